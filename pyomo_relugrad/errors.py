@@ -1,0 +1,47 @@
+"""The errors of pyomo_relugrad, one base class over all of them.
+
+Each also derives from the built-in exception that callers would expect, so that ``except ValueError`` and
+``except FileNotFoundError`` work as usual. Errors that also are Pyomo's own live in the rooms that import Pyomo.
+"""
+
+
+class RelugradError(Exception):
+    """Base class of every error that pyomo_relugrad raises on purpose."""
+
+
+class NetworkFileError(RelugradError, ValueError):
+    """A network file that cannot be read: corrupt, truncated, inconsistent or unsafe."""
+
+
+class NetworkFileNotFoundError(NetworkFileError, FileNotFoundError):
+    """A network file that does not exist."""
+
+
+class UnsupportedOperatorError(RelugradError, ValueError):
+    """A node of an ONNX graph that is not piecewise linear, or not in a form that can be read.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong and what to do.
+    node : str
+        Name of the node, or of its first output where the node has no name.
+    operator : str
+        The node's operator, such as ``"Sigmoid"``.
+    """
+
+    def __init__(self, message: str, node: str = "", operator: str = "") -> None:
+        super().__init__(message)
+        self.node = node
+        self.operator = operator
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        return type(self), (str(self), self.node, self.operator)
+
+
+class NetworkValueError(RelugradError, ValueError):
+    """Weights, biases or points of the wrong shape, or with NaN or infinite entries."""
+
+
+class ModelError(RelugradError, ValueError):
+    """A model that cannot be handled as it stands: a missing bound, a wrong input count, an unknown option."""

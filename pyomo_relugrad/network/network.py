@@ -1,0 +1,429 @@
+"""A trained network in one canonical form: affine maps and ReLUs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.errors import NetworkValueError
+from pyomo_relugrad.network.region import LinearRegion
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, DTypeLike
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Name and shape of one input or output tensor of the network's file.
+
+    Parameters
+    ----------
+    name : str
+        The tensor's name in the file.
+    shape : tuple of int
+        Its shape without the batch dimension.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One affine map of earlier activations: ``sum(weights[i] @ h[sources[i]]) + bias``.
+
+    Parameters
+    ----------
+    sources : tuple of int
+        The vectors that the map reads, strictly increasing: 0 is the network's input, ``k`` the activation of its
+        ``k``-th layer. Empty for a constant.
+    weights : tuple of (n_k, n_source) arrays
+        One linear map per source, a dense array or a ``scipy.sparse.csr_array``.
+    bias : (n_k,) array
+
+    Raises
+    ------
+    NetworkValueError
+        If shapes disagree, or an entry is NaN or infinite.
+    """
+
+    sources: tuple[int, ...]
+    weights: tuple[Weight, ...]
+    bias: Array
+
+    def __post_init__(self) -> None:
+        bias = _frozen(np.atleast_1d(self.bias))
+        weights = tuple(_frozen(weight) for weight in self.weights)
+        if len(weights) != len(self.sources):
+            raise NetworkValueError(f"a layer has {len(self.sources)} sources but {len(weights)} weights")
+        if (
+            any(a >= b for a, b in zip(self.sources, self.sources[1:], strict=False))
+            or min(self.sources, default=0) < 0
+        ):
+            raise NetworkValueError(f"a layer's sources must be increasing and not negative, got {self.sources}")
+        for weight in weights:
+            if weight.ndim != 2 or weight.shape[0] != bias.shape[0]:
+                raise NetworkValueError(
+                    f"a weight of shape {weight.shape} does not fit a bias of shape {bias.shape}: "
+                    "weights are (outputs, inputs)"
+                )
+            if weight.dtype != bias.dtype:
+                raise NetworkValueError(f"weight has type {weight.dtype} but bias has {bias.dtype}")
+        if not all(_is_finite(array) for array in (bias, *weights)):
+            raise NetworkValueError("weights and biases must be finite numbers, but some are NaN or infinite")
+        object.__setattr__(self, "sources", tuple(int(source) for source in self.sources))
+        object.__setattr__(self, "weights", weights)
+        object.__setattr__(self, "bias", bias)
+
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+        return Layer, (self.sources, self.weights, self.bias)
+
+    @property
+    def width(self) -> int:
+        """Number of values that the layer computes."""
+        return int(self.bias.shape[0])
+
+    def apply(self, activations: Sequence[Array]) -> Array:
+        """Affine map of the batch; ``activations[s]`` is (B, n_s), the result (B, n_k)."""
+        if not self.sources:
+            return np.repeat(self.bias[None, :], activations[0].shape[0], axis=0)
+        result = activations[self.sources[0]] @ self.weights[0].T
+        for source, weight in zip(self.sources[1:], self.weights[1:], strict=True):
+            result += activations[source] @ weight.T
+        result += self.bias
+        return result
+
+    def apply_linear(self, directions: Sequence[Array]) -> Array:
+        """Linear part of the map of the batch: `apply` without the bias."""
+        return self.apply(directions) - self.bias
+
+    def astype(self, dtype: DTypeLike) -> Layer:
+        """A copy with weights and bias of the given type."""
+        return Layer(self.sources, tuple(w.astype(dtype) for w in self.weights), self.bias.astype(dtype))
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    r"""A piecewise-linear network as ReLU layers, each affine in what came before it.
+
+    ``h_k = relu(sum_s W_ks h_s + b_k)`` with ``h_0 = x``, and the output ``y`` is affine in the ``h``. Every method
+    works on a batch of rows: a point is one row, ``X`` is (B, n_inputs).
+
+    Parameters
+    ----------
+    n_inputs : int
+    layers : tuple of Layer
+        The hidden layers in order, then one last layer without a ReLU, the output.
+    inputs, outputs : tuple of TensorSpec, optional
+        Names and shapes of the file's tensors; several are concatenated, flattened row by row.
+    name : str, optional
+        Shown in messages and statistics.
+
+    Notes
+    -----
+    Networks are immutable, compared by identity, and shared by copies: ``copy.deepcopy`` returns the same object, so
+    a cloned model does not copy weights.
+
+    Raises
+    ------
+    NetworkValueError
+        If the layers do not fit each other.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> network = Network.from_layers([[[1.0, -1.0]], [[2.0]]], [[0.5], [1.0]])
+    >>> network.value([[1.0, 0.0], [0.0, 1.0]])
+    array([[4.],
+           [1.]])
+    >>> network.jacobian([[1.0, 0.0]])
+    array([[[ 2., -2.]]])
+    """
+
+    n_inputs: int
+    layers: tuple[Layer, ...]
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", tuple(self.layers))
+        if self.n_inputs < 1 or not self.layers:
+            raise NetworkValueError("a network needs at least one input and an output layer")
+        widths = [self.n_inputs, *(layer.width for layer in self.layers[:-1])]
+        for index, layer in enumerate(self.layers):
+            for source, weight in zip(layer.sources, layer.weights, strict=True):
+                if source > index:
+                    raise NetworkValueError(f"layer {index + 1} reads layer {source}, which does not come before it")
+                if weight.shape[1] != widths[source]:
+                    raise NetworkValueError(
+                        f"layer {index + 1} expects {weight.shape[1]} values from layer {source}, which has "
+                        f"{widths[source]}"
+                    )
+        if len({layer.bias.dtype for layer in self.layers}) > 1:
+            raise NetworkValueError("all layers of a network must have the same floating-point type")
+        self._check_specs(self.inputs, self.n_inputs, "input")
+        self._check_specs(self.outputs, self.n_outputs, "output")
+
+    @staticmethod
+    def _check_specs(specs: tuple[TensorSpec, ...], size: int, what: str) -> None:
+        if specs and sum(spec.size for spec in specs) != size:
+            raise NetworkValueError(f"the {what} tensors {specs} do not have {size} entries in all")
+
+    @classmethod
+    def from_layers(cls, weights: Sequence[ArrayLike], biases: Sequence[ArrayLike], name: str = "") -> Network:
+        """A chain of dense layers with a ReLU after each but the last.
+
+        Parameters
+        ----------
+        weights : sequence of (n_k, n_{k-1}) arrays
+            As ``torch.nn.Linear.weight``: rows are outputs.
+        biases : sequence of (n_k,) arrays
+        name : str, optional
+
+        Raises
+        ------
+        NetworkValueError
+            If shapes disagree, or an entry is NaN or infinite.
+        """
+        if len(weights) != len(biases) or not weights:
+            raise NetworkValueError(f"from_layers got {len(weights)} weights and {len(biases)} biases")
+        layers = []
+        for index, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+            layers.append(Layer((index,), (np.array(weight, float, ndmin=2),), np.array(bias, float, ndmin=1)))
+        return cls(layers[0].weights[0].shape[1], tuple(layers), name=name)
+
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+        return Network, (self.n_inputs, self.layers, self.inputs, self.outputs, self.name)
+
+    def __copy__(self) -> Network:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Network:
+        return self
+
+    def __repr__(self) -> str:
+        shape = "-".join(str(width) for width in (self.n_inputs, *self.widths, self.n_outputs))
+        return f"<Network {self.name + ' ' if self.name else ''}{shape}>"
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of outputs."""
+        return self.layers[-1].width
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Number of ReLUs in each hidden layer."""
+        return tuple(layer.width for layer in self.layers[:-1])
+
+    @property
+    def n_relus(self) -> int:
+        """Number of ReLUs."""
+        return sum(self.widths)
+
+    @property
+    def n_weights(self) -> int:
+        """Number of stored weights, biases not counted."""
+        return sum(int(weight.size) for layer in self.layers for weight in layer.weights)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Floating-point type of the weights."""
+        return self.layers[-1].bias.dtype
+
+    @cached_property
+    def _float32(self) -> Network:
+        layers = tuple(layer.astype(np.float32) for layer in self.layers)
+        return Network(self.n_inputs, layers, self.inputs, self.outputs, self.name)
+
+    def astype(self, dtype: DTypeLike) -> Network:
+        """The network in another floating-point type; the float32 copy is made once and kept."""
+        if np.dtype(dtype) == self.dtype:
+            return self
+        if np.dtype(dtype) == np.float32:
+            return self._float32
+        layers = tuple(layer.astype(dtype) for layer in self.layers)
+        return Network(self.n_inputs, layers, self.inputs, self.outputs, self.name)
+
+    # --- evaluation ---------------------------------------------------------------------------------------------
+
+    def batch(self, points: ArrayLike, width: int | None = None) -> Array:
+        """Check a batch of rows and cast it to the network's type.
+
+        Raises
+        ------
+        NetworkValueError
+            If the batch is not (B, width), by default (B, n_inputs).
+        """
+        array = np.asarray(points, dtype=self.dtype)
+        width = self.n_inputs if width is None else width
+        if array.ndim != 2 or array.shape[1] != width:
+            raise NetworkValueError(f"expected a batch of shape (B, {width}), got shape {array.shape}")
+        return array
+
+    def activations(self, X: ArrayLike) -> tuple[Array, ...]:
+        """``(h_0, h_1, ..., h_L, y)``: the input, each hidden layer's activation and the output, each (B, n_k)."""
+        activations = [self.batch(X)]
+        for layer in self.layers[:-1]:
+            activations.append(_relu(layer.apply(activations)))
+        activations.append(self.layers[-1].apply(activations))
+        return tuple(activations)
+
+    def value(self, X: ArrayLike) -> Array:
+        """Outputs (B, n_outputs) at the rows of `X`."""
+        return self.activations(X)[-1]
+
+    def preactivations(self, X: ArrayLike) -> tuple[Array, ...]:
+        """What enters the ReLUs: one (B, n_k) array per hidden layer."""
+        activations = [self.batch(X)]
+        result = []
+        for layer in self.layers[:-1]:
+            result.append(layer.apply(activations))
+            activations.append(_relu(result[-1]))
+        return tuple(result)
+
+    def activation_pattern(self, X: ArrayLike) -> Array:
+        """Which ReLUs are active (pre-activation > 0): (B, n_relus) booleans, layer after layer."""
+        hidden = self.activations(X)[1:-1]
+        rows = np.shape(X)[0]
+        return np.concatenate([np.zeros((rows, 0), bool), *(h > 0 for h in hidden)], axis=1)
+
+    def split_pattern(self, pattern: Array) -> tuple[Array, ...]:
+        """An activation pattern (B, n_relus) as one (B, n_k) array per hidden layer."""
+        return tuple(np.split(pattern, np.cumsum(self.widths)[:-1], axis=1)) if self.widths else ()
+
+    def value_and_gradient(self, X: ArrayLike, output_weights: ArrayLike) -> tuple[Array, Array]:
+        """Outputs (B, n_outputs), and the gradient (B, n_inputs) of ``output_weights @ y`` at the rows of `X`.
+
+        `output_weights` is (n_outputs,) or one row per point, (B, n_outputs). At a kink the derivative is that of the
+        inactive side.
+        """
+        activations = self.activations(X)
+        seeds = np.broadcast_to(np.asarray(output_weights, dtype=self.dtype), activations[-1].shape)
+        masks = [hidden > 0 for hidden in activations[1:-1]]
+        return activations[-1], self._pull_back(masks, len(self.layers) - 1, seeds)
+
+    def vjp(self, X: ArrayLike, V: ArrayLike) -> Array:
+        """Vector-Jacobian products ``V[i] @ J(X[i])``: `V` is (B, n_outputs), the result (B, n_inputs)."""
+        return self.value_and_gradient(X, self.batch(V, self.n_outputs))[1]
+
+    def jvp(self, X: ArrayLike, D: ArrayLike) -> Array:
+        """Jacobian-vector products ``J(X[i]) @ D[i]``: `D` is (B, n_inputs), the result (B, n_outputs)."""
+        return self.linearise(X, D)[1][-1]
+
+    def linearise(self, X: ArrayLike, D: ArrayLike) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """Pre-activations and outputs at the rows of `X`, and their derivatives along the rows of `D`.
+
+        Returns
+        -------
+        values, slopes : tuples of (B, n_k) arrays
+            Hidden layers' pre-activations in order, then the outputs. On the linear region of ``X[i]``,
+            ``values + t * slopes`` is exact along ``X[i] + t * D[i]``.
+        """
+        activations, directions = [self.batch(X)], [self.batch(D)]
+        values, slopes = [], []
+        for layer in self.layers:
+            values.append(layer.apply(activations))
+            slopes.append(layer.apply_linear(directions))
+            activations.append(_relu(values[-1]))
+            directions.append(slopes[-1] * (values[-1] > 0))
+        return tuple(values), tuple(slopes)
+
+    def jacobian(self, X: ArrayLike) -> Array:
+        """Jacobians (B, n_outputs, n_inputs) at the rows of `X`."""
+        return self.affine(X)[0]
+
+    def affine(self, X: ArrayLike) -> tuple[Array, Array]:
+        """The affine function that the network is around each row of `X`.
+
+        Returns
+        -------
+        jacobians : (B, n_outputs, n_inputs) array
+        offsets : (B, n_outputs) array
+            ``y = jacobians[i] @ x + offsets[i]`` on the linear region of ``X[i]``.
+        """
+        activations = self.activations(X)
+        batch = activations[0].shape[0]
+        masks = [np.repeat(hidden > 0, self.n_outputs, axis=0) for hidden in activations[1:-1]]
+        seeds = np.tile(np.eye(self.n_outputs, dtype=self.dtype), (batch, 1))
+        jacobians = self._pull_back(masks, len(self.layers) - 1, seeds).reshape(batch, self.n_outputs, self.n_inputs)
+        offsets = activations[-1] - np.einsum("bij,bj->bi", jacobians, activations[0])
+        return jacobians, offsets
+
+    def region(self, x: ArrayLike) -> LinearRegion:
+        """The linear region that contains the point `x`, an (n_inputs,) or (1, n_inputs) array."""
+        point = self.batch(np.reshape(np.asarray(x), (1, -1)))
+        return LinearRegion(self, self.activation_pattern(point)[0], point[0])
+
+    def pull_back(self, pattern: Array, layer: int, V: ArrayLike) -> Array:
+        """Gradients of pre-activations under given activation patterns.
+
+        Parameters
+        ----------
+        pattern : (B, n_relus) boolean array
+            Which ReLUs pass their input on.
+        layer : int
+            Index into `layers` of the pre-activation to differentiate; ``len(layers) - 1`` is the output.
+        V : (B, n_k) array
+            Weights of that layer's values.
+
+        Returns
+        -------
+        (B, n_inputs) array
+            Row ``i`` is the gradient of ``V[i] @ z_layer(x)`` with the ReLUs held as ``pattern[i]``.
+        """
+        seeds = self.batch(V, self.layers[layer].width)
+        return self._pull_back(self.split_pattern(pattern)[:layer], layer, seeds)
+
+    def _pull_back(self, masks: Sequence[Array], layer: int, seeds: Array) -> Array:
+        """Reverse sweep: ``masks[k]`` is the (B, n_k) activation pattern of ``layers[k]``."""
+        adjoints: list[Array | None] = [None] * (layer + 1)
+        adjoint: Array | None = seeds
+        for index in range(layer, -1, -1):
+            if index < layer:
+                adjoint = adjoints[index + 1]
+                adjoint = None if adjoint is None else adjoint * masks[index]
+            if adjoint is None:
+                continue
+            for source, weight in zip(self.layers[index].sources, self.layers[index].weights, strict=True):
+                part = adjoint @ weight
+                earlier = adjoints[source]
+                adjoints[source] = part if earlier is None else earlier + part
+        gradient = adjoints[0]
+        return np.zeros((seeds.shape[0], self.n_inputs), self.dtype) if gradient is None else gradient
+
+
+def _relu(values: Array) -> Array:
+    return values.clip(min=0)
+
+
+def _frozen(array: Any) -> Any:
+    """A read-only view (dense) or a sorted CSR array with read-only parts; float32 and float64 are kept."""
+    if sparse.issparse(array):
+        matrix = sparse.csr_array(array)
+        if matrix.dtype not in (np.float32, np.float64):
+            matrix = matrix.astype(np.float64)
+        matrix.sum_duplicates()
+        matrix.data.flags.writeable = False
+        return matrix
+    array = np.asarray(array)
+    if array.dtype not in (np.float32, np.float64):
+        array = array.astype(np.float64)
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _is_finite(array: Weight) -> bool:
+    return bool(np.isfinite(array.data if sparse.issparse(array) else array).all())

@@ -1,0 +1,184 @@
+"""The linear region of a network at a point: its affine function, its facets, and the linear program over it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from pyomo_relugrad.network.network import Network
+
+# Relative to the largest row norm of its layer: a pre-activation whose gradient is smaller than this is constant on
+# the region, so that its sign is decided everywhere in it and it has no facet.
+CONSTANT_ROW_TOLERANCE = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Facets:
+    """Half-spaces ``rows @ x + offsets >= 0`` of a linear region, each row of Euclidean length one.
+
+    Parameters
+    ----------
+    neurons : (m,) int array
+        The ReLU behind each half-space, counted through all hidden layers.
+    rows : (m, n_inputs) array
+    offsets : (m,) array
+    """
+
+    neurons: Array
+    rows: Array
+    offsets: Array
+
+    def slack(self, X: ArrayLike) -> Array:
+        """Distances (B, m) of the rows of `X` from the half-spaces' boundaries, negative outside."""
+        return np.asarray(X) @ self.rows.T + self.offsets
+
+
+@dataclass(frozen=True, eq=False)
+class RegionProgram:
+    """The linear program ``max cost @ x + constant`` over a linear region and a box.
+
+    ``rows @ x >= row_lower`` are the facets, ``lower <= x <= upper`` is the box.
+    """
+
+    cost: Array
+    constant: float
+    rows: Array
+    row_lower: Array
+    lower: Array
+    upper: Array
+
+
+@dataclass(frozen=True, eq=False)
+class LinearRegion:
+    """The set of inputs with one activation pattern, on which the network is affine.
+
+    Parameters
+    ----------
+    network : Network
+    pattern : (n_relus,) boolean array
+        The active ReLUs.
+    point : (n_inputs,) array
+        A point with that pattern.
+
+    Examples
+    --------
+    >>> from pyomo_relugrad.network import Network
+    >>> network = Network.from_layers([[[1.0, -1.0]], [[2.0]]], [[0.5], [1.0]])
+    >>> region = network.region([1.0, 0.0])
+    >>> region.jacobian, region.offset
+    (array([[ 2., -2.]]), array([2.]))
+    >>> facets = region.facets()
+    >>> bool(facets.slack([[1.0, 0.0]]) >= 0)
+    True
+    >>> from scipy.optimize import linprog
+    >>> program = region.program([1.0], lower=0, upper=1)
+    >>> solution = linprog(-program.cost, -program.rows, -program.row_lower, bounds=(0, 1))
+    >>> float(program.constant - solution.fun)
+    4.0
+    """
+
+    network: Network
+    pattern: Array
+    point: Array
+
+    @cached_property
+    def _affine(self) -> tuple[Array, Array]:
+        jacobians, offsets = self.network.affine(self.point[None, :])
+        return jacobians[0], offsets[0]
+
+    @property
+    def jacobian(self) -> Array:
+        """(n_outputs, n_inputs) matrix of the affine function on the region."""
+        return self._affine[0]
+
+    @property
+    def offset(self) -> Array:
+        """(n_outputs,) vector: ``y = jacobian @ x + offset`` on the region."""
+        return self._affine[1]
+
+    def facets(self, neurons: ArrayLike | None = None) -> Facets:
+        """Half-spaces of the region.
+
+        Parameters
+        ----------
+        neurons : (m,) int array, optional
+            ReLUs to state the half-spaces of, counted through all hidden layers; default all of them.
+
+        Returns
+        -------
+        Facets
+            ReLUs whose pre-activation is constant on the region are left out; half-spaces may be redundant.
+        """
+        wanted = np.arange(self.network.n_relus) if neurons is None else np.asarray(neurons, dtype=np.int64)
+        preactivations = np.concatenate([np.zeros((1, 0)), *self.network.preactivations(self.point[None, :])], axis=1)
+        gradients = self.preactivation_gradients(wanted)
+        norms = np.linalg.norm(gradients, axis=1)
+        varies = norms > CONSTANT_ROW_TOLERANCE * self._layer_scales(wanted)
+        kept, norms = wanted[varies], norms[varies]
+        signs = np.where(self.pattern[kept], 1.0, -1.0) / norms
+        rows = gradients[varies] * signs[:, None]
+        return Facets(kept, rows, preactivations[0, kept] * signs - rows @ self.point)
+
+    def preactivation_gradients(self, neurons: ArrayLike) -> Array:
+        """Gradients (m, n_inputs) of the given ReLUs' pre-activations on the region."""
+        wanted = np.asarray(neurons, dtype=np.int64)
+        result = np.zeros((wanted.size, self.network.n_inputs), self.network.dtype)
+        for layer, position, column in self._by_layer(wanted):
+            seeds = np.zeros((position.size, self.network.layers[layer].width), self.network.dtype)
+            seeds[np.arange(position.size), column] = 1
+            result[position] = self.network.pull_back(np.tile(self.pattern, (position.size, 1)), layer, seeds)
+        return result
+
+    def program(self, output_weights: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> RegionProgram:
+        """The linear program that maximises ``output_weights @ y`` over the region and a box.
+
+        Parameters
+        ----------
+        output_weights : (n_outputs,) array
+        lower, upper : float or (n_inputs,) array
+            The box.
+        """
+        weights = np.asarray(output_weights, dtype=np.float64)
+        facets = self.facets()
+        size = self.network.n_inputs
+        return RegionProgram(
+            cost=weights @ self.jacobian,
+            constant=float(weights @ self.offset),
+            rows=facets.rows,
+            row_lower=-facets.offsets,
+            lower=np.broadcast_to(np.asarray(lower, dtype=np.float64), (size,)),
+            upper=np.broadcast_to(np.asarray(upper, dtype=np.float64), (size,)),
+        )
+
+    def _by_layer(self, neurons: Array) -> list[tuple[int, Array, Array]]:
+        """(layer, positions in `neurons`, indices within the layer) for each hidden layer that occurs."""
+        starts = np.concatenate([[0], np.cumsum(self.network.widths)]).astype(np.int64)
+        layers = np.searchsorted(starts, neurons, side="right") - 1
+        return [
+            (int(layer), position, neurons[position] - starts[layer])
+            for layer in np.unique(layers)
+            for position in [np.flatnonzero(layers == layer)]
+        ]
+
+    def _layer_scales(self, neurons: Array) -> Array:
+        """A bound on each pre-activation's gradient norm, by which a zero gradient is recognised."""
+        scales = np.ones(neurons.size)
+        norms, start = [1.0], 0
+        for layer in self.network.layers[:-1]:
+            row_norms = np.zeros(layer.width)
+            for source, weight in zip(layer.sources, layer.weights, strict=True):
+                squares = np.asarray((weight * weight).sum(axis=1)).ravel()
+                row_norms += np.sqrt(squares) * norms[source]
+            inside = (neurons >= start) & (neurons < start + layer.width)
+            scales[inside] = row_norms[neurons[inside] - start]
+            norms.append(float(np.linalg.norm(row_norms)))
+            start += layer.width
+        return scales
