@@ -1,0 +1,358 @@
+"""A model around networks, as arrays: what every search and every proof works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.network import Network
+
+#: Largest violation of a row, a bound or integrality at which a point is called feasible (as HiGHS's default for MIPs).
+FEASIBILITY_TOLERANCE = 1e-6
+
+
+class Shape(Enum):
+    """What the constraints of a problem look like; it decides which way a search goes."""
+
+    BOX = "box"
+    POLYTOPE = "polytope"
+    GENERAL = "general"
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddedNetwork:
+    """One network inside a problem: ``v[outputs] = network(v[inputs])``.
+
+    Parameters
+    ----------
+    network : Network
+    inputs : (n_inputs,) int array
+        Columns of the inputs; a column may occur more than once.
+    outputs : (n_outputs,) int array
+        Columns of the outputs, all different.
+    name : str, optional
+        Name of the block, for messages.
+    """
+
+    network: Network
+    inputs: Array
+    outputs: Array
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        for attribute, expected in (("inputs", self.network.n_inputs), ("outputs", self.network.n_outputs)):
+            columns = np.array(getattr(self, attribute), dtype=np.int64, ndmin=1)
+            if columns.shape != (expected,):
+                raise ModelError(f"network '{self.name}' has {expected} {attribute}, got {columns.size} columns")
+            object.__setattr__(self, attribute, columns)
+        if np.unique(self.outputs).size != self.outputs.size:
+            raise ModelError(f"network '{self.name}' writes one column twice")
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkStage:
+    """Embeddings of one network that can be evaluated together: row ``i`` of the arrays is one of them.
+
+    Parameters
+    ----------
+    network : Network
+    inputs : (k, n_inputs) int array
+    outputs : (k, n_outputs) int array
+    """
+
+    network: Network
+    inputs: Array
+    outputs: Array
+
+    @cached_property
+    def inputs_repeat(self) -> bool:
+        """Whether some column is an input more than once."""
+        return np.unique(self.inputs).size != self.inputs.size
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """``min cost @ v + v @ quadratic @ v / 2 + constant`` over rows, bounds, integrality and embedded networks.
+
+    Parameters
+    ----------
+    cost : (n,) array
+    lower, upper : (n,) arrays
+        Bounds, infinite where there are none.
+    rows : (m, n) csr_array, optional
+        ``row_lower <= rows @ v <= row_upper``.
+    row_lower, row_upper : (m,) arrays, optional
+    integers : (n,) boolean array, optional
+    networks : tuple of EmbeddedNetwork, optional
+    quadratic : (n, n) csr_array, optional
+        Symmetric positive semidefinite.
+    constant : float, optional
+    maximise : bool, optional
+        Whether the model maximises: everything here is negated already, `reported` negates back.
+    column_names, row_names : tuple of str, optional
+        Names for messages.
+
+    Raises
+    ------
+    ModelError
+        If shapes disagree, an output column is written twice, or networks feed each other in a circle.
+
+    Examples
+    --------
+    Maximise ``relu(x - 0.25)`` over the unit interval:
+
+    >>> import numpy as np
+    >>> network = Network.from_layers([[[1.0]], [[1.0]]], [[-0.25], [0.0]])
+    >>> problem = Problem(
+    ...     cost=np.array([0.0, -1.0]), lower=np.array([0.0, -np.inf]), upper=np.array([1.0, np.inf]),
+    ...     networks=(EmbeddedNetwork(network, [0], [1]),), maximise=True)
+    >>> incumbent = problem.incumbent(np.array([1.0, 0.0]))
+    >>> problem.reported(incumbent.objective), incumbent.is_feasible
+    (0.75, True)
+    """
+
+    cost: Array
+    lower: Array
+    upper: Array
+    rows: Weight = None
+    row_lower: Array = None  # type: ignore[assignment]  # set on creation
+    row_upper: Array = None  # type: ignore[assignment]
+    integers: Array = None  # type: ignore[assignment]
+    networks: tuple[EmbeddedNetwork, ...] = ()
+    quadratic: Weight = None
+    constant: float = 0.0
+    maximise: bool = False
+    column_names: tuple[str, ...] = ()
+    row_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        n = len(self.cost)
+        rows = sparse.csr_array((0, n)) if self.rows is None else sparse.csr_array(self.rows)
+        m = rows.shape[0]
+        fields: dict[str, Any] = {
+            "cost": np.asarray(self.cost, dtype=np.float64),
+            "lower": np.asarray(self.lower, dtype=np.float64),
+            "upper": np.asarray(self.upper, dtype=np.float64),
+            "rows": rows,
+            "row_lower": np.full(m, -np.inf) if self.row_lower is None else np.asarray(self.row_lower, np.float64),
+            "row_upper": np.full(m, np.inf) if self.row_upper is None else np.asarray(self.row_upper, np.float64),
+            "integers": np.zeros(n, bool) if self.integers is None else np.asarray(self.integers, bool),
+            "networks": tuple(self.networks),
+        }
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+        self._check_shapes(n, m)
+        self._check_outputs()
+        self.stages  # noqa: B018 - refuses a circle of networks now rather than later
+
+    def _check_shapes(self, n: int, m: int) -> None:
+        expected = {"lower": n, "upper": n, "integers": n, "row_lower": m, "row_upper": m}
+        for name, size in expected.items():
+            if getattr(self, name).shape != (size,):
+                raise ModelError(f"{name} has shape {getattr(self, name).shape}, expected ({size},)")
+        if self.rows is not None and self.rows.shape[1] != n:
+            raise ModelError(f"the rows have {self.rows.shape[1]} columns, expected {n}")
+        if self.quadratic is not None and self.quadratic.shape != (n, n):
+            raise ModelError(f"the quadratic part has shape {self.quadratic.shape}, expected ({n}, {n})")
+        if not all(np.isfinite(part).all() for part in (self.cost, rows_data(self.rows), rows_data(self.quadratic))):
+            raise ModelError("costs and coefficients must be finite numbers")
+
+    def _check_outputs(self) -> None:
+        written: dict[int, str] = {}
+        for embedded in self.networks:
+            for column in embedded.outputs.tolist():
+                if column in written:
+                    raise ModelError(f"networks '{written[column]}' and '{embedded.name}' write the same column")
+                written[column] = embedded.name
+
+    # --- structure ----------------------------------------------------------------------------------------------
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns."""
+        return int(self.cost.size)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return int(self.row_lower.size)
+
+    @cached_property
+    def is_output(self) -> Array:
+        """(n,) booleans: the columns that networks write."""
+        mask = np.zeros(self.n_columns, bool)
+        for embedded in self.networks:
+            mask[embedded.outputs] = True
+        return mask
+
+    @cached_property
+    def is_network_input(self) -> Array:
+        """(n,) booleans: the columns that networks read."""
+        mask = np.zeros(self.n_columns, bool)
+        for embedded in self.networks:
+            mask[embedded.inputs] = True
+        return mask
+
+    @cached_property
+    def stages(self) -> tuple[NetworkStage, ...]:
+        """The networks in the order in which they can be evaluated, equal ones of one depth together."""
+        depth = self._depths()
+        groups: dict[tuple[int, int], list[EmbeddedNetwork]] = {}
+        for embedded, level in zip(self.networks, depth, strict=True):
+            groups.setdefault((level, id(embedded.network)), []).append(embedded)
+        return tuple(
+            NetworkStage(
+                members[0].network,
+                np.stack([member.inputs for member in members]),
+                np.stack([member.outputs for member in members]),
+            )
+            for _, members in sorted(groups.items(), key=lambda item: item[0][0])
+        )
+
+    def _depths(self) -> list[int]:
+        """How many networks lie before each network."""
+        writer = np.full(self.n_columns, -1)
+        for index, embedded in enumerate(self.networks):
+            writer[embedded.outputs] = index
+        before = [set(writer[embedded.inputs].tolist()) - {-1} for embedded in self.networks]
+        depth = [-1] * len(self.networks)
+        level = 0
+        while (waiting := [index for index, value in enumerate(depth) if value < 0]) != []:
+            ready = [i for i in waiting if all(depth[j] >= 0 for j in before[i])]
+            if not ready:
+                names = ", ".join(self.networks[i].name for i in waiting)
+                raise ModelError(f"networks feed each other in a circle: {names}")
+            for i in ready:
+                depth[i] = level
+            level += 1
+        return depth
+
+    @cached_property
+    def shape(self) -> Shape:
+        """Box, polytope in the columns that no network writes, or general (integers, rows or bounds on outputs)."""
+        bounded_output = np.isfinite(self.lower) | np.isfinite(self.upper)
+        if self.integers.any() or (bounded_output & self.is_output).any():
+            return Shape.GENERAL
+        if self.n_rows == 0:
+            return Shape.BOX
+        touched = np.unique(self.rows.indices)
+        return Shape.GENERAL if self.is_output[touched].any() else Shape.POLYTOPE
+
+    # --- evaluation ---------------------------------------------------------------------------------------------
+
+    def propagate(self, V: Array) -> Array:
+        """A copy of the points (B, n) in which every output column is its network's value."""
+        V = np.array(V, dtype=np.float64, ndmin=2)
+        for stage in self.stages:
+            X = V[:, stage.inputs].reshape(-1, stage.network.n_inputs)
+            V[:, stage.outputs] = stage.network.value(X).reshape(V.shape[0], *stage.outputs.shape)
+        return V
+
+    def objective(self, V: Array) -> Array:
+        """Objective values (B,) of the points, to be minimised."""
+        values = V @ self.cost + self.constant
+        if self.quadratic is not None:
+            values = values + 0.5 * np.einsum("bi,bi->b", V, V @ self.quadratic)
+        return values
+
+    def objective_gradient(self, V: Array) -> Array:
+        """Gradient (B, n) of the objective in all columns, outputs counted as independent."""
+        gradient = np.repeat(self.cost[None, :], len(V), axis=0)
+        return gradient if self.quadratic is None else gradient + V @ self.quadratic
+
+    def pull_back(self, V: Array, gradient: Array) -> Array:
+        """Total derivatives (B, n) from partial ones, through the networks.
+
+        Parameters
+        ----------
+        V : (B, n) array
+            Points with propagated outputs.
+        gradient : (B, n) array
+            Derivatives of some function in all columns, outputs counted as independent.
+
+        Returns
+        -------
+        (B, n) array
+            Derivatives in the columns that no network writes; zero in the output columns.
+        """
+        gradient = np.array(gradient, dtype=np.float64)
+        for stage in reversed(self.stages):
+            X = V[:, stage.inputs].reshape(-1, stage.network.n_inputs)
+            seeds = gradient[:, stage.outputs].reshape(-1, stage.network.n_outputs)
+            parts = stage.network.vjp(X, seeds).reshape(V.shape[0], *stage.inputs.shape)
+            if stage.inputs_repeat:
+                np.add.at(gradient.T, stage.inputs.ravel(), parts.reshape(V.shape[0], -1).T)
+            else:
+                gradient[:, stage.inputs] += parts
+            gradient[:, stage.outputs] = 0.0
+        return gradient
+
+    def row_violations(self, V: Array) -> Array:
+        """How far each row is outside its sides at the points: (B, m), zero inside."""
+        activity = V @ self.rows.T
+        return np.maximum(np.maximum(self.row_lower - activity, activity - self.row_upper), 0.0)
+
+    def violation(self, V: Array) -> Array:
+        """Largest violation (B,) of rows, bounds and integrality at the points."""
+        bounds = np.maximum(np.maximum(self.lower - V, V - self.upper), 0.0)
+        fractions = np.abs(V - np.round(V)) * self.integers
+        parts = [self.row_violations(V), bounds, fractions, np.zeros((len(V), 1))]
+        return np.concatenate(parts, axis=1).max(axis=1)
+
+    def network_error(self, V: Array) -> Array:
+        """Largest difference (B,) between output columns and the networks' values at the points."""
+        return np.abs(self.propagate(V) - V).max(axis=1, initial=0.0)
+
+    def incumbent(self, v: Array) -> Incumbent:
+        """Round the integers, clip to the bounds, propagate, and measure the point."""
+        v = np.clip(np.asarray(v, dtype=np.float64), self.lower, self.upper)
+        v = np.where(self.integers, np.round(v), v)
+        V = self.propagate(v[None, :])
+        return Incumbent(
+            values=V[0],
+            objective=float(self.objective(V)[0]),
+            violation=float(self.violation(V)[0]),
+            network_error=float(self.network_error(V)[0]),
+        )
+
+    def reported(self, objective: float) -> float:
+        """An objective value or bound in the sense of the model."""
+        return -objective if self.maximise else objective
+
+
+@dataclass(frozen=True, eq=False)
+class Incumbent:
+    """A point with what is known of it, measured in float64 on the original networks.
+
+    Parameters
+    ----------
+    values : (n,) array
+    objective : float
+        In the sense of `Problem`, to be minimised.
+    violation : float
+        Largest violation of a row, a bound or integrality.
+    network_error : float
+        Largest difference between an output column and its network.
+    """
+
+    values: Array
+    objective: float
+    violation: float
+    network_error: float
+
+    @property
+    def is_feasible(self) -> bool:
+        """Whether every violation is within `FEASIBILITY_TOLERANCE`."""
+        return max(self.violation, self.network_error) <= FEASIBILITY_TOLERANCE and bool(np.isfinite(self.objective))
+
+
+def rows_data(matrix: Weight) -> Array:
+    """The stored coefficients of a sparse matrix, none where there is no matrix."""
+    return np.zeros(0) if matrix is None else matrix.data
