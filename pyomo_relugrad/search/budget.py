@@ -1,0 +1,84 @@
+"""The clock and the counters of one search."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+
+
+class Stop(Enum):
+    """Why a search ended."""
+
+    FINISHED = "finished"
+    TIME_LIMIT = "time limit"
+    ITERATION_LIMIT = "iteration limit"
+    CALLBACK = "stopped by the callback"
+    INTERRUPTED = "interrupted"
+    INFEASIBLE = "infeasible"
+    UNBOUNDED = "unbounded"
+
+
+class Budget:
+    """What a search may spend, and what it has spent.
+
+    Parameters
+    ----------
+    time_limit : float, optional
+        Seconds from the creation of the budget.
+    iteration_limit : int, optional
+        Number of batched steps. A search limited by iterations alone gives the same answer for the same seed.
+    """
+
+    def __init__(self, time_limit: float = np.inf, iteration_limit: int | None = None) -> None:
+        self._begin = time.perf_counter()
+        self.time_limit = time_limit
+        self.iteration_limit = iteration_limit
+        self.iterations = 0
+        self.points = 0
+        self.stop: Stop | None = None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the budget was made."""
+        return time.perf_counter() - self._begin
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left, not negative."""
+        return max(self.time_limit - self.elapsed, 0.0)
+
+    def count(self, points: int = 0, iterations: int = 1) -> None:
+        """Book the evaluation of so many points, in so many batched steps (LP solves count as steps)."""
+        self.points += points
+        self.iterations += iterations
+
+    def is_exhausted(self) -> bool:
+        """Whether the search must end now; methods ask between any two batched steps."""
+        if self.stop is None and self.iteration_limit is not None and self.iterations >= self.iteration_limit:
+            self.stop = Stop.ITERATION_LIMIT
+        if self.stop is None and self.elapsed >= self.time_limit:
+            self.stop = Stop.TIME_LIMIT
+        return self.stop is not None
+
+
+@dataclass(frozen=True, eq=False)
+class SearchContext:
+    """What a method is given besides the problem.
+
+    Parameters
+    ----------
+    budget : Budget
+    random : numpy.random.Generator
+        The only source of randomness.
+    start : (n,) array, optional
+        The user's warm start, NaN where a column has no value.
+    """
+
+    budget: Budget
+    random: np.random.Generator
+    start: Array | None = None

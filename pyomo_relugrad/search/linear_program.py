@@ -1,0 +1,249 @@
+"""One HiGHS model that is changed rather than rebuilt: the only wrapper of highspy's arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import highspy
+import numpy as np
+from scipy import sparse
+
+from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.errors import RelugradError
+
+
+class LinearStatus(Enum):
+    """How a solve ended."""
+
+    OPTIMAL = "optimal"
+    INFEASIBLE = "infeasible"
+    UNBOUNDED = "unbounded"
+    LIMIT = "limit"
+    FAILED = "failed"
+
+
+_STATUS = {
+    highspy.HighsModelStatus.kOptimal: LinearStatus.OPTIMAL,
+    highspy.HighsModelStatus.kInfeasible: LinearStatus.INFEASIBLE,
+    highspy.HighsModelStatus.kUnbounded: LinearStatus.UNBOUNDED,
+    highspy.HighsModelStatus.kUnboundedOrInfeasible: LinearStatus.UNBOUNDED,
+    highspy.HighsModelStatus.kTimeLimit: LinearStatus.LIMIT,
+    highspy.HighsModelStatus.kIterationLimit: LinearStatus.LIMIT,
+    highspy.HighsModelStatus.kSolutionLimit: LinearStatus.LIMIT,
+    highspy.HighsModelStatus.kInterrupt: LinearStatus.LIMIT,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class LinearSolution:
+    """What one solve gave.
+
+    Parameters
+    ----------
+    status : LinearStatus
+    values : (n,) array or None
+        The primal point; None where there is none. Feasible if the status is optimal, or a limit met with a point.
+    objective : float
+        Of `values`; infinite where there is no point.
+    bound : float
+        Lower bound on the optimum: the objective itself for an LP, HiGHS's dual bound for a MILP.
+    row_duals, column_duals : arrays or None
+        Multipliers and reduced costs (LPs only); the multiplier of a row at its lower side is not negative.
+    iterations : int
+        Simplex (or QP) iterations of this solve.
+    """
+
+    status: LinearStatus
+    values: Array | None
+    objective: float
+    bound: float
+    row_duals: Array | None
+    column_duals: Array | None
+    iterations: int
+
+    @property
+    def is_optimal(self) -> bool:
+        """Whether the solve ended with a proven optimum."""
+        return self.status is LinearStatus.OPTIMAL
+
+
+class LinearProgram:
+    """``min cost @ v + v @ quadratic @ v / 2`` over rows, bounds and integrality, kept in one HiGHS model.
+
+    Every change keeps the basis where it can, so that the next solve starts warm.
+
+    Parameters
+    ----------
+    cost, lower, upper : (n,) arrays
+    rows : (m, n) csr_array or dense array, optional
+    row_lower, row_upper : (m,) arrays, optional
+    integers : (n,) boolean array, optional
+    quadratic : (n, n) csr_array, optional
+        Symmetric positive semidefinite. HiGHS has no mixed-integer quadratic solver: not together with `integers`.
+    options : dict, optional
+        HiGHS options.
+
+    Raises
+    ------
+    RelugradError
+        If HiGHS refuses the model.
+    """
+
+    def __init__(
+        self,
+        cost: Array,
+        lower: Array,
+        upper: Array,
+        rows: Weight = None,
+        row_lower: Array | None = None,
+        row_upper: Array | None = None,
+        integers: Array | None = None,
+        quadratic: Weight = None,
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        self.n_columns = len(cost)
+        self._highs = highspy.Highs()
+        self._highs.silent()
+        self.has_integers = integers is not None and bool(np.any(integers))
+        defaults = {"threads": 1, "mip_rel_gap": 1e-6} if self.has_integers else {"threads": 1}
+        for name, value in {**defaults, **(options or {})}.items():
+            _check(self._highs.setOptionValue(name, value), f"option {name} = {value!r}")
+        matrix = sparse.csr_array((0, self.n_columns)) if rows is None else sparse.csr_array(rows)
+        self._columns = np.arange(self.n_columns, dtype=np.int32)
+        lp = highspy.HighsLp()
+        lp.num_col_, lp.num_row_ = self.n_columns, matrix.shape[0]
+        lp.col_cost_, lp.col_lower_, lp.col_upper_ = (np.asarray(part, np.float64) for part in (cost, lower, upper))
+        lp.row_lower_ = _sides(row_lower, matrix.shape[0], -np.inf)
+        lp.row_upper_ = _sides(row_upper, matrix.shape[0], np.inf)
+        lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+        lp.a_matrix_.start_, lp.a_matrix_.index_ = matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32)
+        lp.a_matrix_.value_ = matrix.data
+        if self.has_integers:
+            kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
+            lp.integrality_ = [kinds[int(flag)] for flag in np.asarray(integers)]
+        _check(self._highs.passModel(lp), "the model")
+        if quadratic is not None:
+            self._pass_quadratic(quadratic)
+
+    def _pass_quadratic(self, quadratic: Weight) -> None:
+        lower_triangle = sparse.csc_array(sparse.tril(quadratic, format="csc"))
+        hessian = highspy.HighsHessian()
+        hessian.dim_ = self.n_columns
+        hessian.format_ = highspy.HessianFormat.kTriangular
+        hessian.start_ = lower_triangle.indptr.astype(np.int32)
+        hessian.index_ = lower_triangle.indices.astype(np.int32)
+        hessian.value_ = lower_triangle.data
+        _check(self._highs.passHessian(hessian), "the quadratic objective")
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows now in the model."""
+        return int(self._highs.getNumRow())
+
+    def change_costs(self, cost: Array) -> None:
+        """Replace the linear costs of all columns."""
+        self._highs.changeColsCost(self.n_columns, self._columns, np.asarray(cost, np.float64))
+
+    def change_bounds(self, lower: Array, upper: Array, columns: Array | None = None) -> None:
+        """Replace the bounds of all columns, or of those given."""
+        which = self._columns if columns is None else np.asarray(columns, np.int32)
+        self._highs.changeColsBounds(which.size, which, np.asarray(lower, np.float64), np.asarray(upper, np.float64))
+
+    def change_row_bounds(self, rows: Array, lower: Array, upper: Array) -> None:
+        """Replace the sides of the rows with the given numbers."""
+        which = np.asarray(rows, np.int32)
+        self._highs.changeRowsBounds(which.size, which, np.asarray(lower, np.float64), np.asarray(upper, np.float64))
+
+    def append_rows(self, rows: Weight, row_lower: Array, row_upper: Array) -> None:
+        """Add rows below the present ones."""
+        matrix = sparse.csr_array(rows)
+        if matrix.shape[0] == 0:
+            return
+        status = self._highs.addRows(
+            matrix.shape[0],
+            np.asarray(row_lower, np.float64),
+            np.asarray(row_upper, np.float64),
+            matrix.nnz,
+            matrix.indptr.astype(np.int32),
+            matrix.indices.astype(np.int32),
+            np.asarray(matrix.data, np.float64),
+        )
+        _check(status, "new rows")
+
+    def truncate_rows(self, n_keep: int) -> None:
+        """Delete all rows but the first `n_keep`."""
+        surplus = np.arange(n_keep, self.n_rows, dtype=np.int32)
+        if surplus.size:
+            self._highs.deleteRows(surplus.size, surplus)
+
+    def replace_tail(self, n_keep: int, rows: Weight, row_lower: Array, row_upper: Array) -> None:
+        """Replace all rows after the first `n_keep`; the basis stays where the number of rows does."""
+        matrix = sparse.csr_array(rows)
+        same_size = self.n_rows == n_keep + matrix.shape[0]
+        basis = self._highs.getBasis() if same_size and not self.has_integers else None
+        self.truncate_rows(n_keep)
+        self.append_rows(matrix, row_lower, row_upper)
+        if basis is not None and basis.valid:
+            self._highs.setBasis(basis)
+
+    def start_from(self, values: Array, columns: Array | None = None) -> None:
+        """Give HiGHS a (partial) MIP start: values of the given columns, by default of all."""
+        which = self._columns if columns is None else np.asarray(columns, np.int32)
+        self._highs.setSolution(which.size, which, np.asarray(values, np.float64))
+
+    def solve(self, time_limit: float = np.inf) -> LinearSolution:
+        """Solve the model as it stands.
+
+        Parameters
+        ----------
+        time_limit : float, optional
+            Seconds for this solve.
+        """
+        # HiGHS's clock runs on from solve to solve, and its limit is on that clock.
+        self._highs.setOptionValue("time_limit", self._highs.getRunTime() + max(float(time_limit), 1e-3))
+        self._highs.run()
+        status = _STATUS.get(self._highs.getModelStatus(), LinearStatus.FAILED)
+        if status is LinearStatus.UNBOUNDED and self._is_infeasible():
+            status = LinearStatus.INFEASIBLE
+        info = self._highs.getInfo()
+        feasible = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+        solution = self._highs.getSolution() if feasible else None
+        duals = solution is not None and solution.dual_valid and not self.has_integers
+        return LinearSolution(
+            status=status,
+            values=None if solution is None else np.array(solution.col_value),
+            objective=float(info.objective_function_value) if feasible else np.inf,
+            bound=self._bound(status, info),
+            row_duals=np.array(solution.row_dual) if duals and solution is not None else None,
+            column_duals=np.array(solution.col_dual) if duals and solution is not None else None,
+            iterations=max(int(info.simplex_iteration_count), 0) + max(int(info.qp_iteration_count), 0),
+        )
+
+    def _bound(self, status: LinearStatus, info: Any) -> float:
+        if status is LinearStatus.INFEASIBLE:
+            return np.inf
+        if self.has_integers:
+            return float(info.mip_dual_bound)
+        return float(info.objective_function_value) if status is LinearStatus.OPTIMAL else -np.inf
+
+    def _is_infeasible(self) -> bool:
+        """Tell infeasible from unbounded by a solve without costs."""
+        if self._highs.getModelStatus() != highspy.HighsModelStatus.kUnboundedOrInfeasible:
+            return False
+        costs = np.array(self._highs.getLp().col_cost_)
+        self.change_costs(np.zeros(self.n_columns))
+        self._highs.run()
+        infeasible = bool(self._highs.getModelStatus() == highspy.HighsModelStatus.kInfeasible)
+        self.change_costs(costs)
+        return infeasible
+
+
+def _sides(sides: Array | None, size: int, default: float) -> Array:
+    return np.full(size, default) if sides is None else np.asarray(sides, np.float64)
+
+
+def _check(status: Any, what: str) -> None:
+    if status == highspy.HighsStatus.kError:
+        raise RelugradError(f"HiGHS refused {what}")
