@@ -1,0 +1,139 @@
+"""A tensor of an ONNX graph as an affine function of the network's input and hidden activations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.onnx_reader import linear_maps
+from pyomo_relugrad.onnx_reader.linear_maps import Identity, LinearMap
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """A tensor whose elements are affine in the activation vectors: ``sum_s terms[s] @ h_s + offset``, row-major.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    terms : dict of int to (size, n_s) matrices
+        By source: 0 is the network's input, ``k`` the activation of its ``k``-th hidden layer.
+    offset : (size,) array
+    """
+
+    shape: tuple[int, ...]
+    terms: dict[int, LinearMap]
+    offset: Array
+
+    @classmethod
+    def variable(cls, source: int, shape: tuple[int, ...]) -> Affine:
+        """The activation vector of a source itself."""
+        size = prod(shape)
+        return cls(shape, {source: Identity(size)}, np.zeros(size))
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(self.offset.size)
+
+    @property
+    def entry_count(self) -> int:
+        """Number of stored coefficients."""
+        return sum(linear_maps.entry_count(matrix) for matrix in self.terms.values())
+
+    def reshaped(self, shape: Sequence[int]) -> Affine:
+        """The same elements under another shape."""
+        return Affine(tuple(shape), self.terms, self.offset)
+
+    def mapped(self, matrix: Weight, shape: Sequence[int]) -> Affine:
+        """``matrix @ self`` as a tensor of the given shape."""
+        terms = {source: linear_maps.product(matrix, own) for source, own in self.terms.items()}
+        return Affine(tuple(shape), terms, np.asarray(matrix @ self.offset))
+
+    def weighted_sums(self, indices: Array, weights: Array | float, shape: Sequence[int]) -> Affine:
+        """Element ``i`` of the result is ``sum_k weights[i, k] * self[indices[i, k]]``.
+
+        `indices` is (n, K), negative where there is nothing to add; `weights` broadcasts against it.
+        """
+        rows, terms = indices.shape
+        linear_maps.check_entries(indices.size)
+        data = np.where(indices >= 0, weights, 0.0).ravel()
+        columns = np.maximum(indices, 0).astype(np.int32).ravel()
+        starts = np.arange(rows + 1, dtype=np.int32) * np.int32(terms)
+        matrix = sparse.csr_array((data, columns, starts), shape=(rows, self.size))
+        matrix.sum_duplicates()
+        matrix.eliminate_zeros()
+        return self.mapped(matrix, shape)
+
+    def taken(self, indices: Array) -> Affine:
+        """Elements `indices` (any shape, row-major positions) of the tensor; zero where the index is negative."""
+        flat = indices.ravel()
+        if np.array_equal(flat, np.arange(self.size)):
+            return self.reshaped(indices.shape)
+        terms = {source: linear_maps.taken_rows(flat, own) for source, own in self.terms.items()}
+        terms = {source: matrix for source, matrix in terms.items() if linear_maps.entry_count(matrix)}
+        offset = np.where(flat >= 0, self.offset[flat], 0.0)
+        return Affine(indices.shape, terms, offset)
+
+    def broadcast(self, shape: tuple[int, ...]) -> Affine:
+        """The tensor repeated to a shape that it broadcasts to."""
+        if shape == self.shape:
+            return self
+        linear_maps.check_entries(prod(shape))
+        return self.taken(np.broadcast_to(np.arange(self.size).reshape(self.shape), shape))
+
+    def shifted(self, constant: Array) -> Affine:
+        """The tensor plus a constant; both broadcast."""
+        shape = np.broadcast_shapes(self.shape, constant.shape)
+        own = self.broadcast(shape)
+        return Affine(shape, own.terms, own.offset + np.broadcast_to(constant, shape).ravel())
+
+    def scaled(self, factor: Array) -> Affine:
+        """The tensor times a constant, element by element; both broadcast."""
+        shape = np.broadcast_shapes(self.shape, factor.shape)
+        own = self.broadcast(shape)
+        factors = np.broadcast_to(factor, shape).ravel()
+        if (factors == 1.0).all():
+            return own
+        terms = {source: linear_maps.scaled_rows(factors, matrix) for source, matrix in own.terms.items()}
+        return Affine(shape, terms, own.offset * factors)
+
+    def plus(self, other: Affine) -> Affine:
+        """The sum of two tensors; both broadcast."""
+        shape = np.broadcast_shapes(self.shape, other.shape)
+        left, right = self.broadcast(shape), other.broadcast(shape)
+        terms = dict(left.terms)
+        for source, matrix in right.terms.items():
+            terms[source] = linear_maps.total(terms[source], matrix) if source in terms else matrix
+        return Affine(shape, terms, left.offset + right.offset)
+
+    def minus(self, other: Affine) -> Affine:
+        """The difference of two tensors; both broadcast."""
+        return self.plus(other.scaled(np.array(-1.0)))
+
+    def stacked(self, others: Sequence[Affine]) -> Affine:
+        """The elements of this tensor, followed by those of the others, as one vector."""
+        tensors = [self, *others]
+        sources = sorted({source for tensor in tensors for source in tensor.terms})
+        terms: dict[int, LinearMap] = {}
+        for source in sources:
+            width = next(tensor.terms[source].shape[1] for tensor in tensors if source in tensor.terms)
+            empty = [sparse.csr_array((tensor.size, width)) for tensor in tensors]
+            blocks = [tensor.terms.get(source, zero) for tensor, zero in zip(tensors, empty, strict=True)]
+            terms[source] = linear_maps.stacked(blocks)
+        offset = np.concatenate([tensor.offset for tensor in tensors])
+        return Affine((offset.size,), terms, offset)
+
+    def is_at_least(self, bound: float) -> bool:
+        """Whether the elements are seen to be at least `bound` from hidden activations being nonnegative.
+
+        False says nothing: the check looks at signs only.
+        """
+        if 0 in self.terms or not (self.offset >= bound).all():
+            return False
+        return all(linear_maps.is_nonnegative(matrix) for matrix in self.terms.values())

@@ -1,0 +1,89 @@
+"""Rules of the operators that only move elements: each is evaluated once, on a tensor of positions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+from onnx import helper
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.onnx_reader.affine import Affine
+from pyomo_relugrad.onnx_reader.evaluate import run_node
+from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
+from pyomo_relugrad.onnx_reader.node import Node, Rule, Value
+
+_ALL = None
+_DATA_INPUTS: dict[str, tuple[int, ...] | None] = {
+    "ArrayFeatureExtractor": (0,),
+    "CenterCropPad": (0,),
+    "Compress": (0,),
+    "Concat": _ALL,
+    "DepthToSpace": (0,),
+    "Expand": (0,),
+    "Flatten": (0,),
+    "Gather": (0,),
+    "GatherElements": (0,),
+    "GatherND": (0,),
+    "Identity": (0,),
+    "Pad": (0, 2),
+    "Reshape": (0,),
+    "ReverseSequence": (0,),
+    "ScatterElements": (0, 2),
+    "ScatterND": (0, 2),
+    "Slice": (0,),
+    "SpaceToDepth": (0,),
+    "Split": (0,),
+    "Squeeze": (0,),
+    "Tile": (0,),
+    "Transpose": (0,),
+    "Trilu": (0,),
+    "Unsqueeze": (0,),
+}
+"""Which inputs hold the elements that an operator moves; the others say where to, and must be constant."""
+
+
+def _move(node: Node, hidden: HiddenLayers) -> list[Value]:
+    """Number the elements of all data inputs 1, 2, ..., move the numbers, and look up what stands where.
+
+    Zero is what an operator fills in by itself.
+    """
+    if node.attribute("reduction", "none") not in ("none", b"none"):
+        raise node.unsupported("with a reduction is not supported")
+    positions = _DATA_INPUTS[node.operator]
+    data: list[Affine] = []
+    moved: list[Array | None] = []
+    count = 0
+    for position in range(len(node.inputs)):
+        if node.has_input(position) and (positions is _ALL or position in positions):
+            data.append(node.affine(position))
+            shape = data[-1].shape
+            moved.append(np.arange(count + 1.0, count + 1 + prod(shape)).reshape(shape))
+            count += prod(shape)
+        else:
+            moved.append(node.optional_constant(position, "indices or shape"))
+    vector = data[0].stacked(data[1:]) if len(data) > 1 else data[0]
+    return [vector.taken(_as_indices(output)) for output in run_node(node.proto, node.opset, moved)]
+
+
+def _pad(node: Node, hidden: HiddenLayers) -> list[Value]:
+    """Pad; versions before 11, which keep pads and value as attributes, are read as version 13."""
+    if node.opset >= 11:
+        return _move(node, hidden)
+    pads = np.array(node.attribute("pads"), dtype=np.int64)
+    value = np.array(node.attribute("value", 0.0))
+    proto = helper.make_node("Pad", ["data", "pads", "value"], ["padded"], mode=node.attribute("mode", "constant"))
+    return _move(replace(node, proto=proto, opset=13, inputs=(node.inputs[0], pads, value)), hidden)
+
+
+def _as_indices(output: Array) -> Array:
+    return output.astype(np.int64) - 1
+
+
+def _shape(node: Node, hidden: HiddenLayers) -> list[Value]:
+    """Shape and Size know the answer from the tensor's shape."""
+    return list(run_node(node.proto, node.opset, [np.broadcast_to(0.0, node.affine(0).shape)]))
+
+
+RULES: dict[str, Rule] = {**dict.fromkeys(_DATA_INPUTS, _move), "Pad": _pad, "Shape": _shape, "Size": _shape}

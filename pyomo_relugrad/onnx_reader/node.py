@@ -1,0 +1,137 @@
+"""What a rule gets to see of a node, and the kinds of values that flow along a graph's edges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from onnx import NodeProto
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.errors import NetworkFileError, NetworkValueError, UnsupportedOperatorError
+from pyomo_relugrad.onnx_reader.affine import Affine
+from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """A tensor of truth values, true where `difference` is positive (negative, if `negated`).
+
+    What happens at zero is left open: a comparison is of use only where its two sides meet there.
+    """
+
+    difference: Affine
+    negated: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the tensor."""
+        return self.difference.shape
+
+    @property
+    def positive_side(self) -> Affine:
+        """A tensor that is positive where the comparison holds."""
+        return self.difference.scaled(np.array(-1.0)) if self.negated else self.difference
+
+
+Value: TypeAlias = Array | Affine | Comparison
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """A node of the graph with the values of its inputs.
+
+    Parameters
+    ----------
+    proto : NodeProto
+    opset : int
+        Version of the operator set that the node's operator belongs to.
+    attributes : dict
+        The attributes that the node carries, as Python values.
+    inputs : tuple
+        Values in order; None where an optional input is left out.
+    """
+
+    proto: NodeProto
+    opset: int
+    attributes: dict[str, Any]
+    inputs: tuple[Value | None, ...]
+
+    @property
+    def operator(self) -> str:
+        """The operator's name."""
+        return self.proto.op_type
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        """Value of an attribute, or the default where the node does not carry it."""
+        return self.attributes.get(name, default)
+
+    def has_input(self, position: int) -> bool:
+        """Whether the (optional) input is there."""
+        return position < len(self.inputs) and self.inputs[position] is not None
+
+    def value(self, position: int) -> Array | Affine:
+        """An input that is a tensor of numbers.
+
+        Raises
+        ------
+        NetworkFileError, UnsupportedOperatorError
+            If the input is missing or is the outcome of a comparison.
+        """
+        value = self.inputs[position] if position < len(self.inputs) else None
+        if value is None:
+            raise NetworkFileError(f"input {position} is missing")
+        if isinstance(value, Comparison):
+            raise self.unsupported("computes with the outcome of a comparison; only Where can be read after one")
+        return value
+
+    def affine(self, position: int) -> Affine:
+        """An input as an affine tensor, a constant included."""
+        value = self.value(position)
+        if isinstance(value, Affine):
+            return value
+        constant = finite(value)
+        return Affine(constant.shape, {}, constant.ravel())
+
+    def constant(self, position: int, what: str) -> Array:
+        """An input that must not depend on the network's input.
+
+        Raises
+        ------
+        UnsupportedOperatorError
+            If it does.
+        """
+        value = self.value(position)
+        if isinstance(value, Affine):
+            raise self.unsupported(f"takes its {what} from the network's input, which is not piecewise linear")
+        return value
+
+    def optional_constant(self, position: int, what: str) -> Array | None:
+        """As `constant`, or None where the input is left out."""
+        return self.constant(position, what) if self.has_input(position) else None
+
+    def unsupported(self, reason: str) -> UnsupportedOperatorError:
+        """The error that this node cannot be read."""
+        return UnsupportedOperatorError(f"{self.operator} {reason}", operator=self.operator)
+
+
+Rule: TypeAlias = Callable[[Node, HiddenLayers], Value | list[Value]]
+"""How one operator acts on values that are not all constant: its outputs (or its only output)."""
+
+
+def finite(constant: Array) -> Array:
+    """The constant as float64.
+
+    Raises
+    ------
+    NetworkValueError
+        If it is not numeric, or an entry is NaN or infinite.
+    """
+    if constant.dtype.kind not in "fiub":
+        raise NetworkValueError(f"a constant of type {constant.dtype} is not numeric")
+    result = np.asarray(constant, dtype=np.float64)
+    if not np.isfinite(result).all():
+        raise NetworkValueError("a constant (a weight, a bias) holds NaN or infinite numbers: export the network again")
+    return result

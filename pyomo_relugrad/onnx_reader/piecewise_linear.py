@@ -1,0 +1,127 @@
+"""Rules of the piecewise-linear operators: each is rewritten into as few ReLUs as it takes.
+
+``max(a, b) = b + relu(a - b)``, and the rest follows. A ReLU of what is never negative is left out.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.onnx_reader.affine import Affine
+from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
+from pyomo_relugrad.onnx_reader.linear_maps import Identity
+from pyomo_relugrad.onnx_reader.node import Node, Rule, Value, finite
+
+MAX_SKIPS = 8
+"""A tensor that reads more activation vectors than this is not carried past a ReLU layer, but split in two ReLUs."""
+
+
+def maximum(left: Affine, right: Affine, hidden: HiddenLayers) -> Affine:
+    """Element-wise maximum; the side with fewer coefficients is carried along."""
+    if left.entry_count < right.entry_count:
+        left, right = right, left
+    return right.plus(hidden.relu(left.minus(right)))
+
+
+def minimum(left: Affine, right: Affine, hidden: HiddenLayers) -> Affine:
+    """Element-wise minimum; the side with fewer coefficients is carried along."""
+    if left.entry_count < right.entry_count:
+        left, right = right, left
+    return right.minus(hidden.relu(right.minus(left)))
+
+
+def two_slopes(tensor: Affine, slope: Array, hidden: HiddenLayers) -> Affine:
+    """`tensor` where it is positive, ``slope * tensor`` where it is negative.
+
+    One ReLU per element, ``slope * z + (1 - slope) * relu(z)``, makes later layers read what `tensor` reads as well.
+    Where that would fill up sparse maps, or skips pile up, two ReLUs are cheaper: ``relu(z) - slope * relu(-z)``.
+    """
+    if not slope.any() or tensor.is_at_least(0.0):
+        return hidden.relu(tensor)
+    if _is_dense(tensor):
+        return tensor.scaled(slope).plus(hidden.relu(tensor).scaled(1.0 - slope))
+    halves = hidden.relu(tensor.reshaped((tensor.size,)).stacked([tensor.scaled(np.array(-1.0))]))
+    positions = np.arange(2 * tensor.size).reshape(2, *tensor.shape)
+    return halves.taken(positions[0]).minus(halves.taken(positions[1]).scaled(slope))
+
+
+def _is_dense(tensor: Affine) -> bool:
+    dense = all(isinstance(matrix, np.ndarray | Identity) for matrix in tensor.terms.values())
+    return dense and len(tensor.terms) <= MAX_SKIPS
+
+
+def clip(tensor: Affine, lower: float, upper: float, hidden: HiddenLayers) -> Affine:
+    """`tensor` limited to ``[lower, upper]``, either of which may be infinite."""
+    if lower > upper:  # as ONNX has it: min(max(x, lower), upper)
+        return Affine(tensor.shape, {}, np.full(tensor.size, upper))
+    if np.isinf(lower) or tensor.is_at_least(lower):
+        if np.isinf(upper):
+            return tensor
+        return _below(tensor, upper, hidden)
+    if np.isinf(upper):
+        return hidden.relu(tensor.shifted(np.array(-lower))).shifted(np.array(lower))
+    vector = tensor.reshaped((tensor.size,))
+    halves = hidden.relu(vector.shifted(np.array(-lower)).stacked([vector.shifted(np.array(-upper))]))
+    positions = np.arange(2 * tensor.size).reshape(2, *tensor.shape)
+    return halves.taken(positions[0]).minus(halves.taken(positions[1])).shifted(np.array(lower))
+
+
+def _below(tensor: Affine, upper: float, hidden: HiddenLayers) -> Affine:
+    negative = tensor.scaled(np.array(-1.0))
+    return hidden.relu(negative.shifted(np.array(upper))).scaled(np.array(-1.0)).shifted(np.array(upper))
+
+
+def _leaky_relu(node: Node, hidden: HiddenLayers) -> Value:
+    return two_slopes(node.affine(0), np.array(node.attribute("alpha", 0.01)), hidden)
+
+
+def _prelu(node: Node, hidden: HiddenLayers) -> Value:
+    tensor, slope = node.affine(0), finite(node.constant(1, "slope"))
+    return two_slopes(tensor, slope, hidden)
+
+
+def _clip(node: Node, hidden: HiddenLayers) -> Value:
+    if node.opset < 11:
+        lower, upper = node.attribute("min", -np.inf), node.attribute("max", np.inf)
+    else:
+        lower = _limit(node.optional_constant(1, "limit"), -np.inf)
+        upper = _limit(node.optional_constant(2, "limit"), np.inf)
+    return clip(node.affine(0), float(lower), float(upper), hidden)
+
+
+def _limit(value: Array | None, default: float) -> float:
+    """A limit of Clip; the largest float32 numbers, which exporters write for no limit, are none."""
+    if value is None:
+        return default
+    limit = float(value.reshape(()))
+    if np.isnan(limit):
+        finite(np.array(limit))
+    return limit if abs(limit) < np.finfo(np.float32).max else float(np.copysign(np.inf, limit))
+
+
+def _hard_sigmoid(node: Node, hidden: HiddenLayers) -> Value:
+    alpha, beta = node.attribute("alpha", 0.2), node.attribute("beta", 0.5)
+    return clip(node.affine(0).scaled(np.array(alpha)).shifted(np.array(beta)), 0.0, 1.0, hidden)
+
+
+def _all_inputs(node: Node) -> list[Affine]:
+    return [node.affine(position) for position in range(len(node.inputs))]
+
+
+def _abs(node: Node, hidden: HiddenLayers) -> Value:
+    return two_slopes(node.affine(0), np.array(-1.0), hidden)
+
+
+RULES: dict[str, Rule] = {
+    "Relu": lambda node, hidden: hidden.relu(node.affine(0)),
+    "LeakyRelu": _leaky_relu,
+    "PRelu": _prelu,
+    "Clip": _clip,
+    "HardSigmoid": _hard_sigmoid,
+    "Abs": _abs,
+    "Max": lambda node, hidden: reduce(lambda a, b: maximum(a, b, hidden), _all_inputs(node)),
+    "Min": lambda node, hidden: reduce(lambda a, b: minimum(a, b, hidden), _all_inputs(node)),
+}
