@@ -1,0 +1,174 @@
+"""Bounds of pre-activations and outputs over boxes of inputs: the common result, and interval arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.errors import NetworkValueError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from pyomo_relugrad.network.network import Layer, Network
+
+
+@dataclass(frozen=True, eq=False)
+class PreactivationBounds:
+    """What enters each ReLU, and each output, lies between these over each of B boxes.
+
+    Parameters
+    ----------
+    lower, upper : tuples of (B, n_k) arrays
+        One pair per hidden layer.
+    output_lower, output_upper : (B, n_outputs) arrays
+    """
+
+    lower: tuple[Array, ...]
+    upper: tuple[Array, ...]
+    output_lower: Array
+    output_upper: Array
+
+    @cached_property
+    def active(self) -> tuple[Array, ...]:
+        """Per hidden layer (B, n_k) booleans: ReLUs that pass their input on everywhere in the box."""
+        return tuple(lower >= 0 for lower in self.lower)
+
+    @cached_property
+    def inactive(self) -> tuple[Array, ...]:
+        """Per hidden layer (B, n_k) booleans: ReLUs that are zero everywhere in the box."""
+        return tuple((upper <= 0) & (lower < 0) for lower, upper in zip(self.lower, self.upper, strict=True))
+
+    @cached_property
+    def unstable(self) -> tuple[Array, ...]:
+        """Per hidden layer (B, n_k) booleans: ReLUs whose state is not decided."""
+        return tuple((lower < 0) & (upper > 0) for lower, upper in zip(self.lower, self.upper, strict=True))
+
+    def intersect(self, other: PreactivationBounds) -> PreactivationBounds:
+        """The tighter of two sets of bounds, entry by entry."""
+        return PreactivationBounds(
+            tuple(np.maximum(a, b) for a, b in zip(self.lower, other.lower, strict=True)),
+            tuple(np.minimum(a, b) for a, b in zip(self.upper, other.upper, strict=True)),
+            np.maximum(self.output_lower, other.output_lower),
+            np.minimum(self.output_upper, other.output_upper),
+        )
+
+
+def interval_bounds(network: Network, lower: ArrayLike, upper: ArrayLike) -> PreactivationBounds:
+    """Bounds by interval arithmetic: layer by layer, every activation treated as independent.
+
+    The bounds are moved outward by `rounding_factor`, so that no value computed in floating point leaves them.
+
+    Parameters
+    ----------
+    network : Network
+    lower, upper : (B, n_inputs) arrays
+        The boxes; infinite where an input has no bound.
+
+    Raises
+    ------
+    NetworkValueError
+        If shapes disagree, a bound is NaN, or a box is empty.
+
+    Examples
+    --------
+    >>> from pyomo_relugrad.network import Network
+    >>> network = Network.from_layers([[[1.0], [-1.0]], [[1.0, 1.0]]], [[0.0, 0.5], [0.0]])
+    >>> bounds = interval_bounds(network, [[1.0]], [[2.0]])
+    >>> bounds.lower[0].round(9), bounds.upper[0].round(9)
+    (array([[ 1. , -1.5]]), array([[ 2. , -0.5]]))
+    >>> bounds.active[0], bounds.inactive[0], bounds.output_upper.round(9)
+    (array([[ True, False]]), array([[False,  True]]), array([[2.]]))
+    """
+    low, high = check_boxes(network, lower, upper)
+    activation_lower, activation_upper = [low], [high]
+    lowers, uppers = [], []
+    for layer in network.layers:
+        low, high = affine_range(layer, activation_lower, activation_upper)
+        lowers.append(low)
+        uppers.append(high)
+        activation_lower.append(low.clip(min=0))
+        activation_upper.append(high.clip(min=0))
+    return PreactivationBounds(tuple(lowers[:-1]), tuple(uppers[:-1]), lowers[-1], uppers[-1])
+
+
+def affine_range(layer: Layer, lower: Sequence[Array], upper: Sequence[Array]) -> tuple[Array, Array]:
+    """Smallest and largest values (B, n_k) of one affine map, rounded outward.
+
+    Parameters
+    ----------
+    layer : Layer
+    lower, upper : sequences of (B, n_s) arrays
+        Bounds of the input and of the activations so far; they may be infinite.
+    """
+    batch = lower[0].shape[0]
+    low = np.repeat(layer.bias[None, :], batch, axis=0)
+    high, size = low.copy(), np.abs(low)
+    unbounded_low = np.zeros(low.shape, bool)
+    unbounded_high = np.zeros(low.shape, bool)
+    for source, weight in zip(layer.sources, layer.weights, strict=True):
+        positive, negative = sign_parts(weight)
+        finite_low, finite_high = _finite(lower[source]), _finite(upper[source])
+        magnitude = np.maximum(np.abs(finite_low), np.abs(finite_high))
+        first = np.concatenate([finite_low, finite_high, magnitude]) @ positive.T
+        second = np.concatenate([finite_high, finite_low, -magnitude]) @ negative.T
+        for total, part in zip((low, high, size), np.split(first + second, 3), strict=True):
+            total += part
+        no_low, no_high = np.isinf(lower[source]), np.isinf(upper[source])
+        if no_low.any() or no_high.any():
+            unbounded_low |= (no_low @ (positive > 0).T) | (no_high @ (negative < 0).T)
+            unbounded_high |= (no_high @ (positive > 0).T) | (no_low @ (negative < 0).T)
+    margin = rounding_factor(layer) * size
+    low, high = low - margin, high + margin
+    low[unbounded_low] = -np.inf
+    high[unbounded_high] = np.inf
+    return low, high
+
+
+def rounding_factor(layer: Layer) -> float:
+    """How far floating point can move one value of the layer, relative to ``|W| @ |h| + |b|``.
+
+    A sum of ``n`` products is computed with a relative error of at most ``n * eps / 2 / (1 - n * eps / 2)`` of the sum
+    of their sizes, in any order of summation (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1).
+    The factor is twice that and a little more: once for the bound, once for the value that is held against it, and
+    eight operations for what is done to a coefficient before it enters the sum.
+    """
+    terms = sum(weight.shape[1] for weight in layer.weights) + 8
+    return float(terms * np.finfo(layer.bias.dtype).eps)
+
+
+def sign_parts(weight: Weight) -> tuple[Weight, Weight]:
+    """The positive and the negative part of a dense or CSR matrix: ``weight = positive + negative``."""
+    if sparse.issparse(weight):
+        return weight.maximum(0).tocsr(), weight.minimum(0).tocsr()
+    return weight.clip(min=0), weight.clip(max=0)
+
+
+def check_boxes(network: Network, lower: ArrayLike, upper: ArrayLike) -> tuple[Array, Array]:
+    """The boxes as (B, n_inputs) arrays of the network's type.
+
+    Raises
+    ------
+    NetworkValueError
+        If shapes disagree, a bound is NaN, or a box is empty.
+    """
+    low, high = network.batch(lower), network.batch(upper)
+    if low.shape != high.shape:
+        raise NetworkValueError(f"lower bounds have shape {low.shape}, upper bounds {high.shape}")
+    if not (low <= high).all():
+        box, column = np.argwhere(~(low <= high))[0].tolist()
+        raise NetworkValueError(
+            f"box {box} is empty: input {column} has lower bound {low[box, column]} and upper bound {high[box, column]}"
+        )
+    return low, high
+
+
+def _finite(bounds: Array) -> Array:
+    """The bounds with 0 in place of infinity."""
+    return np.where(np.isinf(bounds), 0, bounds).astype(bounds.dtype)
