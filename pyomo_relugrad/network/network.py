@@ -322,44 +322,69 @@ class Network:
         """Jacobian-vector products ``J(X[i]) @ D[i]``: `D` is (B, n_inputs), the result (B, n_outputs)."""
         return self.linearise(X, D)[1][-1]
 
-    def linearise(self, X: ArrayLike, D: ArrayLike) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    def linearise(
+        self, X: ArrayLike, D: ArrayLike, pattern: Array | None = None
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         """Pre-activations and outputs at the rows of `X`, and their derivatives along the rows of `D`.
+
+        Parameters
+        ----------
+        X, D : (B, n_inputs) arrays
+        pattern : (B, n_relus) boolean array, optional
+            Which ReLUs pass their input on; by default those active at `X`.
 
         Returns
         -------
         values, slopes : tuples of (B, n_k) arrays
-            Hidden layers' pre-activations in order, then the outputs. On the linear region of ``X[i]``,
+            Hidden layers' pre-activations in order, then the outputs. On the linear region of the pattern,
             ``values + t * slopes`` is exact along ``X[i] + t * D[i]``.
         """
         activations, directions = [self.batch(X)], [self.batch(D)]
+        masks = None if pattern is None else self.split_pattern(pattern)
         values, slopes = [], []
-        for layer in self.layers:
+        for index, layer in enumerate(self.layers):
             values.append(layer.apply(activations))
             slopes.append(layer.apply_linear(directions))
-            activations.append(_relu(values[-1]))
-            directions.append(slopes[-1] * (values[-1] > 0))
+            if index < len(self.widths):
+                mask = values[-1] > 0 if masks is None else masks[index]
+                activations.append(values[-1] * mask)
+                directions.append(slopes[-1] * mask)
         return tuple(values), tuple(slopes)
 
     def jacobian(self, X: ArrayLike) -> Array:
         """Jacobians (B, n_outputs, n_inputs) at the rows of `X`."""
         return self.affine(X)[0]
 
-    def affine(self, X: ArrayLike) -> tuple[Array, Array]:
+    def affine(self, X: ArrayLike, pattern: Array | None = None) -> tuple[Array, Array]:
         """The affine function that the network is around each row of `X`.
+
+        Parameters
+        ----------
+        X : (B, n_inputs) array
+        pattern : (B, n_relus) boolean array, optional
+            Which ReLUs pass their input on; by default those active at `X`.
 
         Returns
         -------
         jacobians : (B, n_outputs, n_inputs) array
         offsets : (B, n_outputs) array
-            ``y = jacobians[i] @ x + offsets[i]`` on the linear region of ``X[i]``.
+            ``y = jacobians[i] @ x + offsets[i]`` on the linear region of the pattern.
         """
-        activations = self.activations(X)
-        batch = activations[0].shape[0]
-        masks = [np.repeat(hidden > 0, self.n_outputs, axis=0) for hidden in activations[1:-1]]
-        seeds = np.tile(np.eye(self.n_outputs, dtype=self.dtype), (batch, 1))
-        jacobians = self._pull_back(masks, len(self.layers) - 1, seeds).reshape(batch, self.n_outputs, self.n_inputs)
-        offsets = activations[-1] - np.einsum("bij,bj->bi", jacobians, activations[0])
-        return jacobians, offsets
+        points = self.batch(X)
+        pattern = self.activation_pattern(points) if pattern is None else pattern
+        outputs = self._masked_value(points, pattern)
+        repeated = [np.repeat(mask, self.n_outputs, axis=0) for mask in self.split_pattern(pattern)]
+        seeds = np.tile(np.eye(self.n_outputs, dtype=self.dtype), (len(points), 1))
+        jacobians = self._pull_back(repeated, len(self.layers) - 1, seeds)
+        jacobians = jacobians.reshape(len(points), self.n_outputs, self.n_inputs)
+        return jacobians, outputs - np.einsum("bij,bj->bi", jacobians, points)
+
+    def _masked_value(self, points: Array, pattern: Array) -> Array:
+        """Outputs where the ReLUs pass on what the pattern says rather than what is positive."""
+        activations = [points]
+        for layer, mask in zip(self.layers, self.split_pattern(pattern), strict=False):
+            activations.append(layer.apply(activations) * mask)
+        return self.layers[-1].apply(activations)
 
     def region(self, x: ArrayLike) -> LinearRegion:
         """The linear region that contains the point `x`, an (n_inputs,) or (1, n_inputs) array."""

@@ -66,7 +66,7 @@ class LinearRegion:
     pattern : (n_relus,) boolean array
         The active ReLUs.
     point : (n_inputs,) array
-        A point with that pattern.
+        A point of the region, or of its boundary.
 
     Examples
     --------
@@ -91,7 +91,7 @@ class LinearRegion:
 
     @cached_property
     def _affine(self) -> tuple[Array, Array]:
-        jacobians, offsets = self.network.affine(self.point[None, :])
+        jacobians, offsets = self.network.affine(self.point[None, :], self.pattern[None, :])
         return jacobians[0], offsets[0]
 
     @property
@@ -118,7 +118,9 @@ class LinearRegion:
             ReLUs whose pre-activation is constant on the region are left out; half-spaces may be redundant.
         """
         wanted = np.arange(self.network.n_relus) if neurons is None else np.asarray(neurons, dtype=np.int64)
-        preactivations = np.concatenate([np.zeros((1, 0)), *self.network.preactivations(self.point[None, :])], axis=1)
+        point = self.point[None, :]
+        values = self.network.linearise(point, np.zeros_like(point), self.pattern[None, :])[0]
+        preactivations = np.concatenate([np.zeros((1, 0)), *values[:-1]], axis=1)
         gradients = self.preactivation_gradients(wanted)
         norms = np.linalg.norm(gradients, axis=1)
         varies = norms > CONSTANT_ROW_TOLERANCE * self._layer_scales(wanted)
