@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
+from pyomo_relugrad.search.auto import auto
 from pyomo_relugrad.search.budget import SearchContext
 from pyomo_relugrad.search.sequential_lp import sequential_lp
 
@@ -35,7 +36,7 @@ class Method:
 
 
 METHODS: dict[str, Method] = {
-    "auto": Method(sequential_lp, "the best for the problem's shape (the default)"),
+    "auto": Method(auto, "the best for the problem's shape (the default)"),
     "sequential-lp": Method(sequential_lp, "trust-region LP or MILP steps in the surrounding variables"),
 }
 

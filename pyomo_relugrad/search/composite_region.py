@@ -1,0 +1,142 @@
+"""The linear region of all networks of a problem together, over the decision columns, one facet at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.network import Network
+from pyomo_relugrad.search.landscape import Landscape, add_to_inputs
+
+
+@dataclass(frozen=True, eq=False)
+class CompositeRegion:
+    """What is affine around a point when every ReLU of every embedding is held.
+
+    Neurons are counted stage by stage, embedding by embedding, layer by layer.
+
+    Parameters
+    ----------
+    landscape : Landscape
+        In float64.
+    u : (d,) array
+        A point of the (closed) region.
+    v : (n,) array
+        All columns there.
+    patterns : tuple of (embeddings, n_relus) boolean arrays
+        One per stage.
+    """
+
+    landscape: Landscape
+    u: Array
+    v: Array
+    patterns: tuple[Array, ...]
+
+    @classmethod
+    def at(cls, landscape: Landscape, u: Array, patterns: tuple[Array, ...] | None = None) -> CompositeRegion:
+        """The region that contains the point `u`, or that of given patterns next to it."""
+        found = landscape.patterns(u[None, :]) if patterns is None else patterns
+        return cls(landscape, u, landscape.points(u[None, :])[0], found)
+
+    def flipped(self, neurons: Array) -> CompositeRegion:
+        """The region across the facets of the given neurons, at the same point."""
+        states = np.concatenate([pattern.ravel() for pattern in self.patterns])
+        states[neurons] = ~states[neurons]
+        shapes = [pattern.shape for pattern in self.patterns]
+        pieces = np.split(states, np.cumsum([rows * columns for rows, columns in shapes])[:-1])
+        patterns = tuple(piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True))
+        return CompositeRegion(self.landscape, self.u, self.v, patterns)
+
+    @cached_property
+    def signs(self) -> Array:
+        """(N,) array: 1 for an active neuron, -1 for an inactive one."""
+        return np.concatenate([np.zeros(0), *(np.where(pattern, 1.0, -1.0).ravel() for pattern in self.patterns)])
+
+    @cached_property
+    def preactivations(self) -> Array:
+        """(N,) pre-activations at the point."""
+        parts = [np.zeros(0)]
+        for stage in self.landscape.problem.stages:
+            layers = stage.network.preactivations(self.v[stage.inputs])
+            parts.append(np.concatenate([np.zeros((len(stage.inputs), 0)), *layers], axis=1).ravel())
+        return np.concatenate(parts)
+
+    @cached_property
+    def gradient(self) -> Array:
+        """(d,) gradient of the height on the region."""
+        return self.landscape.pull_back(self.patterns, self.landscape.partial_gradient(self.v[None, :]))[0]
+
+    def slopes(self, direction: Array) -> Array:
+        """(N,) derivatives of the pre-activations along a direction (d,)."""
+        d = np.zeros(self.landscape.problem.n_columns)
+        d[self.landscape.columns] = direction
+        parts = [np.zeros(0)]
+        for stage, pattern in zip(self.landscape.problem.stages, self.patterns, strict=True):
+            hidden, outputs = _masked_slopes(stage.network, pattern, d[stage.inputs])
+            d[stage.outputs] = outputs
+            parts.append(hidden.ravel())
+        return np.concatenate(parts)
+
+    def gradients(self, neurons: Array) -> Array:
+        """(m, d) gradients of the given neurons' pre-activations."""
+        result = np.zeros((neurons.size, self.landscape.problem.n_columns))
+        for (stage, embedding, layer), positions, columns in self._by_layer(neurons):
+            self._fill(result, positions, stage, embedding, layer, columns)
+        return result[:, self.landscape.columns]
+
+    def _fill(self, result: Array, positions: Array, stage: int, embedding: int, layer: int, columns: Array) -> None:
+        """Gradients of neurons of one layer of one embedding, pulled back through the stages before it."""
+        stages, patterns = self.landscape.problem.stages, self.patterns
+        network = stages[stage].network
+        seeds = np.zeros((positions.size, network.layers[layer].width))
+        seeds[np.arange(positions.size), columns] = 1.0
+        pattern = np.broadcast_to(patterns[stage][embedding], (positions.size, network.n_relus))
+        rows = np.zeros((positions.size, result.shape[1]))
+        np.add.at(rows.T, stages[stage].inputs[embedding], network.pull_back(pattern, layer, seeds).T)
+        for earlier in range(stage - 1, -1, -1):
+            self._pull_through(earlier, rows)
+        result[positions] = rows
+
+    def _pull_through(self, stage: int, rows: Array) -> None:
+        """Replace derivatives in a stage's outputs by derivatives in its inputs, in place."""
+        part = self.landscape.problem.stages[stage]
+        if not rows[:, part.outputs].any():
+            return
+        seeds = rows[:, part.outputs].reshape(-1, part.network.n_outputs)
+        pattern = np.tile(self.patterns[stage], (len(rows), 1))
+        pulled = part.network.pull_back(pattern, len(part.network.layers) - 1, seeds)
+        rows[:, part.outputs] = 0.0
+        add_to_inputs(part, rows, pulled.reshape(len(rows), *part.inputs.shape))
+
+    def _by_layer(self, neurons: Array) -> list[tuple[tuple[int, int, int], Array, Array]]:
+        """((stage, embedding, layer), positions in `neurons`, indices in the layer) of each layer that occurs."""
+        keys, starts = self._layer_starts
+        which = np.searchsorted(starts, neurons, side="right") - 1
+        return [
+            (keys[layer], positions, neurons[positions] - starts[layer])
+            for layer in np.unique(which).tolist()
+            for positions in [np.flatnonzero(which == layer)]
+        ]
+
+    @cached_property
+    def _layer_starts(self) -> tuple[list[tuple[int, int, int]], Array]:
+        keys, widths = [], []
+        for index, stage in enumerate(self.landscape.problem.stages):
+            for embedding in range(len(stage.inputs)):
+                for layer, width in enumerate(stage.network.widths):
+                    keys.append((index, embedding, layer))
+                    widths.append(width)
+        return keys, np.concatenate([[0], np.cumsum(widths)[:-1]]).astype(np.int64) if keys else np.zeros(0, np.int64)
+
+
+def _masked_slopes(network: Network, pattern: Array, D: Array) -> tuple[Array, Array]:
+    """Derivatives of the pre-activations (rows, n_relus) and of the outputs along the rows of `D`, ReLUs held."""
+    directions, slopes = [D], []
+    for layer, mask in zip(network.layers[:-1], network.split_pattern(pattern), strict=True):
+        slopes.append(layer.apply_linear(directions))
+        directions.append(slopes[-1] * mask)
+    outputs = network.layers[-1].apply_linear(directions)
+    return np.concatenate([np.zeros((len(D), 0)), *slopes], axis=1), outputs

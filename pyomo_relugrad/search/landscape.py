@@ -1,0 +1,122 @@
+"""The objective as a function of the decision columns alone, evaluated and differentiated on batches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.network import Network
+from pyomo_relugrad.problem import NetworkStage, Problem
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+
+class Landscape:
+    """Heights (minus the objective) and their gradients over the columns that no network writes.
+
+    The searches climb, as the literature does, whichever way the model optimises.
+
+    Parameters
+    ----------
+    problem : Problem
+    dtype : floating-point type, optional
+        float32 halves the cost of a step; the incumbents are re-evaluated in float64 elsewhere.
+    """
+
+    def __init__(self, problem: Problem, dtype: DTypeLike = np.float32) -> None:
+        self.problem = problem
+        self.dtype = np.dtype(dtype)
+        self.columns = np.flatnonzero(~problem.is_output)
+        self.networks = tuple(stage.network.astype(dtype) for stage in problem.stages)
+        self._cost = problem.cost.astype(dtype)
+        self._quadratic = None if problem.quadratic is None else problem.quadratic.astype(dtype)
+
+    @property
+    def size(self) -> int:
+        """Number of decision columns."""
+        return int(self.columns.size)
+
+    @property
+    def n_weights(self) -> int:
+        """Weights that one evaluation of a point multiplies."""
+        stages = self.problem.stages
+        return sum(network.n_weights * len(stage.inputs) for network, stage in zip(self.networks, stages, strict=True))
+
+    @property
+    def n_relus(self) -> int:
+        """ReLUs that one evaluation of a point passes, counted once per embedding."""
+        return sum(stage.network.n_relus * len(stage.inputs) for stage in self.problem.stages)
+
+    def points(self, U: Array) -> Array:
+        """All columns (B, n) at the rows of `U` (B, size), in float64, with the networks' values filled in."""
+        V = np.zeros((len(U), self.problem.n_columns))
+        V[:, self.columns] = U
+        return self.problem.propagate(V)
+
+    def height(self, U: Array) -> Array:
+        """Heights (B,) at the rows of `U`."""
+        return self._heights(self._forward(U)[0])
+
+    def height_and_gradient(self, U: Array) -> tuple[Array, Array]:
+        """Heights (B,) and their gradients (B, size) at the rows of `U`, one-sided at kinks."""
+        V, patterns = self._forward(U)
+        return self._heights(V), self.pull_back(patterns, self.partial_gradient(V))
+
+    def patterns(self, U: Array) -> tuple[Array, ...]:
+        """Activation patterns at the rows of `U`: per stage a (B * embeddings, n_relus) boolean array."""
+        return self._forward(U)[1]
+
+    def gradient_under(self, U: Array, patterns: tuple[Array, ...]) -> Array:
+        """Gradients (B, size) at the rows of `U` with the ReLUs held in the given patterns."""
+        return self.pull_back(patterns, self.partial_gradient(self._forward(U)[0]))
+
+    def partial_gradient(self, V: Array) -> Array:
+        """Derivatives (B, n) of the height in all columns, outputs counted as independent."""
+        gradient = np.repeat(-self._cost[None, :], len(V), axis=0)
+        return gradient if self._quadratic is None else gradient - V @ self._quadratic
+
+    def pull_back(self, patterns: tuple[Array, ...], gradient: Array) -> Array:
+        """Total derivatives (B, size) in the decision columns from partial ones (B, n), which are overwritten."""
+        for stage, network, pattern in reversed(list(zip(self.problem.stages, self.networks, patterns, strict=True))):
+            seeds = gradient[:, stage.outputs].reshape(-1, network.n_outputs)
+            parts = network.pull_back(pattern, len(network.layers) - 1, seeds)
+            add_to_inputs(stage, gradient, parts.reshape(len(gradient), *stage.inputs.shape))
+        return gradient[:, self.columns]
+
+    def _forward(self, U: Array) -> tuple[Array, tuple[Array, ...]]:
+        V = np.zeros((len(U), self.problem.n_columns), self.dtype)
+        V[:, self.columns] = U
+        patterns = []
+        for stage, network in zip(self.problem.stages, self.networks, strict=True):
+            pattern, outputs = _trace(network, V[:, stage.inputs].reshape(-1, network.n_inputs))
+            V[:, stage.outputs] = outputs.reshape(len(V), *stage.outputs.shape)
+            patterns.append(pattern)
+        return V, tuple(patterns)
+
+    def _heights(self, V: Array) -> Array:
+        heights = -(V @ self._cost) - self.problem.constant
+        if self._quadratic is not None:
+            heights = heights - 0.5 * np.einsum("bi,bi->b", V, V @ self._quadratic)
+        return heights
+
+
+def add_to_inputs(stage: NetworkStage, gradient: Array, parts: Array) -> None:
+    """Add derivatives ``parts[:, i]`` to the input columns of embedding ``i``, in place."""
+    if stage.inputs_repeat:
+        np.add.at(gradient.T, stage.inputs.ravel(), parts.reshape(len(gradient), -1).T)
+    else:
+        gradient[:, stage.inputs] += parts
+
+
+def _trace(network: Network, X: Array) -> tuple[Array, Array]:
+    """Activation pattern (B, n_relus) and outputs at the rows of `X`."""
+    activations = network.activations(X)
+    pattern = np.empty((len(X), network.n_relus), bool)
+    position = 0
+    for hidden in activations[1:-1]:
+        np.greater(hidden, 0, out=pattern[:, position : position + hidden.shape[1]])
+        position += hidden.shape[1]
+    return pattern, activations[-1]

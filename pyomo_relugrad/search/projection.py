@@ -1,0 +1,122 @@
+"""The feasible set of the decision columns: projections onto it and linear programs over it, on batches."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+
+
+class Domain(Protocol):
+    """A bounded convex set.
+
+    ``lower`` and ``upper`` are bounds (d,) of its bounding box.
+    """
+
+    lower: Array
+    upper: Array
+
+    def project(self, U: Array) -> Array:
+        """Nearest points (B, d) of the set to the rows of `U`."""
+
+    def vertices(self, G: Array) -> Array:
+        """Points (B, d) of the set that maximise each row's linear function ``G[i] @ u``."""
+
+
+class Box:
+    """The box ``lower <= u <= upper``.
+
+    Parameters
+    ----------
+    lower, upper : (d,) arrays
+    """
+
+    def __init__(self, lower: Array, upper: Array) -> None:
+        self.lower, self.upper = lower, upper
+
+    def project(self, U: Array) -> Array:
+        """Clip the rows of `U` to the box."""
+        return np.clip(U, self.lower, self.upper)
+
+    def vertices(self, G: Array) -> Array:
+        """Corners of the box; the middle where a coefficient is zero."""
+        middle = 0.5 * (self.lower + self.upper)
+        return np.where(G > 0, self.upper, np.where(G < 0, self.lower, middle))
+
+
+class BoxWithRow:
+    r"""A box cut by one row: ``row_lower <= a @ u <= row_upper``; a budget or a simplex, for example.
+
+    The projection of a point p that violates the upper side is ``clip(p - t a)`` with the smallest t >= 0 that
+    satisfies it. ``a @ clip(p - t a)`` is piecewise linear and falls in t, so t is found by a search over its
+    breakpoints; the linear program over the set is the same search along ``-a / g`` (a continuous knapsack).
+
+    Parameters
+    ----------
+    lower, upper, row : (d,) arrays
+    row_lower, row_upper : float
+    """
+
+    def __init__(self, lower: Array, upper: Array, row: Array, row_lower: float, row_upper: float) -> None:
+        self.lower, self.upper, self.row = lower, upper, row
+        self.row_lower, self.row_upper = row_lower, row_upper
+
+    def project(self, U: Array) -> Array:
+        """Nearest points of the set to the rows of `U`."""
+        P = np.clip(U, self.lower, self.upper)
+        activity = P @ self.row
+        for sign, side in ((1.0, self.row_upper), (-1.0, self.row_lower)):
+            outside = np.flatnonzero(sign * (activity - side) > 0)
+            if outside.size:
+                P[outside] = self._onto(np.asarray(U)[outside], sign * self.row, sign * side)
+        return P
+
+    def vertices(self, G: Array) -> Array:
+        """Greedy solutions of the continuous knapsacks ``max G[i] @ u``."""
+        G = np.asarray(G)
+        P = np.where(G > 0, self.upper, self.lower)
+        activity = P @ self.row
+        for sign, side in ((1.0, self.row_upper), (-1.0, self.row_lower)):
+            for index in np.flatnonzero(sign * (activity - side) > 0):
+                P[index] = self._knapsack(P[index], G[index], sign * self.row, sign * side)
+        return P
+
+    def _onto(self, U: Array, row: Array, side: float) -> Array:
+        """Projections onto box and ``row @ u <= side`` by a search over the sorted breakpoints of each point."""
+        used = np.flatnonzero(row)
+        with np.errstate(invalid="ignore"):
+            breakpoints = np.concatenate(
+                [(U[:, used] - self.lower[used]) / row[used], (U[:, used] - self.upper[used]) / row[used]], axis=1
+            )
+        breakpoints = np.sort(np.maximum(breakpoints, 0.0), axis=1)
+        low, high = np.zeros(len(U), int), np.full(len(U), breakpoints.shape[1] - 1)
+        points = np.arange(len(U))
+        while (low < high).any():
+            middle = (low + high) // 2
+            satisfied = self._moved(U, row, breakpoints[points, middle]) @ row <= side
+            high = np.where(satisfied, middle, high)
+            low = np.where(satisfied, low, np.minimum(middle + 1, high))
+        right = breakpoints[points, low]
+        left = np.where(low > 0, breakpoints[points, np.maximum(low - 1, 0)], 0.0)
+        at_left = self._moved(U, row, left) @ row
+        at_right = self._moved(U, row, right) @ row
+        share = np.divide(at_left - side, at_left - at_right, out=np.ones(len(U)), where=at_left > at_right)
+        return self._moved(U, row, left + np.clip(share, 0.0, 1.0) * (right - left))
+
+    def _moved(self, U: Array, row: Array, t: Array) -> Array:
+        return np.clip(U - t[:, None] * row, self.lower, self.upper)
+
+    def _knapsack(self, point: Array, gain: Array, row: Array, side: float) -> Array:
+        """Give up activity, cheapest first, until ``row @ u <= side``."""
+        point = point.copy()
+        target = np.where(row > 0, self.lower, self.upper)
+        release = row * (point - target)
+        movable = np.flatnonzero(release > 0)
+        price = gain[movable] / row[movable]
+        order = movable[np.argsort(price, kind="stable")]
+        excess = float(point @ row - side)
+        released = np.minimum(np.maximum(excess - (np.cumsum(release[order]) - release[order]), 0.0), release[order])
+        point[order] -= released / row[order]
+        return point

@@ -1,0 +1,120 @@
+"""From region to region, each by its linear program, until no neighbour across an active facet is higher."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.search.budget import Budget
+from pyomo_relugrad.search.composite_region import CompositeRegion
+from pyomo_relugrad.search.landscape import Landscape
+from pyomo_relugrad.search.region_program import RegionOptimum, RegionProgram
+
+# Relative gain in height below which two points count as equally high.
+GAIN_TOLERANCE = 1e-9
+# Continuations of a step beyond its region that are tried, in shares of the step.
+LOOK_AHEAD = np.concatenate([[1e-3], np.geomspace(0.01, 4.0, 15)])
+
+
+@dataclass(frozen=True, eq=False)
+class Summit:
+    """Where a walk ended.
+
+    Parameters
+    ----------
+    u : (d,) array
+    height : float
+    region : CompositeRegion
+        The region that was maximised last.
+    optimum : RegionOptimum
+        Its optimum.
+    """
+
+    u: Array
+    height: float
+    region: CompositeRegion
+    optimum: RegionOptimum
+
+
+def walk_regions(program: RegionProgram, u: Array, budget: Budget) -> Generator[None, None, Summit]:
+    """Solve the region's LP, look further along the step, cross to better neighbours; stop where none is better.
+
+    At an LP vertex the multiplier of an active facet is what the height loses per unit of distance from it, and the
+    gradient of the region across it tells what it gains there: facets with a positive balance are crossed and the LP
+    solved on the other side, best balance first.
+    """
+    landscape = program.landscape
+    region = CompositeRegion.at(landscape, u)
+    height = height_at(landscape, u)
+    while True:
+        optimum = program.solve(region, budget)
+        yield None
+        reached = height_at(landscape, optimum.u)
+        summit = (
+            Summit(optimum.u, reached, region, optimum) if reached >= height else Summit(u, height, region, optimum)
+        )
+        if budget.is_exhausted() or not optimum.is_exact:
+            return summit
+        further = look_ahead(landscape, program, u, optimum.u, reached)
+        if further is None:
+            higher = yield from cross_facets(program, summit, budget)
+            if higher is None:
+                return summit
+            further = higher.u
+        u, region = further, CompositeRegion.at(landscape, further)
+        height = height_at(landscape, u)
+
+
+def look_ahead(landscape: Landscape, program: RegionProgram, start: Array, end: Array, height: float) -> Array | None:
+    """The highest point beyond `end` on the line from `start`, if it is higher than `end`; rows are respected."""
+    step = end - start
+    if not step.any():
+        return None
+    beyond = np.clip(end + LOOK_AHEAD[:, None] * step, program.lower, program.upper)
+    beyond = beyond[program.satisfies_rows(beyond)]
+    heights = landscape.height(beyond)
+    if not beyond.size or not exceeds(float(heights.max()), height):
+        return None
+    return np.asarray(beyond[int(heights.argmax())])
+
+
+def cross_facets(program: RegionProgram, summit: Summit, budget: Budget) -> Generator[None, None, Summit | None]:
+    """A higher vertex in a region across one of the active facets, None where there is none."""
+    region = CompositeRegion(summit.region.landscape, summit.u, summit.region.landscape.points(summit.u[None, :])[0],
+                             summit.region.patterns)  # fmt: skip
+    for neuron in promising_facets(region, summit.optimum):
+        if budget.is_exhausted():
+            return None
+        neighbour = region.flipped(np.array([neuron]))
+        optimum = program.solve(neighbour, budget)
+        yield None
+        height = height_at(program.landscape, optimum.u)
+        if exceeds(height, summit.height):
+            return Summit(optimum.u, height, neighbour, optimum)
+    return None
+
+
+def promising_facets(region: CompositeRegion, optimum: RegionOptimum) -> Array:
+    """Active neurons whose crossing promises a gain, largest first (the multiplier test)."""
+    active = optimum.active
+    if active.size == 0:
+        return active
+    rows = region.gradients(active)
+    rows *= (region.signs[active] / np.linalg.norm(rows, axis=1))[:, None]
+    change = np.stack([region.flipped(np.array([neuron])).gradient - region.gradient for neuron in active])
+    balance = -np.einsum("ki,ki->k", change, rows) - optimum.multipliers
+    order = np.argsort(-balance, kind="stable")
+    return active[order[balance[order] > 1e-9 * np.abs(optimum.multipliers).max()]]
+
+
+def height_at(landscape: Landscape, u: Array) -> float:
+    """Height of one point."""
+    return float(landscape.height(u[None, :])[0])
+
+
+def exceeds(height: float, other: float) -> bool:
+    """Whether a height is larger by more than rounding."""
+    return height > other + GAIN_TOLERANCE * max(1e-3, abs(other))
