@@ -1,0 +1,46 @@
+"""The table that `ReluNetworkBlockData.print_stats` writes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TextIO
+
+from pyomo_relugrad.network import Network, PreactivationBounds, interval_bounds
+
+if TYPE_CHECKING:
+    from pyomo_relugrad.block import ReluNetworkBlockData
+
+
+def write_statistics(block: ReluNetworkBlockData, file: TextIO) -> None:
+    """Write sizes of the network, and its ReLUs by what the inputs' bounds decide, as text."""
+    network = block.scaled_network
+    lower, upper = block.input_box()
+    bounds = interval_bounds(network, lower[None, :], upper[None, :])
+    rows = [_layer_row(network, bounds, index) for index in range(len(network.layers))]
+    rows.append(("total", "", str(network.n_weights), *map(str, _states(network, bounds))))
+    header = ("layer", "shape", "weights", "relus", "active", "inactive", "unstable")
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    title = f"Network block '{block.name}'" + (f": {network.name}" if network.name else "")
+    print(title, f"{network.n_inputs} inputs, {network.n_outputs} outputs", sep="\n", file=file)
+    for row in [header, *rows]:
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(size) for cell, size in zip(row[1:], widths[1:], strict=True))]
+        print("  ".join(cells).rstrip(), file=file)
+
+
+def _layer_row(network: Network, bounds: PreactivationBounds, index: int) -> tuple[str, ...]:
+    layer = network.layers[index]
+    inputs = sum(weight.shape[1] for weight in layer.weights)
+    hidden = index < len(network.layers) - 1
+    name = str(index + 1) if hidden else "output"
+    states = _states(network, bounds, index) if hidden else ()
+    weights = sum(int(weight.size) for weight in layer.weights)
+    return name, f"{inputs} -> {layer.width}", str(weights), *(map(str, states) if hidden else [""] * 4)
+
+
+def _states(network: Network, bounds: PreactivationBounds, index: int | None = None) -> tuple[int, int, int, int]:
+    """Numbers of ReLUs: all, always active, always inactive, unstable; of one layer or of all."""
+    chosen = range(len(network.widths)) if index is None else [index]
+    counts = [
+        sum(int(states[layer].sum()) for layer in chosen)
+        for states in (bounds.active, bounds.inactive, bounds.unstable)
+    ]
+    return sum(network.widths[layer] for layer in chosen), counts[0], counts[1], counts[2]

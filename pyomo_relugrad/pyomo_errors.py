@@ -1,0 +1,18 @@
+"""Errors of pyomo_relugrad that also are Pyomo's own, so that the handlers of Pyomo users catch them."""
+
+from pyomo.common.errors import InfeasibleConstraintException
+from pyomo.contrib.solver.common.util import IncompatibleModelError
+
+from pyomo_relugrad.errors import ModelError
+
+
+class IncompatibleModel(ModelError, IncompatibleModelError):  # noqa: N818 - the name with Error is Pyomo's
+    """A model with a component that the solver cannot handle; the message names it and says what to do."""
+
+
+class UnexpandedNetworkError(IncompatibleModel):
+    """A network block met by a solver or writer that does not know networks."""
+
+
+class InfeasibleModel(ModelError, InfeasibleConstraintException):  # noqa: N818 - named like its sibling
+    """A model that is seen to have no solution before any search: an empty domain, or a violated constant row."""
