@@ -1,0 +1,231 @@
+"""``TransformationFactory("relugrad.omlt")``: network blocks expanded into OMLT's formulations, with a start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+from omlt import OmltBlock
+from pyomo.common.collections import ComponentSet
+from pyomo.common.config import ConfigDict, ConfigValue, In, IsInstance
+from pyomo.common.modeling import unique_component_name
+from pyomo.contrib.fbbt.fbbt import compute_bounds_on_expr
+from pyomo.core import Transformation
+from pyomo.core.base.transformation import ReverseTransformationToken
+from pyomo.core.util import target_list
+
+from pyomo_relugrad import omlt_formulation
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.block import unexpanded_blocks
+from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.network import interval_bounds
+from pyomo_relugrad.omlt_formulation import CONSTRAINTS, NetworkFormulation
+
+#: Formulations whose constraints need finite bounds on every input.
+BOUNDED = ("bigm", "partition", "full-space")
+
+BOUND_METHODS = {"interval": interval_bounds}
+
+
+class ExpandToOmlt(Transformation):
+    """Expand network blocks into OMLT formulations that any solver of Pyomo can read.
+
+    Each `ReluNetworkBlock` gets an `OmltBlock` as a child, ``nn.omlt``, whose components carry OMLT's names:
+    ``inputs``, ``scaled_inputs``, ``layer[k].zhat`` (pre-activations), ``layer[k].z`` (activations),
+    ``layer[k].q_relu`` (which ReLUs are active), ``scaled_outputs``, ``outputs``; ``layer[0]`` is the input. Scaling
+    of the block is inside the weights. All variables, and the block's outputs, get the values that follow from the
+    current values of the block's inputs, in float64, so that the point that a local search left in the model starts
+    a MILP solver. Where an input has no value they have none.
+
+    Binaries of ReLUs that the bounds prove stable are fixed. The bounds of inputs are those of the variables when the
+    transformation is applied, whether fixed or not; a fixed variable without bounds counts as a constant.
+    """
+
+    CONFIG = ConfigDict("relugrad.omlt")
+    CONFIG.declare(
+        "targets",
+        ConfigValue(
+            default=None,
+            domain=target_list,
+            description="The network blocks to expand, or blocks that hold them. Default: all active ones.",
+        ),
+    )
+    CONFIG.declare(
+        "formulation",
+        ConfigValue(
+            default="bigm",
+            domain=In(list(CONSTRAINTS)),
+            description="Which formulation of OMLT to build: one of " + ", ".join(CONSTRAINTS) + ".",
+        ),
+    )
+    CONFIG.declare(
+        "bounds",
+        ConfigValue(
+            default="interval",
+            domain=In(list(BOUND_METHODS)),
+            description="How pre-activations are bounded: one of " + ", ".join(BOUND_METHODS) + ".",
+        ),
+    )
+    CONFIG.declare(
+        "reverse",
+        ConfigValue(
+            default=None,
+            domain=IsInstance(ReverseTransformationToken),
+            description="The token that an earlier apply_to returned: take its expansions out of the model again. "
+            "Variables of the model keep their current values.",
+        ),
+    )
+
+    def _apply_to(self, model: Any, **kwds: Any) -> ReverseTransformationToken | None:
+        config = self.CONFIG(kwds)
+        if config.reverse is not None:
+            config.reverse.check_token_valid(self.__class__, model, config.targets)
+            for block in config.reverse.reverse_dict["blocks"]:
+                _collapse(block)
+            return None
+        blocks = _targeted_blocks(model, config.targets)
+        ranges = [_input_ranges(block, config.formulation) for block in blocks]
+        for block, (lower, upper) in zip(blocks, ranges, strict=True):
+            _expand(block, lower, upper, config)
+        _set_start(blocks)
+        return ReverseTransformationToken(self.__class__, model, blocks, {"blocks": blocks})
+
+
+def _targeted_blocks(model: Any, targets: Sequence[Any] | None) -> list[Any]:
+    """The unexpanded network blocks among the targets, or all that are active."""
+    blocks = ComponentSet(unexpanded_blocks(model))
+    if targets is None:
+        return list(blocks)
+    wanted = []
+    for target in targets:
+        members = ComponentSet(target.values() if target.is_indexed() else (target,))
+        found = [block for block in blocks if _is_within(block, members)]
+        if not found:
+            raise ModelError(
+                f"relugrad.omlt: target '{target.name}' neither is nor holds an active ReluNetworkBlock of the model "
+                f"'{model.name}' that is not expanded yet"
+            )
+        wanted += found
+    return list(ComponentSet(wanted))
+
+
+def _is_within(block: Any, ancestors: ComponentSet) -> bool:
+    while block is not None and block not in ancestors:
+        block = block.parent_block()
+    return block is not None
+
+
+def _input_ranges(block: Any, formulation: str) -> tuple[Array, Array]:
+    """Bounds (n_inputs,) of the block's inputs, infinite where there are none.
+
+    Raises
+    ------
+    ModelError
+        If the formulation needs finite bounds and one is missing.
+    """
+    ranges = np.array([_range(block, position) for position in block.inputs], dtype=np.float64)
+    if formulation in BOUNDED and not np.isfinite(ranges).all():
+        position, side = np.argwhere(~np.isfinite(ranges))[0].tolist()
+        raise ModelError(
+            f"relugrad.omlt: block '{block.name}' cannot be expanded into '{formulation}': its input "
+            f"'{block.inputs[position].name}' has no finite {('lower', 'upper')[side]} bound, and big-M constraints "
+            "need bounds on every input. Give the variable bounds that hold at every point of interest, or pass "
+            "input_bounds to the ReluNetworkBlock"
+        )
+    return ranges[:, 0], ranges[:, 1]
+
+
+def _range(block: Any, position: int) -> tuple[float, float]:
+    """What values an input may take, were it not fixed; and its value where that is elsewhere or there is no bound."""
+    variable = block.inputs[position]
+    domain, term = _row(block.component("input_domain"), position), _linked_term(block, position)
+    low, high = -np.inf, np.inf
+    for pair in (
+        variable.bounds,
+        (None, None) if domain is None else (domain.lb, domain.ub),
+        (None, None) if term is None else compute_bounds_on_expr(term, ignore_fixed=True),
+    ):
+        low = low if pair[0] is None else max(low, pair[0])
+        high = high if pair[1] is None else min(high, pair[1])
+    if variable.fixed:
+        low = min(low, variable.value) if np.isfinite(low) else variable.value
+        high = max(high, variable.value) if np.isfinite(high) else variable.value
+    return low, high
+
+
+def _row(constraint: Any, position: int) -> Any:
+    """The active row of an input in one of the block's constraints, None where there is none."""
+    found = constraint is not None and position in constraint and constraint[position].active
+    return constraint[position] if found else None
+
+
+def _linked_term(block: Any, position: int) -> Any:
+    """The user's expression that an input is tied to, None where it is a variable itself."""
+    row = _row(block.component("input_links"), position)
+    return None if row is None else row.expr.arg(1)
+
+
+def _expand(block: Any, lower: Array, upper: Array, config: Any) -> None:
+    """Add the OMLT child and tie it to the block's inputs and outputs."""
+    bounds = BOUND_METHODS[config.bounds](block.scaled_network, lower[None, :], upper[None, :])
+    formulation = NetworkFormulation(block.scaled_network, lower, upper, bounds, CONSTRAINTS[config.formulation])
+    child = OmltBlock()
+    block.add_component(unique_component_name(block, "omlt"), child)
+    omlt_formulation.build(child, formulation)
+    for name, ours, theirs in (
+        ("link_inputs", block.inputs, child.inputs),
+        ("link_outputs", block.outputs, child.outputs),
+    ):
+        link = pyo.Constraint(range(len(theirs)))
+        child.add_component(name, link)
+        for index, (left, right) in enumerate(zip(ours.values(), theirs.values(), strict=True)):
+            link[index] = left == right
+    block.set_expansion(child)
+
+
+def _collapse(block: Any) -> None:
+    child = block.expansion
+    if child is None:
+        raise ModelError(f"relugrad.omlt: block '{block.name}' is not expanded, so there is nothing to reverse")
+    block.set_expansion(None)
+    block.del_component(child)
+
+
+def _set_start(blocks: Sequence[Any]) -> None:
+    """Forward passes through the blocks, repeated until blocks that feed each other agree."""
+    for _ in blocks:
+        changed = [_set_values(block) for block in blocks]
+        if not any(changed):
+            return
+
+
+def _set_values(block: Any) -> bool:
+    """One forward pass; whether it changed the value of an output."""
+    point = _point(block)
+    omlt_formulation.set_values(block.expansion, block.scaled_network, point)
+    if point is None:
+        return False
+    before = [variable.value for variable in block.outputs.values()]
+    _assign(block.inputs.values(), point)
+    _assign(block.outputs.values(), block.scaled_network.value(point[None, :])[0])
+    return before != [variable.value for variable in block.outputs.values()]
+
+
+def _point(block: Any) -> Array | None:
+    """Current values (n_inputs,) of the inputs, those of the user's expressions before those of the block's variables.
+
+    None if one is missing.
+    """
+    values = []
+    for position, variable in block.inputs.items():
+        term = _linked_term(block, position)
+        values.append(variable.value if term is None else pyo.value(term, exception=False))
+    return None if None in values else np.array(values, dtype=np.float64)
+
+
+def _assign(variables: Iterable[Any], values: Array) -> None:
+    for variable, value in zip(variables, values.tolist(), strict=True):
+        if not variable.fixed:
+            variable.set_value(value, skip_validation=True)
