@@ -116,6 +116,14 @@ class Affine:
         """The difference of two tensors; both broadcast."""
         return self.plus(other.scaled(np.array(-1.0)))
 
+    def row_products(self, other: Affine) -> Array:
+        """Inner products (size,) of the coefficients, offsets included, of the elements of two tensors of one shape."""
+        result = self.offset * other.offset
+        for source, matrix in self.terms.items():
+            if source in other.terms:
+                result = result + linear_maps.row_products(matrix, other.terms[source])
+        return result
+
     def stacked(self, others: Sequence[Affine]) -> Affine:
         """The elements of this tensor, followed by those of the others, as one vector."""
         tensors = [self, *others]

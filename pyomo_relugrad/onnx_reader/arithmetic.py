@@ -109,10 +109,6 @@ def _gemm(node: Node, hidden: HiddenLayers) -> Value:
     return add(result, added if beta == 1.0 else multiply(node, added, np.array(beta)))
 
 
-def _mul(node: Node, hidden: HiddenLayers) -> Value:
-    return multiply(node, node.value(0), node.value(1))
-
-
 def _div(node: Node, hidden: HiddenLayers) -> Value:
     with np.errstate(divide="ignore"):
         return multiply(node, node.value(0), 1.0 / finite(node.constant(1, "divisor")))
@@ -170,7 +166,6 @@ def _cast(node: Node, hidden: HiddenLayers) -> Value:
 RULES: dict[str, Rule] = {
     "Add": lambda node, hidden: add(node.value(0), node.value(1)),
     "Sub": _sub,
-    "Mul": _mul,
     "Div": _div,
     "Neg": lambda node, hidden: node.affine(0).scaled(np.array(-1.0)),
     "Sum": _sum,

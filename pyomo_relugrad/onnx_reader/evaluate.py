@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import prod
 
 import numpy as np
-from onnx import NodeProto, TensorProto, TypeProto, defs, helper, numpy_helper, shape_inference
+from onnx import NodeProto, OperatorSetIdProto, TensorProto, TypeProto, defs, helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
 from pyomo_relugrad.arrays import Array
@@ -18,24 +18,52 @@ MAX_ELEMENTS = 2**24
 _SHAPE_DATA = 4096
 
 
-def run_node(node: NodeProto, opset: int, inputs: Sequence[Array | None]) -> list[Array]:
-    """Outputs of a node of an ONNX operator set on the given inputs; floating-point numbers are float64 throughout.
+class NodeEvaluator:
+    """A node of an ONNX operator set, ready to be evaluated on inputs of given shapes.
+
+    Parameters
+    ----------
+    node : NodeProto
+    opset : int
+        Version of the operator set.
+    inputs : sequence of arrays
+        Inputs of the right shapes, None for one that is left out; those that say how large outputs are must be right.
 
     Raises
     ------
     NetworkFileError
         If an output would have more than `MAX_ELEMENTS` elements.
     """
-    renamed = _with_distinct_inputs(node, inputs)
-    feeds = {name: array for name, array in zip(renamed.input, inputs, strict=True) if array is not None}
-    _check_output_sizes(renamed, opset, feeds)
-    values = [helper.make_tensor_value_info(name, _element_type(array), None) for name, array in feeds.items()]
-    outputs = [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in renamed.output]
-    graph = helper.make_graph([renamed], "node", values, outputs)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid(node.domain, opset)])
-    if node.domain:
-        model.opset_import.append(helper.make_opsetid("", defs.onnx_opset_version()))
-    return [normalised(np.asarray(result)) for result in ReferenceEvaluator(model).run(None, feeds)]
+
+    def __init__(self, node: NodeProto, opset: int, inputs: Sequence[Array | None]) -> None:
+        renamed = _with_distinct_names(node, inputs)
+        feeds = _feeds(inputs)
+        _check_output_sizes(renamed, opset, feeds)
+        values = [helper.make_tensor_value_info(name, _element_type(array), None) for name, array in feeds.items()]
+        outputs = [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in renamed.output]
+        model = helper.make_model(
+            helper.make_graph([renamed], "node", values, outputs), opset_imports=_opset_imports(node, opset)
+        )
+        self._evaluator = ReferenceEvaluator(model)
+
+    def run(self, inputs: Sequence[Array | None]) -> list[Array]:
+        """The node's outputs; floating-point numbers are float64 throughout."""
+        return [normalised(np.asarray(result)) for result in self._evaluator.run(None, _feeds(inputs))]
+
+
+def run_node(node: NodeProto, opset: int, inputs: Sequence[Array | None]) -> list[Array]:
+    """Outputs of a node on the given inputs, see `NodeEvaluator`."""
+    return NodeEvaluator(node, opset, inputs).run(inputs)
+
+
+def _feeds(inputs: Sequence[Array | None]) -> dict[str, Array]:
+    return {f"input_{i}": array for i, array in enumerate(inputs) if array is not None}
+
+
+def _opset_imports(node: NodeProto, opset: int) -> list[OperatorSetIdProto]:
+    if node.domain in ("", "ai.onnx"):
+        return [helper.make_opsetid("", opset)]
+    return [helper.make_opsetid(node.domain, opset), helper.make_opsetid("", defs.onnx_opset_version())]
 
 
 def normalised(array: Array) -> Array:
@@ -44,7 +72,7 @@ def normalised(array: Array) -> Array:
     return array.astype(np.float64, copy=False) if is_float else array
 
 
-def _with_distinct_inputs(node: NodeProto, inputs: Sequence[Array | None]) -> NodeProto:
+def _with_distinct_names(node: NodeProto, inputs: Sequence[Array | None]) -> NodeProto:
     """The node with a name of its own for each input that is there and for each output."""
     renamed = NodeProto()
     renamed.CopyFrom(node)
@@ -70,9 +98,7 @@ def _check_output_sizes(node: NodeProto, opset: int, feeds: dict[str, Array]) ->
         if array.size <= _SHAPE_DATA:
             data[name] = numpy_helper.from_array(typed, name)
     schema = defs.get_schema(node.op_type, opset, node.domain)
-    inferred = shape_inference.infer_node_outputs(
-        schema, node, types, data, opset_imports=[helper.make_opsetid(node.domain, opset)]
-    )
+    inferred = shape_inference.infer_node_outputs(schema, node, types, data, opset_imports=_opset_imports(node, opset))
     for output in inferred.values():
         shape = [dimension.dim_value for dimension in output.tensor_type.shape.dim]
         if prod(shape) > max(MAX_ELEMENTS, *(array.size for array in feeds.values()), 0):

@@ -129,6 +129,14 @@ def taken_rows(indices: Array, matrix: LinearMap) -> Weight:
     return result
 
 
+def row_products(left: LinearMap, right: LinearMap) -> Array:
+    """Inner products of the rows of `left` with those of `right`."""
+    left, right = _array(left), _array(right)
+    if sparse.issparse(left) or sparse.issparse(right):
+        return np.asarray(sparse.csr_array(left).multiply(right).sum(axis=1)).ravel()
+    return np.einsum("ij,ij->i", left, right)
+
+
 def stacked(matrices: list[LinearMap]) -> Weight:
     """Matrices above one another."""
     arrays = [_array(matrix) for matrix in matrices]

@@ -7,9 +7,11 @@ from os import PathLike, fspath
 from pathlib import Path
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import ModelProto
+from onnx import ModelProto, defs
 
 from pyomo_relugrad.errors import NetworkFileError, NetworkFileNotFoundError
+from pyomo_relugrad.onnx_reader.external_data import load_external_data
+from pyomo_relugrad.onnx_reader.functions import without_functions
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +49,10 @@ def open_model(source: str | PathLike[str] | bytes | ModelProto) -> ModelFile:
         If it cannot be read or is not an ONNX model.
     """
     if isinstance(source, ModelProto):
-        return _checked(ModelFile(source, source.graph.name or "model"))
+        return _complete(source, source.graph.name or "model", None)
     if isinstance(source, bytes | bytearray | memoryview):
-        return _checked(ModelFile(_parse(bytes(source), "model"), "model"))
+        model = _parse(bytes(source), "model")
+        return _complete(model, model.graph.name or "model", None)
     name = fspath(source)
     try:
         content = Path(name).read_bytes()
@@ -57,7 +60,7 @@ def open_model(source: str | PathLike[str] | bytes | ModelProto) -> ModelFile:
         raise NetworkFileNotFoundError(f"there is no file {name}") from None
     except OSError as error:
         raise NetworkFileError(f"{name} cannot be read: {error.strerror}") from error
-    return _checked(ModelFile(_parse(content, name), name))
+    return _complete(_parse(content, name), name, Path(name).parent)
 
 
 def _parse(content: bytes, name: str) -> ModelProto:
@@ -69,9 +72,20 @@ def _parse(content: bytes, name: str) -> ModelProto:
     return model
 
 
-def _checked(file: ModelFile) -> ModelFile:
-    if not file.model.HasField("graph") or not file.model.graph.output:
-        raise NetworkFileError(f"{file.name} is not an ONNX file: it holds no graph with outputs")
+def _complete(model: ModelProto, name: str, folder: Path | None) -> ModelFile:
+    """The model with all its weights and without local functions; one that was given is left as it is."""
+    if not model.HasField("graph") or not model.graph.output:
+        raise NetworkFileError(f"{name} is not an ONNX file: it holds no graph with outputs")
+    try:
+        load_external_data(model, folder)
+        file = ModelFile(without_functions(model), name)
+    except NetworkFileError as error:
+        raise NetworkFileError(f"{name}: {error}") from error
     if not file.opsets.get(""):
-        raise NetworkFileError(f"{file.name} does not say which ONNX operator set it uses (opset_import)")
+        raise NetworkFileError(f"{name} does not say which ONNX operator set it uses (opset_import)")
+    if file.opsets[""] > defs.onnx_opset_version():
+        raise NetworkFileError(
+            f"{name} uses the ONNX operator set {file.opsets['']}, and the installed onnx package knows up to "
+            f"{defs.onnx_opset_version()}: upgrade it"
+        )
     return file

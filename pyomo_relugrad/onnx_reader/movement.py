@@ -6,10 +6,11 @@ from dataclasses import replace
 from math import prod
 
 import numpy as np
-from onnx import helper
+from onnx import NodeProto, helper
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.onnx_reader.affine import Affine
+from pyomo_relugrad.onnx_reader.by_evaluation import by_evaluation
 from pyomo_relugrad.onnx_reader.evaluate import run_node
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
 from pyomo_relugrad.onnx_reader.node import Node, Rule, Value
@@ -49,9 +50,9 @@ def _move(node: Node, hidden: HiddenLayers) -> list[Value]:
 
     Zero is what an operator fills in by itself.
     """
-    if node.attribute("reduction", "none") not in ("none", b"none"):
-        raise node.unsupported("with a reduction is not supported")
-    positions = _DATA_INPUTS[node.operator]
+    if node.attribute("reduction", "none") != "none":
+        return by_evaluation(node, hidden)
+    positions = _DATA_INPUTS[node.proto.op_type]
     data: list[Affine] = []
     moved: list[Array | None] = []
     count = 0
@@ -67,14 +68,37 @@ def _move(node: Node, hidden: HiddenLayers) -> list[Value]:
     return [vector.taken(_as_indices(output)) for output in run_node(node.proto, node.opset, moved)]
 
 
-def _pad(node: Node, hidden: HiddenLayers) -> list[Value]:
-    """Pad; versions before 11, which keep pads and value as attributes, are read as version 13."""
-    if node.opset >= 11:
-        return _move(node, hidden)
-    pads = np.array(node.attribute("pads"), dtype=np.int64)
-    value = np.array(node.attribute("value", 0.0))
-    proto = helper.make_node("Pad", ["data", "pads", "value"], ["padded"], mode=node.attribute("mode", "constant"))
-    return _move(replace(node, proto=proto, opset=13, inputs=(node.inputs[0], pads, value)), hidden)
+def _pad(node: Node, hidden: HiddenLayers) -> Value:
+    """Pad in its form of version 13; negative pads, which the reference implementation lacks, are cut off after."""
+    tensor = node.affine(0)
+    pads, value = _pads_and_value(node, len(tensor.shape))
+    mode = node.attribute("mode", "constant")
+    proto = helper.make_node("Pad", ["data", "pads", "value"], ["padded"], mode=mode)
+    inputs = (tensor, np.maximum(pads, 0).ravel(), value)
+    (padded,) = _move(replace(node, proto=proto, opset=max(node.opset, 13), inputs=inputs), hidden)
+    assert isinstance(padded, Affine)  # a moved tensor is
+    sides = zip(np.minimum(pads[0], 0), np.minimum(pads[1], 0), padded.shape, strict=True)
+    cut = tuple(slice(-begin, max(size + end, -begin)) for begin, end, size in sides)
+    return padded.taken(np.arange(padded.size).reshape(padded.shape)[cut])
+
+
+def _pads_and_value(node: Node, rank: int) -> tuple[Array, Array]:
+    """Pads (2, rank), and the number to fill in: attributes before version 11, inputs since."""
+    if node.opset < 11:
+        return np.array(node.attribute("pads"), np.int64).reshape(2, rank), np.array(node.attribute("value", 0.0))
+    value, axes = node.optional_constant(2, "value"), node.optional_constant(3, "axes")
+    chosen = list(range(rank)) if axes is None else [int(axis) for axis in axes]
+    pads = np.zeros((2, rank), dtype=np.int64)
+    pads[:, chosen] = node.constant(1, "pads").reshape(2, len(chosen))
+    return pads, np.array(0.0) if value is None else value.reshape(())
+
+
+def _scatter(node: Node, hidden: HiddenLayers) -> list[Value]:
+    """Scatter, the name that ScatterElements had before version 11."""
+    proto = NodeProto()
+    proto.CopyFrom(node.proto)
+    proto.op_type = "ScatterElements"
+    return _move(replace(node, proto=proto, opset=11), hidden)
 
 
 def _as_indices(output: Array) -> Array:
@@ -86,4 +110,10 @@ def _shape(node: Node, hidden: HiddenLayers) -> list[Value]:
     return list(run_node(node.proto, node.opset, [np.broadcast_to(0.0, node.affine(0).shape)]))
 
 
-RULES: dict[str, Rule] = {**dict.fromkeys(_DATA_INPUTS, _move), "Pad": _pad, "Shape": _shape, "Size": _shape}
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(_DATA_INPUTS, _move),
+    "Pad": _pad,
+    "Scatter": _scatter,
+    "Shape": _shape,
+    "Size": _shape,
+}

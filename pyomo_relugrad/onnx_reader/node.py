@@ -17,23 +17,17 @@ from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """A tensor of truth values, true where `difference` is positive (negative, if `negated`).
+    """A tensor of truth values, true where `margin` is positive and false where it is negative.
 
-    What happens at zero is left open: a comparison is of use only where its two sides meet there.
+    What holds at zero is left open: a comparison is of use only where both outcomes meet there.
     """
 
-    difference: Affine
-    negated: bool = False
+    margin: Affine
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the tensor."""
-        return self.difference.shape
-
-    @property
-    def positive_side(self) -> Affine:
-        """A tensor that is positive where the comparison holds."""
-        return self.difference.scaled(np.array(-1.0)) if self.negated else self.difference
+        return self.margin.shape
 
 
 Value: TypeAlias = Array | Affine | Comparison
@@ -106,6 +100,13 @@ class Node:
         value = self.value(position)
         if isinstance(value, Affine):
             raise self.unsupported(f"takes its {what} from the network's input, which is not piecewise linear")
+        return value
+
+    def comparison(self, position: int) -> Comparison:
+        """An input that must be the outcome of a comparison."""
+        value = self.inputs[position]
+        if not isinstance(value, Comparison):
+            raise self.unsupported("takes numbers that depend on the network's input for truth values")
         return value
 
     def optional_constant(self, position: int, what: str) -> Array | None:

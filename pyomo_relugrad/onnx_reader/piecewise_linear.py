@@ -1,36 +1,18 @@
-"""Rules of the piecewise-linear operators: each is rewritten into as few ReLUs as it takes.
-
-``max(a, b) = b + relu(a - b)``, and the rest follows. A ReLU of what is never negative is left out.
-"""
+"""Rules of the piecewise-linear functions of one variable: each is rewritten into as few ReLUs as it takes."""
 
 from __future__ import annotations
-
-from functools import reduce
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.onnx_reader.affine import Affine
+from pyomo_relugrad.onnx_reader.convolution import reduction_windows
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
 from pyomo_relugrad.onnx_reader.linear_maps import Identity
 from pyomo_relugrad.onnx_reader.node import Node, Rule, Value, finite
 
 MAX_SKIPS = 8
 """A tensor that reads more activation vectors than this is not carried past a ReLU layer, but split in two ReLUs."""
-
-
-def maximum(left: Affine, right: Affine, hidden: HiddenLayers) -> Affine:
-    """Element-wise maximum; the side with fewer coefficients is carried along."""
-    if left.entry_count < right.entry_count:
-        left, right = right, left
-    return right.plus(hidden.relu(left.minus(right)))
-
-
-def minimum(left: Affine, right: Affine, hidden: HiddenLayers) -> Affine:
-    """Element-wise minimum; the side with fewer coefficients is carried along."""
-    if left.entry_count < right.entry_count:
-        left, right = right, left
-    return right.minus(hidden.relu(right.minus(left)))
 
 
 def two_slopes(tensor: Affine, slope: Array, hidden: HiddenLayers) -> Affine:
@@ -107,12 +89,28 @@ def _hard_sigmoid(node: Node, hidden: HiddenLayers) -> Value:
     return clip(node.affine(0).scaled(np.array(alpha)).shifted(np.array(beta)), 0.0, 1.0, hidden)
 
 
-def _all_inputs(node: Node) -> list[Affine]:
-    return [node.affine(position) for position in range(len(node.inputs))]
-
-
 def _abs(node: Node, hidden: HiddenLayers) -> Value:
     return two_slopes(node.affine(0), np.array(-1.0), hidden)
+
+
+def _thresholded_relu(node: Node, hidden: HiddenLayers) -> Value:
+    if node.attribute("alpha", 1.0) != 0.0:
+        raise node.unsupported("with a threshold other than zero jumps there: it is not continuous")
+    return hidden.relu(node.affine(0))
+
+
+def _shrink(node: Node, hidden: HiddenLayers) -> Value:
+    bias, threshold = node.attribute("bias", 0.0), node.attribute("lambd", 0.5)
+    if bias != threshold or threshold < 0.0:
+        raise node.unsupported("jumps where bias and lambd differ: it is not continuous")
+    tensor = node.affine(0)
+    return tensor.minus(clip(tensor, -threshold, threshold, hidden))
+
+
+def _reduce_l1(node: Node, hidden: HiddenLayers) -> Value:
+    magnitudes = two_slopes(node.affine(0), np.array(-1.0), hidden)
+    table, shape = reduction_windows(node, magnitudes)
+    return magnitudes.weighted_sums(table, 1.0, shape)
 
 
 RULES: dict[str, Rule] = {
@@ -122,6 +120,7 @@ RULES: dict[str, Rule] = {
     "Clip": _clip,
     "HardSigmoid": _hard_sigmoid,
     "Abs": _abs,
-    "Max": lambda node, hidden: reduce(lambda a, b: maximum(a, b, hidden), _all_inputs(node)),
-    "Min": lambda node, hidden: reduce(lambda a, b: minimum(a, b, hidden), _all_inputs(node)),
+    "ReduceL1": _reduce_l1,
+    "Shrink": _shrink,
+    "ThresholdedRelu": _thresholded_relu,
 }

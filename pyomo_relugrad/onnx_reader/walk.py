@@ -2,102 +2,162 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
-from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, defs, helper, numpy_helper
+from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, checker, defs, helper, numpy_helper
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError, RelugradError, UnsupportedOperatorError
-from pyomo_relugrad.onnx_reader import arithmetic, movement, piecewise_linear
+from pyomo_relugrad.onnx_reader import (
+    arithmetic,
+    comparison,
+    convolution,
+    maximum,
+    movement,
+    piecewise_linear,
+    resize,
+)
+from pyomo_relugrad.onnx_reader.affine import Affine
 from pyomo_relugrad.onnx_reader.arithmetic import FLOATING_POINT
+from pyomo_relugrad.onnx_reader.by_evaluation import by_evaluation
 from pyomo_relugrad.onnx_reader.evaluate import normalised, run_node
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
-from pyomo_relugrad.onnx_reader.node import Node, Rule, Value
+from pyomo_relugrad.onnx_reader.linear_maps import check_entries
+from pyomo_relugrad.onnx_reader.node import Node, Rule, Value, finite
+from pyomo_relugrad.onnx_reader.refusals import NOT_READABLE, refusal
 
 Environment: TypeAlias = dict[str, Value]
 """Values of tensors by name."""
 
-RULES: dict[str, Rule] = {**arithmetic.RULES, **movement.RULES, **piecewise_linear.RULES}
+RULES: dict[str, Rule] = {
+    **arithmetic.RULES,
+    **movement.RULES,
+    **convolution.RULES,
+    **resize.RULES,
+    **piecewise_linear.RULES,
+    **maximum.RULES,
+    **comparison.RULES,
+}
+
+_EVALUATED_DOMAINS = {"": None, "ai.onnx.ml": frozenset({"FeatureVectorizer", "LinearRegressor", "Scaler"})}
+"""Operators without a rule that are tried by evaluation: any of ONNX's own, those of ONNX-ML that are affine."""
 
 
 def label(node: NodeProto) -> str:
     """What messages call a node: its name, or else the tensor that it computes."""
-    written = next((name for name in node.output if name), "nothing")
-    return f"node {node.name!r}" if node.name else f"the unnamed node that computes {written!r}"
+    return f"node {node.name!r}" if node.name else f"the unnamed node that computes {_name(node)!r}"
+
+
+def _name(node: NodeProto) -> str:
+    return node.name or next(iter(node.output), "")
 
 
 class GraphWalk:
-    """Reads graphs of one model into affine tensors, adding hidden layers on the way."""
+    """Reads the graphs of one model into affine tensors, adding hidden layers on the way.
+
+    Parameters
+    ----------
+    opsets : dict of str to int
+        Version of each operator set that the model uses.
+    """
 
     def __init__(self, opsets: dict[str, int]) -> None:
         self.opsets = opsets
         self.hidden = HiddenLayers()
 
     def run(self, graph: GraphProto, values: Environment) -> list[Value]:
-        """Values of the graph's outputs, given those of its inputs."""
-        environment = {**values, **_initializers(graph)}
+        """Values of the graph's outputs, given those of its inputs (and of what else is to be replaced).
+
+        Raises
+        ------
+        NetworkFileError, UnsupportedOperatorError, NetworkValueError
+            If a node cannot be read; the message names it.
+        """
+        environment = {**_initializers(graph), **values}
         wanted = [output.name for output in graph.output]
-        for node in _in_order(graph.node, wanted):
-            self._visit(node, environment)
+        nodes = _in_order([node for node in graph.node if not any(name in values for name in node.output)], wanted)
+        last_reader = {name: index for index, node in enumerate(nodes) for name in _reads(node)}
+        kept = {*wanted, *values}
+        for index, node in enumerate(nodes):
+            self._visit(node, environment, is_output=any(name in wanted for name in node.output))
+            for name in _reads(node):
+                if last_reader[name] == index and name not in kept:
+                    environment.pop(name, None)
+            check_entries(sum(value.entry_count for value in environment.values() if isinstance(value, Affine)))
         missing = [name for name in wanted if name not in environment]
         if missing:
             raise NetworkFileError(f"no node computes the output {missing[0]!r}")
         return [environment[name] for name in wanted]
 
-    def _visit(self, proto: NodeProto, environment: Environment) -> None:
+    def _visit(self, proto: NodeProto, environment: Environment, is_output: bool) -> None:
+        """Compute the outputs of a node; whatever goes wrong becomes an error that names it."""
         try:
-            outputs = self._outputs(proto, environment)
+            outputs = self._outputs(proto, environment, is_output)
         except UnsupportedOperatorError as error:
-            message = f"{label(proto)}: {error}"
-            raise UnsupportedOperatorError(
-                message, proto.name or next(iter(proto.output), ""), proto.op_type
-            ) from error
+            message, node, operator = f"{label(proto)}: {error}", _name(proto), proto.op_type
+            if error.node:  # a node of a branch of this one
+                message, node, operator = str(error), error.node, error.operator
+            raise UnsupportedOperatorError(message, node, operator) from error
         except RelugradError as error:
             raise type(error)(f"{label(proto)} ({proto.op_type}): {error}") from error
-        except (RecursionError, MemoryError, Exception) as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
+        except (Exception, RecursionError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise NetworkFileError(f"{label(proto)} ({proto.op_type}) is not valid: {reason}") from error
         for name, value in zip(proto.output, outputs, strict=False):
             if name:
                 environment[name] = value
 
-    def _outputs(self, proto: NodeProto, environment: Environment) -> list[Value]:
-        node = Node(proto, self._opset(proto), _attributes(proto), _inputs(proto, environment))
+    def _outputs(self, proto: NodeProto, environment: Environment, is_output: bool) -> Sequence[Value]:
+        domain = "" if proto.domain == "ai.onnx" else proto.domain
+        opset = self.opsets.get(domain)
+        if opset is None or not defs.has(proto.op_type, opset, domain):
+            raise UnsupportedOperatorError(
+                f"{proto.op_type} is not an operator of the ONNX operator set {domain!r} {opset or ''}: "
+                "export the network with standard ONNX operators"
+            )
+        node = Node(proto, opset, _attributes(proto), _inputs(proto, environment))
+        if node.operator == "If":
+            return self._branch(node, environment)
+        if node.operator != "Constant":
+            _check_node(proto, self.opsets)
         constants = [value for value in node.inputs if value is None or isinstance(value, np.ndarray)]
-        if len(constants) == len(node.inputs):
-            return list(_fold(node, constants))
-        rule = RULES.get(node.operator) if proto.domain in ("", "ai.onnx") else None
+        if len(constants) == len(node.inputs) and node.operator not in ("Loop", "Scan"):
+            return _fold(node, constants)
+        rule = RULES.get(node.operator) if domain == "" else None
         if rule is None:
-            raise node.unsupported("is not a piecewise-linear operator that can be read")
+            evaluated = _EVALUATED_DOMAINS.get(domain, frozenset())
+            if node.operator in NOT_READABLE or (evaluated is not None and node.operator not in evaluated):
+                raise refusal(node, is_output)
+            rule = by_evaluation
         outputs = rule(node, self.hidden)
         return outputs if isinstance(outputs, list) else [outputs]
 
-    def _opset(self, proto: NodeProto) -> int:
-        domain = "" if proto.domain == "ai.onnx" else proto.domain
-        version = self.opsets.get(domain)
-        if version is None or not defs.has(proto.op_type, domain):
-            raise UnsupportedOperatorError(f"{proto.op_type} is not an operator of ONNX", operator=proto.op_type)
-        return version
+    def _branch(self, node: Node, environment: Environment) -> list[Value]:
+        """If, whose condition must be constant: the branch that is taken."""
+        condition = node.constant(0, "condition")
+        taken = node.attribute("then_branch" if finite(condition).any() else "else_branch")
+        inner = GraphWalk(self.opsets)
+        inner.hidden = self.hidden
+        return inner.run(taken, environment)
 
 
-def _in_order(nodes: Iterable[NodeProto], wanted: Iterable[str]) -> list[NodeProto]:
+def _in_order(nodes: Sequence[NodeProto], wanted: Iterable[str]) -> list[NodeProto]:
     """The nodes that the wanted tensors need, each after those that it reads."""
-    nodes = list(nodes)
     writer: dict[str, int] = {}
     for index, node in enumerate(nodes):
         for name in filter(None, node.output):
             if name in writer:
                 raise NetworkFileError(f"the tensor {name!r} is computed by two nodes")
             writer[name] = index
-    needs: dict[int, set[int]] = {}
+    needs: dict[int, list[int]] = {}
     waiting = [writer[name] for name in wanted if name in writer]
     while waiting:
         index = waiting.pop()
         if index not in needs:
-            needs[index] = {writer[name] for name in nodes[index].input if name in writer}
+            needs[index] = sorted({writer[name] for name in _reads(nodes[index]) if name in writer})
             waiting.extend(needs[index])
     try:
         return [nodes[index] for index in TopologicalSorter(needs).static_order()]
@@ -105,7 +165,19 @@ def _in_order(nodes: Iterable[NodeProto], wanted: Iterable[str]) -> list[NodePro
         raise NetworkFileError(f"the graph has a cycle through {label(nodes[error.args[1][0]])}") from None
 
 
-def _initializers(graph: GraphProto) -> Environment:
+def _reads(node: NodeProto) -> Iterator[str]:
+    """Names of the tensors that a node, or a graph inside it, reads."""
+    yield from node.input
+    for attribute in node.attribute:
+        if attribute.type == AttributeProto.GRAPH:
+            for inner in attribute.g.node:
+                yield from _reads(inner)
+            yield from (output.name for output in attribute.g.output)
+
+
+def _initializers(graph: GraphProto) -> dict[str, Array]:
+    if graph.sparse_initializer:
+        raise NetworkFileError("sparse initializers cannot be read: store the weights as dense tensors")
     return {tensor.name: to_array(tensor) for tensor in graph.initializer}
 
 
@@ -115,7 +187,7 @@ def to_array(tensor: TensorProto) -> Array:
     Raises
     ------
     NetworkFileError
-        If shape and content disagree.
+        If its shape and its content disagree.
     """
     try:
         return normalised(numpy_helper.to_array(tensor))
@@ -123,14 +195,9 @@ def to_array(tensor: TensorProto) -> Array:
         raise NetworkFileError(f"the tensor {tensor.name!r} is corrupt: {error}") from error
 
 
-def _attributes(proto: NodeProto) -> dict[str, object]:
-    values = {}
-    for attribute in proto.attribute:
-        value = helper.get_attribute_value(attribute)
-        if attribute.type == AttributeProto.STRING:
-            value = value.decode()
-        values[attribute.name] = value
-    return values
+def _attributes(proto: NodeProto) -> dict[str, Any]:
+    values = {attribute.name: helper.get_attribute_value(attribute) for attribute in proto.attribute}
+    return {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
 
 
 def _inputs(proto: NodeProto, environment: Environment) -> tuple[Value | None, ...]:
@@ -140,8 +207,18 @@ def _inputs(proto: NodeProto, environment: Environment) -> tuple[Value | None, .
     return tuple(environment[name] if name else None for name in proto.input)
 
 
-def _fold(node: Node, constants: list[Array | None]) -> list[Array]:
+def _check_node(proto: NodeProto, opsets: dict[str, int]) -> None:
+    """Check the node against its operator's definition: number of inputs and outputs, attributes and their types."""
+    context = checker.C.CheckerContext()
+    context.ir_version = checker.DEFAULT_CONTEXT.ir_version
+    context.opset_imports = opsets
+    checker.check_node(proto, context)
+
+
+def _fold(node: Node, constants: list[Array | None]) -> list[Value]:
     """Outputs of a node whose inputs are all constant."""
     if node.operator == "Cast" and node.attribute("to") in FLOATING_POINT and constants[0] is not None:
         return [constants[0].astype(np.float64)]
-    return run_node(node.proto, node.opset, constants)
+    if node.operator == "Constant" and isinstance(node.attribute("value"), TensorProto):
+        return [to_array(node.attribute("value"))]
+    return list(run_node(node.proto, node.opset, constants))

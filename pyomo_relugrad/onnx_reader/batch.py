@@ -1,0 +1,92 @@
+"""Which dimension of a graph's tensors is the batch, and reading the network of one row.
+
+A first dimension that is symbolic or 1 is the batch, unless it is the only dimension and fixed. A fixed first dimension
+N > 1 is one if the graph treats its N rows alike and apart, which is tried: the network of one row is read, and must
+reproduce the graph on N random rows. If it does not, the network is that of all N rows together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+from onnx import GraphProto, TensorProto, ValueInfoProto, numpy_helper
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.errors import NetworkFileError
+from pyomo_relugrad.network import TensorSpec
+from pyomo_relugrad.onnx_reader.evaluate import MAX_ELEMENTS
+
+_MAX_RANK = 16
+
+
+def input_shape(value: ValueInfoProto) -> tuple[int, ...]:
+    """Shape of an input of the graph, with one row where the batch is symbolic.
+
+    Raises
+    ------
+    NetworkFileError
+        If there is no shape, or a dimension after the first is symbolic.
+    """
+    tensor = value.type.tensor_type
+    if not value.type.HasField("tensor_type") or not tensor.HasField("shape"):
+        raise NetworkFileError(f"the input {value.name!r} is no tensor with a shape: export the network with one")
+    sizes = [dimension.dim_value for dimension in tensor.shape.dim]
+    if sizes and has_symbolic_batch(value):
+        sizes[0] = 1
+    if min(sizes, default=1) < 1:
+        names = [dimension.dim_param or dimension.dim_value or "?" for dimension in tensor.shape.dim]
+        raise NetworkFileError(
+            f"the input {value.name!r} has the shape {names}: export the network with fixed sizes after the batch"
+        )
+    if len(sizes) > _MAX_RANK or prod(sizes) > MAX_ELEMENTS:
+        raise NetworkFileError(f"the input {value.name!r} of shape {sizes} is too large")
+    return tuple(sizes)
+
+
+def has_symbolic_batch(value: ValueInfoProto) -> bool:
+    """Whether the first dimension has no fixed size."""
+    dimensions = value.type.tensor_type.shape.dim
+    return bool(dimensions) and dimensions[0].dim_value == 0
+
+
+def spec(value: ValueInfoProto, shape: tuple[int, ...], batched: bool) -> TensorSpec:
+    """Name and shape of an input or output without its batch dimension; `batched` if rows were cut down to one."""
+    has_batch = shape[:1] == (1,) and (len(shape) > 1 or batched or has_symbolic_batch(value))
+    return TensorSpec(value.name, shape[1:] if has_batch else shape)
+
+
+def fixed_rows(shapes: Sequence[tuple[int, ...]]) -> int:
+    """The first dimension if it is fixed, above 1 and the same for all inputs; else 1."""
+    firsts = {shape[0] if len(shape) > 1 else 0 for shape in shapes}
+    return max(firsts.pop(), 1) if len(firsts) == 1 else 1
+
+
+def one_row(shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """The shapes with one row."""
+    return [(1, *shape[1:]) for shape in shapes]
+
+
+def reshapes_to_one_row(graph: GraphProto, rows: int) -> dict[str, Array]:
+    """Shapes stored for Reshape nodes that begin with the number of rows, with 1 in its place."""
+    wanted = {node.input[1] for node in graph.node if node.op_type == "Reshape" and len(node.input) > 1}
+    stored: dict[str, TensorProto] = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
+            stored[node.output[0]] = node.attribute[0].t
+    result = {}
+    for name in wanted & stored.keys():
+        shape = numpy_helper.to_array(stored[name])
+        if shape.ndim == 1 and shape.size and shape[0] == rows:
+            result[name] = np.concatenate([[1], shape[1:]])
+    return result
+
+
+def random_rows(shapes: Sequence[tuple[int, ...]]) -> list[Array]:
+    """Random inputs of the given shapes, of very different sizes from row to row."""
+    rng = np.random.default_rng(0)
+    return [
+        rng.normal(size=shape) * 10.0 ** rng.integers(-1, 2, size=(shape[0], *(1,) * (len(shape) - 1)))
+        for shape in shapes
+    ]

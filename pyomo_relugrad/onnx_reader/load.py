@@ -1,0 +1,157 @@
+"""`load_onnx`: from a file to a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import prod
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto
+
+from pyomo_relugrad.errors import NetworkFileError, RelugradError, UnsupportedOperatorError
+from pyomo_relugrad.network import Network
+from pyomo_relugrad.onnx_reader import batch
+from pyomo_relugrad.onnx_reader.affine import Affine
+from pyomo_relugrad.onnx_reader.arithmetic import FLOATING_POINT
+from pyomo_relugrad.onnx_reader.hidden_layers import as_layer
+from pyomo_relugrad.onnx_reader.model_file import ModelFile, open_model
+from pyomo_relugrad.onnx_reader.node import Comparison, Value, finite
+from pyomo_relugrad.onnx_reader.walk import Environment, GraphWalk
+
+_AGREEMENT = 1e-9
+
+
+def load_onnx(source: str | PathLike[str] | bytes | ModelProto) -> Network:
+    """Read a piecewise-linear network from an ONNX file.
+
+    Parameters
+    ----------
+    source : path, bytes or onnx.ModelProto
+        The file, its content, or the parsed model.
+
+    Returns
+    -------
+    Network
+        Its values are those of the file, in float64. `Network.inputs` and `Network.outputs` name the file's tensors,
+        without the batch: a first dimension that is symbolic or 1, or that is fixed at N > 1 where the graph treats N
+        rows alike and apart. A single fixed dimension is no batch. Several inputs or outputs are concatenated in the
+        graph's order.
+
+    Raises
+    ------
+    NetworkFileNotFoundError
+        If there is no such file.
+    NetworkFileError
+        If the file is corrupt, inconsistent or unsafe.
+    UnsupportedOperatorError
+        If the network is not piecewise linear, or has an operator that cannot be read; it names the node.
+    NetworkValueError
+        If a weight is NaN or infinite.
+
+    Examples
+    --------
+    >>> from onnx import parser
+    >>> network = load_onnx(parser.parse_model('''
+    ...     <ir_version: 8, opset_import: ["" : 17]>
+    ...     clipped (float[batch, 2] x) => (float[batch, 1] y) <float[2, 1] w = {1.0, -1.0}>
+    ...     { z = MatMul(x, w)  y = LeakyRelu<alpha = 0.5>(z) }
+    ... '''))
+    >>> network
+    <Network clipped 2-1-1>
+    >>> network.value([[3.0, 1.0], [1.0, 3.0]])
+    array([[ 2.],
+           [-1.]])
+    """
+    file = open_model(source)
+    try:
+        return _read(file)
+    except UnsupportedOperatorError as error:
+        raise UnsupportedOperatorError(f"{file.name}: {error}", error.node, error.operator) from error
+    except RelugradError as error:
+        raise type(error)(f"{file.name}: {error}") from error
+
+
+def _read(file: ModelFile) -> Network:
+    graph = file.model.graph
+    stored = {tensor.name for tensor in graph.initializer}
+    free = [value for value in graph.input if value.name not in stored]
+    if not free:
+        raise NetworkFileError("the graph has no inputs")
+    _check_types(graph, free)
+    shapes = [batch.input_shape(value) for value in free]
+    rows = batch.fixed_rows(shapes)
+    if rows > 1:
+        network = _network_of_one_row(file, free, shapes, rows)
+        if network is not None:
+            return network
+    return _network(file, free, shapes, {}, batched=False)
+
+
+def _network_of_one_row(
+    file: ModelFile, free: Sequence[ValueInfoProto], shapes: Sequence[tuple[int, ...]], rows: int
+) -> Network | None:
+    """The network that the graph applies to each of its rows, or None if it does not."""
+    graph = file.model.graph
+    try:
+        replaced: Environment = dict(batch.reshapes_to_one_row(graph, rows))
+        network = _network(file, free, batch.one_row(shapes), replaced, batched=True)
+        points = batch.random_rows(shapes)
+        environment: Environment = dict(zip((value.name for value in free), points, strict=True))
+        outputs = [np.asarray(value) for value in GraphWalk(file.opsets).run(graph, environment)]
+    except RelugradError:
+        return None
+    if any(output.shape[:1] != (rows,) for output in outputs):
+        return None
+    expected = np.concatenate([output.reshape(rows, -1) for output in outputs], axis=1)
+    found = network.value(np.concatenate([point.reshape(rows, -1) for point in points], axis=1))
+    close = found.shape == expected.shape and np.allclose(found, expected, _AGREEMENT, _AGREEMENT * abs(found).max())
+    return network if close else None
+
+
+def _network(
+    file: ModelFile,
+    free: Sequence[ValueInfoProto],
+    shapes: Sequence[tuple[int, ...]],
+    replaced: Environment,
+    batched: bool,
+) -> Network:
+    graph = file.model.graph
+    walk = GraphWalk(file.opsets)
+    values: Environment = dict(zip((value.name for value in free), _input_tensors(shapes), strict=True))
+    outputs = [_affine(value) for value in walk.run(graph, values | replaced)]
+    layers = (*walk.hidden.layers, as_layer(outputs[0].stacked(outputs[1:])))
+    inputs = tuple(batch.spec(value, shape, batched) for value, shape in zip(free, shapes, strict=True))
+    written = zip(graph.output, outputs, strict=True)
+    specs = tuple(batch.spec(value, tensor.shape, batched) for value, tensor in written)
+    return Network(sum(map(prod, shapes)), layers, inputs, specs, name=Path(file.name).stem)
+
+
+def _check_types(graph: GraphProto, free: Sequence[ValueInfoProto]) -> None:
+    """Inputs are real numbers; integers must be cast to them before anything else is done."""
+    for value in free:
+        kind = value.type.tensor_type.elem_type
+        if kind in FLOATING_POINT or kind == TensorProto.UNDEFINED:
+            continue
+        readers = [node for node in graph.node if value.name in node.input and node.op_type != "Cast"]
+        if readers or kind in (TensorProto.STRING, TensorProto.BOOL):
+            name = TensorProto.DataType.Name(kind) if kind in TensorProto.DataType.values() else kind
+            raise NetworkFileError(f"the input {value.name!r} is of type {name}, not a tensor of real numbers")
+
+
+def _input_tensors(shapes: Sequence[tuple[int, ...]]) -> list[Affine]:
+    """The inputs as slices of the one vector that all of them make up."""
+    ends = np.cumsum([0, *map(prod, shapes)])
+    vector = Affine.variable(0, (int(ends[-1]),))
+    slices = [np.arange(start, end) for start, end in pairwise(ends)]
+    return [vector.taken(indices.reshape(shape)) for indices, shape in zip(slices, shapes, strict=True)]
+
+
+def _affine(value: Value) -> Affine:
+    if isinstance(value, Comparison):
+        raise NetworkFileError("an output is the outcome of a comparison, not a number")
+    if isinstance(value, Affine):
+        return value
+    return Affine(value.shape, {}, finite(value).ravel())

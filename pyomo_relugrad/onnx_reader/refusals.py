@@ -1,0 +1,96 @@
+"""What to say about operators that are not piecewise linear."""
+
+from __future__ import annotations
+
+from pyomo_relugrad.errors import UnsupportedOperatorError
+from pyomo_relugrad.onnx_reader.node import Node
+
+_SMOOTH = [
+    "Acos",
+    "Acosh",
+    "Asin",
+    "Asinh",
+    "Atan",
+    "Atanh",
+    "Celu",
+    "Cos",
+    "Cosh",
+    "Elu",
+    "Erf",
+    "Exp",
+    "Gelu",
+    "HardSwish",
+    "Log",
+    "LpNormalization",
+    "Mish",
+    "Pow",
+    "Reciprocal",
+    "Selu",
+    "Sigmoid",
+    "Sin",
+    "Sinh",
+    "Softplus",
+    "Softsign",
+    "Sqrt",
+    "Swish",
+    "Tan",
+    "Tanh",
+]
+_SCORES = ["Hardmax", "LogSoftmax", "Softmax"]
+_LABELS = ["ArgMax", "ArgMin", "LabelEncoder", "LinearClassifier", "OneHot", "TopK", "ZipMap"]
+_STEPS = [
+    "BitShift",
+    "Ceil",
+    "Equal",
+    "Floor",
+    "IsInf",
+    "IsNaN",
+    "Mod",
+    "NonZero",
+    "Round",
+    "Sign",
+    "Unique",
+    "And",
+    "Or",
+    "Xor",
+]
+_NORMALISING = [
+    "Attention",
+    "Det",
+    "DynamicQuantizeLinear",
+    "GroupNormalization",
+    "InstanceNormalization",
+    "LRN",
+    "LayerNormalization",
+    "MeanVarianceNormalization",
+    "Normalizer",
+    "QuantizeLinear",
+    "RMSNormalization",
+    "ReduceL2",
+    "ReduceLogSum",
+    "ReduceLogSumExp",
+    "ReduceProd",
+    "ReduceSumSquare",
+]
+_LOOPS = ["GRU", "LSTM", "Loop", "RNN", "Scan", "SequenceMap"]
+
+NOT_READABLE = frozenset([*_SMOOTH, *_SCORES, *_LABELS, *_STEPS, *_NORMALISING, *_LOOPS])
+
+
+def refusal(node: Node, is_output: bool) -> UnsupportedOperatorError:
+    """The error for a node that cannot be read; `is_output` if it computes an output of the network."""
+    source = node.proto.input[0] if node.proto.input else ""
+    if node.operator in _LABELS:
+        return node.unsupported(f"turns scores into labels: export the network up to its scores, the tensor {source!r}")
+    if is_output and node.operator in (*_SCORES, *_SMOOTH):
+        return node.unsupported(
+            f"at the end of the network is not piecewise linear: export the network up to what goes into it (the "
+            f"logits), the tensor {source!r}"
+        )
+    if node.operator in _STEPS:
+        return node.unsupported("is not continuous: only networks of ReLUs and the like can be read")
+    if node.operator in _LOOPS:
+        return node.unsupported("is recurrent: export the network unrolled, with piecewise-linear operators")
+    if node.operator in (*_SCORES, *_SMOOTH, *_NORMALISING):
+        return node.unsupported("is not piecewise linear: only networks of ReLUs and the like can be read")
+    return node.unsupported("is not an operator that can be read: export the network with standard ONNX operators")
