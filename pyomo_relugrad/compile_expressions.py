@@ -1,0 +1,49 @@
+"""Pyomo expressions as coefficients, with errors that name the component."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pyomo.core.expr.visitor import identify_variables
+from pyomo.repn import generate_standard_repn
+
+from pyomo_relugrad.pyomo_errors import IncompatibleModel, UnexpandedNetworkError
+
+
+def standard_form(component: Any, expression: Any, quadratic: bool) -> Any:
+    """Pyomo's standard representation of an expression, with numbers as coefficients.
+
+    Parameters
+    ----------
+    component : ConstraintData or ObjectiveData
+        To which the expression belongs, for messages.
+    expression : Pyomo expression
+    quadratic : bool
+        Whether products of two variables are told apart from nonlinear parts.
+
+    Raises
+    ------
+    IncompatibleModel
+        If a value is missing or a coefficient is not finite.
+    """
+    try:
+        repn = generate_standard_repn(expression, quadratic=quadratic)
+    except UnexpandedNetworkError as error:
+        raise IncompatibleModel(
+            f"'{component.name}' holds a network as an expression: apply TransformationFactory('relugrad.omlt') before "
+            "other transformations"
+        ) from error
+    except (TypeError, ValueError, ZeroDivisionError) as error:
+        raise _explained(component, expression, error) from error
+    coefficients = (*repn.linear_coefs, *(repn.quadratic_coefs if quadratic else ()))
+    if not (np.isfinite(repn.constant) and np.isfinite(coefficients).all()):
+        raise IncompatibleModel(f"'{component.name}' has a coefficient that is not a finite number")
+    return repn
+
+
+def _explained(component: Any, expression: Any, error: Exception) -> IncompatibleModel:
+    for variable in identify_variables(expression, include_fixed=True):
+        if variable.fixed and variable.value is None:
+            return IncompatibleModel(f"variable '{variable.name}' in '{component.name}' is fixed but has no value")
+    return IncompatibleModel(f"'{component.name}' cannot be evaluated: {error}")
