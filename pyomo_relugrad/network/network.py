@@ -386,10 +386,18 @@ class Network:
             activations.append(layer.apply(activations) * mask)
         return self.layers[-1].apply(activations)
 
-    def region(self, x: ArrayLike) -> LinearRegion:
-        """The linear region that contains the point `x`, an (n_inputs,) or (1, n_inputs) array."""
+    def region(self, x: ArrayLike, pattern: Array | None = None) -> LinearRegion:
+        """The linear region of an activation pattern.
+
+        Parameters
+        ----------
+        x : (n_inputs,) or (1, n_inputs) array
+            A point of the region.
+        pattern : (n_relus,) boolean array, optional
+            By default the pattern at `x`. With another one, `x` should lie on the boundary of its region.
+        """
         point = self.batch(np.reshape(np.asarray(x), (1, -1)))
-        return LinearRegion(self, self.activation_pattern(point)[0], point[0])
+        return LinearRegion(self, self.activation_pattern(point)[0] if pattern is None else pattern, point[0])
 
     def pull_back(self, pattern: Array, layer: int, V: ArrayLike) -> Array:
         """Gradients of pre-activations under given activation patterns.

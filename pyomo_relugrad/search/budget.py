@@ -57,6 +57,10 @@ class Budget:
         self.points += points
         self.iterations += iterations
 
+    def stop_unbounded(self) -> None:
+        """Book that the objective improves without end from a feasible point."""
+        self.stop = self.stop or Stop.UNBOUNDED
+
     def is_exhausted(self) -> bool:
         """Whether the search must end now; methods ask between any two batched steps."""
         if self.stop is None and self.iteration_limit is not None and self.iterations >= self.iteration_limit:

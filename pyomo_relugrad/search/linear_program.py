@@ -125,9 +125,10 @@ class LinearProgram:
             lp.integrality_ = [kinds[int(flag)] for flag in np.asarray(integers)]
         _check(self._highs.passModel(lp), "the model")
         if quadratic is not None:
-            self._pass_quadratic(quadratic)
+            self.change_quadratic(quadratic)
 
-    def _pass_quadratic(self, quadratic: Weight) -> None:
+    def change_quadratic(self, quadratic: Weight) -> None:
+        """Replace the quadratic part of the objective."""
         lower_triangle = sparse.csc_array(sparse.tril(quadratic, format="csc"))
         hessian = highspy.HighsHessian()
         hessian.dim_ = self.n_columns
@@ -187,6 +188,21 @@ class LinearProgram:
         self.append_rows(matrix, row_lower, row_upper)
         if basis is not None and basis.valid:
             self._highs.setBasis(basis)
+
+    def drop_basic_rows(self, n_keep: int) -> Array:
+        """Delete the rows after the first `n_keep` that do not bind, which leaves the basis valid.
+
+        Returns
+        -------
+        (n_rows - n_keep,) boolean array
+            The rows, counted from `n_keep`, that are kept: those that were not basic. All of them without a basis.
+        """
+        statuses = self._highs.getBasis().row_status[n_keep:]
+        kept = np.array([status != highspy.HighsBasisStatus.kBasic for status in statuses], bool)
+        surplus = (n_keep + np.flatnonzero(~kept)).astype(np.int32)
+        if surplus.size:
+            self._highs.deleteRows(surplus.size, surplus)
+        return kept
 
     def start_from(self, values: Array, columns: Array | None = None) -> None:
         """Give HiGHS a (partial) MIP start: values of the given columns, by default of all."""

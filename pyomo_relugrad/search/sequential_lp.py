@@ -1,4 +1,4 @@
-"""Sequential linear programming in the variables of the surrounding model."""
+"""Sequential linear programming in the variables of the surrounding model, from many starts."""
 
 from __future__ import annotations
 
@@ -6,10 +6,188 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.search.budget import SearchContext
+from pyomo_relugrad.search.budget import SearchContext, Stop
+from pyomo_relugrad.search.facet_crossing import RegionWalk
+from pyomo_relugrad.search.linear_program import LinearStatus
+from pyomo_relugrad.search.linearisation import Linearisation
+from pyomo_relugrad.search.step_model import Merit, StepModel
+from pyomo_relugrad.search.surroundings import Surroundings
+
+#: The search ends when so many starts in a row have brought nothing better.
+PATIENCE = 200
+#: Random points that compete, by merit, to become one start.
+TOURNAMENT = 16
+#: Good points kept to restart near them.
+ELITE_SIZE = 8
+#: Steps of one descent at most.
+MAXIMAL_STEPS = 60
+#: Trust region, relative to the columns' ranges, at which a descent ends.
+SMALLEST_RADIUS = 1e-3
+#: Share of the predicted gain that a step must bring.
+ACCEPTED_SHARE = 0.1
+#: Sum of violations below which a point is handed to the exact region model.
+NEARLY_FEASIBLE = 1e-4
 
 
 def sequential_lp(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
-    """Yield the start, or a random point."""
-    yield problem.incumbent(np.clip(context.random.normal(size=problem.n_columns), problem.lower, problem.upper))
+    """Trust-region LP (or MILP, or QP) steps on linearised networks, then exact linear programs over linear regions.
+
+    Each step solves the surrounding model with every network replaced by its affine function at the current point,
+    within a trust region on the networks' inputs; rows on outputs may be violated at a penalty. A step counts by an
+    exact merit on the true networks. Where a descent ends infeasible, feasibility alone is restored. What is (nearly)
+    feasible goes to `RegionWalk`. Starts: the user's point, the relaxation's point, random points, and points near the
+    best ones.
+
+    The classical method for nonlinear programs (Fletcher, Practical Methods of Optimization, section 14.4), here with
+    piecewise-linear constraints, for which the final linear program over a region is exact.
+    """
+    budget = context.budget
+    surroundings = Surroundings(problem)
+    relaxation = None if surroundings.is_empty else surroundings.relax(budget)
+    if relaxation is None or relaxation.status is LinearStatus.INFEASIBLE:
+        budget.stop = Stop.INFEASIBLE
+        return
+    if not problem.networks and relaxation.values is not None:
+        yield problem.incumbent(relaxation.values)
+        if relaxation.status is LinearStatus.UNBOUNDED:
+            budget.stop_unbounded()
+        if problem.quadratic is None or not problem.integers.any() or budget.is_exhausted():
+            return
+    starts = Starts(problem, surroundings, context, relaxation.values)
+    descent = Descent(problem, context)
+    fruitless = 0
+    while fruitless < PATIENCE and not budget.is_exhausted():
+        best_before = starts.best
+        for point in descent.run(starts.next(descent.merit)):
+            if point is not None:
+                starts.learn(point)
+            yield point
+        fruitless = fruitless + 1 if starts.best >= best_before - 1e-9 * (1.0 + abs(starts.best)) else 0
+
+
+class Starts:
+    """Where descents begin, and the good points that they found.
+
+    Parameters
+    ----------
+    problem : Problem
+    surroundings : Surroundings
+    context : SearchContext
+    relaxed : (n,) array or None
+        The solution of the surroundings.
+    """
+
+    def __init__(
+        self, problem: Problem, surroundings: Surroundings, context: SearchContext, relaxed: Array | None
+    ) -> None:
+        self._problem = problem
+        self._surroundings = surroundings
+        self._context = context
+        self._elite: list[Incumbent] = []
+        self._decided = ~problem.is_output & (problem.is_network_input | problem.integers)
+        self._queue = [] if relaxed is None else [relaxed]
+        if context.start is not None:
+            missing = np.isnan(context.start)
+            fill = surroundings.random_points(1, context.random)[0] if relaxed is None else relaxed
+            self._queue.insert(0, np.where(missing, fill, context.start))
+
+    @property
+    def best(self) -> float:
+        """Objective of the best feasible point so far, infinite before there is one."""
+        return self._elite[0].objective if self._elite else np.inf
+
+    def learn(self, point: Incumbent) -> None:
+        """Remember a feasible point."""
+        if point.is_feasible and all(point.objective != other.objective for other in self._elite):
+            self._elite = sorted([*self._elite, point], key=lambda member: member.objective)[:ELITE_SIZE]
+
+    def next(self, merit: Merit) -> Array:
+        """The next start: an (n,) array in the surroundings, with propagated outputs."""
+        problem = self._problem
+        v = self._queue.pop(0) if self._queue else self._draw(merit)
+        v = np.clip(v, problem.lower, problem.upper)
+        V = problem.propagate(np.where(problem.integers, np.round(v), v)[None, :])
+        if problem.violation(V)[0] > NEARLY_FEASIBLE and (problem.n_rows or problem.integers.any()):
+            nearest = self._surroundings.nearest(V[0], self._decided, self._context.budget)
+            V = V if nearest is None else problem.propagate(nearest[None, :])
+        return V[0]
+
+    def _draw(self, merit: Merit) -> Array:
+        problem, random = self._problem, self._context.random
+        points = self._surroundings.random_points(TOURNAMENT, random)
+        if self._elite and random.random() < 0.5:
+            centre = self._elite[random.integers(len(self._elite))].values
+            spread = 10.0 ** random.uniform(-2, 0)
+            moved = random.random(points.shape) < random.uniform(0.1, 1.0)
+            points = np.where(moved, centre + spread * (points - centre), centre)
+            points = np.where(problem.integers, np.round(points), points)
+        V = problem.propagate(points)
+        self._context.budget.count(points=len(V))
+        return V[int(np.argmin(merit.of(problem, V)))]
+
+
+class Descent:
+    """One local search after another on shared HiGHS models.
+
+    Parameters
+    ----------
+    problem : Problem
+    context : SearchContext
+    """
+
+    def __init__(self, problem: Problem, context: SearchContext) -> None:
+        self._problem = problem
+        self._context = context
+        linearisation = Linearisation(problem)
+        self._model = StepModel(problem, linearisation)
+        self._walk = RegionWalk(problem, linearisation)
+        ranges = problem.upper - problem.lower
+        self._scale = np.where(np.isfinite(ranges), ranges, 2.0)
+        self.merit = Merit(1.0, 10.0 * (1.0 + float(np.abs(problem.cost).max(initial=0.0))))
+
+    def run(self, v: Array) -> Iterator[Incumbent | None]:
+        """Yield the feasible points that a descent from `v` comes to."""
+        budget = self._context.budget
+        v = self._descend(v, self.merit)
+        yield None
+        if self._violation(v) > NEARLY_FEASIBLE and not budget.is_exhausted():
+            v = self._descend(v, Merit(0.0, self.merit.penalty))
+            yield None
+            if self._violation(v) <= NEARLY_FEASIBLE:
+                # Feasible points exist where the penalty did not lead: it was too small.
+                self.merit = Merit(1.0, 3.0 * self.merit.penalty)
+                v = self._descend(v, self.merit)
+        point = self._problem.incumbent(v)
+        if point.is_feasible:
+            yield point
+        if self._violation(v) <= NEARLY_FEASIBLE and not budget.is_exhausted():
+            yield from self._walk.improve(point.values, budget)
+
+    def _violation(self, v: Array) -> float:
+        return float(self._problem.violation(v[None, :])[0])
+
+    def _descend(self, v: Array, merit: Merit) -> Array:
+        """Trust-region steps until the region is small or no gain is predicted."""
+        problem, budget = self._problem, self._context.budget
+        radius = 10.0 ** self._context.random.uniform(-1.0, 0.0)
+        value = float(merit.of(problem, v[None, :])[0])
+        for _ in range(MAXIMAL_STEPS):
+            if budget.is_exhausted() or radius < SMALLEST_RADIUS:
+                break
+            step = self._model.step(v, radius, merit, self._scale, budget)
+            if step is None:
+                break
+            trial, predicted = step.values, value - step.predicted
+            gained = value - float(merit.of(problem, trial[None, :])[0])
+            if step.is_unbounded:
+                return trial
+            if predicted <= 1e-9 * (1.0 + abs(value)):
+                break
+            if gained > ACCEPTED_SHARE * predicted:
+                v, value = trial, value - gained
+                radius = min(1.5 * radius, 1.0) if gained > 0.5 * predicted else radius
+            else:
+                radius *= 0.3
+        return v
