@@ -44,7 +44,7 @@ def fold_scaling(
     """
     offset, factor = _scaling(input_offset, input_factor, network.n_inputs, "input")
     output_offset, output_factor = _scaling(output_offset, output_factor, network.n_outputs, "output")
-    layers = [_with_scaled_input(layer, offset, factor) for layer in network.layers]
+    layers = [_with_scaled_input(layer, offset, factor) for layer in network.astype(np.float64).layers]
     last = layers[-1]
     layers[-1] = Layer(
         last.sources,
@@ -67,7 +67,7 @@ def _with_scaled_input(layer: Layer, offset: Array, factor: Array) -> Layer:
     if 0 not in layer.sources:
         return layer
     scaled = _divide_columns(layer.weights[0], factor)  # sources increase, so the input comes first
-    return Layer(layer.sources, (scaled, *layer.weights[1:]), layer.bias - scaled @ offset).astype(layer.bias.dtype)
+    return Layer(layer.sources, (scaled, *layer.weights[1:]), layer.bias - scaled @ offset)
 
 
 def _divide_columns(weight: Weight, factor: Array) -> Weight:

@@ -1,0 +1,519 @@
+"""ReluNetworkBlock: what users may hand to it, what it knows, and how it is copied."""
+
+import io
+import itertools
+import pickle
+
+import numpy as np
+import pyomo.environ as pyo
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omlt.scaling import OffsetScaling
+from onnx import TensorProto, helper, numpy_helper
+from scipy import sparse
+
+from pyomo_relugrad.block import ReluNetworkBlock, ReluNetworkBlockData, unexpanded_blocks
+from pyomo_relugrad.errors import ModelError, NetworkFileNotFoundError, NetworkValueError
+from pyomo_relugrad.network import Layer, Network, TensorSpec
+from pyomo_relugrad.network.rewrite import fold_scaling
+
+
+def random_network(seed, sizes=(3, 6, 5, 2), inputs=(), outputs=()):
+    rng = np.random.default_rng(seed)
+    layers = tuple(
+        Layer((k,), (rng.normal(size=(b, a)),), rng.normal(size=b))
+        for k, (a, b) in enumerate(itertools.pairwise(sizes))
+    )
+    return Network(sizes[0], layers, inputs, outputs, name="random")
+
+
+def set_values(component, values):
+    for variable, value in zip(component.values(), values, strict=True):
+        variable.set_value(float(value), skip_validation=True)
+
+
+def model_with(network=None, **arguments):
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(range(3), bounds=(-1, 2))
+    m.y = pyo.Var(["first", "second"])
+    m.nn = ReluNetworkBlock(network=network or random_network(0), **arguments)
+    return m
+
+
+# --- inputs and outputs -----------------------------------------------------------------------------------------
+
+
+def test_own_variables_have_the_given_bounds_and_count_from_zero():
+    m = model_with(input_bounds=[(0, 1), (None, 2), (-np.inf, np.inf)])
+    assert list(m.nn.inputs) == [0, 1, 2]
+    assert [m.nn.inputs[i].bounds for i in range(3)] == [(0, 1), (None, 2), (None, None)]
+    assert m.nn.input_bounds == {0: (0, 1), 1: (None, 2), 2: (None, None)}
+    assert list(m.nn.outputs) == [0, 1]
+    assert len(list(m.component_data_objects(pyo.Var))) == 3 + 2 + 3 + 2
+
+
+INPUT_FORMS = {
+    "indexed variable": lambda m: m.x,
+    "reference": lambda m: pyo.Reference(m.x),
+    "slice": lambda m: m.x[:],
+    "list": lambda m: [m.x[0], m.x[1], m.x[2]],
+    "array": lambda m: np.array([m.x[0], m.x[1], m.x[2]], dtype=object),
+    "generator": lambda m: (m.x[i] for i in range(3)),
+    "values": lambda m: m.x.values(),
+    "by position": lambda m: {2: m.x[2], 0: m.x[0], 1: m.x[1]},
+    "by name": lambda m: {"point": m.x},
+    "by name and list": lambda m: {"point": [m.x[0], m.x[1], m.x[2]]},
+    "by name and position": lambda m: {("point", 1): m.x[1], ("point", 2): m.x[2], ("point", 0): m.x[0]},
+    "by name and index": lambda m: {("point", (i,)): m.x[i] for i in range(3)},
+    "by index of the only tensor": lambda m: {(i,): m.x[i] for i in range(3)},
+}
+
+
+@pytest.mark.parametrize("form", INPUT_FORMS)
+def test_inputs_may_be_given_as(form):
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(range(3), bounds=(-1, 2))
+    network = random_network(0, inputs=(TensorSpec("point", (3,)),))
+    m.nn = ReluNetworkBlock(network=network, inputs=INPUT_FORMS[form](m))
+    assert all(m.nn.inputs[i] is m.x[i] for i in range(3))
+    assert m.nn.component("input_links") is None
+
+
+def test_several_named_tensors_are_concatenated_row_by_row():
+    specs = (TensorSpec("flag", ()), TensorSpec("image", (2, 2)))
+    network = random_network(0, sizes=(5, 4, 1), inputs=specs)
+    m = pyo.ConcreteModel()
+    m.flag = pyo.Var()
+    m.pixel = pyo.Var([0, 1], [0, 1])
+    m.a = ReluNetworkBlock(network=network, inputs={"image": m.pixel, "flag": m.flag})
+    m.b = ReluNetworkBlock(
+        network=network, inputs={"flag": m.flag, **{("image", index): m.pixel[index] for index in m.pixel}}
+    )
+    for block in (m.a, m.b):
+        assert [block.inputs[i].name for i in range(5)] == [
+            "flag",
+            "pixel[0,0]",
+            "pixel[0,1]",
+            "pixel[1,0]",
+            "pixel[1,1]",
+        ]
+
+
+def test_scalar_variable_and_named_outputs():
+    network = random_network(0, sizes=(1, 3, 2), outputs=(TensorSpec("cost", ()), TensorSpec("risk", ())))
+    m = pyo.ConcreteModel()
+    m.x, m.cost, m.risk = pyo.Var(bounds=(0, 1)), pyo.Var(), pyo.Var()
+    m.nn = ReluNetworkBlock(network=network, inputs=m.x, outputs={"risk": m.risk, "cost": m.cost})
+    assert m.nn.inputs[0] is m.x
+    assert m.nn.outputs[0] is m.cost
+    assert m.nn.outputs[1] is m.risk
+    assert m.cost.bounds == (None, None), "bounds of the user's variables are the user's"
+
+
+def test_expressions_and_numbers_are_linked_by_rows():
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(range(3))
+    m.p = pyo.Param(initialize=2.0, mutable=True)
+    m.total = pyo.Var()
+    m.nn = ReluNetworkBlock(
+        network=random_network(0),
+        inputs=[m.x[0] + 2 * m.x[1], m.x[2], m.p],
+        outputs=[3 * m.total, m.x[0]],
+        input_bounds=(0, 5),
+    )
+    assert m.nn.inputs[1] is m.x[2]
+    assert m.nn.outputs[1] is m.x[0]
+    assert m.nn.inputs[0].bounds == (0, 5)
+    assert sorted(m.nn.input_links) == [0, 2]
+    assert sorted(m.nn.output_links) == [0]
+    assert list(m.nn.input_domain) == [1]
+    set_values(m.x, [1.0, 4.0, 7.0])
+    m.nn.inputs[0].value, m.nn.inputs[2].value, m.total.value = 8.0, 2.5, 1.0
+    m.nn.outputs[0].set_value(2.0, skip_validation=True)
+    assert pyo.value(m.nn.input_links[0].body) == -1.0
+    assert pyo.value(m.nn.input_links[2].body) - m.nn.input_links[2].ub == 0.5
+    assert pyo.value(m.nn.output_links[0].body) == -1.0
+    assert m.nn.input_domain[1].slack() == -2.0
+
+
+def test_a_reference_is_not_met_twice_by_walkers():
+    m = model_with()
+    m.other = ReluNetworkBlock(network=random_network(0), inputs=m.x, outputs=m.y)
+    found = list(m.component_data_objects(pyo.Var))
+    assert len(found) == len({id(variable) for variable in found}) == 10
+    m.other.inputs.fix(1.0)
+    assert all(variable.fixed for variable in m.x.values())
+    assert m.other.outputs.extract_values() == {0: None, 1: None}
+
+
+# --- bounds -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "given_bounds",
+    [(0, 1), [(0, 1)] * 3, np.array([[0, 1]] * 3), {0: (0, 1), 1: (0, 1), 2: (0, 1)}, {"point": (0, 1)}],
+)
+def test_forms_of_input_bounds(given_bounds):
+    network = random_network(0, inputs=(TensorSpec("point", (3,)),))
+    m = model_with(network, input_bounds=given_bounds)
+    assert m.nn.input_bounds == {0: (0, 1), 1: (0, 1), 2: (0, 1)}
+
+
+def test_input_bounds_over_variables_of_the_user_are_rows():
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(range(3), bounds=(-1, 2))
+    m.nn = ReluNetworkBlock(
+        network=random_network(0), inputs=m.x, input_bounds={0: (0, None), 1: (None, 9), 2: (None, None)}
+    )
+    assert m.x[0].bounds == (-1, 2)
+    assert sorted(m.nn.input_domain) == [0, 1]
+    assert m.nn.input_bounds == {0: (0, 2), 1: (-1, 2), 2: (-1, 2)}
+
+
+def test_fixed_inputs_and_integer_domains_are_in_the_box():
+    m = model_with(inputs=None, input_bounds=(0, 1))
+    m.nn.inputs[1].fix(0.25)
+    m.nn.inputs[2].domain = pyo.Binary
+    lower, upper = m.nn.input_box()
+    np.testing.assert_array_equal(lower, [0, 0.25, 0])
+    np.testing.assert_array_equal(upper, [1, 0.25, 1])
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_output_bounds_hold_all_values(seed):
+    rng = np.random.default_rng(seed)
+    network = random_network(seed)
+    scaling = {"inputs": (rng.normal(size=3), rng.uniform(0.1, 3, 3)), "outputs": (rng.normal(), rng.uniform(0.1, 3))}
+    m = pyo.ConcreteModel()
+    m.nn = ReluNetworkBlock(network=network, input_bounds=(-1, 2), scaling=scaling)
+    values = m.nn.scaled_network.value(rng.uniform(-1, 2, size=(100, 3)))
+    for j in range(2):
+        assert m.nn.outputs[j].lb <= values[:, j].min()
+        assert m.nn.outputs[j].ub >= values[:, j].max()
+
+
+def test_output_bounds_follow_the_inputs_on_request_but_never_overrule_the_user():
+    m = model_with(input_bounds=(0, 1))
+    narrow = m.nn.outputs[0].bounds
+    m.nn.outputs[1].setub(100.0)
+    m.nn.inputs.setub(2.0)
+    assert m.nn.outputs[0].bounds == narrow
+    assert m.nn.has_automatic_bounds(0)
+    assert not m.nn.has_automatic_bounds(1)
+    m.nn.refresh_output_bounds()
+    assert m.nn.outputs[0].ub > narrow[1]
+    assert m.nn.outputs[1].ub == 100.0
+    assert m.nn.has_automatic_bounds(0)
+
+
+def test_without_bounds_of_the_inputs_outputs_are_unbounded():
+    m = pyo.ConcreteModel()
+    m.nn = ReluNetworkBlock(network=Network.from_layers([[[1.0]], [[1.0]]], [[0.0], [0.0]]))
+    assert m.nn.outputs[0].ub is None
+    assert m.nn.outputs[0].lb is None or m.nn.outputs[0].lb <= 0
+
+
+# --- scaling ----------------------------------------------------------------------------------------------------
+
+OFFSETS = ([0.3, -2.0, 1e3], [2.0, 0.7, 1e-3], [5.0, -1e4], [10.0, 0.1])
+
+
+def scaled_value(network, x):
+    xo, xf, yo, yf = (np.array(part) for part in OFFSETS)
+    return yo + yf * network.value(((x - xo) / xf)[None, :])[0]
+
+
+@pytest.mark.parametrize("form", ["omlt", "mapping", "mapping of mappings"])
+def test_scaling_is_that_of_omlt(form):
+    xo, xf, yo, yf = OFFSETS
+    forms = {
+        "omlt": OffsetScaling(xo, xf, yo, yf),
+        "mapping": {"inputs": (xo, xf), "outputs": (yo, yf)},
+        "mapping of mappings": {"inputs": (dict(enumerate(xo)), dict(enumerate(xf))), "outputs": (yo, yf)},
+    }
+    network = random_network(3)
+    m = model_with(network, scaling=forms[form])
+    x = np.array([1.0, -1.5, 1000.002])
+    set_values(m.nn.inputs, x)
+    np.testing.assert_allclose(m.nn.scaled_network.value(x[None, :])[0], scaled_value(network, x), rtol=1e-9)
+    set_values(m.nn.outputs, scaled_value(network, x))
+    assert m.nn.get_error() == 0.0
+    expected = (x - xo) / np.array(xf)
+    np.testing.assert_array_equal([pyo.value(m.nn.scaled_inputs[i]) for i in range(3)], expected)
+    scaled_outputs = [pyo.value(m.nn.scaled_outputs[j]) for j in range(2)]
+    np.testing.assert_allclose(scaled_outputs, network.value(expected[None, :])[0], rtol=1e-9)
+    assert m.nn.network is network
+    for name, values in zip(("input_offset", "input_factor", "output_offset", "output_factor"), OFFSETS, strict=True):
+        np.testing.assert_array_equal(getattr(m.nn.scaling, name), values)
+
+
+def test_without_scaling_scaled_values_are_the_values():
+    m = model_with(inputs=None)
+    set_values(m.nn.inputs, [1, 2, 3])
+    assert [pyo.value(m.nn.scaled_inputs[i]) for i in range(3)] == [1, 2, 3]
+    assert m.nn.scaled_network is m.nn.network
+    assert m.nn.scaling is None
+
+
+def test_blocks_with_equal_scaling_share_the_folded_network():
+    network = random_network(0)
+    m = pyo.ConcreteModel()
+    m.nn = ReluNetworkBlock([1, 2], rule=lambda b, i: b.build(network, scaling={"inputs": (1.0, [2.0, 2.0, 2.0])}))
+    m.other = ReluNetworkBlock(network=network, scaling={"inputs": (1.0, 3.0)})
+    assert m.nn[1].scaled_network is m.nn[2].scaled_network
+    assert m.nn[1].scaled_network is not m.other.scaled_network
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), sparsely=st.booleans(), single=st.booleans())
+def test_fold_scaling_agrees_with_scaling_by_hand(seed, sparsely, single):
+    rng = np.random.default_rng(seed)
+    dtype = np.float32 if single else np.float64
+
+    def weight(rows, columns):
+        dense = rng.normal(size=(rows, columns)).astype(dtype)
+        return sparse.csr_array(dense * (rng.random(dense.shape) < 0.5)) if sparsely else dense
+
+    bias = lambda rows: rng.normal(size=rows).astype(dtype)  # noqa: E731
+    layers = (
+        Layer((0,), (weight(4, 3),), bias(4)),
+        Layer((0, 1), (weight(5, 3), weight(5, 4)), bias(5)),
+        Layer((), (), bias(2)),
+        Layer((0, 2, 3), (weight(2, 3), weight(2, 5), weight(2, 2)), bias(2)),
+    )
+    network = Network(3, layers, name="branches")
+    xo, xf, yo, yf = rng.normal(size=3), rng.uniform(0.5, 2, 3), rng.normal(size=2), rng.uniform(0.5, 2, 2)
+    folded = fold_scaling(network, xo, xf, yo, yf)
+    X = rng.normal(size=(20, 3))
+    tolerance = 1e-4 if single else 1e-11
+    expected = yo + yf * network.astype(np.float64).value((X - xo) / xf)
+    np.testing.assert_allclose(folded.value(X), expected, rtol=tolerance, atol=tolerance)
+    assert (folded.dtype, folded.name, folded.widths) == (np.dtype(dtype), "branches", network.widths)
+
+
+def test_fold_scaling_refuses_bad_factors_and_sizes():
+    network = random_network(0)
+    ones, twos = np.ones(3), np.ones(2)
+    with pytest.raises(NetworkValueError, match="positive finite factors"):
+        fold_scaling(network, ones, np.array([1.0, 0.0, 1.0]), twos, twos)
+    with pytest.raises(NetworkValueError, match="the output scaling needs 2 offsets and factors"):
+        fold_scaling(network, ones, ones, ones, twos)
+
+
+# --- indexed blocks and abstract models -------------------------------------------------------------------------
+
+
+def by_rule(model, t):
+    return model.x[t, :]
+
+
+def test_indexed_block_with_rules_mappings_and_constants():
+    network = random_network(0)
+    m = pyo.ConcreteModel()
+    m.T = pyo.Set(initialize=[1, 2])
+    m.x = pyo.Var(m.T, range(3), bounds=(0, 1))
+    m.a = ReluNetworkBlock(m.T, network=network, inputs=by_rule)
+    m.b = ReluNetworkBlock(m.T, network={1: network, 2: random_network(1)}, inputs={t: m.x[t, :] for t in m.T})
+    m.c = ReluNetworkBlock(m.T, ["k"], network=network, input_bounds=(0, 1), scaling={"inputs": (0.0, 2.0)})
+    assert m.a[2].inputs[1] is m.x[2, 1]
+    assert m.b[1].inputs[0] is m.x[1, 0]
+    assert m.b[1].network is m.a[1].network is m.a[2].network
+    assert m.b[2].network is not network
+    assert m.c[1, "k"].scaled_network is m.c[2, "k"].scaled_network
+    assert [block.name for block in unexpanded_blocks(m)] == ["a[1]", "a[2]", "b[1]", "b[2]", "c[1,k]", "c[2,k]"]
+
+
+def test_indexed_block_reads_a_file_once(tmp_path):
+    path = tmp_path / "small.onnx"
+    path.write_bytes(onnx_bytes())
+    m = pyo.ConcreteModel()
+    m.nn = ReluNetworkBlock([1, 2], network=str(path))
+    m.one = ReluNetworkBlock(network=path)
+    m.two = ReluNetworkBlock(network=path.read_bytes())
+    assert m.nn[1].network is m.nn[2].network
+    for block in (m.one, m.two):
+        np.testing.assert_array_equal(block.network.value([[3.0]]), m.nn[1].network.value([[3.0]]))
+
+
+def onnx_bytes():
+    graph = helper.make_graph(
+        [helper.make_node("Gemm", ["x", "W"], ["h"]), helper.make_node("Relu", ["h"], ["y"])],
+        "small",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 2])],
+        [numpy_helper.from_array(np.array([[2.0, -2.0]], np.float32), "W")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+
+
+def test_rule_with_build():
+    network = random_network(0)
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var([1, 2], range(3))
+
+    def rule(block, t):
+        block.build(network=network, inputs=m.x[t, :])
+        block.cap = pyo.Constraint(expr=block.outputs[0] <= 3)
+
+    m.nn = ReluNetworkBlock([1, 2], rule=rule)
+    assert m.nn[2].inputs[0] is m.x[2, 0]
+    assert m.nn[1].cap.active
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_abstract_models(seed):
+    network = random_network(seed)
+    am = pyo.AbstractModel()
+    am.T = pyo.Set(initialize=[1, 2])
+    am.x = pyo.Var(am.T, range(3), bounds=(0, 1))
+    am.y = pyo.Var(range(3), bounds=(0, 1))
+    am.by_keyword = ReluNetworkBlock(am.T, network=network, inputs=by_rule)
+    am.by_rule = ReluNetworkBlock(am.T, rule=lambda b, t: b.build(network, inputs=b.model().x[t, :]))
+    am.scalar = ReluNetworkBlock(network=network, inputs=am.y)
+    am.function = ReluNetworkBlock(network=network, inputs=lambda model: model.y)
+    first, second = am.create_instance(), am.create_instance()
+    for m in (first, second):
+        assert m.by_keyword[2].inputs[0] is m.x[2, 0]
+        assert m.by_rule[1].inputs[2] is m.x[1, 2]
+        assert m.scalar.inputs[1] is m.y[1]
+        assert m.function.inputs[1] is m.y[1]
+        assert m.scalar.network is network
+        assert m.scalar.outputs[0].lb is not None
+
+
+def test_a_block_built_later():
+    m = pyo.ConcreteModel()
+    m.nn = ReluNetworkBlock()
+    assert not m.nn.is_built
+    assert list(unexpanded_blocks(m)) == []
+    with pytest.raises(ModelError, match=r"network block 'nn' has no network yet: call build"):
+        m.nn.network  # noqa: B018 - the access is what raises
+    m.nn.build(random_network(0))
+    assert m.nn.is_built
+    with pytest.raises(ModelError, match="network block 'nn' already has a network"):
+        m.nn.build(random_network(0))
+
+
+# --- what a built block knows -----------------------------------------------------------------------------------
+
+
+def test_get_error_compares_with_the_original_network():
+    network = random_network(0)
+    m = model_with(network)
+    set_values(m.nn.inputs, [1.0, -2.0, 0.5])
+    set_values(m.nn.outputs, network.value([[1.0, -2.0, 0.5]])[0] + [0.0, 0.125])
+    assert m.nn.get_error() == pytest.approx(0.125, abs=1e-12)
+    m.nn.outputs[1].value = None
+    with pytest.raises(ModelError, match=r"variable 'nn.outputs\[1\]' has no value: solve the model first"):
+        m.nn.get_error()
+
+
+def test_print_stats(capsys):
+    network = Network.from_layers([[[1.0], [1.0], [1.0]], [[1.0, 1.0, 1.0]]], [[5.0, -5.0, 0.0], [0.0]], name="toy")
+    m = pyo.ConcreteModel()
+    m.nn = ReluNetworkBlock(network=network, input_bounds=(-1, 1))
+    expected = [
+        ["Network", "block", "'nn':", "toy"],
+        ["1", "inputs,", "1", "outputs"],
+        ["layer", "shape", "weights", "relus", "active", "inactive", "unstable"],
+        ["1", "1", "->", "3", "3", "3", "1", "1", "1"],
+        ["output", "3", "->", "1", "3"],
+        ["total", "6", "3", "1", "1", "1"],
+    ]
+    stream = io.StringIO()
+    m.nn.print_stats(file=stream)
+    assert [line.split() for line in stream.getvalue().splitlines()] == expected
+    m.nn.inputs[0].fix(0.5)
+    m.nn.print_stats()
+    assert capsys.readouterr().out.splitlines()[3].split()[-3:] == ["2", "1", "0"], "a fixed input decides all ReLUs"
+
+
+def test_clone_shares_the_network_and_nothing_else():
+    m = model_with(inputs=None, input_bounds=(0, 1), scaling={"inputs": (0.0, 2.0)})
+    m.other = ReluNetworkBlock(network=m.nn.network, inputs=m.x)
+    copy = m.clone()
+    assert copy.nn.network is m.nn.network
+    assert copy.nn.scaled_network is m.nn.scaled_network
+    assert copy.nn.inputs[0] is not m.nn.inputs[0]
+    assert copy.other.inputs[0] is copy.x[0]
+    copy.nn.inputs[0].setub(9)
+    assert m.nn.inputs[0].ub == 1
+    assert m.nn.clone().network is m.nn.network
+
+
+def test_pickle():
+    m = model_with(inputs=None, input_bounds=(0, 1), scaling={"inputs": (0.5, 2.0)})
+    m.many = ReluNetworkBlock([1, 2], network=m.nn.network, inputs={1: m.x, 2: [m.x[0], m.x[1] + m.x[2], 1.0]})
+    copy = pickle.loads(pickle.dumps(m))
+    X = np.random.default_rng(0).normal(size=(5, 3))
+    np.testing.assert_array_equal(copy.nn.scaled_network.value(X), m.nn.scaled_network.value(X))
+    assert copy.many[1].inputs[2] is copy.x[2]
+    assert copy.many[1].network is copy.nn.network
+    assert isinstance(copy.many[2], ReluNetworkBlockData)
+    copy.nn.refresh_output_bounds()
+    assert copy.nn.outputs[0].bounds == m.nn.outputs[0].bounds
+    assert [block.name for block in unexpanded_blocks(copy)] == ["nn", "many[1]", "many[2]"]
+
+
+def test_a_large_block_keeps_its_expressions_small():
+    network = random_network(0, sizes=(784, 64, 10))
+    m = pyo.ConcreteModel()
+    m.nn = ReluNetworkBlock(network=network, input_bounds=(0, 1))
+    arguments = {id(equation.expr.arg(1)._args_) for equation in m.nn.network_equations.values()}
+    assert len(arguments) == 1, "the outputs share one tuple of inputs"
+    assert len(str(m.nn.network_equations[0].expr)) < 300
+
+
+# --- messages ---------------------------------------------------------------------------------------------------
+
+NAMED = random_network(0, inputs=(TensorSpec("left", (1,)), TensorSpec("right", (2,))))
+
+REFUSALS = {
+    "too few": ({"inputs": [1.0, 2.0]}, r"network block 'nn': the network has 3 inputs, but 2 were given"),
+    "too many outputs": ({"outputs": [1.0] * 4}, r"the network has 2 outputs, but 4 were given"),
+    "no such name": ({"inputs": {"wrong": 1.0}}, r"has no input 'wrong'; it has 0 to 2, 'left' of shape \(1,\)"),
+    "no such position": ({"inputs": {7: 1.0}}, r"has no input 7; it has 0 to 2"),
+    "no such index": ({"inputs": {("right", 2): 1.0}}, r"has no input \('right', 2\)"),
+    "no such multi-index": ({"inputs": {("right", (0, 0)): 1.0}}, r"has no input \('right', \(0, 0\)\)"),
+    "given twice": ({"inputs": {"left": 1.0, 0: 2.0, "right": [1.0, 2.0]}}, r"input 0 is given twice"),
+    "missing": ({"inputs": {"left": 1.0}}, r"2 of the network's 3 inputs are not given: 1, 2"),
+    "wrong number in tensor": ({"inputs": {"left": 1.0, "right": [1.0]}}, r"input 'right' has 2 entries, got 1"),
+    "text": ({"inputs": ["a", 1.0, 2.0]}, r"input 0 is str 'a'; expected a variable or an expression"),
+    "not iterable": ({"inputs": object()}, r"the network has 3 inputs, but 1 were given"),
+    "crossed bounds": ({"input_bounds": (2, 1)}, r"the bounds of input 0 are empty: lower 2, upper 1"),
+    "nan bound": ({"input_bounds": (float("nan"), 1)}, r"the bounds of input 0 are empty"),
+    "bounds count": ({"input_bounds": [(0, 1)] * 4}, r"the network has 3 inputs, but 4 bounds were given"),
+    "bounds form": ({"input_bounds": [(0, 1), (0, 1), 3]}, r"the bounds of input 2 are 3; expected a pair"),
+    "scaling type": ({"scaling": 3.0}, r"scaling must be omlt.OffsetScaling or .* not float"),
+    "scaling keys": ({"scaling": {"input": (0, 1)}}, r"scaling has the keys 'inputs' and 'outputs', not \['input'\]"),
+    "scaling pair": ({"scaling": {"inputs": 3}}, r"scaling of inputs is 3; expected a pair"),
+    "scaling size": ({"scaling": {"inputs": ([0, 0], 1)}}, r"the input offset has shape \(2,\), expected \(3,\)"),
+    "scaling sign": ({"scaling": {"outputs": (0, -1)}}, r"the output scaling needs finite offsets and positive"),
+    "omlt scaling size": ({"scaling": OffsetScaling([0], [1], [0], [1])}, r"does not have the inputs 0 to 2"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_refusals_name_the_block_and_the_fault(case):
+    arguments, message = REFUSALS[case]
+    m = pyo.ConcreteModel()
+    m.nn = ReluNetworkBlock()
+    with pytest.raises(ModelError, match=message) as caught:
+        m.nn.build(NAMED, **arguments)
+    assert str(caught.value).startswith("network block 'nn': ")
+    assert not m.nn.is_built
+    assert len(list(m.nn.component_objects())) == 0, "a refused build leaves nothing behind"
+
+
+def test_refusals_of_keywords(caplog):
+    m = pyo.ConcreteModel()
+    with pytest.raises(ModelError, match="takes network or rule, not both"):
+        m.nn = ReluNetworkBlock(network=NAMED, rule=lambda b: None)
+    with pytest.raises(ModelError, match="ReluNetworkBlock needs a network"):
+        m.nn = ReluNetworkBlock(inputs=[1.0])
+    with pytest.raises(ModelError, match=r"network block 'indexed\[2\]': inputs has no entry for the block's index 2"):
+        m.indexed = ReluNetworkBlock([1, 2], network=NAMED, inputs={1: [1.0, 2.0, 3.0]})
+    with pytest.raises(NetworkFileNotFoundError, match=r"nowhere\.onnx"):
+        m.missing = ReluNetworkBlock(network="nowhere.onnx")
