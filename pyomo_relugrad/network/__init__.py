@@ -1,10 +1,12 @@
 """Trained networks as functions of arrays. Knows NumPy and SciPy and nothing else."""
 
 from pyomo_relugrad.network.bounds import PreactivationBounds, interval_bounds
+from pyomo_relugrad.network.crown import CrownBounds, crown_bounds
 from pyomo_relugrad.network.network import Layer, Network, TensorSpec
 from pyomo_relugrad.network.region import Facets, LinearRegion, RegionProgram
 
 __all__ = [
+    "CrownBounds",
     "Facets",
     "Layer",
     "LinearRegion",
@@ -12,5 +14,6 @@ __all__ = [
     "PreactivationBounds",
     "RegionProgram",
     "TensorSpec",
+    "crown_bounds",
     "interval_bounds",
 ]

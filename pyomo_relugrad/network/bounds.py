@@ -90,7 +90,7 @@ def interval_bounds(network: Network, lower: ArrayLike, upper: ArrayLike) -> Pre
     activation_lower, activation_upper = [low], [high]
     lowers, uppers = [], []
     for layer in network.layers:
-        low, high = affine_range(layer, activation_lower, activation_upper)
+        low, high, _ = affine_range(layer, activation_lower, activation_upper)
         lowers.append(low)
         uppers.append(high)
         activation_lower.append(low.clip(min=0))
@@ -98,14 +98,20 @@ def interval_bounds(network: Network, lower: ArrayLike, upper: ArrayLike) -> Pre
     return PreactivationBounds(tuple(lowers[:-1]), tuple(uppers[:-1]), lowers[-1], uppers[-1])
 
 
-def affine_range(layer: Layer, lower: Sequence[Array], upper: Sequence[Array]) -> tuple[Array, Array]:
-    """Smallest and largest values (B, n_k) of one affine map, rounded outward.
+def affine_range(layer: Layer, lower: Sequence[Array], upper: Sequence[Array]) -> tuple[Array, Array, Array]:
+    """Smallest and largest values (B, n_k) of one affine map, rounded outward, and the size of what is summed.
 
     Parameters
     ----------
     layer : Layer
     lower, upper : sequences of (B, n_s) arrays
         Bounds of the input and of the activations so far; they may be infinite.
+
+    Returns
+    -------
+    lower, upper : (B, n_k) arrays
+    size : (B, n_k) array
+        The largest ``|W| @ |h| + |b|``, infinite bounds left out: what `rounding_factor` is relative to.
     """
     batch = lower[0].shape[0]
     low = np.repeat(layer.bias[None, :], batch, axis=0)
@@ -128,10 +134,10 @@ def affine_range(layer: Layer, lower: Sequence[Array], upper: Sequence[Array]) -
     low, high = low - margin, high + margin
     low[unbounded_low] = -np.inf
     high[unbounded_high] = np.inf
-    return low, high
+    return low, high, size
 
 
-def rounding_factor(layer: Layer) -> float:
+def rounding_factor(layer: Layer, operations: int = 0) -> float:
     """How far floating point can move one value of the layer, relative to ``|W| @ |h| + |b|``.
 
     A sum of ``n`` products is computed with a relative error of at most ``n * eps / 2 / (1 - n * eps / 2)`` of the sum
@@ -139,7 +145,7 @@ def rounding_factor(layer: Layer) -> float:
     The factor is twice that and a little more: once for the bound, once for the value that is held against it, and
     eight operations for what is done to a coefficient before it enters the sum.
     """
-    terms = sum(weight.shape[1] for weight in layer.weights) + 8
+    terms = sum(weight.shape[1] for weight in layer.weights) + 8 + operations
     return float(terms * np.finfo(layer.bias.dtype).eps)
 
 

@@ -1,0 +1,319 @@
+"""The kernel of CROWN: linear functions of the input below what a network computes over a box.
+
+Every ReLU is enclosed between two lines over the range of its input. A linear function of a layer is then substituted
+backwards, layer by layer, each neuron by the line that keeps the bound valid, until a function of the input is left
+(Zhang et al., Efficient Neural Network Robustness Certification with General Activation Functions, 2018,
+arXiv 1811.00866). One kernel, `Relaxation.substitute`, does this for any number of functions over any number of boxes.
+
+The slope of a lower line may be any number between 0 and 1: `lower_slopes` looks for good ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.network.bounds import affine_range, check_boxes, rounding_factor
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from pyomo_relugrad.network.network import Network
+
+#: Entries of the largest array that a substitution holds: small enough for a processor's cache, large enough for BLAS.
+CHUNK_ENTRIES = 1 << 17
+
+
+@dataclass(frozen=True, eq=False)
+class ReluLines:
+    """Lines ``slope * z + intercept`` below and above the ReLUs of one layer over B boxes, arrays of (B, n_k).
+
+    The intercepts carry the layer's rounding margin, how far a computed pre-activation can be from the exact one, so
+    that a substitution through the lines is safe in floating point.
+
+    Parameters
+    ----------
+    lower_slope, lower_intercept, upper_slope, upper_intercept : (B, n_k) arrays
+    unstable : (B, n_k) boolean array
+        ReLUs whose state is not decided.
+    unbounded : (B, n_k) boolean array or None
+        ReLUs without a finite upper line; None where there are none.
+    """
+
+    lower_slope: Array
+    lower_intercept: Array
+    upper_slope: Array
+    upper_intercept: Array
+    unstable: Array
+    unbounded: Array | None
+
+    @classmethod
+    def over_ranges(cls, lower: Array, upper: Array, margin: Array) -> ReluLines:
+        """The chord above, and below it the line of slope 0 or 1 that leaves the smaller area.
+
+        Parameters
+        ----------
+        lower, upper : (B, n_k) arrays
+            Ranges of the pre-activations, possibly infinite.
+        margin : (B, n_k) array
+            Their rounding margins.
+        """
+        unstable = (lower < 0) & (upper > 0)
+        active = (lower >= 0).astype(lower.dtype)
+        lower_slope = np.where(unstable, upper > -lower, active).astype(lower.dtype)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            slope = np.where(unstable, upper / (upper - lower), active)
+            intercept = np.where(unstable, -slope * lower, 0)
+        unbounded = None
+        if not np.isfinite(intercept).all():
+            slope, intercept, unbounded = _chords_to_infinity(lower, upper, slope, intercept)
+        return cls(lower_slope, -margin, slope, intercept + margin, unstable, unbounded)
+
+
+def _chords_to_infinity(lower: Array, upper: Array, slope: Array, intercept: Array) -> tuple[Array, Array, Array]:
+    """Upper lines where a side of the range is infinite: parallel to the branch of the ReLU on that side."""
+    no_lower, no_upper = np.isneginf(lower) & (upper > 0), np.isposinf(upper) & (lower < 0)
+    with np.errstate(invalid="ignore"):
+        slope = np.where(no_upper, 1, np.where(no_lower, 0, slope))
+        intercept = np.where(no_upper, -lower, np.where(no_lower, upper, intercept))
+    both = no_lower & no_upper
+    return np.where(both, 0, slope), np.where(both, 0, intercept), both
+
+
+@dataclass(frozen=True, eq=False)
+class LinearFunctions:
+    """Functions ``coefficients[i] @ x + constants[i]``, each over a box.
+
+    Parameters
+    ----------
+    coefficients : (R, n_inputs) array
+    constants : (R,) array
+    minima : (R,) array
+        The smallest value of each function over its box, rounded downward.
+    trace : tuple of ReluTrace or None, per hidden layer
+        What the substitution did there, where it was asked for.
+    """
+
+    coefficients: Array
+    constants: Array
+    minima: Array
+    trace: tuple[ReluTrace | None, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class ReluTrace:
+    """The coefficients of one layer's activations in R functions, and the lines chosen for them: (R, n_k) arrays."""
+
+    adjoint: Array
+    slope: Array
+    intercept: Array
+
+
+class Relaxation:
+    """A network's ReLUs enclosed between lines, over each of B boxes.
+
+    The bounds of every pre-activation, `lower` and `upper` (one (B, n_k) array per hidden layer), are the better of
+    interval arithmetic and CROWN; the lines rest on them.
+
+    Parameters
+    ----------
+    network : Network
+    box_lower, box_upper : (B, n_inputs) arrays
+        The boxes; they may be infinite.
+    states : (B, n_relus) int8 array, optional
+        What is known of the ReLUs, as from a larger box: 1 active, -1 inactive, 0 unknown.
+
+    Raises
+    ------
+    NetworkValueError
+        If shapes disagree, a bound is NaN, or a box is empty.
+    """
+
+    def __init__(
+        self, network: Network, box_lower: ArrayLike, box_upper: ArrayLike, states: Array | None = None
+    ) -> None:
+        self.network = network
+        self.box_lower, self.box_upper = check_boxes(network, box_lower, box_upper)
+        self._corner_lower, self._corner_upper = self._rounded_corners()
+        self._is_unbounded = bool(np.isinf(self.box_lower).any() or np.isinf(self.box_upper).any())
+        self.lower: list[Array] = []
+        self.upper: list[Array] = []
+        self.lines: list[ReluLines] = []
+        self._ranges: tuple[list[Array], list[Array]] = ([self.box_lower], [self.box_upper])
+        known = (None,) * len(network.widths) if states is None else network.split_pattern(states)
+        for index, layer_states in enumerate(known):
+            self._add_layer(index, layer_states)
+
+    @property
+    def n_boxes(self) -> int:
+        """Number of boxes."""
+        return int(self.box_lower.shape[0])
+
+    def states(self) -> Array:
+        """(B, n_relus) int8 array: 1 where a ReLU is active over its box, -1 inactive, 0 unknown."""
+        parts = (
+            (lower >= 0).astype(np.int8) - ((upper <= 0) & (lower < 0))
+            for lower, upper in zip(self.lower, self.upper, strict=True)
+        )
+        return np.concatenate([np.zeros((self.n_boxes, 0), np.int8), *parts], axis=1)
+
+    def output_range(self) -> tuple[Array, Array]:
+        """Bounds (B, n_outputs) of the outputs by interval arithmetic on the last layer."""
+        low, high, _ = affine_range(self.network.layers[-1], *self._ranges)
+        return low, high
+
+    # --- lines, layer by layer ----------------------------------------------------------------------------------
+
+    def _add_layer(self, index: int, states: Array | None) -> None:
+        layer = self.network.layers[index]
+        low, high, size = affine_range(layer, *self._ranges)
+        if states is not None:
+            low = np.where(states > 0, low.clip(min=0), low)
+            high = np.maximum(np.where(states < 0, high.clip(max=0), high), low)
+        if index > 0:
+            boxes, neurons = np.nonzero((low < 0) & (high > 0))
+            minima, maxima = self._preactivation_bounds(index, boxes, neurons)
+            low[boxes, neurons] = np.maximum(low[boxes, neurons], minima)
+            high[boxes, neurons] = np.maximum(np.minimum(high[boxes, neurons], maxima), low[boxes, neurons])
+        self.lower.append(low)
+        self.upper.append(high)
+        self._ranges[0].append(low.clip(min=0))
+        self._ranges[1].append(high.clip(min=0))
+        margin = rounding_factor(layer, len(self.network.layers)) * size
+        self.lines.append(ReluLines.over_ranges(low, high, margin))
+
+    def _preactivation_bounds(self, index: int, boxes: Array, neurons: Array) -> tuple[Array, Array]:
+        """CROWN bounds (R,) below and above the given neurons' pre-activations."""
+        layer = self.network.layers[index]
+        result = np.empty((2, boxes.size), self.box_lower.dtype)
+        for part in self._chunks(2 * boxes.size):
+            adjoints: list[Array | None] = [None] * (index + 1)
+            for source, weight in zip(layer.sources, layer.weights, strict=True):
+                adjoints[source] = _both_signs(_dense_rows(weight, neurons[part]))
+            functions = self._descend(index, adjoints, _both_signs(layer.bias[neurons[part]]), boxes[part], None, False)
+            result[:, part] = functions.minima
+        return result[0], -result[1]
+
+    def _chunks(self, count: int) -> Iterator[slice]:
+        widest = max(self.network.n_inputs, *self.network.widths)
+        size = max(CHUNK_ENTRIES // widest, 8)
+        return (slice(begin, begin + size) for begin in range(0, count, size))
+
+    # --- substitution -------------------------------------------------------------------------------------------
+
+    def substitute(
+        self, weights: Array, boxes: Array, lower_slopes: Array | None = None, trace: bool = False
+    ) -> LinearFunctions:
+        """Linear functions of the input that are below functions of the output.
+
+        Parameters
+        ----------
+        weights : (R, n_outputs) array
+            Function ``i`` is ``weights[i] @ y``; for a bound from above give ``-weights``.
+        boxes : (R,) int array
+            The box of each function.
+        lower_slopes : (R, n_relus) array, optional
+            Slopes of the lower lines, between 0 and 1, used where a ReLU is unstable.
+        trace : bool, optional
+            Whether to keep what was done at each layer.
+        """
+        last = len(self.network.layers) - 1
+        layer = self.network.layers[last]
+        adjoints: list[Array | None] = [None] * (last + 1)
+        for source, weight in zip(layer.sources, layer.weights, strict=True):
+            adjoints[source] = (weights @ weight)[None]
+        slopes = None if lower_slopes is None else self.network.split_pattern(lower_slopes)
+        functions = self._descend(last, adjoints, (weights @ layer.bias)[None], boxes, slopes, trace)
+        return LinearFunctions(functions.coefficients[0], functions.constants[0], functions.minima[0], functions.trace)
+
+    def _descend(
+        self,
+        layer: int,
+        adjoints: list[Array | None],
+        constants: Array,
+        boxes: Array,
+        lower_slopes: tuple[Array, ...] | None,
+        keep_trace: bool,
+    ) -> LinearFunctions:
+        """From coefficients (S, R, n_s) of earlier activations to functions of the input, (S, R) of them."""
+        trace: list[ReluTrace | None] = [None] * layer
+        for index in range(layer - 1, -1, -1):
+            adjoint = adjoints[index + 1]
+            if adjoint is None:
+                continue
+            chosen = self._choose_lines(index, adjoint, boxes, None if lower_slopes is None else lower_slopes[index])
+            trace[index] = chosen if keep_trace else None
+            constants = constants + self._dot(chosen, boxes, index)
+            adjoint = adjoint * chosen.slope
+            below = self.network.layers[index]
+            constants += adjoint @ below.bias
+            for source, weight in zip(below.sources, below.weights, strict=True):
+                part = _times(adjoint, weight)
+                earlier = adjoints[source]
+                adjoints[source] = part if earlier is None else earlier + part
+        coefficients = adjoints[0]
+        if coefficients is None:
+            coefficients = np.zeros((*constants.shape, self.network.n_inputs), constants.dtype)
+        return LinearFunctions(coefficients, constants, self.minima(coefficients, boxes) + constants, tuple(trace))
+
+    def _choose_lines(self, index: int, adjoint: Array, boxes: Array, lower_slope: Array | None) -> ReluTrace:
+        lines = self.lines[index]
+        below = self.pick(lines.lower_slope, boxes)
+        if lower_slope is not None:
+            below = np.where(self.pick(lines.unstable, boxes), lower_slope, below)
+        positive = adjoint > 0
+        return ReluTrace(
+            adjoint,
+            np.where(positive, below, self.pick(lines.upper_slope, boxes)),
+            np.where(positive, self.pick(lines.lower_intercept, boxes), self.pick(lines.upper_intercept, boxes)),
+        )
+
+    def _dot(self, chosen: ReluTrace, boxes: Array, index: int) -> Array:
+        """What the intercepts of the chosen lines add to the constants."""
+        constants: Array = np.einsum("sij,sij->si", chosen.adjoint, chosen.intercept)
+        unbounded = self.lines[index].unbounded
+        if unbounded is not None:
+            constants[((chosen.adjoint < 0) & self.pick(unbounded, boxes)).any(axis=-1)] = -np.inf
+        return constants
+
+    # --- boxes --------------------------------------------------------------------------------------------------
+
+    def minima(self, coefficients: Array, boxes: Array) -> Array:
+        """Smallest values (..., R) of linear functions (..., R, n_inputs) over their boxes, rounded downward."""
+        low, high = self.pick(self._corner_lower, boxes), self.pick(self._corner_upper, boxes)
+        minima: Array = np.einsum("...ij,...ij->...i", coefficients, np.where(coefficients > 0, low, high))
+        if self._is_unbounded:
+            no_low, no_high = self.pick(np.isinf(self.box_lower), boxes), self.pick(np.isinf(self.box_upper), boxes)
+            minima[((coefficients > 0) & no_low | (coefficients < 0) & no_high).any(axis=-1)] = -np.inf
+        return minima
+
+    def _rounded_corners(self) -> tuple[Array, Array]:
+        """The boxes, moved outward by the rounding of a product with a corner; 0 for infinity."""
+        size = np.maximum(np.abs(self.box_lower), np.abs(self.box_upper))
+        margin = (self.network.n_inputs + 8) * np.finfo(size.dtype).eps * np.where(np.isinf(size), 0, size)
+        low, high = self.box_lower - margin, self.box_upper + margin
+        return np.where(np.isinf(low), 0, low), np.where(np.isinf(high), 0, high)
+
+    def pick(self, values: Array, boxes: Array) -> Array:
+        """Rows of a (B, n) array for the given boxes; one row for all where there is one box."""
+        return values if self.n_boxes == 1 else values[boxes]
+
+
+def _both_signs(values: Array) -> Array:
+    return np.stack([values, -values])
+
+
+def _dense_rows(weight: Weight, rows: Array) -> Array:
+    chosen = weight[rows]
+    return chosen.toarray() if sparse.issparse(chosen) else chosen
+
+
+def _times(adjoint: Array, weight: Weight) -> Array:
+    """Product of (S, R, n) coefficients with a dense or CSR matrix."""
+    product = adjoint.reshape(-1, adjoint.shape[-1]) @ weight
+    return np.asarray(product).reshape(*adjoint.shape[:-1], weight.shape[1])

@@ -1,0 +1,193 @@
+"""CROWN: sound on samples and on exact extremes, never looser than intervals, tight where it must be."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+from test_bounds import assert_contains, random_boxes, random_network, sample
+
+from pyomo_relugrad.network import Layer, Network
+from pyomo_relugrad.network.bounds import interval_bounds
+from pyomo_relugrad.network.crown import crown_bounds
+from pyomo_relugrad.network.lower_slopes import optimise_lower_slopes
+from pyomo_relugrad.network.relaxation import Relaxation
+
+
+def assert_functions_enclose(bounds, network, box, points):
+    below = points @ bounds.lower_coefficients[box].T + bounds.lower_constants[box]
+    above = points @ bounds.upper_coefficients[box].T + bounds.upper_constants[box]
+    values = network.value(points)
+    slack = 1e-13 * (1 + np.abs(points) @ np.abs(bounds.lower_coefficients[box]).T)
+    assert (below <= values + slack).all()
+    slack = 1e-13 * (1 + np.abs(points) @ np.abs(bounds.upper_coefficients[box]).T)
+    assert (values <= above + slack).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10**6), slope_steps=st.sampled_from([0, 4]))
+def test_crown_contains_samples(seed, slope_steps):
+    rng = np.random.default_rng(seed)
+    network = random_network(seed)
+    lower, upper = random_boxes(network, rng, 3)
+    bounds = crown_bounds(network, lower, upper, slope_steps=slope_steps)
+    for box in range(3):
+        points = sample(rng, lower[box], upper[box], 300)
+        assert_contains(bounds, network, box, points)
+        assert_functions_enclose(bounds, network, box, points)
+
+
+def trained_like(seed: int, sizes: tuple[int, ...]) -> Network:
+    rng = np.random.default_rng(seed)
+    weights = [rng.normal(size=(b, a)) * np.sqrt(2 / a) for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
+    return Network.from_layers(weights, [rng.normal(size=len(w)) * 0.1 for w in weights])
+
+
+@pytest.mark.parametrize("sizes", [(3, 30, 30, 2), (40, 60, 60, 60, 3), (2, 8, 8, 8, 8, 8, 8, 1)])
+def test_crown_contains_ten_thousand_samples(sizes):
+    rng = np.random.default_rng(0)
+    network = trained_like(1, sizes)
+    lower, upper = random_boxes(network, rng, 1)
+    bounds = crown_bounds(network, lower, upper, slope_steps=8)
+    points = sample(rng, lower[0], upper[0], 10_000)
+    assert_contains(bounds, network, 0, points)
+    assert_functions_enclose(bounds, network, 0, points)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_crown_contains_the_exact_extremes_of_one_input(seed):
+    """With one input the extremes lie at kinks or ends: every crossing is found by bisection of sign changes."""
+    network = trained_like(seed, (1, 6, 6, 1))
+    grid = np.linspace(-1, 1, 4001)[:, None]
+    values, slopes = network.linearise(grid, np.ones_like(grid))
+    hidden, rise = np.concatenate(values[:-1], axis=1), np.concatenate(slopes[:-1], axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        kinks = (grid - hidden / rise)[np.abs(hidden) < np.abs(rise) * 1e-3]
+    points = np.concatenate([grid, kinks.clip(-1, 1)[:, None]])
+    exact = network.value(points)
+    bounds = crown_bounds(network, [[-1.0]], [[1.0]], slope_steps=8)
+    assert bounds.output_lower[0, 0] <= exact.min()
+    assert exact.max() <= bounds.output_upper[0, 0]
+    small = crown_bounds(network, grid[:-1], grid[1:], slope_steps=8)
+    assert small.output_upper.max() == pytest.approx(exact.max(), abs=1e-3)
+    assert small.output_lower.min() == pytest.approx(exact.min(), abs=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_crown_is_never_looser_than_intervals(seed):
+    network = random_network(seed)
+    lower, upper = random_boxes(network, np.random.default_rng(seed), 4)
+    crown, interval = crown_bounds(network, lower, upper), interval_bounds(network, lower, upper)
+    pairs = zip(
+        [*crown.lower, crown.output_lower, *(-high for high in crown.upper), -crown.output_upper],
+        [*interval.lower, interval.output_lower, *(-high for high in interval.upper), -interval.output_upper],
+        strict=True,
+    )
+    for tight, loose in pairs:
+        assert (tight >= loose - 1e-12 * (1 + np.abs(loose))).all()
+
+
+def test_crown_is_tighter_than_intervals_where_neurons_cancel():
+    network = trained_like(0, (5, 40, 40, 1))
+    box = np.full((1, 5), 0.2)
+    crown, interval = crown_bounds(network, -box, box), interval_bounds(network, -box, box)
+    assert (crown.output_upper - crown.output_lower) < 0.5 * (interval.output_upper - interval.output_lower)
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_bounds_of_a_point_are_its_values(seed):
+    network = random_network(seed)
+    point = np.random.default_rng(seed).normal(size=(1, network.n_inputs))
+    bounds = crown_bounds(network, point, point)
+    np.testing.assert_allclose(bounds.output_lower, network.value(point), atol=1e-11)
+    np.testing.assert_allclose(bounds.output_upper, network.value(point), atol=1e-11)
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_dense_and_sparse_weights_give_the_same_bounds(seed):
+    network = random_network(seed)
+    layers = tuple(
+        Layer(layer.sources, tuple(sparse.csr_array(weight) for weight in layer.weights), layer.bias)
+        for layer in network.layers
+    )
+    lower, upper = random_boxes(network, np.random.default_rng(seed), 3)
+    first = crown_bounds(network, lower, upper)
+    second = crown_bounds(Network(network.n_inputs, layers), lower, upper)
+    np.testing.assert_allclose(first.lower_coefficients, second.lower_coefficients, atol=1e-10)
+    np.testing.assert_allclose(first.output_upper, second.output_upper, atol=1e-10)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_infinite_boxes_give_no_nan_and_stay_sound(seed):
+    rng = np.random.default_rng(seed)
+    network = random_network(seed)
+    lower, upper = random_boxes(network, rng, 1)
+    points = sample(rng, lower[0], upper[0], 100)
+    open_lower = np.where(rng.random(lower.shape) < 0.4, -np.inf, lower)
+    open_upper = np.where(rng.random(upper.shape) < 0.4, np.inf, upper)
+    points = np.where(np.isinf(open_lower) & (rng.random(points.shape) < 0.5), points - 10, points)
+    points = np.where(np.isinf(open_upper) & (rng.random(points.shape) < 0.5), points + 10, points)
+    points = points.clip(open_lower, open_upper)
+    bounds = crown_bounds(network, open_lower, open_upper, slope_steps=2)
+    assert not np.isnan(np.concatenate([*bounds.lower, *bounds.upper], axis=1)).any() if bounds.lower else True
+    assert not np.isnan(bounds.output_lower).any()
+    assert not np.isnan(bounds.lower_coefficients).any()
+    tolerance = 1e-9
+    assert (network.value(points) >= bounds.output_lower - tolerance).all()
+    assert (network.value(points) <= bounds.output_upper + tolerance).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_states_of_a_larger_box_keep_the_smaller_one_sound(seed):
+    rng = np.random.default_rng(seed)
+    network = random_network(seed)
+    lower, upper = random_boxes(network, rng, 2)
+    states = Relaxation(network, lower, upper).states()
+    middle = (lower + upper) / 2
+    for low, high in ((lower, middle), (middle, upper)):
+        relaxation = Relaxation(network, low, high, states)
+        assert (np.abs(relaxation.states()) >= np.abs(states)).all()
+        for box in range(2):
+            points = sample(rng, low[box], high[box], 100)
+            for index, value in enumerate(network.preactivations(points)):
+                assert (value >= relaxation.lower[index][box]).all()
+                assert (value <= relaxation.upper[index][box]).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_chosen_slopes_only_improve_and_stay_sound_with_costs_on_inputs(seed):
+    rng = np.random.default_rng(seed)
+    network = random_network(seed)
+    lower, upper = random_boxes(network, rng, 2)
+    relaxation = Relaxation(network, lower, upper)
+    weights, costs = rng.normal(size=(2, network.n_outputs)), rng.normal(size=(2, network.n_inputs))
+    boxes = np.arange(2)
+    plain = optimise_lower_slopes(relaxation, weights, boxes, steps=0, input_costs=costs)
+    better = optimise_lower_slopes(relaxation, weights, boxes, steps=6, input_costs=costs)
+    assert (better.functions.minima >= plain.functions.minima).all()
+    assert ((better.lower_slopes >= 0) & (better.lower_slopes <= 1)).all()
+    for box in range(2):
+        points = sample(rng, lower[box], upper[box], 200)
+        values = network.value(points) @ weights[box] + points @ costs[box]
+        assert (values >= better.functions.minima[box]).all()
+
+
+def test_chosen_slopes_close_much_of_the_gap():
+    network = trained_like(3, (4, 50, 50, 1))
+    box = np.full((1, 4), 0.5)
+    plain, better = (crown_bounds(network, -box, box, slope_steps=steps) for steps in (0, 10))
+    sampled = network.value(np.random.default_rng(0).uniform(-0.5, 0.5, size=(20_000, 4)))
+    assert (better.output_upper[0, 0] - sampled.max()) < 0.9 * (plain.output_upper[0, 0] - sampled.max())
+
+
+def test_many_rows_are_bounded_in_pieces(monkeypatch):
+    network = trained_like(3, (6, 40, 40, 40, 2))
+    box = np.full((1, 6), 0.5)
+    whole = crown_bounds(network, -box, box)
+    monkeypatch.setattr("pyomo_relugrad.network.relaxation.CHUNK_ENTRIES", 64)
+    pieces = crown_bounds(network, -box, box)
+    np.testing.assert_allclose(pieces.lower[2], whole.lower[2], rtol=1e-12)
+    np.testing.assert_allclose(pieces.output_upper, whole.output_upper, rtol=1e-12)
