@@ -386,7 +386,14 @@ class ReluNetworkBlock(Block):
             kwargs["rule"] = _KeywordRule(given)
         elif any(argument is not None for argument in given.values()):
             raise ModelError("ReluNetworkBlock needs a network")
+        self._built_by_keywords = network is not None
         super().__init__(*args, **kwargs)
+
+    def construct(self, data: Any = None) -> None:
+        """Build the networks; keyword arguments are then forgotten, so that functions among them do not stop pickle."""
+        super().construct(data)
+        if self._built_by_keywords and self.index_set().isfinite():
+            self._rule = None
 
 
 class ScalarReluNetworkBlock(ReluNetworkBlockData, ReluNetworkBlock):

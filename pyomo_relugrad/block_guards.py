@@ -71,7 +71,7 @@ class NetworkOutputExpression(NumericExpression):
 
     def getname(self, *args: Any, **kwds: Any) -> str:
         """Return the name that is printed before the inputs."""
-        return f"{self.block.getname(*args, **kwds)}.network"
+        return f"{self.block.name}.network"
 
     def refusal(self) -> UnexpandedNetworkError:
         """Return the error that names the block and says what to do."""

@@ -517,3 +517,13 @@ def test_refusals_of_keywords(caplog):
         m.indexed = ReluNetworkBlock([1, 2], network=NAMED, inputs={1: [1.0, 2.0, 3.0]})
     with pytest.raises(NetworkFileNotFoundError, match=r"nowhere\.onnx"):
         m.missing = ReluNetworkBlock(network="nowhere.onnx")
+
+
+def test_concrete_blocks_and_pickling_of_blocks_built_with_functions():
+    block = ReluNetworkBlock(network=NAMED, input_bounds=(0, 1), concrete=True)
+    assert block.outputs[0].ub is not None
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(range(3))
+    m.nn = ReluNetworkBlock([1, 2], network=NAMED, inputs=lambda model, t: model.x)
+    copy = pickle.loads(pickle.dumps(m))
+    assert copy.nn[2].inputs[1] is copy.x[1]

@@ -1,0 +1,274 @@
+"""Every other solver and writer refuses an unexpanded network block; tools that do not solve work as usual."""
+
+import io
+import logging
+import pickle
+import re
+
+import numpy as np
+import pyomo.environ as pyo
+import pytest
+from pyomo.common.errors import PyomoException
+from pyomo.contrib.fbbt.fbbt import compute_bounds_on_expr, fbbt
+from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactory
+from pyomo.contrib.solver.common.util import IncompatibleModelError
+from pyomo.core.expr.visitor import identify_variables, polynomial_degree, replace_expressions
+from pyomo.gdp import Disjunct, Disjunction
+from pyomo.repn import generate_standard_repn
+from pyomo.repn.linear import LinearRepnVisitor
+from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
+from pyomo.repn.quadratic import QuadraticRepnVisitor
+from pyomo.repn.util import VarRecorder
+from pyomo.util.infeasible import log_infeasible_constraints
+
+from pyomo_relugrad.block import ReluNetworkBlock, unexpanded_blocks
+from pyomo_relugrad.block_guards import GUIDANCE, NetworkOutputExpression, UnexpandedReluNetwork
+from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.network import Network
+from pyomo_relugrad.pyomo_errors import UnexpandedNetworkError
+
+NETWORK = Network.from_layers([[[1.0, -1.0], [0.5, 2.0]], [[2.0, 1.0], [0.0, 1.0]]], [[0.5, 0.0], [1.0, 0.0]])
+
+
+def model(n_blocks=1):
+    """A model that any LP solver would solve to a wrong optimum if it dropped the networks."""
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(range(2), bounds=(0, 1), initialize=0.5)
+    m.sub = pyo.Block()
+    m.sub.nn = ReluNetworkBlock(network=NETWORK, inputs=m.x)
+    if n_blocks > 1:
+        m.more = ReluNetworkBlock(range(n_blocks - 1), network=NETWORK, inputs=lambda b, i: b.x)
+    m.budget = pyo.Constraint(expr=m.x[0] + m.x[1] <= 1.5)
+    m.o = pyo.Objective(expr=m.sub.nn.outputs[0], sense=pyo.maximize)
+    return m
+
+
+SAYS_WHAT_TO_DO = re.escape(GUIDANCE)
+
+SOLVERS = {
+    "highs": lambda m: pyo.SolverFactory("highs").solve(m),
+    "appsi_highs": lambda m: pyo.SolverFactory("appsi_highs").solve(m),
+    "new highs": lambda m: NewSolverFactory("highs").solve(m),
+    "persistent appsi_highs": lambda m: pyo.SolverFactory("appsi_highs").set_instance(m),
+    "generate_standard_repn": lambda m: generate_standard_repn(m.sub.nn.network_equations[0].body),
+    "linear repn": lambda m: LinearRepnVisitor({}, var_recorder=VarRecorder({}, None)).walk_expression(
+        m.sub.nn.network_equations[0].body
+    ),
+    "quadratic repn": lambda m: QuadraticRepnVisitor({}, var_recorder=VarRecorder({}, None)).walk_expression(
+        m.sub.nn.network_equations[0].body
+    ),
+}
+
+
+@pytest.mark.parametrize("all_fixed", [False, True])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_solvers_that_walk_the_constraints_are_told_what_to_do(solver, all_fixed):
+    m = model()
+    if all_fixed:  # the network is a number then, but solvers would not know which outputs it has
+        m.x.fix()
+    message = rf"^network block 'sub\.nn' is not expanded into constraints, which this solver needs: {SAYS_WHAT_TO_DO}$"
+    with pytest.raises(UnexpandedNetworkError, match=message) as caught:
+        SOLVERS[solver](m)
+    assert isinstance(caught.value, IncompatibleModelError)
+    assert isinstance(caught.value, ModelError)
+    assert m.x[0].value == 0.5
+    assert m.sub.nn.outputs[0].value is None
+
+
+@pytest.mark.parametrize("all_fixed", [False, True])
+@pytest.mark.parametrize("form", ["lp", "lp_v1", "lp_v2", "nl", "nl_v1", "nl_v2", "mps", "bar", "gams"])
+def test_file_writers_refuse_and_leave_no_model_behind(form, all_fixed, tmp_path):
+    m = model()
+    if all_fixed:
+        m.x.fix()
+    with pytest.raises((PyomoException, RuntimeError, ValueError)) as caught:
+        m.write(str(tmp_path / f"model.{form[:3].strip('_')}"), format=form)
+    message = str(caught.value)
+    assert "UnexpandedReluNetwork" in message or "'sub.nn' is not expanded" in message
+    if form not in ("bar", "gams"):  # these writers print the type only
+        assert "sub.nn" in message
+        assert GUIDANCE in message
+
+
+def test_standard_form_refuses_by_name():
+    with pytest.raises(ValueError, match=r"sub\.nn\.unexpanded\[.*" + SAYS_WHAT_TO_DO):
+        LinearStandardFormCompiler().write(model())
+
+
+def test_the_first_of_several_blocks_is_named(tmp_path):
+    m = model(n_blocks=3)
+    m.sub.nn.deactivate()
+    with pytest.raises(UnexpandedNetworkError, match=r"network block 'more\[0\]' is not expanded"):
+        pyo.SolverFactory("appsi_highs").solve(m)
+    with pytest.raises(ValueError, match=r"(?s)more\[0\].unexpanded.*more\[1\].unexpanded"):
+        m.write(str(tmp_path / "model.lp"), format="lp")
+
+
+def test_the_marker_alone_and_the_equations_alone_still_refuse(tmp_path):
+    m = model()
+    m.sub.nn.unexpanded.deactivate()
+    for form in ("lp", "nl"):
+        with pytest.raises((PyomoException, RuntimeError)):
+            m.write(str(tmp_path / f"model.{form}"), format=form)
+    m = model()
+    m.sub.nn.network_equations.deactivate()
+    for form in ("lp", "nl"):
+        with pytest.raises(ValueError, match=r"sub\.nn\.unexpanded"):
+            m.write(str(tmp_path / f"model.{form}"), format=form)
+
+
+def test_disjunctions_elsewhere_transform_and_the_result_is_still_refused(tmp_path):
+    m = model()
+    m.d = Disjunction(expr=[[m.x[0] <= 0.2], [m.x[0] >= 0.8]])
+    pyo.TransformationFactory("gdp.bigm").apply_to(m)
+    with pytest.raises(UnexpandedNetworkError):
+        pyo.SolverFactory("appsi_highs").solve(m)
+    with pytest.raises(ValueError, match=r"sub\.nn\.unexpanded"):
+        m.write(str(tmp_path / "model.lp"), format="lp")
+
+
+@pytest.mark.parametrize("transformation", ["gdp.bigm", "gdp.hull"])
+def test_a_network_inside_a_disjunct_is_never_silently_dropped(transformation):
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(range(2), bounds=(0, 1))
+    m.on, m.off = Disjunct(), Disjunct()
+    m.on.nn = ReluNetworkBlock(network=NETWORK, inputs=m.x)
+    m.off.c = pyo.Constraint(expr=m.x[0] == 0)
+    m.d = Disjunction(expr=[m.on, m.off])
+    m.o = pyo.Objective(expr=m.on.nn.outputs[0] if transformation == "gdp.bigm" else m.x[0], sense=pyo.maximize)
+    with pytest.raises((PyomoException, ValueError)):  # noqa: PT012 - either step may refuse
+        pyo.TransformationFactory(transformation).apply_to(m)
+        pyo.SolverFactory("appsi_highs").solve(m)
+
+
+# --- deactivation and expansion ---------------------------------------------------------------------------------
+
+
+def test_a_deactivated_block_drops_out_and_its_outputs_are_ordinary_variables(tmp_path):
+    m = model(n_blocks=2)
+    m.sub.nn.deactivate()
+    m.more.deactivate()
+    assert list(unexpanded_blocks(m)) == []
+    results = pyo.SolverFactory("appsi_highs").solve(m)
+    assert pyo.check_optimal_termination(results)
+    assert m.sub.nn.outputs[0].value == pytest.approx(m.sub.nn.outputs[0].ub)
+    m.sub.nn.activate()
+    assert [block.name for block in unexpanded_blocks(m)] == ["sub.nn"]
+    m.sub.deactivate()
+    assert list(unexpanded_blocks(m)) == []
+    assert [block.name for block in unexpanded_blocks(m.sub.nn)] == ["sub.nn"]
+
+
+def test_expansion_switches_both_guards(tmp_path):
+    m = model()
+    block = m.sub.nn
+    assert block.expansion is None
+    assert not block.is_expanded
+    block.exact = pyo.Block()
+    block.exact.c = pyo.Constraint(expr=block.outputs[0] == 3)
+    block.set_expansion(block.exact)
+    assert block.is_expanded
+    assert block.expansion is block.exact
+    assert list(unexpanded_blocks(m)) == []
+    pyo.SolverFactory("appsi_highs").solve(m)
+    assert block.outputs[0].value == pytest.approx(3)
+    for form in ("lp", "lp_v1", "nl", "nl_v1", "mps", "bar", "gams"):
+        m.write(str(tmp_path / f"model.{form[:3].strip('_')}"), format=form)
+    copy = pickle.loads(pickle.dumps(m.clone()))
+    assert copy.sub.nn.expansion is copy.sub.nn.exact
+    block.set_expansion(None)
+    block.del_component(block.exact)
+    assert not block.is_expanded
+    assert copy.sub.nn.is_expanded
+    with pytest.raises(UnexpandedNetworkError):
+        pyo.SolverFactory("highs").solve(m)
+
+
+def test_an_expansion_must_be_a_component_of_the_block():
+    m = model()
+    m.elsewhere = pyo.Block()
+    with pytest.raises(ModelError, match=r"the expansion of network block 'sub\.nn' must be one of its components"):
+        m.sub.nn.set_expansion(m.elsewhere)
+
+
+# --- tools that do not solve ------------------------------------------------------------------------------------
+
+
+def test_equations_evaluate_to_the_network():
+    m = model()
+    rng = np.random.default_rng(0)
+    for point in rng.uniform(-2, 2, size=(20, 2)):
+        m.x.set_values(dict(enumerate(point.tolist())), skip_validation=True)
+        expected = NETWORK.value(point[None, :])[0]
+        for j, equation in m.sub.nn.network_equations.items():
+            m.sub.nn.outputs[j].set_value(float(expected[j]) + 0.25, skip_validation=True)
+            assert pyo.value(equation.body) - equation.lb == pytest.approx(0.25, abs=1e-12)
+            assert pyo.value(equation.expr.arg(1)) == expected[j]
+
+
+def test_infeasible_equations_are_logged(caplog):
+    m = model()
+    m.sub.nn.outputs[0].set_value(0.0, skip_validation=True)
+    m.sub.nn.outputs[1].value = NETWORK.value([[0.5, 0.5]])[0, 1]
+    with caplog.at_level(logging.INFO):
+        log_infeasible_constraints(m, logger=logging.getLogger("here"))
+    assert re.search(r"CONSTR sub\.nn\.network_equations\[0\]: ", caplog.text)
+    assert "network_equations[1]" not in caplog.text
+
+
+def test_printing():
+    m = model()
+    m.sub.nn.outputs.setub(None)
+    m.sub.nn.outputs[0].value = m.sub.nn.outputs[1].value = 1.0
+    stream = io.StringIO()
+    m.pprint(ostream=stream)
+    m.display(ostream=stream)
+    assert "sub.nn.outputs[0] - sub.nn.network(x[0], x[1])[0]" in stream.getvalue()
+    assert "UnexpandedReluNetwork Declarations" in stream.getvalue()
+
+
+def test_long_argument_lists_are_shortened():
+    network = Network.from_layers([np.ones((1, 9))], [np.zeros(1)])
+    m = pyo.ConcreteModel()
+    m.nn = ReluNetworkBlock(network=network)
+    inputs = ", ".join(f"nn.inputs[{i}]" for i in range(5))
+    assert str(m.nn.network_equations[0].expr.arg(1)) == f"nn.network({inputs}, ..., nn.inputs[8])[0]"
+
+
+def test_bounds_propagation_leaves_the_network_alone():
+    m = model()
+    output = m.sub.nn.outputs[0]
+    before = output.bounds
+    fbbt(m)
+    assert output.bounds == before
+    assert m.x[0].bounds == (0, 1)
+    assert compute_bounds_on_expr(m.sub.nn.network_equations[0].expr.arg(1)) == (None, None)
+
+
+def test_walkers_of_expressions():
+    m = model()
+    value = m.sub.nn.network_equations[0].expr.arg(1)
+    assert isinstance(value, NetworkOutputExpression)
+    assert [variable.name for variable in identify_variables(value)] == ["x[0]", "x[1]"]
+    assert polynomial_degree(value) is None
+    m.y = pyo.Var(initialize=0.25)
+    replaced = replace_expressions(value, {id(m.x[0]): m.y + 1})
+    assert pyo.value(replaced) == NETWORK.value([[1.25, 0.5]])[0, 0]
+    assert pyo.value(value) == NETWORK.value([[0.5, 0.5]])[0, 0]
+    m.x.fix()
+    assert value.is_fixed()
+    assert value.clone().block is m.sub.nn
+
+
+def test_copies_have_guards_of_their_own():
+    m = model(n_blocks=3)
+    for copy in (m.clone(), pickle.loads(pickle.dumps(m))):
+        for block in unexpanded_blocks(copy):
+            assert block.model() is copy
+            value = block.network_equations[1].expr.arg(1)
+            assert value.block is block
+            assert value.arg(0) is copy.x[0]
+            assert [guard.ctype for guard in block.component_objects(UnexpandedReluNetwork)] == [UnexpandedReluNetwork]
+        copy.name = "copy"
+        with pytest.raises(UnexpandedNetworkError):
+            pyo.SolverFactory("appsi_highs").solve(copy)
