@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from pyomo_relugrad.search.landscape import Landscape
 from pyomo_relugrad.search.projection import Domain
 
 #: Share of the old momentum that a step keeps.
-MOMENTUM = 0.75
+MOMENTUM = 0.5
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Schedule:
         """The (steps,) lengths."""
         return np.geomspace(self.first, self.last, self.steps)
 
-    def pieces(self, sizes: list[int]) -> list[Array]:
+    def pieces(self, sizes: Sequence[int]) -> list[Array]:
         """The lengths cut into consecutive pieces of the given relative sizes."""
         cuts = np.round(np.cumsum(sizes[:-1]) / sum(sizes) * self.steps).astype(int)
         return np.split(self.lengths(), cuts)
@@ -100,7 +100,7 @@ def climb(
 
 
 def climb_by_halving(
-    landscape: Landscape, domain: Domain, U: Array, schedule: Schedule, budget: Budget, sizes: list[int]
+    landscape: Landscape, domain: Domain, U: Array, schedule: Schedule, budget: Budget, sizes: Sequence[int]
 ) -> Generator[None, None, Climbers]:
     """Climb in stages of the given relative lengths; after each but the last only the highest quarter goes on."""
     climbers = Climbers.at(U.astype(landscape.dtype))

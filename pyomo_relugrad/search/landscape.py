@@ -31,6 +31,9 @@ class Landscape:
         self.dtype = np.dtype(dtype)
         self.columns = np.flatnonzero(~problem.is_output)
         self.networks = tuple(stage.network.astype(dtype) for stage in problem.stages)
+        self._chosen = columns_or_slice(self.columns)
+        self._inputs = tuple(columns_or_slice(stage.inputs.ravel()) for stage in problem.stages)
+        self._outputs = tuple(columns_or_slice(stage.outputs.ravel()) for stage in problem.stages)
         self._cost = problem.cost.astype(dtype)
         self._quadratic = None if problem.quadratic is None else problem.quadratic.astype(dtype)
 
@@ -80,19 +83,23 @@ class Landscape:
 
     def pull_back(self, patterns: tuple[Array, ...], gradient: Array) -> Array:
         """Total derivatives (B, size) in the decision columns from partial ones (B, n), which are overwritten."""
-        for stage, network, pattern in reversed(list(zip(self.problem.stages, self.networks, patterns, strict=True))):
-            seeds = gradient[:, stage.outputs].reshape(-1, network.n_outputs)
-            parts = network.pull_back(pattern, len(network.layers) - 1, seeds)
-            add_to_inputs(stage, gradient, parts.reshape(len(gradient), *stage.inputs.shape))
-        return gradient[:, self.columns]
+        for index in range(len(self.networks) - 1, -1, -1):
+            network, stage = self.networks[index], self.problem.stages[index]
+            seeds = gradient[:, self._outputs[index]].reshape(-1, network.n_outputs)
+            parts = network.pull_back(patterns[index], len(network.layers) - 1, seeds).reshape(len(gradient), -1)
+            if stage.inputs_repeat:
+                np.add.at(gradient.T, self._inputs[index], parts.T)
+            else:
+                gradient[:, self._inputs[index]] += parts
+        return gradient[:, self._chosen]
 
     def _forward(self, U: Array) -> tuple[Array, tuple[Array, ...]]:
         V = np.zeros((len(U), self.problem.n_columns), self.dtype)
-        V[:, self.columns] = U
+        V[:, self._chosen] = U
         patterns = []
-        for stage, network in zip(self.problem.stages, self.networks, strict=True):
-            pattern, outputs = _trace(network, V[:, stage.inputs].reshape(-1, network.n_inputs))
-            V[:, stage.outputs] = outputs.reshape(len(V), *stage.outputs.shape)
+        for index, network in enumerate(self.networks):
+            pattern, outputs = _trace(network, V[:, self._inputs[index]].reshape(-1, network.n_inputs))
+            V[:, self._outputs[index]] = outputs.reshape(len(V), -1)
             patterns.append(pattern)
         return V, tuple(patterns)
 
@@ -109,6 +116,13 @@ def add_to_inputs(stage: NetworkStage, gradient: Array, parts: Array) -> None:
         np.add.at(gradient.T, stage.inputs.ravel(), parts.reshape(len(gradient), -1).T)
     else:
         gradient[:, stage.inputs] += parts
+
+
+def columns_or_slice(columns: Array) -> Array | slice:
+    """The columns as a slice where they are consecutive, which indexes faster."""
+    if columns.size and np.array_equal(columns, np.arange(columns[0], columns[0] + columns.size)):
+        return slice(int(columns[0]), int(columns[0]) + columns.size)
+    return columns
 
 
 def _trace(network: Network, X: Array) -> tuple[Array, Array]:

@@ -10,7 +10,7 @@ import highspy
 import numpy as np
 from scipy import sparse
 
-from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.arrays import Array, SparseRows, Weight
 from pyomo_relugrad.errors import RelugradError
 
 
@@ -157,16 +157,17 @@ class LinearProgram:
         which = np.asarray(rows, np.int32)
         self._highs.changeRowsBounds(which.size, which, np.asarray(lower, np.float64), np.asarray(upper, np.float64))
 
-    def append_rows(self, rows: Weight, row_lower: Array, row_upper: Array) -> None:
+    def append_rows(self, rows: Weight | SparseRows, row_lower: Array, row_upper: Array) -> None:
         """Add rows below the present ones."""
-        matrix = sparse.csr_array(rows)
-        if matrix.shape[0] == 0:
+        matrix = _compressed(rows)
+        count = matrix.indptr.size - 1
+        if count == 0:
             return
         status = self._highs.addRows(
-            matrix.shape[0],
+            count,
             np.asarray(row_lower, np.float64),
             np.asarray(row_upper, np.float64),
-            matrix.nnz,
+            matrix.data.size,
             matrix.indptr.astype(np.int32),
             matrix.indices.astype(np.int32),
             np.asarray(matrix.data, np.float64),
@@ -179,10 +180,10 @@ class LinearProgram:
         if surplus.size:
             self._highs.deleteRows(surplus.size, surplus)
 
-    def replace_tail(self, n_keep: int, rows: Weight, row_lower: Array, row_upper: Array) -> None:
+    def replace_tail(self, n_keep: int, rows: Weight | SparseRows, row_lower: Array, row_upper: Array) -> None:
         """Replace all rows after the first `n_keep`; the basis stays where the number of rows does."""
-        matrix = sparse.csr_array(rows)
-        same_size = self.n_rows == n_keep + matrix.shape[0]
+        matrix = _compressed(rows)
+        same_size = self.n_rows == n_keep + matrix.indptr.size - 1
         basis = self._highs.getBasis() if same_size and not self.has_integers else None
         self.truncate_rows(n_keep)
         self.append_rows(matrix, row_lower, row_upper)
@@ -254,6 +255,11 @@ class LinearProgram:
         infeasible = bool(self._highs.getModelStatus() == highspy.HighsModelStatus.kInfeasible)
         self.change_costs(costs)
         return infeasible
+
+
+def _compressed(rows: Weight | SparseRows) -> Any:
+    """Rows as something with indptr, indices and data."""
+    return rows if hasattr(rows, "indptr") else sparse.csr_array(rows)
 
 
 def _sides(sides: Array | None, size: int, default: float) -> Array:

@@ -151,7 +151,7 @@ class RegionProgram:
         duals = np.zeros(self._working.size) if row_duals is None else row_duals[self._n_fixed :]
         held = duals > 1e-12 * max(float(np.abs(duals).max(initial=0.0)), 1e-300)
         active, multipliers = self._working[held], duals[held]
-        self._working = active
+        self._working = self._working[self._program.drop_basic_rows(self._n_fixed)]
         return RegionOptimum(np.clip(u, self.lower, self.upper), active, multipliers, True)
 
     def _unbounded(self, region: CompositeRegion) -> RegionOptimum:
