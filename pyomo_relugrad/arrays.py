@@ -1,6 +1,6 @@
 """Types of the arrays that pass between the rooms."""
 
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -8,3 +8,18 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 #: A linear map: a dense (rows, columns) array or a ``scipy.sparse.csr_array``.
 Weight: TypeAlias = Any
+
+
+class SparseRows(NamedTuple):
+    """Rows in compressed form, without the checks and the cost of a SciPy matrix; it has the same attributes.
+
+    Parameters
+    ----------
+    indptr : (m + 1,) int array
+    indices : (nonzeros,) int array
+    data : (nonzeros,) array
+    """
+
+    indptr: Array
+    indices: Array
+    data: Array

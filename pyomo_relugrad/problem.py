@@ -201,6 +201,16 @@ class Problem:
         return mask
 
     @cached_property
+    def _transposed_rows(self) -> Weight:
+        """The rows as columns, dense where that is small: SciPy's overhead is felt in searches over small models."""
+        return self.rows.toarray().T if self.n_rows * self.n_columns <= 100_000 else sparse.csr_array(self.rows.T)
+
+    @cached_property
+    def rows_touch_output(self) -> Array:
+        """(m,) booleans: the rows with a column that some network writes."""
+        return abs(self.rows) @ self.is_output.astype(float) > 0
+
+    @cached_property
     def stages(self) -> tuple[NetworkStage, ...]:
         """The networks in the order in which they can be evaluated, equal ones of one depth together."""
         depth = self._depths()
@@ -242,8 +252,7 @@ class Problem:
             return Shape.GENERAL
         if self.n_rows == 0:
             return Shape.BOX
-        touched = np.unique(self.rows.indices)
-        return Shape.GENERAL if self.is_output[touched].any() else Shape.POLYTOPE
+        return Shape.GENERAL if self.rows_touch_output.any() else Shape.POLYTOPE
 
     # --- evaluation ---------------------------------------------------------------------------------------------
 
@@ -296,7 +305,7 @@ class Problem:
 
     def row_violations(self, V: Array) -> Array:
         """How far each row is outside its sides at the points: (B, m), zero inside."""
-        activity = V @ self.rows.T
+        activity = V @ self._transposed_rows
         return np.maximum(np.maximum(self.row_lower - activity, activity - self.row_upper), 0.0)
 
     def violation(self, V: Array) -> Array:

@@ -6,6 +6,8 @@ equality between outputs and inputs, and extra variables), ``integer`` (integer 
 ``quadratic`` (a convex quadratic objective).
 """
 
+import itertools
+
 import numpy as np
 import pyomo.environ as pyo
 from scipy import sparse
@@ -18,7 +20,7 @@ FAMILIES = ("window", "equality", "integer", "chained", "shared", "quadratic")
 
 def random_network(rng: np.random.Generator, sizes: tuple[int, ...]) -> Network:
     """A dense ReLU chain with He weights."""
-    weights = [rng.normal(size=(b, a)) * np.sqrt(2 / a) for a, b in zip(sizes, sizes[1:], strict=False)]
+    weights = [rng.normal(size=(b, a)) * np.sqrt(2 / a) for a, b in itertools.pairwise(sizes)]
     return Network.from_layers(weights, [rng.normal(size=b) * 0.3 for b in sizes[1:]])
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import sparse
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, SparseRows
 from pyomo_relugrad.problem import NetworkStage, Problem
 
 #: One (k, n_relus) boolean array per stage of the problem: the activation pattern of each embedded network.
@@ -64,7 +63,7 @@ class Linearisation:
         """Activation patterns of all networks at the point `v`, an (n,) array."""
         return tuple(stage.network.activation_pattern(v[stage.inputs]) for stage in self._problem.stages)
 
-    def links(self, v: Array, patterns: Patterns | None = None) -> tuple[sparse.csr_array, Array]:
+    def links(self, v: Array, patterns: Patterns | None = None) -> tuple[SparseRows, Array]:
         """Linking rows at a point.
 
         Parameters
@@ -75,7 +74,8 @@ class Linearisation:
 
         Returns
         -------
-        rows : (n_links, n) csr_array
+        rows : SparseRows
+            (n_links, n).
         right : (n_links,) array
             ``rows @ v == right`` is each network's affine function on its region.
         """
@@ -90,8 +90,7 @@ class Linearisation:
         values = np.concatenate(data)[self._order]
         if values.size:
             values = np.add.reduceat(values, self._begins)
-        rows = sparse.csr_array((values, self._indices, self._indptr), shape=(self.n_links, self._problem.n_columns))
-        return rows, np.concatenate(right)
+        return SparseRows(self._indptr, self._indices, values), np.concatenate(right)
 
     def link_weights(self, multipliers: Array) -> tuple[Array, ...]:
         """Spread one number per linking row over (k, n_outputs) arrays, one per stage; zero for unused outputs."""

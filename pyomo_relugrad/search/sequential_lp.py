@@ -10,6 +10,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.search.budget import SearchContext, Stop
 from pyomo_relugrad.search.facet_crossing import RegionWalk
+from pyomo_relugrad.search.integer_moves import integer_neighbours
 from pyomo_relugrad.search.linear_program import LinearStatus
 from pyomo_relugrad.search.linearisation import Linearisation
 from pyomo_relugrad.search.step_model import Merit, StepModel
@@ -19,6 +20,10 @@ from pyomo_relugrad.search.surroundings import Surroundings
 PATIENCE = 200
 #: Random points that compete, by merit, to become one start.
 TOURNAMENT = 16
+#: The same where there are integers: neighbours in them, or random points.
+NEIGHBOURS = 64
+#: Share of the descents that keep the integers of their start: many cheap LPs rather than a few MILPs.
+HELD_SHARE = 0.8
 #: Good points kept to restart near them.
 ELITE_SIZE = 8
 #: Steps of one descent at most.
@@ -86,6 +91,7 @@ class Starts:
         self._surroundings = surroundings
         self._context = context
         self._elite: list[Incumbent] = []
+        self._tried: set[bytes] = set()
         self._decided = ~problem.is_output & (problem.is_network_input | problem.integers)
         self._queue = [] if relaxed is None else [relaxed]
         if context.start is not None:
@@ -109,23 +115,38 @@ class Starts:
         v = self._queue.pop(0) if self._queue else self._draw(merit)
         v = np.clip(v, problem.lower, problem.upper)
         V = problem.propagate(np.where(problem.integers, np.round(v), v)[None, :])
-        if problem.violation(V)[0] > NEARLY_FEASIBLE and (problem.n_rows or problem.integers.any()):
+        hard_rows = problem.row_violations(V)[0, ~problem.rows_touch_output]
+        if hard_rows.max(initial=0.0) > NEARLY_FEASIBLE:
             nearest = self._surroundings.nearest(V[0], self._decided, self._context.budget)
             V = V if nearest is None else problem.propagate(nearest[None, :])
         return V[0]
 
     def _draw(self, merit: Merit) -> Array:
-        problem, random = self._problem, self._context.random
-        points = self._surroundings.random_points(TOURNAMENT, random)
-        if self._elite and random.random() < 0.5:
-            centre = self._elite[random.integers(len(self._elite))].values
-            spread = 10.0 ** random.uniform(-2, 0)
-            moved = random.random(points.shape) < random.uniform(0.1, 1.0)
-            points = np.where(moved, centre + spread * (points - centre), centre)
-            points = np.where(problem.integers, np.round(points), points)
-        V = problem.propagate(points)
+        """The point of smallest merit among some drawn ones whose integer part is new."""
+        problem = self._problem
+        V = problem.propagate(self._candidates())
         self._context.budget.count(points=len(V))
-        return V[int(np.argmin(merit.of(problem, V)))]
+        for index in np.argsort(merit.of(problem, V), kind="stable"):
+            integer_part = V[index, problem.integers].tobytes()
+            if integer_part not in self._tried:
+                break
+        if problem.integers.any():
+            self._tried.add(integer_part)
+        return V[index]
+
+    def _candidates(self) -> Array:
+        problem, random = self._problem, self._context.random
+        has_integers = bool(problem.integers.any())
+        points = self._surroundings.random_points(NEIGHBOURS if has_integers else TOURNAMENT, random)
+        if not self._elite or random.random() < 0.5:
+            return points
+        centre = self._elite[random.integers(len(self._elite))].values
+        if has_integers and random.random() < 0.7:
+            return integer_neighbours(problem, centre, random, NEIGHBOURS)
+        spread = 10.0 ** random.uniform(-2, 0)
+        moved = random.random(points.shape) < random.uniform(0.1, 1.0)
+        points = np.where(moved, centre + spread * (points - centre), centre)
+        return np.where(problem.integers, np.round(points), points)
 
 
 class Descent:
@@ -142,6 +163,7 @@ class Descent:
         self._context = context
         linearisation = Linearisation(problem)
         self._model = StepModel(problem, linearisation)
+        self._held_model = StepModel(problem, linearisation, holds_integers=True) if problem.integers.any() else None
         self._walk = RegionWalk(problem, linearisation)
         ranges = problem.upper - problem.lower
         self._scale = np.where(np.isfinite(ranges), ranges, 2.0)
@@ -150,15 +172,17 @@ class Descent:
     def run(self, v: Array) -> Iterator[Incumbent | None]:
         """Yield the feasible points that a descent from `v` comes to."""
         budget = self._context.budget
-        v = self._descend(v, self.merit)
+        holds_integers = self._held_model is not None and self._context.random.random() < HELD_SHARE
+        model = self._held_model if holds_integers and self._held_model is not None else self._model
+        v = self._descend(model, v, self.merit)
         yield None
         if self._violation(v) > NEARLY_FEASIBLE and not budget.is_exhausted():
-            v = self._descend(v, Merit(0.0, self.merit.penalty))
+            v = self._descend(model, v, Merit(0.0, self.merit.penalty))
             yield None
             if self._violation(v) <= NEARLY_FEASIBLE:
                 # Feasible points exist where the penalty did not lead: it was too small.
                 self.merit = Merit(1.0, 3.0 * self.merit.penalty)
-                v = self._descend(v, self.merit)
+                v = self._descend(model, v, self.merit)
         point = self._problem.incumbent(v)
         if point.is_feasible:
             yield point
@@ -168,7 +192,7 @@ class Descent:
     def _violation(self, v: Array) -> float:
         return float(self._problem.violation(v[None, :])[0])
 
-    def _descend(self, v: Array, merit: Merit) -> Array:
+    def _descend(self, model: StepModel, v: Array, merit: Merit) -> Array:
         """Trust-region steps until the region is small or no gain is predicted."""
         problem, budget = self._problem, self._context.budget
         radius = 10.0 ** self._context.random.uniform(-1.0, 0.0)
@@ -176,7 +200,7 @@ class Descent:
         for _ in range(MAXIMAL_STEPS):
             if budget.is_exhausted() or radius < SMALLEST_RADIUS:
                 break
-            step = self._model.step(v, radius, merit, self._scale, budget)
+            step = model.step(v, radius, merit, self._scale, budget)
             if step is None:
                 break
             trial, predicted = step.values, value - step.predicted

@@ -69,15 +69,17 @@ class StepModel:
     ----------
     problem : Problem
     linearisation : Linearisation
+    holds_integers : bool, optional
+        Keep integer columns at their values in the current point, so that steps are LPs.
     """
 
-    def __init__(self, problem: Problem, linearisation: Linearisation) -> None:
+    def __init__(self, problem: Problem, linearisation: Linearisation, holds_integers: bool = False) -> None:
         self._problem = problem
         self._linearisation = linearisation
+        self._holds_integers = holds_integers
         n = problem.n_columns
         bounded = np.flatnonzero(problem.is_output & (np.isfinite(problem.lower) | np.isfinite(problem.upper)))
-        touches_output = sparse.csr_array(abs(problem.rows)) @ problem.is_output.astype(float) > 0
-        elastic, hard = np.flatnonzero(touches_output), np.flatnonzero(~touches_output)
+        elastic, hard = np.flatnonzero(problem.rows_touch_output), np.flatnonzero(~problem.rows_touch_output)
         picks = sparse.csr_array((np.ones(bounded.size), (np.arange(bounded.size), bounded)), shape=(bounded.size, n))
         slacks = sparse.eye_array(elastic.size + bounded.size, format="csr")
         rows = sparse.block_array(
@@ -93,11 +95,11 @@ class StepModel:
         self._lower = np.where(problem.is_output, -np.inf, problem.lower)
         self._upper = np.where(problem.is_output, np.inf, problem.upper)
         # HiGHS solves no mixed-integer quadratic programs: there the objective is linearised as well.
-        self._linearises_objective = problem.quadratic is not None and bool(problem.integers.any())
+        has_integers = bool(problem.integers.any()) and not holds_integers
+        self._linearises_objective = problem.quadratic is not None and has_integers
         self._trusted = problem.is_network_input & ~problem.is_output
         if self._linearises_objective:
             self._trusted[problem.quadratic.indices] = True
-        has_integers = bool(problem.integers.any())
         self._quadratic, self._hessian_weight = self._hessian(), 1.0
         self._model = LinearProgram(
             np.concatenate([problem.cost, np.ones(self._n_slacks)]),
@@ -106,7 +108,7 @@ class StepModel:
             rows,
             np.concatenate([problem.row_lower[order], problem.lower[bounded]]),
             np.concatenate([problem.row_upper[order], problem.upper[bounded]]),
-            integers=np.concatenate([problem.integers, np.zeros(self._n_slacks, bool)]),
+            integers=np.concatenate([problem.integers, np.zeros(self._n_slacks, bool)]) if has_integers else None,
             quadratic=self._quadratic,
             options=None if has_integers or problem.quadratic is not None else {"presolve": "off", "solver": "simplex"},
         )
@@ -148,8 +150,7 @@ class StepModel:
         lower, upper = self._trust_region(v, radius, scale)
         self._model.change_bounds(lower, upper, np.arange(n))
         links, right = self._linearisation.links(v)
-        padding = sparse.csr_array((links.shape[0], self._n_slacks))
-        self._model.replace_tail(self._n_rows, sparse.hstack([links, padding], format="csr"), right, right)
+        self._model.replace_tail(self._n_rows, links, right, right)
         budget.count(points=1)
         limit = min(budget.remaining, INTEGER_STEP_TIME) if self._model.has_integers else budget.remaining
         solution = self._model.solve(limit)
@@ -183,4 +184,5 @@ class StepModel:
         reach = np.where(self._problem.integers & (radius > 0), np.maximum(np.ceil(reach), 1.0), reach)
         lower = np.where(self._trusted, np.maximum(self._lower, v - reach), self._lower)
         upper = np.where(self._trusted, np.minimum(self._upper, v + reach), self._upper)
-        return np.minimum(lower, self._upper), np.maximum(upper, self._lower)
+        held = self._problem.integers & self._holds_integers
+        return np.where(held, v, np.minimum(lower, self._upper)), np.where(held, v, np.maximum(upper, self._lower))
