@@ -22,6 +22,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.network import Layer, Network, PreactivationBounds
+from pyomo_relugrad.omlt_values import assign, set_complementarity
 
 #: Parts into which the partition formulation splits the weights of a neuron, as in OMLT.
 PARTS = 2
@@ -330,28 +331,18 @@ def set_values(omlt_block: Any, network: Network, point: Array | None) -> None:
     activations = [batch[0] for batch in network.activations(point[None, :])]
     preactivations = [*(batch[0] for batch in network.preactivations(point[None, :])), activations[-1]]
     for variables in (omlt_block.inputs, omlt_block.scaled_inputs, omlt_block.layer[0].z):
-        _assign(variables, point)
+        assign(variables, point)
     for number, (zhat, z) in enumerate(zip(preactivations, activations[1:], strict=True), start=1):
         layer_block, affine = omlt_block.layer[number], network.layers[number - 1]
-        _assign(layer_block.zhat, zhat)
-        _assign(layer_block.z, z)
-        _assign(layer_block.component("q_relu"), zhat > 0)
-        _assign(layer_block.component("sig"), zhat <= 0)
+        assign(layer_block.zhat, zhat)
+        assign(layer_block.z, z)
+        assign(layer_block.component("q_relu"), zhat > 0)
+        assign(layer_block.component("sig"), zhat <= 0)
         if layer_block.component("z2") is not None:
-            _assign(layer_block.z2, _part_values(layer_block, affine, [activations[s] for s in affine.sources]))
-        if layer_block.component("_complementarity") is not None:
-            for condition, slack in zip(layer_block._complementarity.values(), (z - zhat).tolist(), strict=True):
-                condition.v.set_value(slack)
+            assign(layer_block.z2, _part_values(layer_block, affine, [activations[s] for s in affine.sources]))
+        set_complementarity(layer_block.component("_complementarity"), z - zhat)
     for variables in (omlt_block.scaled_outputs, omlt_block.outputs):
-        _assign(variables, activations[-1])
-
-
-def _assign(component: Any, values: Array) -> None:
-    """Set the values of an indexed variable, where there is one; fixed variables keep theirs."""
-    if component is not None and component.ctype is pyo.Var:
-        for variable, value in zip(component.values(), (values + 0).tolist(), strict=True):
-            if not variable.fixed:
-                variable.set_value(value, skip_validation=True)
+        assign(variables, activations[-1])
 
 
 def _part_values(layer_block: Any, affine: Layer, sources: list[Array]) -> Array:

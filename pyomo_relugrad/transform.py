@@ -7,23 +7,28 @@ from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
-from omlt import OmltBlock
 from pyomo.common.collections import ComponentSet
 from pyomo.common.config import ConfigDict, ConfigValue, In, IsInstance
+from pyomo.common.dependencies import attempt_import
 from pyomo.common.modeling import unique_component_name
 from pyomo.contrib.fbbt.fbbt import compute_bounds_on_expr
 from pyomo.core import Transformation
 from pyomo.core.base.transformation import ReverseTransformationToken
 from pyomo.core.util import target_list
 
-from pyomo_relugrad import omlt_formulation
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.block import unexpanded_blocks
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import interval_bounds
-from pyomo_relugrad.omlt_formulation import CONSTRAINTS, NetworkFormulation
 
-#: Formulations whose constraints need finite bounds on every input.
+# OMLT takes a second to import, and is not needed before a network is expanded.
+omlt, _ = attempt_import("omlt")
+omlt_formulation, _ = attempt_import("pyomo_relugrad.omlt_formulation")
+
+#: Formulations of OMLT.
+FORMULATIONS = ("bigm", "partition", "complementarity", "full-space", "reduced-space")
+
+#: Those whose constraints need finite bounds on every input.
 BOUNDED = ("bigm", "partition", "full-space")
 
 BOUND_METHODS = {"interval": interval_bounds}
@@ -56,8 +61,8 @@ class ExpandToOmlt(Transformation):
         "formulation",
         ConfigValue(
             default="bigm",
-            domain=In(list(CONSTRAINTS)),
-            description="Which formulation of OMLT to build: one of " + ", ".join(CONSTRAINTS) + ".",
+            domain=In(FORMULATIONS),
+            description="Which formulation of OMLT to build: one of " + ", ".join(FORMULATIONS) + ".",
         ),
     )
     CONFIG.declare(
@@ -170,8 +175,10 @@ def _linked_term(block: Any, position: int) -> Any:
 def _expand(block: Any, lower: Array, upper: Array, config: Any) -> None:
     """Add the OMLT child and tie it to the block's inputs and outputs."""
     bounds = BOUND_METHODS[config.bounds](block.scaled_network, lower[None, :], upper[None, :])
-    formulation = NetworkFormulation(block.scaled_network, lower, upper, bounds, CONSTRAINTS[config.formulation])
-    child = OmltBlock()
+    formulation = omlt_formulation.NetworkFormulation(
+        block.scaled_network, lower, upper, bounds, omlt_formulation.CONSTRAINTS[config.formulation]
+    )
+    child = omlt.OmltBlock()
     block.add_component(unique_component_name(block, "omlt"), child)
     omlt_formulation.build(child, formulation)
     for name, ours, theirs in (
