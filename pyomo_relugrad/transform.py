@@ -19,7 +19,7 @@ from pyomo.core.util import target_list
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.block import unexpanded_blocks
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.network import interval_bounds
+from pyomo_relugrad.network import crown_bounds, interval_bounds
 
 # OMLT takes a second to import, and is not needed before a network is expanded.
 omlt, _ = attempt_import("omlt")
@@ -31,7 +31,8 @@ FORMULATIONS = ("bigm", "partition", "complementarity", "full-space", "reduced-s
 #: Those whose constraints need finite bounds on every input.
 BOUNDED = ("bigm", "partition", "full-space")
 
-BOUND_METHODS = {"interval": interval_bounds}
+#: Ways to bound what enters the ReLUs; CROWN bounds are tighter and take longer.
+BOUND_METHODS = {"interval": interval_bounds, "crown": crown_bounds}
 
 
 class ExpandToOmlt(Transformation):

@@ -156,6 +156,21 @@ def test_zero_weights_make_no_terms():
         assert sum(len(list(identify_variables(row.body))) - 1 for row in rows) == stored
 
 
+@pytest.mark.parametrize("formulation", MILP)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_crown_bounds_are_tighter_and_cut_nothing_off(name, formulation):
+    sizes, optima = [], []
+    for bounds in ("interval", "crown"):
+        m = model_around(NETWORKS[name], [0.3, -0.2, 0.4])
+        expand(m, formulation=formulation, bounds=bounds)
+        assert violated(m.nn) == []
+        sizes.append(sum(v.ub - v.lb for k in (1, 2) for v in m.nn.omlt.layer[k].zhat.values()))
+        pyo.assert_optimal_termination(pyo.SolverFactory("appsi_highs").solve(m))
+        optima.append(pyo.value(m.o))
+    assert sizes[1] < 0.99 * sizes[0]
+    assert optima[1] == pytest.approx(optima[0], abs=1e-5)
+
+
 def test_bounds_hold_and_stable_binaries_are_fixed():
     network = Network.from_layers([[[1.0], [-1.0], [1.0]], [[1.0, 1.0, 1.0]]], [[3.0, -3.0, 0.0], [0.0]])
     m = pyo.ConcreteModel()
