@@ -1,6 +1,10 @@
 """Optimise over trained ReLU networks inside Pyomo models, on open solvers."""
 
+from pyomo_relugrad import plugins
+from pyomo_relugrad.block import ReluNetworkBlock
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.version import __version__
 
-__all__ = ["Network", "__version__"]
+__all__ = ["Network", "ReluNetworkBlock", "__version__"]
+
+plugins.load()

@@ -1,0 +1,291 @@
+"""``SolverFactory('relugrad')``: local search over a Pyomo model with trained ReLU networks."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import math
+import shlex
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pyomo.common.collections import ComponentMap
+from pyomo.common.config import document_class_CONFIG
+from pyomo.common.errors import InfeasibleConstraintException
+from pyomo.common.timing import HierarchicalTimer
+from pyomo.contrib.solver.common.base import Availability, LegacySolverWrapper, SolverBase
+from pyomo.contrib.solver.common.results import Results, TerminationCondition
+from pyomo.contrib.solver.common.util import NoFeasibleSolutionError, NoOptimalSolutionError
+from pyomo.core.base.block import BlockData
+from pyomo.core.base.var import VarData
+from pyomo.core.staleflag import StaleFlagManager
+from pyomo.opt import SolverResults
+
+from pyomo_relugrad.compile import CompiledModel, compile_model
+from pyomo_relugrad.config import RelugradConfig, configure
+from pyomo_relugrad.log import SearchLog
+from pyomo_relugrad.results import legacy_results, results_of_search, results_without_search
+from pyomo_relugrad.search.driver import Progress, SearchResult, search
+from pyomo_relugrad.version import __version__
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class SolveProgress:
+    """The state of a running solve, given to the ``callback``.
+
+    Parameters
+    ----------
+    elapsed : float
+        Seconds since the solve began.
+    points, iterations : int
+        Evaluated points and batched steps so far.
+    objective : float or None
+        Objective of the best feasible point, in the model's sense; None where there is none yet.
+    violation : float or None
+        Largest violation of a constraint, bound or network at the best point, None where there is no point yet.
+    is_new : bool
+        Whether that point is new since the last call.
+    """
+
+    elapsed: float
+    points: int
+    iterations: int
+    objective: float | None
+    violation: float | None
+    is_new: bool
+    _compiled: CompiledModel
+    _progress: Progress
+
+    def get_vars(self) -> Mapping[VarData, float]:
+        """The variables' values at the best point; empty where there is no point yet."""
+        point = self._progress.incumbent
+        values = [] if point is None else point.values.tolist()
+        return ComponentMap(zip(self._compiled.columns, values, strict=point is not None))
+
+
+@document_class_CONFIG(methods=["solve"])
+class Relugrad(SolverBase):
+    """Local search for good feasible points of linear and mixed-integer models with trained ReLU networks.
+
+    What it returns is feasible to 1e-6, measured in float64 on the original networks; it proves neither optimality nor,
+    beyond the model's linear part, infeasibility. The networks are the model's active `ReluNetworkBlock` components.
+
+    Examples
+    --------
+    >>> import pyomo.environ as pyo
+    >>> import pyomo_relugrad
+    >>> model = pyo.ConcreteModel()
+    >>> model.x = pyo.Var(bounds=(0, 2))
+    >>> model.n = pyo.Var(domain=pyo.Integers, bounds=(0, 9))
+    >>> model.capacity = pyo.Constraint(expr=2 * model.x + model.n <= 7.5)
+    >>> model.profit = pyo.Objective(expr=model.x + model.n, sense=pyo.maximize)
+    >>> results = pyo.SolverFactory("relugrad").solve(model, time_limit=10)
+    >>> str(results.solver.termination_condition), round(pyo.value(model.profit), 6)
+    ('feasible', 7.25)
+    """
+
+    CONFIG = RelugradConfig()
+    config: RelugradConfig
+
+    def available(self) -> Availability:
+        """Return that the solver is there: it needs no license and no executable."""
+        return Availability.FullLicense
+
+    def version(self) -> tuple[int, ...]:
+        """Return the version of pyomo_relugrad."""
+        return tuple(int(part) for part in __version__.split(".") if part.isdigit())
+
+    def solve(self, model: BlockData, **kwds: Any) -> Results:
+        """Search for a good feasible point of the model and load it.
+
+        Parameters
+        ----------
+        model : BlockData
+            With linear constraints, a linear or convex quadratic objective, and any number of `ReluNetworkBlock`.
+
+        Returns
+        -------
+        Results
+            With ``SolutionStatus.feasible`` where a point was found, whatever ended the search. The distinct good
+            points are in ``results.solution_loader``, best first; ``results.extra_info`` has what was done.
+
+        Raises
+        ------
+        ModelError
+            If an option is unknown, or the model has parts that cannot be handled. The model is as it was.
+        NoOptimalSolutionError, NoFeasibleSolutionError
+            If there is no feasible point and ``raise_exception_on_nonoptimal_result``, or else ``load_solutions``,
+            is set. The model is as it was.
+        """
+        config = configure(self.config, kwds)
+        results = self._run(model, config)
+        if results.solution_loader.get_number_of_solutions() == 0:
+            outcome = f"relugrad found no feasible point: {results.termination_condition.name}"
+            if config.raise_exception_on_nonoptimal_result:
+                raise NoOptimalSolutionError(f"{outcome}. Set raise_exception_on_nonoptimal_result=False to go on.")
+            if config.load_solutions:
+                raise NoFeasibleSolutionError(f"{outcome}. Set load_solutions=False to look at the results.")
+        return results
+
+    def _run(self, model: BlockData, config: RelugradConfig) -> Results:
+        """Compile, search and load; a model that has no solution keeps its values."""
+        clock = _Clock()
+        if config.timer is None:
+            config.timer = HierarchicalTimer()
+        if config.threads is not None:
+            logger.warning("option 'threads' is not used: NumPy's threads are set by OMP_NUM_THREADS")
+        StaleFlagManager.mark_all_as_stale()
+        with _log_of(config) as log:
+            results = self._compile_and_search(model, config, log, clock)
+        if config.load_solutions and results.solution_loader.get_number_of_solutions():
+            with _timed(config.timer, "load"):
+                results.solution_loader.load_solution()
+
+        results.solver_name, results.solver_version = self.name, self.version()
+        results.solver_config, results.solver_log = config, log.text
+        results.extra_info.method, results.extra_info.seed = config.method, config.seed
+        results.timing_info.start_timestamp = clock.timestamp
+        results.timing_info.wall_time = clock.elapsed
+        results.timing_info.timer = config.timer
+        if config.report_timing:
+            print(config.timer)
+        return results
+
+    def _compile_and_search(self, model: BlockData, config: RelugradConfig, log: SearchLog, clock: _Clock) -> Results:
+        try:
+            with _timed(config.timer, "compile"):
+                compiled = compile_model(model)
+        except InfeasibleConstraintException as error:
+            log.write(f"Infeasible: {error}")
+            return results_without_search(model, TerminationCondition.provenInfeasible)
+        if not compiled.columns:
+            log.write("The model has no variables to be searched for.")
+            return results_without_search(model, TerminationCondition.emptyModel)
+        with _timed(config.timer, "search"):
+            found = self._search(compiled, config, log, clock)
+        return results_of_search(model, compiled, found)
+
+    def _search(self, compiled: CompiledModel, config: RelugradConfig, log: SearchLog, clock: _Clock) -> SearchResult:
+        """Search within what is left of the time; times in what is reported count from the solve's beginning."""
+        before = clock.elapsed
+        log.header(compiled.problem, _describe(config), before)
+
+        def report(progress: Progress) -> bool:
+            progress = replace(progress, elapsed=progress.elapsed + before)
+            log.progress(progress)
+            return config.callback is not None and bool(config.callback(_solve_progress(compiled, progress)))
+
+        found = search(
+            compiled.problem,
+            config.method,
+            time_limit=math.inf if config.time_limit is None else max(config.time_limit - before, 0.0),
+            iteration_limit=config.iteration_limit,
+            seed=config.seed,
+            start=compiled.values() if config.warmstart else None,
+            callback=report,
+        )
+        history = tuple((elapsed + before, objective) for elapsed, objective in found.history)
+        found = replace(found, elapsed=found.elapsed + before, history=history)
+        log.summary(found)
+        return found
+
+
+class LegacyRelugrad(LegacySolverWrapper, Relugrad):
+    """What ``pyo.SolverFactory('relugrad')`` returns: `Relugrad` with Pyomo's classic results.
+
+    Where no feasible point is found it warns and returns, as Pyomo's classic solvers do.
+    """
+
+    def solve(self, model: BlockData, **kwds: Any) -> SolverResults:
+        """Search for a good feasible point of the model and load it.
+
+        Parameters
+        ----------
+        model : BlockData
+        **kwds
+            The options of `Relugrad.solve`, with ``raise_exception_on_nonoptimal_result=False`` as default.
+
+        Returns
+        -------
+        SolverResults
+            With ``TerminationCondition.feasible`` where the search came to its end with a feasible point.
+        """
+        config = configure(self.config, {"raise_exception_on_nonoptimal_result": False}, kwds)
+        if config.raise_exception_on_nonoptimal_result:
+            results = Relugrad.solve(self, model, **kwds)
+        else:
+            results = self._run(model, config)
+        if results.solution_loader.get_number_of_solutions() == 0:
+            logger.warning("relugrad found no feasible point: %s", results.termination_condition.name)
+        return legacy_results(model, results, loaded=config.load_solutions)
+
+    def set_options(self, options: str | Mapping[str, Any]) -> None:
+        """Keep options for the solves to come, given as a mapping or as ``"name=value name=value"``."""
+        if isinstance(options, str):
+            options = dict(word.partition("=")[::2] for word in shlex.split(options))
+        for name, value in options.items():
+            self.options[name] = value
+
+    def warm_start_capable(self) -> bool:
+        """Return True: ``solve(model, warmstart=True)`` starts from the variables' values."""
+        return True
+
+
+class _Clock:
+    """When a solve began."""
+
+    def __init__(self) -> None:
+        self.timestamp = datetime.datetime.now(datetime.UTC)
+        self._begin = time.perf_counter()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since then."""
+        return time.perf_counter() - self._begin
+
+
+@contextmanager
+def _timed(timer: HierarchicalTimer, name: str) -> Iterator[None]:
+    """Book the time spent inside under the name, also where an error ends it."""
+    timer.start(name)
+    try:
+        yield
+    finally:
+        timer.stop(name)
+
+
+@contextmanager
+def _log_of(config: RelugradConfig) -> Iterator[SearchLog]:
+    """The log that goes to the streams of ``tee`` and to the log file."""
+    with ExitStack() as stack:
+        streams = list(config.tee or ())
+        if config.logfile is not None:
+            streams.append(stack.enter_context(open(config.logfile, "w", encoding="utf-8")))
+        yield SearchLog(streams)
+
+
+def _describe(config: RelugradConfig) -> str:
+    """Method, seed and limits in words."""
+    words = [f"method {config.method}", f"seed {config.seed}"]
+    words += [f"time limit {config.time_limit:g} s"] if config.time_limit is not None else []
+    words += [f"at most {config.iteration_limit} steps"] if config.iteration_limit is not None else []
+    return ", ".join([*words, *(["warm start"] if config.warmstart else [])])
+
+
+def _solve_progress(compiled: CompiledModel, progress: Progress) -> SolveProgress:
+    point = progress.incumbent
+    return SolveProgress(
+        elapsed=progress.elapsed,
+        points=progress.points,
+        iterations=progress.iterations,
+        objective=compiled.problem.reported(point.objective) if point is not None and point.is_feasible else None,
+        violation=None if point is None else max(point.violation, point.network_error),
+        is_new=progress.is_new,
+        _compiled=compiled,
+        _progress=progress,
+    )

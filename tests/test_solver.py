@@ -1,0 +1,624 @@
+"""`SolverFactory('relugrad')`: results, options and errors, in the legacy and the new interface."""
+
+import io
+import logging
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyomo.environ as pyo
+import pytest
+from pyomo.common.timing import HierarchicalTimer
+from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactory
+from pyomo.contrib.solver.common.results import SolutionStatus, TerminationCondition
+from pyomo.contrib.solver.common.util import (
+    NoDualsError,
+    NoFeasibleSolutionError,
+    NoOptimalSolutionError,
+    NoReducedCostsError,
+    NoSolutionError,
+)
+from pyomo.opt import SolverStatus, check_available_solvers
+from pyomo.opt import TerminationCondition as LegacyTermination
+
+from pyomo_relugrad import Network
+from pyomo_relugrad.block import ReluNetworkBlock
+from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.search.budget import SearchContext, Stop
+from pyomo_relugrad.search.methods import METHODS, Method
+from pyomo_relugrad.solver import SolveProgress
+
+
+def knapsack() -> pyo.ConcreteModel:
+    """Maximise x + n subject to 2x + n <= 7.5: optimum 7.25 at x = 0.25, n = 7."""
+    model = pyo.ConcreteModel()
+    model.x = pyo.Var(bounds=(0, 2))
+    model.n = pyo.Var(domain=pyo.Integers, bounds=(0, 9))
+    model.capacity = pyo.Constraint(expr=2 * model.x + model.n <= 7.5)
+    model.profit = pyo.Objective(expr=model.x + model.n, sense=pyo.maximize)
+    return model
+
+
+def contradiction() -> pyo.ConcreteModel:
+    """No point: n is an integer between 0.25 and 0.75. Only the relaxation has solutions."""
+    model = knapsack()
+    model.between = pyo.Constraint(expr=(0.5, 2 * model.n, 1.5))
+    return model
+
+
+def tent() -> pyo.ConcreteModel:
+    """Minimise the network |x - 1| over [-3, 3], with y <= 5 - x as a row: optimum 0 at x = 1."""
+    network = Network.from_layers([[[1.0], [-1.0]], [[1.0, 1.0]]], [[-1.0, 1.0], [0.0]], name="tent")
+    model = pyo.ConcreteModel()
+    model.x = pyo.Var(bounds=(-3, 3), initialize=2.5)
+    model.nn = ReluNetworkBlock(network=network, inputs=[model.x])
+    model.row = pyo.Constraint(expr=model.nn.outputs[0] + model.x <= 5)
+    model.distance = pyo.Objective(expr=model.nn.outputs[0] + 10)
+    return model
+
+
+def values(model: pyo.ConcreteModel) -> list[float | None]:
+    return [var.value for var in model.component_data_objects(pyo.Var)]
+
+
+# --- methods with a known course, in place of a search ------------------------------------------------------------
+
+
+def endless(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+    """Yield the lower bounds, which are feasible in `knapsack`, then signs of life until the budget is exhausted."""
+    yield problem.incumbent(problem.lower)
+    while not context.budget.is_exhausted():
+        context.budget.count(points=3)
+        yield None
+
+
+def rising(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+    """Yield n = 0, 1, ..., 6 in `knapsack`."""
+    for n in range(7):
+        context.budget.count(points=2)
+        yield problem.incumbent(np.array([0.0, n]))
+
+
+def unfeasible(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+    """Yield the upper bounds, which violate the row of `knapsack` by 5.5."""
+    yield problem.incumbent(problem.upper)
+
+
+@pytest.fixture
+def methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    for method in (endless, rising, unfeasible):
+        monkeypatch.setitem(METHODS, method.__name__, Method(method, "for tests"))
+
+
+# --- results ------------------------------------------------------------------------------------------------------
+
+
+def test_both_factories_know_the_solver() -> None:
+    assert check_available_solvers("relugrad") == ["relugrad"]
+    legacy = pyo.SolverFactory("relugrad")
+    assert legacy.available()
+    assert legacy.license_is_valid()
+    assert legacy.warm_start_capable()
+    new = NewSolverFactory("relugrad")
+    assert new.available()
+    assert new.version() == legacy.version()
+    assert new.name == "relugrad"
+
+
+def test_legacy_results_are_feasible_and_never_optimal() -> None:
+    model = knapsack()
+    results = pyo.SolverFactory("relugrad").solve(model)
+    assert results.solver.status == SolverStatus.ok
+    assert results.solver.termination_condition == LegacyTermination.feasible
+    assert not pyo.check_optimal_termination(results)
+    assert pyo.value(model.profit) == pytest.approx(7.25)
+    assert model.n.value == 7
+    assert (results.problem.lower_bound, results.problem.upper_bound) == (pytest.approx(7.25), np.inf)
+    assert results.problem.number_of_variables == 2
+    assert results.problem.number_of_constraints == 1
+    assert results.solver.wallclock_time > 0
+    assert len(results.solution) == 0
+
+
+def test_new_results_are_feasible_and_never_optimal() -> None:
+    model = knapsack()
+    results = NewSolverFactory("relugrad").solve(model, seed=4)
+    assert results.solution_status == SolutionStatus.feasible
+    assert results.termination_condition == TerminationCondition.convergenceCriteriaSatisfied
+    assert not pyo.check_optimal_termination(results)
+    assert results.incumbent_objective == pytest.approx(7.25)
+    assert results.objective_bound == np.inf
+    assert pyo.value(model.profit) == pytest.approx(7.25)
+    assert results.extra_info.seed == 4
+    assert results.extra_info.method == "auto"
+    assert results.extra_info.violation <= 1e-6
+    assert results.extra_info.history[-1][1] == results.incumbent_objective
+    assert "Found" in results.solver_log
+    assert results.timing_info.wall_time > 0
+
+
+def test_a_minimisation_has_its_bound_below() -> None:
+    model = tent()
+    results = pyo.SolverFactory("relugrad").solve(model)
+    assert results.problem.lower_bound == -np.inf
+    assert results.problem.upper_bound == pytest.approx(10)
+    assert results.problem.sense == pyo.minimize
+
+
+def test_a_network_is_searched_and_its_outputs_are_loaded() -> None:
+    model = tent()
+    results = NewSolverFactory("relugrad").solve(model)
+    assert results.incumbent_objective == pytest.approx(10)
+    assert model.x.value == pytest.approx(1)
+    assert model.nn.get_error() <= 1e-9
+    assert results.extra_info.network_error <= 1e-9
+
+
+def test_a_model_without_objective_is_a_search_for_a_feasible_point() -> None:
+    model = knapsack()
+    model.profit.deactivate()
+    results = pyo.SolverFactory("relugrad").solve(model)
+    assert results.solver.termination_condition == LegacyTermination.feasible
+    assert 2 * model.x.value + model.n.value <= 7.5 + 1e-6
+
+
+def test_a_part_of_a_model_is_solved_alone() -> None:
+    outer = pyo.ConcreteModel()
+    outer.part = pyo.Block()
+    outer.part.transfer_attributes_from(knapsack())
+    outer.other = pyo.Var(initialize=3.0)
+    results = pyo.SolverFactory("relugrad").solve(outer.part)
+    assert results.solver.termination_condition == LegacyTermination.feasible
+    assert pyo.value(outer.part.profit) == pytest.approx(7.25)
+    assert outer.other.value == 3.0
+
+
+@pytest.mark.usefixtures("methods")
+@pytest.mark.parametrize(
+    ("limit", "new", "legacy"),
+    [
+        ({"iteration_limit": 5}, TerminationCondition.iterationLimit, LegacyTermination.maxIterations),
+        ({"time_limit": 0.01}, TerminationCondition.maxTimeLimit, LegacyTermination.maxTimeLimit),
+        ({"timelimit": 0.01}, TerminationCondition.maxTimeLimit, LegacyTermination.maxTimeLimit),
+    ],
+)
+def test_a_search_ended_by_a_limit_loads_its_best_point(limit: dict, new: object, legacy: object) -> None:
+    model = knapsack()
+    results = NewSolverFactory("relugrad").solve(model, method="endless", **limit)
+    assert results.termination_condition == new
+    assert results.solution_status == SolutionStatus.feasible
+    assert values(model) == [0, 0]
+    model = knapsack()
+    classic = pyo.SolverFactory("relugrad").solve(model, method="endless", **limit)
+    assert classic.solver.termination_condition == legacy
+    assert classic.solver.status == SolverStatus.aborted
+    assert values(model) == [0, 0]
+
+
+@pytest.mark.usefixtures("methods")
+def test_work_is_reported() -> None:
+    results = NewSolverFactory("relugrad").solve(knapsack(), method="endless", iteration_limit=5)
+    assert (results.extra_info.points_evaluated, results.extra_info.iterations) == (15, 5)
+    results = NewSolverFactory("relugrad").solve(knapsack(), method="rising")
+    assert [objective for _, objective in results.extra_info.history] == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_the_time_limit_covers_the_compilation(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+
+    def note(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+        given.append(context.budget.time_limit)
+        yield problem.incumbent(problem.lower)
+
+    monkeypatch.setitem(METHODS, "note", Method(note, "for tests"))
+    results = NewSolverFactory("relugrad").solve(knapsack(), method="note", time_limit=100)
+    compiling = results.timing_info.timer.get_total_time("compile")
+    assert 0 < given[0] <= 100 - compiling
+    NewSolverFactory("relugrad").solve(knapsack(), method="note", time_limit=0)
+    assert given[1] == 0
+
+
+# --- no feasible point --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("methods")
+def test_without_a_feasible_point_the_legacy_interface_warns(caplog: pytest.LogCaptureFixture) -> None:
+    model = knapsack()
+    model.x.set_value(0.5)
+    results = pyo.SolverFactory("relugrad").solve(model, method="unfeasible")
+    assert results.solver.status == SolverStatus.warning
+    assert results.solver.termination_condition == LegacyTermination.noSolution
+    assert values(model) == [0.5, None]
+    assert "relugrad found no feasible point: locallyInfeasible" in caplog.text
+
+
+@pytest.mark.usefixtures("methods")
+def test_without_a_feasible_point_the_new_interface_raises() -> None:
+    model = knapsack()
+    solver = NewSolverFactory("relugrad", method="unfeasible")
+    with pytest.raises(NoOptimalSolutionError, match=r"no feasible point: locallyInfeasible\. Set raise_exception"):
+        solver.solve(model)
+    with pytest.raises(NoFeasibleSolutionError, match=r"no feasible point: locallyInfeasible\. Set load_solutions"):
+        solver.solve(model, raise_exception_on_nonoptimal_result=False)
+    results = solver.solve(model, raise_exception_on_nonoptimal_result=False, load_solutions=False)
+    assert results.solution_status == SolutionStatus.noSolution
+    assert results.termination_condition == TerminationCondition.locallyInfeasible
+    assert results.incumbent_objective is None
+    assert results.extra_info.violation == pytest.approx(5.5)
+    assert results.solution_loader.get_number_of_solutions() == 0
+    assert results.solution_loader.get_solution_ids() == []
+    with pytest.raises(NoSolutionError):
+        results.solution_loader.load_vars()
+    assert values(model) == [None, None]
+
+
+def test_the_legacy_interface_raises_where_asked_to() -> None:
+    with pytest.raises(NoOptimalSolutionError):
+        pyo.SolverFactory("relugrad").solve(contradiction(), raise_exception_on_nonoptimal_result=True)
+
+
+@pytest.mark.parametrize(
+    ("stop", "new", "legacy"),
+    [
+        (Stop.INFEASIBLE, TerminationCondition.provenInfeasible, LegacyTermination.infeasible),
+        (Stop.UNBOUNDED, TerminationCondition.unbounded, LegacyTermination.unbounded),
+    ],
+)
+def test_what_the_search_proves_is_reported(
+    stop: Stop, new: object, legacy: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def proof(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+        context.budget.stop = stop
+        yield None
+
+    monkeypatch.setitem(METHODS, "proof", Method(proof, "for tests"))
+    results = NewSolverFactory("relugrad").solve(
+        knapsack(), method="proof", raise_exception_on_nonoptimal_result=False, load_solutions=False
+    )
+    assert (results.termination_condition, results.solution_status) == (new, SolutionStatus.noSolution)
+    assert pyo.SolverFactory("relugrad").solve(knapsack(), method="proof").solver.termination_condition == legacy
+
+
+def test_an_infeasible_linear_part_is_proven() -> None:
+    model = knapsack()
+    model.impossible = pyo.Constraint(expr=model.x + model.n >= 12)
+    results = pyo.SolverFactory("relugrad").solve(model)
+    assert results.solver.termination_condition == LegacyTermination.infeasible
+    assert values(model) == [None, None]
+
+
+def test_an_unbounded_objective_is_reported() -> None:
+    model = pyo.ConcreteModel()
+    model.x = pyo.Var(domain=pyo.NonNegativeReals)
+    model.up = pyo.Objective(expr=model.x, sense=pyo.maximize)
+    results = pyo.SolverFactory("relugrad").solve(model)
+    assert results.solver.termination_condition == LegacyTermination.unbounded
+
+
+def test_a_constant_row_that_fails_is_infeasible_before_any_search() -> None:
+    model = knapsack()
+    model.x.fix(2)
+    model.fixed = pyo.Constraint(expr=model.x <= 1)
+    results = NewSolverFactory("relugrad").solve(
+        model, raise_exception_on_nonoptimal_result=False, load_solutions=False
+    )
+    assert results.termination_condition == TerminationCondition.provenInfeasible
+    assert "fixed" in results.solver_log
+    assert pyo.SolverFactory("relugrad").solve(model).solver.termination_condition == LegacyTermination.infeasible
+
+
+def test_a_model_without_variables_is_empty() -> None:
+    model = pyo.ConcreteModel()
+    results = NewSolverFactory("relugrad").solve(
+        model, raise_exception_on_nonoptimal_result=False, load_solutions=False
+    )
+    assert results.termination_condition == TerminationCondition.emptyModel
+    assert pyo.SolverFactory("relugrad").solve(model).solver.termination_condition == LegacyTermination.noSolution
+
+
+def test_a_model_that_cannot_be_handled_keeps_its_values() -> None:
+    model = knapsack()
+    model.x.set_value(0.5)
+    model.cubic = pyo.Constraint(expr=model.x**3 <= 1)
+    timer = HierarchicalTimer()
+    with pytest.raises(ModelError, match="cubic"):
+        pyo.SolverFactory("relugrad").solve(model, timer=timer)
+    assert values(model) == [0.5, None]
+    timer.start("compile")  # the timer was stopped, so that it can start again
+    timer.stop("compile")
+
+
+# --- options ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("factory", [pyo.SolverFactory, NewSolverFactory])
+@pytest.mark.parametrize("given", [{"sead": 1}, {"options": {"sead": 1}}, {"solver_options": {"sead": 1}}])
+def test_an_unknown_option_is_an_error_that_lists_the_known_ones(factory: object, given: dict) -> None:
+    with pytest.raises(
+        ModelError, match=r"unknown option 'sead' of solver 'relugrad'; the options are callback, .*seed"
+    ):
+        factory("relugrad").solve(knapsack(), **given)
+
+
+def test_an_unknown_method_is_an_error_that_lists_the_known_ones() -> None:
+    with pytest.raises(ModelError, match="unknown method 'magic'; the methods are auto"):
+        pyo.SolverFactory("relugrad").solve(knapsack(), method="magic")
+
+
+def test_an_option_with_a_bad_value_is_named() -> None:
+    with pytest.raises(ValueError, match="seed"):
+        pyo.SolverFactory("relugrad").solve(knapsack(), seed=-1)
+    with pytest.raises(ValueError, match="callback"):
+        pyo.SolverFactory("relugrad").solve(knapsack(), callback=3)
+
+
+def test_one_option_under_two_names_is_an_error() -> None:
+    with pytest.raises(ModelError, match="option 'time_limit' is given twice, as 3 and as 4"):
+        pyo.SolverFactory("relugrad").solve(knapsack(), time_limit=3, timelimit=4)
+
+
+@pytest.mark.parametrize("factory", [pyo.SolverFactory, NewSolverFactory])
+def test_options_are_taken_from_everywhere_the_nearest_first(factory: object) -> None:
+    seeds = []
+
+    def seed_of(**given: object) -> int:
+        stream = io.StringIO()
+        solver.solve(knapsack(), tee=stream, **given)
+        seeds.append(stream.getvalue().split("seed ")[1].split("\n")[0].split(",")[0])
+        return int(seeds[-1])
+
+    solver = factory("relugrad", seed=1)
+    assert seed_of() == 1
+    solver.config.solver_options["seed"] = 2
+    assert seed_of() == 2
+    assert seed_of(options={"seed": 3}) == 3
+    assert seed_of(options={"seed": 3}, seed=4) == 4
+    assert seed_of() == 2
+
+
+def test_nothing_of_a_call_stays_in_the_solver() -> None:
+    solver = pyo.SolverFactory("relugrad", seed=5, time_limit=30)
+    solver.options["method"] = "auto"
+    before = solver.config.value()
+    solver.solve(knapsack(), options={"seed": 3}, timelimit=9, tee=io.StringIO(), load_solutions=False, warmstart=True)
+    with pytest.raises(ModelError):
+        solver.solve(knapsack(), options={"nonsense": 3})
+    assert solver.config.value() == before
+    assert solver.options.value() == {"method": "auto"}
+
+
+def test_options_of_the_command_line_are_words() -> None:
+    solver = pyo.SolverFactory("relugrad")
+    solver.set_options("seed=11 method=auto")
+    solver.set_options({"timelimit": None})
+    stream = io.StringIO()
+    solver.solve(knapsack(), tee=stream)
+    assert "method auto, seed 11\n" in stream.getvalue()
+
+
+def test_keywords_without_meaning_are_noted_at_the_debug_level(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, logger="pyomo_relugrad"):
+        pyo.SolverFactory("relugrad").solve(knapsack(), keepfiles=True)
+    assert "keyword 'keepfiles' is ignored" in caplog.text
+
+
+def test_threads_are_said_to_be_unused(caplog: pytest.LogCaptureFixture) -> None:
+    pyo.SolverFactory("relugrad").solve(knapsack(), threads=2)
+    assert "OMP_NUM_THREADS" in caplog.text
+
+
+def test_a_warm_start_hands_over_the_values_that_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = []
+
+    def note(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+        starts.append(context.start)
+        yield problem.incumbent(problem.lower)
+
+    monkeypatch.setitem(METHODS, "note", Method(note, "for tests"))
+    model = knapsack()
+    model.n.set_value(3)
+    pyo.SolverFactory("relugrad").solve(model, method="note", warmstart=True)
+    np.testing.assert_array_equal(starts[0], [np.nan, 3])
+    pyo.SolverFactory("relugrad").solve(model, method="note")
+    assert starts[1] is None
+
+
+def test_timers_are_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    results = NewSolverFactory("relugrad").solve(knapsack(), report_timing=True)
+    printed = capsys.readouterr().out
+    for name in ("compile", "search", "load"):
+        assert results.timing_info.timer.get_num_calls(name) == 1
+        assert name in printed
+    own = HierarchicalTimer()
+    own.start("outer")
+    pyo.SolverFactory("relugrad").solve(knapsack(), timer=own)
+    own.stop("outer")
+    assert own.get_num_calls("outer.search") == 1
+
+
+# --- the callback and Ctrl-C ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("methods")
+def test_the_callback_sees_each_incumbent_in_the_sense_of_the_model() -> None:
+    model, seen = knapsack(), []
+
+    def callback(progress: SolveProgress) -> None:
+        assert progress.get_vars()[model.n] == progress.objective
+        seen.append((progress.points, progress.objective, progress.violation, progress.is_new))
+
+    pyo.SolverFactory("relugrad").solve(model, method="rising", callback=callback)
+    assert seen == [(2 * (n + 1), n, 0.0, True) for n in range(7)]
+
+
+@pytest.mark.usefixtures("methods")
+def test_the_callback_sees_that_there_is_no_feasible_point_yet() -> None:
+    seen = []
+    model = knapsack()
+    pyo.SolverFactory("relugrad").solve(model, method="unfeasible", callback=seen.append)
+    assert (seen[0].objective, seen[0].violation) == (None, pytest.approx(5.5))
+    assert seen[0].get_vars()[model.x] == 2
+
+
+@pytest.mark.usefixtures("methods")
+def test_the_callback_ends_the_search() -> None:
+    model = knapsack()
+    results = NewSolverFactory("relugrad").solve(model, method="rising", callback=lambda p: p.objective >= 3)
+    assert results.termination_condition == TerminationCondition.interrupted
+    assert model.n.value == 3
+
+
+@pytest.mark.usefixtures("methods")
+def test_an_interrupt_returns_the_best_point() -> None:
+    def interrupt(progress: SolveProgress) -> None:
+        if progress.objective == 4:
+            raise KeyboardInterrupt
+
+    model = knapsack()
+    results = NewSolverFactory("relugrad").solve(model, method="rising", callback=interrupt)
+    assert results.termination_condition == TerminationCondition.interrupted
+    assert model.n.value == 4
+    classic = pyo.SolverFactory("relugrad").solve(model, method="rising", callback=interrupt)
+    assert classic.solver.status == SolverStatus.aborted
+    assert classic.solver.termination_condition == LegacyTermination.resourceInterrupt
+
+
+@pytest.mark.usefixtures("methods")
+def test_an_error_in_the_callback_leaves_the_values_alone() -> None:
+    model = knapsack()
+    model.x.set_value(0.5)
+
+    def fail(progress: SolveProgress) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        pyo.SolverFactory("relugrad").solve(model, method="rising", callback=fail)
+    assert values(model) == [0.5, None]
+
+
+INTERRUPTED = """
+import sys
+sys.path.insert(0, {tests!r})
+import pyomo.environ as pyo
+from test_solver import METHODS, Method, endless, knapsack
+METHODS["endless"] = Method(endless, "for tests")
+model = knapsack()
+said = []
+def callback(progress):
+    if not said:
+        said.append(print("searching", flush=True))
+results = pyo.SolverFactory("relugrad").solve(model, method="endless", time_limit=60, callback=callback)
+print(results.solver.termination_condition, model.n.value, results.solver.wallclock_time < 30)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are sent in another way")
+def test_ctrl_c_returns_the_best_point() -> None:
+    program = INTERRUPTED.format(tests=str(Path(__file__).parent))
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "searching\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=50)[0] == "resourceInterrupt 0 True\n"
+    assert process.returncode == 0
+
+
+# --- solutions ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("methods")
+def test_solutions_that_were_not_loaded_are_loaded_later() -> None:
+    model = knapsack()
+    results = pyo.SolverFactory("relugrad").solve(model, method="rising", load_solutions=False)
+    assert values(model) == [None, None]
+    assert len(results.solution) == 1
+    model.solutions.load_from(results)
+    assert values(model) == [0, 6]
+
+
+@pytest.mark.usefixtures("methods")
+def test_the_pool_is_loaded_by_number() -> None:
+    model = knapsack()
+    results = NewSolverFactory("relugrad").solve(model, method="rising", load_solutions=False)
+    loader = results.solution_loader
+    assert values(model) == [None, None]
+    assert loader.get_number_of_solutions() == 7
+    assert loader.get_solution_ids() == list(range(7))
+    assert loader.get_vars()[model.n] == 6
+    with loader.solution(2):
+        assert loader.get_vars([model.n])[model.n] == 4
+        with loader.solution(3) as inner:
+            assert inner.get_vars()[model.n] == 3
+        loader.load_solution()
+    assert values(model) == [0, 4]
+    assert loader.solution(1).get_vars()[model.n] == 5
+    assert loader.solution(None).get_vars()[model.n] == 6
+    loader.load_vars([model.n])
+    assert values(model) == [0, 6]
+    with pytest.raises(ValueError, match=r"there is no solution 7; the solutions are \[0, 1"):
+        loader.solution(7).load_vars()
+
+
+def test_a_local_search_has_no_duals_and_empties_their_suffixes() -> None:
+    model = knapsack()
+    model.dual = pyo.Suffix(direction=pyo.Suffix.IMPORT)
+    model.rc = pyo.Suffix(direction=pyo.Suffix.IMPORT)
+    model.kept = pyo.Suffix(direction=pyo.Suffix.EXPORT)
+    model.dual[model.capacity] = 1.5
+    model.kept[model.capacity] = 2.5
+    pyo.SolverFactory("relugrad").solve(model)
+    assert len(model.dual) == 0
+    assert model.kept[model.capacity] == 2.5
+    loader = NewSolverFactory("relugrad").solve(model).solution_loader
+    with pytest.raises(NoDualsError):
+        loader.get_duals()
+    with pytest.raises(NoReducedCostsError):
+        loader.get_reduced_costs()
+
+
+def test_values_that_were_loaded_are_not_stale() -> None:
+    model = knapsack()
+    model.x.set_value(0.5)
+    pyo.SolverFactory("relugrad").solve(model, load_solutions=False)
+    assert model.x.stale
+    pyo.SolverFactory("relugrad").solve(model)
+    assert not model.x.stale
+    model.n.set_value(1)
+    assert not model.n.stale
+
+
+def test_legacy_results_can_be_pickled_and_printed() -> None:
+    results = pyo.SolverFactory("relugrad").solve(knapsack())
+    copy = pickle.loads(pickle.dumps(results))
+    assert copy.solver.termination_condition == LegacyTermination.feasible
+    assert copy.extra_info["seed"] == 0
+    assert "Termination condition: feasible" in str(results)
+
+
+# --- the command line ---------------------------------------------------------------------------------------------
+
+SCRIPT = """
+import pyomo.environ as pyo
+model = pyo.ConcreteModel()
+model.x = pyo.Var(bounds=(0, 2))
+model.n = pyo.Var(domain=pyo.Integers, bounds=(0, 9))
+model.capacity = pyo.Constraint(expr=2 * model.x + model.n <= 7.5)
+model.profit = pyo.Objective(expr=model.x + model.n, sense=pyo.maximize)
+"""
+
+
+def test_the_command_line_of_pyomo_finds_the_solver(tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text(SCRIPT)
+    pyomo = Path(sys.executable).with_name("pyomo")
+    words = ["solve", "--solver=relugrad", "--solver-options=seed=3", "--stream-solver", "--json", "model.py"]
+    done = subprocess.run([pyomo, *words], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "seed 3" in done.stdout
+    assert "Function Value: 7.25" in done.stdout
+    assert '"Value": 7' in (tmp_path / "results.json").read_text()
