@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from math import prod
 
 import numpy as np
-from onnx import GraphProto, TensorProto, ValueInfoProto, numpy_helper
+from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, numpy_helper
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError
 from pyomo_relugrad.network import TensorSpec
-from pyomo_relugrad.onnx_reader.evaluate import MAX_ELEMENTS
+from pyomo_relugrad.onnx_reader.evaluate import MAX_ELEMENTS, normalised
 
 _MAX_RANK = 16
 
@@ -52,8 +52,8 @@ def has_symbolic_batch(value: ValueInfoProto) -> bool:
 
 
 def spec(value: ValueInfoProto, shape: tuple[int, ...], batched: bool) -> TensorSpec:
-    """Name and shape of an input or output without its batch dimension; `batched` if rows were cut down to one."""
-    has_batch = shape[:1] == (1,) and (len(shape) > 1 or batched or has_symbolic_batch(value))
+    """Name and shape of an input or output without its batch dimension; `batched` if rows were reduced to one."""
+    has_batch = shape[:1] == (1,) and (len(shape) > 1 or batched)
     return TensorSpec(value.name, shape[1:] if has_batch else shape)
 
 
@@ -68,19 +68,38 @@ def one_row(shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
     return [(1, *shape[1:]) for shape in shapes]
 
 
-def reshapes_to_one_row(graph: GraphProto, rows: int) -> dict[str, Array]:
-    """Shapes stored for Reshape nodes that begin with the number of rows, with 1 in its place."""
-    wanted = {node.input[1] for node in graph.node if node.op_type == "Reshape" and len(node.input) > 1}
-    stored: dict[str, TensorProto] = {tensor.name: tensor for tensor in graph.initializer}
-    for node in graph.node:
-        if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
-            stored[node.output[0]] = node.attribute[0].t
+def constants_of_one_row(graph: GraphProto, rows: int) -> dict[str, Array]:
+    """Constants that are written for the number of rows, with one row in its place.
+
+    These are the shapes of Reshape and the like that begin with the number, and stacks of that many equal rows.
+    """
+    shapes = {node.input[_SHAPE_INPUT[node.op_type]] for node in graph.node if _has_shape_input(node)}
     result = {}
-    for name in wanted & stored.keys():
-        shape = numpy_helper.to_array(stored[name])
-        if shape.ndim == 1 and shape.size and shape[0] == rows:
-            result[name] = np.concatenate([[1], shape[1:]])
+    for name, tensor in _stored_tensors(graph).items():
+        if name in shapes:
+            shape = numpy_helper.to_array(tensor)
+            if shape.ndim == 1 and shape.size and shape[0] == rows:
+                result[name] = np.concatenate([[1], shape[1:]])
+        elif len(tensor.dims) > 1 and tensor.dims[0] == rows:
+            stack = normalised(numpy_helper.to_array(tensor))
+            if (stack == stack[:1]).all():
+                result[name] = stack[:1]
     return result
+
+
+_SHAPE_INPUT = {"Reshape": 1, "Expand": 1, "ConstantOfShape": 0}
+
+
+def _has_shape_input(node: NodeProto) -> bool:
+    return len(node.input) > _SHAPE_INPUT.get(node.op_type, len(node.input))
+
+
+def _stored_tensors(graph: GraphProto) -> dict[str, TensorProto]:
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant" and node.output and node.attribute and node.attribute[0].name == "value":
+            stored[node.output[0]] = node.attribute[0].t
+    return stored
 
 
 def random_rows(shapes: Sequence[tuple[int, ...]]) -> list[Array]:

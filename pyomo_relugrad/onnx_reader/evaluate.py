@@ -12,8 +12,8 @@ from onnx.reference import ReferenceEvaluator
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError
 
-MAX_ELEMENTS = 2**24
-"""Most elements of a tensor that is computed rather than stored in the file."""
+MAX_ELEMENTS = 2**22
+"""Most elements of a tensor that is not stored in the file: beyond, it is refused before it is made."""
 
 _SHAPE_DATA = 4096
 

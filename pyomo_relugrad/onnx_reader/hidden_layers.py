@@ -19,7 +19,7 @@ class HiddenLayers:
 
     def relu(self, tensor: Affine) -> Affine:
         """The activation ``relu(tensor)``: a new layer, unless the tensor is constant or never negative."""
-        if tensor.is_at_least(0.0):
+        if not tensor.size or tensor.is_at_least(0.0):
             return tensor
         if not tensor.terms:
             return Affine(tensor.shape, {}, np.maximum(tensor.offset, 0.0))

@@ -67,11 +67,14 @@ def load_onnx(source: str | PathLike[str] | bytes | ModelProto) -> Network:
     """
     file = open_model(source)
     try:
-        return _read(file)
+        with np.errstate(all="ignore"):
+            return _read(file)
     except UnsupportedOperatorError as error:
         raise UnsupportedOperatorError(f"{file.name}: {error}", error.node, error.operator) from error
     except RelugradError as error:
         raise type(error)(f"{file.name}: {error}") from error
+    except Exception as error:  # a damaged file can hold anything anywhere
+        raise NetworkFileError(f"{file.name} is corrupt: {type(error).__name__}: {error}") from error
 
 
 def _read(file: ModelFile) -> Network:
@@ -96,7 +99,7 @@ def _network_of_one_row(
     """The network that the graph applies to each of its rows, or None if it does not."""
     graph = file.model.graph
     try:
-        replaced: Environment = dict(batch.reshapes_to_one_row(graph, rows))
+        replaced: Environment = dict(batch.constants_of_one_row(graph, rows))
         network = _network(file, free, batch.one_row(shapes), replaced, batched=True)
         points = batch.random_rows(shapes)
         environment: Environment = dict(zip((value.name for value in free), points, strict=True))
@@ -106,9 +109,10 @@ def _network_of_one_row(
     if any(output.shape[:1] != (rows,) for output in outputs):
         return None
     expected = np.concatenate([output.reshape(rows, -1) for output in outputs], axis=1)
-    found = network.value(np.concatenate([point.reshape(rows, -1) for point in points], axis=1))
-    close = found.shape == expected.shape and np.allclose(found, expected, _AGREEMENT, _AGREEMENT * abs(found).max())
-    return network if close else None
+    activations = network.activations(np.concatenate([point.reshape(rows, -1) for point in points], axis=1))
+    found, scale = activations[-1], max(abs(activation).max(initial=0.0) for activation in activations)
+    agrees = found.shape == expected.shape and bool((abs(found - expected) <= _AGREEMENT * scale).all())
+    return network if agrees else None
 
 
 def _network(
@@ -122,7 +126,10 @@ def _network(
     walk = GraphWalk(file.opsets)
     values: Environment = dict(zip((value.name for value in free), _input_tensors(shapes), strict=True))
     outputs = [_affine(value) for value in walk.run(graph, values | replaced)]
+    if not sum(tensor.size for tensor in outputs):
+        raise NetworkFileError("its outputs are empty")
     layers = (*walk.hidden.layers, as_layer(outputs[0].stacked(outputs[1:])))
+    batched = batched or any(batch.has_symbolic_batch(value) for value in free)
     inputs = tuple(batch.spec(value, shape, batched) for value, shape in zip(free, shapes, strict=True))
     written = zip(graph.output, outputs, strict=True)
     specs = tuple(batch.spec(value, tensor.shape, batched) for value, tensor in written)

@@ -49,10 +49,10 @@ def open_model(source: str | PathLike[str] | bytes | ModelProto) -> ModelFile:
         If it cannot be read or is not an ONNX model.
     """
     if isinstance(source, ModelProto):
-        return _complete(source, source.graph.name or "model", None)
+        return _complete(source, _given_name(source), None)
     if isinstance(source, bytes | bytearray | memoryview):
         model = _parse(bytes(source), "model")
-        return _complete(model, model.graph.name or "model", None)
+        return _complete(model, _given_name(model), None)
     name = fspath(source)
     try:
         content = Path(name).read_bytes()
@@ -61,6 +61,12 @@ def open_model(source: str | PathLike[str] | bytes | ModelProto) -> ModelFile:
     except OSError as error:
         raise NetworkFileError(f"{name} cannot be read: {error.strerror}") from error
     return _complete(_parse(content, name), name, Path(name).parent)
+
+
+def _given_name(model: ModelProto) -> str:
+    """The name of a model without a file; text that is not UTF-8 comes as bytes."""
+    name = model.graph.name
+    return name if isinstance(name, str) and name else "model"
 
 
 def _parse(content: bytes, name: str) -> ModelProto:
@@ -76,6 +82,9 @@ def _complete(model: ModelProto, name: str, folder: Path | None) -> ModelFile:
     """The model with all its weights and without local functions; one that was given is left as it is."""
     if not model.HasField("graph") or not model.graph.output:
         raise NetworkFileError(f"{name} is not an ONNX file: it holds no graph with outputs")
+    names = [model.graph.name, *(value.name for value in (*model.graph.input, *model.graph.output))]
+    if not all(isinstance(text, str) for text in names):
+        raise NetworkFileError(f"{name} is corrupt: its tensors have names that are not text")
     try:
         load_external_data(model, folder)
         file = ModelFile(without_functions(model), name)

@@ -45,7 +45,7 @@ _DATA_INPUTS: dict[str, tuple[int, ...] | None] = {
 """Which inputs hold the elements that an operator moves; the others say where to, and must be constant."""
 
 
-def _move(node: Node, hidden: HiddenLayers) -> list[Value]:
+def move(node: Node, hidden: HiddenLayers) -> list[Value]:
     """Number the elements of all data inputs 1, 2, ..., move the numbers, and look up what stands where.
 
     Zero is what an operator fills in by itself.
@@ -75,7 +75,7 @@ def _pad(node: Node, hidden: HiddenLayers) -> Value:
     mode = node.attribute("mode", "constant")
     proto = helper.make_node("Pad", ["data", "pads", "value"], ["padded"], mode=mode)
     inputs = (tensor, np.maximum(pads, 0).ravel(), value)
-    (padded,) = _move(replace(node, proto=proto, opset=max(node.opset, 13), inputs=inputs), hidden)
+    (padded,) = move(replace(node, proto=proto, opset=max(node.opset, 13), inputs=inputs), hidden)
     assert isinstance(padded, Affine)  # a moved tensor is
     sides = zip(np.minimum(pads[0], 0), np.minimum(pads[1], 0), padded.shape, strict=True)
     cut = tuple(slice(-begin, max(size + end, -begin)) for begin, end, size in sides)
@@ -98,7 +98,7 @@ def _scatter(node: Node, hidden: HiddenLayers) -> list[Value]:
     proto = NodeProto()
     proto.CopyFrom(node.proto)
     proto.op_type = "ScatterElements"
-    return _move(replace(node, proto=proto, opset=11), hidden)
+    return move(replace(node, proto=proto, opset=11), hidden)
 
 
 def _as_indices(output: Array) -> Array:
@@ -111,7 +111,7 @@ def _shape(node: Node, hidden: HiddenLayers) -> list[Value]:
 
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(_DATA_INPUTS, _move),
+    **dict.fromkeys(_DATA_INPUTS, move),
     "Pad": _pad,
     "Scatter": _scatter,
     "Shape": _shape,

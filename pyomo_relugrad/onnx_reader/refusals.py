@@ -92,5 +92,8 @@ def refusal(node: Node, is_output: bool) -> UnsupportedOperatorError:
     if node.operator in _LOOPS:
         return node.unsupported("is recurrent: export the network unrolled, with piecewise-linear operators")
     if node.operator in (*_SCORES, *_SMOOTH, *_NORMALISING):
-        return node.unsupported("is not piecewise linear: only networks of ReLUs and the like can be read")
+        return node.unsupported(
+            f"is not piecewise linear: train the network with ReLUs or the like, or, if only probabilities come after "
+            f"it, export the network up to the tensor {source!r}"
+        )
     return node.unsupported("is not an operator that can be read: export the network with standard ONNX operators")

@@ -32,18 +32,24 @@ from pyomo_relugrad.onnx_reader.refusals import NOT_READABLE, refusal
 Environment: TypeAlias = dict[str, Value]
 """Values of tensors by name."""
 
-RULES: dict[str, Rule] = {
-    **arithmetic.RULES,
-    **movement.RULES,
-    **convolution.RULES,
-    **resize.RULES,
-    **piecewise_linear.RULES,
-    **maximum.RULES,
-    **comparison.RULES,
+RULES: dict[str, dict[str, Rule]] = {
+    "": {
+        **arithmetic.RULES,
+        **movement.RULES,
+        **convolution.RULES,
+        **resize.RULES,
+        **piecewise_linear.RULES,
+        **maximum.RULES,
+        **comparison.RULES,
+    },
+    "ai.onnx.ml": {
+        "ArrayFeatureExtractor": movement.move,
+        "FeatureVectorizer": by_evaluation,
+        "LinearRegressor": by_evaluation,
+        "Scaler": by_evaluation,
+    },
 }
-
-_EVALUATED_DOMAINS = {"": None, "ai.onnx.ml": frozenset({"FeatureVectorizer", "LinearRegressor", "Scaler"})}
-"""Operators without a rule that are tried by evaluation: any of ONNX's own, those of ONNX-ML that are affine."""
+"""By operator set. What has no rule in ONNX's own set is tried by evaluation."""
 
 
 def label(node: NodeProto) -> str:
@@ -126,12 +132,10 @@ class GraphWalk:
         constants = [value for value in node.inputs if value is None or isinstance(value, np.ndarray)]
         if len(constants) == len(node.inputs) and node.operator not in ("Loop", "Scan"):
             return _fold(node, constants)
-        rule = RULES.get(node.operator) if domain == "" else None
-        if rule is None:
-            evaluated = _EVALUATED_DOMAINS.get(domain, frozenset())
-            if node.operator in NOT_READABLE or (evaluated is not None and node.operator not in evaluated):
-                raise refusal(node, is_output)
-            rule = by_evaluation
+        rule = RULES.get(domain, {}).get(node.operator)
+        if rule is None and (domain or node.operator in NOT_READABLE):
+            raise refusal(node, is_output)
+        rule = rule or by_evaluation
         outputs = rule(node, self.hidden)
         return outputs if isinstance(outputs, list) else [outputs]
 
