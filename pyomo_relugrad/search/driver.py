@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 
@@ -122,7 +123,7 @@ def search(
         Batched steps.
     seed : int, optional
     start : (n,) array, optional
-        A warm start, NaN where a column has no value.
+        A warm start, NaN where a column has no value. The answer is never worse than a feasible complete start.
     callback : callable, optional
         Called with a `Progress` at each step that a method reports; the search ends when it returns True.
 
@@ -141,7 +142,7 @@ def search(
     context = SearchContext(budget, np.random.default_rng(seed), start)
     record = _Record()
     try:
-        for point in run(problem, context):
+        for point in chain(_complete_start(problem, start), run(problem, context)):
             is_new = point is not None and record.add(point, budget.elapsed)
             progress = Progress(budget.elapsed, budget.points, budget.iterations, record.best, is_new)
             if callback is not None and callback(progress):
@@ -158,6 +159,13 @@ def search(
         elapsed=budget.elapsed,
         history=tuple(record.history),
     )
+
+
+def _complete_start(problem: Problem, start: Array | None) -> list[Incumbent]:
+    """The warm start itself, where every column that no network writes has a value."""
+    if start is None or np.isnan(start[~problem.is_output]).any():
+        return []
+    return [problem.incumbent(start)]
 
 
 def _coincide(first: Incumbent, second: Incumbent) -> bool:

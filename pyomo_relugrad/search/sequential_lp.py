@@ -170,7 +170,7 @@ class Descent:
         self.merit = Merit(1.0, 10.0 * (1.0 + float(np.abs(problem.cost).max(initial=0.0))))
 
     def run(self, v: Array) -> Iterator[Incumbent | None]:
-        """Yield the feasible points that a descent from `v` comes to."""
+        """Yield the points that a descent from `v` comes to, which may be infeasible."""
         budget = self._context.budget
         holds_integers = self._held_model is not None and self._context.random.random() < HELD_SHARE
         model = self._held_model if holds_integers and self._held_model is not None else self._model
@@ -184,8 +184,7 @@ class Descent:
                 self.merit = Merit(1.0, 3.0 * self.merit.penalty)
                 v = self._descend(model, v, self.merit)
         point = self._problem.incumbent(v)
-        if point.is_feasible:
-            yield point
+        yield point
         if self._violation(v) <= NEARLY_FEASIBLE and not budget.is_exhausted():
             yield from self._walk.improve(point.values, budget)
 

@@ -1,0 +1,215 @@
+"""The sequential method: exact small cases, refusals to claim too much, and starts."""
+
+import numpy as np
+import pytest
+from random_models import random_network
+from scipy import sparse
+
+from pyomo_relugrad.network import Network
+from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.search import Stop, search
+
+INF = np.inf
+
+
+def absolute_value() -> Network:
+    """y = |x|."""
+    return Network.from_layers([[[1.0], [-1.0]], [[1.0, 1.0]]], [[0.0, 0.0], [0.0]])
+
+
+def one_network(network, cost, lower, upper, rows=None, row_lower=None, row_upper=None, **kwds) -> Problem:
+    """A problem whose first columns are the network's inputs and outputs."""
+    n = network.n_inputs
+    embedded = EmbeddedNetwork(network, np.arange(n), n + np.arange(network.n_outputs))
+    return Problem(
+        np.array(cost, float),
+        np.array(lower, float),
+        np.array(upper, float),
+        None if rows is None else sparse.csr_array(np.array(rows, float)),
+        row_lower,
+        row_upper,
+        networks=(embedded,),
+        **kwds,
+    )
+
+
+def test_a_window_on_the_output_is_met_and_the_vertex_is_exact():
+    problem = one_network(absolute_value(), [1.0, 0.0], [-3, -INF], [3, INF], [[0, 1]], [1.0], [2.0])
+    result = search(problem, "sequential-lp", iteration_limit=500)
+    assert result.incumbent.objective == pytest.approx(-2.0, abs=1e-9)
+    assert result.incumbent.violation <= 1e-9
+    assert result.incumbent.network_error == 0.0
+
+
+def test_bounds_on_outputs_are_rows_like_any_other():
+    problem = one_network(absolute_value(), [-1.0, 0.0], [-3, 1.5], [3, 2.5])
+    assert search(problem, "sequential-lp", iteration_limit=500).incumbent.objective == pytest.approx(-2.5)
+
+
+def test_an_equality_between_an_output_and_an_extra_column():
+    problem = one_network(
+        absolute_value(), [0.5, 0.0, 1.0], [-3, -INF, -INF], [3, INF, INF], [[1.0, -1.0, 1.0]], [1.0], [1.0]
+    )
+    # x - |x| + z = 1 leaves z = 1 + |x| - x: best at x = -3 with z = 7 or x >= 0 with z = 1.
+    assert search(problem, "sequential-lp", iteration_limit=500).incumbent.objective == pytest.approx(1.0)
+
+
+def test_infeasible_surroundings_are_proven():
+    problem = one_network(absolute_value(), [0, 0], [0, -INF], [1, INF], [[1, 0]], [2.0], [INF])
+    result = search(problem)
+    assert result.stop is Stop.INFEASIBLE
+    assert result.incumbent is None
+
+
+def test_an_output_bound_beyond_its_interval_is_proven_infeasible():
+    problem = one_network(absolute_value(), [0, 0], [-1, 5.0], [1, INF])
+    assert search(problem).stop is Stop.INFEASIBLE
+
+
+def test_integer_surroundings_without_a_point_are_proven():
+    problem = one_network(
+        absolute_value(),
+        [0, 0],
+        [0, -INF],
+        [5, INF],
+        [[2.0, 0]],
+        [3.0],
+        [3.5],
+        integers=np.array([True, False]),
+    )
+    assert search(problem).stop is Stop.INFEASIBLE
+
+
+def test_an_infeasible_network_is_not_claimed_infeasible_nor_feasible():
+    # |x| - x <= -0.1 has no solution, but no linear part of the model proves it.
+    problem = one_network(absolute_value(), [0, 0], [-1, -INF], [1, INF], [[-1, 1]], [-INF], [-0.1])
+    result = search(problem, iteration_limit=300)
+    assert result.stop is Stop.ITERATION_LIMIT
+    assert result.incumbent is None
+    assert result.least_violated.violation == pytest.approx(0.1, abs=1e-6)
+
+
+def test_an_unbounded_extra_column_is_recognised():
+    problem = one_network(absolute_value(), [0, 0, -1.0], [-1, -INF, 0], [1, INF, INF], [[0, 1, 0]], [0.5], [INF])
+    result = search(problem, iteration_limit=500)
+    assert result.stop is Stop.UNBOUNDED
+    assert result.incumbent.is_feasible
+
+
+def test_an_unbounded_ray_of_a_linear_region_is_recognised():
+    problem = one_network(absolute_value(), [0, -1.0], [-INF, -INF], [INF, INF])
+    assert search(problem, "sequential-lp", iteration_limit=500).stop is Stop.UNBOUNDED
+
+
+def test_free_inputs_with_a_finite_optimum():
+    problem = one_network(absolute_value(), [0.5, 1.0], [-INF, -INF], [INF, INF])
+    result = search(problem, "sequential-lp", iteration_limit=500)
+    assert result.incumbent.objective == pytest.approx(0.0, abs=1e-9)
+
+
+def test_models_without_networks_are_solved_exactly():
+    rows, sides = sparse.csr_array([[2.0, 1.0]]), np.array([3.5])
+    problem = Problem(
+        np.array([-1.0, -0.3]), np.zeros(2), np.full(2, 9.0), rows, np.array([-INF]), sides, np.array([True, False])
+    )
+    result = search(problem)
+    assert result.incumbent.objective == pytest.approx(-1.45)
+    assert result.stop is Stop.FINISHED
+
+
+def test_a_convex_quadratic_objective_with_its_minimum_inside_a_region():
+    # (x - 0.3)^2 + |x| has its minimum at x = 0 ... 0.3 - 0.5 < 0, so at the kink.
+    problem = one_network(
+        absolute_value(), [-0.6, 1.0], [-1, -INF], [1, INF], quadratic=sparse.csr_array(np.diag([2.0, 0.0]))
+    )
+    result = search(problem, "sequential-lp", iteration_limit=500)
+    assert result.incumbent.objective == pytest.approx(0.0, abs=1e-6)
+
+
+def test_integers_with_a_quadratic_objective():
+    problem = one_network(
+        absolute_value(),
+        [-3.2, 0.1],
+        [-4, -INF],
+        [4, INF],
+        quadratic=sparse.csr_array(np.diag([2.0, 0.0])),
+        integers=np.array([True, False]),
+    )
+    result = search(problem, iteration_limit=500)
+    # x^2 - 3.2 x + 0.1 |x| over the integers: -1.9 at 1, -2.2 at 2.
+    assert result.incumbent.objective == pytest.approx(-2.2)
+    assert result.incumbent.values[0] == 2.0
+
+
+def test_one_input_given_twice():
+    network = Network.from_layers([[[1.0, -2.0], [-1.0, 1.0]], [[1.0, 1.0]]], [[0.5, 0.2], [0.0]])
+    embedded = EmbeddedNetwork(network, [0, 0], [1])
+    problem = Problem(np.array([0.0, -1.0]), np.array([-2.0, -INF]), np.array([2.0, INF]), networks=(embedded,))
+    expected = max(float(network.value([[x, x]])[0, 0]) for x in (-2.0, 2.0))
+    assert search(problem, "sequential-lp", iteration_limit=300).incumbent.objective == pytest.approx(-expected)
+
+
+def test_the_answer_is_never_worse_than_a_feasible_start():
+    rng = np.random.default_rng(3)
+    network = random_network(rng, (6, 20, 20, 2))
+    problem = one_network(
+        network, [0] * 6 + [1.0, 0], [-1] * 6 + [-INF] * 2, [1] * 6 + [INF] * 2, [[0] * 7 + [1.0]], [-INF], [0.5]
+    )
+    good = search(problem, iteration_limit=3000, seed=0).incumbent
+    again = search(problem, "sequential-lp", iteration_limit=1, seed=5, start=good.values)
+    assert again.incumbent.objective <= good.objective + 1e-12
+
+
+def test_a_start_with_missing_and_wrong_values_is_repaired():
+    problem = one_network(absolute_value(), [0.0, 1.0, 0.0], [-3, -INF, -1], [3, INF, 1], [[1.0, 0, 1.0]], [2.0], [INF])
+    start = np.array([9.0, np.nan, -5.0])
+    result = search(problem, "sequential-lp", iteration_limit=200, start=start)
+    assert result.incumbent.objective == pytest.approx(1.0)
+
+
+def test_a_seed_and_an_iteration_limit_give_the_same_answer():
+    rng = np.random.default_rng(1)
+    network = random_network(rng, (5, 15, 15, 1))
+    problem = one_network(network, [0] * 5 + [1.0], [-1] * 5 + [-INF], [1] * 5 + [0.7], [[1.0] * 5 + [0]], [0.2], [INF])
+    first, second = (search(problem, "sequential-lp", iteration_limit=120, seed=7) for _ in range(2))
+    assert first.history != ()
+    assert [objective for _, objective in first.history] == [objective for _, objective in second.history]
+    np.testing.assert_array_equal(first.incumbent.values, second.incumbent.values)
+
+
+def test_the_time_limit_holds():
+    rng = np.random.default_rng(2)
+    network = random_network(rng, (20, 60, 60, 2))
+    problem = one_network(network, [0] * 20 + [1.0, 0], [-1] * 20 + [-INF] * 2, [1] * 20 + [INF, 0.1])
+    result = search(problem, time_limit=0.3)
+    assert result.stop is Stop.TIME_LIMIT
+    assert result.elapsed < 1.0
+
+
+def test_the_callback_stops_the_search_and_sees_every_incumbent():
+    rng = np.random.default_rng(2)
+    problem = one_network(random_network(rng, (4, 8, 1)), [0] * 4 + [1.0], [-1] * 4 + [-9], [1] * 4 + [9])
+    seen = []
+
+    def callback(progress):
+        seen.append(progress)
+        return progress.incumbent is not None
+
+    result = search(problem, "sequential-lp", callback=callback)
+    assert result.stop is Stop.CALLBACK
+    assert seen[-1].incumbent is result.incumbent
+    assert seen[-1].is_new
+
+
+def test_ctrl_c_keeps_the_best_point():
+    rng = np.random.default_rng(2)
+    problem = one_network(random_network(rng, (4, 8, 1)), [0] * 4 + [1.0], [-1] * 4 + [-9], [1] * 4 + [9])
+
+    def callback(progress):
+        if progress.incumbent is not None:
+            raise KeyboardInterrupt
+        return False
+
+    result = search(problem, "sequential-lp", callback=callback)
+    assert result.stop is Stop.INTERRUPTED
+    assert result.incumbent.is_feasible
