@@ -16,13 +16,15 @@ FILE = Path(__file__).with_name("digits.onnx")
 
 
 def train() -> MLPClassifier:
-    """A network with 32 and 16 ReLUs, trained on 80 % of the 1797 digits. Pixels are scaled to [0, 1]."""
+    """A network with 16 and 8 ReLUs, trained on 80 % of the 1797 digits. Pixels are scaled to [0, 1]."""
     images, labels = load_digits(return_X_y=True)
     seen, unseen, seen_labels, unseen_labels = train_test_split(
         images / 16, labels, test_size=0.2, random_state=0, stratify=labels
     )
-    classifier = MLPClassifier(hidden_layer_sizes=(32, 16), alpha=0.1, max_iter=2000, random_state=0)
+    classifier = MLPClassifier(hidden_layer_sizes=(16, 8), alpha=0.5, max_iter=2000, random_state=0)
     classifier.fit(seen, seen_labels)
+    for weight in classifier.coefs_:
+        weight[np.abs(weight) < 1e-6] = 0  # decayed to nothing, such as those of pixels that are never inked
     print(f"reads {classifier.score(unseen, unseen_labels):.1%} of the unseen digits correctly")
     return classifier
 

@@ -47,6 +47,23 @@ class ExpandToOmlt(Transformation):
 
     Binaries of ReLUs that the bounds prove stable are fixed. The bounds of inputs are those of the variables when the
     transformation is applied, whether fixed or not; a fixed variable without bounds counts as a constant.
+
+    Examples
+    --------
+    >>> import pyomo.environ as pyo
+    >>> import pyomo_relugrad as relugrad
+    >>> network = relugrad.Network.from_layers([[[1.0], [-1.0]], [[1.0, 1.0]]], [[0.0, 0.0], [0.0]])
+    >>> m = pyo.ConcreteModel()
+    >>> m.x = pyo.Var(bounds=(-2, 1), initialize=0.5)
+    >>> m.nn = relugrad.ReluNetworkBlock(network=network, inputs=[m.x])
+    >>> m.o = pyo.Objective(expr=m.nn.outputs[0], sense=pyo.maximize)
+    >>> token = pyo.TransformationFactory("relugrad.omlt").apply_to(m)
+    >>> m.nn.omlt.layer[1].q_relu[0].value, m.nn.outputs[0].value
+    (1, 0.5)
+    >>> results = pyo.SolverFactory("appsi_highs").solve(m)
+    >>> round(pyo.value(m.o), 6)
+    2.0
+    >>> pyo.TransformationFactory("relugrad.omlt").apply_to(m, reverse=token)
     """
 
     CONFIG = ConfigDict("relugrad.omlt")

@@ -14,10 +14,9 @@ from pyomo.core.expr import identify_variables
 from pyomo.util.infeasible import find_infeasible_constraints
 from scipy import sparse
 
-from pyomo_relugrad.block import ReluNetworkBlock
+from pyomo_relugrad import ReluNetworkBlock
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Layer, Network, interval_bounds
-from pyomo_relugrad.transform import ExpandToOmlt
 
 MILP = ("bigm", "partition", "full-space")
 FORMULATIONS = (*MILP, "complementarity", "reduced-space")
@@ -62,7 +61,7 @@ def model_around(network, start=None, inputs=None):
 
 
 def expand(model, **options):
-    return ExpandToOmlt().apply_to(model, **options)
+    return pyo.TransformationFactory("relugrad.omlt").apply_to(model, **options)
 
 
 def highs_log(model, **options):
@@ -224,7 +223,7 @@ def test_reverse_twice_is_an_error():
 
 def test_create_using_leaves_the_model_alone():
     m = model_around(NETWORKS["chain"], [0.3, -0.2, 0.4])
-    copy = ExpandToOmlt().create_using(m)
+    copy = pyo.TransformationFactory("relugrad.omlt").create_using(m)
     assert copy.nn.is_expanded
     assert not m.nn.is_expanded
     assert copy.nn.network is m.nn.network
