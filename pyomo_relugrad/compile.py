@@ -37,12 +37,15 @@ class CompiledModel:
         The constraint of each row; None for the rows that tie columns. Constraints of one variable that no network
         writes are bounds in `problem`.
     objective : ObjectiveData or None
+    embeddings : tuple of Embedding, optional
+        The model's networks.
     """
 
     problem: Problem
     columns: tuple[Any, ...]
     constraints: tuple[Any, ...]
     objective: Any
+    embeddings: tuple[Embedding, ...] = ()
 
     def values(self) -> Array:
         """Current values (n,) of the columns' variables, NaN where there is none."""
@@ -52,12 +55,16 @@ class CompiledModel:
     def load(self, values: Array) -> None:
         """Give the variables the values (n,) of the columns, as solvers do.
 
-        Variables of the model that are no column keep their value and become stale. Fixed variables are left alone.
+        So do the variables of components that embeddings replace. Other variables of the model that are no column
+        keep their value and become stale. Fixed variables are left alone.
         """
         StaleFlagManager.mark_all_as_stale()
         for variable, value, integer in zip(self.columns, values.tolist(), self.problem.integers, strict=True):
             if not variable.fixed:
                 variable.set_value(round(value) if integer else value, skip_validation=True)
+        for embedding in self.embeddings:
+            if embedding.set_replaced_values is not None:
+                embedding.set_replaced_values(np.array([variable.value for variable in embedding.inputs], np.float64))
         StaleFlagManager.mark_all_as_stale(delayed=True)
 
 
@@ -117,7 +124,8 @@ def compile_model(model: BlockData, embeddings: Sequence[Embedding] = ()) -> Com
         )
         problem, kept = rows_as_bounds(problem)
         problem = simplify_bounds(problem, variables, networks.derived(variables))
-        return CompiledModel(problem, tuple(variables), tuple(rows.constraints[row] for row in kept), objective)
+        kept_constraints = tuple(rows.constraints[row] for row in kept)
+        return CompiledModel(problem, tuple(variables), kept_constraints, objective, tuple(networks.embeddings))
 
 
 def _single(objectives: Sequence[Any]) -> Any:

@@ -115,8 +115,9 @@ def simplify_bounds(problem: Problem, variables: Sequence[Any], derived: Array) 
             break
     _checked_bounds(variables, np.maximum(lower, implied[0]), np.minimum(upper, implied[1]), " by its network")
     slack = [IMPLIED_TOLERANCE * np.maximum(1.0, np.abs(np.where(np.isfinite(side), side, 0.0))) for side in implied]
-    drop_lower = problem.is_output & (lower - slack[0] <= implied[0])
-    drop_upper = problem.is_output & (upper + slack[1] >= implied[1])
+    droppable = problem.is_output & (lower < upper)
+    drop_lower = droppable & (lower - slack[0] <= implied[0])
+    drop_upper = droppable & (upper + slack[1] >= implied[1])
     return replace(problem, lower=np.where(drop_lower, -np.inf, lower), upper=np.where(drop_upper, np.inf, upper))
 
 

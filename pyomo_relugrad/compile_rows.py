@@ -74,7 +74,10 @@ def compile_rows(constraints: Sequence[Any], columns: Columns) -> Rows:
     """
     rows = Rows()
     for constraint in constraints:
-        low, body, high = constraint.to_bounded_expression(evaluate_bounds=True)
+        try:
+            low, body, high = constraint.to_bounded_expression(evaluate_bounds=True)
+        except ValueError as error:
+            raise IncompatibleModel(f"constraint '{constraint.name}' has no sides that are numbers: {error}") from error
         if low is None and high is None:
             continue
         repn = standard_form(constraint, body, quadratic=False)
