@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,8 @@ class Embedding:
         Bounds that hold besides those of the variables.
     derived_outputs : (n_outputs,) booleans, optional
         Outputs whose variables have bounds that merely follow from bounds of the inputs.
+    set_replaced_values : function, optional
+        Takes the values (n_inputs,) of the inputs, and gives the variables of the replaced components theirs.
     """
 
     network: Network
@@ -60,6 +62,7 @@ class Embedding:
     input_lower: Array | None = None
     input_upper: Array | None = None
     derived_outputs: Sequence[bool] = ()
+    set_replaced_values: Callable[[Array], None] | None = None
 
 
 def network_embeddings(model: BlockData) -> list[Embedding]:

@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -74,16 +75,18 @@ def set_omlt_values(model: BlockData) -> None:
     for a mixed-integer solver.
     """
     for block in _built_blocks(model):
-        parent = _expanded_parent(block)
-        inputs = (block if parent is None else parent).inputs
+        inputs = (_expanded_parent(block) or block).inputs
         values = [variable.value for variable in inputs.values()]
-        if None in values:
-            continue
-        point = np.array(values, dtype=np.float64)
-        if parent is None:
-            omlt_values.set_values(block, _network(block), point)
-        else:
-            omlt_formulation.set_values(block, parent.scaled_network, point)
+        if None not in values:
+            _set_values(block, np.array(values, dtype=np.float64))
+
+
+def _set_values(block: Any, point: Array) -> None:
+    parent = _expanded_parent(block)
+    if parent is None:
+        omlt_values.set_values(block, _network(block), point)
+    else:
+        omlt_formulation.set_values(block, parent.scaled_network, point)
 
 
 # --- finding the networks -------------------------------------------------------------------------------------------
@@ -158,6 +161,7 @@ def _embedding(block: Any) -> Embedding:
             name=parent.name,
             replaced=(block,),
             derived_outputs=[parent.has_automatic_bounds(position) for position in range(len(outputs))],
+            set_replaced_values=partial(_set_values, block),
         )
     read = _network(block)
     _refuse_changes(block)
@@ -171,6 +175,7 @@ def _embedding(block: Any) -> Embedding:
         replaced=tuple(component for name in names if (component := block.component(name)) is not None),
         input_lower=lower * read.input_factor + read.input_offset,
         input_upper=upper * read.input_factor + read.input_offset,
+        set_replaced_values=partial(_set_values, block),
     )
 
 

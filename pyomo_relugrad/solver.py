@@ -27,6 +27,7 @@ from pyomo.opt import SolverResults
 from pyomo_relugrad.compile import CompiledModel, compile_model
 from pyomo_relugrad.config import RelugradConfig, configure
 from pyomo_relugrad.log import SearchLog
+from pyomo_relugrad.omlt_bridge import omlt_embeddings
 from pyomo_relugrad.results import legacy_results, results_of_search, results_without_search
 from pyomo_relugrad.search.driver import Progress, SearchResult, search
 from pyomo_relugrad.version import __version__
@@ -159,7 +160,7 @@ class Relugrad(SolverBase):
     def _compile_and_search(self, model: BlockData, config: RelugradConfig, log: SearchLog, clock: _Clock) -> Results:
         try:
             with _timed(config.timer, "compile"):
-                compiled = compile_model(model)
+                compiled = compile_model(model, omlt_embeddings(model))
         except InfeasibleConstraintException as error:
             log.write(f"Infeasible: {error}")
             return results_without_search(model, TerminationCondition.provenInfeasible)

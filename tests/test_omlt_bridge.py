@@ -4,6 +4,7 @@ import io
 import itertools
 import logging
 import pathlib
+import re
 
 import numpy as np
 import pyomo.environ as pyo
@@ -23,6 +24,7 @@ from omlt.neuralnet import (
 from omlt.neuralnet.layer import ConvLayer2D, DenseLayer, IndexMapper, InputLayer, Layer, PoolingLayer2D
 from omlt.scaling import ScalingInterface
 from pyomo.common.tee import capture_output
+from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactory
 from pyomo.util.infeasible import find_infeasible_constraints
 
 from pyomo_relugrad.block import ReluNetworkBlock
@@ -122,6 +124,13 @@ def assert_agrees(embedding, function, points):
         assert embedding.network.value([point])[0] == pytest.approx(function(point), abs=1e-9)
 
 
+def start_value(log):
+    """The objective of the start that HiGHS says it took."""
+    line = re.search(r"MIP start solution is feasible, objective value is (\S+)", log)
+    assert line, log
+    return float(line[1])
+
+
 def highs_log(model):
     with capture_output(io.StringIO()) as log:
         results = pyo.SolverFactory("appsi_highs").solve(model, warmstart=True, tee=True)
@@ -173,8 +182,7 @@ def test_highs_takes_the_values_as_a_start(formulation):
     set_inputs(m.nn, [0.1, 0.2, -0.3])
     set_omlt_values(m)
     start = pyo.value(m.o)
-    log = highs_log(m)
-    assert f"MIP start solution is feasible, objective value is {start:.8g}" in log
+    assert start_value(highs_log(m)) == pytest.approx(start, abs=1e-6)
     assert pyo.value(m.o) >= start
 
 
@@ -477,3 +485,53 @@ def test_unvalued_inputs_leave_the_block_alone():
     m.nn.inputs[0] = 1.0
     set_omlt_values(m)
     assert [v.name for v in m.component_data_objects(pyo.Var) if v.value is not None] == ["nn.inputs[0]"]
+
+
+@pytest.mark.parametrize("formulation", MILP)
+@pytest.mark.parametrize("interface", ["legacy", "new"])
+def test_models_solve_by_the_change_of_the_solvers_name(formulation, interface):
+    definition, function = dense_definition()
+    m = model_around(definition, formulation)
+    if interface == "legacy":
+        pyo.SolverFactory("relugrad").solve(m, time_limit=2, options={"iteration_limit": 50})
+    else:
+        NewSolverFactory("relugrad").solve(m, time_limit=2, iteration_limit=50)
+    found = pyo.value(m.o)
+    point = [v.value for v in m.nn.inputs.values()]
+    assert [v.value for v in m.nn.outputs.values()] == pytest.approx(function(point), abs=1e-9)
+    assert not any(v.stale for v in m.component_data_objects(pyo.Var) if v.parent_component().local_name != "zhat")
+    assert violated(m, 1e-6) == []
+    assert start_value(highs_log(m)) == pytest.approx(found, abs=1e-6)
+    assert pyo.value(m.o) == pytest.approx(found, abs=1e-5)
+
+
+def test_an_expanded_model_can_be_searched_again():
+    rng = np.random.default_rng(0)
+    network = Network.from_layers([rng.normal(size=(8, 3)), rng.normal(size=(1, 8))], [np.zeros(8), [0.0]])
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(range(3), bounds=(-1, 1))
+    m.nn = ReluNetworkBlock(network=network, inputs=m.x)
+    m.o = pyo.Objective(expr=m.nn.outputs[0], sense=pyo.maximize)
+    ExpandToOmlt().apply_to(m)
+    pyo.SolverFactory("relugrad").solve(m, options={"iteration_limit": 50})
+    assert violated(m, 1e-6) == []
+    found = pyo.value(m.o)
+    assert start_value(highs_log(m)) == pytest.approx(found, abs=1e-6)
+
+
+def test_linked_and_chained_blocks_are_solved():
+    """Variables of the user's tied to a block's inputs by rows, and a second network on the first one's outputs."""
+    first, second = dense_definition(1, (3, 5, 3), scaled=False)[0], dense_definition(2, (3, 5, 2), scaled=False)[0]
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(range(3), bounds=(-1, 1))
+    m.first, m.second = OmltBlock(), OmltBlock()
+    m.first.build_formulation(ReluBigMFormulation(first))
+    m.second.build_formulation(ReluPartitionFormulation(second))
+    m.into = pyo.Constraint(range(3), rule=lambda m, i: m.first.inputs[i] == m.x[i])
+    m.between = pyo.Constraint(range(3), rule=lambda m, i: m.first.outputs[i] == m.second.inputs[i])
+    m.o = pyo.Objective(expr=m.second.outputs[0] + m.x[0])
+    pyo.SolverFactory("relugrad").solve(m, time_limit=5, options={"iteration_limit": 100})
+    found = pyo.value(m.o)
+    assert violated(m, 1e-6) == []
+    assert start_value(highs_log(m)) == pytest.approx(found, abs=1e-6)
+    assert found == pytest.approx(pyo.value(m.o), abs=1e-4)
