@@ -94,6 +94,14 @@ class Layer:
         """Number of values that the layer computes."""
         return int(self.bias.shape[0])
 
+    @cached_property
+    def row_norms(self) -> Array:
+        """(n_k,) Euclidean norms of each value's weights, over all sources."""
+        squares = np.zeros(self.width)
+        for weight in self.weights:
+            squares += np.asarray((weight * weight).sum(axis=1)).ravel()
+        return np.sqrt(squares)
+
     def apply(self, activations: Sequence[Array]) -> Array:
         """Affine map of the batch; ``activations[s]`` is (B, n_s), the result (B, n_k)."""
         if not self.sources:

@@ -1,0 +1,101 @@
+"""The HiGHS wrapper: statuses, duals, changes that keep the basis, starts."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from pyomo_relugrad.errors import RelugradError
+from pyomo_relugrad.search.linear_program import LinearProgram, LinearStatus
+
+INF = np.inf
+
+
+def small_program(**kwds) -> LinearProgram:
+    """min -x - 2y over x + y <= 1.5 in the unit square."""
+    rows = np.array([[1.0, 1.0]])
+    return LinearProgram(np.array([-1.0, -2.0]), np.zeros(2), np.ones(2), rows, None, np.array([1.5]), **kwds)
+
+
+def test_optimum_and_multipliers():
+    solution = small_program().solve()
+    assert solution.is_optimal
+    np.testing.assert_allclose(solution.values, [0.5, 1.0])
+    assert solution.objective == solution.bound == pytest.approx(-2.5)
+    np.testing.assert_allclose(solution.row_duals, [-1.0])
+    np.testing.assert_allclose(solution.column_duals, [0.0, -1.0])
+
+
+def test_changes_act_on_the_next_solve():
+    program = small_program()
+    program.solve()
+    program.change_costs(np.array([-3.0, -1.0]))
+    assert program.solve().objective == pytest.approx(-3.5)
+    program.change_bounds(np.zeros(1), np.full(1, 0.25), np.array([0]))
+    assert program.solve().objective == pytest.approx(-1.75)
+    program.change_row_bounds(np.array([0]), np.array([-INF]), np.array([0.5]))
+    assert program.solve().objective == pytest.approx(-1.0)
+
+
+def test_appended_and_replaced_rows():
+    program = small_program()
+    program.append_rows(np.array([[0.0, 1.0]]), np.array([-INF]), np.array([0.25]))
+    assert program.solve().objective == pytest.approx(-1.5)
+    program.replace_tail(1, sparse.csr_array([[0.0, 2.0]]), np.array([-INF]), np.array([1.0]))
+    assert program.solve().objective == pytest.approx(-2.0)
+    assert program.n_rows == 2
+    program.truncate_rows(1)
+    assert program.solve().objective == pytest.approx(-2.5)
+
+
+def test_a_replaced_tail_of_the_same_size_keeps_the_basis():
+    rng = np.random.default_rng(0)
+    matrix, tail = rng.normal(size=(30, 40)), rng.normal(size=(10, 40))
+    program = LinearProgram(rng.normal(size=40), np.zeros(40), np.ones(40), matrix, None, np.full(30, 1.0))
+    program.append_rows(tail, np.full(10, -INF), np.full(10, 0.5))
+    cold = program.solve().iterations
+    program.replace_tail(30, tail * 1.001, np.full(10, -INF), np.full(10, 0.5))
+    assert program.solve().iterations <= max(2, cold // 5)
+
+
+def test_infeasible_unbounded_and_both_told_apart():
+    program = small_program()
+    program.append_rows(np.array([[1.0, 0.0]]), np.array([2.0]), np.array([INF]))
+    solution = program.solve()
+    assert (solution.status, solution.values, solution.bound) == (LinearStatus.INFEASIBLE, None, INF)
+    free = LinearProgram(np.array([-1.0]), np.zeros(1), np.full(1, INF))
+    assert free.solve().status is LinearStatus.UNBOUNDED
+    contradiction = LinearProgram(
+        np.array([-1.0, -1.0]), np.zeros(2), np.full(2, INF), np.array([[1.0, -1.0], [-1.0, 1.0]]), np.ones(2), None
+    )
+    assert contradiction.solve().status is LinearStatus.INFEASIBLE
+
+
+def test_integers_and_their_bound():
+    solution = small_program(integers=np.array([True, True])).solve()
+    np.testing.assert_allclose(solution.values, [0.0, 1.0])
+    assert solution.objective == pytest.approx(solution.bound) == pytest.approx(-2.0)
+    assert solution.row_duals is None
+
+
+def test_quadratic_objectives_and_their_change():
+    program = LinearProgram(np.array([-1.0]), np.full(1, -9.0), np.full(1, 9.0), quadratic=sparse.csr_array([[2.0]]))
+    assert program.solve().values[0] == pytest.approx(0.5, abs=1e-6)
+    program.change_quadratic(sparse.csr_array([[4.0]]))
+    assert program.solve().values[0] == pytest.approx(0.25, abs=1e-6)
+
+
+def test_a_time_limit_counts_from_each_solve():
+    program = small_program()
+    for _ in range(3):
+        assert program.solve(time_limit=5.0).is_optimal
+
+
+def test_a_partial_start_is_taken():
+    program = small_program(integers=np.array([True, True]))
+    program.start_from(np.array([1.0]), np.array([0]))
+    assert program.solve().objective == pytest.approx(-2.0)
+
+
+def test_what_highs_refuses_is_an_error():
+    with pytest.raises(RelugradError, match="HiGHS refused option nonsense"):
+        small_program(options={"nonsense": 1})

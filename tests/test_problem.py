@@ -1,0 +1,157 @@
+"""Problem and Incumbent: evaluation against plain loops, structure, and refusals."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_models import FAMILIES, random_network, random_problem
+from scipy import sparse
+
+from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.problem import EmbeddedNetwork, Problem, Shape
+
+INF = np.inf
+
+
+def chained_problem(seed: int) -> Problem:
+    """Two networks in a row, one of them twice at the same depth, with repeated inputs and a quadratic part."""
+    rng = np.random.default_rng(seed)
+    first, second = random_network(rng, (3, 6, 2)), random_network(rng, (2, 5, 1))
+    factor = rng.normal(size=(9, 9))
+    return Problem(
+        cost=rng.normal(size=9),
+        lower=np.full(9, -INF),
+        upper=np.full(9, INF),
+        quadratic=sparse.csr_array(factor @ factor.T),
+        networks=(
+            EmbeddedNetwork(second, [4, 3], [5], "last"),
+            EmbeddedNetwork(first, [0, 1, 0], [3, 4], "first"),
+            EmbeddedNetwork(second, [2, 2], [7], "twin"),
+            EmbeddedNetwork(second, [1, 6], [8], "other twin"),
+        ),
+    )
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=20, deadline=None)
+def test_propagate_fills_outputs_in_the_order_of_the_chain(seed):
+    problem = chained_problem(seed)
+    V = problem.propagate(np.random.default_rng(seed).normal(size=(3, 9)))
+    for v in V:
+        for embedded in problem.networks:
+            expected = embedded.network.value(v[None, embedded.inputs])[0]
+            np.testing.assert_allclose(v[embedded.outputs], expected, atol=1e-12)
+    np.testing.assert_allclose(problem.network_error(V), 0.0, atol=1e-12)
+    V[1, 5] += 0.5
+    np.testing.assert_allclose(problem.network_error(V), [0.0, 0.5, 0.0], atol=1e-12)
+
+
+def test_equal_networks_of_one_depth_are_one_batch():
+    stages = chained_problem(0).stages
+    assert [stage.inputs.shape for stage in stages] == [(1, 3), (2, 2), (1, 2)] or [
+        stage.inputs.shape for stage in stages
+    ] == [(2, 2), (1, 3), (1, 2)]
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=20, deadline=None)
+def test_pulled_back_gradients_agree_with_finite_differences(seed):
+    problem = chained_problem(seed)
+    V = problem.propagate(np.random.default_rng(seed).normal(size=(2, 9)))
+    gradient = problem.pull_back(V, problem.objective_gradient(V))
+    for column in range(9):
+        shift = np.zeros(9)
+        shift[column] = 1e-6
+        above, below = problem.propagate(V + shift), problem.propagate(V - shift)
+        numeric = (problem.objective(above) - problem.objective(below)) / 2e-6
+        bent = np.abs(problem.objective(above) + problem.objective(below) - 2 * problem.objective(V)) > 1e-8
+        np.testing.assert_allclose(gradient[~bent, column], numeric[~bent], rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(gradient[:, problem.is_output], 0.0)
+
+
+def test_violation_counts_rows_bounds_and_integrality():
+    problem = Problem(
+        cost=np.zeros(2),
+        lower=np.array([0.0, 0.0]),
+        upper=np.array([1.0, 5.0]),
+        rows=sparse.csr_array([[1.0, 1.0]]),
+        row_lower=np.array([1.0]),
+        row_upper=np.array([4.0]),
+        integers=np.array([False, True]),
+    )
+    V = np.array([[0.5, 2.0], [0.5, 0.0], [0.5, 4.0], [1.2, 2.0], [0.5, 2.25], [-0.1, 3.0]])
+    np.testing.assert_allclose(problem.violation(V), [0.0, 0.5, 0.5, 0.2, 0.25, 0.1])
+
+
+def test_incumbents_are_rounded_clipped_propagated_and_measured():
+    rng = np.random.default_rng(0)
+    network = random_network(rng, (2, 4, 1))
+    problem = Problem(
+        cost=np.array([0.0, 0.0, 1.0]),
+        lower=np.array([0.0, -1.0, -INF]),
+        upper=np.array([3.0, 1.0, INF]),
+        integers=np.array([True, False, False]),
+        networks=(EmbeddedNetwork(network, [0, 1], [2]),),
+        constant=2.0,
+    )
+    point = problem.incumbent(np.array([1.6, 7.0, np.pi]))
+    np.testing.assert_array_equal(point.values[:2], [2.0, 1.0])
+    assert point.objective == pytest.approx(2.0 + float(network.value([[2.0, 1.0]])[0, 0]))
+    assert point.is_feasible
+    assert (point.violation, point.network_error) == (0.0, 0.0)
+
+
+def test_a_problem_that_maximises_reports_in_the_sense_of_the_model():
+    problem = Problem(np.array([-1.0]), np.zeros(1), np.ones(1), maximise=True)
+    assert problem.reported(problem.incumbent(np.ones(1)).objective) == 1.0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_random_families_are_general(family):
+    assert random_problem(family, 0).shape is Shape.GENERAL
+
+
+def test_shapes():
+    network = random_network(np.random.default_rng(0), (2, 4, 1))
+    embedded = (EmbeddedNetwork(network, [0, 1], [2]),)
+    cost, free = np.zeros(3), np.full(3, INF)
+
+    def shape(row=None, upper=free, integers=None):
+        rows = None if row is None else sparse.csr_array([row])
+        sides = None if row is None else np.array([1.0])
+        return Problem(cost, -free, upper, rows, None, sides, integers, embedded).shape
+
+    assert shape() is Shape.BOX
+    assert shape(row=[1.0, 1.0, 0.0]) is Shape.POLYTOPE
+    assert shape(row=[1.0, 1.0, 1.0]) is Shape.GENERAL
+    assert shape(upper=np.array([INF, INF, 3.0])) is Shape.GENERAL
+    assert shape(integers=np.array([True, False, False])) is Shape.GENERAL
+
+
+def _two(outputs_of_second, inputs_of_second):
+    network = random_network(np.random.default_rng(0), (1, 3, 1))
+    return (
+        EmbeddedNetwork(network, [0], [1], "one"),
+        EmbeddedNetwork(network, inputs_of_second, outputs_of_second, "two"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda n: Problem(n, n[:1], n), "lower has shape"),
+        (lambda n: Problem(n, n, n, sparse.csr_array((1, 5))), "rows have 5 columns, expected 2"),
+        (lambda n: Problem(n, n, n, quadratic=sparse.csr_array((3, 3))), "quadratic part has shape"),
+        (lambda n: Problem(n * np.nan, n, n), "finite"),
+        (lambda n: Problem(n, n, n, networks=_two([1], [0])), "'one' and 'two' write the same column"),
+        (lambda n: Problem(np.zeros(3), np.zeros(3), np.ones(3), networks=_two([0], [1])), "in a circle: one, two"),
+        (lambda n: _two([1], [0, 1]), "network 'two' has 1 inputs, got 2 columns"),
+        (
+            lambda n: EmbeddedNetwork(random_network(np.random.default_rng(0), (1, 3, 2)), [0], [1, 1], "net"),
+            "network 'net' writes one column twice",
+        ),
+    ],
+)
+def test_wrong_problems_are_refused(build, message):
+    with pytest.raises(ModelError, match=message):
+        build(np.zeros(2))
