@@ -42,7 +42,7 @@ class SearchLog:
         self._text = StringIO()
         self._streams = (self._text, *streams)
         self._lines = 0
-        self._last = -math.inf
+        self._last = 0.0
         self._skipped: Progress | None = None
         self._problem: Problem | None = None
 

@@ -26,6 +26,7 @@ from pyomo.opt import SolverResults
 
 from pyomo_relugrad.compile import CompiledModel, compile_model
 from pyomo_relugrad.config import RelugradConfig, configure
+from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.log import SearchLog
 from pyomo_relugrad.omlt_bridge import omlt_embeddings
 from pyomo_relugrad.results import legacy_results, results_of_search, results_without_search
@@ -93,6 +94,14 @@ class Relugrad(SolverBase):
     CONFIG = RelugradConfig()
     config: RelugradConfig
 
+    def __init__(self, **kwds: Any) -> None:
+        # An error here would make Pyomo's legacy factory return an unknown solver: `solve` refuses what is not known.
+        unknown = [name for name in kwds if name not in self.CONFIG and name != "name"]
+        later = {name: kwds.pop(name) for name in unknown}
+        super().__init__(**kwds)
+        for name, value in later.items():
+            self.config.solver_options[name] = value
+
     def available(self) -> Availability:
         """Return that the solver is there: it needs no license and no executable."""
         return Availability.FullLicense
@@ -136,6 +145,8 @@ class Relugrad(SolverBase):
     def _run(self, model: BlockData, config: RelugradConfig) -> Results:
         """Compile, search and load; a model that has no solution keeps its values."""
         clock = _Clock()
+        if not model.is_constructed():
+            raise ModelError(f"model '{model.name}' is abstract: solve what its create_instance() returns")
         if config.timer is None:
             config.timer = HierarchicalTimer()
         if config.threads is not None:
@@ -196,6 +207,7 @@ class Relugrad(SolverBase):
         return found
 
 
+@document_class_CONFIG(methods=["solve"])
 class LegacyRelugrad(LegacySolverWrapper, Relugrad):
     """What ``pyo.SolverFactory('relugrad')`` returns: `Relugrad` with Pyomo's classic results.
 
@@ -208,13 +220,19 @@ class LegacyRelugrad(LegacySolverWrapper, Relugrad):
         Parameters
         ----------
         model : BlockData
-        **kwds
-            The options of `Relugrad.solve`, with ``raise_exception_on_nonoptimal_result=False`` as default.
+            As for `Relugrad.solve`.
 
         Returns
         -------
         SolverResults
             With ``TerminationCondition.feasible`` where the search came to its end with a feasible point.
+
+        Raises
+        ------
+        ModelError
+            As `Relugrad.solve`.
+        NoOptimalSolutionError
+            If there is no feasible point and ``raise_exception_on_nonoptimal_result``, here False by default, is set.
         """
         config = configure(self.config, {"raise_exception_on_nonoptimal_result": False}, kwds)
         if config.raise_exception_on_nonoptimal_result:

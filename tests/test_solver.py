@@ -346,6 +346,20 @@ def test_an_unknown_option_is_an_error_that_lists_the_known_ones(factory: object
         factory("relugrad").solve(knapsack(), **given)
 
 
+@pytest.mark.parametrize("factory", [pyo.SolverFactory, NewSolverFactory])
+def test_options_of_the_constructor_are_checked_by_the_solve(factory: object) -> None:
+    assert factory("relugrad", timelimit=0).solve(knapsack(), load_solutions=False) is not None
+    with pytest.raises(ModelError, match="unknown option 'sead'"):
+        factory("relugrad", sead=1).solve(knapsack())
+
+
+def test_an_abstract_model_is_refused() -> None:
+    model = pyo.AbstractModel()
+    model.x = pyo.Var()
+    with pytest.raises(ModelError, match=r"model 'unknown' is abstract: solve what its create_instance\(\) returns"):
+        pyo.SolverFactory("relugrad").solve(model)
+
+
 def test_an_unknown_method_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(ModelError, match="unknown method 'magic'; the methods are auto"):
         pyo.SolverFactory("relugrad").solve(knapsack(), method="magic")

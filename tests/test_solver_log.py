@@ -88,7 +88,7 @@ def test_where_nothing_is_new_there_is_a_line_per_interval() -> None:
     log.header(problem_of(), "", 0)
     for tick in range(100):
         log.progress(at(tick * INTERVAL / 10, None, is_new=False))
-    assert len(lines_of(log)) == 10
+    assert len(lines_of(log)) == 9
 
 
 def test_many_incumbents_do_not_flood_the_log_and_the_last_is_written() -> None:
