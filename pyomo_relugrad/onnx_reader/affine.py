@@ -66,8 +66,8 @@ class Affine:
         columns = np.maximum(indices, 0).astype(np.int32).ravel()
         starts = np.arange(rows + 1, dtype=np.int32) * np.int32(terms)
         matrix = sparse.csr_array((data, columns, starts), shape=(rows, self.size))
+        matrix.eliminate_zeros()  # first: the padding's positions are what is out of order
         matrix.sum_duplicates()
-        matrix.eliminate_zeros()
         return self.mapped(matrix, shape)
 
     def taken(self, indices: Array) -> Affine:

@@ -8,8 +8,8 @@ from onnx import ModelProto, NodeProto, inliner
 
 from pyomo_relugrad.errors import NetworkFileError
 
-MAX_NODES = 200_000
-"""Most nodes that a graph may have once its functions are inlined."""
+MAX_NODES = 50_000
+"""Most nodes that a graph may have, its functions inlined."""
 
 
 def without_functions(model: ModelProto) -> ModelProto:

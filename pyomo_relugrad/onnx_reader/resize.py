@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from onnx import helper
@@ -10,7 +11,7 @@ from onnx import helper
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError
 from pyomo_relugrad.onnx_reader.affine import Affine
-from pyomo_relugrad.onnx_reader.evaluate import NodeEvaluator
+from pyomo_relugrad.onnx_reader.evaluate import MAX_ELEMENTS, NodeEvaluator
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
 from pyomo_relugrad.onnx_reader.node import Node, Rule, Value
 
@@ -18,31 +19,71 @@ _ALIGNED = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "flo
 """What Resize 10 and Upsample do, in the words of later versions."""
 
 
+@dataclass(frozen=True)
+class _Axis:
+    """What one dimension of `size` elements is resized by: a scale, or the size that is wanted."""
+
+    axis: int
+    size: int
+    scale: float | None
+    wanted: int
+    region: tuple[float, float] | None
+
+    @property
+    def inputs(self) -> list[Array | None]:
+        """The node's inputs after the data, for this dimension alone."""
+        region = None if self.region is None else np.array(self.region, dtype=np.float32)
+        if self.scale is None:
+            return [region, None, np.array([self.wanted], dtype=np.int64)]
+        return [region, np.array([self.scale], dtype=np.float32), None]
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the dimension stays as it is."""
+        return self.region is None and (self.wanted == self.size if self.scale is None else self.scale == 1.0)
+
+
 def _resize(node: Node, hidden: HiddenLayers) -> Value:
     tensor = node.affine(0)
-    rank = len(tensor.shape)
     if node.attribute("keep_aspect_ratio_policy", "stretch") != "stretch":
         raise node.unsupported("that keeps the aspect ratio is not supported: export it with fixed sizes")
     if node.attribute("extrapolation_value", 0.0):
         raise node.unsupported("with an extrapolation value other than zero is not supported")
+    kept = {name: node.attributes[name] for name in _ONE_DIMENSIONAL if name in node.attributes}
+    proto = helper.make_node("Resize", ["data", "roi", "scales", "sizes"], ["resized"], **kept)
+    axes = _axes(node, tensor.shape)
+    if prod(axis.wanted for axis in axes) > MAX_ELEMENTS:
+        raise NetworkFileError(f"its output of shape {tuple(axis.wanted for axis in axes)} is too large")
+    for axis in axes:
+        if not axis.is_unchanged:
+            tensor = _resized(
+                tensor, axis, NodeEvaluator(proto, max(node.opset, 13), [np.zeros(axis.size), *axis.inputs])
+            )
+    return tensor
+
+
+def _axes(node: Node, shape: tuple[int, ...]) -> list[_Axis]:
+    """The dimensions to be resized, from scales or sizes."""
+    rank = len(shape)
     chosen = [axis % rank for axis in node.attribute("axes") or range(rank)]
     scales, sizes = node.optional_constant(2, "scales"), node.optional_constant(3, "sizes")
     region = node.optional_constant(1, "region")
-    kept = {name: node.attributes[name] for name in _ONE_DIMENSIONAL if name in node.attributes}
+    coordinates = node.attribute("coordinate_transformation_mode", "half_pixel")
+    result = []
     for index, axis in enumerate(chosen):
-        parts: list[Array | None] = [None, None, None]
-        if region is not None and region.size:
-            parts[0] = np.array([region[index], region[len(chosen) + index]], dtype=np.float32)
+        size, scale = shape[axis], None
         if sizes is not None and sizes.size:
-            parts[2] = np.array([sizes[index]], dtype=np.int64)
-        elif scales is not None and scales.size and kept.get("coordinate_transformation_mode") == "align_corners":
-            parts[2] = np.array([int(tensor.shape[axis] * scales[index])], dtype=np.int64)
+            wanted = int(sizes[index])
         elif scales is not None and scales.size:
-            parts[1] = np.array([scales[index]], dtype=np.float32)
+            wanted = int(size * scales[index])
+            scale = None if coordinates == "align_corners" else float(scales[index])  # corners of whole sizes
         else:
             raise NetworkFileError("neither scales nor sizes are given")
-        tensor = _resized(tensor, axis, max(node.opset, 13), kept, parts)
-    return tensor
+        crop = None
+        if coordinates == "tf_crop_and_resize" and region is not None:
+            crop = (float(region[index]), float(region[len(chosen) + index]))
+        result.append(_Axis(axis, size, scale, wanted, crop))
+    return result
 
 
 _ONE_DIMENSIONAL = (
@@ -53,25 +94,24 @@ _ONE_DIMENSIONAL = (
     "exclude_outside",
     "antialias",
 )
+"""Attributes that mean the same for one dimension alone."""
+
+_MAX_MATRIX = 2**17
 
 
-def _resized(tensor: Affine, axis: int, opset: int, kept: dict[str, Any], parts: list[Array | None]) -> Affine:
-    """The tensor resized along one axis; `parts` are region, scales and sizes of that axis."""
-    size = tensor.shape[axis]
-    scale = parts[1]
-    if (scale is not None and scale[0] == 1.0) or (parts[2] is not None and parts[2][0] == size):
-        return tensor
-    proto = helper.make_node("Resize", ["data", "roi", "scales", "sizes"], ["resized"], **kept)
-    evaluator = NodeEvaluator(proto, opset, [np.zeros(size), *parts])
-    columns = np.stack([evaluator.run([unit, *parts])[0] for unit in np.eye(size)], axis=1)
-    used = np.argsort(columns == 0.0, axis=1, kind="stable")[:, : max(1, int((columns != 0.0).sum(axis=1).max()))]
+def _resized(tensor: Affine, axis: _Axis, evaluator: NodeEvaluator) -> Affine:
+    """The tensor resized along one dimension, whose matrix comes from the operator's values at the unit vectors."""
+    if axis.wanted * axis.size > _MAX_MATRIX:
+        raise NetworkFileError(f"resizing {axis.size} elements to {axis.wanted} along one dimension is too much")
+    columns = np.stack([evaluator.run([unit, *axis.inputs])[0] for unit in np.eye(axis.size)], axis=1)
+    terms = max(1, int((columns != 0.0).sum(axis=1).max()))
+    used = np.argsort(columns == 0.0, axis=1, kind="stable")[:, :terms]
     weights = np.take_along_axis(columns, used, axis=1)
-    shape = (*tensor.shape[:axis], len(columns), *tensor.shape[axis + 1 :])
-    # positions[..., j, k, ...]: the k-th element that output j of this axis reads
-    positions = np.moveaxis(np.arange(tensor.size).reshape(tensor.shape), axis, -1)[..., used]
-    terms = used.shape[1]
-    indices = np.moveaxis(positions, -2, axis).reshape(-1, terms)
-    factors = np.moveaxis(np.broadcast_to(weights, positions.shape), -2, axis).reshape(-1, terms)
+    shape = (*tensor.shape[: axis.axis], len(columns), *tensor.shape[axis.axis + 1 :])
+    # positions[..., j, k]: the k-th element that output j of this dimension reads
+    positions = np.moveaxis(np.arange(tensor.size).reshape(tensor.shape), axis.axis, -1)[..., used]
+    indices = np.moveaxis(positions, -2, axis.axis).reshape(-1, terms)
+    factors = np.moveaxis(np.broadcast_to(weights, positions.shape), -2, axis.axis).reshape(-1, terms)
     return tensor.weighted_sums(indices, factors, shape)
 
 

@@ -24,6 +24,7 @@ from pyomo_relugrad.onnx_reader.affine import Affine
 from pyomo_relugrad.onnx_reader.arithmetic import FLOATING_POINT
 from pyomo_relugrad.onnx_reader.by_evaluation import by_evaluation
 from pyomo_relugrad.onnx_reader.evaluate import normalised, run_node
+from pyomo_relugrad.onnx_reader.functions import MAX_NODES
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
 from pyomo_relugrad.onnx_reader.linear_maps import check_entries
 from pyomo_relugrad.onnx_reader.node import Node, Rule, Value, finite
@@ -82,17 +83,21 @@ class GraphWalk:
         NetworkFileError, UnsupportedOperatorError, NetworkValueError
             If a node cannot be read; the message names it.
         """
+        if len(graph.node) > MAX_NODES:
+            raise NetworkFileError(f"the graph has more than {MAX_NODES} nodes")
         environment = {**_initializers(graph), **values}
         wanted = [output.name for output in graph.output]
         nodes = _in_order([node for node in graph.node if not any(name in values for name in node.output)], wanted)
         last_reader = {name: index for index, node in enumerate(nodes) for name in _reads(node)}
         kept = {*wanted, *values}
+        entries = 0
         for index, node in enumerate(nodes):
             self._visit(node, environment, is_output=any(name in wanted for name in node.output))
-            for name in _reads(node):
-                if last_reader[name] == index and name not in kept:
-                    environment.pop(name, None)
-            check_entries(sum(value.entry_count for value in environment.values() if isinstance(value, Affine)))
+            entries += sum(_entry_count(environment.get(name)) for name in node.output)
+            check_entries(entries)
+            for name in set(_reads(node)) - kept:
+                if last_reader[name] == index:
+                    entries -= _entry_count(environment.pop(name, None))
         missing = [name for name in wanted if name not in environment]
         if missing:
             raise NetworkFileError(f"no node computes the output {missing[0]!r}")
@@ -167,6 +172,10 @@ def _in_order(nodes: Sequence[NodeProto], wanted: Iterable[str]) -> list[NodePro
         return [nodes[index] for index in TopologicalSorter(needs).static_order()]
     except CycleError as error:
         raise NetworkFileError(f"the graph has a cycle through {label(nodes[error.args[1][0]])}") from None
+
+
+def _entry_count(value: Value | None) -> int:
+    return value.entry_count if isinstance(value, Affine) else 0
 
 
 def _reads(node: NodeProto) -> Iterator[str]:

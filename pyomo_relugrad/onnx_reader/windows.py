@@ -18,6 +18,8 @@ from pyomo_relugrad.onnx_reader.evaluate import MAX_ELEMENTS
 from pyomo_relugrad.onnx_reader.linear_maps import check_entries
 from pyomo_relugrad.onnx_reader.node import Node
 
+_MAX_TABLE = 4 * MAX_ELEMENTS
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -47,13 +49,11 @@ class Axis:
             count -= 1  # a window that starts in the padding at the end is left out
         return _checked_size(count)
 
-    def starts(self, ceil_mode: bool = False) -> Array:
-        """First position of each window, (outputs, 1), negative in the padding."""
-        return (np.arange(self.output_size(ceil_mode)) * self.stride - self.pad_begin)[:, None]
-
     def positions(self, ceil_mode: bool = False) -> Array:
         """Positions (outputs, kernel) under the kernel, also those in the padding."""
-        return self.starts(ceil_mode) + np.arange(self.kernel) * self.dilation
+        _check_table(self.output_size(ceil_mode) * self.kernel)
+        starts = np.arange(self.output_size(ceil_mode)) * self.stride - self.pad_begin
+        return starts[:, None] + np.arange(self.kernel) * self.dilation
 
     def transposed_output_size(self, output_padding: int) -> int:
         """Number of elements that a transposed convolution makes of this axis."""
@@ -62,6 +62,7 @@ class Axis:
 
     def transposed_positions(self, output_size: int) -> Array:
         """Positions (outputs, kernel) that a transposed convolution takes each output from, -1 where there is none."""
+        _check_table(output_size * self.kernel)
         reached = np.arange(output_size)[:, None] + self.pad_begin - np.arange(self.kernel) * self.dilation
         positions, rest = np.divmod(reached, self.stride)
         return np.where((rest == 0) & (positions >= 0) & (positions < self.size), positions, -1)
@@ -98,7 +99,7 @@ def split_padding(total: int, auto_pad: str) -> tuple[int, int]:
 def joined(tables: Sequence[Array], spatial: Sequence[int]) -> Array:
     """Windows (outputs, K) in several dimensions from the positions (outputs_i, kernel_i) along each."""
     outputs, kernels = prod(len(table) for table in tables), prod(table.shape[1] for table in tables)
-    check_entries(outputs * kernels)
+    _check_table(outputs * kernels)
     result = np.zeros((1, 1), dtype=np.int64)
     for table, size in zip(tables, spatial, strict=True):
         inside = (table >= 0) & (table < size)
@@ -124,6 +125,11 @@ def reduction(shape: tuple[int, ...], reduced: Sequence[int]) -> Array:
     kept = [axis for axis in range(len(shape)) if axis not in reduced]
     count = prod(shape[axis] for axis in reduced)
     return positions.transpose([*kept, *reduced]).reshape(-1, count)
+
+
+def _check_table(entries: int) -> None:
+    if entries > _MAX_TABLE:
+        raise NetworkFileError(f"its windows would have {entries:.3g} elements in all, too many to be listed")
 
 
 def _checked_size(size: int) -> int:
