@@ -3,7 +3,8 @@
 from pyomo.contrib.solver.common.factory import SolverFactory
 from pyomo.core import TransformationFactory
 
-from pyomo_relugrad.solver import LegacyRelugrad, Relugrad
+from pyomo_relugrad.legacy_solver import LegacyRelugrad
+from pyomo_relugrad.solver import Relugrad
 from pyomo_relugrad.transform import ExpandToOmlt
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import logging
 import math
-import shlex
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -16,20 +15,19 @@ from pyomo.common.collections import ComponentMap
 from pyomo.common.config import document_class_CONFIG
 from pyomo.common.errors import InfeasibleConstraintException
 from pyomo.common.timing import HierarchicalTimer
-from pyomo.contrib.solver.common.base import Availability, LegacySolverWrapper, SolverBase
+from pyomo.contrib.solver.common.base import Availability, SolverBase
 from pyomo.contrib.solver.common.results import Results, TerminationCondition
 from pyomo.contrib.solver.common.util import NoFeasibleSolutionError, NoOptimalSolutionError
 from pyomo.core.base.block import BlockData
 from pyomo.core.base.var import VarData
 from pyomo.core.staleflag import StaleFlagManager
-from pyomo.opt import SolverResults
 
 from pyomo_relugrad.compile import CompiledModel, compile_model
 from pyomo_relugrad.config import RelugradConfig, configure
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.log import SearchLog
 from pyomo_relugrad.omlt_bridge import omlt_embeddings
-from pyomo_relugrad.results import legacy_results, results_of_search, results_without_search
+from pyomo_relugrad.results import results_of_search, results_without_search
 from pyomo_relugrad.search.driver import Progress, SearchResult, search
 from pyomo_relugrad.version import __version__
 
@@ -205,54 +203,6 @@ class Relugrad(SolverBase):
         found = replace(found, elapsed=found.elapsed + before, history=history)
         log.summary(found)
         return found
-
-
-@document_class_CONFIG(methods=["solve"])
-class LegacyRelugrad(LegacySolverWrapper, Relugrad):
-    """What ``pyo.SolverFactory('relugrad')`` returns: `Relugrad` with Pyomo's classic results.
-
-    Where no feasible point is found it warns and returns, as Pyomo's classic solvers do.
-    """
-
-    def solve(self, model: BlockData, **kwds: Any) -> SolverResults:
-        """Search for a good feasible point of the model and load it.
-
-        Parameters
-        ----------
-        model : BlockData
-            As for `Relugrad.solve`.
-
-        Returns
-        -------
-        SolverResults
-            With ``TerminationCondition.feasible`` where the search came to its end with a feasible point.
-
-        Raises
-        ------
-        ModelError
-            As `Relugrad.solve`.
-        NoOptimalSolutionError
-            If there is no feasible point and ``raise_exception_on_nonoptimal_result``, here False by default, is set.
-        """
-        config = configure(self.config, {"raise_exception_on_nonoptimal_result": False}, kwds)
-        if config.raise_exception_on_nonoptimal_result:
-            results = Relugrad.solve(self, model, **kwds)
-        else:
-            results = self._run(model, config)
-        if results.solution_loader.get_number_of_solutions() == 0:
-            logger.warning("relugrad found no feasible point: %s", results.termination_condition.name)
-        return legacy_results(model, results, loaded=config.load_solutions)
-
-    def set_options(self, options: str | Mapping[str, Any]) -> None:
-        """Keep options for the solves to come, given as a mapping or as ``"name=value name=value"``."""
-        if isinstance(options, str):
-            options = dict(word.partition("=")[::2] for word in shlex.split(options))
-        for name, value in options.items():
-            self.options[name] = value
-
-    def warm_start_capable(self) -> bool:
-        """Return True: ``solve(model, warmstart=True)`` starts from the variables' values."""
-        return True
 
 
 class _Clock:

@@ -12,6 +12,7 @@ PACKAGE = "pyomo_relugrad"
 ROOT = Path(__file__).parents[1] / PACKAGE
 
 BASE = {"arrays", "errors", "version"}
+PROBLEM = BASE | {"network", "problem"}
 ARRAYS = {"numpy", "scipy"}
 
 #: Room: the rooms that it may import, and the third-party packages.
@@ -22,10 +23,11 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "network": (BASE, ARRAYS),
     "onnx_reader": (BASE | {"network"}, ARRAYS | {"onnx", "google"}),  # google.protobuf, on which onnx stands
     "problem": (BASE | {"network"}, ARRAYS),
-    "search": (BASE | {"network", "problem"}, ARRAYS | {"highspy"}),
-    "milp": (BASE | {"network", "problem", "search"}, ARRAYS | {"highspy"}),
-    "branch": (BASE | {"network", "problem", "search", "milp"}, ARRAYS | {"highspy"}),
-    "log": (BASE | {"network", "problem", "search", "milp", "branch"}, ARRAYS),
+    "problem_bounds": (PROBLEM, ARRAYS),
+    "search": (PROBLEM | {"problem_bounds"}, ARRAYS | {"highspy"}),
+    "milp": (PROBLEM | {"problem_bounds", "search"}, ARRAYS | {"highspy"}),
+    "branch": (PROBLEM | {"problem_bounds", "search", "milp"}, ARRAYS | {"highspy"}),
+    "log": (PROBLEM | {"search", "milp", "branch"}, ARRAYS),
 }
 
 #: Every other module of the package's top level is the Pyomo face, which may import all rooms.
