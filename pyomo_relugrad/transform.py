@@ -24,6 +24,7 @@ from pyomo_relugrad.network import crown_bounds, interval_bounds
 # OMLT takes a second to import, and is not needed before a network is expanded.
 omlt, _ = attempt_import("omlt")
 omlt_formulation, _ = attempt_import("pyomo_relugrad.omlt_formulation")
+omlt_layers, _ = attempt_import("pyomo_relugrad.omlt_layers")
 
 #: Formulations of OMLT.
 FORMULATIONS = ("bigm", "partition", "complementarity", "full-space", "reduced-space")
@@ -194,7 +195,7 @@ def _expand(block: Any, lower: Array, upper: Array, config: Any) -> None:
     """Add the OMLT child and tie it to the block's inputs and outputs."""
     bounds = BOUND_METHODS[config.bounds](block.scaled_network, lower[None, :], upper[None, :])
     formulation = omlt_formulation.NetworkFormulation(
-        block.scaled_network, lower, upper, bounds, omlt_formulation.CONSTRAINTS[config.formulation]
+        block.scaled_network, lower, upper, bounds, omlt_layers.CONSTRAINTS[config.formulation]
     )
     child = omlt.OmltBlock()
     block.add_component(unique_component_name(block, "omlt"), child)

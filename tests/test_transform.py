@@ -8,6 +8,9 @@ from itertools import pairwise
 import numpy as np
 import pyomo.environ as pyo
 import pytest
+from omlt import OmltBlock
+from omlt.neuralnet import NetworkDefinition, ReluBigMFormulation, ReluPartitionFormulation
+from omlt.neuralnet.layer import DenseLayer, InputLayer
 from pyomo.common.errors import MouseTrap
 from pyomo.common.tee import capture_output
 from pyomo.core.expr import identify_variables
@@ -120,6 +123,52 @@ def test_formulations_agree_on_the_optimum(name):
         pyo.assert_optimal_termination(pyo.SolverFactory("appsi_highs").solve(m))
         optima.append(pyo.value(m.o))
     assert optima == pytest.approx([optima[0]] * len(MILP), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("formulation", "stock"), [("bigm", ReluBigMFormulation), ("partition", ReluPartitionFormulation)]
+)
+def test_linear_relaxations_are_those_of_omlt_or_tighter(formulation, stock):
+    """Equal for big-M; the partition gets the bounds of the pre-activations on top."""
+    for seed in range(3):
+        network = random_network(seed)
+        m = model_around(network)
+        expand(m, formulation=formulation)
+        definition = NetworkDefinition(scaled_input_bounds=dict.fromkeys(range(3), (-1, 2)))
+        layers = [InputLayer([3])]
+        for layer in network.layers:
+            activation = "linear" if layer is network.layers[-1] else "relu"
+            weight = layer.weights[0].T
+            layers.append(DenseLayer([weight.shape[0]], [weight.shape[1]], weight, layer.bias, activation=activation))
+        for layer in layers:
+            definition.add_layer(layer)
+        for before, after in pairwise(layers):
+            definition.add_edge(before, after)
+        other = pyo.ConcreteModel()
+        other.nn = OmltBlock()
+        other.nn.build_formulation(stock(definition))
+        other.limit = pyo.Constraint(expr=pyo.quicksum(other.nn.inputs.values()) <= 2)
+        other.o = pyo.Objective(expr=other.nn.outputs[0] - 0.5 * other.nn.outputs[1], sense=pyo.maximize)
+        values = []
+        for model in (m, other):
+            for binary in model.component_data_objects(pyo.Var):
+                if binary.is_binary() and not binary.fixed:
+                    binary.domain = pyo.UnitInterval
+            pyo.assert_optimal_termination(pyo.SolverFactory("appsi_highs").solve(model))
+            values.append(pyo.value(model.o))
+        if formulation == "bigm":
+            assert values[0] == pytest.approx(values[1], abs=1e-6)
+        else:
+            assert values[0] <= values[1] + 1e-6
+
+
+def test_bounds_away_from_zero_raise_no_warnings(caplog):
+    m = model_around(NETWORKS["chain"])
+    m.x.setlb(1)
+    expand(m)
+    assert m.nn.omlt.scaled_inputs[0].bounds == (1, 2)
+    assert m.nn.omlt.layer[0].z[0].bounds == (1, 2)
+    assert caplog.text == ""
 
 
 def test_an_unvalued_input_leaves_everything_unvalued():
