@@ -45,3 +45,11 @@ class NetworkValueError(RelugradError, ValueError):
 
 class ModelError(RelugradError, ValueError):
     """A model that cannot be handled as it stands: a missing bound, a wrong input count, an unknown option."""
+
+
+class PropertyFileError(RelugradError, ValueError):
+    """A property file (``.vnnlib``) that cannot be read, or says what this package cannot take."""
+
+
+class MissingPackageError(RelugradError, ImportError):
+    """An optional package that is needed for what was asked is not installed."""
