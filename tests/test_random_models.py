@@ -1,0 +1,61 @@
+"""Random small models against proofs by HiGHS on the OMLT expansion."""
+
+import numpy as np
+import pytest
+from omlt_oracle import proven_optimum
+from random_models import FAMILIES, as_pyomo, random_problem
+
+from pyomo_relugrad.compile import compile_model
+from pyomo_relugrad.search import search
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_proven_optima_are_met_and_never_beaten(family):
+    met = 0
+    for seed in range(100, 103):
+        problem = random_problem(family, seed)
+        optimum = proven_optimum(problem)
+        incumbent = search(problem, iteration_limit=1500, time_limit=10).incumbent
+        assert optimum is not None
+        if not np.isfinite(optimum):
+            assert incumbent is None
+            met += 1
+            continue
+        assert incumbent is not None
+        assert incumbent.objective >= optimum - 1e-5 * (1 + abs(optimum))
+        met += incumbent.objective <= optimum + 1e-4 * max(abs(optimum), 1e-3)
+    assert met >= 2
+
+
+@pytest.mark.slow
+def test_feasible_points_are_found_where_they_exist_and_nowhere_else():
+    """Continuous models with rows on inputs and outputs; benchmarks/random_models.py does the same on hundreds."""
+    missed = 0
+    for seed in range(200, 225):
+        problem = random_problem("window", seed)
+        exists = np.isfinite(proven_optimum(problem, ignore_objective=True))
+        result = search(problem, time_limit=5, callback=lambda p: p.incumbent is not None and p.incumbent.is_feasible)
+        if result.incumbent is None:
+            missed += exists
+            continue
+        assert exists
+        assert problem.violation(result.incumbent.values[None, :])[0] <= 1e-6
+        assert problem.network_error(result.incumbent.values[None, :])[0] <= 1e-6
+    assert missed <= 1
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_compiling_the_pyomo_form_gives_the_same_function(family):
+    problem = random_problem(family, 3)
+    model = as_pyomo(problem)
+    compiled = compile_model(model)
+    incumbent = search(problem, iteration_limit=400).incumbent
+    assert incumbent is not None
+    again = search(compiled.problem, iteration_limit=400).incumbent
+    assert again is not None
+    place = {id(column): index for index, column in enumerate(compiled.columns)}
+    original = np.array([again.values[place[id(model.v[i])]] for i in range(problem.n_columns)])
+    check = problem.incumbent(original)
+    assert check.is_feasible
+    assert check.objective == pytest.approx(again.objective, abs=1e-6)
