@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any, TextIO
 from weakref import WeakKeyDictionary
 
@@ -296,9 +297,17 @@ class ReluNetworkBlockData(BlockData):
 
 
 def as_network(given: Any) -> Network:
-    """A network, read from an ONNX file where it is not one already."""
+    """A network, read from an ONNX file where it is not one already.
+
+    Raises
+    ------
+    ModelError
+        If it is neither a network nor something that can be read as one.
+    """
     if isinstance(given, Network):
         return given
+    if not isinstance(given, (str, bytes, PathLike)) and not hasattr(given, "SerializeToString"):
+        raise ModelError(f"network must be a Network, a path, bytes or an onnx.ModelProto, not {type(given).__name__}")
     from pyomo_relugrad.onnx_reader import load_onnx  # onnx is slow to import and not needed for a Network
 
     return load_onnx(given)

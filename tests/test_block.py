@@ -3,8 +3,10 @@
 import io
 import itertools
 import pickle
+from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pyomo.environ as pyo
 import pytest
 from hypothesis import given, settings
@@ -348,6 +350,26 @@ def onnx_bytes():
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
 
 
+@pytest.mark.parametrize("name", ["omlt/keras_linear_131_relu.onnx", "marabou/fc_2-2-3.onnx", "marabou/fc1.onnx"])
+def test_outputs_are_those_of_onnxruntime_on_real_files(name):
+    path = Path(__file__).parents[2] / "shared" / "networks" / name
+    if not path.exists():
+        pytest.skip("the folder of networks is not here")
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (spec,) = session.get_inputs()
+    m = pyo.ConcreteModel()
+    m.nn = ReluNetworkBlock(network=path, input_bounds=(-1, 1))
+    x = np.random.default_rng(0).uniform(-1, 1, m.nn.network.n_inputs).astype(np.float32)
+    shape = [size if isinstance(size, int) else 1 for size in spec.shape]
+    expected = np.concatenate([part.ravel() for part in session.run(None, {spec.name: x.reshape(shape)})])
+    set_values(m.nn.inputs, x)
+    set_values(m.nn.outputs, expected)
+    assert m.nn.get_error() <= 1e-5 * max(1.0, np.abs(expected).max())
+    for j, equation in m.nn.network_equations.items():
+        assert pyo.value(equation.expr.arg(1)) == pytest.approx(expected[j], rel=1e-5, abs=1e-5)
+        assert m.nn.outputs[j].lb <= expected[j] <= m.nn.outputs[j].ub
+
+
 def test_rule_with_build():
     network = random_network(0)
     m = pyo.ConcreteModel()
@@ -515,6 +537,8 @@ def test_refusals_of_keywords(caplog):
         m.nn = ReluNetworkBlock(inputs=[1.0])
     with pytest.raises(ModelError, match=r"network block 'indexed\[2\]': inputs has no entry for the block's index 2"):
         m.indexed = ReluNetworkBlock([1, 2], network=NAMED, inputs={1: [1.0, 2.0, 3.0]})
+    with pytest.raises(ModelError, match=r"network must be a Network, a path, bytes or an onnx\.ModelProto, not dict"):
+        m.wrong = ReluNetworkBlock(network={1: NAMED})
     with pytest.raises(NetworkFileNotFoundError, match=r"nowhere\.onnx"):
         m.missing = ReluNetworkBlock(network="nowhere.onnx")
 
