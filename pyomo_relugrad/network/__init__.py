@@ -2,7 +2,8 @@
 
 from pyomo_relugrad.network.bounds import PreactivationBounds, interval_bounds
 from pyomo_relugrad.network.crown import CrownBounds, crown_bounds
-from pyomo_relugrad.network.network import Layer, Network, TensorSpec
+from pyomo_relugrad.network.layer import Layer, TensorSpec
+from pyomo_relugrad.network.network import Network
 from pyomo_relugrad.network.region import Facets, LinearRegion, RegionProgram
 
 __all__ = [

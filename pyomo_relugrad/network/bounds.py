@@ -16,7 +16,8 @@ from pyomo_relugrad.errors import NetworkValueError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from pyomo_relugrad.network.network import Layer, Network
+    from pyomo_relugrad.network.layer import Layer
+    from pyomo_relugrad.network.network import Network
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,117 +8,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import sparse
 
-from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkValueError
+from pyomo_relugrad.network.layer import Layer, TensorSpec
 from pyomo_relugrad.network.region import LinearRegion
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """Name and shape of one input or output tensor of the network's file.
-
-    Parameters
-    ----------
-    name : str
-        The tensor's name in the file.
-    shape : tuple of int
-        Its shape without the batch dimension.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-
-    @property
-    def size(self) -> int:
-        """Number of entries."""
-        return int(np.prod(self.shape, dtype=np.int64))
-
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """One affine map of earlier activations: ``sum(weights[i] @ h[sources[i]]) + bias``.
-
-    Parameters
-    ----------
-    sources : tuple of int
-        The vectors that the map reads, strictly increasing: 0 is the network's input, ``k`` the activation of its
-        ``k``-th layer. Empty for a constant.
-    weights : tuple of (n_k, n_source) arrays
-        One linear map per source, a dense array or a ``scipy.sparse.csr_array``.
-    bias : (n_k,) array
-
-    Raises
-    ------
-    NetworkValueError
-        If shapes disagree, or an entry is NaN or infinite.
-    """
-
-    sources: tuple[int, ...]
-    weights: tuple[Weight, ...]
-    bias: Array
-
-    def __post_init__(self) -> None:
-        bias = _frozen(np.atleast_1d(self.bias))
-        weights = tuple(_frozen(weight) for weight in self.weights)
-        if len(weights) != len(self.sources):
-            raise NetworkValueError(f"a layer has {len(self.sources)} sources but {len(weights)} weights")
-        if (
-            any(a >= b for a, b in zip(self.sources, self.sources[1:], strict=False))
-            or min(self.sources, default=0) < 0
-        ):
-            raise NetworkValueError(f"a layer's sources must be increasing and not negative, got {self.sources}")
-        for weight in weights:
-            if weight.ndim != 2 or weight.shape[0] != bias.shape[0]:
-                raise NetworkValueError(
-                    f"a weight of shape {weight.shape} does not fit a bias of shape {bias.shape}: "
-                    "weights are (outputs, inputs)"
-                )
-            if weight.dtype != bias.dtype:
-                raise NetworkValueError(f"weight has type {weight.dtype} but bias has {bias.dtype}")
-        if not all(_is_finite(array) for array in (bias, *weights)):
-            raise NetworkValueError("weights and biases must be finite numbers, but some are NaN or infinite")
-        object.__setattr__(self, "sources", tuple(int(source) for source in self.sources))
-        object.__setattr__(self, "weights", weights)
-        object.__setattr__(self, "bias", bias)
-
-    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
-        return Layer, (self.sources, self.weights, self.bias)
-
-    @property
-    def width(self) -> int:
-        """Number of values that the layer computes."""
-        return int(self.bias.shape[0])
-
-    @cached_property
-    def row_norms(self) -> Array:
-        """(n_k,) Euclidean norms of each value's weights, over all sources."""
-        squares = np.zeros(self.width)
-        for weight in self.weights:
-            squares += np.asarray((weight * weight).sum(axis=1)).ravel()
-        return np.sqrt(squares)
-
-    def apply(self, activations: Sequence[Array]) -> Array:
-        """Affine map of the batch; ``activations[s]`` is (B, n_s), the result (B, n_k)."""
-        if not self.sources:
-            return np.repeat(self.bias[None, :], activations[0].shape[0], axis=0)
-        result = activations[self.sources[0]] @ self.weights[0].T
-        for source, weight in zip(self.sources[1:], self.weights[1:], strict=True):
-            result += activations[source] @ weight.T
-        result += self.bias
-        return result
-
-    def apply_linear(self, directions: Sequence[Array]) -> Array:
-        """Linear part of the map of the batch: `apply` without the bias."""
-        return self.apply(directions) - self.bias
-
-    def astype(self, dtype: DTypeLike) -> Layer:
-        """A copy with weights and bias of the given type."""
-        return Layer(self.sources, tuple(w.astype(dtype) for w in self.weights), self.bias.astype(dtype))
 
 
 @dataclass(frozen=True, eq=False)
@@ -447,24 +344,3 @@ class Network:
 
 def _relu(values: Array) -> Array:
     return values.clip(min=0)
-
-
-def _frozen(array: Any) -> Any:
-    """A read-only view (dense) or a sorted CSR array with read-only parts; float32 and float64 are kept."""
-    if sparse.issparse(array):
-        matrix = sparse.csr_array(array)
-        if matrix.dtype not in (np.float32, np.float64):
-            matrix = matrix.astype(np.float64)
-        matrix.sum_duplicates()
-        matrix.data.flags.writeable = False
-        return matrix
-    array = np.asarray(array)
-    if array.dtype not in (np.float32, np.float64):
-        array = array.astype(np.float64)
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-def _is_finite(array: Weight) -> bool:
-    return bool(np.isfinite(array.data if sparse.issparse(array) else array).all())

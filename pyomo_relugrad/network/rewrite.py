@@ -9,7 +9,8 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.errors import NetworkValueError
-from pyomo_relugrad.network.network import Layer, Network
+from pyomo_relugrad.network.layer import Layer
+from pyomo_relugrad.network.network import Network
 
 
 def fold_scaling(
