@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
 from pyomo_relugrad.search.box_search import box_search
 from pyomo_relugrad.search.budget import SearchContext
+from pyomo_relugrad.search.polytope import is_bounded
+from pyomo_relugrad.search.polytope_search import polytope_search
 from pyomo_relugrad.search.sequential_lp import sequential_lp
 
 
 def auto(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
-    """Search a bounded box by batched climbs, everything else by sequential linear programming."""
-    decisions = ~problem.is_output
-    bounded = np.isfinite(problem.lower[decisions]).all() and np.isfinite(problem.upper[decisions]).all()
-    run = box_search if problem.shape is Shape.BOX and bounded else sequential_lp
-    return run(problem, context)
+    """Search by the problem's shape.
+
+    A bounded box, or one with a single row: batched climbs with closed-form projections. A bounded polytope: climbs by
+    linear programs. Integers, rows on outputs, unbounded columns: sequential linear programming.
+    """
+    if problem.shape is Shape.GENERAL or not is_bounded(problem):
+        return sequential_lp(problem, context)
+    return box_search(problem, context) if problem.n_rows <= 1 else polytope_search(problem, context)

@@ -12,25 +12,29 @@ from pyomo_relugrad.search.ascent import Climbers, Schedule, climb, climb_by_hal
 from pyomo_relugrad.search.budget import SearchContext
 from pyomo_relugrad.search.elite_pool import Elite, ElitePool
 from pyomo_relugrad.search.landscape import Landscape
-from pyomo_relugrad.search.projection import Box
+from pyomo_relugrad.search.polytope import domain_of
 from pyomo_relugrad.search.region_program import RegionProgram
-from pyomo_relugrad.search.region_walk import walk_regions
+from pyomo_relugrad.search.region_walk import exceeds, walk_regions
 from pyomo_relugrad.search.starts import structured_starts
 
 #: Multiplications per batched step that keep the matrix products efficient and the steps short.
 WORK_PER_STEP = 1e8
-#: Steps from fresh starts: the first are longer than the box, so that points jump from corner to corner.
-EXPLORE = Schedule(4.0, 0.003, 120)
-#: Steps from the offspring of good points.
-RECOMBINE = Schedule(1.0, 0.003, 80)
+#: First step of a round's climb: longer than the box, so that points jump from corner to corner, or shorter, so that
+#: they stay in the basins that they start in.
+FIRST_STEPS = (4.0, 1.0, 0.3, 0.1)
+LAST_STEP = 0.003
+#: Steps from fresh starts, and from the offspring of good points.
+EXPLORE_STEPS, RECOMBINE_STEPS = 120, 80
 #: Steps of the best of each round, towards the kinks that they sit at.
 REFINE = Schedule(0.003, 0.0001, 30)
 REFINED = 8
 #: Relative lengths of the stages of successive halving.
 STAGES = (1, 2, 3)
 POOL_SIZE = 24
-EXPLORE_EVERY = 4
+EXPLORE_EVERY = 2
 POLISH_EVERY = 3
+#: Rounds without a better point after which the search is done.
+PATIENCE = 200
 
 
 def batch_size(landscape: Landscape) -> int:
@@ -51,29 +55,36 @@ class BoxSearch:
         self.problem, self.budget, self.random = problem, context.budget, context.random
         self.landscape = Landscape(problem)
         self.program = RegionProgram(problem)
-        self.domain = Box(self.program.lower, self.program.upper)
+        self.domain = domain_of(problem)
         self.pool = ElitePool(POOL_SIZE)
+        self.rounds, self.last_record = 0, 0
+        self.start = self.program.warm_start(context.start)
         self.count = batch_size(self.landscape)
 
     def run(self) -> Iterator[Incumbent | None]:
-        """Rounds of climbing and polishing until the budget is spent."""
-        yield self._incumbent(structured_starts(self.landscape, self.domain, self.random, 4)[0])
-        rounds = 0
-        while not self.budget.is_exhausted():
+        """Rounds of climbing and polishing until the budget is spent, or many rounds bring nothing."""
+        first = structured_starts(self.landscape, self.domain, self.random, 4)[0] if self.start is None else self.start
+        yield self._incumbent(first)
+        while not self.budget.is_exhausted() and self.rounds - self.last_record <= PATIENCE:
             record = self.pool.best
-            climbers = yield from self._climb(explore=rounds % EXPLORE_EVERY == 0)
+            climbers = yield from self._climb(explore=self.rounds % EXPLORE_EVERY == 0)
             for u, height in zip(climbers.best, climbers.heights, strict=True):
                 self.pool.add(Elite(u.astype(np.float64), float(height)))
             yield self._incumbent(climbers.best[0])
-            if self.pool.best > record or rounds % POLISH_EVERY == 0:
+            if exceeds(self.pool.best, record):
+                self.last_record = self.rounds
+            if self.pool.best > record or self.rounds % POLISH_EVERY == 0:
                 yield from self._polish()
-            rounds += 1
+            self.rounds += 1
 
     def _climb(self, explore: bool) -> Generator[None, None, Climbers]:
         if explore:
-            starts, schedule = structured_starts(self.landscape, self.domain, self.random, self.count), EXPLORE
+            starts, steps = structured_starts(self.landscape, self.domain, self.random, self.count), EXPLORE_STEPS
+            if self.start is not None and self.rounds == 0:
+                starts[0] = self.start
         else:
-            starts, schedule = self.pool.offspring(self.domain, self.random, self.count), RECOMBINE
+            starts, steps = self.pool.offspring(self.domain, self.random, self.count), RECOMBINE_STEPS
+        schedule = Schedule(FIRST_STEPS[(self.rounds // 2) % len(FIRST_STEPS)], LAST_STEP, steps)
         climbers = yield from climb_by_halving(self.landscape, self.domain, starts, schedule, self.budget, STAGES)
         best = Climbers.at(climbers.best[:REFINED])
         best = yield from climb(self.landscape, self.domain, best, REFINE.lengths(), self.budget)

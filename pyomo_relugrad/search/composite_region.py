@@ -50,6 +50,10 @@ class CompositeRegion:
         patterns = tuple(piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True))
         return CompositeRegion(self.landscape, self.u, self.v, patterns)
 
+    def moved_to(self, u: Array) -> CompositeRegion:
+        """The same region, seen from another of its points."""
+        return CompositeRegion(self.landscape, u, self.landscape.points(u[None, :])[0], self.patterns)
+
     @cached_property
     def signs(self) -> Array:
         """(N,) array: 1 for an active neuron, -1 for an inactive one."""
@@ -79,6 +83,31 @@ class CompositeRegion:
             d[stage.outputs] = outputs
             parts.append(hidden.ravel())
         return np.concatenate(parts)
+
+    def slopes_with_free(self, free: Array) -> tuple[Array, Array]:
+        """Slopes of everything in the decision columns and in the activations of free neurons, all others held.
+
+        Returns
+        -------
+        preactivations : (N, d + k) array
+        columns : (d + k, n) array
+            Slopes of the problem's columns, transposed.
+        """
+        d, n = self.landscape.size, self.landscape.problem.n_columns
+        D = np.zeros((d + free.size, n))
+        D[np.arange(d), self.landscape.columns] = 1.0
+        parts, first = [np.zeros((0, len(D)))], 0
+        for stage, patterns in zip(self.landscape.problem.stages, self.patterns, strict=True):
+            for inputs, outputs, pattern in zip(stage.inputs, stage.outputs, patterns, strict=True):
+                inside = np.flatnonzero((free >= first) & (free < first + pattern.size))
+                injected = np.zeros((len(D), pattern.size))
+                injected[d + inside, free[inside] - first] = 1.0
+                mask = pattern.copy()
+                mask[free[inside] - first] = False
+                hidden, D[:, outputs] = _masked_slopes(stage.network, mask[None, :], D[:, inputs], injected)
+                parts.append(hidden.T)
+                first += pattern.size
+        return np.concatenate(parts), D
 
     def gradients(self, neurons: Array) -> Array:
         """(m, d) gradients of the given neurons' pre-activations."""
@@ -132,11 +161,15 @@ class CompositeRegion:
         return keys, np.concatenate([[0], np.cumsum(widths)[:-1]]).astype(np.int64) if keys else np.zeros(0, np.int64)
 
 
-def _masked_slopes(network: Network, pattern: Array, D: Array) -> tuple[Array, Array]:
-    """Derivatives of the pre-activations (rows, n_relus) and of the outputs along the rows of `D`, ReLUs held."""
+def _masked_slopes(network: Network, pattern: Array, D: Array, injected: Array | None = None) -> tuple[Array, Array]:
+    """Derivatives of the pre-activations (rows, n_relus) and of the outputs along the rows of `D`, ReLUs held.
+
+    `injected` (rows, n_relus) are derivatives of activations that come on top.
+    """
     directions, slopes = [D], []
-    for layer, mask in zip(network.layers[:-1], network.split_pattern(pattern), strict=True):
+    extra = [] if injected is None else network.split_pattern(injected)
+    for index, (layer, mask) in enumerate(zip(network.layers[:-1], network.split_pattern(pattern), strict=True)):
         slopes.append(layer.apply_linear(directions))
-        directions.append(slopes[-1] * mask)
+        directions.append(slopes[-1] * mask + extra[index] if extra else slopes[-1] * mask)
     outputs = network.layers[-1].apply_linear(directions)
     return np.concatenate([np.zeros((len(D), 0)), *slopes], axis=1), outputs

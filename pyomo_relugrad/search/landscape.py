@@ -88,7 +88,7 @@ class Landscape:
             seeds = gradient[:, self._outputs[index]].reshape(-1, network.n_outputs)
             parts = network.pull_back(patterns[index], len(network.layers) - 1, seeds).reshape(len(gradient), -1)
             if stage.inputs_repeat:
-                np.add.at(gradient.T, self._inputs[index], parts.T)
+                np.add.at(gradient.T, stage.inputs.ravel(), parts.T)
             else:
                 gradient[:, self._inputs[index]] += parts
         return gradient[:, self._chosen]

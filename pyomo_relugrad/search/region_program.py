@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.search.budget import Budget
 from pyomo_relugrad.search.composite_region import CompositeRegion
 from pyomo_relugrad.search.landscape import Landscape
@@ -24,6 +25,9 @@ ROW_TOLERANCE = 1e-7
 MAX_ROUNDS = 200
 
 
+NO_NEURONS = np.zeros(0, np.int64)
+
+
 @dataclass(frozen=True, eq=False)
 class RegionOptimum:
     """The highest point of a closed linear region.
@@ -35,6 +39,8 @@ class RegionOptimum:
         Neurons whose facets hold with equality and have a positive multiplier.
     multipliers : (k,) array
         Fall of the height per unit of distance kept from each active facet.
+    binding : (m,) int array
+        All neurons whose facets are in the final basis, degenerate ones too.
     is_exact : bool
         Whether the program was solved to the end; otherwise `u` is only a better point of the region.
     is_unbounded : bool
@@ -44,6 +50,7 @@ class RegionOptimum:
     u: Array
     active: Array
     multipliers: Array
+    binding: Array
     is_exact: bool
     is_unbounded: bool = False
 
@@ -67,28 +74,53 @@ class RegionProgram:
         self.columns = self.landscape.columns
         self.lower, self.upper = problem.lower[self.columns], problem.upper[self.columns]
         rows = sparse.csr_array(problem.rows[:, self.columns])
-        self._rows, self._n_fixed = rows, rows.shape[0]
-        self._program = LinearProgram(
-            np.zeros(self.columns.size), self.lower, self.upper, rows, problem.row_lower, problem.row_upper,
-            options={"presolve": "off"},
-        )  # fmt: skip
+        self.rows, self._n_fixed = rows, rows.shape[0]
+        self._program = self._model()
         self._working = np.zeros(0, np.int64)
-        self._is_tight = False
+
+    def _model(self) -> LinearProgram:
+        zero = np.zeros(self.columns.size)
+        sides = self.problem.row_lower, self.problem.row_upper
+        return LinearProgram(zero, self.lower, self.upper, self.rows, *sides, options={"presolve": "off"})
+
+    @cached_property
+    def _steps(self) -> LinearProgram:
+        """The rows and bounds alone, for trust-region steps."""
+        return self._model()
 
     def satisfies_rows(self, U: Array) -> Array:
         """(B,) booleans: whether the points satisfy the problem's rows."""
-        activity = U @ self._rows.T
+        activity = U @ self.rows.T
         inside = (activity >= self.problem.row_lower - ROW_TOLERANCE) & (
             activity <= self.problem.row_upper + ROW_TOLERANCE
         )
         return inside.all(axis=1)
 
-    def solve(self, region: CompositeRegion, budget: Budget, radius: float = np.inf) -> RegionOptimum:
-        """Maximise the height over the closed region, or over the part within a distance of its point in each column.
+    def incumbent(self, u: Array) -> Incumbent:
+        """The point `u` of the decision columns, measured."""
+        return self.problem.incumbent(self.landscape.points(u[None, :])[0])
+
+    def warm_start(self, start: Array | None) -> Array | None:
+        """The decision columns of the user's start, None if it lacks one or is not feasible."""
+        if start is None or np.isnan(start[self.columns]).any():
+            return None
+        u = np.clip(start[self.columns], self.lower, self.upper)
+        return u if self.satisfies_rows(u[None, :])[0] else None
+
+    def gradient_step(self, region: CompositeRegion, radius: Array, budget: Budget) -> Array:
+        """Maximise the region's gradient over rows and bounds within distances (d,) of its point, without facets."""
+        self._steps.change_costs(-region.gradient)
+        self._steps.change_bounds(np.maximum(self.lower, region.u - radius), np.minimum(self.upper, region.u + radius))
+        solution = self._steps.solve(budget.remaining)
+        budget.count()
+        return region.u if solution.values is None else np.clip(solution.values, self.lower, self.upper)
+
+    def solve(self, region: CompositeRegion, budget: Budget) -> RegionOptimum:
+        """Maximise the height over the closed region.
 
         Each LP over the facets known so far counts as an iteration of the budget.
         """
-        self._open(region, radius)
+        self._open(region)
         u = region.u
         for _ in range(MAX_ROUNDS):
             solution = self._program.solve(budget.remaining)
@@ -104,16 +136,11 @@ class RegionProgram:
             u = region.u + max(reach, 0.0) * step
             if budget.is_exhausted():
                 break
-        return RegionOptimum(np.clip(u, self.lower, self.upper), np.zeros(0, np.int64), np.zeros(0), False)
+        return RegionOptimum(np.clip(u, self.lower, self.upper), NO_NEURONS, np.zeros(0), NO_NEURONS, False)
 
-    def _open(self, region: CompositeRegion, radius: float) -> None:
+    def _open(self, region: CompositeRegion) -> None:
         """Set the program up for a region, with the working facets of the last one."""
         self._program.change_costs(-region.gradient)
-        if np.isfinite(radius) or self._is_tight:
-            self._is_tight = bool(np.isfinite(radius))
-            self._program.change_bounds(
-                np.maximum(self.lower, region.u - radius), np.minimum(self.upper, region.u + radius)
-            )
         rows, sides, kept = self._facets(region, self._working)
         self._working = kept
         self._program.replace_tail(self._n_fixed, rows, sides, np.full(len(sides), np.inf))
@@ -152,7 +179,7 @@ class RegionProgram:
         held = duals > 1e-12 * max(float(np.abs(duals).max(initial=0.0)), 1e-300)
         active, multipliers = self._working[held], duals[held]
         self._working = self._working[self._program.drop_basic_rows(self._n_fixed)]
-        return RegionOptimum(np.clip(u, self.lower, self.upper), active, multipliers, True)
+        return RegionOptimum(np.clip(u, self.lower, self.upper), active, multipliers, self._working, True)
 
     def _unbounded(self, region: CompositeRegion) -> RegionOptimum:
-        return RegionOptimum(region.u, np.zeros(0, np.int64), np.zeros(0), False, is_unbounded=True)
+        return RegionOptimum(region.u, NO_NEURONS, np.zeros(0), NO_NEURONS, False, is_unbounded=True)

@@ -75,16 +75,17 @@ def look_ahead(landscape: Landscape, program: RegionProgram, start: Array, end: 
         return None
     beyond = np.clip(end + LOOK_AHEAD[:, None] * step, program.lower, program.upper)
     beyond = beyond[program.satisfies_rows(beyond)]
+    if not beyond.size:
+        return None
     heights = landscape.height(beyond)
-    if not beyond.size or not exceeds(float(heights.max()), height):
+    if not exceeds(float(heights.max()), height):
         return None
     return np.asarray(beyond[int(heights.argmax())])
 
 
 def cross_facets(program: RegionProgram, summit: Summit, budget: Budget) -> Generator[None, None, Summit | None]:
     """A higher vertex in a region across one of the active facets, None where there is none."""
-    region = CompositeRegion(summit.region.landscape, summit.u, summit.region.landscape.points(summit.u[None, :])[0],
-                             summit.region.patterns)  # fmt: skip
+    region = summit.region.moved_to(summit.u)
     for neuron in promising_facets(region, summit.optimum):
         if budget.is_exhausted():
             return None
@@ -117,4 +118,4 @@ def height_at(landscape: Landscape, u: Array) -> float:
 
 def exceeds(height: float, other: float) -> bool:
     """Whether a height is larger by more than rounding."""
-    return height > other + GAIN_TOLERANCE * max(1e-3, abs(other))
+    return not np.isfinite(other) or height > other + GAIN_TOLERANCE * max(1e-3, abs(other))

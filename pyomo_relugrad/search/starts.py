@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.network import Layer
 from pyomo_relugrad.search.landscape import Landscape, add_to_inputs
 from pyomo_relugrad.search.projection import Domain
 
@@ -44,12 +45,19 @@ def random_pattern_starts(landscape: Landscape, domain: Domain, random: np.rando
 
 
 def row_space_starts(landscape: Landscape, domain: Domain, random: np.random.Generator, count: int) -> Array:
-    """Vertices that maximise ``u @ W x`` for random ``u >= 0`` and the first layer's weights W, of each embedding."""
+    """Vertices that maximise ``u @ W x`` for random ``u >= 0``, W the first layer's weights with rows of length one."""
     gradient = np.zeros((count, landscape.problem.n_columns), landscape.dtype)
     for stage, network in zip(landscape.problem.stages, landscape.networks, strict=True):
         rows = count * len(stage.inputs)
-        weights = random.random((rows, network.layers[0].width)) ** 4
+        weights = random.random((rows, network.layers[0].width)) ** 4 / _row_norms(network.layers[0])
         nothing = np.zeros((rows, network.n_relus), bool)
         parts = network.pull_back(nothing, 0, weights.astype(landscape.dtype))
         add_to_inputs(stage, gradient, parts.reshape(count, *stage.inputs.shape))
     return domain.vertices(gradient[:, landscape.columns]).astype(landscape.dtype)
+
+
+def _row_norms(layer: Layer) -> Array:
+    squares = np.zeros(layer.width)
+    for weight in layer.weights:
+        squares += np.asarray((weight * weight).sum(axis=1)).ravel()
+    return np.sqrt(np.where(squares > 0, squares, 1.0))

@@ -1,0 +1,206 @@
+"""The searches on plain arrays: maximise or minimise a network's outputs over a box or a polytope."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.network import Network
+from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.search.driver import Progress, SearchResult, search
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """The best point that `maximize` or `minimize` found.
+
+    Parameters
+    ----------
+    x : (n_inputs,) array
+    y : (n_outputs,) array
+        The network's outputs at `x`.
+    value : float
+        The objective at `x`, computed in float64.
+    result : SearchResult
+        Pool, history and counters; objectives in it are negated for `maximize`.
+    """
+
+    x: Array
+    y: Array
+    value: float
+    result: SearchResult
+
+
+def maximize(
+    network: Network,
+    objective: ArrayLike | None = None,
+    lower: ArrayLike = -np.inf,
+    upper: ArrayLike = np.inf,
+    *,
+    input_objective: ArrayLike | None = None,
+    A: Weight = None,
+    row_lower: ArrayLike = -np.inf,
+    row_upper: ArrayLike = np.inf,
+    method: str = "auto",
+    time_limit: float = 10.0,
+    iteration_limit: int | None = None,
+    seed: int = 0,
+    start: ArrayLike | None = None,
+    callback: Callable[[Progress], bool | None] | None = None,
+) -> Optimum:
+    """Look for inputs that make a network's outputs large.
+
+    Parameters
+    ----------
+    network : Network
+    objective : (n_outputs,) array, optional
+        Weights of the outputs; may be left out where there is one output.
+    lower, upper : float or (n_inputs,) array, optional
+        Bounds on the inputs.
+    input_objective : (n_inputs,) array, optional
+        Weights of the inputs, zero by default.
+    A : (m, n_inputs) array, optional
+        Rows on the inputs: ``row_lower <= A @ x <= row_upper``.
+    row_lower, row_upper : float or (m,) array, optional
+    method : str, optional
+        A name in `pyomo_relugrad.search.methods.METHODS`.
+    time_limit : float, optional
+        Seconds.
+    iteration_limit : int, optional
+        Batched steps; with ``time_limit=float("inf")`` a seed always gives the same answer.
+    seed : int, optional
+    start : (n_inputs,) array, optional
+        A warm start.
+    callback : callable, optional
+        Called with a `Progress`; the search ends when it returns True.
+
+    Returns
+    -------
+    Optimum
+
+    Raises
+    ------
+    ModelError
+        If shapes disagree, the method is unknown, or no feasible point was found.
+
+    Examples
+    --------
+    >>> network = Network.from_layers([[[1.0, -1.0], [-1.0, 1.0]], [[1.0, 2.0]]], [[0.0, 0.0], [0.0]])
+    >>> best = maximize(network, lower=0, upper=1, iteration_limit=500)
+    >>> best.x, best.value
+    (array([0., 1.]), 2.0)
+    """
+    return _optimise(
+        network, objective, lower, upper, input_objective, (A, row_lower, row_upper), True, start,
+        method=method, time_limit=time_limit, iteration_limit=iteration_limit, seed=seed, callback=callback,
+    )  # fmt: skip
+
+
+def minimize(
+    network: Network,
+    objective: ArrayLike | None = None,
+    lower: ArrayLike = -np.inf,
+    upper: ArrayLike = np.inf,
+    *,
+    input_objective: ArrayLike | None = None,
+    A: Weight = None,
+    row_lower: ArrayLike = -np.inf,
+    row_upper: ArrayLike = np.inf,
+    method: str = "auto",
+    time_limit: float = 10.0,
+    iteration_limit: int | None = None,
+    seed: int = 0,
+    start: ArrayLike | None = None,
+    callback: Callable[[Progress], bool | None] | None = None,
+) -> Optimum:
+    """Look for inputs that make a network's outputs small; the arguments are those of `maximize`.
+
+    Examples
+    --------
+    >>> network = Network.from_layers([[[1.0, -1.0], [-1.0, 1.0]], [[1.0, 2.0]]], [[0.0, 0.0], [1.0]])
+    >>> minimize(network, lower=0, upper=1, iteration_limit=500).value
+    1.0
+    """
+    return _optimise(
+        network, objective, lower, upper, input_objective, (A, row_lower, row_upper), False, start,
+        method=method, time_limit=time_limit, iteration_limit=iteration_limit, seed=seed, callback=callback,
+    )  # fmt: skip
+
+
+def array_problem(
+    network: Network,
+    objective: ArrayLike | None,
+    lower: ArrayLike,
+    upper: ArrayLike,
+    input_objective: ArrayLike | None = None,
+    rows: tuple[Weight, ArrayLike, ArrayLike] = (None, -np.inf, np.inf),
+    maximise: bool = True,
+) -> Problem:
+    """The problem behind `maximize`: columns are the inputs, then the outputs; `rows` is (A, row_lower, row_upper)."""
+    n, k = network.n_inputs, network.n_outputs
+    if objective is None and k > 1:
+        raise ModelError(f"the network has {k} outputs: give their weights as the objective")
+    weights = np.concatenate(
+        [
+            _vector(0.0 if input_objective is None else input_objective, n, "input_objective"),
+            _vector(1.0 if objective is None else objective, k, "objective"),
+        ]
+    )
+    matrix, row_lower, row_upper = rows
+    if matrix is None:
+        matrix = np.zeros((0, n))
+    if np.ndim(matrix) != 2 or matrix.shape[1] != n:
+        raise ModelError(f"A has shape {matrix.shape}, expected (rows, {n})")
+    m = matrix.shape[0]
+    return Problem(
+        cost=-weights if maximise else weights,
+        lower=np.concatenate([_vector(lower, n, "lower"), np.full(k, -np.inf)]),
+        upper=np.concatenate([_vector(upper, n, "upper"), np.full(k, np.inf)]),
+        rows=sparse.hstack([sparse.csr_array(matrix), sparse.csr_array((m, k))], format="csr"),
+        row_lower=_vector(row_lower, m, "row_lower"),
+        row_upper=_vector(row_upper, m, "row_upper"),
+        networks=(EmbeddedNetwork(network, np.arange(n), n + np.arange(k), network.name),),
+        maximise=maximise,
+    )
+
+
+def _optimise(
+    network: Network,
+    objective: ArrayLike | None,
+    lower: ArrayLike,
+    upper: ArrayLike,
+    input_objective: ArrayLike | None,
+    rows: tuple[Weight, ArrayLike, ArrayLike],
+    maximise: bool,
+    start: ArrayLike | None,
+    **limits: object,
+) -> Optimum:
+    problem = array_problem(network, objective, lower, upper, input_objective, rows, maximise)
+    n = network.n_inputs
+    begin = None
+    if start is not None:
+        begin = np.concatenate([_vector(start, n, "start"), np.full(network.n_outputs, np.nan)])
+    result = search(problem, start=begin, **limits)  # type: ignore[arg-type]
+    best = result.incumbent
+    if best is None:
+        raise ModelError(
+            f"no feasible point was found ({result.stop.value} after {result.elapsed:.1f} s); "
+            "check the bounds and rows, or give more time"
+        )
+    return Optimum(best.values[:n], best.values[n:], problem.reported(best.objective), result)
+
+
+def _vector(values: ArrayLike, size: int, name: str) -> Array:
+    array = np.asarray(values, np.float64)
+    if array.ndim > 1 or (array.ndim == 1 and array.size != size):
+        raise ModelError(f"{name} has shape {array.shape}, expected a number or ({size},)")
+    return np.broadcast_to(array, (size,)).astype(np.float64)

@@ -1,0 +1,202 @@
+"""Polytopes of decision columns: linear programs and batched projections by ADMM, on one factorisation each."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from scipy import linalg, sparse
+
+from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem_bounds import row_implied_bounds
+from pyomo_relugrad.search.linear_program import LinearProgram
+from pyomo_relugrad.search.projection import Box, BoxWithRow, Domain
+
+# Steps of ADMM, its penalty (rows and columns have length one), and the residual at which it ends early.
+ADMM_STEPS = 100
+PENALTY = 1.0
+ADMM_TOLERANCE = 1e-6
+# Distance from every bound and row that the centre has at most, in shares of the box's width.
+CENTRE_DEPTH = 0.1
+
+
+class Polytope:
+    """``lower <= u <= upper`` with rows ``row_lower <= A u <= row_upper``.
+
+    The projection is approximate, its result feasible: ADMM comes close, and the rest is a pull towards a centre that
+    keeps a distance from every inequality.
+
+    Parameters
+    ----------
+    lower, upper : (d,) arrays
+        Finite.
+    A : (m, d) csr_array
+    row_lower, row_upper : (m,) arrays
+    """
+
+    def __init__(self, lower: Array, upper: Array, A: Weight, row_lower: Array, row_upper: Array) -> None:
+        self.lower, self.upper = lower, upper
+        norms = np.sqrt(np.asarray((A * A).sum(axis=1)).ravel())
+        used = norms > 0
+        scale = sparse.diags_array(1.0 / norms[used])
+        self.A = sparse.csr_array(scale @ A[used])
+        self.row_lower, self.row_upper = row_lower[used] / norms[used], row_upper[used] / norms[used]
+        self._program = LinearProgram(
+            np.zeros(lower.size), lower, upper, self.A, self.row_lower, self.row_upper, options={"presolve": "off"}
+        )
+
+    @cached_property
+    def centre(self) -> Array:
+        """(d,) point that keeps the largest possible distance from rows and bounds, up to a depth.
+
+        Raises
+        ------
+        ModelError
+            If the polytope is empty.
+        """
+        d, width = self.lower.size, self.upper - self.lower
+        row_room = (self.row_upper > self.row_lower).astype(float)[:, None]
+        eye, room = sparse.eye_array(d), (width > 0).astype(float)[:, None] * width[:, None]
+        rows = sparse.vstack(
+            [
+                sparse.hstack([self.A, row_room]), sparse.hstack([self.A, -row_room]),
+                sparse.hstack([eye, room]), sparse.hstack([eye, -room]),
+            ],
+            format="csr",
+        )  # fmt: skip
+        infinite_rows, infinite = np.full(self.row_lower.size, np.inf), np.full(d, np.inf)
+        cost = np.zeros(d + 1)
+        cost[-1] = -1.0
+        program = LinearProgram(
+            cost,
+            np.concatenate([self.lower, [0.0]]),
+            np.concatenate([self.upper, [CENTRE_DEPTH]]),
+            rows,
+            np.concatenate([-infinite_rows, self.row_lower, -infinite, self.lower]),
+            np.concatenate([self.row_upper, infinite_rows, self.upper, infinite]),
+        )
+        solution = program.solve()
+        if solution.values is None:
+            raise ModelError("the rows and bounds of the model contradict each other: there is no feasible point")
+        return np.clip(solution.values[:-1], self.lower, self.upper)
+
+    def vertices(self, G: Array) -> Array:
+        """Vertices (B, d) that maximise ``G[i] @ u``, each linear program started at the last one's basis."""
+        result = np.empty((len(G), self.lower.size))
+        for index, gain in enumerate(np.asarray(G, np.float64)):
+            self._program.change_costs(-gain)
+            solution = self._program.solve()
+            result[index] = self.centre if solution.values is None else solution.values
+        return np.clip(result, self.lower, self.upper)
+
+    def project(self, U: Array) -> Array:
+        """Feasible points (B, d), nearly the nearest ones to the rows of `U`."""
+        U = np.asarray(U, np.float64)
+        P = np.clip(U, self.lower, self.upper)
+        outside = np.flatnonzero(self._excess(P) > 0)
+        if outside.size:
+            P[outside] = self._pull_inside(self._admm(U[outside]))
+        return P
+
+    def _admm(self, U: Array) -> Array:
+        lower, upper = np.concatenate([self.row_lower, self.lower]), np.concatenate([self.row_upper, self.upper])
+        X, dual = U.copy(), np.zeros((len(U), lower.size))
+        Z = np.clip(self._stack(X), lower, upper)
+        for _ in range(ADMM_STEPS):
+            target = Z - dual
+            m = self.row_lower.size
+            right = U + PENALTY * (target[:, :m] @ self.A + target[:, m:])
+            X = linalg.cho_solve(self._factor, right.T).T
+            stacked = self._stack(X)
+            Z = np.clip(stacked + dual, lower, upper)
+            dual += stacked - Z
+            if np.abs(stacked - Z).max() < ADMM_TOLERANCE:
+                break
+        return np.clip(X, self.lower, self.upper)
+
+    def _stack(self, X: Array) -> Array:
+        return np.concatenate([X @ self.A.T, X], axis=1)
+
+    @cached_property
+    def _factor(self) -> tuple[Array, bool]:
+        gram = (self.A.T @ self.A).toarray() * PENALTY
+        gram[np.diag_indices(len(gram))] += 1.0 + PENALTY
+        return linalg.cho_factor(gram)
+
+    def _pull_inside(self, P: Array) -> Array:
+        """Move each point towards the centre until it satisfies every row, after equations are met exactly."""
+        P = self._onto_equations(P)
+        at_point, at_centre = P @ self.A.T, self.A @ self.centre
+        share = np.zeros(len(P))
+        for sign, side in ((1.0, self.row_upper), (-1.0, self.row_lower)):
+            excess, room = sign * (at_point - side), sign * (side - at_centre)
+            needed = np.divide(excess, excess + room, out=np.zeros_like(excess), where=(excess > 0) & (room > 1e-9))
+            share = np.maximum(share, needed.max(axis=1, initial=0.0))
+        below, above = self.lower - P, P - self.upper
+        for excess, room in ((below, self.centre - self.lower), (above, self.upper - self.centre)):
+            needed = np.divide(excess, excess + room, out=np.zeros_like(P), where=(excess > 0) & (room > 1e-9))
+            share = np.maximum(share, needed.max(axis=1, initial=0.0))
+        return np.clip(P + np.clip(share, 0.0, 1.0)[:, None] * (self.centre - P), self.lower, self.upper)
+
+    def _onto_equations(self, P: Array) -> Array:
+        equal = np.flatnonzero(self.row_upper <= self.row_lower)
+        if equal.size == 0:
+            return P
+        E = self.A[equal].toarray()
+        correction = np.linalg.lstsq(E, (P @ E.T - self.row_upper[equal]).T, rcond=None)[0].T
+        return P - correction
+
+    def _excess(self, P: Array) -> Array:
+        activity = P @ self.A.T
+        return np.maximum(self.row_lower - activity, activity - self.row_upper).max(axis=1, initial=0.0)
+
+
+def domain_of(problem: Problem) -> Domain:
+    """The decision columns' feasible set: a box, a box with one row, or a general polytope.
+
+    Raises
+    ------
+    ModelError
+        If a column has no finite bounds, not even through a row.
+    """
+    columns = np.flatnonzero(~problem.is_output)
+    lower, upper = _finite_bounds(problem, columns)
+    if problem.n_rows == 0:
+        return Box(lower, upper)
+    rows = sparse.csr_array(problem.rows[:, columns])
+    if problem.n_rows == 1:
+        row = rows.toarray()[0]
+        return BoxWithRow(lower, upper, row, float(problem.row_lower[0]), float(problem.row_upper[0]))
+    return Polytope(lower, upper, rows, problem.row_lower, problem.row_upper)
+
+
+def is_bounded(problem: Problem) -> bool:
+    """Whether every decision column has finite bounds, its own or implied by a row."""
+    lower, upper = _implied_bounds(problem)
+    columns = ~problem.is_output
+    return bool(np.isfinite(lower[columns]).all() and np.isfinite(upper[columns]).all())
+
+
+def _implied_bounds(problem: Problem) -> tuple[Array, Array]:
+    lower, upper = problem.lower, problem.upper
+    for _ in range(3):
+        open_columns = ~problem.is_output & ~(np.isfinite(lower) & np.isfinite(upper))
+        if problem.n_rows == 0 or not open_columns.any():
+            break
+        implied_lower, implied_upper = row_implied_bounds(problem, lower, upper, open_columns)
+        lower, upper = np.maximum(lower, implied_lower), np.minimum(upper, implied_upper)
+    return lower, upper
+
+
+def _finite_bounds(problem: Problem, columns: Array) -> tuple[Array, Array]:
+    lower, upper = _implied_bounds(problem)
+    missing = columns[~(np.isfinite(lower[columns]) & np.isfinite(upper[columns]))]
+    if missing.size:
+        names = [problem.column_names[i] if problem.column_names else f"column {i}" for i in missing[:3]]
+        raise ModelError(
+            f"this method needs finite bounds on the decision variables, but {', '.join(names)} has none; "
+            "give it bounds, or use method 'auto'"
+        )
+    return lower[columns], upper[columns]
