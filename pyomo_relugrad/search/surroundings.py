@@ -6,8 +6,8 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network.bounds import interval_bounds
 from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem_bounds import network_implied_bounds
 from pyomo_relugrad.search.budget import Budget
 from pyomo_relugrad.search.linear_program import LinearProgram, LinearSolution
 
@@ -93,11 +93,7 @@ class Surroundings:
 
 def output_ranges(problem: Problem) -> tuple[Array, Array]:
     """Bounds of all columns, those of outputs tightened by interval arithmetic through the networks."""
-    lower, upper = problem.lower.copy(), problem.upper.copy()
-    for stage in problem.stages:
-        bounds = interval_bounds(stage.network, lower[stage.inputs], upper[stage.inputs])
-        margin = INTERVAL_MARGIN * (1.0 + np.abs(bounds.output_upper - bounds.output_lower))
-        margin = np.where(np.isfinite(margin), margin, 0.0)
-        lower[stage.outputs] = np.maximum(lower[stage.outputs], bounds.output_lower - margin)
-        upper[stage.outputs] = np.minimum(upper[stage.outputs], bounds.output_upper + margin)
-    return lower, upper
+    lower, upper = network_implied_bounds(problem, problem.lower, problem.upper)
+    margin = INTERVAL_MARGIN * (1.0 + np.abs(upper - lower))
+    margin = np.where(np.isfinite(margin), margin, 0.0)
+    return np.maximum(problem.lower, lower - margin), np.minimum(problem.upper, upper + margin)
