@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
 from pyomo_relugrad.search.box_search import box_search
 from pyomo_relugrad.search.budget import SearchContext
-from pyomo_relugrad.search.polytope import is_bounded
+from pyomo_relugrad.search.polytope import is_bounded, where_feasible
 from pyomo_relugrad.search.polytope_search import polytope_search
 from pyomo_relugrad.search.sequential_lp import sequential_lp
 
@@ -20,4 +20,4 @@ def auto(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]
     """
     if problem.shape is Shape.GENERAL or not is_bounded(problem):
         return sequential_lp(problem, context)
-    return box_search(problem, context) if problem.n_rows <= 1 else polytope_search(problem, context)
+    return where_feasible(box_search if problem.n_rows <= 1 else polytope_search)(problem, context)

@@ -11,6 +11,7 @@ from pyomo_relugrad.search.auto import auto
 from pyomo_relugrad.search.budget import SearchContext
 from pyomo_relugrad.search.lp_walk import lp_walk
 from pyomo_relugrad.search.milp_walk import milp_walk
+from pyomo_relugrad.search.polytope import where_feasible
 from pyomo_relugrad.search.ppga import ppga, ppga_lr
 from pyomo_relugrad.search.pruned import pruned
 from pyomo_relugrad.search.relaxing_walk import relaxing_walk
@@ -45,13 +46,23 @@ class Method:
 METHODS: dict[str, Method] = {
     "auto": Method(auto, "the best for the problem's shape (the default)"),
     "sequential-lp": Method(sequential_lp, "trust-region LP or MILP steps in the surrounding variables"),
-    "ppga": Method(ppga, "perturbed projected gradient ascent (arXiv 2512.24295)", _CONVEX),
-    "ppga-lr": Method(ppga_lr, "the same, steps cut at linear regions (arXiv 2512.24295)", _CONVEX),
-    "lp-walk": Method(lp_walk, "from linear region to linear region by LPs (arXiv 2401.03451)", _CONVEX),
-    "relaxing-walk": Method(relaxing_walk, "LP walks from points of the relaxation (arXiv 2401.03451)", _CONVEX),
-    "sampling": Method(sampling, "LPs over the linear regions of random points (arXiv 2205.14189)", _CONVEX),
-    "milp-walk": Method(milp_walk, "sampling, improved by MILPs over zero neurons (arXiv 2205.14189)", _CONVEX),
-    "pruned": Method(pruned, "LP walks on pruned networks, judged on the dense ones (arXiv 2505.01985)", _CONVEX),
+    "ppga": Method(where_feasible(ppga), "perturbed projected gradient ascent (arXiv 2512.24295)", _CONVEX),
+    "ppga-lr": Method(where_feasible(ppga_lr), "the same, steps cut at linear regions (arXiv 2512.24295)", _CONVEX),
+    "lp-walk": Method(
+        where_feasible(lp_walk), "from linear region to linear region by LPs (arXiv 2401.03451)", _CONVEX
+    ),
+    "relaxing-walk": Method(
+        where_feasible(relaxing_walk), "LP walks from points of the relaxation (arXiv 2401.03451)", _CONVEX
+    ),
+    "sampling": Method(
+        where_feasible(sampling), "LPs over the linear regions of random points (arXiv 2205.14189)", _CONVEX
+    ),
+    "milp-walk": Method(
+        where_feasible(milp_walk), "sampling, improved by MILPs over zero neurons (arXiv 2205.14189)", _CONVEX
+    ),
+    "pruned": Method(
+        where_feasible(pruned), "LP walks on pruned networks, judged on the dense ones (arXiv 2505.01985)", _CONVEX
+    ),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import cached_property
 
 import numpy as np
@@ -9,9 +10,10 @@ from scipy import linalg, sparse
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.problem_bounds import row_implied_bounds
-from pyomo_relugrad.search.linear_program import LinearProgram
+from pyomo_relugrad.search.budget import SearchContext, Stop
+from pyomo_relugrad.search.linear_program import LinearProgram, LinearStatus
 from pyomo_relugrad.search.projection import Box, BoxWithRow, Domain
 
 # Steps of ADMM, its penalty (rows and columns have length one), and the residual at which it ends early.
@@ -172,6 +174,17 @@ def domain_of(problem: Problem) -> Domain:
     return Polytope(lower, upper, rows, problem.row_lower, problem.row_upper)
 
 
+def has_point(problem: Problem) -> bool:
+    """Whether bounds and rows, all on decision columns, leave any point."""
+    columns = np.flatnonzero(~problem.is_output)
+    lower, upper = problem.lower[columns], problem.upper[columns]
+    if problem.n_rows == 0 or (lower > upper).any():
+        return bool((lower <= upper).all())
+    rows = sparse.csr_array(problem.rows[:, columns])
+    program = LinearProgram(np.zeros(columns.size), lower, upper, rows, problem.row_lower, problem.row_upper)
+    return program.solve().status is not LinearStatus.INFEASIBLE
+
+
 def is_bounded(problem: Problem) -> bool:
     """Whether every decision column has finite bounds, its own or implied by a row."""
     lower, upper = _implied_bounds(problem)
@@ -200,3 +213,17 @@ def _finite_bounds(problem: Problem, columns: Array) -> tuple[Array, Array]:
             "give it bounds, or use method 'auto'"
         )
     return lower[columns], upper[columns]
+
+
+def where_feasible(
+    run: Callable[[Problem, SearchContext], Iterator[Incumbent | None]],
+) -> Callable[[Problem, SearchContext], Iterator[Incumbent | None]]:
+    """The method, ended at once as infeasible where bounds and rows leave no point."""
+
+    def checked(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+        if has_point(problem):
+            yield from run(problem, context)
+        else:
+            context.budget.stop = Stop.INFEASIBLE
+
+    return checked
