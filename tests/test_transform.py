@@ -14,6 +14,7 @@ from omlt.neuralnet.layer import DenseLayer, InputLayer
 from pyomo.common.errors import MouseTrap
 from pyomo.common.tee import capture_output
 from pyomo.core.expr import identify_variables
+from pyomo.gdp import Disjunct, Disjunction
 from pyomo.util.infeasible import find_infeasible_constraints
 from scipy import sparse
 
@@ -311,6 +312,38 @@ def test_targets_choose_blocks():
     assert [m.nn["a"].is_expanded, m.nn["b"].is_expanded, m.sub.nn.is_expanded] == [True, False, True]
     with pytest.raises(ModelError, match=r"target 'sub' neither is nor holds an active ReluNetworkBlock"):
         expand(m, targets=[m.sub])
+
+
+def test_create_using_takes_targets():
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(range(3), bounds=(0, 1))
+    m.nn = ReluNetworkBlock(["a", "b"], network=NETWORKS["chain"], inputs=m.x)
+    copy = pyo.TransformationFactory("relugrad.omlt").create_using(m, targets=[m.nn["b"]])
+    assert [copy.nn["a"].is_expanded, copy.nn["b"].is_expanded, m.nn["b"].is_expanded] == [False, True, False]
+
+
+def test_networks_in_disjuncts():
+    """One of two networks holds; the disjunction is transformed after the networks."""
+    networks = random_network(1), random_network(2)
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(range(3), bounds=(0, 1))
+    m.y = pyo.Var(bounds=(-10, 10))
+    m.either = Disjunct([0, 1])
+    for k, network in enumerate(networks):
+        m.either[k].nn = ReluNetworkBlock(network=network, input_bounds=[(0, 1)] * 3)
+        m.either[k].links = pyo.Constraint(range(3), rule=lambda b, i: b.nn.inputs[i] == b.model().x[i])
+        m.either[k].c = pyo.Constraint(expr=m.y <= m.either[k].nn.outputs[0])
+    m.one = Disjunction(expr=[m.either[0], m.either[1]])
+    m.o = pyo.Objective(expr=m.y, sense=pyo.maximize)
+    expand(m)
+    pyo.TransformationFactory("gdp.bigm").apply_to(m)
+    pyo.assert_optimal_termination(pyo.SolverFactory("appsi_highs").solve(m))
+    points = np.random.default_rng(0).uniform(0, 1, (20000, 3))
+    best = [float(network.value(points)[:, 0].max()) for network in networks]
+    chosen = int(m.either[1].binary_indicator_var.value > 0.5)
+    at_solution = networks[chosen].value([[v.value for v in m.x.values()]])[0, 0]
+    assert pyo.value(m.o) == pytest.approx(at_solution, abs=1e-5)
+    assert pyo.value(m.o) >= max(best) - 1e-6
 
 
 def test_nothing_to_expand_is_no_error():
