@@ -109,6 +109,7 @@ def simplify_bounds(problem: Problem, variables: Sequence[Any], derived: Array) 
             problem, np.maximum(lower, implied[0]), np.minimum(upper, implied[1]), missing
         )
         lower, upper = np.maximum(lower, row_lower), np.minimum(upper, row_upper)
+        lower, upper = _rounded_bounds(lower, upper, problem.integers)
         lower, upper = _checked_bounds(variables, lower, upper)
         implied = network_implied_bounds(problem, lower, upper)
         if (_unbounded_inputs(problem, lower, upper) == missing).all():

@@ -322,6 +322,14 @@ def test_bounds_of_inputs_are_found_through_rows():
     np.testing.assert_allclose(bounds["next.linked_inputs[0]"], (2, 2))  # 0.5 + x - 3 < 0 everywhere: the output is 1
 
 
+def test_bounds_found_for_integer_inputs_are_integers():
+    m = pyo.ConcreteModel()
+    m.x, m.k = pyo.Var(bounds=(0, 1)), pyo.Var(domain=pyo.Integers)
+    m.nn = ReluNetworkBlock(network=SMALL, inputs=[m.x, m.k])
+    m.c = pyo.Constraint(expr=(-3, 2 * m.k - m.x, 4.5))
+    assert bounds_by_name(compile_model(m))["k"] == (-1, 2)
+
+
 def test_several_blocks_of_one_network_are_one_stage():
     m = pyo.ConcreteModel()
     m.x = pyo.Var(range(5), bounds=(0, 1))
