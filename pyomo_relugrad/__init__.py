@@ -2,11 +2,12 @@
 
 from pyomo_relugrad import plugins
 from pyomo_relugrad.block import ReluNetworkBlock
+from pyomo_relugrad.data_hull import DataHull
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.onnx_reader import load_onnx
 from pyomo_relugrad.search import maximize, minimize
 from pyomo_relugrad.version import __version__
 
-__all__ = ["Network", "ReluNetworkBlock", "__version__", "load_onnx", "maximize", "minimize"]
+__all__ = ["DataHull", "Network", "ReluNetworkBlock", "__version__", "load_onnx", "maximize", "minimize"]
 
 plugins.load()
