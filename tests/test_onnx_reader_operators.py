@@ -329,6 +329,25 @@ class TestNumberOfRelus:
         node = helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[2, 2])
         assert sum(self.count([node], (1, 1, 5, 5))) == 5 * 4 + 4 * 4
 
+    def test_relus_move_behind_the_maximum(self):
+        nodes = [
+            helper.make_node("Conv", ["x", "k"], ["c"], pads=[1, 1, 1, 1]),
+            helper.make_node("Relu", ["c"], ["r"]),
+            helper.make_node("MaxPool", ["r"], ["p"], kernel_shape=[2, 2], strides=[2, 2], pads=[1, 1, 1, 1]),
+            helper.make_node("ReduceMax", ["p"], ["y"], axes=[2, 3], keepdims=0),
+        ]
+        stored = {"k": weights(0, 2, 1, 3, 3)}
+        assert sum(self.count(nodes, (1, 1, 4, 4), stored)) == 2 * (7 + 8 + 1)
+
+    def test_relus_that_others_read_stay(self):
+        nodes = [
+            helper.make_node("Relu", ["x"], ["r"]),
+            helper.make_node("MaxPool", ["r"], ["p"], kernel_shape=[2]),
+            helper.make_node("ReduceSum", ["r"], ["s"]),
+            helper.make_node("Add", ["p", "s"], ["y"]),
+        ]
+        assert self.count(nodes, (1, 1, 2)) == (2, 1)
+
     def test_maximum_with_a_constant_carries_nothing_along(self):
         network = assert_agrees(make_model([helper.make_node("Max", ["x", "c"], ["y"])], (1, 6), {"c": weights(0, 6)}))
         assert network.layers[-1].sources == (1,)

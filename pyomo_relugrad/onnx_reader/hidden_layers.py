@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from pyomo_relugrad.errors import NetworkFileError
@@ -11,10 +13,10 @@ from pyomo_relugrad.onnx_reader.linear_maps import MAX_ENTRIES, explicit
 
 
 class HiddenLayers:
-    """Collects ReLU layers: `relu` adds one and returns its activation."""
+    """Collects ReLU layers, after those that are there already: `relu` adds one and returns its activation."""
 
-    def __init__(self) -> None:
-        self.layers: list[Layer] = []
+    def __init__(self, layers: Iterable[Layer] = ()) -> None:
+        self.layers = list(layers)
         self._entries = 0
 
     def relu(self, tensor: Affine) -> Affine:

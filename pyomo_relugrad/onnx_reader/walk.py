@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, TypeAlias
@@ -29,6 +30,7 @@ from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
 from pyomo_relugrad.onnx_reader.linear_maps import check_entries
 from pyomo_relugrad.onnx_reader.node import Node, Rule, Value, finite
 from pyomo_relugrad.onnx_reader.refusals import NOT_READABLE, refusal
+from pyomo_relugrad.onnx_reader.reorder import relus_after_maxima
 
 Environment: TypeAlias = dict[str, Value]
 """Values of tensors by name."""
@@ -88,6 +90,7 @@ class GraphWalk:
         environment = {**_initializers(graph), **values}
         wanted = [output.name for output in graph.output]
         nodes = _in_order([node for node in graph.node if not any(name in values for name in node.output)], wanted)
+        nodes = relus_after_maxima(nodes, Counter(wanted) + Counter(name for node in nodes for name in _reads(node)))
         last_reader = {name: index for index, node in enumerate(nodes) for name in _reads(node)}
         kept = {*wanted, *values}
         entries = 0
