@@ -9,6 +9,7 @@ from enum import Enum
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.search.linear_program import LinearSolution
 
 
 class Stop(Enum):
@@ -81,8 +82,11 @@ class SearchContext:
         The only source of randomness.
     start : (n,) array, optional
         The user's warm start, NaN where a column has no value.
+    relaxation : LinearSolution, optional
+        The linear surroundings solved without the networks; None for a box around networks.
     """
 
     budget: Budget
     random: np.random.Generator
     start: Array | None = None
+    relaxation: LinearSolution | None = None

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.problem import Incumbent, Problem, Shape
 from pyomo_relugrad.search.budget import Budget, SearchContext, Stop
+from pyomo_relugrad.search.linear_program import LinearSolution, LinearStatus
 from pyomo_relugrad.search.methods import find_method
+from pyomo_relugrad.search.surroundings import Surroundings
 
 #: Distinct feasible points that a search keeps.
 POOL_SIZE = 10
@@ -130,7 +132,8 @@ def search(
     Returns
     -------
     SearchResult
-        Ctrl-C ends the search and returns the best so far.
+        Ctrl-C ends the search and returns the best so far. Before the method runs, the linear part of the problem is
+        solved: where it proves that there is no feasible point, ``stop`` is `Stop.INFEASIBLE`.
 
     Raises
     ------
@@ -139,9 +142,12 @@ def search(
     """
     budget = Budget(time_limit, iteration_limit)
     run = find_method(method, problem)
-    context = SearchContext(budget, np.random.default_rng(seed), start)
     record = _Record()
     try:
+        relaxation = _solve_surroundings(problem, budget)
+        context = SearchContext(budget, np.random.default_rng(seed), start, relaxation)
+        if budget.stop is Stop.INFEASIBLE:
+            run = _nothing
         for point in chain(_complete_start(problem, start), run(problem, context)):
             is_new = point is not None and record.add(point, budget.elapsed)
             progress = Progress(budget.elapsed, budget.points, budget.iterations, record.best, is_new)
@@ -159,6 +165,21 @@ def search(
         elapsed=budget.elapsed,
         history=tuple(record.history),
     )
+
+
+def _solve_surroundings(problem: Problem, budget: Budget) -> LinearSolution | None:
+    """Solve the linear part of the problem, and book where that proves that there is no feasible point."""
+    if problem.shape is Shape.BOX and problem.networks:
+        return None
+    surroundings = Surroundings(problem)
+    relaxation = None if surroundings.is_empty else surroundings.relax(budget)
+    if relaxation is None or relaxation.status is LinearStatus.INFEASIBLE:
+        budget.stop = Stop.INFEASIBLE
+    return relaxation
+
+
+def _nothing(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+    return iter(())
 
 
 def _complete_start(problem: Problem, start: Array | None) -> list[Incumbent]:

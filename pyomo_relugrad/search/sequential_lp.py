@@ -8,7 +8,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.search.budget import SearchContext, Stop
+from pyomo_relugrad.search.budget import SearchContext
 from pyomo_relugrad.search.facet_crossing import RegionWalk
 from pyomo_relugrad.search.integer_moves import integer_neighbours
 from pyomo_relugrad.search.linear_program import LinearStatus
@@ -50,17 +50,14 @@ def sequential_lp(problem: Problem, context: SearchContext) -> Iterator[Incumben
     """
     budget = context.budget
     surroundings = Surroundings(problem)
-    relaxation = None if surroundings.is_empty else surroundings.relax(budget)
-    if relaxation is None or relaxation.status is LinearStatus.INFEASIBLE:
-        budget.stop = Stop.INFEASIBLE
-        return
-    if not problem.networks and relaxation.values is not None:
-        yield problem.incumbent(relaxation.values)
-        if relaxation.status is LinearStatus.UNBOUNDED:
+    relaxed = None if context.relaxation is None else context.relaxation.values
+    if not problem.networks and context.relaxation is not None and relaxed is not None:
+        yield problem.incumbent(relaxed)
+        if context.relaxation.status is LinearStatus.UNBOUNDED:
             budget.stop_unbounded()
         if problem.quadratic is None or not problem.integers.any() or budget.is_exhausted():
             return
-    starts = Starts(problem, surroundings, context, relaxation.values)
+    starts = Starts(problem, surroundings, context, relaxed)
     descent = Descent(problem, context)
     fruitless = 0
     while fruitless < PATIENCE and not budget.is_exhausted():

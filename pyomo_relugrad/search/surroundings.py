@@ -13,6 +13,8 @@ from pyomo_relugrad.search.linear_program import LinearProgram, LinearSolution
 
 #: Stands for an infinite bound where points are drawn at random.
 RANDOM_RANGE = 10.0
+#: Seconds, and share of the time left, that surroundings with integers may take before the search goes on without.
+RELAXATION_TIME, RELAXATION_SHARE = 10.0, 0.2
 #: Outputs' interval bounds are widened by this much, relative, before infeasibility is claimed from them.
 INTERVAL_MARGIN = 1e-6
 
@@ -53,8 +55,8 @@ class Surroundings:
             integers=problem.integers,
             quadratic=None if ignore_objective else problem.quadratic,
         )
-        budget.count()
-        return model.solve(budget.remaining)
+        limit = RELAXATION_SHARE * budget.remaining if problem.integers.any() else budget.remaining
+        return model.solve(min(limit, RELAXATION_TIME) if problem.networks else budget.remaining)
 
     def random_points(self, count: int, random: np.random.Generator) -> Array:
         """Points (count, n) drawn uniformly between the bounds, integers rounded; rows are not regarded."""
