@@ -48,7 +48,23 @@ class ExpandToOmlt(Transformation):
     a MILP solver. Where an input has no value they have none.
 
     Binaries of ReLUs that the bounds prove stable are fixed. The bounds of inputs are those of the variables when the
-    transformation is applied, whether fixed or not; a fixed variable without bounds counts as a constant.
+    transformation is applied, whether fixed or not; a fixed variable without bounds counts as a constant. Networks in
+    disjuncts are expanded too; transform the disjunctions afterwards.
+
+    Options of ``apply_to`` and ``create_using``, as attributes of ``CONFIG``:
+
+    formulation : str
+        ``"bigm"`` (default) and ``"partition"`` are mixed-integer linear; the second has more variables and a tighter
+        relaxation. ``"complementarity"`` is smooth and nonconvex, without binaries. ``"full-space"`` is what OMLT's
+        `FullSpaceNNFormulation` makes of ReLUs, the same as ``"bigm"``. ``"reduced-space"`` has no variables for
+        neurons, only nested expressions with absolute values. The first two and ``"full-space"`` need finite bounds
+        on every input.
+    bounds : str
+        ``"interval"`` (default) or ``"crown"``: how pre-activations are bounded.
+    targets : block or list of blocks, optional
+        The network blocks to expand, or blocks that hold them. Default: all active ones.
+    reverse : ReverseTransformationToken, optional
+        What an earlier ``apply_to`` returned: its expansions are taken out again. Values stay as they are.
 
     Examples
     --------

@@ -1,9 +1,9 @@
 """relugrad.omlt: network blocks expanded into OMLT's formulations, checked against the network and with HiGHS."""
 
 import io
+import itertools
 import pickle
 import re
-from itertools import pairwise
 
 import numpy as np
 import pyomo.environ as pyo
@@ -28,7 +28,7 @@ FORMULATIONS = (*MILP, "complementarity", "reduced-space")
 
 def random_network(seed=0, widths=(3, 6, 5, 2)):
     rng = np.random.default_rng(seed)
-    weights = [rng.normal(size=(b, a)) / np.sqrt(a) for a, b in pairwise(widths)]
+    weights = [rng.normal(size=(b, a)) / np.sqrt(a) for a, b in itertools.pairwise(widths)]
     return Network.from_layers(weights, [rng.normal(size=width) * 0.3 for width in widths[1:]])
 
 
@@ -143,7 +143,7 @@ def test_linear_relaxations_are_those_of_omlt_or_tighter(formulation, stock):
             layers.append(DenseLayer([weight.shape[0]], [weight.shape[1]], weight, layer.bias, activation=activation))
         for layer in layers:
             definition.add_layer(layer)
-        for before, after in pairwise(layers):
+        for before, after in itertools.pairwise(layers):
             definition.add_edge(before, after)
         other = pyo.ConcreteModel()
         other.nn = OmltBlock()
@@ -193,6 +193,16 @@ def test_names_follow_omlt_and_do_not_change_between_runs(tmp_path):
     assert [len(c) for c in (child.inputs, child.scaled_inputs, child.outputs, child.scaled_outputs)] == [3, 3, 2, 2]
     assert [len(child.layer[k].z) for k in child.layers] == [3, 6, 5, 2, 4, 2]
     assert [len(child.layer[k].q_relu) for k in (1, 2, 3, 4)] == [6, 5, 2, 4]
+
+
+@pytest.mark.parametrize(
+    ("formulation", "suffix"), [*itertools.product(MILP, ["lp", "mps"]), *itertools.product(FORMULATIONS, ["nl"])]
+)
+def test_files_can_be_written(formulation, suffix, tmp_path):
+    m = model_around(NETWORKS["residual"], [0.3, -0.2, 0.4])
+    expand(m, formulation=formulation)
+    m.write(str(tmp_path / f"model.{suffix}"))
+    assert (tmp_path / f"model.{suffix}").stat().st_size > 1000
 
 
 def test_zero_weights_make_no_terms():

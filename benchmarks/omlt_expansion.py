@@ -1,0 +1,90 @@
+"""How long it takes to write a network out as OMLT's constraints: relugrad.omlt against OMLT's own formulations.
+
+Prints one row per network and formulation: seconds (median of the runs), and how many times faster the expansion is.
+Run with ``OMP_NUM_THREADS=1 python benchmarks/omlt_expansion.py [--runs N] [--largest]``.
+"""
+
+import argparse
+import itertools
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pyomo.environ as pyo
+from omlt import OmltBlock
+from omlt.neuralnet import (
+    NetworkDefinition,
+    ReluBigMFormulation,
+    ReluComplementarityFormulation,
+    ReluPartitionFormulation,
+)
+from omlt.neuralnet.layer import DenseLayer, InputLayer
+
+import pyomo_relugrad as relugrad
+
+STOCK = {
+    "bigm": ReluBigMFormulation,
+    "partition": ReluPartitionFormulation,
+    "complementarity": ReluComplementarityFormulation,
+}
+SIZES = [(10, 50, 50, 1), (100, 100, 100, 1), (100, 200, 200, 10)]
+LARGEST = (784, 512, 512, 10)
+
+
+def random_network(sizes: tuple[int, ...]) -> relugrad.Network:
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=(b, a)) * np.sqrt(2 / a) for a, b in itertools.pairwise(sizes)]
+    return relugrad.Network.from_layers(weights, [rng.normal(size=b) * 0.1 for b in sizes[1:]])
+
+
+def build_stock(network: relugrad.Network, formulation: str) -> None:
+    definition = NetworkDefinition(scaled_input_bounds=dict.fromkeys(range(network.n_inputs), (0, 1)))
+    layers = [InputLayer([network.n_inputs])]
+    for layer in network.layers:
+        weight = layer.weights[0].T
+        activation = "linear" if layer is network.layers[-1] else "relu"
+        layers.append(DenseLayer([weight.shape[0]], [weight.shape[1]], weight, layer.bias, activation=activation))
+    for layer in layers:
+        definition.add_layer(layer)
+    for before, after in itertools.pairwise(layers):
+        definition.add_edge(before, after)
+    m = pyo.ConcreteModel()
+    m.nn = OmltBlock()
+    m.nn.build_formulation(STOCK[formulation](definition))
+
+
+def build_ours(network: relugrad.Network, formulation: str) -> None:
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(range(network.n_inputs), bounds=(0, 1), initialize=0.5)
+    m.nn = relugrad.ReluNetworkBlock(network=network, inputs=m.x)
+    pyo.TransformationFactory("relugrad.omlt").apply_to(m, formulation=formulation)
+
+
+def seconds(build: Callable[[relugrad.Network, str], None], network: relugrad.Network, name: str, runs: int) -> float:
+    taken = []
+    for _ in range(runs):
+        begin = time.perf_counter()
+        build(network, name)
+        taken.append(time.perf_counter() - begin)
+    return statistics.median(taken)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=3, help="runs per cell, of which the median is printed")
+    parser.add_argument("--largest", action="store_true", help="only 784-512-512-10 in bigm, one stock run")
+    arguments = parser.parse_args()
+    cells = [(LARGEST, "bigm")] if arguments.largest else list(itertools.product(SIZES, STOCK))
+    build_ours(random_network((2, 3, 1)), "bigm")  # imports
+    print(f"{'network':<18}{'formulation':<17}{'OMLT':>9}{'relugrad':>10}{'faster':>9}")
+    for sizes, formulation in cells:
+        network = random_network(sizes)
+        stock = seconds(build_stock, network, formulation, 1 if arguments.largest else arguments.runs)
+        ours = seconds(build_ours, network, formulation, arguments.runs)
+        name = "-".join(map(str, sizes))
+        print(f"{name:<18}{formulation:<17}{stock:>7.2f} s{ours:>8.2f} s{stock / ours:>8.1f}x", flush=True)
+
+
+if __name__ == "__main__":
+    main()
