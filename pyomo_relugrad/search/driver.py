@@ -10,6 +10,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
+from pyomo_relugrad.search.aliases import merge_aliases
 from pyomo_relugrad.search.budget import Budget, SearchContext, Stop
 from pyomo_relugrad.search.linear_program import LinearSolution, LinearStatus
 from pyomo_relugrad.search.methods import find_method
@@ -141,14 +142,9 @@ def search(
         If the method is unknown or does not handle problems of this shape.
     """
     budget = Budget(time_limit, iteration_limit)
-    run = find_method(method, problem)
     record = _Record()
     try:
-        relaxation = _solve_surroundings(problem, budget)
-        context = SearchContext(budget, np.random.default_rng(seed), start, relaxation)
-        if budget.stop is Stop.INFEASIBLE:
-            run = _nothing
-        for point in chain(_complete_start(problem, start), run(problem, context)):
+        for point in chain(_complete_start(problem, start), _run(problem, method, budget, seed, start)):
             is_new = point is not None and record.add(point, budget.elapsed)
             progress = Progress(budget.elapsed, budget.points, budget.iterations, record.best, is_new)
             if callback is not None and callback(progress):
@@ -167,6 +163,19 @@ def search(
     )
 
 
+def _run(problem: Problem, method: str, budget: Budget, seed: int, start: Array | None) -> Iterator[Incumbent | None]:
+    """Run the method on the problem with equal columns merged; yield points of the problem itself."""
+    reduction = merge_aliases(problem)
+    reduced = problem if reduction is None else reduction.problem
+    run = find_method(method, reduced)
+    relaxation = _solve_surroundings(reduced, budget)
+    if budget.stop is Stop.INFEASIBLE:
+        return
+    reduced_start = start if reduction is None or start is None else reduction.reduce_start(start)
+    for point in run(reduced, SearchContext(budget, np.random.default_rng(seed), reduced_start, relaxation)):
+        yield point if reduction is None or point is None else problem.incumbent(reduction.restore(point.values))
+
+
 def _solve_surroundings(problem: Problem, budget: Budget) -> LinearSolution | None:
     """Solve the linear part of the problem, and book where that proves that there is no feasible point."""
     if problem.shape is Shape.BOX and problem.networks:
@@ -176,10 +185,6 @@ def _solve_surroundings(problem: Problem, budget: Budget) -> LinearSolution | No
     if relaxation is None or relaxation.status is LinearStatus.INFEASIBLE:
         budget.stop = Stop.INFEASIBLE
     return relaxation
-
-
-def _nothing(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
-    return iter(())
 
 
 def _complete_start(problem: Problem, start: Array | None) -> list[Incumbent]:
