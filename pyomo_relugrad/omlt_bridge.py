@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import sys
 from collections.abc import Iterator, Sequence
@@ -32,11 +33,14 @@ omlt_neuralnet, _ = attempt_import("omlt.neuralnet")
 
 logger = logging.getLogger(__name__)
 
-#: Components of an `OmltBlock` by which OMLT states the network between scaled inputs and scaled outputs.
-NETWORK_COMPONENTS = ("layer", "input_assignment", "output_assignment")
-
 #: Constraints of an `OmltBlock` that define its scaled inputs and outputs.
 SCALING_CONSTRAINTS = {"scaled_inputs": "_scale_input_constraint", "scaled_outputs": "_scale_output_constraint"}
+
+#: Components of an `OmltBlock` by which OMLT states its network.
+STATED_BY_OMLT = ("layer", "input_assignment", "output_assignment", *SCALING_CONSTRAINTS.values())
+
+#: Constraints by which ``relugrad.omlt`` ties an expansion to its network block.
+STATED_BY_EXPANSION = ("link_inputs", "link_outputs")
 
 
 def omlt_embeddings(model: BlockData) -> list[Embedding]:
@@ -152,29 +156,33 @@ def _expanded_parent(block: BlockData) -> ReluNetworkBlockData | None:
 def _embedding(block: Any) -> Embedding:
     """The network of one block, with all that OMLT added to it as replaced."""
     parent = _expanded_parent(block)
-    if parent is not None:
-        outputs = tuple(parent.outputs.values())
-        return Embedding(
-            network=parent.scaled_network,
-            inputs=tuple(parent.inputs.values()),
-            outputs=outputs,
-            name=parent.name,
-            replaced=(block,),
-            derived_outputs=[parent.has_automatic_bounds(position) for position in range(len(outputs))],
-            set_replaced_values=partial(_set_values, block),
-        )
+    return _own_embedding(block) if parent is None else _expansion_embedding(block, parent)
+
+
+def _own_embedding(block: Any) -> Embedding:
     read = _network(block)
-    _refuse_changes(block)
-    lower, upper = _scaled_bounds(block)
-    names = (*NETWORK_COMPONENTS, *SCALING_CONSTRAINTS.values())
+    lower, upper = (side * read.input_factor + read.input_offset for side in _scaled_bounds(block))
     return Embedding(
         network=read.network,
         inputs=tuple(block.inputs.values()),
         outputs=tuple(block.outputs.values()),
         name=block.name,
-        replaced=tuple(component for name in names if (component := block.component(name)) is not None),
-        input_lower=lower * read.input_factor + read.input_offset,
-        input_upper=upper * read.input_factor + read.input_offset,
+        replaced=_unchanged(block, STATED_BY_OMLT),
+        input_lower=lower,
+        input_upper=upper,
+        set_replaced_values=partial(_set_values, block),
+    )
+
+
+def _expansion_embedding(block: Any, parent: ReluNetworkBlockData) -> Embedding:
+    outputs = tuple(parent.outputs.values())
+    return Embedding(
+        network=parent.scaled_network,
+        inputs=tuple(parent.inputs.values()),
+        outputs=outputs,
+        name=parent.name,
+        replaced=_unchanged(block, STATED_BY_OMLT + STATED_BY_EXPANSION),
+        derived_outputs=[parent.has_automatic_bounds(position) for position in range(len(outputs))],
         set_replaced_values=partial(_set_values, block),
     )
 
@@ -191,27 +199,41 @@ def _scaled_bounds(block: Any) -> tuple[Array, Array]:
     return lower, upper
 
 
-def _refuse_changes(block: Any) -> None:
-    """Raise an error if the block no longer states its network, or states more than it."""
-    for name in (*NETWORK_COMPONENTS, *SCALING_CONSTRAINTS.values()):
-        component = block.component(name)
-        for constraint in _constraints(component):
-            if not constraint.active:
-                raise IncompatibleModel(
-                    f"OmltBlock '{block.name}': its constraint '{constraint.name}' is deactivated, so that the block "
-                    "does not state its network any more. Activate it, or deactivate the whole block"
-                )
+def _unchanged(block: Any, names: Sequence[str]) -> tuple[Any, ...]:
+    """The components by which a block states its network.
+
+    Raises
+    ------
+    IncompatibleModel
+        If they no longer state it, or state more.
+    """
+    components = tuple(component for name in names if (component := block.component(name)) is not None)
+    for constraint in itertools.chain.from_iterable(map(_constraints, components)):
+        if not constraint.active:
+            raise IncompatibleModel(
+                f"OmltBlock '{block.name}': its constraint '{constraint.name}' is deactivated, so that the block does "
+                "not state its network any more. Activate it, or deactivate the whole block"
+            )
     for variable in _inner_variables(block):
-        if variable.fixed:
+        if variable.fixed and not _is_stable(variable):
             raise IncompatibleModel(
                 f"OmltBlock '{block.name}': its variable '{variable.name}' is fixed, but relugrad handles the network "
                 "as a function of its inputs. Unfix it; constrain inputs and outputs instead"
             )
+    return components
+
+
+def _is_stable(variable: Any) -> bool:
+    """Whether a variable is a binary that ``relugrad.omlt`` fixed, the bounds having decided its neuron."""
+    zhat = variable.parent_block().component("zhat")
+    if variable.parent_component().local_name not in ("q_relu", "sig") or zhat is None:
+        return False
+    low, high = zhat[variable.index()].bounds
+    return (low is not None and low >= 0) or (high is not None and high <= 0)
 
 
 def _constraints(component: Any) -> Iterator[Any]:
-    if component is None:
-        return
+    """The constraints in a block, or of a constraint."""
     if component.ctype is pyo.Block:
         for data in component.values():
             yield from data.component_data_objects(pyo.Constraint, descend_into=True)
@@ -220,7 +242,10 @@ def _constraints(component: Any) -> Iterator[Any]:
 
 
 def _inner_variables(block: Any) -> Iterator[Any]:
-    """The variables of the layers."""
+    """The variables of the layers; all variables of an expansion, whose parent has inputs and outputs of its own."""
+    if _expanded_parent(block) is not None:
+        yield from block.component_data_objects(pyo.Var, descend_into=True)
+        return
     for layer_block in block.layer.values():
         yield from layer_block.component_data_objects(pyo.Var, descend_into=True)
 
@@ -244,7 +269,7 @@ def _refuse_inner_references(block: Any, embedding: Embedding, used: dict[int, A
             raise IncompatibleModel(
                 f"'{used[id(variable)].name}' refers to '{variable.name}', an inner variable of the OmltBlock "
                 f"'{block.name}', but relugrad handles the network as a function of its inputs. State it by the "
-                "block's inputs, outputs, scaled_inputs or scaled_outputs"
+                f"inputs, outputs, scaled_inputs or scaled_outputs of '{embedding.name}'"
             )
 
 

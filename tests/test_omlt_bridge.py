@@ -306,6 +306,26 @@ def test_expansions_of_network_blocks_are_networks_still():
         assert violated(m) == []
 
 
+def test_changed_expansions_are_refused():
+    network = Network.from_layers([[[1.0, -1.0], [1.0, 1.0]], [[1.0, -2.0]]], [[0.0, 0.5], [0.0]])
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var([0, 1], bounds=(0, 1))
+    m.nn = ReluNetworkBlock(network=network, inputs=m.x)
+    ExpandToOmlt().apply_to(m)
+    assert m.nn.omlt.layer[1].q_relu[1].fixed  # stable, so that it is no change
+    assert len(omlt_embeddings(m)) == 1
+    m.nn.omlt.extra = pyo.Constraint(expr=m.nn.omlt.outputs[0] <= 0.5)
+    message = refused(m)
+    assert "'nn.omlt.extra' refers to 'nn.omlt.outputs[0]'" in message
+    assert "scaled_outputs of 'nn'" in message
+    m.nn.omlt.del_component("extra")
+    m.nn.omlt.link_inputs[0].deactivate()
+    assert "'nn.omlt.link_inputs[0]' is deactivated" in refused(m)
+    m.nn.omlt.link_inputs[0].activate()
+    m.nn.omlt.layer[1].q_relu[0].fix(1)
+    assert "'nn.omlt.layer[1].q_relu[0]' is fixed" in refused(m)
+
+
 def test_scaled_variables_may_be_used():
     definition, _ = dense_definition()
     m = model_around(definition)
