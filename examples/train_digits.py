@@ -40,10 +40,11 @@ def to_onnx(classifier: MLPClassifier) -> onnx.ModelProto:
         for name, array in ((f"weight{number}", weight.T), (f"bias{number}", bias)):
             initializers.append(numpy_helper.from_array(np.ascontiguousarray(array, dtype=np.float32), name))
         target = "scores" if number == last else f"preactivation{number}"
-        nodes.append(helper.make_node("Gemm", [source, f"weight{number}", f"bias{number}"], [target], transB=1))
+        arguments = [source, f"weight{number}", f"bias{number}"]
+        nodes.append(helper.make_node("Gemm", arguments, [target], f"gemm{number}", alpha=1.0, beta=1.0, transB=1))
         if number < last:
             source = f"activation{number}"
-            nodes.append(helper.make_node("Relu", [target], [source]))
+            nodes.append(helper.make_node("Relu", [target], [source], f"relu{number}"))
     graph = helper.make_graph(
         nodes,
         "digits",
