@@ -1,5 +1,7 @@
 """CROWN: sound on samples and on exact extremes, never looser than intervals, tight where it must be."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -39,7 +41,7 @@ def test_crown_contains_samples(seed, slope_steps):
 
 def trained_like(seed: int, sizes: tuple[int, ...]) -> Network:
     rng = np.random.default_rng(seed)
-    weights = [rng.normal(size=(b, a)) * np.sqrt(2 / a) for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
+    weights = [rng.normal(size=(b, a)) * np.sqrt(2 / a) for a, b in itertools.pairwise(sizes)]
     return Network.from_layers(weights, [rng.normal(size=len(w)) * 0.1 for w in weights])
 
 

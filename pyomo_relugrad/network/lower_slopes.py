@@ -60,8 +60,8 @@ def optimise_lower_slopes(
         A linear function of the input to add; it is part of the result.
     """
     lines = relaxation.lines
-    default = _concatenate([relaxation.pick(line.lower_slope, boxes) for line in lines], boxes.size)
-    unstable = _concatenate([relaxation.pick(line.unstable, boxes) for line in lines], boxes.size)
+    default = _concatenate([relaxation.boxes.pick(line.lower_slope, boxes) for line in lines], boxes.size)
+    unstable = _concatenate([relaxation.boxes.pick(line.unstable, boxes) for line in lines], boxes.size)
     slopes = default if start is None else np.where(unstable, start, default)
     functions = _bound(relaxation, weights, boxes, slopes, input_costs)
     best, best_slopes = functions, slopes
@@ -90,7 +90,7 @@ def _bound(
     return replace(
         functions,
         coefficients=coefficients,
-        minima=relaxation.minima(coefficients, boxes) + functions.constants,
+        minima=relaxation.boxes.minima(coefficients, boxes) + functions.constants,
     )
 
 
@@ -100,9 +100,7 @@ def _slope_gradient(relaxation: Relaxation, functions: LinearFunctions, boxes: A
     At the corner where a function is smallest, a slope ``s`` of a neuron with coefficient ``a > 0`` enters as
     ``a * s * z``, with ``z`` computed forward through the chosen lines.
     """
-    low, high = relaxation.pick(relaxation.box_lower, boxes), relaxation.pick(relaxation.box_upper, boxes)
-    corner = np.where(functions.coefficients > 0, low, high)
-    activations = [np.where(np.isinf(corner), 0, corner)]
+    activations = [relaxation.boxes.minimisers(functions.coefficients, boxes)]
     parts = []
     for index, layer in enumerate(relaxation.network.layers[:-1]):
         values = layer.apply(activations)

@@ -19,6 +19,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.network.bounds import affine_range, check_boxes, rounding_factor
+from pyomo_relugrad.network.boxes import Boxes
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -73,6 +74,18 @@ class ReluLines:
         if not np.isfinite(intercept).all():
             slope, intercept, unbounded = _chords_to_infinity(lower, upper, slope, intercept)
         return cls(lower_slope, -margin, slope, intercept + margin, unstable, unbounded)
+
+    def take(self, boxes: Array) -> ReluLines:
+        """The lines over some of the boxes, given by index."""
+        unbounded = None if self.unbounded is None else self.unbounded[boxes]
+        return ReluLines(
+            self.lower_slope[boxes],
+            self.lower_intercept[boxes],
+            self.upper_slope[boxes],
+            self.upper_intercept[boxes],
+            self.unstable[boxes],
+            unbounded,
+        )
 
 
 def _chords_to_infinity(lower: Array, upper: Array, slope: Array, intercept: Array) -> tuple[Array, Array, Array]:
@@ -138,13 +151,11 @@ class Relaxation:
         self, network: Network, box_lower: ArrayLike, box_upper: ArrayLike, states: Array | None = None
     ) -> None:
         self.network = network
-        self.box_lower, self.box_upper = check_boxes(network, box_lower, box_upper)
-        self._corner_lower, self._corner_upper = self._rounded_corners()
-        self._is_unbounded = bool(np.isinf(self.box_lower).any() or np.isinf(self.box_upper).any())
+        self.boxes = Boxes(*check_boxes(network, box_lower, box_upper))
         self.lower: list[Array] = []
         self.upper: list[Array] = []
         self.lines: list[ReluLines] = []
-        self._ranges: tuple[list[Array], list[Array]] = ([self.box_lower], [self.box_upper])
+        self._ranges: tuple[list[Array], list[Array]] = ([self.boxes.lower], [self.boxes.upper])
         known = (None,) * len(network.widths) if states is None else network.split_pattern(states)
         for index, layer_states in enumerate(known):
             self._add_layer(index, layer_states)
@@ -152,7 +163,17 @@ class Relaxation:
     @property
     def n_boxes(self) -> int:
         """Number of boxes."""
-        return int(self.box_lower.shape[0])
+        return self.boxes.count
+
+    def take(self, boxes: Array) -> Relaxation:
+        """The relaxation over some of the boxes, given by index."""
+        chosen = object.__new__(Relaxation)
+        chosen.network = self.network
+        chosen.boxes = Boxes(self.boxes.lower[boxes], self.boxes.upper[boxes])
+        chosen.lower, chosen.upper = ([values[boxes] for values in side] for side in (self.lower, self.upper))
+        chosen._ranges = ([values[boxes] for values in self._ranges[0]], [values[boxes] for values in self._ranges[1]])
+        chosen.lines = [lines.take(boxes) for lines in self.lines]
+        return chosen
 
     def states(self) -> Array:
         """(B, n_relus) int8 array: 1 where a ReLU is active over its box, -1 inactive, 0 unknown."""
@@ -190,7 +211,7 @@ class Relaxation:
     def _preactivation_bounds(self, index: int, boxes: Array, neurons: Array) -> tuple[Array, Array]:
         """CROWN bounds (R,) below and above the given neurons' pre-activations."""
         layer = self.network.layers[index]
-        result = np.empty((2, boxes.size), self.box_lower.dtype)
+        result = np.empty((2, boxes.size), self.boxes.lower.dtype)
         for part in self._chunks(2 * boxes.size):
             adjoints: list[Array | None] = [None] * (index + 1)
             for source, weight in zip(layer.sources, layer.weights, strict=True):
@@ -259,18 +280,22 @@ class Relaxation:
         coefficients = adjoints[0]
         if coefficients is None:
             coefficients = np.zeros((*constants.shape, self.network.n_inputs), constants.dtype)
-        return LinearFunctions(coefficients, constants, self.minima(coefficients, boxes) + constants, tuple(trace))
+        return LinearFunctions(
+            coefficients, constants, self.boxes.minima(coefficients, boxes) + constants, tuple(trace)
+        )
 
     def _choose_lines(self, index: int, adjoint: Array, boxes: Array, lower_slope: Array | None) -> ReluTrace:
         lines = self.lines[index]
-        below = self.pick(lines.lower_slope, boxes)
+        below = self.boxes.pick(lines.lower_slope, boxes)
         if lower_slope is not None:
-            below = np.where(self.pick(lines.unstable, boxes), lower_slope, below)
+            below = np.where(self.boxes.pick(lines.unstable, boxes), lower_slope, below)
         positive = adjoint > 0
         return ReluTrace(
             adjoint,
-            np.where(positive, below, self.pick(lines.upper_slope, boxes)),
-            np.where(positive, self.pick(lines.lower_intercept, boxes), self.pick(lines.upper_intercept, boxes)),
+            np.where(positive, below, self.boxes.pick(lines.upper_slope, boxes)),
+            np.where(
+                positive, self.boxes.pick(lines.lower_intercept, boxes), self.boxes.pick(lines.upper_intercept, boxes)
+            ),
         )
 
     def _dot(self, chosen: ReluTrace, boxes: Array, index: int) -> Array:
@@ -278,30 +303,8 @@ class Relaxation:
         constants: Array = np.einsum("sij,sij->si", chosen.adjoint, chosen.intercept)
         unbounded = self.lines[index].unbounded
         if unbounded is not None:
-            constants[((chosen.adjoint < 0) & self.pick(unbounded, boxes)).any(axis=-1)] = -np.inf
+            constants[((chosen.adjoint < 0) & self.boxes.pick(unbounded, boxes)).any(axis=-1)] = -np.inf
         return constants
-
-    # --- boxes --------------------------------------------------------------------------------------------------
-
-    def minima(self, coefficients: Array, boxes: Array) -> Array:
-        """Smallest values (..., R) of linear functions (..., R, n_inputs) over their boxes, rounded downward."""
-        low, high = self.pick(self._corner_lower, boxes), self.pick(self._corner_upper, boxes)
-        minima: Array = np.einsum("...ij,...ij->...i", coefficients, np.where(coefficients > 0, low, high))
-        if self._is_unbounded:
-            no_low, no_high = self.pick(np.isinf(self.box_lower), boxes), self.pick(np.isinf(self.box_upper), boxes)
-            minima[((coefficients > 0) & no_low | (coefficients < 0) & no_high).any(axis=-1)] = -np.inf
-        return minima
-
-    def _rounded_corners(self) -> tuple[Array, Array]:
-        """The boxes, moved outward by the rounding of a product with a corner; 0 for infinity."""
-        size = np.maximum(np.abs(self.box_lower), np.abs(self.box_upper))
-        margin = (self.network.n_inputs + 8) * np.finfo(size.dtype).eps * np.where(np.isinf(size), 0, size)
-        low, high = self.box_lower - margin, self.box_upper + margin
-        return np.where(np.isinf(low), 0, low), np.where(np.isinf(high), 0, high)
-
-    def pick(self, values: Array, boxes: Array) -> Array:
-        """Rows of a (B, n) array for the given boxes; one row for all where there is one box."""
-        return values if self.n_boxes == 1 else values[boxes]
 
 
 def _both_signs(values: Array) -> Array:

@@ -1,0 +1,139 @@
+"""All embedded networks of a problem, relaxed over the boxes of many nodes at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.network.lower_slopes import SlopedFunctions, optimise_lower_slopes
+from pyomo_relugrad.network.relaxation import LinearFunctions, Relaxation
+from pyomo_relugrad.problem import NetworkStage, Problem
+
+# How much of a lower line's error counts when the gap is attributed to inputs: chosen slopes remove about half of it.
+LOWER_LINE_SHARE = 0.5
+
+
+class Enclosure:
+    """Relaxations of every network of a problem without chains, over N nodes.
+
+    Stage ``s`` has ``k`` embeddings of one network; its relaxation has ``N * k`` boxes, node after node.
+
+    Parameters
+    ----------
+    problem : Problem
+        Its networks read no outputs.
+    lower, upper : (N, n) arrays
+    states : (N, S) int8 array
+        What is known of the ReLUs, as `states` of a larger enclosure returned it.
+    """
+
+    def __init__(self, problem: Problem, lower: Array, upper: Array, states: Array) -> None:
+        self.problem = problem
+        self.lower, self.upper = lower, upper
+        self.relaxations: list[Relaxation] = []
+        for stage, known in zip(problem.stages, split_by_stage(problem, states), strict=True):
+            n_inputs = stage.network.n_inputs
+            box_lower, box_upper = (side[:, stage.inputs].reshape(-1, n_inputs) for side in (lower, upper))
+            known = known.reshape(-1, stage.network.n_relus)
+            self.relaxations.append(Relaxation(stage.network, box_lower, box_upper, known))
+
+    @property
+    def n_nodes(self) -> int:
+        """Number of nodes."""
+        return len(self.lower)
+
+    def states(self) -> Array:
+        """(N, S) int8: what is known of the ReLUs now."""
+        parts = [relaxation.states().reshape(self.n_nodes, -1) for relaxation in self.relaxations]
+        return np.concatenate([np.zeros((self.n_nodes, 0), np.int8), *parts], axis=1)
+
+    def take(self, nodes: Array) -> Enclosure:
+        """The enclosure of some of the nodes, given by index."""
+        chosen = object.__new__(Enclosure)
+        chosen.problem = self.problem
+        chosen.lower, chosen.upper = self.lower[nodes], self.upper[nodes]
+        chosen.relaxations = [
+            relaxation.take((nodes[:, None] * len(stage.inputs) + np.arange(len(stage.inputs))).ravel())
+            for stage, relaxation in zip(self.problem.stages, self.relaxations, strict=True)
+        ]
+        return chosen
+
+    def functions(
+        self, stage: int, weights: Array, *, steps: int, start: Array | None = None, input_costs: Array | None = None
+    ) -> SlopedFunctions:
+        """Functions below weighted outputs, one per embedding of a stage and node.
+
+        Parameters
+        ----------
+        stage : int
+        weights : (N * k, n_outputs) array
+        steps : int
+            Steps of the lower slopes' optimisation.
+        start, input_costs : arrays, optional
+            As in `optimise_lower_slopes`.
+        """
+        relaxation = self.relaxations[stage]
+        boxes = np.arange(relaxation.n_boxes)
+        return optimise_lower_slopes(relaxation, weights, boxes, steps=steps, start=start, input_costs=input_costs)
+
+
+def n_states(problem: Problem) -> int:
+    """Number of ReLUs, each embedding counted."""
+    return sum(len(stage.inputs) * stage.network.n_relus for stage in problem.stages)
+
+
+def split_by_stage(problem: Problem, values: Array) -> list[Array]:
+    """Arrays (N, S) over all ReLUs as one (N, k * n_relus) array per stage."""
+    ends = np.cumsum([len(stage.inputs) * stage.network.n_relus for stage in problem.stages])
+    return np.split(values, ends[:-1], axis=1) if len(ends) else []
+
+
+def scatter_inputs(stage: NetworkStage, total: Array, parts: Array) -> None:
+    """Add values (N * k, n_inputs) of a stage's inputs to their columns in `total`, an (N, n) array."""
+    parts = parts.reshape(len(total), *stage.inputs.shape)
+    if stage.inputs_repeat:
+        np.add.at(total.T, stage.inputs.ravel(), parts.reshape(len(total), -1).T)
+    else:
+        total[:, stage.inputs] += parts
+
+
+def gap_by_input(relaxation: Relaxation, functions: LinearFunctions, boxes: Array) -> Array:
+    """How much of the distance between functions and network each input is answerable for: (R, n_inputs).
+
+    A neuron's lines err by the height of its triangle times the neuron's coefficient. The error falls with the width
+    of the neuron's range, and an input's part in that width is its own width times the absolute weights between.
+    """
+    network = relaxation.network
+    per_width: list[Array | None] = [None] * len(network.layers)
+    total = np.zeros((boxes.size, network.n_inputs))
+    for index in range(len(network.widths) - 1, -1, -1):
+        trace, lines = functions.trace[index], relaxation.lines[index]
+        if trace is None:
+            continue
+        low, high, unstable, below, above = (
+            relaxation.boxes.pick(values, boxes)
+            for values in (
+                relaxation.lower[index],
+                relaxation.upper[index],
+                lines.unstable,
+                lines.lower_slope,
+                lines.upper_slope,
+            )
+        )
+        adjoint = trace.adjoint[0]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            width = high - low
+            triangle = adjoint * low * high / width
+            line = LOWER_LINE_SHARE * adjoint * np.where(below > 0, -low, high)
+            error = np.where(unstable, np.where(adjoint < 0, triangle, line) / width, 0)
+        error = np.nan_to_num(error, nan=0.0, posinf=0.0, neginf=0.0)
+        later = per_width[index + 1]
+        error = error if later is None else error + later * above
+        for source, weight in zip(network.layers[index].sources, network.layers[index].weights, strict=True):
+            part = np.asarray(error @ abs(weight))
+            if source == 0:
+                total += part
+            else:
+                earlier = per_width[source]
+                per_width[source] = part if earlier is None else earlier + part
+    return total

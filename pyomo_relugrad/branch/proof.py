@@ -1,0 +1,213 @@
+"""Best-first branch and bound over the inputs of the networks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.branch.bounder import BoundedNodes, Bounder, split_nodes
+from pyomo_relugrad.branch.box_bounder import BoxBounder
+from pyomo_relugrad.branch.chains import without_chains
+from pyomo_relugrad.branch.nodes import NodeQueue
+from pyomo_relugrad.branch.program_bounder import ProgramBounder
+from pyomo_relugrad.branch.result import ProofProgress, ProofResult, ProofStatus
+from pyomo_relugrad.problem import Incumbent, Problem, Shape
+
+#: A point in, a better point or None out: a local search that a proof calls on its new incumbents.
+Improve = Callable[[Array], "Array | None"]
+
+
+def prove(
+    problem: Problem,
+    *,
+    start: Incumbent | None = None,
+    time_limit: float = np.inf,
+    node_limit: int | None = None,
+    relative_gap: float = 1e-4,
+    absolute_gap: float = 1e-6,
+    improve: Improve | None = None,
+    callback: Callable[[ProofProgress], bool | None] | None = None,
+) -> ProofResult:
+    """Search for the optimum of a problem and prove it, by branch and bound over the networks' inputs.
+
+    Nodes are boxes. Each network is relaxed to linear functions of its inputs (CROWN), so no neuron is a variable; a
+    problem whose only constraints are bounds needs no linear program at all. Meant for networks with up to some tens of
+    inputs and any number of neurons: the number of nodes can grow exponentially with the inputs that matter.
+
+    Parameters
+    ----------
+    problem : Problem
+    start : Incumbent, optional
+        A point to begin with; ignored where it is not feasible.
+    time_limit : float, optional
+        Seconds.
+    node_limit : int, optional
+    relative_gap, absolute_gap : float, optional
+        The proof ends when incumbent minus bound is at most ``max(absolute_gap, relative_gap * |incumbent|)``.
+    improve : callable, optional
+        Given a point (n,), returns a better one or None. Called on new incumbents.
+    callback : callable, optional
+        Called with a `ProofProgress` after each batch of nodes; the proof ends when it returns True.
+
+    Returns
+    -------
+    ProofResult
+        Ctrl-C ends the proof and returns incumbent and bound. Bounds of box problems hold in floating point; those of
+        other problems hold to the tolerances of HiGHS.
+
+    Examples
+    --------
+    >>> from pyomo_relugrad.network import Network
+    >>> from pyomo_relugrad.problem import EmbeddedNetwork
+    >>> network = Network.from_layers([[[1.0], [-1.0]], [[1.0, 0.5]]], [[-0.5, 0.2], [0.0]])
+    >>> problem = Problem(
+    ...     cost=np.array([0.0, -1.0]), lower=np.array([0.0, -np.inf]), upper=np.array([1.0, np.inf]),
+    ...     networks=(EmbeddedNetwork(network, [0], [1]),), maximise=True)
+    >>> result = prove(problem)
+    >>> result.status.value, round(problem.reported(result.incumbent.objective), 4)
+    ('optimal', 0.5)
+    """
+    tree = SearchTree(problem, relative_gap, absolute_gap, improve)
+    if start is not None:
+        tree.offer(start)
+    begin = time.perf_counter()
+    history: list[tuple[float, float, float]] = []
+    status = None
+    try:
+        for progress in tree.steps():
+            if not history or history[-1][1:] != (progress.bound, tree.incumbent_value):
+                history.append((progress.elapsed, progress.bound, tree.incumbent_value))
+            if callback is not None and callback(progress):
+                status = ProofStatus.CALLBACK
+            elif time.perf_counter() - begin >= time_limit:
+                status = ProofStatus.TIME_LIMIT
+            elif node_limit is not None and tree.nodes >= node_limit:
+                status = ProofStatus.NODE_LIMIT
+            if status is not None:
+                break
+    except KeyboardInterrupt:
+        status = ProofStatus.INTERRUPTED
+    return ProofResult(
+        status=tree.conclusion() or status or ProofStatus.UNRESOLVED,
+        bound=tree.bound,
+        incumbent=tree.incumbent,
+        nodes=tree.nodes,
+        elapsed=time.perf_counter() - begin,
+        history=tuple(history),
+    )
+
+
+class SearchTree:
+    """The state of one branch and bound; `steps` bounds batch after batch.
+
+    Parameters
+    ----------
+    problem : Problem
+    relative_gap, absolute_gap, improve
+        As in `prove`.
+    """
+
+    def __init__(
+        self, problem: Problem, relative_gap: float = 1e-4, absolute_gap: float = 1e-6, improve: Improve | None = None
+    ) -> None:
+        self.problem = problem
+        self.incumbent: Incumbent | None = None
+        self.nodes = 0
+        self._gaps = (relative_gap, absolute_gap)
+        self._improve = improve
+        flat = without_chains(problem)
+        self._bounder: Bounder = BoxBounder(flat) if problem.shape is Shape.BOX else ProgramBounder(flat)
+        self._queue = NodeQueue()
+        self._queue.add(self._bounder.root())
+        # Smallest bounds of nodes in hand, given up for an incumbent, and too small to split.
+        self._in_hand = self._discarded = self._unresolved = np.inf
+
+    @property
+    def incumbent_value(self) -> float:
+        """Objective of the incumbent; infinite where there is none."""
+        return np.inf if self.incumbent is None else self.incumbent.objective
+
+    @property
+    def cutoff(self) -> float:
+        """Objectives at or above this do not improve the incumbent by more than the asked gap."""
+        relative, absolute = self._gaps
+        value = self.incumbent_value
+        return value - max(absolute, relative * abs(value)) if np.isfinite(value) else np.inf
+
+    @property
+    def bound(self) -> float:
+        """No feasible point has a smaller objective."""
+        return float(min(self._queue.bound, self._in_hand, self._discarded, self._unresolved, self.incumbent_value))
+
+    def conclusion(self) -> ProofStatus | None:
+        """OPTIMAL or INFEASIBLE where that is proven."""
+        if self.incumbent is not None and self.bound >= self.cutoff - 1e-12 * (1 + abs(self.cutoff)):
+            return ProofStatus.OPTIMAL
+        if self.incumbent is None and self.bound == np.inf:
+            return ProofStatus.INFEASIBLE
+        return None
+
+    def offer(self, point: Incumbent) -> bool:
+        """Take a feasible point as incumbent if it is better; return whether it was."""
+        if not point.is_feasible or point.objective >= self.incumbent_value:
+            return False
+        self.incumbent = point
+        return True
+
+    def steps(self) -> Iterator[ProofProgress]:
+        """Bound one batch after another until nothing is left to prove."""
+        begin = time.perf_counter()
+        while len(self._queue) and self._queue.bound < self.cutoff:
+            known = self.incumbent
+            self._step()
+            yield ProofProgress(
+                elapsed=time.perf_counter() - begin,
+                nodes=self.nodes,
+                open_nodes=len(self._queue),
+                bound=self.bound,
+                incumbent=self.incumbent,
+                is_new=self.incumbent is not known,
+            )
+
+    def _step(self) -> None:
+        nodes = self._queue.take(self._bounder.batch)
+        self._in_hand = float(nodes.bound.min())
+        self._discard(nodes.bound)
+        nodes = nodes.take(nodes.bound < self.cutoff)
+        cutoff = self.cutoff
+        bounded = self._bounder(nodes, cutoff)
+        # Boxes are cut where nothing better than the cutoff can be.
+        self._discarded = min(self._discarded, cutoff)
+        self.nodes += len(nodes)
+        self._try(bounded.candidates)
+        self._discard(bounded.nodes.bound)
+        self._branch(bounded.take(bounded.nodes.bound < self.cutoff))
+        self._in_hand = np.inf
+
+    def _branch(self, bounded: BoundedNodes) -> None:
+        children, leaves = split_nodes(bounded, self.problem.integers)
+        self._queue.add(children)
+        self._unresolved = min(self._unresolved, leaves.bound.min(initial=np.inf))
+
+    def _discard(self, bounds: Array) -> None:
+        """Note the bounds that no longer matter."""
+        self._discarded = min(self._discarded, bounds[bounds >= self.cutoff].min(initial=np.inf))
+
+    def _try(self, candidates: Array) -> None:
+        """Evaluate points, take the best feasible one, and let the local search improve it."""
+        if not len(candidates):
+            return
+        problem = self.problem
+        V = np.clip(candidates, problem.lower, problem.upper)
+        V = problem.propagate(np.where(problem.integers, np.round(V), V))
+        objective = problem.objective(V)
+        feasible = np.ones(len(V), bool) if problem.shape is Shape.BOX else problem.violation(V) <= 1e-6
+        objective = np.where(feasible, objective, np.inf)
+        best = int(np.argmin(objective))
+        if objective[best] < self.incumbent_value and self.offer(problem.incumbent(V[best])) and self._improve:
+            better = self._improve(V[best])
+            if better is not None:
+                self.offer(problem.incumbent(better))
