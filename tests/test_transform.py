@@ -8,6 +8,8 @@ import re
 import numpy as np
 import pyomo.environ as pyo
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from omlt import OmltBlock
 from omlt.neuralnet import NetworkDefinition, ReluBigMFormulation, ReluPartitionFormulation
 from omlt.neuralnet.layer import DenseLayer, InputLayer
@@ -98,6 +100,44 @@ def test_every_variable_is_valued_and_every_constraint_holds(name, formulation):
         assert all(variable.value is not None for variable in m.component_data_objects(pyo.Var))
         assert [m.nn.outputs[j].value for j in range(2)] == pytest.approx(network.value([point])[0], abs=1e-12)
         assert violated(m.nn) == []
+
+
+def any_network(rng):
+    """Random widths, sources, sparsity, zero rows and biases that put pre-activations on kinks and far from them."""
+    widths = [int(rng.integers(1, 5)) for _ in range(rng.integers(2, 6))]
+    layers = []
+    for number, width in enumerate(widths[1:], start=1):
+        sources = tuple(s for s in range(number) if rng.random() < 0.6) if number < len(widths) - 1 else (number - 1,)
+        weights = []
+        for source in sources:
+            weight = np.round(rng.normal(size=(width, widths[source])), int(rng.integers(0, 4)))
+            weight[rng.random(weight.shape) < rng.choice([0.0, 0.5, 0.95])] = 0
+            weights.append(sparse.csr_array(weight) if rng.random() < 0.5 else weight)
+        layers.append(Layer(sources, tuple(weights), rng.choice([0.0, 0.1, 3.0]) * rng.normal(size=width)))
+    return Network(widths[0], tuple(layers))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(FORMULATIONS), st.sampled_from(["interval", "crown"]))
+def test_any_network_at_any_point_of_its_box_satisfies_its_expansion(seed, formulation, bounds):
+    rng = np.random.default_rng(seed)
+    network = any_network(rng)
+    lower = rng.choice([-1.0, 0.0, 5.0], network.n_inputs)
+    upper = lower + rng.choice([0.0, 1.0, 30.0], network.n_inputs)
+    corner = rng.choice([0.0, 1.0], network.n_inputs)
+    point = lower + (upper - lower) * (corner if rng.random() < 0.5 else rng.random(network.n_inputs))
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(range(network.n_inputs), initialize=dict(enumerate(point.tolist())))
+    m.nn = ReluNetworkBlock(network=network, inputs=m.x, input_bounds=list(zip(lower, upper, strict=True)))
+    expand(m, formulation=formulation, bounds=bounds)
+    outputs = [variable.value for variable in m.nn.outputs.values()]
+    assert outputs == pytest.approx(network.value([point])[0], rel=1e-12, abs=1e-12)
+    scale = 1 + max(abs(v.value) for v in m.component_data_objects(pyo.Var))
+    assert violated(m, 1e-9 * scale**2) == []
+    for variable in m.component_data_objects(pyo.Var):
+        low, high = variable.bounds
+        assert low is None or variable.value >= low - 1e-9 * scale
+        assert high is None or variable.value <= high + 1e-9 * scale
 
 
 @pytest.mark.parametrize("formulation", MILP)
