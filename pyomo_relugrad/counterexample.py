@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 from time import perf_counter
 
 import numpy as np
@@ -18,7 +19,8 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.search import search
 from pyomo_relugrad.vnnlib import Case, Property
 
-_SAMPLES = 1000
+_SAMPLED_NUMBERS = 2**16
+_FIRST_SLICE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +47,8 @@ def find_counterexample(
     """Look for a counterexample.
 
     Each case is a search of its own: its largest violation, a piecewise-linear function of the inputs like the network
-    itself, is minimised over the case's box until it is no longer positive. Cases that are nearly satisfied at random
-    points come first, and each gets an equal share of the time that is left.
+    itself, is minimised over the case's box until it is no longer positive. The cases take turns, those that are nearly
+    satisfied at random points first, in rounds that start from new random points and take twice as long as the last.
 
     Parameters
     ----------
@@ -85,30 +87,46 @@ def find_counterexample(
             f"the property has {property_.n_inputs} inputs and {property_.n_outputs} outputs, but the network has "
             f"{network.n_inputs} and {network.n_outputs}"
         )
+    for case in property_.cases:
+        _check_box(case)
+    if not property_.cases:
+        return None
     end = perf_counter() + time_limit
-    rng = np.random.default_rng(seed)
-    sampled = sorted((_best_sample(network, case, rng) for case in property_.cases), key=lambda sample: sample[0])
-    for position, (violation, x, case) in enumerate(sampled):
-        if violation <= 0.0:
-            return Counterexample(x, network.value(x[None])[0], case)
-        share = max(end - perf_counter(), 0.0) / (len(sampled) - position)
-        found = _search_case(network, case, x, share, seed, method)
-        if found is not None:
-            return found
-    return None
+    for round_ in count():
+        rng = np.random.default_rng([seed, round_])
+        seconds = min(_FIRST_SLICE * 2.0**round_, max(end - perf_counter(), 0.0) / 2 / len(property_.cases))
+        sampled = [_best_sample(network, case, seconds, rng) for case in property_.cases if perf_counter() < end]
+        for violation, x, case in sorted(sampled, key=lambda sample: sample[0]):
+            if violation <= 0.0:
+                return Counterexample(x, network.value(x[None])[0], case)
+            if perf_counter() >= end:
+                return None
+            found = _search_case(network, case, x, seconds, seed + round_, method)
+            if found is not None:
+                return found
+    raise AssertionError  # the rounds have no end of their own
 
 
-def _best_sample(network: Network, case: Case, rng: np.random.Generator) -> tuple[float, Array, Case]:
-    """The smallest violation of a case at random points of its box, and the point."""
-    if not (np.isfinite(case.lower).all() and np.isfinite(case.upper).all()):
-        index = int(np.flatnonzero(~(np.isfinite(case.lower) & np.isfinite(case.upper)))[0])
-        raise ModelError(f"the property sets no finite bounds on the input X_{index}")
-    points = case.lower + (case.upper - case.lower) * rng.random((_SAMPLES, network.n_inputs))
-    points = np.clip(points, case.lower, case.upper)
-    excess = points @ case.input_rows.T + network.value(points) @ case.output_rows.T - case.limits
-    violations = excess.max(axis=1, initial=-np.inf)
-    best = int(np.argmin(violations))
-    return float(violations[best]), points[best], case
+def _check_box(case: Case) -> None:
+    unbounded = ~(np.isfinite(case.lower) & np.isfinite(case.upper))
+    if unbounded.any():
+        raise ModelError(f"the property sets no finite bounds on the input X_{int(np.argmax(unbounded))}")
+
+
+def _best_sample(network: Network, case: Case, seconds: float, rng: np.random.Generator) -> tuple[float, Array, Case]:
+    """The smallest violation of a case at random points of its box, drawn for so long, and the point."""
+    end = perf_counter() + seconds
+    smallest, best = np.inf, case.lower
+    batch = max(_SAMPLED_NUMBERS // network.n_inputs, 1)
+    while smallest == np.inf or (smallest > 0.0 and perf_counter() < end):
+        points = case.lower + (case.upper - case.lower) * rng.random((batch, network.n_inputs))
+        points = np.clip(points, case.lower, case.upper)
+        excess = points @ case.input_rows.T + network.value(points) @ case.output_rows.T - case.limits
+        violations = excess.max(axis=1, initial=-np.inf)
+        index = int(np.argmin(violations))
+        if violations[index] < smallest:
+            smallest, best = float(violations[index]), points[index]
+    return smallest, best, case
 
 
 def _search_case(
