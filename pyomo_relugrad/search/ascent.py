@@ -10,7 +10,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.search.budget import Budget
 from pyomo_relugrad.search.landscape import Landscape
-from pyomo_relugrad.search.projection import Domain
+from pyomo_relugrad.search.projection import Box, Domain
 
 #: Share of the old momentum that a step keeps.
 MOMENTUM = 0.5
@@ -78,9 +78,11 @@ def climb(
 
     The momentum is the decayed sum of the gradients, each divided by its mean absolute entry: the steps do not depend
     on the scale of the objective, and the sign step moves every column by the same share of its width (as APGD and
-    the sign-gradient attacks do; it beats the gradient step wherever the box has many columns).
+    the sign-gradient attacks do; it beats the gradient step wherever the box has many columns). Where rows cut the box,
+    a sign step would be projected back along them, and the step follows the momentum itself, equally long.
     """
     width = (domain.upper - domain.lower).astype(landscape.dtype)
+    is_box = isinstance(domain, Box)
     for length in lengths:
         if budget.is_exhausted():
             break
@@ -91,7 +93,7 @@ def climb(
         scale = np.abs(gradient).mean(axis=1, keepdims=True)
         climbers.momentum *= MOMENTUM
         climbers.momentum += np.divide(gradient, scale, out=gradient, where=scale > 0)
-        step = np.sign(climbers.momentum)
+        step = np.sign(climbers.momentum) if is_box else _unit_rows(climbers.momentum) * np.sqrt(len(width))
         step *= landscape.dtype.type(length) * width
         step += climbers.U
         climbers.U = domain.project(step).astype(landscape.dtype, copy=False)
@@ -126,3 +128,8 @@ def note_best(climbers: Climbers, heights: Array) -> None:
 def highest(heights: Array, count: int) -> Array:
     """Row numbers of the `count` largest heights, highest first."""
     return np.argsort(-heights, kind="stable")[:count]
+
+
+def _unit_rows(M: Array) -> Array:
+    norms = np.linalg.norm(M, axis=1, keepdims=True)
+    return np.divide(M, norms, out=np.zeros_like(M), where=norms > 0)

@@ -11,13 +11,18 @@ from pyomo_relugrad.search.polytope import is_bounded, where_feasible
 from pyomo_relugrad.search.polytope_search import polytope_search
 from pyomo_relugrad.search.sequential_lp import sequential_lp
 
+#: Multiplications of one projection step per point, up to which batches with projections beat linear programs.
+PROJECTION_WORK = 50_000
+
 
 def auto(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
     """Search by the problem's shape.
 
-    A bounded box, or one with a single row: batched climbs with closed-form projections. A bounded polytope: climbs by
-    linear programs. Integers, rows on outputs, unbounded columns: sequential linear programming.
+    A bounded box, one with a single row, or a small polytope: batched climbs with projections. A larger polytope:
+    climbs by linear programs. Integers, rows on outputs, unbounded columns: sequential linear programming.
     """
     if problem.shape is Shape.GENERAL or not is_bounded(problem):
         return sequential_lp(problem, context)
-    return where_feasible(box_search if problem.n_rows <= 1 else polytope_search)(problem, context)
+    size = int((~problem.is_output).sum())
+    projects_fast = problem.n_rows <= 1 or size * (size + problem.n_rows) <= PROJECTION_WORK
+    return where_feasible(box_search if projects_fast else polytope_search)(problem, context)

@@ -19,6 +19,8 @@ from pyomo_relugrad.search.starts import structured_starts
 
 #: Multiplications per batched step that keep the matrix products efficient and the steps short.
 WORK_PER_STEP = 1e8
+#: Points that start together where the projection is an iteration of its own.
+POLYTOPE_BATCH = 64
 #: First step of a round's climb: longer than the box, so that points jump from corner to corner, or shorter, so that
 #: they stay in the basins that they start in.
 FIRST_STEPS = (4.0, 1.0, 0.3, 0.1)
@@ -59,7 +61,7 @@ class BoxSearch:
         self.pool = ElitePool(POOL_SIZE)
         self.rounds, self.last_record = 0, 0
         self.start = self.program.warm_start(context.start)
-        self.count = batch_size(self.landscape)
+        self.count = batch_size(self.landscape) if problem.n_rows <= 1 else POLYTOPE_BATCH
 
     def run(self) -> Iterator[Incumbent | None]:
         """Rounds of climbing and polishing until the budget is spent, or many rounds bring nothing."""

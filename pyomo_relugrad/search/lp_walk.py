@@ -13,7 +13,6 @@ from pyomo_relugrad.search.composite_region import CompositeRegion
 from pyomo_relugrad.search.polytope import domain_of
 from pyomo_relugrad.search.region_program import RegionProgram
 from pyomo_relugrad.search.region_walk import exceeds, height_at
-from pyomo_relugrad.search.starts import uniform_starts
 
 # How far a step goes on beyond an LP's optimum, as a share of the step (section 3 of the paper).
 OVERSHOOT = 0.01
@@ -27,10 +26,10 @@ def lp_walk(problem: Problem, context: SearchContext) -> Iterator[Incumbent | No
     """
     program, domain = RegionProgram(problem), domain_of(problem)
     start = program.warm_start(context.start)
-    u = uniform_starts(program.landscape, domain, context.random, 1)[0] if start is None else start
+    u = domain.sample(context.random, 1)[0] if start is None else start
     while not context.budget.is_exhausted():
         yield from walk_from(program, u, context)
-        u = uniform_starts(program.landscape, domain, context.random, 1)[0]
+        u = domain.sample(context.random, 1)[0]
 
 
 def walk_from(program: RegionProgram, u: Array, context: SearchContext) -> Generator[Incumbent | None, None, Array]:

@@ -14,7 +14,6 @@ from pyomo_relugrad.search.neighbourhood import best_in_neighbourhood, is_small
 from pyomo_relugrad.search.polytope import domain_of
 from pyomo_relugrad.search.region_program import RegionProgram
 from pyomo_relugrad.search.region_walk import exceeds, height_at
-from pyomo_relugrad.search.starts import uniform_starts
 
 # A sample's region optimum is walked from if it is within this relative distance of the incumbent (as in the paper).
 ENTRY_GAP = 2.0 / 3.0
@@ -32,7 +31,7 @@ def milp_walk(problem: Problem, context: SearchContext) -> Iterator[Incumbent | 
     program, domain = RegionProgram(problem), domain_of(problem)
     budget, record = context.budget, -np.inf
     while not budget.is_exhausted():
-        u = uniform_starts(program.landscape, domain, context.random, 1)[0]
+        u = domain.sample(context.random, 1)[0]
         optimum = program.solve(CompositeRegion.at(program.landscape, u), budget)
         yield program.incumbent(optimum.u)
         height = height_at(program.landscape, optimum.u)

@@ -107,13 +107,14 @@ def affine_neurons(region: CompositeRegion, free: Array, lower: Array, upper: Ar
     gain = columns @ region.landscape.partial_gradient(region.v[None, :])[0]
     held_at_zero = np.concatenate([region.u, np.zeros(free.size)])
     offsets = region.preactivations - slopes @ held_at_zero
+    least, most = np.concatenate([lower, np.zeros(free.size)]), np.concatenate([upper, np.zeros(free.size)])
     low, high = np.zeros(free.size), np.zeros(free.size)
     for k, neuron in enumerate(free):
-        row = slopes[neuron]
-        least, most = np.concatenate([lower, np.zeros(k)]), np.concatenate([upper, np.maximum(high[:k], 0.0)])
-        part = row[: d + k]
-        low[k] = offsets[neuron] + np.where(part > 0, part * least, part * most).sum()
-        high[k] = offsets[neuron] + np.where(part > 0, part * most, part * least).sum()
+        used = np.flatnonzero(slopes[neuron])
+        part = slopes[neuron, used]
+        low[k] = offsets[neuron] + np.where(part > 0, part * least[used], part * most[used]).sum()
+        high[k] = offsets[neuron] + np.where(part > 0, part * most[used], part * least[used]).sum()
+        most[d + k] = max(high[k], 0.0)
     scale = np.maximum(np.maximum(np.abs(low), np.abs(high)), np.finfo(float).tiny)
     slopes[:, d:] *= scale
     gain[d:] *= scale

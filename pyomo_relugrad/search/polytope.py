@@ -16,10 +16,17 @@ from pyomo_relugrad.search.budget import SearchContext, Stop
 from pyomo_relugrad.search.linear_program import LinearProgram, LinearStatus
 from pyomo_relugrad.search.projection import Box, BoxWithRow, Domain
 
-# Steps of ADMM, its penalty (rows and columns have length one), and the residual at which it ends early.
-ADMM_STEPS = 100
+# Steps of ADMM, its penalty (rows and columns have length one), the residual at which it ends early, its relaxation.
+ADMM_STEPS = 40
 PENALTY = 1.0
-ADMM_TOLERANCE = 1e-6
+ADMM_TOLERANCE = 1e-4
+OVER_RELAXATION = 1.6
+# Distance of the centre from a side below which the side is taken for an equation.
+LEAST_ROOM = 1e-9
+# Number of columns up to which a dense product is faster than a sparse one.
+DENSE_COLUMNS = 1000
+# Vertices that random points are mixed from.
+SAMPLED_VERTICES = 8
 # Distance from every bound and row that the centre has at most, in shares of the box's width.
 CENTRE_DEPTH = 0.1
 
@@ -93,6 +100,11 @@ class Polytope:
             result[index] = self.centre if solution.values is None else solution.values
         return np.clip(result, self.lower, self.upper)
 
+    def sample(self, random: np.random.Generator, count: int) -> Array:
+        """Random mixtures (count, d) of vertices for random directions; a few vertices serve all of them."""
+        corners = self.vertices(random.standard_normal((min(count, SAMPLED_VERTICES), self.lower.size)))
+        return random.dirichlet(np.full(len(corners), 0.5), count) @ corners
+
     def project(self, U: Array) -> Array:
         """Feasible points (B, d), nearly the nearest ones to the rows of `U`."""
         U = np.asarray(U, np.float64)
@@ -103,42 +115,45 @@ class Polytope:
         return P
 
     def _admm(self, U: Array) -> Array:
+        """Alternate between the nearest point with ``z = (A u, u)`` and the sides of z, all points at once."""
         lower, upper = np.concatenate([self.row_lower, self.lower]), np.concatenate([self.row_upper, self.upper])
-        X, dual = U.copy(), np.zeros((len(U), lower.size))
-        Z = np.clip(self._stack(X), lower, upper)
+        stack, solve = self._stacked
+        anchor = U @ solve
+        dual = np.zeros((len(U), lower.size))
+        Z = np.clip(U @ stack.T, lower, upper)
         for _ in range(ADMM_STEPS):
-            target = Z - dual
-            m = self.row_lower.size
-            right = U + PENALTY * (target[:, :m] @ self.A + target[:, m:])
-            X = linalg.cho_solve(self._factor, right.T).T
-            stacked = self._stack(X)
-            Z = np.clip(stacked + dual, lower, upper)
-            dual += stacked - Z
-            if np.abs(stacked - Z).max() < ADMM_TOLERANCE:
+            # The least-squares step, written for z itself: u = (U + penalty (Z - dual) S) (1 + penalty S'S)^-1.
+            reached = anchor + PENALTY * (((Z - dual) @ stack) @ solve)
+            residual = np.abs(reached - Z).max()
+            reached = OVER_RELAXATION * reached + (1.0 - OVER_RELAXATION) * Z
+            Z = np.clip(reached + dual, lower, upper)
+            dual += reached - Z
+            if residual < ADMM_TOLERANCE:
                 break
-        return np.clip(X, self.lower, self.upper)
-
-    def _stack(self, X: Array) -> Array:
-        return np.concatenate([X @ self.A.T, X], axis=1)
+        return Z[:, self.row_lower.size :]
 
     @cached_property
-    def _factor(self) -> tuple[Array, bool]:
-        gram = (self.A.T @ self.A).toarray() * PENALTY
-        gram[np.diag_indices(len(gram))] += 1.0 + PENALTY
-        return linalg.cho_factor(gram)
+    def _stacked(self) -> tuple[Weight, Array]:
+        """``S = (A, 1)``, and ``(1 + penalty S'S)^-1 S'``, a dense (d, m + d) array."""
+        d = self.lower.size
+        stack = sparse.csr_array(sparse.vstack([self.A, sparse.eye_array(d)]))
+        gram = np.eye(d) + PENALTY * (stack.T @ stack).toarray()
+        return (stack.toarray() if d <= DENSE_COLUMNS else stack), linalg.solve(gram, stack.T.toarray(), assume_a="pos")
 
     def _pull_inside(self, P: Array) -> Array:
         """Move each point towards the centre until it satisfies every row, after equations are met exactly."""
         P = self._onto_equations(P)
         at_point, at_centre = P @ self.A.T, self.A @ self.centre
         share = np.zeros(len(P))
-        for sign, side in ((1.0, self.row_upper), (-1.0, self.row_lower)):
-            excess, room = sign * (at_point - side), sign * (side - at_centre)
-            needed = np.divide(excess, excess + room, out=np.zeros_like(excess), where=(excess > 0) & (room > 1e-9))
-            share = np.maximum(share, needed.max(axis=1, initial=0.0))
-        below, above = self.lower - P, P - self.upper
-        for excess, room in ((below, self.centre - self.lower), (above, self.upper - self.centre)):
-            needed = np.divide(excess, excess + room, out=np.zeros_like(P), where=(excess > 0) & (room > 1e-9))
+        for excess, room in (
+            (at_point - self.row_upper, self.row_upper - at_centre),
+            (self.row_lower - at_point, at_centre - self.row_lower),
+            (self.lower - P, self.centre - self.lower),
+            (P - self.upper, self.upper - self.centre),
+        ):
+            crosses = (excess > 0) & (room > LEAST_ROOM)
+            whole = np.add(excess, room, out=np.ones_like(excess), where=crosses)
+            needed = np.divide(excess, whole, out=np.zeros_like(excess), where=crosses)
             share = np.maximum(share, needed.max(axis=1, initial=0.0))
         return np.clip(P + np.clip(share, 0.0, 1.0)[:, None] * (self.centre - P), self.lower, self.upper)
 

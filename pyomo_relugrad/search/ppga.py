@@ -11,7 +11,6 @@ from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.search.budget import SearchContext
 from pyomo_relugrad.search.landscape import Landscape
 from pyomo_relugrad.search.polytope import domain_of
-from pyomo_relugrad.search.starts import uniform_starts
 
 # Points that climb side by side, each for itself.
 BATCH = 16
@@ -48,7 +47,7 @@ def _ascend(problem: Problem, context: SearchContext, has_valve: bool) -> Iterat
     landscape, domain = Landscape(problem, np.float64), domain_of(problem)
     budget, random = context.budget, context.random
     diameter = float(np.linalg.norm(domain.upper - domain.lower))
-    U = uniform_starts(landscape, domain, random, BATCH)
+    U = domain.sample(random, BATCH)
     best, heights = U.copy(), np.full(BATCH, -np.inf)
     steps, idle = np.full(BATCH, FIRST_STEP * diameter), np.zeros(BATCH, int)
     record = -np.inf
@@ -70,7 +69,7 @@ def _ascend(problem: Problem, context: SearchContext, has_valve: bool) -> Iterat
         target = domain.project(_moves(U, best, gradient, steps, stuck, random))
         U = _valved(landscape, U, target, stuck) if has_valve else target
         if spent.any():
-            U[spent] = uniform_starts(landscape, domain, random, int(spent.sum()))
+            U[spent] = domain.sample(random, int(spent.sum()))
             heights[spent], steps[spent] = -np.inf, FIRST_STEP * diameter
 
 

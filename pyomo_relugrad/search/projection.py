@@ -24,6 +24,9 @@ class Domain(Protocol):
     def vertices(self, G: Array) -> Array:
         """Points (B, d) of the set that maximise each row's linear function ``G[i] @ u``."""
 
+    def sample(self, random: np.random.Generator, count: int) -> Array:
+        """Random points (count, d) of the set."""
+
 
 class Box:
     """The box ``lower <= u <= upper``.
@@ -39,6 +42,10 @@ class Box:
     def project(self, U: Array) -> Array:
         """Clip the rows of `U` to the box."""
         return np.clip(U, self.lower, self.upper)
+
+    def sample(self, random: np.random.Generator, count: int) -> Array:
+        """Uniform points of the box."""
+        return self.lower + random.random((count, self.lower.size)) * (self.upper - self.lower)
 
     def vertices(self, G: Array) -> Array:
         """Corners of the box; the middle where a coefficient is zero."""
@@ -72,6 +79,10 @@ class BoxWithRow:
             if outside.size:
                 P[outside] = self._onto(np.asarray(U)[outside], sign * self.row, sign * side)
         return P
+
+    def sample(self, random: np.random.Generator, count: int) -> Array:
+        """Uniform points of the box, projected."""
+        return self.project(Box(self.lower, self.upper).sample(random, count))
 
     def vertices(self, G: Array) -> Array:
         """Greedy solutions of the continuous knapsacks ``max G[i] @ u``."""

@@ -15,7 +15,6 @@ from pyomo_relugrad.search.budget import SearchContext
 from pyomo_relugrad.search.lp_walk import walk_from
 from pyomo_relugrad.search.polytope import domain_of
 from pyomo_relugrad.search.region_program import RegionProgram
-from pyomo_relugrad.search.starts import uniform_starts
 
 # Shares of the weights that are set to zero, one surrogate after another (as in the paper).
 RATES = (0.5, 0.8, 0.9, 0.95)
@@ -33,7 +32,7 @@ def pruned(problem: Problem, context: SearchContext) -> Iterator[Incumbent | Non
     surrogates: dict[float, RegionProgram] = {}
     while not context.budget.is_exhausted():
         for rate in RATES:
-            u = uniform_starts(dense.landscape, domain, context.random, 1)[0]
+            u = domain.sample(context.random, 1)[0]
             yield dense.incumbent(u)
             if rate not in surrogates:
                 surrogates[rate] = RegionProgram(with_pruned_networks(problem, rate))

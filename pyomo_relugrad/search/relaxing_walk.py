@@ -14,7 +14,6 @@ from pyomo_relugrad.search.lp_walk import walk_from
 from pyomo_relugrad.search.polytope import domain_of
 from pyomo_relugrad.search.region_program import RegionProgram
 from pyomo_relugrad.search.relaxation import Relaxation
-from pyomo_relugrad.search.starts import uniform_starts
 
 # Added to every neuron's weight in the draw (section 4 of the paper).
 BASE_WEIGHT = 0.05
@@ -32,7 +31,7 @@ def relaxing_walk(problem: Problem, context: SearchContext) -> Iterator[Incumben
     For a quadratic objective the relaxation takes its linear part.
     """
     program, domain = RegionProgram(problem), domain_of(problem)
-    yield program.incumbent(uniform_starts(program.landscape, domain, context.random, 1)[0])
+    yield program.incumbent(domain.sample(context.random, 1)[0])
     lower, upper = problem.lower.copy(), problem.upper.copy()
     lower[program.columns], upper[program.columns] = domain.lower, domain.upper
     relaxation = Relaxation(problem, lower, upper)
@@ -41,7 +40,7 @@ def relaxing_walk(problem: Problem, context: SearchContext) -> Iterator[Incumben
         before = len(seen)
         yield from _round(program, relaxation, seen, context)
         if len(seen) == before:
-            yield from walk_from(program, uniform_starts(program.landscape, domain, context.random, 1)[0], context)
+            yield from walk_from(program, domain.sample(context.random, 1)[0], context)
 
 
 def _round(

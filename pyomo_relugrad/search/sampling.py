@@ -9,7 +9,6 @@ from pyomo_relugrad.search.budget import SearchContext
 from pyomo_relugrad.search.composite_region import CompositeRegion
 from pyomo_relugrad.search.polytope import domain_of
 from pyomo_relugrad.search.region_program import RegionProgram
-from pyomo_relugrad.search.starts import uniform_starts
 
 
 def sampling(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
@@ -20,6 +19,6 @@ def sampling(problem: Problem, context: SearchContext) -> Iterator[Incumbent | N
     """
     program, domain = RegionProgram(problem), domain_of(problem)
     while not context.budget.is_exhausted():
-        u = uniform_starts(program.landscape, domain, context.random, 1)[0]
+        u = domain.sample(context.random, 1)[0]
         optimum = program.solve(CompositeRegion.at(program.landscape, u), context.budget)
         yield program.incumbent(optimum.u)

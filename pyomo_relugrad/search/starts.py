@@ -21,15 +21,9 @@ def structured_starts(landscape: Landscape, domain: Domain, random: np.random.Ge
     parts = [
         random_pattern_starts(landscape, domain, random, n_pattern),
         row_space_starts(landscape, domain, random, n_row_space),
-        uniform_starts(landscape, domain, random, n_uniform),
+        domain.sample(random, n_uniform).astype(landscape.dtype),
     ]
     return np.concatenate(parts)[random.permutation(count)]
-
-
-def uniform_starts(landscape: Landscape, domain: Domain, random: np.random.Generator, count: int) -> Array:
-    """Points drawn uniformly from the bounding box, projected."""
-    draws = random.random((count, landscape.size))
-    return domain.project(domain.lower + draws * (domain.upper - domain.lower)).astype(landscape.dtype)
 
 
 def random_pattern_starts(landscape: Landscape, domain: Domain, random: np.random.Generator, count: int) -> Array:
@@ -39,8 +33,8 @@ def random_pattern_starts(landscape: Landscape, domain: Domain, random: np.rando
     for stage in landscape.problem.stages:
         rows = (count, len(stage.inputs) * stage.network.n_relus)
         patterns.append((random.random(rows) < shares).reshape(-1, stage.network.n_relus))
-    middle = np.repeat(domain.project(0.5 * (domain.lower + domain.upper)[None, :]), count, axis=0)
-    gradient = landscape.gradient_under(middle, tuple(patterns))
+    anywhere = np.repeat(domain.sample(random, 1), count, axis=0)
+    gradient = landscape.gradient_under(anywhere, tuple(patterns))
     return domain.vertices(gradient).astype(landscape.dtype)
 
 

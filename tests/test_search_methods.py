@@ -1,0 +1,228 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from pyomo_relugrad import maximize, minimize
+from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.network import Layer, Network
+from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.search import Stop, search
+from pyomo_relugrad.search.front_door import array_problem
+from pyomo_relugrad.search.methods import METHODS
+
+LITERATURE = ["ppga", "ppga-lr", "lp-walk", "relaxing-walk", "sampling", "milp-walk", "pruned"]
+ALL = ["auto", *LITERATURE]
+INF = np.inf
+
+
+def random_network(sizes, seed):
+    random = np.random.default_rng(seed)
+    pairs = list(itertools.pairwise(sizes))
+    weights = [random.normal(size=(b, a)) / np.sqrt(a) for a, b in pairs]
+    return Network.from_layers(weights, [random.normal(size=b) * 0.3 for _, b in pairs])
+
+
+def rescaled(network, seed):
+    """The same function: hidden neurons scaled by powers of two, which floating-point numbers carry exactly."""
+    random = np.random.default_rng(seed)
+    scales, layers = [np.ones(network.n_inputs)], []
+    for index, layer in enumerate(network.layers):
+        last = index == len(network.layers) - 1
+        factor = np.ones(layer.width) if last else 2.0 ** random.integers(-6, 7, layer.width)
+        weights = tuple(
+            w / scales[source] * factor[:, None] for source, w in zip(layer.sources, layer.weights, strict=True)
+        )
+        layers.append(Layer(layer.sources, weights, layer.bias * factor))
+        scales.append(factor)
+    return Network(network.n_inputs, tuple(layers))
+
+
+def best_on_grid(network, lower, upper, rows=None, side=INF, points=801):
+    axes = [np.linspace(a, b, points) for a, b in zip(lower, upper, strict=True)]
+    grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, len(lower))
+    if rows is not None:
+        grid = grid[grid @ rows <= side]
+    return float(network.value(grid).max())
+
+
+@pytest.mark.parametrize("method", ALL)
+def test_every_method_finds_the_maximum_over_a_box(method):
+    network = random_network([2, 12, 8, 1], seed=3)
+    best = maximize(network, lower=-1, upper=1, method=method, iteration_limit=500, seed=1)
+    assert best.value >= best_on_grid(network, [-1, -1], [1, 1]) - 1e-4
+    assert best.value == pytest.approx(float(network.value(best.x[None, :])[0, 0]), abs=1e-12)
+
+
+@pytest.mark.parametrize("method", ALL)
+def test_every_method_respects_a_row(method):
+    network = random_network([2, 12, 8, 1], seed=5)
+    row = np.array([1.0, 2.0])
+    best = maximize(
+        network, lower=-1, upper=1, A=row[None, :], row_upper=-0.5, method=method, iteration_limit=500, seed=1
+    )
+    assert row @ best.x <= -0.5 + 1e-6
+    assert best.value >= best_on_grid(network, [-1, -1], [1, 1], row, -0.5) - 2e-3
+
+
+@pytest.mark.parametrize("method", ALL)
+def test_every_method_handles_polytopes_with_equations(method):
+    network = random_network([4, 10, 10, 1], seed=6)
+    A = np.array([[1.0, 1.0, 1.0, 1.0], [1.0, -1.0, 0.0, 0.5], [0.0, 1.0, 2.0, 0.0]])
+    best = maximize(
+        network, lower=0, upper=1, A=A, row_lower=[2.0, -INF, -INF], row_upper=[2.0, 0.1, 1.5],
+        method=method, iteration_limit=300,
+    )  # fmt: skip
+    activity = A @ best.x
+    assert activity[0] == pytest.approx(2.0, abs=1e-6)
+    assert (activity[1:] <= np.array([0.1, 1.5]) + 1e-6).all()
+
+
+@pytest.mark.parametrize("method", ALL)
+@settings(max_examples=4, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_rescaling_neurons_changes_no_answer(method, seed):
+    network = random_network([3, 8, 6, 1], seed)
+    values = [
+        maximize(net, lower=0, upper=1, method=method, iteration_limit=40, seed=seed).value
+        for net in (network, rescaled(network, seed))
+    ]
+    assert values[0] == pytest.approx(values[1], rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("method", ALL)
+def test_a_seed_always_gives_the_same_answer(method):
+    network = random_network([5, 16, 1], seed=8)
+    first, second = (maximize(network, lower=0, upper=1, method=method, iteration_limit=60, seed=4) for _ in range(2))
+    assert (first.x == second.x).all()
+    assert first.result.points == second.result.points
+
+
+@pytest.mark.parametrize("method", ALL)
+def test_the_time_limit_is_held(method):
+    network = random_network([60, 80, 80, 1], seed=9)
+    result = maximize(network, lower=0, upper=1, method=method, time_limit=0.3).result
+    assert result.stop is Stop.TIME_LIMIT
+    assert result.incumbent is not None
+
+
+@pytest.mark.parametrize("method", ALL)
+def test_an_interrupt_returns_the_best_so_far(method):
+    def interrupt(progress):
+        if progress.incumbent is not None and progress.iterations >= 3:
+            raise KeyboardInterrupt
+
+    best = maximize(random_network([5, 16, 1], 10), lower=0, upper=1, method=method, callback=interrupt)
+    assert best.result.stop is Stop.INTERRUPTED
+
+
+@pytest.mark.parametrize("method", ALL)
+def test_rows_that_contradict_each_other_are_reported(method):
+    problem = array_problem(random_network([2, 4, 1], 0), None, 0, 1, rows=(np.ones((1, 2)), 3.0, INF))
+    assert search(problem, method, iteration_limit=50).stop is Stop.INFEASIBLE
+
+
+@pytest.mark.parametrize("method", LITERATURE)
+def test_missing_bounds_are_named(method):
+    with pytest.raises(ModelError, match="finite bounds on the decision variables, but column 1 has none"):
+        maximize(random_network([2, 4, 1], 0), lower=[0, 0], upper=[1, INF], method=method, iteration_limit=5)
+
+
+@pytest.mark.parametrize("method", LITERATURE)
+def test_methods_refuse_rows_on_outputs(method):
+    problem = Problem(
+        cost=np.array([0.0, 1.0]),
+        lower=np.array([0.0, 0.0]),
+        upper=np.ones(2),
+        networks=(EmbeddedNetwork(random_network([1, 4, 1], 0), [0], [1]),),
+    )
+    with pytest.raises(ModelError, match="use method 'auto'"):
+        search(problem, method, iteration_limit=5)
+
+
+@pytest.mark.parametrize("method", ALL)
+def test_chains_repetitions_and_costs_on_inputs(method):
+    inner, outer = random_network([2, 8, 2], 1), random_network([3, 8, 1], 2)
+    problem = Problem(  # columns: x0 x1 x2 | inner(x0, x1), inner(x1, x2) | outer(inner..., x0)
+        cost=np.array([0.3, -0.2, 0.0, 0, 0, 0, 0, -1.0]),
+        lower=np.concatenate([np.full(3, -1.0), np.full(5, -INF)]),
+        upper=np.concatenate([np.full(3, 1.0), np.full(5, INF)]),
+        networks=(
+            EmbeddedNetwork(inner, [0, 1], [3, 4]),
+            EmbeddedNetwork(inner, [1, 2], [5, 6]),
+            EmbeddedNetwork(outer, [3, 6, 0], [7]),
+        ),
+    )
+    axes = np.linspace(-1, 1, 61)
+    V = np.zeros((61**3, 8))
+    V[:, :3] = np.stack(np.meshgrid(axes, axes, axes), axis=-1).reshape(-1, 3)
+    grid = float(problem.objective(problem.propagate(V)).min())
+    result = search(problem, method, iteration_limit=400, seed=2)
+    assert result.incumbent.is_feasible
+    assert result.incumbent.objective <= grid + 5e-3
+
+
+@pytest.mark.parametrize("method", ALL)
+def test_quadratic_objectives(method):
+    network = random_network([2, 8, 1], 3)
+    problem = Problem(
+        cost=np.array([0.0, 0.0, -1.0]),
+        lower=np.array([-1.0, -1.0, -INF]),
+        upper=np.array([1.0, 1.0, INF]),
+        networks=(EmbeddedNetwork(network, [0, 1], [2]),),
+        quadratic=sparse.csr_array(np.diag([2.0, 2.0, 0.5])),
+    )
+    axes = np.linspace(-1, 1, 401)
+    V = np.zeros((401**2, 3))
+    V[:, :2] = np.stack(np.meshgrid(axes, axes), axis=-1).reshape(-1, 2)
+    grid = float(problem.objective(problem.propagate(V)).min())
+    result = search(problem, method, iteration_limit=300)
+    tolerance = 1e-3 if method in ("auto", "ppga", "ppga-lr") else 0.5  # region LPs see the gradient only
+    assert grid - 1e-4 <= result.incumbent.objective <= grid + tolerance
+
+
+def test_auto_is_exact_at_a_vertex_of_a_region():
+    network = Network.from_layers([[[1.0], [1.0]], [[2.0, -5.0]]], [[0.0, -0.3], [0.0]])
+    best = maximize(network, lower=0, upper=1, iteration_limit=400)
+    assert best.x[0] == pytest.approx(0.3, abs=1e-9)
+    assert best.value == pytest.approx(0.6, abs=1e-9)
+
+
+def test_minimize_is_maximize_of_the_negative():
+    network = random_network([3, 10, 2], 12)
+    low = minimize(network, [1.0, -2.0], lower=-1, upper=1, input_objective=[0.1, 0, 0], iteration_limit=300)
+    high = maximize(network, [-1.0, 2.0], lower=-1, upper=1, input_objective=[-0.1, 0, 0], iteration_limit=300)
+    assert low.value == pytest.approx(-high.value)
+
+
+def test_auto_never_falls_below_its_start():
+    network = random_network([4, 12, 1], 13)
+    start = np.array([0.2, 0.9, 0.1, 0.4])
+    best = maximize(network, lower=0, upper=1, start=start, iteration_limit=1)
+    assert best.value >= float(network.value(start[None, :])[0, 0])
+
+
+def test_unbounded_inputs_do_not_crash_auto():
+    network = Network.from_layers([[[1.0], [-1.0]], [[-1.0, -1.0]]], [[0.0, 0.0], [1.0]])
+    assert maximize(network, iteration_limit=200).value == pytest.approx(1.0, abs=1e-6)
+
+
+def test_arguments_of_the_wrong_shape_are_named():
+    network = random_network([3, 4, 2], 0)
+    with pytest.raises(ModelError, match="the network has 2 outputs: give their weights as the objective"):
+        maximize(network, lower=0, upper=1)
+    with pytest.raises(ModelError, match=r"lower has shape \(2,\), expected a number or \(3,\)"):
+        maximize(network, [1, 0], lower=[0, 0], upper=1)
+    with pytest.raises(ModelError, match=r"A has shape \(1, 2\), expected \(rows, 3\)"):
+        maximize(network, [1, 0], lower=0, upper=1, A=np.ones((1, 2)))
+    with pytest.raises(ModelError, match="no feasible point was found"):
+        maximize(network, [1, 0], lower=0, upper=1, A=np.ones((1, 3)), row_lower=9.0)
+    with pytest.raises(ModelError, match=r"unknown method 'magic'; the methods are auto"):
+        maximize(network, [1, 0], lower=0, upper=1, method="magic")
+
+
+def test_the_registry_knows_every_method():
+    assert set(ALL) < set(METHODS)
