@@ -51,10 +51,12 @@ class Relaxation:
     problem : Problem
     lower, upper : (n,) arrays
         Finite bounds of the decision columns; what they say of outputs is not used.
+    integral : bool, optional
+        Ask for integral binaries: the big-M model itself.
     """
 
-    def __init__(self, problem: Problem, lower: Array, upper: Array) -> None:
-        self._problem = problem
+    def __init__(self, problem: Problem, lower: Array, upper: Array, integral: bool = False) -> None:
+        self._problem, self._integral = problem, integral
         self._blocks: list[_Block] = []
         self._triplets: list[tuple[Array, Array, Array]] = []
         self._sides: list[tuple[Array, Array]] = []
@@ -97,6 +99,13 @@ class Relaxation:
     @property
     def _binary_columns(self) -> Array:
         return np.concatenate([np.zeros(0, int), *(block.columns(2) for block in self._blocks)])
+
+    def _integers(self) -> Array | None:
+        if not self._integral:
+            return None
+        integers = np.zeros(self._n_columns, bool)
+        integers[self._binary_columns] = True
+        return integers
 
     def _embed(self, network: Network, inputs: Array, outputs: Array, bounds: list[tuple[Array, Array]]) -> None:
         sources: list[tuple[Array, Array]] = [(inputs, np.ones(inputs.size))]
@@ -151,4 +160,5 @@ class Relaxation:
             sparse.vstack([surrounding, matrix], format="csr"),
             np.concatenate([problem.row_lower, *(low for low, _ in self._sides)]),
             np.concatenate([problem.row_upper, *(high for _, high in self._sides)]),
+            integers=self._integers(),
         )
