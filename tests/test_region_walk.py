@@ -40,8 +40,15 @@ def test_lazy_facets_give_the_optimum_of_all_facets(seed):
     cost = problem.cost[:4] + region.jacobian[0]
     exact = linprog(cost, -facets.rows, facets.offsets, bounds=(-1, 1))
     assert problem.objective(optimum.values[None, :])[0] == pytest.approx(exact.fun + region.offset[0], abs=1e-7)
-    assert optimum.facets.lower.size < facets.offsets.size
     assert problem.network_error(optimum.values[None, :])[0] < 1e-7
+
+
+def test_facets_are_generated_only_where_they_are_crossed():
+    problem = box_problem(0, sizes=(20, 300, 1))
+    v = problem.propagate(np.random.default_rng(0).uniform(-1, 1, size=(1, 21)))[0]
+    linearisation = Linearisation(problem)
+    optimum = RegionModel(problem, linearisation).optimum(v, linearisation.patterns(v), Budget())
+    assert 0 < optimum.facets.lower.size < 150
 
 
 @given(st.integers(0, 10_000))

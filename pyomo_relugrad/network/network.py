@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -127,12 +128,12 @@ class Network:
         """Number of outputs."""
         return self.layers[-1].width
 
-    @property
+    @cached_property
     def widths(self) -> tuple[int, ...]:
         """Number of ReLUs in each hidden layer."""
         return tuple(layer.width for layer in self.layers[:-1])
 
-    @property
+    @cached_property
     def n_relus(self) -> int:
         """Number of ReLUs."""
         return sum(self.widths)
@@ -142,7 +143,7 @@ class Network:
         """Number of stored weights, biases not counted."""
         return sum(int(weight.size) for layer in self.layers for weight in layer.weights)
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[Any]:
         """Floating-point type of the weights."""
         return self.layers[-1].bias.dtype
@@ -189,13 +190,18 @@ class Network:
         """Outputs (B, n_outputs) at the rows of `X`."""
         return self.activations(X)[-1]
 
-    def preactivations(self, X: ArrayLike) -> tuple[Array, ...]:
-        """What enters the ReLUs: one (B, n_k) array per hidden layer."""
+    def preactivations(self, X: ArrayLike, pattern: Array | None = None) -> tuple[Array, ...]:
+        """What enters the ReLUs: one (B, n_k) array per hidden layer.
+
+        With a `pattern`, a (B, n_relus) boolean array, the affine functions that they are on its region.
+        """
         activations = [self.batch(X)]
+        masks = None if pattern is None else self.split_pattern(pattern)
         result = []
-        for layer in self.layers[:-1]:
-            result.append(layer.apply(activations))
-            activations.append(_relu(result[-1]))
+        for index, layer in enumerate(self.layers[:-1]):
+            values = layer.apply(activations)
+            result.append(values)
+            activations.append(_relu(values) if masks is None else values * masks[index])
         return tuple(result)
 
     def activation_pattern(self, X: ArrayLike) -> Array:
@@ -206,7 +212,25 @@ class Network:
 
     def split_pattern(self, pattern: Array) -> tuple[Array, ...]:
         """An activation pattern (B, n_relus) as one (B, n_k) array per hidden layer."""
-        return tuple(np.split(pattern, np.cumsum(self.widths)[:-1], axis=1)) if self.widths else ()
+        return tuple(pattern[:, begin:end] for begin, end in itertools.pairwise(self._layer_begins))
+
+    @cached_property
+    def _layer_begins(self) -> tuple[int, ...]:
+        """Place of each hidden layer's first ReLU among all, then the number of all."""
+        return tuple(itertools.accumulate(self.widths, initial=0))
+
+    @cached_property
+    def gradient_bounds(self) -> Array:
+        """(n_relus,) bounds on the Euclidean norms of the pre-activations' gradients, over all inputs."""
+        source_bounds, result = [1.0], []
+        for layer in self.layers[:-1]:
+            bounds = np.zeros(layer.width)
+            for source, weight in zip(layer.sources, layer.weights, strict=True):
+                squares = np.asarray((weight * weight).sum(axis=1)).ravel()
+                bounds += np.sqrt(squares) * source_bounds[source]
+            result.append(bounds)
+            source_bounds.append(float(np.linalg.norm(bounds)))
+        return np.concatenate([np.zeros(0), *result])
 
     def value_and_gradient(self, X: ArrayLike, output_weights: ArrayLike) -> tuple[Array, Array]:
         """Outputs (B, n_outputs), and the gradient (B, n_inputs) of ``output_weights @ y`` at the rows of `X`.
@@ -276,18 +300,23 @@ class Network:
             ``y = jacobians[i] @ x + offsets[i]`` on the linear region of the pattern.
         """
         points = self.batch(X)
-        pattern = self.activation_pattern(points) if pattern is None else pattern
-        outputs = self._masked_value(points, pattern)
-        repeated = [np.repeat(mask, self.n_outputs, axis=0) for mask in self.split_pattern(pattern)]
+        if pattern is None:
+            activations = self.activations(points)
+            masks, outputs = [hidden > 0 for hidden in activations[1:-1]], activations[-1]
+        else:
+            masks = list(self.split_pattern(pattern))
+            outputs = self._masked_value(points, masks)
+        if self.n_outputs > 1:
+            masks = [np.repeat(mask, self.n_outputs, axis=0) for mask in masks]
         seeds = np.tile(np.eye(self.n_outputs, dtype=self.dtype), (len(points), 1))
-        jacobians = self._pull_back(repeated, len(self.layers) - 1, seeds)
+        jacobians = self._pull_back(masks, len(self.layers) - 1, seeds)
         jacobians = jacobians.reshape(len(points), self.n_outputs, self.n_inputs)
         return jacobians, outputs - np.einsum("bij,bj->bi", jacobians, points)
 
-    def _masked_value(self, points: Array, pattern: Array) -> Array:
-        """Outputs where the ReLUs pass on what the pattern says rather than what is positive."""
+    def _masked_value(self, points: Array, masks: Sequence[Array]) -> Array:
+        """Outputs where the ReLUs pass on what the masks say rather than what is positive."""
         activations = [points]
-        for layer, mask in zip(self.layers, self.split_pattern(pattern), strict=False):
+        for layer, mask in zip(self.layers, masks, strict=False):
             activations.append(layer.apply(activations) * mask)
         return self.layers[-1].apply(activations)
 

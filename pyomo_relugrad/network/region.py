@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pyomo_relugrad.network.network import Network
 
-# Relative to the largest row norm of its layer: a pre-activation whose gradient is smaller than this is constant on
+# Relative to a bound on its norm over all inputs: a pre-activation whose gradient is smaller than this is constant on
 # the region, so that its sign is decided everywhere in it and it has no facet.
 CONSTANT_ROW_TOLERANCE = 1e-12
 
@@ -118,12 +118,11 @@ class LinearRegion:
             ReLUs whose pre-activation is constant on the region are left out; half-spaces may be redundant.
         """
         wanted = np.arange(self.network.n_relus) if neurons is None else np.asarray(neurons, dtype=np.int64)
-        point = self.point[None, :]
-        values = self.network.linearise(point, np.zeros_like(point), self.pattern[None, :])[0]
-        preactivations = np.concatenate([np.zeros((1, 0)), *values[:-1]], axis=1)
+        values = self.network.preactivations(self.point[None, :], self.pattern[None, :])
+        preactivations = np.concatenate([np.zeros((1, 0)), *values], axis=1)
         gradients = self.preactivation_gradients(wanted)
         norms = np.linalg.norm(gradients, axis=1)
-        varies = norms > CONSTANT_ROW_TOLERANCE * self._layer_scales(wanted)
+        varies = norms > CONSTANT_ROW_TOLERANCE * self.network.gradient_bounds[wanted]
         kept, norms = wanted[varies], norms[varies]
         signs = np.where(self.pattern[kept], 1.0, -1.0) / norms
         rows = gradients[varies] * signs[:, None]
@@ -169,18 +168,3 @@ class LinearRegion:
             for layer in np.unique(layers)
             for position in [np.flatnonzero(layers == layer)]
         ]
-
-    def _layer_scales(self, neurons: Array) -> Array:
-        """A bound on each pre-activation's gradient norm, by which a zero gradient is recognised."""
-        scales = np.ones(neurons.size)
-        norms, start = [1.0], 0
-        for layer in self.network.layers[:-1]:
-            row_norms = np.zeros(layer.width)
-            for source, weight in zip(layer.sources, layer.weights, strict=True):
-                squares = np.asarray((weight * weight).sum(axis=1)).ravel()
-                row_norms += np.sqrt(squares) * norms[source]
-            inside = (neurons >= start) & (neurons < start + layer.width)
-            scales[inside] = row_norms[neurons[inside] - start]
-            norms.append(float(np.linalg.norm(row_norms)))
-            start += layer.width
-        return scales

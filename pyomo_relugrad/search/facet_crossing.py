@@ -130,9 +130,8 @@ class RegionWalk:
 def _facets_at(network: Network, x: Array, pattern: Array) -> Facets:
     """The facets of a region on which the point lies; several ReLUs may share one (an absolute value has two)."""
     point = x[None, :]
-    values = network.linearise(point, np.zeros_like(point), pattern[None, :])[0]
     small = []
-    for z, layer in zip(values[:-1], network.layers, strict=False):
+    for z, layer in zip(network.preactivations(point, pattern[None, :]), network.layers, strict=False):
         relative = np.abs(z[0]) / np.maximum(layer.row_norms, np.finfo(float).tiny)
         small.append(np.flatnonzero(relative <= 1e-6 * max(1.0, relative.max(initial=0.0))))
     starts = np.cumsum([0, *network.widths])[:-1]

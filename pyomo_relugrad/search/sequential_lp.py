@@ -62,7 +62,7 @@ def sequential_lp(problem: Problem, context: SearchContext) -> Iterator[Incumben
     fruitless = 0
     while fruitless < PATIENCE and not budget.is_exhausted():
         best_before = starts.best
-        for point in descent.run(starts.next(descent.merit)):
+        for point in descent.run(starts.next(descent.merit), starts.best):
             if point is not None:
                 starts.learn(point)
             yield point
@@ -164,10 +164,15 @@ class Descent:
         self._walk = RegionWalk(problem, linearisation)
         ranges = problem.upper - problem.lower
         self._scale = np.where(np.isfinite(ranges), ranges, 2.0)
+        self._largest_gain = 0.0
         self.merit = Merit(1.0, 10.0 * (1.0 + float(np.abs(problem.cost).max(initial=0.0))))
 
-    def run(self, v: Array) -> Iterator[Incumbent | None]:
-        """Yield the points that a descent from `v` comes to, which may be infeasible."""
+    def run(self, v: Array, best: float = np.inf) -> Iterator[Incumbent | None]:
+        """Yield the points that a descent from `v` comes to, which may be infeasible.
+
+        The walk over regions is spared where the largest gain of any walk so far, doubled, would not reach the
+        objective `best`.
+        """
         budget = self._context.budget
         holds_integers = self._held_model is not None and self._context.random.random() < HELD_SHARE
         model = self._held_model if holds_integers and self._held_model is not None else self._model
@@ -182,8 +187,13 @@ class Descent:
                 v = self._descend(model, v, self.merit)
         point = self._problem.incumbent(v)
         yield point
-        if self._violation(v) <= NEARLY_FEASIBLE and not budget.is_exhausted():
-            yield from self._walk.improve(point.values, budget)
+        hopeless = point.is_feasible and point.objective - 2.0 * self._largest_gain > best
+        if self._violation(v) > NEARLY_FEASIBLE or hopeless or budget.is_exhausted():
+            return
+        for better in self._walk.improve(point.values, budget):
+            yield better
+            if point.is_feasible:
+                self._largest_gain = max(self._largest_gain, point.objective - better.objective)
 
     def _violation(self, v: Array) -> float:
         return float(self._problem.violation(v[None, :])[0])
