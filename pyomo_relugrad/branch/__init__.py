@@ -1,6 +1,6 @@
 """Proofs by branch and bound over the inputs of the networks. Knows `search` for linear programs; no Pyomo."""
 
-from pyomo_relugrad.branch.proof import SearchTree, prove
-from pyomo_relugrad.branch.result import ProofProgress, ProofResult, ProofStatus
+from pyomo_relugrad.branch.search_tree import SearchTree, prove
+from pyomo_relugrad.search.proof import ProofProgress, ProofResult, ProofStatus
 
 __all__ = ["ProofProgress", "ProofResult", "ProofStatus", "SearchTree", "prove"]

@@ -10,9 +10,9 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array, SparseRows
 from pyomo_relugrad.branch.output_links import OutputLinks
 from pyomo_relugrad.branch.tangents import TangentCuts
-from pyomo_relugrad.branch.tightening import cut_boxes
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.search.linear_program import LinearProgram, LinearSolution, LinearStatus
+from pyomo_relugrad.search.tightening import cut_boxes
 
 # Columns whose range over the rows is found by linear programs, at the root.
 MOST_TIGHTENED = 100

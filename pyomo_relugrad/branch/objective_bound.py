@@ -8,10 +8,10 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.branch.enclosure import Enclosure, gap_by_input, scatter_inputs, split_by_stage
-from pyomo_relugrad.branch.tightening import cut_boxes
 from pyomo_relugrad.network.boxes import Boxes
 from pyomo_relugrad.network.lower_slopes import STEPS, SlopedFunctions
 from pyomo_relugrad.problem import NetworkStage, Problem
+from pyomo_relugrad.search.tightening import cut_boxes
 
 # A coefficient that should be zero, on a column without bounds, is as large as this by the tolerances of HiGHS.
 DUAL_TOLERANCE = 1e-6

@@ -8,10 +8,10 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array, SparseRows
 from pyomo_relugrad.branch.enclosure import Enclosure, gap_by_input, scatter_inputs
-from pyomo_relugrad.branch.tightening import close_boxes, cut_boxes
 from pyomo_relugrad.network.lower_slopes import optimise_lower_slopes
 from pyomo_relugrad.network.relaxation import LinearFunctions
 from pyomo_relugrad.problem import NetworkStage, Problem
+from pyomo_relugrad.search.tightening import close_boxes, cut_boxes
 
 # Steps of the slopes' optimisation per function; there are two functions per output, and a linear program beside them.
 SLOPE_STEPS = 4

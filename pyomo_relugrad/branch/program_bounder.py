@@ -13,8 +13,8 @@ from pyomo_relugrad.branch.node_program import NodeProgram
 from pyomo_relugrad.branch.nodes import Nodes
 from pyomo_relugrad.branch.objective_bound import ObjectiveBound
 from pyomo_relugrad.branch.output_links import OutputLinks, StageFunctions
-from pyomo_relugrad.branch.tightening import RowTightening
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
+from pyomo_relugrad.search.tightening import RowTightening
 
 BATCH = 48
 # Linear programs that follow the networks' linearisations from a node's point to a feasible one, and from how many

@@ -13,11 +13,8 @@ from pyomo_relugrad.branch.box_bounder import BoxBounder
 from pyomo_relugrad.branch.chains import without_chains
 from pyomo_relugrad.branch.nodes import NodeQueue
 from pyomo_relugrad.branch.program_bounder import ProgramBounder
-from pyomo_relugrad.branch.result import ProofProgress, ProofResult, ProofStatus
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
-
-#: A point in, a better point or None out: a local search that a proof calls on its new incumbents.
-Improve = Callable[[Array], "Array | None"]
+from pyomo_relugrad.search.proof import Improve, ProofProgress, ProofResult, ProofStatus, run_proof
 
 
 def prove(
@@ -73,31 +70,7 @@ def prove(
     tree = SearchTree(problem, relative_gap, absolute_gap, improve)
     if start is not None:
         tree.offer(start)
-    begin = time.perf_counter()
-    history: list[tuple[float, float, float]] = []
-    status = None
-    try:
-        for progress in tree.steps():
-            if not history or history[-1][1:] != (progress.bound, tree.incumbent_value):
-                history.append((progress.elapsed, progress.bound, tree.incumbent_value))
-            if callback is not None and callback(progress):
-                status = ProofStatus.CALLBACK
-            elif time.perf_counter() - begin >= time_limit:
-                status = ProofStatus.TIME_LIMIT
-            elif node_limit is not None and tree.nodes >= node_limit:
-                status = ProofStatus.NODE_LIMIT
-            if status is not None:
-                break
-    except KeyboardInterrupt:
-        status = ProofStatus.INTERRUPTED
-    return ProofResult(
-        status=tree.conclusion() or status or ProofStatus.UNRESOLVED,
-        bound=tree.bound,
-        incumbent=tree.incumbent,
-        nodes=tree.nodes,
-        elapsed=time.perf_counter() - begin,
-        history=tuple(history),
-    )
+    return run_proof(tree, time_limit=time_limit, node_limit=node_limit, callback=callback)
 
 
 class SearchTree:

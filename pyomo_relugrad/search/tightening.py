@@ -40,10 +40,11 @@ class RowTightening:
         Returns
         -------
         lower, upper : (N, n) arrays
+            New arrays.
         possible : (N,) booleans
             False where a box holds no feasible point.
         """
-        lower, upper = _round_integers(lower, upper, self._integers)
+        lower, upper = _round_integers(lower.copy(), upper.copy(), self._integers)
         for _ in range(ROUNDS if self._value.size else 0):
             lower, upper = self._round(lower, upper)
         return close_boxes(lower, upper)

@@ -1,0 +1,196 @@
+"""The mixed-integer formulation: exact optima, starts that leave nothing open, bounds, limits, and what it refuses."""
+
+import time
+
+import numpy as np
+import pytest
+from milp_oracle import exact_optimum
+from random_models import random_network, random_problem
+from scipy import sparse
+from test_bounds import random_network as random_graph
+from test_branch import single_network_box
+
+from pyomo_relugrad.branch import ProofStatus, prove
+from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.milp import MilpProof, bound_problem, build_big_m, prove_by_milp
+from pyomo_relugrad.network import Network, crown_bounds
+from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+
+
+@pytest.mark.parametrize(
+    ("family", "seed"), [(family, seed) for family in ("equality", "integer") for seed in range(4)] + [("chained", 0)]
+)
+@pytest.mark.parametrize("bounds", ["crown", "interval"])
+def test_models_are_solved_to_the_optimum(family, seed, bounds):
+    problem = random_problem(family, seed)
+    result = prove_by_milp(problem, bounds=bounds, time_limit=60)
+    optimum = exact_optimum(problem)
+    assert result.status is (ProofStatus.OPTIMAL if np.isfinite(optimum) else ProofStatus.INFEASIBLE)
+    if np.isfinite(optimum):
+        assert result.incumbent.is_feasible
+        assert result.incumbent.objective == pytest.approx(optimum, abs=2e-4 * (1 + abs(optimum)))
+        assert result.bound <= optimum + 1e-6 * (1 + abs(optimum))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_bounds_on_outputs_agree_with_branch_and_bound(seed):
+    """Caps on outputs as bounds of their columns rather than as rows."""
+    problem = single_network_box(seed, (3, 7, 6, 2))
+    values = problem.propagate(np.random.default_rng(seed).uniform(-1, 1, size=(500, 5)))[:, 3:]
+    lower, upper = problem.lower.copy(), problem.upper.copy()
+    toward = np.sign(problem.cost[3:])
+    lower[3:] = np.where(toward > 0, np.quantile(values, 0.7, axis=0), -np.inf)
+    upper[3:] = np.where(toward < 0, np.quantile(values, 0.3, axis=0), np.inf)
+    capped = Problem(problem.cost, lower, upper, networks=problem.networks)
+    exact = prove_by_milp(capped, relative_gap=1e-8)
+    branched = prove(capped, relative_gap=1e-5, time_limit=60)
+    assert exact.status is branched.status
+    if exact.incumbent is not None:
+        assert branched.bound <= exact.incumbent.objective + 1e-6
+        assert branched.incumbent.objective == pytest.approx(exact.incumbent.objective, abs=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_graphs_with_skips_and_sparse_weights_are_written_out_exactly(seed):
+    network = random_graph(seed)
+    n, m = network.n_inputs, network.n_outputs
+    embedded = EmbeddedNetwork(network, np.arange(n), np.arange(n, n + m))
+    cost = np.random.default_rng(seed).normal(size=n + m) * np.r_[np.zeros(n), np.ones(m)]
+    bounds = np.r_[np.ones(n), np.full(m, np.inf)]
+    problem = Problem(cost, -bounds, bounds, networks=(embedded,))
+    result = prove_by_milp(problem)
+    assert result.incumbent.objective == pytest.approx(exact_optimum(problem), abs=1e-4)
+    crown = crown_bounds(network, -np.ones((1, n)), np.ones((1, n)), slope_steps=4)
+    for output in range(m):
+        for sign, side in ((1, crown.output_lower), (-1, crown.output_upper)):
+            unit = np.zeros(n + m)
+            unit[n + output] = sign
+            exact = prove_by_milp(Problem(unit, -bounds, bounds, networks=(embedded,)), relative_gap=1e-9)
+            assert sign * side[0, output] <= exact.incumbent.objective + 1e-9
+
+
+@pytest.mark.parametrize(("family", "seed"), [("integer", 1), ("shared", 1), ("chained", 2)])
+def test_a_start_has_a_value_for_every_column_and_meets_every_row(family, seed):
+    problem = random_problem(family, seed)
+    rng = np.random.default_rng(seed)
+    bounds = bound_problem(problem)
+    model = build_big_m(problem, bounds)
+    for _ in range(20):
+        v = rng.uniform(
+            np.where(np.isinf(problem.lower), -1, problem.lower), np.where(np.isinf(problem.upper), 1, problem.upper)
+        )
+        v = problem.propagate(np.where(problem.integers, np.round(v), v)[None])[0]
+        values = model.start(v)
+        activity = model.rows @ values
+        own = slice(problem.n_rows, None)
+        inside = (v >= bounds.lower).all() and (v <= bounds.upper).all()
+        assert (activity[own] >= model.row_lower[own] - 1e-9).all() or not inside
+        assert (activity[own] <= model.row_upper[own] + 1e-9).all() or not inside
+        assert (values[model.integers] == np.round(values[model.integers])).all()
+
+
+def test_stable_neurons_get_no_binary():
+    network = Network.from_layers([[[1.0], [1.0], [1.0]], [[1.0, 1.0, 1.0]]], [[2.0, -2.0, 0.0], [0.0]])
+    problem = Problem(
+        np.array([0.0, 1.0]), np.array([-1.0, -np.inf]), np.array([1.0, np.inf]),
+        networks=(EmbeddedNetwork(network, [0], [1]),),
+    )  # fmt: skip
+    model = build_big_m(problem, bound_problem(problem))
+    assert model.n_binaries == 1
+    assert model.cost.size == 2 + 2 + 2
+
+
+def test_the_start_is_held_and_given_to_highs():
+    problem = single_network_box(0, (6, 30, 30, 1))
+    points = problem.propagate(np.random.default_rng(0).uniform(-1, 1, size=(200, problem.n_columns)))
+    start = problem.incumbent(points[np.argmin(problem.objective(points))])
+    result = prove_by_milp(problem, start=start, options={"mip_max_nodes": 0, "presolve": "off"})
+    assert result.incumbent.objective <= start.objective
+    proof = MilpProof(problem, start, "crown", (1e-4, 1e-6), {}, None)
+    values = np.array(proof._highs.getSolution().col_value)
+    np.testing.assert_allclose(values, proof.model.start(start.values))
+
+
+def test_improved_points_are_fed_back():
+    problem = single_network_box(0, (5, 20, 20, 1))
+    best = prove(problem, relative_gap=1e-3).incumbent
+    calls = []
+
+    def improve(v):
+        calls.append(v)
+        return best.values
+
+    result = prove_by_milp(problem, improve=improve, time_limit=3)
+    assert calls
+    assert result.incumbent.objective <= best.objective
+
+
+def test_the_clock_and_the_callback_stop_highs():
+    problem = single_network_box(0, (10, 60, 60, 1))
+    begin = time.perf_counter()
+    result = prove_by_milp(problem, callback=lambda progress: progress.elapsed > 0.5)
+    assert result.status is ProofStatus.CALLBACK
+    assert prove_by_milp(problem, time_limit=0.3).status is ProofStatus.TIME_LIMIT
+    assert time.perf_counter() - begin < 30
+    points = problem.propagate(np.random.default_rng(0).uniform(-1, 1, size=(5000, problem.n_columns)))
+    assert result.bound <= problem.objective(points).min()
+
+
+def test_ctrl_c_stops_highs():
+    def interrupt(progress):
+        raise KeyboardInterrupt
+
+    result = prove_by_milp(single_network_box(0, (10, 60, 60, 1)), callback=interrupt)
+    assert result.status is ProofStatus.INTERRUPTED
+
+
+def test_empty_boxes_are_infeasible_without_highs():
+    problem = single_network_box(0)
+    rows = sparse.csr_array([[1.0, 0, 0, 0, 0]])
+    empty = Problem(
+        problem.cost, problem.lower, problem.upper, rows, np.array([2.0]), np.array([np.inf]),
+        networks=problem.networks,
+    )  # fmt: skip
+    assert prove_by_milp(empty).status is ProofStatus.INFEASIBLE
+
+
+def test_a_linear_program_remains_when_all_neurons_are_stable():
+    network = Network.from_layers([[[1.0]], [[-1.0]]], [[5.0], [0.0]])
+    problem = Problem(
+        np.array([0.0, 1.0]), np.array([-1.0, -np.inf]), np.array([1.0, np.inf]),
+        networks=(EmbeddedNetwork(network, [0], [1]),),
+    )  # fmt: skip
+    result = prove_by_milp(problem)
+    assert result.status is ProofStatus.OPTIMAL
+    assert result.incumbent.objective == pytest.approx(-6.0)
+
+
+def test_bounding_leaves_the_problem_as_it_was():
+    problem = random_problem("integer", 0)
+    lower, upper = problem.lower.copy(), problem.upper.copy()
+    bound_problem(problem)
+    prove(problem, node_limit=1)
+    boxed = single_network_box(0)
+    bound_problem(boxed)
+    assert np.isinf(boxed.upper[3:]).all()
+    np.testing.assert_array_equal(problem.lower, lower)
+    np.testing.assert_array_equal(problem.upper, upper)
+
+
+def test_refusals_name_what_is_missing():
+    network = random_network(np.random.default_rng(0), (2, 4, 1))
+    embedded = (EmbeddedNetwork(network, [0, 1], [2]),)
+    inf = np.inf
+    problem = Problem(
+        np.array([0, 0, 1.0]), np.array([-1, -inf, -inf]), np.array([1.0, inf, inf]), networks=embedded,
+        column_names=("x", "temperature", "y"),
+    )  # fmt: skip
+    with pytest.raises(ModelError, match="finite bounds on the networks' inputs; set bounds on: temperature"):
+        prove_by_milp(problem)
+    bounded = single_network_box(0)
+    with pytest.raises(ModelError, match="unknown bounds 'none'; known are interval, crown"):
+        prove_by_milp(bounded, bounds="none")
+    with pytest.raises(ModelError, match="HiGHS has no option mip_rel_gp"):
+        prove_by_milp(bounded, options={"mip_rel_gp": 1.0})
+    with pytest.raises(ModelError, match="quadratic"):
+        prove_by_milp(random_problem("quadratic", 0))
