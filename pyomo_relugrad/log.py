@@ -96,18 +96,22 @@ class SearchLog:
             best = result.incumbent
             objective = self._problem.reported(best.objective)
             self.write(f"Found    {_count(len(result.pool), 'feasible point')}, best objective {objective:.10g}")
+            if math.isfinite(result.bound):
+                bound = self._problem.reported(result.bound)
+                self.write(f"Bound    {bound:.10g}, gap {_gap(objective, bound)}")
             self.write(f"Checked  violation {best.violation:.1e}, network error {best.network_error:.1e}")
         elif result.least_violated is not None:
             self.write(f"Found    no feasible point, the best violates by {result.least_violated.violation:.3g}")
         else:
             self.write("Found    no point")
 
-    def _line(self, progress: Progress, bound: float = math.inf) -> None:
+    def _line(self, progress: Progress) -> None:
         is_new = progress.is_new or self._skipped is not None
         self._last, self._skipped = progress.elapsed, None
         self._lines += 1
         objective, gap, violation = "-", "-", "-"
         point = progress.incumbent
+        bound = math.inf if self._problem is None else self._problem.reported(progress.bound)
         if point is not None:
             violation = f"{max(point.violation, point.network_error):.1e}"
         marker = " "

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from pyomo.common.config import ConfigValue
 from pyomo.contrib.solver.common.results import Results, SolutionStatus, TerminationCondition
 from pyomo.core.base.block import BlockData
@@ -15,6 +13,7 @@ from pyomo_relugrad.solution_loader import PoolLoader
 
 _TERMINATION = {
     Stop.FINISHED: TerminationCondition.convergenceCriteriaSatisfied,
+    Stop.OPTIMAL: TerminationCondition.convergenceCriteriaSatisfied,
     Stop.TIME_LIMIT: TerminationCondition.maxTimeLimit,
     Stop.ITERATION_LIMIT: TerminationCondition.iterationLimit,
     Stop.CALLBACK: TerminationCondition.interrupted,
@@ -36,8 +35,8 @@ def results_of_search(model: BlockData, compiled: CompiledModel, found: SearchRe
     Returns
     -------
     Results
-        With ``SolutionStatus.feasible`` where there is a feasible point, never ``optimal``; the objective and its bound
-        in the model's sense; and in ``extra_info`` what a local search can tell beside.
+        With ``SolutionStatus.feasible`` where there is a feasible point, and ``optimal`` only where a proof ended with
+        it; the objective and its bound in the model's sense; and in ``extra_info`` what else is known.
     """
     problem, best = compiled.problem, found.incumbent
     results = Results()
@@ -45,9 +44,11 @@ def results_of_search(model: BlockData, compiled: CompiledModel, found: SearchRe
     results.termination_condition = _TERMINATION[found.stop]
     if best is None and found.stop is Stop.FINISHED:
         results.termination_condition = TerminationCondition.locallyInfeasible
-    results.solution_status = SolutionStatus.noSolution if best is None else SolutionStatus.feasible
+    results.solution_status = SolutionStatus.noSolution
+    if best is not None:
+        results.solution_status = SolutionStatus.optimal if found.stop is Stop.OPTIMAL else SolutionStatus.feasible
     results.incumbent_objective = None if best is None else problem.reported(best.objective)
-    results.objective_bound = problem.reported(-math.inf)
+    results.objective_bound = problem.reported(found.bound)
 
     shown = best or found.least_violated
     history = [(elapsed, problem.reported(objective)) for elapsed, objective in found.history]

@@ -50,6 +50,8 @@ class SolveProgress:
         Largest violation of a constraint, bound or network at the best point, None where there is no point yet.
     is_new : bool
         Whether that point is new since the last call.
+    bound : float
+        Bound on the optimum in the model's sense; infinite while none is known.
     """
 
     elapsed: float
@@ -58,6 +60,7 @@ class SolveProgress:
     objective: float | None
     violation: float | None
     is_new: bool
+    bound: float
     _compiled: CompiledModel
     _progress: Progress
 
@@ -255,6 +258,7 @@ def _solve_progress(compiled: CompiledModel, progress: Progress) -> SolveProgres
         objective=compiled.problem.reported(point.objective) if point is not None and point.is_feasible else None,
         violation=None if point is None else max(point.violation, point.network_error),
         is_new=progress.is_new,
+        bound=compiled.problem.reported(progress.bound),
         _compiled=compiled,
         _progress=progress,
     )

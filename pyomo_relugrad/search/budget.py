@@ -16,6 +16,7 @@ class Stop(Enum):
     """Why a search ended."""
 
     FINISHED = "finished"
+    OPTIMAL = "optimal"
     TIME_LIMIT = "time limit"
     ITERATION_LIMIT = "iteration limit"
     CALLBACK = "stopped by the callback"

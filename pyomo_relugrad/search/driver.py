@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
-from pyomo_relugrad.search.aliases import merge_aliases
+from pyomo_relugrad.search.aliases import Reduction, merge_aliases
 from pyomo_relugrad.search.budget import Budget, SearchContext, Stop
+from pyomo_relugrad.search.dual_bound import BoundKeeper
 from pyomo_relugrad.search.linear_program import LinearSolution, LinearStatus
 from pyomo_relugrad.search.methods import find_method
+from pyomo_relugrad.search.record import Record
 from pyomo_relugrad.search.surroundings import Surroundings
-
-#: Distinct feasible points that a search keeps.
-POOL_SIZE = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +33,10 @@ class Progress:
         The best feasible point; where there is none, the one with the smallest violation.
     is_new : bool
         Whether the incumbent is new since the last call.
+    bound : float, optional
+        No feasible point has a smaller objective; minus infinity while no bound is known.
+    nodes : int, optional
+        Nodes of branch and bound, where the search is part of a proof.
     """
 
     elapsed: float
@@ -41,6 +44,8 @@ class Progress:
     iterations: int
     incumbent: Incumbent | None
     is_new: bool
+    bound: float = -np.inf
+    nodes: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +66,8 @@ class SearchResult:
         Seconds.
     history : tuple of (float, float)
         Time and objective of each new incumbent.
+    bound : float, optional
+        No feasible point has a smaller objective; minus infinity where no bound is known.
     """
 
     pool: tuple[Incumbent, ...]
@@ -70,37 +77,12 @@ class SearchResult:
     iterations: int
     elapsed: float
     history: tuple[tuple[float, float], ...]
+    bound: float = -np.inf
 
     @property
     def incumbent(self) -> Incumbent | None:
         """The best feasible point, None where none was found."""
         return self.pool[0] if self.pool else None
-
-
-@dataclass
-class _Record:
-    """What the search has kept so far."""
-
-    pool: list[Incumbent] = field(default_factory=list)
-    least_violated: Incumbent | None = None
-    history: list[tuple[float, float]] = field(default_factory=list)
-
-    @property
-    def best(self) -> Incumbent | None:
-        return self.pool[0] if self.pool else self.least_violated
-
-    def add(self, point: Incumbent, elapsed: float) -> bool:
-        """Keep the point if it is good and new; return whether it is the new best."""
-        if not point.is_feasible:
-            better = not self.pool and (self.least_violated is None or point.violation < self.least_violated.violation)
-            self.least_violated = point if better else self.least_violated
-            return better
-        improves = not self.pool or point.objective < self.pool[0].objective
-        if not any(_coincide(point, other) for other in self.pool):
-            self.pool = sorted([*self.pool, point], key=lambda member: member.objective)[:POOL_SIZE]
-        if improves:
-            self.history.append((elapsed, point.objective))
-        return improves
 
 
 def search(
@@ -134,7 +116,8 @@ def search(
     -------
     SearchResult
         Ctrl-C ends the search and returns the best so far. Before the method runs, the linear part of the problem is
-        solved: where it proves that there is no feasible point, ``stop`` is `Stop.INFEASIBLE`.
+        solved: where it proves that there is no feasible point, ``stop`` is `Stop.INFEASIBLE`. A bound by CROWN is
+        computed once where it is cheap; the search ends early where it proves the incumbent.
 
     Raises
     ------
@@ -142,14 +125,23 @@ def search(
         If the method is unknown or does not handle problems of this shape.
     """
     budget = Budget(time_limit, iteration_limit)
-    record = _Record()
+    record = Record()
+    reduction = merge_aliases(problem)
+    keeper = BoundKeeper(problem if reduction is None else reduction.problem, budget)
+    context = SearchContext(budget, np.random.default_rng(seed), start)
     try:
-        for point in chain(_complete_start(problem, start), _run(problem, method, budget, seed, start)):
+        for point in chain(_complete_start(problem, start), _run(problem, reduction, method, context, keeper)):
             is_new = point is not None and record.add(point, budget.elapsed)
-            progress = Progress(budget.elapsed, budget.points, budget.iterations, record.best, is_new)
+            progress = Progress(budget.elapsed, budget.points, budget.iterations, record.best, is_new, keeper.value)
             if callback is not None and callback(progress):
                 budget.stop = budget.stop or Stop.CALLBACK
                 break
+            if record.incumbent is not None:
+                keeper.update()
+                if keeper.proves(record.incumbent.objective):
+                    break
+        if budget.stop is None or budget.stop is Stop.ITERATION_LIMIT:
+            keeper.update(finished=True)
     except KeyboardInterrupt:
         budget.stop = Stop.INTERRUPTED
     return SearchResult(
@@ -160,19 +152,24 @@ def search(
         iterations=budget.iterations,
         elapsed=budget.elapsed,
         history=tuple(record.history),
+        bound=keeper.value if record.incumbent is None else min(keeper.value, record.incumbent.objective),
     )
 
 
-def _run(problem: Problem, method: str, budget: Budget, seed: int, start: Array | None) -> Iterator[Incumbent | None]:
+def _run(
+    problem: Problem, reduction: Reduction | None, method: str, context: SearchContext, keeper: BoundKeeper
+) -> Iterator[Incumbent | None]:
     """Run the method on the problem with equal columns merged; yield points of the problem itself."""
-    reduction = merge_aliases(problem)
     reduced = problem if reduction is None else reduction.problem
     run = find_method(method, reduced)
-    relaxation = _solve_surroundings(reduced, budget)
-    if budget.stop is Stop.INFEASIBLE:
+    relaxation = _solve_surroundings(reduced, context.budget)
+    keeper.take(relaxation)
+    if context.budget.stop is Stop.INFEASIBLE:
         return
-    reduced_start = start if reduction is None or start is None else reduction.reduce_start(start)
-    for point in run(reduced, SearchContext(budget, np.random.default_rng(seed), reduced_start, relaxation)):
+    start = context.start
+    if reduction is not None and start is not None:
+        start = reduction.reduce_start(start)
+    for point in run(reduced, replace(context, start=start, relaxation=relaxation)):
         yield point if reduction is None or point is None else problem.incumbent(reduction.restore(point.values))
 
 
@@ -192,10 +189,3 @@ def _complete_start(problem: Problem, start: Array | None) -> list[Incumbent]:
     if start is None or np.isnan(start[~problem.is_output]).any():
         return []
     return [problem.incumbent(start)]
-
-
-def _coincide(first: Incumbent, second: Incumbent) -> bool:
-    """Whether two points are the same up to rounding."""
-    if not np.isclose(first.objective, second.objective, rtol=1e-9, atol=1e-9):
-        return False
-    return bool(np.allclose(first.values, second.values, rtol=1e-6, atol=1e-6))

@@ -1,0 +1,61 @@
+"""What a search keeps: a pool of distinct feasible points, best first, and when the best one moved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pyomo_relugrad.problem import Incumbent
+
+#: Distinct feasible points that a search keeps.
+POOL_SIZE = 10
+
+
+@dataclass
+class Record:
+    """The points kept so far.
+
+    Parameters
+    ----------
+    pool : list of Incumbent
+        Distinct feasible points, best first.
+    least_violated : Incumbent or None
+        Where the pool is empty, the point with the smallest violation.
+    history : list of (float, float)
+        Time and objective of each new incumbent.
+    """
+
+    pool: list[Incumbent] = field(default_factory=list)
+    least_violated: Incumbent | None = None
+    history: list[tuple[float, float]] = field(default_factory=list)
+
+    @property
+    def incumbent(self) -> Incumbent | None:
+        """The best feasible point, None where there is none."""
+        return self.pool[0] if self.pool else None
+
+    @property
+    def best(self) -> Incumbent | None:
+        """The best feasible point; where there is none, the one with the smallest violation."""
+        return self.pool[0] if self.pool else self.least_violated
+
+    def add(self, point: Incumbent, elapsed: float) -> bool:
+        """Keep the point if it is good and new; return whether it is the new best."""
+        if not point.is_feasible:
+            better = not self.pool and (self.least_violated is None or point.violation < self.least_violated.violation)
+            self.least_violated = point if better else self.least_violated
+            return better
+        improves = not self.pool or point.objective < self.pool[0].objective
+        if not any(_coincide(point, other) for other in self.pool):
+            self.pool = sorted([*self.pool, point], key=lambda member: member.objective)[:POOL_SIZE]
+        if improves:
+            self.history.append((elapsed, point.objective))
+        return improves
+
+
+def _coincide(first: Incumbent, second: Incumbent) -> bool:
+    """Whether two points are the same up to rounding."""
+    if not np.isclose(first.objective, second.objective, rtol=1e-9, atol=1e-9):
+        return False
+    return bool(np.allclose(first.values, second.values, rtol=1e-6, atol=1e-6))

@@ -1,0 +1,166 @@
+"""The bound beside a local search: never above the optimum, computed when it is cheap, and reported everywhere."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pyomo.environ as pyo
+import pytest
+from milp_oracle import exact_optimum
+from random_models import random_network, random_problem
+from scipy import sparse
+
+from pyomo_relugrad import Network
+from pyomo_relugrad.block import ReluNetworkBlock
+from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.search import dual_bound as dual_bound_module
+from pyomo_relugrad.search.budget import Stop
+from pyomo_relugrad.search.driver import search
+from pyomo_relugrad.search.dual_bound import bound_seconds, dual_bound
+
+
+def box_problem(network: Network, lower: float, upper: float, maximise: bool = False) -> Problem:
+    """The first output over a box, with a cost on the first input."""
+    n, m = network.n_inputs, network.n_outputs
+    free = np.full(m, np.inf)
+    cost = np.zeros(n + m)
+    cost[0], cost[n] = 0.1, 1.0
+    return Problem(
+        -cost if maximise else cost,
+        np.r_[np.full(n, lower), -free],
+        np.r_[np.full(n, upper), free],
+        networks=(EmbeddedNetwork(network, np.arange(n), n + np.arange(m)),),
+        constant=2.0,
+        maximise=maximise,
+    )
+
+
+def small_box(seed: int, maximise: bool = False) -> Problem:
+    return box_problem(random_network(np.random.default_rng(seed), (3, 8, 8, 2)), -1.0, 1.0, maximise)
+
+
+def affine_box() -> Problem:
+    """All ReLUs are active: y = 3 x0 + x1 + 1 over [0, 1]^2, minimum with the costs at the origin: 3."""
+    network = Network.from_layers([[[1.0, 0.0], [2.0, 1.0]], [[1.0, 1.0]]], [[0.5, 0.5], [0.0]])
+    return box_problem(network, 0.0, 1.0)
+
+
+# --- the number ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_over_a_box_the_bound_is_below_the_optimum(seed):
+    problem = small_box(seed)
+    optimum = exact_optimum(problem)
+    assert optimum - 10 <= dual_bound(problem) <= optimum
+
+
+@pytest.mark.parametrize("family", ["window", "equality", "integer", "chained", "shared"])
+@pytest.mark.parametrize("seed", [3, 4])
+def test_with_rows_the_bound_is_below_the_optimum(family, seed):
+    problem = random_problem(family, seed)
+    optimum = exact_optimum(problem)
+    assert np.isfinite(dual_bound(problem))
+    assert dual_bound(problem) <= optimum
+
+
+def test_rows_make_the_bound_tighter():
+    problem = small_box(1)
+    row = np.zeros((1, problem.n_columns))
+    row[0, :3] = 1.0
+    cut = replace(problem, rows=sparse.csr_array(row), row_lower=np.array([1.5]), row_upper=np.array([np.inf]))
+    assert dual_bound(problem) + 0.1 < dual_bound(cut) <= exact_optimum(cut)
+    high = float(np.quantile(problem.propagate(np.random.default_rng(0).uniform(-1, 1, (200, 5)))[:, 3], 0.5))
+    demand = replace(problem, lower=np.r_[problem.lower[:3], high, -np.inf])
+    assert dual_bound(problem) + 1e-3 < dual_bound(demand) <= exact_optimum(demand)
+
+
+def test_the_bound_is_exact_where_every_relu_is_decided():
+    assert dual_bound(affine_box()) == pytest.approx(3.0, abs=1e-9)
+
+
+def test_without_finite_bounds_there_is_a_bound_only_where_the_network_has_one():
+    network = Network.from_layers([[[1.0], [-1.0]], [[1.0, 1.0]]], [[-3.0, 3.0], [0.25]])
+    problem = box_problem(network, -np.inf, np.inf)
+    assert dual_bound(replace(problem, cost=np.array([0.0, 1.0]))) == pytest.approx(2.25, abs=1e-6)
+    assert dual_bound(replace(problem, cost=np.array([0.0, -1.0]))) == -np.inf
+
+
+# --- during a search ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_search_reports_the_bound(seed):
+    problem, seen = small_box(seed), []
+    found = search(problem, iteration_limit=400, callback=lambda progress: seen.append(progress.bound))
+    assert found.bound == pytest.approx(dual_bound(problem))
+    assert found.bound <= found.incumbent.objective
+    assert seen[0] == -np.inf  # the first incumbent does not wait for the bound
+    assert sorted(set(seen)) in ([-np.inf, found.bound], [-np.inf])
+
+
+def test_a_search_ends_where_its_bound_proves_the_incumbent():
+    found = search(affine_box(), time_limit=60)
+    assert found.stop is Stop.FINISHED
+    assert found.elapsed < 30
+    assert found.incumbent.objective == pytest.approx(3.0)
+    assert found.bound == pytest.approx(3.0)
+
+
+def test_a_bound_that_would_take_too_long_is_left_out(monkeypatch):
+    problem = small_box(0)
+    assert 0 < bound_seconds(problem) < 1
+    monkeypatch.setattr(dual_bound_module, "MOST_SECONDS", 0.0)
+    assert search(problem, iteration_limit=50).bound == -np.inf
+
+
+def test_linked_columns_do_not_weaken_the_bound():
+    """Columns that rows set equal to inputs are merged before the bound is computed."""
+    problem = small_box(2)
+    n = problem.n_columns
+    rows = sparse.csr_array(np.c_[np.eye(3, n), -np.eye(3)])
+    linked = replace(
+        problem,
+        cost=np.r_[problem.cost, np.zeros(3)],
+        lower=np.r_[np.full(n, -np.inf), np.full(3, -1.0)],
+        upper=np.r_[np.full(n, np.inf), np.full(3, 1.0)],
+        rows=rows,
+        row_lower=np.zeros(3),
+        row_upper=np.zeros(3),
+        integers=np.zeros(n + 3, bool),
+    )
+    assert search(linked, iteration_limit=100).bound == pytest.approx(dual_bound(problem))
+
+
+def test_a_quadratic_objective_has_no_crown_bound():
+    problem = replace(small_box(0), quadratic=sparse.csr_array(np.eye(5)))
+    assert search(problem, iteration_limit=50).bound == -np.inf
+
+
+def test_the_surroundings_bound_a_problem_without_networks():
+    problem = Problem(np.array([-1.0, -1.0]), np.zeros(2), np.full(2, 3.5), integers=np.array([True, False]))
+    found = search(problem)
+    assert found.bound == pytest.approx(-6.5)
+    assert found.stop is Stop.FINISHED
+
+
+# --- in Pyomo -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("maximise", [False, True])
+def test_results_log_and_callback_have_the_bound_in_the_sense_of_the_model(maximise):
+    network = random_network(np.random.default_rng(3), (2, 8, 8, 1))
+    model = pyo.ConcreteModel()
+    model.x = pyo.Var(range(2), bounds=(-1, 1))
+    model.nn = ReluNetworkBlock(network=network, inputs=model.x)
+    model.goal = pyo.Objective(expr=model.nn.outputs[0], sense=pyo.maximize if maximise else pyo.minimize)
+    log, seen = io.StringIO(), []
+    results = pyo.SolverFactory("relugrad").solve(model, iteration_limit=300, tee=log, callback=seen.append)
+    objective = pyo.value(model.goal)
+    lower, upper = results.problem.lower_bound, results.problem.upper_bound
+    bound = upper if maximise else lower
+    assert np.isfinite(bound)
+    assert lower <= upper
+    assert objective == pytest.approx(lower if maximise else upper)
+    assert f"Bound    {bound:.10g}, gap {100 * abs(objective - bound) / abs(objective):.2f}%" in log.getvalue()
+    assert seen[0].bound == (np.inf if maximise else -np.inf)
