@@ -170,7 +170,7 @@ class Descent:
     def run(self, v: Array, best: float = np.inf) -> Iterator[Incumbent | None]:
         """Yield the points that a descent from `v` comes to, which may be infeasible.
 
-        The walk over regions is spared where the largest gain of any walk so far, doubled, would not reach the
+        The walk over regions is spared where the largest gain of any walk so far, three times, would not reach the
         objective `best`.
         """
         budget = self._context.budget
@@ -187,7 +187,7 @@ class Descent:
                 v = self._descend(model, v, self.merit)
         point = self._problem.incumbent(v)
         yield point
-        hopeless = point.is_feasible and point.objective - 2.0 * self._largest_gain > best
+        hopeless = point.is_feasible and point.objective - 3.0 * self._largest_gain > best
         if self._violation(v) > NEARLY_FEASIBLE or hopeless or budget.is_exhausted():
             return
         for better in self._walk.improve(point.values, budget):
