@@ -5,6 +5,8 @@ from pyomo_relugrad.network.crown import CrownBounds, crown_bounds
 from pyomo_relugrad.network.layer import Layer, TensorSpec
 from pyomo_relugrad.network.network import Network
 from pyomo_relugrad.network.region import Facets, LinearRegion, RegionProgram
+from pyomo_relugrad.network.simplify import prune_weights, rescale_neurons, without_stable_neurons
+from pyomo_relugrad.network.statistics import NetworkStatistics, network_statistics
 
 __all__ = [
     "CrownBounds",
@@ -12,9 +14,14 @@ __all__ = [
     "Layer",
     "LinearRegion",
     "Network",
+    "NetworkStatistics",
     "PreactivationBounds",
     "RegionProgram",
     "TensorSpec",
     "crown_bounds",
     "interval_bounds",
+    "network_statistics",
+    "prune_weights",
+    "rescale_neurons",
+    "without_stable_neurons",
 ]
