@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import count
 from time import perf_counter
 
 import numpy as np
@@ -21,6 +20,7 @@ from pyomo_relugrad.vnnlib import Case, Property
 
 _SAMPLED_NUMBERS = 2**16
 _FIRST_SLICE = 0.1
+_SHORTEST_SLICE = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,20 +91,22 @@ def find_counterexample(
         _check_box(case)
     if not property_.cases:
         return None
-    end = perf_counter() + time_limit
-    for round_ in count():
+    end, round_ = perf_counter() + time_limit, 0
+    while round_ == 0 or perf_counter() < end:
         rng = np.random.default_rng([seed, round_])
-        seconds = min(_FIRST_SLICE * 2.0**round_, max(end - perf_counter(), 0.0) / 2 / len(property_.cases))
-        sampled = [_best_sample(network, case, seconds, rng) for case in property_.cases if perf_counter() < end]
+        share = (end - perf_counter()) / 2 / len(property_.cases)
+        seconds = max(min(_FIRST_SLICE * 2.0**round_, share), _SHORTEST_SLICE)
+        sampled = [_best_sample(network, case, seconds, rng) for case in property_.cases]
         for violation, x, case in sorted(sampled, key=lambda sample: sample[0]):
             if violation <= 0.0:
                 return Counterexample(x, network.value(x[None])[0], case)
             if perf_counter() >= end:
-                return None
+                break
             found = _search_case(network, case, x, seconds, seed + round_, method)
             if found is not None:
                 return found
-    raise AssertionError  # the rounds have no end of their own
+        round_ += 1
+    return None
 
 
 def _check_box(case: Case) -> None:

@@ -132,6 +132,9 @@ class TestRefusals:
             ([node("If", ["x"], ["y"], then_branch=helper.make_graph([], "t", [], []))], "from the network's input"),
             ([node("Sign", ["x"], ["y"])], "not continuous"),
             ([node("IsNaN", ["x"], ["y"])], "not continuous"),
+            ([node("RandomNormal", [], ["r"], shape=[3]), node("Add", ["x", "r"], ["y"])], "random numbers"),
+            ([node("LSTM", ["x", "x", "x"], ["y"])], "recurrent"),
+            ([node("Loop", ["", "", "c"], ["y"], body=helper.make_graph([], "b", [], []))], "recurrent"),
         ],
     )
     def test_other_forms(self, nodes, reason):

@@ -406,6 +406,22 @@ class TestBatch:
         model = make_model([node("Add", ["x", "c"], ["y"])], (3, 4), {"c": weights(0, 3, 1)})
         assert assert_agrees(model).inputs == (TensorSpec("x", (3, 4)),)
 
+    @pytest.mark.parametrize("rows", [2, 3])
+    def test_images_in_a_fixed_batch(self, rows):
+        nodes = [
+            node("Conv", ["x", "k", "b"], ["c"], pads=[1, 1, 1, 1]),
+            node("MaxPool", ["c"], ["m"], kernel_shape=[2, 2], strides=[2, 2]),
+            node("Relu", ["m"], ["r"]),
+            node("ConvTranspose", ["r", "t"], ["u"], strides=[2, 2]),
+            node("AveragePool", ["u"], ["a"], kernel_shape=[2, 2], pads=[1, 0, 0, 1]),
+            node("Resize", ["a", "", "s"], ["z"], mode="linear"),
+            node("Reshape", ["z", "flat"], ["y"]),
+        ]
+        stored = {"k": weights(0, 3, 2, 3, 3), "b": weights(1, 3), "t": weights(2, 3, 2, 2, 2)}
+        stored |= {"s": np.float32([1, 1, 0.5, 2]), "flat": ints(rows, -1)}
+        network = assert_agrees(make_model(nodes, (rows, 2, 4, 4), stored))
+        assert network.inputs == (TensorSpec("x", (2, 4, 4)),)
+
     def test_equal_rows_of_a_constant_do_not_hide_the_batch(self):
         stored = {"c": np.tile(weights(0, 1, 4), (3, 1)), "shape": ints(3, 4)}
         nodes = [

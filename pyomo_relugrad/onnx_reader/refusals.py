@@ -72,9 +72,10 @@ _NORMALISING = [
     "ReduceProd",
     "ReduceSumSquare",
 ]
+RANDOM = ["Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"]
 _LOOPS = ["GRU", "LSTM", "Loop", "RNN", "Scan", "SequenceMap"]
 
-NOT_READABLE = frozenset([*_SMOOTH, *_SCORES, *_LABELS, *_STEPS, *_NORMALISING, *_LOOPS])
+NOT_READABLE = frozenset([*_SMOOTH, *_SCORES, *_LABELS, *_STEPS, *_NORMALISING, *_LOOPS, *RANDOM])
 
 
 def refusal(node: Node, is_output: bool) -> UnsupportedOperatorError:
@@ -89,6 +90,8 @@ def refusal(node: Node, is_output: bool) -> UnsupportedOperatorError:
         )
     if node.operator in _STEPS:
         return node.unsupported("is not continuous: only networks of ReLUs and the like can be read")
+    if node.operator in RANDOM:
+        return node.unsupported("draws random numbers: export the network in evaluation mode")
     if node.operator in _LOOPS:
         return node.unsupported("is recurrent: export the network unrolled, with piecewise-linear operators")
     if node.operator in (*_SCORES, *_SMOOTH, *_NORMALISING):

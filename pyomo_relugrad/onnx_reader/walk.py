@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any, TypeAlias
 
 import numpy as np
-from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, checker, defs, helper, numpy_helper
+from onnx import AttributeProto, GraphProto, NodeProto, checker, defs, helper
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError, RelugradError, UnsupportedOperatorError
@@ -22,9 +22,8 @@ from pyomo_relugrad.onnx_reader import (
     resize,
 )
 from pyomo_relugrad.onnx_reader.affine import Affine
-from pyomo_relugrad.onnx_reader.arithmetic import FLOATING_POINT
 from pyomo_relugrad.onnx_reader.by_evaluation import by_evaluation
-from pyomo_relugrad.onnx_reader.evaluate import normalised, run_node
+from pyomo_relugrad.onnx_reader.folding import NOT_CONSTANT, fold, to_array
 from pyomo_relugrad.onnx_reader.functions import MAX_NODES
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
 from pyomo_relugrad.onnx_reader.linear_maps import check_entries
@@ -117,7 +116,7 @@ class GraphWalk:
             raise UnsupportedOperatorError(message, node, operator) from error
         except RelugradError as error:
             raise type(error)(f"{label(proto)} ({proto.op_type}): {error}") from error
-        except (Exception, RecursionError) as error:
+        except Exception as error:  # a damaged node can make its rule fail in any way
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise NetworkFileError(f"{label(proto)} ({proto.op_type}) is not valid: {reason}") from error
         for name, value in zip(proto.output, outputs, strict=False):
@@ -138,8 +137,8 @@ class GraphWalk:
         if node.operator != "Constant":
             _check_node(proto, self.opsets)
         constants = [value for value in node.inputs if value is None or isinstance(value, np.ndarray)]
-        if len(constants) == len(node.inputs) and node.operator not in ("Loop", "Scan"):
-            return _fold(node, constants)
+        if len(constants) == len(node.inputs) and node.operator not in NOT_CONSTANT:
+            return fold(node, constants)
         rule = RULES.get(domain, {}).get(node.operator)
         if rule is None and (domain or node.operator in NOT_READABLE):
             raise refusal(node, is_output)
@@ -197,20 +196,6 @@ def _initializers(graph: GraphProto) -> dict[str, Array]:
     return {tensor.name: to_array(tensor) for tensor in graph.initializer}
 
 
-def to_array(tensor: TensorProto) -> Array:
-    """A tensor of the file; floating-point numbers as float64.
-
-    Raises
-    ------
-    NetworkFileError
-        If its shape and its content disagree.
-    """
-    try:
-        return normalised(numpy_helper.to_array(tensor))
-    except Exception as error:
-        raise NetworkFileError(f"the tensor {tensor.name!r} is corrupt: {error}") from error
-
-
 def _attributes(proto: NodeProto) -> dict[str, Any]:
     values = {attribute.name: helper.get_attribute_value(attribute) for attribute in proto.attribute}
     return {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
@@ -229,12 +214,3 @@ def _check_node(proto: NodeProto, opsets: dict[str, int]) -> None:
     context.ir_version = checker.DEFAULT_CONTEXT.ir_version
     context.opset_imports = opsets
     checker.check_node(proto, context)
-
-
-def _fold(node: Node, constants: list[Array | None]) -> list[Value]:
-    """Outputs of a node whose inputs are all constant."""
-    if node.operator == "Cast" and node.attribute("to") in FLOATING_POINT and constants[0] is not None:
-        return [constants[0].astype(np.float64)]
-    if node.operator == "Constant" and isinstance(node.attribute("value"), TensorProto):
-        return [to_array(node.attribute("value"))]
-    return list(run_node(node.proto, node.opset, constants))
