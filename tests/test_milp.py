@@ -12,7 +12,7 @@ from test_branch import single_network_box
 
 from pyomo_relugrad.branch import ProofStatus, prove
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.milp import MilpProof, bound_problem, build_big_m, prove_by_milp
+from pyomo_relugrad.milp import MilpProof, bound_problem, build_big_m, prove_by_milp, tighten_by_programs
 from pyomo_relugrad.network import Network, crown_bounds
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 
@@ -20,7 +20,7 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 @pytest.mark.parametrize(
     ("family", "seed"), [(family, seed) for family in ("equality", "integer") for seed in range(4)] + [("chained", 0)]
 )
-@pytest.mark.parametrize("bounds", ["crown", "interval"])
+@pytest.mark.parametrize("bounds", ["crown", "interval", "lp"])
 def test_models_are_solved_to_the_optimum(family, seed, bounds):
     problem = random_problem(family, seed)
     result = prove_by_milp(problem, bounds=bounds, time_limit=60)
@@ -98,6 +98,42 @@ def test_stable_neurons_get_no_binary():
     model = build_big_m(problem, bound_problem(problem))
     assert model.n_binaries == 1
     assert model.cost.size == 2 + 2 + 2
+
+
+@pytest.mark.parametrize(("family", "seed"), [("window", 0), ("integer", 2), ("chained", 0), ("shared", 1)])
+def test_tightening_by_programs_keeps_every_feasible_point(family, seed):
+    problem = random_problem(family, seed)
+    before = bound_problem(problem)
+    after = tighten_by_programs(problem, before, time_limit=60)
+    lower, upper = np.maximum(before.lower, -50), np.minimum(before.upper, 50)
+    points = np.random.default_rng(seed).uniform(lower, upper, size=(20_000, problem.n_columns))
+    points = problem.propagate(np.where(problem.integers, np.round(points), points))
+    rows = problem.row_violations(points).max(axis=1) <= 0
+    inside = ((points >= problem.lower) & (points <= problem.upper)).all(axis=1)
+    narrowed = 0
+    for stage, old, new in zip(problem.stages, before.networks, after.networks, strict=True):
+        for member, inputs in enumerate(stage.inputs):
+            values = stage.network.preactivations(points[rows & inside][:, inputs])
+            for layer, value in enumerate(values):
+                assert (value >= new.lower[layer][member] - 1e-9).all()
+                assert (value <= new.upper[layer][member] + 1e-9).all()
+                assert (new.lower[layer][member] >= old.lower[layer][member]).all()
+                assert (new.upper[layer][member] <= old.upper[layer][member]).all()
+                narrowed += int((new.upper[layer][member] < old.upper[layer][member] - 1e-3).sum())
+    assert narrowed > 0
+
+
+def test_tightening_by_programs_sees_infeasible_rows_and_keeps_its_time():
+    problem = single_network_box(0, (3, 8, 8, 2))
+    rows = sparse.csr_array([[1.0, 1.0, 0, 0, 0], [1.0, 0, 1.0, 0, 0], [0, 1.0, 1.0, 0, 0], [1.0, 1.0, 1.0, 0, 0]])
+    sides = np.array([0.5, 0.5, 0.5, -np.inf]), np.array([np.inf, np.inf, np.inf, 0.7])
+    demanding = Problem(problem.cost, problem.lower, problem.upper, rows, *sides, networks=problem.networks)
+    bounds = bound_problem(demanding)
+    assert bounds.possible
+    assert not tighten_by_programs(demanding, bounds).possible
+    assert prove_by_milp(demanding, bounds="lp").status is ProofStatus.INFEASIBLE
+    untouched = tighten_by_programs(problem, bound_problem(problem), time_limit=0.0)
+    np.testing.assert_array_equal(untouched.networks[0].lower[1], bound_problem(problem).networks[0].lower[1])
 
 
 def test_the_start_is_held_and_given_to_highs():
@@ -188,7 +224,7 @@ def test_refusals_name_what_is_missing():
     with pytest.raises(ModelError, match="finite bounds on the networks' inputs; set bounds on: temperature"):
         prove_by_milp(problem)
     bounded = single_network_box(0)
-    with pytest.raises(ModelError, match="unknown bounds 'none'; known are interval, crown"):
+    with pytest.raises(ModelError, match="unknown bounds 'none'; known are interval, crown, lp"):
         prove_by_milp(bounded, bounds="none")
     with pytest.raises(ModelError, match="HiGHS has no option mip_rel_gp"):
         prove_by_milp(bounded, options={"mip_rel_gp": 1.0})

@@ -3,5 +3,14 @@
 from pyomo_relugrad.milp.big_m import BigMModel, build_big_m
 from pyomo_relugrad.milp.column_bounds import ProblemBounds, bound_problem
 from pyomo_relugrad.milp.solve import MilpProof, prove_by_milp
+from pyomo_relugrad.milp.tightening_programs import tighten_by_programs
 
-__all__ = ["BigMModel", "MilpProof", "ProblemBounds", "bound_problem", "build_big_m", "prove_by_milp"]
+__all__ = [
+    "BigMModel",
+    "MilpProof",
+    "ProblemBounds",
+    "bound_problem",
+    "build_big_m",
+    "prove_by_milp",
+    "tighten_by_programs",
+]

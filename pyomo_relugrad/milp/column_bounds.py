@@ -12,8 +12,8 @@ from pyomo_relugrad.network import Network, PreactivationBounds, crown_bounds, i
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.search.tightening import RowTightening
 
-#: How pre-activations are bounded.
-BOUND_METHODS = ("interval", "crown")
+#: How pre-activations are bounded; "lp" is CROWN and then linear programs, by `tighten_by_programs`.
+BOUND_METHODS = ("interval", "crown", "lp")
 # Embeddings of one network that are bounded at once.
 EMBEDDINGS_AT_ONCE = 64
 
@@ -44,6 +44,7 @@ def bound_problem(problem: Problem, method: str = "crown") -> ProblemBounds:
     ----------
     problem : Problem
     method : {"crown", "interval"}, optional
+        ``"lp"`` gives those of CROWN, to be tightened by linear programs.
 
     Raises
     ------

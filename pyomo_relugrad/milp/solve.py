@@ -14,11 +14,14 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError, RelugradError
 from pyomo_relugrad.milp.big_m import BigMModel, build_big_m
 from pyomo_relugrad.milp.column_bounds import bound_problem
+from pyomo_relugrad.milp.tightening_programs import tighten_by_programs
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.search.proof import Improve, ProofProgress, ProofResult, ProofStatus, run_proof
 
 # Seconds between two reports, and seconds that HiGHS is given to stop when told to.
 REPORT_INTERVAL, STOP_PATIENCE = 0.1, 10.0
+# Seconds, and share of the time limit, for tightening by linear programs.
+TIGHTENING_LIMIT, TIGHTENING_SHARE = 10.0, 0.2
 
 
 def prove_by_milp(
@@ -41,8 +44,9 @@ def prove_by_milp(
         With a linear objective; the networks' inputs need finite bounds.
     start : Incumbent, optional
         Every integer variable of the formulation is started from it; ignored where it is not feasible.
-    bounds : {"crown", "interval"}, optional
-        How pre-activations are bounded; ReLUs that the bounds decide get no binary.
+    bounds : {"crown", "interval", "lp"}, optional
+        How pre-activations are bounded; ReLUs that the bounds decide get no binary. ``"lp"`` tightens those of CROWN by
+        linear programs, for up to a fifth of the time limit and no more than ten seconds.
     time_limit : float, optional
         Seconds, on our clock, building included.
     relative_gap, absolute_gap : float, optional
@@ -78,7 +82,8 @@ def prove_by_milp(
     ('optimal', 0.5)
     """
     begin = time.perf_counter()
-    proof = MilpProof(problem, start, bounds, (relative_gap, absolute_gap), options or {}, improve)
+    tightening = min(TIGHTENING_LIMIT, TIGHTENING_SHARE * time_limit)
+    proof = MilpProof(problem, start, bounds, (relative_gap, absolute_gap), options or {}, improve, tightening)
     remaining = max(time_limit - (time.perf_counter() - begin), 0.0)
     return run_proof(proof, time_limit=remaining, callback=callback)
 
@@ -92,6 +97,8 @@ class MilpProof:
     ----------
     problem, start, bounds, gaps, options, improve
         As in `prove_by_milp`; `gaps` is (relative, absolute).
+    tightening_limit : float, optional
+        Seconds for tightening by linear programs.
     """
 
     def __init__(
@@ -102,6 +109,7 @@ class MilpProof:
         gaps: tuple[float, float],
         options: dict[str, Any],
         improve: Improve | None,
+        tightening_limit: float = TIGHTENING_LIMIT,
     ) -> None:
         if problem.quadratic is not None:
             raise ModelError("HiGHS solves no mixed-integer models with quadratic objectives; use branch and bound")
@@ -114,6 +122,8 @@ class MilpProof:
         self._to_feed: Array | None = None
         self._finished = False
         found = bound_problem(problem, bounds)
+        if bounds == "lp" and found.possible:
+            found = tighten_by_programs(problem, found, tightening_limit)
         self.model: BigMModel | None = build_big_m(problem, found) if found.possible else None
         if start is not None and start.is_feasible:
             self.incumbent = start
