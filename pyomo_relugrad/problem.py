@@ -303,9 +303,13 @@ class Problem:
             gradient[:, stage.outputs] = 0.0
         return gradient
 
+    def row_activity(self, V: Array) -> Array:
+        """``rows @ v`` at the points: (B, m)."""
+        return V @ self._transposed_rows
+
     def row_violations(self, V: Array) -> Array:
         """How far each row is outside its sides at the points: (B, m), zero inside."""
-        activity = V @ self._transposed_rows
+        activity = self.row_activity(V)
         return np.maximum(np.maximum(self.row_lower - activity, activity - self.row_upper), 0.0)
 
     def violation(self, V: Array) -> Array:

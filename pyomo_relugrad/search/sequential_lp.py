@@ -13,7 +13,9 @@ from pyomo_relugrad.search.facet_crossing import RegionWalk
 from pyomo_relugrad.search.integer_moves import integer_neighbours
 from pyomo_relugrad.search.linear_program import LinearStatus
 from pyomo_relugrad.search.linearisation import Linearisation
-from pyomo_relugrad.search.step_model import Merit, StepModel
+from pyomo_relugrad.search.merit import Merit
+from pyomo_relugrad.search.penalty_descent import penalty_descent
+from pyomo_relugrad.search.step_model import StepModel
 from pyomo_relugrad.search.surroundings import Surroundings
 
 #: The search ends when so many starts in a row have brought nothing better.
@@ -22,6 +24,10 @@ PATIENCE = 200
 TOURNAMENT = 16
 #: The same where there are integers: neighbours in them, or random points.
 NEIGHBOURS = 64
+#: How often a start is looked for by a first-order descent of a batch rather than by drawing alone.
+FIRST_ORDER_SHARE = 0.2
+#: Points that descend together to first order, and how many of them become starts.
+BATCH, BATCH_WINNERS = 64, 4
 #: Share of the descents that keep the integers of their start: many cheap LPs rather than a few MILPs.
 HELD_SHARE = 0.8
 #: Good points kept to restart near them.
@@ -109,6 +115,8 @@ class Starts:
     def next(self, merit: Merit) -> Array:
         """The next start: an (n,) array in the surroundings, with propagated outputs."""
         problem = self._problem
+        if not self._queue and self._context.random.random() < FIRST_ORDER_SHARE:
+            self._queue = self._first_order_starts(merit)
         v = self._queue.pop(0) if self._queue else self._draw(merit)
         v = np.clip(v, problem.lower, problem.upper)
         V = problem.propagate(np.where(problem.integers, np.round(v), v)[None, :])
@@ -117,6 +125,13 @@ class Starts:
             nearest = self._surroundings.nearest(V[0], self._decided, self._context.budget)
             V = V if nearest is None else problem.propagate(nearest[None, :])
         return V[0]
+
+    def _first_order_starts(self, merit: Merit) -> list[Array]:
+        """The best of a batch of random points after a first-order descent."""
+        problem = self._problem
+        V = problem.propagate(self._surroundings.random_points(BATCH, self._context.random))
+        V = penalty_descent(problem, V, merit, column_scale(problem), self._context.budget)
+        return list(V[np.argsort(merit.of(problem, V), kind="stable")[:BATCH_WINNERS]])
 
     def _draw(self, merit: Merit) -> Array:
         """The point of smallest merit among some drawn ones whose integer part is new."""
@@ -162,8 +177,7 @@ class Descent:
         self._model = StepModel(problem, linearisation)
         self._held_model = StepModel(problem, linearisation, holds_integers=True) if problem.integers.any() else None
         self._walk = RegionWalk(problem, linearisation)
-        ranges = problem.upper - problem.lower
-        self._scale = np.where(np.isfinite(ranges), ranges, 2.0)
+        self._scale = column_scale(problem)
         self._largest_gain = 0.0
         self.merit = Merit(1.0, 10.0 * (1.0 + float(np.abs(problem.cost).max(initial=0.0))))
 
@@ -221,3 +235,9 @@ class Descent:
             else:
                 radius *= 0.3
         return v
+
+
+def column_scale(problem: Problem) -> Array:
+    """(n,) typical ranges of the columns: the distance of the bounds, 2 where one is infinite."""
+    ranges = problem.upper - problem.lower
+    return np.where(np.isfinite(ranges), ranges, 2.0)

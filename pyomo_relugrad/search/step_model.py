@@ -12,32 +12,10 @@ from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.search.budget import Budget
 from pyomo_relugrad.search.linear_program import LinearProgram, LinearStatus
 from pyomo_relugrad.search.linearisation import Linearisation
+from pyomo_relugrad.search.merit import Merit
 
 #: Bounds the time of one mixed-integer step, in seconds; a good step soon beats the best step later.
 INTEGER_STEP_TIME = 1.0
-
-
-@dataclass(frozen=True, eq=False)
-class Merit:
-    """The measure that the sequential method lowers: ``weight * objective + penalty * sum of violations``.
-
-    Parameters
-    ----------
-    weight : float
-        1, or 0 to restore feasibility alone.
-    penalty : float
-    """
-
-    weight: float
-    penalty: float
-
-    def of(self, problem: Problem, V: Array) -> Array:
-        """Merit (B,) of points with propagated outputs."""
-        violations = problem.row_violations(V).sum(axis=1)
-        outputs = problem.is_output
-        lower, upper = problem.lower[outputs], problem.upper[outputs]
-        beyond = np.maximum(np.maximum(lower - V[:, outputs], V[:, outputs] - upper), 0.0).sum(axis=1)
-        return self.weight * problem.objective(V) + self.penalty * (violations + beyond)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,59 @@
+"""The merit and its first-order descent."""
+
+import numpy as np
+import pytest
+from random_models import FAMILIES, random_problem
+
+from pyomo_relugrad.search.budget import Budget
+from pyomo_relugrad.search.merit import Merit
+from pyomo_relugrad.search.penalty_descent import penalty_descent
+from pyomo_relugrad.search.sequential_lp import column_scale
+
+
+def points_of(problem, count=40):
+    lower = np.where(np.isfinite(problem.lower), problem.lower, -2.0)
+    upper = np.where(np.isfinite(problem.upper), problem.upper, 2.0)
+    points = np.random.default_rng(0).uniform(lower, upper, size=(count, problem.n_columns))
+    return problem.propagate(np.where(problem.integers, np.round(points), points))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_merit_gradients_agree_with_finite_differences(family):
+    problem, merit = random_problem(family, 1), Merit(1.0, 7.0)
+    V = points_of(problem)
+    gradient = merit.gradient(problem, V)
+    agreeing = 0
+    for column in np.flatnonzero(~problem.is_output):
+        shift = np.zeros(problem.n_columns)
+        shift[column] = 1e-6
+        above = merit.of(problem, problem.propagate(V + shift))
+        below = merit.of(problem, problem.propagate(V - shift))
+        smooth = np.abs(above + below - 2 * merit.of(problem, V)) < 1e-9
+        numeric = (above - below) / 2e-6
+        np.testing.assert_allclose(gradient[smooth, column], numeric[smooth], rtol=1e-3, atol=1e-3)
+        agreeing += smooth.sum()
+    assert agreeing > 20
+    np.testing.assert_array_equal(gradient[:, problem.is_output], 0.0)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_descents_end_lower_within_the_bounds(family):
+    problem, merit = random_problem(family, 1), Merit(1.0, 20.0)
+    V = points_of(problem)
+    W = penalty_descent(problem, V, merit, column_scale(problem), Budget())
+    decides = ~problem.is_output
+    assert (problem.lower[decides] <= W[:, decides]).all()
+    assert (problem.upper[decides] >= W[:, decides]).all()
+    np.testing.assert_array_equal(W[:, problem.integers], np.round(W[:, problem.integers]))
+    np.testing.assert_allclose(problem.propagate(W), W, atol=1e-12)
+    before, after = merit.of(problem, V), merit.of(problem, W)
+    assert np.median(after) < np.median(before)
+    if not problem.integers.any():
+        assert (after <= before + 1e-12).all()
+
+
+def test_restoration_ignores_the_objective():
+    problem = random_problem("window", 1)
+    V = points_of(problem)
+    violation = problem.row_violations(V).sum(axis=1)
+    np.testing.assert_allclose(Merit(0.0, 3.0).of(problem, V), 3.0 * violation)
