@@ -17,12 +17,12 @@ from pyomo_relugrad.errors import NetworkFileError
 MAX_ENTRIES = 2**27
 """Most entries that one matrix may have (1 GB of float64): beyond, a file is refused before the memory is asked for."""
 
-SPARSE_SIZE = 50_000
-SPARSE_DENSITY = 0.1
-"""A layer's matrix of at least this size and at most this density is kept as CSR.
+SPARSE_SIZE, SPARSE_DENSITY = 50_000, 0.1
+LARGE_SIZE, LARGE_DENSITY = 2**20, 0.25
+"""A layer's matrix of at least one of these sizes and at most the density that goes with it is kept as CSR.
 
-Products with batches of 1 to 256 rows, in both directions, are as fast as dense ones there: below that size they are
-slower at any density.
+At the first density, products with batches of 1 to 256 rows in both directions are as fast as dense ones, and below
+that size they are slower at any density. Large matrices are kept sparse for their memory up to the second.
 """
 
 
@@ -58,18 +58,22 @@ def check_entries(count: int) -> None:
 def explicit(matrix: LinearMap) -> Weight:
     """The matrix as an array, dense or sparse, whichever suits it."""
     if isinstance(matrix, Identity):
-        if matrix.size**2 < SPARSE_SIZE:
-            return np.eye(matrix.size)
-        return sparse.eye_array(matrix.size, format="csr")
+        is_sparse = _is_sparse(matrix.size**2, matrix.size)
+        return sparse.eye_array(matrix.size, format="csr") if is_sparse else np.eye(matrix.size)
     if sparse.issparse(matrix):
         rows, columns = matrix.shape
-        if rows * columns < SPARSE_SIZE or matrix.nnz > SPARSE_DENSITY * rows * columns:
-            check_entries(rows * columns)
-            return matrix.toarray()
-        return matrix
-    if matrix.size >= SPARSE_SIZE and np.count_nonzero(matrix) <= SPARSE_DENSITY * matrix.size:
-        return sparse.csr_array(matrix)
-    return matrix
+        if _is_sparse(rows * columns, matrix.nnz):
+            return matrix
+        check_entries(rows * columns)
+        return matrix.toarray()
+    return sparse.csr_array(matrix) if _is_sparse(matrix.size, int(np.count_nonzero(matrix))) else matrix
+
+
+def _is_sparse(size: int, nonzeros: int) -> bool:
+    """Whether a matrix of `size` entries is better kept as CSR."""
+    if size >= LARGE_SIZE and nonzeros <= LARGE_DENSITY * size:
+        return True
+    return size >= SPARSE_SIZE and nonzeros <= SPARSE_DENSITY * size
 
 
 def entry_count(matrix: LinearMap) -> int:
