@@ -6,15 +6,16 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pyomo.common.config import Bool, ConfigValue, NonNegativeInt
+from pyomo.common.config import Bool, ConfigValue, In, NonNegativeFloat, NonNegativeInt
 from pyomo.contrib.solver.common.config import SolverConfig
 
 from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.milp.column_bounds import BOUND_METHODS
 
 logger = logging.getLogger(__name__)
 
-#: Names that Pyomo uses for the same option elsewhere.
-ALIASES = {"timelimit": "time_limit"}
+#: Names that Pyomo and MIP solvers use for the same option elsewhere.
+ALIASES = {"timelimit": "time_limit", "mipgap": "rel_gap", "mip_rel_gap": "rel_gap", "mip_abs_gap": "abs_gap"}
 
 #: Keywords of Pyomo's other solvers that mean nothing here: no files are written.
 IGNORED = ("keepfiles", "solnfile")
@@ -22,6 +23,9 @@ IGNORED = ("keepfiles", "solnfile")
 
 class RelugradConfig(SolverConfig):
     """Options of ``SolverFactory('relugrad')``: those of every Pyomo solver, and the ones declared here."""
+
+    #: The solver's name, for messages.
+    solver = "relugrad"
 
     def __init__(
         self,
@@ -89,6 +93,57 @@ class RelugradConfig(SolverConfig):
         )
 
 
+class ExactConfig(RelugradConfig):
+    """Options of ``SolverFactory('relugrad.exact')``: those of its local searches, and of the proof."""
+
+    solver = "relugrad.exact"
+
+    def __init__(
+        self,
+        description: str | None = None,
+        doc: str | None = None,
+        implicit: bool = False,
+        implicit_domain: Any = None,
+        visibility: int = 0,
+    ) -> None:
+        super().__init__(
+            description=description,
+            doc=doc,
+            implicit=implicit,
+            implicit_domain=implicit_domain,
+            visibility=visibility,
+        )
+        self.rel_gap: float = self.declare(
+            "rel_gap",
+            ConfigValue(
+                default=1e-4,
+                domain=NonNegativeFloat,
+                description="The solve ends as optimal when incumbent and bound differ by at most this, relative to "
+                "the incumbent's size. Also mip_rel_gap, mipgap.",
+            ),
+        )
+        self.abs_gap: float = self.declare(
+            "abs_gap",
+            ConfigValue(
+                default=1e-6,
+                domain=NonNegativeFloat,
+                description="The same, absolute; one of the two is enough. Also mip_abs_gap.",
+            ),
+        )
+        self.bounds: str = self.declare(
+            "bounds",
+            ConfigValue(
+                default="crown",
+                domain=In(BOUND_METHODS),
+                description=f"How the MILP's pre-activations are bounded: {' or '.join(BOUND_METHODS)}.",
+            ),
+        )
+        self.highs_options: dict[str, Any] = self.declare(
+            "highs_options",
+            ConfigValue(default={}, domain=dict, description="Options of HiGHS, for the MILP."),
+        )
+
+
 def _function(value: Any) -> Any:
     """The domain of functions."""
     if not callable(value):
@@ -131,12 +186,13 @@ def _by_name(given: Mapping[str, Any], config: RelugradConfig) -> dict[str, Any]
     for key, value in given.items():
         name = ALIASES.get(key, key)
         if name in IGNORED:
-            logger.debug("keyword '%s' is ignored: relugrad writes no files", key)
-        elif key in ALIASES and value is None:
+            logger.debug("keyword '%s' is ignored: %s writes no files", key, config.solver)
+        elif key in ALIASES and name in config and value is None:
             continue  # Pyomo's command line hands over a None where nothing was said
         elif name not in config or name in ("options", "solver_options"):
-            names = sorted({*config, *ALIASES} - {"solver_options"})
-            raise ModelError(f"unknown option '{key}' of solver 'relugrad'; the options are {', '.join(names)}")
+            aliases = {alias for alias, meant in ALIASES.items() if meant in config}
+            names = sorted({*config, *aliases} - {"solver_options"})
+            raise ModelError(f"unknown option '{key}' of solver '{config.solver}'; the options are {', '.join(names)}")
         elif name in known and known[name] != value:
             raise ModelError(f"option '{name}' is given twice, as {known[name]!r} and as {value!r}")
         else:

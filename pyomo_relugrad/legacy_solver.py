@@ -12,6 +12,7 @@ from pyomo.common.enums import ObjectiveSense
 from pyomo.contrib.solver.common.base import LegacySolverWrapper
 from pyomo.contrib.solver.common.results import (
     Results,
+    SolutionStatus,
     TerminationCondition,
     legacy_solver_status_map,
     legacy_termination_condition_map,
@@ -71,7 +72,7 @@ class LegacyRelugrad(LegacySolverWrapper, Relugrad):
         else:
             results = self._run(model, config)
         if results.solution_loader.get_number_of_solutions() == 0:
-            logger.warning("relugrad found no feasible point: %s", results.termination_condition.name)
+            logger.warning("%s found no feasible point: %s", self.name, results.termination_condition.name)
         return legacy_results(model, results, loaded=config.load_solutions)
 
     def set_options(self, options: str | Mapping[str, Any]) -> None:
@@ -99,10 +100,7 @@ def legacy_results(model: BlockData, results: Results, loaded: bool) -> SolverRe
     """
     legacy = SolverResults()
     legacy.solver.name = results.solver_name
-    legacy.solver.status, legacy.solver.termination_condition = _LEGACY.get(results.termination_condition) or (
-        legacy_solver_status_map[results.termination_condition],
-        legacy_termination_condition_map[results.termination_condition],
-    )
+    legacy.solver.status, legacy.solver.termination_condition = _legacy_outcome(results)
     legacy.solver.termination_message = str(results.termination_condition)
     legacy.solver.wallclock_time = results.timing_info.wall_time
     _describe_problem(legacy, model, results)
@@ -114,6 +112,16 @@ def legacy_results(model: BlockData, results: Results, loaded: bool) -> SolverRe
     legacy.timing_info = results.timing_info.value()
     legacy.extra_info = results.extra_info.value()
     return legacy
+
+
+def _legacy_outcome(results: Results) -> tuple[SolverStatus, LegacyTermination]:
+    """Status and termination condition in Pyomo's classic terms."""
+    if results.solution_status == SolutionStatus.optimal:
+        return SolverStatus.ok, LegacyTermination.optimal
+    condition = results.termination_condition
+    if condition in _LEGACY:
+        return _LEGACY[condition]
+    return legacy_solver_status_map[condition], legacy_termination_condition_map[condition]
 
 
 def _describe_problem(legacy: SolverResults, model: BlockData, results: Results) -> None:
@@ -134,7 +142,8 @@ def _insert_incumbent(legacy: SolverResults, results: Results) -> None:
     symbols = SymbolMap(NumericLabeler("x"))
     solution = Solution()
     solution.symbol_map = symbols
-    solution.status = LegacySolutionStatus.feasible
+    proven = results.solution_status == SolutionStatus.optimal
+    solution.status = LegacySolutionStatus.optimal if proven else LegacySolutionStatus.feasible
     solution.gap = None
     for var, value in results.solution_loader.get_vars().items():
         solution.variable[symbols.getSymbol(var)] = {"Value": value}

@@ -36,9 +36,12 @@ class SearchLog:
     Parameters
     ----------
     streams : sequence of text streams
+    proves : bool, optional
+        Whether there is a proof, whose nodes are counted in place of the steps.
     """
 
-    def __init__(self, streams: Sequence[Stream] = ()) -> None:
+    def __init__(self, streams: Sequence[Stream] = (), proves: bool = False) -> None:
+        self._proves = proves
         self._text = StringIO()
         self._streams = (self._text, *streams)
         self._lines = 0
@@ -69,13 +72,14 @@ class SearchLog:
             Seconds spent on making the problem.
         """
         self._problem = problem
-        self.write(f"pyomo_relugrad {__version__}: local search over trained ReLU networks")
+        kind = "search and proof" if self._proves else "local search"
+        self.write(f"pyomo_relugrad {__version__}: {kind} over trained ReLU networks")
         self.write(f"Model    {_model_size(problem)}")
         self.write(f"Networks {_network_size(problem)}")
         self.write(f"Search   {search}")
         self.write(f"Compiled in {compile_time:.2f} s")
         self.write()
-        self.write(_COLUMNS)
+        self.write(_COLUMNS.replace("Steps", "Nodes") if self._proves else _COLUMNS)
 
     def progress(self, progress: Progress) -> None:
         """Write a line where there is a new incumbent, or nothing was written for a while."""
@@ -90,8 +94,11 @@ class SearchLog:
         if self._skipped is not None:
             self._line(self._skipped)
         self.write()
+        work = f"{_count(result.points, 'point')} evaluated in {_count(result.iterations, 'step')}"
+        if self._proves:
+            work = f"{work}, {_count(result.nodes, 'node')} bounded"
         self.write(f"Ended    {result.stop.value} after {result.elapsed:.2f} s")
-        self.write(f"Work     {_count(result.points, 'point')} evaluated in {_count(result.iterations, 'step')}")
+        self.write(f"Work     {work}")
         if result.incumbent is not None and self._problem is not None:
             best = result.incumbent
             objective = self._problem.reported(best.objective)
@@ -109,6 +116,7 @@ class SearchLog:
         is_new = progress.is_new or self._skipped is not None
         self._last, self._skipped = progress.elapsed, None
         self._lines += 1
+        steps = progress.nodes if self._proves else progress.iterations
         objective, gap, violation = "-", "-", "-"
         point = progress.incumbent
         bound = math.inf if self._problem is None else self._problem.reported(progress.bound)
@@ -121,7 +129,7 @@ class SearchLog:
             gap = _gap(self._problem.reported(point.objective), bound)
         best_bound = f"{bound:.8g}" if math.isfinite(bound) else "-"
         self.write(
-            f"{marker}{progress.elapsed:8.2f} {progress.points:12d} {progress.iterations:10d}   "
+            f"{marker}{progress.elapsed:8.2f} {progress.points:12d} {steps:10d}   "
             f"{objective:>15} {best_bound:>15} {gap:>8}   {violation:>9}"
         )
 

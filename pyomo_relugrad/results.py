@@ -56,6 +56,7 @@ def results_of_search(model: BlockData, compiled: CompiledModel, found: SearchRe
     results.extra_info.number_of_constraints = problem.n_rows
     results.extra_info.points_evaluated = found.points
     results.extra_info.iterations = found.iterations
+    results.extra_info.nodes = found.nodes
     results.extra_info.violation = None if shown is None else shown.violation
     results.extra_info.network_error = None if shown is None else shown.network_error
     results.extra_info.add("history", ConfigValue(history, description="Time and objective of each new incumbent."))

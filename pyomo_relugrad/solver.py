@@ -6,7 +6,7 @@ import datetime
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,11 +22,13 @@ from pyomo.core.base.block import BlockData
 from pyomo.core.base.var import VarData
 from pyomo.core.staleflag import StaleFlagManager
 
+from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.compile import CompiledModel, compile_model
-from pyomo_relugrad.config import RelugradConfig, configure
+from pyomo_relugrad.config import ExactConfig, RelugradConfig, configure
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.log import SearchLog
 from pyomo_relugrad.omlt_bridge import omlt_embeddings
+from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.results import results_of_search, results_without_search
 from pyomo_relugrad.search.driver import Progress, SearchResult, search
 from pyomo_relugrad.version import __version__
@@ -42,8 +44,8 @@ class SolveProgress:
     ----------
     elapsed : float
         Seconds since the solve began.
-    points, iterations : int
-        Evaluated points and batched steps so far.
+    points, iterations, nodes : int
+        Evaluated points, batched steps, and nodes of branch and bound so far.
     objective : float or None
         Objective of the best feasible point, in the model's sense; None where there is none yet.
     violation : float or None
@@ -57,6 +59,7 @@ class SolveProgress:
     elapsed: float
     points: int
     iterations: int
+    nodes: int
     objective: float | None
     violation: float | None
     is_new: bool
@@ -94,6 +97,8 @@ class Relugrad(SolverBase):
 
     CONFIG = RelugradConfig()
     config: RelugradConfig
+    #: Whether a proof follows the search.
+    proves = False
 
     def __init__(self, **kwds: Any) -> None:
         # An error here would make Pyomo's legacy factory return an unknown solver: `solve` refuses what is not known.
@@ -136,7 +141,7 @@ class Relugrad(SolverBase):
         config = configure(self.config, kwds)
         results = self._run(model, config)
         if results.solution_loader.get_number_of_solutions() == 0:
-            outcome = f"relugrad found no feasible point: {results.termination_condition.name}"
+            outcome = f"{self.name} found no feasible point: {results.termination_condition.name}"
             if config.raise_exception_on_nonoptimal_result:
                 raise NoOptimalSolutionError(f"{outcome}. Set raise_exception_on_nonoptimal_result=False to go on.")
             if config.load_solutions:
@@ -153,7 +158,7 @@ class Relugrad(SolverBase):
         if config.threads is not None:
             logger.warning("option 'threads' is not used: NumPy's threads are set by OMP_NUM_THREADS")
         StaleFlagManager.mark_all_as_stale()
-        with _log_of(config) as log:
+        with _log_of(config, self.proves) as log:
             results = self._compile_and_search(model, config, log, clock)
         if config.load_solutions and results.solution_loader.get_number_of_solutions():
             with _timed(config.timer, "load"):
@@ -193,19 +198,32 @@ class Relugrad(SolverBase):
             log.progress(progress)
             return config.callback is not None and bool(config.callback(_solve_progress(compiled, progress)))
 
-        found = search(
-            compiled.problem,
-            config.method,
-            time_limit=math.inf if config.time_limit is None else max(config.time_limit - before, 0.0),
-            iteration_limit=config.iteration_limit,
-            seed=config.seed,
-            start=compiled.values() if config.warmstart else None,
-            callback=report,
-        )
+        time_limit = math.inf if config.time_limit is None else max(config.time_limit - before, 0.0)
+        start = compiled.values() if config.warmstart else None
+        found = self._find(compiled.problem, config, time_limit, start, report)
         history = tuple((elapsed + before, objective) for elapsed, objective in found.history)
         found = replace(found, elapsed=found.elapsed + before, history=history)
         log.summary(found)
         return found
+
+    def _find(
+        self,
+        problem: Problem,
+        config: Any,
+        time_limit: float,
+        start: Array | None,
+        callback: Callable[[Progress], bool],
+    ) -> SearchResult:
+        """Find points of the problem: what solvers that build on this one replace."""
+        return search(
+            problem,
+            config.method,
+            time_limit=time_limit,
+            iteration_limit=config.iteration_limit,
+            seed=config.seed,
+            start=start,
+            callback=callback,
+        )
 
 
 class _Clock:
@@ -232,18 +250,19 @@ def _timed(timer: HierarchicalTimer, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _log_of(config: RelugradConfig) -> Iterator[SearchLog]:
+def _log_of(config: RelugradConfig, proves: bool) -> Iterator[SearchLog]:
     """The log that goes to the streams of ``tee`` and to the log file."""
     with ExitStack() as stack:
         streams = list(config.tee or ())
         if config.logfile is not None:
             streams.append(stack.enter_context(open(config.logfile, "w", encoding="utf-8")))
-        yield SearchLog(streams)
+        yield SearchLog(streams, proves)
 
 
 def _describe(config: RelugradConfig) -> str:
     """Method, seed and limits in words."""
     words = [f"method {config.method}", f"seed {config.seed}"]
+    words += [f"relative gap {config.rel_gap:g}"] if isinstance(config, ExactConfig) else []
     words += [f"time limit {config.time_limit:g} s"] if config.time_limit is not None else []
     words += [f"at most {config.iteration_limit} steps"] if config.iteration_limit is not None else []
     return ", ".join([*words, *(["warm start"] if config.warmstart else [])])
@@ -255,6 +274,7 @@ def _solve_progress(compiled: CompiledModel, progress: Progress) -> SolveProgres
         elapsed=progress.elapsed,
         points=progress.points,
         iterations=progress.iterations,
+        nodes=progress.nodes,
         objective=compiled.problem.reported(point.objective) if point is not None and point.is_feasible else None,
         violation=None if point is None else max(point.violation, point.network_error),
         is_new=progress.is_new,

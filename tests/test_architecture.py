@@ -27,6 +27,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "search": (PROBLEM | {"problem_bounds"}, ARRAYS | {"highspy"}),
     "milp": (PROBLEM | {"problem_bounds", "search"}, ARRAYS | {"highspy"}),
     "branch": (PROBLEM | {"problem_bounds", "search", "milp"}, ARRAYS | {"highspy"}),
+    "exact": (PROBLEM | {"problem_bounds", "search", "milp", "branch"}, ARRAYS),
     "log": (PROBLEM | {"search", "milp", "branch"}, ARRAYS),
 }
 

@@ -68,6 +68,8 @@ class SearchResult:
         Time and objective of each new incumbent.
     bound : float, optional
         No feasible point has a smaller objective; minus infinity where no bound is known.
+    nodes : int, optional
+        Nodes of branch and bound, where the search was part of a proof.
     """
 
     pool: tuple[Incumbent, ...]
@@ -78,6 +80,7 @@ class SearchResult:
     elapsed: float
     history: tuple[tuple[float, float], ...]
     bound: float = -np.inf
+    nodes: int = 0
 
     @property
     def incumbent(self) -> Incumbent | None:

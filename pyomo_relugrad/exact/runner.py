@@ -1,0 +1,106 @@
+"""Proofs that take turns: each runs for a slice of time, and takes the others' incumbents when its turn comes."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from pyomo_relugrad.branch import SearchTree
+from pyomo_relugrad.exact.routes import Route
+from pyomo_relugrad.milp import MilpProof
+from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.search.proof import ProofProgress, Prover
+
+
+@dataclass(frozen=True)
+class ExactOptions:
+    """What a proof is asked for.
+
+    Parameters
+    ----------
+    relative_gap, absolute_gap : float, optional
+        The solve ends when incumbent minus bound is at most ``max(absolute_gap, relative_gap * |incumbent|)``.
+    method : str, optional
+        Of the local searches.
+    iteration_limit : int, optional
+        Of each local search.
+    bounds : {"crown", "interval"}, optional
+        Of the pre-activations in the MILP.
+    highs_options : dict, optional
+        Options of HiGHS for the MILP.
+    """
+
+    relative_gap: float = 1e-4
+    absolute_gap: float = 1e-6
+    method: str = "auto"
+    iteration_limit: int | None = None
+    bounds: str = "crown"
+    highs_options: dict[str, Any] = field(default_factory=dict)
+
+    def allowed_gap(self, objective: float) -> float:
+        """The gap at which an incumbent counts as proven."""
+        return max(self.absolute_gap, self.relative_gap * abs(objective))
+
+
+class Runner:
+    """One proof on its way.
+
+    Parameters
+    ----------
+    route : Route
+    problem : Problem
+    options : ExactOptions
+    start : Incumbent or None
+    time_limit : float
+        Seconds that are left; HiGHS is told, and does not always look at its clock.
+    """
+
+    def __init__(
+        self, route: Route, problem: Problem, options: ExactOptions, start: Incumbent | None, time_limit: float
+    ) -> None:
+        self.route = route
+        self.is_done = False
+        self._prover = _make_prover(route, problem, options, start, time_limit)
+        self._steps = cast("Generator[ProofProgress, None, None]", self._prover.steps())
+
+    @property
+    def bound(self) -> float:
+        """No feasible point has a smaller objective."""
+        return self._prover.bound
+
+    @property
+    def nodes(self) -> int:
+        """Nodes bounded so far."""
+        return self._prover.nodes
+
+    @property
+    def incumbent(self) -> Incumbent | None:
+        """The best feasible point of this proof."""
+        return self._prover.incumbent
+
+    def offer(self, point: Incumbent | None) -> None:
+        """Hand over a feasible point that others found; ignored where it is not better."""
+        if point is not None:
+            self._prover.offer(point)
+
+    def step(self) -> None:
+        """One step of the proof."""
+        self.is_done = self.is_done or next(self._steps, None) is None
+
+    def close(self) -> None:
+        """Stop; HiGHS runs in a thread of its own until then."""
+        self._steps.close()
+
+
+def _make_prover(
+    route: Route, problem: Problem, options: ExactOptions, start: Incumbent | None, time_limit: float
+) -> Prover:
+    gaps = (options.relative_gap, options.absolute_gap)
+    if route is Route.MILP:
+        highs_options = {"time_limit": time_limit, **options.highs_options}
+        return MilpProof(problem, start, options.bounds, gaps, highs_options, None)
+    tree = SearchTree(problem, *gaps)
+    if start is not None:
+        tree.offer(start)
+    return tree

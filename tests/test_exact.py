@@ -1,0 +1,270 @@
+"""The exact solve on arrays: proven optima, routes, limits and interrupts."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from milp_oracle import exact_optimum
+from omlt_oracle import proven_optimum
+from random_models import random_network, random_problem
+from scipy import sparse
+
+from pyomo_relugrad import Network
+from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.exact import ExactOptions, Route, solve_exactly
+from pyomo_relugrad.exact import solve as solve_module
+from pyomo_relugrad.exact.routes import FEW_INPUTS, choose_routes, seconds_alone
+from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.search.budget import Stop
+
+TIGHT = ExactOptions(relative_gap=1e-6)
+
+
+def box_problem(sizes: tuple[int, ...], seed: int = 1) -> Problem:
+    """The first output of a random network over [-1, 1]^n."""
+    n, m = sizes[0], sizes[-1]
+    network = random_network(np.random.default_rng(seed), sizes)
+    free = np.full(m, np.inf)
+    return Problem(
+        np.eye(n + m)[n],
+        np.r_[np.full(n, -1.0), -free],
+        np.r_[np.full(n, 1.0), free],
+        networks=(EmbeddedNetwork(network, np.arange(n), n + np.arange(m)),),
+    )
+
+
+def hard_box() -> Problem:
+    return box_problem((8, 40, 40, 1))
+
+
+def integer_program() -> Problem:
+    """Minimise -x - y over x + 2 y <= 6.2 and integers up to 3.5: -4 at (3, 1)."""
+    return Problem(
+        np.array([-1.0, -1.0]), np.zeros(2), np.full(2, 3.5), sparse.csr_array([[1.0, 2.0]]), np.array([-np.inf]),
+        np.array([6.2]), np.array([True, True]),
+    )  # fmt: skip
+
+
+def only(route: Route, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(solve_module, "choose_routes", lambda problem: (route,))
+
+
+def assert_solved(problem: Problem, optimum: float, options: ExactOptions = TIGHT) -> None:
+    result = solve_exactly(problem, options, time_limit=60)
+    if optimum == np.inf:
+        assert result.stop is Stop.INFEASIBLE
+        assert result.incumbent is None
+        return
+    tolerance = options.allowed_gap(optimum) + 1e-6 * (1 + abs(optimum))
+    assert result.stop is Stop.OPTIMAL
+    assert result.incumbent.is_feasible
+    assert result.incumbent.objective == pytest.approx(optimum, abs=tolerance)
+    assert optimum - tolerance <= result.bound <= optimum + 1e-6 * (1 + abs(optimum))
+    assert result.bound <= result.incumbent.objective
+
+
+# --- optima -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("family", "seed"),
+    [
+        *(("window", seed) for seed in (0, 2, 3)),
+        *(("equality", seed) for seed in (0, 2)),
+        *(("integer", seed) for seed in (1, 2)),
+        *(("chained", seed) for seed in (0, 2)),
+        ("shared", 1),
+    ],
+)
+def test_models_of_every_family_are_solved_as_by_omlt_and_highs(family, seed):
+    problem = random_problem(family, seed)
+    assert_solved(problem, proven_optimum(problem))
+
+
+def test_a_quadratic_objective_is_proven():
+    """The distance of two outputs to a target, which a point of the box attains: the optimum is zero."""
+    problem = box_problem((2, 8, 2))
+    target = problem.propagate(np.full((1, 4), 0.3))[0, 2:]
+    quadratic = sparse.csr_array(np.diag([0.0, 0.0, 2.0, 2.0]))
+    cost = np.r_[0.0, 0.0, -2 * target]
+    problem = replace(problem, cost=cost, quadratic=quadratic, constant=float(target @ target))
+    assert_solved(problem, 0.0, ExactOptions(absolute_gap=1e-3))
+
+
+@pytest.mark.parametrize("route", list(Route))
+@pytest.mark.parametrize(("family", "seed"), [("window", 3), ("equality", 3), ("integer", 2)])
+def test_each_route_alone_comes_to_the_optimum(route, family, seed, monkeypatch):
+    only(route, monkeypatch)
+    problem = random_problem(family, seed)
+    assert_solved(problem, exact_optimum(problem))
+
+
+@pytest.mark.parametrize("bounds", ["crown", "interval"])
+def test_every_bound_method_comes_to_the_optimum(bounds, monkeypatch):
+    only(Route.MILP, monkeypatch)
+    problem = random_problem("integer", 1)
+    assert_solved(problem, exact_optimum(problem), replace(TIGHT, bounds=bounds))
+
+
+@pytest.mark.parametrize("first_search", [0.2, 0.0])
+def test_a_problem_without_networks_is_a_milp(first_search, monkeypatch):
+    monkeypatch.setattr(solve_module, "FIRST_SEARCH", first_search)
+    result = solve_exactly(integer_program())
+    assert result.stop is Stop.OPTIMAL
+    assert result.incumbent.objective == pytest.approx(-4)
+    assert result.bound == pytest.approx(-4)
+
+
+def test_linked_columns_are_merged_and_restored():
+    problem = box_problem((3, 8, 8, 1))
+    n = problem.n_columns
+    linked = replace(
+        problem,
+        cost=np.r_[problem.cost, np.zeros(3)],
+        lower=np.r_[np.full(n, -np.inf), np.full(3, -1.0)],
+        upper=np.r_[np.full(n, np.inf), np.full(3, 1.0)],
+        rows=sparse.csr_array(np.c_[np.eye(3, n), -np.eye(3)]),
+        row_lower=np.zeros(3),
+        row_upper=np.zeros(3),
+        integers=np.zeros(n + 3, bool),
+    )
+    seen = []
+    result = solve_exactly(linked, TIGHT, start=np.zeros(n + 3), callback=lambda progress: seen.append(progress))
+    assert result.stop is Stop.OPTIMAL
+    assert result.incumbent.objective == pytest.approx(exact_optimum(problem), abs=1e-5)
+    np.testing.assert_allclose(result.incumbent.values[:3], result.incumbent.values[-3:])
+    assert all(progress.incumbent.values.size == n + 3 for progress in seen if progress.incumbent)
+
+
+def test_a_network_without_open_relus_takes_one_node():
+    network = Network.from_layers([[[1.0], [2.0]], [[1.0, 1.0]]], [[0.5, 0.5], [0.0]])
+    embedded = EmbeddedNetwork(network, [0], [1])
+    problem = Problem(np.array([0.0, 1.0]), np.array([0, -np.inf]), np.array([1, np.inf]), networks=(embedded,))
+    result = solve_exactly(problem)
+    assert (result.stop, result.routes, result.nodes) == (Stop.OPTIMAL, (Route.BRANCH,), 1)
+    assert result.incumbent.objective == pytest.approx(1.0)
+
+
+# --- no optimum ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("route", list(Route))
+def test_demands_that_the_network_cannot_meet_are_proven_infeasible(route, monkeypatch):
+    only(route, monkeypatch)
+    problem = box_problem((3, 8, 8, 1))
+    upper = np.r_[problem.upper[:3], exact_optimum(problem) - 1e-3]
+    result = solve_exactly(replace(problem, upper=upper), time_limit=60)
+    assert (result.stop, result.incumbent, result.bound) == (Stop.INFEASIBLE, None, np.inf)
+
+
+def test_rows_that_contradict_each_other_are_proven_infeasible():
+    problem = replace(integer_program(), row_lower=np.array([100.0]), row_upper=np.array([np.inf]))
+    assert solve_exactly(problem).stop is Stop.INFEASIBLE
+
+
+@pytest.mark.parametrize("with_network", [False, True])
+def test_an_unbounded_objective_is_reported(with_network):
+    network = Network.from_layers([[[1.0]], [[1.0]]], [[0.0], [0.0]])
+    problem = Problem(
+        np.array([0.0, -1.0]),
+        np.array([0.0, 0.0 if not with_network else -np.inf]),
+        np.full(2, np.inf),
+        networks=(EmbeddedNetwork(network, [0], [1]),) if with_network else (),
+    )
+    result = solve_exactly(problem, time_limit=5)
+    assert result.stop is Stop.UNBOUNDED
+    assert result.bound == -np.inf
+
+
+# --- being stopped ------------------------------------------------------------------------------------------------
+
+
+def test_a_time_limit_leaves_incumbent_and_bound():
+    problem = hard_box()
+    result = solve_exactly(problem, ExactOptions(relative_gap=0.0), time_limit=1.0)
+    assert result.stop is Stop.TIME_LIMIT
+    assert result.incumbent.is_feasible
+    points = np.random.default_rng(0).uniform(-1, 1, size=(20_000, problem.n_columns))
+    assert -np.inf < result.bound <= problem.objective(problem.propagate(points)).min()
+    assert result.bound < result.incumbent.objective
+    assert result.nodes > 0
+
+
+@pytest.mark.parametrize("route", list(Route))
+@pytest.mark.parametrize("in_proof", [False, True])
+def test_ctrl_c_leaves_incumbent_and_bound(route, in_proof, monkeypatch):
+    only(route, monkeypatch)
+
+    def interrupt(progress):
+        if progress.incumbent is not None and np.isfinite(progress.bound) == in_proof:
+            raise KeyboardInterrupt
+
+    result = solve_exactly(hard_box(), ExactOptions(relative_gap=0.0), time_limit=60, callback=interrupt)
+    assert result.stop is Stop.INTERRUPTED
+    assert result.routes == ((route,) if in_proof else ())
+    assert result.bound < result.incumbent.objective
+    assert np.isfinite(result.bound) == in_proof
+
+
+def test_the_callback_sees_the_bound_close_in_and_ends_the_solve():
+    seen = []
+
+    def callback(progress):
+        seen.append(progress)
+        return progress.nodes > 500
+
+    result = solve_exactly(hard_box(), callback=callback)
+    assert result.stop is Stop.CALLBACK
+    bounds = [progress.bound for progress in seen]
+    objectives = [progress.incumbent.objective for progress in seen if progress.incumbent]
+    assert bounds == sorted(bounds)
+    assert objectives == sorted(objectives, reverse=True)
+    assert sum(progress.is_new for progress in seen) >= len(result.history) > 0
+
+
+def test_an_error_in_the_callback_passes():
+    def fail(progress):
+        if progress.nodes:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        solve_exactly(hard_box(), callback=fail)
+
+
+def test_a_start_is_the_first_incumbent():
+    problem = box_problem((3, 8, 8, 1))
+    optimum = solve_exactly(problem, TIGHT).incumbent
+    first = []
+    solve_exactly(problem, TIGHT, start=optimum.values, callback=lambda progress: first.append(progress.incumbent))
+    assert first[0].objective == pytest.approx(optimum.objective)
+
+
+# --- options and routes -------------------------------------------------------------------------------------------
+
+
+def test_options_that_nobody_knows_are_refused(monkeypatch):
+    only(Route.MILP, monkeypatch)
+    problem = hard_box()
+    with pytest.raises(ModelError, match="HiGHS has no option mip_magic"):
+        solve_exactly(problem, ExactOptions(highs_options={"mip_magic": 1}))
+    with pytest.raises(ModelError, match="unknown bounds 'magic'; known are"):
+        solve_exactly(problem, ExactOptions(bounds="magic"))
+
+
+def test_routes_are_chosen_by_structure():
+    box = box_problem((3, 8, 1))
+    assert choose_routes(box) == (Route.BRANCH, Route.MILP)
+    assert choose_routes(integer_program()) == (Route.MILP,)
+    assert choose_routes(replace(box, quadratic=sparse.csr_array(np.eye(4)))) == (Route.BRANCH,)
+    assert choose_routes(replace(box, lower=np.r_[-np.inf, box.lower[1:]])) == (Route.BRANCH,)
+    wide = box_problem((FEW_INPUTS + 1, 4, 1))
+    assert choose_routes(wide) == (Route.MILP, Route.BRANCH)
+    fixed = np.r_[wide.upper[0], -1.0, wide.upper[2:]]
+    assert choose_routes(replace(wide, upper=fixed)) == (Route.BRANCH, Route.MILP)
+    assert seconds_alone(box) < seconds_alone(box_problem((3, 400, 1)))
+
+
+def test_the_second_route_joins():
+    problem = hard_box()
+    result = solve_exactly(problem, ExactOptions(relative_gap=0.0), time_limit=2.0)
+    assert result.routes == (Route.BRANCH, Route.MILP)
