@@ -19,7 +19,7 @@ from pyomo_relugrad.search.step_model import StepModel
 from pyomo_relugrad.search.surroundings import Surroundings
 
 #: The search ends when so many starts in a row have brought nothing better.
-PATIENCE = 200
+PATIENCE = 100
 #: Random points that compete, by merit, to become one start.
 TOURNAMENT = 16
 #: The same where there are integers: neighbours in them, or random points.
