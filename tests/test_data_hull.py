@@ -118,7 +118,7 @@ def test_a_grid_has_only_its_corners():
 
 def test_a_cloud_that_is_flat_but_for_rounding_is_reduced_within_its_plane():
     fractions = RNG.dirichlet(np.ones(4), 3000).astype(np.float32).astype(np.float64)  # sums are 1 up to 1e-7
-    assert len(extreme_points(fractions).rows) < 300
+    assert len(extreme_points(fractions).rows) < 100  # 172 where rounding counts as a dimension
     m = model(fractions)
     m.unity = pyo.Constraint(expr=pyo.quicksum(m.x.values()) == 1)
     assert extreme(m, [1, 0, 0, 0])[0] == pytest.approx(fractions[:, 0].max(), abs=1e-5)
@@ -134,12 +134,11 @@ def test_too_many_vertices_are_replaced_by_a_hull_inside():
     assert len(m.hull.weights) == 120
     point = extreme(m, np.ones(10))
     assert distance(data, point) < 1e-6
-    # Well-chosen points reach farther than the same number of rows as they come.
+    # Well-chosen points reach nearly as far as all: 0.96 on average, the first 120 vertices 0.81.
     directions = RNG.standard_normal((200, 10))
-    reach = (data @ directions.T).max(axis=0)
-    kept, first = ((rows @ directions.T).max(axis=0) / reach for rows in (data[reduced.rows], data[:120]))
-    assert kept.mean() > first.mean() + 0.05
-    assert kept.min() > 0.5
+    reach = (data[reduced.rows] @ directions.T).max(axis=0) / (data @ directions.T).max(axis=0)
+    assert reach.mean() > 0.92
+    assert reach.min() > 0.55
     assert relugrad.DataHull(inputs=list(m.x.values()), data=data[:300], max_points=None, concrete=True).hulls.is_exact
 
 
@@ -160,7 +159,7 @@ def test_a_network_is_kept_in_the_hull_by_every_solver(solver):
     m.hull = relugrad.DataHull(inputs=m.nn.inputs, data=data)
     m.o = pyo.Objective(expr=m.nn.outputs[0] - m.x[0], sense=pyo.minimize)
     if solver == "relugrad":
-        pyo.SolverFactory("relugrad").solve(m, iteration_limit=60)
+        pyo.SolverFactory("relugrad").solve(m, iteration_limit=400)
     else:
         pyo.TransformationFactory("relugrad.omlt").apply_to(m)
         pyo.SolverFactory("highs" if solver == "relugrad.omlt" else solver).solve(m)
@@ -189,7 +188,7 @@ def test_between_clusters_there_is_nothing(point, inside):
 
 @pytest.mark.parametrize("solver", ["appsi_highs", "relugrad"])
 def test_solvers_find_the_better_cluster(solver):
-    options = {"iteration_limit": 60} if solver == "relugrad" else {}
+    options = {"iteration_limit": 400} if solver == "relugrad" else {}
     for direction, expected in (([1, 0.1], [12, 2]), ([-1, 0.1], [0, 2])):
         m = model(TWO, clusters=LABELS)
         np.testing.assert_allclose(extreme(m, direction, solver, **options), expected, atol=1e-6)
