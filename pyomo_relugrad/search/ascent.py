@@ -73,8 +73,10 @@ class Climbers:
 
 def climb(
     landscape: Landscape, domain: Domain, climbers: Climbers, lengths: Array, budget: Budget
-) -> Generator[None, None, Climbers]:
-    """Take one step per length, all points at once: ``u <- project(u + length * width * sign(momentum))``.
+) -> Generator[Climbers, None, Climbers]:
+    """Take one step per length, all points at once, and yield the climbers after each.
+
+    A step is ``u <- project(u + length * width * sign(momentum))``.
 
     The momentum is the decayed sum of the gradients, each divided by its mean absolute entry: the steps do not depend
     on the scale of the objective, and the sign step moves every column by the same share of its width (as APGD and
@@ -97,13 +99,13 @@ def climb(
         step *= landscape.dtype.type(length) * width
         step += climbers.U
         climbers.U = domain.project(step).astype(landscape.dtype, copy=False)
-        yield None
+        yield climbers
     return climbers
 
 
 def climb_by_halving(
     landscape: Landscape, domain: Domain, U: Array, schedule: Schedule, budget: Budget, sizes: Sequence[int]
-) -> Generator[None, None, Climbers]:
+) -> Generator[Climbers, None, Climbers]:
     """Climb in stages of the given relative lengths; after each but the last only the highest quarter goes on."""
     climbers = Climbers.at(U.astype(landscape.dtype))
     pieces = schedule.pieces(sizes)

@@ -35,6 +35,8 @@ STAGES = (1, 2, 3)
 POOL_SIZE = 24
 EXPLORE_EVERY = 2
 POLISH_EVERY = 3
+#: Relative gain at which a point on its way up is reported.
+REPORTED_GAIN = 0.01
 #: Rounds without a better point after which the search is done.
 PATIENCE = 200
 
@@ -59,7 +61,7 @@ class BoxSearch:
         self.program = RegionProgram(problem)
         self.domain = domain_of(problem)
         self.pool = ElitePool(POOL_SIZE)
-        self.rounds, self.last_record = 0, 0
+        self.rounds, self.last_record, self.reported = 0, 0, -np.inf
         self.start = self.program.warm_start(context.start)
         self.count = batch_size(self.landscape) if problem.n_rows <= 1 else POLYTOPE_BATCH
 
@@ -79,7 +81,7 @@ class BoxSearch:
                 yield from self._polish()
             self.rounds += 1
 
-    def _climb(self, explore: bool) -> Generator[None, None, Climbers]:
+    def _climb(self, explore: bool) -> Generator[Incumbent | None, None, Climbers]:
         if explore:
             starts, steps = structured_starts(self.landscape, self.domain, self.random, self.count), EXPLORE_STEPS
             if self.start is not None and self.rounds == 0:
@@ -87,10 +89,25 @@ class BoxSearch:
         else:
             starts, steps = self.pool.offspring(self.domain, self.random, self.count), RECOMBINE_STEPS
         schedule = Schedule(FIRST_STEPS[(self.rounds // 2) % len(FIRST_STEPS)], LAST_STEP, steps)
-        climbers = yield from climb_by_halving(self.landscape, self.domain, starts, schedule, self.budget, STAGES)
+        halving = climb_by_halving(self.landscape, self.domain, starts, schedule, self.budget, STAGES)
+        climbers = yield from self._watched(halving)
         best = Climbers.at(climbers.best[:REFINED])
-        best = yield from climb(self.landscape, self.domain, best, REFINE.lengths(), self.budget)
+        best = yield from self._watched(climb(self.landscape, self.domain, best, REFINE.lengths(), self.budget))
         return best.keep(highest(best.heights, REFINED))
+
+    def _watched(self, steps: Generator[Climbers, None, Climbers]) -> Generator[Incumbent | None, None, Climbers]:
+        """Report the climbers' best point whenever it is a good deal higher than the last one reported."""
+        while True:
+            try:
+                climbers = next(steps)
+            except StopIteration as end:
+                return end.value
+            height = float(climbers.heights.max())
+            if height > self.reported + REPORTED_GAIN * abs(height):
+                self.reported = height
+                yield self._incumbent(climbers.best[int(climbers.heights.argmax())])
+            else:
+                yield None
 
     def _polish(self) -> Generator[Incumbent | None, None, None]:
         elite = self.pool.unpolished()

@@ -38,7 +38,7 @@ class RegionOptimum:
     active : (k,) int array
         Neurons whose facets hold with equality and have a positive multiplier.
     multipliers : (k,) array
-        Fall of the height per unit of distance kept from each active facet.
+        Gain of the height per unit by which each active facet gives way.
     binding : (m,) int array
         All neurons whose facets are in the final basis, degenerate ones too.
     is_exact : bool

@@ -42,9 +42,9 @@ class Summit:
 def walk_regions(program: RegionProgram, u: Array, budget: Budget) -> Generator[None, None, Summit]:
     """Solve the region's LP, look further along the step, cross to better neighbours; stop where none is better.
 
-    At an LP vertex the multiplier of an active facet is what the height loses per unit of distance from it, and the
-    gradient of the region across it tells what it gains there: facets with a positive balance are crossed and the LP
-    solved on the other side, best balance first.
+    At an LP vertex the multiplier of an active facet is what the height would gain per unit if the facet gave way, and
+    the region across it has another gradient: facets with a positive balance of the two are crossed and the LP solved
+    on the other side, best balance first.
     """
     landscape = program.landscape
     region = CompositeRegion.at(landscape, u)
@@ -106,7 +106,7 @@ def promising_facets(region: CompositeRegion, optimum: RegionOptimum) -> Array:
     rows = region.gradients(active)
     rows *= (region.signs[active] / np.linalg.norm(rows, axis=1))[:, None]
     change = np.stack([region.flipped(np.array([neuron])).gradient - region.gradient for neuron in active])
-    balance = -np.einsum("ki,ki->k", change, rows) - optimum.multipliers
+    balance = optimum.multipliers - np.einsum("ki,ki->k", change, rows)
     order = np.argsort(-balance, kind="stable")
     return active[order[balance[order] > 1e-9 * np.abs(optimum.multipliers).max()]]
 

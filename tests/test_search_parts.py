@@ -1,0 +1,199 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import optimize, sparse
+
+from pyomo_relugrad.network import Network
+from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.search.budget import Budget
+from pyomo_relugrad.search.composite_region import CompositeRegion
+from pyomo_relugrad.search.front_door import array_problem
+from pyomo_relugrad.search.landscape import Landscape
+from pyomo_relugrad.search.neighbourhood import best_in_neighbourhood
+from pyomo_relugrad.search.polytope import Polytope
+from pyomo_relugrad.search.ppga import first_crossing
+from pyomo_relugrad.search.projection import BoxWithRow
+from pyomo_relugrad.search.pruned import prune_by_magnitude
+from pyomo_relugrad.search.region_program import RegionProgram
+from pyomo_relugrad.search.region_walk import promising_facets
+from pyomo_relugrad.search.relaxation import Relaxation
+
+
+def random_network(sizes, seed):
+    random = np.random.default_rng(seed)
+    pairs = list(itertools.pairwise(sizes))
+    weights = [random.normal(size=(b, a)) / np.sqrt(a) for a, b in pairs]
+    return Network.from_layers(weights, [random.normal(size=b) * 0.3 for _, b in pairs])
+
+
+def chained_problem(seed):
+    inner, outer = random_network([2, 6, 2], seed), random_network([3, 6, 5, 1], seed + 1)
+    return Problem(
+        cost=np.array([0.3, -0.2, 0.1, 0, 0, 0, 0, -1.0]),
+        lower=np.concatenate([np.full(3, -1.0), np.full(5, -np.inf)]),
+        upper=np.concatenate([np.full(3, 1.0), np.full(5, np.inf)]),
+        networks=(
+            EmbeddedNetwork(inner, [0, 1], [3, 4]),
+            EmbeddedNetwork(inner, [1, 2], [5, 6]),
+            EmbeddedNetwork(outer, [3, 6, 0], [7]),
+        ),
+    )
+
+
+seeds = st.integers(0, 10**6)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=seeds)
+def test_projections_onto_a_box_with_a_row_satisfy_the_optimality_conditions(seed):
+    random = np.random.default_rng(seed)
+    lower, upper, row = -random.random(5), random.random(5), random.normal(size=5)
+    row[random.random(5) < 0.2] = 0.0
+    ends = np.minimum(row * lower, row * upper).sum(), np.maximum(row * lower, row * upper).sum()
+    sides = np.sort(ends[0] + random.random(2) * (ends[1] - ends[0]))
+    domain = BoxWithRow(lower, upper, row, *sides)
+    U = random.normal(size=(6, 5)) * 2
+    P, others = domain.project(U), domain.sample(random, 40)
+    for points in (P, others, domain.vertices(random.normal(size=(6, 5)))):
+        assert np.abs(np.clip(points, lower, upper) - points).max() <= 1e-12
+        assert np.abs(np.clip(points @ row, *sides) - points @ row).max() <= 1e-9
+    # The obtuse angle: (u - p) @ (q - p) <= 0 for every q of a convex set that p is the projection onto.
+    assert (np.einsum("bi,bqi->bq", U - P, others[None] - P[:, None]) <= 1e-8).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=seeds)
+def test_vertices_of_a_box_with_a_row_solve_the_linear_program(seed):
+    random = np.random.default_rng(seed)
+    row, gain = random.normal(size=6), random.normal(size=6)
+    low = np.minimum(row, 0).sum()
+    sides = np.sort(low + random.random(2) * (np.maximum(row, 0).sum() - low))
+    vertex = BoxWithRow(np.zeros(6), np.ones(6), row, *sides).vertices(gain[None, :])[0]
+    exact = optimize.linprog(-gain, np.stack([row, -row]), np.array([sides[1], -sides[0]]), bounds=(0, 1))
+    assert gain @ vertex == pytest.approx(-exact.fun, abs=1e-8)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=seeds)
+def test_projections_onto_polytopes_are_feasible_and_nearly_nearest(seed):
+    random = np.random.default_rng(seed)
+    A = random.normal(size=(4, 5))
+    inside = random.random(5)
+    row_lower, row_upper = A @ inside - np.array([0, 0.2, 0.2, np.inf]), A @ inside + np.array([0, 0.2, np.inf, 0.1])
+    domain = Polytope(np.zeros(5), np.ones(5), sparse.csr_array(A), row_lower, row_upper)
+    U = random.normal(size=(4, 5)) + 0.5
+    P = domain.project(U)
+    assert np.abs(np.clip(P @ A.T, row_lower, row_upper) - P @ A.T).max() <= 1e-7
+    others = domain.sample(random, 50)
+    distance = np.linalg.norm(U - P, axis=1)
+    assert (distance[:, None] <= np.linalg.norm(U[:, None] - others[None], axis=2) + 0.05).all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=seeds)
+def test_gradients_are_the_finite_differences_of_the_heights(seed):
+    landscape = Landscape(chained_problem(seed % 1000), np.float64)
+    random = np.random.default_rng(seed)
+    U, D = random.uniform(-1, 1, (5, 3)), random.normal(size=(5, 3))
+    heights, gradient = landscape.height_and_gradient(U)
+    assert np.allclose(heights, -landscape.problem.objective(landscape.points(U)))
+    assert np.allclose((landscape.height(U + 1e-7 * D) - heights) / 1e-7, (gradient * D).sum(axis=1), atol=1e-4)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=seeds)
+def test_lazy_facets_give_the_optimum_over_all_facets(seed):
+    problem, random = chained_problem(seed % 1000), np.random.default_rng(seed)
+    program = RegionProgram(problem)
+    for _ in range(3):  # the working facets of one region carry over to the next
+        u = random.uniform(-1, 1, 3)
+        region = CompositeRegion.at(program.landscape, u)
+        optimum = program.solve(region, Budget())
+        rows = region.gradients(np.arange(region.signs.size)) * region.signs[:, None]
+        offsets = region.preactivations * region.signs - rows @ u
+        exact = optimize.linprog(-region.gradient, -rows, offsets, bounds=(-1, 1))
+        assert optimum.is_exact
+        assert region.gradient @ optimum.u == pytest.approx(-exact.fun, abs=1e-7)
+        assert (rows @ optimum.u + offsets >= -1e-7).all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=seeds)
+def test_neuron_gradients_agree_with_slopes_and_with_free_neurons_held(seed):
+    landscape = Landscape(chained_problem(seed % 1000), np.float64)
+    random = np.random.default_rng(seed)
+    region = CompositeRegion.at(landscape, random.uniform(-1, 1, 3))
+    direction, neurons = random.normal(size=3), np.arange(region.signs.size)
+    gradients = region.gradients(neurons)
+    assert np.allclose(gradients @ direction, region.slopes(direction))
+    slopes, columns = region.slopes_with_free(np.zeros(0, np.int64))
+    assert np.allclose(slopes, gradients)
+    assert np.allclose(columns @ landscape.partial_gradient(region.v[None, :])[0], region.gradient)
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=seeds)
+def test_a_neighbourhood_is_as_good_as_the_best_of_its_regions(seed):
+    network = random_network([3, 10, 6, 1], seed)
+    program = RegionProgram(array_problem(network, None, -1.0, 1.0))
+    landscape, random = program.landscape, np.random.default_rng(seed)
+    region = CompositeRegion.at(landscape, random.uniform(-1, 1, 3))
+    optimum = program.solve(region, Budget())
+    region = region.moved_to(optimum.u)
+    if optimum.binding.size == 0:
+        return
+    found = best_in_neighbourhood(program, region, optimum.binding, Budget(), {"mip_max_nodes": 10000})
+    assert found is not None
+    best = -np.inf
+    for choice in itertools.product((False, True), repeat=optimum.binding.size):
+        neighbour = region.flipped(optimum.binding[np.array(choice)])
+        rows = neighbour.gradients(np.arange(neighbour.signs.size)) * neighbour.signs[:, None]
+        offsets = neighbour.preactivations * neighbour.signs - rows @ region.u
+        exact = optimize.linprog(-neighbour.gradient, -rows, offsets + 1e-9, bounds=(-1, 1))
+        if exact.status == 0:
+            at = landscape.height(np.clip(exact.x, -1, 1)[None, :])[0]
+            best = max(best, float(at))
+    assert float(landscape.height(found[None, :])[0]) >= best - 1e-5
+
+
+@pytest.mark.parametrize(("kink", "promising"), [(-3.0, []), (-0.5, [1]), (2.0, [1])])
+def test_the_multiplier_test_tells_which_kinks_pay(kink, promising):
+    # relu(x) + kink * relu(x - 0.4) on [0, 1]: beyond 0.4 the slope is 1 + kink.
+    network = Network.from_layers([[[1.0], [1.0]], [[1.0, kink]]], [[0.0, -0.4], [0.0]])
+    program = RegionProgram(array_problem(network, None, 0.0, 1.0))
+    region = CompositeRegion.at(program.landscape, np.array([0.1]))
+    optimum = program.solve(region, Budget())
+    assert optimum.u[0] == pytest.approx(0.4)
+    assert promising_facets(region.moved_to(optimum.u), optimum).tolist() == promising
+
+
+def test_the_first_crossing_is_where_the_pattern_changes():
+    network = Network.from_layers([[[1.0], [1.0]], [[1.0, 1.0]]], [[-0.5, -0.7], [0.0]])
+    landscape = Landscape(array_problem(network, None, 0.0, 1.0), np.float64)
+    shares = first_crossing(landscape, np.array([[0.0], [0.6], [0.8]]), np.array([[1.0], [1.0], [0.1]]))
+    assert shares == pytest.approx([0.5, 0.1, 1.0])
+
+
+def test_pruning_keeps_the_largest_weights_and_rescaling_does_not_matter():
+    network = random_network([6, 10, 1], 4)
+    pruned = prune_by_magnitude(network, 0.8)
+    assert np.count_nonzero(pruned.layers[0].weights[0]) == pytest.approx(0.2 * 60, abs=1)
+    X = np.random.default_rng(0).random((4, 6))
+    assert np.allclose(prune_by_magnitude(network, 0.0).value(X), network.value(X))
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=seeds)
+def test_the_relaxation_bounds_the_height_and_is_exact_when_integral(seed):
+    problem = chained_problem(seed % 1000)
+    axes = np.linspace(-1, 1, 21)
+    V = np.zeros((21**3, 8))
+    V[:, :3] = np.stack(np.meshgrid(axes, axes, axes), axis=-1).reshape(-1, 3)
+    best = float(problem.objective(problem.propagate(V)).min())
+    assert Relaxation(problem, problem.lower, problem.upper).solve(10.0).objective <= best + 1e-7
+    exact = Relaxation(problem, problem.lower, problem.upper, integral=True).solve(10.0)
+    assert exact.objective <= best + 1e-6
+    assert problem.incumbent(exact.values[:8]).objective == pytest.approx(exact.objective, abs=1e-4)
