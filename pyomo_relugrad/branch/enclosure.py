@@ -73,8 +73,7 @@ class Enclosure:
             As in `optimise_lower_slopes`.
         """
         relaxation = self.relaxations[stage]
-        boxes = np.arange(relaxation.n_boxes)
-        return optimise_lower_slopes(relaxation, weights, boxes, steps=steps, start=start, input_costs=input_costs)
+        return optimise_lower_slopes(relaxation, weights, None, steps=steps, start=start, input_costs=input_costs)
 
 
 def n_states(problem: Problem) -> int:
@@ -97,7 +96,7 @@ def scatter_inputs(stage: NetworkStage, total: Array, parts: Array) -> None:
         total[:, stage.inputs] += parts
 
 
-def gap_by_input(relaxation: Relaxation, functions: LinearFunctions, boxes: Array) -> Array:
+def gap_by_input(relaxation: Relaxation, functions: LinearFunctions, boxes: Array | None = None) -> Array:
     """How much of the distance between functions and network each input is answerable for: (R, n_inputs).
 
     A neuron's lines err by the height of its triangle times the neuron's coefficient. The error falls with the width
@@ -105,7 +104,7 @@ def gap_by_input(relaxation: Relaxation, functions: LinearFunctions, boxes: Arra
     """
     network = relaxation.network
     per_width: list[Array | None] = [None] * len(network.layers)
-    total = np.zeros((boxes.size, network.n_inputs))
+    total = np.zeros((len(functions.minima), network.n_inputs))
     for index in range(len(network.widths) - 1, -1, -1):
         trace, lines = functions.trace[index], relaxation.lines[index]
         if trace is None:

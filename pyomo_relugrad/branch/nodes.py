@@ -51,6 +51,11 @@ class Nodes:
             np.array([constant]),
         )
 
+    @classmethod
+    def joined(cls, parts: list[Nodes]) -> Nodes:
+        """Several sets of nodes as one."""
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+
     def __len__(self) -> int:
         return len(self.bound)
 

@@ -82,7 +82,7 @@ class ObjectiveBound:
             functions, relaxation = sloped.functions, enclosure.relaxations[index]
             constant = constant + functions.constants.reshape(n_nodes, -1).sum(axis=1)
             scatter_inputs(stage, coefficients, functions.coefficients - own_costs)
-            scatter_inputs(stage, gaps, gap_by_input(relaxation, functions, np.arange(relaxation.n_boxes)))
+            scatter_inputs(stage, gaps, gap_by_input(relaxation, functions))
             slopes.append(sloped.lower_slopes.reshape(n_nodes, -1).astype(np.float32))
         boxes = Boxes(enclosure.lower, enclosure.upper)
         coefficients = _without_noise(coefficients, enclosure.lower, enclosure.upper)

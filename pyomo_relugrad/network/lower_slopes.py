@@ -39,7 +39,7 @@ class SlopedFunctions:
 def optimise_lower_slopes(
     relaxation: Relaxation,
     weights: Array,
-    boxes: Array,
+    boxes: Array | None,
     *,
     steps: int = STEPS,
     start: Array | None = None,
@@ -51,7 +51,8 @@ def optimise_lower_slopes(
     ----------
     relaxation : Relaxation
     weights : (R, n_outputs) array
-    boxes : (R,) int array
+    boxes : (R,) int array or None
+        The box of each function; None where function ``i`` is over box ``i``.
     steps : int, optional
         Steps of projected Adam; each function keeps the best of its steps, so the bound never gets worse.
     start : (R, n_relus) array, optional
@@ -60,8 +61,8 @@ def optimise_lower_slopes(
         A linear function of the input to add; it is part of the result.
     """
     lines = relaxation.lines
-    default = _concatenate([relaxation.boxes.pick(line.lower_slope, boxes) for line in lines], boxes.size)
-    unstable = _concatenate([relaxation.boxes.pick(line.unstable, boxes) for line in lines], boxes.size)
+    default = _concatenate([relaxation.boxes.pick(line.lower_slope, boxes) for line in lines], len(weights))
+    unstable = _concatenate([relaxation.boxes.pick(line.unstable, boxes) for line in lines], len(weights))
     slopes = default if start is None else np.where(unstable, start, default)
     functions = _bound(relaxation, weights, boxes, slopes, input_costs)
     best, best_slopes = functions, slopes
@@ -81,7 +82,7 @@ def optimise_lower_slopes(
 
 
 def _bound(
-    relaxation: Relaxation, weights: Array, boxes: Array, slopes: Array, input_costs: Array | None
+    relaxation: Relaxation, weights: Array, boxes: Array | None, slopes: Array, input_costs: Array | None
 ) -> LinearFunctions:
     functions = relaxation.substitute(weights, boxes, slopes, trace=True)
     if input_costs is None:
@@ -94,7 +95,7 @@ def _bound(
     )
 
 
-def _slope_gradient(relaxation: Relaxation, functions: LinearFunctions, boxes: Array) -> Array:
+def _slope_gradient(relaxation: Relaxation, functions: LinearFunctions, boxes: Array | None) -> Array:
     """Derivatives (R, n_relus) of the minima in the lower slopes.
 
     At the corner where a function is smallest, a slope ``s`` of a neuron with coefficient ``a > 0`` enters as
@@ -112,7 +113,7 @@ def _slope_gradient(relaxation: Relaxation, functions: LinearFunctions, boxes: A
         adjoint = trace.adjoint[0]
         activations.append(trace.slope[0] * values + trace.intercept[0])
         parts.append(np.where(adjoint > 0, adjoint * values, 0))
-    return _concatenate(parts, boxes.size)
+    return _concatenate(parts, len(functions.minima))
 
 
 def _merge(better: Array, new: LinearFunctions, old: LinearFunctions) -> LinearFunctions:

@@ -228,7 +228,7 @@ class Relaxation:
     # --- substitution -------------------------------------------------------------------------------------------
 
     def substitute(
-        self, weights: Array, boxes: Array, lower_slopes: Array | None = None, trace: bool = False
+        self, weights: Array, boxes: Array | None, lower_slopes: Array | None = None, trace: bool = False
     ) -> LinearFunctions:
         """Linear functions of the input that are below functions of the output.
 
@@ -236,8 +236,8 @@ class Relaxation:
         ----------
         weights : (R, n_outputs) array
             Function ``i`` is ``weights[i] @ y``; for a bound from above give ``-weights``.
-        boxes : (R,) int array
-            The box of each function.
+        boxes : (R,) int array or None
+            The box of each function; None where function ``i`` is over box ``i``.
         lower_slopes : (R, n_relus) array, optional
             Slopes of the lower lines, between 0 and 1, used where a ReLU is unstable.
         trace : bool, optional
@@ -257,7 +257,7 @@ class Relaxation:
         layer: int,
         adjoints: list[Array | None],
         constants: Array,
-        boxes: Array,
+        boxes: Array | None,
         lower_slopes: tuple[Array, ...] | None,
         keep_trace: bool,
     ) -> LinearFunctions:
@@ -284,7 +284,7 @@ class Relaxation:
             coefficients, constants, self.boxes.minima(coefficients, boxes) + constants, tuple(trace)
         )
 
-    def _choose_lines(self, index: int, adjoint: Array, boxes: Array, lower_slope: Array | None) -> ReluTrace:
+    def _choose_lines(self, index: int, adjoint: Array, boxes: Array | None, lower_slope: Array | None) -> ReluTrace:
         lines = self.lines[index]
         below = self.boxes.pick(lines.lower_slope, boxes)
         if lower_slope is not None:
@@ -298,7 +298,7 @@ class Relaxation:
             ),
         )
 
-    def _dot(self, chosen: ReluTrace, boxes: Array, index: int) -> Array:
+    def _dot(self, chosen: ReluTrace, boxes: Array | None, index: int) -> Array:
         """What the intercepts of the chosen lines add to the constants."""
         constants: Array = np.einsum("sij,sij->si", chosen.adjoint, chosen.intercept)
         unbounded = self.lines[index].unbounded
