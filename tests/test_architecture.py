@@ -28,6 +28,9 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "milp": (PROBLEM | {"problem_bounds", "search"}, ARRAYS | {"highspy"}),
     "branch": (PROBLEM | {"problem_bounds", "search", "milp"}, ARRAYS | {"highspy"}),
     "exact": (PROBLEM | {"problem_bounds", "search", "milp", "branch"}, ARRAYS),
+    "vnnlib": (BASE, ARRAYS),
+    "counterexample": (PROBLEM | {"search", "vnnlib", "onnx_reader"}, ARRAYS),
+    "frameworks": (BASE | {"network", "onnx_reader"}, ARRAYS),  # the frameworks themselves only when asked for
     "log": (PROBLEM | {"search", "milp", "branch"}, ARRAYS),
 }
 
