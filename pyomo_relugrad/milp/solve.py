@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any
 
 import highspy
@@ -19,7 +19,7 @@ from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.search.proof import Improve, ProofProgress, ProofResult, ProofStatus, run_proof
 
 # Seconds between two reports, and seconds that HiGHS is given to stop when told to.
-REPORT_INTERVAL, STOP_PATIENCE = 0.1, 10.0
+REPORT_INTERVAL, STOP_PATIENCE = 0.1, 1.0
 # Seconds, and share of the time limit, for tightening by linear programs.
 TIGHTENING_LIMIT, TIGHTENING_SHARE = 10.0, 0.2
 
@@ -157,11 +157,14 @@ class MilpProof:
         """Run HiGHS and report until it ends; leaving early stops it."""
         if self._highs is None:
             return
-        begin, highs, done = time.perf_counter(), self._highs, False
-        highs.startSolve()
+        begin, done = time.perf_counter(), False
+        # A thread of our own: `startSolve` of highspy allows one run in the whole process.
+        self._thread = Thread(target=_run_to_end, args=(self._highs,), name="HiGHS")
+        self._thread.start()
         try:
             while not done:
-                done, _ = highs.wait(REPORT_INTERVAL)
+                self._thread.join(REPORT_INTERVAL)
+                done = not self._thread.is_alive()
                 known = self.incumbent
                 if done:
                     self._finish()
@@ -250,10 +253,15 @@ class MilpProof:
                 self._found.append(np.array(highs.getSolution().col_value)[: self.problem.n_columns])
 
     def _stop(self) -> None:
-        """Tell HiGHS to stop and wait for it; it looks up only between some of its steps."""
+        """Tell HiGHS to stop and wait for it a little; it looks up only between some of its steps."""
         self._highs.cancelSolve()
-        self._highs.wait(STOP_PATIENCE)
+        self._thread.join(STOP_PATIENCE)
         self._take_points()
+
+
+def _run_to_end(highs: Any) -> None:
+    highs.run()
+    highspy.Highs.resetGlobalScheduler(False)
 
 
 def _as_highs_model(model: BigMModel) -> Any:
