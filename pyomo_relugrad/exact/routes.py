@@ -12,7 +12,7 @@ from pyomo_relugrad.search.tightening import RowTightening
 # Inputs that vary, up to which branch and bound over them goes first.
 FEW_INPUTS = 30
 # ReLUs up to which the second route joins early, and seconds that the first has for itself with few and with many.
-FEW_RELUS = 200
+FEW_RELUS = 64
 ALONE_WITH_FEW, ALONE_WITH_MANY = 0.5, 5.0
 
 
