@@ -124,7 +124,9 @@ def print_summary(runs: dict[tuple[str, str, int], History], methods: list[str],
     for method in methods:
         ends = np.array([final(runs[instance, method, seed]) for instance, seed in keys])
         tops = np.array([best[instance] for instance, _ in keys])
-        gaps = np.where(np.isfinite(ends), (tops - ends) / np.maximum(np.abs(tops), 1e-9), np.inf)
+        gaps = np.full(len(keys), np.inf)
+        found = np.isfinite(ends)
+        gaps[found] = ((tops - ends) / np.maximum(np.abs(tops), 1e-9))[found]
         integrals = [primal_integral(runs[i, method, s], best[i], limits[method]) for i, s in keys]
         print(
             f"{method:14s} {limits[method]:6.1f} {np.mean(gaps <= 1e-6):6.0%} {np.mean(gaps <= 1e-3):10.0%} "
