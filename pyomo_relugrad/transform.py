@@ -48,8 +48,8 @@ class ExpandToOmlt(Transformation):
     a MILP solver. Where an input has no value they have none.
 
     Binaries of ReLUs that the bounds prove stable are fixed. The bounds of inputs are those of the variables when the
-    transformation is applied, whether fixed or not; a fixed variable without bounds counts as a constant. Networks in
-    disjuncts are expanded too; transform the disjunctions afterwards.
+    transformation is applied, whether fixed or not, moved inward to integers for integer variables; a fixed variable
+    without bounds counts as a constant. Networks in disjuncts are expanded too; transform the disjunctions afterwards.
 
     Options of ``apply_to`` and ``create_using``, as attributes of ``CONFIG``:
 
@@ -196,6 +196,8 @@ def _range(block: Any, position: int) -> tuple[float, float]:
     ):
         low = low if pair[0] is None else max(low, pair[0])
         high = high if pair[1] is None else min(high, pair[1])
+    if variable.is_integer() and np.ceil(low) <= np.floor(high):
+        low, high = np.ceil(low), np.floor(high)  # HiGHS 1.15 may miss optima where integers have fractional bounds
     if variable.fixed:
         low = min(low, variable.value) if np.isfinite(low) else variable.value
         high = max(high, variable.value) if np.isfinite(high) else variable.value

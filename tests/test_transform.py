@@ -440,6 +440,19 @@ def test_fixed_inputs_may_be_freed_later():
     assert [v.value for v in m.nn.outputs.values()] == pytest.approx(network.value([[-1.0, 5.0, 0.4]])[0], abs=1e-6)
 
 
+def test_bounds_of_integer_inputs_are_integers():
+    """HiGHS 1.15 may miss optima where they are not."""
+    network = Network.from_layers([[[1.0], [-1.0], [0.5]], [[1.0, 1.0, -2.0]]], [[-0.4, 0.2, 0.1], [0.0]])
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var([0, 1], domain=pyo.Integers, bounds=(-0.4, 1.9))
+    m.x[1].setub(None)
+    m.x[1].fix(7)
+    m.nn = ReluNetworkBlock([0, 1], network=network, inputs={0: [m.x[0]], 1: [m.x[1]]})
+    m.x[1].setub(7.5)
+    expand(m)
+    assert [m.nn[k].omlt.inputs[0].bounds for k in (0, 1)] == [(0, 1), (0, 7)]
+
+
 def test_inputs_outside_their_bounds_are_valued_all_the_same():
     network = NETWORKS["chain"]
     m = model_around(network, [7.0, -9.0, 0.0])
