@@ -337,7 +337,7 @@ class Problem:
 
     def reported(self, objective: float) -> float:
         """An objective value or bound in the sense of the model."""
-        return -objective if self.maximise else objective
+        return 0.0 - objective if self.maximise else objective  # never -0.0
 
 
 @dataclass(frozen=True, eq=False)

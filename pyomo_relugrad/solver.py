@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from pyomo.common.collections import ComponentMap
 from pyomo.common.config import document_class_CONFIG
 from pyomo.common.errors import InfeasibleConstraintException
@@ -23,6 +24,7 @@ from pyomo.core.base.var import VarData
 from pyomo.core.staleflag import StaleFlagManager
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.block_arguments import LISTED_NAMES
 from pyomo_relugrad.compile import CompiledModel, compile_model
 from pyomo_relugrad.config import ExactConfig, RelugradConfig, configure
 from pyomo_relugrad.errors import ModelError
@@ -30,6 +32,7 @@ from pyomo_relugrad.log import SearchLog
 from pyomo_relugrad.omlt_bridge import omlt_embeddings
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.results import results_of_search, results_without_search
+from pyomo_relugrad.search.budget import Stop
 from pyomo_relugrad.search.driver import Progress, SearchResult, search
 from pyomo_relugrad.version import __version__
 
@@ -180,12 +183,17 @@ class Relugrad(SolverBase):
                 compiled = compile_model(model, omlt_embeddings(model))
         except InfeasibleConstraintException as error:
             log.write(f"Infeasible: {error}")
+            logger.warning("%s: the model is infeasible: %s", self.name, error)
             return results_without_search(model, TerminationCondition.provenInfeasible)
         if not compiled.columns:
             log.write("The model has no variables to be searched for.")
             return results_without_search(model, TerminationCondition.emptyModel)
         with _timed(config.timer, "search"):
             found = self._search(compiled, config, log, clock)
+        if found.stop is Stop.UNBOUNDED:
+            advice = f"the objective is unbounded: {_unbounded_columns(compiled.problem)}"
+            log.write(f"Advice   {advice}")
+            logger.warning("%s: %s", self.name, advice)
         return results_of_search(model, compiled, found)
 
     def _search(self, compiled: CompiledModel, config: RelugradConfig, log: SearchLog, clock: _Clock) -> SearchResult:
@@ -257,6 +265,14 @@ def _log_of(config: RelugradConfig, proves: bool) -> Iterator[SearchLog]:
         if config.logfile is not None:
             streams.append(stack.enter_context(open(config.logfile, "w", encoding="utf-8")))
         yield SearchLog(streams, proves)
+
+
+def _unbounded_columns(problem: Problem) -> str:
+    """What to do about an objective that improves without end: the variables that may go as far as they like."""
+    free = ~problem.is_output & ~(np.isfinite(problem.lower) & np.isfinite(problem.upper))
+    names = [f"'{problem.column_names[column]}'" for column in np.flatnonzero(free).tolist()]
+    shown = ", ".join(names[:LISTED_NAMES]) + (", ..." if len(names) > LISTED_NAMES else "")
+    return f"give both bounds to the variables that lack one: {shown}"
 
 
 def _describe(config: RelugradConfig) -> str:

@@ -301,7 +301,28 @@ def test_an_unbounded_objective_is_reported() -> None:
     assert results.solver.termination_condition == LegacyTermination.unbounded
 
 
-def test_a_constant_row_that_fails_is_infeasible_before_any_search() -> None:
+def test_an_unbounded_objective_names_the_variables_without_bounds(caplog: pytest.LogCaptureFixture) -> None:
+    model = pyo.ConcreteModel()
+    model.x = pyo.Var([1, 2], bounds=(0, None))
+    model.z = pyo.Var(bounds=(0, 1))
+    model.nn = ReluNetworkBlock(network=Network.from_layers([[[1.0, 1.0]], [[1.0]]], [[0.0], [0.0]]), inputs=model.x)
+    model.up = pyo.Objective(expr=model.nn.outputs[0] + model.z, sense=pyo.maximize)
+    stream = io.StringIO()
+    results = pyo.SolverFactory("relugrad").solve(model, tee=stream)
+    assert results.solver.termination_condition == LegacyTermination.unbounded
+    expected = "the objective is unbounded: give both bounds to the variables that lack one: 'x[1]', 'x[2]'"
+    assert [record.getMessage() for record in caplog.records] == [f"relugrad: {expected}"]
+    assert expected in stream.getvalue()
+
+
+def test_an_objective_of_zero_has_no_sign() -> None:
+    model = knapsack()
+    model.profit.expr = 0 * model.x
+    results = pyo.SolverFactory("relugrad").solve(model)
+    assert str(results.problem.lower_bound) == "0.0"
+
+
+def test_a_constant_row_that_fails_is_infeasible_before_any_search(caplog: pytest.LogCaptureFixture) -> None:
     model = knapsack()
     model.x.fix(2)
     model.fixed = pyo.Constraint(expr=model.x <= 1)
@@ -310,6 +331,7 @@ def test_a_constant_row_that_fails_is_infeasible_before_any_search() -> None:
     )
     assert results.termination_condition == TerminationCondition.provenInfeasible
     assert "fixed" in results.solver_log
+    assert "relugrad: the model is infeasible: constraint 'fixed' cannot hold: None <= 2 <= 1" in caplog.text
     assert pyo.SolverFactory("relugrad").solve(model).solver.termination_condition == LegacyTermination.infeasible
 
 
