@@ -26,7 +26,7 @@ def variable_domains(variables: Sequence[Any]) -> tuple[Array, Array, Array]:
     Raises
     ------
     IncompatibleModel
-        If a variable is fixed without a value, or its domain is not an interval of the reals or of the integers.
+        If a variable is fixed without a finite value, or its domain is not an interval of the reals or of the integers.
     """
     pairs = [(v.value, v.value) if v.fixed else v.bounds for v in variables]
     lower = np.array([-np.inf if low is None else low for low, _ in pairs], np.float64)
@@ -35,6 +35,8 @@ def variable_domains(variables: Sequence[Any]) -> tuple[Array, Array, Array]:
     for variable, integer in zip(variables, integers, strict=True):
         if variable.fixed and variable.value is None:
             raise IncompatibleModel(f"variable '{variable.name}' is fixed but has no value")
+        if variable.fixed and not np.isfinite(variable.value):
+            raise IncompatibleModel(f"variable '{variable.name}' is fixed at {variable.value}, no finite number")
         if integer and not variable.is_integer():
             raise IncompatibleModel(
                 f"variable '{variable.name}' has the domain {variable.domain}: relugrad handles real, integer and "

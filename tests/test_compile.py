@@ -597,6 +597,11 @@ def fixed_network_input_without_value(m):
     m.x[0].fixed = True
 
 
+def fixed_network_input_at_nan(m):
+    fixed_network_input_without_value(m)
+    m.x[0].fix(float("nan"), skip_validation=True)
+
+
 def odd_domain(m):
     m.even = pyo.Var(domain=pyo.RangeSet(0, 10, 2))
     m.c = pyo.Constraint(expr=m.even + m.x[0] <= 3)
@@ -645,6 +650,7 @@ INCOMPATIBLE = {
     "equations off": (deactivate_equations, r"network block 'nn': its network equations were changed or deactivated"),
     "network expression": (reuse_network_expression, r"'c' holds a network as an expression: apply .*relugrad\.omlt"),
     "fixed without value": (fixed_without_value, r"variable 'x\[0\]' in 'c' is fixed but has no value"),
+    "fixed at nan": (fixed_network_input_at_nan, r"variable 'x\[0\]' is fixed at nan, no finite number"),
     "fixed input": (fixed_network_input_without_value, r"variable 'x\[0\]' is fixed but has no value"),
     "domain": (odd_domain, r"variable 'even' has the domain .*: relugrad handles real, integer and binary variables"),
     "parameter": (missing_parameter, r"'c' cannot be evaluated: .*\(p\)"),
