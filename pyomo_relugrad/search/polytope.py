@@ -236,7 +236,7 @@ def where_feasible(
     """The method, ended at once as infeasible where bounds and rows leave no point."""
 
     def checked(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
-        if has_point(problem):
+        if context.relaxation is not None or has_point(problem):
             yield from run(problem, context)
         else:
             context.budget.stop = Stop.INFEASIBLE
