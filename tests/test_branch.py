@@ -11,10 +11,10 @@ from scipy import sparse
 from pyomo_relugrad.branch import ProofStatus, SearchTree, prove
 from pyomo_relugrad.branch.chains import without_chains
 from pyomo_relugrad.branch.nodes import NodeQueue, Nodes
-from pyomo_relugrad.search.tightening import RowTightening
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.search.driver import search
+from pyomo_relugrad.search.tightening import RowTightening
 
 
 def box_problem(networks, cost, lower, upper, **options) -> Problem:
