@@ -11,9 +11,10 @@ from pyomo_relugrad.search.tightening import RowTightening
 
 # Inputs that vary, up to which branch and bound over them goes first.
 FEW_INPUTS = 30
-# ReLUs up to which the second route joins early, and seconds that the first has for itself with few and with many.
+# ReLUs up to which the MILP joins branch and bound early.
 FEW_RELUS = 64
-ALONE_WITH_FEW, ALONE_WITH_MANY = 0.5, 5.0
+# Seconds that the first route has for itself.
+SHORT_LEAD, LONG_LEAD = 0.5, 5.0
 
 
 class Route(Enum):
@@ -44,11 +45,12 @@ def choose_routes(problem: Problem) -> tuple[Route, ...]:
     return (Route.BRANCH, Route.MILP) if n_varying <= FEW_INPUTS else (Route.MILP, Route.BRANCH)
 
 
-def seconds_alone(problem: Problem) -> float:
+def lead_seconds(problem: Problem, first: Route) -> float:
     """How long the first route runs before the second joins it.
 
-    With few ReLUs the MILP is built in no time and often proves within seconds what branch and bound does not, as where
-    rows on outputs bind. With many it mostly takes time from the other.
+    Branch and bound soon joins the MILP, which works in a thread of its own. The MILP soon joins branch and bound where
+    ReLUs are few: it is built in no time, and often proves within seconds what branch and bound does not, as where rows
+    on outputs bind. With many ReLUs it mostly takes time from the other.
     """
     n_relus = sum(embedded.network.n_relus for embedded in problem.networks)
-    return ALONE_WITH_FEW if n_relus <= FEW_RELUS else ALONE_WITH_MANY
+    return SHORT_LEAD if first is Route.MILP or n_relus <= FEW_RELUS else LONG_LEAD

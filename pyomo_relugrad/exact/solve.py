@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.exact.routes import Route, choose_routes, seconds_alone
+from pyomo_relugrad.exact.routes import Route, choose_routes, lead_seconds
 from pyomo_relugrad.exact.runner import ExactOptions, Runner
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.search.aliases import merge_aliases
 from pyomo_relugrad.search.budget import Budget, Stop
 from pyomo_relugrad.search.driver import Progress, SearchResult, search
+from pyomo_relugrad.search.dual_bound import MOST_SECONDS, bound_seconds, dual_bound
 from pyomo_relugrad.search.record import Record
 
 # The first search: seconds, and its largest share of the time limit.
@@ -136,6 +137,7 @@ class _ExactSolve:
         self._seed = seed
         try:
             self._search(min(FIRST_SEARCH, FIRST_SHARE * self.budget.time_limit), start)
+            self._bound_at_once()
             self._prove()
         except KeyboardInterrupt:
             self.budget.stop = Stop.INTERRUPTED
@@ -194,15 +196,23 @@ class _ExactSolve:
             best = self.record.incumbent
             self._search(due, None if best is None else best.values)
 
+    def _bound_at_once(self) -> None:
+        """One relaxation of the whole problem, as local searches use it: HiGHS has no bound until its presolve ends."""
+        if self.problem.quadratic is not None or not self.problem.networks or self.budget.is_exhausted():
+            return
+        if bound_seconds(self.problem) <= min(FIRST_SHARE * self.budget.remaining, MOST_SECONDS):
+            self.bound = max(self.bound, dual_bound(self.problem, min(self.budget.remaining, MOST_SECONDS)))
+            self._conclude()
+
     # --- proof --------------------------------------------------------------------------------------------------
 
     def _prove(self) -> None:
         """Run proofs and searches in turn."""
         waiting = [] if self.budget.is_exhausted() else list(choose_routes(self.problem))
-        begin, alone = self.budget.elapsed, seconds_alone(self.problem)
+        join_at = self.budget.elapsed + (lead_seconds(self.problem, waiting[0]) if waiting else 0.0)
         while not self.budget.is_exhausted():
             active = [runner for runner in self._runners if not runner.is_done]
-            if waiting and (not active or self.budget.elapsed - begin >= alone):
+            if waiting and (not active or self.budget.elapsed >= join_at):
                 self._open(waiting.pop(0))
                 continue
             if not active:

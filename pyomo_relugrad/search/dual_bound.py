@@ -14,9 +14,9 @@ from pyomo_relugrad.network.boxes import Boxes
 from pyomo_relugrad.network.lower_slopes import optimise_lower_slopes
 from pyomo_relugrad.network.relaxation import Relaxation
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, NetworkStage, Problem
-from pyomo_relugrad.problem_bounds import row_implied_bounds
 from pyomo_relugrad.search.budget import Budget
 from pyomo_relugrad.search.linear_program import LinearProgram, LinearSolution, LinearStatus
+from pyomo_relugrad.search.tightening import RowTightening
 
 #: An incumbent within this of the bound, relative to the larger of one and its size, counts as proven.
 PROVEN_GAP = 1e-6
@@ -30,8 +30,6 @@ TIME_SHARE, MOST_SECONDS = 0.1, 10.0
 LEAST_SECONDS = 0.02
 # What an evaluated point (with its gradient) and a step cost a search: passes over the weights, and multiplications.
 PASSES_PER_POINT, WORK_PER_STEP = 3, 1e6
-# Implied bounds are moved back by this much, relative to their size.
-SAFETY = 1e-9
 
 
 class BoundKeeper:
@@ -67,8 +65,9 @@ class BoundKeeper:
         if not self._is_open or not (finished or self._is_due()):
             return
         self._is_open = False
-        if self._cost <= min(TIME_SHARE * self._budget.time_limit, self._budget.remaining, MOST_SECONDS):
-            self.value = max(self.value, dual_bound(self._problem, min(self._budget.remaining, MOST_SECONDS)))
+        budget = self._budget
+        if self._cost <= min(TIME_SHARE * budget.time_limit, budget.remaining, MOST_SECONDS):
+            self.value = max(self.value, dual_bound(self._problem, min(budget.remaining, MOST_SECONDS)))
 
     def proves(self, objective: float) -> bool:
         """Whether no point can be better than this objective by more than `PROVEN_GAP`."""
@@ -114,10 +113,12 @@ def dual_bound(problem: Problem, time_limit: float = np.inf) -> float:
     float
         In the sense of `Problem`, to be minimised; minus infinity where the relaxation gives none.
     """
-    lower, upper = _tightened_inputs(problem)
+    lower, upper, possible = (side[0] for side in RowTightening(problem)(problem.lower[None], problem.upper[None]))
+    if not possible:
+        return -np.inf
     relaxations: list[Relaxation] = []
     for stage in problem.stages:
-        if (lower[stage.inputs] > upper[stage.inputs]).any():
+        if (lower[stage.inputs] > upper[stage.inputs]).any():  # an output's bound and its network disagree
             return -np.inf
         relaxation = Relaxation(stage.network, lower[stage.inputs], upper[stage.inputs])
         below, above = relaxation.output_range()
@@ -136,16 +137,6 @@ def dual_bound(problem: Problem, time_limit: float = np.inf) -> float:
         for stage, relaxation in zip(problem.stages, relaxations, strict=True)
     ]
     return max(bound, _program_bound(problem, lower, upper, cost, constant, links, time_limit))
-
-
-def _tightened_inputs(problem: Problem) -> tuple[Array, Array]:
-    """Bounds of all columns, those of the networks' inputs tightened by single rows."""
-    lower, upper = problem.lower.copy(), problem.upper.copy()
-    if problem.n_rows:
-        implied = row_implied_bounds(problem, lower, upper, problem.is_network_input)
-        lower = np.maximum(lower, implied[0] - SAFETY * (1 + np.abs(implied[0])))
-        upper = np.minimum(upper, implied[1] + SAFETY * (1 + np.abs(implied[1])))
-    return lower, upper
 
 
 def _substituted_objective(problem: Problem, relaxations: list[Relaxation]) -> tuple[Array, float]:
