@@ -199,24 +199,37 @@ class ReluNetworkBlockData(BlockData):
             for position, (low, high) in enumerate(zip(*(side.tolist() for side in self.input_box()), strict=True))
         }
 
-    def refresh_output_bounds(self) -> None:
+    def refresh_output_bounds(self, box: tuple[Array, Array] | None = None) -> bool:
         """Set the interval bounds of the outputs again, after bounds of the inputs were changed.
 
         Only outputs that the block owns and whose bounds are still those that the block set.
+
+        Parameters
+        ----------
+        box : pair of (n_inputs,) arrays, optional
+            Lower and upper bounds of the inputs; default those of the variables, fixed or not, and `input_bounds`.
+
+        Returns
+        -------
+        bool
+            Whether a bound changed.
         """
         if not self._automatic_output_bounds:
-            return
-        lower, upper = self._variable_bounds()
+            return False
+        lower, upper = self._variable_bounds() if box is None else box
         if (lower > upper).any():
-            return
+            return False
         bounds = interval_bounds(self.scaled_network, lower[None, :], upper[None, :])
-        for position in self._automatic_output_bounds:
+        changed = False
+        for position, before in self._automatic_output_bounds.items():
             if self.has_automatic_bounds(position):
                 sides = (bounds.output_lower[0, position], bounds.output_upper[0, position])
                 low, high = (_or_none(float(side)) for side in sides)
                 self.outputs[position].setlb(low)
                 self.outputs[position].setub(high)
                 self._automatic_output_bounds[position] = (low, high)
+                changed |= before != (low, high)
+        return changed
 
     def has_automatic_bounds(self, position: int) -> bool:
         """Whether an output's bounds are those that the block derived, so that they follow from the inputs' bounds."""

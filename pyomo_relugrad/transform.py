@@ -127,6 +127,7 @@ class ExpandToOmlt(Transformation):
                 _collapse(block)
             return None
         blocks = _targeted_blocks(model, config.targets)
+        _refresh_output_bounds(list(_unexpanded(model)))
         ranges = [_input_ranges(block, config.formulation) for block in blocks]
         for block, (lower, upper) in zip(blocks, ranges, strict=True):
             _expand(block, lower, upper, config)
@@ -158,19 +159,30 @@ def _unexpanded(block: Any) -> Iterator[Any]:
         yield from unexpanded_blocks(disjunct)
 
 
+def _refresh_output_bounds(blocks: Sequence[Any]) -> None:
+    """Bounds that blocks derived for their outputs, brought up to date: those of the inputs may have been changed.
+
+    Repeated until blocks that feed each other agree.
+    """
+    for _ in blocks:
+        changed = [block.refresh_output_bounds(_input_ranges(block)) for block in blocks]
+        if not any(changed):
+            return
+
+
 def _is_within(block: Any, ancestor: Any) -> bool:
     while block is not None and block is not ancestor:
         block = block.parent_block()
     return block is not None
 
 
-def _input_ranges(block: Any, formulation: str) -> tuple[Array, Array]:
+def _input_ranges(block: Any, formulation: str | None = None) -> tuple[Array, Array]:
     """Bounds (n_inputs,) of the block's inputs, infinite where there are none.
 
     Raises
     ------
     ModelError
-        If the formulation needs finite bounds and one is missing.
+        If the formulation needs finite bounds and one is missing, or an input is fixed without a value.
     """
     ranges = np.array([_range(block, position) for position in block.inputs], dtype=np.float64)
     if formulation in BOUNDED and not np.isfinite(ranges).all():
@@ -198,6 +210,8 @@ def _range(block: Any, position: int) -> tuple[float, float]:
         high = high if pair[1] is None else min(high, pair[1])
     if variable.is_integer() and np.ceil(low) <= np.floor(high):
         low, high = np.ceil(low), np.floor(high)  # HiGHS 1.15 may miss optima where integers have fractional bounds
+    if variable.fixed and variable.value is None:
+        raise ModelError(f"relugrad.omlt: block '{block.name}': its input '{variable.name}' is fixed but has no value")
     if variable.fixed:
         low = min(low, variable.value) if np.isfinite(low) else variable.value
         high = max(high, variable.value) if np.isfinite(high) else variable.value

@@ -440,6 +440,45 @@ def test_fixed_inputs_may_be_freed_later():
     assert [v.value for v in m.nn.outputs.values()] == pytest.approx(network.value([[-1.0, 5.0, 0.4]])[0], abs=1e-6)
 
 
+def test_derived_bounds_of_outputs_follow_changed_bounds_of_inputs():
+    """Bounds that held for the bounds of before would cut the optimum off."""
+    double = Network.from_layers([[[1.0], [-1.0]], [[2.0, -2.0]]], [[0.0, 0.0], [0.0]])
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(bounds=(-1, 1))
+    m.first = ReluNetworkBlock(network=double, inputs=[m.x])
+    m.second = ReluNetworkBlock(network=double, inputs=m.first.outputs)
+    m.kept = ReluNetworkBlock(network=double, inputs=[m.x])
+    m.kept.outputs[0].setub(9)
+    m.o = pyo.Objective(expr=m.second.outputs[0], sense=pyo.maximize)
+    m.x.setub(5)
+    m.x.setlb(0)
+    expand(m, targets=[m.second])
+    expand(m)
+    pyo.SolverFactory("appsi_highs").solve(m)
+    assert pyo.value(m.o) == pytest.approx(18)
+    assert m.kept.outputs[0].bounds == pytest.approx((-2, 9))
+    assert m.first.outputs[0].bounds == pytest.approx((0, 10))
+
+
+def test_outputs_of_inputs_fixed_outside_their_bounds_are_not_cut_off():
+    double = Network.from_layers([[[1.0], [-1.0]], [[2.0, -2.0]]], [[0.0, 0.0], [0.0]])
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(bounds=(-1, 1))
+    m.nn = ReluNetworkBlock(network=double, inputs=[m.x])
+    m.o = pyo.Objective(expr=m.nn.outputs[0])
+    m.x.fix(3, skip_validation=True)
+    expand(m)
+    pyo.SolverFactory("appsi_highs").solve(m)
+    assert pyo.value(m.o) == pytest.approx(6)
+
+
+def test_an_input_fixed_without_a_value_is_named():
+    m = model_around(random_network())
+    m.x[1].fixed = True
+    with pytest.raises(ModelError, match=r"block 'nn': its input 'x\[1\]' is fixed but has no value"):
+        expand(m)
+
+
 def test_bounds_of_integer_inputs_are_integers():
     """HiGHS 1.15 may miss optima where they are not."""
     network = Network.from_layers([[[1.0], [-1.0], [0.5]], [[1.0, 1.0, -2.0]]], [[-0.4, 0.2, 0.1], [0.0]])
