@@ -19,8 +19,8 @@ from pyomo_relugrad.search.record import Record
 
 # The first search: seconds, and its largest share of the time limit.
 FIRST_SEARCH, FIRST_SHARE = 0.2, 0.1
-# Later searches take this share of the time, and at least so many seconds each.
-SEARCH_SHARE, SHORTEST_SEARCH = 0.15, 0.2
+# Later searches take this share of the time, and at least so many seconds each; a search in vain cuts the share.
+SEARCH_SHARE, SHORTEST_SEARCH, VAIN_FACTOR = 0.15, 0.2, 0.6
 # Seconds of a proof's turn; HiGHS works in a thread of its own, and only reports where others run.
 TURN = 0.5
 
@@ -124,7 +124,7 @@ class _ExactSolve:
         self.bound = -np.inf
         self._callback = callback
         self._runners: list[Runner] = []
-        self._searched = 0.0
+        self._share, self._spared_until = SEARCH_SHARE, 0.0
         self._seed = 0
 
     @property
@@ -180,7 +180,7 @@ class _ExactSolve:
             callback=report,
         )
         self._seed += 1
-        self._searched += self.budget.elapsed - before
+        self._spared_until = self.budget.elapsed + (self.budget.elapsed - before) / self._share
         for point in found.pool:
             self._take(point)
         self.bound = max(self.bound, found.bound)
@@ -190,11 +190,12 @@ class _ExactSolve:
         self._conclude()
 
     def _search_again(self) -> None:
-        """A search from the incumbent, where the searches have had less than their share of the time."""
-        due = SEARCH_SHARE * self.budget.elapsed - self._searched
-        if self.problem.networks and due >= SHORTEST_SEARCH:
-            best = self.record.incumbent
-            self._search(due, None if best is None else best.values)
+        """A search from the incumbent, where the last one is long enough ago."""
+        elapsed, best = self.budget.elapsed, self.record.incumbent
+        if not self.problem.networks or elapsed < self._spared_until:
+            return
+        self._search(max(self._share * elapsed, SHORTEST_SEARCH), None if best is None else best.values)
+        self._share = SEARCH_SHARE if self.record.incumbent is not best else VAIN_FACTOR * self._share
 
     def _bound_at_once(self) -> None:
         """One relaxation of the whole problem, as local searches use it: HiGHS has no bound until its presolve ends."""
