@@ -202,7 +202,7 @@ class ReluNetworkBlockData(BlockData):
     def refresh_output_bounds(self, box: tuple[Array, Array] | None = None) -> bool:
         """Set the interval bounds of the outputs again, after bounds of the inputs were changed.
 
-        Only outputs that the block owns and whose bounds are still those that the block set.
+        Only of outputs that the block owns, and only the sides that are still as the block set them.
 
         Parameters
         ----------
@@ -221,20 +221,31 @@ class ReluNetworkBlockData(BlockData):
             return False
         bounds = interval_bounds(self.scaled_network, lower[None, :], upper[None, :])
         changed = False
-        for position, before in self._automatic_output_bounds.items():
-            if self.has_automatic_bounds(position):
-                sides = (bounds.output_lower[0, position], bounds.output_upper[0, position])
-                low, high = (_or_none(float(side)) for side in sides)
-                self.outputs[position].setlb(low)
-                self.outputs[position].setub(high)
-                self._automatic_output_bounds[position] = (low, high)
-                changed |= before != (low, high)
+        for position in self._automatic_output_bounds:
+            sides = (bounds.output_lower[0, position], bounds.output_upper[0, position])
+            changed |= self._set_automatic_bounds(position, *(_or_none(float(side)) for side in sides))
         return changed
 
-    def has_automatic_bounds(self, position: int) -> bool:
-        """Whether an output's bounds are those that the block derived, so that they follow from the inputs' bounds."""
-        variable = self.outputs[position]
-        return self._automatic_output_bounds.get(position, ()) == (variable.lower, variable.upper)
+    def _set_automatic_bounds(self, position: int, low: float | None, high: float | None) -> bool:
+        """Set the sides that the user has not set; whether one of them changed."""
+        variable, before = self.outputs[position], self._automatic_output_bounds[position]
+        lower_is_ours, upper_is_ours = self.has_automatic_bounds(position)
+        if lower_is_ours:
+            variable.setlb(low)
+        if upper_is_ours:
+            variable.setub(high)
+        self._automatic_output_bounds[position] = after = (
+            low if lower_is_ours else before[0],
+            high if upper_is_ours else before[1],
+        )
+        return before != after
+
+    def has_automatic_bounds(self, position: int) -> tuple[bool, bool]:
+        """Whether an output's lower and upper bound are those that the block derived from the inputs' bounds."""
+        if position not in self._automatic_output_bounds:
+            return False, False
+        variable, (low, high) = self.outputs[position], self._automatic_output_bounds[position]
+        return variable.lower == low, variable.upper == high
 
     def get_error(self) -> float:
         """Largest difference between the outputs in the model and the original network at the model's inputs.

@@ -171,10 +171,10 @@ class _Networks:
         return tuple(EmbeddedNetwork(e.network, np.array(i), np.array(o), e.name) for e, i, o in parts)
 
     def derived(self, variables: Sequence[Any]) -> Array:
-        """Columns (n,) whose variables' bounds follow from the networks, copied ones included, fixed ones not."""
-        result = np.zeros(len(variables), bool)
+        """(n, 2) lower and upper bounds that follow from the networks, copied columns included, fixed ones not."""
+        result = np.zeros((len(variables), 2), bool)
         for embedding, outputs in zip(self.embeddings, self.outputs, strict=True):
             if len(embedding.derived_outputs):
                 result[outputs] = embedding.derived_outputs
         result[list(self.originals)] |= result[len(variables) - len(self.originals) :]
-        return result & ~np.array([variable.fixed for variable in variables], bool)
+        return result & ~np.array([variable.fixed for variable in variables], bool)[:, None]

@@ -95,15 +95,16 @@ def simplify_bounds(problem: Problem, variables: Sequence[Any], derived: Array) 
     problem : Problem
     variables : sequence of VarData
         Of the columns.
-    derived : (n,) boolean array
-        Outputs whose bounds are known to follow, though perhaps from bounds that the inputs had before.
+    derived : (n, 2) boolean array
+        Outputs' lower and upper bounds that are known to follow, though perhaps from bounds that the inputs had before.
 
     Raises
     ------
     InfeasibleModel
         If a variable is left without a value; names it.
     """
-    lower, upper = np.where(derived, -np.inf, problem.lower), np.where(derived, np.inf, problem.upper)
+    lower = np.where(derived[:, 0], -np.inf, problem.lower)
+    upper = np.where(derived[:, 1], np.inf, problem.upper)
     lower, upper = _checked_bounds(variables, lower, upper)
     implied = network_implied_bounds(problem, lower, upper)
     while (missing := _unbounded_inputs(problem, lower, upper)).any():

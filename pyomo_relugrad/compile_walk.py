@@ -48,8 +48,8 @@ class Embedding:
         Components that state the network in another way; they and what they contain are left out.
     input_lower, input_upper : (n_inputs,) arrays, optional
         Bounds that hold besides those of the variables.
-    derived_outputs : (n_outputs,) booleans, optional
-        Outputs whose variables have bounds that merely follow from bounds of the inputs.
+    derived_outputs : (n_outputs, 2) booleans, optional
+        Which lower and upper bounds of the outputs' variables merely follow from bounds of the inputs.
     set_replaced_values : function, optional
         Takes the values (n_inputs,) of the inputs, and gives the variables of the replaced components theirs.
     """
@@ -61,7 +61,7 @@ class Embedding:
     replaced: Sequence[Any] = ()
     input_lower: Array | None = None
     input_upper: Array | None = None
-    derived_outputs: Sequence[bool] = ()
+    derived_outputs: Sequence[tuple[bool, bool]] = ()
     set_replaced_values: Callable[[Array], None] | None = None
 
 

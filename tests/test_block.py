@@ -202,12 +202,16 @@ def test_output_bounds_follow_the_inputs_on_request_but_never_overrule_the_user(
     m.nn.outputs[1].setub(100.0)
     m.nn.inputs.setub(2.0)
     assert m.nn.outputs[0].bounds == narrow
-    assert m.nn.has_automatic_bounds(0)
-    assert not m.nn.has_automatic_bounds(1)
-    m.nn.refresh_output_bounds()
+    assert m.nn.has_automatic_bounds(0) == (True, True)
+    assert m.nn.has_automatic_bounds(1) == (True, False)
+    m.nn.inputs.setlb(-1.0)
+    other = m.nn.outputs[1].lb
+    assert m.nn.refresh_output_bounds()
     assert m.nn.outputs[0].ub > narrow[1]
+    assert m.nn.outputs[1].lb < other
     assert m.nn.outputs[1].ub == 100.0
-    assert m.nn.has_automatic_bounds(0)
+    assert m.nn.has_automatic_bounds(0) == (True, True)
+    assert not m.nn.refresh_output_bounds()
 
 
 def test_without_bounds_of_the_inputs_outputs_are_unbounded():

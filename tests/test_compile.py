@@ -731,3 +731,15 @@ def test_satisfied_constant_rows_vanish():
     m.open = pyo.Constraint(expr=pyo.inequality(-float("inf"), m.x[0], float("inf")))
     m.feasible = pyo.Constraint(expr=pyo.Constraint.Feasible)
     assert compile_model(m).constraints == ()
+
+
+def test_a_bound_set_on_one_side_of_an_output_leaves_the_other_derived():
+    """Bounds of the inputs may be changed afterwards: what the block derived from those of before does not stay."""
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(bounds=(-1, 1))
+    m.nn = ReluNetworkBlock(network=Network.from_layers([[[1.0], [-1.0]], [[2.0, -2.0]]], [[0, 0], [0]]), inputs=[m.x])
+    m.nn.outputs[0].setub(1.5)
+    m.x.setlb(-5)
+    compiled = compile_model(m)
+    column = [v is m.nn.outputs[0] for v in compiled.columns].index(True)
+    assert (compiled.problem.lower[column], compiled.problem.upper[column]) == (-np.inf, 1.5)
