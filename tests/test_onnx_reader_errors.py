@@ -126,6 +126,9 @@ class TestRefusals:
             ([node("Shrink", ["x"], ["y"], bias=0.1, lambd=0.5)], "jumps"),
             ([node("Greater", ["x", "c"], ["b"]), node("Add", ["b", "c"], ["y"])], "outcome of a comparison"),
             ([node("Cast", ["x"], ["y"], to=TensorProto.INT64)], "rounds"),
+            ([node("CastLike", ["x", "k"], ["y"])], "rounds"),
+            ([node("Greater", ["x", "c"], ["b"]), node("CastLike", ["x", "b"], ["y"])], "truth values"),
+            ([node("GlobalLpPool", ["x"], ["y"], p=1)], "GlobalLpPool is not an operator that can be read"),
             ([node("Clip", ["x", "s"], ["y"])], "from the network's input"),
             ([node("Slice", ["x", "i", "i"], ["y"])], "from the network's input"),
             ([node("ReduceProd", ["x"], ["y"])], "not piecewise linear"),
@@ -141,7 +144,7 @@ class TestRefusals:
         first = [node("ReduceSum", ["x"], ["s"], keepdims=0), node("ReduceSum", ["x"], ["i"])]
         needed = first if any("s" in n.input or "i" in n.input for n in nodes) else []
         with pytest.raises(RelugradError, match=reason):
-            load_onnx(make_model([*needed, *nodes], (1, 3), {"c": np.float32(1)}))
+            load_onnx(make_model([*needed, *nodes], (1, 3), {"c": np.float32(1), "k": np.int64(1)}))
 
     def test_positions_of_maxima(self):
         nodes = [node("MaxPool", ["x"], ["p", "i"], kernel_shape=[2]), node("Relu", ["p"], ["y"])]

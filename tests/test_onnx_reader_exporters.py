@@ -166,6 +166,18 @@ class TestTorchDynamo:
         network = assert_agrees(make_model(nodes, (batch, 4), stored | {"zero": scalar(0)}, opset=20, ir=10))
         assert network.n_inputs == 4
 
+    @pytest.mark.parametrize("limit", [np.array(2, np.int64), np.array(0.5), np.array(-np.inf)])
+    def test_constants_cast_like_the_tensor(self, limit):
+        nodes = [node("CastLike", ["limit", "x"], ["low"]), node("Clip", ["x", "low"], ["y"])]
+        assert_agrees(make_model(nodes, (1, 4), {"limit": limit}))
+
+    @pytest.mark.parametrize("opset", [13, 19])
+    def test_quantized_weights(self, opset):
+        nodes = [node("DequantizeLinear", ["q", "s", "z"], ["w"], axis=1), node("Mul", ["x", "w"], ["y"])]
+        scales, zeros = np.array([0.1, 0.3, 0.2], np.float32), np.array([3, -1, 0], np.int8)
+        stored = {"q": np.array([[-100, 5, 127]], np.int8), "s": scales, "z": zeros}
+        assert_agrees(make_model(nodes, ("batch", 3), stored, opset=opset))
+
     def test_reshape_with_allowzero(self):
         nodes = [
             node("Gemm", ["x", "w0", "b0"], ["linear"], transB=1),

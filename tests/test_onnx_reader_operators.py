@@ -286,10 +286,13 @@ def test_where_on_a_comparison(comparison, negated):
     assert network.n_relus == 5
 
 
-def test_mask_times_tensor_is_a_relu():
+@pytest.mark.parametrize(
+    "cast", [helper.make_node("Cast", ["c"], ["mask"], to=1), helper.make_node("CastLike", ["c", "x"], ["mask"])]
+)
+def test_mask_times_tensor_is_a_relu(cast):
     nodes = [
         helper.make_node("Greater", ["x", "zero"], ["c"]),
-        helper.make_node("Cast", ["c"], ["mask"], to=1),
+        cast,
         helper.make_node("Mul", ["mask", "x"], ["y"]),
     ]
     assert assert_agrees(make_model(nodes, ("N", 5), {"zero": scalar(0.0)})).n_relus == 5

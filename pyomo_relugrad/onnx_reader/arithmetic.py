@@ -156,8 +156,23 @@ def _dropout(node: Node, hidden: HiddenLayers) -> Value | list[Value]:
 
 
 def _cast(node: Node, hidden: HiddenLayers) -> Value:
+    return _as_real(node, node.attribute("to") in FLOATING_POINT)
+
+
+def _cast_like(node: Node, hidden: HiddenLayers) -> Value:
+    """CastLike: a tensor that depends on the network's input is a real one."""
+    value, like = node.inputs[:2]
+    if isinstance(like, Comparison):
+        raise node.unsupported("takes numbers for truth values")
+    if isinstance(value, np.ndarray):
+        return value.astype(np.float64)
+    return _as_real(node, isinstance(like, Affine) or (like is not None and like.dtype.kind == "f"))
+
+
+def _as_real(node: Node, is_real: bool) -> Value:
+    """The first input, which is real already; `is_real` says whether it is cast to real numbers."""
     value = node.inputs[0]
-    if node.attribute("to") not in FLOATING_POINT:
+    if not is_real:
         raise node.unsupported("rounds a tensor that depends on the network's input: not piecewise linear")
     assert isinstance(value, Affine | Comparison)  # a rule is called only if some input is
     return value
@@ -175,5 +190,5 @@ RULES: dict[str, Rule] = {
     "BatchNormalization": _batch_normalization,
     "Dropout": _dropout,
     "Cast": _cast,
-    "CastLike": lambda node, hidden: node.affine(0),
+    "CastLike": _cast_like,
 }

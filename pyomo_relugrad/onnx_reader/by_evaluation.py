@@ -14,6 +14,7 @@ from pyomo_relugrad.onnx_reader.evaluate import NodeEvaluator
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
 from pyomo_relugrad.onnx_reader.linear_maps import check_entries
 from pyomo_relugrad.onnx_reader.node import Node, Value
+from pyomo_relugrad.onnx_reader.refusals import refusal
 
 MAX_EVALUATIONS = 20_000
 _SCALES = (1e-3, 1.0, 1.0, 1e3)
@@ -26,11 +27,14 @@ def by_evaluation(node: Node, hidden: HiddenLayers) -> list[Value]:
     Raises
     ------
     UnsupportedOperatorError
-        If random points show that the node is not affine.
+        If random points show that the node is not affine, or it cannot be evaluated.
     NetworkFileError
         If it has too many inputs to be evaluated one by one.
     """
-    function = _NodeFunction(node)
+    try:
+        function = _NodeFunction(node)
+    except NotImplementedError:  # ONNX's reference implementation lacks the operator
+        raise refusal(node, is_output=False) from None
     if function.size > MAX_EVALUATIONS:
         raise NetworkFileError(f"{function.size} inputs are too many for an operator that is read by evaluation")
     offsets = function(np.zeros(function.size))

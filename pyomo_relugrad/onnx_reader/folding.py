@@ -22,6 +22,9 @@ from pyomo_relugrad.onnx_reader.refusals import RANDOM
 NOT_CONSTANT = frozenset([*RANDOM, "Loop", "Scan"])
 """Operators whose outputs are not constant even if their inputs are, or that may run for ever."""
 
+_FIRST_EVALUATED = {"DequantizeLinear": 19}
+"""The reference implementation lacks earlier versions; this one means the same by what they have."""
+
 # The reference implementation walks these in Python, element by element.
 _ROW_BY_ROW = {name: convolution.RULES[name] for name in ("AveragePool", "Conv", "ConvTranspose")}
 _WHOLE = {"MaxPool": maximum.RULES["MaxPool"], **resize.RULES}
@@ -40,7 +43,7 @@ def fold(node: Node, constants: Sequence[Array | None]) -> list[Value]:
         result = _WHOLE[node.operator](replace(node, inputs=(node.affine(0), *node.inputs[1:])), HiddenLayers())
         assert isinstance(result, Affine)  # these operators have one output
         return [result.offset.reshape(result.shape)]
-    return list(run_node(node.proto, node.opset, constants))
+    return list(run_node(node.proto, max(node.opset, _FIRST_EVALUATED.get(node.operator, 0)), constants))
 
 
 def _filtered(node: Node, data: Array) -> Array:
