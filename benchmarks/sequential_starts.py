@@ -13,6 +13,7 @@ import numpy as np
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.search.budget import Budget, SearchContext
+from pyomo_relugrad.search.merit import Merit
 from pyomo_relugrad.search.sequential_lp import Descent, Starts
 from pyomo_relugrad.search.surroundings import Surroundings
 
@@ -48,8 +49,10 @@ def model(seed: int) -> Problem:
 def seconds_per_start(problem: Problem) -> tuple[float, int]:
     """Processor time of a start, and how many of the starts came to a feasible point."""
     context = SearchContext(Budget(), np.random.default_rng(0))
-    starts = Starts(problem, Surroundings(problem), context, None)
-    descent = Descent(problem, context)
+    surroundings = Surroundings(problem)
+    starts = Starts(problem, surroundings, context, None)
+    samples = problem.propagate(surroundings.random_points(64, context.random))
+    descent = Descent(problem, context, Merit.scaled_to(problem, samples))
     feasible = 0
     begin = time.process_time()
     for _ in range(STARTS):

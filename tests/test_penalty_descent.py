@@ -1,8 +1,11 @@
 """The merit and its first-order descent."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from random_models import FAMILIES, random_problem
+from scipy import sparse
 
 from pyomo_relugrad.search.budget import Budget
 from pyomo_relugrad.search.merit import Merit
@@ -19,8 +22,9 @@ def points_of(problem, count=40):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_merit_gradients_agree_with_finite_differences(family):
-    problem, merit = random_problem(family, 1), Merit(1.0, 7.0)
+    problem = random_problem(family, 1)
     V = points_of(problem)
+    merit = Merit.scaled_to(problem, V)
     gradient = merit.gradient(problem, V)
     agreeing = 0
     for column in np.flatnonzero(~problem.is_output):
@@ -38,8 +42,9 @@ def test_merit_gradients_agree_with_finite_differences(family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_descents_end_lower_within_the_bounds(family):
-    problem, merit = random_problem(family, 1), Merit(1.0, 20.0)
+    problem = random_problem(family, 1)
     V = points_of(problem)
+    merit = Merit.scaled_to(problem, V)
     W = penalty_descent(problem, V, merit, column_scale(problem), Budget())
     decides = ~problem.is_output
     assert (problem.lower[decides] <= W[:, decides]).all()
@@ -55,5 +60,22 @@ def test_descents_end_lower_within_the_bounds(family):
 def test_restoration_ignores_the_objective():
     problem = random_problem("window", 1)
     V = points_of(problem)
-    violation = problem.row_violations(V).sum(axis=1)
-    np.testing.assert_allclose(Merit(0.0, 3.0).of(problem, V), 3.0 * violation)
+    merit = Merit.scaled_to(problem, V).restoring
+    np.testing.assert_allclose(merit.of(problem, V), problem.row_violations(V) @ merit.row_penalties)
+    assert (merit.of(problem, V) > 0).any()
+
+
+def test_penalties_suit_the_units_of_rows_and_objective():
+    problem = random_problem("window", 1)
+    V = points_of(problem)
+    units = np.array([1e-3, 1.0, 1e4])[: problem.n_rows]
+    other = dataclasses.replace(
+        problem,
+        cost=100 * problem.cost,
+        rows=sparse.csr_array(problem.rows * units[:, None]),
+        row_lower=problem.row_lower * units,
+        row_upper=problem.row_upper * units,
+    )
+    merit, scaled = Merit.scaled_to(problem, V), Merit.scaled_to(other, V)
+    np.testing.assert_allclose(scaled.row_penalties * units, 100 * merit.row_penalties)
+    np.testing.assert_allclose(scaled.of(other, V), 100 * merit.of(problem, V))

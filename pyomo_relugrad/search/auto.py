@@ -14,14 +14,21 @@ from pyomo_relugrad.search.sequential_lp import sequential_lp
 #: Multiplications of one projection step per point, up to which batches with projections beat linear programs.
 PROJECTION_WORK = 50_000
 
+#: Networks side by side (one network at many input sets) above which one linear program moves all of them better than
+#: a climb of points in many dimensions.
+MANY_NETWORKS = 20
+
 
 def auto(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
     """Search by the problem's shape.
 
     A bounded box, one with a single row, or a small polytope: batched climbs with projections. A larger polytope:
-    climbs by linear programs. Integers, rows on outputs, unbounded columns: sequential linear programming.
+    climbs by linear programs. Integers, rows on outputs, unbounded columns, equations, many networks side by side:
+    sequential linear programming.
     """
-    if problem.shape is Shape.GENERAL or not is_bounded(problem):
+    has_equations = bool((problem.row_lower == problem.row_upper).any())
+    many_networks = len(problem.networks) > MANY_NETWORKS
+    if problem.shape is Shape.GENERAL or has_equations or many_networks or not is_bounded(problem):
         return sequential_lp(problem, context)
     size = int((~problem.is_output).sum())
     projects_fast = problem.n_rows <= 1 or size * (size + problem.n_rows) <= PROJECTION_WORK

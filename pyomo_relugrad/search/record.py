@@ -8,6 +8,8 @@ import numpy as np
 
 from pyomo_relugrad.problem import Incumbent
 
+#: Gain, relative to 1 + |objective|, below which a better point is no news.
+GAIN = 1e-9
 #: Distinct feasible points that a search keeps.
 POOL_SIZE = 10
 
@@ -46,7 +48,7 @@ class Record:
             better = not self.pool and (self.least_violated is None or point.violation < self.least_violated.violation)
             self.least_violated = point if better else self.least_violated
             return better
-        improves = not self.pool or point.objective < self.pool[0].objective
+        improves = not self.pool or point.objective < self.pool[0].objective - GAIN * (1.0 + abs(point.objective))
         if not any(_coincide(point, other) for other in self.pool):
             self.pool = sorted([*self.pool, point], key=lambda member: member.objective)[:POOL_SIZE]
         if improves:

@@ -64,7 +64,8 @@ def sequential_lp(problem: Problem, context: SearchContext) -> Iterator[Incumben
         if problem.quadratic is None or not problem.integers.any() or budget.is_exhausted():
             return
     starts = Starts(problem, surroundings, context, relaxed)
-    descent = Descent(problem, context)
+    samples = problem.propagate(surroundings.random_points(BATCH, context.random))
+    descent = Descent(problem, context, Merit.scaled_to(problem, samples))
     fruitless = 0
     while fruitless < PATIENCE and not budget.is_exhausted():
         best_before = starts.best
@@ -168,9 +169,11 @@ class Descent:
     ----------
     problem : Problem
     context : SearchContext
+    merit : Merit
+        Its penalties grow where they lead to no feasible point.
     """
 
-    def __init__(self, problem: Problem, context: SearchContext) -> None:
+    def __init__(self, problem: Problem, context: SearchContext, merit: Merit) -> None:
         self._problem = problem
         self._context = context
         linearisation = Linearisation(problem)
@@ -179,7 +182,7 @@ class Descent:
         self._walk = RegionWalk(problem, linearisation)
         self._scale = column_scale(problem)
         self._largest_gain = 0.0
-        self.merit = Merit(1.0, 10.0 * (1.0 + float(np.abs(problem.cost).max(initial=0.0))))
+        self.merit = merit
 
     def run(self, v: Array, best: float = np.inf) -> Iterator[Incumbent | None]:
         """Yield the points that a descent from `v` comes to, which may be infeasible.
@@ -193,11 +196,11 @@ class Descent:
         v = self._descend(model, v, self.merit)
         yield None
         if self._violation(v) > NEARLY_FEASIBLE and not budget.is_exhausted():
-            v = self._descend(model, v, Merit(0.0, self.merit.penalty))
+            v = self._descend(model, v, self.merit.restoring)
             yield None
             if self._violation(v) <= NEARLY_FEASIBLE:
                 # Feasible points exist where the penalty did not lead: it was too small.
-                self.merit = Merit(1.0, 3.0 * self.merit.penalty)
+                self.merit = self.merit.sharpened(3.0)
                 v = self._descend(model, v, self.merit)
         point = self._problem.incumbent(v)
         yield point

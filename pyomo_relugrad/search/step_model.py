@@ -68,6 +68,7 @@ class StepModel:
             format="csr",
         )
         order = np.concatenate([hard, elastic])
+        self._elastic, self._bounded = elastic, bounded
         self._n_slacks = 2 * slacks.shape[0]
         self._n_rows = rows.shape[0]
         self._lower = np.where(problem.is_output, -np.inf, problem.lower)
@@ -148,7 +149,8 @@ class StepModel:
     def _costs(self, v: Array, merit: Merit) -> Array:
         problem = self._problem
         cost = problem.objective_gradient(v[None, :])[0] if self._linearises_objective else problem.cost
-        return np.concatenate([merit.weight * cost, np.full(self._n_slacks, merit.penalty)])
+        penalties = np.concatenate([merit.row_penalties[self._elastic], merit.output_penalties[self._bounded]])
+        return np.concatenate([merit.weight * cost, penalties, penalties])
 
     def _constant(self, v: Array, merit: Merit) -> float:
         if not self._linearises_objective:
