@@ -1,4 +1,4 @@
-"""Neighbours of a point in its integer columns."""
+"""Neighbours of a point in its integer columns, and the descent along them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,39 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.search.budget import Budget
+from pyomo_relugrad.search.merit import Merit
+
+#: Neighbours that are evaluated together.
+NEIGHBOURS = 64
+
+
+def integer_descent(problem: Problem, v: Array, merit: Merit, random: np.random.Generator, budget: Budget) -> Array:
+    """Move to the best neighbour of smaller merit, again and again; all neighbours of a point are one batch.
+
+    Parameters
+    ----------
+    problem : Problem
+    v : (n,) array
+        With propagated outputs.
+    merit : Merit
+    random : numpy.random.Generator
+    budget : Budget
+
+    Returns
+    -------
+    (n,) array
+        With propagated outputs. Columns that are not integer keep their values.
+    """
+    value = float(merit.of(problem, v[None, :])[0])
+    while not budget.is_exhausted():
+        V = problem.propagate(integer_neighbours(problem, v, random, NEIGHBOURS))
+        budget.count(points=len(V))
+        values = merit.of(problem, V)
+        if values.min(initial=np.inf) >= value - 1e-9 * (1.0 + abs(value)):
+            break
+        v, value = V[int(values.argmin())], float(values.min())
+    return v
 
 
 def integer_neighbours(problem: Problem, v: Array, random: np.random.Generator, limit: int) -> Array:

@@ -10,7 +10,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.search.budget import SearchContext
 from pyomo_relugrad.search.facet_crossing import RegionWalk
-from pyomo_relugrad.search.integer_moves import integer_neighbours
+from pyomo_relugrad.search.integer_moves import NEIGHBOURS, integer_descent, integer_neighbours
 from pyomo_relugrad.search.linear_program import LinearStatus
 from pyomo_relugrad.search.linearisation import Linearisation
 from pyomo_relugrad.search.merit import Merit
@@ -22,8 +22,8 @@ from pyomo_relugrad.search.surroundings import Surroundings
 PATIENCE = 100
 #: Random points that compete, by merit, to become one start.
 TOURNAMENT = 16
-#: The same where there are integers: neighbours in them, or random points.
-NEIGHBOURS = 64
+#: How often a start with integers first goes down along its neighbours in them.
+INTEGER_DESCENT_SHARE = 0.5
 #: How often a start is looked for by a first-order descent of a batch rather than by drawing alone.
 FIRST_ORDER_SHARE = 0.2
 #: Points that descend together to first order, and how many of them become starts.
@@ -143,9 +143,12 @@ class Starts:
             integer_part = V[index, problem.integers].tobytes()
             if integer_part not in self._tried:
                 break
-        if problem.integers.any():
-            self._tried.add(integer_part)
-        return V[index]
+        if not problem.integers.any():
+            return V[index]
+        self._tried.add(integer_part)
+        if self._context.random.random() > INTEGER_DESCENT_SHARE:
+            return V[index]
+        return integer_descent(problem, V[index], merit, self._context.random, self._context.budget)
 
     def _candidates(self) -> Array:
         problem, random = self._problem, self._context.random
