@@ -274,13 +274,18 @@ def _refuse_inner_references(block: Any, embedding: Embedding, used: dict[int, A
 
 
 def _with_scaling(block: Any, embedding: Embedding, used: dict[int, Any]) -> Embedding:
-    """The embedding without the definitions of scaled variables that matter outside of the block."""
+    """The embedding with the scaled variables that matter outside of the block.
+
+    Definitions of scaled inputs are kept; scaled outputs become outputs of the network.
+    """
     if _expanded_parent(block) is not None:
         return embedding
-    kept = set()
-    for name, constraint in SCALING_CONSTRAINTS.items():
-        variables = block.component(name).values()
-        bounded = name == "scaled_outputs" and any(variable.bounds != (None, None) for variable in variables)
-        if bounded or any(variable.fixed or id(variable) in used for variable in variables):
-            kept.add(id(block.component(constraint)))
-    return replace(embedding, replaced=tuple(part for part in embedding.replaced if id(part) not in kept))
+    inputs, outputs = block.scaled_inputs.values(), tuple(block.scaled_outputs.values())
+    if any(variable.fixed or id(variable) in used for variable in inputs):
+        kept = block.component(SCALING_CONSTRAINTS["scaled_inputs"])
+        embedding = replace(embedding, replaced=tuple(part for part in embedding.replaced if part is not kept))
+    bounded = any(variable.bounds != (None, None) for variable in outputs)
+    if bounded or any(variable.fixed or id(variable) in used for variable in outputs):
+        network = omlt_network.with_scaled_outputs(_network(block))
+        embedding = replace(embedding, network=network, outputs=(*embedding.outputs, *outputs))
+    return embedding

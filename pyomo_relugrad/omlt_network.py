@@ -16,7 +16,7 @@ from pyomo.repn import generate_standard_repn
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
-from pyomo_relugrad.network import Network
+from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.network.rewrite import fold_scaling
 from pyomo_relugrad.onnx_reader.affine import Affine
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers, as_layer
@@ -154,6 +154,20 @@ def read_definition(definition: NetworkDefinition, keys: Sequence[int], name: st
     scaling = _scaling(definition, layers, name)
     folded = network if definition.scaling_object is None else fold_scaling(network, *scaling)
     return OmltNetwork(folded, layers, tuple(steps), *scaling)
+
+
+def with_scaled_outputs(read: OmltNetwork) -> Network:
+    """The network with its scaled outputs after its outputs."""
+    *hidden, last = read.network.layers
+    offset, factor = read.output_offset, read.output_factor
+    weights = [
+        sparse.vstack([w, sparse.diags_array(1 / factor) @ w], "csr")
+        if sparse.issparse(w)
+        else np.concatenate([w, w / factor[:, None]])
+        for w in last.weights
+    ]
+    layer = Layer(last.sources, tuple(weights), np.append(last.bias, (last.bias - offset) / factor))
+    return Network(read.network.n_inputs, (*hidden, layer), name=read.network.name)
 
 
 def _size(shape: Any) -> int:

@@ -344,6 +344,17 @@ def test_scaled_variables_may_be_used():
     assert np.abs(problem.propagate(values[None, :])[0] - values).max() < 1e-9
 
 
+def test_objectives_of_scaled_outputs_are_bounded_by_the_network(caplog):
+    m = model_around(dense_definition()[0])
+    m.o.set_value(m.nn.scaled_outputs[0] + m.nn.scaled_inputs[1])
+    pyo.SolverFactory("relugrad").solve(m, time_limit=5, options={"iteration_limit": 50})
+    assert "unbounded" not in caplog.text
+    found = pyo.value(m.o)
+    assert violated(m, 1e-6) == []
+    assert start_value(highs_log(m)) == pytest.approx(found, abs=1e-6)
+    assert pyo.value(m.o) == pytest.approx(found, abs=1e-4)
+
+
 def test_bounds_of_scaled_inputs_count():
     definition, _ = dense_definition()
     m = model_around(definition)
