@@ -660,3 +660,13 @@ def test_the_command_line_of_pyomo_finds_the_solver(tmp_path: Path) -> None:
     assert "seed 3" in done.stdout
     assert "Function Value: 7.25" in done.stdout
     assert '"Value": 7' in (tmp_path / "results.json").read_text()
+
+
+@pytest.mark.parametrize("solver", ["relugrad", "relugrad.exact"])
+def test_highs_may_choose_its_threads_afterwards(solver: str) -> None:
+    """HiGHS refuses another number of threads than that of the first solve in a process, unless it is told."""
+    model = knapsack()
+    pyo.SolverFactory(solver).solve(model, iteration_limit=5)
+    highs = pyo.SolverFactory("appsi_highs")
+    assert pyo.check_optimal_termination(highs.solve(model, options={"threads": 2}))
+    assert pyo.check_optimal_termination(highs.solve(model, options={"threads": 2}))

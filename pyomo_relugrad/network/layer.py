@@ -48,7 +48,7 @@ class Layer:
         The vectors that the map reads, strictly increasing: 0 is the network's input, ``k`` the activation of its
         ``k``-th layer. Empty for a constant.
     weights : tuple of (n_k, n_source) arrays
-        One linear map per source, a dense array or a ``scipy.sparse.csr_array``.
+        One linear map per source, a dense array or a ``scipy.sparse.csr_array``. They are not copied.
     bias : (n_k,) array
 
     Raises
@@ -121,12 +121,18 @@ class Layer:
 
 
 def _frozen(array: Any) -> Any:
-    """A read-only view (dense) or a sorted CSR array with read-only parts; float32 and float64 are kept."""
+    """A read-only view (dense) or a sorted CSR array over a read-only view; float32 and float64 are kept.
+
+    The caller's array is not copied, and must not be changed afterwards.
+    """
     if sparse.issparse(array):
         matrix = sparse.csr_array(array)
         if matrix.dtype not in (np.float32, np.float64):
             matrix = matrix.astype(np.float64)
-        matrix.sum_duplicates()
+        if not matrix.has_canonical_format:
+            matrix = matrix.copy()
+            matrix.sum_duplicates()
+        matrix.data = matrix.data.view()
         matrix.data.flags.writeable = False
         return matrix
     array = np.asarray(array)

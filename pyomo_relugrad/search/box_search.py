@@ -38,7 +38,7 @@ POLISH_EVERY = 3
 #: Relative gain at which a point on its way up is reported.
 REPORTED_GAIN = 0.01
 #: Rounds without a better point after which the search is done.
-PATIENCE = 200
+PATIENCE = 40
 
 
 def batch_size(landscape: Landscape) -> int:

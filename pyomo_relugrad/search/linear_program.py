@@ -251,10 +251,16 @@ class LinearProgram:
             return False
         costs = np.array(self._highs.getLp().col_cost_)
         self.change_costs(np.zeros(self.n_columns))
+        self._highs.setOptionValue("time_limit", highspy.kHighsInf)
         self._highs.run()
         infeasible = bool(self._highs.getModelStatus() == highspy.HighsModelStatus.kInfeasible)
         self.change_costs(costs)
         return infeasible
+
+
+def release_threads() -> None:
+    """End HiGHS's threads of this process, so that whoever uses HiGHS next may ask for another number of them."""
+    highspy.Highs.resetGlobalScheduler(True)
 
 
 def _compressed(rows: Weight | SparseRows) -> Any:
