@@ -136,6 +136,8 @@ class TestRefusals:
             ([node("Sign", ["x"], ["y"])], "not continuous"),
             ([node("IsNaN", ["x"], ["y"])], "not continuous"),
             ([node("RandomNormal", [], ["r"], shape=[3]), node("Add", ["x", "r"], ["y"])], "random numbers"),
+            ([node("SplitToSequence", ["x"], ["l"]), node("SequenceAt", ["l", "k"], ["y"])], "SplitToSequence .* list"),
+            ([node("SequenceConstruct", ["x"], ["l"]), node("ConcatFromSequence", ["l"], ["y"], axis=1)], "a list of"),
             ([node("LSTM", ["x", "x", "x"], ["y"])], "recurrent"),
             ([node("Loop", ["", "", "c"], ["y"], body=helper.make_graph([], "b", [], []))], "recurrent"),
         ],

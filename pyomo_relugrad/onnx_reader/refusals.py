@@ -74,8 +74,17 @@ _NORMALISING = [
 ]
 RANDOM = ["Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"]
 _LOOPS = ["GRU", "LSTM", "Loop", "RNN", "Scan", "SequenceMap"]
+_SEQUENCES = [
+    "ConcatFromSequence",
+    "SequenceAt",
+    "SequenceConstruct",
+    "SequenceErase",
+    "SequenceInsert",
+    "SequenceLength",
+    "SplitToSequence",
+]
 
-NOT_READABLE = frozenset([*_SMOOTH, *_SCORES, *_LABELS, *_STEPS, *_NORMALISING, *_LOOPS, *RANDOM])
+NOT_READABLE = frozenset([*_SMOOTH, *_SCORES, *_LABELS, *_STEPS, *_NORMALISING, *_LOOPS, *_SEQUENCES, *RANDOM])
 
 
 def refusal(node: Node, is_output: bool) -> UnsupportedOperatorError:
@@ -94,6 +103,11 @@ def refusal(node: Node, is_output: bool) -> UnsupportedOperatorError:
         return node.unsupported("draws random numbers: export the network in evaluation mode")
     if node.operator in _LOOPS:
         return node.unsupported("is recurrent: export the network unrolled, with piecewise-linear operators")
+    if node.operator in _SEQUENCES:
+        return node.unsupported(
+            "works on a list of tensors, which cannot be read: export the network with fixed sizes, so that Split and "
+            "Concat are written instead"
+        )
     if node.operator in (*_SCORES, *_SMOOTH, *_NORMALISING):
         return node.unsupported(
             f"is not piecewise linear: train the network with ReLUs or the like, or, if only probabilities come after "
