@@ -16,6 +16,7 @@ from pyomo_relugrad.milp.big_m import BigMModel, build_big_m
 from pyomo_relugrad.milp.column_bounds import bound_problem
 from pyomo_relugrad.milp.tightening_programs import tighten_by_programs
 from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.search.linear_program import HIGHS_THREAD
 from pyomo_relugrad.search.proof import Improve, ProofProgress, ProofResult, ProofStatus, run_proof
 
 # Seconds between two reports, and seconds that HiGHS is given to stop when told to.
@@ -159,7 +160,7 @@ class MilpProof:
             return
         begin, done = time.perf_counter(), False
         # A thread of our own: `startSolve` of highspy allows one run in the whole process.
-        self._thread = Thread(target=_run_to_end, args=(self._highs,), name="HiGHS")
+        self._thread = Thread(target=_run_to_end, args=(self._highs,), name=HIGHS_THREAD)
         self._thread.start()
         try:
             while not done:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -12,6 +13,9 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, SparseRows, Weight
 from pyomo_relugrad.errors import RelugradError
+
+#: Name of every thread of this package that runs HiGHS beside the main one.
+HIGHS_THREAD = "pyomo_relugrad HiGHS"
 
 
 class LinearStatus(Enum):
@@ -259,8 +263,12 @@ class LinearProgram:
 
 
 def release_threads() -> None:
-    """End HiGHS's threads of this process, so that whoever uses HiGHS next may ask for another number of them."""
-    highspy.Highs.resetGlobalScheduler(True)
+    """End HiGHS's worker threads, so that whoever uses HiGHS next in this process may ask for another number of them.
+
+    Nothing is done while another thread still runs HiGHS: it would be waited for.
+    """
+    if not any(thread.name == HIGHS_THREAD for thread in threading.enumerate()):
+        highspy.Highs.resetGlobalScheduler(True)
 
 
 def _compressed(rows: Weight | SparseRows) -> Any:
