@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -96,7 +97,7 @@ def find_counterexample(
         rng = np.random.default_rng([seed, round_])
         share = (end - perf_counter()) / 2 / len(property_.cases)
         seconds = max(min(_FIRST_SLICE * 2.0**round_, share), _SHORTEST_SLICE)
-        sampled = [_best_sample(network, case, seconds, rng) for case in property_.cases]
+        sampled = [_best_sample(network, case, seconds, rng) for case in _until(end, property_.cases)]
         for violation, x, case in sorted(sampled, key=lambda sample: sample[0]):
             if violation <= 0.0:
                 return Counterexample(x, network.value(x[None])[0], case)
@@ -107,6 +108,14 @@ def find_counterexample(
                 return found
         round_ += 1
     return None
+
+
+def _until(end: float, cases: Iterable[Case]) -> Iterator[Case]:
+    """The cases, as long as there is time; at least one."""
+    for case in cases:
+        yield case
+        if perf_counter() >= end:
+            return
 
 
 def _check_box(case: Case) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from onnx_models import evaluate
 
+from pyomo_relugrad import counterexample
 from pyomo_relugrad.counterexample import find_counterexample, violation_network, violation_problem
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
@@ -42,6 +43,20 @@ def test_found_point_satisfies_its_case(network):
 
 def test_nothing_is_found_where_nothing_is(network):
     assert find_counterexample(network, parse_vnnlib(HEAD + "(assert (>= Y_0 1000))"), time_limit=0.2) is None
+
+
+def test_no_case_is_begun_after_the_time_limit(network, monkeypatch):
+    sampled = []
+    best_sample = counterexample._best_sample
+
+    def counted(network, case, *others):
+        sampled.append(case)
+        return best_sample(network, case, *others)
+
+    monkeypatch.setattr(counterexample, "_best_sample", counted)
+    property_ = parse_vnnlib(HEAD + f"(assert (or {'(>= Y_0 1000)' * 20}))")
+    assert find_counterexample(network, property_, time_limit=0.0) is None
+    assert len(sampled) == 1
 
 
 def test_property_without_rows_holds_anywhere_in_its_box(network):
