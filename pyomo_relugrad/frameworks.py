@@ -165,11 +165,11 @@ def _after_map(layer: Layer, matrix: Array, offset: Array) -> Layer:
 
 
 def _through_skl2onnx(estimator: Any) -> Network:
-    skl2onnx = _package("skl2onnx", f"to convert {type(estimator).__name__}")
-    types = import_module("skl2onnx.common.data_types")
     width = getattr(estimator, "n_features_in_", None)
     if width is None:
         raise NetworkValueError(f"{type(estimator).__name__} is not fitted: call its fit method first")
+    skl2onnx = _package("skl2onnx", f"to convert {type(estimator).__name__}")
+    types = import_module("skl2onnx.common.data_types")
     return load_onnx(skl2onnx.to_onnx(estimator, initial_types=[("X", types.DoubleTensorType([None, width]))]))
 
 
