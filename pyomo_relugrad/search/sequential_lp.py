@@ -27,7 +27,7 @@ INTEGER_DESCENT_SHARE = 0.5
 #: How often a start is looked for by a first-order descent of a batch rather than by drawing alone.
 FIRST_ORDER_SHARE = 0.2
 #: Points that descend together to first order, and how many of them become starts.
-BATCH, BATCH_WINNERS = 64, 4
+BATCH, BATCH_WINNERS = 64, 6
 #: Share of the descents that keep the integers of their start: many cheap LPs rather than a few MILPs.
 HELD_SHARE = 0.8
 #: Good points kept to restart near them.
