@@ -22,7 +22,7 @@ from pyomo.core.util import quicksum
 from scipy.cluster.vq import kmeans2
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.block_arguments import Entries, list_entries, resolve_terms
+from pyomo_relugrad.block.arguments import Entries, list_entries, resolve_terms
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.extreme_points import extreme_points
 

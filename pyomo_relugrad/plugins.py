@@ -3,10 +3,10 @@
 from pyomo.contrib.solver.common.factory import SolverFactory
 from pyomo.core import TransformationFactory
 
-from pyomo_relugrad.exact_solver import LegacyRelugradExact, RelugradExact
-from pyomo_relugrad.legacy_solver import LegacyRelugrad
-from pyomo_relugrad.solver import Relugrad
-from pyomo_relugrad.transform import ExpandToOmlt
+from pyomo_relugrad.omlt.transform import ExpandToOmlt
+from pyomo_relugrad.solver.exact import LegacyRelugradExact, RelugradExact
+from pyomo_relugrad.solver.legacy import LegacyRelugrad
+from pyomo_relugrad.solver.local import Relugrad
 
 
 def load() -> None:

@@ -16,9 +16,9 @@ from pyomo.network import Arc, Port
 from scipy import sparse
 
 from pyomo_relugrad.block import ReluNetworkBlock
-from pyomo_relugrad.compile import CompiledModel, Embedding, IncompatibleModel, InfeasibleModel, compile_model
-from pyomo_relugrad.compile_networks import separate_outputs
-from pyomo_relugrad.compile_objective import is_positive_semidefinite
+from pyomo_relugrad.compile.model import CompiledModel, Embedding, IncompatibleModel, InfeasibleModel, compile_model
+from pyomo_relugrad.compile.networks import separate_outputs
+from pyomo_relugrad.compile.objective import is_positive_semidefinite
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem, Shape

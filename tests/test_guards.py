@@ -22,7 +22,7 @@ from pyomo.repn.util import VarRecorder
 from pyomo.util.infeasible import log_infeasible_constraints
 
 from pyomo_relugrad.block import ReluNetworkBlock, unexpanded_blocks
-from pyomo_relugrad.block_guards import GUIDANCE, NetworkOutputExpression, UnexpandedReluNetwork
+from pyomo_relugrad.block.guards import GUIDANCE, NetworkOutputExpression, UnexpandedReluNetwork
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.pyomo_errors import UnexpandedNetworkError

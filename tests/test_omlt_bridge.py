@@ -31,9 +31,9 @@ from pyomo_relugrad.block import ReluNetworkBlock
 from pyomo_relugrad.compile import compile_model
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.omlt_bridge import omlt_embeddings, set_omlt_values
+from pyomo_relugrad.omlt.bridge import omlt_embeddings, set_omlt_values
+from pyomo_relugrad.omlt.transform import ExpandToOmlt
 from pyomo_relugrad.pyomo_errors import IncompatibleModel
-from pyomo_relugrad.transform import ExpandToOmlt
 
 FORMULATIONS = {
     "bigm": ReluBigMFormulation,

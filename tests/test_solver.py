@@ -32,7 +32,7 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.search.budget import SearchContext, Stop
 from pyomo_relugrad.search.methods import METHODS, Method
-from pyomo_relugrad.solver import SolveProgress
+from pyomo_relugrad.solver.local import SolveProgress
 
 
 def knapsack() -> pyo.ConcreteModel:

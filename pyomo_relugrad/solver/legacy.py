@@ -26,8 +26,8 @@ from pyomo.opt import TerminationCondition as LegacyTermination
 from pyomo.opt.results.solution import Solution
 from pyomo.opt.results.solution import SolutionStatus as LegacySolutionStatus
 
-from pyomo_relugrad.config import configure
-from pyomo_relugrad.solver import Relugrad
+from pyomo_relugrad.solver.config import configure
+from pyomo_relugrad.solver.local import Relugrad
 
 logger = logging.getLogger(__name__)
 

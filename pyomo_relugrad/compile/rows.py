@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Weight
-from pyomo_relugrad.compile_expressions import standard_form
+from pyomo_relugrad.compile.expressions import standard_form
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE
 from pyomo_relugrad.pyomo_errors import IncompatibleModel, InfeasibleModel
 

@@ -21,7 +21,7 @@ from pyomo.core.base.var import Var
 from pyomo.core.expr.relational_expr import EqualityExpression
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.block_arguments import (
+from pyomo_relugrad.block.arguments import (
     Scaling,
     network_inputs,
     network_outputs,
@@ -29,8 +29,8 @@ from pyomo_relugrad.block_arguments import (
     resolve_scaling,
     resolve_terms,
 )
-from pyomo_relugrad.block_guards import GUIDANCE, NetworkOutputExpression, UnexpandedReluNetwork
-from pyomo_relugrad.block_statistics import write_statistics
+from pyomo_relugrad.block.guards import GUIDANCE, NetworkOutputExpression, UnexpandedReluNetwork
+from pyomo_relugrad.block.statistics import write_statistics
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network, interval_bounds
 from pyomo_relugrad.network.rewrite import fold_scaling
@@ -50,7 +50,7 @@ class ReluNetworkBlockData(BlockData):
     input_domain : Constraint
         Where `input_bounds` were given for the user's variables: rows that hold them.
     unexpanded, network_equations
-        The guards by which other solvers and writers notice the network; see `pyomo_relugrad.block_guards`.
+        The guards by which other solvers and writers notice the network; see `pyomo_relugrad.block.guards`.
     """
 
     def __init__(self, component: Component) -> None:

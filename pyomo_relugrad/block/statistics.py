@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TextIO
 from pyomo_relugrad.network import Network, PreactivationBounds, interval_bounds
 
 if TYPE_CHECKING:
-    from pyomo_relugrad.block_data import ReluNetworkBlockData
+    from pyomo_relugrad.block.data import ReluNetworkBlockData
 
 
 def write_statistics(block: ReluNetworkBlockData, file: TextIO) -> None:

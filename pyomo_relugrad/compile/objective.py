@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 
 from pyomo_relugrad.arrays import Array, Weight
-from pyomo_relugrad.compile_expressions import standard_form
+from pyomo_relugrad.compile.expressions import standard_form
 from pyomo_relugrad.pyomo_errors import IncompatibleModel
 
 #: How far, relative to the largest entry, an eigenvalue of a convex quadratic part may be below zero by rounding.

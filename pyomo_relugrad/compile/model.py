@@ -12,11 +12,11 @@ from pyomo.core.base.block import BlockData
 from pyomo.core.staleflag import StaleFlagManager
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.compile_bounds import rows_as_bounds, simplify_bounds, variable_domains
-from pyomo_relugrad.compile_networks import separate_outputs
-from pyomo_relugrad.compile_objective import compile_objective
-from pyomo_relugrad.compile_rows import Columns, compile_rows
-from pyomo_relugrad.compile_walk import Embedding, active_components, network_embeddings
+from pyomo_relugrad.compile.bounds import rows_as_bounds, simplify_bounds, variable_domains
+from pyomo_relugrad.compile.networks import separate_outputs
+from pyomo_relugrad.compile.objective import compile_objective
+from pyomo_relugrad.compile.rows import Columns, compile_rows
+from pyomo_relugrad.compile.walk import Embedding, active_components, network_embeddings
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.pyomo_errors import IncompatibleModel, InfeasibleModel
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyomo.environ as pyo
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.omlt_network import MaximumStep, OmltNetwork
+from pyomo_relugrad.omlt.network import MaximumStep, OmltNetwork
 
 logger = logging.getLogger(__name__)
 

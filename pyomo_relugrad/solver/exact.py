@@ -8,12 +8,12 @@ from typing import Any
 from pyomo.common.config import document_class_CONFIG
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.config import ExactConfig
 from pyomo_relugrad.exact import ExactOptions, ExactResult, solve_exactly
-from pyomo_relugrad.legacy_solver import LegacyRelugrad
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.search.driver import Progress
-from pyomo_relugrad.solver import Relugrad
+from pyomo_relugrad.solver.config import ExactConfig
+from pyomo_relugrad.solver.legacy import LegacyRelugrad
+from pyomo_relugrad.solver.local import Relugrad
 
 
 @document_class_CONFIG(methods=["solve"])

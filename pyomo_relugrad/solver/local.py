@@ -24,17 +24,17 @@ from pyomo.core.base.var import VarData
 from pyomo.core.staleflag import StaleFlagManager
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.block_arguments import LISTED_NAMES
-from pyomo_relugrad.compile import CompiledModel, compile_model
-from pyomo_relugrad.config import ExactConfig, RelugradConfig, configure
+from pyomo_relugrad.block.arguments import LISTED_NAMES
+from pyomo_relugrad.compile.model import CompiledModel, compile_model
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.log import SearchLog
-from pyomo_relugrad.omlt_bridge import omlt_embeddings
+from pyomo_relugrad.omlt.bridge import omlt_embeddings
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.results import results_of_search, results_without_search
 from pyomo_relugrad.search.budget import Stop
 from pyomo_relugrad.search.driver import Progress, SearchResult, search
 from pyomo_relugrad.search.linear_program import release_threads
+from pyomo_relugrad.solver.config import ExactConfig, RelugradConfig, configure
+from pyomo_relugrad.solver.results import results_of_search, results_without_search
 from pyomo_relugrad.version import __version__
 
 logger = logging.getLogger(__name__)

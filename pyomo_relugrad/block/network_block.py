@@ -11,7 +11,7 @@ from pyomo.core.base.global_set import UnindexedComponent_index, UnindexedCompon
 from pyomo.core.base.indexed_component_slice import IndexedComponent_slice
 from pyomo.core.expr.numvalue import NumericValue
 
-from pyomo_relugrad.block_data import ReluNetworkBlockData, as_network
+from pyomo_relugrad.block.data import ReluNetworkBlockData, as_network
 from pyomo_relugrad.errors import ModelError
 
 __all__ = ["ReluNetworkBlock", "ReluNetworkBlockData", "unexpanded_blocks"]

@@ -12,8 +12,8 @@ from pyomo.common.gc_manager import PauseGC
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network import Layer, Network, PreactivationBounds
-from pyomo_relugrad.omlt_layers import AffineLayer, BoundedInput, joined_weight, set_bounds, split_rows
-from pyomo_relugrad.omlt_values import assign, set_complementarity
+from pyomo_relugrad.omlt.layers import AffineLayer, BoundedInput, joined_weight, set_bounds, split_rows
+from pyomo_relugrad.omlt.values import assign, set_complementarity
 
 
 class NetworkFormulation(FullSpaceNNFormulation):

@@ -6,10 +6,10 @@ from pyomo.common.config import ConfigValue
 from pyomo.contrib.solver.common.results import Results, SolutionStatus, TerminationCondition
 from pyomo.core.base.block import BlockData
 
-from pyomo_relugrad.compile import CompiledModel
+from pyomo_relugrad.compile.model import CompiledModel
 from pyomo_relugrad.search.budget import Stop
 from pyomo_relugrad.search.driver import SearchResult
-from pyomo_relugrad.solution_loader import PoolLoader
+from pyomo_relugrad.solver.solution_loader import PoolLoader
 
 _TERMINATION = {
     Stop.FINISHED: TerminationCondition.convergenceCriteriaSatisfied,

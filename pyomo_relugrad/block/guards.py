@@ -20,7 +20,7 @@ from pyomo.repn.quadratic import QuadraticRepnVisitor
 from pyomo_relugrad.pyomo_errors import UnexpandedNetworkError
 
 if TYPE_CHECKING:
-    from pyomo_relugrad.block_data import ReluNetworkBlockData
+    from pyomo_relugrad.block.data import ReluNetworkBlockData
 
 #: What to do with an unexpanded network block. It is the marker's index, so that it ends every message of a writer.
 GUIDANCE = "solve with SolverFactory('relugrad'), or apply TransformationFactory('relugrad.omlt') first"

@@ -14,8 +14,8 @@ from pyomo.core.base.suffix import Suffix
 from pyomo.core.expr.relational_expr import EqualityExpression
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.block import ReluNetworkBlockData, unexpanded_blocks
-from pyomo_relugrad.block_guards import NetworkOutputExpression, UnexpandedReluNetwork
+from pyomo_relugrad.block.guards import NetworkOutputExpression, UnexpandedReluNetwork
+from pyomo_relugrad.block.network_block import ReluNetworkBlockData, unexpanded_blocks
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.pyomo_errors import IncompatibleModel
 

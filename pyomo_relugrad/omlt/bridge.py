@@ -18,17 +18,17 @@ from pyomo.core.base.block import BlockData
 from pyomo.core.expr.visitor import identify_variables
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.block import ReluNetworkBlockData
-from pyomo_relugrad.compile_walk import Embedding, active_components, network_embeddings
+from pyomo_relugrad.block.network_block import ReluNetworkBlockData
+from pyomo_relugrad.compile.walk import Embedding, active_components, network_embeddings
 from pyomo_relugrad.pyomo_errors import IncompatibleModel
 
 if TYPE_CHECKING:
-    from pyomo_relugrad.omlt_network import OmltNetwork
+    from pyomo_relugrad.omlt.network import OmltNetwork
 
 # OMLT takes a second to import, and most models have none of its blocks.
-omlt_formulation, _ = attempt_import("pyomo_relugrad.omlt_formulation")
-omlt_network, _ = attempt_import("pyomo_relugrad.omlt_network")
-omlt_values, _ = attempt_import("pyomo_relugrad.omlt_values")
+omlt_formulation, _ = attempt_import("pyomo_relugrad.omlt.formulation")
+omlt_network, _ = attempt_import("pyomo_relugrad.omlt.network")
+omlt_values, _ = attempt_import("pyomo_relugrad.omlt.values")
 omlt_neuralnet, _ = attempt_import("omlt.neuralnet")
 
 logger = logging.getLogger(__name__)

@@ -18,14 +18,14 @@ from pyomo.core.util import target_list
 from pyomo.gdp import Disjunct
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.block import unexpanded_blocks
+from pyomo_relugrad.block.network_block import unexpanded_blocks
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import crown_bounds, interval_bounds
 
 # OMLT takes a second to import, and is not needed before a network is expanded.
 omlt, _ = attempt_import("omlt")
-omlt_formulation, _ = attempt_import("pyomo_relugrad.omlt_formulation")
-omlt_layers, _ = attempt_import("pyomo_relugrad.omlt_layers")
+omlt_formulation, _ = attempt_import("pyomo_relugrad.omlt.formulation")
+omlt_layers, _ = attempt_import("pyomo_relugrad.omlt.layers")
 
 #: Formulations of OMLT.
 FORMULATIONS = ("bigm", "partition", "complementarity", "full-space", "reduced-space")

@@ -15,7 +15,7 @@ from pyomo.core.base.suffix import Suffix
 from pyomo.core.base.var import VarData
 from pyomo.core.staleflag import StaleFlagManager
 
-from pyomo_relugrad.compile import CompiledModel
+from pyomo_relugrad.compile.model import CompiledModel
 from pyomo_relugrad.problem import Incumbent
 
 #: Pyomo 6.10.1 renamed the base class and its methods; `PoolLoader` defines the names of before and after.
