@@ -306,9 +306,10 @@ class Network:
         else:
             masks = list(self.split_pattern(pattern))
             outputs = self._masked_value(points, masks)
-        if self.n_outputs > 1:
+        seeds = np.eye(self.n_outputs, dtype=self.dtype)
+        if len(points) > 1:  # one point's masks serve all its outputs by broadcasting
             masks = [np.repeat(mask, self.n_outputs, axis=0) for mask in masks]
-        seeds = np.tile(np.eye(self.n_outputs, dtype=self.dtype), (len(points), 1))
+            seeds = np.tile(seeds, (len(points), 1))
         jacobians = self._pull_back(masks, len(self.layers) - 1, seeds)
         jacobians = jacobians.reshape(len(points), self.n_outputs, self.n_inputs)
         return jacobians, outputs - np.einsum("bij,bj->bi", jacobians, points)
