@@ -18,6 +18,8 @@ from pyomo_relugrad.search.projection import Box, BoxWithRow, Domain
 
 # Steps of ADMM, its penalty (rows and columns have length one), the residual at which it ends early, its relaxation.
 ADMM_STEPS = 40
+# Steps for points that end farther outside than this share of the box's width.
+PATIENT_ADMM_STEPS, FAR = 400, 0.01
 PENALTY = 1.0
 ADMM_TOLERANCE = 1e-4
 OVER_RELAXATION = 1.6
@@ -111,17 +113,26 @@ class Polytope:
         P = np.clip(U, self.lower, self.upper)
         outside = np.flatnonzero(self._excess(P) > 0)
         if outside.size:
-            P[outside] = self._pull_inside(self._admm(U[outside]))
+            P[outside] = self._pulled(U[outside], ADMM_STEPS)
         return P
 
-    def _admm(self, U: Array) -> Array:
+    def _pulled(self, U: Array, steps: int) -> Array:
+        """Feasible points from ADMM, with more steps for those that it leaves far outside."""
+        near = self._admm(U, steps)
+        P = self._pull_inside(near)
+        far = np.abs(P - near).max(axis=1) > FAR * (self.upper - self.lower).max()
+        if steps < PATIENT_ADMM_STEPS and far.any():
+            P[far] = self._pulled(U[far], PATIENT_ADMM_STEPS)
+        return P
+
+    def _admm(self, U: Array, steps: int) -> Array:
         """Alternate between the nearest point with ``z = (A u, u)`` and the sides of z, all points at once."""
         lower, upper = np.concatenate([self.row_lower, self.lower]), np.concatenate([self.row_upper, self.upper])
         stack, solve = self._stacked
         anchor = U @ solve
         dual = np.zeros((len(U), lower.size))
         Z = np.clip(U @ stack.T, lower, upper)
-        for _ in range(ADMM_STEPS):
+        for _ in range(steps):
             # The least-squares step, written for z itself: u = (U + penalty (Z - dual) S) (1 + penalty S'S)^-1.
             reached = anchor + PENALTY * (((Z - dual) @ stack) @ solve)
             residual = np.abs(reached - Z).max()
