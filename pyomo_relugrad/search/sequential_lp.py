@@ -35,7 +35,7 @@ ELITE_SIZE = 8
 #: Steps of one descent at most.
 MAXIMAL_STEPS = 60
 #: Trust region, relative to the columns' ranges, at which a descent ends.
-SMALLEST_RADIUS = 1e-3
+SMALLEST_RADIUS = 1e-2
 #: Share of the predicted gain that a step must bring.
 ACCEPTED_SHARE = 0.1
 #: Sum of violations below which a point is handed to the exact region model.
