@@ -111,7 +111,8 @@ class LinearProgram:
         self._highs = highspy.Highs()
         self._highs.silent()
         self.has_integers = integers is not None and bool(np.any(integers))
-        defaults = {"threads": 1, "mip_rel_gap": 1e-6} if self.has_integers else {"threads": 1}
+        # The number of threads stays HiGHS's choice: it is one for the whole process, and another one is refused.
+        defaults = {"mip_rel_gap": 1e-6} if self.has_integers else {}
         for name, value in {**defaults, **(options or {})}.items():
             _check(self._highs.setOptionValue(name, value), f"option {name} = {value!r}")
         matrix = sparse.csr_array((0, self.n_columns)) if rows is None else sparse.csr_array(rows)
