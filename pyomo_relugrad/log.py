@@ -1,23 +1,33 @@
-"""The log of a search, line by line, as a MIP solver writes it: at most 100 columns."""
+"""The log of a search, line by line, as a MIP solver writes it: at most 100 columns.
+
+The lines go to the streams of ``tee``, to the log file, and at level INFO to the logger ``pyomo_relugrad``.
+"""
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from io import StringIO
+from threading import Event, RLock, Thread
 from typing import Protocol
 
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.search.driver import Progress, SearchResult
 from pyomo_relugrad.version import __version__
 
+logger = logging.getLogger(__name__)
+
 #: Seconds between two lines where nothing new was found.
-INTERVAL = 2.0
+INTERVAL = 1.0
 
 #: New incumbents that are logged at once whenever they come, and how many per second after that.
 BURST, RATE = 20, 5
 
-_COLUMNS = f"{'Time':>9} {'Points':>12} {'Steps':>10}   {'Incumbent':>15} {'Bound':>15} {'Gap':>8}   {'Violation':>9}"
+_COLUMNS = f" Time (s) {'Points':>12} {'Steps':>10}   {'Incumbent':>15} {'Bound':>15} {'Gap':>8}   {'Violation':>9}"
 
 
 class Stream(Protocol):
@@ -31,11 +41,12 @@ class Stream(Protocol):
 
 
 class SearchLog:
-    """Writes the log of one search to any number of streams, and keeps its text.
+    """Writes the log of one search to any number of streams and to the logger, and keeps its text.
 
     Parameters
     ----------
     streams : sequence of text streams
+        A terminal on which a handler of the logger shows the lines already is left to the handler.
     proves : bool, optional
         Whether there is a proof, whose nodes are counted in place of the steps.
     """
@@ -43,9 +54,11 @@ class SearchLog:
     def __init__(self, streams: Sequence[Stream] = (), proves: bool = False) -> None:
         self._proves = proves
         self._text = StringIO()
-        self._streams = (self._text, *streams)
+        self._streams = tuple(stream for stream in streams if not _is_shown_by_logging(stream))
+        self._lock = RLock()
         self._lines = 0
         self._last = 0.0
+        self._latest = Progress(0.0, 0, 0, None, is_new=False)
         self._skipped: Progress | None = None
         self._problem: Problem | None = None
 
@@ -56,9 +69,12 @@ class SearchLog:
 
     def write(self, line: str = "") -> None:
         """Write one line, visible at once."""
+        self._text.write(line + "\n")
         for stream in self._streams:
             stream.write(line + "\n")
             stream.flush()
+        if line:
+            logger.info("%s", line)
 
     def header(self, problem: Problem, search: str, compile_time: float) -> None:
         """Write what is to be searched and how.
@@ -83,11 +99,47 @@ class SearchLog:
 
     def progress(self, progress: Progress) -> None:
         """Write a line where there is a new incumbent, or nothing was written for a while."""
-        quiet = progress.elapsed - self._last >= INTERVAL
-        if progress.is_new and self._lines > BURST + RATE * progress.elapsed:
-            self._skipped = progress
-        elif progress.is_new or quiet:
-            self._line(progress)
+        with self._lock:
+            self._latest = progress
+            quiet = progress.elapsed - self._last >= INTERVAL
+            if progress.is_new and self._lines > BURST + RATE * progress.elapsed:
+                self._skipped = progress
+            elif progress.is_new or quiet:
+                self._line(progress)
+
+    def tick(self, elapsed: float) -> float:
+        """Write a line where nothing was written for a while; return the seconds until the next one may be due."""
+        with self._lock:
+            if elapsed - self._last >= INTERVAL:
+                self._line(replace(self._latest, elapsed=elapsed, is_new=False))
+            return self._last + INTERVAL - elapsed
+
+    @contextmanager
+    def ticking(self, clock: Callable[[], float]) -> Iterator[None]:
+        """Let a thread write the lines that are due while one long step keeps the search from reporting.
+
+        Parameters
+        ----------
+        clock : callable
+            Seconds since the solve began.
+        """
+        if not self._streams and not logger.isEnabledFor(logging.INFO):
+            yield
+            return
+        ended = Event()
+
+        def beat() -> None:
+            wait = INTERVAL
+            while not ended.wait(wait):
+                wait = self.tick(clock())
+
+        thread = Thread(target=beat, name="pyomo_relugrad.log", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
     def summary(self, result: SearchResult) -> None:
         """Write how the search ended."""
@@ -134,11 +186,33 @@ class SearchLog:
         )
 
 
+def _is_shown_by_logging(stream: Stream) -> bool:
+    """Whether a handler that the user set up writes the log's lines to where the stream goes."""
+    if not logger.isEnabledFor(logging.INFO):
+        return False
+    node: logging.Logger | None = logger
+    while node is not None:
+        for handler in node.handlers:
+            if handler.level <= logging.INFO and _is_same_place(getattr(handler, "stream", None), stream):
+                return True
+        node = node.parent if node.propagate else None
+    return False
+
+
+def _is_same_place(one: object, other: Stream) -> bool:
+    """Whether two streams are one, or both the user's terminal."""
+    console = (sys.stdout, sys.stderr)
+    if one in console and other in console:
+        return one is other or sys.stdout.isatty() == sys.stderr.isatty()
+    return one is other
+
+
 def _gap(objective: float, bound: float) -> str:
-    """The relative gap as MIP solvers print it."""
+    """The relative gap as MIP solvers print it, in eight columns."""
     if not math.isfinite(bound):
         return "-"
-    return f"{100 * abs(objective - bound) / max(abs(objective), 1e-10):.2f}%"
+    percent = 100 * abs(objective - bound) / max(abs(objective), 1e-10)
+    return f"{percent:.2f}%" if percent < 9999.995 else f"{percent:.1e}%"
 
 
 def _count(number: int, noun: str) -> str:

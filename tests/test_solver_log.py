@@ -2,6 +2,9 @@
 
 import io
 import logging
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -148,3 +151,99 @@ def test_the_log_goes_to_every_stream_the_file_and_the_results(
     assert "best objective 1" in caplog.text
     solver.solve(model)
     assert capsys.readouterr().out == ""
+
+
+def test_a_long_step_has_a_line_per_interval_too() -> None:
+    log = SearchLog([io.StringIO()])
+    log.header(problem_of(), "", 0)
+    log.progress(at(0.5, point(-1.5)))
+    waits = [log.tick(elapsed) for elapsed in (1.0, 1.5, 2.0, 2.5)]
+    assert [line.split()[:4] for line in lines_of(log)] == [
+        ["*", "0.50", "10", "2"],
+        ["1.50", "10", "2", "1.5"],
+        ["2.50", "10", "2", "1.5"],
+    ]
+    assert waits == [0.5, INTERVAL, 0.5, INTERVAL]
+
+
+class Notice(io.StringIO):
+    """A stream that tells when a line of progress was written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = threading.Event()
+
+    def write(self, text: str) -> int:
+        if text.startswith(" "):
+            self.written.set()
+        return super().write(text)
+
+
+def test_a_thread_writes_the_lines_of_a_long_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyomo_relugrad.log.INTERVAL", 0.001)
+    stream = Notice()
+    with SearchLog([stream]).ticking(lambda: 7.0):
+        assert stream.written.wait(timeout=60)
+    assert stream.getvalue().startswith("     7.00            0          0")
+    assert not any(thread.name == "pyomo_relugrad.log" for thread in threading.enumerate())
+
+
+def test_where_nobody_reads_there_is_no_thread() -> None:
+    with SearchLog().ticking(lambda: 7.0):
+        assert not any(thread.name == "pyomo_relugrad.log" for thread in threading.enumerate())
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """The standard output, to which a handler of the package's logger writes as well."""
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stdout", stream)
+    handler, logger = logging.StreamHandler(stream), logging.getLogger("pyomo_relugrad")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield stream
+    logger.removeHandler(handler)
+    logger.setLevel(logging.NOTSET)
+
+
+def test_the_logger_gets_the_same_lines(caplog: pytest.LogCaptureFixture) -> None:
+    log = SearchLog()
+    with caplog.at_level(logging.INFO, logger="pyomo_relugrad"):
+        log.header(problem_of(), "method auto", 0)
+        log.progress(at(0.1, point(-1.5)))
+        log.summary(ended(point(-1.5)))
+    assert caplog.messages == [line for line in log.text.split("\n") if line]
+    assert all(record.name.startswith("pyomo_relugrad.") for record in caplog.records)
+
+
+def test_no_handler_is_installed() -> None:
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "pyomo_relugrad"]
+    assert "pyomo_relugrad.log" in names
+    assert not any(logging.getLogger(name).handlers for name in names)
+
+
+def test_a_terminal_gets_each_line_once(terminal: io.StringIO) -> None:
+    file = io.StringIO()
+    SearchLog([terminal, file]).write("a line")
+    assert terminal.getvalue() == "a line\n"
+    assert file.getvalue() == "a line\n"
+    logging.getLogger("pyomo_relugrad").setLevel(logging.WARNING)
+    SearchLog([terminal]).write("another")
+    assert terminal.getvalue() == "a line\nanother\n"
+
+
+def test_the_package_logger_as_tee_gets_each_line_once(terminal: io.StringIO) -> None:
+    model = pyo.ConcreteModel()
+    model.x = pyo.Var(bounds=(0, 1))
+    model.up = pyo.Objective(expr=model.x, sense=pyo.maximize)
+    solver = pyo.SolverFactory("relugrad", iteration_limit=20)
+    solver.solve(model, tee=[True, logging.getLogger("pyomo_relugrad")])
+    assert terminal.getvalue().count("best objective 1") == 1
+
+
+@pytest.mark.parametrize(("objective", "gap"), [(-1.0, "100.00%"), (-0.02, "9900.00%"), (-1e-9, "2.0e+11%")])
+def test_large_gaps_stay_in_their_column(objective: float, gap: str) -> None:
+    log = SearchLog()
+    log.header(problem_of(), "", 0)
+    log.progress(replace(at(0.1, point(objective)), bound=-2.0))
+    assert lines_of(log)[0].split()[-2] == gap

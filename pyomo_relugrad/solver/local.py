@@ -15,6 +15,7 @@ import numpy as np
 from pyomo.common.collections import ComponentMap
 from pyomo.common.config import document_class_CONFIG
 from pyomo.common.errors import InfeasibleConstraintException
+from pyomo.common.log import LogStream
 from pyomo.common.timing import HierarchicalTimer
 from pyomo.contrib.solver.common.base import Availability, SolverBase
 from pyomo.contrib.solver.common.results import Results, TerminationCondition
@@ -209,7 +210,8 @@ class Relugrad(SolverBase):
 
         time_limit = math.inf if config.time_limit is None else max(config.time_limit - before, 0.0)
         start = compiled.values() if config.warmstart else None
-        found = self._find(compiled.problem, config, time_limit, start, report)
+        with log.ticking(lambda: clock.elapsed):
+            found = self._find(compiled.problem, config, time_limit, start, report)
         history = tuple((elapsed + before, objective) for elapsed, objective in found.history)
         found = replace(found, elapsed=found.elapsed + before, history=history)
         log.summary(found)
@@ -271,10 +273,15 @@ def _highs_threads_released() -> Iterator[None]:
 def _log_of(config: RelugradConfig, proves: bool) -> Iterator[SearchLog]:
     """The log that goes to the streams of ``tee`` and to the log file."""
     with ExitStack() as stack:
-        streams = list(config.tee or ())
+        streams = [stream for stream in config.tee or () if not _is_our_logger(stream)]
         if config.logfile is not None:
             streams.append(stack.enter_context(open(config.logfile, "w", encoding="utf-8")))
         yield SearchLog(streams, proves)
+
+
+def _is_our_logger(stream: object) -> bool:
+    """Whether ``tee`` names a logger of this package, which gets the lines in any case."""
+    return isinstance(stream, LogStream) and stream._logger.name.partition(".")[0] == logger.name.partition(".")[0]
 
 
 def _unbounded_columns(problem: Problem) -> str:
