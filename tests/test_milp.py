@@ -1,5 +1,6 @@
 """The mixed-integer formulation: exact optima, starts that leave nothing open, bounds, limits, and what it refuses."""
 
+import itertools
 import time
 
 import numpy as np
@@ -12,7 +13,15 @@ from test_branch import single_network_box
 
 from pyomo_relugrad.branch import ProofStatus, prove
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.milp import MilpProof, bound_problem, build_big_m, prove_by_milp, tighten_by_programs
+from pyomo_relugrad.milp import (
+    BOUND_METHODS,
+    MilpProof,
+    bound_problem,
+    build_big_m,
+    network_bounds,
+    prove_by_milp,
+    tighten_by_programs,
+)
 from pyomo_relugrad.network import Network, crown_bounds
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 
@@ -121,6 +130,54 @@ def test_tightening_by_programs_keeps_every_feasible_point(family, seed):
                 assert (new.upper[layer][member] <= old.upper[layer][member]).all()
                 narrowed += int((new.upper[layer][member] < old.upper[layer][member] - 1e-3).sum())
     assert narrowed > 0
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_each_kind_of_bounds_holds_and_is_within_the_one_before(seed):
+    network = random_graph(seed)
+    rng = np.random.default_rng(seed)
+    lower = rng.normal(size=network.n_inputs)
+    upper = lower + rng.choice([0.0, 0.5, 2.0], network.n_inputs)
+    points = rng.uniform(lower, upper, size=(5000, network.n_inputs))
+    points = np.where(rng.random(points.shape) < 0.3, np.where(rng.random(points.shape) < 0.5, lower, upper), points)
+    values = [*network.preactivations(points), network.value(points)]
+    before = None
+    for method in BOUND_METHODS:
+        bounds = network_bounds(network, lower, upper, method)
+        ranges = list(zip((*bounds.lower, bounds.output_lower), (*bounds.upper, bounds.output_upper), strict=True))
+        for value, (low, high) in zip(values, ranges, strict=True):
+            assert (value >= low).all()
+            assert (value <= high).all()
+        for (low, high), (old_low, old_high) in zip(ranges, before or ranges, strict=True):
+            assert (low >= old_low).all()
+            assert (high <= old_high).all()
+        before = ranges
+
+
+def test_linear_programs_tighten_relus_and_outputs_beyond_crown():
+    network = random_network(np.random.default_rng(0), (3, 8, 8, 2))
+    crown, lp = (network_bounds(network, -np.ones(3), np.ones(3), method) for method in ("crown", "lp"))
+    for old, new in (
+        (crown.upper[1] - crown.lower[1], lp.upper[1] - lp.lower[1]),
+        (crown.output_upper - crown.output_lower, lp.output_upper - lp.output_lower),
+    ):
+        assert new.sum() < 0.97 * old.sum()
+    with pytest.raises(ModelError, match="unknown bounds 'none'; known are interval, crown, lp"):
+        network_bounds(network, -np.ones(3), np.ones(3), "none")
+
+
+@pytest.mark.parametrize(("family", "seed"), [("window", 0), ("equality", 1), ("integer", 2), ("chained", 0)])
+def test_bounds_of_a_problem_are_within_those_of_the_method_before(family, seed):
+    problem = random_problem(family, seed)
+    found = [bound_problem(problem, method) for method in ("interval", "crown")]
+    found.append(tighten_by_programs(problem, found[-1], time_limit=60))
+    for looser, tighter in itertools.pairwise(found):
+        assert (tighter.lower >= looser.lower).all()
+        assert (tighter.upper <= looser.upper).all()
+        for old, new in zip(looser.networks, tighter.networks, strict=True):
+            for low, high, old_low, old_high in zip(new.lower, new.upper, old.lower, old.upper, strict=True):
+                assert (low >= old_low).all()
+                assert (high <= old_high).all()
 
 
 def test_tightening_by_programs_sees_infeasible_rows_and_keeps_its_time():

@@ -22,7 +22,7 @@ from scipy import sparse
 
 from pyomo_relugrad import ReluNetworkBlock
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.network import Layer, Network, interval_bounds
+from pyomo_relugrad.network import Layer, Network, crown_bounds, interval_bounds
 
 MILP = ("bigm", "partition", "full-space")
 FORMULATIONS = (*MILP, "complementarity", "reduced-space")
@@ -117,8 +117,8 @@ def any_network(rng):
     return Network(widths[0], tuple(layers))
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.sampled_from(FORMULATIONS), st.sampled_from(["interval", "crown"]))
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(FORMULATIONS), st.sampled_from(["interval", "crown", "lp"]))
 def test_any_network_at_any_point_of_its_box_satisfies_its_expansion(seed, formulation, bounds):
     rng = np.random.default_rng(seed)
     network = any_network(rng)
@@ -257,17 +257,41 @@ def test_zero_weights_make_no_terms():
 
 @pytest.mark.parametrize("formulation", MILP)
 @pytest.mark.parametrize("name", NETWORKS)
-def test_crown_bounds_are_tighter_and_cut_nothing_off(name, formulation):
-    sizes, optima = [], []
-    for bounds in ("interval", "crown"):
+def test_each_kind_of_bounds_is_within_the_one_before_and_cuts_nothing_off(name, formulation):
+    ranges, optima = [], []
+    for bounds in ("interval", "crown", "lp"):
         m = model_around(NETWORKS[name], [0.3, -0.2, 0.4])
         expand(m, formulation=formulation, bounds=bounds)
         assert violated(m.nn) == []
-        sizes.append(sum(v.ub - v.lb for k in (1, 2) for v in m.nn.omlt.layer[k].zhat.values()))
+        layers = [m.nn.omlt.layer[k].zhat for k in (1, 2)] + [m.nn.omlt.outputs]
+        ranges.append(np.array([variable.bounds for layer in layers for variable in layer.values()]))
         pyo.assert_optimal_termination(pyo.SolverFactory("appsi_highs").solve(m))
         optima.append(pyo.value(m.o))
-    assert sizes[1] < 0.99 * sizes[0]
-    assert optima[1] == pytest.approx(optima[0], abs=1e-5)
+    for looser, tighter in itertools.pairwise(ranges):
+        assert (tighter[:, 0] >= looser[:, 0]).all()
+        assert (tighter[:, 1] <= looser[:, 1]).all()
+        assert np.diff(tighter).sum() < 0.99 * np.diff(looser).sum()
+    assert optima == pytest.approx([optima[0]] * 3, abs=1e-5)
+
+
+def test_linear_programs_for_bounds_share_their_time(monkeypatch):
+    """Blocks without time for linear programs get the bounds of CROWN."""
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(range(3), bounds=(-1, 2))
+    m.nn = ReluNetworkBlock(range(3), network=NETWORKS["chain"], inputs=m.x)
+    monkeypatch.setattr("pyomo_relugrad.omlt.transform.TIGHTENING_LIMIT", 0.0)
+    expand(m, bounds="lp")
+    crown = crown_bounds(NETWORKS["chain"], [[-1.0] * 3], [[2.0] * 3])
+    for block in m.nn.values():
+        assert [v.lb for v in block.omlt.layer[2].zhat.values()] == crown.lower[1][0].tolist()
+
+
+def test_linear_programs_are_left_out_where_pre_activations_have_no_bounds():
+    m = model_around(NETWORKS["chain"], [0.3, -0.2, 0.4])
+    m.x[1].setub(None)
+    expand(m, formulation="complementarity", bounds="lp")
+    assert violated(m.nn) == []
+    assert None in [v.ub for v in m.nn.omlt.layer[1].zhat.values()]
 
 
 def test_bounds_hold_and_stable_binaries_are_fixed():

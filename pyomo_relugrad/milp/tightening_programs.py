@@ -1,4 +1,4 @@
-"""Optimisation-based bound tightening: the range of a pre-activation by two linear programs.
+"""Optimisation-based bound tightening: the range of a pre-activation or an output by two linear programs.
 
 The programs are the relaxation of the big-M formulation with all rows of the problem, so they see what CROWN does not:
 the rows, and several outputs at once (after Plate et al., 2025, arXiv 2502.03016, and Tjeng et al., Evaluating
@@ -8,6 +8,7 @@ robustness of neural networks with mixed integer programming, 2019).
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,20 +24,20 @@ from pyomo_relugrad.search.linear_program import LinearProgram, LinearStatus
 SAFETY = 1e-6
 
 
-@dataclass(frozen=True)
-class _Neuron:
-    """An open ReLU and its columns in the relaxation."""
+@dataclass(frozen=True, eq=False)
+class _Quantity:
+    """A pre-activation or an output, as a sum of columns of the relaxation; outputs count as one more layer."""
 
     stage: int
     member: int
     layer: int
     index: int
-    activation: int
-    slack: int
+    columns: Array
+    signs: Array
 
 
 def tighten_by_programs(problem: Problem, bounds: ProblemBounds, time_limit: float = 10.0) -> ProblemBounds:
-    """Tighten the open ReLUs' ranges by linear programs, early layers first, as far as the time goes.
+    """Tighten the ranges of open ReLUs and of outputs by linear programs, early layers first, as far as the time goes.
 
     One HiGHS model serves all programs; what one proves tightens the next.
 
@@ -55,43 +56,50 @@ def tighten_by_programs(problem: Problem, bounds: ProblemBounds, time_limit: flo
     """
     end = time.perf_counter() + time_limit
     model = build_big_m(problem, bounds)
-    ranges = _Ranges(bounds)
+    ranges = _Ranges(problem, bounds)
     program = LinearProgram(
         np.zeros(model.cost.size), model.lower, model.upper, model.rows, model.row_lower, model.row_upper
     )
-    for neuron in _open_neurons(model, bounds):
+    for quantity in [*_open_neurons(model, bounds), *_outputs(problem, bounds)]:
         sides = []
         for sign in (1.0, -1.0):
             remaining = end - time.perf_counter()
             if remaining <= 0:
                 return ranges.bounds()
             cost = np.zeros(model.cost.size)
-            cost[[neuron.activation, neuron.slack]] = sign, -sign
+            cost[quantity.columns] = sign * quantity.signs
             program.change_costs(cost)
             solution = program.solve(remaining)
             if solution.status is LinearStatus.INFEASIBLE:
                 return replace(bounds, possible=False)
             value = solution.objective - SAFETY * (1 + abs(solution.objective)) if solution.is_optimal else -np.inf
             sides.append(sign * value)
-        low, high = ranges.narrow(neuron, sides[0], sides[1])
-        columns = np.array([neuron.activation, neuron.slack])
-        program.change_bounds(np.zeros(2), np.array([max(high, 0.0), max(-low, 0.0)]), columns)
+        low, high = ranges.narrow(quantity, sides[0], sides[1])
+        program.change_bounds(*_column_ranges(quantity, low, high), quantity.columns)
     return ranges.bounds()
 
 
+def _column_ranges(quantity: _Quantity, low: float, high: float) -> tuple[Array, Array]:
+    """Bounds of a quantity's columns: of a ReLU's activation and slack, or of an output."""
+    if quantity.columns.size == 1:
+        return np.array([low]), np.array([high])
+    return np.zeros(2), np.array([max(high, 0.0), max(-low, 0.0)])
+
+
 class _Ranges:
-    """Ranges of the ReLUs that are being narrowed."""
+    """Ranges of pre-activations and outputs that are being narrowed."""
 
-    def __init__(self, bounds: ProblemBounds) -> None:
-        self._bounds = bounds
-        self._lower = [[layer.copy() for layer in network.lower] for network in bounds.networks]
-        self._upper = [[layer.copy() for layer in network.upper] for network in bounds.networks]
+    def __init__(self, problem: Problem, bounds: ProblemBounds) -> None:
+        self._problem, self._bounds = problem, bounds
+        parts = list(zip(problem.stages, bounds.networks, strict=True))
+        self._lower = [[*(side.copy() for side in part.lower), bounds.lower[stage.outputs]] for stage, part in parts]
+        self._upper = [[*(side.copy() for side in part.upper), bounds.upper[stage.outputs]] for stage, part in parts]
 
-    def narrow(self, neuron: _Neuron, low: float, high: float) -> tuple[float, float]:
+    def narrow(self, quantity: _Quantity, low: float, high: float) -> tuple[float, float]:
         """Intersect one range; the ends of a range that rounding turned around meet."""
-        lower: Array = self._lower[neuron.stage][neuron.layer]
-        upper: Array = self._upper[neuron.stage][neuron.layer]
-        place = neuron.member, neuron.index
+        lower: Array = self._lower[quantity.stage][quantity.layer]
+        upper: Array = self._upper[quantity.stage][quantity.layer]
+        place = quantity.member, quantity.index
         lower[place] = min(max(lower[place], low), upper[place])
         upper[place] = max(min(upper[place], high), lower[place])
         return float(lower[place]), float(upper[place])
@@ -99,19 +107,34 @@ class _Ranges:
     def bounds(self) -> ProblemBounds:
         """The problem's bounds with the ranges as they are now."""
         networks = tuple(
-            PreactivationBounds(tuple(lower), tuple(upper), old.output_lower, old.output_upper)
-            for old, lower, upper in zip(self._bounds.networks, self._lower, self._upper, strict=True)
+            PreactivationBounds(tuple(lower[:-1]), tuple(upper[:-1]), lower[-1], upper[-1])
+            for lower, upper in zip(self._lower, self._upper, strict=True)
         )
-        return replace(self._bounds, networks=networks)
+        column_lower, column_upper = self._bounds.lower.copy(), self._bounds.upper.copy()
+        for stage, part in zip(self._problem.stages, networks, strict=True):
+            column_lower[stage.outputs] = np.maximum(column_lower[stage.outputs], part.output_lower)
+            column_upper[stage.outputs] = np.minimum(column_upper[stage.outputs], part.output_upper)
+        return replace(self._bounds, lower=column_lower, upper=column_upper, networks=networks)
 
 
-def _open_neurons(model: BigMModel, bounds: ProblemBounds) -> list[_Neuron]:
+def _open_neurons(model: BigMModel, bounds: ProblemBounds) -> list[_Quantity]:
     """The open ReLUs, early layers first, within a layer those with the largest triangle first."""
-    neurons: list[tuple[int, float, _Neuron]] = []
+    neurons: list[tuple[int, float, _Quantity]] = []
+    signs = np.array([1.0, -1.0])
     for stage, member, layers in model.hidden:
         for layer, columns in enumerate(layers):
             low, high = bounds.networks[stage].lower[layer][member], bounds.networks[stage].upper[layer][member]
             for index in np.flatnonzero(columns.binary >= 0).tolist():
-                neuron = _Neuron(stage, member, layer, index, int(columns.activation[index]), int(columns.slack[index]))
+                places = np.array([columns.activation[index], columns.slack[index]])
+                neuron = _Quantity(stage, member, layer, index, places, signs)
                 neurons.append((layer, float(low[index] * high[index]), neuron))
     return [neuron for _, _, neuron in sorted(neurons, key=lambda item: item[:2])]
+
+
+def _outputs(problem: Problem, bounds: ProblemBounds) -> Iterator[_Quantity]:
+    """The outputs of all networks, those that feed others first."""
+    for number, stage in enumerate(problem.stages):
+        after_last = len(bounds.networks[number].lower)
+        for member, columns in enumerate(stage.outputs):
+            for index, column in enumerate(columns.tolist()):
+                yield _Quantity(number, member, after_last, index, np.array([column]), np.ones(1))

@@ -94,7 +94,7 @@ def build(omlt_block: Any, formulation: NetworkFormulation) -> None:
         omlt_block.build_formulation(formulation)
         _number_layers(omlt_block, formulation)
         for constraint in list(omlt_block.component_objects(pyo.Constraint, descend_into=True)):
-            if constraint.rule is not None:
+            if constraint.rule is not None and not constraint.rule.constant():
                 _drop_rule(constraint)
         first, last = formulation.layers[0], formulation.layers[-1]
         for variables in (omlt_block.inputs, omlt_block.scaled_inputs, omlt_block.layer[0].z):

@@ -16,7 +16,7 @@ from omlt.neuralnet.activations import (
 )
 from omlt.neuralnet.layer import InputLayer
 from omlt.neuralnet.layer import Layer as OmltLayer
-from pyomo.core.expr import LinearExpression
+from pyomo.core.expr import LinearExpression, MonomialTermExpression, ProductExpression, SumExpression
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
@@ -203,8 +203,12 @@ def affine_expressions(net_block: Any, net: NetworkDefinition, layer_block: Any,
     layer_block.del_component("zhat")
     layer_block.zhat = pyo.Expression(range(layer.affine.width))
     for index, (bias, (coefficients, sources)) in enumerate(zip(layer.affine.bias.tolist(), rows, strict=True)):
-        terms = (c * source for c, source in zip(coefficients, sources, strict=True))
-        layer_block.zhat[index] = pyo.quicksum(terms, bias)
+        layer_block.zhat[index] = SumExpression([*map(_term, coefficients, sources), bias])
+
+
+def _term(coefficient: float, source: Any) -> Any:
+    """Coefficient times variable or expression, made as Pyomo's own operators do, without asking for types."""
+    return (MonomialTermExpression if source.is_variable_type() else ProductExpression)((coefficient, source))
 
 
 def linear_expressions(net_block: Any, net: NetworkDefinition, layer_block: Any, layer: AffineLayer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -20,7 +21,8 @@ from pyomo.gdp import Disjunct
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.block.network_block import unexpanded_blocks
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.network import crown_bounds, interval_bounds
+from pyomo_relugrad.milp import BOUND_METHODS, network_bounds
+from pyomo_relugrad.network import PreactivationBounds
 
 # OMLT takes a second to import, and is not needed before a network is expanded.
 omlt, _ = attempt_import("omlt")
@@ -33,8 +35,8 @@ FORMULATIONS = ("bigm", "partition", "complementarity", "full-space", "reduced-s
 #: Those whose constraints need finite bounds on every input.
 BOUNDED = ("bigm", "partition", "full-space")
 
-#: Ways to bound what enters the ReLUs; CROWN bounds are tighter and take longer.
-BOUND_METHODS = {"interval": interval_bounds, "crown": crown_bounds}
+#: Seconds that linear programs may take to tighten bounds, shared by all networks of one call.
+TIGHTENING_LIMIT = 10.0
 
 
 class ExpandToOmlt(Transformation):
@@ -60,7 +62,9 @@ class ExpandToOmlt(Transformation):
         neurons, only nested expressions with absolute values. The first two and ``"full-space"`` need finite bounds
         on every input.
     bounds : str
-        ``"interval"`` (default) or ``"crown"``: how pre-activations are bounded.
+        How pre-activations are bounded over the inputs' bounds: ``"interval"`` (default), ``"crown"`` or ``"lp"``, each
+        tighter than the one before and longer to compute. ``"lp"`` tightens the bounds of CROWN by two linear programs
+        per undecided ReLU and per output, for up to ten seconds in all. Other constraints of the model are not used.
     targets : block or list of blocks, optional
         The network blocks to expand, or blocks that hold them. Default: all active ones.
     reverse : ReverseTransformationToken, optional
@@ -105,7 +109,7 @@ class ExpandToOmlt(Transformation):
         "bounds",
         ConfigValue(
             default="interval",
-            domain=In(list(BOUND_METHODS)),
+            domain=In(BOUND_METHODS),
             description="How pre-activations are bounded: one of " + ", ".join(BOUND_METHODS) + ".",
         ),
     )
@@ -129,8 +133,7 @@ class ExpandToOmlt(Transformation):
         blocks = _targeted_blocks(model, config.targets)
         _refresh_output_bounds(list(_unexpanded(model)))
         ranges = [_input_ranges(block, config.formulation) for block in blocks]
-        for block, (lower, upper) in zip(blocks, ranges, strict=True):
-            _expand(block, lower, upper, config)
+        _expand_all(blocks, ranges, config)
         _set_start(blocks)
         return ReverseTransformationToken(self.__class__, model, blocks, {"blocks": blocks})
 
@@ -230,9 +233,17 @@ def _linked_term(block: Any, position: int) -> Any:
     return None if row is None else row.expr.arg(1)
 
 
-def _expand(block: Any, lower: Array, upper: Array, config: Any) -> None:
+def _expand_all(blocks: Sequence[Any], ranges: Sequence[tuple[Array, Array]], config: Any) -> None:
+    """Bound and expand the blocks; linear programs for the bounds share their time equally."""
+    end = time.perf_counter() + TIGHTENING_LIMIT
+    for number, (block, (lower, upper)) in enumerate(zip(blocks, ranges, strict=True)):
+        share = max(end - time.perf_counter(), 0.0) / (len(blocks) - number)
+        bounds = network_bounds(block.scaled_network, lower, upper, config.bounds, share)
+        _expand(block, lower, upper, bounds, config)
+
+
+def _expand(block: Any, lower: Array, upper: Array, bounds: PreactivationBounds, config: Any) -> None:
     """Add the OMLT child and tie it to the block's inputs and outputs."""
-    bounds = BOUND_METHODS[config.bounds](block.scaled_network, lower[None, :], upper[None, :])
     formulation = omlt_formulation.NetworkFormulation(
         block.scaled_network, lower, upper, bounds, omlt_layers.CONSTRAINTS[config.formulation]
     )
