@@ -13,6 +13,7 @@ from test_branch import single_network_box
 
 from pyomo_relugrad.branch import ProofStatus, prove
 from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.exact import ExactOptions, solve_exactly
 from pyomo_relugrad.milp import (
     BOUND_METHODS,
     MilpProof,
@@ -191,6 +192,24 @@ def test_tightening_by_programs_sees_infeasible_rows_and_keeps_its_time():
     assert prove_by_milp(demanding, bounds="lp").status is ProofStatus.INFEASIBLE
     untouched = tighten_by_programs(problem, bound_problem(problem), time_limit=0.0)
     np.testing.assert_array_equal(untouched.networks[0].lower[1], bound_problem(problem).networks[0].lower[1])
+
+
+@pytest.mark.parametrize("solve", ["prove_by_milp", "solve_exactly"])
+def test_tightening_by_programs_takes_a_share_of_the_time_limit(solve, monkeypatch):
+    limits = []
+
+    def recorded(problem, bounds, time_limit):
+        limits.append(time_limit)
+        return bounds
+
+    monkeypatch.setattr("pyomo_relugrad.milp.solve.tighten_by_programs", recorded)
+    problem = single_network_box(0, (40, 30, 30, 1))
+    if solve == "prove_by_milp":
+        prove_by_milp(problem, bounds="lp", time_limit=1.0)
+    else:
+        solve_exactly(problem, ExactOptions(bounds="lp"), time_limit=1.0)
+    assert limits
+    assert all(0 < limit <= 0.2 for limit in limits)
 
 
 def test_the_start_is_held_and_given_to_highs():

@@ -25,7 +25,7 @@ class ExactOptions:
         Of the local searches.
     iteration_limit : int, optional
         Of each local search.
-    bounds : {"crown", "interval"}, optional
+    bounds : {"crown", "interval", "lp"}, optional
         Of the pre-activations in the MILP.
     highs_options : dict, optional
         Options of HiGHS for the MILP.
@@ -99,7 +99,7 @@ def _make_prover(
     gaps = (options.relative_gap, options.absolute_gap)
     if route is Route.MILP:
         highs_options = {"time_limit": time_limit, **options.highs_options}
-        return MilpProof(problem, start, options.bounds, gaps, highs_options, None)
+        return MilpProof(problem, start, options.bounds, gaps, highs_options, None, time_limit)
     tree = SearchTree(problem, *gaps)
     if start is not None:
         tree.offer(start)

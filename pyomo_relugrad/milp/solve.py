@@ -83,8 +83,7 @@ def prove_by_milp(
     ('optimal', 0.5)
     """
     begin = time.perf_counter()
-    tightening = min(TIGHTENING_LIMIT, TIGHTENING_SHARE * time_limit)
-    proof = MilpProof(problem, start, bounds, (relative_gap, absolute_gap), options or {}, improve, tightening)
+    proof = MilpProof(problem, start, bounds, (relative_gap, absolute_gap), options or {}, improve, time_limit)
     remaining = max(time_limit - (time.perf_counter() - begin), 0.0)
     return run_proof(proof, time_limit=remaining, callback=callback)
 
@@ -98,8 +97,8 @@ class MilpProof:
     ----------
     problem, start, bounds, gaps, options, improve
         As in `prove_by_milp`; `gaps` is (relative, absolute).
-    tightening_limit : float, optional
-        Seconds for tightening by linear programs.
+    time_limit : float, optional
+        Seconds that the whole proof will have, of which a share is for tightening by linear programs.
     """
 
     def __init__(
@@ -110,7 +109,7 @@ class MilpProof:
         gaps: tuple[float, float],
         options: dict[str, Any],
         improve: Improve | None,
-        tightening_limit: float = TIGHTENING_LIMIT,
+        time_limit: float = np.inf,
     ) -> None:
         if problem.quadratic is not None:
             raise ModelError("HiGHS solves no mixed-integer models with quadratic objectives; use branch and bound")
@@ -124,7 +123,7 @@ class MilpProof:
         self._finished = False
         found = bound_problem(problem, bounds)
         if bounds == "lp" and found.possible:
-            found = tighten_by_programs(problem, found, tightening_limit)
+            found = tighten_by_programs(problem, found, min(TIGHTENING_LIMIT, TIGHTENING_SHARE * time_limit))
         self.model: BigMModel | None = build_big_m(problem, found) if found.possible else None
         if start is not None and start.is_feasible:
             self.incumbent = start
