@@ -16,6 +16,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import MissingPackageError, NetworkValueError, UnsupportedOperatorError
 from pyomo_relugrad.network import Layer, Network
+from pyomo_relugrad.network.rewrite import substitute_inputs
 from pyomo_relugrad.onnx_reader import load_onnx
 
 AffineMap: TypeAlias = tuple[Array, Array]
@@ -142,26 +143,14 @@ def _affine_step(transform: Callable[[Array], Any], name: str, width: int) -> Af
 
 def _composed(network: Network, before: AffineMap | None = None, after: AffineMap | None = None) -> Network:
     """The network with an affine map before it or after it."""
-    layers = list(network.layers)
     if before is not None:
-        matrix, offset = before
-        width = matrix.shape[1]
-        layers = [_after_map(layer, matrix, offset) for layer in layers]
-    else:
-        width = network.n_inputs
+        network = substitute_inputs(network, *before)
+    layers = list(network.layers)
     if after is not None:
         scale, shift = after
         last = layers[-1]
         layers[-1] = Layer(last.sources, tuple(scale @ weight for weight in last.weights), scale @ last.bias + shift)
-    return Network(width, tuple(layers), name=network.name)
-
-
-def _after_map(layer: Layer, matrix: Array, offset: Array) -> Layer:
-    """The layer with the network's input replaced by the affine map."""
-    if layer.sources[:1] != (0,):
-        return layer
-    first, *others = layer.weights
-    return Layer(layer.sources, (first @ matrix, *others), layer.bias + first @ offset)
+    return Network(network.n_inputs, tuple(layers), name=network.name)
 
 
 def _through_skl2onnx(estimator: Any) -> Network:

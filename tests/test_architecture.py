@@ -31,6 +31,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "vnnlib": (BASE, ARRAYS),
     "counterexample": (PROBLEM | {"search", "vnnlib", "onnx_reader"}, ARRAYS),
     "frameworks": (BASE | {"network", "onnx_reader"}, ARRAYS),  # the frameworks themselves only when asked for
+    "plotting": (PROBLEM | {"search"}, ARRAYS),  # matplotlib only when asked for
     "log": (PROBLEM | {"search", "milp", "branch"}, ARRAYS),
 }
 

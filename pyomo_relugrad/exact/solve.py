@@ -155,6 +155,7 @@ class _ExactSolve:
             history=tuple(self.record.history),
             bound=self.bound if best is None else min(self.bound, best.objective),
             nodes=self.nodes,
+            bound_history=self.record.limited_bound_history(),
             routes=tuple(runner.route for runner in self._runners),
         )
 
@@ -167,7 +168,7 @@ class _ExactSolve:
 
         def report(progress: Progress) -> bool:
             is_new = progress.is_new and progress.incumbent is not None and self._take(progress.incumbent)
-            self.bound = max(self.bound, progress.bound)
+            self._raise_bound(progress.bound)
             return self._report(is_new, points + progress.points)
 
         found = search(
@@ -183,7 +184,7 @@ class _ExactSolve:
         self._spared_until = self.budget.elapsed + (self.budget.elapsed - before) / self._share
         for point in found.pool:
             self._take(point)
-        self.bound = max(self.bound, found.bound)
+        self._raise_bound(found.bound)
         self.budget.count(found.points, found.iterations)
         if found.stop in (Stop.CALLBACK, Stop.INTERRUPTED, Stop.INFEASIBLE, Stop.UNBOUNDED):
             self.budget.stop = found.stop
@@ -202,7 +203,7 @@ class _ExactSolve:
         if self.problem.quadratic is not None or not self.problem.networks or self.budget.is_exhausted():
             return
         if bound_seconds(self.problem) <= min(FIRST_SHARE * self.budget.remaining, MOST_SECONDS):
-            self.bound = max(self.bound, dual_bound(self.problem, min(self.budget.remaining, MOST_SECONDS)))
+            self._raise_bound(dual_bound(self.problem, min(self.budget.remaining, MOST_SECONDS)))
             self._conclude()
 
     # --- proof --------------------------------------------------------------------------------------------------
@@ -233,7 +234,7 @@ class _ExactSolve:
         while not (runner.is_done or self.budget.is_exhausted()):
             runner.step()
             is_new = runner.incumbent is not None and self._take(runner.incumbent)
-            self.bound = max(self.bound, runner.bound)
+            self._raise_bound(runner.bound)
             if self._report(is_new, self.budget.points):
                 self.budget.stop = self.budget.stop or Stop.CALLBACK
             self._conclude()
@@ -250,10 +251,14 @@ class _ExactSolve:
         elif best.objective - self.bound <= self.options.allowed_gap(best.objective) * (1 + 1e-9):
             self.budget.stop = Stop.OPTIMAL
 
-    # --- incumbents ---------------------------------------------------------------------------------------------
+    # --- incumbent and bound ------------------------------------------------------------------------------------
 
     def _take(self, point: Incumbent) -> bool:
         return self.record.add(point, self.budget.elapsed)
+
+    def _raise_bound(self, bound: float) -> None:
+        self.bound = max(self.bound, bound)
+        self.record.add_bound(self.bound, self.budget.elapsed)
 
     def _report(self, is_new: bool, points: int) -> bool:
         """Call the callback; whether it ends the solve."""

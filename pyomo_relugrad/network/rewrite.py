@@ -55,6 +55,44 @@ def fold_scaling(
     return replace(network, layers=tuple(layer.astype(network.dtype) for layer in layers))
 
 
+def substitute_inputs(network: Network, matrix: Array, offset: Array) -> Network:
+    """The network of an affine map: ``z -> network(matrix @ z + offset)``.
+
+    Parameters
+    ----------
+    network : Network
+    matrix : (n_inputs, k) array
+    offset : (n_inputs,) array
+
+    Returns
+    -------
+    Network
+        With k inputs and the same ReLUs; the names of the inputs are dropped.
+
+    Examples
+    --------
+    >>> network = Network.from_layers([[[1.0, -1.0]], [[1.0]]], [[0.0], [0.0]])
+    >>> substitute_inputs(network, [[2.0], [1.0]], [0.5, 0.0]).value([[3.0]])
+    array([[3.5]])
+    """
+    matrix, offset = np.asarray(matrix, np.float64), np.asarray(offset, np.float64)
+    if matrix.ndim != 2 or offset.shape != (network.n_inputs,) or len(matrix) != network.n_inputs:
+        raise NetworkValueError(
+            f"a matrix of shape {matrix.shape} and an offset of shape {offset.shape} do not give {network.n_inputs} "
+            "inputs"
+        )
+    layers = [_after_map(layer, matrix, offset) for layer in network.astype(np.float64).layers]
+    return replace(network, n_inputs=matrix.shape[1], layers=tuple(layers), inputs=())
+
+
+def _after_map(layer: Layer, matrix: Array, offset: Array) -> Layer:
+    """The layer with the network's input replaced by the affine map."""
+    if layer.sources[:1] != (0,):  # sources increase
+        return layer
+    first, *others = layer.weights
+    return Layer(layer.sources, (first @ matrix, *others), layer.bias + first @ offset)
+
+
 def _scaling(offset: Array, factor: Array, size: int, what: str) -> tuple[Array, Array]:
     offset, factor = np.asarray(offset, np.float64), np.asarray(factor, np.float64)
     if offset.shape != (size,) or factor.shape != (size,):

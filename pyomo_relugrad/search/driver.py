@@ -70,6 +70,8 @@ class SearchResult:
         No feasible point has a smaller objective; minus infinity where no bound is known.
     nodes : int, optional
         Nodes of branch and bound, where the search was part of a proof.
+    bound_history : tuple of (float, float), optional
+        Time and value of each better bound.
     """
 
     pool: tuple[Incumbent, ...]
@@ -81,6 +83,7 @@ class SearchResult:
     history: tuple[tuple[float, float], ...]
     bound: float = -np.inf
     nodes: int = 0
+    bound_history: tuple[tuple[float, float], ...] = ()
 
     @property
     def incumbent(self) -> Incumbent | None:
@@ -135,6 +138,7 @@ def search(
     try:
         for point in chain(_complete_start(problem, start), _run(problem, reduction, method, context, keeper)):
             is_new = point is not None and record.add(point, budget.elapsed)
+            record.add_bound(keeper.value, budget.elapsed)
             progress = Progress(budget.elapsed, budget.points, budget.iterations, record.best, is_new, keeper.value)
             if callback is not None and callback(progress):
                 budget.stop = budget.stop or Stop.CALLBACK
@@ -147,6 +151,7 @@ def search(
             keeper.update(finished=True)
     except KeyboardInterrupt:
         budget.stop = Stop.INTERRUPTED
+    record.add_bound(keeper.value, budget.elapsed)
     return SearchResult(
         pool=tuple(record.pool),
         least_violated=record.least_violated,
@@ -156,6 +161,7 @@ def search(
         elapsed=budget.elapsed,
         history=tuple(record.history),
         bound=keeper.value if record.incumbent is None else min(keeper.value, record.incumbent.objective),
+        bound_history=record.limited_bound_history(),
     )
 
 

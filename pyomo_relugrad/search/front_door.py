@@ -32,12 +32,33 @@ class Optimum:
         The objective at `x`, computed in float64.
     result : SearchResult
         Pool, history and counters; objectives in it are negated for `maximize`.
+    maximise : bool
+        Whether `maximize` found it.
     """
 
     x: Array
     y: Array
     value: float
     result: SearchResult
+    maximise: bool
+
+    @property
+    def bound(self) -> float:
+        """No value is better than this; infinite where no bound is known."""
+        return self._reported(self.result.bound)
+
+    @property
+    def history(self) -> tuple[tuple[float, float], ...]:
+        """Seconds and value of each new incumbent."""
+        return tuple((elapsed, self._reported(value)) for elapsed, value in self.result.history)
+
+    @property
+    def bound_history(self) -> tuple[tuple[float, float], ...]:
+        """Seconds and value of each better bound."""
+        return tuple((elapsed, self._reported(value)) for elapsed, value in self.result.bound_history)
+
+    def _reported(self, value: float) -> float:
+        return 0.0 - value if self.maximise else value
 
 
 def maximize(
@@ -196,7 +217,7 @@ def _optimise(
             f"no feasible point was found ({result.stop.value} after {result.elapsed:.1f} s); "
             "check the bounds and rows, or give more time"
         )
-    return Optimum(best.values[:n], best.values[n:], problem.reported(best.objective), result)
+    return Optimum(best.values[:n], best.values[n:], problem.reported(best.objective), result, maximise)
 
 
 def _vector(values: ArrayLike, size: int, name: str) -> Array:

@@ -1,7 +1,8 @@
-"""What a search keeps: a pool of distinct feasible points, best first, and when the best one moved."""
+"""What a search keeps: a pool of distinct feasible points, best first, and when the best one and the bound moved."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,11 +27,14 @@ class Record:
         Where the pool is empty, the point with the smallest violation.
     history : list of (float, float)
         Time and objective of each new incumbent.
+    bound_history : list of (float, float)
+        Time and value of each better bound.
     """
 
     pool: list[Incumbent] = field(default_factory=list)
     least_violated: Incumbent | None = None
     history: list[tuple[float, float]] = field(default_factory=list)
+    bound_history: list[tuple[float, float]] = field(default_factory=list)
 
     @property
     def incumbent(self) -> Incumbent | None:
@@ -54,6 +58,17 @@ class Record:
         if improves:
             self.history.append((elapsed, point.objective))
         return improves
+
+    def add_bound(self, bound: float, elapsed: float) -> None:
+        """Book a bound where it is better than the one before."""
+        is_better = not self.bound_history or bound > self.bound_history[-1][1] + GAIN * (1.0 + abs(bound))
+        if is_better and math.isfinite(bound):
+            self.bound_history.append((elapsed, bound))
+
+    def limited_bound_history(self) -> tuple[tuple[float, float], ...]:
+        """The bound's history, nowhere beyond the incumbent: proofs may pass it by their tolerance."""
+        limit = math.inf if self.incumbent is None else self.incumbent.objective
+        return tuple((elapsed, min(bound, limit)) for elapsed, bound in self.bound_history)
 
 
 def _coincide(first: Incumbent, second: Incumbent) -> bool:

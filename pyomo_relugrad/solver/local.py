@@ -212,8 +212,11 @@ class Relugrad(SolverBase):
         start = compiled.values() if config.warmstart else None
         with log.ticking(lambda: clock.elapsed):
             found = self._find(compiled.problem, config, time_limit, start, report)
-        history = tuple((elapsed + before, objective) for elapsed, objective in found.history)
-        found = replace(found, elapsed=found.elapsed + before, history=history)
+        history, bound_history = (
+            tuple((elapsed + before, value) for elapsed, value in pairs)
+            for pairs in (found.history, found.bound_history)
+        )
+        found = replace(found, elapsed=found.elapsed + before, history=history, bound_history=bound_history)
         log.summary(found)
         return found
 

@@ -51,7 +51,10 @@ def results_of_search(model: BlockData, compiled: CompiledModel, found: SearchRe
     results.objective_bound = problem.reported(found.bound)
 
     shown = best or found.least_violated
-    history = [(elapsed, problem.reported(objective)) for elapsed, objective in found.history]
+    history, bound_history = (
+        [(elapsed, problem.reported(value)) for elapsed, value in pairs]
+        for pairs in (found.history, found.bound_history)
+    )
     results.extra_info.number_of_variables = problem.n_columns
     results.extra_info.number_of_constraints = problem.n_rows
     results.extra_info.points_evaluated = found.points
@@ -60,6 +63,9 @@ def results_of_search(model: BlockData, compiled: CompiledModel, found: SearchRe
     results.extra_info.violation = None if shown is None else shown.violation
     results.extra_info.network_error = None if shown is None else shown.network_error
     results.extra_info.add("history", ConfigValue(history, description="Time and objective of each new incumbent."))
+    results.extra_info.add(
+        "bound_history", ConfigValue(bound_history, description="Time and value of each better bound.")
+    )
     return results
 
 
