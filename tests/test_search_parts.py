@@ -1,4 +1,5 @@
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, sparse
 
-from pyomo_relugrad.network import Network
+from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.search.budget import Budget
 from pyomo_relugrad.search.composite_region import CompositeRegion
@@ -92,10 +93,32 @@ def test_projections_onto_polytopes_are_feasible_and_nearly_nearest(seed):
     assert (distance[:, None] <= np.linalg.norm(U[:, None] - others[None], axis=2) + 0.05).all()
 
 
+def single_network_problem(seed, hidden):
+    random = np.random.default_rng(seed)
+    network = random_network([3, *hidden, 2], seed)
+    return array_problem(network, random.normal(size=2), -1, 1, random.normal(size=3))
+
+
+def problem_of_a_skipped_layer(seed):
+    random = np.random.default_rng(seed)
+    hidden = Layer((0,), (random.normal(size=(4, 3)),), random.normal(size=4))
+    network = Network(3, (hidden, Layer((0,), (random.normal(size=(1, 3)),), np.zeros(1))))
+    return array_problem(network, None, -1, 1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        chained_problem,
+        partial(single_network_problem, hidden=[6, 5]),
+        partial(single_network_problem, hidden=[]),
+        problem_of_a_skipped_layer,
+    ],
+)
 @settings(max_examples=20, deadline=None)
 @given(seed=seeds)
-def test_gradients_are_the_finite_differences_of_the_heights(seed):
-    landscape = Landscape(chained_problem(seed % 1000), np.float64)
+def test_gradients_are_the_finite_differences_of_the_heights(make, seed):
+    landscape = Landscape(make(seed % 1000), np.float64)
     random = np.random.default_rng(seed)
     U, D = random.uniform(-1, 1, (5, 3)), random.normal(size=(5, 3))
     heights, gradient = landscape.height_and_gradient(U)

@@ -182,7 +182,8 @@ class Network:
         """``(h_0, h_1, ..., h_L, y)``: the input, each hidden layer's activation and the output, each (B, n_k)."""
         activations = [self.batch(X)]
         for layer in self.layers[:-1]:
-            activations.append(_relu(layer.apply(activations)))
+            values = layer.apply(activations)
+            activations.append(np.maximum(values, 0, out=values))
         activations.append(self.layers[-1].apply(activations))
         return tuple(activations)
 
@@ -201,7 +202,7 @@ class Network:
         for index, layer in enumerate(self.layers[:-1]):
             values = layer.apply(activations)
             result.append(values)
-            activations.append(_relu(values) if masks is None else values * masks[index])
+            activations.append(np.maximum(values, 0) if masks is None else values * masks[index])
         return tuple(result)
 
     def activation_pattern(self, X: ArrayLike) -> Array:
@@ -239,8 +240,10 @@ class Network:
         inactive side.
         """
         activations = self.activations(X)
-        seeds = np.broadcast_to(np.asarray(output_weights, dtype=self.dtype), activations[-1].shape)
+        seeds = np.asarray(output_weights, dtype=self.dtype)
         masks = [hidden > 0 for hidden in activations[1:-1]]
+        rows = 1 if seeds.ndim < 2 and masks else len(activations[0])
+        seeds = np.broadcast_to(seeds, (rows, self.n_outputs))
         return activations[-1], self._pull_back(masks, len(self.layers) - 1, seeds)
 
     def vjp(self, X: ArrayLike, V: ArrayLike) -> Array:
@@ -355,22 +358,31 @@ class Network:
         return self._pull_back(self.split_pattern(pattern)[:layer], layer, seeds)
 
     def _pull_back(self, masks: Sequence[Array], layer: int, seeds: Array) -> Array:
-        """Reverse sweep: ``masks[k]`` is the (B, n_k) activation pattern of ``layers[k]``."""
+        """Reverse sweep: ``masks[k]`` is the (B, n_k) activation pattern of ``layers[k]``.
+
+        Seeds or masks of one row serve all rows of the other; then a product of one row is as good as one of B.
+        """
         adjoints: list[Array | None] = [None] * (layer + 1)
         adjoint: Array | None = seeds
         for index in range(layer, -1, -1):
             if index < layer:
                 adjoint = adjoints[index + 1]
-                adjoint = None if adjoint is None else adjoint * masks[index]
+                adjoint = None if adjoint is None else _passed_on(adjoint, masks[index])
             if adjoint is None:
                 continue
             for source, weight in zip(self.layers[index].sources, self.layers[index].weights, strict=True):
                 part = adjoint @ weight
                 earlier = adjoints[source]
                 adjoints[source] = part if earlier is None else earlier + part
-        gradient = adjoints[0]
-        return np.zeros((seeds.shape[0], self.n_inputs), self.dtype) if gradient is None else gradient
+        gradient = np.zeros((1, self.n_inputs), self.dtype) if adjoints[0] is None else adjoints[0]
+        rows = max(len(seeds), *(len(mask) for mask in masks)) if masks else len(seeds)
+        return gradient if len(gradient) == rows else np.repeat(gradient, rows, axis=0)
 
 
-def _relu(values: Array) -> Array:
-    return values.clip(min=0)
+def _passed_on(adjoint: Array, mask: Array) -> Array:
+    """The adjoint where the mask is true, zero elsewhere."""
+    passed = mask.astype(adjoint.dtype)  # a product with booleans converts them piece by piece, which takes longer
+    if len(passed) < len(adjoint):
+        return adjoint * passed
+    passed *= adjoint
+    return passed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +37,7 @@ class Landscape:
         self._outputs = tuple(columns_or_slice(stage.outputs.ravel()) for stage in problem.stages)
         self._cost = problem.cost.astype(dtype)
         self._quadratic = None if problem.quadratic is None else problem.quadratic.astype(dtype)
+        self._single = SingleNetwork.of(self)
 
     @property
     def size(self) -> int:
@@ -61,10 +63,12 @@ class Landscape:
 
     def height(self, U: Array) -> Array:
         """Heights (B,) at the rows of `U`."""
-        return self._heights(self._forward(U)[0])
+        return self._heights(self._forward(U)[0]) if self._single is None else self._single.height(U)
 
     def height_and_gradient(self, U: Array) -> tuple[Array, Array]:
         """Heights (B,) and their gradients (B, size) at the rows of `U`, one-sided at kinks."""
+        if self._single is not None:
+            return self._single.height_and_gradient(U)
         V, patterns = self._forward(U)
         return self._heights(V), self.pull_back(patterns, self.partial_gradient(V))
 
@@ -108,6 +112,53 @@ class Landscape:
         if self._quadratic is not None:
             heights = heights - 0.5 * np.einsum("bi,bi->b", V, V @ self._quadratic)
         return heights
+
+
+@dataclass(frozen=True, eq=False)
+class SingleNetwork:
+    """A landscape of one network that reads every decision column, in order: nothing has to be copied for it.
+
+    Parameters
+    ----------
+    network : Network
+    input_weights : (n_inputs,) array or None
+        What the inputs add to the height, None where they add nothing.
+    output_weights : (n_outputs,) array
+    constant : float
+    """
+
+    network: Network
+    input_weights: Array | None
+    output_weights: Array
+    constant: float
+
+    @classmethod
+    def of(cls, landscape: Landscape) -> SingleNetwork | None:
+        """The landscape in this form, None where it has another one."""
+        problem = landscape.problem
+        if len(problem.networks) != 1 or problem.quadratic is not None:
+            return None
+        embedded, weights = problem.networks[0], -problem.cost.astype(landscape.dtype)
+        if not np.array_equal(embedded.inputs, landscape.columns):
+            return None
+        on_inputs = weights[embedded.inputs]
+        network, constant = landscape.networks[0], -problem.constant
+        return cls(network, on_inputs if on_inputs.any() else None, weights[embedded.outputs], constant)
+
+    def height(self, U: Array) -> Array:
+        """Heights (B,) at the rows of `U`."""
+        return self._heights(U, self.network.value(U))
+
+    def height_and_gradient(self, U: Array) -> tuple[Array, Array]:
+        """Heights (B,) and their gradients (B, n_inputs) at the rows of `U`."""
+        outputs, gradient = self.network.value_and_gradient(U, self.output_weights)
+        if self.input_weights is not None:
+            gradient += self.input_weights
+        return self._heights(U, outputs), gradient
+
+    def _heights(self, U: Array, outputs: Array) -> Array:
+        heights = outputs @ self.output_weights + self.constant
+        return heights if self.input_weights is None else heights + U @ self.input_weights
 
 
 def add_to_inputs(stage: NetworkStage, gradient: Array, parts: Array) -> None:

@@ -40,8 +40,9 @@ class Box:
         self.lower, self.upper = lower, upper
 
     def project(self, U: Array) -> Array:
-        """Clip the rows of `U` to the box."""
-        return np.clip(U, self.lower, self.upper)
+        """Clip the rows of `U` to the box, in their own floating-point type."""
+        result = np.maximum(U, self.lower.astype(U.dtype, copy=False))
+        return np.minimum(result, self.upper.astype(U.dtype, copy=False), out=result)
 
     def sample(self, random: np.random.Generator, count: int) -> Array:
         """Uniform points of the box."""
