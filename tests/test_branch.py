@@ -10,8 +10,10 @@ from scipy import sparse
 
 from pyomo_relugrad.branch import ProofStatus, SearchTree, prove
 from pyomo_relugrad.branch.chains import without_chains
+from pyomo_relugrad.branch.enclosure import gap_by_input
 from pyomo_relugrad.branch.nodes import NodeQueue, Nodes
 from pyomo_relugrad.network import Network
+from pyomo_relugrad.network.relaxation import Relaxation
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.search.driver import search
 from pyomo_relugrad.search.tightening import RowTightening
@@ -272,6 +274,15 @@ def test_chains_of_three_with_skips_and_crossed_outputs_are_joined():
     problem = Problem(np.ones(8), np.full(8, -1.0), np.full(8, 1.0), networks=networks)
     points = rng.uniform(-1, 1, size=(50, 8))
     np.testing.assert_allclose(without_chains(problem).propagate(points), problem.propagate(points), atol=1e-10)
+
+
+def test_inputs_that_cancel_are_not_answerable_for_the_gap():
+    """The last ReLU sees x0 alone: x1 enters two active neurons and leaves in their difference."""
+    weights = [[[1.0, 1.0], [0.0, 1.0]], [[1.0, -1.0]], [[1.0]]]
+    relaxation = Relaxation(Network.from_layers(weights, [[9.0, 9.0], [0.0], [0.0]]), [[-1.0, -1.0]], [[1.0, 3.0]])
+    np.testing.assert_allclose(relaxation.sensitivities[0], [[[1.0, 0.0], [1.0, 1.0]]])
+    gaps = gap_by_input(relaxation, relaxation.substitute(np.array([[-1.0]]), None, trace=True))
+    np.testing.assert_allclose(gaps, [[0.25, 0.0]], atol=1e-12)
 
 
 @settings(max_examples=60, deadline=None)

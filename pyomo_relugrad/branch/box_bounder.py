@@ -8,14 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.branch.bounder import BoundedNodes, centres, split_scores
+from pyomo_relugrad.branch.bounder import BoundedNodes, batch_size, centres, split_scores
 from pyomo_relugrad.branch.enclosure import Enclosure, n_states
 from pyomo_relugrad.branch.nodes import Nodes
 from pyomo_relugrad.branch.objective_bound import ObjectiveBound
 from pyomo_relugrad.problem import Problem
 
-# Work in one batch, in multiplications for the neurons' bounds: about a tenth of a second.
-BATCH_WORK = 1e9
 LARGEST_BATCH = 256
 # A batch is bounded in parts by as many threads as there are processors, up to four, if each gets so many nodes.
 MOST_THREADS, NODES_PER_THREAD = 4, 32
@@ -35,7 +33,7 @@ class BoxBounder:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self.batch = _batch_size(problem)
+        self.batch = batch_size(problem, LARGEST_BATCH)
         self._objective = ObjectiveBound(problem)
         self._threads = min(os.cpu_count() or 1, MOST_THREADS)
         self._pool = ThreadPoolExecutor(self._threads)
@@ -73,17 +71,3 @@ class BoxBounder:
         centre = problem.propagate(centres(nodes.lower, nodes.upper))
         slope = centre @ problem.quadratic
         return cost + slope, constant - 0.5 * np.einsum("bi,bi->b", centre, slope)
-
-
-def _batch_size(problem: Problem) -> int:
-    """Nodes per batch by the work that their neurons' bounds are."""
-    work = 1.0
-    for stage in problem.stages:
-        entries = np.cumsum([sum(map(_entries, layer.weights)) for layer in stage.network.layers])
-        per_embedding = sum(np.array(stage.network.widths[1:]) * entries[: len(stage.network.widths) - 1])
-        work += len(stage.inputs) * float(per_embedding)
-    return int(np.clip(BATCH_WORK / work, 1, LARGEST_BATCH))
-
-
-def _entries(weight: Array) -> int:
-    return int(weight.nnz if hasattr(weight, "nnz") else weight.size)

@@ -100,24 +100,16 @@ def gap_by_input(relaxation: Relaxation, functions: LinearFunctions, boxes: Arra
     """How much of the distance between functions and network each input is answerable for: (R, n_inputs).
 
     A neuron's lines err by the height of its triangle times the neuron's coefficient. The error falls with the width
-    of the neuron's range, and an input's part in that width is its own width times the absolute weights between.
+    of the neuron's range, and an input's part in that width is its own width times the neuron's slope in it.
     """
-    network = relaxation.network
-    per_width: list[Array | None] = [None] * len(network.layers)
-    total = np.zeros((len(functions.minima), network.n_inputs))
-    for index in range(len(network.widths) - 1, -1, -1):
+    total = np.zeros((len(functions.minima), relaxation.network.n_inputs))
+    for index, sensitivity in enumerate(relaxation.sensitivities):
         trace, lines = functions.trace[index], relaxation.lines[index]
         if trace is None:
             continue
-        low, high, unstable, below, above = (
+        low, high, unstable, below = (
             relaxation.boxes.pick(values, boxes)
-            for values in (
-                relaxation.lower[index],
-                relaxation.upper[index],
-                lines.unstable,
-                lines.lower_slope,
-                lines.upper_slope,
-            )
+            for values in (relaxation.lower[index], relaxation.upper[index], lines.unstable, lines.lower_slope)
         )
         adjoint = trace.adjoint[0]
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -126,13 +118,5 @@ def gap_by_input(relaxation: Relaxation, functions: LinearFunctions, boxes: Arra
             line = LOWER_LINE_SHARE * adjoint * np.where(below > 0, -low, high)
             error = np.where(unstable, np.where(adjoint < 0, triangle, line) / width, 0)
         error = np.nan_to_num(error, nan=0.0, posinf=0.0, neginf=0.0)
-        later = per_width[index + 1]
-        error = error if later is None else error + later * above
-        for source, weight in zip(network.layers[index].sources, network.layers[index].weights, strict=True):
-            part = np.asarray(error @ abs(weight))
-            if source == 0:
-                total += part
-            else:
-                earlier = per_width[source]
-                per_width[source] = part if earlier is None else earlier + part
+        total += (relaxation.boxes.pick(sensitivity, boxes) @ error[:, :, None])[:, :, 0]
     return total

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.branch.bounder import BoundedNodes, centres, split_scores
+from pyomo_relugrad.branch.bounder import BoundedNodes, batch_size, centres, split_scores
 from pyomo_relugrad.branch.enclosure import Enclosure, n_states
 from pyomo_relugrad.branch.node_program import NodeProgram
 from pyomo_relugrad.branch.nodes import Nodes
@@ -16,7 +16,7 @@ from pyomo_relugrad.branch.output_links import OutputLinks, StageFunctions
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.search.tightening import RowTightening
 
-BATCH = 48
+LARGEST_BATCH = 48
 # Linear programs that follow the networks' linearisations from a node's point to a feasible one, and from how many
 # nodes of a batch while nothing feasible is known.
 REPAIR_STEPS, REPAIRED_NODES = 3, 4
@@ -39,10 +39,9 @@ class ProgramBounder:
         Without chains.
     """
 
-    batch = BATCH
-
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
+        self.batch = batch_size(problem, LARGEST_BATCH)
         self._tighten_by_rows = RowTightening(problem)
         self._links = OutputLinks(problem)
         self._objective = ObjectiveBound(problem)

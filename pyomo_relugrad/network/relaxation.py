@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -187,6 +188,18 @@ class Relaxation:
         """Bounds (B, n_outputs) of the outputs by interval arithmetic on the last layer."""
         low, high, _ = affine_range(self.network.layers[-1], *self._ranges)
         return low, high
+
+    @cached_property
+    def sensitivities(self) -> tuple[Array, ...]:
+        """Per hidden layer (B, n_inputs, n_k): absolute slopes of pre-activations in the inputs, along upper lines."""
+        shape = (self.n_boxes, self.network.n_inputs)
+        directions = [np.tile(np.eye(shape[1]), (shape[0], 1))]
+        result = []
+        for layer, lines in zip(self.network.layers, self.lines, strict=False):
+            slopes = layer.apply_linear(directions).reshape(*shape, -1)
+            result.append(np.abs(slopes))
+            directions.append((slopes * lines.upper_slope[:, None]).reshape(shape[0] * shape[1], -1))
+        return tuple(result)
 
     # --- lines, layer by layer ----------------------------------------------------------------------------------
 
