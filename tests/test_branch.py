@@ -1,5 +1,7 @@
 """Branch and bound: exact optima on every kind of problem, sound bounds when it is stopped, its parts one by one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from pyomo_relugrad.branch import ProofStatus, SearchTree, prove
 from pyomo_relugrad.branch.chains import without_chains
 from pyomo_relugrad.branch.enclosure import gap_by_input
 from pyomo_relugrad.branch.nodes import NodeQueue, Nodes
+from pyomo_relugrad.branch.polish import Polish
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.network.relaxation import Relaxation
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
@@ -229,19 +232,28 @@ def test_an_interrupted_batch_stays_in_the_bound(monkeypatch):
     assert tree.bound <= before + 1e-9
 
 
-def test_a_start_and_a_local_search_are_used():
+def test_a_start_is_used():
     problem = hard_problem()
     optimum = prove(problem, node_limit=3000).incumbent
     assert prove(problem, start=optimum, node_limit=1).incumbent.objective <= optimum.objective
-    calls = []
 
-    def improve(v):
-        calls.append(v)
-        return optimum.values
 
-    helped = prove(problem, improve=improve, node_limit=1)
-    assert calls
-    assert helped.incumbent.objective == optimum.objective
+@pytest.mark.parametrize("with_row", [False, True])
+def test_new_incumbents_are_polished_to_a_local_optimum(with_row):
+    """No descent by small steps from the first batch's incumbent comes lower; rows of the inputs stay met."""
+    problem = hard_problem()
+    if with_row:
+        sides = {"row_lower": np.array([-np.inf]), "row_upper": np.array([0.5])}
+        problem = replace(problem, rows=sparse.csr_array([[1.0] * 9 + [0.0]]), **sides)
+    first = prove(problem, node_limit=1).incumbent
+    assert first.is_feasible
+    raw = Polish(problem)
+    moves = np.random.default_rng(0).normal(size=(4000, 10)) * np.geomspace(1e-3, 1e-1, 4000)[:, None]
+    around = problem.propagate((first.values + moves).clip(problem.lower, problem.upper))
+    around = around[problem.violation(around) <= 1e-9]
+    assert len(around) > 100
+    assert problem.objective(around).min() >= first.objective - 1e-9
+    assert problem.objective(raw(around[0])[None])[0] < problem.objective(around[:1])[0]
 
 
 def test_an_infeasible_start_is_ignored():

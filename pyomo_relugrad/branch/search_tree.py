@@ -12,9 +12,10 @@ from pyomo_relugrad.branch.bounder import BoundedNodes, Bounder, split_nodes
 from pyomo_relugrad.branch.box_bounder import BoxBounder
 from pyomo_relugrad.branch.chains import without_chains
 from pyomo_relugrad.branch.nodes import NodeQueue
+from pyomo_relugrad.branch.polish import Polish
 from pyomo_relugrad.branch.program_bounder import ProgramBounder
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
-from pyomo_relugrad.search.proof import Improve, ProofProgress, ProofResult, ProofStatus, run_proof
+from pyomo_relugrad.search.proof import ProofProgress, ProofResult, ProofStatus, run_proof
 
 
 def prove(
@@ -25,7 +26,6 @@ def prove(
     node_limit: int | None = None,
     relative_gap: float = 1e-4,
     absolute_gap: float = 1e-6,
-    improve: Improve | None = None,
     callback: Callable[[ProofProgress], bool | None] | None = None,
 ) -> ProofResult:
     """Search for the optimum of a problem and prove it, by branch and bound over the networks' inputs.
@@ -44,8 +44,6 @@ def prove(
     node_limit : int, optional
     relative_gap, absolute_gap : float, optional
         The proof ends when incumbent minus bound is at most ``max(absolute_gap, relative_gap * |incumbent|)``.
-    improve : callable, optional
-        Given a point (n,), returns a better one or None. Called on new incumbents.
     callback : callable, optional
         Called with a `ProofProgress` after each batch of nodes; the proof ends when it returns True.
 
@@ -67,7 +65,7 @@ def prove(
     >>> result.status.value, round(problem.reported(result.incumbent.objective), 4)
     ('optimal', 0.5)
     """
-    tree = SearchTree(problem, relative_gap, absolute_gap, improve)
+    tree = SearchTree(problem, relative_gap, absolute_gap)
     if start is not None:
         tree.offer(start)
     return run_proof(tree, time_limit=time_limit, node_limit=node_limit, callback=callback)
@@ -79,18 +77,16 @@ class SearchTree:
     Parameters
     ----------
     problem : Problem
-    relative_gap, absolute_gap, improve
+    relative_gap, absolute_gap
         As in `prove`.
     """
 
-    def __init__(
-        self, problem: Problem, relative_gap: float = 1e-4, absolute_gap: float = 1e-6, improve: Improve | None = None
-    ) -> None:
+    def __init__(self, problem: Problem, relative_gap: float = 1e-4, absolute_gap: float = 1e-6) -> None:
         self.problem = problem
         self.incumbent: Incumbent | None = None
         self.nodes = 0
         self._gaps = (relative_gap, absolute_gap)
-        self._improve = improve
+        self._polish = Polish(problem)
         flat = without_chains(problem)
         self._bounder: Bounder = BoxBounder(flat) if problem.shape is Shape.BOX else ProgramBounder(flat)
         self._queue = NodeQueue()
@@ -170,7 +166,7 @@ class SearchTree:
         self._discarded = min(self._discarded, bounds[bounds >= self.cutoff].min(initial=np.inf))
 
     def _try(self, candidates: Array) -> None:
-        """Evaluate points, take the best feasible one, and let the local search improve it."""
+        """Evaluate points; take the best feasible one, polished, where it is better than the incumbent."""
         if not len(candidates):
             return
         problem = self.problem
@@ -180,7 +176,5 @@ class SearchTree:
         feasible = np.ones(len(V), bool) if problem.shape is Shape.BOX else problem.violation(V) <= 1e-6
         objective = np.where(feasible, objective, np.inf)
         best = int(np.argmin(objective))
-        if objective[best] < self.incumbent_value and self.offer(problem.incumbent(V[best])) and self._improve:
-            better = self._improve(V[best])
-            if better is not None:
-                self.offer(problem.incumbent(better))
+        if objective[best] < self.incumbent_value and self.offer(problem.incumbent(V[best])):
+            self.offer(problem.incumbent(self._polish(V[best])))
