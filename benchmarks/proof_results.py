@@ -144,7 +144,7 @@ def _place(traces: Traces, key: tuple[str, str]) -> tuple[int, int]:
 
 def _summary_table(traces: Traces, seconds: float) -> list[str]:
     lines = [
-        "| route | instances | point found | proven | mean seconds to a point | mean seconds to the proof | mean gap |",
+        "| route | instances | point found | proven | mean time to point | mean time to proof | mean gap, at most 1 |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for route in routes_of(traces):
@@ -153,7 +153,7 @@ def _summary_table(traces: Traces, seconds: float) -> list[str]:
         gap = np.mean([min(trace.gap_at(seconds), 1.0) for trace in own])
         lines.append(
             f"| {route} | {len(own)} | {np.isfinite(first).sum()} | {np.isfinite(proof).sum()} | "
-            f"{_mean(first, seconds):.2f} | {_mean(proof, seconds):.2f} | {_gap(float(gap))} |"
+            f"{_mean(first, seconds):.2f} s | {_mean(proof, seconds):.2f} s | {_gap(float(gap))} |"
         )
     return lines
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from numpy.random import MT19937
 from scipy import sparse
 
 from pyomo_relugrad import Network, load_onnx
+from pyomo_relugrad.errors import UnsupportedOperatorError
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.search.front_door import array_problem
+from pyomo_relugrad.vnnlib import load_vnnlib
 
 ONNX_FOLDER = Path(__file__).parents[2] / "shared" / "networks"
 
@@ -87,20 +90,44 @@ def l1_ball_problem(network: Network, centre: np.ndarray, radius: float, weights
 
 
 def trained(net_seeds: list[int]) -> Iterator[tuple[str, Problem]]:
-    """Networks that scikit-learn trains on its bundled data: a regression, and digits within an L1 ball."""
+    """Networks that scikit-learn trains on its bundled data: a regression, and digits within L1 balls."""
     from sklearn.datasets import load_diabetes, load_digits
     from sklearn.neural_network import MLPClassifier, MLPRegressor
 
     for seed in net_seeds:
         X, y = load_diabetes(return_X_y=True)
         X, y = (X - X.min(axis=0)) / np.ptp(X, axis=0), (y - y.mean()) / y.std()
-        model = MLPRegressor((64, 64), max_iter=300, random_state=seed).fit(X, y)
+        model = MLPRegressor(hidden_layer_sizes=(64, 64), max_iter=300, random_state=seed).fit(X, y)
         yield f"diabetes-s{seed}", array_problem(_from_sklearn(model), None, 0.0, 1.0)
         X, y = load_digits(return_X_y=True)
-        model = MLPClassifier((128, 128), max_iter=60, random_state=seed).fit(X / 16.0, y)
-        network, image = _from_sklearn(model), X[seed] / 16.0
-        order = np.argsort(-network.value(image[None, :])[0])
-        yield f"digits-s{seed}", l1_ball_problem(network, image, 3.0, np.eye(10)[order[1]] - np.eye(10)[order[0]])
+        model = MLPClassifier(hidden_layer_sizes=(128, 128), max_iter=60, random_state=seed).fit(X / 16.0, y)
+        yield f"digits-s{seed}", misreading(_from_sklearn(model), X[seed] / 16.0, 3.0)
+
+
+def enlarged_digits(net_seeds: list[int]) -> Iterator[tuple[str, Problem]]:
+    """784-500-500-10 on digits of 28x28 pixels, as MNIST's, within L1 balls of radius 5 and 10 (arXiv 2401.03451).
+
+    scikit-learn's digits of 8x8 pixels, enlarged: its package holds no larger ones.
+    """
+    from scipy.ndimage import zoom
+    from sklearn.datasets import load_digits
+    from sklearn.neural_network import MLPClassifier
+
+    images, y = load_digits(return_X_y=True)
+    X = zoom(images.reshape(-1, 8, 8) / 16.0, (1, 3.5, 3.5), order=1).reshape(-1, 784)
+    for seed in net_seeds:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # so few epochs are enough here
+            model = MLPClassifier(hidden_layer_sizes=(500, 500), max_iter=8, random_state=seed).fit(X, y)
+        for radius in (5.0, 10.0):
+            yield f"digits28-r{radius:g}-s{seed}", misreading(_from_sklearn(model), X[seed], radius)
+
+
+def misreading(network: Network, image: np.ndarray, radius: float) -> Problem:
+    """Maximise the score of the runner-up minus that of the digit that is read, near an image."""
+    order = np.argsort(-network.value(image[None, :])[0])
+    eye = np.eye(network.n_outputs)
+    return l1_ball_problem(network, image, radius, eye[order[1]] - eye[order[0]])
 
 
 def _from_sklearn(model: object) -> Network:
@@ -108,11 +135,25 @@ def _from_sklearn(model: object) -> Network:
 
 
 def onnx_files(net_seeds: list[int]) -> Iterator[tuple[str, Problem]]:
-    """ACAS Xu and other files, over [-0.5, 0.5] in each input, where the folder is present."""
+    """Maximise output 0 of the VNN-COMP files over [-0.5, 0.5] (images: [0, 1]), where the folder is present."""
     for path in sorted(ONNX_FOLDER.glob("vnncomp/*.onnx")):
+        try:
+            network = load_onnx(path)
+        except UnsupportedOperatorError as error:
+            print(f"{path.name} is left out: {error}")
+            continue
+        lower, upper = (0.0, 1.0) if path.stem.startswith("mnist") else (-0.5, 0.5)
+        yield path.stem, array_problem(network, np.eye(network.n_outputs)[0], lower, upper)
+
+
+def acas_xu(net_seeds: list[int]) -> Iterator[tuple[str, Problem]]:
+    """Maximise output 0 of the ACAS Xu networks over the boxes of three properties, where the folder is present."""
+    for path in sorted(ONNX_FOLDER.glob("vnncomp/ACASXU_*.onnx")):
         network = load_onnx(path)
-        weights = np.eye(network.n_outputs)[0]
-        yield path.stem, array_problem(network, weights, -0.5, 0.5)
+        for file in sorted(ONNX_FOLDER.glob("vnncomp/acasxu_prop_[134].vnnlib")):
+            box = load_vnnlib(file).cases[0]
+            name = f"acas-{'-'.join(path.stem.split('_')[2:4])}-{file.stem.removeprefix('acasxu_')}"
+            yield name, array_problem(network, np.eye(network.n_outputs)[0], box.lower, box.upper)
 
 
 FAMILIES = {
@@ -120,5 +161,7 @@ FAMILIES = {
     "large": large,
     "polytopes": polytopes,
     "trained": trained,
+    "digits": enlarged_digits,
     "onnx": onnx_files,
+    "acas": acas_xu,
 }
