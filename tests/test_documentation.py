@@ -1,0 +1,172 @@
+"""The documentation does what it says: its code runs, its output is as shown, and its reference is complete.
+
+The python blocks of a page run one after another in one namespace, in a folder with the networks and data of the
+examples. A text block that follows a python block is what that block prints. The line ``% times vary`` between the two
+says that numbers and the rows of a log differ from run to run; the words around them are compared all the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import importlib
+import io
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from pyomo_relugrad.search import box_search
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+GENERATED = {"_build", "gallery"}
+PAGES = [ROOT / "README.md"] + [
+    page for page in sorted(DOCS.rglob("*.md")) if not GENERATED & set(page.relative_to(DOCS).parts)
+]
+LOG_ROW = re.compile(r"[*\s\d.e+%-]*")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page: its language, text, first line, and the lines between it and the block before."""
+
+    language: str
+    text: str
+    line: int
+    before: str
+
+
+def blocks_of(page: Path) -> Iterator[Block]:
+    """The fenced blocks of a page, in order."""
+    language, text, between, begin = None, [], [], 0
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1):
+        if language is None and line.startswith("```"):
+            language, text, begin = line[3:].strip(), [], number + 1
+        elif language is None:
+            between.append(line)
+        elif line.rstrip() == "```":
+            yield Block(language, "\n".join(text) + "\n", begin, "\n".join(between).strip())
+            language, between = None, []
+        else:
+            text.append(line)
+    assert language is None, f"{page}: the block of line {begin} has no end"
+
+
+def examples_with_output(page: Path) -> list[tuple[Block, Block | None]]:
+    """The python blocks of a page, each with the text block that follows at once, if there is one."""
+    blocks = list(blocks_of(page))
+    pairs = []
+    for block, after in zip_longest(blocks, blocks[1:]):
+        if block.language == "python":
+            is_output = after is not None and after.language == "text" and after.before in ("", "% times vary")
+            pairs.append((block, after if is_output else None))
+    return pairs
+
+
+def without_numbers(output: str) -> list[str]:
+    """The lines of an output whose numbers vary, without these and without the rows of logs."""
+    lines = [line for line in output.splitlines() if not LOG_ROW.fullmatch(line)]
+    return [" ".join(re.sub(r"[-+]?\d[\d.]*(e[-+]?\d+)?", "#", line).split()) for line in lines]
+
+
+def assert_prints(page: Path, shown: Block, printed: str) -> None:
+    """What was printed is what the page shows."""
+    if "times vary" in shown.before:
+        assert without_numbers(printed) == without_numbers(shown.text), f"{page}:{shown.line} printed\n{printed}"
+        return
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    equal = doctest.OutputChecker().check_output(shown.text, printed, flags)
+    assert equal, f"{page}:{shown.line} shows\n{shown.text}\nbut was printed\n{printed}"
+
+
+def surrogate(n_inputs: int, width: int) -> onnx.ModelProto:
+    """A small random network with one output, for pages that speak of a network of the user's."""
+    random = np.random.default_rng(0)
+    arrays = {
+        "W1": random.normal(size=(width, n_inputs)) / np.sqrt(n_inputs),
+        "b1": random.normal(size=width),
+        "W2": random.normal(size=(1, width)) / np.sqrt(width),
+        "b2": np.ones(1),
+    }
+    nodes = [
+        helper.make_node("Gemm", ["x", "W1", "b1"], ["z"], transB=1),
+        helper.make_node("Relu", ["z"], ["h"]),
+        helper.make_node("Gemm", ["h", "W2", "b2"], ["y"], transB=1),
+    ]
+    infos = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [None, k]) for n, k in (("x", n_inputs), ("y", 1))]
+    weights = [numpy_helper.from_array(array.astype(np.float32), name) for name, array in arrays.items()]
+    graph = helper.make_graph(nodes, "surrogate", infos[:1], infos[1:], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+@pytest.fixture
+def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with the networks and data of the examples, and a ``surrogate.onnx``; searches end sooner."""
+    monkeypatch.setattr(box_search, "PATIENCE", 8)
+    for pattern in ("*.onnx", "*.csv", "*.vnnlib"):
+        for file in (ROOT / "examples").glob(pattern):
+            shutil.copy(file, tmp_path)
+    onnx.save(surrogate(4, 10), tmp_path / "surrogate.onnx")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.usefixtures("data_folder")
+def test_code_of_page_runs_and_prints_what_is_shown(page: Path) -> None:
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    for block, shown in examples_with_output(page):
+        printed = io.StringIO()
+        code = compile("\n" * (block.line - 1) + block.text, str(page), "exec")
+        with contextlib.redirect_stdout(printed):
+            exec(code, namespace)
+        if shown is not None:
+            assert_prints(page, shown, printed.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "agree"),
+    [
+        ("value 2.5\n", "value 2.5\n", True),
+        ("value 2.5\n", "value 2.6\n", False),
+        ("value 2...\n", "value 2.6\n", True),
+    ],
+)
+def test_outputs_are_compared(shown: str, printed: str, agree: bool) -> None:
+    with contextlib.nullcontext() if agree else pytest.raises(AssertionError):
+        assert_prints(DOCS / "page.md", Block("text", shown, 1, ""), printed)
+
+
+def test_words_of_varying_outputs_are_compared() -> None:
+    shown = Block("text", "Found in 0.5 s\n* 0.50  1  2.0 -\nStopped\n", 1, "% times vary")
+    assert_prints(DOCS / "page.md", shown, "Found in 12.25 s\nStopped\n")
+    with pytest.raises(AssertionError):
+        assert_prints(DOCS / "page.md", shown, "Found in 0.5 s\n")
+
+
+def reference_text() -> str:
+    """All pages of the API reference."""
+    return "\n".join(page.read_text(encoding="utf-8") for page in (DOCS / "reference").glob("*.md"))
+
+
+@pytest.mark.parametrize("module", ["pyomo_relugrad", "pyomo_relugrad.network", "pyomo_relugrad.errors"])
+def test_reference_names_everything_public(module: str) -> None:
+    imported = importlib.import_module(module)
+    names = getattr(imported, "__all__", None) or [name for name in vars(imported) if name.endswith("Error")]
+    text = reference_text()
+    missing = [n for n in names if not n.startswith("__") and not re.search(rf"^\.\. auto\w+:: .*\b{n}$", text, re.M)]
+    assert not missing
+
+
+def test_reference_names_every_method() -> None:
+    methods = importlib.import_module("pyomo_relugrad.search.methods").METHODS
+    text = (DOCS / "methods.md").read_text(encoding="utf-8")
+    assert [name for name in methods if f"`{name}`" not in text] == []
