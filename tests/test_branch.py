@@ -293,7 +293,7 @@ def test_inputs_that_cancel_are_not_answerable_for_the_gap():
     weights = [[[1.0, 1.0], [0.0, 1.0]], [[1.0, -1.0]], [[1.0]]]
     relaxation = Relaxation(Network.from_layers(weights, [[9.0, 9.0], [0.0], [0.0]]), [[-1.0, -1.0]], [[1.0, 3.0]])
     np.testing.assert_allclose(relaxation.sensitivities[0], [[[1.0, 0.0], [1.0, 1.0]]])
-    gaps = gap_by_input(relaxation, relaxation.substitute(np.array([[-1.0]]), None, trace=True))
+    gaps = gap_by_input(relaxation, relaxation.substitute(np.array([[-1.0]]), None, keep_adjoints=True))
     np.testing.assert_allclose(gaps, [[0.25, 0.0]], atol=1e-12)
 
 

@@ -104,14 +104,13 @@ def gap_by_input(relaxation: Relaxation, functions: LinearFunctions, boxes: Arra
     """
     total = np.zeros((len(functions.minima), relaxation.network.n_inputs))
     for index, sensitivity in enumerate(relaxation.sensitivities):
-        trace, lines = functions.trace[index], relaxation.lines[index]
-        if trace is None:
+        adjoint, lines = functions.adjoints[index], relaxation.lines[index]
+        if adjoint is None:
             continue
         low, high, unstable, below = (
             relaxation.boxes.pick(values, boxes)
             for values in (relaxation.lower[index], relaxation.upper[index], lines.unstable, lines.lower_slope)
         )
-        adjoint = trace.adjoint[0]
         with np.errstate(invalid="ignore", divide="ignore"):
             width = high - low
             triangle = adjoint * low * high / width

@@ -51,7 +51,7 @@ class Boxes:
 
     def pick(self, values: Array, boxes: Array | None) -> Array:
         """Rows of a (B, n) array for the given boxes; one row for all where there is one box."""
-        return values if boxes is None or self.count == 1 else values[boxes]
+        return values if boxes is None or self.count == 1 else values.take(boxes, axis=0)
 
     @cached_property
     def _is_unbounded(self) -> bool:

@@ -28,7 +28,7 @@ class SlopedFunctions:
     Parameters
     ----------
     functions : LinearFunctions
-        With trace.
+        With adjoints.
     lower_slopes : (R, n_relus) array
     """
 
@@ -68,7 +68,7 @@ def optimise_lower_slopes(
     best, best_slopes = functions, slopes
     moment, square = np.zeros_like(slopes), np.zeros_like(slopes)
     for step in range(1, steps + 1):
-        gradient = _slope_gradient(relaxation, functions, boxes) * unstable
+        gradient = _slope_gradient(relaxation, functions, boxes, slopes) * unstable
         moment = MOMENTUM * moment + (1 - MOMENTUM) * gradient
         square = SQUARE_MOMENTUM * square + (1 - SQUARE_MOMENTUM) * gradient**2
         scale = np.sqrt(square / (1 - SQUARE_MOMENTUM**step)) + np.finfo(slopes.dtype).tiny
@@ -84,7 +84,7 @@ def optimise_lower_slopes(
 def _bound(
     relaxation: Relaxation, weights: Array, boxes: Array | None, slopes: Array, input_costs: Array | None
 ) -> LinearFunctions:
-    functions = relaxation.substitute(weights, boxes, slopes, trace=True)
+    functions = relaxation.substitute(weights, boxes, slopes, keep_adjoints=True)
     if input_costs is None:
         return functions
     coefficients = functions.coefficients + input_costs
@@ -95,7 +95,7 @@ def _bound(
     )
 
 
-def _slope_gradient(relaxation: Relaxation, functions: LinearFunctions, boxes: Array | None) -> Array:
+def _slope_gradient(relaxation: Relaxation, functions: LinearFunctions, boxes: Array | None, slopes: Array) -> Array:
     """Derivatives (R, n_relus) of the minima in the lower slopes.
 
     At the corner where a function is smallest, a slope ``s`` of a neuron with coefficient ``a > 0`` enters as
@@ -103,26 +103,35 @@ def _slope_gradient(relaxation: Relaxation, functions: LinearFunctions, boxes: A
     """
     activations = [relaxation.boxes.minimisers(functions.coefficients, boxes)]
     parts = []
-    for index, layer in enumerate(relaxation.network.layers[:-1]):
+    per_layer = zip(
+        relaxation.network.layers[:-1],
+        relaxation.lines,
+        functions.adjoints,
+        relaxation.network.split_pattern(slopes),
+        strict=True,
+    )
+    for layer, lines, adjoint, lower_slope in per_layer:
         values = layer.apply(activations)
-        trace = functions.trace[index]
-        if trace is None:
+        if adjoint is None:
             activations.append(np.zeros_like(values))
             parts.append(np.zeros_like(values))
             continue
-        adjoint = trace.adjoint[0]
-        activations.append(trace.slope[0] * values + trace.intercept[0])
-        parts.append(np.where(adjoint > 0, adjoint * values, 0))
+        below = adjoint > 0
+        pick = relaxation.boxes.pick
+        slope = np.where(below, lower_slope, pick(lines.upper_slope, boxes))
+        intercept = np.where(below, pick(lines.lower_intercept, boxes), pick(lines.upper_intercept, boxes))
+        activations.append(slope * values + intercept)
+        parts.append(np.maximum(adjoint, 0) * values)
     return _concatenate(parts, len(functions.minima))
 
 
 def _merge(better: Array, new: LinearFunctions, old: LinearFunctions) -> LinearFunctions:
-    """The functions of `new` where it is better, of `old` elsewhere; the trace stays that of `old`."""
+    """The functions of `new` where it is better, of `old` elsewhere; the adjoints stay those of `old`."""
     return LinearFunctions(
         np.where(better[:, None], new.coefficients, old.coefficients),
         np.where(better, new.constants, old.constants),
         np.where(better, new.minima, old.minima),
-        old.trace,
+        old.adjoints,
     )
 
 

@@ -109,23 +109,14 @@ class LinearFunctions:
     constants : (R,) array
     minima : (R,) array
         The smallest value of each function over its box, rounded downward.
-    trace : tuple of ReluTrace or None, per hidden layer
-        What the substitution did there, where it was asked for.
+    adjoints : tuple of (R, n_k) arrays or None, per hidden layer
+        The coefficients of the activations on the way, where they were asked for; None where a layer does not occur.
     """
 
     coefficients: Array
     constants: Array
     minima: Array
-    trace: tuple[ReluTrace | None, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class ReluTrace:
-    """The coefficients of one layer's activations in R functions, and the lines chosen for them: (R, n_k) arrays."""
-
-    adjoint: Array
-    slope: Array
-    intercept: Array
+    adjoints: tuple[Array | None, ...] = ()
 
 
 class Relaxation:
@@ -229,7 +220,7 @@ class Relaxation:
             adjoints: list[Array | None] = [None] * (index + 1)
             for source, weight in zip(layer.sources, layer.weights, strict=True):
                 adjoints[source] = _both_signs(_dense_rows(weight, neurons[part]))
-            functions = self._descend(index, adjoints, _both_signs(layer.bias[neurons[part]]), boxes[part], None, False)
+            functions = self._descend(index, adjoints, _both_signs(layer.bias[neurons[part]]), boxes[part])
             result[:, part] = functions.minima
         return result[0], -result[1]
 
@@ -241,7 +232,7 @@ class Relaxation:
     # --- substitution -------------------------------------------------------------------------------------------
 
     def substitute(
-        self, weights: Array, boxes: Array | None, lower_slopes: Array | None = None, trace: bool = False
+        self, weights: Array, boxes: Array | None, lower_slopes: Array | None = None, keep_adjoints: bool = False
     ) -> LinearFunctions:
         """Linear functions of the input that are below functions of the output.
 
@@ -252,9 +243,9 @@ class Relaxation:
         boxes : (R,) int array or None
             The box of each function; None where function ``i`` is over box ``i``.
         lower_slopes : (R, n_relus) array, optional
-            Slopes of the lower lines, between 0 and 1, used where a ReLU is unstable.
-        trace : bool, optional
-            Whether to keep what was done at each layer.
+            Slopes of the lower lines: between 0 and 1 where a ReLU is unstable, those of `lines` elsewhere.
+        keep_adjoints : bool, optional
+            Whether the result has its `adjoints`.
         """
         last = len(self.network.layers) - 1
         layer = self.network.layers[last]
@@ -262,8 +253,9 @@ class Relaxation:
         for source, weight in zip(layer.sources, layer.weights, strict=True):
             adjoints[source] = (weights @ weight)[None]
         slopes = None if lower_slopes is None else self.network.split_pattern(lower_slopes)
-        functions = self._descend(last, adjoints, (weights @ layer.bias)[None], boxes, slopes, trace)
-        return LinearFunctions(functions.coefficients[0], functions.constants[0], functions.minima[0], functions.trace)
+        functions = self._descend(last, adjoints, (weights @ layer.bias)[None], boxes, slopes)
+        kept = tuple(None if adjoint is None else adjoint[0] for adjoint in adjoints[1:]) if keep_adjoints else ()
+        return LinearFunctions(functions.coefficients[0], functions.constants[0], functions.minima[0], kept)
 
     def _descend(
         self,
@@ -271,21 +263,17 @@ class Relaxation:
         adjoints: list[Array | None],
         constants: Array,
         boxes: Array | None,
-        lower_slopes: tuple[Array, ...] | None,
-        keep_trace: bool,
+        lower_slopes: tuple[Array, ...] | None = None,
     ) -> LinearFunctions:
-        """From coefficients (S, R, n_s) of earlier activations to functions of the input, (S, R) of them."""
-        trace: list[ReluTrace | None] = [None] * layer
+        """From coefficients (S, R, n_s) of earlier activations, completed in place, to (S, R) input functions."""
         for index in range(layer - 1, -1, -1):
             adjoint = adjoints[index + 1]
             if adjoint is None:
                 continue
-            chosen = self._choose_lines(index, adjoint, boxes, None if lower_slopes is None else lower_slopes[index])
-            trace[index] = chosen if keep_trace else None
-            constants = constants + self._dot(chosen, boxes, index)
-            adjoint = adjoint * chosen.slope
+            lower_slope = None if lower_slopes is None else lower_slopes[index]
+            adjoint, intercepts = self._through_lines(index, adjoint, boxes, lower_slope)
             below = self.network.layers[index]
-            constants += adjoint @ below.bias
+            constants = constants + intercepts + adjoint @ below.bias
             for source, weight in zip(below.sources, below.weights, strict=True):
                 part = _times(adjoint, weight)
                 earlier = adjoints[source]
@@ -293,31 +281,26 @@ class Relaxation:
         coefficients = adjoints[0]
         if coefficients is None:
             coefficients = np.zeros((*constants.shape, self.network.n_inputs), constants.dtype)
-        return LinearFunctions(
-            coefficients, constants, self.boxes.minima(coefficients, boxes) + constants, tuple(trace)
-        )
+        return LinearFunctions(coefficients, constants, self.boxes.minima(coefficients, boxes) + constants)
 
-    def _choose_lines(self, index: int, adjoint: Array, boxes: Array | None, lower_slope: Array | None) -> ReluTrace:
-        lines = self.lines[index]
-        below = self.boxes.pick(lines.lower_slope, boxes)
-        if lower_slope is not None:
-            below = np.where(self.boxes.pick(lines.unstable, boxes), lower_slope, below)
-        positive = adjoint > 0
-        return ReluTrace(
-            adjoint,
-            np.where(positive, below, self.boxes.pick(lines.upper_slope, boxes)),
-            np.where(
-                positive, self.boxes.pick(lines.lower_intercept, boxes), self.boxes.pick(lines.upper_intercept, boxes)
-            ),
-        )
+    def _through_lines(
+        self, index: int, adjoint: Array, boxes: Array | None, lower_slope: Array | None
+    ) -> tuple[Array, Array]:
+        """Coefficients (S, R, n_k) of a layer's pre-activations from those of its activations, and constants (S, R)."""
+        lines, pick = self.lines[index], self.boxes.pick
+        positive = np.maximum(adjoint, 0)
+        negative = adjoint - positive
+        constants: Array = np.einsum("sij,ij->si", positive, self._for_each(lines.lower_intercept, boxes, adjoint))
+        constants += np.einsum("sij,ij->si", negative, self._for_each(lines.upper_intercept, boxes, adjoint))
+        if lines.unbounded is not None:
+            constants[((negative < 0) & pick(lines.unbounded, boxes)).any(axis=-1)] = -np.inf
+        positive *= pick(lines.lower_slope, boxes) if lower_slope is None else lower_slope
+        negative *= pick(lines.upper_slope, boxes)
+        positive += negative
+        return positive, constants
 
-    def _dot(self, chosen: ReluTrace, boxes: Array | None, index: int) -> Array:
-        """What the intercepts of the chosen lines add to the constants."""
-        constants: Array = np.einsum("sij,sij->si", chosen.adjoint, chosen.intercept)
-        unbounded = self.lines[index].unbounded
-        if unbounded is not None:
-            constants[((chosen.adjoint < 0) & self.boxes.pick(unbounded, boxes)).any(axis=-1)] = -np.inf
-        return constants
+    def _for_each(self, values: Array, boxes: Array | None, adjoint: Array) -> Array:
+        return np.broadcast_to(self.boxes.pick(values, boxes), adjoint.shape[1:])
 
 
 def _both_signs(values: Array) -> Array:
