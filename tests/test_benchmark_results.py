@@ -56,7 +56,7 @@ def test_the_middle_seed_stands_for_a_method():
 
 
 def test_a_proof_is_the_first_moment_with_a_small_gap():
-    trace = Trace(((0.5, -np.inf, 9.0), (1.0, 8.0, 9.0), (1.9, 9.0, 9.002), (2.0, 9.0, 9.0 + 8e-4), (3.0, 9.0, 9.0)), 3.0)
+    trace = Trace(((0.5, -np.inf, 9.0), (1.0, 8.0, 9.0), (1.9, 9.0, 9.002), (2.0, 9.0, 9.0008), (3.0, 9.0, 9.0)), 3.0)
     assert (trace.first_feasible, trace.proof) == (1.0, 2.0)
     assert trace.gap_at(0.9) == np.inf
     assert trace.gap_at(1.5) == pytest.approx(1 / 8)
