@@ -11,6 +11,7 @@ import highspy
 import numpy as np
 import pyomo.environ as pyo
 from proof_instances import Instance
+from proof_results import GAP
 from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 from scipy import sparse
 
@@ -22,8 +23,6 @@ from pyomo_relugrad.network import rescale_neurons, without_stable_neurons
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.search import search
 
-#: Proven: the bound is above the value by at most this, relative to the value or absolute where the value is below 1.
-GAP = 1e-4
 #: The local search before HiGHS is started: seconds, and its largest share of the time limit.
 SEARCH_SECONDS, SEARCH_SHARE = 1.0, 0.1
 
