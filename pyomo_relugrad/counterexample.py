@@ -17,6 +17,7 @@ from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers, as_layer
 from pyomo_relugrad.onnx_reader.maximum import largest
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.search import search
+from pyomo_relugrad.search.budget import Stop
 from pyomo_relugrad.vnnlib import Case, Property
 
 _SAMPLED_NUMBERS = 2**16
@@ -157,6 +158,8 @@ def _search_case(
         y = network.value(x[None])[0]
         if case.violation(x, y) <= 0.0:
             return Counterexample(x, y, case)
+    if result.stop is Stop.INTERRUPTED:  # Ctrl-C ends one search, but it was meant for all
+        raise KeyboardInterrupt
     return None
 
 

@@ -32,6 +32,11 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "counterexample": (PROBLEM | {"search", "vnnlib", "onnx_reader"}, ARRAYS),
     "frameworks": (BASE | {"network", "onnx_reader"}, ARRAYS),  # the frameworks themselves only when asked for
     "plotting": (PROBLEM | {"search"}, ARRAYS),  # matplotlib only when asked for
+    "cli": (
+        PROBLEM | {"search", "milp", "branch", "exact", "onnx_reader", "vnnlib", "counterexample", "log"},
+        ARRAYS,
+    ),
+    "__main__": ({"cli"}, set()),
     "log": (PROBLEM | {"search", "milp", "branch"}, ARRAYS),
 }
 

@@ -112,7 +112,7 @@ def network_statistics(
     if lower is not None and upper is not None:
         low, high = (np.broadcast_to(np.asarray(side, np.float64), (network.n_inputs,)) for side in (lower, upper))
         for name, bound in (("interval", interval_bounds), ("crown", crown_bounds)):
-            stability[name] = _stability(bound(network, low[None], high[None]))
+            stability[name] = stability_statistics(bound(network, low[None], high[None]))
         if np.isfinite(low).all() and np.isfinite(high).all():
             ends = np.random.default_rng(seed).uniform(low, high, size=(2, segments, network.n_inputs))
             regions = float(count_regions(network, *ends).mean())
@@ -128,7 +128,8 @@ def network_statistics(
     )
 
 
-def _stability(bounds: PreactivationBounds) -> StabilityStatistics:
+def stability_statistics(bounds: PreactivationBounds) -> StabilityStatistics:
+    """Count what bounds on the pre-activations, over all their boxes together, tell of the ReLUs."""
     sides = [np.zeros(0)]
     for lower, upper, unstable in zip(bounds.lower, bounds.upper, bounds.unstable, strict=True):
         sides += [-lower[unstable], upper[unstable]]

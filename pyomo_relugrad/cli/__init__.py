@@ -1,0 +1,8 @@
+"""The command ``relugrad``: look at networks, optimise over them and falsify properties without writing a script.
+
+`arguments` says what may be typed, `main` runs it, and each command has a module of its own.
+"""
+
+from pyomo_relugrad.cli.main import main
+
+__all__ = ["main"]

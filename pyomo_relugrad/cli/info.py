@@ -1,0 +1,140 @@
+"""``relugrad info``: what is in a file, what it was read into, and how hard it is to optimise over."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.cli.arguments import Arguments
+from pyomo_relugrad.cli.exit_codes import ExitCode
+from pyomo_relugrad.cli.values import as_side
+from pyomo_relugrad.network import Network, interval_bounds
+from pyomo_relugrad.network.crown import crown_bounds
+from pyomo_relugrad.network.layer import Layer
+from pyomo_relugrad.network.statistics import StabilityStatistics, count_regions, stability_statistics
+from pyomo_relugrad.onnx_reader import load_onnx
+from pyomo_relugrad.onnx_reader.model_file import open_model
+from pyomo_relugrad.search.dual_bound import bound_seconds
+from pyomo_relugrad.search.front_door import array_problem
+
+# Seconds that CROWN may take, and multiplications that counting regions may, before they are left out.
+_MOST_CROWN, _MOST_PRODUCTS = 10.0, 1e10
+
+_SEGMENTS = 32
+
+_COLUMNS = ("layer", "reads", "width", "weights", "nonzero", "stored")
+
+
+@dataclass(frozen=True, eq=False)
+class _Difficulty:
+    """How hard a network is over a box: its stable ReLUs by each kind of bounds, and its linear regions if known."""
+
+    stability: Mapping[str, StabilityStatistics]
+    regions_per_segment: float | None
+
+
+def show_network(arguments: Arguments) -> ExitCode:
+    """Show a network."""
+    network = load_onnx(str(arguments.file))
+    operators = Counter(node.op_type for node in open_model(str(arguments.file)).model.graph.node)
+    lower, upper = arguments.lower, arguments.upper
+    low = as_side(np.zeros(()) if lower is None else lower, network.n_inputs, "--lower")
+    high = as_side(np.ones(()) if upper is None else upper, network.n_inputs, "--upper")
+    difficulty = _difficulty(network, low, high)
+    if arguments.json:
+        print(json.dumps(_as_dict(network, operators, difficulty), indent=2))
+    else:
+        print("\n".join(_lines(network, operators, difficulty, _box_name(arguments))))
+    return ExitCode.FINE
+
+
+def _difficulty(network: Network, lower: Array, upper: Array) -> _Difficulty:
+    """What can be known in some seconds."""
+    stability = {"interval": stability_statistics(interval_bounds(network, lower[None], upper[None]))}
+    problem = array_problem(network, np.eye(network.n_outputs)[0], lower, upper)
+    if bound_seconds(problem) <= _MOST_CROWN:
+        stability["crown"] = stability_statistics(crown_bounds(network, lower[None], upper[None]))
+    regions = None
+    finite = bool(np.isfinite(lower).all() and np.isfinite(upper).all())
+    nonzeros = sum(_nonzeros(layer) for layer in network.layers)
+    if finite and nonzeros * stability["interval"].unstable * _SEGMENTS <= _MOST_PRODUCTS:
+        ends = np.random.default_rng(0).uniform(lower, upper, size=(2, _SEGMENTS, network.n_inputs))
+        regions = float(count_regions(network, *ends).mean())
+    return _Difficulty(stability, regions)
+
+
+def _box_name(arguments: Arguments) -> str:
+    sides = [(0.0, arguments.lower), (1.0, arguments.upper)]
+    named = [side if array is None else float(array) for side, array in sides if array is None or not array.ndim]
+    return f"[{named[0]:g}, {named[1]:g}]" if len(named) == 2 else "given"
+
+
+def _lines(network: Network, operators: Counter[str], difficulty: _Difficulty, box: str) -> list[str]:
+    nodes = ", ".join(f"{count} {operator}" for operator, count in operators.most_common())
+    lines = [f"Network   {network.name}"]
+    for title, specs in (("Inputs ", network.inputs), ("Outputs", network.outputs)):
+        lines += [f"{title}   {spec.name}: {spec.size} of shape {spec.shape}" for spec in specs]
+    lines += [f"File      {operators.total()} nodes: {nodes}", f"Read as   {_form(network)}", ""]
+    lines += [*_table([_COLUMNS, *(_layer_row(network, index) for index in range(len(network.layers)))]), ""]
+    lines += [f"ReLUs     {network.n_relus}; over the box {box} of inputs these are stable:"]
+    for name, stability in difficulty.stability.items():
+        lines.append(
+            f"  {name:8}{100 * stability.stable_share:5.1f}%: {stability.active} always active, "
+            f"{stability.inactive} never, {stability.unstable} undecided; largest big-M {stability.largest_big_m:.4g}"
+        )
+    if "crown" not in difficulty.stability:
+        lines.append("  crown   left out: the network is too large for it to take seconds")
+    if difficulty.regions_per_segment is not None:
+        lines.append(f"Regions   {difficulty.regions_per_segment:.1f} on a segment between random points of the box")
+    return lines
+
+
+def _form(network: Network) -> str:
+    hidden = len(network.widths)
+    skips = sum(layer.sources != (index,) for index, layer in enumerate(network.layers))
+    words = f"{hidden} layer{'' if hidden == 1 else 's'} of ReLUs and an affine output"
+    return f"{words}; {skips} read more than the layer before" if skips else words
+
+
+def _layer_row(network: Network, index: int) -> tuple[str, ...]:
+    layer = network.layers[index]
+    is_sparse = any(sparse.issparse(weight) for weight in layer.weights)
+    shape_size = sum(weight.shape[0] * weight.shape[1] for weight in layer.weights)
+    return (
+        "output" if index == len(network.layers) - 1 else str(index + 1),
+        ", ".join("input" if source == 0 else str(source) for source in layer.sources) or "nothing",
+        str(layer.width),
+        str(shape_size),
+        str(_nonzeros(layer)),
+        "sparse" if is_sparse else "dense",
+    )
+
+
+def _nonzeros(layer: Layer) -> int:
+    return sum(int(np.count_nonzero(w.data if sparse.issparse(w) else w)) for w in layer.weights)
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.rjust(size) for cell, size in zip(row, widths, strict=True)) for row in rows]
+
+
+def _as_dict(network: Network, operators: Counter[str], difficulty: _Difficulty) -> dict[str, Any]:
+    return {
+        "name": network.name,
+        "inputs": {spec.name: list(spec.shape) for spec in network.inputs},
+        "outputs": {spec.name: list(spec.shape) for spec in network.outputs},
+        "operators": dict(operators),
+        "widths": list(network.widths),
+        "relus": network.n_relus,
+        "nonzeros": sum(_nonzeros(layer) for layer in network.layers),
+        "stability": {name: asdict(statistics) for name, statistics in difficulty.stability.items()},
+        "regions_per_segment": difficulty.regions_per_segment,
+    }

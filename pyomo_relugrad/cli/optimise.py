@@ -1,0 +1,122 @@
+"""``relugrad maximize`` and ``relugrad minimize``: the inputs in a box with the largest or smallest output."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.cli.arguments import Arguments
+from pyomo_relugrad.cli.exit_codes import ExitCode
+from pyomo_relugrad.cli.values import as_side, or_none, save_vector, shown
+from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.exact import ExactOptions, solve_exactly
+from pyomo_relugrad.log import SearchLog
+from pyomo_relugrad.network import Network
+from pyomo_relugrad.onnx_reader import load_onnx
+from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.search.budget import Stop
+from pyomo_relugrad.search.driver import Progress, SearchResult, search
+from pyomo_relugrad.search.front_door import array_problem
+
+
+def optimise(arguments: Arguments) -> ExitCode:
+    """Search, prove if asked to, and show the best point."""
+    begin = time.perf_counter()
+    network = load_onnx(str(arguments.file))
+    problem = box_problem(network, arguments, maximise=arguments.command == "maximize")
+    log = SearchLog([] if arguments.json else [sys.stdout], proves=arguments.exact)
+    log.header(problem, _describe(arguments), time.perf_counter() - begin)
+    started = time.perf_counter()
+    with log.ticking(lambda: time.perf_counter() - started):
+        result = _find(problem, arguments, log)
+    log.summary(result)
+    _show(network, problem, result, arguments)
+    if result.incumbent is None:
+        return ExitCode.INTERRUPTED if result.stop is Stop.INTERRUPTED else ExitCode.NOTHING_FOUND
+    if arguments.save is not None:
+        save_vector(result.incumbent.values[: network.n_inputs], arguments.save)
+    return ExitCode.FINE
+
+
+def box_problem(network: Network, arguments: Arguments, maximise: bool = True) -> Problem:
+    """The problem of the chosen output over the box.
+
+    Raises
+    ------
+    ModelError
+        If the box or the weights do not fit the network, or no output of several is chosen.
+    """
+    if arguments.lower is None or arguments.upper is None:
+        raise ModelError("give both --lower and --upper")
+    lower, upper = (
+        as_side(side, network.n_inputs, option)
+        for side, option in ((arguments.lower, "--lower"), (arguments.upper, "--upper"))
+    )
+    wrong = np.flatnonzero(~(lower <= upper))
+    if wrong.size:
+        raise ModelError(f"--lower exceeds --upper at input {wrong[0]}: {lower[wrong[0]]:g} and {upper[wrong[0]]:g}")
+    return array_problem(network, _weights(network, arguments), lower, upper, maximise=maximise)
+
+
+def _weights(network: Network, arguments: Arguments) -> Array:
+    """Weights of the outputs."""
+    count = network.n_outputs
+    if arguments.weights is not None:
+        if arguments.weights.size != count:
+            raise ModelError(f"--weights has {arguments.weights.size} numbers, but the network has {count} outputs")
+        return arguments.weights.reshape(count)
+    if arguments.output is None and count > 1:
+        raise ModelError(f"the network has {count} outputs: choose one of --output 0 to {count - 1}, or --weights")
+    chosen = arguments.output or 0
+    if chosen >= count:
+        raise ModelError(f"there is no output {chosen}: the network has {count}, the first is 0")
+    return np.eye(count)[chosen]
+
+
+def _describe(arguments: Arguments) -> str:
+    gap = f", relative gap {arguments.gap:g}" if arguments.exact else ""
+    return f"method {arguments.method}, seed {arguments.seed}{gap}, time limit {arguments.time_limit:g} s"
+
+
+def _find(problem: Problem, arguments: Arguments, log: SearchLog) -> SearchResult:
+    def report(progress: Progress) -> None:
+        log.progress(progress)
+
+    if arguments.exact:
+        options = ExactOptions(relative_gap=arguments.gap, method=arguments.method)
+        return solve_exactly(problem, options, time_limit=arguments.time_limit, seed=arguments.seed, callback=report)
+    return search(problem, arguments.method, time_limit=arguments.time_limit, seed=arguments.seed, callback=report)
+
+
+def _show(network: Network, problem: Problem, result: SearchResult, arguments: Arguments) -> None:
+    if arguments.json:
+        print(json.dumps(_as_dict(network, problem, result, arguments), indent=2))
+    elif result.incumbent is not None:
+        x, y = np.split(result.incumbent.values, [network.n_inputs])
+        print(f"Inputs   {shown(x)}\nOutputs  {shown(y)}")
+
+
+def _as_dict(network: Network, problem: Problem, result: SearchResult, arguments: Arguments) -> dict[str, Any]:
+    best = result.incumbent
+    found: dict[str, Any] = {"objective": None, "inputs": None, "outputs": None}
+    if best is not None:
+        x, y = np.split(best.values, [network.n_inputs])
+        found = {"objective": problem.reported(best.objective), "inputs": x.tolist(), "outputs": y.tolist()}
+    return {
+        "network": str(arguments.file),
+        "sense": arguments.command,
+        "method": arguments.method,
+        "seed": arguments.seed,
+        "stop": result.stop.value,
+        "seconds": result.elapsed,
+        "points": result.points,
+        "steps": result.iterations,
+        "nodes": result.nodes,
+        "bound": or_none(problem.reported(result.bound)),
+        **found,
+    }

@@ -1,0 +1,81 @@
+"""Vectors as they are typed, kept in files and shown."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.errors import ModelError
+
+#: How files of vectors end.
+SUFFIXES = (".npy", ".csv")
+
+# How many entries of a vector are shown.
+_SHOWN = 8
+
+
+def read_vector(text: str) -> Array:
+    """A vector as the user typed it: a number, numbers with commas between them, or the name of a file.
+
+    Returns
+    -------
+    () or (n,) array
+
+    Raises
+    ------
+    ValueError
+        If it is none of these, or an entry is NaN.
+    OSError
+        If the file cannot be read.
+
+    Examples
+    --------
+    >>> read_vector("-1"), read_vector("0,0.5,inf")
+    (array(-1.), array([0. , 0.5, inf]))
+    """
+    suffix = Path(text).suffix.lower()
+    if suffix == ".npy":
+        vector = np.load(text, allow_pickle=False).astype(np.float64).ravel()
+    elif suffix == ".csv":
+        vector = np.loadtxt(text, delimiter=",").ravel()
+    else:
+        numbers = [float(number) for number in text.split(",")]
+        vector = np.array(numbers if len(numbers) > 1 else numbers[0])
+    if np.isnan(vector).any():
+        raise ValueError(f"{text!r} has entries that are no numbers")
+    return vector
+
+
+def as_side(vector: Array, size: int, option: str) -> Array:
+    """One side of a box, with a number standing for a vector of equal entries.
+
+    Raises
+    ------
+    ModelError
+        If there are too many or too few entries.
+    """
+    if vector.ndim and vector.size != size:
+        raise ModelError(f"{option} has {vector.size} numbers, but the network has {size} inputs")
+    return np.broadcast_to(vector, (size,)).astype(np.float64)
+
+
+def save_vector(vector: Array, path: Path) -> None:
+    """Write a vector as a NumPy file, or as one row of numbers with commas between them."""
+    if path.suffix.lower() == ".npy":
+        np.save(path, vector)
+    else:
+        np.savetxt(path, vector[None], delimiter=",", fmt="%.17g")
+
+
+def shown(vector: Array) -> str:
+    """A vector in words: all of a short one, the beginning of a long one."""
+    numbers = ", ".join(f"{number:.6g}" for number in vector[:_SHOWN].tolist())
+    return numbers if vector.size <= _SHOWN else f"{numbers}, ... ({vector.size} numbers)"
+
+
+def or_none(number: float) -> float | None:
+    """The number, None where it is infinite: JSON has no infinities."""
+    return number if math.isfinite(number) else None
