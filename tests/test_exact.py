@@ -10,13 +10,18 @@ from random_models import random_network, random_problem
 from scipy import sparse
 
 from pyomo_relugrad import Network
+from pyomo_relugrad.branch import SearchTree
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.exact import ExactOptions, Route, solve_exactly
 from pyomo_relugrad.exact import solve as solve_module
 from pyomo_relugrad.exact.routes import FEW_INPUTS, choose_routes, lead_seconds
+from pyomo_relugrad.exact.runner import Runner
+from pyomo_relugrad.milp import MilpProof
 from pyomo_relugrad.milp.column_bounds import BOUND_METHODS
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.search.budget import Stop
+from pyomo_relugrad.search.driver import search
+from pyomo_relugrad.search.dual_bound import dual_bound
 
 TIGHT = ExactOptions(relative_gap=1e-6)
 
@@ -144,6 +149,76 @@ def test_the_first_relaxation_may_be_the_proof():
     result = solve_exactly(problem)
     assert (result.stop, result.routes, result.nodes) == (Stop.OPTIMAL, (), 0)
     assert result.incumbent.objective == pytest.approx(1.0)
+
+
+# --- what proofs and searches hand each other ---------------------------------------------------------------------
+
+
+def watched_runners(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, float]]:
+    """Bound and incumbent of the proofs, as they stand after every step."""
+    steps = []
+
+    class WatchedRunner(Runner):
+        def step(self) -> None:
+            super().step()
+            steps.append((self.bound, np.inf if self.incumbent is None else self.incumbent.objective))
+
+    monkeypatch.setattr(solve_module, "Runner", WatchedRunner)
+    return steps
+
+
+@pytest.mark.parametrize("route", list(Route))
+def test_the_bound_is_the_best_of_the_proof_and_of_the_first_relaxation(route, monkeypatch):
+    only(route, monkeypatch)
+    steps, seen, problem = watched_runners(monkeypatch), [], hard_box()
+
+    def callback(progress):
+        best = max([dual_bound(problem), *(bound for bound, _ in steps)])
+        if steps:
+            seen.append((progress.bound, min(best, progress.incumbent.objective)))
+        return len(seen) >= 4 and (progress.bound > seen[0][0] or len(seen) > 30)
+
+    result = solve_exactly(problem, ExactOptions(relative_gap=0.0), time_limit=60, callback=callback)
+    reported, expected = zip(*seen, strict=True)
+    np.testing.assert_allclose(reported, expected, rtol=1e-9)
+    assert result.bound == pytest.approx(expected[-1], rel=1e-9)
+    assert result.bound < result.incumbent.objective
+
+
+@pytest.mark.parametrize("route", list(Route))
+def test_a_proof_begins_with_the_incumbent_and_takes_better_ones(route, monkeypatch):
+    only(route, monkeypatch)
+    steps, problem = watched_runners(monkeypatch), hard_box()
+    best = search(problem, time_limit=1.0).incumbent
+    centre = problem.incumbent(np.zeros(problem.n_columns))
+    assert best.objective < centre.objective - 0.01
+    late = []
+
+    def search_again(solve):
+        """In place of the first search, the centre; in place of the later ones, the optimum."""
+        solve._take(late[0] if late else centre)
+        late.append(best)
+
+    monkeypatch.setattr(solve_module._ExactSolve, "_search", lambda solve, *_: search_again(solve))
+    monkeypatch.setattr(solve_module._ExactSolve, "_search_again", search_again)
+    monkeypatch.setattr(SearchTree, "_try", lambda *_: None)
+    monkeypatch.setattr(MilpProof, "_take_points", lambda *_: None)
+    solve_exactly(
+        problem,
+        ExactOptions(relative_gap=0.0),
+        time_limit=20,
+        callback=lambda _: bool(steps) and steps[-1][1] == best.objective,
+    )
+    assert steps[0][1] == centre.objective
+    assert steps[-1][1] == best.objective
+
+
+@pytest.mark.parametrize("route", list(Route))
+def test_without_a_search_the_proof_brings_the_incumbent(route, monkeypatch):
+    only(route, monkeypatch)
+    monkeypatch.setattr(solve_module._ExactSolve, "_search", lambda *_: None)
+    problem = random_problem("integer", 1)
+    assert_solved(problem, exact_optimum(problem))
 
 
 # --- no optimum ---------------------------------------------------------------------------------------------------
