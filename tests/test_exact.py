@@ -155,12 +155,19 @@ def test_the_first_relaxation_may_be_the_proof():
 
 
 def watched_runners(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, float]]:
-    """Bound and incumbent of the proofs, as they stand after every step."""
+    """Bound and incumbent of the proofs, as they stand when they are made and after every step."""
     steps = []
 
     class WatchedRunner(Runner):
+        def __init__(self, *arguments) -> None:
+            super().__init__(*arguments)
+            self.note()
+
         def step(self) -> None:
             super().step()
+            self.note()
+
+        def note(self) -> None:
             steps.append((self.bound, np.inf if self.incumbent is None else self.incumbent.objective))
 
     monkeypatch.setattr(solve_module, "Runner", WatchedRunner)
