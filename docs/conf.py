@@ -1,6 +1,15 @@
 """Sphinx configuration: ``python -m sphinx -W -b html docs docs/_build/html`` builds the documentation."""
 
+import sys
+import warnings
+from pathlib import Path
+
 from pyomo_relugrad import __version__
+
+sys.path.insert(0, str(Path(__file__).parent))  # for gallery_setup
+
+# Pyomo writes the sections Config and Keyword Arguments into the docstrings of solvers.
+warnings.filterwarnings("ignore", message="Unknown section (Config|Keyword Arguments)")
 
 project = "pyomo_relugrad"
 author = "The pyomo_relugrad developers"
@@ -11,6 +20,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
+    "matplotlib.sphinxext.plot_directive",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
 ]
@@ -25,6 +35,12 @@ numpydoc_class_members_toctree = False
 myst_enable_extensions = ["dollarmath", "deflist", "fieldlist"]
 myst_heading_anchors = 3
 
+plot_working_directory = "../examples"
+plot_html_show_source_link = False
+plot_html_show_formats = False
+plot_include_source = True
+plot_formats = [("png", 120)]
+
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
@@ -37,7 +53,7 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "write_computation_times": False,
     "min_reported_time": 3600,
-    "reset_modules": ("matplotlib",),
+    "reset_modules": ("matplotlib", "gallery_setup.prepare"),
 }
 
 html_theme = "furo"

@@ -1,8 +1,9 @@
 """The documentation does what it says: its code runs, its output is as shown, and its reference is complete.
 
 The python blocks of a page run one after another in one namespace, in a folder with the networks and data of the
-examples. A text block that follows a python block is what that block prints. The line ``% times vary`` between the two
-says that numbers and the rows of a log differ from run to run; the words around them are compared all the same.
+examples; so do the plots, and shell blocks of the command ``relugrad``. A text block that follows such a block is what
+that block prints. The line ``% times vary`` between the two says that numbers and the rows of a log differ from run to
+run; the words around them are compared all the same.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import doctest
 import importlib
 import io
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from pyomo_relugrad.cli.main import main
 from pyomo_relugrad.search import box_search
 
 ROOT = Path(__file__).parent.parent
@@ -31,7 +34,15 @@ GENERATED = {"_build", "gallery"}
 PAGES = [ROOT / "README.md"] + [
     page for page in sorted(DOCS.rglob("*.md")) if not GENERATED & set(page.relative_to(DOCS).parts)
 ]
+PYTHON = ("python", "{plot}")
 LOG_ROW = re.compile(r"[*\s\d.e+%-]*")
+
+
+PROPERTY = """
+(declare-const X_0 Real) (declare-const X_1 Real) (declare-const X_2 Real) (declare-const X_3 Real)
+(declare-const Y_0 Real)
+(assert (and (>= X_0 0) (>= X_1 0) (>= X_2 0) (>= X_3 0) (<= X_0 1) (<= X_1 1) (<= X_2 1) (<= X_3 1) (>= Y_0 0.3)))
+"""
 
 
 @dataclass(frozen=True)
@@ -61,11 +72,11 @@ def blocks_of(page: Path) -> Iterator[Block]:
 
 
 def examples_with_output(page: Path) -> list[tuple[Block, Block | None]]:
-    """The python blocks of a page, each with the text block that follows at once, if there is one."""
+    """The blocks of a page that are run, each with the text block that follows at once, if there is one."""
     blocks = list(blocks_of(page))
     pairs = []
     for block, after in zip_longest(blocks, blocks[1:]):
-        if block.language == "python":
+        if block.language in PYTHON or (block.language == "sh" and block.text.startswith("relugrad ")):
             is_output = after is not None and after.language == "text" and after.before in ("", "% times vary")
             pairs.append((block, after if is_output else None))
     return pairs
@@ -85,6 +96,20 @@ def assert_prints(page: Path, shown: Block, printed: str) -> None:
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     equal = doctest.OutputChecker().check_output(shown.text, printed, flags)
     assert equal, f"{page}:{shown.line} shows\n{shown.text}\nbut was printed\n{printed}"
+
+
+def run(block: Block, page: Path, namespace: dict[str, object]) -> str:
+    """Run a block, and return what it prints."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        if block.language == "sh":
+            for line in block.text.splitlines():
+                assert main(shlex.split(line)[1:]) == 0, f"{page}:{block.line}: {line}"
+        else:
+            options = re.compile(r"^:[\w-]+:.*$", re.M)
+            text = options.sub("", block.text) if block.language == "{plot}" else block.text
+            exec(compile("\n" * (block.line - 1) + text, str(page), "exec"), namespace)
+    return printed.getvalue()
 
 
 def surrogate(n_inputs: int, width: int) -> onnx.ModelProto:
@@ -111,10 +136,12 @@ def surrogate(n_inputs: int, width: int) -> onnx.ModelProto:
 def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with the networks and data of the examples, and a ``surrogate.onnx``; searches end sooner."""
     monkeypatch.setattr(box_search, "PATIENCE", 8)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
     for pattern in ("*.onnx", "*.csv", "*.vnnlib"):
         for file in (ROOT / "examples").glob(pattern):
             shutil.copy(file, tmp_path)
     onnx.save(surrogate(4, 10), tmp_path / "surrogate.onnx")
+    (tmp_path / "property.vnnlib").write_text(PROPERTY)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -124,12 +151,9 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_code_of_page_runs_and_prints_what_is_shown(page: Path) -> None:
     namespace: dict[str, object] = {"__name__": "__main__"}
     for block, shown in examples_with_output(page):
-        printed = io.StringIO()
-        code = compile("\n" * (block.line - 1) + block.text, str(page), "exec")
-        with contextlib.redirect_stdout(printed):
-            exec(code, namespace)
+        printed = run(block, page, namespace)
         if shown is not None:
-            assert_prints(page, shown, printed.getvalue())
+            assert_prints(page, shown, printed)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +181,9 @@ def reference_text() -> str:
     return "\n".join(page.read_text(encoding="utf-8") for page in (DOCS / "reference").glob("*.md"))
 
 
-@pytest.mark.parametrize("module", ["pyomo_relugrad", "pyomo_relugrad.network", "pyomo_relugrad.errors"])
+@pytest.mark.parametrize(
+    "module", ["pyomo_relugrad", "pyomo_relugrad.network", "pyomo_relugrad.plotting", "pyomo_relugrad.errors"]
+)
 def test_reference_names_everything_public(module: str) -> None:
     imported = importlib.import_module(module)
     names = getattr(imported, "__all__", None) or [name for name in vars(imported) if name.endswith("Error")]
