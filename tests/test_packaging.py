@@ -1,0 +1,60 @@
+"""What is shipped: one version, the commands, and the oldest and newest versions that are tested."""
+
+from __future__ import annotations
+
+import re
+from configparser import ConfigParser
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from pyomo.scripting import pyomo_main
+
+import pyomo_relugrad
+from pyomo_relugrad.cli import main
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def setup() -> ConfigParser:
+    parser = ConfigParser(interpolation=None)
+    parser.read(ROOT / "setup.cfg", encoding="utf-8")
+    return parser
+
+
+def test_there_is_one_version(setup: ConfigParser) -> None:
+    assert setup["metadata"]["version"] == "attr: pyomo_relugrad.version.__version__"
+    version = pyomo_relugrad.__version__
+    assert metadata.version("pyomo_relugrad") == version
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(r"^version: (.*)$", citation, re.M).group(1) == version
+    citing = (ROOT / "docs" / "citing.md").read_text(encoding="utf-8")
+    assert re.search(r"version = {(.*)}", citing).group(1) == version
+
+
+def test_pyomo_finds_the_solvers_from_its_own_command_line(setup: ConfigParser) -> None:
+    declared = dict(line.split(" = ") for line in setup["options.entry_points"]["pyomo.command"].split("\n") if line)
+    assert declared == {"relugrad": "pyomo_relugrad"}
+    found = [entry.value for entry in metadata.entry_points(group="pyomo.command") if entry.name == "relugrad"]
+    assert found == ["pyomo_relugrad"]
+    pyomo_main.load_entry_points()
+    assert pyomo_relugrad in pyomo_main.pyomo_commands
+
+
+def test_the_script_is_the_command_line(setup: ConfigParser) -> None:
+    declared = dict(line.split(" = ") for line in setup["options.entry_points"]["console_scripts"].split("\n") if line)
+    entry = metadata.EntryPoint("relugrad", declared["relugrad"], "console_scripts")
+    assert entry.load() is main
+
+
+def test_the_workflow_checks_the_oldest_pyomo_and_all_pythons(setup: ConfigParser) -> None:
+    workflow_file = ROOT / ".github" / "workflows" / "checks.yml"
+    if not workflow_file.exists():
+        pytest.skip("not in the source distribution")
+    workflow = workflow_file.read_text(encoding="utf-8")
+    oldest = re.search(r"pyomo >= ([\d.]+)", setup["options"]["install_requires"]).group(1)
+    assert f"pyomo: pyomo=={oldest}}}" in workflow
+    named = re.findall(r"Python :: (3\.\d+)", setup["metadata"]["classifiers"])
+    tested = re.search(r"python: \[(.*)\]", workflow).group(1)
+    assert re.findall(r"3\.\d+", tested) == named
