@@ -19,7 +19,7 @@ from pyomo_relugrad.search.ppga import first_crossing
 from pyomo_relugrad.search.projection import BoxWithRow
 from pyomo_relugrad.search.pruned import prune_by_magnitude
 from pyomo_relugrad.search.region_program import RegionProgram
-from pyomo_relugrad.search.region_walk import promising_facets
+from pyomo_relugrad.search.region_walk import promising_facets, walk_regions
 from pyomo_relugrad.search.relaxation import Relaxation
 
 
@@ -190,7 +190,23 @@ def test_the_multiplier_test_tells_which_kinks_pay(kink, promising):
     region = CompositeRegion.at(program.landscape, np.array([0.1]))
     optimum = program.solve(region, Budget())
     assert optimum.u[0] == pytest.approx(0.4)
-    assert promising_facets(region.moved_to(optimum.u), optimum).tolist() == promising
+    found = promising_facets(region.moved_to(optimum.u), optimum)
+    assert [neurons.tolist() for neurons in found] == [[neuron] for neuron in promising]
+
+
+def test_a_facet_that_two_relus_share_is_crossed_with_both():
+    """Height ``2 relu(0.5 - x) - relu(x - 0.5) - 10 |y - 0.5|``: a walk from the right ends at (0, 0.5)."""
+    across = [[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]
+    network = Network.from_layers([across, [[-1.0, 2.0, -10.0, -10.0]]], [[-0.5, 0.5, -0.5, 0.5], [0.0]])
+    program = RegionProgram(array_problem(network, None, 0.0, 1.0))
+
+    def walk():
+        summits.append((yield from walk_regions(program, np.array([0.8, 0.2]), Budget())))
+
+    summits = []
+    assert len(list(walk())) > 1
+    assert summits[0].u == pytest.approx([0.0, 0.5])
+    assert summits[0].height == pytest.approx(1.0)
 
 
 def test_the_first_crossing_is_where_the_pattern_changes():

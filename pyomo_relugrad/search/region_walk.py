@@ -17,6 +17,12 @@ from pyomo_relugrad.search.region_program import RegionOptimum, RegionProgram
 GAIN_TOLERANCE = 1e-9
 # Continuations of a step beyond its region that are tried, in shares of the step.
 LOOK_AHEAD = np.concatenate([[1e-3], np.geomspace(0.01, 4.0, 15)])
+# Pre-activation, relative to the largest, above which a neuron's facet is not looked at.
+NEAR_ZERO = 1e-6
+# Distance from a facet, in units of the columns, at which a point counts as lying on it.
+FACET_DISTANCE = 1e-7
+# One minus the cosine between two facets that count as one.
+PARALLEL_TOLERANCE = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,10 +92,10 @@ def look_ahead(landscape: Landscape, program: RegionProgram, start: Array, end: 
 def cross_facets(program: RegionProgram, summit: Summit, budget: Budget) -> Generator[None, None, Summit | None]:
     """A higher vertex in a region across one of the active facets, None where there is none."""
     region = summit.region.moved_to(summit.u)
-    for neuron in promising_facets(region, summit.optimum):
+    for neurons in promising_facets(region, summit.optimum):
         if budget.is_exhausted():
             return None
-        neighbour = region.flipped(np.array([neuron]))
+        neighbour = region.flipped(neurons)
         optimum = program.solve(neighbour, budget)
         yield None
         height = height_at(program.landscape, optimum.u)
@@ -98,17 +104,38 @@ def cross_facets(program: RegionProgram, summit: Summit, budget: Budget) -> Gene
     return None
 
 
-def promising_facets(region: CompositeRegion, optimum: RegionOptimum) -> Array:
-    """Active neurons whose crossing promises a gain, largest first (the multiplier test)."""
+def promising_facets(region: CompositeRegion, optimum: RegionOptimum) -> list[Array]:
+    """The neurons of each active facet whose crossing promises a gain, largest first (the multiplier test)."""
     active = optimum.active
     if active.size == 0:
-        return active
-    rows = region.gradients(active)
-    rows *= (region.signs[active] / np.linalg.norm(rows, axis=1))[:, None]
-    change = np.stack([region.flipped(np.array([neuron])).gradient - region.gradient for neuron in active])
+        return []
+    rows = unit_rows(region, active)
+    facets = neurons_across(region, active, rows)
+    change = np.stack([region.flipped(neurons).gradient - region.gradient for neurons in facets])
     balance = optimum.multipliers - np.einsum("ki,ki->k", change, rows)
     order = np.argsort(-balance, kind="stable")
-    return active[order[balance[order] > 1e-9 * np.abs(optimum.multipliers).max()]]
+    return [facets[k] for k in order[balance[order] > 1e-9 * np.abs(optimum.multipliers).max()]]
+
+
+def unit_rows(region: CompositeRegion, neurons: Array) -> Array:
+    """(k, d) unit normals, into the region, of the facets of neurons whose pre-activation varies."""
+    rows = region.gradients(neurons)
+    rows *= (region.signs[neurons] / np.linalg.norm(rows, axis=1))[:, None]
+    return rows
+
+
+def neurons_across(region: CompositeRegion, active: Array, rows: Array) -> list[Array]:
+    """For each active facet, with its unit normal, all neurons that change their state across it.
+
+    An absolute value, written with two ReLUs, changes both: flipping one alone would lead into an empty region.
+    """
+    distances = np.abs(region.preactivations)
+    near = np.flatnonzero(distances <= NEAR_ZERO * max(1.0, float(distances.max(initial=0.0))))
+    gradients = region.gradients(near)
+    norms = np.linalg.norm(gradients, axis=1)
+    on = (norms > 0) & (distances[near] <= FACET_DISTANCE * norms)
+    parallel = np.abs(rows @ (gradients[on] / norms[on, None]).T) > 1.0 - PARALLEL_TOLERANCE
+    return [np.union1d(neuron, near[on][same]) for neuron, same in zip(active, parallel, strict=True)]
 
 
 def height_at(landscape: Landscape, u: Array) -> float:
