@@ -1,6 +1,8 @@
 """The scripts in examples/ run as they stand, and say what is true."""
 
+import ast
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from pyomo_relugrad import load_onnx
+from pyomo_relugrad.search.methods import METHODS
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -21,21 +24,53 @@ def test_the_digits_network_reads_digits():
     assert (network.value(images / 16).argmax(axis=1) == labels).mean() > 0.96
 
 
-def output(script):
-    run = subprocess.run([sys.executable, EXAMPLES / script], capture_output=True, text=True, timeout=120)
-    assert run.returncode == 0, run.stderr
-    return run.stdout
+SCRIPTS = sorted(
+    path.name
+    for path in EXAMPLES.glob("*.py")
+    if not path.name.startswith("train_") and path.name not in ("mlp_to_onnx.py", "budget_bound.py")
+)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_example_is_a_page_with_a_title_and_has_a_test(script):
+    title, line, *text = ast.get_docstring(ast.parse((EXAMPLES / script).read_text(encoding="utf-8"))).splitlines()
+    assert len(title) <= len(line)
+    assert set(line) == {"="}
+    assert f"``python examples/{script}``" in " ".join(text)
+    assert f"test_{Path(script).stem}" in globals()
+    assert f"``{script}``" in (EXAMPLES / "README.rst").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def anywhere(tmp_path_factory):
+    """A working folder that has nothing to do with the examples."""
+    return tmp_path_factory.mktemp("anywhere")
+
+
+@pytest.fixture
+def output(anywhere):
+    """What a script prints, run as users run it, but without windows."""
+
+    def run(script):
+        done = subprocess.run(
+            [sys.executable, EXAMPLES / script],
+            capture_output=True, text=True, timeout=180, cwd=anywhere, env={**os.environ, "MPLBACKEND": "Agg"},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
 
 
 @pytest.mark.slow
-def test_omlt_model():
+def test_omlt_model(output):
     alone, ours, started = re.findall(r"lead ([\d.]+)", output("omlt_model.py"))
     assert float(alone) == pytest.approx(float(ours), abs=2e-3)
     assert float(started) == pytest.approx(float(ours), abs=2e-3)
 
 
 @pytest.mark.slow
-def test_quickstart():
+def test_quickstart(output):
     printed = output("quickstart.py")
     assert "onnxruntime reads a 4 before and a 9 after the change." in printed
     assert "MIP start solution is feasible" in printed
@@ -52,7 +87,7 @@ def numbers(pattern, printed):
 
 
 @pytest.mark.slow
-def test_blending():
+def test_blending(output):
     printed = output("blending.py")
     found, started, bound = numbers(
         r"relugrad found ([\d.]+), HiGHS ([\d.]+); no recipe costs less than ([\d.]+)\.", printed
@@ -68,7 +103,7 @@ def test_blending():
 
 
 @pytest.mark.slow
-def test_stations():
+def test_stations(output):
     printed = output("stations.py")
     (found,) = numbers(r"predicts ([\d.]+) minutes on average", printed)
     n_allowed, best, rank = numbers(
@@ -82,7 +117,7 @@ def test_stations():
 
 
 @pytest.mark.slow
-def test_reactor_design():
+def test_reactor_design(output):
     printed = output("reactor_design.py")
     ours, started, bound = numbers(r"relugrad found ([\d.]+), HiGHS ([\d.]+); its bound is ([\d.]+)\.", printed)
     assert bound <= started <= ours + 1e-3
@@ -95,7 +130,7 @@ def test_reactor_design():
 
 
 @pytest.mark.slow
-def test_customer_budget():
+def test_customer_budget(output):
     printed = output("customer_budget.py")
     spent, budget, earned = numbers(r"cost ([\d.]+) of ([\d.]+), and the credits should earn ([\d.]+)\.", printed)
     assert spent <= budget
@@ -108,7 +143,7 @@ def test_customer_budget():
 
 
 @pytest.mark.slow
-def test_extrapolation():
+def test_extrapolation(output):
     printed = output("extrapolation.py")
     promised = {}
     for name in ("box", "hull", "clusters"):
@@ -124,6 +159,76 @@ def test_extrapolation():
     assert abs(promised["clusters"]) < 2
     records, vertices = numbers(r"Of (\d+) records (\d+) are vertices", printed)
     assert vertices < 0.15 * records
+
+
+@pytest.mark.slow
+def test_solution_pool(output):
+    printed = output("solution_pool.py")
+    rows = re.findall(r"^ +(\d+) +([\d.]+) +([\d.]+) +([\d.]+)   ([\d, ]+)$", printed, re.MULTILINE)
+    assert [int(number) for number, *_ in rows] == list(range(len(rows)))
+    assert len(rows) >= 5
+    minutes = [float(row[1]) for row in rows]
+    assert minutes == sorted(minutes)
+    assert minutes[0] == pytest.approx(4.831, abs=0.002)
+    assert len({row[4] for row in rows}) == len(rows)
+    assert all(float(row[3]) <= 6 and len(row[4].split(",")) <= 6 for row in rows)
+    number, taken = numbers(r"Number (\d+) is the cheapest; it takes ([\d.]+) minutes", printed)
+    assert min(rows, key=lambda row: float(row[3]))[0] == str(int(number))
+    assert taken == minutes[int(number)]
+
+
+@pytest.mark.slow
+def test_callback_and_starts(output):
+    printed = output("callback_and_starts.py")
+    values = [float(value) for value in re.findall(r"^ +([\d.]+) % at", printed, re.MULTILINE)]
+    assert values == sorted(values)
+    assert values[-1] > 79
+    assert "interrupted" in printed
+    walks = re.findall(r"took (\d+) steps, from ([\d.]+) to ([\d.]+) %", printed)
+    assert len(walks) == 2
+    assert all(int(steps) >= 3 and float(end) > float(begin) + 1 for steps, begin, end in walks)
+    before, after = numbers(r"best record, ([\d.]+) % by the network, to ([\d.]+) %", printed)
+    assert after >= before
+
+
+@pytest.mark.slow
+def test_proof_and_gap(output):
+    solves = re.findall(
+        r"([\d.]+) minutes, and no design needs less than ([\d.]+): a gap of ([\d.]+)%", output("proof_and_gap.py")
+    )
+    values, bounds, gaps = (np.array(column, float) for column in zip(*solves, strict=True))
+    assert len(solves) == 3
+    assert (bounds <= 10.5648).all()  # the optimum, to the gap of the last proof
+    assert (values >= 10.5636).all()
+    assert gaps[1] <= 5.0
+    np.testing.assert_allclose(gaps, 100 * (values - bounds) / values, atol=0.01)
+
+
+@pytest.mark.slow
+def test_comparing_methods(output):
+    printed = output("comparing_methods.py")
+    values = {name: float(value) for name, value in re.findall(r"^([\w-]+) +([\d.]+)  ", printed, re.MULTILINE)}
+    assert values.keys() == METHODS.keys()
+    assert values["auto"] >= max(values.values()) - 0.05
+
+
+@pytest.mark.slow
+def test_training(output):
+    printed = output("training.py")
+    known = {
+        name.strip(): [float(number) for number in numbers_.replace("%", "").split()]
+        for name, numbers_ in re.findall(r"^(\w[\w, ]+?)  +([\d.]+% +.*)$", printed, re.MULTILINE)
+    }
+    plain, l1 = known["plain"], known["L1 penalty"]
+    assert min(plain[0], l1[0]) > 93  # correct
+    assert l1[1] < 80  # weights that are not zero
+    assert l1[3] < plain[3]  # unstable
+    assert l1[4] < 0.6 * plain[4]  # big-M
+    proofs = re.findall(r"^(\w[\w, ]+?) +(-?[\d.]+) +(-?[\d.]+) +[\d.]+ +\d+$", printed, re.MULTILINE)
+    assert [name for name, *_ in proofs] == list(known)
+    gaps = {name: float(bound) - float(lead) for name, lead, bound in proofs}
+    assert min(gaps.values()) >= -0.001
+    assert gaps["L1 penalty"] < gaps["plain"]
 
 
 @pytest.mark.parametrize("script", ["blending", "stations", "reactor", "plant", "acceptance"])
@@ -158,3 +263,45 @@ def five_open(random):
     for row in opened:
         row[random.permutation(14)[:5]] = 1
     return opened
+
+
+@pytest.fixture
+def regularised(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    return importlib.import_module("train_regularised")
+
+
+@pytest.mark.parametrize("clip", [np.inf, 0.6])
+def test_the_trainer_has_the_gradients_of_the_cross_entropy_of_its_network(regularised, clip):
+    random = np.random.default_rng(0)
+    weights = [random.normal(size=shape) for shape in ((4, 6), (6, 5), (5, 3))]
+    biases = [random.normal(size=size) for size in (6, 5, 3)]
+    X, labels = random.normal(size=(9, 4)), random.integers(0, 3, 9)
+
+    def loss():
+        scores = regularised.to_network(weights, biases, clip).value(X)
+        return np.mean(np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(9), labels])
+
+    found = regularised.gradients(weights, biases, X, labels, clip)
+    for parameter, gradient in zip([*weights, *biases], found, strict=True):
+        for index in list(np.ndindex(parameter.shape))[::3]:
+            before = parameter[index]
+            parameter[index] = before + 1e-6
+            above = loss()
+            parameter[index] = before - 1e-6
+            below = loss()
+            parameter[index] = before
+            assert gradient[index] == pytest.approx((above - below) / 2e-6, abs=1e-6)
+
+
+def test_penalties_shrink_the_weights(regularised):
+    images, labels = load_digits(return_X_y=True)
+    plain, decayed, sparse = (
+        np.concatenate(
+            [layer.weights[0].ravel() for layer in regularised.train(images / 16, labels, epochs=8, **way).layers]
+        )
+        for way in ({}, {"weight_decay": 5.0}, {"l1": 1.0})
+    )
+    assert (plain != 0).all()
+    assert abs(decayed).sum() < 0.9 * abs(plain).sum()
+    assert (sparse == 0).mean() > 0.3

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.plotting.style import BLUE, GREY, LINE_COLOURS, PALE, axes, calm, module_of_matplotlib
+from pyomo_relugrad.plotting.style import BLUE, GREY, LINE_COLOURS, LINE_STYLES, PALE, axes, calm, module_of_matplotlib
 from pyomo_relugrad.plotting.trajectory import Trajectory, trajectory
 
 # Incumbents that are marked one by one; more are a line.
@@ -56,8 +56,10 @@ def plot_progress(results: Any, ax: Any = None) -> Any:
     ax = axes(ax, (7.2 if is_named else 6.4, 3.8))
     end = max((run.end for run in runs.values()), default=0.0)
     for index, (name, run) in enumerate(runs.items()):
-        _draw_value(ax, run, f"{name}  " if is_named else "best value ", LINE_COLOURS[index % len(LINE_COLOURS)])
-        _draw_bound(ax, run, LINE_COLOURS[index % len(LINE_COLOURS)] if is_named else GREY)
+        further, colour_index = divmod(index, len(LINE_COLOURS))
+        colour, style = LINE_COLOURS[colour_index], LINE_STYLES[further % len(LINE_STYLES)]
+        _draw_value(ax, run, f"{name}  " if is_named else "best value ", colour, style)
+        _draw_bound(ax, run, colour if is_named else GREY)
     if is_named and any(len(run.bounds) for run in runs.values()):
         ax.plot([], [], color=GREY, linestyle=BROKEN, linewidth=1.4, label="bound")
     elif not is_named:
@@ -75,16 +77,17 @@ def plot_progress(results: Any, ax: Any = None) -> Any:
     return ax
 
 
-def _draw_value(ax: Any, run: Trajectory, prefix: str, colour: str) -> None:
+def _draw_value(ax: Any, run: Trajectory, prefix: str, colour: str, style: tuple[Any, str]) -> None:
     """The best value as a line until the run's end, its last one in the legend."""
     if not len(run.values):
         ax.plot([], [], color=colour, label=f"{prefix}no feasible point")
         return
     times, values = _steps(run.values, run.end)
-    marks = "o" if len(run.values) <= MOST_MARKS else None
+    line, mark = style
     ax.plot(
-        times, values, drawstyle="steps-post", color=colour, linewidth=1.8, label=f"{prefix}{run.value:.6g}",
-        marker=marks, markevery=range(len(run.values)), markersize=4,
+        times, values, drawstyle="steps-post", color=colour, linestyle=line, linewidth=1.8, markersize=4,
+        marker=mark if len(run.values) <= MOST_MARKS else None, markevery=range(len(run.values)),
+        label=f"{prefix}{run.value:.6g}",
     )  # fmt: skip
 
 

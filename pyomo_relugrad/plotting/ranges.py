@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 # Colour by state; the order is that within a layer.
-STATES = {"always active": BLUE, "unstable": ORANGE, "never active": SKY, "input or output": GREY}
+STATES = {"always active": BLUE, "unstable": ORANGE, "never active": SKY}
 # Every group has this width, and this much space after it.
 WIDTH, SPACE = 1.0, 0.25
 # The scale is logarithmic where the ranges of two groups differ so many times.
@@ -56,7 +56,7 @@ def plot_ranges(network: Network, lower: ArrayLike, upper: ArrayLike, ax: Any = 
     low, high = (np.broadcast_to(np.asarray(side, np.float64), (network.n_inputs,)) for side in (lower, upper))
     bounds = crown_bounds(network, low[None], high[None])
     groups = [(low, high), *_layers(bounds), (bounds.output_lower[0], bounds.output_upper[0])]
-    ax = axes(ax, (6.4, 4.0))
+    ax = axes(ax, (max(6.4, 1.1 * len(groups)), 4.0))
     ax.axhline(0, color=INK, linewidth=0.8, zorder=1)
     seen = set()
     for index, (lowest, highest) in enumerate(groups):
@@ -72,7 +72,11 @@ def plot_ranges(network: Network, lower: ArrayLike, upper: ArrayLike, ax: Any = 
     ax.tick_params(axis="x", length=0)
     patch = module_of_matplotlib("patches").Patch
     handles = [patch(color=colour, label=state) for state, colour in STATES.items() if state in seen]
-    ax.legend(handles=handles, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(handles))
+    if handles:
+        ax.legend(
+            handles=handles, frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(handles),
+            handlelength=1.0, handleheight=1.0, columnspacing=1.4, borderaxespad=0.0,
+        )  # fmt: skip
     return ax
 
 
@@ -95,8 +99,8 @@ def _names(network: Network, bounds: PreactivationBounds) -> list[str]:
 
 def _draw_group(ax: Any, left: float, lower: Array, upper: Array, is_layer: bool) -> set[str]:
     """One bar for each range, those of one state side by side; returns the states that occur."""
-    names = np.array(list(STATES))
-    states = np.where(lower >= 0, 0, np.where(upper <= 0, 2, 1)) if is_layer else np.full(len(lower), 3)
+    names, palette = np.array(list(STATES)), [*STATES.values(), GREY]
+    states = np.where(lower >= 0, 0, np.where(upper <= 0, 2, 1)) if is_layer else np.full(len(lower), len(names))
     order = np.lexsort((-(lower + upper), states)) if is_layer else np.arange(len(lower))
     width = min(WIDTH / len(lower), 0.12)
     begin = left + (WIDTH - width * len(lower)) / 2
@@ -106,12 +110,12 @@ def _draw_group(ax: Any, left: float, lower: Array, upper: Array, is_layer: bool
         [(x, lower[i]), (x + fill * width, lower[i]), (x + fill * width, upper[i]), (x, upper[i])]
         for x, i in zip(sides.tolist(), order.tolist(), strict=True)
     ]
-    colours = [STATES[names[state]] for state in states[order]]
+    colours = [palette[state] for state in states[order]]
     bars = module_of_matplotlib("collections").PolyCollection(
         corners, facecolors=colours, edgecolors=colours, linewidths=0.6, zorder=2
     )
     ax.add_collection(bars)  # their edges keep ranges of no length visible
-    return set(names[states].tolist())
+    return set(names[states].tolist()) if is_layer else set()
 
 
 def _scale(ax: Any, groups: list[tuple[Array, Array]]) -> None:

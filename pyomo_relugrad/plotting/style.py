@@ -10,6 +10,8 @@ from pyomo_relugrad.errors import MissingPackageError
 #: Colours of Okabe and Ito without yellow and black, which are hard to see on white or are used for frames.
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 LINE_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
+#: Line styles and marks for each further round through the colours.
+LINE_STYLES = (("solid", "o"), ((0, (1, 1)), "s"), ("dashdot", "^"))
 INK, GREY, PALE = "#222222", "#767676", "#DDDDDD"
 
 
