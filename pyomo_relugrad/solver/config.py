@@ -27,21 +27,8 @@ class RelugradConfig(SolverConfig):
     #: The solver's name, for messages.
     solver = "relugrad"
 
-    def __init__(
-        self,
-        description: str | None = None,
-        doc: str | None = None,
-        implicit: bool = False,
-        implicit_domain: Any = None,
-        visibility: int = 0,
-    ) -> None:
-        super().__init__(
-            description=description,
-            doc=doc,
-            implicit=implicit,
-            implicit_domain=implicit_domain,
-            visibility=visibility,
-        )
+    def __init__(self, *args: Any, **kwds: Any) -> None:
+        super().__init__(*args, **kwds)
         self.method: str = self.declare(
             "method",
             ConfigValue(
@@ -98,21 +85,8 @@ class ExactConfig(RelugradConfig):
 
     solver = "relugrad.exact"
 
-    def __init__(
-        self,
-        description: str | None = None,
-        doc: str | None = None,
-        implicit: bool = False,
-        implicit_domain: Any = None,
-        visibility: int = 0,
-    ) -> None:
-        super().__init__(
-            description=description,
-            doc=doc,
-            implicit=implicit,
-            implicit_domain=implicit_domain,
-            visibility=visibility,
-        )
+    def __init__(self, *args: Any, **kwds: Any) -> None:
+        super().__init__(*args, **kwds)
         self.rel_gap: float = self.declare(
             "rel_gap",
             ConfigValue(
