@@ -82,5 +82,5 @@ for number, place in enumerate(zip(cost, minutes, strict=True)):
     ax.annotate(str(number), place, xytext=(6, 4), textcoords="offset points")
 ax.set(xlabel="cost [millions a year]", ylabel="mean response time [min]")
 ax.spines[["top", "right"]].set_visible(False)
-ax.legend(frameon=False)
+ax.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
 plt.show()
