@@ -11,6 +11,7 @@ from random_models import random_network, random_problem
 from scipy import sparse
 
 from pyomo_relugrad.branch import ProofStatus, SearchTree, prove
+from pyomo_relugrad.branch.bounder import BoundedNodes, split_nodes
 from pyomo_relugrad.branch.chains import without_chains
 from pyomo_relugrad.branch.enclosure import gap_by_input
 from pyomo_relugrad.branch.nodes import NodeQueue, Nodes
@@ -355,3 +356,26 @@ def test_the_queue_gives_the_smallest_bounds_first(seed):
             expected = expected[count:]
         assert len(queue) == len(expected)
         assert queue.bound == (expected[0] if expected else np.inf)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(-5, 5), st.floats(0, 4), st.floats(0, 1))
+def test_every_integer_of_a_cut_range_is_in_one_child(low, width, share):
+    """Cuts leave integer columns ranges with fractional ends."""
+    high = low + width
+    nodes = Nodes.whole(np.array([low]), np.array([high]), 0, np.zeros(1))
+    point = np.array([[low + share * width]])
+    children, _ = split_nodes(BoundedNodes(nodes, point, np.ones((1, 1)), point), np.array([True]))
+    for integer in range(-6, 11):
+        holding = (children.lower[:, 0] <= integer) & (children.upper[:, 0] >= integer)
+        assert holding.sum() == (low - 1e-6 <= integer <= high + 1e-6)
+    assert (children.lower <= children.upper).all()
+
+
+def test_an_incumbent_does_not_make_integer_solutions_vanish():
+    """The incumbent's cutoff once cut an integer's range to fractional ends, and the split then lost one of them."""
+    problem = random_problem("integer", 9)
+    start = problem.incumbent(np.array([1.0, 0.6906116999268522, -2, -3, 0, 0, 1, -1.4959047315342135, 0, 0]))
+    result = prove(problem, start=start, relative_gap=1e-7, absolute_gap=1e-7)
+    assert start.is_feasible
+    assert result.incumbent.objective == pytest.approx(exact_optimum(problem), abs=1e-6)

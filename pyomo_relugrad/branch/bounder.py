@@ -9,7 +9,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.branch.nodes import Nodes
-from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 
 # Work in one batch, in multiplications for the neurons' bounds: about a tenth of a second.
 BATCH_WORK = 1e9
@@ -80,23 +80,32 @@ def split_nodes(bounded: BoundedNodes, integers: Array) -> tuple[Nodes, Nodes]:
     """Two children of each node, and the nodes that have no column to split.
 
     A continuous column is halved; an integer one is split between two integers, at the relaxation's point where that is
-    fractional. Columns without bounds are split at powers of ten.
+    fractional. Columns without bounds are split at powers of ten. Where cuts have left an integer column a range with
+    fractional ends, these are rounded first; children without an integer in it are left out.
     """
     scores = bounded.scores
     columns = np.argmax(scores, axis=1) if scores.size else np.zeros(len(scores), dtype=np.int64)
     rows = np.arange(len(scores))
     splittable = scores[rows, columns] > 0 if scores.size else np.zeros(len(scores), bool)
     nodes, columns = bounded.nodes.take(splittable), columns[splittable]
-    rows = np.arange(len(nodes))
-    low, high = nodes.lower[rows, columns], nodes.upper[rows, columns]
-    middle = _middle(low, high)
-    is_integer = integers[columns]
+    rows, is_integer = np.arange(len(nodes)), integers[columns]
     point = bounded.points[splittable][rows, columns]
+    low, high = _rounded_sides(nodes.lower[rows, columns], nodes.upper[rows, columns], is_integer)
     inside = is_integer & (np.abs(point - np.round(point)) > 1e-6) & (point > low) & (point < high)
+    middle = _middle(low, high)
     below = np.where(is_integer, np.floor(np.where(inside, point, middle)), middle)
-    below = np.where(is_integer, np.clip(below, low, high - 1), below)
+    below = np.where(is_integer, np.maximum(np.minimum(below, high - 1), low), below)
     above = np.where(is_integer, below + 1, middle)
-    return nodes.split(columns, below, above), bounded.nodes.take(~splittable)
+    children = nodes.split(columns, low, below, above, high)
+    return children.take(np.concatenate([low <= high, above <= high])), bounded.nodes.take(~splittable)
+
+
+def _rounded_sides(low: Array, high: Array, integers: Array) -> tuple[Array, Array]:
+    """Ends of ranges, those of integers moved inward to integers."""
+    return (
+        np.where(integers, np.ceil(low - FEASIBILITY_TOLERANCE), low),
+        np.where(integers, np.floor(high + FEASIBILITY_TOLERANCE), high),
+    )
 
 
 def split_scores(problem: Problem, gaps: Array, lower: Array, upper: Array) -> Array:
@@ -114,7 +123,7 @@ def split_scores(problem: Problem, gaps: Array, lower: Array, upper: Array) -> A
     """
     width = upper - lower
     size = np.maximum(np.abs(lower), np.abs(upper))
-    narrow = np.where(problem.integers, width < 0.5, width <= 1e-9 * (1 + np.where(np.isinf(size), 0, size)))
+    narrow = np.where(problem.integers, width <= 0, width <= 1e-9 * (1 + np.where(np.isinf(size), 0, size)))
     least = 1e-6 * gaps.max(axis=1, keepdims=True, initial=0.0) + 1e-15
     return np.where(problem.is_network_input & ~narrow, (gaps + least) * np.fmin(width, LARGEST_WIDTH), 0.0)
 

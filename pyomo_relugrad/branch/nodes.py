@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -63,14 +63,15 @@ class Nodes:
         """Some of the nodes, by index or mask."""
         return Nodes(*(getattr(self, field.name)[which] for field in fields(self)))
 
-    def split(self, columns: Array, below: Array, above: Array) -> Nodes:
-        """Two children of each node: its column at most `below`, or at least `above`."""
+    def split(self, columns: Array, low: Array, below: Array, above: Array, high: Array) -> Nodes:
+        """Two children of each node: its column from `low` to `below`, or from `above` to `high`."""
         rows = np.arange(len(self))
-        upper, lower = self.upper.copy(), self.lower.copy()
-        upper[rows, columns] = below
-        lower[rows, columns] = above
         twice = self.take(np.concatenate([rows, rows]))
-        return replace(twice, lower=np.concatenate([self.lower, lower]), upper=np.concatenate([upper, self.upper]))
+        lower, upper = twice.lower, twice.upper  # new arrays
+        both, places = np.arange(len(twice)), np.concatenate([columns, columns])
+        lower[both, places] = np.concatenate([low, above])
+        upper[both, places] = np.concatenate([below, high])
+        return twice
 
 
 class NodeQueue:
