@@ -1,7 +1,8 @@
-"""Proven optima of random models: the OMLT big-M expansion, solved by HiGHS to optimality."""
+"""Proven optima of random models: expansions into OMLT's formulations, solved by HiGHS to optimality."""
 
 import numpy as np
 import pyomo.environ as pyo
+from pyomo.gdp import Disjunction
 from random_models import as_pyomo
 
 import pyomo_relugrad  # noqa: F401 - registers the transformation
@@ -10,14 +11,25 @@ from pyomo_relugrad.problem import Problem
 #: Cutting planes of a quadratic objective are added until the gap is below this, relative to 1 + |optimum|.
 QUADRATIC_GAP = 1e-6
 
+#: Formulations that HiGHS can solve, complementarity after `conditions_to_disjunctions`.
+FORMULATIONS = ("bigm", "partition", "full-space", "complementarity")
 
-def proven_optimum(problem: Problem, time_limit: float = 60.0, ignore_objective: bool = False) -> float | None:
+
+def proven_optimum(
+    problem: Problem,
+    time_limit: float = 60.0,
+    ignore_objective: bool = False,
+    formulation: str = "bigm",
+    bounds: str = "interval",
+) -> float | None:
     """The optimum in the sense of `Problem` (to be minimised), infinite if infeasible, None if not proven in time.
 
     A quadratic objective is approximated by cutting planes, since HiGHS solves no mixed-integer quadratic programs.
     """
     model = as_pyomo(problem)
-    pyo.TransformationFactory("relugrad.omlt").apply_to(model)
+    pyo.TransformationFactory("relugrad.omlt").apply_to(model, formulation=formulation, bounds=bounds)
+    if formulation == "complementarity":
+        conditions_to_disjunctions(model)
     model.objective.deactivate()
     linear = pyo.quicksum(float(c) * model.v[i] for i, c in enumerate(problem.cost) if c and not ignore_objective)
     model.height = pyo.Var(bounds=(0.0 if ignore_objective or problem.quadratic is None else -1e6, None))
@@ -35,6 +47,19 @@ def proven_optimum(problem: Problem, time_limit: float = 60.0, ignore_objective:
         gradient = problem.quadratic @ v
         tangent = pyo.quicksum(float(g) * model.v[i] for i, g in enumerate(gradient))
         model.cuts.add(model.height >= tangent - 0.5 * float(v @ gradient))
+
+
+def conditions_to_disjunctions(model: pyo.ConcreteModel) -> None:
+    """Complementarity conditions, which HiGHS does not take, as big-M disjunctions: a slack or an activation is 0."""
+    for block in model.networks.values():
+        for layer in block.nn.omlt.layer.values():
+            conditions = layer.component("_complementarity")
+            if conditions is None:
+                continue
+            for index, condition in conditions.items():
+                condition.ccon.deactivate()
+                condition.choice = Disjunction(expr=[[condition.v <= 0], [layer.z[index] <= 0]])
+    pyo.TransformationFactory("gdp.bigm").apply_to(model)
 
 
 def _solve(model: pyo.ConcreteModel, time_limit: float) -> pyo.TerminationCondition:

@@ -1,12 +1,19 @@
 """Random small models against proofs by HiGHS on the OMLT expansion."""
 
+import itertools
+
 import numpy as np
 import pytest
-from omlt_oracle import proven_optimum
+from milp_oracle import exact_optimum
+from omlt_oracle import FORMULATIONS, proven_optimum
 from random_models import FAMILIES, as_pyomo, random_problem
 
 from pyomo_relugrad.compile import compile_model
-from pyomo_relugrad.search import search
+from pyomo_relugrad.exact import ExactOptions, solve_exactly
+from pyomo_relugrad.milp import BOUND_METHODS
+from pyomo_relugrad.search import Stop, search
+
+slow = pytest.mark.slow
 
 
 @pytest.mark.slow
@@ -59,3 +66,28 @@ def test_compiling_the_pyomo_form_gives_the_same_function(family):
     check = problem.incumbent(original)
     assert check.is_feasible
     assert check.objective == pytest.approx(again.objective, abs=1e-6)
+
+
+@pytest.mark.parametrize(("formulation", "bounds"), list(itertools.product(FORMULATIONS, BOUND_METHODS)))
+@pytest.mark.parametrize(
+    ("family", "seed"),
+    [("integer", 1), *(pytest.param(family, 0, marks=slow) for family in FAMILIES if family != "quadratic")],
+)
+def test_every_expansion_has_the_same_optimum(family, seed, formulation, bounds):
+    """Against a big-M model of another make, solved by SciPy."""
+    problem = random_problem(family, seed)
+    value = proven_optimum(problem, formulation=formulation, bounds=bounds)
+    assert value == pytest.approx(exact_optimum(problem), rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("family", "seed"),
+    [("integer", 0), ("chained", 2), *(pytest.param(family, 1, marks=slow) for family in FAMILIES)],
+)
+def test_exact_solves_agree_with_omlt_and_highs(family, seed):
+    problem = random_problem(family, seed)
+    result = solve_exactly(problem, ExactOptions(relative_gap=1e-7, absolute_gap=1e-7), time_limit=60)
+    optimum = proven_optimum(problem)
+    assert result.stop is (Stop.OPTIMAL if np.isfinite(optimum) else Stop.INFEASIBLE)
+    if np.isfinite(optimum):
+        assert result.incumbent.objective == pytest.approx(optimum, rel=1e-6, abs=1e-6)

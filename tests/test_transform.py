@@ -311,6 +311,16 @@ def test_bounds_hold_and_stable_binaries_are_fixed():
         expand(m, reverse=token)
 
 
+def test_slacks_of_complementarity_conditions_are_bounded():
+    network = Network.from_layers([[[1.0], [-1.0]], [[1.0, 1.0]]], [[3.0, 0.5], [0.0]])
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(bounds=(-1, 2))
+    m.nn = ReluNetworkBlock(network=network, inputs=[m.x])
+    expand(m, formulation="complementarity")
+    conditions = m.nn.omlt.layer[1]._complementarity
+    assert [condition.v.bounds for condition in conditions.values()] == [(0, 0), pytest.approx((0, 1.5))]
+
+
 def test_reverse_restores_the_model():
     m = model_around(NETWORKS["chain"], [0.3, -0.2, 0.4])
     before = snapshot(m)

@@ -130,6 +130,13 @@ def bigm_relu(net_block: Any, net: NetworkDefinition, layer_block: Any, layer: A
     _fix_stable(layer_block.q_relu, layer, active=1)
 
 
+def complementarity_relu(net_block: Any, net: NetworkDefinition, layer_block: Any, layer: AffineLayer) -> None:
+    """OMLT's complementarity conditions; the slacks that Pyomo adds to them get the bounds that follow."""
+    ComplementarityReLUActivation()(net_block, net, layer_block, layer)
+    for condition, low in zip(layer_block.component("_complementarity").values(), layer.lower.tolist(), strict=True):
+        condition.v.setub(max(0.0, -low))
+
+
 def partition_constraints(net_block: Any, net: NetworkDefinition, layer_block: Any, layer: AffineLayer) -> None:
     """OMLT's partition formulation for all neurons of a layer at once; ``sig`` is 1 where a neuron is inactive.
 
@@ -267,7 +274,7 @@ def set_bounds(component: Any, lower: Array, upper: Array) -> None:
 CONSTRAINTS = {
     "bigm": (affine_constraints, bigm_relu, linear_activation_constraint),
     "partition": (partition_constraints, partition_relu, linear_activation_constraint),
-    "complementarity": (affine_constraints, ComplementarityReLUActivation(), linear_activation_constraint),
+    "complementarity": (affine_constraints, complementarity_relu, linear_activation_constraint),
     "full-space": (affine_constraints, bigm_relu, linear_activation_constraint),
     "reduced-space": (affine_expressions, relu_expressions, linear_expressions),
 }
