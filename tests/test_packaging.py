@@ -58,3 +58,11 @@ def test_the_workflow_checks_the_oldest_pyomo_and_all_pythons(setup: ConfigParse
     named = re.findall(r"Python :: (3\.\d+)", setup["metadata"]["classifiers"])
     tested = re.search(r"python: \[(.*)\]", workflow).group(1)
     assert re.findall(r"3\.\d+", tested) == named
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_lead_somewhere(page: str) -> None:
+    links = re.findall(r"\]\(([^)]*)\)", (ROOT / page).read_text(encoding="utf-8"))
+    assert links
+    missing = [link for link in links if "://" not in link and not (ROOT / link.partition("#")[0]).exists()]
+    assert missing == []
