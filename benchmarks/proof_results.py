@@ -108,7 +108,8 @@ def report(folder: Path, traces: Traces, seconds: float, plots: bool) -> None:
     if not traces:
         print("no runs")
         return
-    text = "\n".join([*_summary_table(traces, seconds), "", *_instance_table(traces, seconds), *_warnings(traces)])
+    tables = (_summary_table(traces, seconds), _overview_table(traces, seconds), _instance_table(traces, seconds))
+    text = "\n\n".join("\n".join(lines) for lines in (*tables, _warnings(traces)) if lines)
     print("\n" + text)
     (folder / "table.md").write_text(text + "\n")
     if plots:
@@ -136,6 +137,22 @@ def _instance_table(traces: Traces, seconds: float) -> list[str]:
         )
         shown = instance
     return lines
+
+
+def _overview_table(traces: Traces, seconds: float) -> list[str]:
+    """Per instance and route the time to the proof, or the gap that is left at the time limit."""
+    routes = routes_of(traces)
+    lines = [f"| instance | {' | '.join(routes)} |", "|---|" + "---:|" * len(routes)]
+    for instance in dict.fromkeys(instance for instance, _ in traces):
+        own = [traces.get((instance, route)) for route in routes]
+        lines.append(f"| {instance} | {' | '.join('' if t is None else _outcome(t, seconds) for t in own)} |")
+    return lines
+
+
+def _outcome(trace: Trace, seconds: float) -> str:
+    if np.isfinite(trace.proof):
+        return f"**{trace.proof:.2f} s**"
+    return "no point" if np.isinf(trace.first_feasible) else f"gap {_gap(trace.gap_at(seconds))}"
 
 
 def _place(traces: Traces, key: tuple[str, str]) -> tuple[int, int]:
@@ -173,7 +190,7 @@ def _warnings(traces: Traces) -> list[str]:
         least = min(own, key=lambda route: own[route].bound)
         excess = own[best].value - own[least].bound
         if excess > 1e-5 * max(1.0, abs(own[best].value)):
-            lines.append(f"\nContradiction on {instance}: {best} has a point {excess:.2g} above the bound of {least}.")
+            lines.append(f"Contradiction on {instance}: {best} has a point {excess:.2g} above the bound of {least}.")
     return lines
 
 
