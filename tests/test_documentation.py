@@ -24,9 +24,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from pyomo.contrib.solver.common.config import SolverConfig
 
 from pyomo_relugrad.cli.main import main
 from pyomo_relugrad.search import box_search
+from pyomo_relugrad.solver.config import ALIASES, ExactConfig
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -196,3 +198,9 @@ def test_reference_names_every_method() -> None:
     methods = importlib.import_module("pyomo_relugrad.search.methods").METHODS
     text = (DOCS / "methods.md").read_text(encoding="utf-8")
     assert [name for name in methods if f"`{name}`" not in text] == []
+
+
+def test_reference_names_every_option() -> None:
+    text = (DOCS / "reference" / "solvers.md").read_text(encoding="utf-8")
+    own = set(ExactConfig()) - set(SolverConfig()) | {"time_limit", "tee", *ALIASES}
+    assert [name for name in sorted(own) if f"`{name}`" not in text] == []
