@@ -12,6 +12,7 @@ from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.search import Stop, search
 from pyomo_relugrad.search.front_door import array_problem
+from pyomo_relugrad.search.linear_program import LinearProgram
 from pyomo_relugrad.search.methods import METHODS
 
 LITERATURE = ["ppga", "ppga-lr", "lp-walk", "relaxing-walk", "sampling", "milp-walk", "pruned"]
@@ -122,6 +123,24 @@ def test_the_time_limit_is_held(method):
     result = maximize(network, lower=0, upper=1, method=method, time_limit=0.3).result
     assert result.stop is Stop.TIME_LIMIT
     assert result.incumbent is not None
+
+
+@pytest.mark.parametrize("method", ["auto", "ppga", "ppga-lr", "milp-walk", "pruned"])
+def test_every_linear_program_is_given_what_is_left_of_the_time(method, monkeypatch):
+    limits, solve = [], LinearProgram.solve
+
+    def recorded(program, time_limit=INF):
+        limits.append(time_limit)
+        return solve(program, time_limit)
+
+    monkeypatch.setattr(LinearProgram, "solve", recorded)
+    random = np.random.default_rng(0)
+    maximize(
+        random_network([6, 10, 8, 1], 11), lower=0, upper=1, A=random.random((3, 6)), row_upper=1.5,
+        method=method, time_limit=1e6, iteration_limit=30,
+    )  # fmt: skip
+    assert limits
+    assert max(limits) <= 1e6
 
 
 @pytest.mark.parametrize("method", ALL)

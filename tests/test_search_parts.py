@@ -9,10 +9,12 @@ from scipy import optimize, sparse
 
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.search.admm import AlternatingProjection, normal_equations
 from pyomo_relugrad.search.budget import Budget
 from pyomo_relugrad.search.composite_region import CompositeRegion
 from pyomo_relugrad.search.front_door import array_problem
 from pyomo_relugrad.search.landscape import Landscape
+from pyomo_relugrad.search.linear_program import LinearProgram
 from pyomo_relugrad.search.neighbourhood import best_in_neighbourhood
 from pyomo_relugrad.search.polytope import Polytope
 from pyomo_relugrad.search.ppga import first_crossing
@@ -44,6 +46,7 @@ def chained_problem(seed):
     )
 
 
+INF = np.inf
 seeds = st.integers(0, 10**6)
 
 
@@ -104,6 +107,42 @@ def problem_of_a_skipped_layer(seed):
     hidden = Layer((0,), (random.normal(size=(4, 3)),), random.normal(size=4))
     network = Network(3, (hidden, Layer((0,), (random.normal(size=(1, 3)),), np.zeros(1))))
     return array_problem(network, None, -1, 1)
+
+
+@pytest.mark.parametrize("kind", ["wide", "tall", "sparse"])
+def test_every_factorisation_solves_the_normal_equations(kind):
+    random = np.random.default_rng(2)
+    A = {
+        "wide": random.normal(size=(4, 9)),
+        "tall": random.normal(size=(9, 4)),
+        "sparse": sparse.csr_array(sparse.vstack([sparse.eye_array(300), np.ones((1, 300))])),
+    }[kind]
+    R = random.normal(size=(3, A.shape[1]))
+    K = 2.0 * np.eye(A.shape[1]) + A.T @ A
+    assert np.allclose(normal_equations(A)(R) @ K, R)
+
+
+def test_projections_and_vertices_end_with_the_time(monkeypatch):
+    random = np.random.default_rng(1)
+    A = random.normal(size=(4, 5))
+    domain = Polytope(
+        np.zeros(5), np.ones(5), sparse.csr_array(A), A @ np.full(5, 0.5) - 0.2, A @ np.full(5, 0.5) + 0.2,
+        Budget(time_limit=0.0),
+    )  # fmt: skip
+    solves, solve = [], LinearProgram.solve
+    monkeypatch.setattr(LinearProgram, "solve", lambda *arguments: solves.append(0) or solve(*arguments))
+    vertices, points = domain.vertices(random.normal(size=(50, 5))), domain.project(random.normal(size=(50, 5)))
+    assert len(solves) <= 2  # for a point that all others are pulled to
+    for U in (vertices, points):
+        assert np.abs((U - 0.5) @ A.T).max() <= 0.2 + 1e-7
+
+
+def test_the_iteration_for_projections_asks_the_clock_at_every_step():
+    asked = []
+    A = sparse.csr_array(np.ones((1, 3)) / np.sqrt(3))
+    iteration = AlternatingProjection(A, np.array([-INF, 0, 0, 0]), np.array([0.1, 1, 1, 1]))
+    iteration.near(np.full((2, 3), 5.0), 100, lambda: asked.append(0) or len(asked) == 3)
+    assert len(asked) == 3
 
 
 @pytest.mark.parametrize(

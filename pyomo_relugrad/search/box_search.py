@@ -59,7 +59,7 @@ class BoxSearch:
         self.problem, self.budget, self.random = problem, context.budget, context.random
         self.landscape = Landscape(problem)
         self.program = RegionProgram(problem)
-        self.domain = domain_of(problem)
+        self.domain = domain_of(problem, context.budget)
         self.pool = ElitePool(POOL_SIZE)
         self.rounds, self.last_record, self.reported = 0, 0, -np.inf
         self.start = self.program.warm_start(context.start)

@@ -28,7 +28,7 @@ def milp_walk(problem: Problem, context: SearchContext) -> Iterator[Incumbent | 
     enter the MILP as they are violated; each MILP stops after 2000 nodes. Where the objective is quadratic or the
     MILP's matrices would not fit, the method is ``sampling``.
     """
-    program, domain = RegionProgram(problem), domain_of(problem)
+    program, domain = RegionProgram(problem), domain_of(problem, context.budget)
     budget, record = context.budget, -np.inf
     while not budget.is_exhausted():
         u = domain.sample(context.random, 1)[0]

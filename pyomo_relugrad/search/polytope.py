@@ -1,4 +1,4 @@
-"""Polytopes of decision columns: linear programs and batched projections by ADMM, on one factorisation each."""
+"""Polytopes of decision columns: linear programs and batched projections, held to the time of the search."""
 
 from __future__ import annotations
 
@@ -6,27 +6,23 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 
 import numpy as np
-from scipy import linalg, sparse
+from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.problem_bounds import row_implied_bounds
-from pyomo_relugrad.search.budget import SearchContext, Stop
+from pyomo_relugrad.search.admm import AlternatingProjection
+from pyomo_relugrad.search.budget import Budget, SearchContext, Stop
 from pyomo_relugrad.search.linear_program import LinearProgram, LinearStatus
 from pyomo_relugrad.search.projection import Box, BoxWithRow, Domain
 
-# Steps of ADMM, its penalty (rows and columns have length one), the residual at which it ends early, its relaxation.
+# Steps of a projection's iteration.
 ADMM_STEPS = 40
 # Steps for points that end farther outside than this share of the box's width.
 PATIENT_ADMM_STEPS, FAR = 400, 0.01
-PENALTY = 1.0
-ADMM_TOLERANCE = 1e-4
-OVER_RELAXATION = 1.6
 # Distance of the centre from a side below which the side is taken for an equation.
 LEAST_ROOM = 1e-9
-# Number of columns up to which a dense product is faster than a sparse one.
-DENSE_COLUMNS = 1000
 # Vertices that random points are mixed from.
 SAMPLED_VERTICES = 8
 # Distance from every bound and row that the centre has at most, in shares of the box's width.
@@ -37,7 +33,8 @@ class Polytope:
     """``lower <= u <= upper`` with rows ``row_lower <= A u <= row_upper``.
 
     The projection is approximate, its result feasible: ADMM comes close, and the rest is a pull towards a centre that
-    keeps a distance from every inequality.
+    keeps a distance from every inequality. When the time is up, points are pulled from where they are, and whatever
+    feasible point is known stands for a vertex.
 
     Parameters
     ----------
@@ -45,10 +42,21 @@ class Polytope:
         Finite.
     A : (m, d) csr_array
     row_lower, row_upper : (m,) arrays
+    budget : Budget, optional
+        The time that all operations together may take.
     """
 
-    def __init__(self, lower: Array, upper: Array, A: Weight, row_lower: Array, row_upper: Array) -> None:
+    def __init__(
+        self,
+        lower: Array,
+        upper: Array,
+        A: Weight,
+        row_lower: Array,
+        row_upper: Array,
+        budget: Budget | None = None,
+    ) -> None:
         self.lower, self.upper = lower, upper
+        self._budget = budget or Budget()
         norms = np.sqrt(np.asarray((A * A).sum(axis=1)).ravel())
         used = norms > 0
         scale = sparse.diags_array(1.0 / norms[used])
@@ -78,27 +86,36 @@ class Polytope:
             format="csr",
         )  # fmt: skip
         infinite_rows, infinite = np.full(self.row_lower.size, np.inf), np.full(d, np.inf)
+        row_lower = np.concatenate([-infinite_rows, self.row_lower, -infinite, self.lower])
+        row_upper = np.concatenate([self.row_upper, infinite_rows, self.upper, infinite])
+        used = np.isfinite(row_lower) | np.isfinite(row_upper)
         cost = np.zeros(d + 1)
         cost[-1] = -1.0
         program = LinearProgram(
             cost,
             np.concatenate([self.lower, [0.0]]),
             np.concatenate([self.upper, [CENTRE_DEPTH]]),
-            rows,
-            np.concatenate([-infinite_rows, self.row_lower, -infinite, self.lower]),
-            np.concatenate([self.row_upper, infinite_rows, self.upper, infinite]),
+            rows[used],
+            row_lower[used],
+            row_upper[used],
         )
-        solution = program.solve()
-        if solution.values is None:
+        solution = program.solve(self._budget.remaining)
+        if solution.status is LinearStatus.LIMIT and solution.values is None:
+            solution = self._program.solve(self._budget.remaining)
+        if solution.status is LinearStatus.INFEASIBLE:
             raise ModelError("the rows and bounds of the model contradict each other: there is no feasible point")
-        return np.clip(solution.values[:-1], self.lower, self.upper)
+        values = 0.5 * (self.lower + self.upper) if solution.values is None else solution.values[:d]
+        return np.clip(values, self.lower, self.upper)
 
     def vertices(self, G: Array) -> Array:
         """Vertices (B, d) that maximise ``G[i] @ u``, each linear program started at the last one's basis."""
         result = np.empty((len(G), self.lower.size))
         for index, gain in enumerate(np.asarray(G, np.float64)):
+            if self._is_late():
+                result[index:] = self.centre
+                break
             self._program.change_costs(-gain)
-            solution = self._program.solve()
+            solution = self._program.solve(self._budget.remaining)
             result[index] = self.centre if solution.values is None else solution.values
         return np.clip(result, self.lower, self.upper)
 
@@ -118,38 +135,20 @@ class Polytope:
 
     def _pulled(self, U: Array, steps: int) -> Array:
         """Feasible points from ADMM, with more steps for those that it leaves far outside."""
-        near = self._admm(U, steps)
+        near = self._iteration.near(U, steps, self._is_late)
         P = self._pull_inside(near)
         far = np.abs(P - near).max(axis=1) > FAR * (self.upper - self.lower).max()
-        if steps < PATIENT_ADMM_STEPS and far.any():
+        if steps < PATIENT_ADMM_STEPS and far.any() and not self._is_late():
             P[far] = self._pulled(U[far], PATIENT_ADMM_STEPS)
         return P
 
-    def _admm(self, U: Array, steps: int) -> Array:
-        """Alternate between the nearest point with ``z = (A u, u)`` and the sides of z, all points at once."""
-        lower, upper = np.concatenate([self.row_lower, self.lower]), np.concatenate([self.row_upper, self.upper])
-        stack, solve = self._stacked
-        anchor = U @ solve
-        dual = np.zeros((len(U), lower.size))
-        Z = np.clip(U @ stack.T, lower, upper)
-        for _ in range(steps):
-            # The least-squares step, written for z itself: u = (U + penalty (Z - dual) S) (1 + penalty S'S)^-1.
-            reached = anchor + PENALTY * (((Z - dual) @ stack) @ solve)
-            residual = np.abs(reached - Z).max()
-            reached = OVER_RELAXATION * reached + (1.0 - OVER_RELAXATION) * Z
-            Z = np.clip(reached + dual, lower, upper)
-            dual += reached - Z
-            if residual < ADMM_TOLERANCE:
-                break
-        return Z[:, self.row_lower.size :]
-
     @cached_property
-    def _stacked(self) -> tuple[Weight, Array]:
-        """``S = (A, 1)``, and ``(1 + penalty S'S)^-1 S'``, a dense (d, m + d) array."""
-        d = self.lower.size
-        stack = sparse.csr_array(sparse.vstack([self.A, sparse.eye_array(d)]))
-        gram = np.eye(d) + PENALTY * (stack.T @ stack).toarray()
-        return (stack.toarray() if d <= DENSE_COLUMNS else stack), linalg.solve(gram, stack.T.toarray(), assume_a="pos")
+    def _iteration(self) -> AlternatingProjection:
+        lower, upper = np.concatenate([self.row_lower, self.lower]), np.concatenate([self.row_upper, self.upper])
+        return AlternatingProjection(self.A, lower, upper)
+
+    def _is_late(self) -> bool:
+        return self._budget.remaining <= 0.0
 
     def _pull_inside(self, P: Array) -> Array:
         """Move each point towards the centre until it satisfies every row, after equations are met exactly."""
@@ -181,8 +180,14 @@ class Polytope:
         return np.maximum(self.row_lower - activity, activity - self.row_upper).max(axis=1, initial=0.0)
 
 
-def domain_of(problem: Problem) -> Domain:
+def domain_of(problem: Problem, budget: Budget | None = None) -> Domain:
     """The decision columns' feasible set: a box, a box with one row, or a general polytope.
+
+    Parameters
+    ----------
+    problem : Problem
+    budget : Budget, optional
+        The time that projections and linear programs over a polytope may take.
 
     Raises
     ------
@@ -197,7 +202,7 @@ def domain_of(problem: Problem) -> Domain:
     if problem.n_rows == 1:
         row = rows.toarray()[0]
         return BoxWithRow(lower, upper, row, float(problem.row_lower[0]), float(problem.row_upper[0]))
-    return Polytope(lower, upper, rows, problem.row_lower, problem.row_upper)
+    return Polytope(lower, upper, rows, problem.row_lower, problem.row_upper, budget)
 
 
 def has_point(problem: Problem) -> bool:

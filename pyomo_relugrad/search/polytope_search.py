@@ -43,7 +43,7 @@ class PolytopeSearch:
         self.budget, self.random = context.budget, context.random
         self.program = RegionProgram(problem)
         self.landscape = self.program.landscape
-        self.domain = domain_of(problem)
+        self.domain = domain_of(problem, context.budget)
         self.width = self.domain.upper - self.domain.lower
         self.pool = ElitePool(POOL_SIZE)
         self.start = self.program.warm_start(context.start)

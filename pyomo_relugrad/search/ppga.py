@@ -44,8 +44,8 @@ def ppga_lr(problem: Problem, context: SearchContext) -> Iterator[Incumbent | No
 
 
 def _ascend(problem: Problem, context: SearchContext, has_valve: bool) -> Iterator[Incumbent | None]:
-    landscape, domain = Landscape(problem, np.float64), domain_of(problem)
     budget, random = context.budget, context.random
+    landscape, domain = Landscape(problem, np.float64), domain_of(problem, budget)
     diameter = float(np.linalg.norm(domain.upper - domain.lower))
     U = domain.sample(random, BATCH)
     best, heights = U.copy(), np.full(BATCH, -np.inf)

@@ -28,7 +28,7 @@ def pruned(problem: Problem, context: SearchContext) -> Iterator[Incumbent | Non
     dense region's LP), so that the answer is a vertex of the dense network. Weights are compared after every neuron's
     row has been scaled to length one, so that rescaling the network does not change what is pruned.
     """
-    dense, domain = RegionProgram(problem), domain_of(problem)
+    dense, domain = RegionProgram(problem), domain_of(problem, context.budget)
     surrogates: dict[float, RegionProgram] = {}
     while not context.budget.is_exhausted():
         for rate in RATES:
