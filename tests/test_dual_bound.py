@@ -132,9 +132,34 @@ def test_linked_columns_do_not_weaken_the_bound():
     assert search(linked, iteration_limit=100).bound == pytest.approx(dual_bound(problem))
 
 
-def test_a_quadratic_objective_has_no_crown_bound():
-    problem = replace(small_box(0), quadratic=sparse.csr_array(np.eye(5)))
-    assert search(problem, iteration_limit=50).bound == -np.inf
+@pytest.mark.parametrize("seed", range(4))
+def test_with_a_quadratic_objective_the_bound_is_below_every_point(seed):
+    problem = random_problem("quadratic", seed)
+    bound, points = dual_bound(problem), np.random.default_rng(seed).uniform(-1, 1, (20_000, problem.n_columns))
+    points = problem.propagate(points)
+    objectives = problem.objective(points)[problem.violation(points) <= 1e-9]
+    assert objectives.min() - 2 < bound <= objectives.min()
+    found = search(problem, iteration_limit=100)
+    assert bound <= found.bound + 1e-9  # the surroundings may be better than the tangent
+    assert found.bound <= found.incumbent.objective
+
+
+@pytest.mark.parametrize("with_row", [False, True])
+def test_the_bound_of_a_quadratic_objective_is_exact_where_every_relu_is_decided(with_row):
+    """With y = 3 x0 + x1 + 1 over [0, 1]^2, (y - 2)^2 / 2 - 5 is smallest where y = 2."""
+    network = affine_box().networks[0].network
+    problem = box_problem(network, 0.0, 1.0)
+    row = {"rows": sparse.csr_array([[1.0, 1.0, 0.0]]), "row_lower": np.array([1.0]), "row_upper": np.array([np.inf])}
+    problem = replace(
+        problem,
+        cost=np.array([0.0, 0.0, -2.0]),
+        quadratic=sparse.csr_array(np.diag([0.0, 0.0, 1.0])),
+        constant=2.0 - 5.0,
+        **(row if with_row else {}),
+    )
+    assert dual_bound(problem) == pytest.approx(-5.0, abs=1e-6)
+    demand = replace(problem, lower=np.array([0.5, 0.5, -np.inf]))
+    assert dual_bound(demand) == pytest.approx(-4.5, abs=1e-6)
 
 
 def test_the_surroundings_bound_a_problem_without_networks():

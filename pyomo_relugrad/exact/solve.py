@@ -200,7 +200,7 @@ class _ExactSolve:
 
     def _bound_at_once(self) -> None:
         """One relaxation of the whole problem, as local searches use it: HiGHS has no bound until its presolve ends."""
-        if self.problem.quadratic is not None or not self.problem.networks or self.budget.is_exhausted():
+        if not self.problem.networks or self.budget.is_exhausted():
             return
         if bound_seconds(self.problem) <= min(FIRST_SHARE * self.budget.remaining, MOST_SECONDS):
             self._raise_bound(dual_bound(self.problem, min(self.budget.remaining, MOST_SECONDS)))

@@ -6,6 +6,8 @@ in floating point; with rows it holds to the tolerances of HiGHS.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy import sparse
 
@@ -49,7 +51,7 @@ class BoundKeeper:
         self._problem, self._budget = problem, budget
         self._cost = bound_seconds(problem)
         self._point_cost = PASSES_PER_POINT * sum(len(s.inputs) * s.network.n_weights for s in problem.stages)
-        self._is_open = problem.quadratic is None and bool(problem.networks)
+        self._is_open = bool(problem.networks)
 
     def take(self, relaxation: LinearSolution | None) -> None:
         """Take the bound of the linear surroundings."""
@@ -99,14 +101,14 @@ def dual_bound(problem: Problem, time_limit: float = np.inf) -> float:
 
     The objective is substituted back through every network as one function, with slopes chosen for it. Where there are
     rows, or bounds on outputs, one linear program with that function and with two for each output that occurs there
-    gives the bound; integers are relaxed.
+    gives the bound; integers are relaxed. A convex quadratic objective is replaced by its tangent at the optimum over
+    the same rows.
 
     Parameters
     ----------
     problem : Problem
-        With a linear objective.
     time_limit : float, optional
-        Seconds for the linear program.
+        Seconds for the program over the rows.
 
     Returns
     -------
@@ -125,18 +127,46 @@ def dual_bound(problem: Problem, time_limit: float = np.inf) -> float:
         lower[stage.outputs] = np.maximum(lower[stage.outputs], below)
         upper[stage.outputs] = np.minimum(upper[stage.outputs], above)
         relaxations.append(relaxation)
-    cost, constant = _substituted_objective(problem, relaxations)
-    if not np.isfinite(constant):
-        return -np.inf
-    bound = constant + float(Boxes(lower[None], upper[None]).minima(cost[None])[0])
     linked = _linked_outputs(problem)
-    if problem.n_rows == 0 and not linked.any():
-        return bound
     links = [
         _output_rows(problem, stage, relaxation, linked)
         for stage, relaxation in zip(problem.stages, relaxations, strict=True)
     ]
+    if problem.quadratic is not None:
+        problem = _tangent_problem(problem, lower, upper, links, time_limit)
+    cost, constant = _substituted_objective(problem, relaxations)
+    if not np.isfinite(constant):
+        return -np.inf
+    bound = constant + float(Boxes(lower[None], upper[None]).minima(cost[None])[0])
+    if problem.n_rows == 0 and not linked.any():
+        return bound
     return max(bound, _program_bound(problem, lower, upper, cost, constant, links, time_limit))
+
+
+def _tangent_problem(
+    problem: Problem, lower: Array, upper: Array, links: list[tuple[Weight, Array]], time_limit: float
+) -> Problem:
+    """The problem with the tangent of its objective at the optimum over rows and output rows, or near it."""
+    rows = sparse.vstack([problem.rows, *(matrix for matrix, _ in links)], format="csr")
+    sides = np.concatenate([np.zeros(0), *(side for _, side in links)])
+    program = LinearProgram(
+        problem.cost,
+        lower,
+        np.maximum(lower, upper),
+        rows,
+        np.concatenate([problem.row_lower, sides]),
+        np.concatenate([problem.row_upper, np.full(sides.size, np.inf)]),
+        quadratic=problem.quadratic,
+    )
+    values = program.solve(time_limit).values
+    point = np.clip(np.zeros(problem.n_columns) if values is None else values, lower, upper)
+    slope = problem.quadratic @ point
+    return replace(
+        problem,
+        cost=problem.cost + slope,
+        constant=problem.constant - 0.5 * float(point @ slope),
+        quadratic=None,
+    )
 
 
 def _substituted_objective(problem: Problem, relaxations: list[Relaxation]) -> tuple[Array, float]:
@@ -161,9 +191,11 @@ def _substituted_objective(problem: Problem, relaxations: list[Relaxation]) -> t
 
 
 def _linked_outputs(problem: Problem) -> Array:
-    """(n,) booleans: outputs that rows or bounds of their own speak of."""
+    """(n,) booleans: outputs that rows, bounds of their own or a quadratic objective speak of."""
     in_rows = np.zeros(problem.n_columns, bool)
     in_rows[problem.rows.indices] = True
+    if problem.quadratic is not None:
+        in_rows[problem.quadratic.indices] = True
     return problem.is_output & (in_rows | np.isfinite(problem.lower) | np.isfinite(problem.upper))
 
 
