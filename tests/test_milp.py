@@ -21,6 +21,7 @@ from pyomo_relugrad.milp import (
     build_big_m,
     network_bounds,
     prove_by_milp,
+    search_by_pruned_milp,
     tighten_by_programs,
 )
 from pyomo_relugrad.network import Network, crown_bounds
@@ -235,6 +236,27 @@ def test_improved_points_are_fed_back():
     result = prove_by_milp(problem, improve=improve, time_limit=3)
     assert calls
     assert result.incumbent.objective <= best.objective
+
+
+def test_points_of_pruned_networks_are_judged_on_the_dense_ones():
+    problem = single_network_box(1, (3, 10, 8, 1))
+    whole, pruned = (search_by_pruned_milp(problem, rate, time_limit=60) for rate in (0.0, 0.5))
+    optimum = exact_optimum(problem)
+    assert whole.objective == pytest.approx(optimum, rel=1e-4)
+    centre = problem.propagate(np.zeros((1, problem.n_columns)))
+    assert optimum - 1e-9 <= pruned.objective < problem.objective(centre)[0]
+    assert problem.incumbent(pruned.values).objective == pruned.objective
+    assert pruned.is_feasible
+
+
+def test_points_of_pruned_networks_that_the_dense_ones_refuse_are_no_answer():
+    """The pruned network meets a row on its output everywhere, the dense one nowhere."""
+    network = Network.from_layers([[[1.0, 0.1]], [[1.0]]], [[0.0], [0.0]])
+    problem = Problem(
+        np.array([1.0, 0.0, 0.0]), np.array([0.0, 2.0, -np.inf]), np.array([0.1, 2.0, 0.1]),
+        networks=(EmbeddedNetwork(network, [0, 1], [2]),),
+    )  # fmt: skip
+    assert search_by_pruned_milp(problem, rate=0.5) is None
 
 
 def test_the_clock_and_the_callback_stop_highs():

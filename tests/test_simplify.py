@@ -9,6 +9,7 @@ from test_bounds import random_boxes, random_network, sample
 from test_crown import trained_like
 
 from pyomo_relugrad.errors import NetworkValueError
+from pyomo_relugrad.milp import network_bounds
 from pyomo_relugrad.network import Layer, Network, crown_bounds, interval_bounds
 from pyomo_relugrad.network.simplify import prune_weights, rescale_neurons, without_stable_neurons
 from pyomo_relugrad.network.statistics import count_regions, network_statistics
@@ -105,6 +106,20 @@ def test_statistics_count_what_is_there():
         assert stability.stable_share == pytest.approx(2 / 3)
         assert stability.largest_big_m == pytest.approx(2.0)
         assert stability.mean_big_m == pytest.approx(2.0)
+
+
+def test_statistics_of_further_bounds():
+    network = trained_like(0, (3, 8, 8, 1))
+    side = np.full(3, 0.1)
+    tightened = network_bounds(network, -side, side, "lp")
+    stability = network_statistics(network, -0.1, 0.1, further_bounds={"lp": tightened}).stability
+    assert list(stability) == ["interval", "crown", "lp"]
+    shares = [stability[name].stable_share for name in stability]
+    assert shares == sorted(shares)
+    assert shares[0] < shares[2]
+    sizes = [stability[name].largest_big_m for name in stability]
+    assert sizes[2] <= sizes[1] <= sizes[0]
+    assert stability["lp"].unstable == sum(int(layer.sum()) for layer in tightened.unstable)
 
 
 def test_statistics_without_a_box_or_relus():

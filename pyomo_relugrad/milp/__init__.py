@@ -3,6 +3,7 @@
 from pyomo_relugrad.milp.big_m import BigMModel, build_big_m
 from pyomo_relugrad.milp.column_bounds import BOUND_METHODS, ProblemBounds, bound_problem
 from pyomo_relugrad.milp.network_bounds import network_bounds
+from pyomo_relugrad.milp.pruned import search_by_pruned_milp
 from pyomo_relugrad.milp.solve import MilpProof, prove_by_milp
 from pyomo_relugrad.milp.tightening_programs import tighten_by_programs
 
@@ -15,5 +16,6 @@ __all__ = [
     "build_big_m",
     "network_bounds",
     "prove_by_milp",
+    "search_by_pruned_milp",
     "tighten_by_programs",
 ]

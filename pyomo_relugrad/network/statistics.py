@@ -59,8 +59,8 @@ class NetworkStatistics:
     widths : tuple of int
     n_weights, n_nonzeros : int
         Entries of the weight matrices, zeros of CSR matrices not counted as entries; biases are not counted.
-    stability : mapping from "interval" and "crown" to StabilityStatistics
-        Empty without a box.
+    stability : mapping from str to StabilityStatistics
+        By the name of the bounds: "interval", "crown", and those that were given. Empty without a box.
     regions_per_segment : float or None
         Mean number of linear regions on a segment between two random points of the box; None without a finite box.
     """
@@ -85,6 +85,7 @@ def network_statistics(
     lower: ArrayLike | None = None,
     upper: ArrayLike | None = None,
     *,
+    further_bounds: Mapping[str, PreactivationBounds] | None = None,
     segments: int = 32,
     seed: int = 0,
 ) -> NetworkStatistics:
@@ -95,6 +96,9 @@ def network_statistics(
     network : Network
     lower, upper : float or (n_inputs,) array, optional
         The box.
+    further_bounds : mapping from str to PreactivationBounds, optional
+        Bounds over the box besides those of intervals and of CROWN, by a name, such as
+        ``{"lp": network_bounds(network, lower, upper, "lp")}`` from `pyomo_relugrad.milp`.
     segments : int, optional
         Random segments along which linear regions are counted.
     seed : int, optional
@@ -113,6 +117,8 @@ def network_statistics(
         low, high = (np.broadcast_to(np.asarray(side, np.float64), (network.n_inputs,)) for side in (lower, upper))
         for name, bound in (("interval", interval_bounds), ("crown", crown_bounds)):
             stability[name] = stability_statistics(bound(network, low[None], high[None]))
+        for name, bounds in (further_bounds or {}).items():
+            stability[name] = stability_statistics(bounds)
         if np.isfinite(low).all() and np.isfinite(high).all():
             ends = np.random.default_rng(seed).uniform(low, high, size=(2, segments, network.n_inputs))
             regions = float(count_regions(network, *ends).mean())
