@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pyomo_relugrad import __version__
 
-sys.path.insert(0, str(Path(__file__).parent))  # for gallery_setup
+sys.path.insert(0, str(Path(__file__).parent))
+from gallery_setup import EXAMPLES
 
 # Pyomo writes the sections Config and Keyword Arguments into the docstrings of solvers.
 warnings.filterwarnings("ignore", message="Unknown section (Config|Keyword Arguments)")
@@ -35,14 +36,14 @@ numpydoc_class_members_toctree = False
 myst_enable_extensions = ["dollarmath", "deflist", "fieldlist"]
 myst_heading_anchors = 3
 
-plot_working_directory = "../examples"
+plot_working_directory = str(EXAMPLES)
 plot_html_show_source_link = False
 plot_html_show_formats = False
 plot_include_source = True
 plot_formats = [("png", 120)]
 
 sphinx_gallery_conf = {
-    "examples_dirs": "../examples",
+    "examples_dirs": str(EXAMPLES),
     "gallery_dirs": "gallery",
     # Scripts that train the networks, and modules that the examples share, are not examples.
     "ignore_pattern": r"(train_\w+|mlp_to_onnx|budget_bound|__init__)\.py$",
