@@ -97,6 +97,45 @@ def test_a_quadratic_objective_is_proven():
     assert_solved(problem, 0.0, ExactOptions(absolute_gap=1e-3))
 
 
+@pytest.mark.parametrize("seed", [1, 6])
+def test_both_routes_prove_the_same_quadratic_optimum(seed, monkeypatch):
+    problem = random_problem("quadratic", seed)
+    bounds, objectives = [], []
+    for route in Route:
+        only(route, monkeypatch)
+        result = solve_exactly(problem, ExactOptions(relative_gap=1e-3), time_limit=60)
+        assert (result.stop, result.routes) == (Stop.OPTIMAL, (route,))
+        bounds.append(result.bound)
+        objectives.append(result.incumbent.objective)
+    assert max(bounds) <= min(objectives) + 1e-6
+    assert objectives[0] == pytest.approx(objectives[1], rel=1e-3)
+
+
+@pytest.mark.parametrize("with_search", [True, False])
+def test_integers_under_a_quadratic_objective(with_search, monkeypatch):
+    """Minimise (x - 1.3)^2 + (y - 1.6)^2 over x + 2 y <= 4.2, y integer: 0.36 at (1.3, 1), 1.37 at y = 2."""
+    only(Route.MILP, monkeypatch)
+    if not with_search:
+        monkeypatch.setattr(solve_module._ExactSolve, "_search", lambda *_: None)
+    problem = replace(
+        integer_program(),
+        cost=np.array([-2.6, -3.2]),
+        constant=1.3**2 + 1.6**2,
+        quadratic=sparse.csr_array(2 * np.eye(2)),
+        row_upper=np.array([4.2]),
+        integers=np.array([False, True]),
+    )
+    assert_solved(problem, 0.36)
+    assert_solved(replace(problem, row_lower=np.array([100.0]), row_upper=np.array([np.inf])), np.inf)
+
+
+def test_infeasible_demands_under_a_quadratic_objective(monkeypatch):
+    only(Route.MILP, monkeypatch)
+    problem = box_problem((3, 8, 8, 1))
+    upper = np.r_[problem.upper[:3], exact_optimum(problem) - 1e-3]
+    assert_solved(replace(problem, upper=upper, quadratic=sparse.csr_array(np.eye(4))), np.inf)
+
+
 @pytest.mark.parametrize("route", list(Route))
 @pytest.mark.parametrize(("family", "seed"), [("window", 3), ("equality", 3), ("integer", 2)])
 def test_each_route_alone_comes_to_the_optimum(route, family, seed, monkeypatch):
@@ -338,7 +377,7 @@ def test_routes_are_chosen_by_structure():
     box = box_problem((3, 8, 1))
     assert choose_routes(box) == (Route.BRANCH, Route.MILP)
     assert choose_routes(integer_program()) == (Route.MILP,)
-    assert choose_routes(replace(box, quadratic=sparse.csr_array(np.eye(4)))) == (Route.BRANCH,)
+    assert choose_routes(replace(box, quadratic=sparse.csr_array(np.eye(4)))) == (Route.BRANCH, Route.MILP)
     assert choose_routes(replace(box, lower=np.r_[-np.inf, box.lower[1:]])) == (Route.BRANCH,)
     wide = box_problem((FEW_INPUTS + 1, 4, 1))
     assert choose_routes(wide) == (Route.MILP, Route.BRANCH)

@@ -27,13 +27,11 @@ class Route(Enum):
 def choose_routes(problem: Problem) -> tuple[Route, ...]:
     """The routes that can prove a problem, the more promising one first.
 
-    - Without networks the problem is a MILP already. A quadratic objective is for branch and bound alone, since HiGHS
-      solves no mixed-integer quadratic programs; so are inputs without finite bounds, since big-M needs them.
+    - Without networks the problem is a MILP already, or a few of them where the objective is quadratic.
+    - Inputs without finite bounds are for branch and bound alone, since big-M needs them.
     - Branch and bound goes first where at most `FEW_INPUTS` inputs of networks vary: it works in their space however
       many neurons there are. With more inputs the MILP goes first.
     """
-    if problem.quadratic is not None:
-        return (Route.BRANCH,)
     if not problem.networks:
         return (Route.MILP,)
     lower, upper, _ = RowTightening(problem)(problem.lower[None], problem.upper[None])

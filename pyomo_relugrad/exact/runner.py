@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from pyomo_relugrad.branch import SearchTree
+from pyomo_relugrad.exact.outer_approximation import OuterApproximation
 from pyomo_relugrad.exact.routes import Route
 from pyomo_relugrad.milp import MilpProof
 from pyomo_relugrad.problem import Incumbent, Problem
@@ -97,6 +98,8 @@ def _make_prover(
     route: Route, problem: Problem, options: ExactOptions, start: Incumbent | None, time_limit: float
 ) -> Prover:
     gaps = (options.relative_gap, options.absolute_gap)
+    if route is Route.MILP and problem.quadratic is not None:
+        return OuterApproximation(problem, start, options.bounds, gaps, options.highs_options, time_limit)
     if route is Route.MILP:
         highs_options = {"time_limit": time_limit, **options.highs_options}
         return MilpProof(problem, start, options.bounds, gaps, highs_options, None, time_limit)
