@@ -1,3 +1,4 @@
+import inspect
 import itertools
 
 import numpy as np
@@ -230,6 +231,15 @@ def test_minimize_is_maximize_of_the_negative():
     low = minimize(network, [1.0, -2.0], lower=-1, upper=1, input_objective=[0.1, 0, 0], iteration_limit=300)
     high = maximize(network, [-1.0, 2.0], lower=-1, upper=1, input_objective=[-0.1, 0, 0], iteration_limit=300)
     assert low.value == pytest.approx(-high.value)
+
+
+def test_minimize_lists_the_arguments_of_maximize_and_takes_them_by_position():
+    assert inspect.signature(minimize) == inspect.signature(maximize)
+    network = random_network([2, 6, 1], 12)
+    low = minimize(network, None, -1, 1, input_objective=[0.1, 0.2], iteration_limit=60)
+    assert low.value == pytest.approx(float(low.y[0] + [0.1, 0.2] @ low.x))
+    assert low.value == pytest.approx(low.history[-1][1])
+    assert low.bound <= low.value
 
 
 def test_auto_never_falls_below_its_start():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 from scipy import sparse
@@ -17,6 +18,9 @@ from pyomo_relugrad.search.driver import Progress, SearchResult, search
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,28 +124,43 @@ def maximize(
     >>> best.x, best.value
     (array([0., 1.]), 2.0)
     """
-    return _optimise(
-        network, objective, lower, upper, input_objective, (A, row_lower, row_upper), True, start,
-        method=method, time_limit=time_limit, iteration_limit=iteration_limit, seed=seed, callback=callback,
+    problem = array_problem(network, objective, lower, upper, input_objective, (A, row_lower, row_upper))
+    n = network.n_inputs
+    begin = None
+    if start is not None:
+        begin = np.concatenate([_vector(start, n, "start"), np.full(network.n_outputs, np.nan)])
+    result = search(
+        problem, method,
+        time_limit=time_limit, iteration_limit=iteration_limit, seed=seed, start=begin, callback=callback,
     )  # fmt: skip
+    best = result.incumbent
+    if best is None:
+        raise ModelError(
+            f"no feasible point was found ({result.stop.value} after {result.elapsed:.1f} s); "
+            "check the bounds and rows, or give more time"
+        )
+    return Optimum(best.values[:n], best.values[n:], problem.reported(best.objective), result, maximise=True)
 
 
+def _with_arguments_of(
+    function: Callable[Arguments, Result],
+) -> Callable[[Callable[..., Result]], Callable[Arguments, Result]]:
+    """Give a function the signature of another one, for `help` and type checkers."""
+
+    def decorate(follower: Callable[..., Result]) -> Callable[Arguments, Result]:
+        follower.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+        return follower
+
+    return decorate
+
+
+@_with_arguments_of(maximize)
 def minimize(
     network: Network,
     objective: ArrayLike | None = None,
-    lower: ArrayLike = -np.inf,
-    upper: ArrayLike = np.inf,
-    *,
+    *bounds: ArrayLike,
     input_objective: ArrayLike | None = None,
-    A: Weight = None,
-    row_lower: ArrayLike = -np.inf,
-    row_upper: ArrayLike = np.inf,
-    method: str = "auto",
-    time_limit: float = 10.0,
-    iteration_limit: int | None = None,
-    seed: int = 0,
-    start: ArrayLike | None = None,
-    callback: Callable[[Progress], bool | None] | None = None,
+    **options: Any,
 ) -> Optimum:
     """Look for inputs that make a network's outputs small; the arguments are those of `maximize`.
 
@@ -151,10 +170,12 @@ def minimize(
     >>> minimize(network, lower=0, upper=1, iteration_limit=500).value
     1.0
     """
-    return _optimise(
-        network, objective, lower, upper, input_objective, (A, row_lower, row_upper), False, start,
-        method=method, time_limit=time_limit, iteration_limit=iteration_limit, seed=seed, callback=callback,
-    )  # fmt: skip
+    if objective is None and network.n_outputs == 1:
+        objective = 1.0
+    negated = None if objective is None else -np.asarray(objective, np.float64)
+    on_inputs = None if input_objective is None else -np.asarray(input_objective, np.float64)
+    best = maximize(network, negated, *bounds, input_objective=on_inputs, **options)
+    return replace(best, value=0.0 - best.value, maximise=False)
 
 
 def array_problem(
@@ -192,32 +213,6 @@ def array_problem(
         networks=(EmbeddedNetwork(network, np.arange(n), n + np.arange(k), network.name),),
         maximise=maximise,
     )
-
-
-def _optimise(
-    network: Network,
-    objective: ArrayLike | None,
-    lower: ArrayLike,
-    upper: ArrayLike,
-    input_objective: ArrayLike | None,
-    rows: tuple[Weight, ArrayLike, ArrayLike],
-    maximise: bool,
-    start: ArrayLike | None,
-    **limits: object,
-) -> Optimum:
-    problem = array_problem(network, objective, lower, upper, input_objective, rows, maximise)
-    n = network.n_inputs
-    begin = None
-    if start is not None:
-        begin = np.concatenate([_vector(start, n, "start"), np.full(network.n_outputs, np.nan)])
-    result = search(problem, start=begin, **limits)  # type: ignore[arg-type]
-    best = result.incumbent
-    if best is None:
-        raise ModelError(
-            f"no feasible point was found ({result.stop.value} after {result.elapsed:.1f} s); "
-            "check the bounds and rows, or give more time"
-        )
-    return Optimum(best.values[:n], best.values[n:], problem.reported(best.objective), result, maximise)
 
 
 def _vector(values: ArrayLike, size: int, name: str) -> Array:
