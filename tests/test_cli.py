@@ -16,6 +16,7 @@ import pytest
 from pyomo_relugrad import __version__, load_onnx
 from pyomo_relugrad.cli import main
 from pyomo_relugrad.cli.exit_codes import ExitCode
+from pyomo_relugrad.cli.values import shown
 from pyomo_relugrad.log import SearchLog
 from pyomo_relugrad.search.driver import Progress
 from pyomo_relugrad.search.methods import METHODS
@@ -144,8 +145,16 @@ def test_the_log_is_printed_and_the_point_shown(capsys: pytest.CaptureFixture[st
     _, printed, _ = run(capsys, "maximize", DIGITS, "--output", "3", *BOX, "--time-limit", "0.2", "--seed", "7")
     assert "Search   method auto, seed 7, time limit 0.2 s" in printed
     assert "\nInputs   " in printed
-    assert "... (64 numbers)" in printed
+    assert "(64 numbers)" in printed
     assert max(map(len, printed.splitlines())) <= 100
+
+
+def test_vectors_are_shown_in_at_most_100_columns() -> None:
+    lines = shown("Inputs", np.full(1000, -1.234567e-100)).splitlines()
+    assert lines[0].startswith("Inputs   -1.23457e-100, ")
+    assert all(line.startswith(" " * 9) for line in lines[1:])
+    assert lines[-1].endswith("... (1000 numbers)")
+    assert max(map(len, lines)) <= 100
 
 
 def test_exact_proves(capsys: pytest.CaptureFixture[str]) -> None:

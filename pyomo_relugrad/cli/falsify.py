@@ -29,7 +29,9 @@ def falsify(arguments: Arguments) -> ExitCode:
     elif found is None:
         print(f"No counterexample found in {seconds:.2f} s; there may still be one.")
     else:
-        print(f"Counterexample found in {seconds:.2f} s.\nInputs   {shown(found.x)}\nOutputs  {shown(found.y)}")
+        print(
+            f"Counterexample found in {seconds:.2f} s.", shown("Inputs", found.x), shown("Outputs", found.y), sep="\n"
+        )
     if found is None:
         return ExitCode.NOTHING_FOUND
     if arguments.save is not None:

@@ -98,7 +98,7 @@ def _show(network: Network, problem: Problem, result: SearchResult, arguments: A
         print(json.dumps(_as_dict(network, problem, result, arguments), indent=2))
     elif result.incumbent is not None:
         x, y = np.split(result.incumbent.values, [network.n_inputs])
-        print(f"Inputs   {shown(x)}\nOutputs  {shown(y)}")
+        print(shown("Inputs", x), shown("Outputs", y), sep="\n")
 
 
 def _as_dict(network: Network, problem: Problem, result: SearchResult, arguments: Arguments) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from pyomo_relugrad.errors import ModelError
 SUFFIXES = (".npy", ".csv")
 
 # How many entries of a vector are shown.
-_SHOWN = 8
+_SHOWN = 20
 
 
 def read_vector(text: str) -> Array:
@@ -70,10 +71,18 @@ def save_vector(vector: Array, path: Path) -> None:
         np.savetxt(path, vector[None], delimiter=",", fmt="%.17g")
 
 
-def shown(vector: Array) -> str:
-    """A vector in words: all of a short one, the beginning of a long one."""
+def shown(title: str, vector: Array) -> str:
+    """A vector in words after a title, in lines of at most 100 columns: all of a short one, a long one's beginning.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> shown("Inputs", np.array([0.5, 1.0, -2.25e-7]))
+    'Inputs   0.5, 1, -2.25e-07'
+    """
     numbers = ", ".join(f"{number:.6g}" for number in vector[:_SHOWN].tolist())
-    return numbers if vector.size <= _SHOWN else f"{numbers}, ... ({vector.size} numbers)"
+    rest = f", ... ({vector.size} numbers)" if vector.size > _SHOWN else ""
+    return textwrap.fill(f"{title:<9}{numbers}{rest}", width=100, subsequent_indent=" " * 9)
 
 
 def or_none(number: float) -> float | None:
