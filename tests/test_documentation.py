@@ -15,6 +15,7 @@ import io
 import re
 import shlex
 import shutil
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -36,7 +37,6 @@ GENERATED = {"_build", "gallery"}
 PAGES = [ROOT / "README.md"] + [
     page for page in sorted(DOCS.rglob("*.md")) if not GENERATED & set(page.relative_to(DOCS).parts)
 ]
-PYTHON = ("python", "{plot}")
 LOG_ROW = re.compile(r"[*\s\d.e+%-]*")
 
 
@@ -73,12 +73,18 @@ def blocks_of(page: Path) -> Iterator[Block]:
     assert language is None, f"{page}: the block of line {begin} has no end"
 
 
+def is_run(block: Block) -> bool:
+    """Whether a block is code, a plot, or a command of ours."""
+    starts = {"python": "", "{eval-rst}": ".. plot::", "sh": "relugrad "}
+    return block.language in starts and block.text.startswith(starts[block.language])
+
+
 def examples_with_output(page: Path) -> list[tuple[Block, Block | None]]:
     """The blocks of a page that are run, each with the text block that follows at once, if there is one."""
     blocks = list(blocks_of(page))
     pairs = []
     for block, after in zip_longest(blocks, blocks[1:]):
-        if block.language in PYTHON or (block.language == "sh" and block.text.startswith("relugrad ")):
+        if is_run(block):
             is_output = after is not None and after.language == "text" and after.before in ("", "% times vary")
             pairs.append((block, after if is_output else None))
     return pairs
@@ -108,9 +114,8 @@ def run(block: Block, page: Path, namespace: dict[str, object]) -> str:
             for line in block.text.splitlines():
                 assert main(shlex.split(line)[1:]) == 0, f"{page}:{block.line}: {line}"
         else:
-            options = re.compile(r"^:[\w-]+:.*$", re.M)
-            text = options.sub("", block.text) if block.language == "{plot}" else block.text
-            exec(compile("\n" * (block.line - 1) + text, str(page), "exec"), namespace)
+            text = re.sub(r"^(\.\. plot::|   :[\w-]+:).*$", "", block.text, flags=re.M)
+            exec(compile("\n" * (block.line - 1) + textwrap.dedent(text), str(page), "exec"), namespace)
     return printed.getvalue()
 
 
