@@ -19,7 +19,7 @@ FIRST_FACETS = 100
 MAX_ROUNDS = 6
 # Distance by which a held neuron's facet may be violated.
 FACET_TOLERANCE = 1e-7
-# Entries of the matrix of all pre-activations above which a neighbourhood is too large to be built.
+# Entries of the matrices of all pre-activations and columns above which a neighbourhood is too large to be built.
 MAX_ENTRIES = 3e7
 
 
@@ -50,8 +50,9 @@ class AffineNeurons:
 
 def is_small(region: CompositeRegion, n_free: int) -> bool:
     """Whether the neighbourhood's matrices fit, and the objective is linear."""
-    entries = region.landscape.n_relus * (region.landscape.size + n_free)
-    return region.landscape.problem.quadratic is None and entries <= MAX_ENTRIES
+    landscape, problem = region.landscape, region.landscape.problem
+    entries = (landscape.n_relus + problem.n_columns) * (landscape.size + n_free)
+    return problem.quadratic is None and entries <= MAX_ENTRIES
 
 
 def best_in_neighbourhood(
