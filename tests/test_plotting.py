@@ -19,6 +19,8 @@ from pyomo_relugrad.network.rewrite import substitute_inputs
 from pyomo_relugrad.network.slices import box_on_plane, plane_network, regions_on_plane
 from pyomo_relugrad.plotting import plot_progress, plot_ranges, plot_slice
 from pyomo_relugrad.plotting.trajectory import trajectory
+from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.search.record import Record
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
@@ -76,6 +78,15 @@ def test_an_optimum_tells_its_histories_in_its_own_sense(optimise):
     assert (run.value, run.bound) == (best.value, best.bound)
     signed = trajectory(best.result)
     assert signed.value == (-best.value if optimise is relugrad.maximize else best.value)
+
+
+def test_a_bound_is_booked_when_it_is_better_and_told_no_further_than_the_incumbent():
+    record = Record()
+    for moment, bound in enumerate((-np.inf, 1.0, 1.0, 0.5, 1.0 + 1e-12, 3.0)):
+        record.add_bound(bound, float(moment))
+    assert record.limited_bound_history() == ((1.0, 1.0), (5.0, 3.0))
+    record.add(Problem(np.ones(1), np.zeros(1), np.full(1, 9.0)).incumbent(np.array([2.5])), 6.0)
+    assert record.limited_bound_history() == ((1.0, 1.0), (5.0, 2.5))
 
 
 def test_pairs_are_a_history():

@@ -112,7 +112,7 @@ def _draw_group(ax: Any, left: float, lower: Array, upper: Array, is_layer: bool
     ]
     colours = [palette[state] for state in states[order]]
     bars = module_of_matplotlib("collections").PolyCollection(
-        corners, facecolors=colours, edgecolors=colours, linewidths=0.6, zorder=2
+        corners, facecolors=colours, edgecolors=colours, linewidths=0.9, zorder=2
     )
     ax.add_collection(bars)  # their edges keep ranges of no length visible
     return set(names[states].tolist()) if is_layer else set()

@@ -91,6 +91,7 @@ def plot_slice(
         )
     if path is not None:
         _draw_path(ax, (network.batch(path) - origin) @ np.linalg.pinv(plane))
+    ax.locator_params(axis="x", nbins=6)  # long numbers would touch
     ax.set_xlabel(names[0])
     ax.set_ylabel(names[1])
     calm(ax)
