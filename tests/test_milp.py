@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from pyomo_relugrad.milp import (
 )
 from pyomo_relugrad.network import Network, crown_bounds
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.search.linear_program import LinearProgram
 
 
 @pytest.mark.parametrize(
@@ -180,6 +182,28 @@ def test_bounds_of_a_problem_are_within_those_of_the_method_before(family, seed)
             for low, high, old_low, old_high in zip(new.lower, new.upper, old.lower, old.upper, strict=True):
                 assert (low >= old_low).all()
                 assert (high <= old_high).all()
+
+
+def test_bounds_by_programs_hold_however_badly_the_programs_are_solved(monkeypatch):
+    """Any multipliers prove a bound; what HiGHS calls the optimum proves none."""
+    solve = LinearProgram.solve
+    rng = np.random.default_rng(0)
+
+    def badly(program, time_limit=np.inf):
+        solution = solve(program, time_limit)
+        wrong = solution.row_duals * rng.uniform(0.8, 1.2, solution.row_duals.size)
+        return replace(solution, objective=solution.objective + 0.5, row_duals=wrong)
+
+    monkeypatch.setattr(LinearProgram, "solve", badly)
+    network = random_network(np.random.default_rng(0), (3, 8, 8, 2))
+    bounds = network_bounds(network, -np.ones(3), np.ones(3), "lp")
+    points = rng.uniform(-1, 1, size=(20_000, 3))
+    points = np.where(rng.random(points.shape) < 0.3, np.sign(points), points)
+    values = [*network.preactivations(points), network.value(points)]
+    ranges = zip((*bounds.lower, bounds.output_lower), (*bounds.upper, bounds.output_upper), strict=True)
+    for value, (low, high) in zip(values, ranges, strict=True):
+        assert (value >= low).all()
+        assert (value <= high).all()
 
 
 def test_tightening_by_programs_sees_infeasible_rows_and_keeps_its_time():

@@ -12,16 +12,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.milp.big_m import BigMModel, build_big_m
 from pyomo_relugrad.milp.column_bounds import ProblemBounds
 from pyomo_relugrad.network import PreactivationBounds
-from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.search.linear_program import LinearProgram, LinearStatus
 
-# What HiGHS's tolerances may be wrong by, relative to the size of an optimum.
+# What HiGHS's tolerances may be wrong by, relative to the size of an optimum, where its multipliers prove nothing.
 SAFETY = 1e-6
+# Rounding of a sum of products, relative to the sum of their sizes.
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,27 +59,65 @@ def tighten_by_programs(problem: Problem, bounds: ProblemBounds, time_limit: flo
     """
     end = time.perf_counter() + time_limit
     model = build_big_m(problem, bounds)
-    ranges = _Ranges(problem, bounds)
-    program = LinearProgram(
-        np.zeros(model.cost.size), model.lower, model.upper, model.rows, model.row_lower, model.row_upper
-    )
+    ranges, relaxation = _Ranges(problem, bounds), _Relaxation(model)
     for quantity in [*_open_neurons(model, bounds), *_outputs(problem, bounds)]:
         sides = []
         for sign in (1.0, -1.0):
             remaining = end - time.perf_counter()
             if remaining <= 0:
                 return ranges.bounds()
-            cost = np.zeros(model.cost.size)
-            cost[quantity.columns] = sign * quantity.signs
-            program.change_costs(cost)
-            solution = program.solve(remaining)
-            if solution.status is LinearStatus.INFEASIBLE:
+            minimum = relaxation.minimum(quantity.columns, sign * quantity.signs, remaining)
+            if minimum == np.inf:
                 return replace(bounds, possible=False)
-            value = solution.objective - SAFETY * (1 + abs(solution.objective)) if solution.is_optimal else -np.inf
-            sides.append(sign * value)
+            sides.append(sign * minimum)
         low, high = ranges.narrow(quantity, sides[0], sides[1])
-        program.change_bounds(*_column_ranges(quantity, low, high), quantity.columns)
+        relaxation.narrow(quantity.columns, *_column_ranges(quantity, low, high))
     return ranges.bounds()
+
+
+class _Relaxation:
+    """The linear relaxation of a big-M formulation, whose columns get narrower."""
+
+    def __init__(self, model: BigMModel) -> None:
+        self._model = model
+        self._lower, self._upper = model.lower.copy(), model.upper.copy()
+        self._rows_by_column = sparse.csr_array(model.rows.T)
+        self._sizes_by_column = abs(self._rows_by_column)
+        self._program = LinearProgram(
+            np.zeros(model.cost.size), model.lower, model.upper, model.rows, model.row_lower, model.row_upper
+        )
+
+    def minimum(self, columns: Array, coefficients: Array, time_limit: float) -> float:
+        """A lower bound of a sum of columns; infinite where the relaxation is infeasible."""
+        cost = np.zeros(self._lower.size)
+        cost[columns] = coefficients
+        self._program.change_costs(cost)
+        solution = self._program.solve(time_limit)
+        if solution.status is LinearStatus.INFEASIBLE:
+            return np.inf
+        if not solution.is_optimal or solution.row_duals is None:
+            return -np.inf
+        certified = self._certified(cost, solution.row_duals)
+        # Columns without bounds leave no certificate.
+        return certified if np.isfinite(certified) else solution.objective - SAFETY * (1 + abs(solution.objective))
+
+    def _certified(self, cost: Array, multipliers: Array) -> float:
+        """What any multipliers of the rows prove, however well HiGHS has solved the program."""
+        sides = np.where(multipliers > 0, self._model.row_lower, self._model.row_upper)
+        exists = np.isfinite(sides)
+        used, sides = np.where(exists, multipliers, 0.0), np.where(exists, sides, 0.0)
+        reduced = cost - self._rows_by_column @ used
+        matters = reduced != 0
+        ends = np.where(matters, np.where(reduced > 0, self._lower, self._upper), 0.0)
+        sizes = np.abs(used * sides).sum() + (np.abs(cost) + self._sizes_by_column @ np.abs(used)) @ np.abs(ends)
+        # Points that miss rows of the problem by the tolerance count as feasible.
+        slack = FEASIBILITY_TOLERANCE * np.abs(used[: self._model.problem.n_rows]).sum()
+        return float(used @ sides + reduced @ ends - ROUNDING * sizes - slack)
+
+    def narrow(self, columns: Array, lower: Array, upper: Array) -> None:
+        """New bounds of some columns."""
+        self._lower[columns], self._upper[columns] = lower, upper
+        self._program.change_bounds(lower, upper, columns)
 
 
 def _column_ranges(quantity: _Quantity, low: float, high: float) -> tuple[Array, Array]:
