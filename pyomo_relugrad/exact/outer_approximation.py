@@ -79,9 +79,14 @@ class OuterApproximation:
         """OPTIMAL or INFEASIBLE where that is proven."""
         if self.incumbent is None:
             return ProofStatus.INFEASIBLE if self.bound == np.inf else None
+        is_proven = self.incumbent.objective - self.bound <= self._allowed * (1 + 1e-9)
+        return ProofStatus.OPTIMAL if is_proven else None
+
+    @property
+    def _allowed(self) -> float:
+        """The gap at which the incumbent counts as proven; infinite where there is none."""
         relative, absolute = self._gaps
-        allowed = max(absolute, relative * abs(self.incumbent.objective))
-        return ProofStatus.OPTIMAL if self.incumbent.objective - self.bound <= allowed * (1 + 1e-9) else None
+        return np.inf if self.incumbent is None else max(absolute, relative * abs(self.incumbent.objective))
 
     def offer(self, point: Incumbent) -> bool:
         """Take a feasible point as incumbent if it is better; return whether it was."""
@@ -125,11 +130,13 @@ class OuterApproximation:
     def _next_proof(self) -> MilpProof:
         relative, absolute = (GAP_SHARE * gap for gap in self._gaps)
         linear = _under_tangents(self.problem, np.array(self._points))
+        options = {"time_limit": max(self._end - time.perf_counter(), 0.0)}
         start = None
         if self.incumbent is not None:
             start = linear.incumbent(np.append(self.incumbent.values, self._quadratic_part(self.incumbent.values)))
-        options = {**self._options, "time_limit": max(self._end - time.perf_counter(), 0.0)}
-        return MilpProof(linear, start, self._bounds, (relative, absolute), options, None)
+            # A point that looks better than the incumbent is enough to know where tangents are missing.
+            options["objective_target"] = self.incumbent.objective - self._allowed - linear.constant
+        return MilpProof(linear, start, self._bounds, (relative, absolute), {**options, **self._options}, None)
 
     def _quadratic_part(self, v: Array) -> float:
         return 0.5 * float(v @ (self.problem.quadratic @ v))
