@@ -51,7 +51,7 @@ def main() -> None:
             bounded = time.process_time()
             model = build_big_m(problem, bounds)
             built = time.process_time()
-            MilpProof(problem, start, method, (1e-4, 1e-6), {}, None)
+            MilpProof(problem, start, method, (1e-4, 1e-6), {})
             rows.append((bounded - begin, built - bounded, time.process_time() - built))
         parts = "".join(f"{statistics.median(part):7.2f} s" for part in zip(*rows, strict=True))
         print(f"{name:<18}{method:<10}{model.n_binaries:9d}{model.rows.nnz:10d}{parts}", flush=True)

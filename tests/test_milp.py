@@ -28,6 +28,7 @@ from pyomo_relugrad.milp import (
 from pyomo_relugrad.network import Network, crown_bounds
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.search.linear_program import LinearProgram
+from pyomo_relugrad.search.proof import run_proof
 
 
 @pytest.mark.parametrize(
@@ -243,22 +244,19 @@ def test_the_start_is_held_and_given_to_highs():
     start = problem.incumbent(points[np.argmin(problem.objective(points))])
     result = prove_by_milp(problem, start=start, options={"mip_max_nodes": 0, "presolve": "off"})
     assert result.incumbent.objective <= start.objective
-    proof = MilpProof(problem, start, "crown", (1e-4, 1e-6), {}, None)
+    proof = MilpProof(problem, start, "crown", (1e-4, 1e-6), {})
     values = np.array(proof._highs.getSolution().col_value)
     np.testing.assert_allclose(values, proof.model.start(start.values))
 
 
-def test_improved_points_are_fed_back():
+def test_offered_points_are_handed_to_highs():
     problem = single_network_box(0, (5, 20, 20, 1))
     best = prove(problem, relative_gap=1e-3).incumbent
-    calls = []
-
-    def improve(v):
-        calls.append(v)
-        return best.values
-
-    result = prove_by_milp(problem, improve=improve, time_limit=3)
-    assert calls
+    proof = MilpProof(problem, None, "crown", (1e-4, 1e-6), {"mip_heuristic_effort": 0.0, "presolve": "off"})
+    assert proof.offer(best)
+    assert not proof.offer(best)
+    result = run_proof(proof, time_limit=20, callback=lambda _: proof._to_feed is None)
+    assert proof._to_feed is None
     assert result.incumbent.objective <= best.objective
 
 

@@ -136,7 +136,7 @@ class OuterApproximation:
             start = linear.incumbent(np.append(self.incumbent.values, self._quadratic_part(self.incumbent.values)))
             # A point that looks better than the incumbent is enough to know where tangents are missing.
             options["objective_target"] = self.incumbent.objective - self._allowed - linear.constant
-        return MilpProof(linear, start, self._bounds, (relative, absolute), {**options, **self._options}, None)
+        return MilpProof(linear, start, self._bounds, (relative, absolute), {**options, **self._options})
 
     def _quadratic_part(self, v: Array) -> float:
         return 0.5 * float(v @ (self.problem.quadratic @ v))

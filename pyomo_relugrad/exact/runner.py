@@ -102,7 +102,7 @@ def _make_prover(
         return OuterApproximation(problem, start, options.bounds, gaps, options.highs_options, time_limit)
     if route is Route.MILP:
         highs_options = {"time_limit": time_limit, **options.highs_options}
-        return MilpProof(problem, start, options.bounds, gaps, highs_options, None, time_limit)
+        return MilpProof(problem, start, options.bounds, gaps, highs_options, time_limit)
     tree = SearchTree(problem, *gaps)
     if start is not None:
         tree.offer(start)

@@ -17,7 +17,7 @@ from pyomo_relugrad.milp.column_bounds import bound_problem
 from pyomo_relugrad.milp.tightening_programs import tighten_by_programs
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.search.linear_program import HIGHS_THREAD
-from pyomo_relugrad.search.proof import Improve, ProofProgress, ProofResult, ProofStatus, run_proof
+from pyomo_relugrad.search.proof import ProofProgress, ProofResult, ProofStatus, run_proof
 
 # Seconds between two reports, and seconds that HiGHS is given to stop when told to.
 REPORT_INTERVAL, STOP_PATIENCE = 0.1, 1.0
@@ -34,7 +34,6 @@ def prove_by_milp(
     relative_gap: float = 1e-4,
     absolute_gap: float = 1e-6,
     options: dict[str, Any] | None = None,
-    improve: Improve | None = None,
     callback: Callable[[ProofProgress], bool | None] | None = None,
 ) -> ProofResult:
     """Search for the optimum and prove it by HiGHS on the big-M formulation.
@@ -54,9 +53,6 @@ def prove_by_milp(
         The proof ends when incumbent minus bound is at most ``max(absolute_gap, relative_gap * |incumbent|)``.
     options : dict, optional
         HiGHS options.
-    improve : callable, optional
-        Given a point (n,), returns a better one or None. Called on HiGHS's new points; what it returns is handed back
-        to HiGHS.
     callback : callable, optional
         Called with a `ProofProgress` every tenth of a second; the proof ends when it returns True.
 
@@ -83,7 +79,7 @@ def prove_by_milp(
     ('optimal', 0.5)
     """
     begin = time.perf_counter()
-    proof = MilpProof(problem, start, bounds, (relative_gap, absolute_gap), options or {}, improve, time_limit)
+    proof = MilpProof(problem, start, bounds, (relative_gap, absolute_gap), options or {}, time_limit)
     remaining = max(time_limit - (time.perf_counter() - begin), 0.0)
     return run_proof(proof, time_limit=remaining, callback=callback)
 
@@ -95,7 +91,7 @@ class MilpProof:
 
     Parameters
     ----------
-    problem, start, bounds, gaps, options, improve
+    problem, start, bounds, gaps, options
         As in `prove_by_milp`; `gaps` is (relative, absolute).
     time_limit : float, optional
         Seconds that the whole proof will have, of which a share is for tightening by linear programs.
@@ -108,7 +104,6 @@ class MilpProof:
         bounds: str,
         gaps: tuple[float, float],
         options: dict[str, Any],
-        improve: Improve | None,
         time_limit: float = np.inf,
     ) -> None:
         if problem.quadratic is not None:
@@ -116,7 +111,7 @@ class MilpProof:
         self.problem = problem
         self.nodes = 0
         self.incumbent: Incumbent | None = None
-        self._gaps, self._improve = gaps, improve
+        self._gaps = gaps
         self._dual_bound = -np.inf
         self._lock, self._found = Lock(), list[Array]()
         self._to_feed: Array | None = None
@@ -212,22 +207,18 @@ class MilpProof:
         self.nodes = int(event.data_out.mip_node_count)
 
     def _on_question(self, event: Any) -> None:
-        """HiGHS asks for points at certain moments: hand back what the local search made of its own."""
+        """HiGHS asks for points at certain moments: hand over what was offered."""
         with self._lock:
             values, self._to_feed = self._to_feed, None
         if values is not None:
             event.data_in.setSolution(values)
 
     def _take_points(self) -> None:
-        """Verify HiGHS's points, and improve what is new."""
+        """Verify HiGHS's points."""
         with self._lock:
             points, self._found = self._found, []
         for v in points:
-            point = self.problem.incumbent(v)
-            if self._accept(point) and self._improve is not None:
-                better = self._improve(point.values)
-                if better is not None:
-                    self.offer(self.problem.incumbent(better))
+            self._accept(self.problem.incumbent(v))
 
     def _accept(self, point: Incumbent) -> bool:
         value = np.inf if self.incumbent is None else self.incumbent.objective

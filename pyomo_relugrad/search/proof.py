@@ -10,11 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent
-
-#: A point in, a better point or None out: a local search that a proof calls on its new incumbents.
-Improve = Callable[[Array], "Array | None"]
 
 
 class ProofStatus(Enum):
