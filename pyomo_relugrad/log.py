@@ -202,9 +202,7 @@ def _is_shown_by_logging(stream: Stream) -> bool:
 def _is_same_place(one: object, other: Stream) -> bool:
     """Whether two streams are one, or both the user's terminal."""
     console = (sys.stdout, sys.stderr)
-    if one in console and other in console:
-        return one is other or sys.stdout.isatty() == sys.stderr.isatty()
-    return one is other
+    return one is other or (one in console and other in console and sys.stdout.isatty() and sys.stderr.isatty())
 
 
 def _gap(objective: float, bound: float) -> str:

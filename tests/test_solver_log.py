@@ -232,6 +232,28 @@ def test_a_terminal_gets_each_line_once(terminal: io.StringIO) -> None:
     assert terminal.getvalue() == "a line\nanother\n"
 
 
+class Screen(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("kind", "printed"), [(Screen, ""), (io.StringIO, "a line\n")])
+def test_standard_output_and_error_are_one_place_where_both_are_the_terminal(
+    kind: type[io.StringIO], printed: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    output, error = kind(), kind()
+    monkeypatch.setattr("sys.stdout", output)
+    monkeypatch.setattr("sys.stderr", error)
+    handler, logger = logging.StreamHandler(error), logging.getLogger("pyomo_relugrad")
+    monkeypatch.setattr(logger, "handlers", [handler])
+    with caplog.at_level(logging.INFO, logger="pyomo_relugrad"):
+        SearchLog([output]).write("a line")
+    assert output.getvalue() == printed
+    assert error.getvalue() == "a line\n"
+
+
 def test_the_package_logger_as_tee_gets_each_line_once(terminal: io.StringIO) -> None:
     model = pyo.ConcreteModel()
     model.x = pyo.Var(bounds=(0, 1))
