@@ -10,19 +10,20 @@ from scipy import optimize, sparse
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.search.admm import AlternatingProjection, normal_equations
-from pyomo_relugrad.search.budget import Budget
+from pyomo_relugrad.search.budget import Budget, SearchContext
 from pyomo_relugrad.search.composite_region import CompositeRegion
 from pyomo_relugrad.search.front_door import array_problem
 from pyomo_relugrad.search.landscape import Landscape
 from pyomo_relugrad.search.linear_program import LinearProgram
 from pyomo_relugrad.search.neighbourhood import best_in_neighbourhood
-from pyomo_relugrad.search.polytope import Polytope
-from pyomo_relugrad.search.ppga import first_crossing
+from pyomo_relugrad.search.polytope import Polytope, where_feasible
+from pyomo_relugrad.search.ppga import first_crossing, ppga
 from pyomo_relugrad.search.projection import BoxWithRow
 from pyomo_relugrad.search.pruned import prune_by_magnitude
 from pyomo_relugrad.search.region_program import RegionProgram
 from pyomo_relugrad.search.region_walk import promising_facets, walk_regions
 from pyomo_relugrad.search.relaxation import Relaxation
+from pyomo_relugrad.search.surroundings import Surroundings
 
 
 def random_network(sizes, seed):
@@ -135,6 +136,16 @@ def test_projections_and_vertices_end_with_the_time(monkeypatch):
     assert len(solves) <= 2  # for a point that all others are pulled to
     for U in (vertices, points):
         assert np.abs((U - 0.5) @ A.T).max() <= 0.2 + 1e-7
+
+
+def test_an_answer_over_a_polytope_needs_no_time():
+    rows = np.random.default_rng(3).random((2, 3))
+    problem = array_problem(random_network([3, 6, 1], 1), None, 0, 1, rows=(rows, -INF, 0.7))
+    relaxation = Surroundings(problem).relax(Budget())
+    context = SearchContext(Budget(time_limit=0.0), np.random.default_rng(0), relaxation=relaxation)
+    points = [point for point in where_feasible(ppga)(problem, context) if point is not None]
+    assert points
+    assert points[0].is_feasible
 
 
 def test_the_iteration_for_projections_asks_the_clock_at_every_step():

@@ -249,12 +249,18 @@ def _finite_bounds(problem: Problem, columns: Array) -> tuple[Array, Array]:
 def where_feasible(
     run: Callable[[Problem, SearchContext], Iterator[Incumbent | None]],
 ) -> Callable[[Problem, SearchContext], Iterator[Incumbent | None]]:
-    """The method, ended at once as infeasible where bounds and rows leave no point."""
+    """The method, ended at once as infeasible where bounds and rows leave no point.
+
+    Where their linear program has been solved, its point comes first: there is an answer however short the time.
+    """
 
     def checked(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
-        if context.relaxation is not None or has_point(problem):
-            yield from run(problem, context)
-        else:
+        known = context.relaxation
+        if known is None and not has_point(problem):
             context.budget.stop = Stop.INFEASIBLE
+            return
+        if known is not None and known.values is not None:
+            yield problem.incumbent(known.values)
+        yield from run(problem, context)
 
     return checked
