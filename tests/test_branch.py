@@ -379,3 +379,13 @@ def test_an_incumbent_does_not_make_integer_solutions_vanish():
     result = prove(problem, start=start, relative_gap=1e-7, absolute_gap=1e-7)
     assert start.is_feasible
     assert result.incumbent.objective == pytest.approx(exact_optimum(problem), abs=1e-6)
+
+
+@pytest.mark.parametrize(("family", "seed"), [("window", 8), ("equality", 13)])
+def test_no_optimum_is_beaten_by_violations(family, seed):
+    """A point that misses a row by the tolerance may be better than the optimum by ten times that."""
+    problem = random_problem(family, seed)
+    result = prove(problem, relative_gap=1e-6, absolute_gap=1e-6)
+    optimum = exact_optimum(problem)
+    assert result.incumbent.violation <= 1e-7
+    assert result.incumbent.objective >= optimum - 4e-7 * (1 + abs(optimum))

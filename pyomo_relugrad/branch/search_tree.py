@@ -14,8 +14,11 @@ from pyomo_relugrad.branch.chains import without_chains
 from pyomo_relugrad.branch.nodes import NodeQueue
 from pyomo_relugrad.branch.polish import Polish
 from pyomo_relugrad.branch.program_bounder import ProgramBounder
-from pyomo_relugrad.problem import Incumbent, Problem, Shape
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Incumbent, Problem, Shape
 from pyomo_relugrad.search.proof import ProofProgress, ProofResult, ProofStatus, run_proof
+
+# Points that are to replace an incumbent miss rows by no more than this, so that none is better by its violation alone.
+BETTER_TOLERANCE = 1e-7
 
 
 def prove(
@@ -173,7 +176,8 @@ class SearchTree:
         V = np.clip(candidates, problem.lower, problem.upper)
         V = problem.propagate(np.where(problem.integers, np.round(V), V))
         objective = problem.objective(V)
-        feasible = np.ones(len(V), bool) if problem.shape is Shape.BOX else problem.violation(V) <= 1e-6
+        allowed = FEASIBILITY_TOLERANCE if self.incumbent is None else BETTER_TOLERANCE
+        feasible = np.ones(len(V), bool) if problem.shape is Shape.BOX else problem.violation(V) <= allowed
         objective = np.where(feasible, objective, np.inf)
         best = int(np.argmin(objective))
         if objective[best] < self.incumbent_value and self.offer(problem.incumbent(V[best])):
