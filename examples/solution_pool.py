@@ -27,7 +27,7 @@ m = pyo.ConcreteModel()
 m.open = pyo.Var(range(N_SITES), domain=pyo.Binary)
 m.network = relugrad.ReluNetworkBlock(network=FILE, inputs=m.open)
 m.budget = pyo.Constraint(expr=pyo.sum_product(dict(enumerate(yearly_cost.tolist())), m.open) <= 6)
-m.staff = pyo.Constraint(expr=pyo.quicksum(m.open.values()) <= 6)
+m.staff = pyo.Constraint(expr=(1, pyo.quicksum(m.open.values()), 6))
 m.minutes = pyo.Objective(expr=sum(float(INHABITANTS[d]) * m.network.outputs[d] for d in range(4)), sense=pyo.minimize)
 
 # %%

@@ -11,7 +11,8 @@ from pyomo_relugrad import maximize, minimize
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.search import Stop, search
+from pyomo_relugrad.search import Stop, auto, search
+from pyomo_relugrad.search.budget import Budget, SearchContext
 from pyomo_relugrad.search.front_door import array_problem
 from pyomo_relugrad.search.linear_program import LinearProgram
 from pyomo_relugrad.search.methods import METHODS
@@ -118,6 +119,17 @@ def test_a_seed_always_gives_the_same_answer(method):
     assert first.result.points == second.result.points
 
 
+def test_auto_climbs_small_polytopes_by_projections_and_by_linear_programs_in_turn(monkeypatch):
+    def steps(count):
+        return lambda problem, context: iter(range(10 * count, 10 * count + count))
+
+    monkeypatch.setattr(auto, "polytope_search", steps(2))
+    monkeypatch.setattr(auto, "box_search", steps(4))
+    problem = array_problem(random_network([3, 4, 1], 0), None, 0.0, 1.0, rows=(np.eye(3)[:2], -INF, 0.5))
+    yielded = list(auto.auto(problem, SearchContext(Budget(), np.random.default_rng(0))))
+    assert yielded[-6:] == [20, 40, 21, 41, 42, 43]
+
+
 @pytest.mark.parametrize("method", ALL)
 def test_the_time_limit_is_held(method):
     network = random_network([60, 80, 80, 1], seed=9)
@@ -126,7 +138,7 @@ def test_the_time_limit_is_held(method):
     assert result.incumbent is not None
 
 
-@pytest.mark.parametrize("method", ["auto", "ppga", "ppga-lr", "milp-walk", "pruned"])
+@pytest.mark.parametrize("method", ALL)
 def test_every_linear_program_is_given_what_is_left_of_the_time(method, monkeypatch):
     limits, solve = [], LinearProgram.solve
 

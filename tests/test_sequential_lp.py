@@ -7,7 +7,7 @@ from scipy import sparse
 
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.search import Stop, search
+from pyomo_relugrad.search import Stop, search, sequential_lp
 
 INF = np.inf
 
@@ -87,6 +87,14 @@ def test_an_infeasible_network_is_not_claimed_infeasible_nor_feasible():
     assert result.stop is Stop.ITERATION_LIMIT
     assert result.incumbent is None
     assert result.least_violated.violation == pytest.approx(0.1, abs=1e-6)
+
+
+def test_a_search_without_limits_ends_where_no_feasible_point_is_found(monkeypatch):
+    monkeypatch.setattr(sequential_lp, "PATIENCE", 5)
+    problem = one_network(absolute_value(), [0, 0], [-1, -INF], [1, INF], [[-1, 1]], [-INF], [-0.1])
+    result = search(problem, iteration_limit=100_000)
+    assert result.incumbent is None
+    assert result.stop is Stop.FINISHED
 
 
 def test_an_unbounded_extra_column_is_recognised():

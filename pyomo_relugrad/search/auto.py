@@ -22,14 +22,27 @@ MANY_NETWORKS = 20
 def auto(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
     """Search by the problem's shape.
 
-    A bounded box, one with a single row, or a small polytope: batched climbs with projections. A larger polytope:
-    climbs by linear programs. Integers, rows on outputs, unbounded columns, equations, many networks side by side:
-    sequential linear programming.
+    A bounded box, or one with a single row: batched climbs with projections. A polytope: climbs by linear programs,
+    and, while it is small, the two in turn, since either may win. Integers, rows on outputs, unbounded columns,
+    equations, many networks side by side: sequential linear programming.
     """
     has_equations = bool((problem.row_lower == problem.row_upper).any())
     many_networks = len(problem.networks) > MANY_NETWORKS
     if problem.shape is Shape.GENERAL or has_equations or many_networks or not is_bounded(problem):
         return sequential_lp(problem, context)
+    if problem.n_rows <= 1:
+        return where_feasible(box_search)(problem, context)
     size = int((~problem.is_output).sum())
-    projects_fast = problem.n_rows <= 1 or size * (size + problem.n_rows) <= PROJECTION_WORK
-    return where_feasible(box_search if projects_fast else polytope_search)(problem, context)
+    projects_fast = size * (size + problem.n_rows) <= PROJECTION_WORK
+    return where_feasible(_both_in_turn if projects_fast else polytope_search)(problem, context)
+
+
+def _both_in_turn(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+    """Climbs with projections and climbs by linear programs, a step of each after the other, until both are done."""
+    searches = [polytope_search(problem, context), box_search(problem, context)]
+    while searches:
+        for search in searches.copy():
+            try:
+                yield next(search)
+            except StopIteration:
+                searches.remove(search)

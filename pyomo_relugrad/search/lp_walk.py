@@ -24,7 +24,7 @@ def lp_walk(problem: Problem, context: SearchContext) -> Iterator[Incumbent | No
     Decided here: the paper's starts from relaxations are the method ``relaxing-walk``; facets are generated as the
     step crosses them, on one HiGHS model whose basis carries over from region to region.
     """
-    program, domain = RegionProgram(problem), domain_of(problem)
+    program, domain = RegionProgram(problem), domain_of(problem, context.budget)
     start = program.warm_start(context.start)
     u = domain.sample(context.random, 1)[0] if start is None else start
     while not context.budget.is_exhausted():

@@ -30,7 +30,7 @@ def relaxing_walk(problem: Problem, context: SearchContext) -> Iterator[Incumben
     after a round without a new pattern the walk starts from a uniform point, so that the search never stands still.
     For a quadratic objective the relaxation takes its linear part.
     """
-    program, domain = RegionProgram(problem), domain_of(problem)
+    program, domain = RegionProgram(problem), domain_of(problem, context.budget)
     yield program.incumbent(domain.sample(context.random, 1)[0])
     lower, upper = problem.lower.copy(), problem.upper.copy()
     lower[program.columns], upper[program.columns] = domain.lower, domain.upper

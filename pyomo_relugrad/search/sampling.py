@@ -17,7 +17,7 @@ def sampling(problem: Problem, context: SearchContext) -> Iterator[Incumbent | N
     Decided here: points are uniform in the bounding box, projected onto the rows. The LP's facets are generated as the
     step crosses them, and the linear programs share one model.
     """
-    program, domain = RegionProgram(problem), domain_of(problem)
+    program, domain = RegionProgram(problem), domain_of(problem, context.budget)
     while not context.budget.is_exhausted():
         u = domain.sample(context.random, 1)[0]
         optimum = program.solve(CompositeRegion.at(program.landscape, u), context.budget)

@@ -73,7 +73,12 @@ def sequential_lp(problem: Problem, context: SearchContext) -> Iterator[Incumben
             if point is not None:
                 starts.learn(point)
             yield point
-        fruitless = fruitless + 1 if starts.best >= best_before - 1e-9 * (1.0 + abs(starts.best)) else 0
+        fruitless = 0 if _is_lower(starts.best, best_before) else fruitless + 1
+
+
+def _is_lower(objective: float, before: float) -> bool:
+    """Whether the best objective fell by more than rounding; the first feasible point counts."""
+    return objective < before - (1e-9 * (1.0 + abs(before)) if np.isfinite(before) else 0.0)
 
 
 class Starts:
