@@ -12,17 +12,13 @@ from typing import NoReturn
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.cli import help_text
-from pyomo_relugrad.cli.exit_codes import ExitCode
+from pyomo_relugrad.cli.exit_codes import ArgumentError, ExitCode
 from pyomo_relugrad.cli.values import SUFFIXES, read_vector
 from pyomo_relugrad.search.methods import METHODS
 from pyomo_relugrad.version import __version__
 
 # A word that begins a list of numbers with a minus, which argparse takes for an option.
 _NEGATIVE = re.compile(r"-(\d|\.\d|inf\b)")
-
-
-class ArgumentError(Exception):
-    """A command line that is wrong."""
 
 
 @dataclass
@@ -65,7 +61,8 @@ def parse(words: Sequence[str]) -> Arguments:
         After ``--help`` and ``--version``.
     """
     arguments = _parser().parse_args(list(_joined(words)), namespace=Arguments())
-    if arguments.command == "bench" and (arguments.file is None) != (arguments.lower is None):
+    absent = {side is None for side in (arguments.file, arguments.lower, arguments.upper)}
+    if arguments.command == "bench" and len(absent) > 1:
         raise ArgumentError("bench takes a FILE together with --lower and --upper, or none of them")
     return arguments
 
@@ -123,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("file", type=Path, nargs="?", metavar="FILE", help="ONNX file; random networks without")
     _add_objective(bench)
     _add_box(bench)
-    bench.add_argument("--networks", type=_count, default=3, help="number of random networks (3)")
+    bench.add_argument("--networks", type=_positive_count, default=3, help="number of random networks (3)")
     bench.add_argument(
         "--method",
         dest="methods",
@@ -197,14 +194,24 @@ def _vector_file(text: str) -> Path:
 
 
 def _positive(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from error
     if not number > 0 or math.isnan(number):
         raise argparse.ArgumentTypeError(f"{text!r} must be larger than 0")
     return number
 
 
 def _count(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no integer") from error
     if number < 0:
         raise argparse.ArgumentTypeError(f"{text!r} must not be negative")
     return number
+
+
+def _positive_count(text: str) -> int:
+    return int(_positive(str(_count(text))))

@@ -3,6 +3,10 @@
 from enum import IntEnum
 
 
+class ArgumentError(Exception):
+    """A command line that is wrong, by itself or for the network that it names."""
+
+
 class ExitCode(IntEnum):
     """The exit codes; each one's `meaning` is what ``relugrad --help`` says."""
 

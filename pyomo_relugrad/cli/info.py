@@ -14,7 +14,7 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.cli.arguments import Arguments
 from pyomo_relugrad.cli.exit_codes import ExitCode
-from pyomo_relugrad.cli.values import as_side
+from pyomo_relugrad.cli.values import as_box
 from pyomo_relugrad.network import Network, interval_bounds
 from pyomo_relugrad.network.crown import crown_bounds
 from pyomo_relugrad.network.layer import Layer
@@ -45,9 +45,8 @@ def show_network(arguments: Arguments) -> ExitCode:
     network = load_onnx(str(arguments.file))
     operators = Counter(node.op_type for node in open_model(str(arguments.file)).model.graph.node)
     lower, upper = arguments.lower, arguments.upper
-    low = as_side(np.zeros(()) if lower is None else lower, network.n_inputs, "--lower")
-    high = as_side(np.ones(()) if upper is None else upper, network.n_inputs, "--upper")
-    difficulty = _difficulty(network, low, high)
+    low, high = np.zeros(()) if lower is None else lower, np.ones(()) if upper is None else upper
+    difficulty = _difficulty(network, *as_box(low, high, network.n_inputs))
     if arguments.json:
         print(json.dumps(_as_dict(network, operators, difficulty), indent=2))
     else:
@@ -86,11 +85,11 @@ def _lines(network: Network, operators: Counter[str], difficulty: _Difficulty, b
     lines += [f"ReLUs     {network.n_relus}; over the box {box} of inputs these are stable:"]
     for name, stability in difficulty.stability.items():
         lines.append(
-            f"  {name:8}{100 * stability.stable_share:5.1f}%: {stability.active} always active, "
+            f"  {name:8} {100 * stability.stable_share:5.1f}%: {stability.active} always active, "
             f"{stability.inactive} never, {stability.unstable} undecided; largest big-M {stability.largest_big_m:.4g}"
         )
     if "crown" not in difficulty.stability:
-        lines.append("  crown   left out: the network is too large for it to take seconds")
+        lines.append("  crown    left out: the network is too large for it to take seconds")
     if difficulty.regions_per_segment is not None:
         lines.append(f"Regions   {difficulty.regions_per_segment:.1f} on a segment between random points of the box")
     return lines

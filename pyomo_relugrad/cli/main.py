@@ -6,9 +6,9 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from pyomo_relugrad.cli.arguments import ArgumentError, Arguments, parse
+from pyomo_relugrad.cli.arguments import Arguments, parse
 from pyomo_relugrad.cli.bench import compare_methods
-from pyomo_relugrad.cli.exit_codes import ExitCode
+from pyomo_relugrad.cli.exit_codes import ArgumentError, ExitCode
 from pyomo_relugrad.cli.falsify import falsify
 from pyomo_relugrad.cli.info import show_network
 from pyomo_relugrad.cli.optimise import optimise

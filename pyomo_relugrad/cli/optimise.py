@@ -11,9 +11,8 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.cli.arguments import Arguments
-from pyomo_relugrad.cli.exit_codes import ExitCode
-from pyomo_relugrad.cli.values import as_side, or_none, save_vector, shown
-from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.cli.exit_codes import ArgumentError, ExitCode
+from pyomo_relugrad.cli.values import as_box, counted, or_none, save_vector, shown
 from pyomo_relugrad.exact import ExactOptions, solve_exactly
 from pyomo_relugrad.log import SearchLog
 from pyomo_relugrad.network import Network
@@ -48,18 +47,12 @@ def box_problem(network: Network, arguments: Arguments, maximise: bool = True) -
 
     Raises
     ------
-    ModelError
+    ArgumentError
         If the box or the weights do not fit the network, or no output of several is chosen.
     """
     if arguments.lower is None or arguments.upper is None:
-        raise ModelError("give both --lower and --upper")
-    lower, upper = (
-        as_side(side, network.n_inputs, option)
-        for side, option in ((arguments.lower, "--lower"), (arguments.upper, "--upper"))
-    )
-    wrong = np.flatnonzero(~(lower <= upper))
-    if wrong.size:
-        raise ModelError(f"--lower exceeds --upper at input {wrong[0]}: {lower[wrong[0]]:g} and {upper[wrong[0]]:g}")
+        raise ArgumentError("give both --lower and --upper")
+    lower, upper = as_box(arguments.lower, arguments.upper, network.n_inputs)
     return array_problem(network, _weights(network, arguments), lower, upper, maximise=maximise)
 
 
@@ -68,13 +61,14 @@ def _weights(network: Network, arguments: Arguments) -> Array:
     count = network.n_outputs
     if arguments.weights is not None:
         if arguments.weights.size != count:
-            raise ModelError(f"--weights has {arguments.weights.size} numbers, but the network has {count} outputs")
+            given, wanted = counted(arguments.weights.size, "number"), counted(count, "output")
+            raise ArgumentError(f"--weights has {given}, but the network has {wanted}")
         return arguments.weights.reshape(count)
     if arguments.output is None and count > 1:
-        raise ModelError(f"the network has {count} outputs: choose one of --output 0 to {count - 1}, or --weights")
+        raise ArgumentError(f"the network has {count} outputs: choose one of --output 0 to {count - 1}, or --weights")
     chosen = arguments.output or 0
     if chosen >= count:
-        raise ModelError(f"there is no output {chosen}: the network has {count}, the first is 0")
+        raise ArgumentError(f"there is no output {chosen}: the network has {count}, the first is 0")
     return np.eye(count)[chosen]
 
 

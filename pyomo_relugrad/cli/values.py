@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.cli.exit_codes import ArgumentError
 
 #: How files of vectors end.
 SUFFIXES = (".npy", ".csv")
@@ -50,17 +50,36 @@ def read_vector(text: str) -> Array:
     return vector
 
 
-def as_side(vector: Array, size: int, option: str) -> Array:
-    """One side of a box, with a number standing for a vector of equal entries.
+def as_box(lower: Array, upper: Array, size: int) -> tuple[Array, Array]:
+    """Both sides of a box, with a number standing for a vector of equal entries.
 
     Raises
     ------
-    ModelError
-        If there are too many or too few entries.
+    ArgumentError
+        If there are too many or too few entries, or the box is empty.
     """
+    lower, upper = _as_side(lower, size, "--lower"), _as_side(upper, size, "--upper")
+    wrong = np.flatnonzero(lower > upper)
+    if wrong.size:
+        raise ArgumentError(f"--lower exceeds --upper at input {wrong[0]}: {lower[wrong[0]]:g} and {upper[wrong[0]]:g}")
+    return lower, upper
+
+
+def _as_side(vector: Array, size: int, option: str) -> Array:
     if vector.ndim and vector.size != size:
-        raise ModelError(f"{option} has {vector.size} numbers, but the network has {size} inputs")
+        raise ArgumentError(f"{option} has {vector.size} numbers, but the network has {counted(size, 'input')}")
     return np.broadcast_to(vector, (size,)).astype(np.float64)
+
+
+def counted(number: int, thing: str) -> str:
+    """A number of things in words.
+
+    Examples
+    --------
+    >>> counted(1, "output"), counted(10, "output")
+    ('1 output', '10 outputs')
+    """
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def save_vector(vector: Array, path: Path) -> None:
