@@ -111,10 +111,10 @@ def test_info_knows_what_is_stable(capsys: pytest.CaptureFixture[str], tmp_path:
 def test_info_leaves_out_what_would_take_long(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pyomo_relugrad.cli.info._MOST_CROWN", 0.0)
+    monkeypatch.setattr("pyomo_relugrad.cli.info._MOST_CROWN", -1.0)
     monkeypatch.setattr("pyomo_relugrad.cli.info._MOST_PRODUCTS", 0.0)
     _, printed, _ = run(capsys, "info", DIGITS)
-    assert "crown   left out" in printed
+    assert "crown    left out" in printed
     assert "Regions" not in printed
 
 
