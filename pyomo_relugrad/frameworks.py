@@ -48,6 +48,8 @@ def load_sklearn(estimator: Any) -> Network:
         If an activation function is not piecewise linear, or a step is not affine.
     MissingPackageError
         If skl2onnx is needed and is not installed.
+    NetworkValueError
+        If it is no estimator, or is not fitted.
 
     Examples
     --------
@@ -63,6 +65,8 @@ def load_sklearn(estimator: Any) -> Network:
     >>> np.allclose(network.value(X)[:, 0], model.predict(X))
     True
     """
+    if not hasattr(estimator, "fit"):
+        raise NetworkValueError(f"{type(estimator).__name__} is no scikit-learn estimator")
     if hasattr(estimator, "steps"):
         return _sklearn_pipeline(estimator)
     if hasattr(estimator, "regressor_") and hasattr(estimator, "transformer_"):
@@ -116,7 +120,7 @@ def _sklearn_pipeline(pipeline: Any) -> Network:
     maps: list[AffineMap] = []
     try:
         for name, step in steps:
-            width = maps[-1][1].size if maps else step.n_features_in_
+            width = maps[-1][1].size if maps else _input_width(step)
             maps.append(_affine_step(step.transform, name, width))
     except UnsupportedOperatorError:
         if find_spec("skl2onnx") is None or not hasattr(last, "predict") or hasattr(last, "classes_"):
@@ -154,12 +158,17 @@ def _composed(network: Network, before: AffineMap | None = None, after: AffineMa
 
 
 def _through_skl2onnx(estimator: Any) -> Network:
-    width = getattr(estimator, "n_features_in_", None)
-    if width is None:
-        raise NetworkValueError(f"{type(estimator).__name__} is not fitted: call its fit method first")
+    width = _input_width(estimator)
     skl2onnx = _package("skl2onnx", f"to convert {type(estimator).__name__}")
     types = import_module("skl2onnx.common.data_types")
     return load_onnx(skl2onnx.to_onnx(estimator, initial_types=[("X", types.DoubleTensorType([None, width]))]))
+
+
+def _input_width(estimator: Any) -> int:
+    width = getattr(estimator, "n_features_in_", None)
+    if width is None:
+        raise NetworkValueError(f"{type(estimator).__name__} is not fitted: call its fit method first")
+    return int(width)
 
 
 def load_torch(module: Any, example: Any) -> Network:

@@ -96,6 +96,8 @@ def load_vnnlib(path: str | PathLike[str]) -> Property:
     try:
         content = Path(name).read_bytes()
         text = (gzip.decompress(content) if name.endswith(".gz") else content).decode()
+    except FileNotFoundError as error:
+        raise PropertyFileError(f"{name} cannot be read: there is no such file") from error
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise PropertyFileError(f"{name} cannot be read: {error}") from error
     return parse_vnnlib(text, name)

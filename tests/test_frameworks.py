@@ -129,6 +129,14 @@ class TestScikitLearn:
         with pytest.raises(NetworkValueError, match="MLPRegressor is not fitted"):
             load_sklearn(regressor())
 
+    def test_scaler_that_is_not_fitted(self):
+        with pytest.raises(NetworkValueError, match="StandardScaler is not fitted"):
+            load_sklearn(make_pipeline(StandardScaler(), regressor().fit(X, Y[:, 0])))
+
+    def test_what_is_no_estimator(self):
+        with pytest.raises(NetworkValueError, match="str is no scikit-learn estimator"):
+            load_sklearn("model.pickle")
+
 
 class TestPyTorch:
     def test_package_is_missing(self, monkeypatch):
