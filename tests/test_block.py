@@ -543,6 +543,10 @@ def test_refusals_of_keywords(caplog):
         m.indexed = ReluNetworkBlock([1, 2], network=NAMED, inputs={1: [1.0, 2.0, 3.0]})
     with pytest.raises(ModelError, match=r"network must be a Network, a path, bytes or an onnx\.ModelProto, not dict"):
         m.wrong = ReluNetworkBlock(network={1: NAMED})
+    with pytest.raises(ModelError, match="ReluNetworkBlock has no argument 'input'; it has network, inputs, outputs"):
+        m.misspelt = ReluNetworkBlock(network=NAMED, input=[1.0, 2.0, 3.0])
+    with pytest.raises(ModelError, match=r"no argument 'input'"):
+        m.each = ReluNetworkBlock([1, 2], network=NAMED, input=[1.0, 2.0, 3.0])
     with pytest.raises(NetworkFileNotFoundError, match=r"nowhere\.onnx"):
         m.missing = ReluNetworkBlock(network="nowhere.onnx")
 
