@@ -442,7 +442,7 @@ def test_print_stats(capsys):
     m.nn = ReluNetworkBlock(network=network, input_bounds=(-1, 1))
     expected = [
         ["Network", "block", "'nn':", "toy"],
-        ["1", "inputs,", "1", "outputs"],
+        ["1", "input,", "1", "output"],
         ["layer", "shape", "weights", "relus", "active", "inactive", "unstable"],
         ["1", "1", "->", "3", "3", "3", "1", "1", "1"],
         ["output", "3", "->", "1", "3"],

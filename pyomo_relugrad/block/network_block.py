@@ -142,7 +142,9 @@ class _KeywordRule:
     def __call__(self, block: ReluNetworkBlockData, *_: Any, **unknown: Any) -> None:
         if unknown:
             names = ", ".join(self.given)
-            raise ModelError(f"ReluNetworkBlock has no argument {next(iter(unknown))!r}; it has {names}, and those of a Block")
+            raise ModelError(
+                f"ReluNetworkBlock has no argument {next(iter(unknown))!r}; it has {names}, and those of a Block"
+            )
         component = block.parent_component()
         if not _is_rule(self.given["network"]) and not isinstance(self.given["network"], Mapping):
             self.given["network"] = as_network(self.given["network"])  # once, so that all indices share it

@@ -20,7 +20,9 @@ def write_statistics(block: ReluNetworkBlockData, file: TextIO) -> None:
     header = ("layer", "shape", "weights", "relus", "active", "inactive", "unstable")
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
     title = f"Network block '{block.name}'" + (f": {network.name}" if network.name else "")
-    print(title, f"{network.n_inputs} inputs, {network.n_outputs} outputs", sep="\n", file=file)
+    sizes = ((network.n_inputs, "input"), (network.n_outputs, "output"))
+    counts = ", ".join(f"{number} {thing}{'' if number == 1 else 's'}" for number, thing in sizes)
+    print(title, counts, sep="\n", file=file)
     for row in [header, *rows]:
         cells = [row[0].ljust(widths[0]), *(cell.rjust(size) for cell, size in zip(row[1:], widths[1:], strict=True))]
         print("  ".join(cells).rstrip(), file=file)
