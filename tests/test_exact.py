@@ -368,7 +368,9 @@ def test_options_that_nobody_knows_are_refused(monkeypatch):
     only(Route.MILP, monkeypatch)
     problem = hard_box()
     with pytest.raises(ModelError, match="HiGHS has no option mip_magic"):
-        solve_exactly(problem, ExactOptions(highs_options={"mip_magic": 1}))
+        ExactOptions(highs_options={"mip_magic": 1})
+    with pytest.raises(ModelError, match="HiGHS has no option threads = 'all'"):
+        ExactOptions(highs_options={"threads": "all"})
     with pytest.raises(ModelError, match="unknown bounds 'magic'; known are"):
         solve_exactly(problem, ExactOptions(bounds="magic"))
 

@@ -10,6 +10,7 @@ from pyomo_relugrad.branch import SearchTree
 from pyomo_relugrad.exact.outer_approximation import OuterApproximation
 from pyomo_relugrad.exact.routes import Route
 from pyomo_relugrad.milp import MilpProof
+from pyomo_relugrad.milp.solve import highs_with
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.search.proof import ProofProgress, Prover
 
@@ -30,6 +31,11 @@ class ExactOptions:
         Of the pre-activations in the MILP.
     highs_options : dict, optional
         Options of HiGHS for the MILP.
+
+    Raises
+    ------
+    ModelError
+        If HiGHS does not know an option, also where no MILP is solved.
     """
 
     relative_gap: float = 1e-4
@@ -38,6 +44,9 @@ class ExactOptions:
     iteration_limit: int | None = None
     bounds: str = "crown"
     highs_options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        highs_with(self.highs_options)
 
     def allowed_gap(self, objective: float) -> float:
         """The gap at which an incumbent counts as proven."""

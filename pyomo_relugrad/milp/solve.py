@@ -180,13 +180,9 @@ class MilpProof:
 
     def _passed(self, model: BigMModel, options: dict[str, Any]) -> Any:
         """HiGHS with the model, options, callbacks and start."""
-        highs = highspy.Highs()
-        highs.silent()
-        highs.HandleUserInterrupt = True
         relative, absolute = self._gaps
-        for name, value in {"mip_rel_gap": relative, "mip_abs_gap": absolute, **options}.items():
-            if highs.setOptionValue(name, value) == highspy.HighsStatus.kError:
-                raise ModelError(f"HiGHS has no option {name} = {value!r}")
+        highs = highs_with({"mip_rel_gap": relative, "mip_abs_gap": absolute, **options})
+        highs.HandleUserInterrupt = True
         if highs.passModel(_as_highs_model(model)) == highspy.HighsStatus.kError:
             raise RelugradError("HiGHS refused the mixed-integer formulation")
         highs.cbMipImprovingSolution.subscribe(self._on_point)
@@ -248,6 +244,22 @@ class MilpProof:
         self._highs.cancelSolve()
         self._thread.join(STOP_PATIENCE)
         self._take_points()
+
+
+def highs_with(options: dict[str, Any]) -> Any:
+    """A silent HiGHS with these options.
+
+    Raises
+    ------
+    ModelError
+        If HiGHS does not know an option, or does not take its value.
+    """
+    highs = highspy.Highs()
+    highs.silent()
+    for name, value in options.items():
+        if highs.setOptionValue(name, value) == highspy.HighsStatus.kError:
+            raise ModelError(f"HiGHS has no option {name} = {value!r}")
+    return highs
 
 
 def _run_to_end(highs: Any) -> None:
