@@ -1,16 +1,22 @@
-"""How every test runs: the examples of property tests, and the threads of linear algebra.
+"""How every test runs: the examples of property tests, the threads of linear algebra, and Ctrl-C.
 
 Property tests draw the same examples in every run of the automatic checks, and new ones everywhere else. Where several
-processes share the tests (``pytest -n 2``) each has one thread: with more they take the cores from one another.
+processes share the tests (``pytest -n 2``) each has one thread: with more they take the cores from one another. A
+shell's background jobs ignore Ctrl-C, and so would the tests of it.
 """
 
 import os
+import signal
+import threading
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before NumPy is imported
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 from hypothesis import settings
+
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):

