@@ -21,7 +21,7 @@ from pyomo_relugrad.milp import MilpProof
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.search.budget import Budget
 from pyomo_relugrad.search.linearisation import Linearisation
-from pyomo_relugrad.search.proof import ProofProgress, ProofStatus
+from pyomo_relugrad.search.proof import ProofProgress, ProofStatus, allowed_gap, conclusion_from
 from pyomo_relugrad.search.region_model import RegionModel
 
 # The programs are solved to this share of the asked gap: the tangents take the rest.
@@ -77,16 +77,7 @@ class OuterApproximation:
 
     def conclusion(self) -> ProofStatus | None:
         """OPTIMAL or INFEASIBLE where that is proven."""
-        if self.incumbent is None:
-            return ProofStatus.INFEASIBLE if self.bound == np.inf else None
-        is_proven = self.incumbent.objective - self.bound <= self._allowed * (1 + 1e-9)
-        return ProofStatus.OPTIMAL if is_proven else None
-
-    @property
-    def _allowed(self) -> float:
-        """The gap at which the incumbent counts as proven; infinite where there is none."""
-        relative, absolute = self._gaps
-        return np.inf if self.incumbent is None else max(absolute, relative * abs(self.incumbent.objective))
+        return conclusion_from(self.incumbent, self.bound, self._gaps)
 
     def offer(self, point: Incumbent) -> bool:
         """Take a feasible point as incumbent if it is better; return whether it was."""
@@ -135,7 +126,8 @@ class OuterApproximation:
         if self.incumbent is not None:
             start = linear.incumbent(np.append(self.incumbent.values, self._quadratic_part(self.incumbent.values)))
             # A point that looks better than the incumbent is enough to know where tangents are missing.
-            options["objective_target"] = self.incumbent.objective - self._allowed - linear.constant
+            allowed = allowed_gap(self.incumbent.objective, self._gaps)
+            options["objective_target"] = self.incumbent.objective - allowed - linear.constant
         return MilpProof(linear, start, self._bounds, (relative, absolute), {**options, **self._options})
 
     def _quadratic_part(self, v: Array) -> float:

@@ -12,7 +12,7 @@ from pyomo_relugrad.exact.routes import Route
 from pyomo_relugrad.milp import MilpProof
 from pyomo_relugrad.milp.solve import highs_with
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.search.proof import ProofProgress, Prover
+from pyomo_relugrad.search.proof import ProofProgress, Prover, allowed_gap
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class ExactOptions:
 
     def allowed_gap(self, objective: float) -> float:
         """The gap at which an incumbent counts as proven."""
-        return max(self.absolute_gap, self.relative_gap * abs(objective))
+        return allowed_gap(objective, (self.relative_gap, self.absolute_gap))
 
 
 class Runner:

@@ -17,7 +17,7 @@ from pyomo_relugrad.milp.column_bounds import bound_problem
 from pyomo_relugrad.milp.tightening_programs import tighten_by_programs
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.search.linear_program import HIGHS_THREAD
-from pyomo_relugrad.search.proof import ProofProgress, ProofResult, ProofStatus, run_proof
+from pyomo_relugrad.search.proof import ProofProgress, ProofResult, ProofStatus, conclusion_from, run_proof
 
 # Seconds between two reports, and seconds that HiGHS is given to stop when told to.
 REPORT_INTERVAL, STOP_PATIENCE = 0.1, 1.0
@@ -133,11 +133,7 @@ class MilpProof:
 
     def conclusion(self) -> ProofStatus | None:
         """OPTIMAL or INFEASIBLE where that is proven."""
-        if self.incumbent is None:
-            return ProofStatus.INFEASIBLE if self.bound == np.inf else None
-        relative, absolute = self._gaps
-        allowed = max(absolute, relative * abs(self.incumbent.objective))
-        return ProofStatus.OPTIMAL if self.incumbent.objective - self.bound <= allowed * (1 + 1e-9) else None
+        return conclusion_from(self.incumbent, self.bound, self._gaps)
 
     def offer(self, point: Incumbent) -> bool:
         """Take a feasible point as incumbent if it is better, and hand it to HiGHS; return whether it was."""

@@ -25,6 +25,20 @@ class ProofStatus(Enum):
     UNRESOLVED = "nodes too small to split remain"
 
 
+def allowed_gap(objective: float, gaps: tuple[float, float]) -> float:
+    """The gap, by (relative, absolute) gaps, at which an incumbent of that objective counts as proven."""
+    relative, absolute = gaps
+    return max(absolute, relative * abs(objective))
+
+
+def conclusion_from(incumbent: Incumbent | None, bound: float, gaps: tuple[float, float]) -> ProofStatus | None:
+    """OPTIMAL or INFEASIBLE where incumbent and bound prove it; gaps are (relative, absolute)."""
+    if incumbent is None:
+        return ProofStatus.INFEASIBLE if bound == np.inf else None
+    is_proven = incumbent.objective - bound <= allowed_gap(incumbent.objective, gaps) * (1 + 1e-9)
+    return ProofStatus.OPTIMAL if is_proven else None
+
+
 @dataclass(frozen=True, eq=False)
 class ProofProgress:
     """The state of a running proof. Objective values are those of `Problem`: to be minimised.
