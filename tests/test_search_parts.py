@@ -201,7 +201,7 @@ def test_neuron_gradients_agree_with_slopes_and_with_free_neurons_held(seed):
     region = CompositeRegion.at(landscape, random.uniform(-1, 1, 3))
     direction, neurons = random.normal(size=3), np.arange(region.signs.size)
     gradients = region.gradients(neurons)
-    assert np.allclose(gradients @ direction, region.slopes(direction))
+    assert np.allclose(gradients @ direction, region.slopes(direction[None, :])[0])
     slopes, columns = region.slopes_with_free(np.zeros(0, np.int64))
     assert np.allclose(slopes, gradients)
     assert np.allclose(columns @ landscape.partial_gradient(region.v[None, :])[0], region.gradient)

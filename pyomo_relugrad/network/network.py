@@ -363,20 +363,24 @@ class Network:
         Seeds or masks of one row serve all rows of the other; then a product of one row is as good as one of B.
         """
         adjoints: list[Array | None] = [None] * (layer + 1)
-        adjoint: Array | None = seeds
-        for index in range(layer, -1, -1):
-            if index < layer:
-                adjoint = adjoints[index + 1]
-                adjoint = None if adjoint is None else _passed_on(adjoint, masks[index])
-            if adjoint is None:
-                continue
-            for source, weight in zip(self.layers[index].sources, self.layers[index].weights, strict=True):
-                part = adjoint @ weight
-                earlier = adjoints[source]
-                adjoints[source] = part if earlier is None else earlier + part
+        self._add_parts(layer, seeds, adjoints)
+        self._sweep_back(masks, adjoints)
         gradient = np.zeros((1, self.n_inputs), self.dtype) if adjoints[0] is None else adjoints[0]
         rows = max(len(seeds), *(len(mask) for mask in masks)) if masks else len(seeds)
         return gradient if len(gradient) == rows else np.repeat(gradient, rows, axis=0)
+
+    def _sweep_back(self, masks: Sequence[Array], adjoints: list[Array | None]) -> None:
+        """Carry the adjoints of the activations on to the inputs, ``adjoints[0]``, layer by layer."""
+        for index in range(len(adjoints) - 2, -1, -1):
+            adjoint = adjoints[index + 1]
+            if adjoint is not None:
+                self._add_parts(index, _passed_on(adjoint, masks[index]), adjoints)
+
+    def _add_parts(self, layer: int, adjoint: Array, adjoints: list[Array | None]) -> None:
+        """Add what the adjoint of a layer's values gives to those of its sources."""
+        for source, weight in zip(self.layers[layer].sources, self.layers[layer].weights, strict=True):
+            part, earlier = adjoint @ weight, adjoints[source]
+            adjoints[source] = part if earlier is None else earlier + part
 
 
 def _passed_on(adjoint: Array, mask: Array) -> Array:

@@ -73,16 +73,17 @@ class CompositeRegion:
         """(d,) gradient of the height on the region."""
         return self.landscape.pull_back(self.patterns, self.landscape.partial_gradient(self.v[None, :]))[0]
 
-    def slopes(self, direction: Array) -> Array:
-        """(N,) derivatives of the pre-activations along a direction (d,)."""
-        d = np.zeros(self.landscape.problem.n_columns)
-        d[self.landscape.columns] = direction
-        parts = [np.zeros(0)]
+    def slopes(self, directions: Array) -> Array:
+        """(B, N) derivatives of the pre-activations along directions (B, d)."""
+        D = np.zeros((len(directions), self.landscape.problem.n_columns))
+        D[:, self.landscape.columns] = directions
+        parts = [np.zeros((len(D), 0))]
         for stage, pattern in zip(self.landscape.problem.stages, self.patterns, strict=True):
-            hidden, outputs = _masked_slopes(stage.network, pattern, d[stage.inputs])
-            d[stage.outputs] = outputs
-            parts.append(hidden.ravel())
-        return np.concatenate(parts)
+            inputs = D[:, stage.inputs].reshape(-1, stage.network.n_inputs)
+            hidden, outputs = _masked_slopes(stage.network, np.tile(pattern, (len(D), 1)), inputs)
+            D[:, stage.outputs] = outputs.reshape(len(D), *stage.outputs.shape)
+            parts.append(hidden.reshape(len(D), -1))
+        return np.concatenate(parts, axis=1)
 
     def slopes_with_free(self, free: Array) -> tuple[Array, Array]:
         """Slopes of everything in the decision columns and in the activations of free neurons, all others held.
@@ -124,7 +125,11 @@ class CompositeRegion:
         seeds[np.arange(positions.size), columns] = 1.0
         pattern = np.broadcast_to(patterns[stage][embedding], (positions.size, network.n_relus))
         rows = np.zeros((positions.size, result.shape[1]))
-        np.add.at(rows.T, stages[stage].inputs[embedding], network.pull_back(pattern, layer, seeds).T)
+        gradients = network.pull_back(pattern, layer, seeds)
+        if stages[stage].inputs_repeat:
+            np.add.at(rows.T, stages[stage].inputs[embedding], gradients.T)
+        else:
+            rows[:, stages[stage].inputs[embedding]] = gradients
         for earlier in range(stage - 1, -1, -1):
             self._pull_through(earlier, rows)
         result[positions] = rows

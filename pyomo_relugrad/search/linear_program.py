@@ -210,6 +210,25 @@ class LinearProgram:
             self._highs.deleteRows(surplus.size, surplus)
         return kept
 
+    def start_from_basis(self, columns: Array, rows: Array) -> None:
+        """Start the simplex from a guessed basis, which HiGHS completes where it is none.
+
+        Parameters
+        ----------
+        columns, rows : (n,) and (m,) int arrays
+            -1 where the value is at its lower side, 1 at its upper side, 0 where it is basic.
+        """
+        kinds = {
+            -1: highspy.HighsBasisStatus.kLower,
+            0: highspy.HighsBasisStatus.kBasic,
+            1: highspy.HighsBasisStatus.kUpper,
+        }
+        basis = highspy.HighsBasis()
+        basis.valid, basis.alien = True, True
+        basis.col_status = [kinds[side] for side in columns.tolist()]
+        basis.row_status = [kinds[side] for side in rows.tolist()]
+        _check(self._highs.setBasis(basis), "the guessed basis")
+
     def start_from(self, values: Array, columns: Array | None = None) -> None:
         """Give HiGHS a (partial) MIP start: values of the given columns, by default of all."""
         which = self._columns if columns is None else np.asarray(columns, np.int32)

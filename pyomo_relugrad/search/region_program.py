@@ -1,8 +1,7 @@
-"""The linear program over a linear region, with facets generated only as they are crossed."""
+"""The linear programs over linear regions: which method solves each, and what one leaves to the next."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -13,54 +12,29 @@ from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.search.budget import Budget
 from pyomo_relugrad.search.composite_region import CompositeRegion
 from pyomo_relugrad.search.landscape import Landscape
-from pyomo_relugrad.search.linear_program import LinearProgram, LinearStatus
+from pyomo_relugrad.search.linear_program import LinearProgram
+from pyomo_relugrad.search.region_interior import RegionInterior
+from pyomo_relugrad.search.region_optimum import NO_NEURONS, RegionOptimum
+from pyomo_relugrad.search.region_simplex import RegionSimplex
+from pyomo_relugrad.search.unit_box_region import BoundedDomain, UnitBoxRegion
 
-# Facets added to the program at once, those that the step crosses first.
-CHUNK = 64
-# Distance, in units of the columns, by which a solution may lie beyond a facet.
-FACET_TOLERANCE = 1e-9
 # Violation of a row that a point outside the program's vertices may have.
 ROW_TOLERANCE = 1e-7
-# LPs per region; each adds facets that the one before crossed.
-MAX_ROUNDS = 200
-
-
-NO_NEURONS = np.zeros(0, np.int64)
-
-
-@dataclass(frozen=True, eq=False)
-class RegionOptimum:
-    """The highest point of a closed linear region.
-
-    Parameters
-    ----------
-    u : (d,) array
-    active : (k,) int array
-        Neurons whose facets hold with equality and have a positive multiplier.
-    multipliers : (k,) array
-        Gain of the height per unit by which each active facet gives way.
-    binding : (m,) int array
-        All neurons whose facets are in the final basis, degenerate ones too.
-    is_exact : bool
-        Whether the program was solved to the end; otherwise `u` is only a better point of the region.
-    is_unbounded : bool
-        Whether the height grows without limit on the region.
-    """
-
-    u: Array
-    active: Array
-    multipliers: Array
-    binding: Array
-    is_exact: bool
-    is_unbounded: bool = False
+# Active facets from which on an interior-point method is faster than the simplex method.
+MANY_FACETS = 40
+# Facets with which an interior-point method begins; after a first region, half as many again as were active there.
+FIRST_FACETS, SPARE_FACETS = 400, 64
+# Share of the facets, new in the region before, up to which the simplex method is faster from the last basis.
+FEW_NEW_FACETS = 0.05
+# Preactivation beyond a facet, relative to the largest, at which a point counts as outside a region.
+TOUCHING = 1e-6
 
 
 class RegionProgram:
-    """One HiGHS model for the regions of one problem, changed from region to region.
+    """The linear programs over the regions of one problem.
 
-    The columns are the decision columns, the fixed rows those of the problem; facets are appended as they are
-    needed, beginning with those that were active in the region before. Facets are told apart by distances, and
-    ordered by where the step crosses them, so that a rescaled network gives the same program.
+    A region with many active facets is solved by an interior-point method, unless it hardly differs from the one
+    before; then, and where there are few facets, unbounded columns or equations, by HiGHS's simplex method.
 
     Parameters
     ----------
@@ -73,20 +47,17 @@ class RegionProgram:
         self.landscape = Landscape(problem, np.float64)
         self.columns = self.landscape.columns
         self.lower, self.upper = problem.lower[self.columns], problem.upper[self.columns]
-        rows = sparse.csr_array(problem.rows[:, self.columns])
-        self.rows, self._n_fixed = rows, rows.shape[0]
-        self._program = self._model()
-        self._working = np.zeros(0, np.int64)
-
-    def _model(self) -> LinearProgram:
-        zero = np.zeros(self.columns.size)
-        sides = self.problem.row_lower, self.problem.row_upper
-        return LinearProgram(zero, self.lower, self.upper, self.rows, *sides, options={"presolve": "off"})
+        self.rows = sparse.csr_array(problem.rows[:, self.columns])
+        self._simplex = RegionSimplex(problem, self.columns)
+        self._domain = BoundedDomain.of(problem, self.columns)
+        self._last: RegionOptimum | None = None
+        self._n_new = 0
 
     @cached_property
     def _steps(self) -> LinearProgram:
         """The rows and bounds alone, for trust-region steps."""
-        return self._model()
+        zero, sides = np.zeros(self.columns.size), (self.problem.row_lower, self.problem.row_upper)
+        return LinearProgram(zero, self.lower, self.upper, self.rows, *sides, options={"presolve": "off"})
 
     def satisfies_rows(self, U: Array) -> Array:
         """(B,) booleans: whether the points satisfy the problem's rows."""
@@ -118,68 +89,42 @@ class RegionProgram:
     def solve(self, region: CompositeRegion, budget: Budget) -> RegionOptimum:
         """Maximise the height over the closed region.
 
-        Each LP over the facets known so far counts as an iteration of the budget.
+        Every region counts as an iteration of the budget, and further ones for LPs to which facets were added.
         """
-        self._open(region)
-        u = region.u
-        for _ in range(MAX_ROUNDS):
-            solution = self._program.solve(budget.remaining)
+        optimum = None
+        if self._domain is not None and self._is_far(region):
             budget.count()
-            if solution.status is LinearStatus.UNBOUNDED:
-                return self._unbounded(region)
-            if solution.values is None or not solution.is_optimal:
-                break
-            step = solution.values - region.u
-            crossed, reach = self._crossings(region, step)
-            if crossed.size == 0:
-                return self._optimum(solution.values, solution.row_duals)
-            u = region.u + max(reach, 0.0) * step
-            if budget.is_exhausted():
-                break
-        return RegionOptimum(np.clip(u, self.lower, self.upper), NO_NEURONS, np.zeros(0), NO_NEURONS, False)
+            interior = RegionInterior(UnitBoxRegion(region, self._domain), self._n_facets)
+            optimum = interior.solve(budget)
+            if optimum is None:
+                self._simplex.start_with(interior.neurons, *interior.guess())
+            else:
+                self._simplex.start_with(optimum.binding)
+        if optimum is None:
+            optimum = self._simplex.solve(region, budget)
+        self._remember(optimum)
+        return optimum
 
-    def _open(self, region: CompositeRegion) -> None:
-        """Set the program up for a region, with the working facets of the last one."""
-        self._program.change_costs(-region.gradient)
-        rows, sides, kept = self._facets(region, self._working)
-        self._working = kept
-        self._program.replace_tail(self._n_fixed, rows, sides, np.full(len(sides), np.inf))
+    def _is_far(self, region: CompositeRegion) -> bool:
+        """Whether the optimum is likely to be many pivots away from the last one."""
+        if self._last is None:
+            return min(region.signs.size, self.columns.size) >= MANY_FACETS
+        binding = self._last.binding.size
+        if binding < MANY_FACETS:
+            return False
+        return self._n_new > FEW_NEW_FACETS * binding or not self._touches(region, self._last.u)
 
-    def _facets(self, region: CompositeRegion, neurons: Array) -> tuple[Array, Array, Array]:
-        """Unit rows and lower sides of the neurons' half-spaces, and the neurons whose pre-activation varies."""
-        gradients = region.gradients(neurons)
-        norms = np.linalg.norm(gradients, axis=1)
-        varies = norms > 0
-        signs = region.signs[neurons[varies]] / norms[varies]
-        rows = gradients[varies] * signs[:, None]
-        slack = np.maximum(region.preactivations[neurons[varies]] * signs, 0.0)
-        return rows, rows @ region.u - slack, neurons[varies]
+    def _touches(self, region: CompositeRegion, u: Array) -> bool:
+        """Whether a point belongs to the closed region."""
+        values = region.preactivations + region.slopes((u - region.u)[None, :])[0]
+        return bool((region.signs * values).min() >= -TOUCHING * np.abs(values).max())
 
-    def _crossings(self, region: CompositeRegion, step: Array) -> tuple[Array, float]:
-        """Append the first facets that the step crosses; return their neurons and how far the step stays inside."""
-        margin = region.signs * region.preactivations
-        slope = region.signs * region.slopes(step)
-        beyond = np.flatnonzero((margin + slope < 0) & (slope < 0))
-        beyond = beyond[~np.isin(beyond, self._working)]
-        ratio = np.maximum(margin[beyond], 0.0) / -slope[beyond]
-        order = np.argsort(ratio, kind="stable")
-        beyond, ratio = beyond[order], ratio[order]
-        for begin in range(0, beyond.size, CHUNK):
-            chunk = beyond[begin : begin + CHUNK]
-            rows, sides, kept = self._facets(region, chunk)
-            violated = rows @ (region.u + step) - sides < -FACET_TOLERANCE
-            if violated.any():
-                self._program.append_rows(rows[violated], sides[violated], np.full(int(violated.sum()), np.inf))
-                self._working = np.concatenate([self._working, kept[violated]])
-                return kept[violated], float(ratio[begin + int(np.isin(chunk, kept[violated]).argmax())])
-        return beyond[:0], 1.0
+    @property
+    def _n_facets(self) -> int:
+        """Facets with which an interior-point method begins."""
+        return FIRST_FACETS if self._last is None else self._last.binding.size * 3 // 2 + SPARE_FACETS
 
-    def _optimum(self, u: Array, row_duals: Array | None) -> RegionOptimum:
-        duals = np.zeros(self._working.size) if row_duals is None else row_duals[self._n_fixed :]
-        held = duals > 1e-12 * max(float(np.abs(duals).max(initial=0.0)), 1e-300)
-        active, multipliers = self._working[held], duals[held]
-        self._working = self._working[self._program.drop_basic_rows(self._n_fixed)]
-        return RegionOptimum(np.clip(u, self.lower, self.upper), active, multipliers, self._working, True)
-
-    def _unbounded(self, region: CompositeRegion) -> RegionOptimum:
-        return RegionOptimum(region.u, NO_NEURONS, np.zeros(0), NO_NEURONS, False, is_unbounded=True)
+    def _remember(self, optimum: RegionOptimum) -> None:
+        before = NO_NEURONS if self._last is None else self._last.binding
+        self._n_new = int((~np.isin(optimum.binding, before)).sum())
+        self._last = optimum if optimum.is_exact else None

@@ -11,7 +11,8 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.search.budget import Budget
 from pyomo_relugrad.search.composite_region import CompositeRegion
 from pyomo_relugrad.search.landscape import Landscape
-from pyomo_relugrad.search.region_program import RegionOptimum, RegionProgram
+from pyomo_relugrad.search.region_optimum import RegionOptimum
+from pyomo_relugrad.search.region_program import RegionProgram
 
 # Relative gain in height below which two points count as equally high.
 GAIN_TOLERANCE = 1e-9

@@ -1,0 +1,253 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import optimize, sparse
+
+from pyomo_relugrad.network import Network
+from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.search.budget import Budget
+from pyomo_relugrad.search.composite_region import CompositeRegion
+from pyomo_relugrad.search.front_door import array_problem
+from pyomo_relugrad.search.interior_point import Iterate, NewtonSystem, UnitBoxProgram
+from pyomo_relugrad.search.landscape import Landscape
+from pyomo_relugrad.search.linear_program import LinearProgram
+from pyomo_relugrad.search.region_interior import RegionInterior
+from pyomo_relugrad.search.region_program import RegionProgram
+from pyomo_relugrad.search.region_simplex import RegionSimplex
+from pyomo_relugrad.search.unit_box_region import MAX_ROWS, BoundedDomain, UnitBoxRegion
+
+INF = np.inf
+seeds = st.integers(0, 10**6)
+
+
+def random_network(sizes, seed):
+    random = np.random.default_rng(seed)
+    pairs = list(itertools.pairwise(sizes))
+    weights = [random.normal(size=(b, a)) / np.sqrt(a) for a, b in pairs]
+    return Network.from_layers(weights, [random.normal(size=b) * 0.3 for _, b in pairs])
+
+
+def polytope_problem(seed, sizes=(12, 30, 20, 1)):
+    """A network over a box of uneven sides, one of them closed, with two rows, one of them two-sided."""
+    random = np.random.default_rng(seed)
+    n = sizes[0]
+    lower, upper = -random.uniform(0.1, 3.0, n), random.uniform(0.1, 3.0, n)
+    lower[0] = upper[0]
+    rows = np.concatenate([random.normal(size=(2, n)), np.zeros((2, 1))], axis=1)
+    middle = 0.5 * (lower + upper)
+    activity = rows[:, :n] @ middle
+    return Problem(
+        cost=np.concatenate([np.zeros(n), [-1.0]]),
+        lower=np.append(lower, -INF),
+        upper=np.append(upper, INF),
+        rows=sparse.csr_array(rows),
+        row_lower=np.array([activity[0] - 0.5, -INF]),
+        row_upper=activity + 0.7,
+        networks=(EmbeddedNetwork(random_network(sizes, seed), list(range(n)), [n]),),
+    )
+
+
+def region_at_the_middle(problem):
+    landscape = Landscape(problem, np.float64)
+    lower, upper = problem.lower[landscape.columns], problem.upper[landscape.columns]
+    return CompositeRegion.at(landscape, 0.5 * (lower + upper))
+
+
+def by_interior_point(problem, region, n_facets=400):
+    domain = BoundedDomain.of(problem, region.landscape.columns)
+    return RegionInterior(UnitBoxRegion(region, domain), n_facets)
+
+
+def exact_optimum(problem, region):
+    """scipy's optimum over all facets, rows and bounds."""
+    columns = region.landscape.columns
+    normals = region.gradients(np.arange(region.signs.size)) * region.signs[:, None]
+    sides = normals @ region.u - region.signs * region.preactivations
+    rows = problem.rows[:, columns].toarray()
+    below, above = np.isfinite(problem.row_lower), np.isfinite(problem.row_upper)
+    solution = optimize.linprog(
+        -region.gradient,
+        np.concatenate([-normals, -rows[below], rows[above]]),
+        np.concatenate([-sides, -problem.row_lower[below], problem.row_upper[above]]),
+        bounds=np.stack([problem.lower[columns], problem.upper[columns]], axis=1),
+    )
+    assert solution.status == 0
+    return solution
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=seeds)
+def test_the_interior_point_method_ends_at_the_optimum_of_a_linear_program(seed):
+    random = np.random.default_rng(seed)
+    rows = random.normal(size=(15, 8))
+    rows /= np.linalg.norm(rows, axis=1)[:, None]
+    inside = random.uniform(0.2, 0.8, 8)
+    program = UnitBoxProgram(random.normal(size=8), rows, random.uniform(0.05, 0.5, 15) - rows @ inside)
+    iterate = Iterate.start(program, np.full(8, 0.5), 0.1)
+    for _ in range(40):
+        if iterate.gap < 1e-9:
+            break
+        direction, primal, dual = NewtonSystem(program, iterate).step()
+        iterate = iterate.moved(direction, primal, dual)
+        assert iterate.primal.min() > 0
+        assert iterate.dual.min() > 0
+    exact = optimize.linprog(-program.gradient, -rows, program.offsets, bounds=(0, 1))
+    assert program.gradient @ iterate.x == pytest.approx(-exact.fun, abs=1e-7)
+    assert np.abs(program.slack(iterate.x) - iterate.slack).max() < 1e-7
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=seeds)
+def test_rows_that_come_and_go_leave_an_iterate_dual_feasible(seed):
+    random = np.random.default_rng(seed)
+    rows = random.normal(size=(6, 5))
+    program = UnitBoxProgram(random.normal(size=5), rows, np.full(6, 1.0))
+    iterate = Iterate.start(program, np.full(5, 0.3), 0.1)
+    further = random.normal(size=(3, 5))
+    grown, more = program.with_rows(further, np.ones(3)), iterate.with_rows(further, np.full(3, 0.2))
+    kept = random.random(9) < 0.6
+    for at, where in ((program, iterate), (grown, more), (grown.only_rows(kept), more.only_rows(kept, grown.rows))):
+        duals = where.dual[:5] - where.dual[5:10] + at.rows.T @ where.multipliers
+        assert np.allclose(at.gradient + duals, 0.0)
+        assert where.primal.size == 10 + len(at.rows)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=seeds, n_facets=st.sampled_from([1, 5, 400]))
+def test_a_regions_optimum_is_that_of_the_program_with_all_facets(seed, n_facets):
+    problem = polytope_problem(seed)
+    region = region_at_the_middle(problem)
+    interior = by_interior_point(problem, region, n_facets)
+    optimum = interior.solve(Budget())
+    exact = exact_optimum(problem, region)
+    if optimum is None:  # degenerate: the simplex method ends what was begun
+        simplex = RegionSimplex(problem, region.landscape.columns)
+        simplex.start_with(interior.neurons, *interior.guess())
+        optimum = simplex.solve(region, Budget())
+    assert optimum.is_exact
+    assert region.gradient @ optimum.u == pytest.approx(-exact.fun, abs=1e-7)
+    values = region.preactivations + region.slopes((optimum.u - region.u)[None, :])[0]
+    assert (region.signs * values).min() >= -1e-7
+    assert np.allclose(values[optimum.binding], 0.0, atol=1e-7)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=seeds)
+def test_both_methods_agree_on_facets_and_multipliers(seed):
+    problem = polytope_problem(seed)
+    region = region_at_the_middle(problem)
+    optimum = by_interior_point(problem, region).solve(Budget())
+    other = RegionSimplex(problem, region.landscape.columns).solve(region, Budget())
+    if optimum is None or not np.allclose(optimum.u, other.u, atol=1e-6):
+        return
+    order, reordered = np.argsort(optimum.active), np.argsort(other.active)
+    assert optimum.active[order].tolist() == other.active[reordered].tolist()
+    assert np.allclose(optimum.multipliers[order], other.multipliers[reordered], atol=1e-6)
+
+
+def test_most_regions_need_no_simplex_method():
+    problems = [array_problem(random_network((20, 60, 40, 1), seed), None, 0.0, 1.0) for seed in range(20)]
+    optima = [by_interior_point(problem, region_at_the_middle(problem)).solve(Budget()) for problem in problems]
+    assert sum(optimum is not None for optimum in optima) >= 17
+
+
+def test_facets_that_coincide_are_solved_by_both_methods_in_turn():
+    """Every neuron twice: no basis is the only one."""
+    network = random_network((8, 25, 1), 3)
+    hidden, output = network.layers
+    weights = [np.repeat(hidden.weights[0], 2, axis=0), np.repeat(output.weights[0], 2, axis=1) / 2]
+    problem = array_problem(Network.from_layers(weights, [np.repeat(hidden.bias, 2), output.bias]), None, -1.0, 1.0)
+    region = region_at_the_middle(problem)
+    program = RegionProgram(problem)
+    program._is_far = lambda region: True
+    optimum = program.solve(region, Budget())
+    assert optimum.is_exact
+    assert region.gradient @ optimum.u == pytest.approx(-exact_optimum(problem, region).fun, abs=1e-7)
+
+
+def test_a_region_that_is_not_finished_in_time_gives_one_of_its_points():
+    problem = polytope_problem(5)
+    region = region_at_the_middle(problem)
+    optimum = by_interior_point(problem, region).solve(Budget(time_limit=0.0))
+    assert not optimum.is_exact
+    values = region.preactivations + region.slopes((optimum.u - region.u)[None, :])[0]
+    assert (region.signs * values).min() >= -1e-12
+    assert problem.lower[0] <= optimum.u[0] <= problem.upper[0]
+
+
+def test_a_region_without_a_slope_is_left_to_the_simplex_method():
+    network = Network.from_layers([np.eye(3), np.zeros((1, 3))], [np.zeros(3), [1.0]])
+    problem = array_problem(network, None, -1.0, 1.0)
+    region = CompositeRegion.at(Landscape(problem, np.float64), np.full(3, 0.5))
+    assert by_interior_point(problem, region).solve(Budget()) is None
+    program = RegionProgram(problem)
+    program._is_far = lambda region: True
+    assert program.solve(region, Budget()).is_exact
+
+
+def _methods_used(program, regions, monkeypatch):
+    used = []
+    solve = RegionInterior.solve
+    monkeypatch.setattr(RegionInterior, "solve", lambda self, budget: used.append("interior") or solve(self, budget))
+    for region in regions:
+        before = len(used)
+        optimum = program.solve(region, Budget())
+        if len(used) == before:
+            used.append("simplex")
+    return used, optimum
+
+
+def test_regions_with_many_facets_go_to_the_interior_point_method(monkeypatch):
+    large = array_problem(random_network((150, 400, 1), 0), None, 0.0, 1.0)
+    used, optimum = _methods_used(RegionProgram(large), [region_at_the_middle(large)], monkeypatch)
+    assert used == ["interior"]
+    assert optimum.binding.size >= 40
+    small = array_problem(random_network((5, 150, 1), 0), None, 0.0, 1.0)
+    assert _methods_used(RegionProgram(small), [region_at_the_middle(small)], monkeypatch)[0] == ["simplex"]
+
+
+def test_a_region_that_hardly_differs_goes_to_the_simplex_method(monkeypatch):
+    problem = array_problem(random_network((150, 400, 1), 0), None, 0.0, 1.0)
+    program, region = RegionProgram(problem), region_at_the_middle(problem)
+    used, _ = _methods_used(program, [region, region, region], monkeypatch)
+    assert used == ["interior", "interior", "simplex"]  # only the second tells that nothing is new
+    again = CompositeRegion.at(program.landscape, np.random.default_rng(1).random(150))
+    assert _methods_used(program, [again], monkeypatch)[0] == ["interior"]
+
+
+@pytest.mark.parametrize("change", ["unbounded", "equation", "many rows", "nothing moves"])
+def test_domains_that_no_unit_box_describes_are_told_apart(change):
+    problem = polytope_problem(1)
+    columns = np.arange(12)
+    assert BoundedDomain.of(problem, columns) is not None
+    if change == "unbounded":
+        problem.upper[3] = INF
+    elif change == "equation":
+        problem.row_lower[0] = problem.row_upper[0]
+    elif change == "nothing moves":
+        problem.lower[:12] = problem.upper[:12]
+    else:
+        repeated = sparse.vstack([problem.rows] * MAX_ROWS).tocsr()
+        problem = Problem(
+            cost=problem.cost,
+            lower=problem.lower,
+            upper=problem.upper,
+            rows=repeated,
+            row_lower=np.tile(problem.row_lower, MAX_ROWS),
+            row_upper=np.tile(problem.row_upper, MAX_ROWS),
+            networks=problem.networks,
+        )
+    assert BoundedDomain.of(problem, columns) is None
+
+
+def test_a_linear_program_starts_from_a_guessed_basis():
+    rows = np.array([[1.0, 1.0], [1.0, -1.0]])
+    sides = np.full(2, -INF), np.array([1.5, 0.5])
+    program = LinearProgram(np.array([-2.0, -1.0]), np.zeros(2), np.ones(2), rows, *sides, options={"presolve": "off"})
+    program.start_from_basis(np.array([1, 0]), np.array([1, 0]))
+    solution = program.solve()
+    assert solution.values == pytest.approx([1.0, 0.5])
+    assert solution.iterations == 0
