@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkValueError
@@ -356,6 +357,28 @@ class Network:
         """
         seeds = self.batch(V, self.layers[layer].width)
         return self._pull_back(self.split_pattern(pattern)[:layer], layer, seeds)
+
+    def preactivation_gradients(self, pattern: Array, layer: int, neurons: Array) -> Array:
+        """Gradients of the pre-activations of some neurons of one layer, under one activation pattern.
+
+        Parameters
+        ----------
+        pattern : (n_relus,) boolean array
+        layer : int
+            Index into `layers`.
+        neurons : (m,) int array
+            Rows of that layer.
+
+        Returns
+        -------
+        (m, n_inputs) array
+        """
+        adjoints: list[Array | None] = [None] * (layer + 1)
+        for source, weight in zip(self.layers[layer].sources, self.layers[layer].weights, strict=True):
+            rows = weight[neurons]
+            adjoints[source] = rows.toarray() if sparse.issparse(rows) else rows
+        self._sweep_back(self.split_pattern(pattern[None, :]), adjoints)
+        return np.zeros((neurons.size, self.n_inputs), self.dtype) if adjoints[0] is None else adjoints[0]
 
     def _pull_back(self, masks: Sequence[Array], layer: int, seeds: Array) -> Array:
         """Reverse sweep: ``masks[k]`` is the (B, n_k) activation pattern of ``layers[k]``.

@@ -133,9 +133,7 @@ class LinearRegion:
         wanted = np.asarray(neurons, dtype=np.int64)
         result = np.zeros((wanted.size, self.network.n_inputs), self.network.dtype)
         for layer, position, column in self._by_layer(wanted):
-            seeds = np.zeros((position.size, self.network.layers[layer].width), self.network.dtype)
-            seeds[np.arange(position.size), column] = 1
-            result[position] = self.network.pull_back(np.tile(self.pattern, (position.size, 1)), layer, seeds)
+            result[position] = self.network.preactivation_gradients(self.pattern, layer, column)
         return result
 
     def program(self, output_weights: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> RegionProgram:

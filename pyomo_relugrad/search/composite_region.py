@@ -9,7 +9,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.search.landscape import Landscape, add_to_inputs
+from pyomo_relugrad.search.landscape import Landscape, add_to_inputs, columns_or_slice
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,26 +113,22 @@ class CompositeRegion:
     def gradients(self, neurons: Array) -> Array:
         """(m, d) gradients of the given neurons' pre-activations."""
         result = np.zeros((neurons.size, self.landscape.problem.n_columns))
-        for (stage, embedding, layer), positions, columns in self._by_layer(neurons):
-            self._fill(result, positions, stage, embedding, layer, columns)
-        return result[:, self.landscape.columns]
+        for key, positions, columns in self._by_layer(neurons):
+            result[positions] = self._gradients(*key, columns)
+        return result[:, columns_or_slice(self.landscape.columns)]
 
-    def _fill(self, result: Array, positions: Array, stage: int, embedding: int, layer: int, columns: Array) -> None:
-        """Gradients of neurons of one layer of one embedding, pulled back through the stages before it."""
-        stages, patterns = self.landscape.problem.stages, self.patterns
-        network = stages[stage].network
-        seeds = np.zeros((positions.size, network.layers[layer].width))
-        seeds[np.arange(positions.size), columns] = 1.0
-        pattern = np.broadcast_to(patterns[stage][embedding], (positions.size, network.n_relus))
-        rows = np.zeros((positions.size, result.shape[1]))
-        gradients = network.pull_back(pattern, layer, seeds)
-        if stages[stage].inputs_repeat:
-            np.add.at(rows.T, stages[stage].inputs[embedding], gradients.T)
+    def _gradients(self, stage: int, embedding: int, layer: int, neurons: Array) -> Array:
+        """Gradients (m, n) of neurons of one layer of one embedding, pulled back through the stages before it."""
+        part = self.landscape.problem.stages[stage]
+        gradients = part.network.preactivation_gradients(self.patterns[stage][embedding], layer, neurons)
+        rows = np.zeros((neurons.size, self.landscape.problem.n_columns))
+        if part.inputs_repeat:
+            np.add.at(rows.T, part.inputs[embedding], gradients.T)
         else:
-            rows[:, stages[stage].inputs[embedding]] = gradients
+            rows[:, columns_or_slice(part.inputs[embedding])] = gradients
         for earlier in range(stage - 1, -1, -1):
             self._pull_through(earlier, rows)
-        result[positions] = rows
+        return rows
 
     def _pull_through(self, stage: int, rows: Array) -> None:
         """Replace derivatives in a stage's outputs by derivatives in its inputs, in place."""

@@ -15,7 +15,7 @@ from scipy.linalg import blas, lapack
 from pyomo_relugrad.arrays import Array
 
 # Share of the longest step that keeps everything positive.
-STEP_SHARE = 0.99
+STEP_SHARE = 0.995
 # Gondzio's correctors at most; each costs two triangular solves, and is kept if it lengthens the steps by so much.
 MAX_CORRECTORS = 3
 LENGTHENING = 0.01

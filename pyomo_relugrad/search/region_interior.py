@@ -14,11 +14,11 @@ from pyomo_relugrad.search.unit_box_region import UnitBoxRegion
 # Share of the step to the box's best corner in the order of the facets, beside their distance.
 CORNER_SHARE = 0.05
 # The first point is at least so far from bounds, and counts as so far from facets and rows.
-FIRST_MARGIN, FIRST_SLACK = 0.05, 0.05
+FIRST_MARGIN, FIRST_SLACK = 0.1, 0.05
 # Share of the way to a facet outside the program that a step may take.
 FACET_SHARE = 0.7
 # Influence on the Newton system below which a facet leaves the program, if as large a share of them does.
-NEGLIGIBLE_INFLUENCE, LEAVING_SHARE = 0.2, 0.1
+NEGLIGIBLE_INFLUENCE, LEAVING_SHARE = 0.2, 0.05
 # Relative duality gap below which the vertex is tried, and the one at which iterations end without a vertex.
 VERTEX_GAP, FINAL_GAP = 1e-3, 1e-8
 # Newton systems at most; 10 to 16 are usual.

@@ -23,7 +23,7 @@ ROW_TOLERANCE = 1e-7
 # Active facets from which on an interior-point method is faster than the simplex method.
 MANY_FACETS = 40
 # Facets with which an interior-point method begins; after a first region, half as many again as were active there.
-FIRST_FACETS, SPARE_FACETS = 400, 64
+FIRST_FACETS = 300
 # Share of the facets, new in the region before, up to which the simplex method is faster from the last basis.
 FEW_NEW_FACETS = 0.05
 # Preactivation beyond a facet, relative to the largest, at which a point counts as outside a region.
@@ -122,7 +122,7 @@ class RegionProgram:
     @property
     def _n_facets(self) -> int:
         """Facets with which an interior-point method begins."""
-        return FIRST_FACETS if self._last is None else self._last.binding.size * 3 // 2 + SPARE_FACETS
+        return FIRST_FACETS if self._last is None else self._last.binding.size * 3 // 2
 
     def _remember(self, optimum: RegionOptimum) -> None:
         before = NO_NEURONS if self._last is None else self._last.binding
