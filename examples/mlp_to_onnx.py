@@ -43,10 +43,11 @@ def mlp_to_onnx(pipeline: Pipeline, outputs: StandardScaler, path: Path, names: 
         for name, array in ((f"weight{number}", weight), (f"bias{number}", bias)):
             initializers.append(numpy_helper.from_array(np.ascontiguousarray(array, dtype=np.float32), name))
         target = names[1] if number == len(pairs) else f"preactivation{number}"
-        nodes.append(helper.make_node("Gemm", [source, f"weight{number}", f"bias{number}"], [target], transB=1))
+        arguments = [source, f"weight{number}", f"bias{number}"]
+        nodes.append(helper.make_node("Gemm", arguments, [target], f"gemm{number}", alpha=1.0, beta=1.0, transB=1))
         if number < len(pairs):
             source = f"activation{number}"
-            nodes.append(helper.make_node("Relu", [target], [source]))
+            nodes.append(helper.make_node("Relu", [target], [source], f"relu{number}"))
     sizes = (pairs[0][0].shape[1], pairs[-1][0].shape[0])
     infos = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size])

@@ -40,6 +40,18 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "log": (PROBLEM | {"search", "milp", "branch"}, ARRAYS),
 }
 
+#: Room inside `search`: the other rooms there that it may import.
+SEARCH_ROOMS: dict[str, set[str]] = {
+    "domains": set(),
+    "regions": set(),
+    "climbing": {"domains", "regions"},
+    "literature": {"domains", "regions"},
+    "sequential": set(),
+}
+
+#: What all searches stand on; the rest of `search` puts them together, and none of them imports it.
+SEARCH_GROUND = {"budget", "landscape", "linear_program", "surroundings"}
+
 #: Every other module of the package's top level is the Pyomo face, which may import all rooms.
 FACE_PACKAGES = ARRAYS | {"pyomo", "omlt", "highspy"}
 
@@ -104,6 +116,21 @@ def _misplaced(module: str) -> Iterator[str]:
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_a_module_imports_only_what_its_room_allows(module: str) -> None:
     assert sorted(_misplaced(module)) == []
+
+
+@pytest.mark.parametrize("room", SEARCH_ROOMS)
+def test_the_rooms_of_the_search_import_only_what_lies_below_them(room: str) -> None:
+    prefix = f"{PACKAGE}.search."
+    allowed = SEARCH_ROOMS[room] | SEARCH_GROUND | {room}
+    modules = [module for module in MODULES if module.startswith(f"{prefix}{room}.")]
+    assert modules
+    imported = {name for module in modules for name in _imports(module) if name.startswith(prefix)}
+    assert {name for name in imported if name.removeprefix(prefix).split(".")[0] not in allowed} == set()
+
+
+def test_every_room_of_the_search_is_told_what_it_may_import() -> None:
+    rooms = {path.parent.name for path in (ROOT / "search").glob("*/__init__.py")}
+    assert rooms == set(SEARCH_ROOMS)
 
 
 def test_no_module_imports_itself_through_others() -> None:

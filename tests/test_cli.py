@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
+from onnx_models import make_model
 
 from pyomo_relugrad import __version__, load_onnx
 from pyomo_relugrad.cli import main
@@ -93,6 +95,14 @@ def test_info_tells_sizes_stability_and_what_was_read(capsys: pytest.CaptureFixt
         ["output", "2", "10", "80"],
     ]
     assert max(map(len, printed.splitlines())) <= 100
+
+
+def test_info_of_a_network_without_relus(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    nodes = [onnx.helper.make_node("MatMul", ["x", "W"], ["y"])]
+    onnx.save(make_model(nodes, (1, 2), {"W": np.eye(2)}), tmp_path / "affine.onnx")
+    code, printed, _ = run(capsys, "info", str(tmp_path / "affine.onnx"))
+    assert code == ExitCode.FINE
+    assert printed.endswith("ReLUs     none: the network is affine\n")
 
 
 def test_info_knows_what_is_stable(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -332,6 +342,7 @@ def test_bench_draws_networks_by_seed(capsys: pytest.CaptureFixture[str]) -> Non
         (["info", PLANT, "--lower", "2"], 2, "--lower exceeds --upper at input 0: 2 and 1"),
         (["maximize", PLANT, "--lower", "0,1", "--upper", "1"], 2, "--lower has 2 numbers, but the network has 4"),
         (["maximize", PLANT, "--lower", "2", "--upper", "1"], 2, "--lower exceeds --upper at input 0: 2 and 1"),
+        (["maximize", PLANT, *BOX, "--gap", "0.1"], 2, "--gap says when a proof is good enough: it needs --exact"),
         (["falsify", PLANT, "no.vnnlib"], 3, "no.vnnlib cannot be read"),
     ],
 )

@@ -28,7 +28,7 @@ from onnx import TensorProto, helper, numpy_helper
 from pyomo.contrib.solver.common.config import SolverConfig
 
 from pyomo_relugrad.cli.main import main
-from pyomo_relugrad.search import box_search
+from pyomo_relugrad.search.climbing import box_search
 from pyomo_relugrad.solver.config import ALIASES, ExactConfig
 
 ROOT = Path(__file__).parent.parent

@@ -2,14 +2,12 @@
 
 import io
 import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pyomo.environ as pyo
 import pytest
+from interruption import output_after_interrupt
 from omlt import OmltBlock
 from omlt.neuralnet import NetworkDefinition, ReluBigMFormulation
 from omlt.neuralnet.layer import DenseLayer, InputLayer
@@ -203,13 +201,7 @@ print(results.solver.termination_condition, found <= bound < float("inf"), resul
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent in another way")
 def test_ctrl_c_returns_the_best_point_and_the_bound() -> None:
-    program = INTERRUPTED.format(tests=str(Path(__file__).parent))
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "proving\n"
-        process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=80)[0] == "resourceInterrupt True True\n"
-    assert process.returncode == 0
+    assert output_after_interrupt(INTERRUPTED, "proving", timeout=80) == "resourceInterrupt True True\n"
 
 
 # --- options and log ----------------------------------------------------------------------------------------------

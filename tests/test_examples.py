@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from omlt.io import load_onnx_neural_network
 from sklearn.datasets import load_digits
 
 from pyomo_relugrad import load_onnx
@@ -257,6 +259,14 @@ def test_networks_know_what_they_were_trained_on(script, monkeypatch):
     errors = load_onnx(file).value(inputs) - truth
     assert (errors.std(axis=0) < 0.2 * truth.std(axis=0)).all()
     assert (np.abs(errors.mean(axis=0)) < 0.1 * truth.std(axis=0)).all()
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.onnx")), ids=lambda path: path.stem)
+def test_omlt_reads_the_networks_too(file):
+    definition = load_onnx_neural_network(onnx.load(file))
+    sizes = [layer.output_size[0] for layer in definition.layers]
+    network = load_onnx(file)
+    assert sizes == [network.n_inputs, *network.widths, network.n_outputs]
 
 
 def five_open(random):

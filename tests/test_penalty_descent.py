@@ -8,9 +8,9 @@ from random_models import FAMILIES, random_problem
 from scipy import sparse
 
 from pyomo_relugrad.search.budget import Budget
-from pyomo_relugrad.search.merit import Merit
-from pyomo_relugrad.search.penalty_descent import penalty_descent
-from pyomo_relugrad.search.sequential_lp import column_scale
+from pyomo_relugrad.search.sequential.merit import Merit
+from pyomo_relugrad.search.sequential.penalty_descent import penalty_descent
+from pyomo_relugrad.search.sequential.sequential_lp import column_scale
 
 
 def points_of(problem, count=40):

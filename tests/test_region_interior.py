@@ -1,33 +1,28 @@
-import itertools
+import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
+from random_networks import random_network
 from scipy import optimize, sparse
 
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.search.budget import Budget
-from pyomo_relugrad.search.composite_region import CompositeRegion
 from pyomo_relugrad.search.front_door import array_problem
-from pyomo_relugrad.search.interior_point import Iterate, NewtonSystem, UnitBoxProgram
 from pyomo_relugrad.search.landscape import Landscape
 from pyomo_relugrad.search.linear_program import LinearProgram
-from pyomo_relugrad.search.region_interior import RegionInterior
-from pyomo_relugrad.search.region_program import RegionProgram
-from pyomo_relugrad.search.region_simplex import RegionSimplex
-from pyomo_relugrad.search.unit_box_region import MAX_ROWS, BoundedDomain, UnitBoxRegion
+from pyomo_relugrad.search.regions import interior_point
+from pyomo_relugrad.search.regions.composite_region import CompositeRegion
+from pyomo_relugrad.search.regions.interior_point import Iterate, NewtonSystem, UnitBoxProgram
+from pyomo_relugrad.search.regions.region_interior import RegionInterior
+from pyomo_relugrad.search.regions.region_program import RegionProgram
+from pyomo_relugrad.search.regions.region_simplex import RegionSimplex
+from pyomo_relugrad.search.regions.unit_box_region import MAX_ROWS, BoundedDomain, UnitBoxRegion
 
 INF = np.inf
 seeds = st.integers(0, 10**6)
-
-
-def random_network(sizes, seed):
-    random = np.random.default_rng(seed)
-    pairs = list(itertools.pairwise(sizes))
-    weights = [random.normal(size=(b, a)) / np.sqrt(a) for a, b in pairs]
-    return Network.from_layers(weights, [random.normal(size=b) * 0.3 for _, b in pairs])
 
 
 def polytope_problem(seed, sizes=(12, 30, 20, 1)):
@@ -99,6 +94,30 @@ def test_the_interior_point_method_ends_at_the_optimum_of_a_linear_program(seed)
     assert np.abs(program.slack(iterate.x) - iterate.slack).max() < 1e-7
 
 
+def iterations_to(gap, program):
+    iterate = Iterate.start(program, np.full(program.gradient.size, 0.5), 0.1)
+    for count in range(60):
+        if iterate.gap < gap:
+            return count
+        iterate = iterate.moved(*NewtonSystem(program, iterate).step())
+    return 60
+
+
+def test_the_correctors_save_iterations(monkeypatch):
+    programs = []
+    for seed in range(10):
+        random = np.random.default_rng(seed)
+        rows = random.normal(size=(40, 30))
+        rows /= np.linalg.norm(rows, axis=1)[:, None]
+        programs.append(
+            UnitBoxProgram(random.normal(size=30), rows, random.uniform(0.05, 0.5, 40) - rows.sum(axis=1) / 2)
+        )
+    count = sum(iterations_to(1e-8, program) for program in programs)
+    assert count <= 82
+    monkeypatch.setattr(interior_point, "MAX_CORRECTORS", 0)
+    assert sum(iterations_to(1e-8, program) for program in programs) > count
+
+
 @settings(max_examples=20, deadline=None)
 @given(seed=seeds)
 def test_rows_that_come_and_go_leave_an_iterate_dual_feasible(seed):
@@ -125,7 +144,7 @@ def test_a_regions_optimum_is_that_of_the_program_with_all_facets(seed, n_facets
     exact = exact_optimum(problem, region)
     if optimum is None:  # degenerate: the simplex method ends what was begun
         simplex = RegionSimplex(problem, region.landscape.columns)
-        simplex.start_with(interior.neurons, *interior.guess())
+        simplex.start_with(interior.neurons, interior.guess())
         optimum = simplex.solve(region, Budget())
     assert optimum.is_exact
     assert region.gradient @ optimum.u == pytest.approx(-exact.fun, abs=1e-7)
@@ -142,10 +161,41 @@ def test_both_methods_agree_on_facets_and_multipliers(seed):
     optimum = by_interior_point(problem, region).solve(Budget())
     other = RegionSimplex(problem, region.landscape.columns).solve(region, Budget())
     if optimum is None or not np.allclose(optimum.u, other.u, atol=1e-6):
-        return
+        reject()
     order, reordered = np.argsort(optimum.active), np.argsort(other.active)
     assert optimum.active[order].tolist() == other.active[reordered].tolist()
     assert np.allclose(optimum.multipliers[order], other.multipliers[reordered], atol=1e-6)
+
+
+def test_a_vertex_that_is_not_the_optimum_is_not_taken_for_it():
+    problem = polytope_problem(2)
+    interior = by_interior_point(problem, region_at_the_middle(problem))
+    assert interior.solve(Budget()) is not None
+    assert interior._vertex() is not None
+    interior._program = dataclasses.replace(interior._program, gradient=-interior._program.gradient)
+    assert interior._vertex() is None
+
+
+def test_feasible_is_what_lies_within_bounds_rows_and_facets():
+    problem = polytope_problem(2)
+    region = region_at_the_middle(problem)
+    interior = by_interior_point(problem, region)
+    x, normals = interior.region.origin, interior._program.rows
+    nothing = np.zeros(len(normals), bool)
+    assert not interior._is_feasible(x, ~nothing)
+    assert interior._is_feasible(x, nothing)
+    for row, distance in zip(normals, interior._program.slack(x), strict=True):
+        beyond = x - (distance + 1e-6) * row
+        if beyond.min() > 0 and beyond.max() < 1:
+            assert not interior._is_feasible(beyond, nothing)
+    assert not interior._is_feasible(np.where(np.arange(x.size) == 1, -1e-6, x), nothing)
+    nearest = int(np.argmin(interior.region.margins / interior.region.lengths))
+    interior._program = interior._program.only_rows(np.zeros(len(normals), bool))
+    nothing = nothing[:0]
+    _, normal, _ = interior.region.facets(np.array([nearest]))
+    distance = interior.region.margins[nearest] / interior.region.lengths[nearest]
+    assert interior._is_feasible(x, nothing)
+    assert not interior._is_feasible(x - (distance + 1e-6) * normal[0], nothing)
 
 
 def test_most_regions_need_no_simplex_method():
@@ -168,14 +218,127 @@ def test_facets_that_coincide_are_solved_by_both_methods_in_turn():
     assert region.gradient @ optimum.u == pytest.approx(-exact_optimum(problem, region).fun, abs=1e-7)
 
 
-def test_a_region_that_is_not_finished_in_time_gives_one_of_its_points():
-    problem = polytope_problem(5)
+class FewLooks(Budget):
+    """A budget whose time is over after so many looks at the clock."""
+
+    def __init__(self, looks):
+        super().__init__()
+        self.looks = looks
+
+    @property
+    def remaining(self):
+        self.looks -= 1
+        return float(self.looks >= 0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_region_that_is_not_finished_in_time_gives_one_of_its_points(seed):
+    problem = polytope_problem(seed)
+    landscape = Landscape(problem, np.float64)
+    lower, upper = problem.lower[landscape.columns], problem.upper[landscape.columns]
+    rows = problem.rows[:, landscape.columns].toarray()
+    along = np.random.default_rng(seed).normal(size=12) * (upper > lower)
+    along -= np.linalg.pinv(rows * (upper > lower)) @ (rows @ along)  # keeps the rows' activity
+    u = 0.5 * (lower + upper)
+    u += along * np.min(0.5 * (upper - lower)[along != 0] / np.abs(along[along != 0]))  # as far as a bound
+    region = CompositeRegion.at(landscape, np.clip(u, lower, upper))
+    best = region.gradient @ by_interior_point(problem, region).solve(Budget()).u
+    gains = []
+    for looks in range(9):
+        optimum = by_interior_point(problem, region).solve(FewLooks(looks))
+        assert not optimum.is_exact
+        values = region.preactivations + region.slopes((optimum.u - region.u)[None, :])[0]
+        assert (region.signs * values).min() >= -1e-12
+        activity = rows @ optimum.u
+        assert (activity >= problem.row_lower - 1e-12).all()
+        assert (activity <= problem.row_upper + 1e-12).all()
+        gains.append(region.gradient @ (optimum.u - region.u))
+        if region.gradient @ optimum.u > best - 1e-3:
+            break
+    assert min(gains) >= -1e-12
+    assert gains[-1] > 0.5 * (best - region.gradient @ region.u)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 4])  # of the last three, rows hold at the optimum
+def test_the_simplex_method_needs_no_pivot_from_the_basis_of_the_optimum(seed, monkeypatch):
+    problem = polytope_problem(seed)
     region = region_at_the_middle(problem)
-    optimum = by_interior_point(problem, region).solve(Budget(time_limit=0.0))
-    assert not optimum.is_exact
-    values = region.preactivations + region.slopes((optimum.u - region.u)[None, :])[0]
-    assert (region.signs * values).min() >= -1e-12
-    assert problem.lower[0] <= optimum.u[0] <= problem.upper[0]
+    interior = by_interior_point(problem, region)
+    optimum = interior.solve(Budget())
+    simplex = RegionSimplex(problem, region.landscape.columns)
+    solutions = []
+    solve = LinearProgram.solve
+    monkeypatch.setattr(LinearProgram, "solve", lambda *a: solutions.append(solve(*a)) or solutions[-1])
+    simplex.start_with(interior.neurons, interior.guess())
+    assert np.allclose(simplex.solve(region, Budget()).u, optimum.u)
+    assert [solution.iterations for solution in solutions] == [0]
+
+
+def cancelling_problem(bias):
+    """Thirty inputs, twenty neurons, and twelve above them that are constant but for rounding where all are active."""
+    random = np.random.default_rng(5)
+    first, shift = random.normal(size=(20, 30)), np.full(20, 20.0)
+    pairs = random.integers(0, 20, size=(12, 2))
+    weights = np.concatenate([first, first[pairs[:, 0]] + first[pairs[:, 1]]])
+    second = np.concatenate([np.eye(20, 32), np.zeros((12, 32))])
+    for row, (i, j) in enumerate(pairs.tolist()):
+        second[20 + row, i] += 1.0
+        second[20 + row, j] += 1.0
+        second[20 + row, 20 + row] -= 1.0
+    output = np.concatenate([random.normal(size=20), np.ones(12)])
+    biases = [
+        np.concatenate([shift, np.full(12, 40.0)]),
+        np.concatenate([random.normal(size=20) - 18.0, np.full(12, bias)]),
+        np.zeros(1),
+    ]
+    network = Network.from_layers([weights, second, output[None, :]], biases)
+    return array_problem(network, None, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.3])
+@pytest.mark.parametrize("method", ["interior", "simplex"])
+@pytest.mark.filterwarnings("error")
+def test_neurons_that_are_constant_but_for_rounding_bound_nothing(bias, method):
+    problem = cancelling_problem(bias)
+    region = region_at_the_middle(problem)
+    constant = np.arange(region.signs.size)[-12:]
+    assert region.signs[:32].min() > 0
+    assert not region.gradients(constant).any()
+    if method == "interior":
+        optimum = by_interior_point(problem, region).solve(Budget())
+    else:
+        optimum = RegionSimplex(problem, region.landscape.columns).solve(region, Budget())
+    others = np.arange(region.signs.size - 12)
+    normals = region.gradients(others) * region.signs[others, None]
+    sides = normals @ region.u - (region.signs * region.preactivations)[others]
+    exact = optimize.linprog(-region.gradient, -normals, -sides, bounds=(0, 1))
+    assert optimum.is_exact
+    assert region.gradient @ optimum.u == pytest.approx(-exact.fun, abs=1e-7)
+
+
+def test_a_region_without_facets_in_reach_ends_in_a_corner(capfd):
+    network = Network.from_layers([np.eye(3), np.array([[1.0, -2.0, 3.0]])], [np.full(3, 50.0), [0.0]])
+    problem = array_problem(network, None, 0.0, 1.0)
+    optimum = by_interior_point(problem, region_at_the_middle(problem)).solve(Budget())
+    assert optimum.u.tolist() == [1.0, 0.0, 1.0]
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e9])
+def test_the_size_of_the_objective_changes_nothing(scale):
+    problem = polytope_problem(4)
+    region = region_at_the_middle(problem)
+    scaled = dataclasses.replace(problem, cost=scale * problem.cost)
+    other = region_at_the_middle(scaled)
+    for solve in (
+        lambda p, r: by_interior_point(p, r).solve(Budget()),
+        lambda p, r: RegionSimplex(p, r.landscape.columns).solve(r, Budget()),
+    ):
+        one, two = solve(problem, region), solve(scaled, other)
+        assert np.allclose(one.u, two.u, atol=1e-7)
+        order, reordered = np.argsort(one.active), np.argsort(two.active)
+        assert one.active[order].tolist() == two.active[reordered].tolist()
+        assert two.multipliers[reordered] == pytest.approx(scale * one.multipliers[order], rel=1e-4)
 
 
 def test_a_region_without_a_slope_is_left_to_the_simplex_method():
@@ -207,6 +370,28 @@ def test_regions_with_many_facets_go_to_the_interior_point_method(monkeypatch):
     assert optimum.binding.size >= 40
     small = array_problem(random_network((5, 150, 1), 0), None, 0.0, 1.0)
     assert _methods_used(RegionProgram(small), [region_at_the_middle(small)], monkeypatch)[0] == ["simplex"]
+
+
+def test_a_region_counts_as_an_iteration_and_an_unfinished_one_is_not_built_upon():
+    large = array_problem(random_network((150, 400, 1), 0), None, 0.0, 1.0)
+    program, region, budget = RegionProgram(large), region_at_the_middle(large), Budget()
+    assert program.solve(region, budget).is_exact
+    assert budget.iterations == 1
+    assert program._is_far(region)
+    assert not program.solve(region, FewLooks(2)).is_exact
+    assert program._last is None
+
+
+def test_degenerate_regions_one_after_another_are_left_to_the_simplex_method(monkeypatch):
+    problem = array_problem(random_network((150, 400, 1), 0), None, 0.0, 1.0)
+    program, region = RegionProgram(problem), region_at_the_middle(problem)
+    program.solve(region, Budget())
+    used = []
+    monkeypatch.setattr(RegionInterior, "solve", lambda self, budget: used.append("interior"))
+    for _ in range(5):
+        program._n_new = 1000  # as if every optimum were far from the last
+        assert program.solve(region, Budget()).is_exact
+    assert used == ["interior"] * 3
 
 
 def test_a_region_that_hardly_differs_goes_to_the_simplex_method(monkeypatch):

@@ -10,9 +10,9 @@ from scipy.optimize import linprog
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.search.budget import Budget
-from pyomo_relugrad.search.facet_crossing import RegionWalk
-from pyomo_relugrad.search.linearisation import Linearisation
-from pyomo_relugrad.search.region_model import RegionModel
+from pyomo_relugrad.search.sequential.facet_crossing import RegionWalk
+from pyomo_relugrad.search.sequential.linearisation import Linearisation
+from pyomo_relugrad.search.sequential.region_model import RegionModel
 
 INF = np.inf
 

@@ -1,10 +1,10 @@
 import inspect
-import itertools
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_networks import random_network
 from scipy import sparse
 
 from pyomo_relugrad import maximize, minimize
@@ -22,13 +22,6 @@ ALL = ["auto", *LITERATURE]
 #: Methods that follow one of several equally good solutions of a MILP or a degenerate LP: rounding decides which.
 AMONG_EQUALS = ["relaxing-walk", "milp-walk", "pruned"]
 INF = np.inf
-
-
-def random_network(sizes, seed):
-    random = np.random.default_rng(seed)
-    pairs = list(itertools.pairwise(sizes))
-    weights = [random.normal(size=(b, a)) / np.sqrt(a) for a, b in pairs]
-    return Network.from_layers(weights, [random.normal(size=b) * 0.3 for _, b in pairs])
 
 
 def rescaled(network, seed):
@@ -270,6 +263,10 @@ def test_arguments_of_the_wrong_shape_are_named():
     network = random_network([3, 4, 2], 0)
     with pytest.raises(ModelError, match="the network has 2 outputs: give their weights as the objective"):
         maximize(network, lower=0, upper=1)
+    with pytest.raises(ModelError, match=r"lower\[1\] is NaN"):
+        maximize(network, [1, 0], lower=[0.0, np.nan, 0.0], upper=1.0)
+    with pytest.raises(ModelError, match="upper is NaN"):
+        maximize(network, [1, 0], lower=0.0, upper=np.nan)
     with pytest.raises(ModelError, match=r"lower has shape \(2,\), expected a number or \(3,\)"):
         maximize(network, [1, 0], lower=[0, 0], upper=1)
     with pytest.raises(ModelError, match=r"A has shape \(1, 2\), expected \(rows, 3\)"):

@@ -5,32 +5,26 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_networks import random_network
 from scipy import optimize, sparse
 
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.search.admm import AlternatingProjection, normal_equations
 from pyomo_relugrad.search.budget import Budget, SearchContext
-from pyomo_relugrad.search.composite_region import CompositeRegion
+from pyomo_relugrad.search.domains.admm import AlternatingProjection, normal_equations
+from pyomo_relugrad.search.domains.polytope import Polytope, where_feasible
+from pyomo_relugrad.search.domains.projection import BoxWithRow
 from pyomo_relugrad.search.front_door import array_problem
 from pyomo_relugrad.search.landscape import Landscape
 from pyomo_relugrad.search.linear_program import LinearProgram
-from pyomo_relugrad.search.neighbourhood import best_in_neighbourhood
-from pyomo_relugrad.search.polytope import Polytope, where_feasible
-from pyomo_relugrad.search.ppga import first_crossing, ppga
-from pyomo_relugrad.search.projection import BoxWithRow
-from pyomo_relugrad.search.pruned import prune_by_magnitude
-from pyomo_relugrad.search.region_program import RegionProgram
-from pyomo_relugrad.search.region_walk import promising_facets, walk_regions
-from pyomo_relugrad.search.relaxation import Relaxation
+from pyomo_relugrad.search.literature.ppga import first_crossing, ppga
+from pyomo_relugrad.search.literature.pruned import prune_by_magnitude
+from pyomo_relugrad.search.literature.relaxation import Relaxation
+from pyomo_relugrad.search.regions.composite_region import CompositeRegion
+from pyomo_relugrad.search.regions.neighbourhood import best_in_neighbourhood
+from pyomo_relugrad.search.regions.region_program import RegionProgram
+from pyomo_relugrad.search.regions.region_walk import promising_facets, walk_regions
 from pyomo_relugrad.search.surroundings import Surroundings
-
-
-def random_network(sizes, seed):
-    random = np.random.default_rng(seed)
-    pairs = list(itertools.pairwise(sizes))
-    weights = [random.normal(size=(b, a)) / np.sqrt(a) for a, b in pairs]
-    return Network.from_layers(weights, [random.normal(size=b) * 0.3 for _, b in pairs])
 
 
 def chained_problem(seed):
@@ -131,7 +125,7 @@ def test_projections_and_vertices_end_with_the_time(monkeypatch):
         Budget(time_limit=0.0),
     )  # fmt: skip
     solves, solve = [], LinearProgram.solve
-    monkeypatch.setattr(LinearProgram, "solve", lambda *arguments: solves.append(0) or solve(*arguments))
+    monkeypatch.setattr(LinearProgram, "solve", lambda program, limit: solves.append(0) or solve(program))
     vertices, points = domain.vertices(random.normal(size=(50, 5))), domain.project(random.normal(size=(50, 5)))
     assert len(solves) <= 2  # for a point that all others are pulled to
     for U in (vertices, points):

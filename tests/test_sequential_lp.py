@@ -7,7 +7,8 @@ from scipy import sparse
 
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.search import Stop, search, sequential_lp
+from pyomo_relugrad.search import Stop, search
+from pyomo_relugrad.search.sequential import sequential_lp
 
 INF = np.inf
 

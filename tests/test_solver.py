@@ -4,7 +4,6 @@ import io
 import logging
 import os
 import pickle
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyomo.environ as pyo
 import pytest
+from interruption import output_after_interrupt
 from pyomo.common.timing import HierarchicalTimer
 from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactory
 from pyomo.contrib.solver.common.results import SolutionStatus, TerminationCondition
@@ -377,6 +377,12 @@ def test_options_of_the_constructor_are_checked_by_the_solve(factory: object) ->
         factory("relugrad", sead=1).solve(knapsack())
 
 
+@pytest.mark.parametrize("name", ["relugrad", "relugrad.exact"])
+def test_what_is_no_model_is_refused(name: str) -> None:
+    with pytest.raises(ModelError, match=f"{name} solves Pyomo models and blocks; it was given int"):
+        pyo.SolverFactory(name).solve(3)
+
+
 def test_an_abstract_model_is_refused() -> None:
     model = pyo.AbstractModel()
     model.x = pyo.Var()
@@ -558,13 +564,7 @@ print(results.solver.termination_condition, model.n.value, results.solver.wallcl
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent in another way")
 def test_ctrl_c_returns_the_best_point() -> None:
-    program = INTERRUPTED.format(tests=str(Path(__file__).parent))
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "searching\n"
-        process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=50)[0] == "resourceInterrupt 0 True\n"
-    assert process.returncode == 0
+    assert output_after_interrupt(INTERRUPTED, "searching", timeout=50) == "resourceInterrupt 0 True\n"
 
 
 # --- solutions ----------------------------------------------------------------------------------------------------

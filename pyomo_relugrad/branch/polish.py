@@ -7,8 +7,8 @@ from functools import cached_property
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem, Shape
 from pyomo_relugrad.search.budget import Budget
-from pyomo_relugrad.search.region_program import RegionProgram
-from pyomo_relugrad.search.region_walk import walk_regions
+from pyomo_relugrad.search.regions.region_program import RegionProgram
+from pyomo_relugrad.search.regions.region_walk import walk_regions
 
 # Linear programs per point: a walk takes far fewer where a proof has hope.
 MOST_PROGRAMS = 60

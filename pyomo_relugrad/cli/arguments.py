@@ -37,7 +37,7 @@ class Arguments(argparse.Namespace):
     methods: list[str] | None = None
     seed: int = 0
     exact: bool = False
-    gap: float = 1e-4
+    gap: float | None = None
     networks: int = 3
     json: bool = False
     save: Path | None = None
@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_search(optimise)
         _add_answer(optimise)
         optimise.add_argument("--exact", action="store_true", help="prove it: branch and bound, or HiGHS, follow")
-        optimise.add_argument("--gap", type=_positive, default=1e-4, help="relative gap that is proof enough (1e-4)")
+        optimise.add_argument("--gap", type=_positive, help="relative gap that is proof enough (1e-4), with --exact")
 
     falsify = _command(commands, "falsify", "an input that breaks a property", help_text.FALSIFY)
     _add_file(falsify)

@@ -82,6 +82,8 @@ def _lines(network: Network, operators: Counter[str], difficulty: _Difficulty, b
         lines += [f"{title}   {spec.name}: {spec.size} of shape {spec.shape}" for spec in specs]
     lines += [f"File      {operators.total()} nodes: {nodes}", f"Read as   {_form(network)}", ""]
     lines += [*_table([_COLUMNS, *(_layer_row(network, index) for index in range(len(network.layers)))]), ""]
+    if network.n_relus == 0:
+        return [*lines, "ReLUs     none: the network is affine"]
     lines += [f"ReLUs     {network.n_relus}; over the box {box} of inputs these are stable:"]
     for name, stability in difficulty.stability.items():
         lines.append(

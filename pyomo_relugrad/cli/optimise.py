@@ -22,11 +22,16 @@ from pyomo_relugrad.search.budget import Stop
 from pyomo_relugrad.search.driver import Progress, SearchResult, search
 from pyomo_relugrad.search.front_door import array_problem
 
+# Relative gap that is proof enough.
+PROVEN_GAP = 1e-4
+
 
 def optimise(arguments: Arguments) -> ExitCode:
     """Search, prove if asked to, and show the best point."""
     begin = time.perf_counter()
     network = load_onnx(str(arguments.file))
+    if arguments.gap is not None and not arguments.exact:
+        raise ArgumentError("--gap says when a proof is good enough: it needs --exact")
     problem = box_problem(network, arguments, maximise=arguments.command == "maximize")
     log = SearchLog([] if arguments.json else [sys.stdout], proves=arguments.exact)
     log.header(problem, _describe(arguments), time.perf_counter() - begin)
@@ -73,8 +78,12 @@ def _weights(network: Network, arguments: Arguments) -> Array:
 
 
 def _describe(arguments: Arguments) -> str:
-    gap = f", relative gap {arguments.gap:g}" if arguments.exact else ""
+    gap = f", relative gap {_gap(arguments):g}" if arguments.exact else ""
     return f"method {arguments.method}, seed {arguments.seed}{gap}, time limit {arguments.time_limit:g} s"
+
+
+def _gap(arguments: Arguments) -> float:
+    return PROVEN_GAP if arguments.gap is None else arguments.gap
 
 
 def _find(problem: Problem, arguments: Arguments, log: SearchLog) -> SearchResult:
@@ -82,7 +91,7 @@ def _find(problem: Problem, arguments: Arguments, log: SearchLog) -> SearchResul
         log.progress(progress)
 
     if arguments.exact:
-        options = ExactOptions(relative_gap=arguments.gap, method=arguments.method)
+        options = ExactOptions(relative_gap=_gap(arguments), method=arguments.method)
         return solve_exactly(problem, options, time_limit=arguments.time_limit, seed=arguments.seed, callback=report)
     return search(problem, arguments.method, time_limit=arguments.time_limit, seed=arguments.seed, callback=report)
 

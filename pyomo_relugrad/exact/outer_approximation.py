@@ -20,9 +20,9 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.milp import MilpProof
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.search.budget import Budget
-from pyomo_relugrad.search.linearisation import Linearisation
 from pyomo_relugrad.search.proof import ProofProgress, ProofStatus, allowed_gap, conclusion_from
-from pyomo_relugrad.search.region_model import RegionModel
+from pyomo_relugrad.search.sequential.linearisation import Linearisation
+from pyomo_relugrad.search.sequential.region_model import RegionModel
 
 # The programs are solved to this share of the asked gap: the tangents take the rest.
 GAP_SHARE = 0.1

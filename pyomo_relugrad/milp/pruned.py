@@ -8,8 +8,8 @@ import numpy as np
 
 from pyomo_relugrad.milp.solve import prove_by_milp
 from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.search.literature.pruned import with_pruned_networks
 from pyomo_relugrad.search.proof import ProofProgress
-from pyomo_relugrad.search.pruned import with_pruned_networks
 
 
 def search_by_pruned_milp(

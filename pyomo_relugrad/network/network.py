@@ -224,15 +224,25 @@ class Network:
     @cached_property
     def gradient_bounds(self) -> Array:
         """(n_relus,) bounds on the Euclidean norms of the pre-activations' gradients, over all inputs."""
+        return np.concatenate([np.zeros(0), *self._gradient_bounds[:-1]])
+
+    @property
+    def jacobian_bound(self) -> float:
+        """Bound on the Frobenius norm of the Jacobian, over all inputs."""
+        return float(np.linalg.norm(self._gradient_bounds[-1]))
+
+    @cached_property
+    def _gradient_bounds(self) -> list[Array]:
+        """Bounds on the norms of the gradients of each layer's values."""
         source_bounds, result = [1.0], []
-        for layer in self.layers[:-1]:
+        for layer in self.layers:
             bounds = np.zeros(layer.width)
             for source, weight in zip(layer.sources, layer.weights, strict=True):
                 squares = np.asarray((weight * weight).sum(axis=1)).ravel()
                 bounds += np.sqrt(squares) * source_bounds[source]
             result.append(bounds)
             source_bounds.append(float(np.linalg.norm(bounds)))
-        return np.concatenate([np.zeros(0), *result])
+        return result
 
     def value_and_gradient(self, X: ArrayLike, output_weights: ArrayLike) -> tuple[Array, Array]:
         """Outputs (B, n_outputs), and the gradient (B, n_inputs) of ``output_weights @ y`` at the rows of `X`.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
-from pyomo_relugrad.search.box_search import box_search
 from pyomo_relugrad.search.budget import SearchContext
-from pyomo_relugrad.search.polytope import is_bounded, where_feasible
-from pyomo_relugrad.search.polytope_search import polytope_search
-from pyomo_relugrad.search.sequential_lp import sequential_lp
+from pyomo_relugrad.search.climbing.box_search import box_search
+from pyomo_relugrad.search.climbing.polytope_search import polytope_search
+from pyomo_relugrad.search.domains.polytope import is_bounded, where_feasible
+from pyomo_relugrad.search.sequential.sequential_lp import sequential_lp
 
 #: Multiplications of one projection step per point, up to which batches with projections beat linear programs.
 PROJECTION_WORK = 50_000

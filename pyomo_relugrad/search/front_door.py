@@ -217,6 +217,9 @@ def array_problem(
 
 def _vector(values: ArrayLike, size: int, name: str) -> Array:
     array = np.asarray(values, np.float64)
+    if np.isnan(array).any():
+        where = f"{name}[{int(np.flatnonzero(np.isnan(array))[0])}]" if array.ndim == 1 else name
+        raise ModelError(f"{where} is NaN")
     if array.ndim > 1 or (array.ndim == 1 and array.size != size):
         raise ModelError(f"{name} has shape {array.shape}, expected a number or ({size},)")
     return np.broadcast_to(array, (size,)).astype(np.float64)

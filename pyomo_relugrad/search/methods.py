@@ -9,14 +9,14 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
 from pyomo_relugrad.search.auto import auto
 from pyomo_relugrad.search.budget import SearchContext
-from pyomo_relugrad.search.lp_walk import lp_walk
-from pyomo_relugrad.search.milp_walk import milp_walk
-from pyomo_relugrad.search.polytope import where_feasible
-from pyomo_relugrad.search.ppga import ppga, ppga_lr
-from pyomo_relugrad.search.pruned import pruned
-from pyomo_relugrad.search.relaxing_walk import relaxing_walk
-from pyomo_relugrad.search.sampling import sampling
-from pyomo_relugrad.search.sequential_lp import sequential_lp
+from pyomo_relugrad.search.domains.polytope import where_feasible
+from pyomo_relugrad.search.literature.lp_walk import lp_walk
+from pyomo_relugrad.search.literature.milp_walk import milp_walk
+from pyomo_relugrad.search.literature.ppga import ppga, ppga_lr
+from pyomo_relugrad.search.literature.pruned import pruned
+from pyomo_relugrad.search.literature.relaxing_walk import relaxing_walk
+from pyomo_relugrad.search.literature.sampling import sampling
+from pyomo_relugrad.search.sequential.sequential_lp import sequential_lp
 
 #: A method yields better incumbents, or None as a sign of life, until it is done or its budget is exhausted.
 Run = Callable[[Problem, SearchContext], Iterator[Incumbent | None]]

@@ -156,6 +156,8 @@ class Relugrad(SolverBase):
     def _run(self, model: BlockData, config: RelugradConfig) -> Results:
         """Compile, search and load; a model that has no solution keeps its values."""
         clock = _Clock()
+        if not isinstance(model, BlockData):
+            raise ModelError(f"{self.name} solves Pyomo models and blocks; it was given {type(model).__name__}")
         if not model.is_constructed():
             raise ModelError(f"model '{model.name}' is abstract: solve what its create_instance() returns")
         if config.timer is None:

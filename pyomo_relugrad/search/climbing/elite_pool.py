@@ -1,0 +1,79 @@
+"""Distinct good points, and new starts made from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.search.domains.projection import Domain
+
+# Relative difference of heights below which two points count as the same summit.
+SAME_HEIGHT = 1e-7
+
+
+@dataclass(frozen=True, eq=False)
+class Elite:
+    """A good point.
+
+    Parameters
+    ----------
+    u : (d,) array
+    height : float
+    is_polished : bool
+        Whether it is a vertex that the region walk ended at.
+    """
+
+    u: Array
+    height: float
+    is_polished: bool = False
+
+
+@dataclass
+class ElitePool:
+    """Distinct good points, highest first.
+
+    Parameters
+    ----------
+    size : int
+        How many are kept.
+    """
+
+    size: int
+    members: list[Elite] = field(default_factory=list)
+
+    @property
+    def best(self) -> float:
+        """The largest height, minus infinity where there is no point."""
+        return self.members[0].height if self.members else -np.inf
+
+    def add(self, elite: Elite) -> None:
+        """Take the point in if it is high enough, unless a point of the same height is there."""
+        scale = SAME_HEIGHT * max(1e-3, abs(elite.height))
+        if any(abs(elite.height - other.height) <= scale for other in self.members):
+            return
+        self.members = sorted([*self.members, elite], key=lambda member: -member.height)[: self.size]
+
+    def unpolished(self) -> Elite | None:
+        """The highest point that has not been polished."""
+        return next((member for member in self.members if not member.is_polished), None)
+
+    def polished(self, elite: Elite, u: Array, height: float) -> None:
+        """Replace a point by the vertex that polishing found from it."""
+        self.members = [member for member in self.members if member is not elite]
+        self.add(replace(elite, u=u, height=height, is_polished=True))
+
+    def offspring(self, domain: Domain, random: np.random.Generator, count: int) -> Array:
+        """Crossings (count, d) of two members each, column by column, a random share of the columns drawn anew."""
+        points = np.stack([member.u for member in self.members])
+        first, second = random.integers(len(points), size=(2, count))
+        shape = (count, points.shape[1])
+        children = np.where(random.random(shape) < random.random((count, 1)), points[first], points[second])
+        redrawn = random.random(shape) < 10.0 ** random.uniform(*MUTATION, (count, 1))
+        anywhere = domain.lower + random.random(shape) * (domain.upper - domain.lower)
+        return domain.project(np.where(redrawn, anywhere, children))
+
+
+# Decimal logarithms of the smallest and the largest share of the columns that a new start draws anew.
+MUTATION = (-2.0, -0.3)

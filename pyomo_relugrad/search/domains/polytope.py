@@ -1,0 +1,266 @@
+"""Polytopes of decision columns: linear programs and batched projections, held to the time of the search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.problem_bounds import row_implied_bounds
+from pyomo_relugrad.search.budget import Budget, SearchContext, Stop
+from pyomo_relugrad.search.domains.admm import AlternatingProjection
+from pyomo_relugrad.search.domains.projection import Box, BoxWithRow, Domain
+from pyomo_relugrad.search.linear_program import LinearProgram, LinearStatus
+
+# Steps of a projection's iteration.
+ADMM_STEPS = 40
+# Steps for points that end farther outside than this share of the box's width.
+PATIENT_ADMM_STEPS, FAR = 400, 0.01
+# Distance of the centre from a side below which the side is taken for an equation.
+LEAST_ROOM = 1e-9
+# Vertices that random points are mixed from.
+SAMPLED_VERTICES = 8
+# Distance from every bound and row that the centre has at most, in shares of the box's width.
+CENTRE_DEPTH = 0.1
+
+
+class Polytope:
+    """``lower <= u <= upper`` with rows ``row_lower <= A u <= row_upper``.
+
+    The projection is approximate, its result feasible: ADMM comes close, and the rest is a pull towards a centre that
+    keeps a distance from every inequality. When the time is up, points are pulled from where they are, and whatever
+    feasible point is known stands for a vertex.
+
+    Parameters
+    ----------
+    lower, upper : (d,) arrays
+        Finite.
+    A : (m, d) csr_array
+    row_lower, row_upper : (m,) arrays
+    budget : Budget, optional
+        The time that all operations together may take.
+    """
+
+    def __init__(
+        self,
+        lower: Array,
+        upper: Array,
+        A: Weight,
+        row_lower: Array,
+        row_upper: Array,
+        budget: Budget | None = None,
+    ) -> None:
+        self.lower, self.upper = lower, upper
+        self._budget = budget or Budget()
+        norms = np.sqrt(np.asarray((A * A).sum(axis=1)).ravel())
+        used = norms > 0
+        scale = sparse.diags_array(1.0 / norms[used])
+        self.A = sparse.csr_array(scale @ A[used])
+        self.row_lower, self.row_upper = row_lower[used] / norms[used], row_upper[used] / norms[used]
+        self._program = LinearProgram(
+            np.zeros(lower.size), lower, upper, self.A, self.row_lower, self.row_upper, options={"presolve": "off"}
+        )
+
+    @cached_property
+    def centre(self) -> Array:
+        """(d,) point that keeps the largest possible distance from rows and bounds, up to a depth.
+
+        Raises
+        ------
+        ModelError
+            If the polytope is empty.
+        """
+        d, width = self.lower.size, self.upper - self.lower
+        row_room = (self.row_upper > self.row_lower).astype(float)[:, None]
+        eye, room = sparse.eye_array(d), (width > 0).astype(float)[:, None] * width[:, None]
+        rows = sparse.vstack(
+            [
+                sparse.hstack([self.A, row_room]), sparse.hstack([self.A, -row_room]),
+                sparse.hstack([eye, room]), sparse.hstack([eye, -room]),
+            ],
+            format="csr",
+        )  # fmt: skip
+        infinite_rows, infinite = np.full(self.row_lower.size, np.inf), np.full(d, np.inf)
+        row_lower = np.concatenate([-infinite_rows, self.row_lower, -infinite, self.lower])
+        row_upper = np.concatenate([self.row_upper, infinite_rows, self.upper, infinite])
+        used = np.isfinite(row_lower) | np.isfinite(row_upper)
+        cost = np.zeros(d + 1)
+        cost[-1] = -1.0
+        program = LinearProgram(
+            cost,
+            np.concatenate([self.lower, [0.0]]),
+            np.concatenate([self.upper, [CENTRE_DEPTH]]),
+            rows[used],
+            row_lower[used],
+            row_upper[used],
+        )
+        solution = program.solve(self._budget.remaining)
+        if solution.status is LinearStatus.LIMIT and solution.values is None:
+            solution = self._program.solve(self._budget.remaining)
+        if solution.status is LinearStatus.INFEASIBLE:
+            raise ModelError("the rows and bounds of the model contradict each other: there is no feasible point")
+        values = 0.5 * (self.lower + self.upper) if solution.values is None else solution.values[:d]
+        return np.clip(values, self.lower, self.upper)
+
+    def vertices(self, G: Array) -> Array:
+        """Vertices (B, d) that maximise ``G[i] @ u``, each linear program started at the last one's basis."""
+        result = np.empty((len(G), self.lower.size))
+        for index, gain in enumerate(np.asarray(G, np.float64)):
+            if self._is_late():
+                result[index:] = self.centre
+                break
+            self._program.change_costs(-gain)
+            solution = self._program.solve(self._budget.remaining)
+            result[index] = self.centre if solution.values is None else solution.values
+        return np.clip(result, self.lower, self.upper)
+
+    def sample(self, random: np.random.Generator, count: int) -> Array:
+        """Random mixtures (count, d) of vertices for random directions; a few vertices serve all of them."""
+        corners = self.vertices(random.standard_normal((min(count, SAMPLED_VERTICES), self.lower.size)))
+        return random.dirichlet(np.full(len(corners), 0.5), count) @ corners
+
+    def project(self, U: Array) -> Array:
+        """Feasible points (B, d), nearly the nearest ones to the rows of `U`."""
+        U = np.asarray(U, np.float64)
+        P = np.clip(U, self.lower, self.upper)
+        outside = np.flatnonzero(self._excess(P) > 0)
+        if outside.size:
+            P[outside] = self._pulled(U[outside], ADMM_STEPS)
+        return P
+
+    def _pulled(self, U: Array, steps: int) -> Array:
+        """Feasible points from ADMM, with more steps for those that it leaves far outside."""
+        near = self._iteration.near(U, steps, self._is_late)
+        P = self._pull_inside(near)
+        far = np.abs(P - near).max(axis=1) > FAR * (self.upper - self.lower).max()
+        if steps < PATIENT_ADMM_STEPS and far.any() and not self._is_late():
+            P[far] = self._pulled(U[far], PATIENT_ADMM_STEPS)
+        return P
+
+    @cached_property
+    def _iteration(self) -> AlternatingProjection:
+        lower, upper = np.concatenate([self.row_lower, self.lower]), np.concatenate([self.row_upper, self.upper])
+        return AlternatingProjection(self.A, lower, upper)
+
+    def _is_late(self) -> bool:
+        return self._budget.remaining <= 0.0
+
+    def _pull_inside(self, P: Array) -> Array:
+        """Move each point towards the centre until it satisfies every row, after equations are met exactly."""
+        P = self._onto_equations(P)
+        at_point, at_centre = P @ self.A.T, self.A @ self.centre
+        share = np.zeros(len(P))
+        for excess, room in (
+            (at_point - self.row_upper, self.row_upper - at_centre),
+            (self.row_lower - at_point, at_centre - self.row_lower),
+            (self.lower - P, self.centre - self.lower),
+            (P - self.upper, self.upper - self.centre),
+        ):
+            crosses = (excess > 0) & (room > LEAST_ROOM)
+            whole = np.add(excess, room, out=np.ones_like(excess), where=crosses)
+            needed = np.divide(excess, whole, out=np.zeros_like(excess), where=crosses)
+            share = np.maximum(share, needed.max(axis=1, initial=0.0))
+        return np.clip(P + np.clip(share, 0.0, 1.0)[:, None] * (self.centre - P), self.lower, self.upper)
+
+    def _onto_equations(self, P: Array) -> Array:
+        equal = np.flatnonzero(self.row_upper <= self.row_lower)
+        if equal.size == 0:
+            return P
+        E = self.A[equal].toarray()
+        correction = np.linalg.lstsq(E, (P @ E.T - self.row_upper[equal]).T, rcond=None)[0].T
+        return P - correction
+
+    def _excess(self, P: Array) -> Array:
+        activity = P @ self.A.T
+        return np.maximum(self.row_lower - activity, activity - self.row_upper).max(axis=1, initial=0.0)
+
+
+def domain_of(problem: Problem, budget: Budget | None = None) -> Domain:
+    """The decision columns' feasible set: a box, a box with one row, or a general polytope.
+
+    Parameters
+    ----------
+    problem : Problem
+    budget : Budget, optional
+        The time that projections and linear programs over a polytope may take.
+
+    Raises
+    ------
+    ModelError
+        If a column has no finite bounds, not even through a row.
+    """
+    columns = np.flatnonzero(~problem.is_output)
+    lower, upper = _finite_bounds(problem, columns)
+    if problem.n_rows == 0:
+        return Box(lower, upper)
+    rows = sparse.csr_array(problem.rows[:, columns])
+    if problem.n_rows == 1:
+        row = rows.toarray()[0]
+        return BoxWithRow(lower, upper, row, float(problem.row_lower[0]), float(problem.row_upper[0]))
+    return Polytope(lower, upper, rows, problem.row_lower, problem.row_upper, budget)
+
+
+def has_point(problem: Problem) -> bool:
+    """Whether bounds and rows, all on decision columns, leave any point."""
+    columns = np.flatnonzero(~problem.is_output)
+    lower, upper = problem.lower[columns], problem.upper[columns]
+    if problem.n_rows == 0 or (lower > upper).any():
+        return bool((lower <= upper).all())
+    rows = sparse.csr_array(problem.rows[:, columns])
+    program = LinearProgram(np.zeros(columns.size), lower, upper, rows, problem.row_lower, problem.row_upper)
+    return program.solve().status is not LinearStatus.INFEASIBLE
+
+
+def is_bounded(problem: Problem) -> bool:
+    """Whether every decision column has finite bounds, its own or implied by a row."""
+    lower, upper = _implied_bounds(problem)
+    columns = ~problem.is_output
+    return bool(np.isfinite(lower[columns]).all() and np.isfinite(upper[columns]).all())
+
+
+def _implied_bounds(problem: Problem) -> tuple[Array, Array]:
+    lower, upper = problem.lower, problem.upper
+    for _ in range(3):
+        open_columns = ~problem.is_output & ~(np.isfinite(lower) & np.isfinite(upper))
+        if problem.n_rows == 0 or not open_columns.any():
+            break
+        implied_lower, implied_upper = row_implied_bounds(problem, lower, upper, open_columns)
+        lower, upper = np.maximum(lower, implied_lower), np.minimum(upper, implied_upper)
+    return lower, upper
+
+
+def _finite_bounds(problem: Problem, columns: Array) -> tuple[Array, Array]:
+    lower, upper = _implied_bounds(problem)
+    missing = columns[~(np.isfinite(lower[columns]) & np.isfinite(upper[columns]))]
+    if missing.size:
+        names = [problem.column_names[i] if problem.column_names else f"column {i}" for i in missing[:3]]
+        raise ModelError(
+            f"this method needs finite bounds on the decision variables, but {', '.join(names)} has none; "
+            "give it bounds, or use method 'auto'"
+        )
+    return lower[columns], upper[columns]
+
+
+def where_feasible(
+    run: Callable[[Problem, SearchContext], Iterator[Incumbent | None]],
+) -> Callable[[Problem, SearchContext], Iterator[Incumbent | None]]:
+    """The method, ended at once as infeasible where bounds and rows leave no point.
+
+    Where their linear program has been solved, its point comes first: there is an answer however short the time.
+    """
+
+    def checked(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+        known = context.relaxation
+        if known is None and not has_point(problem):
+            context.budget.stop = Stop.INFEASIBLE
+            return
+        if known is not None and known.values is not None:
+            yield problem.incumbent(known.values)
+        yield from run(problem, context)
+
+    return checked

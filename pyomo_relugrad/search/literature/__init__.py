@@ -1,0 +1,1 @@
+"""The local searches of the literature, each as its paper has it."""

@@ -1,0 +1,55 @@
+"""The LP walk over linear regions (Tong, Cai, Serra, arXiv 2401.03451)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.search.budget import SearchContext
+from pyomo_relugrad.search.domains.polytope import domain_of
+from pyomo_relugrad.search.regions.composite_region import CompositeRegion
+from pyomo_relugrad.search.regions.region_program import RegionProgram
+from pyomo_relugrad.search.regions.region_walk import exceeds, height_at
+
+# How far a step goes on beyond an LP's optimum, as a share of the step (section 3 of the paper).
+OVERSHOOT = 0.01
+
+
+def lp_walk(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+    """Walk from uniform starts, and from the user's warm start first, one after another.
+
+    Decided here: the paper's starts from relaxations are the method ``relaxing-walk``; the linear programs have only
+    the facets that matter, and what one ends with begins the next.
+    """
+    program, domain = RegionProgram(problem), domain_of(problem, context.budget)
+    start = program.warm_start(context.start)
+    u = domain.sample(context.random, 1)[0] if start is None else start
+    while not context.budget.is_exhausted():
+        yield from walk_from(program, u, context)
+        u = domain.sample(context.random, 1)[0]
+
+
+def walk_from(program: RegionProgram, u: Array, context: SearchContext) -> Generator[Incumbent | None, None, Array]:
+    """Region LP by region LP until one does not improve; return the last optimum.
+
+    After each LP the point moves a little beyond the optimum, which chooses the next region; a coordinate that would
+    leave its bounds stays at the optimum, and so does the point if it would leave a row.
+    """
+    landscape, budget = program.landscape, context.budget
+    height = -np.inf
+    best = u
+    while not budget.is_exhausted():
+        optimum = program.solve(CompositeRegion.at(landscape, u), budget)
+        reached = height_at(landscape, optimum.u)
+        if not exceeds(reached, height):
+            break
+        yield program.incumbent(optimum.u)
+        beyond = optimum.u + OVERSHOOT * (optimum.u - u)
+        inside = (beyond >= program.lower) & (beyond <= program.upper)
+        beyond = np.where(inside, beyond, optimum.u)
+        height, best = reached, optimum.u
+        u = beyond if program.satisfies_rows(beyond[None, :])[0] else optimum.u
+    return best

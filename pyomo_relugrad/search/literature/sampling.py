@@ -1,0 +1,24 @@
+"""Sampling of linear regions (Perakis, Tsiourvas, arXiv 2205.14189, Algorithm 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.search.budget import SearchContext
+from pyomo_relugrad.search.domains.polytope import domain_of
+from pyomo_relugrad.search.regions.composite_region import CompositeRegion
+from pyomo_relugrad.search.regions.region_program import RegionProgram
+
+
+def sampling(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+    """Draw a point, hold its activation pattern, maximise over that linear region by an LP; repeat.
+
+    Decided here: points are uniform in the bounding box, projected onto the rows. The LP's facets are generated as the
+    step crosses them, and the linear programs share one model.
+    """
+    program, domain = RegionProgram(problem), domain_of(problem, context.budget)
+    while not context.budget.is_exhausted():
+        u = domain.sample(context.random, 1)[0]
+        optimum = program.solve(CompositeRegion.at(program.landscape, u), context.budget)
+        yield program.incumbent(optimum.u)

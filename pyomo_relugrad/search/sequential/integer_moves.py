@@ -1,0 +1,68 @@
+"""Neighbours of a point in its integer columns, and the descent along them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.search.budget import Budget
+from pyomo_relugrad.search.sequential.merit import Merit
+
+#: Neighbours that are evaluated together.
+NEIGHBOURS = 64
+
+
+def integer_descent(problem: Problem, v: Array, merit: Merit, random: np.random.Generator, budget: Budget) -> Array:
+    """Move to the best neighbour of smaller merit, again and again; all neighbours of a point are one batch.
+
+    Parameters
+    ----------
+    problem : Problem
+    v : (n,) array
+        With propagated outputs.
+    merit : Merit
+    random : numpy.random.Generator
+    budget : Budget
+
+    Returns
+    -------
+    (n,) array
+        With propagated outputs. Columns that are not integer keep their values.
+    """
+    value = float(merit.of(problem, v[None, :])[0])
+    while not budget.is_exhausted():
+        V = problem.propagate(integer_neighbours(problem, v, random, NEIGHBOURS))
+        budget.count(points=len(V))
+        values = merit.of(problem, V)
+        if values.min(initial=np.inf) >= value - 1e-9 * (1.0 + abs(value)):
+            break
+        v, value = V[int(values.argmin())], float(values.min())
+    return v
+
+
+def integer_neighbours(problem: Problem, v: Array, random: np.random.Generator, limit: int) -> Array:
+    """Points (B, n) that differ from `v` by one in one integer column, or in two.
+
+    Parameters
+    ----------
+    problem : Problem
+    v : (n,) array
+    random : numpy.random.Generator
+    limit : int
+        At most so many points, chosen at random where there are more; pairs fill what single moves leave.
+    """
+    columns = np.flatnonzero(problem.integers & (problem.lower < problem.upper))
+    singles = np.zeros((2 * columns.size, problem.n_columns))
+    singles[np.arange(columns.size), columns] = 1.0
+    singles[columns.size + np.arange(columns.size), columns] = -1.0
+    if len(singles) > limit:
+        singles = singles[random.choice(len(singles), limit, replace=False)]
+    n_pairs = limit - len(singles) if columns.size > 1 else 0
+    first, second = random.integers(columns.size, size=(2, n_pairs)) if n_pairs else np.zeros((2, 0), np.int64)
+    pairs = np.zeros((n_pairs, problem.n_columns))
+    pairs[np.arange(n_pairs), columns[first]] = random.choice([-1.0, 1.0], size=n_pairs)
+    pairs[np.arange(n_pairs), columns[second]] += random.choice([-1.0, 1.0], size=n_pairs)
+    points = v + np.concatenate([singles, pairs])
+    inside = ((points >= problem.lower) & (points <= problem.upper) | ~problem.integers).all(axis=1)
+    return points[inside]
