@@ -382,6 +382,30 @@ def test_a_region_counts_as_an_iteration_and_an_unfinished_one_is_not_built_upon
     assert program._last is None
 
 
+def test_nothing_is_begun_that_would_take_longer_than_what_is_left():
+    problem = array_problem(random_network((150, 400, 1), 0), None, 0.0, 1.0)
+    program, region = RegionProgram(problem), region_at_the_middle(problem)
+    program._setup_seconds = 5.0
+    optimum = program.solve(region, Budget(time_limit=4.0))
+    assert not optimum.is_exact
+    assert np.array_equal(optimum.u, region.u)
+
+
+def test_the_simplex_method_does_not_follow_when_too_little_time_is_left(monkeypatch):
+    problem = array_problem(random_network((150, 400, 1), 0), None, 0.0, 1.0)
+    program, region = RegionProgram(problem), region_at_the_middle(problem)
+    budget = Budget(time_limit=1000.0)
+
+    def degenerate(interior, _):
+        budget.time_limit = 0.0  # as if it had taken all the time
+        return
+
+    monkeypatch.setattr(RegionInterior, "solve", degenerate)
+    optimum = program.solve(region, budget)
+    assert not optimum.is_exact
+    assert region.gradient @ (optimum.u - region.u) >= 0
+
+
 def test_degenerate_regions_one_after_another_are_left_to_the_simplex_method(monkeypatch):
     problem = array_problem(random_network((150, 400, 1), 0), None, 0.0, 1.0)
     program, region = RegionProgram(problem), region_at_the_middle(problem)

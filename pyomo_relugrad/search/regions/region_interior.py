@@ -90,7 +90,7 @@ class RegionInterior:
             if gap < FINAL_GAP or not np.isfinite(gap):
                 return None
             if budget.remaining <= 0.0:
-                return self._unfinished()
+                return self.so_far()
             try:
                 self._advance()
             except np.linalg.LinAlgError:
@@ -135,7 +135,7 @@ class RegionInterior:
         self._iterate = self._iterate.with_rows(normals, self._margins[neurons] / self.region.lengths[neurons])
         self.neurons = np.concatenate([self.neurons, neurons])
 
-    def _unfinished(self) -> RegionOptimum:
+    def so_far(self) -> RegionOptimum:
         """As far towards the last iterate as the region reaches; its own point if that is no gain."""
         region, x = self.region, self._iterate.x
         share = 0.0

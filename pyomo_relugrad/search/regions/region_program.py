@@ -54,7 +54,7 @@ class RegionProgram:
         self._simplex = RegionSimplex(problem, self.columns)
         self._domain = BoundedDomain.of(problem, self.columns)
         self._last: RegionOptimum | None = None
-        self._n_new, self._n_failures = 0, 0
+        self._n_new, self._n_failures, self._setup_seconds = 0, 0, 0.0
 
     @cached_property
     def _steps(self) -> LinearProgram:
@@ -94,20 +94,30 @@ class RegionProgram:
 
         A region counts as an iteration of the budget, or as several where HiGHS solves it more than once.
         """
-        optimum = None
         if self._domain is not None and self._is_far(region):
-            budget.count()
-            interior = RegionInterior(UnitBoxRegion(region, self._domain), self._n_facets)
-            optimum = interior.solve(budget)
-            if optimum is None:
-                self._simplex.start_with(interior.neurons, interior.guess())
-            else:
-                self._simplex.start_with(optimum.binding)
-            self._n_failures = 0 if optimum is not None else self._n_failures + 1
-        if optimum is None:
+            optimum = self._by_interior_point(region, self._domain, budget)
+        else:
             optimum = self._simplex.solve(region, budget)
         self._remember(optimum)
         return optimum
+
+    def _by_interior_point(self, region: CompositeRegion, domain: BoundedDomain, budget: Budget) -> RegionOptimum:
+        """The optimum by an interior-point method; by HiGHS from where that ends, if it has no vertex, and time."""
+        budget.count()
+        begin = budget.elapsed
+        if budget.remaining < self._setup_seconds:
+            return RegionOptimum(region.u, NO_NEURONS, np.zeros(0), NO_NEURONS, False)
+        interior = RegionInterior(UnitBoxRegion(region, domain), self._n_facets)
+        self._setup_seconds = budget.elapsed - begin
+        optimum = interior.solve(budget)
+        self._n_failures = 0 if optimum is not None else self._n_failures + 1
+        if optimum is not None:
+            self._simplex.start_with(optimum.binding)
+            return optimum
+        if budget.remaining < budget.elapsed - begin:  # HiGHS may take as long, and look at the clock late
+            return interior.so_far()
+        self._simplex.start_with(interior.neurons, interior.guess())
+        return self._simplex.solve(region, budget)
 
     def _is_far(self, region: CompositeRegion) -> bool:
         """Whether the optimum is likely to be many pivots away from the last one."""
