@@ -13,7 +13,7 @@ from pyomo_relugrad.search.budget import Budget
 from pyomo_relugrad.search.front_door import array_problem
 from pyomo_relugrad.search.landscape import Landscape
 from pyomo_relugrad.search.linear_program import LinearProgram
-from pyomo_relugrad.search.regions import interior_point
+from pyomo_relugrad.search.regions import interior_point, region_program
 from pyomo_relugrad.search.regions.composite_region import CompositeRegion
 from pyomo_relugrad.search.regions.interior_point import Iterate, NewtonSystem, UnitBoxProgram
 from pyomo_relugrad.search.regions.region_interior import RegionInterior
@@ -389,6 +389,20 @@ def test_nothing_is_begun_that_would_take_longer_than_what_is_left():
     optimum = program.solve(region, Budget(time_limit=4.0))
     assert not optimum.is_exact
     assert np.array_equal(optimum.u, region.u)
+
+
+def test_large_programs_without_a_vertex_end_where_the_interior_point_method_does(monkeypatch):
+    problem = array_problem(random_network((150, 400, 1), 0), None, 0.0, 1.0)
+    region = region_at_the_middle(problem)
+    best = RegionProgram(problem).solve(region, Budget())
+    monkeypatch.setattr(RegionInterior, "_vertex", lambda interior: None)
+    handed_over = RegionProgram(problem).solve(region, Budget())
+    assert handed_over.is_exact
+    monkeypatch.setattr(region_program, "MOST_COEFFICIENTS", 0)
+    kept = RegionProgram(problem).solve(region, Budget())
+    assert not kept.is_exact
+    for optimum in (handed_over, kept):
+        assert region.gradient @ optimum.u == pytest.approx(region.gradient @ best.u, rel=1e-7)
 
 
 def test_the_simplex_method_does_not_follow_when_too_little_time_is_left(monkeypatch):

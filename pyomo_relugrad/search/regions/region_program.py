@@ -28,6 +28,8 @@ FIRST_FACETS = 300
 FEW_NEW_FACETS = 0.05
 # Degenerate optima one after another from which on the interior-point method is not tried.
 MAX_FAILURES = 3
+# Coefficients of facets up to which HiGHS takes over where there is no vertex.
+MOST_COEFFICIENTS = 2_000_000
 # Pre-activation beyond zero, relative to how far it was from there, at which a point counts as outside a region.
 TOUCHING = 1e-6
 
@@ -114,7 +116,8 @@ class RegionProgram:
         if optimum is not None:
             self._simplex.start_with(optimum.binding)
             return optimum
-        if budget.remaining < budget.elapsed - begin:  # HiGHS may take as long, and look at the clock late
+        is_large = interior.neurons.size * region.u.size > MOST_COEFFICIENTS
+        if is_large or budget.remaining < budget.elapsed - begin:  # HiGHS may take as long, and look at the clock late
             return interior.so_far()
         self._simplex.start_with(interior.neurons, interior.guess())
         return self._simplex.solve(region, budget)
