@@ -23,7 +23,7 @@ from pyomo_relugrad.search.literature.relaxation import Relaxation
 from pyomo_relugrad.search.regions.composite_region import CompositeRegion
 from pyomo_relugrad.search.regions.neighbourhood import best_in_neighbourhood
 from pyomo_relugrad.search.regions.region_program import RegionProgram
-from pyomo_relugrad.search.regions.region_walk import promising_facets, walk_regions
+from pyomo_relugrad.search.regions.region_walk import gradients_across, promising_facets, walk_regions
 from pyomo_relugrad.search.surroundings import Surroundings
 
 
@@ -234,8 +234,26 @@ def test_the_multiplier_test_tells_which_kinks_pay(kink, promising):
     region = CompositeRegion.at(program.landscape, np.array([0.1]))
     optimum = program.solve(region, Budget())
     assert optimum.u[0] == pytest.approx(0.4)
-    found = promising_facets(region.moved_to(optimum.u), optimum)
+    found = promising_facets(region.moved_to(optimum.u), optimum, Budget())
     assert [neurons.tolist() for neurons in found] == [[neuron] for neuron in promising]
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=seeds)
+def test_gradients_across_facets_are_those_of_the_neighbours(seed):
+    landscape = Landscape(chained_problem(seed % 1000), np.float64)
+    region = CompositeRegion.at(landscape, np.random.default_rng(seed).uniform(-1, 1, 3))
+    facets = [np.array([0]), np.array([3, 7]), np.array([region.signs.size - 1])]
+    expected = [region.flipped(neurons).gradient for neurons in facets]
+    assert np.allclose(gradients_across(region, facets), expected)
+
+
+def test_no_facet_is_tested_when_the_time_is_over():
+    program = RegionProgram(array_problem(random_network([4, 20, 1], 3), None, -1.0, 1.0))
+    region = CompositeRegion.at(program.landscape, np.zeros(4))
+    optimum = program.solve(region, Budget())
+    assert optimum.active.size > 0
+    assert promising_facets(region.moved_to(optimum.u), optimum, Budget(time_limit=0.0)) == []
 
 
 def test_a_facet_that_two_relus_share_is_crossed_with_both():

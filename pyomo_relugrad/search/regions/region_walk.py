@@ -22,6 +22,8 @@ LOOK_AHEAD = np.concatenate([[1e-3], np.geomspace(0.01, 4.0, 15)])
 NEAR_ZERO = 1e-6
 # Distance from a facet, in units of the columns, at which a point counts as lying on it.
 FACET_DISTANCE = 1e-7
+# Facets whose far sides are differentiated as one batch.
+FACETS_AT_ONCE = 32
 # One minus the cosine between two facets that count as one.
 PARALLEL_TOLERANCE = 1e-10
 
@@ -93,7 +95,7 @@ def look_ahead(landscape: Landscape, program: RegionProgram, start: Array, end: 
 def cross_facets(program: RegionProgram, summit: Summit, budget: Budget) -> Generator[None, None, Summit | None]:
     """A higher vertex in a region across one of the active facets, None where there is none."""
     region = summit.region.moved_to(summit.u)
-    for neurons in promising_facets(region, summit.optimum):
+    for neurons in promising_facets(region, summit.optimum, budget):
         if budget.is_exhausted():
             return None
         neighbour = region.flipped(neurons)
@@ -105,17 +107,33 @@ def cross_facets(program: RegionProgram, summit: Summit, budget: Budget) -> Gene
     return None
 
 
-def promising_facets(region: CompositeRegion, optimum: RegionOptimum) -> list[Array]:
-    """The neurons of each active facet whose crossing promises a gain, largest first (the multiplier test)."""
+def promising_facets(region: CompositeRegion, optimum: RegionOptimum, budget: Budget) -> list[Array]:
+    """The neurons of each active facet whose crossing promises a gain, largest first (the multiplier test).
+
+    Where the time is over before all facets were tested, those that were.
+    """
     active = optimum.active
     if active.size == 0:
         return []
     rows = unit_rows(region, active)
     facets = neurons_across(region, active, rows)
-    change = np.stack([region.flipped(neurons).gradient - region.gradient for neurons in facets])
-    balance = optimum.multipliers - np.einsum("ki,ki->k", change, rows)
+    balance = np.full(len(facets), -np.inf)
+    for begin in range(0, len(facets), FACETS_AT_ONCE):
+        if budget.is_exhausted():
+            break
+        some = slice(begin, begin + FACETS_AT_ONCE)
+        change = gradients_across(region, facets[some]) - region.gradient
+        balance[some] = optimum.multipliers[some] - np.einsum("ki,ki->k", change, rows[some])
     order = np.argsort(-balance, kind="stable")
     return [facets[k] for k in order[balance[order] > 1e-9 * np.abs(optimum.multipliers).max()]]
+
+
+def gradients_across(region: CompositeRegion, facets: list[Array]) -> Array:
+    """(k, d) gradients of the height behind facets, each given by its neurons."""
+    flipped = [region.flipped(neurons).patterns for neurons in facets]
+    patterns = tuple(np.concatenate(stage) for stage in zip(*flipped, strict=True))
+    landscape = region.landscape
+    return landscape.pull_back(patterns, landscape.partial_gradient(np.repeat(region.v[None, :], len(facets), axis=0)))
 
 
 def unit_rows(region: CompositeRegion, neurons: Array) -> Array:
