@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto
 
-from pyomo_relugrad.errors import NetworkFileError, RelugradError, UnsupportedOperatorError
+from pyomo_relugrad.errors import NetworkFileError, NetworkValueError, RelugradError, UnsupportedOperatorError
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.onnx_reader import batch
 from pyomo_relugrad.onnx_reader.affine import Affine
 from pyomo_relugrad.onnx_reader.arithmetic import FLOATING_POINT
 from pyomo_relugrad.onnx_reader.hidden_layers import as_layer
 from pyomo_relugrad.onnx_reader.model_file import ModelFile, open_model
-from pyomo_relugrad.onnx_reader.node import Comparison, Value, finite
+from pyomo_relugrad.onnx_reader.node import Comparison, Value, as_affine, real
 from pyomo_relugrad.onnx_reader.walk import Environment, GraphWalk
 
 _AGREEMENT = 1e-9
@@ -126,6 +126,12 @@ def _network(
     walk = GraphWalk(file.opsets)
     values: Environment = dict(zip((value.name for value in free), _input_tensors(shapes), strict=True))
     outputs = [_affine(value) for value in walk.run(graph, values | replaced)]
+    for written, tensor in zip(graph.output, outputs, strict=True):
+        if np.isinf(tensor.offset).any():
+            raise NetworkValueError(
+                f"the output {written.name!r} holds infinite numbers: they are read only where a maximum or a minimum "
+                "takes them away"
+            )
     if not sum(tensor.size for tensor in outputs):
         raise NetworkFileError("its outputs are empty")
     layers = (*walk.hidden.layers, as_layer(outputs[0].stacked(outputs[1:])))
@@ -161,4 +167,4 @@ def _affine(value: Value) -> Affine:
         raise NetworkFileError("an output is the outcome of a comparison, not a number")
     if isinstance(value, Affine):
         return value
-    return Affine(value.shape, {}, finite(value).ravel())
+    return as_affine(real(value))
