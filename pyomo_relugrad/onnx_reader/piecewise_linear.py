@@ -40,7 +40,7 @@ def _is_carried(tensor: Affine) -> bool:
 
 def clip(tensor: Affine, lower: float, upper: float, hidden: HiddenLayers) -> Affine:
     """`tensor` limited to ``[lower, upper]``, either of which may be infinite."""
-    if lower > upper:  # as ONNX has it: min(max(x, lower), upper)
+    if lower >= upper:  # as ONNX has it: min(max(x, lower), upper)
         return as_affine(np.full(tensor.shape, upper))
     below_all = lower < 0.0 and stands_for_infinity(np.array(lower), tensor).all()
     above_all = upper > 0.0 and stands_for_infinity(np.array(upper), tensor).all()
