@@ -100,6 +100,8 @@ class Relugrad(SolverBase):
     ('feasible', 7.25)
     """
 
+    #: In Pyomo's factories, and in results and messages.
+    name = "relugrad"
     CONFIG = RelugradConfig()
     config: RelugradConfig
     #: Whether a proof follows the search.
