@@ -23,12 +23,11 @@ from pyomo.core.expr.relational_expr import EqualityExpression
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.block.arguments import (
     Scaling,
-    network_inputs,
-    network_outputs,
     resolve_bounds,
     resolve_scaling,
     resolve_terms,
 )
+from pyomo_relugrad.block.entries import network_inputs, network_outputs
 from pyomo_relugrad.block.guards import GUIDANCE, NetworkOutputExpression, UnexpandedReluNetwork
 from pyomo_relugrad.block.statistics import write_statistics
 from pyomo_relugrad.errors import ModelError

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
+from pyomo_relugrad.network.names import by_name, rows_by_name
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.search.driver import Progress, SearchResult, search
 
@@ -84,6 +86,9 @@ def maximize(
 ) -> Optimum:
     """Look for inputs that make a network's outputs large.
 
+    Where the network's inputs and outputs have names, numbers for them may be given under these, as a mapping or a
+    series in any order; so may the columns of `A`, as a data frame.
+
     Parameters
     ----------
     network : Network
@@ -128,7 +133,7 @@ def maximize(
     n = network.n_inputs
     begin = None
     if start is not None:
-        begin = np.concatenate([_vector(start, n, "start"), np.full(network.n_outputs, np.nan)])
+        begin = np.concatenate([_vector(start, "start", n, network.input_names), np.full(network.n_outputs, np.nan)])
     result = search(
         problem, method,
         time_limit=time_limit, iteration_limit=iteration_limit, seed=seed, start=begin, callback=callback,
@@ -172,8 +177,10 @@ def minimize(
     """
     if objective is None and network.n_outputs == 1:
         objective = 1.0
-    negated = None if objective is None else -np.asarray(objective, np.float64)
-    on_inputs = None if input_objective is None else -np.asarray(input_objective, np.float64)
+    outputs = by_name(objective, network.output_names, "output", "objective")
+    inputs = by_name(input_objective, network.input_names, "input", "input_objective")
+    negated = None if outputs is None else -np.asarray(outputs, np.float64)
+    on_inputs = None if inputs is None else -np.asarray(inputs, np.float64)
     best = maximize(network, negated, *bounds, input_objective=on_inputs, **options)
     return replace(best, value=0.0 - best.value, maximise=False)
 
@@ -189,37 +196,46 @@ def array_problem(
 ) -> Problem:
     """The problem behind `maximize`: columns are the inputs, then the outputs; `rows` is (A, row_lower, row_upper)."""
     n, k = network.n_inputs, network.n_outputs
+    inputs = partial(_vector, size=n, names=network.input_names)
     if objective is None and k > 1:
         raise ModelError(f"the network has {k} outputs: give their weights as the objective")
     weights = np.concatenate(
         [
-            _vector(0.0 if input_objective is None else input_objective, n, "input_objective"),
-            _vector(1.0 if objective is None else objective, k, "objective"),
+            inputs(0.0 if input_objective is None else input_objective, "input_objective"),
+            _vector(1.0 if objective is None else objective, "objective", k, network.output_names, "output"),
         ]
     )
     matrix, row_lower, row_upper = rows
-    if matrix is None:
-        matrix = np.zeros((0, n))
-    if np.ndim(matrix) != 2 or matrix.shape[1] != n:
-        raise ModelError(f"A has shape {matrix.shape}, expected (rows, {n})")
+    matrix = _row_matrix(matrix, n, network.input_names)
     m = matrix.shape[0]
     return Problem(
         cost=-weights if maximise else weights,
-        lower=np.concatenate([_vector(lower, n, "lower"), np.full(k, -np.inf)]),
-        upper=np.concatenate([_vector(upper, n, "upper"), np.full(k, np.inf)]),
+        lower=np.concatenate([inputs(lower, "lower"), np.full(k, -np.inf)]),
+        upper=np.concatenate([inputs(upper, "upper"), np.full(k, np.inf)]),
         rows=sparse.hstack([sparse.csr_array(matrix), sparse.csr_array((m, k))], format="csr"),
-        row_lower=_vector(row_lower, m, "row_lower"),
-        row_upper=_vector(row_upper, m, "row_upper"),
+        row_lower=_vector(row_lower, "row_lower", m),
+        row_upper=_vector(row_upper, "row_upper", m),
         networks=(EmbeddedNetwork(network, np.arange(n), n + np.arange(k), network.name),),
         maximise=maximise,
     )
 
 
-def _vector(values: ArrayLike, size: int, name: str) -> Array:
-    array = np.asarray(values, np.float64)
+def _row_matrix(given: Any, n_inputs: int, names: Sequence[str]) -> Weight:
+    """Coefficients (m, n_inputs) of the rows, none where there are no rows."""
+    if given is None:
+        return np.zeros((0, n_inputs))
+    matrix = given if sparse.issparse(given) else rows_by_name(given, np.asarray(given, np.float64), names)
+    if matrix.ndim != 2 or matrix.shape[1] != n_inputs:
+        raise ModelError(f"A has shape {matrix.shape}, expected (rows, {n_inputs})")
+    return matrix
+
+
+def _vector(values: Any, argument: str, size: int, names: Sequence[str] = (), what: str = "input") -> Array:
+    """Numbers by position, from an array, one number for all, or from what has the names as its keys."""
+    array = np.asarray(by_name(values, names, what, argument), np.float64)
     if np.isnan(array).any():
-        where = f"{name}[{int(np.flatnonzero(np.isnan(array))[0])}]" if array.ndim == 1 else name
+        where = f"{argument}[{int(np.flatnonzero(np.isnan(array))[0])}]" if array.ndim == 1 else argument
         raise ModelError(f"{where} is NaN")
     if array.ndim > 1 or (array.ndim == 1 and array.size != size):
-        raise ModelError(f"{name} has shape {array.shape}, expected a number or ({size},)")
+        raise ModelError(f"{argument} has shape {array.shape}, expected a number or ({size},)")
     return np.broadcast_to(array, (size,)).astype(np.float64)

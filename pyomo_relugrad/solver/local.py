@@ -25,10 +25,10 @@ from pyomo.core.base.var import VarData
 from pyomo.core.staleflag import StaleFlagManager
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.block.arguments import LISTED_NAMES
 from pyomo_relugrad.compile.model import CompiledModel, compile_model
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.log import SearchLog
+from pyomo_relugrad.network.names import listed
 from pyomo_relugrad.omlt.bridge import omlt_embeddings
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.search.budget import Stop
@@ -292,9 +292,8 @@ def _is_our_logger(stream: object) -> bool:
 def _unbounded_columns(problem: Problem) -> str:
     """What to do about an objective that improves without end: the variables that may go as far as they like."""
     free = ~problem.is_output & ~(np.isfinite(problem.lower) & np.isfinite(problem.upper))
-    names = [f"'{problem.column_names[column]}'" for column in np.flatnonzero(free).tolist()]
-    shown = ", ".join(names[:LISTED_NAMES]) + (", ..." if len(names) > LISTED_NAMES else "")
-    return f"give both bounds to the variables that lack one: {shown}"
+    names = listed(problem.column_names[column] for column in np.flatnonzero(free).tolist())
+    return f"give both bounds to the variables that lack one: {names}"
 
 
 def _describe(config: RelugradConfig) -> str:
