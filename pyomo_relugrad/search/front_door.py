@@ -14,8 +14,9 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.network.names import by_name, rows_by_name
+from pyomo_relugrad.network.names import LISTED_NAMES, by_name, rows_by_name
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.search.boundedness import columns_without_end
 from pyomo_relugrad.search.driver import Progress, SearchResult, search
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ def maximize(
     objective : (n_outputs,) array, optional
         Weights of the outputs; may be left out where there is one output.
     lower, upper : float or (n_inputs,) array, optional
-        Bounds on the inputs.
+        Bounds on the inputs. An input may do without where the rows bound it, or where the objective has a bound
+        whatever the input.
     input_objective : (n_inputs,) array, optional
         Weights of the inputs, zero by default.
     A : (m, n_inputs) array, optional
@@ -120,7 +122,8 @@ def maximize(
     Raises
     ------
     ModelError
-        If shapes disagree, the method is unknown, or no feasible point was found.
+        If shapes disagree, a number is NaN, the method is unknown, nothing bounds the search, or no feasible point
+        was found.
 
     Examples
     --------
@@ -130,10 +133,14 @@ def maximize(
     (array([0., 1.]), 2.0)
     """
     problem = array_problem(network, objective, lower, upper, input_objective, (A, row_lower, row_upper))
+    refuse_without_end(problem)
     n = network.n_inputs
     begin = None
     if start is not None:
-        begin = np.concatenate([_vector(start, "start", n, network.input_names), np.full(network.n_outputs, np.nan)])
+        given = _vector(start, "start", n, network.input_names)
+        if not np.isfinite(given).all():
+            raise ModelError("start has an infinite entry")
+        begin = np.concatenate([given, np.full(network.n_outputs, np.nan)])
     result = search(
         problem, method,
         time_limit=time_limit, iteration_limit=iteration_limit, seed=seed, start=begin, callback=callback,
@@ -145,6 +152,24 @@ def maximize(
             "check the bounds and rows, or give more time"
         )
     return Optimum(best.values[:n], best.values[n:], problem.reported(best.objective), result, maximise=True)
+
+
+def refuse_without_end(problem: Problem) -> None:
+    """Refuse a problem of `array_problem` that may have no best point, because nothing bounds it.
+
+    Raises
+    ------
+    ModelError
+        If neither bounds and rows bound the inputs, nor the networks the objective; names the inputs.
+    """
+    columns = columns_without_end(problem).tolist()
+    if columns:
+        shown = ", ".join(problem.column_name(column) for column in columns[:LISTED_NAMES])
+        raise ModelError(
+            "the objective may be unbounded: a search needs finite bounds on the decision variables, but "
+            f"{shown}{', ...' if len(columns) > LISTED_NAMES else ''} has none; give lower and upper bounds, or rows that "
+            "bound them"
+        )
 
 
 def _with_arguments_of(
@@ -217,7 +242,16 @@ def array_problem(
         row_upper=_vector(row_upper, "row_upper", m),
         networks=(EmbeddedNetwork(network, np.arange(n), n + np.arange(k), network.name),),
         maximise=maximise,
+        column_names=_column_names(network),
     )
+
+
+def _column_names(network: Network) -> tuple[str, ...]:
+    """Names of inputs and outputs; none at all where the network has none."""
+    if not network.input_names:
+        return ()
+    outputs = network.output_names or tuple(f"output {position}" for position in range(network.n_outputs))
+    return (*network.input_names, *outputs)
 
 
 def _row_matrix(given: Any, n_inputs: int, names: Sequence[str]) -> Weight:
