@@ -47,6 +47,10 @@ DOUBLE = Rounding(2.0**-36)
 
 _SAMPLES, _MANY_SAMPLES = 3, 32
 _SAFETY = 4.0
+_COMPOSITION = 2.0**-44
+"""Rounding of the network's own weights, relative to what its outputs add up at inputs of size one: a bias, say, is small
+where large parts of it cancel."""
+
 _BLOCK = 2**16
 _MIN_POINTS, _MAX_POINTS, _WORK = 6, 48, 3e7
 
@@ -142,23 +146,22 @@ def _values_and_rounding(
     network: Network, points: Array, rounding: Rounding, samples: int
 ) -> tuple[Array, Array, Array]:
     """Outputs, how far rounding may move them, and the largest value that occurs on the way, for each point."""
+    points = np.concatenate([points, np.ones((1, network.n_inputs))])
     rng, count = np.random.default_rng(0), len(points)
     activations = [np.tile(points, (1 + samples, 1))]
     sizes = [abs(points)]
     largest = abs(points).max(axis=1)
-    for index, layer in enumerate(network.layers):
-        values = layer.apply(activations)
-        terms = _absolute_sums(layer, sizes)
-        largest = np.maximum(largest, terms.max(axis=1))
+    for layer in network.layers:
+        values, terms = layer.apply(activations), _absolute_sums(layer, sizes)
         errors = rounding.unit * (terms.max(axis=1, keepdims=True) if rounding.is_by_layer else terms)
         disturbance = rng.choice([-1.0, 1.0], size=(samples, *terms.shape)) * errors
         values[count:] += disturbance.reshape(-1, layer.width)
-        if index == len(network.layers) - 1:
-            break
+        largest = np.maximum(largest, terms.max(axis=1))
         activations.append(np.maximum(values, 0.0))
         sizes.append(activations[-1][:count])
     found, moved = values[:count], values[count:].reshape(samples, *terms.shape)
-    return found, _SAFETY * (abs(moved - found).max(axis=0) + errors), largest
+    allowed = _SAFETY * (abs(moved - found).max(axis=0) + errors) + _COMPOSITION * terms.max(axis=0)
+    return found[:-1], allowed[:-1], largest[:-1]
 
 
 def _absolute_sums(layer: Layer, sizes: list[Array]) -> Array:
