@@ -8,24 +8,34 @@ import pytest
 from onnx import helper
 from onnx_models import make_model, weights
 
-from pyomo_relugrad.errors import MissingPackageError, NetworkValueError, UnsupportedOperatorError
+from pyomo_relugrad.errors import (
+    MissingPackageError,
+    NetworkMismatchError,
+    NetworkValueError,
+    UnsupportedOperatorError,
+)
 from pyomo_relugrad.frameworks import load_keras, load_sklearn, load_torch
 
 pytest.importorskip("sklearn")
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
-from sklearn.decomposition import PCA
-from sklearn.feature_selection import SelectKBest
+from sklearn.decomposition import PCA, FactorAnalysis, TruncatedSVD
+from sklearn.feature_selection import SelectKBest, VarianceThreshold
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
+    KBinsDiscretizer,
     MaxAbsScaler,
     MinMaxScaler,
+    Normalizer,
     PolynomialFeatures,
+    QuantileTransformer,
     RobustScaler,
     StandardScaler,
 )
+from sklearn.random_projection import GaussianRandomProjection
 
 RNG = np.random.default_rng(0)
 
@@ -112,6 +122,88 @@ class TestScikitLearn:
         with pytest.raises(UnsupportedOperatorError, match="step 'polynomialfeatures' is not affine"):
             load_sklearn(model)
 
+    @pytest.mark.parametrize(
+        "step",
+        [
+            FunctionTransformer(lambda rows: np.clip(rows, 250, 700)),
+            FunctionTransformer(lambda rows: np.maximum(rows, 250)),
+            FunctionTransformer(lambda rows: np.minimum(rows, 5000)),
+            FunctionTransformer(lambda rows: np.log(np.maximum(rows, 1.0))),
+            FunctionTransformer(lambda rows: rows - rows.mean(axis=0)),
+            ColumnTransformer([("a", FunctionTransformer(lambda rows: np.minimum(rows, 700)), [2])]),
+            FeatureUnion([("a", StandardScaler()), ("b", FunctionTransformer(np.abs))]),
+            make_pipeline(StandardScaler(), FunctionTransformer(lambda rows: np.clip(rows, -4, 4))),
+            MinMaxScaler(clip=True),
+            SimpleImputer(missing_values=0.0, strategy="mean"),
+            QuantileTransformer(n_quantiles=20),
+            Normalizer(),
+            KBinsDiscretizer(3, encode="ordinal", quantile_method="averaged_inverted_cdf"),
+        ],
+        ids=lambda step: type(step).__name__,
+    )
+    def test_steps_that_clip_or_jump_away_from_the_origin(self, step, monkeypatch):
+        monkeypatch.setattr("pyomo_relugrad.frameworks.sklearn.find_spec", lambda name: None)
+        kelvin = RNG.uniform(300, 600, size=(100, 4))
+        model = make_pipeline(step, regressor()).fit(kelvin, kelvin[:, 0] / 100)
+        with pytest.raises(UnsupportedOperatorError, match="is not affine: only scalers"):
+            load_sklearn(model)
+
+    @pytest.mark.parametrize(
+        "step",
+        [
+            SimpleImputer(),
+            TruncatedSVD(2),
+            FactorAnalysis(2),
+            VarianceThreshold(),
+            FunctionTransformer(),
+            FunctionTransformer(lambda rows: rows - 273.15),
+            PolynomialFeatures(1),
+            FeatureUnion([("a", PCA(2)), ("b", make_pipeline(RobustScaler(), "passthrough"))]),
+            ColumnTransformer([("a", MinMaxScaler(), [1]), ("b", "drop", [0])], remainder="passthrough"),
+            GaussianRandomProjection(3, random_state=0),
+        ],
+        ids=lambda step: type(step).__name__,
+    )
+    @pytest.mark.parametrize(("centre", "spread"), [(450.0, 50.0), (1e9, 1.0), (1e-6, 1e-7)])
+    def test_affine_steps_are_read_whatever_the_units(self, step, centre, spread):
+        given = centre + spread * RNG.normal(size=(100, 4))
+        scaled = (given[:, 0] - centre) / spread
+        model = make_pipeline(step, StandardScaler(), regressor()).fit(given, scaled)
+        if not np.isfinite(model.predict(given)).all():
+            pytest.skip("scikit-learn divides by zero here")
+        found = load_sklearn(model).value(given)[:, 0]
+        assert np.allclose(found, model.predict(given), rtol=1e-6, atol=1e-6 * abs(scaled).max())
+
+    def test_target_that_is_clipped(self):
+        for transformer in (
+            FunctionTransformer(np.log1p, np.expm1, check_inverse=False),
+            FunctionTransformer(inverse_func=lambda rows: np.minimum(rows, 900.0), check_inverse=False),
+        ):
+            model = TransformedTargetRegressor(regressor(), transformer=transformer).fit(X, Y[:, 0])
+            with pytest.raises(UnsupportedOperatorError, match="'transformer' is not affine"):
+                load_sklearn(model)
+
+    def test_prediction_that_differs_is_refused(self):
+        class Limited(MLPRegressor):
+            def predict(self, rows):
+                return np.minimum(super().predict(rows), 200.0)
+
+        model = Limited(hidden_layer_sizes=(7,), solver="lbfgs", max_iter=20, random_state=0).fit(X, Y)
+        reason = r"read from Limited differs by .* at inputs of size .*report it"
+        with pytest.raises(NetworkMismatchError, match=reason):
+            load_sklearn(model)
+
+    @pytest.mark.parametrize("classes", [CLASSES, CLASSES > 0, np.stack([CLASSES > 0, CLASSES > 1], axis=1)])
+    def test_probability_that_differs_is_refused(self, classes):
+        class Limited(MLPClassifier):
+            def predict_proba(self, rows):
+                return super().predict_proba(np.minimum(rows, 3.0))
+
+        options = {"solver": "lbfgs", "max_iter": 20, "random_state": 0}
+        load_sklearn(MLPClassifier((6,), **options).fit(X, classes))
+        with pytest.raises(NetworkMismatchError, match="Limited differs"):
+            load_sklearn(Limited((6,), **options).fit(X, classes))
+
     def test_other_estimators_need_skl2onnx(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "skl2onnx", None)
         with pytest.raises(MissingPackageError, match=r"skl2onnx is needed to convert LinearRegression: .*pip install"):
@@ -174,6 +266,30 @@ class TestPyTorch:
         network = load_torch(Sum(), (torch.zeros(1, 3), torch.zeros(1, 3)))
         assert network.value([[-1.0, 2.0, 3.0, 1.0, 1.0, 1.0]]).tolist() == [[-1.0, 1.0, 2.0]]
 
+    def test_divisor_that_the_exporter_drops(self):
+        torch = pytest.importorskip("torch")
+        pytest.importorskip("onnxscript")
+        pool = torch.nn.AvgPool2d(2, divisor_override=3)
+        with pytest.raises(NetworkMismatchError, match=r"made of AvgPool2d differs by .*divisor_override"):
+            load_torch(pool, torch.zeros(1, 2, 6, 6))
+        body = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU(), pool, torch.nn.Flatten())
+        with pytest.raises(NetworkMismatchError, match="made of Sequential differs"):
+            load_torch(torch.nn.Sequential(body, torch.nn.Linear(8, 1)), torch.zeros(1, 1, 6, 6))
+
+    @pytest.mark.parametrize("kind", ["float64", "float32", "float16"])
+    def test_masks_and_limits(self, kind):
+        torch = pytest.importorskip("torch")
+        kind = getattr(torch, kind)
+
+        class Masked(torch.nn.Module):
+            def forward(self, x):
+                mask = torch.tensor([True, False, True])
+                lowest = torch.finfo(x.dtype).min
+                return x.masked_fill(~mask, lowest).amax(1, keepdim=True), x.clamp(lowest, 3.0), x.clamp(min=-1e4)
+
+        network = load_torch(Masked(), torch.zeros(1, 3, dtype=kind))
+        assert network.value([[-7.0, 5.0, -9.0]]).tolist() == [[-7, -7, 3, -9, -7, 5, -9]]
+
 
 class TestKeras:
     def test_package_is_missing(self, monkeypatch):
@@ -186,4 +302,8 @@ class TestKeras:
         model = make_model([helper.make_node("MatMul", ["x", "w"], ["y"])], ("N", 2), {"w": weights(0, 2, 3)})
         stand_in = SimpleNamespace(convert=SimpleNamespace(from_keras=lambda keras_model: (model, None)))
         monkeypatch.setitem(sys.modules, "tf2onnx", stand_in)
-        assert np.allclose(load_keras("a Keras model").value(np.eye(2)), weights(0, 2, 3))
+        keras_model = SimpleNamespace(predict_on_batch=lambda rows: rows @ weights(0, 2, 3))
+        assert np.allclose(load_keras(keras_model).value(np.eye(2)), weights(0, 2, 3))
+        keras_model.predict_on_batch = lambda rows: [np.minimum(rows @ weights(0, 2, 3), 500.0)]
+        with pytest.raises(NetworkMismatchError, match=r"of the Keras model differs by .*another version of tf2onnx"):
+            load_keras(keras_model)

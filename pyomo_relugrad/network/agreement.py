@@ -48,8 +48,7 @@ DOUBLE = Rounding(2.0**-36)
 _SAMPLES, _MANY_SAMPLES = 3, 32
 _SAFETY = 4.0
 _COMPOSITION = 2.0**-44
-"""Rounding of the network's own weights, relative to what its outputs add up at inputs of size one: a bias, say, is small
-where large parts of it cancel."""
+"""Rounding of the network's own weights, relative to what the outputs add up: parts of a bias cancel."""
 
 _BLOCK = 2**16
 _MIN_POINTS, _MAX_POINTS, _WORK = 6, 48, 3e7
