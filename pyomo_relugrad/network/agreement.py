@@ -24,8 +24,7 @@ class Rounding:
     overflow : float
         Where values begin to overflow.
     is_by_layer : bool
-        Whether the error is a part of the layer's largest sum rather than of each, as where weights are rounded that
-        come from positions in an image.
+        Whether the error is a part of the layer's largest sum rather than of each.
     """
 
     unit: float
@@ -36,8 +35,8 @@ class Rounding:
 SINGLE = Rounding(2.0**-21)
 """Originals that compute in float32, or that were converted from such: eight units in the last place."""
 
-POSITIONS = Rounding(2.0**-17, is_by_layer=True)
-"""The same with positions in images that are not whole numbers."""
+COMPUTED_WEIGHTS = Rounding(2.0**-17, is_by_layer=True)
+"""The same with weights that they compute, such as those of positions between pixels: none of them is exactly zero."""
 
 HALF = Rounding(2.0**-8, overflow=1e4)
 """Originals in float16 or bfloat16."""
