@@ -165,10 +165,10 @@ def refuse_without_end(problem: Problem) -> None:
     columns = columns_without_end(problem).tolist()
     if columns:
         shown = ", ".join(problem.column_name(column) for column in columns[:LISTED_NAMES])
+        more = ", ..." if len(columns) > LISTED_NAMES else ""
         raise ModelError(
             "the objective may be unbounded: a search needs finite bounds on the decision variables, but "
-            f"{shown}{', ...' if len(columns) > LISTED_NAMES else ''} has none; give lower and upper bounds, or rows that "
-            "bound them"
+            f"{shown}{more} has none; give lower and upper bounds, or rows that bound them"
         )
 
 
