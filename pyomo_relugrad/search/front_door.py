@@ -266,7 +266,10 @@ def _row_matrix(given: Any, n_inputs: int, names: Sequence[str]) -> Weight:
 
 def _vector(values: Any, argument: str, size: int, names: Sequence[str] = (), what: str = "input") -> Array:
     """Numbers by position, from an array, one number for all, or from what has the names as its keys."""
-    array = np.asarray(by_name(values, names, what, argument), np.float64)
+    try:
+        array = np.asarray(by_name(values, names, what, argument), np.float64)
+    except TypeError as error:
+        raise ModelError(f"{argument} is {type(values).__name__}, not a number or an array: {error}") from error
     if np.isnan(array).any():
         where = f"{argument}[{int(np.flatnonzero(np.isnan(array))[0])}]" if array.ndim == 1 else argument
         raise ModelError(f"{where} is NaN")
