@@ -12,6 +12,7 @@ from pyomo_relugrad.errors import (
     MissingPackageError,
     NetworkMismatchError,
     NetworkValueError,
+    RelugradError,
     UnsupportedOperatorError,
 )
 from pyomo_relugrad.frameworks import load_keras, load_sklearn, load_torch
@@ -30,7 +31,9 @@ from sklearn.preprocessing import (
     MaxAbsScaler,
     MinMaxScaler,
     Normalizer,
+    OneHotEncoder,
     PolynomialFeatures,
+    PowerTransformer,
     QuantileTransformer,
     RobustScaler,
     StandardScaler,
@@ -216,6 +219,17 @@ class TestScikitLearn:
         clipped = make_pipeline(MinMaxScaler(clip=True), regressor()).fit(X, Y[:, 0])
         assert np.allclose(load_sklearn(clipped).value(POINTS)[:, 0], clipped.predict(POINTS), rtol=1e-5)
 
+    @pytest.mark.parametrize(
+        "step", [KBinsDiscretizer(3), OneHotEncoder(), FunctionTransformer(np.abs), PowerTransformer()]
+    )
+    @pytest.mark.filterwarnings("ignore")
+    def test_steps_that_nothing_converts_are_refused_by_name(self, step):
+        model = make_pipeline(step, regressor()).fit(np.round(X[:, :2]), Y[:, 0])
+        with pytest.raises(
+            UnsupportedOperatorError, match=type(step).__name__.lower() + "|" + type(step).__name__ + "|Cast"
+        ):
+            load_sklearn(model)
+
     def test_estimator_that_is_not_fitted(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "skl2onnx", None)
         with pytest.raises(NetworkValueError, match="MLPRegressor is not fitted"):
@@ -289,6 +303,101 @@ class TestPyTorch:
 
         network = load_torch(Masked(), torch.zeros(1, 3, dtype=kind))
         assert network.value([[-7.0, 5.0, -9.0]]).tolist() == [[-7, -7, 3, -9, -7, 5, -9]]
+
+    def test_forms_of_modules_and_examples(self, tmp_path):
+        torch = pytest.importorskip("torch")
+        module = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2)).eval()
+        row = torch.ones(1, 4)
+        with torch.no_grad():
+            expected = module(row).numpy()
+        torch.jit.script(module).save(str(tmp_path / "scripted.pt"))
+        for form, example in (
+            (torch.jit.script(module), row),
+            (torch.jit.trace(module, row), row),
+            (torch.jit.freeze(torch.jit.script(module)), row),
+            (torch.jit.load(str(tmp_path / "scripted.pt")), row),
+            (module, np.ones((1, 4))),
+            (module, [[1, 1, 1, 1]]),
+            (module, [np.ones((1, 4), np.float32)]),
+        ):
+            assert np.allclose(load_torch(form, example).value(np.ones((1, 4))), expected, rtol=1e-5)
+
+    def test_the_other_exporter_is_tried(self):
+        torch = pytest.importorskip("torch")
+        pytest.importorskip("onnxscript")
+        module = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.RReLU()).eval()  # torch.export lacks it
+        points = RNG.normal(size=(10, 4)).astype(np.float32)
+        with torch.no_grad():
+            expected = module(torch.from_numpy(points)).numpy()
+        assert np.allclose(load_torch(module, torch.zeros(1, 4)).value(points), expected, rtol=1e-4, atol=1e-5)
+
+    def test_a_trace_that_keeps_one_branch_is_no_way_out(self):
+        torch = pytest.importorskip("torch")
+        pytest.importorskip("onnxscript")
+
+        class Branch(torch.nn.Module):
+            def forward(self, x):
+                return -x if x.sum() > 1000 else torch.relu(x)
+
+        with pytest.raises(UnsupportedOperatorError, match="PyTorch cannot export Branch to ONNX: Could not guard"):
+            load_torch(Branch(), torch.zeros(1, 4))
+
+    @pytest.mark.parametrize(
+        ("form", "message"),
+        [
+            ("wrong width", r"Sequential cannot be run on the example of shape \(1, 5\): mat1 and mat2"),
+            ("state dictionary", "a dictionary of weights says nothing of the layers"),
+            ("path", "'model.pt' is a path, not a module"),
+            ("class", "ReLU is a class: give a module that was made of it"),
+            ("function", "is no torch.nn.Module"),
+            ("complex", "Linear has complex numbers"),
+            ("integers", "Embedding: the input 'input' is of type INT64"),
+            ("dictionary", "must be a tensor or an array, or a tuple of these, not dict"),
+            ("adaptive maximum", "PyTorch cannot export AdaptiveMaxPool2d"),
+            ("orthogonal", "PyTorch cannot export ParametrizedLinear"),
+            ("random", "PyTorch cannot export FractionalMaxPool2d"),
+            ("recurrent", "LSTM: node .* LSTM is recurrent"),
+        ],
+    )
+    @pytest.mark.filterwarnings("ignore:Complex modules")
+    def test_what_cannot_be_exported_is_refused_in_a_line_and_in_silence(self, form, message, capfd):
+        torch = pytest.importorskip("torch")
+        pytest.importorskip("onnxscript")
+        nn = torch.nn
+        module, row, image = nn.Sequential(nn.Linear(4, 3), nn.ReLU()), torch.zeros(1, 4), torch.rand(1, 2, 6, 6)
+        arguments = {
+            "wrong width": (module, torch.zeros(1, 5)),
+            "state dictionary": (module.state_dict(), row),
+            "path": ("model.pt", row),
+            "class": (nn.ReLU, row),
+            "function": (torch.relu, row),
+            "complex": (nn.Linear(4, 3).to(torch.complex64), row),
+            "integers": (nn.Embedding(5, 3), torch.zeros(1, 2, dtype=torch.long)),
+            "dictionary": (module, {"x": row}),
+            "adaptive maximum": (nn.AdaptiveMaxPool2d(4), image),
+            "orthogonal": (nn.utils.parametrizations.orthogonal(nn.Linear(4, 4)), row),
+            "random": (nn.FractionalMaxPool2d(2, output_size=3), image),
+            "recurrent": (nn.LSTM(4, 3, batch_first=True), torch.zeros(1, 2, 4)),
+        }[form]
+        capfd.readouterr()
+        with pytest.raises(RelugradError, match=message) as caught:
+            load_torch(*arguments)
+        assert capfd.readouterr() == ("", "")
+        assert "\n" not in str(caught.value)
+        assert "\x1b" not in str(caught.value)
+        assert len(str(caught.value)) < 700
+
+    def test_names_are_those_of_forward(self):
+        torch = pytest.importorskip("torch")
+
+        class Plant(torch.nn.Module):
+            def forward(self, temperature, pressure):
+                return {"yield": torch.relu(temperature - pressure), "cost": temperature + 2 * pressure}
+
+        network = load_torch(Plant(), (torch.zeros(1, 1), torch.zeros(1, 1)))
+        assert network.input_names == ("temperature", "pressure")
+        assert network.output_names == ("yield", "cost")
+        assert network.value([[3.0, 1.0]]).tolist() == [[2.0, 5.0]]
 
 
 class TestKeras:
