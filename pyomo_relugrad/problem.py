@@ -17,6 +17,9 @@ from pyomo_relugrad.network import Network
 #: Largest violation of a row, a bound or integrality at which a point is called feasible (as HiGHS's default for MIPs).
 FEASIBILITY_TOLERANCE = 1e-6
 
+#: Distance from a bound, relative to it, that is rounding.
+ROUNDING = 1e-12
+
 
 class Shape(Enum):
     """What the constraints of a problem look like; it decides which way a search goes."""
@@ -338,8 +341,10 @@ class Problem:
         return np.abs(self.propagate(V) - V).max(axis=1, initial=0.0)
 
     def incumbent(self, v: Array) -> Incumbent:
-        """Round the integers, clip to the bounds, propagate, and measure the point."""
+        """Round the integers, clip to the bounds and onto those that are missed by rounding, propagate, and measure."""
         v = np.clip(np.asarray(v, dtype=np.float64), self.lower, self.upper)
+        for bound in (self.lower, self.upper):
+            v = np.where(np.isclose(v, bound, rtol=ROUNDING, atol=0.0), bound, v)
         v = np.where(self.integers, np.round(v), v)
         V = self.propagate(v[None, :])
         return Incumbent(
