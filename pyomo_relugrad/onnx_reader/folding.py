@@ -19,8 +19,8 @@ from pyomo_relugrad.onnx_reader.linear_maps import explicit
 from pyomo_relugrad.onnx_reader.node import Node, Value, finite
 from pyomo_relugrad.onnx_reader.refusals import RANDOM
 
-NOT_CONSTANT = frozenset([*RANDOM, "Loop", "Scan"])
-"""Operators whose outputs are not constant even if their inputs are, or that may run for ever."""
+NOT_CONSTANT = frozenset(RANDOM)
+"""Operators whose outputs are not constant even if their inputs are."""
 
 _FIRST_EVALUATED = {"DequantizeLinear": 19}
 """The reference implementation lacks earlier versions; this one means the same by what they have."""

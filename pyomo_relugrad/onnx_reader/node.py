@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -28,6 +28,14 @@ class Comparison:
     def shape(self) -> tuple[int, ...]:
         """Shape of the tensor."""
         return self.margin.shape
+
+    def reshaped(self, shape: Sequence[int]) -> Comparison:
+        """The same elements under another shape."""
+        return Comparison(self.margin.reshaped(shape))
+
+    def taken(self, indices: Array) -> Comparison:
+        """Elements at the given positions, see `Affine.taken`."""
+        return Comparison(self.margin.taken(indices))
 
 
 Value: TypeAlias = Array | Affine | Comparison

@@ -27,9 +27,11 @@ from pyomo_relugrad.onnx_reader.folding import NOT_CONSTANT, fold, to_array
 from pyomo_relugrad.onnx_reader.functions import MAX_NODES
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
 from pyomo_relugrad.onnx_reader.linear_maps import check_entries
-from pyomo_relugrad.onnx_reader.node import Node, Rule, Value, finite
+from pyomo_relugrad.onnx_reader.node import Node, Rule, Value
+from pyomo_relugrad.onnx_reader.old_operators import modern
 from pyomo_relugrad.onnx_reader.refusals import NOT_READABLE, refusal
-from pyomo_relugrad.onnx_reader.reorder import relus_after_maxima
+from pyomo_relugrad.onnx_reader.reorder import relus_after_maxima, without_unread_positions
+from pyomo_relugrad.onnx_reader.subgraphs import UNROLLED, Run
 
 Environment: TypeAlias = dict[str, Value]
 """Values of tensors by name."""
@@ -89,7 +91,8 @@ class GraphWalk:
         environment = {**_initializers(graph), **values}
         wanted = [output.name for output in graph.output]
         nodes = _in_order([node for node in graph.node if not any(name in values for name in node.output)], wanted)
-        nodes = relus_after_maxima(nodes, Counter(wanted) + Counter(name for node in nodes for name in _reads(node)))
+        readers = Counter(wanted) + Counter(name for node in nodes for name in _reads(node))
+        nodes = relus_after_maxima(without_unread_positions(nodes, readers), readers)
         last_reader = {name: index for index, node in enumerate(nodes) for name in _reads(node)}
         kept = {*wanted, *values}
         entries = 0
@@ -132,10 +135,11 @@ class GraphWalk:
                 "export the network with standard ONNX operators"
             )
         node = Node(proto, opset, _attributes(proto), _inputs(proto, environment))
-        if node.operator == "If":
-            return self._branch(node, environment)
+        if node.operator in UNROLLED:
+            return UNROLLED[node.operator](node, self._inner(environment))
         if node.operator != "Constant":
             _check_node(proto, self.opsets)
+        node = modern(node)
         constants = [value for value in node.inputs if value is None or isinstance(value, np.ndarray)]
         if len(constants) == len(node.inputs) and node.operator not in NOT_CONSTANT:
             return fold(node, constants)
@@ -146,13 +150,15 @@ class GraphWalk:
         outputs = rule(node, self.hidden)
         return outputs if isinstance(outputs, list) else [outputs]
 
-    def _branch(self, node: Node, environment: Environment) -> list[Value]:
-        """If, whose condition must be constant: the branch that is taken."""
-        condition = node.constant(0, "condition")
-        taken = node.attribute("then_branch" if finite(condition).any() else "else_branch")
-        inner = GraphWalk(self.opsets)
-        inner.hidden = self.hidden
-        return inner.run(taken, environment)
+    def _inner(self, environment: Environment) -> Run:
+        """How a graph inside a node is run: it sees the tensors around it."""
+
+        def run(graph: GraphProto, values: Environment) -> list[Value]:
+            inner = GraphWalk(self.opsets)
+            inner.hidden = self.hidden
+            return inner.run(graph, {**environment, **values})
+
+        return run
 
 
 def _in_order(nodes: Sequence[NodeProto], wanted: Iterable[str]) -> list[NodeProto]:
