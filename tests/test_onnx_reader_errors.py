@@ -124,10 +124,10 @@ class TestRefusals:
         [
             ([node("ThresholdedRelu", ["x"], ["y"], alpha=1.0)], "threshold other than zero"),
             ([node("Shrink", ["x"], ["y"], bias=0.1, lambd=0.5)], "jumps"),
-            ([node("Greater", ["x", "c"], ["b"]), node("Add", ["b", "c"], ["y"])], "outcome of a comparison"),
+            ([node("Greater", ["x", "c"], ["b"]), node("Add", ["b", "c"], ["y"])], "Greater jumps"),
             ([node("Cast", ["x"], ["y"], to=TensorProto.INT64)], "rounds"),
             ([node("CastLike", ["x", "k"], ["y"])], "rounds"),
-            ([node("Greater", ["x", "c"], ["b"]), node("CastLike", ["x", "b"], ["y"])], "truth values"),
+            ([node("Greater", ["x", "c"], ["b"]), node("CastLike", ["x", "b"], ["y"])], "outcome of a comparison"),
             ([node("GlobalLpPool", ["x"], ["y"], p=1)], "GlobalLpPool is not an operator that can be read"),
             ([node("Clip", ["x", "s"], ["y"])], "from the network's input"),
             ([node("Slice", ["x", "i", "i"], ["y"])], "from the network's input"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -36,3 +36,21 @@ def as_layer(tensor: Affine) -> Layer:
     """A layer that computes the tensor, flattened row-major."""
     sources = tuple(sorted(tensor.terms))
     return Layer(sources, tuple(explicit(tensor.terms[source]) for source in sources), tensor.offset)
+
+
+def without_unread(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    """The layers that the last one reads, by way of others or itself.
+
+    A choice that is followed back to its variable leaves behind the ReLUs on the way.
+    """
+    read: set[int] = set()
+    for position in range(len(layers), 0, -1):
+        if position == len(layers) or position in read:
+            read.update(layers[position - 1].sources)
+    kept = [position for position in range(1, len(layers) + 1) if position == len(layers) or position in read]
+    number = {0: 0, **{position: index + 1 for index, position in enumerate(kept)}}
+    result = []
+    for position in kept:
+        layer = layers[position - 1]
+        result.append(Layer(tuple(number[source] for source in layer.sources), layer.weights, layer.bias))
+    return tuple(result)

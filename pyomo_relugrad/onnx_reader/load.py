@@ -16,9 +16,10 @@ from pyomo_relugrad.network import Network
 from pyomo_relugrad.onnx_reader import batch
 from pyomo_relugrad.onnx_reader.affine import Affine
 from pyomo_relugrad.onnx_reader.arithmetic import FLOATING_POINT
-from pyomo_relugrad.onnx_reader.hidden_layers import as_layer
+from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers, as_layer, without_unread
 from pyomo_relugrad.onnx_reader.model_file import ModelFile, open_model
-from pyomo_relugrad.onnx_reader.node import Comparison, Value, finite
+from pyomo_relugrad.onnx_reader.node import Value, finite
+from pyomo_relugrad.onnx_reader.one_variable import OneVariable
 from pyomo_relugrad.onnx_reader.walk import Environment, GraphWalk
 
 _AGREEMENT = 1e-9
@@ -125,10 +126,10 @@ def _network(
     graph = file.model.graph
     walk = GraphWalk(file.opsets)
     values: Environment = dict(zip((value.name for value in free), _input_tensors(shapes), strict=True))
-    outputs = [_affine(value) for value in walk.run(graph, values | replaced)]
+    outputs = [_affine(value, walk.hidden) for value in walk.run(graph, values | replaced)]
     if not sum(tensor.size for tensor in outputs):
         raise NetworkFileError("its outputs are empty")
-    layers = (*walk.hidden.layers, as_layer(outputs[0].stacked(outputs[1:])))
+    layers = without_unread([*walk.hidden.layers, as_layer(outputs[0].stacked(outputs[1:]))])
     batched = batched or any(batch.has_symbolic_batch(value) for value in free)
     inputs = tuple(batch.spec(value, shape, batched) for value, shape in zip(free, shapes, strict=True))
     written = zip(graph.output, outputs, strict=True)
@@ -156,9 +157,11 @@ def _input_tensors(shapes: Sequence[tuple[int, ...]]) -> list[Affine]:
     return [vector.taken(indices.reshape(shape)) for indices, shape in zip(slices, shapes, strict=True)]
 
 
-def _affine(value: Value) -> Affine:
-    if isinstance(value, Comparison):
-        raise NetworkFileError("an output is the outcome of a comparison, not a number")
+def _affine(value: Value, hidden: HiddenLayers) -> Affine:
+    if isinstance(value, OneVariable):
+        if value.is_truth:
+            raise NetworkFileError("an output is the outcome of a comparison, not a number")
+        return value.settled(hidden)
     if isinstance(value, Affine):
         return value
     return Affine(value.shape, {}, finite(value).ravel())

@@ -26,6 +26,7 @@ from pyomo_relugrad.onnx_reader.by_evaluation import by_evaluation
 from pyomo_relugrad.onnx_reader.folding import NOT_CONSTANT, fold, to_array
 from pyomo_relugrad.onnx_reader.functions import MAX_NODES
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
+from pyomo_relugrad.onnx_reader.labels import label, node_name
 from pyomo_relugrad.onnx_reader.linear_maps import check_entries
 from pyomo_relugrad.onnx_reader.node import Node, Rule, Value
 from pyomo_relugrad.onnx_reader.old_operators import modern
@@ -55,14 +56,8 @@ RULES: dict[str, dict[str, Rule]] = {
 }
 """By operator set. What has no rule in ONNX's own set is tried by evaluation."""
 
-
-def label(node: NodeProto) -> str:
-    """What messages call a node: its name, or else the tensor that it computes."""
-    return f"node {node.name!r}" if node.name else f"the unnamed node that computes {_name(node)!r}"
-
-
-def _name(node: NodeProto) -> str:
-    return node.name or next(iter(node.output), "")
+CHOICES = frozenset([*comparison.RULES, *movement.RULES]) - {"Pad"}
+"""Operators that take functions that may jump."""
 
 
 class GraphWalk:
@@ -113,7 +108,7 @@ class GraphWalk:
         try:
             outputs = self._outputs(proto, environment, is_output)
         except UnsupportedOperatorError as error:
-            message, node, operator = f"{label(proto)}: {error}", _name(proto), proto.op_type
+            message, node, operator = f"{label(proto)}: {error}", node_name(proto), proto.op_type
             if error.node:  # a node of a branch of this one
                 message, node, operator = str(error), error.node, error.operator
             raise UnsupportedOperatorError(message, node, operator) from error
@@ -146,8 +141,9 @@ class GraphWalk:
         rule = RULES.get(domain, {}).get(node.operator)
         if rule is None and (domain or node.operator in NOT_READABLE):
             raise refusal(node, is_output)
-        rule = rule or by_evaluation
-        outputs = rule(node, self.hidden)
+        if node.operator not in CHOICES:
+            node = node.settled(self.hidden)
+        outputs = (rule or by_evaluation)(node, self.hidden)
         return outputs if isinstance(outputs, list) else [outputs]
 
     def _inner(self, environment: Environment) -> Run:
