@@ -172,12 +172,6 @@ class TestRefusals:
         with pytest.raises(UnsupportedOperatorError, match="NoSuchOperator is not an operator"):
             load_onnx(make_model([node("NoSuchOperator", ["x"], ["y"])], (1, 3)))
 
-    def test_inputs_that_are_not_numbers(self):
-        with pytest.raises(NetworkFileError, match="input 'x' is of type STRING"):
-            load_onnx(make_model([node("Identity", ["x"], ["y"])], (1, 3), kind=TensorProto.STRING))
-        with pytest.raises(NetworkFileError, match="input 'x' is of type INT64"):
-            load_onnx(make_model([node("Neg", ["x"], ["y"])], (1, 3), kind=TensorProto.INT64))
-
     def test_symbolic_dimension_after_the_batch(self):
         with pytest.raises(NetworkFileError, match=r"'x' has the shape \['N', 'T', 3\]: .*fixed sizes"):
             load_onnx(make_model([node("Relu", ["x"], ["y"])], ("N", "T", 3)))

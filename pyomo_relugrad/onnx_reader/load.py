@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto
+from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from pyomo_relugrad.errors import NetworkFileError, RelugradError, UnsupportedOperatorError
 from pyomo_relugrad.network import Network
@@ -17,8 +17,9 @@ from pyomo_relugrad.onnx_reader import batch
 from pyomo_relugrad.onnx_reader.affine import Affine
 from pyomo_relugrad.onnx_reader.arithmetic import FLOATING_POINT
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers, as_layer, without_unread
+from pyomo_relugrad.onnx_reader.integers import INTEGERS
 from pyomo_relugrad.onnx_reader.model_file import ModelFile, open_model
-from pyomo_relugrad.onnx_reader.node import Value, finite
+from pyomo_relugrad.onnx_reader.node import Integers, Value, finite
 from pyomo_relugrad.onnx_reader.one_variable import OneVariable
 from pyomo_relugrad.onnx_reader.walk import Environment, GraphWalk
 
@@ -84,7 +85,7 @@ def _read(file: ModelFile) -> Network:
     free = [value for value in graph.input if value.name not in stored]
     if not free:
         raise NetworkFileError("the graph has no inputs")
-    _check_types(graph, free)
+    _check_types(free)
     shapes = [batch.input_shape(value) for value in free]
     rows = batch.fixed_rows(shapes)
     if rows > 1:
@@ -125,7 +126,11 @@ def _network(
 ) -> Network:
     graph = file.model.graph
     walk = GraphWalk(file.opsets)
-    values: Environment = dict(zip((value.name for value in free), _input_tensors(shapes), strict=True))
+    tensors = zip(free, _input_tensors(shapes), strict=True)
+    values: Environment = {
+        value.name: Integers(tensor) if value.type.tensor_type.elem_type in INTEGERS else tensor
+        for value, tensor in tensors
+    }
     outputs = [_affine(value, walk.hidden) for value in walk.run(graph, values | replaced)]
     if not sum(tensor.size for tensor in outputs):
         raise NetworkFileError("its outputs are empty")
@@ -137,16 +142,13 @@ def _network(
     return Network(sum(map(prod, shapes)), layers, inputs, specs, name=Path(file.name).stem)
 
 
-def _check_types(graph: GraphProto, free: Sequence[ValueInfoProto]) -> None:
-    """Inputs are real numbers; integers must be cast to them before anything else is done."""
+def _check_types(free: Sequence[ValueInfoProto]) -> None:
+    """Inputs are real or whole numbers."""
     for value in free:
         kind = value.type.tensor_type.elem_type
-        if kind in FLOATING_POINT or kind == TensorProto.UNDEFINED:
-            continue
-        readers = [node for node in graph.node if value.name in node.input and node.op_type != "Cast"]
-        if readers or kind in (TensorProto.STRING, TensorProto.BOOL):
+        if kind not in FLOATING_POINT | INTEGERS | {TensorProto.UNDEFINED}:
             name = TensorProto.DataType.Name(kind) if kind in TensorProto.DataType.values() else kind
-            raise NetworkFileError(f"the input {value.name!r} is of type {name}, not a tensor of real numbers")
+            raise NetworkFileError(f"the input {value.name!r} is of type {name}, not a tensor of numbers")
 
 
 def _input_tensors(shapes: Sequence[tuple[int, ...]]) -> list[Affine]:
@@ -162,6 +164,8 @@ def _affine(value: Value, hidden: HiddenLayers) -> Affine:
         if value.is_truth:
             raise NetworkFileError("an output is the outcome of a comparison, not a number")
         return value.settled(hidden)
+    if isinstance(value, Integers):
+        return value.tensor
     if isinstance(value, Affine):
         return value
     return Affine(value.shape, {}, finite(value).ravel())

@@ -126,6 +126,9 @@ def _shape(node: Node, hidden: HiddenLayers) -> list[Value]:
     return list(run_node(node.proto, node.opset, [np.broadcast_to(0.0, shape)]))
 
 
+MOVES = frozenset(_DATA_INPUTS)
+"""Operators that do nothing but move elements."""
+
 RULES: dict[str, Rule] = {
     **dict.fromkeys(_DATA_INPUTS, move),
     "Pad": _pad,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -15,7 +15,28 @@ from pyomo_relugrad.onnx_reader.affine import Affine
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
 from pyomo_relugrad.onnx_reader.one_variable import OneVariable
 
-Value: TypeAlias = Array | Affine | OneVariable
+
+@dataclass(frozen=True, eq=False)
+class Integers:
+    """A tensor of whole numbers, elements of the network's input: not to be computed with before it is cast."""
+
+    tensor: Affine
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the tensor."""
+        return self.tensor.shape
+
+    def reshaped(self, shape: Sequence[int]) -> Integers:
+        """The same elements under another shape."""
+        return Integers(self.tensor.reshaped(shape))
+
+    def taken(self, indices: Array) -> Integers:
+        """Elements at the given positions, see `Affine.taken`."""
+        return Integers(self.tensor.taken(indices))
+
+
+Value: TypeAlias = Array | Affine | OneVariable | Integers
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +83,8 @@ class Node:
         value = self.inputs[position] if position < len(self.inputs) else None
         if value is None:
             raise NetworkFileError(f"input {position} is missing")
+        if isinstance(value, Integers):
+            raise self.unsupported("computes with whole numbers; only Cast and what moves elements can be read")
         if isinstance(value, OneVariable):
             raise self.unsupported("computes with the outcome of a comparison; only Where can be read after one")
         return value

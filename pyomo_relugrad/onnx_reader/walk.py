@@ -26,9 +26,10 @@ from pyomo_relugrad.onnx_reader.by_evaluation import by_evaluation
 from pyomo_relugrad.onnx_reader.folding import NOT_CONSTANT, fold, to_array
 from pyomo_relugrad.onnx_reader.functions import MAX_NODES
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
+from pyomo_relugrad.onnx_reader.integers import with_integers
 from pyomo_relugrad.onnx_reader.labels import label, node_name
 from pyomo_relugrad.onnx_reader.linear_maps import check_entries
-from pyomo_relugrad.onnx_reader.node import Node, Rule, Value
+from pyomo_relugrad.onnx_reader.node import Integers, Node, Rule, Value
 from pyomo_relugrad.onnx_reader.old_operators import modern
 from pyomo_relugrad.onnx_reader.refusals import NOT_READABLE, refusal
 from pyomo_relugrad.onnx_reader.reorder import relus_after_maxima, without_unread_positions
@@ -143,7 +144,11 @@ class GraphWalk:
             raise refusal(node, is_output)
         if node.operator not in CHOICES:
             node = node.settled(self.hidden)
-        outputs = (rule or by_evaluation)(node, self.hidden)
+        rule = rule or by_evaluation
+        if any(isinstance(value, Integers) for value in node.inputs):
+            outputs = with_integers(node, rule, self.hidden)
+        else:
+            outputs = rule(node, self.hidden)
         return outputs if isinstance(outputs, list) else [outputs]
 
     def _inner(self, environment: Environment) -> Run:
