@@ -21,10 +21,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
     "version": (set(), set()),
     "network": (BASE, ARRAYS),
-    "onnx_reader": (BASE | {"network"}, ARRAYS | {"onnx", "google"}),  # google.protobuf, on which onnx stands
+    "onnx_reader": (BASE | {"network"}, ARRAYS | {"onnx", "onnxruntime", "google"}),  # google.protobuf is onnx's
     "problem": (BASE | {"network"}, ARRAYS),
     "problem_bounds": (PROBLEM, ARRAYS),
-    "search": (PROBLEM | {"problem_bounds"}, ARRAYS | {"highspy"}),
+    "search": (PROBLEM | {"problem_bounds"}, ARRAYS | {"highspy", "threadpoolctl"}),
     "milp": (PROBLEM | {"problem_bounds", "search"}, ARRAYS | {"highspy"}),
     "branch": (PROBLEM | {"problem_bounds", "search", "milp"}, ARRAYS | {"highspy"}),
     "exact": (PROBLEM | {"problem_bounds", "search", "milp", "branch"}, ARRAYS),

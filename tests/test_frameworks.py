@@ -107,7 +107,7 @@ class TestScikitLearn:
         assert error.value.operator == activation
 
     def test_step_that_is_not_affine_is_refused(self, monkeypatch):
-        monkeypatch.setattr("pyomo_relugrad.frameworks.find_spec", lambda name: None)
+        monkeypatch.setattr("pyomo_relugrad.frameworks.sklearn.find_spec", lambda name: None)
         model = make_pipeline(PolynomialFeatures(2), regressor()).fit(X, Y)
         with pytest.raises(UnsupportedOperatorError, match="step 'polynomialfeatures' is not affine"):
             load_sklearn(model)
@@ -148,7 +148,7 @@ class TestPyTorch:
     def test_module(self, exporter, monkeypatch):
         torch = pytest.importorskip("torch")
         if exporter == "TorchScript":
-            monkeypatch.setattr("pyomo_relugrad.frameworks.find_spec", lambda name: None)
+            monkeypatch.setattr("pyomo_relugrad.frameworks.torch.find_spec", lambda name: None)
         else:
             pytest.importorskip("onnxscript")
         module = torch.nn.Sequential(

@@ -123,7 +123,7 @@ def _where(node: Node, hidden: HiddenLayers) -> Value:
 
 def _fixed_choice(node: Node, condition: Array) -> Value:
     chosen, other = (
-        value if isinstance(value, OneVariable) else node.affine(position)
+        value if isinstance(value, OneVariable) else node.masked(position)
         for position, value in ((1, node.inputs[1]), (2, node.inputs[2]))
     )
     shape = np.broadcast_shapes(condition.shape, chosen.shape, other.shape)

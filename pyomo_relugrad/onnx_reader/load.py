@@ -11,7 +11,13 @@ from pathlib import Path
 import numpy as np
 from onnx import ModelProto, TensorProto, ValueInfoProto
 
-from pyomo_relugrad.errors import NetworkFileError, RelugradError, UnsupportedOperatorError
+from pyomo_relugrad.errors import (
+    NetworkFileError,
+    NetworkMismatchError,
+    NetworkValueError,
+    RelugradError,
+    UnsupportedOperatorError,
+)
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.onnx_reader import batch
 from pyomo_relugrad.onnx_reader.affine import Affine
@@ -19,8 +25,9 @@ from pyomo_relugrad.onnx_reader.arithmetic import FLOATING_POINT
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers, as_layer, without_unread
 from pyomo_relugrad.onnx_reader.integers import INTEGERS
 from pyomo_relugrad.onnx_reader.model_file import ModelFile, open_model
-from pyomo_relugrad.onnx_reader.node import Integers, Value, finite
+from pyomo_relugrad.onnx_reader.node import Integers, Value, as_affine, real
 from pyomo_relugrad.onnx_reader.one_variable import OneVariable
+from pyomo_relugrad.onnx_reader.original import Original
 from pyomo_relugrad.onnx_reader.walk import Environment, GraphWalk
 
 _AGREEMENT = 1e-9
@@ -52,6 +59,8 @@ def load_onnx(source: str | PathLike[str] | bytes | ModelProto) -> Network:
         If the network is not piecewise linear, or has an operator that cannot be read; it names the node.
     NetworkValueError
         If a weight is NaN or infinite.
+    NetworkMismatchError
+        If the network that was read does not have the file's values, by onnxruntime, at some points that are tried.
 
     Examples
     --------
@@ -87,12 +96,20 @@ def _read(file: ModelFile) -> Network:
         raise NetworkFileError("the graph has no inputs")
     _check_types(free)
     shapes = [batch.input_shape(value) for value in free]
+    original = Original(file, free, shapes)
     rows = batch.fixed_rows(shapes)
     if rows > 1:
         network = _network_of_one_row(file, free, shapes, rows)
-        if network is not None:
+        if network is not None and original.disagreement(network, rows) is None:
             return network
-    return _network(file, free, shapes, {}, batched=False)
+    network = _network(file, free, shapes, {}, batched=False)
+    difference = original.disagreement(network)
+    if difference is not None:
+        raise NetworkMismatchError(
+            f"the network that was read {difference}. It is not returned: please report the file. Exported anew, with "
+            "another operator set or by another exporter, it may be read correctly"
+        )
+    return network
 
 
 def _network_of_one_row(
@@ -132,6 +149,12 @@ def _network(
         for value, tensor in tensors
     }
     outputs = [_affine(value, walk.hidden) for value in walk.run(graph, values | replaced)]
+    for written, tensor in zip(graph.output, outputs, strict=True):
+        if np.isinf(tensor.offset).any():
+            raise NetworkValueError(
+                f"the output {written.name!r} holds infinite numbers: they are read only where a maximum or a minimum "
+                "takes them away"
+            )
     if not sum(tensor.size for tensor in outputs):
         raise NetworkFileError("its outputs are empty")
     layers = without_unread([*walk.hidden.layers, as_layer(outputs[0].stacked(outputs[1:]))])
@@ -168,4 +191,4 @@ def _affine(value: Value, hidden: HiddenLayers) -> Affine:
         return value.tensor
     if isinstance(value, Affine):
         return value
-    return Affine(value.shape, {}, finite(value).ravel())
+    return as_affine(real(value))

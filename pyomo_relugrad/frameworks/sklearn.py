@@ -1,20 +1,19 @@
-"""Networks straight from scikit-learn, PyTorch and Keras: thin adapters that import their package only when called."""
+"""`load_sklearn`: networks, alone or in pipelines of affine steps, as they are fitted."""
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.errors import MissingPackageError, NetworkValueError, UnsupportedOperatorError
+from pyomo_relugrad.errors import NetworkValueError, UnsupportedOperatorError
+from pyomo_relugrad.frameworks.packages import first_line, require
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.network.rewrite import substitute_inputs
 from pyomo_relugrad.onnx_reader import load_onnx
@@ -24,6 +23,8 @@ AffineMap: TypeAlias = tuple[Array, Array]
 
 _PROBES = 4
 _AGREEMENT = 1e-9
+#: What stands in a pipeline for no step.
+_LEFT_OUT = (None, "passthrough")
 
 
 def load_sklearn(estimator: Any) -> Network:
@@ -40,7 +41,8 @@ def load_sklearn(estimator: Any) -> Network:
     Network
         A regressor's predictions; a classifier's scores before its softmax or logistic function: one per class in the
         order of ``classes_``, or a single one, positive for the second class, if there are two. Weights are taken in
-        float64, as they are.
+        float64, as they are. Where the estimator was fitted on a data frame, the inputs have its columns' names, and
+        scores of several classes that are words have these as their names.
 
     Raises
     ------
@@ -67,6 +69,11 @@ def load_sklearn(estimator: Any) -> Network:
     """
     if not hasattr(estimator, "fit"):
         raise NetworkValueError(f"{type(estimator).__name__} is no scikit-learn estimator")
+    network = _network_of(estimator)
+    return network.with_names(_feature_names(estimator), _class_names(estimator, network.n_outputs))
+
+
+def _network_of(estimator: Any) -> Network:
     if hasattr(estimator, "steps"):
         return _sklearn_pipeline(estimator)
     if hasattr(estimator, "regressor_") and hasattr(estimator, "transformer_"):
@@ -76,6 +83,19 @@ def load_sklearn(estimator: Any) -> Network:
     if hasattr(estimator, "coefs_") and hasattr(estimator, "out_activation_"):
         return _multilayer_perceptron(estimator)
     return _through_skl2onnx(estimator)
+
+
+def _feature_names(estimator: Any) -> list[str]:
+    """Names of the columns of the data frame that an estimator was fitted on; none where it was an array."""
+    steps = [step for _, step in getattr(estimator, "steps", ()) if step not in _LEFT_OUT]
+    first = steps[0] if steps else estimator
+    return [str(name) for name in getattr(first, "feature_names_in_", ())]
+
+
+def _class_names(estimator: Any, n_outputs: int) -> list[str]:
+    """Names of a classifier's scores; none where its classes are numbers, or one score tells two classes apart."""
+    classes = list(getattr(estimator, "classes_", ()))
+    return classes if len(classes) == n_outputs and all(isinstance(name, str) for name in classes) else []
 
 
 def _multilayer_perceptron(estimator: Any) -> Network:
@@ -115,8 +135,7 @@ def _sklearn_pipeline(pipeline: Any) -> Network:
     if not hasattr(last, "coefs_") and not hasattr(last, "regressor_"):
         return _through_skl2onnx(pipeline)
     network = load_sklearn(last)
-    left_out = (None, "passthrough")
-    steps = [(name, step) for name, step in pipeline.steps[:-1] if step not in left_out]
+    steps = [(name, step) for name, step in pipeline.steps[:-1] if step not in _LEFT_OUT]
     maps: list[AffineMap] = []
     try:
         for name, step in steps:
@@ -136,13 +155,35 @@ def _affine_step(transform: Callable[[Array], Any], name: str, width: int) -> Af
     points[-1] *= 1e3
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about arrays where a data frame was fitted
-        values = np.asarray(transform(points), dtype=np.float64).reshape(len(points), -1)
+        values = _transformed(transform, points, name)
     offset, matrix = values[0], (values[1 : width + 1] - values[0]).T
     probes, found = points[width + 1 :], values[width + 1 :]
     scale = (abs(probes) @ abs(matrix).T + abs(offset)).max(initial=1.0)
     if not (abs(probes @ matrix.T + offset - found) <= _AGREEMENT * scale).all():
         raise UnsupportedOperatorError(f"the step {name!r} is not affine: only scalers and the like can be read", name)
     return matrix, offset
+
+
+def _transformed(transform: Callable[[Array], Any], points: Array, name: str) -> Array:
+    """Rows of numbers that a step makes of rows of numbers.
+
+    Raises
+    ------
+    UnsupportedOperatorError
+        If it makes something else of them, or refuses them.
+    NotFittedError
+        Of scikit-learn, if the step is not fitted.
+    """
+    try:
+        values = transform(points)
+        values = values.toarray() if hasattr(values, "toarray") else values
+        return np.asarray(values, dtype=np.float64).reshape(len(points), -1)
+    except (TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
+        raise UnsupportedOperatorError(
+            f"the step {name!r} cannot be read: it does not turn rows of numbers into rows of numbers "
+            f"({first_line(error)})",
+            name,
+        ) from error
 
 
 def _composed(network: Network, before: AffineMap | None = None, after: AffineMap | None = None) -> Network:
@@ -154,14 +195,27 @@ def _composed(network: Network, before: AffineMap | None = None, after: AffineMa
         scale, shift = after
         last = layers[-1]
         layers[-1] = Layer(last.sources, tuple(scale @ weight for weight in last.weights), scale @ last.bias + shift)
-    return Network(network.n_inputs, tuple(layers), name=network.name)
+    return replace(network, layers=tuple(layers))
 
 
 def _through_skl2onnx(estimator: Any) -> Network:
     width = _input_width(estimator)
-    skl2onnx = _package("skl2onnx", f"to convert {type(estimator).__name__}")
+    skl2onnx = require("skl2onnx", f"to convert {type(estimator).__name__}")
     types = import_module("skl2onnx.common.data_types")
-    return load_onnx(skl2onnx.to_onnx(estimator, initial_types=[("X", types.DoubleTensorType([None, width]))]))
+    try:
+        converted = skl2onnx.to_onnx(estimator, initial_types=[("X", types.DoubleTensorType([None, width]))])
+    except Exception as error:  # skl2onnx raises what it likes
+        raise UnsupportedOperatorError(
+            f"{_steps_in_words(estimator)} is no network of affine steps, and skl2onnx cannot convert it: "
+            f"{first_line(error)}",
+            type(estimator).__name__,
+        ) from error
+    return load_onnx(converted)
+
+
+def _steps_in_words(estimator: Any) -> str:
+    steps = [type(step).__name__ for _, step in getattr(estimator, "steps", ())]
+    return f"the pipeline of {', '.join(steps)}" if steps else type(estimator).__name__
 
 
 def _input_width(estimator: Any) -> int:
@@ -169,62 +223,3 @@ def _input_width(estimator: Any) -> int:
     if width is None:
         raise NetworkValueError(f"{type(estimator).__name__} is not fitted: call its fit method first")
     return int(width)
-
-
-def load_torch(module: Any, example: Any) -> Network:
-    """A PyTorch module, exported by ``torch.onnx`` in evaluation mode.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-    example : tensor or tuple of tensors
-        Inputs of the right shapes, with a batch of one row.
-
-    Raises
-    ------
-    MissingPackageError
-        If torch is not installed.
-    NetworkFileError, UnsupportedOperatorError, NetworkValueError
-        As `load_onnx`.
-    """
-    torch = _package("torch", "to export a PyTorch module")
-    inputs = example if isinstance(example, tuple) else (example,)
-    with tempfile.TemporaryDirectory() as folder, _in_evaluation_mode(module), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        path = Path(folder) / f"{type(module).__name__}.onnx"
-        torch.onnx.export(module, inputs, str(path), verbose=False, dynamo=find_spec("onnxscript") is not None)
-        return load_onnx(path)
-
-
-@contextmanager
-def _in_evaluation_mode(module: Any) -> Iterator[None]:
-    """Each submodule goes back to the mode it was in."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
-
-
-def load_keras(model: Any) -> Network:
-    """A Keras model, converted by tf2onnx.
-
-    Raises
-    ------
-    MissingPackageError
-        If tf2onnx is not installed.
-    NetworkFileError, UnsupportedOperatorError, NetworkValueError
-        As `load_onnx`.
-    """
-    tf2onnx = _package("tf2onnx", "to convert a Keras model")
-    converted, _ = tf2onnx.convert.from_keras(model)
-    return load_onnx(converted)
-
-
-def _package(name: str, purpose: str) -> Any:
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise MissingPackageError(f"the package {name} is needed {purpose}: python -m pip install {name}") from error

@@ -1,0 +1,24 @@
+"""`load_keras`: Keras models, by way of tf2onnx."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyomo_relugrad.frameworks.packages import require
+from pyomo_relugrad.network import Network
+from pyomo_relugrad.onnx_reader import load_onnx
+
+
+def load_keras(model: Any) -> Network:
+    """A Keras model, converted by tf2onnx.
+
+    Raises
+    ------
+    MissingPackageError
+        If tf2onnx is not installed.
+    NetworkFileError, UnsupportedOperatorError, NetworkValueError
+        As `load_onnx`.
+    """
+    tf2onnx = require("tf2onnx", "to convert a Keras model")
+    converted, _ = tf2onnx.convert.from_keras(model)
+    return load_onnx(converted)
