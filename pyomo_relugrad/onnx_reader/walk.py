@@ -21,6 +21,7 @@ from pyomo_relugrad.onnx_reader import (
     movement,
     piecewise_linear,
     resize,
+    sampling,
     scatter,
 )
 from pyomo_relugrad.onnx_reader.affine import Affine
@@ -47,6 +48,7 @@ RULES: dict[str, dict[str, Rule]] = {
         **scatter.RULES,
         **convolution.RULES,
         **resize.RULES,
+        **sampling.RULES,
         **piecewise_linear.RULES,
         **maximum.RULES,
         **comparison.RULES,
