@@ -41,6 +41,15 @@ def test_limited_broadcast(operator, shape, data):
     assert_means(old, make_model([node(operator, ["x", "c"], ["y"])], (1, *shape), {"c": expanded}))
 
 
+@pytest.mark.parametrize(("attributes", "shape"), [({}, (3, 1, 2)), ({"broadcast": 1, "axis": 1}, (3, 1))])
+def test_dimensions_of_one(attributes, shape):
+    """PyTorch wrote them, though the definition leaves them out."""
+    constant = weights(0, *shape)
+    expanded = constant.reshape(3, 1, -1)
+    old = old_model([node("Add", ["x", "c"], ["y"], **attributes)], (1, 3, 2, 2), {"c": constant})
+    assert_means(old, make_model([node("Add", ["x", "c"], ["y"])], (1, 3, 2, 2), {"c": expanded}))
+
+
 @pytest.mark.parametrize("width", [2, 3])
 @pytest.mark.parametrize("constant", [weights(0, 3), weights(0, 1), weights(0)])
 def test_prelu_has_a_slope_per_channel(width, constant):
@@ -73,7 +82,7 @@ def test_constants_broadcast_as_well():
 
 
 @pytest.mark.parametrize(
-    ("attributes", "shape"), [({}, (3, 1, 1)), ({"broadcast": 1, "axis": 2}, (3,)), ({"broadcast": 1}, (3, 2))]
+    ("attributes", "shape"), [({}, (3,)), ({"broadcast": 1, "axis": 2}, (3,)), ({"broadcast": 1, "axis": 3}, (2, 2))]
 )
 def test_what_does_not_fit_is_refused(attributes, shape):
     model = old_model([node("Add", ["x", "c"], ["y"], **attributes)], (1, 3, 2, 2), {"c": weights(0, *shape)})

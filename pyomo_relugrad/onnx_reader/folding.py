@@ -43,6 +43,8 @@ def fold(node: Node, constants: Sequence[Array | None]) -> list[Value]:
         result = _WHOLE[node.operator](replace(node, inputs=(node.affine(0), *node.inputs[1:])), HiddenLayers())
         assert isinstance(result, Affine)  # these operators have one output
         return [result.offset.reshape(result.shape)]
+    if node.operator == "Range":  # its limits are often written as tensors of one element
+        constants = [None if constant is None else constant.reshape(()) for constant in constants]
     return list(run_node(node.proto, max(node.opset, _FIRST_EVALUATED.get(node.operator, 0)), constants))
 
 

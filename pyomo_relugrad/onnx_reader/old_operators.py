@@ -69,7 +69,8 @@ def _broadcast(node: Node) -> Node:
         axis = int(node.attribute("axis", default)) if node.attribute("broadcast", 0) else default
         axis += len(shape) if axis < 0 else 0
         end = axis + len(right.shape)
-        if axis < 0 or shape[axis:end] != right.shape:
+        fits = axis >= 0 and end <= len(shape)
+        if not fits or any(own not in (1, size) for own, size in zip(right.shape, shape[axis:end], strict=True)):
             raise NetworkFileError(
                 f"in operator set {node.opset}, {node.operator} broadcasts by its attributes broadcast and axis, and a "
                 f"tensor of shape {right.shape} does not fit {shape} at axis {axis}: convert the file to operator set "
