@@ -12,7 +12,7 @@ from pyomo_relugrad.onnx_reader import load_onnx
 
 # fmt: off
 READ = {
-    "Abs", "Add", "AveragePool", "BatchNormalization", "CastLike", "CenterCropPad", "Clip", "Col2Im",
+    "Abs", "Add", "AveragePool", "BatchNormalization", "CenterCropPad", "Clip", "Col2Im",
     "Compress", "Concat", "Constant", "Conv", "ConvTranspose", "CumSum", "DepthToSpace", "Dropout", "Einsum",
     "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Gemm", "GlobalAveragePool", "GlobalMaxPool",
     "GridSample", "HardSigmoid", "Identity", "LeakyRelu", "MatMul", "Max", "MaxPool", "Mean", "Min", "Mul",
