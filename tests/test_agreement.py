@@ -195,6 +195,10 @@ class TestFiles:
         resize = node("Resize", ["x", "", "s"], ["y"], mode="cubic")
         assert_agrees(make_model([resize], (1, 1, 20, 20), {"s": np.float32([1, 1, 2.3, 0.7])}, opset=13))
 
+    def test_fourier_transform(self):
+        transform = node("DFT", ["x"], ["y"], axis=1, onesided=1)
+        load_onnx(make_model([transform], (1, 12, 1), opset=19))
+
     def test_large_weights_and_many_layers(self):
         stored = {f"w{k}": 30 * weights(k, 6, 6) for k in range(15)}
         stored |= {f"b{k}": 1e3 * weights(-k % 99, 6) for k in range(15)}

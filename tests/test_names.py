@@ -420,8 +420,33 @@ def test_columns_of_a_hull_that_are_not_the_variables_are_refused():
         m.other = DataHull(inputs=list(m.x.values()), data=repeated)
 
 
+def test_bounds_of_relus_and_pictures_count_by_name():
+    pytest.importorskip("matplotlib").use("agg")
+    from pyomo_relugrad.milp import network_bounds
+    from pyomo_relugrad.plotting import plot_ranges, plot_slice
+
+    low, high = dict(zip(NAMES, [0.0, -1, -2, -3], strict=True)), dict(zip(NAMES, [0.5, 1, 2, 3], strict=True))
+    turned = [dict(reversed(side.items())) for side in (low, high)]
+    plain = network_bounds(NETWORK, list(low.values()), list(high.values()))
+    assert np.array_equal(network_bounds(NETWORK, *turned).output_upper, plain.output_upper)
+    first, second = plot_ranges(NETWORK, list(low.values()), list(high.values())), plot_ranges(NETWORK, *turned)
+    assert first.get_ylim() == second.get_ylim()
+    point = {"recycle": 0.5, "flow": 0.9, "pressure": -0.2, "temperature": 0.3}
+    objective = {"cost": 1.0, "yield": 0.0}
+    ax = plot_slice(NETWORK, point, lower=turned[0], upper=turned[1], objective=objective, borders=False)
+    assert ax.get_xlim() == pytest.approx((0.0, 0.5))
+    with pytest.raises(ModelError, match=r"the point: .* missing 'flow'"):
+        plot_slice(NETWORK, dict.fromkeys(("a", *NAMES[:2], "recycle"), 0.0), lower=0, upper=1, objective=[1, 0])
+
+
 def test_order_and_numbers_by_name():
     assert order_by_name([("x", 1, "b"), ("x", 1, "a")], ["a", "b"], "input") == [1, 0]
     assert order_by_name([(0, 1), (1, 0)], ["a", "b"], "input") is None
     assert by_name({1: 5.0, 0: 4.0}, (), "input", "lower") == [4.0, 5.0]
     assert by_name(3.0, ("a",), "input", "lower") == 3.0
+    with pytest.raises(
+        ModelError, match="lower has the keys 0, 2, but the network's inputs are positions from 0 or 'a'"
+    ):
+        by_name({0: 1.0, 2: 2.0}, ("a", "b"), "input", "lower")
+    with pytest.raises(ModelError, match="upper is ndarray, not a number or an array"):
+        maximize(NETWORK, [1, 0], 0, np.zeros(1, dtype=[("flow", float), ("a", float)]))

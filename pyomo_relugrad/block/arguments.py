@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from pyomo.core.expr.numvalue import value
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.block.entries import Entries, is_term, keyed_entries, list_entries
+from pyomo_relugrad.block.scaling_objects import input_scaling, output_scaling
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network.names import listed
 
@@ -147,11 +148,8 @@ def resolve_scaling(given: Any, inputs: Entries, outputs: Entries) -> Scaling | 
         if unknown:
             raise ModelError(f"scaling has the keys 'inputs' and 'outputs', not {sorted(map(str, unknown))}")
         return Scaling(*_offset_and_factor(given, inputs), *_offset_and_factor(given, outputs))
-    if hasattr(given, "get_unscaled_input_expressions") and hasattr(given, "get_unscaled_output_expressions"):
-        return Scaling(
-            *_probe(given.get_unscaled_input_expressions, inputs),
-            *_probe(given.get_unscaled_output_expressions, outputs),
-        )
+    if hasattr(given, "get_scaled_input_expressions") and hasattr(given, "get_unscaled_output_expressions"):
+        return Scaling(*_from_object(input_scaling, given, inputs), *_from_object(output_scaling, given, outputs))
     raise ModelError(
         "scaling must be omlt.OffsetScaling or {'inputs': (offset, factor), 'outputs': (offset, factor)}, "
         f"not {type(given).__name__}"
@@ -180,17 +178,15 @@ def _numbers(given: Any, entries: Entries) -> Array:
     return np.array([float(value(number)) for number in numbers])
 
 
-def _probe(unscale: Any, entries: Entries) -> tuple[Array, Array]:
-    """Offset and factor of ``unscale(t) = t * factor + offset``."""
-    large = 2.0**200  # a power of two at which the offset rounds off, so that the factor comes out exactly
-    for keys in (range(entries.size), entries.names):
+def _from_object(read: Callable[[Any, Sequence[Any]], tuple[Array, Array]], given: Any, entries: Entries) -> Any:
+    """Offsets and factors from a scaling object, whose keys are positions or names."""
+    for keys in (list(range(entries.size)), list(entries.names)):
         try:
-            at_zero, at_large = unscale(dict.fromkeys(keys, 0.0)), unscale(dict.fromkeys(keys, large))
-            offset = np.array([at_zero[key] for key in keys], np.float64)
-            factor = np.array([at_large[key] for key in keys], np.float64) / large
+            if len(keys) == entries.size:
+                return read(given, keys)
+        except ModelError:
+            raise
         except (KeyError, ValueError):  # it has other keys
             continue
-        if len(offset) == entries.size:
-            return offset, factor
     names = f" or {listed(entries.names)}" if entries.names else ""
     raise ModelError(f"the scaling object does not have the {entries.what}s 0 to {entries.size - 1}{names}")

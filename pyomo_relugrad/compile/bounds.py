@@ -47,7 +47,7 @@ def variable_domains(variables: Sequence[Any]) -> tuple[Array, Array, Array]:
 
 def _bounds(variable: Any) -> tuple[float | None, float | None]:
     try:
-        return variable.bounds  # type: ignore[no-any-return]
+        return variable.bounds
     except ValueError as error:
         raise IncompatibleModel(f"variable '{variable.name}' has a bound that is no number: {error}") from error
 

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkValueError, UnsupportedOperatorError
+from pyomo_relugrad.frameworks.originals import check_predictions
 from pyomo_relugrad.frameworks.packages import first_line, require
+from pyomo_relugrad.frameworks.sklearn_steps import LEFT_OUT, AffineMap, inverse_transformation, transformation
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.network.rewrite import substitute_inputs
 from pyomo_relugrad.onnx_reader import load_onnx
-
-AffineMap: TypeAlias = tuple[Array, Array]
-"""A matrix and an offset."""
-
-_PROBES = 4
-_AGREEMENT = 1e-9
-#: What stands in a pipeline for no step.
-_LEFT_OUT = (None, "passthrough")
 
 
 def load_sklearn(estimator: Any) -> Network:
@@ -52,6 +44,8 @@ def load_sklearn(estimator: Any) -> Network:
         If skl2onnx is needed and is not installed.
     NetworkValueError
         If it is no estimator, or is not fitted.
+    NetworkMismatchError
+        If the network that was read does not have the estimator's predictions at some points that are tried.
 
     Examples
     --------
@@ -70,6 +64,7 @@ def load_sklearn(estimator: Any) -> Network:
     if not hasattr(estimator, "fit"):
         raise NetworkValueError(f"{type(estimator).__name__} is no scikit-learn estimator")
     network = _network_of(estimator)
+    check_predictions(network, estimator)
     return network.with_names(_feature_names(estimator), _class_names(estimator, network.n_outputs))
 
 
@@ -77,8 +72,8 @@ def _network_of(estimator: Any) -> Network:
     if hasattr(estimator, "steps"):
         return _sklearn_pipeline(estimator)
     if hasattr(estimator, "regressor_") and hasattr(estimator, "transformer_"):
-        network = load_sklearn(estimator.regressor_)
-        inverse = _affine_step(estimator.transformer_.inverse_transform, "transformer", network.n_outputs)
+        network = _network_of(estimator.regressor_)
+        inverse = inverse_transformation(estimator.transformer_, "transformer", network.n_outputs)
         return _composed(network, after=inverse)
     if hasattr(estimator, "coefs_") and hasattr(estimator, "out_activation_"):
         return _multilayer_perceptron(estimator)
@@ -87,7 +82,7 @@ def _network_of(estimator: Any) -> Network:
 
 def _feature_names(estimator: Any) -> list[str]:
     """Names of the columns of the data frame that an estimator was fitted on; none where it was an array."""
-    steps = [step for _, step in getattr(estimator, "steps", ()) if step not in _LEFT_OUT]
+    steps = [step for _, step in getattr(estimator, "steps", ()) if step not in LEFT_OUT]
     first = steps[0] if steps else estimator
     return [str(name) for name in getattr(first, "feature_names_in_", ())]
 
@@ -134,56 +129,18 @@ def _sklearn_pipeline(pipeline: Any) -> Network:
     last = pipeline.steps[-1][1]
     if not hasattr(last, "coefs_") and not hasattr(last, "regressor_"):
         return _through_skl2onnx(pipeline)
-    network = load_sklearn(last)
-    steps = [(name, step) for name, step in pipeline.steps[:-1] if step not in _LEFT_OUT]
+    network = _network_of(last)
+    steps = [(name, step) for name, step in pipeline.steps[:-1] if step not in LEFT_OUT]
     maps: list[AffineMap] = []
     try:
         for name, step in steps:
             width = maps[-1][1].size if maps else _input_width(step)
-            maps.append(_affine_step(step.transform, name, width))
+            maps.append(transformation(step, name, width))
     except UnsupportedOperatorError:
         if find_spec("skl2onnx") is None or not hasattr(last, "predict") or hasattr(last, "classes_"):
             raise
         return _through_skl2onnx(pipeline)
     return _composed(network, before=_product(maps)) if maps else network
-
-
-def _affine_step(transform: Callable[[Array], Any], name: str, width: int) -> AffineMap:
-    """Matrix and offset of a transformation of rows, from its values at zero and at the unit vectors."""
-    rng = np.random.default_rng(0)
-    points = np.concatenate([np.zeros((1, width)), np.eye(width), rng.normal(size=(_PROBES, width))])
-    points[-1] *= 1e3
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about arrays where a data frame was fitted
-        values = _transformed(transform, points, name)
-    offset, matrix = values[0], (values[1 : width + 1] - values[0]).T
-    probes, found = points[width + 1 :], values[width + 1 :]
-    scale = (abs(probes) @ abs(matrix).T + abs(offset)).max(initial=1.0)
-    if not (abs(probes @ matrix.T + offset - found) <= _AGREEMENT * scale).all():
-        raise UnsupportedOperatorError(f"the step {name!r} is not affine: only scalers and the like can be read", name)
-    return matrix, offset
-
-
-def _transformed(transform: Callable[[Array], Any], points: Array, name: str) -> Array:
-    """Rows of numbers that a step makes of rows of numbers.
-
-    Raises
-    ------
-    UnsupportedOperatorError
-        If it makes something else of them, or refuses them.
-    NotFittedError
-        Of scikit-learn, if the step is not fitted.
-    """
-    try:
-        values = transform(points)
-        values = values.toarray() if hasattr(values, "toarray") else values
-        return np.asarray(values, dtype=np.float64).reshape(len(points), -1)
-    except (TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
-        raise UnsupportedOperatorError(
-            f"the step {name!r} cannot be read: it does not turn rows of numbers into rows of numbers "
-            f"({first_line(error)})",
-            name,
-        ) from error
 
 
 def _composed(network: Network, before: AffineMap | None = None, after: AffineMap | None = None) -> Network:

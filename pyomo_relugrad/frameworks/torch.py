@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from pyomo_relugrad.errors import NetworkValueError, RelugradError, UnsupportedOperatorError
+from pyomo_relugrad.frameworks.originals import check_module
 from pyomo_relugrad.frameworks.packages import first_line, require
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.onnx_reader import load_onnx
@@ -44,6 +45,8 @@ def load_torch(module: Any, example: Any) -> Network:
         If torch is not installed.
     NetworkFileError, UnsupportedOperatorError, NetworkValueError
         As `load_onnx`; also if it is no module, cannot be run on the example, or cannot be exported.
+    NetworkMismatchError
+        If the exported network does not have the module's values at some points that are tried.
     """
     torch = require("torch", "to export a PyTorch module")
     module = _checked_module(torch, module)
@@ -54,6 +57,8 @@ def load_torch(module: Any, example: Any) -> Network:
             path = Path(folder) / f"{_name(module)}.onnx"
             _export(torch, module, inputs, path)
             network = _read(path)
+        with _silence():
+            check_module(network, torch, module, inputs)
     return network.with_names(_input_names(module, network), _output_names(outputs, network))
 
 

@@ -24,8 +24,7 @@ class Rounding:
     overflow : float
         Where values begin to overflow.
     is_by_layer : bool
-        Whether the error is a part of the layer's largest sum rather than of each, as where weights are rounded that
-        come from positions in an image.
+        Whether the error is a part of the layer's largest sum rather than of each.
     """
 
     unit: float
@@ -36,8 +35,8 @@ class Rounding:
 SINGLE = Rounding(2.0**-21)
 """Originals that compute in float32, or that were converted from such: eight units in the last place."""
 
-POSITIONS = Rounding(2.0**-17, is_by_layer=True)
-"""The same with positions in images that are not whole numbers."""
+COMPUTED_WEIGHTS = Rounding(2.0**-17, is_by_layer=True)
+"""The same with weights that they compute, such as those of positions between pixels: none of them is exactly zero."""
 
 HALF = Rounding(2.0**-8, overflow=1e4)
 """Originals in float16 or bfloat16."""
@@ -47,6 +46,9 @@ DOUBLE = Rounding(2.0**-36)
 
 _SAMPLES, _MANY_SAMPLES = 3, 32
 _SAFETY = 4.0
+_COMPOSITION = 2.0**-44
+"""Rounding of the network's own weights, relative to what the outputs add up: parts of a bias cancel."""
+
 _BLOCK = 2**16
 _MIN_POINTS, _MAX_POINTS, _WORK = 6, 48, 3e7
 
@@ -142,23 +144,22 @@ def _values_and_rounding(
     network: Network, points: Array, rounding: Rounding, samples: int
 ) -> tuple[Array, Array, Array]:
     """Outputs, how far rounding may move them, and the largest value that occurs on the way, for each point."""
+    points = np.concatenate([points, np.ones((1, network.n_inputs))])
     rng, count = np.random.default_rng(0), len(points)
     activations = [np.tile(points, (1 + samples, 1))]
     sizes = [abs(points)]
     largest = abs(points).max(axis=1)
-    for index, layer in enumerate(network.layers):
-        values = layer.apply(activations)
-        terms = _absolute_sums(layer, sizes)
-        largest = np.maximum(largest, terms.max(axis=1))
+    for layer in network.layers:
+        values, terms = layer.apply(activations), _absolute_sums(layer, sizes)
         errors = rounding.unit * (terms.max(axis=1, keepdims=True) if rounding.is_by_layer else terms)
         disturbance = rng.choice([-1.0, 1.0], size=(samples, *terms.shape)) * errors
         values[count:] += disturbance.reshape(-1, layer.width)
-        if index == len(network.layers) - 1:
-            break
+        largest = np.maximum(largest, terms.max(axis=1))
         activations.append(np.maximum(values, 0.0))
         sizes.append(activations[-1][:count])
     found, moved = values[:count], values[count:].reshape(samples, *terms.shape)
-    return found, _SAFETY * (abs(moved - found).max(axis=0) + errors), largest
+    allowed = _SAFETY * (abs(moved - found).max(axis=0) + errors) + _COMPOSITION * terms.max(axis=0)
+    return found[:-1], allowed[:-1], largest[:-1]
 
 
 def _absolute_sums(layer: Layer, sizes: list[Array]) -> Array:

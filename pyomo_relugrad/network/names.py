@@ -121,9 +121,10 @@ def by_name(given: Any, names: Sequence[str], what: str, argument: str) -> Any:
         raise ModelError(f"{argument}: {error}") from None
     if order is None and isinstance(given, Mapping):
         if set(keys) != set(range(len(keys))):
+            known = "are positions from 0" if names else "have no names: give an array, or name them with"
             raise ModelError(
-                f"{argument} has the keys {listed(keys)}, but the network's {what}s have no names: give an array, or "
-                "name them with Network.with_names"
+                f"{argument} has the keys {listed(keys)}, but the network's {what}s {known}"
+                f"{' or ' + listed(names) if names else ' Network.with_names'}"
             )
         order = [keys.index(position) for position in range(len(keys))]
     return items if order is None else [items[place] for place in order]

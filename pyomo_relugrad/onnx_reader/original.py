@@ -16,9 +16,9 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkMismatchError
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.network.agreement import (
+    COMPUTED_WEIGHTS,
     DOUBLE,
     HALF,
-    POSITIONS,
     SINGLE,
     Disagreement,
     Rounding,
@@ -33,7 +33,9 @@ from pyomo_relugrad.onnx_reader.runtimes import OnnxRuntime, Reference, Runtime,
 logger = logging.getLogger(__name__)
 
 _HALF_TYPES = frozenset({TensorProto.FLOAT16, TensorProto.BFLOAT16})
-_POSITIONAL = frozenset({"AffineGrid", "DeformConv", "GridSample", "Resize", "RoiAlign", "Upsample"})
+_COMPUTED_WEIGHTS = frozenset(
+    {"AffineGrid", "DFT", "DeformConv", "GridSample", "Resize", "RoiAlign", "STFT", "Upsample"}
+)
 _FEW = 4
 """Points for the reference implementation, which is slow."""
 
@@ -107,7 +109,7 @@ class Original:
         if _HALF_TYPES & set(element_types(graph)):
             return HALF
         operators = {node.op_type for part in graphs(graph) for node in part.node}
-        return POSITIONS if operators & _POSITIONAL else SINGLE
+        return COMPUTED_WEIGHTS if operators & _COMPUTED_WEIGHTS else SINGLE
 
     def _values(self, runtime: Runtime, points: Array, rows: int) -> Array | None:
         """Outputs at points, all at once where the batch is free, else `rows` at a time; None if that fails."""

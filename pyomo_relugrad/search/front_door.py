@@ -165,10 +165,10 @@ def refuse_without_end(problem: Problem) -> None:
     columns = columns_without_end(problem).tolist()
     if columns:
         shown = ", ".join(problem.column_name(column) for column in columns[:LISTED_NAMES])
+        more = ", ..." if len(columns) > LISTED_NAMES else ""
         raise ModelError(
             "the objective may be unbounded: a search needs finite bounds on the decision variables, but "
-            f"{shown}{', ...' if len(columns) > LISTED_NAMES else ''} has none; give lower and upper bounds, or rows that "
-            "bound them"
+            f"{shown}{more} has none; give lower and upper bounds, or rows that bound them"
         )
 
 
@@ -266,7 +266,10 @@ def _row_matrix(given: Any, n_inputs: int, names: Sequence[str]) -> Weight:
 
 def _vector(values: Any, argument: str, size: int, names: Sequence[str] = (), what: str = "input") -> Array:
     """Numbers by position, from an array, one number for all, or from what has the names as its keys."""
-    array = np.asarray(by_name(values, names, what, argument), np.float64)
+    try:
+        array = np.asarray(by_name(values, names, what, argument), np.float64)
+    except TypeError as error:
+        raise ModelError(f"{argument} is {type(values).__name__}, not a number or an array: {error}") from error
     if np.isnan(array).any():
         where = f"{argument}[{int(np.flatnonzero(np.isnan(array))[0])}]" if array.ndim == 1 else argument
         raise ModelError(f"{where} is NaN")
