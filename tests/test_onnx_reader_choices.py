@@ -257,6 +257,24 @@ def test_many_random_choices():
         check_random_choice(seed)
 
 
+@pytest.mark.parametrize("name", ["leaky", "three pieces"])
+def test_convolutions_are_not_carried_past_choices(name):
+    """Later layers read the ReLUs alone, as after a LeakyRelu: what they stand for would fill up sparse maps."""
+    last = {
+        "leaky": [node("Mul", ["h", "tenth"], ["t"]), node("Where", ["g", "h", "t"], ["y"])],
+        "three pieces": [
+            node("Mul", ["h", "three"], ["t"]), node("Where", ["g", "h", "t"], ["w"]),
+            node("Less", ["h", "one"], ["l"]), node("Mul", ["h", "minus"], ["n"]),
+            node("Add", ["n", "tenth"], ["p"]), node("Add", ["p", "half"], ["q"]), node("Add", ["q", "half"], ["r"]),
+            node("Sub", ["r", "tenth"], ["s"]), node("Add", ["s", "half"], ["v"]),
+            node("Where", ["l", "w", "v"], ["y"]),
+        ],
+    }  # fmt: skip
+    nodes = [node("Conv", ["x", "k"], ["h"], pads=[1] * 4), node("Greater", ["h", "zero"], ["g"]), *last[name]]
+    network = assert_agrees(make_model(nodes, (1, 2, 5, 6), STORED | {"k": weights(0, 3, 2, 3, 3)}))
+    assert [layer.sources for layer in network.layers] == [(0,), (1,)]
+
+
 def test_layers_that_nobody_reads_are_left_out():
     network = load_onnx(make_model(CONTINUOUS["a ReLU in a branch"], (1, 4), STORED))
     assert isinstance(network, Network)

@@ -10,7 +10,10 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError
 from pyomo_relugrad.network import Layer
 from pyomo_relugrad.onnx_reader.affine import Affine, stands_for_infinity
-from pyomo_relugrad.onnx_reader.linear_maps import MAX_ENTRIES, explicit
+from pyomo_relugrad.onnx_reader.linear_maps import MAX_ENTRIES, entry_count, explicit
+
+MAX_SKIPS = 8
+"""A tensor that reads more activation vectors than this is not carried past a ReLU layer, but split in two ReLUs."""
 
 
 class HiddenLayers:
@@ -43,6 +46,13 @@ class HiddenLayers:
         positions = np.full(tensor.size, -1)
         positions[free], positions[kept] = np.arange(free.size), free.size + np.arange(kept.size)
         return parts.taken(positions.reshape(tensor.shape))
+
+
+def is_carried(tensor: Affine) -> bool:
+    """Whether later layers may read what the tensor reads: dense maps, or at most two coefficients per element."""
+    maps = tensor.terms.values()
+    small = all(isinstance(own, np.ndarray) or entry_count(own) <= 2 * tensor.size for own in maps)
+    return small and len(tensor.terms) <= MAX_SKIPS
 
 
 def as_layer(tensor: Affine) -> Layer:

@@ -18,7 +18,7 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import UnsupportedOperatorError
 from pyomo_relugrad.onnx_reader.affine import Affine
-from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
+from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers, is_carried
 from pyomo_relugrad.onnx_reader.labels import label, node_name
 from pyomo_relugrad.onnx_reader.linear_maps import Identity, LinearMap
 from pyomo_relugrad.onnx_reader.pieces import TOLERANCE, Pieces, choose
@@ -219,6 +219,9 @@ def _sum_of_relus(variable: Affine, pieces: Pieces, hidden: HiddenLayers) -> Aff
     sizes = np.maximum(abs(pieces.slopes[:, :-1]), abs(pieces.slopes[:, 1:]))
     used &= abs(steps) > 1e-12 * sizes
     first = int((pieces.slopes != 0.0).sum(axis=0).argmin())
+    bent = used.any(axis=1)
+    if pieces.slopes[:, first].any() and bent.all() and not is_carried(variable):
+        return _sum_from_knots(variable, pieces, used.argmax(axis=1), np.where(used, steps, 0.0), hidden)
     rows, columns = np.nonzero(used)
     carried = variable.scaled(pieces.slopes[:, first]).shifted(pieces.offsets[:, first])
     if not rows.size:
@@ -229,3 +232,27 @@ def _sum_of_relus(variable: Affine, pieces: Pieces, hidden: HiddenLayers) -> Aff
     table[rows, columns] = np.arange(rows.size)
     sums = hidden.relu(arguments).weighted_sums(table, np.where(used, steps, 0.0), (variable.size,))
     return carried.plus(sums)
+
+
+def _sum_from_knots(variable: Affine, pieces: Pieces, pivots: Array, steps: Array, hidden: HiddenLayers) -> Affine:
+    """The same, begun at one knot of each row: one ReLU more per row, and no variable that is carried along."""
+    rows = np.arange(variable.size)
+    places = pieces.knots[rows, pivots]
+    left, _ = pieces.sides
+    columns = np.arange(steps.shape[1])
+    others = np.where(columns == pivots[:, None], 0.0, steps)
+    own_rows, own_columns = np.nonzero(others)
+    signs = np.where(own_columns > pivots[own_rows], 1.0, -1.0)
+    distances = variable.shifted(-places)
+    arguments = distances.stacked(
+        [
+            distances.scaled(np.array(-1.0)),
+            variable.taken(own_rows).shifted(-pieces.knots[own_rows, own_columns]).scaled(signs),
+        ]
+    )
+    table = np.full((variable.size, steps.shape[1] + 2), -1)
+    table[:, 0], table[:, 1] = rows, variable.size + rows
+    table[own_rows, own_columns + 2] = 2 * variable.size + np.arange(own_rows.size)
+    slopes = np.stack([pieces.slopes[rows, pivots + 1], -pieces.slopes[rows, pivots]], axis=1)
+    weights = np.concatenate([slopes, others], axis=1)
+    return hidden.relu(arguments).weighted_sums(table, weights, (variable.size,)).shifted(left[rows, pivots])

@@ -10,13 +10,9 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.onnx_reader import windows
 from pyomo_relugrad.onnx_reader.affine import Affine, stands_for_infinity
 from pyomo_relugrad.onnx_reader.convolution import image_shape, reduction_windows
-from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
-from pyomo_relugrad.onnx_reader.linear_maps import entry_count
+from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers, is_carried
 from pyomo_relugrad.onnx_reader.maximum import LARGE
 from pyomo_relugrad.onnx_reader.node import Node, Rule, Value, as_affine, finite, real
-
-MAX_SKIPS = 8
-"""A tensor that reads more activation vectors than this is not carried past a ReLU layer, but split in two ReLUs."""
 
 
 def two_slopes(tensor: Affine, slope: Array, hidden: HiddenLayers) -> Affine:
@@ -27,18 +23,11 @@ def two_slopes(tensor: Affine, slope: Array, hidden: HiddenLayers) -> Affine:
     """
     if not slope.any() or tensor.is_at_least(0.0):
         return hidden.relu(tensor)
-    if _is_carried(tensor):
+    if is_carried(tensor):
         return tensor.scaled(slope).plus(hidden.relu(tensor).scaled(1.0 - slope))
     halves = hidden.relu(tensor.reshaped((tensor.size,)).stacked([tensor.scaled(np.array(-1.0))]))
     positions = np.arange(2 * tensor.size).reshape(2, *tensor.shape)
     return halves.taken(positions[0]).minus(halves.taken(positions[1]).scaled(slope))
-
-
-def _is_carried(tensor: Affine) -> bool:
-    """Whether later layers may read what the tensor reads: dense maps, or at most two coefficients per element."""
-    maps = tensor.terms.values()
-    small = all(isinstance(own, np.ndarray) or entry_count(own) <= 2 * tensor.size for own in maps)
-    return small and len(tensor.terms) <= MAX_SKIPS
 
 
 def clip(tensor: Affine, lower: float, upper: float, hidden: HiddenLayers) -> Affine:
