@@ -124,11 +124,10 @@ class TestRefusals:
         [
             ([node("ThresholdedRelu", ["x"], ["y"], alpha=1.0)], "threshold other than zero"),
             ([node("Shrink", ["x"], ["y"], bias=0.1, lambd=0.5)], "jumps"),
-            ([node("Greater", ["x", "c"], ["b"]), node("Add", ["b", "c"], ["y"])], "outcome of a comparison"),
+            ([node("Greater", ["x", "c"], ["b"]), node("Add", ["b", "c"], ["y"])], "Greater jumps"),
             ([node("Cast", ["x"], ["y"], to=TensorProto.INT64)], "rounds"),
             ([node("CastLike", ["x", "k"], ["y"])], "rounds"),
-            ([node("Greater", ["x", "c"], ["b"]), node("CastLike", ["x", "b"], ["y"])], "truth values"),
-            ([node("GlobalLpPool", ["x"], ["y"], p=1)], "GlobalLpPool is not an operator that can be read"),
+            ([node("Greater", ["x", "c"], ["b"]), node("CastLike", ["x", "b"], ["y"])], "outcome of a comparison"),
             ([node("Clip", ["x", "s"], ["y"])], "from the network's input"),
             ([node("Slice", ["x", "i", "i"], ["y"])], "from the network's input"),
             ([node("ReduceProd", ["x"], ["y"])], "not piecewise linear"),
@@ -139,7 +138,6 @@ class TestRefusals:
             ([node("SplitToSequence", ["x"], ["l"]), node("SequenceAt", ["l", "k"], ["y"])], "SplitToSequence .* list"),
             ([node("SequenceConstruct", ["x"], ["l"]), node("ConcatFromSequence", ["l"], ["y"], axis=1)], "a list of"),
             ([node("LSTM", ["x", "x", "x"], ["y"])], "recurrent"),
-            ([node("Loop", ["", "", "c"], ["y"], body=helper.make_graph([], "b", [], []))], "recurrent"),
         ],
     )
     def test_other_forms(self, nodes, reason):
@@ -149,7 +147,11 @@ class TestRefusals:
             load_onnx(make_model([*needed, *nodes], (1, 3), {"c": np.float32(1), "k": np.int64(1)}))
 
     def test_positions_of_maxima(self):
-        nodes = [node("MaxPool", ["x"], ["p", "i"], kernel_shape=[2]), node("Relu", ["p"], ["y"])]
+        nodes = [
+            node("MaxPool", ["x"], ["p", "i"], kernel_shape=[2]),
+            node("Cast", ["i"], ["c"], to=TensorProto.FLOAT),
+            node("Add", ["p", "c"], ["y"]),
+        ]
         with pytest.raises(UnsupportedOperatorError, match="positions of the maxima"):
             load_onnx(make_model(nodes, (1, 1, 4)))
 
@@ -168,12 +170,6 @@ class TestRefusals:
             load_onnx(model)
         with pytest.raises(UnsupportedOperatorError, match="NoSuchOperator is not an operator"):
             load_onnx(make_model([node("NoSuchOperator", ["x"], ["y"])], (1, 3)))
-
-    def test_inputs_that_are_not_numbers(self):
-        with pytest.raises(NetworkFileError, match="input 'x' is of type STRING"):
-            load_onnx(make_model([node("Identity", ["x"], ["y"])], (1, 3), kind=TensorProto.STRING))
-        with pytest.raises(NetworkFileError, match="input 'x' is of type INT64"):
-            load_onnx(make_model([node("Neg", ["x"], ["y"])], (1, 3), kind=TensorProto.INT64))
 
     def test_symbolic_dimension_after_the_batch(self):
         with pytest.raises(NetworkFileError, match=r"'x' has the shape \['N', 'T', 3\]: .*fixed sizes"):

@@ -303,6 +303,11 @@ def test_where_with_a_constant_condition():
     assert_agrees(make_model(nodes, ("N", 3), {"c": np.array([True, False, True])}))
 
 
+def test_positions_of_maxima_that_nobody_reads():
+    nodes = [helper.make_node("MaxPool", ["x"], ["p", "i"], kernel_shape=[2]), helper.make_node("Relu", ["p"], ["y"])]
+    assert_agrees(make_model(nodes, (1, 2, 6)))
+
+
 class TestNumberOfRelus:
     """The rewriting takes as few ReLUs as it can."""
 

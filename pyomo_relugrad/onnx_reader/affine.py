@@ -123,8 +123,8 @@ class Affine:
         return self.plus(other.scaled(np.array(-1.0)))
 
     def row_products(self, other: Affine) -> Array:
-        """Inner products (size,) of the coefficients, offsets included, of the elements of two tensors of one shape."""
-        result = self.offset * other.offset
+        """Inner products (size,) of the coefficients, offsets not included, of the elements of two tensors."""
+        result = np.zeros(self.size)
         for source, matrix in self.terms.items():
             if source in other.terms:
                 result = result + linear_maps.row_products(matrix, other.terms[source])

@@ -11,13 +11,11 @@ from pyomo_relugrad.onnx_reader.refusals import refusal
 
 _AFFINE_INPUTS: dict[str, tuple[int, ...]] = {
     "AffineGrid": (0,),
-    "Col2Im": (0,),
     "CumSum": (0,),
     "DFT": (0,),
     "DeformConv": (0,),
     "DequantizeLinear": (1,),
     "EyeLike": (0,),
-    "GridSample": (0,),
     "MaxUnpool": (0,),
     "NegativeLogLikelihoodLoss": (0,),
     "RoiAlign": (0,),

@@ -13,7 +13,7 @@ from pyomo_relugrad.errors import NetworkFileError
 from pyomo_relugrad.onnx_reader.affine import Affine
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
 from pyomo_relugrad.onnx_reader.linear_maps import check_entries
-from pyomo_relugrad.onnx_reader.node import Comparison, Node, Rule, Value, finite
+from pyomo_relugrad.onnx_reader.node import Node, Rule, Value, finite
 
 FLOATING_POINT = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16})
 
@@ -166,11 +166,9 @@ def _cast(node: Node, hidden: HiddenLayers) -> Value:
 def _cast_like(node: Node, hidden: HiddenLayers) -> Value:
     """CastLike: a tensor that depends on the network's input is a real one."""
     value, like = node.inputs[:2]
-    if isinstance(like, Comparison):
-        raise node.unsupported("takes numbers for truth values")
     if isinstance(value, np.ndarray):
         return value.astype(np.float64)
-    return _as_real(node, isinstance(like, Affine) or (like is not None and like.dtype.kind == "f"))
+    return _as_real(node, isinstance(like, Affine) or (isinstance(like, np.ndarray) and like.dtype.kind == "f"))
 
 
 def _as_real(node: Node, is_real: bool) -> Value:
@@ -178,7 +176,7 @@ def _as_real(node: Node, is_real: bool) -> Value:
     value = node.inputs[0]
     if not is_real:
         raise node.unsupported("rounds a tensor that depends on the network's input: not piecewise linear")
-    assert isinstance(value, Affine | Comparison)  # a rule is called only if some input is
+    assert isinstance(value, Affine)  # a rule is called only if some input is
     return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import accumulate
 
 import numpy as np
@@ -18,6 +19,10 @@ from pyomo_relugrad.onnx_reader.node import Node, Value
 from pyomo_relugrad.onnx_reader.refusals import refusal
 
 MAX_EVALUATIONS = 20_000
+"""Most inputs of an operator that is evaluated once for each."""
+
+_MAX_ELEMENTS = {"DeformConv": 1_000, "RoiAlign": 30_000}
+"""Most elements that operators which the reference implementation walks in Python may compute in all."""
 
 
 def by_evaluation(node: Node, hidden: HiddenLayers) -> list[Value]:
@@ -40,19 +45,39 @@ def by_evaluation(node: Node, hidden: HiddenLayers) -> list[Value]:
     offsets = function(np.zeros(function.size))
     if any(offset.dtype.kind != "f" for offset in offsets):
         raise node.unsupported("does not compute real numbers from the network's input: not piecewise linear")
-    columns: list[list[sparse.csc_array]] = [[] for _ in offsets]
+    elements = function.size * sum(offset.size for offset in offsets)
+    if elements > _MAX_ELEMENTS.get(node.operator, elements):
+        raise node.unsupported(
+            f"from {function.size} numbers is read one element at a time, which would take too long: replace it by "
+            "convolutions, or put it before the network"
+        )
+    return [
+        function.vector.mapped(matrix, offset.shape).shifted(offset)
+        for matrix, offset in zip(_matrices(function, offsets), offsets, strict=True)
+    ]
+
+
+def _matrices(function: _NodeFunction, offsets: Sequence[Array]) -> list[sparse.csr_array]:
+    """The matrix of each output, whose columns are its values at the unit vectors less those at zero."""
+    rows: list[list[Array]] = [[] for _ in offsets]
+    entries: list[list[Array]] = [[] for _ in offsets]
+    count = 0
     unit = np.zeros(function.size)
     for i in range(function.size):
         unit[i] = 1.0
-        for own, output, offset in zip(columns, function(unit), offsets, strict=True):
-            own.append(sparse.csc_array((output - offset).reshape(-1, 1)))
+        for own_rows, own_entries, output, offset in zip(rows, entries, function(unit), offsets, strict=True):
+            column = (output - offset).ravel()
+            own_rows.append(np.flatnonzero(column))
+            own_entries.append(column[own_rows[-1]])
+            count += own_rows[-1].size
+        check_entries(count)
         unit[i] = 0.0
-    matrices = [sparse.csr_array(sparse.hstack(own)) for own in columns]
-    check_entries(sum(matrix.nnz for matrix in matrices))
-    return [
-        function.vector.mapped(matrix, offset.shape).shifted(offset)
-        for matrix, offset in zip(matrices, offsets, strict=True)
-    ]
+    result = []
+    for own_rows, own_entries, offset in zip(rows, entries, offsets, strict=True):
+        starts = np.cumsum([0, *(own.size for own in own_rows)])
+        columns = (np.concatenate(own_entries), np.concatenate(own_rows), starts)
+        result.append(sparse.csr_array(sparse.csc_array(columns, shape=(offset.size, function.size))))
+    return result
 
 
 class _NodeFunction:

@@ -1,72 +1,229 @@
-"""Rules of comparisons, and of what chooses by them: Where, and products with a mask."""
+"""Rules of comparisons, of truth values, and of what chooses by them: Where, and products with a mask."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
+from onnx import TensorProto
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.onnx_reader import arithmetic
 from pyomo_relugrad.onnx_reader.affine import Affine
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
-from pyomo_relugrad.onnx_reader.node import Comparison, Node, Rule, Value
-
-TOLERANCE = 1e-6
-"""Relative to the coefficients of the two sides: what the float32 constants of a file leave of a continuous choice."""
-
-
-def _greater(node: Node, hidden: HiddenLayers) -> Value:
-    return Comparison(node.affine(0).minus(node.affine(1)))
+from pyomo_relugrad.onnx_reader.node import Node, Rule, Value, finite
+from pyomo_relugrad.onnx_reader.one_variable import OneVariable, combined, constant, lifted, unified, wholes
+from pyomo_relugrad.onnx_reader.pieces import Pieces
 
 
-def _less(node: Node, hidden: HiddenLayers) -> Value:
-    return Comparison(node.affine(1).minus(node.affine(0)))
+def _operands(node: Node, positions: tuple[int, ...]) -> list[OneVariable]:
+    """Inputs of one shape, as functions of one variable."""
+    values = [_lifted(node, position) for position in positions]
+    shape = np.broadcast_shapes(*(value.shape for value in values))
+    return [value.broadcast(shape) for value in values]
+
+
+def _lifted(node: Node, position: int) -> OneVariable:
+    value = node.inputs[position]
+    return value if isinstance(value, OneVariable) else lifted(node.affine(position), node.proto)
+
+
+def _made(node: Node, shape: tuple[int, ...], variable: Affine, pieces: Pieces, is_truth: bool) -> OneVariable:
+    rest = constant(np.zeros(variable.size))
+    return OneVariable(shape, variable, pieces, rest, node.proto, is_truth)
+
+
+def _sum(node: Node, left: OneVariable, right: OneVariable, hidden: HiddenLayers) -> OneVariable:
+    met = unified(left.variable, left.pieces, right.variable, right.pieces)
+    if met is None:
+        return lifted(left.settled(hidden).plus(right.settled(hidden)), node.proto)
+    variable, first, second = met
+    origin = left.origin if left.pieces.knots.size else right.origin
+    return OneVariable(left.shape, variable, first.plus(second), left.rest.plus(right.rest), origin)
+
+
+def _times(tensor: OneVariable, factor: float) -> OneVariable:
+    factors = np.full(tensor.variable.size, factor)
+    return replace(
+        tensor, pieces=tensor.pieces.scaled(factors), rest=tensor.rest.scaled(np.array(factor)), is_truth=False
+    )
+
+
+def _signs(node: Node, tensor: OneVariable, hidden: HiddenLayers) -> OneVariable:
+    """Signs of the elements."""
+    whole = next(wholes(tensor, hidden), None)
+    if whole is None:
+        return _signs(node, lifted(tensor.settled(hidden), node.proto), hidden)
+    variable, pieces = whole
+    return _made(node, tensor.shape, variable, pieces.signs(), is_truth=False)
+
+
+def _compared(holds: Callable[[Array], Array]) -> Rule:
+    """The rule of a comparison that holds for some signs of the difference."""
+
+    def rule(node: Node, hidden: HiddenLayers) -> Value:
+        left, right = _operands(node, (0, 1))
+        signs = _signs(node, _sum(node, left, _times(right, -1.0), hidden), hidden)
+        truth = signs.pieces.mapped(lambda values: holds(values).astype(np.float64))
+        return replace(signs, pieces=truth, is_truth=True)
+
+    return rule
+
+
+def _sign(node: Node, hidden: HiddenLayers) -> Value:
+    return _signs(node, _lifted(node, 0), hidden)
 
 
 def _not(node: Node, hidden: HiddenLayers) -> Value:
-    return Comparison(node.comparison(0).margin.scaled(np.array(-1.0)))
+    (truth,) = _operands(node, (0,))
+    return _made(node, truth.shape, truth.variable, truth.pieces.mapped(lambda values: 1.0 - values), is_truth=True)
+
+
+def _logical(function: Callable[[Pieces, Pieces], Pieces | None]) -> Rule:
+    """The rule of And, Or, Xor from the arithmetic of 0 and 1."""
+
+    def rule(node: Node, hidden: HiddenLayers) -> Value:
+        left, right = _operands(node, (0, 1))
+        result = combined(left, right, hidden, function)
+        if result is None:
+            raise node.unsupported(
+                "combines comparisons of several variables, and cannot be seen to be continuous: write the choice by "
+                "Max, Min, Clip or Relu"
+            )
+        return _made(node, left.shape, *result, is_truth=True)
+
+    return rule
+
+
+def _or(left: Pieces, right: Pieces) -> Pieces | None:
+    return left.plus(right).mapped(lambda values: np.minimum(values, 1.0))
+
+
+def _xor(left: Pieces, right: Pieces) -> Pieces | None:
+    return left.plus(right).mapped(lambda values: np.where(values == 1.0, 1.0, 0.0))
 
 
 def _where(node: Node, hidden: HiddenLayers) -> Value:
     condition = node.inputs[0]
     if isinstance(condition, np.ndarray):
-        return _fixed_choice(condition, node.masked(1), node.masked(2))
-    return _choice(node, node.comparison(0).margin, node.affine(1), node.affine(2), hidden)
+        return _fixed_choice(node, condition)
+    if not isinstance(condition, OneVariable):
+        raise node.unsupported("takes numbers that depend on the network's input for truth values")
+    truth, chosen, other = _operands(node, (0, 1, 2))
+    difference = _sum(node, chosen, _times(other, -1.0), hidden)
+    product = combined(truth, difference, hidden, Pieces.times)
+    if product is None:
+        raise node.unsupported(
+            "chooses by a comparison between functions that do not depend on what it compares alone, and cannot be "
+            "seen to be continuous: write the choice by Max, Min, Clip or Relu"
+        )
+    return _sum(node, other, _made(node, truth.shape, *product, is_truth=False), hidden)
 
 
-def _fixed_choice(condition: Array, chosen: Affine, other: Affine) -> Affine:
+def _fixed_choice(node: Node, condition: Array) -> Value:
+    chosen, other = (
+        value if isinstance(value, OneVariable) else node.masked(position)
+        for position, value in ((1, node.inputs[1]), (2, node.inputs[2]))
+    )
     shape = np.broadcast_shapes(condition.shape, chosen.shape, other.shape)
-    chosen, other = chosen.broadcast(shape), other.broadcast(shape)
-    positions = np.arange(chosen.size).reshape(shape)
-    return chosen.stacked([other]).taken(np.where(condition, positions, positions + chosen.size))
-
-
-def _choice(node: Node, margin: Affine, chosen: Affine, other: Affine, hidden: HiddenLayers) -> Affine:
-    """`chosen` where `margin` is positive, else `other`: continuous if ``chosen - other = slope * margin``."""
-    shape = np.broadcast_shapes(margin.shape, chosen.shape, other.shape)
-    margin, difference = margin.broadcast(shape), chosen.minus(other).broadcast(shape)
-    squares = margin.row_products(margin)
-    slope = difference.row_products(margin) / np.where(squares > 0.0, squares, 1.0)
-    gap = difference.minus(margin.scaled(slope.reshape(shape)))
-    if (gap.row_products(gap) > TOLERANCE**2 * difference.row_products(difference)).any():
-        raise node.unsupported("jumps where its comparison changes: only continuous choices are piecewise linear")
-    return other.broadcast(shape).plus(hidden.relu(margin).scaled(slope.reshape(shape)))
+    positions = np.arange(int(np.prod(shape))).reshape(shape)
+    taken = np.where(condition, positions, positions + positions.size)
+    if isinstance(chosen, Affine) and isinstance(other, Affine):
+        return chosen.broadcast(shape).stacked([other.broadcast(shape)]).taken(taken)
+    first, second = _lifted(node, 1).broadcast(shape), _lifted(node, 2).broadcast(shape)
+    return first.stacked([second]).taken(taken)
 
 
 def _mul(node: Node, hidden: HiddenLayers) -> Value:
     """A product; one with a mask, ``(x > 0) * x``, chooses between the other factor and zero."""
-    for mask, factor in ((0, 1), (1, 0)):
-        value = node.inputs[mask]
-        if isinstance(value, Comparison):
-            return _choice(node, value.margin, node.affine(factor), Affine((), {}, np.zeros(1)), hidden)
+    left, right = _operands(node, (0, 1))
+    product = combined(left, right, hidden, Pieces.times)
+    if product is not None:
+        return _made(node, left.shape, *product, is_truth=False)
+    return arithmetic.multiply(node, left.settled(hidden), right.settled(hidden))
+
+
+def _add(node: Node, hidden: HiddenLayers) -> Value:
+    left, right = _operands(node, (0, 1))
+    return _sum(node, left, right, hidden)
+
+
+def _sub(node: Node, hidden: HiddenLayers) -> Value:
+    left, right = _operands(node, (0, 1))
+    return _sum(node, left, _times(right, -1.0), hidden)
+
+
+def _cast(node: Node, hidden: HiddenLayers) -> Value:
+    return _converted(node, node.attribute("to"), hidden)
+
+
+def _cast_like(node: Node, hidden: HiddenLayers) -> Value:
+    like = node.inputs[1]
+    if isinstance(like, np.ndarray):
+        kinds = {"b": TensorProto.BOOL, "i": TensorProto.INT64, "u": TensorProto.INT64}
+        return _converted(node, kinds.get(like.dtype.kind, TensorProto.FLOAT), hidden)
+    is_truth = isinstance(like, OneVariable) and like.is_truth
+    return _converted(node, TensorProto.BOOL if is_truth else TensorProto.FLOAT, hidden)
+
+
+def _converted(node: Node, kind: int, hidden: HiddenLayers) -> Value:
+    """A tensor as numbers of another type, or as truth values: whether it is not zero."""
+    (tensor,) = _operands(node, (0,))
+    if kind == TensorProto.BOOL:
+        signs = _signs(node, tensor, hidden)
+        return replace(signs, pieces=signs.pieces.mapped(abs), is_truth=True)
+    if kind not in arithmetic.FLOATING_POINT and not _is_whole(tensor):
+        raise node.unsupported("rounds a tensor that depends on the network's input: not piecewise linear")
+    return replace(tensor, is_truth=False)
+
+
+def _is_whole(tensor: OneVariable) -> bool:
+    """Whether all values are whole numbers."""
+    values = (tensor.pieces.at, tensor.pieces.offsets, tensor.rest.offset)
+    is_constant = not tensor.rest.terms and not tensor.pieces.slopes.any()
+    return is_constant and all(np.array_equal(np.round(array), array) for array in values)
+
+
+def _if_any(rule: Rule, plain: Rule) -> Rule:
+    """The first rule where an input is a function of one variable, else the plain one."""
+
+    def chosen(node: Node, hidden: HiddenLayers) -> Value | list[Value]:
+        is_choice = any(isinstance(value, OneVariable) for value in node.inputs)
+        return rule(node, hidden) if is_choice else plain(node, hidden)
+
+    return chosen
+
+
+def _multiply(node: Node, hidden: HiddenLayers) -> Value:
     return arithmetic.multiply(node, node.value(0), node.value(1))
 
 
+def _divide(node: Node, hidden: HiddenLayers) -> Value:
+    with np.errstate(divide="ignore"):
+        inverse = 1.0 / finite(node.constant(1, "divisor"))
+    return _mul(replace(node, inputs=(node.inputs[0], inverse)), hidden)
+
+
 RULES: dict[str, Rule] = {
-    "Greater": _greater,
-    "GreaterOrEqual": _greater,
-    "Less": _less,
-    "LessOrEqual": _less,
+    "Greater": _compared(lambda signs: signs > 0.0),
+    "GreaterOrEqual": _compared(lambda signs: signs >= 0.0),
+    "Less": _compared(lambda signs: signs < 0.0),
+    "LessOrEqual": _compared(lambda signs: signs <= 0.0),
+    "Equal": _compared(lambda signs: signs == 0.0),
+    "Sign": _sign,
     "Not": _not,
+    "And": _logical(Pieces.times),
+    "Or": _logical(_or),
+    "Xor": _logical(_xor),
     "Where": _where,
-    "Mul": _mul,
+    "Mul": _if_any(_mul, _multiply),
+    "Add": _if_any(_add, arithmetic.RULES["Add"]),
+    "Sub": _if_any(_sub, arithmetic.RULES["Sub"]),
+    "Div": _if_any(_divide, arithmetic.RULES["Div"]),
+    "Neg": _if_any(lambda node, hidden: _times(_lifted(node, 0), -1.0), arithmetic.RULES["Neg"]),
+    "Cast": lambda node, hidden: (
+        _cast if node.attribute("to") == TensorProto.BOOL else _if_any(_cast, arithmetic.RULES["Cast"])
+    )(node, hidden),
+    "CastLike": _if_any(_cast_like, arithmetic.RULES["CastLike"]),
 }

@@ -19,8 +19,8 @@ from pyomo_relugrad.onnx_reader.linear_maps import explicit
 from pyomo_relugrad.onnx_reader.node import Node, Value, finite
 from pyomo_relugrad.onnx_reader.refusals import RANDOM
 
-NOT_CONSTANT = frozenset([*RANDOM, "Loop", "Scan"])
-"""Operators whose outputs are not constant even if their inputs are, or that may run for ever."""
+NOT_CONSTANT = frozenset(RANDOM)
+"""Operators whose outputs are not constant even if their inputs are."""
 
 _FIRST_EVALUATED = {"DequantizeLinear": 19}
 """The reference implementation lacks earlier versions; this one means the same by what they have."""
@@ -43,6 +43,8 @@ def fold(node: Node, constants: Sequence[Array | None]) -> list[Value]:
         result = _WHOLE[node.operator](replace(node, inputs=(node.affine(0), *node.inputs[1:])), HiddenLayers())
         assert isinstance(result, Affine)  # these operators have one output
         return [result.offset.reshape(result.shape)]
+    if node.operator == "Range":  # its limits are often written as tensors of one element
+        constants = [None if constant is None else constant.reshape(()) for constant in constants]
     return list(run_node(node.proto, max(node.opset, _FIRST_EVALUATED.get(node.operator, 0)), constants))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -10,7 +10,10 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError
 from pyomo_relugrad.network import Layer
 from pyomo_relugrad.onnx_reader.affine import Affine, stands_for_infinity
-from pyomo_relugrad.onnx_reader.linear_maps import MAX_ENTRIES, explicit
+from pyomo_relugrad.onnx_reader.linear_maps import MAX_ENTRIES, entry_count, explicit
+
+MAX_SKIPS = 8
+"""A tensor that reads more activation vectors than this is not carried past a ReLU layer, but split in two ReLUs."""
 
 
 class HiddenLayers:
@@ -45,7 +48,32 @@ class HiddenLayers:
         return parts.taken(positions.reshape(tensor.shape))
 
 
+def is_carried(tensor: Affine) -> bool:
+    """Whether later layers may read what the tensor reads: dense maps, or at most two coefficients per element."""
+    maps = tensor.terms.values()
+    small = all(isinstance(own, np.ndarray) or entry_count(own) <= 2 * tensor.size for own in maps)
+    return small and len(tensor.terms) <= MAX_SKIPS
+
+
 def as_layer(tensor: Affine) -> Layer:
     """A layer that computes the tensor, flattened row-major."""
     sources = tuple(sorted(tensor.terms))
     return Layer(sources, tuple(explicit(tensor.terms[source]) for source in sources), tensor.offset)
+
+
+def without_unread(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    """The layers that the last one reads, by way of others or itself.
+
+    A choice that is followed back to its variable leaves behind the ReLUs on the way.
+    """
+    read: set[int] = set()
+    for position in range(len(layers), 0, -1):
+        if position == len(layers) or position in read:
+            read.update(layers[position - 1].sources)
+    kept = [position for position in range(1, len(layers) + 1) if position == len(layers) or position in read]
+    number = {0: 0, **{position: index + 1 for index, position in enumerate(kept)}}
+    result = []
+    for position in kept:
+        layer = layers[position - 1]
+        result.append(Layer(tuple(number[source] for source in layer.sources), layer.weights, layer.bias))
+    return tuple(result)

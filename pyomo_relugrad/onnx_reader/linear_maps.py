@@ -17,6 +17,9 @@ from pyomo_relugrad.errors import NetworkFileError
 MAX_ENTRIES = 2**27
 """Most entries that one matrix may have (1 GB of float64): beyond, a file is refused before the memory is asked for."""
 
+MAX_TERMS = 2**31
+"""Most products of two numbers that a product of sparse matrices may take (some ten seconds)."""
+
 SPARSE_SIZE, SPARSE_DENSITY = 50_000, 0.1
 LARGE_SIZE, LARGE_DENSITY = 2**20, 0.25
 """A layer's matrix of at least one of these sizes and at most the density that goes with it is kept as CSR.
@@ -88,16 +91,29 @@ def product(left: Weight, right: LinearMap) -> Weight:
     if isinstance(right, Identity):
         return left
     if sparse.issparse(left) and sparse.issparse(right):
-        check_entries(_product_entries(left, right))
-        return _csr(left @ right)
+        return _sparse_product(left, right)
     check_entries(left.shape[0] * right.shape[1])
     return left @ right
 
 
-def _product_entries(left: sparse.csr_array, right: sparse.csr_array) -> int:
-    """Upper bound of the number of entries of a product of CSR arrays."""
-    row_counts = np.diff(right.indptr)
-    return min(int(row_counts[left.indices].sum(dtype=np.int64)), left.shape[0] * right.shape[1])
+def _sparse_product(left: sparse.csr_array, right: sparse.csr_array) -> sparse.csr_array:
+    """The product of CSR arrays, block by block where the numbers that are added up are many more than the sums."""
+    terms = np.concatenate([[0], np.cumsum(np.diff(right.indptr)[left.indices], dtype=np.int64)])[left.indptr]
+    if terms[-1] <= MAX_ENTRIES:
+        return _csr(left @ right)
+    if terms[-1] > MAX_TERMS:
+        raise NetworkFileError(
+            f"two linear maps without a ReLU between them would be multiplied, with {terms[-1]:.3g} products of "
+            f"numbers, and the reader stops at {MAX_TERMS:.3g}: export the network with the two layers merged"
+        )
+    starts = np.searchsorted(terms, np.arange(0, terms[-1], MAX_ENTRIES // 8))
+    ends = [*starts[1:], left.shape[0]]
+    blocks, entries = [], 0
+    for start, end in zip(starts, ends, strict=True):
+        blocks.append(_csr(left[start:end] @ right))
+        entries += blocks[-1].nnz
+        check_entries(entries)
+    return _csr(sparse.vstack(blocks, format="csr"))
 
 
 def total(left: LinearMap, right: LinearMap) -> Weight:

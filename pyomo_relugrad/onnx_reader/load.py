@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto
+from onnx import ModelProto, TensorProto, ValueInfoProto
 
 from pyomo_relugrad.errors import (
     NetworkFileError,
@@ -22,9 +22,11 @@ from pyomo_relugrad.network import Network
 from pyomo_relugrad.onnx_reader import batch
 from pyomo_relugrad.onnx_reader.affine import Affine
 from pyomo_relugrad.onnx_reader.arithmetic import FLOATING_POINT
-from pyomo_relugrad.onnx_reader.hidden_layers import as_layer
+from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers, as_layer, without_unread
+from pyomo_relugrad.onnx_reader.integers import INTEGERS
 from pyomo_relugrad.onnx_reader.model_file import ModelFile, open_model
-from pyomo_relugrad.onnx_reader.node import Comparison, Value, as_affine, real
+from pyomo_relugrad.onnx_reader.node import Integers, Value, as_affine, real
+from pyomo_relugrad.onnx_reader.one_variable import OneVariable
 from pyomo_relugrad.onnx_reader.original import Original
 from pyomo_relugrad.onnx_reader.walk import Environment, GraphWalk
 
@@ -92,7 +94,7 @@ def _read(file: ModelFile) -> Network:
     free = [value for value in graph.input if value.name not in stored]
     if not free:
         raise NetworkFileError("the graph has no inputs")
-    _check_types(graph, free)
+    _check_types(free)
     shapes = [batch.input_shape(value) for value in free]
     original = Original(file, free, shapes)
     rows = batch.fixed_rows(shapes)
@@ -141,8 +143,12 @@ def _network(
 ) -> Network:
     graph = file.model.graph
     walk = GraphWalk(file.opsets)
-    values: Environment = dict(zip((value.name for value in free), _input_tensors(shapes), strict=True))
-    outputs = [_affine(value) for value in walk.run(graph, values | replaced)]
+    tensors = zip(free, _input_tensors(shapes), strict=True)
+    values: Environment = {
+        value.name: Integers(tensor) if value.type.tensor_type.elem_type in INTEGERS else tensor
+        for value, tensor in tensors
+    }
+    outputs = [_affine(value, walk.hidden) for value in walk.run(graph, values | replaced)]
     for written, tensor in zip(graph.output, outputs, strict=True):
         if np.isinf(tensor.offset).any():
             raise NetworkValueError(
@@ -151,7 +157,7 @@ def _network(
             )
     if not sum(tensor.size for tensor in outputs):
         raise NetworkFileError("its outputs are empty")
-    layers = (*walk.hidden.layers, as_layer(outputs[0].stacked(outputs[1:])))
+    layers = without_unread([*walk.hidden.layers, as_layer(outputs[0].stacked(outputs[1:]))])
     batched = batched or any(batch.has_symbolic_batch(value) for value in free)
     inputs = tuple(batch.spec(value, shape, batched) for value, shape in zip(free, shapes, strict=True))
     written = zip(graph.output, outputs, strict=True)
@@ -159,16 +165,13 @@ def _network(
     return Network(sum(map(prod, shapes)), layers, inputs, specs, name=Path(file.name).stem)
 
 
-def _check_types(graph: GraphProto, free: Sequence[ValueInfoProto]) -> None:
-    """Inputs are real numbers; integers must be cast to them before anything else is done."""
+def _check_types(free: Sequence[ValueInfoProto]) -> None:
+    """Inputs are real or whole numbers."""
     for value in free:
         kind = value.type.tensor_type.elem_type
-        if kind in FLOATING_POINT or kind == TensorProto.UNDEFINED:
-            continue
-        readers = [node for node in graph.node if value.name in node.input and node.op_type != "Cast"]
-        if readers or kind in (TensorProto.STRING, TensorProto.BOOL):
+        if kind not in FLOATING_POINT | INTEGERS | {TensorProto.UNDEFINED}:
             name = TensorProto.DataType.Name(kind) if kind in TensorProto.DataType.values() else kind
-            raise NetworkFileError(f"the input {value.name!r} is of type {name}, not a tensor of real numbers")
+            raise NetworkFileError(f"the input {value.name!r} is of type {name}, not a tensor of numbers")
 
 
 def _input_tensors(shapes: Sequence[tuple[int, ...]]) -> list[Affine]:
@@ -179,9 +182,13 @@ def _input_tensors(shapes: Sequence[tuple[int, ...]]) -> list[Affine]:
     return [vector.taken(indices.reshape(shape)) for indices, shape in zip(slices, shapes, strict=True)]
 
 
-def _affine(value: Value) -> Affine:
-    if isinstance(value, Comparison):
-        raise NetworkFileError("an output is the outcome of a comparison, not a number")
+def _affine(value: Value, hidden: HiddenLayers) -> Affine:
+    if isinstance(value, OneVariable):
+        if value.is_truth:
+            raise NetworkFileError("an output is the outcome of a comparison, not a number")
+        return value.settled(hidden)
+    if isinstance(value, Integers):
+        return value.tensor
     if isinstance(value, Affine):
         return value
     return as_affine(real(value))

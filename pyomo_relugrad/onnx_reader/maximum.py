@@ -79,12 +79,13 @@ def _paired(vector: Affine, table: Array, hidden: HiddenLayers) -> tuple[Affine,
         table = np.concatenate([table, np.full((*table.shape[:-1], 1), -1)], axis=-1)
     left, right = table[..., 0::2], table[..., 1::2]
     both = (left >= 0) & (right >= 0) & (left != right)
-    pairs, pair_of = np.unique(np.stack([left[both], right[both]]), axis=1, return_inverse=True)
+    pairs, pair_of = np.unique(left[both] * vector.size + right[both], return_inverse=True)
     single = np.maximum(left, right)
     used = np.unique(single[~both & (single >= 0)])
     result = np.where(single >= 0, np.searchsorted(used, single), -1)
     result[both] = used.size + pair_of.ravel()
-    merged = maximum(vector.taken(pairs[0]), vector.taken(pairs[1]), hidden)
+    lefts, rights = np.divmod(pairs, vector.size)
+    merged = maximum(vector.taken(lefts), vector.taken(rights), hidden)
     return (vector.taken(used).stacked([merged]) if used.size else merged), result
 
 

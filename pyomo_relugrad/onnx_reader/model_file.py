@@ -11,7 +11,7 @@ from onnx import ModelProto, defs
 
 from pyomo_relugrad.errors import NetworkFileError, NetworkFileNotFoundError
 from pyomo_relugrad.onnx_reader.external_data import load_external_data
-from pyomo_relugrad.onnx_reader.functions import without_functions
+from pyomo_relugrad.onnx_reader.functions import all_nodes, without_functions
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,9 +37,16 @@ class ModelFile:
         """Version of each operator set in use, the default one under ``""``."""
         versions: dict[str, int] = {}
         for entry in self.model.opset_import:
-            domain = "" if entry.domain == "ai.onnx" else entry.domain
+            domain = _short(entry.domain)
             versions[domain] = max(entry.version, versions.get(domain, 0))
+        if versions:  # a file that names other sets alone means the newest of ONNX's own
+            versions.setdefault("", defs.onnx_opset_version())
         return versions
+
+
+def _short(domain: str) -> str:
+    """ONNX's own operator set has two names."""
+    return "" if domain == "ai.onnx" else domain
 
 
 def open_model(source: str | PathLike[str] | bytes | ModelProto) -> ModelFile:
@@ -92,7 +99,7 @@ def _complete(model: ModelProto, name: str, source: str | bytes | ModelProto) ->
         raise NetworkFileError(f"{name} is corrupt: its tensors have names that are not text")
     try:
         load_external_data(model, Path(source).parent if isinstance(source, str) else None)
-        file = ModelFile(without_functions(model), name, source)
+        file = ModelFile(without_functions(_with_short_domains(model)), name, source)
     except NetworkFileError as error:
         raise NetworkFileError(f"{name}: {error}") from error
     if not file.opsets.get(""):
@@ -103,3 +110,16 @@ def _complete(model: ModelProto, name: str, source: str | bytes | ModelProto) ->
             f"{defs.onnx_opset_version()}: upgrade it"
         )
     return file
+
+
+def _with_short_domains(model: ModelProto) -> ModelProto:
+    """The model with the operators of ONNX's own set under its short name, copied only where one is not."""
+    bodies = [model.graph.node, *(function.node for function in model.functions)]
+    if all(node.domain != "ai.onnx" for body in bodies for node in all_nodes(body)):
+        return model
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    for body in (copy.graph.node, *(function.node for function in copy.functions)):
+        for node in all_nodes(body):
+            node.domain = _short(node.domain)
+    return copy

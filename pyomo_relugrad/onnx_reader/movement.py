@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 
@@ -13,6 +14,7 @@ from pyomo_relugrad.onnx_reader.affine import Affine
 from pyomo_relugrad.onnx_reader.evaluate import run_node
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
 from pyomo_relugrad.onnx_reader.node import Node, Rule, Value
+from pyomo_relugrad.onnx_reader.one_variable import OneVariable, lifted
 
 _ALL = None
 _DATA_INPUTS: dict[str, tuple[int, ...] | None] = {
@@ -50,19 +52,31 @@ def move(node: Node, hidden: HiddenLayers) -> list[Value]:
     Zero is what an operator fills in by itself.
     """
     positions = _DATA_INPUTS[node.proto.op_type]
-    data: list[Affine] = []
+    data: list[Affine | OneVariable] = []
     moved: list[Array | None] = []
     count = 0
     for position in range(len(node.inputs)):
         if node.has_input(position) and (positions is _ALL or position in positions):
-            data.append(node.masked(position))
+            value = node.inputs[position]
+            data.append(value if isinstance(value, OneVariable) else node.masked(position))
             shape = data[-1].shape
             moved.append(np.arange(count + 1.0, count + 1 + prod(shape)).reshape(shape))
             count += prod(shape)
         else:
             moved.append(node.optional_constant(position, "indices or shape"))
-    vector = data[0].stacked(data[1:]) if len(data) > 1 else data[0]
+    vector = _stacked(node, data)
     return [vector.taken(_as_indices(output)) for output in run_node(node.proto, node.opset, moved)]
+
+
+def _stacked(node: Node, data: Sequence[Affine | OneVariable]) -> Affine | OneVariable:
+    """The elements of all data inputs as one vector."""
+    if len(data) == 1:
+        return data[0]
+    plain = [tensor for tensor in data if isinstance(tensor, Affine)]
+    if len(plain) == len(data):
+        return plain[0].stacked(plain[1:])
+    choices = [lifted(tensor, node.proto) if isinstance(tensor, Affine) else tensor for tensor in data]
+    return choices[0].stacked(choices[1:])
 
 
 def _pad(node: Node, hidden: HiddenLayers) -> Value:
@@ -96,8 +110,13 @@ def _as_indices(output: Array) -> Array:
 
 def _shape(node: Node, hidden: HiddenLayers) -> list[Value]:
     """Shape and Size know the answer from the tensor's shape."""
-    return list(run_node(node.proto, node.opset, [np.broadcast_to(0.0, node.affine(0).shape)]))
+    value = node.inputs[0]
+    shape = value.shape if isinstance(value, OneVariable) else node.affine(0).shape
+    return list(run_node(node.proto, node.opset, [np.broadcast_to(0.0, shape)]))
 
+
+MOVES = frozenset(_DATA_INPUTS)
+"""Operators that do nothing but move elements."""
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(_DATA_INPUTS, move),

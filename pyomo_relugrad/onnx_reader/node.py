@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,24 +13,30 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError, NetworkValueError, UnsupportedOperatorError
 from pyomo_relugrad.onnx_reader.affine import Affine
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
+from pyomo_relugrad.onnx_reader.one_variable import OneVariable
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
-    """A tensor of truth values, true where `margin` is positive and false where it is negative.
+class Integers:
+    """A tensor of whole numbers, elements of the network's input: not to be computed with before it is cast."""
 
-    What holds at zero is left open: a comparison is of use only where both outcomes meet there.
-    """
-
-    margin: Affine
+    tensor: Affine
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the tensor."""
-        return self.margin.shape
+        return self.tensor.shape
+
+    def reshaped(self, shape: Sequence[int]) -> Integers:
+        """The same elements under another shape."""
+        return Integers(self.tensor.reshaped(shape))
+
+    def taken(self, indices: Array) -> Integers:
+        """Elements at the given positions, see `Affine.taken`."""
+        return Integers(self.tensor.taken(indices))
 
 
-Value: TypeAlias = Array | Affine | Comparison
+Value: TypeAlias = Array | Affine | OneVariable | Integers
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +83,9 @@ class Node:
         value = self.inputs[position] if position < len(self.inputs) else None
         if value is None:
             raise NetworkFileError(f"input {position} is missing")
-        if isinstance(value, Comparison):
+        if isinstance(value, Integers):
+            raise self.unsupported("computes with whole numbers; only Cast and what moves elements can be read")
+        if isinstance(value, OneVariable):
             raise self.unsupported("computes with the outcome of a comparison; only Where can be read after one")
         return value
 
@@ -104,12 +112,19 @@ class Node:
             raise self.unsupported(f"takes its {what} from the network's input, which is not piecewise linear")
         return value
 
-    def comparison(self, position: int) -> Comparison:
-        """An input that must be the outcome of a comparison."""
-        value = self.inputs[position]
-        if not isinstance(value, Comparison):
-            raise self.unsupported("takes numbers that depend on the network's input for truth values")
-        return value
+    def settled(self, hidden: HiddenLayers) -> Node:
+        """The node with ReLUs in place of inputs that are functions of one variable.
+
+        Raises
+        ------
+        UnsupportedOperatorError
+            If one is not continuous.
+        """
+        inputs = tuple(
+            value.settled(hidden) if isinstance(value, OneVariable) and not value.is_truth else value
+            for value in self.inputs
+        )
+        return replace(self, inputs=inputs)
 
     def optional_constant(self, position: int, what: str) -> Array | None:
         """As `constant`, or None where the input is left out."""

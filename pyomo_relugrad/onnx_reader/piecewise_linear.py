@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.onnx_reader import windows
 from pyomo_relugrad.onnx_reader.affine import Affine, stands_for_infinity
-from pyomo_relugrad.onnx_reader.convolution import reduction_windows
-from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
-from pyomo_relugrad.onnx_reader.linear_maps import entry_count
+from pyomo_relugrad.onnx_reader.convolution import image_shape, reduction_windows
+from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers, is_carried
 from pyomo_relugrad.onnx_reader.maximum import LARGE
 from pyomo_relugrad.onnx_reader.node import Node, Rule, Value, as_affine, finite, real
-
-MAX_SKIPS = 8
-"""A tensor that reads more activation vectors than this is not carried past a ReLU layer, but split in two ReLUs."""
 
 
 def two_slopes(tensor: Affine, slope: Array, hidden: HiddenLayers) -> Affine:
@@ -24,18 +23,11 @@ def two_slopes(tensor: Affine, slope: Array, hidden: HiddenLayers) -> Affine:
     """
     if not slope.any() or tensor.is_at_least(0.0):
         return hidden.relu(tensor)
-    if _is_carried(tensor):
+    if is_carried(tensor):
         return tensor.scaled(slope).plus(hidden.relu(tensor).scaled(1.0 - slope))
     halves = hidden.relu(tensor.reshaped((tensor.size,)).stacked([tensor.scaled(np.array(-1.0))]))
     positions = np.arange(2 * tensor.size).reshape(2, *tensor.shape)
     return halves.taken(positions[0]).minus(halves.taken(positions[1]).scaled(slope))
-
-
-def _is_carried(tensor: Affine) -> bool:
-    """Whether later layers may read what the tensor reads: dense maps, or at most two coefficients per element."""
-    maps = tensor.terms.values()
-    small = all(isinstance(own, np.ndarray) or entry_count(own) <= 2 * tensor.size for own in maps)
-    return small and len(tensor.terms) <= MAX_SKIPS
 
 
 def clip(tensor: Affine, lower: float, upper: float, hidden: HiddenLayers) -> Affine:
@@ -121,6 +113,26 @@ def _reduce_l1(node: Node, hidden: HiddenLayers) -> Value:
     return magnitudes.weighted_sums(table, 1.0, shape)
 
 
+def _lp_pool(node: Node, hidden: HiddenLayers) -> Value:
+    """LpPool and GlobalLpPool: sums of absolute values over windows."""
+    if node.attribute("p", 2) != 1:
+        raise node.unsupported(
+            f"with p={node.attribute('p', 2)} takes roots of sums of powers, which is not piecewise linear: only p=1 "
+            "can be read; use MaxPool or AveragePool"
+        )
+    magnitudes = two_slopes(node.affine(0), np.array(-1.0), hidden)
+    batch, channels, spatial = image_shape(magnitudes)
+    if node.operator == "GlobalLpPool":
+        table, sizes = np.arange(magnitudes.size).reshape(batch * channels, -1), [1] * len(spatial)
+    else:
+        ceil_mode = bool(node.attribute("ceil_mode", 0))
+        axes = windows.axes(node, spatial, node.attribute("kernel_shape"))
+        table = windows.joined([axis.positions(ceil_mode) for axis in axes], spatial)
+        table = windows.repeated(table, prod(spatial), batch * channels)
+        sizes = [axis.output_size(ceil_mode) for axis in axes]
+    return magnitudes.weighted_sums(table, 1.0, (batch, channels, *sizes))
+
+
 RULES: dict[str, Rule] = {
     "Relu": lambda node, hidden: hidden.relu(node.affine(0)),
     "LeakyRelu": _leaky_relu,
@@ -129,6 +141,8 @@ RULES: dict[str, Rule] = {
     "HardSigmoid": _hard_sigmoid,
     "Abs": _abs,
     "ReduceL1": _reduce_l1,
+    "LpPool": _lp_pool,
+    "GlobalLpPool": _lp_pool,
     "Shrink": _shrink,
     "ThresholdedRelu": _thresholded_relu,
 }

@@ -73,7 +73,7 @@ _NORMALISING = [
     "ReduceSumSquare",
 ]
 RANDOM = ["Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"]
-_LOOPS = ["GRU", "LSTM", "Loop", "RNN", "Scan", "SequenceMap"]
+_LOOPS = ["GRU", "LSTM", "RNN", "SequenceMap"]
 _SEQUENCES = [
     "ConcatFromSequence",
     "SequenceAt",

@@ -1,6 +1,7 @@
-"""A rewriting of the graph before it is walked: the maximum of ReLUs becomes the ReLU of the maximum.
+"""Rewritings of the graph before it is walked.
 
-The two are equal, and the second takes one ReLU per window instead of one per element of each window.
+The maximum of ReLUs becomes the ReLU of the maximum: the two are equal, and the second takes one ReLU per window
+instead of one per element of each window. Outputs that nobody reads are not asked for.
 """
 
 from __future__ import annotations
@@ -37,6 +38,17 @@ def relus_after_maxima(nodes: Sequence[NodeProto], readers: Mapping[str, int]) -
         else:
             result.append(node)
     return [node for node in result if not (node.op_type == "Relu" and node.output[:1] and node.output[0] in moved)]
+
+
+def without_unread_positions(nodes: Sequence[NodeProto], readers: Mapping[str, int]) -> list[NodeProto]:
+    """The nodes, with the positions of max-pooling's maxima left out where nobody reads them."""
+    result = []
+    for node in nodes:
+        if node.op_type == "MaxPool" and len(node.output) == 2 and not readers.get(node.output[1]):
+            node = _copy(node)
+            del node.output[1]
+        result.append(node)
+    return result
 
 
 def _copy(node: NodeProto) -> NodeProto:

@@ -21,6 +21,7 @@ from pyomo_relugrad.onnx_reader import (
     movement,
     piecewise_linear,
     resize,
+    sampling,
     scatter,
 )
 from pyomo_relugrad.onnx_reader.affine import Affine
@@ -28,10 +29,14 @@ from pyomo_relugrad.onnx_reader.by_evaluation import by_evaluation
 from pyomo_relugrad.onnx_reader.folding import NOT_CONSTANT, fold, to_array
 from pyomo_relugrad.onnx_reader.functions import MAX_NODES
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
+from pyomo_relugrad.onnx_reader.integers import with_integers
+from pyomo_relugrad.onnx_reader.labels import label, node_name
 from pyomo_relugrad.onnx_reader.linear_maps import check_entries
-from pyomo_relugrad.onnx_reader.node import Node, Rule, Value, finite
+from pyomo_relugrad.onnx_reader.node import Integers, Node, Rule, Value
+from pyomo_relugrad.onnx_reader.old_operators import modern
 from pyomo_relugrad.onnx_reader.refusals import NOT_READABLE, refusal
-from pyomo_relugrad.onnx_reader.reorder import relus_after_maxima
+from pyomo_relugrad.onnx_reader.reorder import relus_after_maxima, without_unread_positions
+from pyomo_relugrad.onnx_reader.subgraphs import UNROLLED, Run
 
 Environment: TypeAlias = dict[str, Value]
 """Values of tensors by name."""
@@ -43,6 +48,7 @@ RULES: dict[str, dict[str, Rule]] = {
         **scatter.RULES,
         **convolution.RULES,
         **resize.RULES,
+        **sampling.RULES,
         **piecewise_linear.RULES,
         **maximum.RULES,
         **comparison.RULES,
@@ -51,14 +57,8 @@ RULES: dict[str, dict[str, Rule]] = {
 }
 """By operator set. What has no rule in ONNX's own set is read by evaluation, if it is known to be affine."""
 
-
-def label(node: NodeProto) -> str:
-    """What messages call a node: its name, or else the tensor that it computes."""
-    return f"node {node.name!r}" if node.name else f"the unnamed node that computes {_name(node)!r}"
-
-
-def _name(node: NodeProto) -> str:
-    return node.name or next(iter(node.output), "")
+CHOICES = frozenset([*comparison.RULES, *movement.RULES]) - {"Pad"}
+"""Operators that take functions that may jump."""
 
 
 class GraphWalk:
@@ -87,7 +87,8 @@ class GraphWalk:
         environment = {**_initializers(graph), **values}
         wanted = [output.name for output in graph.output]
         nodes = _in_order([node for node in graph.node if not any(name in values for name in node.output)], wanted)
-        nodes = relus_after_maxima(nodes, Counter(wanted) + Counter(name for node in nodes for name in _reads(node)))
+        readers = Counter(wanted) + Counter(name for node in nodes for name in _reads(node))
+        nodes = relus_after_maxima(without_unread_positions(nodes, readers), readers)
         last_reader = {name: index for index, node in enumerate(nodes) for name in _reads(node)}
         kept = {*wanted, *values}
         entries = 0
@@ -108,7 +109,7 @@ class GraphWalk:
         try:
             outputs = self._outputs(proto, environment, is_output)
         except UnsupportedOperatorError as error:
-            message, node, operator = f"{label(proto)}: {error}", _name(proto), proto.op_type
+            message, node, operator = f"{label(proto)}: {error}", node_name(proto), proto.op_type
             if error.node:  # a node of a branch of this one
                 message, node, operator = str(error), error.node, error.operator
             raise UnsupportedOperatorError(message, node, operator) from error
@@ -130,27 +131,35 @@ class GraphWalk:
                 "export the network with standard ONNX operators"
             )
         node = Node(proto, opset, _attributes(proto), _inputs(proto, environment))
-        if node.operator == "If":
-            return self._branch(node, environment)
+        if node.operator in UNROLLED:
+            return UNROLLED[node.operator](node, self._inner(environment))
         if node.operator != "Constant":
             _check_node(proto, self.opsets)
+        node = modern(node)
         constants = [value for value in node.inputs if value is None or isinstance(value, np.ndarray)]
         if len(constants) == len(node.inputs) and node.operator not in NOT_CONSTANT:
             return fold(node, constants)
         rule = RULES.get(domain, {}).get(node.operator)
         if rule is None and (domain or node.operator in NOT_READABLE):
             raise refusal(node, is_output)
+        if node.operator not in CHOICES:
+            node = node.settled(self.hidden)
         rule = rule or by_evaluation
-        outputs = rule(node, self.hidden)
+        if any(isinstance(value, Integers) for value in node.inputs):
+            outputs = with_integers(node, rule, self.hidden)
+        else:
+            outputs = rule(node, self.hidden)
         return outputs if isinstance(outputs, list) else [outputs]
 
-    def _branch(self, node: Node, environment: Environment) -> list[Value]:
-        """If, whose condition must be constant: the branch that is taken."""
-        condition = node.constant(0, "condition")
-        taken = node.attribute("then_branch" if finite(condition).any() else "else_branch")
-        inner = GraphWalk(self.opsets)
-        inner.hidden = self.hidden
-        return inner.run(taken, environment)
+    def _inner(self, environment: Environment) -> Run:
+        """How a graph inside a node is run: it sees the tensors around it."""
+
+        def run(graph: GraphProto, values: Environment) -> list[Value]:
+            inner = GraphWalk(self.opsets)
+            inner.hidden = self.hidden
+            return inner.run(graph, {**environment, **values})
+
+        return run
 
 
 def _in_order(nodes: Sequence[NodeProto], wanted: Iterable[str]) -> list[NodeProto]:
