@@ -31,7 +31,7 @@ from pyomo_relugrad.block import ReluNetworkBlock
 from pyomo_relugrad.compile import compile_model
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.omlt.bridge import omlt_embeddings, set_omlt_values
+from pyomo_relugrad.omlt.bridge import read_omlt_blocks
 from pyomo_relugrad.omlt.transform import ExpandToOmlt
 from pyomo_relugrad.pyomo_errors import IncompatibleModel
 
@@ -103,6 +103,19 @@ def model_around(definition, formulation="bigm"):
     m.limit = pyo.Constraint(expr=pyo.quicksum(inputs) <= 2)
     m.o = pyo.Objective(expr=outputs[0] - 0.5 * outputs[1], sense=pyo.maximize)
     return m
+
+
+def omlt_embeddings(model):
+    return read_omlt_blocks(model).embeddings
+
+
+def set_omlt_values(model):
+    """Give every variable of the blocks the value that follows from those of the inputs."""
+    for embedding in omlt_embeddings(model):
+        point = np.array([variable.value for variable in embedding.inputs])
+        for variable, value in embedding.replaced_values(point):
+            if not variable.fixed:
+                variable.set_value(value, skip_validation=True)
 
 
 def set_inputs(block, point):
