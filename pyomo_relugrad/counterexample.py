@@ -18,6 +18,7 @@ from pyomo_relugrad.onnx_reader.maximum import largest
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.search import search
 from pyomo_relugrad.search.budget import Stop
+from pyomo_relugrad.search.threads import solver_threads
 from pyomo_relugrad.vnnlib import Case, Property
 
 _SAMPLED_NUMBERS = 2**16
@@ -43,6 +44,7 @@ class Counterexample:
     case: Case
 
 
+@solver_threads()
 def find_counterexample(
     network: Network, property_: Property, *, time_limit: float = 10.0, seed: int = 0, method: str = "auto"
 ) -> Counterexample | None:
