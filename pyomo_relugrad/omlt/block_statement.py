@@ -44,13 +44,15 @@ def read_statement(block: Any, read: OmltNetwork, formulation: Any, parent: Any)
     NotANetwork
         If the rows do not state the network; says why.
     """
-    outer = block if parent is None else parent
     reader = BlockReader()
+    own = [reader.variables(block, "inputs", read.network.n_inputs)]
+    own.append(reader.variables(block, "outputs", read.network.n_outputs))
+    inputs, outputs = own if parent is None else (list(parent.inputs.values()), list(parent.outputs.values()))
     statement = Statement(
-        name=outer.name,
+        name=block.name if parent is None else parent.name,
         read=read,
-        inputs=reader.variables(outer, "inputs", read.network.n_inputs),
-        outputs=reader.variables(outer, "outputs", read.network.n_outputs),
+        inputs=inputs,
+        outputs=outputs,
         rounding=ROUNDING[np.dtype(np.float32 if read.is_single else np.float64)],
     )
     reading = _Reading(block, statement, reader, is_expansion=parent is not None)
