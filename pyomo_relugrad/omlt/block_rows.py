@@ -205,3 +205,10 @@ def variable_bounds(variables: Sequence[Any]) -> tuple[Array, Array]:
     lower = np.array([-np.inf if low is None else low for low, _ in pairs], np.float64)
     upper = np.array([np.inf if high is None else high for _, high in pairs], np.float64)
     return lower, upper
+
+
+def nearest_values(variables: Sequence[Any], wanted: Array) -> Array:
+    """Values (n,) as near to the wanted ones as the bounds, domains and fixed values of variables allow."""
+    integer = np.array([not (v.fixed or v.is_continuous()) for v in variables], bool)
+    lower, upper = variable_bounds(variables)
+    return np.minimum(np.maximum(np.where(integer, np.round(wanted), wanted), lower), upper)

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
-from pyomo_relugrad.omlt.block_rows import BlockReader, variable_bounds
+from pyomo_relugrad.omlt.block_rows import BlockReader, nearest_values
 from pyomo_relugrad.pyomo_errors import NotANetwork
 
 #: Rounding of a bound, relative to its size, in OMLT's arithmetic on weights of each type.
@@ -113,8 +113,7 @@ class Auxiliaries:
 
     def held(self, wanted: Array) -> Array:
         """Values as near to the wanted ones as the variables may have."""
-        lower, upper = variable_bounds(self.variables)
-        return np.minimum(np.maximum(wanted, lower), upper)
+        return nearest_values(self.variables, wanted)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.omlt.block_rows import nearest_values
 from pyomo_relugrad.omlt.network import OmltNetwork
 from pyomo_relugrad.omlt.relu_rows import Neurons
 from pyomo_relugrad.onnx_reader.affine import Affine
@@ -95,7 +96,7 @@ class Statement:
         kinds = {"zhat": zhat, "z": z, "slack": [after - before for before, after in zip(zhat, z, strict=True)]}
         pairs = [(level.variables, z[0] if level.is_scaled else point) for level in self.levels]
         pairs += [(hidden.variables, kinds[hidden.kind][hidden.layer]) for hidden in self.hidden]
-        pairs += [(variables, zhat[layer]) for layer, variables in self.unused]
+        pairs += [(variables, nearest_values(variables, zhat[layer])) for layer, variables in self.unused]
         for layer, neurons in self.neurons:
             sources = np.concatenate([z[source] for source in self.read.steps[layer - 1].sources])
             values = neurons.values(zhat[layer], sources)
