@@ -18,5 +18,5 @@ class InfeasibleModel(ModelError, InfeasibleConstraintException):  # noqa: N818 
     """A model that is seen to have no solution before any search: an empty domain, or a violated constant row."""
 
 
-class NotANetwork(IncompatibleModel):  # noqa: N818 - named like its siblings
+class NotANetwork(IncompatibleModel):
     """A block of OMLT that states something else than a ReLU network; the message says what, without its name."""

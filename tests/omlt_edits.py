@@ -58,7 +58,8 @@ def random_model(rng: np.random.Generator, formulation: str) -> pyo.ConcreteMode
     model = pyo.ConcreteModel()
     if formulation in EXPANSIONS:
         pairs = list(itertools.pairwise(widths))
-        weights, biases = [rng.normal(size=(b, a)) / np.sqrt(a) for a, b in pairs], [rng.normal(size=b) for _, b in pairs]
+        weights = [rng.normal(size=(b, a)) / np.sqrt(a) for a, b in pairs]
+        biases = [rng.normal(size=b) for _, b in pairs]
         model.x = pyo.Var(range(widths[0]), bounds=(-1, 1))
         model.nn = ReluNetworkBlock(network=Network.from_layers(weights, biases), inputs=model.x)
         name, _, bounds = formulation.removeprefix("expanded ").partition(", ")
@@ -291,7 +292,7 @@ def broken(model: pyo.ConcreteModel, tolerance: float = 1e-6) -> list[str]:
     return found
 
 
-def optimum(model: pyo.ConcreteModel) -> tuple[str, float | None]:
+def optimum(model: pyo.ConcreteModel, objective: str = "best") -> tuple[str, float | None]:
     """What HiGHS finds on the rows of a copy: the termination condition, and the optimum."""
     copy = model.clone()
     solver = pyo.SolverFactory("appsi_highs")
@@ -300,5 +301,5 @@ def optimum(model: pyo.ConcreteModel) -> tuple[str, float | None]:
     condition = str(results.solver.termination_condition)
     if condition == "optimal":
         copy.solutions.load_from(results)
-        return condition, pyo.value(copy.best)
+        return condition, pyo.value(copy.component(objective))
     return condition, None

@@ -19,7 +19,6 @@ from pyomo_relugrad.pyomo_errors import NotANetwork
 COEFFICIENT_TOLERANCE = 1e-9
 
 
-
 @dataclass(frozen=True, eq=False)
 class RowSet:
     """Rows ``lower <= sum of coefficient * variable <= upper``, their nonzeros listed one by one.

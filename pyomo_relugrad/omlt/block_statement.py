@@ -11,15 +11,15 @@ import pyomo.environ as pyo
 from pyomo.repn import generate_standard_repn
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.omlt.block_rows import BlockReader, unfixed, variable_bounds
+from pyomo_relugrad.omlt.block_rows import BlockReader, unfixed
 from pyomo_relugrad.omlt.expressions import demand_layer_expressions
-from pyomo_relugrad.omlt.formulation import NetworkFormulation
 from pyomo_relugrad.omlt.layers import joined_weight
 from pyomo_relugrad.omlt.network import OmltNetwork
 from pyomo_relugrad.omlt.partition_rows import partition, written_partition
+from pyomo_relugrad.omlt.ranges import activation_range, preactivation_ranges
 from pyomo_relugrad.omlt.relu_rows import ROUNDING, LayerBlock, Quantities, big_m, maximum
 from pyomo_relugrad.omlt.statement import Hidden, Level, Statement
-from pyomo_relugrad.omlt.steps import MaximumStep, Step
+from pyomo_relugrad.omlt.steps import MaximumStep
 from pyomo_relugrad.onnx_reader.affine import Affine
 from pyomo_relugrad.pyomo_errors import NotANetwork
 
@@ -269,43 +269,3 @@ def _demand_product(constraint: Any, first: Any, second: Any) -> None:
     )
     if not is_product:
         raise NotANetwork(f"its constraint '{constraint.name}' is not the one that OMLT built")
-
-
-# --- what the network's values lie between --------------------------------------------------------------------------
-
-
-def level_box(statement: Statement) -> tuple[Array, Array]:
-    """Bounds (n_inputs,) of the scaled input that come from the variables of the levels."""
-    read, n = statement.read, len(statement.inputs)
-    lower, upper = np.full(n, -np.inf), np.full(n, np.inf)
-    for level in statement.levels:
-        low, high = variable_bounds(level.variables)
-        if not level.is_scaled:
-            low, high = read.scaled_input(low), read.scaled_input(high)
-        lower, upper = np.maximum(lower, low), np.minimum(upper, high)
-    return lower, upper
-
-
-def activation_range(step: Step, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
-    """Bounds of a layer's activations from those of its pre-activations."""
-    low, high = bounds
-    return (low.clip(min=0), high.clip(min=0)) if step.is_relu else bounds
-
-
-def preactivation_ranges(statement: Statement, formulation: Any) -> list[tuple[Array, Array]]:
-    """Bounds of the pre-activations of all layers, the inputs' first.
-
-    An empty box, which means that the model has no solution, is treated as if its sides were exchanged. What
-    ``relugrad.omlt`` computed for its expansions counts too, inside of the box that it was computed for.
-    """
-    own, repeated = map(statement.read.scaled_input, variable_bounds(statement.inputs)), level_box(statement)
-    lower, upper = (side(*pair) for side, pair in zip((np.maximum, np.minimum), zip(own, repeated, strict=True)))
-    lower, upper = np.minimum(lower, upper), np.maximum(lower, upper)
-    ranges = statement.read.layer_ranges(lower, upper)
-    if isinstance(formulation, NetworkFormulation):
-        box = formulation.layers[0]
-        if (lower >= box.z_lower).all() and (upper <= box.z_upper).all():
-            for position, layer in enumerate(formulation.layers[1:], start=1):
-                low, high = ranges[position]
-                ranges[position] = np.maximum(low, layer.lower), np.minimum(high, layer.upper)
-    return ranges

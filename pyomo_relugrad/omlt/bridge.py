@@ -163,8 +163,9 @@ def _expanded_parent(block: BlockData) -> ReluNetworkBlockData | None:
 
 def _embedding(block: BlockData, statement: Statement, used: set[int]) -> Embedding:
     parent = _expanded_parent(block)
-    count = 0 if parent is None else len(statement.outputs)
-    derived = [parent.has_automatic_bounds(position) for position in range(count)]
+    derived = (
+        [] if parent is None else [parent.has_automatic_bounds(position) for position in range(len(statement.outputs))]
+    )
     return omlt_embed.embedding(statement, used, derived)
 
 
@@ -179,6 +180,8 @@ def _variables_elsewhere(model: BlockData, statements: Sequence[Statement]) -> s
         for component in (*constraints, *objectives)
         for variable in identify_variables(component.expr, include_fixed=True)
     }
-    for network in (*networks, *statements):
+    for network in networks:
         found.update(map(id, (*network.inputs, *network.outputs)))
+    for statement in statements:
+        found.update(map(id, (*statement.inputs, *statement.outputs)))
     return found

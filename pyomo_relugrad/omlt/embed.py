@@ -11,7 +11,7 @@ from pyomo.core.expr.visitor import identify_variables
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.compile.walk import Embedding
 from pyomo_relugrad.omlt.block_rows import variable_bounds
-from pyomo_relugrad.omlt.block_statement import level_box
+from pyomo_relugrad.omlt.ranges import level_box
 from pyomo_relugrad.omlt.relu_rows import Neurons, is_enough
 from pyomo_relugrad.omlt.statement import Statement
 
@@ -70,7 +70,12 @@ def _says_more(variables: list[Any], lower: Array, upper: Array, used: Collectio
     """Which variables (n,) are referred to, or may not take all real values between the given ones."""
     low, high = variable_bounds(variables)
     is_free = is_enough(-low, -lower, rounding) & is_enough(high, upper, rounding)
-    return np.array([id(v) in used or not (v.is_continuous() or v.is_binary()) for v in variables], bool) | ~is_free
+    return ~is_free | [id(v) in used or _is_restricted(v) for v in variables]
+
+
+def _is_restricted(variable: Any) -> bool:
+    """Whether a variable is an integer other than a binary, or fixed without a value."""
+    return (variable.fixed and variable.value is None) or not (variable.is_continuous() or variable.is_binary())
 
 
 def _rows_to_keep(neurons: Neurons, used: Collection[int], rounding: float) -> Iterator[Any]:

@@ -70,12 +70,12 @@ def _expressions(block: Any, name: str, size: int) -> list[Any]:
 def _demand_value(expression: Any, known: Mapping[int, float], expected: float) -> None:
     found = _evaluated(expression, known)
     size = 1.0 + abs(expected) + sum(map(abs, known.values()))
-    if not isinstance(found, (int, float, np.floating)) or not abs(found - expected) <= VALUE_TOLERANCE * size:
+    if not abs(found - expected) <= VALUE_TOLERANCE * size:  # also where it is NaN
         raise NotANetwork(f"its expression '{expression.name}' is not the layer of the network definition")
 
 
-def _evaluated(expression: Any, known: Mapping[int, float]) -> Any:
-    """The value of an expression in which only `known` parts may vary; None where it holds others."""
+def _evaluated(expression: Any, known: Mapping[int, float]) -> float:
+    """The value of an expression in which only `known` parts may vary; NaN where it holds others."""
 
     def before(_: Any, child: Any, __: int) -> tuple[bool, Any]:
         if id(child) in known:
@@ -90,9 +90,9 @@ def _evaluated(expression: Any, known: Mapping[int, float]) -> Any:
         beforeChild=before, exitNode=lambda node, values: node._apply_operation(values)
     )
     try:
-        return visitor.walk_expression(expression)
+        return float(visitor.walk_expression(expression))
     except (_UnknownPartError, TypeError, ValueError, ArithmeticError):
-        return None
+        return np.nan
 
 
 class _UnknownPartError(Exception):

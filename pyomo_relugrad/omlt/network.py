@@ -20,9 +20,9 @@ from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.block.arguments import Scaling
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.network.rewrite import fold_scaling
+from pyomo_relugrad.omlt.steps import AffineStep, MaximumStep, Step
 from pyomo_relugrad.onnx_reader.affine import Affine
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers, as_layer
-from pyomo_relugrad.omlt.steps import AffineStep, MaximumStep, Step
 from pyomo_relugrad.pyomo_errors import NotANetwork
 
 
@@ -154,10 +154,9 @@ def read_definition(definition: NetworkDefinition, keys: Sequence[int], name: st
 def read_canonical(network: Network) -> OmltNetwork:
     """What a network states whose layers stand in a block of OMLT one by one, as ``relugrad.omlt`` writes them."""
     *hidden, last = network.layers
-    zhat = [Affine((layer.width,), dict(zip(layer.sources, layer.weights, strict=True)), layer.bias) for layer in hidden]
+    *zhat, output = (Affine((a.width,), dict(zip(a.sources, a.weights, strict=True)), a.bias) for a in network.layers)
     z = [Affine.variable(number, (layer.width,)) for number, layer in enumerate(hidden, start=1)]
     first = Affine.variable(0, (network.n_inputs,))
-    output = Affine((last.width,), dict(zip(last.sources, last.weights, strict=True)), last.bias)
     steps = (*(AffineStep(layer, is_relu=True) for layer in hidden), AffineStep(last, is_relu=False))
     return OmltNetwork(network, steps, (first, *zhat, output), (first, *z, output), scaling=None)
 
@@ -180,7 +179,7 @@ def _step(layer: OmltLayer, source: int) -> Step:
     if isinstance(layer, PoolingLayer2D):
         return MaximumStep(source, _windows(layer), is_relu)
     raise NotANetwork(
-        f"layers of type {type(layer).__name__} are not known to relugrad as dense, convolutional and pooling layers are"
+        f"layers of type {type(layer).__name__} are not known to relugrad as dense, convolutional and pooling ones are"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.network.bounds import sign_parts
 from pyomo_relugrad.omlt.block_rows import COEFFICIENT_TOLERANCE, RowSet
+from pyomo_relugrad.omlt.layers import PARTS
 from pyomo_relugrad.omlt.relu_rows import Auxiliaries, LayerBlock, Neurons, summing, switches
+from pyomo_relugrad.pyomo_errors import NotANetwork
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,99 +60,108 @@ class _Parts:
 
 def partition(layer: LayerBlock) -> Neurons:
     """OMLT's rows: equations 13 to 17 of the paper, a block for each neuron, whatever function split the weights."""
-    reader, neurons = layer.reader, list(layer.block.component("output_node_block").values())
-    binaries = [variable for neuron in neurons for variable in reader.variables(neuron, "sig", 1)]
-    listed = [reader.variables(neuron, "z2") for neuron in neurons]
-    neuron = np.repeat(np.arange(len(neurons)), [len(variables) for variables in listed])
-    variables = [variable for of_neuron in listed for variable in of_neuron]
+    reader, blocks = layer.reader, list(layer.block.component("output_node_block").values())
+    binaries = [variable for block in blocks for variable in reader.variables(block, "sig", 1)]
+    lists = [reader.variables(block, "z2") for block in blocks]
+    neuron = np.repeat(np.arange(len(blocks)), [len(variables) for variables in lists])
+    variables = list(chain.from_iterable(lists))
     sig, z2 = reader.columns(binaries), reader.columns(variables)
 
-    def rows(name: str) -> RowSet:
-        return reader.rows([c for block in neurons for c in reader.constraints(block, name)])
+    def rows(name: str, size: int) -> RowSet:
+        constraints = [constraint for block in blocks for constraint in reader.constraints(block, name)]
+        if len(constraints) != size:
+            raise NotANetwork(f"its constraints '{name}' in '{layer.block.name}' are not those that OMLT built")
+        return reader.rows(constraints)
 
-    remainder = {name: rows(name) for name in ("eq_16_lb", "eq_16_ub")}
-    remainder["eq_16_lb"].demand(np.array(len(remainder["eq_16_lb"]) == len(remainder["eq_16_ub"]) == z2.size))
-    lower, below = remainder["eq_16_lb"].normalised(z2).split(sig[neuron])
-    upper, above = remainder["eq_16_ub"].normalised(z2).split(sig[neuron])
+    inactive = [rows(name, z2.size).normalised(z2) for name in ("eq_16_lb", "eq_16_ub")]
+    (lower, below), (upper, above) = (one.split(sig[neuron]) for one in inactive)
     parts = _Parts.of(layer, neuron, below)
     above.demand_equal(layer.sources.columns, -parts.weight)
     below.demand_sides(-np.inf, 0.0)
     above.demand_sides(0.0, np.inf)
-    active = [rows(name).normalised(z2) for name in ("eq_17_lb", "eq_17_ub")]
-    limits = [one.only(sig[neuron])[0] for one in active]
-    active[0].demand_sides(limits[0], np.inf)
-    active[1].demand_sides(-np.inf, limits[1])
-    eq_13 = rows("eq_13")
-    total = summing(neuron, layer.width)
+    active, limits = _while_active(rows("eq_17_lb", z2.size), rows("eq_17_ub", z2.size), z2, sig[neuron])
+    total, eq_13 = summing(neuron, layer.width), rows("eq_13", layer.width)
     columns = np.concatenate([layer.sources.columns, z2, sig])
     eq_13.demand_equal(columns, sparse.hstack([layer.weight, -total, sparse.diags_array(layer.bias)]))
     eq_13.demand_sides(-np.inf, 0.0)
-    of_all = (eq_13, *_active_rows(layer, rows("eq_14"), rows("eq_15"), total, z2, sig))
-    holds = parts.is_enough(layer, lower, upper) & parts.is_enough(layer, *limits)
-    of_parts = (below, above, *active)
+    sums = _active_sums(layer, rows("eq_14", layer.width), rows("eq_15", layer.width), total, z2, sig)
     switch, halves = switches(layer, binaries, active=0), parts.auxiliaries(variables)
 
     def values(zhat: Array, source: Array) -> tuple[Array, ...]:
-        inactive = switch.held(zhat <= 0)
-        return inactive, (parts.weight @ source) * (1 - inactive[neuron])
+        is_inactive = switch.held(zhat <= 0)
+        return is_inactive, (parts.weight @ source) * (1 - is_inactive[neuron])
 
-    return Neurons(_by_neuron(of_all, of_parts, neuron), holds, (switch, halves), values)
+    return Neurons(
+        rows=_by_neuron((eq_13, *sums), (*inactive, *active), neuron),
+        holds=parts.is_enough(layer, lower, upper) & parts.is_enough(layer, *limits),
+        auxiliaries=(switch, halves),
+        values=values,
+    )
 
 
 def written_partition(layer: LayerBlock) -> Neurons:
     """The rows of ``relugrad.omlt``, with variables ``z1`` for the parts of inactive neurons."""
     reader, block, n = layer.reader, layer.block, layer.width
     binaries = reader.variables(block, "sig", n)
-    lists = [reader.variables(block, name) for name in ("z1", "z2")]
-    neuron = np.repeat(np.arange(n), len(lists[0]) // n)
+    lists = [reader.variables(block, name, PARTS * n) for name in ("z1", "z2")]
+    neuron = np.repeat(np.arange(n), PARTS)
     sig, z1, z2 = reader.columns(binaries), reader.columns(lists[0]), reader.columns(lists[1])
     of_z1, sums = reader.read(block, "parts", z2).split(z1)
     sums.demand(of_z1 == 1.0)
     sums.demand_sides(0.0, 0.0)
     parts = _Parts.of(layer, neuron, sums)
     inactive = [reader.read(block, name, z1) for name in ("eq_16_lb", "eq_16_ub")]
-    limits = [-one.only(sig[neuron])[0] for one in inactive]
+    lower, upper = (-one.only(sig[neuron])[0] for one in inactive)
     inactive[0].demand_sides(0.0, np.inf)
     inactive[1].demand_sides(-np.inf, 0.0)
-    active = [reader.read(block, name, z2) for name in ("eq_17_lb", "eq_17_ub")]
-    active_limits = [one.only(sig[neuron])[0] for one in active]
-    active[0].demand_sides(active_limits[0], np.inf)
-    active[1].demand_sides(-np.inf, active_limits[1])
-    total, bias = summing(neuron, n), sparse.diags_array(layer.bias)
+    lower_rows, upper_rows = (reader.rows(reader.constraints(block, f"eq_17_{side}", z2.size)) for side in ("lb", "ub"))
+    active, limits = _while_active(lower_rows, upper_rows, z2, sig[neuron])
+    total = summing(neuron, n)
     whole = reader.read(block, "sum_of_parts", layer.zhat.columns)
     whole.demand_equal(np.concatenate([z1, z2]), sparse.hstack([-total, -total]))
     whole.demand_sides(layer.bias, layer.bias)
-    eq_13 = reader.rows(reader.constraints(block, "eq_13", n))
-    eq_13.demand_equal(np.concatenate([z1, sig]), sparse.hstack([total, bias]))
+    eq_13, eq_14, eq_15 = (reader.rows(reader.constraints(block, f"eq_{number}", n)) for number in (13, 14, 15))
+    eq_13.demand_equal(np.concatenate([z1, sig]), sparse.hstack([total, sparse.diags_array(layer.bias)]))
     eq_13.demand_sides(-np.inf, 0.0)
-    others = [reader.rows(reader.constraints(block, name, n)) for name in ("eq_14", "eq_15")]
-    above_zero, equal = _active_rows(layer, *others, total, z2, sig)
-    bound_z = reader.read(block, "bound_z", layer.z.columns)
-    upper = bound_z.only(sig)[0]
-    bound_z.demand_sides(-np.inf, upper)
-    bound_zhat = reader.read(block, "bound_zhat", layer.z.columns)
-    of_zhat, lower = bound_zhat.only(layer.zhat.columns, sig)
-    bound_zhat.demand(of_zhat == -1.0)
-    bound_zhat.demand_sides(-np.inf, 0.0)
-    low, high = layer.zhat.lower.clip(max=0), layer.zhat.upper.clip(min=0)
-    holds = layer.is_enough(upper, high) & layer.is_enough(-lower, -low)
-    holds &= parts.is_enough(layer, *limits) & parts.is_enough(layer, *active_limits)
+    active_sums = _active_sums(layer, eq_14, eq_15, total, z2, sig)
+    limiting, holds = _limiting_rows(layer, sig)
     switch = switches(layer, binaries, active=0)
 
     def values(zhat: Array, source: Array) -> tuple[Array, ...]:
-        sig = switch.held(zhat <= 0)
-        found = parts.weight @ source
-        return sig, found * sig[neuron], found * (1 - sig[neuron])
+        is_inactive, found = switch.held(zhat <= 0), parts.weight @ source
+        return is_inactive, found * is_inactive[neuron], found * (1 - is_inactive[neuron])
 
     return Neurons(
-        _by_neuron((whole, eq_13, above_zero, equal, bound_z, bound_zhat), (sums, *inactive, *active), neuron),
-        holds,
-        (switch, *(parts.auxiliaries(variables) for variables in lists)),
-        values,
+        rows=_by_neuron((whole, eq_13, *active_sums, *limiting), (sums, *inactive, *active), neuron),
+        holds=holds & parts.is_enough(layer, lower, upper) & parts.is_enough(layer, *limits),
+        auxiliaries=(switch, *(parts.auxiliaries(variables) for variables in lists)),
+        values=values,
     )
 
 
-def _active_rows(
+def _while_active(lower: RowSet, upper: RowSet, z2: Array, sig: Array) -> tuple[tuple[RowSet, RowSet], list[Array]]:
+    """``z2`` between constants times ``1 - sig``: the rows, and the constants (n_parts,)."""
+    lower, upper = lower.normalised(z2), upper.normalised(z2)
+    limits = [rows.only(sig)[0] for rows in (lower, upper)]
+    lower.demand_sides(limits[0], np.inf)
+    upper.demand_sides(-np.inf, limits[1])
+    return (lower, upper), limits
+
+
+def _limiting_rows(layer: LayerBlock, sig: Array) -> tuple[tuple[RowSet, RowSet], Array]:
+    """``z <= upper * (1 - sig)`` and ``z - zhat <= depth * sig``: the rows, and whether they hold (n,)."""
+    bound_z = layer.reader.read(layer.block, "bound_z", layer.z.columns)
+    upper = bound_z.only(sig)[0]
+    bound_z.demand_sides(-np.inf, upper)
+    bound_zhat = layer.reader.read(layer.block, "bound_zhat", layer.z.columns)
+    of_zhat, minus_depth = bound_zhat.only(layer.zhat.columns, sig)
+    bound_zhat.demand(of_zhat == -1.0)
+    bound_zhat.demand_sides(-np.inf, 0.0)
+    high, deep = layer.zhat.upper.clip(min=0), (-layer.zhat.lower).clip(min=0)
+    return (bound_z, bound_zhat), layer.is_enough(upper, high) & layer.is_enough(-minus_depth, deep)
+
+
+def _active_sums(
     layer: LayerBlock, above_zero: RowSet, equal: RowSet, total: Weight, z2: Array, sig: Array
 ) -> tuple[RowSet, RowSet]:
     """``0 <= sum of z2 + bias * (1 - sig)``, and ``z`` equal to it."""

@@ -1,7 +1,7 @@
 """The rows by which OMLT's formulations state ReLUs, recognised neuron by neuron.
 
-Each function here refuses rows that do not say ``z = relu(zhat)`` (or ``zhat = max(...)``), given that binaries are 0 or
-1, and tells which rows say nothing more. Constants (big-M) may be any: where one is too small for what the network's
+Each function here refuses rows that do not say ``z = relu(zhat)`` (or ``zhat = max(...)``), given that binaries are 0
+or 1, and tells which rows say nothing more. Constants (big-M) may be any: where one is too small for what the network's
 values can be, the row merely says more.
 """
 
@@ -218,7 +218,7 @@ def maximum(layer: LayerBlock, windows: Array) -> Neurons:
 
     return Neurons(
         rows=[(one, *lower, *upper) for one, (lower, upper) in zip(choice.constraints, parts, strict=True)],
-        holds=layer.is_enough(constants, needed).all(axis=(1, 2)),
+        holds=np.asarray(layer.is_enough(constants, needed).all(axis=(1, 2))),
         auxiliaries=(q_maxpool,),
         values=values,
     )
