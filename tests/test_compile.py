@@ -406,7 +406,7 @@ def test_embeddings_replace_constraints():
     m.exact[1].z = pyo.Var()
     m.exact[1].c = pyo.Constraint(expr=m.exact[1].z ** 2 <= m.y)
     m.sides = pyo.Constraint(range(2), rule=lambda m, i: m.x[i] ** 3 == 1)
-    m.listed = pyo.Constraint(range(2), rule=lambda m, i: (m.x[i] ** 2 if i else m.x[i] + m.x[1]) <= 1)
+    m.listed = pyo.Constraint(range(2), rule=lambda m, i: (m.x[i] ** 2 if i else m.x[i] + m.y) <= 9)
     m.o = pyo.Objective(expr=m.y)
     embedding = Embedding(
         network=SMALL,

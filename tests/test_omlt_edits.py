@@ -20,6 +20,7 @@ from omlt.neuralnet import (
 from omlt.neuralnet.layer import ConvLayer2D, DenseLayer, IndexMapper, InputLayer, PoolingLayer2D
 from omlt_edits import EDITS, EXPANSIONS, FORMULATIONS, broken, built, optimum, random_model
 from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactory
+from pyomo.repn import generate_standard_repn
 
 from pyomo_relugrad.block import ReluNetworkBlock
 from pyomo_relugrad.errors import ModelError
@@ -203,6 +204,25 @@ def test_blocks_that_do_not_state_their_network_are_rows(model, change, reason):
     layer = layer_of(model, 1)
     change(layer)
     assert reason.format(layer.name) in note_of(model)
+
+
+def test_changes_between_two_solves_are_seen(model):
+    layer = layer_of(model, 1)
+    assert outputs_of(model) == []
+    row, inputs = layer.dense_layer[0], layer_of(model, 0).z
+    form = generate_standard_repn(row.body)
+    weights = [-c for c in form.linear_coefs[1:]]
+    assert form.linear_vars[0] is layer.zhat[0]
+    model.weight = pyo.Param(mutable=True, initialize=weights[0])
+    others = sum(weight * inputs[i] for i, weight in enumerate(weights[1:], start=1))
+    row.set_value(layer.zhat[0] == model.weight * inputs[0] + others - form.constant)
+    assert outputs_of(model) == []
+    model.weight.set_value(weights[0] + 0.1)
+    assert f"'{row.name}' is not the one" in note_of(model)
+    model.weight.set_value(weights[0])
+    assert outputs_of(model) == []
+    row.set_value(layer.zhat[0] == layer.z[0])
+    assert f"'{row.name}' is not the one" in note_of(model)
 
 
 def test_changed_rows_that_are_not_linear_are_refused_by_name(model):

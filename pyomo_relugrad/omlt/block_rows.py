@@ -121,6 +121,10 @@ class BlockReader:
         """Numbers (n,) of variables, by which rows refer to them."""
         return np.array([self._columns.of(variable) for variable in variables], np.int64)
 
+    def variables_of(self, columns: Array) -> list[Any]:
+        """The variables of columns (n,)."""
+        return [self._columns.variables[column] for column in columns.tolist()]
+
     def variables(self, owner: Any, name: str, size: int | None = None) -> list[Any]:
         """The variables of a component, in order.
 

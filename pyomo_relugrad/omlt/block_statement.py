@@ -11,6 +11,8 @@ import pyomo.environ as pyo
 from pyomo.repn import generate_standard_repn
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.network import Layer
+from pyomo_relugrad.omlt import known_rows
 from pyomo_relugrad.omlt.block_rows import BlockReader, unfixed
 from pyomo_relugrad.omlt.expressions import demand_layer_expressions
 from pyomo_relugrad.omlt.layers import joined_weight
@@ -143,7 +145,7 @@ class _Reading:
             self.statement.neurons.append((position, maximum(layer, step.windows)))
             self._read_activation(position, layer)
         else:
-            self._read_affine_rows(layer)
+            self._read_affine_rows(layer, step.affine)
             self._read_activation(position, layer)
 
     def _reduced_activations(self, position: int) -> list[Any]:
@@ -165,13 +167,17 @@ class _Reading:
             rounding=self.statement.rounding,
         )
 
-    def _read_affine_rows(self, layer: LayerBlock) -> None:
+    def _read_affine_rows(self, layer: LayerBlock, affine: Layer) -> None:
         """``zhat == weight @ sources + bias``."""
         name = next((name for name in AFFINE_ROWS if layer.block.component(name) is not None), AFFINE_ROWS[0])
-        rows = self.reader.read(layer.block, name, layer.zhat.columns)
-        rows.demand_equal(layer.sources.columns, -layer.weight)
-        rows.demand_sides(layer.bias, layer.bias)
-        self.statement.definitions += rows.constraints
+        constraints = self.reader.constraints(layer.block, name, layer.width)
+        variables = self.reader.variables_of(np.concatenate([layer.zhat.columns, layer.sources.columns]))
+        if not known_rows.are_known(layer.block, affine, variables, constraints):
+            rows = self.reader.rows(constraints).normalised(layer.zhat.columns)
+            rows.demand_equal(layer.sources.columns, -layer.weight)
+            rows.demand_sides(layer.bias, layer.bias)
+            known_rows.remember(layer.block, affine, variables, constraints)
+        self.statement.definitions += constraints
 
     def _read_activation(self, position: int, layer: LayerBlock) -> None:
         """``z == zhat`` or ``z == relu(zhat)``."""
