@@ -70,7 +70,7 @@ def assert_as_it_stands(model):
 
 
 @pytest.mark.parametrize("edit", EDITS)
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_edited_models_are_solved_as_they_stand(edit, seed):
     rng = np.random.default_rng([seed, *edit.encode()])
     model = random_model(rng, EVERY[int(rng.integers(len(EVERY)))])
@@ -234,6 +234,13 @@ def test_changed_rows_that_are_not_linear_are_refused_by_name(model):
     assert "OmltBlock 'nn' is not a ReLU network that relugrad handles" in str(error.value)
     assert f"because '{layer.dense_layer[0].name}' is not linear" in str(error.value)
     assert "deactivate the block" in str(error.value)
+
+
+def test_other_components_inside_of_a_block_are_refused_by_name(model):
+    layer = layer_of(model, 1)
+    layer.one = pyo.SOSConstraint(var=layer.z, sos=1)
+    with pytest.raises(IncompatibleModel, match=r"SOSConstraint 'nn.layer\[.*\].one' cannot be handled"):
+        pyo.SolverFactory("relugrad").solve(model)
 
 
 def test_renamed_parts_leave_the_rows(model):
