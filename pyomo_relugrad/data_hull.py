@@ -22,9 +22,11 @@ from pyomo.core.util import quicksum
 from scipy.cluster.vq import kmeans2
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.block.arguments import Entries, list_entries, resolve_terms
-from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.block.arguments import listed_terms, resolve_terms
+from pyomo_relugrad.block.entries import Entries
+from pyomo_relugrad.errors import ModelError, NetworkValueError
 from pyomo_relugrad.extreme_points import extreme_points
+from pyomo_relugrad.network.names import checked_names
 
 #: Points of a hull, by default, before the hull is approximated from inside.
 MAX_POINTS = 500
@@ -47,6 +49,8 @@ class Hulls:
         Of the data's columns; a constant column has range one.
     is_exact : bool
         Whether the hulls are those of all data.
+    names : tuple of str, optional
+        Of the data's columns, where they have some.
     """
 
     points: Array
@@ -55,11 +59,13 @@ class Hulls:
     centre: Array
     range: Array
     is_exact: bool
+    names: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, data: ArrayLike, clusters: Any = None, max_points: int | None = MAX_POINTS) -> Hulls:
         """Reduce data to the vertices of their hulls; the parameters are those of `DataHull`."""
         table = _table(data)
+        names = _column_names(data)
         labels = _labels(clusters, table)
         if max_points is not None and max_points < 1:
             raise ModelError(f"max_points is {max_points!r}; expected a positive number or None")
@@ -77,6 +83,7 @@ class Hulls:
             centre=0.5 * (low + high),
             range=np.where(high > low, high - low, 1.0),
             is_exact=all(exact for _, exact in parts),
+            names=names,
         )
 
 
@@ -123,7 +130,7 @@ class DataHullData(BlockData):
             raise ModelError(f"data hull '{self.name}' is built already")
         try:
             hulls = data if isinstance(data, Hulls) else Hulls.of(data, clusters, max_points)
-            terms = _terms(inputs, hulls.points.shape[1])
+            terms = _terms(inputs, hulls)
             if not 0 <= margin < np.inf:
                 raise ModelError(f"the margin is {margin!r}; expected a finite number that is not negative")
         except ModelError as error:
@@ -179,8 +186,9 @@ class DataHull(Block):
     *args
         Index sets, as for `Block`.
     inputs : variables or expressions
-        One per column of the data: an indexed `Var` or `Reference`, a slice, a sequence, or a mapping by position;
-        ``nn.inputs`` of a network block too.
+        One per column of the data: an indexed `Var` or `Reference`, a slice, a sequence, or a mapping; ``nn.inputs``
+        of a network block too. Where the data are a frame whose columns have names, keys that are these names count,
+        in any order; positions and sequences are in the order of the columns.
     data : (n_rows, n_inputs) array or data frame
         The inputs that the network was trained on, in the units of `inputs`.
     clusters : int or (n_rows,) labels, optional
@@ -326,6 +334,21 @@ def _table(data: Any) -> Array:
     return table
 
 
+def _column_names(data: Any) -> tuple[str, ...]:
+    """Names of a data frame's columns; none where there are none, or they are not text.
+
+    Raises
+    ------
+    ModelError
+        If two columns have one name.
+    """
+    names = tuple(getattr(data, "columns", ()))
+    try:
+        return checked_names(names, len(names), "column") if all(isinstance(name, str) for name in names) else ()
+    except NetworkValueError as error:
+        raise ModelError(f"the data: {error}") from None
+
+
 def _labels(clusters: Any, table: Array) -> Array:
     """Cluster label (n_rows,) of each row; all the same where there are no clusters.
 
@@ -362,11 +385,10 @@ def _cluster(table: Array, count: Any) -> Array:
     return np.asarray(kmeans2(scaled, int(count), minit="++", seed=0)[1])
 
 
-def _terms(inputs: Any, n_columns: int) -> list[Any]:
+def _terms(inputs: Any, hulls: Hulls) -> list[Any]:
     """One variable or expression per column."""
-    if isinstance(inputs, Mapping) and not isinstance(inputs, Component):
-        return resolve_terms(inputs, Entries("input", n_columns, ()))
-    terms = [inputs] if isinstance(inputs, BlockData) or not hasattr(inputs, "__iter__") else list_entries(inputs)
-    if len(terms) != n_columns:
-        raise ModelError(f"the data have {n_columns} columns, but {len(terms)} inputs were given")
-    return resolve_terms(terms, Entries("input", n_columns, ()))
+    entries = Entries("input", hulls.points.shape[1], (), hulls.names, owner="data")
+    terms = [inputs] if isinstance(inputs, BlockData) else listed_terms(inputs, entries)
+    if len(terms) != entries.size:
+        raise ModelError(f"the data have {entries.size} columns, but {len(terms)} inputs were given")
+    return resolve_terms(terms, entries)

@@ -43,6 +43,10 @@ class NetworkValueError(RelugradError, ValueError):
     """Weights, biases or points of the wrong shape, or with NaN or infinite entries."""
 
 
+class NetworkMismatchError(RelugradError, ValueError):
+    """A network that does not have the values of the file, module or estimator that it was read from."""
+
+
 class ModelError(RelugradError, ValueError):
     """A model that cannot be handled as it stands: a missing bound, a wrong input count, an unknown option."""
 

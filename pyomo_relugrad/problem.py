@@ -102,7 +102,7 @@ class Problem:
     Raises
     ------
     ModelError
-        If shapes disagree, an output column is written twice, or networks feed each other in a circle.
+        If shapes disagree, a number is NaN, an output column is written twice, or networks feed each other in a circle.
 
     Examples
     --------
@@ -149,6 +149,8 @@ class Problem:
         for name, value in fields.items():
             object.__setattr__(self, name, value)
         self._check_shapes(n, m)
+        self._check_sides("bound", self.column_names, self.lower, self.upper)
+        self._check_sides("side", self.row_names, self.row_lower, self.row_upper)
         self._check_outputs()
         self.stages  # noqa: B018 - refuses a circle of networks now rather than later
 
@@ -163,6 +165,14 @@ class Problem:
             raise ModelError(f"the quadratic part has shape {self.quadratic.shape}, expected ({n}, {n})")
         if not all(np.isfinite(part).all() for part in (self.cost, rows_data(self.rows), rows_data(self.quadratic))):
             raise ModelError("costs and coefficients must be finite numbers")
+
+    @staticmethod
+    def _check_sides(what: str, names: tuple[str, ...], lower: Array, upper: Array) -> None:
+        for side, values, never in (("lower", lower, np.inf), ("upper", upper, -np.inf)):
+            wrong = np.flatnonzero(np.isnan(values) | (values == never))
+            if wrong.size:
+                place = repr(names[wrong[0]]) if names else f"{'column' if what == 'bound' else 'row'} {wrong[0]}"
+                raise ModelError(f"the {side} {what} of {place} is {values[wrong[0]]}, which no number satisfies")
 
     def _check_outputs(self) -> None:
         written: dict[int, str] = {}
@@ -183,6 +193,10 @@ class Problem:
     def n_rows(self) -> int:
         """Number of rows."""
         return int(self.row_lower.size)
+
+    def column_name(self, column: int) -> str:
+        """Name of a column, or its number, for messages."""
+        return self.column_names[column] if self.column_names else f"column {column}"
 
     @cached_property
     def is_output(self) -> Array:

@@ -21,7 +21,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
     "version": (set(), set()),
     "network": (BASE, ARRAYS),
-    "onnx_reader": (BASE | {"network"}, ARRAYS | {"onnx", "google"}),  # google.protobuf, on which onnx stands
+    "onnx_reader": (BASE | {"network"}, ARRAYS | {"onnx", "onnxruntime", "google"}),  # google.protobuf is onnx's
     "problem": (BASE | {"network"}, ARRAYS),
     "problem_bounds": (PROBLEM, ARRAYS),
     "search": (PROBLEM | {"problem_bounds"}, ARRAYS | {"highspy", "threadpoolctl"}),

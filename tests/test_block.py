@@ -255,6 +255,56 @@ def test_scaling_is_that_of_omlt(form):
         np.testing.assert_array_equal(getattr(m.nn.scaling, name), values)
 
 
+class Shifting:
+    """A scaling object of OMLT's interface with the two methods that it demands."""
+
+    def get_scaled_input_expressions(self, x):
+        return {k: self.scale(x[k]) for k in x}
+
+    def get_unscaled_output_expressions(self, y):
+        return {k: 3 * y[k] + 1 for k in y}
+
+    def scale(self, x):
+        return (x - 300) / 50
+
+
+@pytest.mark.parametrize("names", [(), ("a", "b")])
+def test_scaling_object_with_the_demanded_methods_alone(names):
+    network = Network.from_layers([[[1.0, -1.0]]], [[0.5]]).with_names(names, ())
+    m = model_with(network, scaling=Shifting())
+    assert m.nn.scaling.input_offset.tolist() == [300, 300]
+    assert m.nn.scaling.input_factor.tolist() == [50, 50]
+    assert (m.nn.scaling.output_offset.tolist(), m.nn.scaling.output_factor.tolist()) == ([1], [3])
+
+
+@pytest.mark.parametrize(
+    ("scale", "reason"),
+    [
+        (lambda x: max(x, 250.0), "cannot be applied to variables"),
+        (lambda x: np.clip(x, 250.0, 700.0), "cannot be applied to variables"),
+        (lambda x: float(x) / 3, "cannot be applied to variables"),
+        (lambda x: pyo.Expr_if(x >= 250, x, 250), "the scaling of entry 0 is not an offset and a positive factor"),
+        (lambda x: pyo.log(1 + x), "the scaling of entry 0 is not"),
+        (lambda x: x**3, "the scaling of entry 0 is not"),
+        (lambda x: abs(x), "the scaling of entry 0 is not"),
+        (lambda x: -x, "the scaling of entry 0 is not"),
+        (lambda x: 5.0, "the scaling of entry 0 is not"),
+    ],
+)
+def test_scaling_object_that_is_not_affine(scale, reason):
+    given = Shifting()
+    given.scale = scale
+    with pytest.raises(ModelError, match=reason):
+        model_with(Network.from_layers([[[1.0, -1.0]]], [[0.5]]), scaling=given)
+
+
+def test_scaling_object_that_contradicts_itself():
+    given = Shifting()
+    given.get_unscaled_input_expressions = lambda x: {k: 50 * x[k] + 299 for k in x}
+    with pytest.raises(ModelError, match="contradicts itself: get_unscaled_input_expressions does not undo"):
+        model_with(Network.from_layers([[[1.0, -1.0]]], [[0.5]]), scaling=given)
+
+
 def test_without_scaling_scaled_values_are_the_values():
     m = model_with(inputs=None)
     set_values(m.nn.inputs, [1, 2, 3])

@@ -8,24 +8,37 @@ import pytest
 from onnx import helper
 from onnx_models import make_model, weights
 
-from pyomo_relugrad.errors import MissingPackageError, NetworkValueError, UnsupportedOperatorError
+from pyomo_relugrad.errors import (
+    MissingPackageError,
+    NetworkMismatchError,
+    NetworkValueError,
+    RelugradError,
+    UnsupportedOperatorError,
+)
 from pyomo_relugrad.frameworks import load_keras, load_sklearn, load_torch
 
 pytest.importorskip("sklearn")
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
-from sklearn.decomposition import PCA
-from sklearn.feature_selection import SelectKBest
+from sklearn.decomposition import PCA, FactorAnalysis, TruncatedSVD
+from sklearn.feature_selection import SelectKBest, VarianceThreshold
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
+    KBinsDiscretizer,
     MaxAbsScaler,
     MinMaxScaler,
+    Normalizer,
+    OneHotEncoder,
     PolynomialFeatures,
+    PowerTransformer,
+    QuantileTransformer,
     RobustScaler,
     StandardScaler,
 )
+from sklearn.random_projection import GaussianRandomProjection
 
 RNG = np.random.default_rng(0)
 
@@ -107,10 +120,92 @@ class TestScikitLearn:
         assert error.value.operator == activation
 
     def test_step_that_is_not_affine_is_refused(self, monkeypatch):
-        monkeypatch.setattr("pyomo_relugrad.frameworks.find_spec", lambda name: None)
+        monkeypatch.setattr("pyomo_relugrad.frameworks.sklearn.find_spec", lambda name: None)
         model = make_pipeline(PolynomialFeatures(2), regressor()).fit(X, Y)
         with pytest.raises(UnsupportedOperatorError, match="step 'polynomialfeatures' is not affine"):
             load_sklearn(model)
+
+    @pytest.mark.parametrize(
+        "step",
+        [
+            FunctionTransformer(lambda rows: np.clip(rows, 250, 700)),
+            FunctionTransformer(lambda rows: np.maximum(rows, 250)),
+            FunctionTransformer(lambda rows: np.minimum(rows, 5000)),
+            FunctionTransformer(lambda rows: np.log(np.maximum(rows, 1.0))),
+            FunctionTransformer(lambda rows: rows - rows.mean(axis=0)),
+            ColumnTransformer([("a", FunctionTransformer(lambda rows: np.minimum(rows, 700)), [2])]),
+            FeatureUnion([("a", StandardScaler()), ("b", FunctionTransformer(np.abs))]),
+            make_pipeline(StandardScaler(), FunctionTransformer(lambda rows: np.clip(rows, -4, 4))),
+            MinMaxScaler(clip=True),
+            SimpleImputer(missing_values=0.0, strategy="mean"),
+            QuantileTransformer(n_quantiles=20),
+            Normalizer(),
+            KBinsDiscretizer(3, encode="ordinal", quantile_method="averaged_inverted_cdf"),
+        ],
+        ids=lambda step: type(step).__name__,
+    )
+    def test_steps_that_clip_or_jump_away_from_the_origin(self, step, monkeypatch):
+        monkeypatch.setattr("pyomo_relugrad.frameworks.sklearn.find_spec", lambda name: None)
+        kelvin = RNG.uniform(300, 600, size=(100, 4))
+        model = make_pipeline(step, regressor()).fit(kelvin, kelvin[:, 0] / 100)
+        with pytest.raises(UnsupportedOperatorError, match="is not affine: only scalers"):
+            load_sklearn(model)
+
+    @pytest.mark.parametrize(
+        "step",
+        [
+            SimpleImputer(),
+            TruncatedSVD(2),
+            FactorAnalysis(2),
+            VarianceThreshold(),
+            FunctionTransformer(),
+            FunctionTransformer(lambda rows: rows - 273.15),
+            PolynomialFeatures(1),
+            FeatureUnion([("a", PCA(2)), ("b", make_pipeline(RobustScaler(), "passthrough"))]),
+            ColumnTransformer([("a", MinMaxScaler(), [1]), ("b", "drop", [0])], remainder="passthrough"),
+            GaussianRandomProjection(3, random_state=0),
+        ],
+        ids=lambda step: type(step).__name__,
+    )
+    @pytest.mark.parametrize(("centre", "spread"), [(450.0, 50.0), (1e9, 1.0), (1e-6, 1e-7)])
+    def test_affine_steps_are_read_whatever_the_units(self, step, centre, spread):
+        given = centre + spread * RNG.normal(size=(100, 4))
+        scaled = (given[:, 0] - centre) / spread
+        model = make_pipeline(step, StandardScaler(), regressor()).fit(given, scaled)
+        if not np.isfinite(model.predict(given)).all():
+            pytest.skip("scikit-learn divides by zero here")
+        found = load_sklearn(model).value(given)[:, 0]
+        assert np.allclose(found, model.predict(given), rtol=1e-6, atol=1e-6 * abs(scaled).max())
+
+    def test_target_that_is_clipped(self):
+        for transformer in (
+            FunctionTransformer(np.log1p, np.expm1, check_inverse=False),
+            FunctionTransformer(inverse_func=lambda rows: np.minimum(rows, 900.0), check_inverse=False),
+        ):
+            model = TransformedTargetRegressor(regressor(), transformer=transformer).fit(X, Y[:, 0])
+            with pytest.raises(UnsupportedOperatorError, match="'transformer' is not affine"):
+                load_sklearn(model)
+
+    def test_prediction_that_differs_is_refused(self):
+        class Limited(MLPRegressor):
+            def predict(self, rows):
+                return np.minimum(super().predict(rows), 200.0)
+
+        model = Limited(hidden_layer_sizes=(7,), solver="lbfgs", max_iter=20, random_state=0).fit(X, Y)
+        reason = r"read from Limited differs by .* at inputs of size .*report it"
+        with pytest.raises(NetworkMismatchError, match=reason):
+            load_sklearn(model)
+
+    @pytest.mark.parametrize("classes", [CLASSES, CLASSES > 0, np.stack([CLASSES > 0, CLASSES > 1], axis=1)])
+    def test_probability_that_differs_is_refused(self, classes):
+        class Limited(MLPClassifier):
+            def predict_proba(self, rows):
+                return super().predict_proba(np.minimum(rows, 3.0))
+
+        options = {"solver": "lbfgs", "max_iter": 20, "random_state": 0}
+        load_sklearn(MLPClassifier((6,), **options).fit(X, classes))
+        with pytest.raises(NetworkMismatchError, match="Limited differs"):
+            load_sklearn(Limited((6,), **options).fit(X, classes))
 
     def test_other_estimators_need_skl2onnx(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "skl2onnx", None)
@@ -123,6 +218,17 @@ class TestScikitLearn:
         assert np.allclose(load_sklearn(model).value(POINTS), model.predict(POINTS), rtol=1e-5)
         clipped = make_pipeline(MinMaxScaler(clip=True), regressor()).fit(X, Y[:, 0])
         assert np.allclose(load_sklearn(clipped).value(POINTS)[:, 0], clipped.predict(POINTS), rtol=1e-5)
+
+    @pytest.mark.parametrize(
+        "step", [KBinsDiscretizer(3), OneHotEncoder(), FunctionTransformer(np.abs), PowerTransformer()]
+    )
+    @pytest.mark.filterwarnings("ignore")
+    def test_steps_that_nothing_converts_are_refused_by_name(self, step):
+        model = make_pipeline(step, regressor()).fit(np.round(X[:, :2]), Y[:, 0])
+        with pytest.raises(
+            UnsupportedOperatorError, match=type(step).__name__.lower() + "|" + type(step).__name__ + "|Cast"
+        ):
+            load_sklearn(model)
 
     def test_estimator_that_is_not_fitted(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "skl2onnx", None)
@@ -148,7 +254,7 @@ class TestPyTorch:
     def test_module(self, exporter, monkeypatch):
         torch = pytest.importorskip("torch")
         if exporter == "TorchScript":
-            monkeypatch.setattr("pyomo_relugrad.frameworks.find_spec", lambda name: None)
+            monkeypatch.setattr("pyomo_relugrad.frameworks.torch.find_spec", lambda name: None)
         else:
             pytest.importorskip("onnxscript")
         module = torch.nn.Sequential(
@@ -174,6 +280,125 @@ class TestPyTorch:
         network = load_torch(Sum(), (torch.zeros(1, 3), torch.zeros(1, 3)))
         assert network.value([[-1.0, 2.0, 3.0, 1.0, 1.0, 1.0]]).tolist() == [[-1.0, 1.0, 2.0]]
 
+    def test_divisor_that_the_exporter_drops(self):
+        torch = pytest.importorskip("torch")
+        pytest.importorskip("onnxscript")
+        pool = torch.nn.AvgPool2d(2, divisor_override=3)
+        with pytest.raises(NetworkMismatchError, match=r"made of AvgPool2d differs by .*divisor_override"):
+            load_torch(pool, torch.zeros(1, 2, 6, 6))
+        body = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU(), pool, torch.nn.Flatten())
+        with pytest.raises(NetworkMismatchError, match="made of Sequential differs"):
+            load_torch(torch.nn.Sequential(body, torch.nn.Linear(8, 1)), torch.zeros(1, 1, 6, 6))
+
+    @pytest.mark.parametrize("kind", ["float64", "float32", "float16"])
+    def test_masks_and_limits(self, kind):
+        torch = pytest.importorskip("torch")
+        kind = getattr(torch, kind)
+
+        class Masked(torch.nn.Module):
+            def forward(self, x):
+                mask = torch.tensor([True, False, True])
+                lowest = torch.finfo(x.dtype).min
+                return x.masked_fill(~mask, lowest).amax(1, keepdim=True), x.clamp(lowest, 3.0), x.clamp(min=-1e4)
+
+        network = load_torch(Masked(), torch.zeros(1, 3, dtype=kind))
+        assert network.value([[-7.0, 5.0, -9.0]]).tolist() == [[-7, -7, 3, -9, -7, 5, -9]]
+
+    def test_forms_of_modules_and_examples(self, tmp_path):
+        torch = pytest.importorskip("torch")
+        module = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2)).eval()
+        row = torch.ones(1, 4)
+        with torch.no_grad():
+            expected = module(row).numpy()
+        torch.jit.script(module).save(str(tmp_path / "scripted.pt"))
+        for form, example in (
+            (torch.jit.script(module), row),
+            (torch.jit.trace(module, row), row),
+            (torch.jit.freeze(torch.jit.script(module)), row),
+            (torch.jit.load(str(tmp_path / "scripted.pt")), row),
+            (module, np.ones((1, 4))),
+            (module, [[1, 1, 1, 1]]),
+            (module, [np.ones((1, 4), np.float32)]),
+        ):
+            assert np.allclose(load_torch(form, example).value(np.ones((1, 4))), expected, rtol=1e-5)
+
+    def test_the_other_exporter_is_tried(self):
+        torch = pytest.importorskip("torch")
+        pytest.importorskip("onnxscript")
+        module = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.RReLU()).eval()  # torch.export lacks it
+        points = RNG.normal(size=(10, 4)).astype(np.float32)
+        with torch.no_grad():
+            expected = module(torch.from_numpy(points)).numpy()
+        assert np.allclose(load_torch(module, torch.zeros(1, 4)).value(points), expected, rtol=1e-4, atol=1e-5)
+
+    def test_a_trace_that_keeps_one_branch_is_no_way_out(self):
+        torch = pytest.importorskip("torch")
+        pytest.importorskip("onnxscript")
+
+        class Branch(torch.nn.Module):
+            def forward(self, x):
+                return -x if x.sum() > 1000 else torch.relu(x)
+
+        with pytest.raises(UnsupportedOperatorError, match="PyTorch cannot export Branch to ONNX: Could not guard"):
+            load_torch(Branch(), torch.zeros(1, 4))
+
+    @pytest.mark.parametrize(
+        ("form", "message"),
+        [
+            ("wrong width", r"Sequential cannot be run on the example of shape \(1, 5\): mat1 and mat2"),
+            ("state dictionary", "a dictionary of weights says nothing of the layers"),
+            ("path", "'model.pt' is a path, not a module"),
+            ("class", "ReLU is a class: give a module that was made of it"),
+            ("function", "is no torch.nn.Module"),
+            ("complex", "Linear has complex numbers"),
+            ("integers", "Embedding: the input 'input' is of type INT64"),
+            ("dictionary", "must be a tensor or an array, or a tuple of these, not dict"),
+            ("adaptive maximum", "PyTorch cannot export AdaptiveMaxPool2d"),
+            ("orthogonal", "PyTorch cannot export ParametrizedLinear"),
+            ("random", "PyTorch cannot export FractionalMaxPool2d"),
+            ("recurrent", "LSTM: node .* LSTM is recurrent"),
+        ],
+    )
+    @pytest.mark.filterwarnings("ignore:Complex modules")
+    def test_what_cannot_be_exported_is_refused_in_a_line_and_in_silence(self, form, message, capfd):
+        torch = pytest.importorskip("torch")
+        pytest.importorskip("onnxscript")
+        nn = torch.nn
+        module, row, image = nn.Sequential(nn.Linear(4, 3), nn.ReLU()), torch.zeros(1, 4), torch.rand(1, 2, 6, 6)
+        arguments = {
+            "wrong width": (module, torch.zeros(1, 5)),
+            "state dictionary": (module.state_dict(), row),
+            "path": ("model.pt", row),
+            "class": (nn.ReLU, row),
+            "function": (torch.relu, row),
+            "complex": (nn.Linear(4, 3).to(torch.complex64), row),
+            "integers": (nn.Embedding(5, 3), torch.zeros(1, 2, dtype=torch.long)),
+            "dictionary": (module, {"x": row}),
+            "adaptive maximum": (nn.AdaptiveMaxPool2d(4), image),
+            "orthogonal": (nn.utils.parametrizations.orthogonal(nn.Linear(4, 4)), row),
+            "random": (nn.FractionalMaxPool2d(2, output_size=3), image),
+            "recurrent": (nn.LSTM(4, 3, batch_first=True), torch.zeros(1, 2, 4)),
+        }[form]
+        capfd.readouterr()
+        with pytest.raises(RelugradError, match=message) as caught:
+            load_torch(*arguments)
+        assert capfd.readouterr() == ("", "")
+        assert "\n" not in str(caught.value)
+        assert "\x1b" not in str(caught.value)
+        assert len(str(caught.value)) < 700
+
+    def test_names_are_those_of_forward(self):
+        torch = pytest.importorskip("torch")
+
+        class Plant(torch.nn.Module):
+            def forward(self, temperature, pressure):
+                return {"yield": torch.relu(temperature - pressure), "cost": temperature + 2 * pressure}
+
+        network = load_torch(Plant(), (torch.zeros(1, 1), torch.zeros(1, 1)))
+        assert network.input_names == ("temperature", "pressure")
+        assert network.output_names == ("yield", "cost")
+        assert network.value([[3.0, 1.0]]).tolist() == [[2.0, 5.0]]
+
 
 class TestKeras:
     def test_package_is_missing(self, monkeypatch):
@@ -186,4 +411,8 @@ class TestKeras:
         model = make_model([helper.make_node("MatMul", ["x", "w"], ["y"])], ("N", 2), {"w": weights(0, 2, 3)})
         stand_in = SimpleNamespace(convert=SimpleNamespace(from_keras=lambda keras_model: (model, None)))
         monkeypatch.setitem(sys.modules, "tf2onnx", stand_in)
-        assert np.allclose(load_keras("a Keras model").value(np.eye(2)), weights(0, 2, 3))
+        keras_model = SimpleNamespace(predict_on_batch=lambda rows: rows @ weights(0, 2, 3))
+        assert np.allclose(load_keras(keras_model).value(np.eye(2)), weights(0, 2, 3))
+        keras_model.predict_on_batch = lambda rows: [np.minimum(rows @ weights(0, 2, 3), 500.0)]
+        with pytest.raises(NetworkMismatchError, match=r"of the Keras model differs by .*another version of tf2onnx"):
+            load_keras(keras_model)

@@ -54,10 +54,23 @@ def test_the_workflow_checks_the_oldest_pyomo_and_all_pythons(setup: ConfigParse
         pytest.skip("not in the source distribution")
     workflow = workflow_file.read_text(encoding="utf-8")
     oldest = re.search(r"pyomo >= ([\d.]+)", setup["options"]["install_requires"]).group(1)
-    assert f"pyomo: pyomo=={oldest}}}" in workflow
+    assert f"options: pyomo=={oldest}}}" in workflow
     named = re.findall(r"Python :: (3\.\d+)", setup["metadata"]["classifiers"])
     tested = re.search(r"python: \[(.*)\]", workflow).group(1)
     assert re.findall(r"3\.\d+", tested) == named
+
+
+def test_the_workflow_checks_pinned_versions_and_the_newest(setup: ConfigParser) -> None:
+    workflow_file, pins = ROOT / ".github" / "workflows" / "checks.yml", ROOT / ".ci" / "pinned.txt"
+    if not workflow_file.exists():
+        pytest.skip("not in the source distribution")
+    workflow = workflow_file.read_text(encoding="utf-8")
+    assert "options: -c .ci/pinned.txt}" in workflow
+    assert "--upgrade --upgrade-strategy eager" in workflow
+    pinned = set(re.findall(r"^([\w-]+)==", pins.read_text(encoding="utf-8"), re.MULTILINE))
+    required = re.findall(r"^([\w-]+) ", setup["options"]["install_requires"], re.MULTILINE)
+    assert len(required) >= 8
+    assert set(required) <= pinned
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])

@@ -2,116 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pyomo.core.base.component import Component
 from pyomo.core.base.indexed_component import IndexedComponent
 from pyomo.core.base.indexed_component_slice import IndexedComponent_slice
-from pyomo.core.expr.numvalue import is_numeric_data, value
+from pyomo.core.expr.numvalue import value
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.block.entries import Entries, is_term, keyed_entries, list_entries
+from pyomo_relugrad.block.scaling_objects import input_scaling, output_scaling
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.network import Network, TensorSpec
-
-#: Names of missing or unknown entries that a message lists.
-LISTED_NAMES = 5
-
-
-@dataclass(frozen=True)
-class Entries:
-    """The inputs or the outputs of a network, and how users may name them.
-
-    Parameters
-    ----------
-    what : str
-        ``"input"`` or ``"output"``.
-    size : int
-    tensors : tuple of TensorSpec
-        The file's tensors, flattened row by row one after another; empty where there are no names.
-    """
-
-    what: str
-    size: int
-    tensors: tuple[TensorSpec, ...]
-
-    def spread(self, given: Mapping[Any, Any], expand: Callable[[Any, int], list[Any]]) -> list[Any]:
-        """Values by position from a mapping.
-
-        Its keys are positions, names of tensors, pairs (name, index), or the indices of the only tensor;
-        ``expand(value, size)`` lists the entries of a tensor's value.
-
-        Raises
-        ------
-        ModelError
-            If a key is not known, an entry is given twice, or one is missing.
-        """
-        result: dict[int, Any] = {}
-        for key, item in given.items():
-            for position, entry in self._placed(key, item, expand):
-                if position in result:
-                    raise ModelError(f"{self.what} {position} is given twice, the second time by the key {key!r}")
-                result[position] = entry
-        missing = [position for position in range(self.size) if position not in result]
-        if missing:
-            names = ", ".join(map(str, missing[:LISTED_NAMES])) + (", ..." if len(missing) > LISTED_NAMES else "")
-            raise ModelError(f"{len(missing)} of the network's {self.size} {self.what}s are not given: {names}")
-        return [result[position] for position in range(self.size)]
-
-    def _placed(self, key: Any, item: Any, expand: Callable[[Any, int], list[Any]]) -> Iterable[tuple[int, Any]]:
-        """(position, entry) pairs of one key."""
-        start = 0
-        for tensor in self.tensors:
-            if key == tensor.name:
-                items = expand(item, tensor.size)
-                if len(items) != tensor.size:
-                    raise ModelError(f"{self.what} {key!r} has {tensor.size} entries, got {len(items)}")
-                return enumerate(items, start=start)
-            if isinstance(key, tuple) and len(key) == 2 and key[0] == tensor.name:
-                return [(start + self._offset(tensor, key[1], key), item)]
-            start += tensor.size
-        if len(self.tensors) == 1 and isinstance(key, tuple):
-            return [(self._offset(self.tensors[0], key, key), item)]
-        if isinstance(key, (int, np.integer)) and 0 <= key < self.size:
-            return [(int(key), item)]
-        raise self._unknown(key)
-
-    def _offset(self, tensor: TensorSpec, index: Any, key: Any) -> int:
-        try:
-            if isinstance(index, tuple):
-                return int(np.ravel_multi_index(index, tensor.shape))
-            if 0 <= index < tensor.size:
-                return int(index)
-        except (TypeError, ValueError):
-            pass
-        raise self._unknown(key)
-
-    def _unknown(self, key: Any) -> ModelError:
-        names = "".join(f", {spec.name!r} of shape {spec.shape}" for spec in self.tensors)
-        return ModelError(f"the network has no {self.what} {key!r}; it has 0 to {self.size - 1}{names}")
-
-
-def network_inputs(network: Network) -> Entries:
-    """How the network's inputs may be named."""
-    return Entries("input", network.n_inputs, network.inputs)
-
-
-def network_outputs(network: Network) -> Entries:
-    """How the network's outputs may be named."""
-    return Entries("output", network.n_outputs, network.outputs)
-
-
-def list_entries(given: Any) -> list[Any]:
-    """Entries of a component, slice, array or other collection, in its order."""
-    if isinstance(given, IndexedComponent):
-        return list(given.values())
-    if isinstance(given, Mapping):
-        return list(given.values())
-    if isinstance(given, np.ndarray):
-        return given.ravel().tolist()
-    return list(given)
+from pyomo_relugrad.network.names import listed
 
 
 def resolve_terms(given: Any, entries: Entries) -> list[Any]:
@@ -120,28 +24,27 @@ def resolve_terms(given: Any, entries: Entries) -> list[Any]:
     Raises
     ------
     ModelError
-        If there are too few or too many, or one is not numeric.
+        If there are too few or too many, one is not numeric, or they have names that are not those of the entries.
     """
-    if isinstance(given, Mapping):
-        terms = entries.spread(given, lambda item, size: [item] if _is_term(item) else list_entries(item))
-    elif _is_term(given) or not isinstance(given, (IndexedComponent, IndexedComponent_slice, Iterable)):
-        terms = [given]
-    else:
-        terms = list_entries(given)
+    terms = listed_terms(given, entries)
     if len(terms) != entries.size:
-        raise ModelError(f"the network has {entries.size} {entries.what}s, but {len(terms)} were given")
+        raise ModelError(f"the {entries.owner} has {entries.size} {entries.what}s, but {len(terms)} were given")
     for position, term in enumerate(terms):
-        if not _is_term(term):
+        if not is_term(term):
             raise ModelError(
                 f"{entries.what} {position} is {type(term).__name__} {term!r}; expected a variable or an expression"
             )
     return terms
 
 
-def _is_term(item: Any) -> bool:
-    if isinstance(item, (str, bytes, IndexedComponent_slice)) or (isinstance(item, Component) and item.is_indexed()):
-        return False
-    return is_numeric_data(item) or bool(getattr(item, "is_numeric_type", lambda: False)())
+def listed_terms(given: Any, entries: Entries) -> list[Any]:
+    """What was given, in the order of the entries, as many as there may be."""
+    by_key = entries.in_order(given, lambda item, size: [item] if is_term(item) else list_entries(item))
+    if by_key is not None:
+        return by_key
+    if is_term(given) or not isinstance(given, (IndexedComponent, IndexedComponent_slice, Iterable)):
+        return [given]
+    return list_entries(given)
 
 
 def resolve_bounds(given: Any, entries: Entries) -> tuple[Array, Array]:
@@ -149,27 +52,38 @@ def resolve_bounds(given: Any, entries: Entries) -> tuple[Array, Array]:
 
     Parameters
     ----------
-    given : None, pair, sequence of pairs, (n, 2) array or mapping
-        A pair holds for all entries; None in a pair is no bound.
+    given : None, pair, sequence of pairs, (n, 2) array, mapping or data frame
+        A pair holds for all entries; None in a pair is no bound. A data frame has a column for each entry, and the
+        lower and the upper bounds as its rows. A pair of mappings or series has all lower and all upper bounds.
     entries : Entries
 
     Raises
     ------
     ModelError
-        If there are too few or too many, or a lower bound lies above an upper one.
+        If there are too few or too many, one is NaN, or a lower bound lies above an upper one.
     """
     if given is None:
         return np.full(entries.size, -np.inf), np.full(entries.size, np.inf)
-    pairs = entries.spread(given, _expand_bounds) if isinstance(given, Mapping) else _expand_bounds(given, entries.size)
+    pairs = _bound_pairs(given, entries)
     if len(pairs) != entries.size:
         raise ModelError(f"the network has {entries.size} {entries.what}s, but {len(pairs)} bounds were given")
     checked = np.array([_checked_pair(pair, entries.what, position) for position, pair in enumerate(pairs)])
     return checked[:, 0], checked[:, 1]
 
 
+def _bound_pairs(given: Any, entries: Entries) -> list[Any]:
+    if isinstance(given, (list, tuple)) and len(given) == 2 and all(keyed_entries(side) is not None for side in given):
+        sides = [entries.in_order(side, lambda item, size: [item]) or list_entries(side) for side in given]
+        if len(sides[0]) != len(sides[1]):
+            raise ModelError(f"there are {len(sides[0])} lower and {len(sides[1])} upper bounds")
+        return list(zip(*sides, strict=True))
+    by_key = entries.in_order(given, _expand_bounds)
+    return _expand_bounds(given, entries.size) if by_key is None else by_key
+
+
 def _expand_bounds(given: Any, size: int) -> list[Any]:
     """One pair for all, or the pairs as they are."""
-    items = list(given)
+    items = list(given) if isinstance(given, np.ndarray) else list_entries(given)
     return [items] * size if len(items) == 2 and not any(map(_is_pair, items)) else items
 
 
@@ -183,7 +97,8 @@ def _checked_pair(pair: Any, what: str, position: int) -> tuple[float, float]:
     lower = -np.inf if pair[0] is None else float(value(pair[0]))
     upper = np.inf if pair[1] is None else float(value(pair[1]))
     if not lower <= upper or lower == np.inf or upper == -np.inf:
-        raise ModelError(f"the bounds of {what} {position} are empty: lower {pair[0]}, upper {pair[1]}")
+        kind = "empty, as one is NaN" if np.isnan([lower, upper]).any() else "empty"
+        raise ModelError(f"the bounds of {what} {position} are {kind}: lower {pair[0]}, upper {pair[1]}")
     return lower, upper
 
 
@@ -205,8 +120,12 @@ class Scaling:
     def __post_init__(self) -> None:
         for what in ("input", "output"):
             offset, factor = getattr(self, f"{what}_offset"), getattr(self, f"{what}_factor")
-            if not (np.isfinite(offset).all() and np.isfinite(factor).all() and (factor > 0).all()):
-                raise ModelError(f"the {what} scaling needs finite offsets and positive finite factors")
+            wrong = np.flatnonzero(~(np.isfinite(offset) & np.isfinite(factor) & (factor > 0)))
+            if wrong.size:
+                raise ModelError(
+                    f"the {what} scaling needs finite offsets and positive finite factors; those of {what} {wrong[0]} "
+                    f"are {offset[wrong[0]]} and {factor[wrong[0]]}"
+                )
 
     def key(self) -> bytes:
         """Content, to recognise equal scalings."""
@@ -229,11 +148,8 @@ def resolve_scaling(given: Any, inputs: Entries, outputs: Entries) -> Scaling | 
         if unknown:
             raise ModelError(f"scaling has the keys 'inputs' and 'outputs', not {sorted(map(str, unknown))}")
         return Scaling(*_offset_and_factor(given, inputs), *_offset_and_factor(given, outputs))
-    if hasattr(given, "get_unscaled_input_expressions") and hasattr(given, "get_unscaled_output_expressions"):
-        return Scaling(
-            *_probe(given.get_unscaled_input_expressions, inputs),
-            *_probe(given.get_unscaled_output_expressions, outputs),
-        )
+    if hasattr(given, "get_scaled_input_expressions") and hasattr(given, "get_unscaled_output_expressions"):
+        return Scaling(*_from_object(input_scaling, given, inputs), *_from_object(output_scaling, given, outputs))
     raise ModelError(
         "scaling must be omlt.OffsetScaling or {'inputs': (offset, factor), 'outputs': (offset, factor)}, "
         f"not {type(given).__name__}"
@@ -257,17 +173,20 @@ def _numbers(given: Any, entries: Entries) -> Array:
     def expand(item: Any, size: int) -> list[Any]:
         return [item] * size if np.ndim(item) == 0 else list_entries(item)
 
-    listed = entries.spread(given, expand) if isinstance(given, Mapping) else expand(given, entries.size)
-    return np.array([float(value(item)) for item in listed])
+    by_key = entries.in_order(given, expand)
+    numbers = expand(given, entries.size) if by_key is None else by_key
+    return np.array([float(value(number)) for number in numbers])
 
 
-def _probe(unscale: Any, entries: Entries) -> tuple[Array, Array]:
-    """Offset and factor of ``unscale(t) = t * factor + offset``."""
-    large = 2.0**200  # a power of two at which the offset rounds off, so that the factor comes out exactly
-    try:
-        at_zero = unscale(dict.fromkeys(range(entries.size), 0.0))
-        at_large = unscale(dict.fromkeys(range(entries.size), large))
-    except ValueError as error:
-        raise ModelError(f"the scaling object does not have the {entries.what}s 0 to {entries.size - 1}") from error
-    offset = np.array([at_zero[i] for i in range(entries.size)], np.float64)
-    return offset, np.array([at_large[i] for i in range(entries.size)], np.float64) / large
+def _from_object(read: Callable[[Any, Sequence[Any]], tuple[Array, Array]], given: Any, entries: Entries) -> Any:
+    """Offsets and factors from a scaling object, whose keys are positions or names."""
+    for keys in (list(range(entries.size)), list(entries.names)):
+        try:
+            if len(keys) == entries.size:
+                return read(given, keys)
+        except ModelError:
+            raise
+        except (KeyError, ValueError):  # it has other keys
+            continue
+    names = f" or {listed(entries.names)}" if entries.names else ""
+    raise ModelError(f"the scaling object does not have the {entries.what}s 0 to {entries.size - 1}{names}")

@@ -23,12 +23,11 @@ from pyomo.core.expr.relational_expr import EqualityExpression
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.block.arguments import (
     Scaling,
-    network_inputs,
-    network_outputs,
     resolve_bounds,
     resolve_scaling,
     resolve_terms,
 )
+from pyomo_relugrad.block.entries import network_inputs, network_outputs
 from pyomo_relugrad.block.guards import GUIDANCE, NetworkOutputExpression, UnexpandedReluNetwork
 from pyomo_relugrad.block.statistics import write_statistics
 from pyomo_relugrad.errors import ModelError
@@ -184,7 +183,10 @@ class ReluNetworkBlockData(BlockData):
         return lower, upper
 
     def _variable_bounds(self) -> tuple[Array, Array]:
-        pairs = [variable.bounds for variable in self.inputs.values()]
+        try:
+            pairs = [variable.bounds for variable in self.inputs.values()]
+        except ValueError as error:
+            raise ModelError(f"network block '{self.name}': an input has a bound that is no number: {error}") from error
         lower = np.array([-np.inf if low is None else low for low, _ in pairs], np.float64)
         upper = np.array([np.inf if high is None else high for _, high in pairs], np.float64)
         if self.component("input_domain") is not None and self._given_bounds is not None:

@@ -31,9 +31,10 @@ class ReluNetworkBlock(Block):
     network : Network, path, bytes or onnx.ModelProto
     inputs : variables or expressions, optional
         In the order of the network's inputs, flattened row by row: an indexed `Var` or `Reference`, a slice, a
-        sequence, or a mapping whose keys are positions ``0..n-1``, names of the file's input tensors, or pairs
-        (name, index). Expressions and numbers get a variable of the block and an equality row. Default: variables of
-        the block.
+        sequence, a series, or a mapping whose keys are positions ``0..n-1``, names of the file's input tensors, or
+        pairs (name, index). Where the network's inputs have names, keys that are text count by name whatever their
+        order, of components, slices and series too. Expressions and numbers get a variable of the block and an
+        equality row. Default: variables of the block.
     outputs : variables or expressions, optional
         Likewise. Variables of the block get interval bounds, variables of the user are left as they are.
     input_bounds : pair, sequence of pairs, or mapping, optional
@@ -47,7 +48,11 @@ class ReluNetworkBlock(Block):
 
     Notes
     -----
-    Whatever the index sets of the variables, ``inputs`` and ``outputs`` of the block count from 0.
+    Whatever the index sets of the variables, ``inputs`` and ``outputs`` of the block count from 0, in the order of the
+    network. Its `Network.input_names` and `Network.output_names` come from the data frame that a scikit-learn estimator
+    was fitted on, from a file's tensors of one number each, or from `Network.with_names`. Keys that are text, but not
+    exactly these names, are refused. For a network without names a component, slice or series is taken in its order
+    whatever its keys.
 
     On an indexed block each argument may be a function ``f(parent, *index)`` or a mapping by the block's index;
     anything else, and for a scalar block any mapping, holds as it is. The other way is Pyomo's `rule`, which calls

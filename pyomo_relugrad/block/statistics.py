@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, TextIO
 
 from pyomo_relugrad.network import Network, PreactivationBounds, interval_bounds
 
 if TYPE_CHECKING:
     from pyomo_relugrad.block.data import ReluNetworkBlockData
+
+#: Named inputs, and outputs, that are listed with their variables.
+MAX_NAMED = 20
 
 
 def write_statistics(block: ReluNetworkBlockData, file: TextIO) -> None:
@@ -22,10 +27,20 @@ def write_statistics(block: ReluNetworkBlockData, file: TextIO) -> None:
     title = f"Network block '{block.name}'" + (f": {network.name}" if network.name else "")
     sizes = ((network.n_inputs, "input"), (network.n_outputs, "output"))
     counts = ", ".join(f"{number} {thing}{'' if number == 1 else 's'}" for number, thing in sizes)
-    print(title, counts, sep="\n", file=file)
+    print(title, counts, *_named(block), sep="\n", file=file)
     for row in [header, *rows]:
         cells = [row[0].ljust(widths[0]), *(cell.rjust(size) for cell, size in zip(row[1:], widths[1:], strict=True))]
         print("  ".join(cells).rstrip(), file=file)
+
+
+def _named(block: ReluNetworkBlockData) -> Iterator[str]:
+    """Which variable stands for each input and output that has a name."""
+    for what in ("input", "output"):
+        names, variables = getattr(block.network, f"{what}_names"), block.component(f"{what}s").values()
+        for name, variable in islice(zip(names, variables, strict=False), MAX_NAMED):
+            yield f"  {what} {name}: {variable.name}"
+        if len(names) > MAX_NAMED:
+            yield f"  ... ({len(names)} {what}s)"
 
 
 def _layer_row(network: Network, bounds: PreactivationBounds, index: int) -> tuple[str, ...]:

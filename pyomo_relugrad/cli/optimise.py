@@ -20,7 +20,7 @@ from pyomo_relugrad.onnx_reader import load_onnx
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.search.budget import Stop
 from pyomo_relugrad.search.driver import Progress, SearchResult, search
-from pyomo_relugrad.search.front_door import array_problem
+from pyomo_relugrad.search.front_door import array_problem, refuse_without_end
 
 # Relative gap that is proof enough.
 PROVEN_GAP = 1e-4
@@ -33,6 +33,7 @@ def optimise(arguments: Arguments) -> ExitCode:
     if arguments.gap is not None and not arguments.exact:
         raise ArgumentError("--gap says when a proof is good enough: it needs --exact")
     problem = box_problem(network, arguments, maximise=arguments.command == "maximize")
+    refuse_without_end(problem)
     log = SearchLog([] if arguments.json else [sys.stdout], proves=arguments.exact)
     log.header(problem, _describe(arguments), time.perf_counter() - begin)
     started = time.perf_counter()

@@ -28,7 +28,7 @@ def variable_domains(variables: Sequence[Any]) -> tuple[Array, Array, Array]:
     IncompatibleModel
         If a variable is fixed without a finite value, or its domain is not an interval of the reals or of the integers.
     """
-    pairs = [(v.value, v.value) if v.fixed else v.bounds for v in variables]
+    pairs = [(v.value, v.value) if v.fixed else _bounds(v) for v in variables]
     lower = np.array([-np.inf if low is None else low for low, _ in pairs], np.float64)
     upper = np.array([np.inf if high is None else high for _, high in pairs], np.float64)
     integers = np.array([not (v.fixed or v.is_continuous()) for v in variables], bool)
@@ -43,6 +43,13 @@ def variable_domains(variables: Sequence[Any]) -> tuple[Array, Array, Array]:
                 "binary variables"
             )
     return (*_rounded_bounds(lower, upper, integers), integers)
+
+
+def _bounds(variable: Any) -> tuple[float | None, float | None]:
+    try:
+        return variable.bounds
+    except ValueError as error:
+        raise IncompatibleModel(f"variable '{variable.name}' has a bound that is no number: {error}") from error
 
 
 def _rounded_bounds(lower: Array, upper: Array, integers: Array) -> tuple[Array, Array]:

@@ -16,6 +16,7 @@ from pyomo_relugrad.search.budget import Budget, Stop
 from pyomo_relugrad.search.driver import Progress, SearchResult, search
 from pyomo_relugrad.search.dual_bound import MOST_SECONDS, bound_seconds, dual_bound
 from pyomo_relugrad.search.record import Record
+from pyomo_relugrad.search.repair import repaired
 from pyomo_relugrad.search.threads import solver_threads
 
 # The first search: seconds, and its largest share of the time limit.
@@ -256,6 +257,8 @@ class _ExactSolve:
     # --- incumbent and bound ------------------------------------------------------------------------------------
 
     def _take(self, point: Incumbent) -> bool:
+        if self.record.is_promising(point):
+            point = repaired(self.problem, point, self.budget)
         return self.record.add(point, self.budget.elapsed)
 
     def _raise_bound(self, bound: float) -> None:

@@ -9,6 +9,7 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.milp.column_bounds import BOUND_METHODS, bound_problem
 from pyomo_relugrad.milp.tightening_programs import tighten_by_programs
 from pyomo_relugrad.network import Network, PreactivationBounds, crown_bounds, interval_bounds
+from pyomo_relugrad.network.names import by_name
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.search.threads import solver_threads
 
@@ -54,7 +55,8 @@ def network_bounds(
     """
     if method not in BOUND_METHODS:
         raise ModelError(f"unknown bounds '{method}'; known are {', '.join(BOUND_METHODS)}")
-    low, high = np.atleast_1d(np.asarray(lower, np.float64)), np.atleast_1d(np.asarray(upper, np.float64))
+    sides = (by_name(side, network.input_names, "input", "a bound") for side in (lower, upper))
+    low, high = (np.atleast_1d(np.asarray(side, np.float64)) for side in sides)
     if method == "interval":
         return interval_bounds(network, low[None], high[None])
     bounds = crown_bounds(network, low[None], high[None])

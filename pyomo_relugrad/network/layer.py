@@ -79,8 +79,12 @@ class Layer:
                 )
             if weight.dtype != bias.dtype:
                 raise NetworkValueError(f"weight has type {weight.dtype} but bias has {bias.dtype}")
-        if not all(_is_finite(array) for array in (bias, *weights)):
-            raise NetworkValueError("weights and biases must be finite numbers, but some are NaN or infinite")
+        for what, array in (("bias", bias), *(("weight", weight) for weight in weights)):
+            if not _is_finite(array):
+                raise NetworkValueError(
+                    "weights and biases must be finite numbers, but some are NaN or infinite: in a layer of "
+                    f"{bias.shape[0]} values, a {what} of shape {array.shape}"
+                )
         object.__setattr__(self, "sources", tuple(int(source) for source in self.sources))
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "bias", bias)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network.layer import Layer, TensorSpec
+from pyomo_relugrad.network.names import checked_names, rows_by_name, tensor_names
 from pyomo_relugrad.network.region import LinearRegion
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ class Network:
         Names and shapes of the file's tensors; several are concatenated, flattened row by row.
     name : str, optional
         Shown in messages and statistics.
+    input_names, output_names : tuple of str, optional
+        A name for each input and each output, or none: those of a data frame's columns, for example. Where they are
+        not given, they are the tensors' names, if each of several tensors holds one number. Whoever gives values under
+        names is answered by name, whatever the order.
 
     Notes
     -----
@@ -45,7 +50,7 @@ class Network:
     Raises
     ------
     NetworkValueError
-        If the layers do not fit each other.
+        If the layers do not fit each other, or names do not fit or are repeated.
 
     Examples
     --------
@@ -63,6 +68,8 @@ class Network:
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
     name: str = ""
+    input_names: tuple[str, ...] = None  # type: ignore[assignment]  # set on creation
+    output_names: tuple[str, ...] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
@@ -82,6 +89,10 @@ class Network:
             raise NetworkValueError("all layers of a network must have the same floating-point type")
         self._check_specs(self.inputs, self.n_inputs, "input")
         self._check_specs(self.outputs, self.n_outputs, "output")
+        input_names = tensor_names(self.inputs) if self.input_names is None else self.input_names
+        output_names = tensor_names(self.outputs) if self.output_names is None else self.output_names
+        object.__setattr__(self, "input_names", checked_names(input_names, self.n_inputs, "input"))
+        object.__setattr__(self, "output_names", checked_names(output_names, self.n_outputs, "output"))
 
     @staticmethod
     def _check_specs(specs: tuple[TensorSpec, ...], size: int, what: str) -> None:
@@ -112,7 +123,8 @@ class Network:
         return cls(layers[0].weights[0].shape[1], tuple(layers), name=name)
 
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
-        return Network, (self.n_inputs, self.layers, self.inputs, self.outputs, self.name)
+        names = self.input_names, self.output_names
+        return Network, (self.n_inputs, self.layers, self.inputs, self.outputs, self.name, *names)
 
     def __copy__(self) -> Network:
         return self
@@ -151,8 +163,7 @@ class Network:
 
     @cached_property
     def _float32(self) -> Network:
-        layers = tuple(layer.astype(np.float32) for layer in self.layers)
-        return Network(self.n_inputs, layers, self.inputs, self.outputs, self.name)
+        return replace(self, layers=tuple(layer.astype(np.float32) for layer in self.layers))
 
     def astype(self, dtype: DTypeLike) -> Network:
         """The network in another floating-point type; the float32 copy is made once and kept."""
@@ -160,20 +171,33 @@ class Network:
             return self
         if np.dtype(dtype) == np.float32:
             return self._float32
-        layers = tuple(layer.astype(dtype) for layer in self.layers)
-        return Network(self.n_inputs, layers, self.inputs, self.outputs, self.name)
+        return replace(self, layers=tuple(layer.astype(dtype) for layer in self.layers))
+
+    def with_names(self, inputs: Iterable[str] | None = None, outputs: Iterable[str] | None = None) -> Network:
+        """The network with names for its inputs or outputs; None leaves them as they are, an empty list drops them.
+
+        Examples
+        --------
+        >>> network = Network.from_layers([[[1.0, -1.0]], [[2.0]]], [[0.5], [1.0]])
+        >>> network.with_names(inputs=["width", "height"]).input_names
+        ('width', 'height')
+        """
+        names = self.input_names if inputs is None else tuple(inputs)
+        return replace(self, input_names=names, output_names=self.output_names if outputs is None else tuple(outputs))
 
     # --- evaluation ---------------------------------------------------------------------------------------------
 
     def batch(self, points: ArrayLike, width: int | None = None) -> Array:
-        """Check a batch of rows and cast it to the network's type.
+        """Check a batch of rows and cast it to the network's type; a data frame's columns are taken by their names.
 
         Raises
         ------
         NetworkValueError
-            If the batch is not (B, width), by default (B, n_inputs).
+            If the batch is not (B, width), by default (B, n_inputs), or its columns have other names.
         """
         array = np.asarray(points, dtype=self.dtype)
+        if width is None and self.input_names and array is not points:
+            array = rows_by_name(points, array, self.input_names)
         width = self.n_inputs if width is None else width
         if array.ndim != 2 or array.shape[1] != width:
             raise NetworkValueError(f"expected a batch of shape (B, {width}), got shape {array.shape}")

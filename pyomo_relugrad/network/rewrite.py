@@ -82,7 +82,7 @@ def substitute_inputs(network: Network, matrix: Array, offset: Array) -> Network
             "inputs"
         )
     layers = [_after_map(layer, matrix, offset) for layer in network.astype(np.float64).layers]
-    return replace(network, n_inputs=matrix.shape[1], layers=tuple(layers), inputs=())
+    return replace(network, n_inputs=matrix.shape[1], layers=tuple(layers), inputs=(), input_names=())
 
 
 def _after_map(layer: Layer, matrix: Array, offset: Array) -> Layer:

@@ -9,15 +9,15 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-import pyomo.environ as pyo
 from omlt.neuralnet import NetworkDefinition
 from omlt.neuralnet.layer import ConvLayer2D, DenseLayer, GNNLayer, PoolingLayer2D
 from omlt.neuralnet.layer import Layer as OmltLayer
-from pyomo.repn import generate_standard_repn
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.block.arguments import Scaling
+from pyomo_relugrad.block.scaling_objects import input_scaling, output_scaling
+from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.network.rewrite import fold_scaling
 from pyomo_relugrad.omlt.steps import AffineStep, MaximumStep, Step
@@ -220,25 +220,13 @@ def _scaling(definition: NetworkDefinition, layers: tuple[OmltLayer, ...]) -> Sc
     scaler = definition.scaling_object
     if scaler is None:
         return None
-    slope, shift = _entrywise(scaler.get_scaled_input_expressions, layers[0].input_indexes)
-    output_slope, output_shift = _entrywise(scaler.get_unscaled_output_expressions, layers[-1].output_indexes)
-    return Scaling(-shift / slope, 1 / slope, output_shift, output_slope)
+    inputs, outputs = (_keys(indexes) for indexes in (layers[0].input_indexes, layers[-1].output_indexes))
+    try:
+        return Scaling(*input_scaling(scaler, inputs), *output_scaling(scaler, outputs))
+    except ModelError as error:
+        raise NotANetwork(str(error)) from error
 
 
-def _entrywise(expressions: Any, indexes: list[tuple[int, ...]]) -> tuple[Array, Array]:
-    """Slopes and shifts of expressions that each are affine in their own variable."""
-    keys = [index[0] if len(index) == 1 else index for index in indexes]
-    model = pyo.ConcreteModel()
-    model.x = pyo.Var(keys)
-    scaled = expressions({key: model.x[key] for key in keys})
-    slopes, shifts = [], []
-    for key in keys:
-        form = generate_standard_repn(scaled[key])
-        if not form.is_linear() or [id(v) for v in form.linear_vars] != [id(model.x[key])] or form.linear_coefs[0] <= 0:
-            raise NotANetwork(
-                f"the scaling of entry {key} is not an offset and a positive factor of this entry alone, as those of "
-                "omlt.OffsetScaling are"
-            )
-        slopes.append(float(form.linear_coefs[0]))
-        shifts.append(float(form.constant))
-    return np.array(slopes), np.array(shifts)
+def _keys(indexes: list[tuple[int, ...]]) -> list[Any]:
+    """Indexes as OMLT's blocks have them: numbers where there is one dimension."""
+    return [index[0] if len(index) == 1 else index for index in indexes]

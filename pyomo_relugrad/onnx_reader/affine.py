@@ -13,6 +13,12 @@ from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.onnx_reader import linear_maps
 from pyomo_relugrad.onnx_reader.linear_maps import Identity, LinearMap
 
+NO_LIMIT = 1e20
+"""Constants of at least this size stand for infinity, as in mixed-integer solvers: no variable reaches them."""
+
+_REACH = 1e10
+"""Larger values of the network's input and of its ReLUs are not foreseen."""
+
 
 @dataclass(frozen=True, eq=False)
 class Affine:
@@ -137,6 +143,11 @@ class Affine:
         offset = np.concatenate([tensor.offset for tensor in tensors])
         return Affine((offset.size,), terms, offset)
 
+    @property
+    def row_sizes(self) -> Array:
+        """(size,) sums of the absolute values of each element's coefficients."""
+        return sum((linear_maps.row_sizes(matrix) for matrix in self.terms.values()), np.zeros(self.size))
+
     def is_at_least(self, bound: float) -> bool:
         """Whether the elements are seen to be at least `bound` from hidden activations being nonnegative.
 
@@ -145,3 +156,12 @@ class Affine:
         if 0 in self.terms or not (self.offset >= bound).all():
             return False
         return all(linear_maps.is_nonnegative(matrix) for matrix in self.terms.values())
+
+
+def stands_for_infinity(constants: Array, *tensors: Affine) -> Array:
+    """Which constants (size,) no element of the tensors beside them reaches: infinite ones, and very large ones."""
+    sizes = abs(constants)
+    unreached = sizes >= NO_LIMIT
+    if unreached.any():
+        unreached = unreached & (_REACH * sum(tensor.row_sizes for tensor in tensors) <= sizes)
+    return np.asarray(unreached)

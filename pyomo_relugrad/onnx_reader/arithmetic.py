@@ -114,8 +114,12 @@ def _div(node: Node, hidden: HiddenLayers) -> Value:
         return multiply(node, node.value(0), 1.0 / finite(node.constant(1, "divisor")))
 
 
+def _add(node: Node, hidden: HiddenLayers) -> Value:
+    return node.masked(0).plus(node.masked(1))
+
+
 def _sub(node: Node, hidden: HiddenLayers) -> Value:
-    return add(node.value(0), multiply(node, node.value(1), np.array(-1.0)))
+    return node.masked(0).minus(node.masked(1))
 
 
 def _sum(node: Node, hidden: HiddenLayers) -> Value:
@@ -179,7 +183,7 @@ def _as_real(node: Node, is_real: bool) -> Value:
 
 
 RULES: dict[str, Rule] = {
-    "Add": lambda node, hidden: add(node.value(0), node.value(1)),
+    "Add": _add,
     "Sub": _sub,
     "Div": _div,
     "Neg": lambda node, hidden: node.affine(0).scaled(np.array(-1.0)),

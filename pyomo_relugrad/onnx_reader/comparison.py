@@ -29,7 +29,7 @@ def _not(node: Node, hidden: HiddenLayers) -> Value:
 def _where(node: Node, hidden: HiddenLayers) -> Value:
     condition = node.inputs[0]
     if isinstance(condition, np.ndarray):
-        return _fixed_choice(condition, node.affine(1), node.affine(2))
+        return _fixed_choice(condition, node.masked(1), node.masked(2))
     return _choice(node, node.comparison(0).margin, node.affine(1), node.affine(2), hidden)
 
 

@@ -145,6 +145,11 @@ def row_products(left: LinearMap, right: LinearMap) -> Array:
     return np.einsum("ij,ij->i", left, right)
 
 
+def row_sizes(matrix: LinearMap) -> Array:
+    """Sums of the absolute values of each row."""
+    return np.ones(matrix.size) if isinstance(matrix, Identity) else np.asarray(abs(matrix).sum(axis=1)).ravel()
+
+
 def stacked(matrices: list[LinearMap]) -> Weight:
     """Matrices above one another."""
     arrays = [_array(matrix) for matrix in matrices]

@@ -11,14 +11,21 @@ from pathlib import Path
 import numpy as np
 from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto
 
-from pyomo_relugrad.errors import NetworkFileError, RelugradError, UnsupportedOperatorError
+from pyomo_relugrad.errors import (
+    NetworkFileError,
+    NetworkMismatchError,
+    NetworkValueError,
+    RelugradError,
+    UnsupportedOperatorError,
+)
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.onnx_reader import batch
 from pyomo_relugrad.onnx_reader.affine import Affine
 from pyomo_relugrad.onnx_reader.arithmetic import FLOATING_POINT
 from pyomo_relugrad.onnx_reader.hidden_layers import as_layer
 from pyomo_relugrad.onnx_reader.model_file import ModelFile, open_model
-from pyomo_relugrad.onnx_reader.node import Comparison, Value, finite
+from pyomo_relugrad.onnx_reader.node import Comparison, Value, as_affine, real
+from pyomo_relugrad.onnx_reader.original import Original
 from pyomo_relugrad.onnx_reader.walk import Environment, GraphWalk
 
 _AGREEMENT = 1e-9
@@ -50,6 +57,8 @@ def load_onnx(source: str | PathLike[str] | bytes | ModelProto) -> Network:
         If the network is not piecewise linear, or has an operator that cannot be read; it names the node.
     NetworkValueError
         If a weight is NaN or infinite.
+    NetworkMismatchError
+        If the network that was read does not have the file's values, by onnxruntime, at some points that are tried.
 
     Examples
     --------
@@ -85,12 +94,20 @@ def _read(file: ModelFile) -> Network:
         raise NetworkFileError("the graph has no inputs")
     _check_types(graph, free)
     shapes = [batch.input_shape(value) for value in free]
+    original = Original(file, free, shapes)
     rows = batch.fixed_rows(shapes)
     if rows > 1:
         network = _network_of_one_row(file, free, shapes, rows)
-        if network is not None:
+        if network is not None and original.disagreement(network, rows) is None:
             return network
-    return _network(file, free, shapes, {}, batched=False)
+    network = _network(file, free, shapes, {}, batched=False)
+    difference = original.disagreement(network)
+    if difference is not None:
+        raise NetworkMismatchError(
+            f"the network that was read {difference}. It is not returned: please report the file. Exported anew, with "
+            "another operator set or by another exporter, it may be read correctly"
+        )
+    return network
 
 
 def _network_of_one_row(
@@ -126,6 +143,12 @@ def _network(
     walk = GraphWalk(file.opsets)
     values: Environment = dict(zip((value.name for value in free), _input_tensors(shapes), strict=True))
     outputs = [_affine(value) for value in walk.run(graph, values | replaced)]
+    for written, tensor in zip(graph.output, outputs, strict=True):
+        if np.isinf(tensor.offset).any():
+            raise NetworkValueError(
+                f"the output {written.name!r} holds infinite numbers: they are read only where a maximum or a minimum "
+                "takes them away"
+            )
     if not sum(tensor.size for tensor in outputs):
         raise NetworkFileError("its outputs are empty")
     layers = (*walk.hidden.layers, as_layer(outputs[0].stacked(outputs[1:])))
@@ -161,4 +184,4 @@ def _affine(value: Value) -> Affine:
         raise NetworkFileError("an output is the outcome of a comparison, not a number")
     if isinstance(value, Affine):
         return value
-    return Affine(value.shape, {}, finite(value).ravel())
+    return as_affine(real(value))

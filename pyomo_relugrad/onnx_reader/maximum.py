@@ -9,17 +9,51 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError
 from pyomo_relugrad.onnx_reader import windows
-from pyomo_relugrad.onnx_reader.affine import Affine
+from pyomo_relugrad.onnx_reader.affine import Affine, stands_for_infinity
 from pyomo_relugrad.onnx_reader.convolution import image_shape, reduction_windows
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
 from pyomo_relugrad.onnx_reader.node import Node, Rule, Value
 
+LARGE = 1e4
+"""A constant above this is not added to a variable and taken off again: that costs digits of the variable."""
+
 
 def maximum(left: Affine, right: Affine, hidden: HiddenLayers) -> Affine:
-    """Element-wise maximum ``right + relu(left - right)``; the side with fewer coefficients is carried along."""
+    """Element-wise maximum ``right + relu(left - right)``; the side with fewer coefficients is carried along.
+
+    Where one side's offset is large, the other side is carried, and passes exactly. An offset that stands for infinity
+    decides alone: that is how elements are masked out.
+    """
+    if max(abs(left.offset).max(initial=0.0), abs(right.offset).max(initial=0.0)) > LARGE:
+        shape = np.broadcast_shapes(left.shape, right.shape)
+        left, right = (side.broadcast(shape).reshaped((prod(shape),)) for side in (left, right))
+        return _maximum_with_large_offsets(left, right, hidden).reshaped(shape)
     if left.entry_count < right.entry_count:
         left, right = right, left
     return right.plus(hidden.relu(left.minus(right)))
+
+
+def _maximum_with_large_offsets(left: Affine, right: Affine, hidden: HiddenLayers) -> Affine:
+    """Maximum of two vectors. Where one side stands for infinity, the larger offset wins."""
+    n = left.size
+    decided = stands_for_infinity(np.maximum(abs(left.offset), abs(right.offset)), left, right)
+    if not decided.any():
+        return _ordered_maximum(left, right, hidden)
+    source = np.where(left.offset >= right.offset, np.arange(n), n + np.arange(n))
+    kept = np.flatnonzero(~decided)
+    source[kept] = 2 * n + np.arange(kept.size)
+    merged = maximum(left.taken(kept), right.taken(kept), hidden)
+    return left.stacked([right, merged]).taken(source)
+
+
+def _ordered_maximum(left: Affine, right: Affine, hidden: HiddenLayers) -> Affine:
+    """Maximum of two vectors, of which the element with the smaller offset is carried along."""
+    n = left.size
+    both, own = left.stacked([right]), np.arange(n)
+    left_is_carried = abs(left.offset) < abs(right.offset)
+    carried = both.taken(np.where(left_is_carried, own, own + n))
+    other = both.taken(np.where(left_is_carried, own + n, own))
+    return carried.plus(hidden.relu(other.minus(carried)))
 
 
 def largest(tensor: Affine, table: Array, hidden: HiddenLayers) -> Affine:
@@ -56,7 +90,7 @@ def _paired(vector: Affine, table: Array, hidden: HiddenLayers) -> tuple[Affine,
 
 def _extreme(node: Node, hidden: HiddenLayers, sign: float) -> Value:
     """Max (sign 1) or Min (sign -1) of any number of tensors that broadcast."""
-    tensors = [node.affine(position).scaled(np.array(sign)) for position in range(len(node.inputs))]
+    tensors = [node.masked(position).scaled(np.array(sign)) for position in range(len(node.inputs))]
     if len(tensors) == 2:
         return maximum(tensors[0], tensors[1], hidden).scaled(np.array(sign))
     shape = np.broadcast_shapes(*(tensor.shape for tensor in tensors))

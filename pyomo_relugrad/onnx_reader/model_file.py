@@ -21,12 +21,16 @@ class ModelFile:
     Parameters
     ----------
     model : ModelProto
+        With all its weights, and without local functions.
     name : str
         What messages call it: the path, or what it was given as.
+    source : path, bytes or ModelProto
+        What it was read from.
     """
 
     model: ModelProto
     name: str
+    source: str | bytes | ModelProto
 
     @property
     def opsets(self) -> dict[str, int]:
@@ -49,10 +53,11 @@ def open_model(source: str | PathLike[str] | bytes | ModelProto) -> ModelFile:
         If it cannot be read or is not an ONNX model.
     """
     if isinstance(source, ModelProto):
-        return _complete(source, _given_name(source), None)
+        return _complete(source, _given_name(source), source)
     if isinstance(source, bytes | bytearray | memoryview):
-        model = _parse(bytes(source), "model")
-        return _complete(model, _given_name(model), None)
+        content = bytes(source)
+        model = _parse(content, "model")
+        return _complete(model, _given_name(model), content)
     name = fspath(source)
     try:
         content = Path(name).read_bytes()
@@ -60,7 +65,7 @@ def open_model(source: str | PathLike[str] | bytes | ModelProto) -> ModelFile:
         raise NetworkFileNotFoundError(f"there is no file {name}") from None
     except OSError as error:
         raise NetworkFileError(f"{name} cannot be read: {error.strerror}") from error
-    return _complete(_parse(content, name), name, Path(name).parent)
+    return _complete(_parse(content, name), name, name)
 
 
 def _given_name(model: ModelProto) -> str:
@@ -78,7 +83,7 @@ def _parse(content: bytes, name: str) -> ModelProto:
     return model
 
 
-def _complete(model: ModelProto, name: str, folder: Path | None) -> ModelFile:
+def _complete(model: ModelProto, name: str, source: str | bytes | ModelProto) -> ModelFile:
     """The model with all its weights and without local functions; one that was given is left as it is."""
     if not model.HasField("graph") or not model.graph.output:
         raise NetworkFileError(f"{name} is not an ONNX file: it holds no graph with outputs")
@@ -86,8 +91,8 @@ def _complete(model: ModelProto, name: str, folder: Path | None) -> ModelFile:
     if not all(isinstance(text, str) for text in names):
         raise NetworkFileError(f"{name} is corrupt: its tensors have names that are not text")
     try:
-        load_external_data(model, folder)
-        file = ModelFile(without_functions(model), name)
+        load_external_data(model, Path(source).parent if isinstance(source, str) else None)
+        file = ModelFile(without_functions(model), name, source)
     except NetworkFileError as error:
         raise NetworkFileError(f"{name}: {error}") from error
     if not file.opsets.get(""):

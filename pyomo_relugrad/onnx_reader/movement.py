@@ -6,11 +6,10 @@ from dataclasses import replace
 from math import prod
 
 import numpy as np
-from onnx import NodeProto, helper
+from onnx import helper
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.onnx_reader.affine import Affine
-from pyomo_relugrad.onnx_reader.by_evaluation import by_evaluation
 from pyomo_relugrad.onnx_reader.evaluate import run_node
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
 from pyomo_relugrad.onnx_reader.node import Node, Rule, Value
@@ -50,15 +49,13 @@ def move(node: Node, hidden: HiddenLayers) -> list[Value]:
 
     Zero is what an operator fills in by itself.
     """
-    if node.attribute("reduction", "none") != "none":
-        return by_evaluation(node, hidden)
     positions = _DATA_INPUTS[node.proto.op_type]
     data: list[Affine] = []
     moved: list[Array | None] = []
     count = 0
     for position in range(len(node.inputs)):
         if node.has_input(position) and (positions is _ALL or position in positions):
-            data.append(node.affine(position))
+            data.append(node.masked(position))
             shape = data[-1].shape
             moved.append(np.arange(count + 1.0, count + 1 + prod(shape)).reshape(shape))
             count += prod(shape)
@@ -93,14 +90,6 @@ def _pads_and_value(node: Node, rank: int) -> tuple[Array, Array]:
     return pads, np.array(0.0) if value is None else value.reshape(())
 
 
-def _scatter(node: Node, hidden: HiddenLayers) -> list[Value]:
-    """Scatter, the name that ScatterElements had before version 11."""
-    proto = NodeProto()
-    proto.CopyFrom(node.proto)
-    proto.op_type = "ScatterElements"
-    return move(replace(node, proto=proto, opset=11), hidden)
-
-
 def _as_indices(output: Array) -> Array:
     return output.astype(np.int64) - 1
 
@@ -113,7 +102,6 @@ def _shape(node: Node, hidden: HiddenLayers) -> list[Value]:
 RULES: dict[str, Rule] = {
     **dict.fromkeys(_DATA_INPUTS, move),
     "Pad": _pad,
-    "Scatter": _scatter,
     "Shape": _shape,
     "Size": _shape,
 }

@@ -84,10 +84,12 @@ class Node:
     def affine(self, position: int) -> Affine:
         """An input as an affine tensor, a constant included."""
         value = self.value(position)
-        if isinstance(value, Affine):
-            return value
-        constant = finite(value)
-        return Affine(constant.shape, {}, constant.ravel())
+        return value if isinstance(value, Affine) else as_affine(finite(value))
+
+    def masked(self, position: int) -> Affine:
+        """As `affine`, but a constant may hold infinite numbers: what is masked out of a maximum or a minimum."""
+        value = self.value(position)
+        return value if isinstance(value, Affine) else as_affine(real(value))
 
     def constant(self, position: int, what: str) -> Array:
         """An input that must not depend on the network's input.
@@ -122,6 +124,27 @@ Rule: TypeAlias = Callable[[Node, HiddenLayers], Value | list[Value]]
 """How one operator acts on values that are not all constant: its outputs (or its only output)."""
 
 
+def as_affine(constant: Array) -> Affine:
+    """A constant as an affine tensor."""
+    return Affine(constant.shape, {}, constant.ravel())
+
+
+def real(constant: Array) -> Array:
+    """The constant as float64.
+
+    Raises
+    ------
+    NetworkValueError
+        If it is not numeric, or an entry is NaN.
+    """
+    if constant.dtype.kind not in "fiub":
+        raise NetworkValueError(f"a constant of type {constant.dtype} is not numeric")
+    result = np.asarray(constant, dtype=np.float64)
+    if np.isnan(result).any():
+        raise NetworkValueError(_NOT_FINITE)
+    return result
+
+
 def finite(constant: Array) -> Array:
     """The constant as float64.
 
@@ -130,9 +153,10 @@ def finite(constant: Array) -> Array:
     NetworkValueError
         If it is not numeric, or an entry is NaN or infinite.
     """
-    if constant.dtype.kind not in "fiub":
-        raise NetworkValueError(f"a constant of type {constant.dtype} is not numeric")
-    result = np.asarray(constant, dtype=np.float64)
+    result = real(constant)
     if not np.isfinite(result).all():
-        raise NetworkValueError("a constant (a weight, a bias) holds NaN or infinite numbers: export the network again")
+        raise NetworkValueError(_NOT_FINITE)
     return result
+
+
+_NOT_FINITE = "a constant (a weight, a bias) holds NaN or infinite numbers: export the network again"

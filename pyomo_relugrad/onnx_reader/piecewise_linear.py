@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.onnx_reader.affine import Affine
+from pyomo_relugrad.onnx_reader.affine import Affine, stands_for_infinity
 from pyomo_relugrad.onnx_reader.convolution import reduction_windows
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
 from pyomo_relugrad.onnx_reader.linear_maps import entry_count
-from pyomo_relugrad.onnx_reader.node import Node, Rule, Value, finite
+from pyomo_relugrad.onnx_reader.maximum import LARGE
+from pyomo_relugrad.onnx_reader.node import Node, Rule, Value, as_affine, finite, real
 
 MAX_SKIPS = 8
 """A tensor that reads more activation vectors than this is not carried past a ReLU layer, but split in two ReLUs."""
@@ -39,23 +40,34 @@ def _is_carried(tensor: Affine) -> bool:
 
 def clip(tensor: Affine, lower: float, upper: float, hidden: HiddenLayers) -> Affine:
     """`tensor` limited to ``[lower, upper]``, either of which may be infinite."""
-    if lower > upper:  # as ONNX has it: min(max(x, lower), upper)
-        return Affine(tensor.shape, {}, np.full(tensor.size, upper))
-    if np.isinf(lower) or tensor.is_at_least(lower):
-        if np.isinf(upper):
-            return tensor
-        return _below(tensor, upper, hidden)
-    if np.isinf(upper):
-        return hidden.relu(tensor.shifted(np.array(-lower))).shifted(np.array(lower))
+    if lower >= upper:  # as ONNX has it: min(max(x, lower), upper)
+        return as_affine(np.full(tensor.shape, upper))
+    below_all = lower < 0.0 and stands_for_infinity(np.array(lower), tensor).all()
+    above_all = upper > 0.0 and stands_for_infinity(np.array(upper), tensor).all()
+    lower = -np.inf if below_all or tensor.is_at_least(lower) else lower
+    upper = np.inf if above_all else upper
+    return tensor if np.isinf([lower, upper]).all() else _between(tensor, lower, upper, hidden)
+
+
+def _between(tensor: Affine, lower: float, upper: float, hidden: HiddenLayers) -> Affine:
+    """One ReLU per element and finite limit, in one layer, added to the smaller limit.
+
+    Where that is large too, they are added to the tensor itself, which passes exactly.
+    """
+    if min(abs(lower), abs(upper)) > LARGE:
+        base, kinks = tensor, [(1.0, -1.0, lower), (-1.0, 1.0, upper)]
+    elif abs(lower) <= abs(upper):
+        base, kinks = as_affine(np.full(tensor.shape, lower)), [(1.0, 1.0, lower), (-1.0, 1.0, upper)]
+    else:
+        base, kinks = as_affine(np.full(tensor.shape, upper)), [(-1.0, -1.0, upper), (1.0, -1.0, lower)]
+    kinks = [kink for kink in kinks if np.isfinite(kink[2])]  # (sign, slope, limit): sign * relu(slope * (x - limit))
     vector = tensor.reshaped((tensor.size,))
-    halves = hidden.relu(vector.shifted(np.array(-lower)).stacked([vector.shifted(np.array(-upper))]))
-    positions = np.arange(2 * tensor.size).reshape(2, *tensor.shape)
-    return halves.taken(positions[0]).minus(halves.taken(positions[1])).shifted(np.array(lower))
-
-
-def _below(tensor: Affine, upper: float, hidden: HiddenLayers) -> Affine:
-    negative = tensor.scaled(np.array(-1.0))
-    return hidden.relu(negative.shifted(np.array(upper))).scaled(np.array(-1.0)).shifted(np.array(upper))
+    arguments = [vector.shifted(np.array(-limit)).scaled(np.array(slope)) for _, slope, limit in kinks]
+    activations = hidden.relu(arguments[0].stacked(arguments[1:]))
+    positions = np.arange(activations.size).reshape(len(kinks), *tensor.shape)
+    for (sign, _, _), own in zip(kinks, positions, strict=True):
+        base = base.plus(activations.taken(own).scaled(np.array(sign)))
+    return base
 
 
 def _leaky_relu(node: Node, hidden: HiddenLayers) -> Value:
@@ -69,21 +81,15 @@ def _prelu(node: Node, hidden: HiddenLayers) -> Value:
 
 def _clip(node: Node, hidden: HiddenLayers) -> Value:
     if node.opset < 11:
-        lower, upper = node.attribute("min", -np.inf), node.attribute("max", np.inf)
+        limits = [np.array(node.attribute(name)) if name in node.attributes else None for name in ("min", "max")]
     else:
-        lower = _limit(node.optional_constant(1, "limit"), -np.inf)
-        upper = _limit(node.optional_constant(2, "limit"), np.inf)
-    return clip(node.affine(0), float(lower), float(upper), hidden)
+        limits = [node.optional_constant(1, "limit"), node.optional_constant(2, "limit")]
+    return clip(node.affine(0), _limit(limits[0], -np.inf), _limit(limits[1], np.inf), hidden)
 
 
 def _limit(value: Array | None, default: float) -> float:
-    """A limit of Clip; the largest float32 numbers, which exporters write for no limit, are none."""
-    if value is None:
-        return default
-    limit = float(value.reshape(()))
-    if np.isnan(limit):
-        finite(np.array(limit))
-    return limit if abs(limit) < np.finfo(np.float32).max else float(np.copysign(np.inf, limit))
+    """A limit of Clip, possibly infinite."""
+    return default if value is None else float(real(value.reshape(())))
 
 
 def _hard_sigmoid(node: Node, hidden: HiddenLayers) -> Value:

@@ -75,8 +75,9 @@ def _axes(node: Node, shape: tuple[int, ...]) -> list[_Axis]:
         if sizes is not None and sizes.size:
             wanted = int(sizes[index])
         elif scales is not None and scales.size:
-            wanted = int(size * scales[index])
-            scale = None if coordinates == "align_corners" else float(scales[index])  # corners of whole sizes
+            wanted = int(np.float32(size) * np.float32(scales[index]))  # as onnxruntime: 20 * 0.7 is 14 in float32 only
+            is_exact = wanted == int(size * float(scales[index])) and coordinates != "align_corners"
+            scale = float(scales[index]) if is_exact else None
         else:
             raise NetworkFileError("neither scales nor sizes are given")
         crop = None

@@ -17,9 +17,11 @@ from pyomo_relugrad.onnx_reader import (
     comparison,
     convolution,
     maximum,
+    ml_operators,
     movement,
     piecewise_linear,
     resize,
+    scatter,
 )
 from pyomo_relugrad.onnx_reader.affine import Affine
 from pyomo_relugrad.onnx_reader.by_evaluation import by_evaluation
@@ -38,20 +40,16 @@ RULES: dict[str, dict[str, Rule]] = {
     "": {
         **arithmetic.RULES,
         **movement.RULES,
+        **scatter.RULES,
         **convolution.RULES,
         **resize.RULES,
         **piecewise_linear.RULES,
         **maximum.RULES,
         **comparison.RULES,
     },
-    "ai.onnx.ml": {
-        "ArrayFeatureExtractor": movement.move,
-        "FeatureVectorizer": by_evaluation,
-        "LinearRegressor": by_evaluation,
-        "Scaler": by_evaluation,
-    },
+    "ai.onnx.ml": {"ArrayFeatureExtractor": movement.move, **ml_operators.RULES},
 }
-"""By operator set. What has no rule in ONNX's own set is tried by evaluation."""
+"""By operator set. What has no rule in ONNX's own set is read by evaluation, if it is known to be affine."""
 
 
 def label(node: NodeProto) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network import Network, crown_bounds
 from pyomo_relugrad.network.bounds import PreactivationBounds
+from pyomo_relugrad.network.names import by_name
 from pyomo_relugrad.plotting.style import BLUE, GREY, INK, ORANGE, PALE, SKY, axes, calm, module_of_matplotlib
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def plot_ranges(network: Network, lower: ArrayLike, upper: ArrayLike, ax: Any = 
     >>> [label.get_text().splitlines() for label in ax.get_xticklabels()][1]
     ['layer 1', '2 ReLUs', '1 unstable']
     """
-    low, high = (np.broadcast_to(np.asarray(side, np.float64), (network.n_inputs,)) for side in (lower, upper))
+    sides = (by_name(side, network.input_names, "input", "a bound") for side in (lower, upper))
+    low, high = (np.broadcast_to(np.asarray(side, np.float64), (network.n_inputs,)) for side in sides)
     bounds = crown_bounds(network, low[None], high[None])
     groups = [(low, high), *_layers(bounds), (bounds.output_lower[0], bounds.output_upper[0])]
     ax = axes(ax, (max(6.4, 1.1 * len(groups)), 4.0))

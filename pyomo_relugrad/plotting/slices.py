@@ -9,6 +9,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network import Network
+from pyomo_relugrad.network.names import by_name
 from pyomo_relugrad.network.slices import box_on_plane, plane_network, regions_on_plane
 from pyomo_relugrad.plotting.style import INK, axes, calm, module_of_matplotlib
 
@@ -74,7 +75,8 @@ def plot_slice(
     """
     origin, plane, names = _plane(network, point, directions)
     weights = _weights(network, objective)
-    polygon = box_on_plane(lower, upper, origin, plane)
+    low, high = (by_name(side, network.input_names, "input", "a bound") for side in (lower, upper))
+    polygon = box_on_plane(low, high, origin, plane)
     if not len(polygon):
         raise NetworkValueError("the slice misses the box: take a point between lower and upper")
     on_plane = plane_network(network, origin, plane)
@@ -100,7 +102,7 @@ def plot_slice(
 
 def _plane(network: Network, point: ArrayLike, directions: ArrayLike) -> tuple[Array, Array, tuple[str, str]]:
     """Origin (n,) and directions (2, n) of the plane, and the labels of the axes."""
-    origin = np.array(point, dtype=np.float64)
+    origin = np.array(by_name(point, network.input_names, "input", "the point"), dtype=np.float64)
     if origin.shape != (network.n_inputs,):
         raise NetworkValueError(f"the point has shape {origin.shape}, expected ({network.n_inputs},)")
     plane = np.asarray(directions)
@@ -117,7 +119,8 @@ def _plane(network: Network, point: ArrayLike, directions: ArrayLike) -> tuple[A
 def _weights(network: Network, objective: ArrayLike | None) -> Array:
     if objective is None and network.n_outputs > 1:
         raise NetworkValueError(f"the network has {network.n_outputs} outputs: give their weights as the objective")
-    weights = np.ones(1) if objective is None else np.asarray(objective, np.float64)
+    given = by_name(objective, network.output_names, "output", "the objective")
+    weights = np.ones(1) if given is None else np.asarray(given, np.float64)
     if weights.shape != (network.n_outputs,):
         raise NetworkValueError(f"the objective has shape {weights.shape}, expected ({network.n_outputs},)")
     return weights

@@ -9,6 +9,7 @@ from enum import Enum
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.search.linear_program import LinearSolution
 
 
@@ -34,9 +35,16 @@ class Budget:
         Seconds from the creation of the budget.
     iteration_limit : int, optional
         Number of batched steps. A search limited by iterations alone gives the same answer for the same seed.
+
+    Raises
+    ------
+    ModelError
+        If the time limit is NaN.
     """
 
     def __init__(self, time_limit: float = np.inf, iteration_limit: int | None = None) -> None:
+        if np.isnan(time_limit):
+            raise ModelError("the time limit is NaN: give seconds, or infinity for no limit")
         self._begin = time.perf_counter()
         self.time_limit = time_limit
         self.iteration_limit = iteration_limit

@@ -16,6 +16,7 @@ from pyomo_relugrad.search.dual_bound import BoundKeeper
 from pyomo_relugrad.search.linear_program import LinearSolution, LinearStatus
 from pyomo_relugrad.search.methods import find_method
 from pyomo_relugrad.search.record import Record
+from pyomo_relugrad.search.repair import repaired
 from pyomo_relugrad.search.surroundings import Surroundings
 from pyomo_relugrad.search.threads import solver_threads
 
@@ -139,6 +140,8 @@ def search(
     context = SearchContext(budget, np.random.default_rng(seed), start)
     try:
         for point in chain(_complete_start(problem, start), _run(problem, reduction, method, context, keeper)):
+            if point is not None and record.is_promising(point):
+                point = repaired(problem, point, budget)
             is_new = point is not None and record.add(point, budget.elapsed)
             record.add_bound(keeper.value, budget.elapsed)
             progress = Progress(budget.elapsed, budget.points, budget.iterations, record.best, is_new, keeper.value)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -13,7 +14,9 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
+from pyomo_relugrad.network.names import LISTED_NAMES, by_name, rows_by_name
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.search.boundedness import columns_without_end
 from pyomo_relugrad.search.driver import Progress, SearchResult, search
 
 if TYPE_CHECKING:
@@ -84,13 +87,17 @@ def maximize(
 ) -> Optimum:
     """Look for inputs that make a network's outputs large.
 
+    Where the network's inputs and outputs have names, numbers for them may be given under these, as a mapping or a
+    series in any order; so may the columns of `A`, as a data frame.
+
     Parameters
     ----------
     network : Network
     objective : (n_outputs,) array, optional
         Weights of the outputs; may be left out where there is one output.
     lower, upper : float or (n_inputs,) array, optional
-        Bounds on the inputs.
+        Bounds on the inputs. An input may do without where the rows bound it, or where the objective has a bound
+        whatever the input.
     input_objective : (n_inputs,) array, optional
         Weights of the inputs, zero by default.
     A : (m, n_inputs) array, optional
@@ -115,7 +122,8 @@ def maximize(
     Raises
     ------
     ModelError
-        If shapes disagree, the method is unknown, or no feasible point was found.
+        If shapes disagree, a number is NaN, the method is unknown, nothing bounds the search, or no feasible point
+        was found.
 
     Examples
     --------
@@ -125,10 +133,14 @@ def maximize(
     (array([0., 1.]), 2.0)
     """
     problem = array_problem(network, objective, lower, upper, input_objective, (A, row_lower, row_upper))
+    refuse_without_end(problem)
     n = network.n_inputs
     begin = None
     if start is not None:
-        begin = np.concatenate([_vector(start, n, "start"), np.full(network.n_outputs, np.nan)])
+        given = _vector(start, "start", n, network.input_names)
+        if not np.isfinite(given).all():
+            raise ModelError("start has an infinite entry")
+        begin = np.concatenate([given, np.full(network.n_outputs, np.nan)])
     result = search(
         problem, method,
         time_limit=time_limit, iteration_limit=iteration_limit, seed=seed, start=begin, callback=callback,
@@ -140,6 +152,24 @@ def maximize(
             "check the bounds and rows, or give more time"
         )
     return Optimum(best.values[:n], best.values[n:], problem.reported(best.objective), result, maximise=True)
+
+
+def refuse_without_end(problem: Problem) -> None:
+    """Refuse a problem of `array_problem` that may have no best point, because nothing bounds it.
+
+    Raises
+    ------
+    ModelError
+        If neither bounds and rows bound the inputs, nor the networks the objective; names the inputs.
+    """
+    columns = columns_without_end(problem).tolist()
+    if columns:
+        shown = ", ".join(problem.column_name(column) for column in columns[:LISTED_NAMES])
+        more = ", ..." if len(columns) > LISTED_NAMES else ""
+        raise ModelError(
+            "the objective may be unbounded: a search needs finite bounds on the decision variables, but "
+            f"{shown}{more} has none; give lower and upper bounds, or rows that bound them"
+        )
 
 
 def _with_arguments_of(
@@ -172,8 +202,10 @@ def minimize(
     """
     if objective is None and network.n_outputs == 1:
         objective = 1.0
-    negated = None if objective is None else -np.asarray(objective, np.float64)
-    on_inputs = None if input_objective is None else -np.asarray(input_objective, np.float64)
+    outputs = by_name(objective, network.output_names, "output", "objective")
+    inputs = by_name(input_objective, network.input_names, "input", "input_objective")
+    negated = None if outputs is None else -np.asarray(outputs, np.float64)
+    on_inputs = None if inputs is None else -np.asarray(inputs, np.float64)
     best = maximize(network, negated, *bounds, input_objective=on_inputs, **options)
     return replace(best, value=0.0 - best.value, maximise=False)
 
@@ -189,37 +221,58 @@ def array_problem(
 ) -> Problem:
     """The problem behind `maximize`: columns are the inputs, then the outputs; `rows` is (A, row_lower, row_upper)."""
     n, k = network.n_inputs, network.n_outputs
+    inputs = partial(_vector, size=n, names=network.input_names)
     if objective is None and k > 1:
         raise ModelError(f"the network has {k} outputs: give their weights as the objective")
     weights = np.concatenate(
         [
-            _vector(0.0 if input_objective is None else input_objective, n, "input_objective"),
-            _vector(1.0 if objective is None else objective, k, "objective"),
+            inputs(0.0 if input_objective is None else input_objective, "input_objective"),
+            _vector(1.0 if objective is None else objective, "objective", k, network.output_names, "output"),
         ]
     )
     matrix, row_lower, row_upper = rows
-    if matrix is None:
-        matrix = np.zeros((0, n))
-    if np.ndim(matrix) != 2 or matrix.shape[1] != n:
-        raise ModelError(f"A has shape {matrix.shape}, expected (rows, {n})")
+    matrix = _row_matrix(matrix, n, network.input_names)
     m = matrix.shape[0]
     return Problem(
         cost=-weights if maximise else weights,
-        lower=np.concatenate([_vector(lower, n, "lower"), np.full(k, -np.inf)]),
-        upper=np.concatenate([_vector(upper, n, "upper"), np.full(k, np.inf)]),
+        lower=np.concatenate([inputs(lower, "lower"), np.full(k, -np.inf)]),
+        upper=np.concatenate([inputs(upper, "upper"), np.full(k, np.inf)]),
         rows=sparse.hstack([sparse.csr_array(matrix), sparse.csr_array((m, k))], format="csr"),
-        row_lower=_vector(row_lower, m, "row_lower"),
-        row_upper=_vector(row_upper, m, "row_upper"),
+        row_lower=_vector(row_lower, "row_lower", m),
+        row_upper=_vector(row_upper, "row_upper", m),
         networks=(EmbeddedNetwork(network, np.arange(n), n + np.arange(k), network.name),),
         maximise=maximise,
+        column_names=_column_names(network),
     )
 
 
-def _vector(values: ArrayLike, size: int, name: str) -> Array:
-    array = np.asarray(values, np.float64)
+def _column_names(network: Network) -> tuple[str, ...]:
+    """Names of inputs and outputs; none at all where the network has none."""
+    if not network.input_names:
+        return ()
+    outputs = network.output_names or tuple(f"output {position}" for position in range(network.n_outputs))
+    return (*network.input_names, *outputs)
+
+
+def _row_matrix(given: Any, n_inputs: int, names: Sequence[str]) -> Weight:
+    """Coefficients (m, n_inputs) of the rows, none where there are no rows."""
+    if given is None:
+        return np.zeros((0, n_inputs))
+    matrix = given if sparse.issparse(given) else rows_by_name(given, np.asarray(given, np.float64), names)
+    if matrix.ndim != 2 or matrix.shape[1] != n_inputs:
+        raise ModelError(f"A has shape {matrix.shape}, expected (rows, {n_inputs})")
+    return matrix
+
+
+def _vector(values: Any, argument: str, size: int, names: Sequence[str] = (), what: str = "input") -> Array:
+    """Numbers by position, from an array, one number for all, or from what has the names as its keys."""
+    try:
+        array = np.asarray(by_name(values, names, what, argument), np.float64)
+    except TypeError as error:
+        raise ModelError(f"{argument} is {type(values).__name__}, not a number or an array: {error}") from error
     if np.isnan(array).any():
-        where = f"{name}[{int(np.flatnonzero(np.isnan(array))[0])}]" if array.ndim == 1 else name
+        where = f"{argument}[{int(np.flatnonzero(np.isnan(array))[0])}]" if array.ndim == 1 else argument
         raise ModelError(f"{where} is NaN")
     if array.ndim > 1 or (array.ndim == 1 and array.size != size):
-        raise ModelError(f"{name} has shape {array.shape}, expected a number or ({size},)")
+        raise ModelError(f"{argument} has shape {array.shape}, expected a number or ({size},)")
     return np.broadcast_to(array, (size,)).astype(np.float64)

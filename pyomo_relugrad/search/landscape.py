@@ -58,8 +58,16 @@ class Landscape:
     def points(self, U: Array) -> Array:
         """All columns (B, n) at the rows of `U` (B, size), in float64, with the networks' values filled in."""
         V = np.zeros((len(U), self.problem.n_columns))
-        V[:, self.columns] = U
+        V[:, self.columns] = self.in_float64(U)
         return self.problem.propagate(V)
+
+    def in_float64(self, U: Array) -> Array:
+        """The points (B, size) or (size,) in float64, with entries on a rounded bound set onto the bound itself."""
+        exact = U.astype(np.float64)
+        if U.dtype != np.float64:
+            for bound in (self.problem.lower[self.columns], self.problem.upper[self.columns]):
+                exact = np.where(bound.astype(U.dtype) == U, bound, exact)
+        return exact
 
     def height(self, U: Array) -> Array:
         """Heights (B,) at the rows of `U`."""

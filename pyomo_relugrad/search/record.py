@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pyomo_relugrad.problem import Incumbent
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Incumbent
+from pyomo_relugrad.search.repair import CLEAN
 
 #: Gain, relative to 1 + |objective|, below which a better point is no news.
 GAIN = 1e-9
@@ -52,12 +53,16 @@ class Record:
             better = not self.pool and (self.least_violated is None or point.violation < self.least_violated.violation)
             self.least_violated = point if better else self.least_violated
             return better
-        improves = not self.pool or point.objective < self.pool[0].objective - GAIN * (1.0 + abs(point.objective))
+        improves = not self.pool or _rank(point) < _rank(self.pool[0]) - GAIN * (1.0 + abs(point.objective))
         if not any(_coincide(point, other) for other in self.pool):
-            self.pool = sorted([*self.pool, point], key=lambda member: member.objective)[:POOL_SIZE]
+            self.pool = sorted([*self.pool, point], key=_rank)[:POOL_SIZE]
         if improves:
             self.history.append((elapsed, point.objective))
         return improves
+
+    def is_promising(self, point: Incumbent) -> bool:
+        """Whether a feasible point has a better objective than all that are kept."""
+        return point.is_feasible and (not self.pool or point.objective < self.pool[0].objective)
 
     def add_bound(self, bound: float, elapsed: float) -> None:
         """Book a bound where it is better than the one before."""
@@ -69,6 +74,12 @@ class Record:
         """The bound's history, nowhere beyond the incumbent: proofs may pass it by their tolerance."""
         limit = math.inf if self.incumbent is None else self.incumbent.objective
         return tuple((elapsed, min(bound, limit)) for elapsed, bound in self.bound_history)
+
+
+def _rank(point: Incumbent) -> float:
+    """The objective, made worse by what a violation may have bought: a clean point is not given up for less."""
+    bought = FEASIBILITY_TOLERANCE * (1.0 + abs(point.objective)) if point.violation > CLEAN else 0.0
+    return point.objective + bought
 
 
 def _coincide(first: Incumbent, second: Incumbent) -> bool:

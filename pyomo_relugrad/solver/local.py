@@ -25,12 +25,13 @@ from pyomo.core.base.var import VarData
 from pyomo.core.staleflag import StaleFlagManager
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.block.arguments import LISTED_NAMES
 from pyomo_relugrad.compile.model import CompiledModel, compile_model
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.log import SearchLog
+from pyomo_relugrad.network.names import listed
 from pyomo_relugrad.omlt.bridge import read_omlt_blocks
 from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.search.boundedness import columns_without_end
 from pyomo_relugrad.search.budget import Stop
 from pyomo_relugrad.search.driver import Progress, SearchResult, search
 from pyomo_relugrad.search.threads import solver_threads
@@ -99,6 +100,8 @@ class Relugrad(SolverBase):
     ('feasible', 7.25)
     """
 
+    #: In Pyomo's factories, and in results and messages.
+    name = "relugrad"
     CONFIG = RelugradConfig()
     config: RelugradConfig
     #: Whether a proof follows the search.
@@ -196,8 +199,8 @@ class Relugrad(SolverBase):
             return results_without_search(model, TerminationCondition.emptyModel)
         with _timed(config.timer, "search"):
             found = self._search(compiled, config, log, clock)
-        if found.stop is Stop.UNBOUNDED:
-            advice = f"the objective is unbounded: {_unbounded_columns(compiled.problem)}"
+        advice = _advice(compiled.problem, found)
+        if advice:
             log.write(f"Advice   {advice}")
             logger.warning("%s: %s", self.name, advice)
         return results_of_search(model, compiled, found)
@@ -282,12 +285,18 @@ def _is_our_logger(stream: object) -> bool:
     return isinstance(stream, LogStream) and stream._logger.name.partition(".")[0] == logger.name.partition(".")[0]
 
 
-def _unbounded_columns(problem: Problem) -> str:
-    """What to do about an objective that improves without end: the variables that may go as far as they like."""
-    free = ~problem.is_output & ~(np.isfinite(problem.lower) & np.isfinite(problem.upper))
-    names = [f"'{problem.column_names[column]}'" for column in np.flatnonzero(free).tolist()]
-    shown = ", ".join(names[:LISTED_NAMES]) + (", ..." if len(names) > LISTED_NAMES else "")
-    return f"give both bounds to the variables that lack one: {shown}"
+def _advice(problem: Problem, found: SearchResult) -> str:
+    """What to do about an objective that improves without end, or may do so; empty where it cannot."""
+    if found.stop is Stop.UNBOUNDED:
+        free = ~problem.is_output & ~(np.isfinite(problem.lower) & np.isfinite(problem.upper))
+        return f"the objective is unbounded: {_give_bounds(problem, np.flatnonzero(free))}"
+    columns = np.zeros(0, int) if np.isfinite(found.bound) else columns_without_end(problem)
+    return f"the objective may be unbounded: {_give_bounds(problem, columns)}" if columns.size else ""
+
+
+def _give_bounds(problem: Problem, columns: Array) -> str:
+    names = listed(problem.column_names[column] for column in columns.tolist())
+    return f"give both bounds to the variables that lack one: {names}"
 
 
 def _describe(config: RelugradConfig) -> str:

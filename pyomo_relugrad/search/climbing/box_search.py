@@ -73,7 +73,7 @@ class BoxSearch:
             record = self.pool.best
             climbers = yield from self._climb(explore=self.rounds % EXPLORE_EVERY == 0)
             for u, height in zip(climbers.best, climbers.heights, strict=True):
-                self.pool.add(Elite(u.astype(np.float64), float(height)))
+                self.pool.add(Elite(self.landscape.in_float64(u), float(height)))
             yield self._incumbent(climbers.best[0])
             if exceeds(self.pool.best, record):
                 self.last_record = self.rounds

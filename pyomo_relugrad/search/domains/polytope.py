@@ -238,7 +238,7 @@ def _finite_bounds(problem: Problem, columns: Array) -> tuple[Array, Array]:
     lower, upper = _implied_bounds(problem)
     missing = columns[~(np.isfinite(lower[columns]) & np.isfinite(upper[columns]))]
     if missing.size:
-        names = [problem.column_names[i] if problem.column_names else f"column {i}" for i in missing[:3]]
+        names = [problem.column_name(column) for column in missing[:3].tolist()]
         raise ModelError(
             f"this method needs finite bounds on the decision variables, but {', '.join(names)} has none; "
             "give it bounds, or use method 'auto'"

@@ -75,7 +75,7 @@ def prune_by_magnitude(network: Network, rate: float) -> Network:
         kept = [_without_smallest(_scaled_rows(weight, 1.0 / norms), rate) for weight in weights]
         layers.append(Layer(layer.sources, tuple(kept), layer.bias / norms))
         scales.append(norms)
-    return Network(network.n_inputs, tuple(layers), network.inputs, network.outputs, network.name)
+    return replace(network, layers=tuple(layers))
 
 
 def _scaled_rows(weight: Weight, factor: Array) -> Weight:

@@ -1,29 +1,22 @@
-"""Networks straight from scikit-learn, PyTorch and Keras: thin adapters that import their package only when called."""
+"""`load_sklearn`: networks, alone or in pipelines of affine steps, as they are fitted."""
 
 from __future__ import annotations
 
-import tempfile
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.errors import MissingPackageError, NetworkValueError, UnsupportedOperatorError
+from pyomo_relugrad.errors import NetworkValueError, UnsupportedOperatorError
+from pyomo_relugrad.frameworks.originals import check_predictions
+from pyomo_relugrad.frameworks.packages import first_line, require
+from pyomo_relugrad.frameworks.sklearn_steps import LEFT_OUT, AffineMap, inverse_transformation, transformation
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.network.rewrite import substitute_inputs
 from pyomo_relugrad.onnx_reader import load_onnx
-
-AffineMap: TypeAlias = tuple[Array, Array]
-"""A matrix and an offset."""
-
-_PROBES = 4
-_AGREEMENT = 1e-9
 
 
 def load_sklearn(estimator: Any) -> Network:
@@ -40,7 +33,8 @@ def load_sklearn(estimator: Any) -> Network:
     Network
         A regressor's predictions; a classifier's scores before its softmax or logistic function: one per class in the
         order of ``classes_``, or a single one, positive for the second class, if there are two. Weights are taken in
-        float64, as they are.
+        float64, as they are. Where the estimator was fitted on a data frame, the inputs have its columns' names, and
+        scores of several classes that are words have these as their names.
 
     Raises
     ------
@@ -50,6 +44,8 @@ def load_sklearn(estimator: Any) -> Network:
         If skl2onnx is needed and is not installed.
     NetworkValueError
         If it is no estimator, or is not fitted.
+    NetworkMismatchError
+        If the network that was read does not have the estimator's predictions at some points that are tried.
 
     Examples
     --------
@@ -67,15 +63,34 @@ def load_sklearn(estimator: Any) -> Network:
     """
     if not hasattr(estimator, "fit"):
         raise NetworkValueError(f"{type(estimator).__name__} is no scikit-learn estimator")
+    network = _network_of(estimator)
+    check_predictions(network, estimator)
+    return network.with_names(_feature_names(estimator), _class_names(estimator, network.n_outputs))
+
+
+def _network_of(estimator: Any) -> Network:
     if hasattr(estimator, "steps"):
         return _sklearn_pipeline(estimator)
     if hasattr(estimator, "regressor_") and hasattr(estimator, "transformer_"):
-        network = load_sklearn(estimator.regressor_)
-        inverse = _affine_step(estimator.transformer_.inverse_transform, "transformer", network.n_outputs)
+        network = _network_of(estimator.regressor_)
+        inverse = inverse_transformation(estimator.transformer_, "transformer", network.n_outputs)
         return _composed(network, after=inverse)
     if hasattr(estimator, "coefs_") and hasattr(estimator, "out_activation_"):
         return _multilayer_perceptron(estimator)
     return _through_skl2onnx(estimator)
+
+
+def _feature_names(estimator: Any) -> list[str]:
+    """Names of the columns of the data frame that an estimator was fitted on; none where it was an array."""
+    steps = [step for _, step in getattr(estimator, "steps", ()) if step not in LEFT_OUT]
+    first = steps[0] if steps else estimator
+    return [str(name) for name in getattr(first, "feature_names_in_", ())]
+
+
+def _class_names(estimator: Any, n_outputs: int) -> list[str]:
+    """Names of a classifier's scores; none where its classes are numbers, or one score tells two classes apart."""
+    classes = list(getattr(estimator, "classes_", ()))
+    return classes if len(classes) == n_outputs and all(isinstance(name, str) for name in classes) else []
 
 
 def _multilayer_perceptron(estimator: Any) -> Network:
@@ -114,35 +129,18 @@ def _sklearn_pipeline(pipeline: Any) -> Network:
     last = pipeline.steps[-1][1]
     if not hasattr(last, "coefs_") and not hasattr(last, "regressor_"):
         return _through_skl2onnx(pipeline)
-    network = load_sklearn(last)
-    left_out = (None, "passthrough")
-    steps = [(name, step) for name, step in pipeline.steps[:-1] if step not in left_out]
+    network = _network_of(last)
+    steps = [(name, step) for name, step in pipeline.steps[:-1] if step not in LEFT_OUT]
     maps: list[AffineMap] = []
     try:
         for name, step in steps:
             width = maps[-1][1].size if maps else _input_width(step)
-            maps.append(_affine_step(step.transform, name, width))
+            maps.append(transformation(step, name, width))
     except UnsupportedOperatorError:
         if find_spec("skl2onnx") is None or not hasattr(last, "predict") or hasattr(last, "classes_"):
             raise
         return _through_skl2onnx(pipeline)
     return _composed(network, before=_product(maps)) if maps else network
-
-
-def _affine_step(transform: Callable[[Array], Any], name: str, width: int) -> AffineMap:
-    """Matrix and offset of a transformation of rows, from its values at zero and at the unit vectors."""
-    rng = np.random.default_rng(0)
-    points = np.concatenate([np.zeros((1, width)), np.eye(width), rng.normal(size=(_PROBES, width))])
-    points[-1] *= 1e3
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about arrays where a data frame was fitted
-        values = np.asarray(transform(points), dtype=np.float64).reshape(len(points), -1)
-    offset, matrix = values[0], (values[1 : width + 1] - values[0]).T
-    probes, found = points[width + 1 :], values[width + 1 :]
-    scale = (abs(probes) @ abs(matrix).T + abs(offset)).max(initial=1.0)
-    if not (abs(probes @ matrix.T + offset - found) <= _AGREEMENT * scale).all():
-        raise UnsupportedOperatorError(f"the step {name!r} is not affine: only scalers and the like can be read", name)
-    return matrix, offset
 
 
 def _composed(network: Network, before: AffineMap | None = None, after: AffineMap | None = None) -> Network:
@@ -154,14 +152,27 @@ def _composed(network: Network, before: AffineMap | None = None, after: AffineMa
         scale, shift = after
         last = layers[-1]
         layers[-1] = Layer(last.sources, tuple(scale @ weight for weight in last.weights), scale @ last.bias + shift)
-    return Network(network.n_inputs, tuple(layers), name=network.name)
+    return replace(network, layers=tuple(layers))
 
 
 def _through_skl2onnx(estimator: Any) -> Network:
     width = _input_width(estimator)
-    skl2onnx = _package("skl2onnx", f"to convert {type(estimator).__name__}")
+    skl2onnx = require("skl2onnx", f"to convert {type(estimator).__name__}")
     types = import_module("skl2onnx.common.data_types")
-    return load_onnx(skl2onnx.to_onnx(estimator, initial_types=[("X", types.DoubleTensorType([None, width]))]))
+    try:
+        converted = skl2onnx.to_onnx(estimator, initial_types=[("X", types.DoubleTensorType([None, width]))])
+    except Exception as error:  # skl2onnx raises what it likes
+        raise UnsupportedOperatorError(
+            f"{_steps_in_words(estimator)} is no network of affine steps, and skl2onnx cannot convert it: "
+            f"{first_line(error)}",
+            type(estimator).__name__,
+        ) from error
+    return load_onnx(converted)
+
+
+def _steps_in_words(estimator: Any) -> str:
+    steps = [type(step).__name__ for _, step in getattr(estimator, "steps", ())]
+    return f"the pipeline of {', '.join(steps)}" if steps else type(estimator).__name__
 
 
 def _input_width(estimator: Any) -> int:
@@ -169,62 +180,3 @@ def _input_width(estimator: Any) -> int:
     if width is None:
         raise NetworkValueError(f"{type(estimator).__name__} is not fitted: call its fit method first")
     return int(width)
-
-
-def load_torch(module: Any, example: Any) -> Network:
-    """A PyTorch module, exported by ``torch.onnx`` in evaluation mode.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-    example : tensor or tuple of tensors
-        Inputs of the right shapes, with a batch of one row.
-
-    Raises
-    ------
-    MissingPackageError
-        If torch is not installed.
-    NetworkFileError, UnsupportedOperatorError, NetworkValueError
-        As `load_onnx`.
-    """
-    torch = _package("torch", "to export a PyTorch module")
-    inputs = example if isinstance(example, tuple) else (example,)
-    with tempfile.TemporaryDirectory() as folder, _in_evaluation_mode(module), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        path = Path(folder) / f"{type(module).__name__}.onnx"
-        torch.onnx.export(module, inputs, str(path), verbose=False, dynamo=find_spec("onnxscript") is not None)
-        return load_onnx(path)
-
-
-@contextmanager
-def _in_evaluation_mode(module: Any) -> Iterator[None]:
-    """Each submodule goes back to the mode it was in."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
-
-
-def load_keras(model: Any) -> Network:
-    """A Keras model, converted by tf2onnx.
-
-    Raises
-    ------
-    MissingPackageError
-        If tf2onnx is not installed.
-    NetworkFileError, UnsupportedOperatorError, NetworkValueError
-        As `load_onnx`.
-    """
-    tf2onnx = _package("tf2onnx", "to convert a Keras model")
-    converted, _ = tf2onnx.convert.from_keras(model)
-    return load_onnx(converted)
-
-
-def _package(name: str, purpose: str) -> Any:
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise MissingPackageError(f"the package {name} is needed {purpose}: python -m pip install {name}") from error
