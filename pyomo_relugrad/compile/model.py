@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from pyomo.common.collections import ComponentMap
 from pyomo.common.gc_manager import PauseGC
 from pyomo.core.base.block import BlockData
 from pyomo.core.staleflag import StaleFlagManager
@@ -52,19 +53,29 @@ class CompiledModel:
         found = [variable.value for variable in self.columns]
         return np.array([np.nan if value is None else value for value in found], np.float64)
 
-    def load(self, values: Array) -> None:
-        """Give the variables the values (n,) of the columns, as solvers do.
+    def solution(self, values: Array) -> ComponentMap:
+        """The value of each variable that is decided by the values (n,) of the columns; fixed ones are left out.
 
-        So do the variables of components that embeddings replace. Other variables of the model that are no column
-        keep their value and become stale. Fixed variables are left alone.
+        These are the columns' variables, and those of constraints that embeddings replace.
         """
-        StaleFlagManager.mark_all_as_stale()
+        result = ComponentMap()
+        for embedding, network in zip(self.embeddings, self.problem.networks, strict=True):
+            if embedding.replaced_values is not None:
+                pairs = embedding.replaced_values(values[network.inputs])
+                result.update((variable, value) for variable, value in pairs if not variable.fixed)
         for variable, value, integer in zip(self.columns, values.tolist(), self.problem.integers, strict=True):
             if not variable.fixed:
-                variable.set_value(round(value) if integer else value, skip_validation=True)
-        for embedding in self.embeddings:
-            if embedding.set_replaced_values is not None:
-                embedding.set_replaced_values(np.array([variable.value for variable in embedding.inputs], np.float64))
+                result[variable] = round(value) if integer else value
+        return result
+
+    def load(self, values: Array) -> None:
+        """Give the variables of the `solution` their values, as solvers do.
+
+        Other variables of the model keep their value and become stale. Fixed variables are left alone.
+        """
+        StaleFlagManager.mark_all_as_stale()
+        for variable, value in self.solution(values).items():
+            variable.set_value(value, skip_validation=True)
         StaleFlagManager.mark_all_as_stale(delayed=True)
 
 
@@ -96,7 +107,7 @@ def compile_model(model: BlockData, embeddings: Sequence[Embedding] = ()) -> Com
     """
     with PauseGC():
         every = [*network_embeddings(model), *embeddings]
-        constraints, objectives = active_components(model, every)
+        constraints, objectives = active_components(model, [part for one in every for part in one.replaced])
         objective = _single(objectives)
         columns = Columns()
         networks = _Networks.of(every, columns)
