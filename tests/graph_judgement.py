@@ -1,0 +1,184 @@
+"""What the reader makes of an ONNX model, judged by onnxruntime: it agrees, refuses for a true reason, or is at fault."""
+
+import re
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from graph_oracle import Oracle, OracleError, Rounding, numbers_of, oracle
+from judgement import Judgement, reason
+from onnx import ModelProto, checker
+
+from pyomo_relugrad.errors import RelugradError
+from pyomo_relugrad.network import Network
+from pyomo_relugrad.onnx_reader import load_onnx
+
+#: Processor seconds in which a file is refused.
+REFUSAL_SECONDS = 2.0
+
+#: Processor seconds after which reading is given up.
+MAX_SECONDS = 8.0
+
+MAX_INPUTS = 10_000
+
+#: Relative rounding of a few sums in double.
+DOUBLE_ROUNDING = 2e-15
+
+#: Numbers up to this times the input are ordinary in a network.
+ORDINARY = 1e6
+
+CALLED_INVALID = re.compile(r"not valid|corrupt|neither computed by a node|two nodes|do not fit|does not fit|not numeric")
+
+
+class _TooLongError(BaseException):
+    """Reading took longer than `MAX_SECONDS`."""
+
+
+def judge(content: bytes, seed: int = 0) -> Judgement:
+    """Read the model and compare with onnxruntime at random, large, tiny and boundary points."""
+    start = time.process_time()
+    try:
+        with _given_up_after(MAX_SECONDS):
+            network = load_onnx(content)
+    except RelugradError as error:
+        return _refusal(content, error, time.process_time() - start)
+    except _TooLongError:
+        return Judgement("FAULT: slow", f"not read or refused within {MAX_SECONDS} s", MAX_SECONDS)
+    except Exception as error:
+        return Judgement("FAULT: raw error", f"{type(error).__name__}: {error}", time.process_time() - start)
+    seconds = time.process_time() - start
+    if network.n_inputs > MAX_INPUTS:
+        return Judgement("read, too large to compare", seconds=seconds)
+    try:
+        reference = oracle(content)
+        fault = _difference(content, network, reference, np.random.default_rng(seed))
+    except OracleError:
+        return Judgement("read, not run by onnxruntime", seconds=seconds)
+    return Judgement("FAULT: wrong value" if fault else "read, agrees", fault, seconds)
+
+
+@contextmanager
+def _given_up_after(seconds: float) -> Iterator[None]:
+    def give_up(*_: object) -> None:
+        raise _TooLongError
+
+    before = signal.signal(signal.SIGPROF, give_up)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
+def _refusal(content: bytes, error: RelugradError, seconds: float) -> Judgement:
+    if seconds > REFUSAL_SECONDS and _input_size(content) <= MAX_INPUTS:
+        return Judgement("FAULT: slow", f"refused after {seconds:.1f} s of processor time: {error}", seconds)
+    message = str(error)
+    if CALLED_INVALID.search(message) and _is_valid(content):
+        return Judgement("FAULT: called invalid", f"onnxruntime runs it, but: {message}", seconds)
+    return Judgement(f"refused: {_reason(message)}", seconds=seconds)
+
+
+def _reason(message: str) -> str:
+    """The message without the name of file and node."""
+    return reason(re.sub(r"^.*?(node '[^']*'|the unnamed node that computes '[^']*')( \(\w+\))?: |^model: ", "", message))
+
+
+def _input_size(content: bytes) -> float:
+    model = ModelProto()
+    model.ParseFromString(content)
+    shapes = [value.type.tensor_type.shape.dim for value in model.graph.input]
+    return sum(np.prod([max(float(dimension.dim_value), 1.0) for dimension in shape]) for shape in shapes)
+
+
+def _is_valid(content: bytes) -> bool:
+    """Whether ONNX's checker and onnxruntime take the model, and onnxruntime runs it."""
+    try:
+        model = Oracle(content)
+        model(np.ones((1, model.size)))
+        checker.check_model(content)
+    except (OracleError, ValueError, checker.ValidationError):
+        return False
+    return True
+
+
+def _difference(content: bytes, network: Network, reference: Oracle, rng: np.random.Generator) -> str:
+    """Where and how much the network differs from onnxruntime beyond rounding; empty if it does not."""
+    if reference.size % network.n_inputs or reference.size < network.n_inputs:
+        return f"the network has {network.n_inputs} inputs, the graph {reference.size}"
+    points = reference.as_given(_points(network.n_inputs, numbers_of(content), reference, rng))
+    gaps = _Gaps(content, network, reference)
+    if gaps.expected(points).shape[1] != network.n_outputs:
+        return f"the network has {network.n_outputs} outputs, the graph {gaps.expected(points).shape[1]}"
+    wrong = gaps.at(points)
+    for index in np.flatnonzero(wrong.any(axis=1)):
+        point = points[index]
+        around = reference.as_given(_neighbours(point, rng))
+        if gaps.at(around).any():  # else it differs at this point alone, where the graph jumps
+            output = int(np.argmax(wrong[index]))
+            expected, found = gaps.expected(point[None])[0, output], network.value(point[None])[0, output]
+            return f"output {output}: onnxruntime {expected:.9g}, network {found:.9g}, at {point.tolist()}"
+    return ""
+
+
+def _points(size: int, numbers: np.ndarray, reference: Oracle, rng: np.random.Generator) -> np.ndarray:
+    """Random points, tiny and large ones, and points of numbers that stand in the file."""
+    scales = np.array([1e-6, 0.3, 1.0, 1.0, 5.0, 30.0, 1e3, 1e3, 1e5])[:, None]
+    scales = np.minimum(scales, 3e3) if reference.precision > 1e-4 else scales
+    numbers = numbers[abs(numbers) < (3e3 if reference.precision > 1e-4 else np.inf)]
+    mixed = rng.choice(np.concatenate([numbers, -numbers]), size=(4, size))
+    near = rng.choice(numbers, size=(4, size)) + 1e-3 * rng.normal(size=(4, size))
+    points = np.concatenate([np.zeros((1, size)), scales * rng.normal(size=(len(scales), size)), mixed, near])
+    if reference.is_rounded:
+        points = np.clip(np.round(points), -(2**31), 2**31 - 1)
+    return points
+
+
+def _neighbours(point: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    steps = 1e-3 * (abs(point) + 1e-3) * rng.choice([-1.0, 1.0], size=(4, point.size)) * rng.uniform(0.5, 1, (4, 1))
+    return np.concatenate([point + steps, point - steps])
+
+
+@dataclass(frozen=True)
+class _Gaps:
+    """Differences between a network and onnxruntime on its graph."""
+
+    content: bytes
+    network: Network
+    reference: Oracle
+
+    def expected(self, points: np.ndarray) -> np.ndarray:
+        return self.reference(points)
+
+    def at(self, points: np.ndarray) -> np.ndarray:
+        """Whether each output (points, n_outputs) differs beyond rounding; where onnxruntime's is finite.
+
+        What rounding does to the graph is seen by disturbing it; the network's own rounding in double is allowed for
+        as far as its numbers are ordinary, since large ones in it would hide that they swallow the others.
+        """
+        expected = self.expected(points)
+        with np.errstate(all="ignore"):
+            gaps = abs(self.network.value(points) - expected)
+        allowed = 16 * self.reference.precision * abs(expected) + 4 * self.reference.smallest
+        allowed += DOUBLE_ROUNDING * np.minimum(self._sums(points), ORDINARY * (1.0 + abs(points).max(axis=1)))[:, None]
+        suspected = np.isfinite(expected) & ~(gaps <= allowed)
+        rows = np.flatnonzero(suspected.any(axis=1))
+        if rows.size:
+            deviations = Rounding(self.content).deviations(points[rows])
+            allowed[rows] += np.where(np.isfinite(deviations), 8 * deviations, np.inf)
+        return suspected & ~(gaps <= allowed)
+
+    def _sums(self, points: np.ndarray) -> np.ndarray:
+        """The largest sum of magnitudes that is added up anywhere in the network, at each point."""
+        values = [points, *self.network.activations(points)[1:]]
+        largest = np.zeros(len(points))
+        for layer in self.network.layers:
+            sums = abs(layer.bias) + sum(
+                abs(values[source]) @ abs(weight).T for source, weight in zip(layer.sources, layer.weights, strict=True)
+            )
+            largest = np.maximum(largest, np.broadcast_to(sums, (len(points), layer.width)).max(axis=1, initial=0.0))
+        return largest
