@@ -38,7 +38,10 @@ class Case:
     without: tuple[str, ...] = ()
 
 
-Judge = Callable[[Case], list[Judgement]]
+Judge = Callable[[Case, Callable[[str], None]], list[Judgement]]
+"""Judges a case; it says what it is about to do, `UNDER_TEST` or something else, since both may end the process."""
+
+UNDER_TEST = "in the package"
 
 
 @dataclass
@@ -48,6 +51,7 @@ class Worker:
     process: BaseProcess
     share: range
     current: int | None = None
+    step: str = ""
     since: float = field(default_factory=time.monotonic)
 
 
@@ -98,7 +102,7 @@ def _parser(description: str, count: int) -> argparse.ArgumentParser:
 
 def _replay(case: Case, judge: Judge, show: Callable[[Case], None]) -> int:
     show(case)
-    judgements = judge(case)
+    judgements = judge(case, lambda step: None)
     for judgement in judgements:
         print(judgement.outcome, judgement.fault, sep="\n    ")
     return int(any(judgement.fault for judgement in judgements))
@@ -129,17 +133,26 @@ def judged(judge: Judge, arguments: argparse.Namespace) -> Iterator[tuple[int, J
                 worker.process.join()
                 del workers[receiver]
                 if worker.current is not None:
-                    yield worker.current, Judgement("FAULT: process ended", f"exit status {worker.process.exitcode}")
+                    yield worker.current, _ended(worker)
                     waiting.append(worker.share[worker.share.index(worker.current) + 1 :])
                 continue
             if isinstance(message, int):
                 worker.current = message
+            elif isinstance(message, str):
+                worker.step = message
+            if not isinstance(message, list):
                 continue
             yield from ((worker.current, judgement) for judgement in message)
             worker.current = None
         for worker in workers.values():
             if time.monotonic() - worker.since > HANGS_AFTER:
                 worker.process.kill()
+
+
+def _ended(worker: Worker) -> Judgement:
+    if worker.step == UNDER_TEST:
+        return Judgement(f"FAULT: process ended {worker.step}", f"exit status {worker.process.exitcode}")
+    return Judgement(f"process ended {worker.step}")
 
 
 def _begin(judge: Judge, arguments: argparse.Namespace, share: range, end: float) -> tuple[Connection, BaseProcess]:
@@ -166,4 +179,4 @@ def _work(
         if time.monotonic() > end:
             return
         sender.send(index)
-        sender.send(judge(Case(seed, index, without)))
+        sender.send(judge(Case(seed, index, without), sender.send))

@@ -11,8 +11,9 @@ is printed with the command that replays it. The exit status is 1 if there are a
 """
 
 import sys
+from collections.abc import Callable
 
-from judging import Case, main
+from judging import UNDER_TEST, Case, main
 
 import graph_judgement
 from graph_mutations import graph_content
@@ -20,8 +21,11 @@ from judgement import Judgement
 from onnx import ModelProto, printer
 
 
-def judge(case: Case) -> list[Judgement]:
-    return [graph_judgement.judge(graph_content(case.seed, case.index, case.without), case.index)]
+def judge(case: Case, note: Callable[[str], None]) -> list[Judgement]:
+    note(UNDER_TEST)
+    outcome = graph_judgement.read(graph_content(case.seed, case.index, case.without))
+    note("in onnxruntime")
+    return [outcome.judged(case.index)]
 
 
 def show(case: Case) -> None:

@@ -12,18 +12,21 @@ if there are any. Time beyond the limit is printed as the most of all: on a busy
 
 import logging
 import sys
+from collections.abc import Callable
 
-from judging import Case, main
+from judging import UNDER_TEST, Case, main
 
 import model_judgement
 from judgement import Judgement
 from user_models import user_model
 
 
-def judge(case: Case) -> list[Judgement]:
+def judge(case: Case, note: Callable[[str], None]) -> list[Judgement]:
     logging.disable(logging.CRITICAL)
     seed = case.seed * 10_000_000 + case.index
+    note("in the oracle")
     known = model_judgement.truth(seed, case.without)
+    note(UNDER_TEST)
     return [model_judgement.judge(name, seed, known, case.without) for name in model_judgement.LIMITS]
 
 

@@ -37,27 +37,42 @@ class _TooLongError(BaseException):
     """Reading took longer than `MAX_SECONDS`."""
 
 
-def judge(content: bytes, seed: int = 0) -> Judgement:
-    """Read the model and compare with onnxruntime at random, large, tiny and boundary points."""
-    start = time.process_time()
+@dataclass(frozen=True)
+class Reading:
+    """How the reader ended with a model: a network or an error, and processor seconds."""
+
+    content: bytes
+    network: Network | None
+    error: BaseException | None
+    seconds: float
+
+    def judged(self, seed: int = 0) -> Judgement:
+        """Compare with onnxruntime, at random, large, tiny and boundary points."""
+        if isinstance(self.error, RelugradError):
+            return _refusal(self.content, self.error, self.seconds)
+        if isinstance(self.error, _TooLongError):
+            return Judgement("FAULT: slow", f"neither read nor refused in {MAX_SECONDS} s", self.seconds)
+        if self.error is not None:
+            return Judgement("FAULT: raw error", f"{type(self.error).__name__}: {self.error}", self.seconds)
+        assert self.network is not None
+        if self.network.n_inputs > MAX_INPUTS:
+            return Judgement("read, too large to compare", seconds=self.seconds)
+        try:
+            fault = _difference(self.content, self.network, oracle(self.content), np.random.default_rng(seed))
+        except OracleError:
+            return Judgement("read, not run by onnxruntime", seconds=self.seconds)
+        return Judgement("FAULT: wrong value" if fault else "read, agrees", fault, self.seconds)
+
+
+def read(content: bytes) -> Reading:
+    """Read a model, whatever comes of it."""
+    network, failure, start = None, None, time.process_time()
     try:
         with _given_up_after(MAX_SECONDS):
             network = load_onnx(content)
-    except RelugradError as error:
-        return _refusal(content, error, time.process_time() - start)
-    except _TooLongError:
-        return Judgement("FAULT: slow", f"not read or refused within {MAX_SECONDS} s", MAX_SECONDS)
-    except Exception as error:
-        return Judgement("FAULT: raw error", f"{type(error).__name__}: {error}", time.process_time() - start)
-    seconds = time.process_time() - start
-    if network.n_inputs > MAX_INPUTS:
-        return Judgement("read, too large to compare", seconds=seconds)
-    try:
-        reference = oracle(content)
-        fault = _difference(content, network, reference, np.random.default_rng(seed))
-    except OracleError:
-        return Judgement("read, not run by onnxruntime", seconds=seconds)
-    return Judgement("FAULT: wrong value" if fault else "read, agrees", fault, seconds)
+    except (Exception, _TooLongError) as error:
+        failure = error
+    return Reading(content, network, failure, time.process_time() - start)
 
 
 @contextmanager
@@ -120,7 +135,7 @@ def _difference(content: bytes, network: Network, reference: Oracle, rng: np.ran
         around = reference.as_given(_neighbours(point, rng))
         if gaps.at(around).any():  # else it differs at this point alone, where the graph jumps
             output = int(np.argmax(wrong[index]))
-            expected, found = gaps.expected(point[None])[0, output], network.value(point[None])[0, output]
+            expected, found = gaps.expected(points)[index, output], network.value(point[None])[0, output]
             return f"output {output}: onnxruntime {expected:.9g}, network {found:.9g}, at {point.tolist()}"
     return ""
 
@@ -164,7 +179,7 @@ class _Gaps:
         with np.errstate(all="ignore"):
             gaps = abs(self.network.value(points) - expected)
         allowed = 16 * self.reference.precision * abs(expected) + 4 * self.reference.smallest
-        allowed += DOUBLE_ROUNDING * np.minimum(self._sums(points), ORDINARY * (1.0 + abs(points).max(axis=1)))[:, None]
+        allowed += DOUBLE_ROUNDING * np.fmin(self._sums(points), ORDINARY * (1.0 + abs(points).max(axis=1)))[:, None]
         suspected = np.isfinite(expected) & ~(gaps <= allowed)
         rows = np.flatnonzero(suspected.any(axis=1))
         if rows.size:

@@ -27,6 +27,12 @@ REAL = {
 
 onnxruntime.set_default_logger_severity(4)
 
+#: Operators that compute coordinates in float32.
+RESIZING = ("Resize", "Upsample", "GridSample")
+
+#: The precision of float32, in which attributes are, and some of onnxruntime's operators on doubles.
+SINGLE = float(np.finfo(np.float32).eps)
+
 #: Operator sets before this one have no kernels in onnxruntime; they are converted.
 FIRST_SUPPORTED = 7
 
@@ -72,7 +78,7 @@ class Oracle:
     def precision(self) -> float:
         """The relative precision of the inputs' type, at most that of attributes, which are float32."""
         kinds = [np.dtype(TYPES[tensor.type]) for tensor in self._inputs]
-        return max(float(np.finfo(kind).eps) for kind in (np.dtype(np.float32), *kinds) if kind.kind == "f")
+        return max((SINGLE, *(float(np.finfo(kind).eps) for kind in kinds if kind.kind == "f")))
 
     @property
     def smallest(self) -> float:
@@ -153,7 +159,8 @@ class Rounding:
     content : bytes
         The model.
     factor : float
-        Size of the disturbances of inputs and of the outputs of all nodes, in units of their type's precision.
+        Size of the disturbances of inputs and of the outputs of all nodes, in units of their type's precision, at most
+        that of float32; 16 times as much where onnxruntime computes coordinates of an image in float32.
     """
 
     content: bytes
@@ -169,7 +176,8 @@ class Rounding:
         """
         model = ModelProto()
         model.ParseFromString(self.content)
-        disturbed = Oracle(_disturbed(model, self.factor).SerializeToString())
+        is_resized = any(node.op_type in RESIZING for node in model.graph.node)
+        disturbed = Oracle(_disturbed(model, self.factor * (16.0 if is_resized else 1.0)).SerializeToString())
         with np.errstate(all="ignore"):
             values = np.stack([disturbed(points) for _ in range(runs)])
             return values.max(axis=0) - values.min(axis=0)
@@ -205,7 +213,7 @@ def _disturbed(model: ModelProto, factor: float) -> ModelProto:
 def _float_edges(model: ModelProto) -> dict[str, int]:
     """Element types of the tensors of real numbers, as onnxruntime has them, but for those that say how to resize."""
     graph = model.graph
-    scales = {name for node in graph.node if node.op_type in ("Resize", "Upsample") for name in node.input[1:]}
+    scales = {name for node in graph.node if node.op_type in RESIZING for name in node.input[1:]}
     edges = [name for node in graph.node for name in node.output if name]
     probe = ModelProto()
     probe.CopyFrom(model)
@@ -229,7 +237,7 @@ def _silent() -> onnxruntime.SessionOptions:
 
 def _noise(source: str, target: str, kind: int, factor: float) -> Iterator[NodeProto]:
     """Nodes for ``target = source * (1 + noise)``, computed in double."""
-    scale = factor * float(np.finfo(helper.tensor_dtype_to_np_dtype(kind)).eps)
+    scale = factor * max(float(np.finfo(helper.tensor_dtype_to_np_dtype(kind)).eps), SINGLE)
     wide, noise, small, scaled, one, near_one, product = (f"{target}_disturbed_{place}" for place in range(7))
     yield helper.make_node("Cast", [source], [wide], to=TensorProto.DOUBLE)
     yield helper.make_node("RandomUniformLike", [wide], [noise], dtype=TensorProto.DOUBLE, low=-1.0, high=1.0)

@@ -37,7 +37,7 @@ class Truth:
     value : float
         The optimum, in the model's sense; NaN where there is none or the objective is quadratic.
     is_restricted : bool
-        Whether inputs were bounded for it: then only what was found counts.
+        Whether inputs were bounded for it, and a larger box has a better optimum: then only what was found counts.
     """
 
     status: str
@@ -47,21 +47,21 @@ class Truth:
 
 def truth(seed: int, without: Collection[str] = ()) -> Truth:
     """The optimum of the model, by the expansion of its networks and HiGHS."""
+    small = _truth(seed, without, BOX)
+    if not small.is_restricted:
+        return small
+    large = _truth(seed, without, 10.0 * BOX)
+    settled = small.status == large.status == "optimal" and abs(small.value - large.value) <= 1e-6 * (1.0 + abs(large.value))
+    if settled:
+        return Truth("optimal", large.value)
+    return large if large.status == "optimal" else small if small.status == "optimal" else Truth("unknown")
+
+
+def _truth(seed: int, without: Collection[str], box: float) -> Truth:
+    """The same, with the box for what has no bounds."""
     built = user_model(seed, without)
-    m, restricted = built.model, False
-    for variable in m.x.values():
-        if (variable.lb is None or variable.ub is None) and not variable.fixed:
-            restricted = True
-            variable.setlb(-BOX if variable.lb is None else variable.lb)
-            variable.setub(BOX if variable.ub is None else variable.ub)
-    for variable in m.u.values():
-        if variable.lb is None:
-            restricted = True
-            variable.setlb(-BOX)
-            variable.setub(BOX)
-    for variable, low, high in built.ranges:
-        variable.setlb(low if variable.lb is None else variable.lb)
-        variable.setub(high if variable.ub is None else variable.ub)
+    restricted = _bound_all(built, box)
+    m = built.model
     if "quadratic objective" in built.features:
         m.objective.set_value(0.0)
     try:
@@ -80,6 +80,21 @@ def truth(seed: int, without: Collection[str] = ()) -> Truth:
         value = np.nan if "quadratic objective" in built.features else pyo.value(m.objective)
         return Truth("optimal", value, restricted)
     return Truth("infeasible" if condition == TerminationCondition.infeasible else "unknown", np.nan, restricted)
+
+
+def _bound_all(built: UserModel, box: float) -> bool:
+    """Give bounds to what has none; whether they restrict the model."""
+    is_restricted = False
+    for variable in (*built.model.x.values(), *built.model.u.values()):
+        if (variable.lb is None or variable.ub is None) and not variable.fixed:
+            is_restricted = True
+            variable.setlb(-box if variable.lb is None else variable.lb)
+            variable.setub(box if variable.ub is None else variable.ub)
+    scale = box / BOX
+    for variable, low, high in built.ranges:
+        variable.setlb(scale * low - scale if variable.lb is None else variable.lb)
+        variable.setub(scale * high + scale if variable.ub is None else variable.ub)
+    return is_restricted
 
 
 def judge(name: str, seed: int, known: Truth, without: Collection[str] = ()) -> Judgement:
