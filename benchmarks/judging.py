@@ -168,9 +168,7 @@ def _begin(judge: Judge, arguments: argparse.Namespace, share: range, end: float
     return receiver, process
 
 
-def _work(
-    sender: Connection, judge: Judge, seed: int, share: range, without: tuple[str, ...], seconds: float
-) -> None:
+def _work(sender: Connection, judge: Judge, seed: int, share: range, without: tuple[str, ...], seconds: float) -> None:
     """Judge cases in a process of its own: a number is sent before each, so that one that ends it is known."""
     end = time.monotonic() + seconds
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))

@@ -13,11 +13,10 @@ is printed with the command that replays it. The exit status is 1 if there are a
 import sys
 from collections.abc import Callable
 
-from judging import UNDER_TEST, Case, main
-
 import graph_judgement
 from graph_mutations import graph_content
 from judgement import Judgement
+from judging import UNDER_TEST, Case, main
 from onnx import ModelProto, printer
 
 

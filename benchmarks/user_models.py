@@ -14,10 +14,9 @@ import logging
 import sys
 from collections.abc import Callable
 
-from judging import UNDER_TEST, Case, main
-
 import model_judgement
 from judgement import Judgement
+from judging import UNDER_TEST, Case, main
 from user_models import user_model
 
 

@@ -1,4 +1,4 @@
-"""What the reader makes of an ONNX model, judged by onnxruntime: it agrees, refuses for a true reason, or is at fault."""
+"""What the reader makes of an ONNX model, judged by onnxruntime: it agrees, refuses justly, or is at fault."""
 
 import re
 import signal
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from graph_oracle import Oracle, OracleError, Rounding, numbers_of, oracle
 from judgement import Judgement, reason
-from onnx import ModelProto, checker
+from onnx import ModelProto, TensorProto, checker, helper
 
 from pyomo_relugrad.errors import RelugradError
 from pyomo_relugrad.network import Network
@@ -30,7 +30,9 @@ DOUBLE_ROUNDING = 2e-15
 #: Numbers up to this times the input are ordinary in a network.
 ORDINARY = 1e6
 
-CALLED_INVALID = re.compile(r"not valid|corrupt|neither computed by a node|two nodes|do not fit|does not fit|not numeric")
+CALLED_INVALID = re.compile(
+    r"not valid|corrupt|neither computed by a node|two nodes|do not fit|does not fit|not numeric"
+)
 
 
 class _TooLongError(BaseException):
@@ -51,6 +53,8 @@ class Reading:
         if isinstance(self.error, RelugradError):
             return _refusal(self.content, self.error, self.seconds)
         if isinstance(self.error, _TooLongError):
+            if _input_size(self.content) > MAX_INPUTS:
+                return Judgement("given up, a large graph", seconds=self.seconds)
             return Judgement("FAULT: slow", f"neither read nor refused in {MAX_SECONDS} s", self.seconds)
         if self.error is not None:
             return Judgement("FAULT: raw error", f"{type(self.error).__name__}: {self.error}", self.seconds)
@@ -100,7 +104,9 @@ def _refusal(content: bytes, error: RelugradError, seconds: float) -> Judgement:
 
 def _reason(message: str) -> str:
     """The message without the name of file and node."""
-    return reason(re.sub(r"^.*?(node '[^']*'|the unnamed node that computes '[^']*')( \(\w+\))?: |^model: ", "", message))
+    return reason(
+        re.sub(r"^.*?(node '[^']*'|the unnamed node that computes '[^']*')( \(\w+\))?: |^model: ", "", message)
+    )
 
 
 def _input_size(content: bytes) -> float:
@@ -111,12 +117,20 @@ def _input_size(content: bytes) -> float:
 
 
 def _is_valid(content: bytes) -> bool:
-    """Whether ONNX's checker and onnxruntime take the model, and onnxruntime runs it."""
+    """Whether ONNX's checker and onnxruntime take the model with all that it stores, and onnxruntime runs it."""
+    model = ModelProto()
+    model.ParseFromString(content)
+    outputs = {output.name for output in model.graph.output}
+    stored = {tensor.name for tensor in model.graph.initializer} - outputs
+    model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in sorted(stored))
     try:
-        model = Oracle(content)
-        model(np.ones((1, model.size)))
-        checker.check_model(content)
-    except (OracleError, ValueError, checker.ValidationError):
+        session = Oracle(model.SerializeToString())
+        session(np.ones((1, session.size)))
+        for output in model.graph.output:  # the checker asks for types and shapes, and nobody needs them
+            output.type.tensor_type.elem_type = output.type.tensor_type.elem_type or TensorProto.FLOAT
+            output.type.tensor_type.shape.SetInParent()
+        checker.check_model(model)
+    except (OracleError, TypeError, ValueError, checker.ValidationError):
         return False
     return True
 

@@ -5,12 +5,13 @@ from collections.abc import Callable, Collection
 import numpy as np
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from random_graphs import LIMITS, random_model
-from random_nodes import DRAWERS
+from random_movements import DRAWERS as MOVEMENTS
+from random_nodes import DRAWERS as COMPUTATIONS
 
 SIZES = (-(2**62), -3, -2, -1, 0, 1, 2, 3, 4, 7, 100, 5000, 2**40, 2**62)
 VALUES = (0.0, 1.0, -1.0, 0.5, -2.0, 1e-3, np.nan)
 ODD_OPERATORS = ("Expand", "ConstantOfShape", "Shape", "Where", "Greater", "Not", "Range", "NonZero", "Loop", "If")
-OPERATORS = (*(name for name in DRAWERS if " " not in name), *ODD_OPERATORS)
+OPERATORS = (*(name for name in COMPUTATIONS | MOVEMENTS if " " not in name), *ODD_OPERATORS)
 
 
 def graph_content(seed: int, index: int, without: Collection[str] = ()) -> bytes:

@@ -180,7 +180,13 @@ class Rounding:
         disturbed = Oracle(_disturbed(model, self.factor * (16.0 if is_resized else 1.0)).SerializeToString())
         with np.errstate(all="ignore"):
             values = np.stack([disturbed(points) for _ in range(runs)])
-            return values.max(axis=0) - values.min(axis=0)
+            return values.max(axis=0) - values.min(axis=0) + _underflow(model)
+
+
+def _underflow(model: ModelProto) -> float:
+    """What a cast to float16 between other types leaves of tiny numbers."""
+    casts = [attribute.i for node in model.graph.node for attribute in node.attribute if attribute.name == "to"]
+    return float(np.finfo(np.float16).smallest_normal) if TensorProto.FLOAT16 in casts else 0.0
 
 
 def _disturbed(model: ModelProto, factor: float) -> ModelProto:

@@ -23,7 +23,9 @@ OPTIMAL = 3e-4
 #: Bounds in the oracle on inputs that have none, since a big-M formulation needs some.
 BOX = 50.0
 
+#: Seconds that a solve may take, by solver.
 LIMITS = {"relugrad": 0.3, "relugrad.exact": 2.0}
+ITERATIONS = 60
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,9 @@ def truth(seed: int, without: Collection[str] = ()) -> Truth:
     if not small.is_restricted:
         return small
     large = _truth(seed, without, 10.0 * BOX)
-    settled = small.status == large.status == "optimal" and abs(small.value - large.value) <= 1e-6 * (1.0 + abs(large.value))
+    settled = small.status == large.status == "optimal" and abs(small.value - large.value) <= 1e-6 * (
+        1.0 + abs(large.value)
+    )
     if settled:
         return Truth("optimal", large.value)
     return large if large.status == "optimal" else small if small.status == "optimal" else Truth("unknown")
@@ -97,13 +101,16 @@ def _bound_all(built: UserModel, box: float) -> bool:
     return is_restricted
 
 
-def judge(name: str, seed: int, known: Truth, without: Collection[str] = ()) -> Judgement:
-    """Solve the model of a seed and check all that is said."""
+def judge(
+    name: str, seed: int, known: Truth, without: Collection[str] = (), time_limit: float | None = None
+) -> Judgement:
+    """Solve the model of a seed and check all that is said; `seconds` is the time beyond the limit."""
+    limit = LIMITS[name] if time_limit is None else time_limit
     built = user_model(seed, without)
     before = [v.value for v in built.model.component_data_objects(pyo.Var)]
-    options: dict[str, Any] = {"time_limit": LIMITS[name], "warmstart": "start" in built.features, "seed": seed % 100}
+    options: dict[str, Any] = {"time_limit": limit, "warmstart": "start" in built.features, "seed": seed % 100}
     if name == "relugrad":
-        options["iteration_limit"] = 60
+        options["iteration_limit"] = ITERATIONS
     start = time.perf_counter()
     try:
         results = pyo.SolverFactory(name).solve(built.model, **options)
@@ -111,7 +118,7 @@ def judge(name: str, seed: int, known: Truth, without: Collection[str] = ()) -> 
         return Judgement(f"{name}: refused: {reason(str(error))}")
     except Exception as error:
         return Judgement(f"{name}: FAULT: raw error", f"{type(error).__name__}: {error}")
-    overrun = time.perf_counter() - start - LIMITS[name]
+    overrun = time.perf_counter() - start - limit
     outcome, faults = _check(built, results, known, before)
     if faults:
         return Judgement(f"{name}: FAULT: {faults[0].partition(':')[0]}", "; ".join(faults), overrun)
@@ -134,7 +141,7 @@ def _check(built: UserModel, results: Any, known: Truth, before: list[Any]) -> t
         if condition in (TerminationCondition.optimal, TerminationCondition.feasible):
             faults.append(f"claim without a point: {condition}")
     else:
-        faults += _point_faults(built, found)
+        faults += point_faults(built, found)
     if known.status == "optimal":
         faults += _claim_faults(condition, sign, found, bound, known)
     return f"{condition}, {_compared(found, sign, known)}", faults
@@ -168,7 +175,7 @@ def _compared(found: float | None, sign: float, known: Truth) -> str:
     return "optimum" if sign * (found - known.value) <= OPTIMAL * (1.0 + abs(known.value)) else "a worse point"
 
 
-def _point_faults(built: UserModel, found: float) -> list[str]:
+def point_faults(built: UserModel, found: float) -> list[str]:
     """What is wrong with the point in the model."""
     faults = []
     value = pyo.value(built.model.objective, exception=False)

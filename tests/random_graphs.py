@@ -183,13 +183,15 @@ Drawer = Callable[[GraphSketch], list[Tensor]]
 
 def random_model(rng: np.random.Generator, without: Collection[str] = ()) -> ModelProto:
     """A random model, in most cases a valid one; `without` names drawers (and ``limits``) that are left out."""
-    from random_nodes import DRAWERS as NODES
+    from random_movements import DRAWERS as MOVEMENTS
+    from random_nodes import DRAWERS as COMPUTATIONS
     from random_nodes import SELDOM
     from random_patterns import DRAWERS as PATTERNS
 
+    nodes = COMPUTATIONS | MOVEMENTS
     single, several, seldom = (
         [drawer for name, drawer in drawers.items() if name not in without and (name in SELDOM) == is_seldom]
-        for drawers, is_seldom in ((NODES, False), (PATTERNS, False), (NODES | PATTERNS, True))
+        for drawers, is_seldom in ((nodes, False), (PATTERNS, False), (nodes | PATTERNS, True))
     )
     sketch = GraphSketch(rng, int(rng.choice(OPSETS)), without)
     _draw_inputs(sketch)
@@ -205,7 +207,9 @@ def _draw_inputs(sketch: GraphSketch) -> None:
     form = rng.random()
     free_batch, rows = form < 0.35, 1 if form < 0.8 else int(rng.integers(2, 4))
     for _ in range(1 if sketch.chance(0.85) else 2):
-        sketch.add_input((rows, *rest) if rank > 1 else (int(rng.integers(1, 6)),), sketch.kind, free_batch and rank > 1)
+        sketch.add_input(
+            (rows, *rest) if rank > 1 else (int(rng.integers(1, 6)),), sketch.kind, free_batch and rank > 1
+        )
     if "integer input" not in sketch.without and sketch.chance(0.05):
         kind = sketch.choose([TensorProto.INT64, TensorProto.INT32, TensorProto.BOOL])
         sketch.add_input((rows, *rest), kind, free_batch)
@@ -228,10 +232,7 @@ def _model(sketch: GraphSketch) -> ModelProto:
     computed = [tensor for tensor in sketch.tensors if tensor.name not in given and tensor.kind in FLOATS]
     last = computed[-1] if computed else sketch.tensors[0]
     chosen = [last, sketch.choose(computed)] if computed and sketch.chance(0.15) else [last]
-    results = {
-        tensor.name: helper.make_tensor_value_info(tensor.name, tensor.kind, None)
-        for tensor in chosen
-    }
+    results = {tensor.name: helper.make_tensor_value_info(tensor.name, tensor.kind, None) for tensor in chosen}
     used = {name for node in sketch.nodes for name in (*node.input, *_inner_inputs(node))}
     stored = [numpy_helper.from_array(array, name) for name, array in sketch.stored.items() if name in used]
     listed = [

@@ -19,7 +19,9 @@ def _compared(operator: str, sketch: GraphSketch, tensor: Tensor, threshold: flo
 def _where(sketch: GraphSketch) -> list[Tensor]:
     """A choice by a comparison: of pieces that meet, of the tensor and a number, or of what does not meet."""
     tensor, threshold = sketch.variable(), float(sketch.choose([0.0, 0.5, -1.0]))
-    condition = _compared(sketch.choose(["Greater", "Less", "GreaterOrEqual", "LessOrEqual"]), sketch, tensor, threshold)
+    condition = _compared(
+        sketch.choose(["Greater", "Less", "GreaterOrEqual", "LessOrEqual"]), sketch, tensor, threshold
+    )
     form = sketch.rng.random()
     if form < 0.4:
         sides = [tensor, sketch.constant(sketch.real(threshold))]

@@ -245,8 +245,13 @@ def _add_omlt_block(builder: _Builder, index: int) -> None:
     terms = [variables[i] for i in rng.choice(len(variables), size=n_inputs)]
     bounds = {i: (term.lb, term.ub) for i, term in enumerate(terms)}
     if any(None in pair for pair in bounds.values()):
-        bounds = {i: (-5.0, 5.0) for i in bounds}
-    offsets, factors, out_offset, out_factor = np.zeros(n_inputs), np.ones(n_inputs), np.zeros(n_outputs), np.ones(n_outputs)
+        bounds = dict.fromkeys(bounds, (-5.0, 5.0))
+    offsets, factors, out_offset, out_factor = (
+        np.zeros(n_inputs),
+        np.ones(n_inputs),
+        np.zeros(n_outputs),
+        np.ones(n_outputs),
+    )
     scaling = None
     if builder.chance(0.3, "scaling"):
         offsets, factors = rng.normal(size=n_inputs), rng.uniform(0.2, 3.0, size=n_inputs)
@@ -313,7 +318,7 @@ def _add_rows(builder: _Builder) -> None:
 
 def _add_objective(builder: _Builder) -> None:
     rng = builder.rng
-    chosen = builder.pick(3) + [builder.result.networks[-1].outputs[0]]
+    chosen = [*builder.pick(3), builder.result.networks[-1].outputs[0]]
     expression = sum(float(a) * v for a, v in zip(rng.normal(size=len(chosen)), chosen, strict=True))
     sense = 1 if builder.chance(0.5) else -1
     expression = expression + sense * sum(builder.costs)
