@@ -150,7 +150,7 @@ def judged(judge: Judge, arguments: argparse.Namespace) -> Iterator[tuple[int, J
 
 
 def _ended(worker: Worker) -> Judgement:
-    if worker.step == UNDER_TEST:
+    if worker.step == UNDER_TEST or worker.process.exitcode > 0:  # an exception in the harness itself
         return Judgement(f"FAULT: process ended {worker.step}", f"exit status {worker.process.exitcode}")
     return Judgement(f"process ended {worker.step}")
 

@@ -12,6 +12,9 @@ is printed with the command that replays it. The exit status is 1 if there are a
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import graph_judgement
 from graph_mutations import graph_content

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+from google.protobuf.message import DecodeError
 from graph_oracle import Oracle, OracleError, Rounding, numbers_of, oracle
 from judgement import Judgement, reason
 from onnx import ModelProto, TensorProto, checker, helper
@@ -119,9 +120,14 @@ def _input_size(content: bytes) -> float:
 def _is_valid(content: bytes) -> bool:
     """Whether ONNX's checker and onnxruntime take the model with all that it stores, and onnxruntime runs it."""
     model = ModelProto()
-    model.ParseFromString(content)
+    try:
+        model.ParseFromString(content)
+    except DecodeError:
+        return False
     outputs = {output.name for output in model.graph.output}
     stored = {tensor.name for tensor in model.graph.initializer} - outputs
+    if any(isinstance(name, bytes) for name in stored):  # not UTF-8
+        return False
     model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in sorted(stored))
     try:
         session = Oracle(model.SerializeToString())

@@ -1,7 +1,7 @@
 """Random Pyomo models as users write them: what both solvers say of each, judged by Pyomo, OMLT and HiGHS.
 
-    python benchmarks/user_models.py --count 10000 --seed 0
-    python benchmarks/user_models.py --seed 0 --replay 123
+    python benchmarks/solver_claims.py --count 10000 --seed 0
+    python benchmarks/solver_claims.py --seed 0 --replay 123
 
 Each model of `tests/user_models.py` is solved by ``relugrad`` and ``relugrad.exact``. A fault is a point that violates
 a row, bound or domain or is none of the network, "optimal" or a bound that HiGHS disproves on OMLT's rows, "infeasible"
@@ -13,6 +13,9 @@ if there are any. Time beyond the limit is printed as the most of all: on a busy
 import logging
 import sys
 from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 import model_judgement
 from judgement import Judgement
