@@ -9,6 +9,7 @@ from enum import Enum
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.problem import Incumbent
 from pyomo_relugrad.search.linear_program import LinearSolution
 
 
@@ -85,9 +86,12 @@ class SearchContext:
         The user's warm start, NaN where a column has no value.
     relaxation : LinearSolution, optional
         The linear surroundings solved without the networks; None for a box around networks.
+    known : tuple of Incumbent, optional
+        Feasible points that were found before the method began.
     """
 
     budget: Budget
     random: np.random.Generator
     start: Array | None = None
     relaxation: LinearSolution | None = None
+    known: tuple[Incumbent, ...] = ()
