@@ -10,7 +10,9 @@ from typing import Any
 import highspy
 import numpy as np
 
+from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.errors import ModelError, RelugradError
 from pyomo_relugrad.milp.big_m import BigMModel, build_big_m
 from pyomo_relugrad.milp.column_bounds import bound_problem
@@ -20,7 +22,7 @@ from pyomo_relugrad.search.linear_program import HIGHS_THREAD
 from pyomo_relugrad.search.proof import ProofProgress, ProofResult, ProofStatus, conclusion_from, run_proof
 
 # Seconds between two reports, and seconds that HiGHS is given to stop when told to.
-REPORT_INTERVAL, STOP_PATIENCE = 0.1, 1.0
+REPORT_INTERVAL, STOP_PATIENCE = 0.1, 0.3
 # Seconds, and share of the time limit, for tightening by linear programs.
 TIGHTENING_LIMIT, TIGHTENING_SHARE = 10.0, 0.2
 
@@ -79,9 +81,13 @@ def prove_by_milp(
     ('optimal', 0.5)
     """
     begin = time.perf_counter()
-    proof = MilpProof(problem, start, bounds, (relative_gap, absolute_gap), options or {}, time_limit)
-    remaining = max(time_limit - (time.perf_counter() - begin), 0.0)
-    return run_proof(proof, time_limit=remaining, callback=callback)
+    with deadline.time_limit(time_limit):
+        try:
+            proof = MilpProof(problem, start, bounds, (relative_gap, absolute_gap), options or {}, time_limit)
+        except OutOfTime:
+            known = start if start is not None and start.is_feasible else None
+            return ProofResult(ProofStatus.TIME_LIMIT, -np.inf, known, 0, time.perf_counter() - begin, ())
+        return run_proof(proof, time_limit=deadline.remaining(), callback=callback)
 
 
 class MilpProof:

@@ -83,7 +83,7 @@ class SearchContext:
     random : numpy.random.Generator
         The only source of randomness.
     start : (n,) array, optional
-        The user's warm start, NaN where a column has no value.
+        The user's warm start, completed.
     relaxation : LinearSolution, optional
         The linear surroundings solved without the networks; None for a box around networks.
     known : tuple of Incumbent, optional

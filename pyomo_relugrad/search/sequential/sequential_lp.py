@@ -106,9 +106,7 @@ class Starts:
         self._decided = ~problem.is_output & (problem.is_network_input | problem.integers)
         self._queue = [] if relaxed is None else [relaxed]
         if context.start is not None:
-            missing = np.isnan(context.start)
-            fill = surroundings.random_points(1, context.random)[0] if relaxed is None else relaxed
-            self._queue.insert(0, np.where(missing, fill, context.start))
+            self._queue.insert(0, context.start)
 
     @property
     def best(self) -> float:
