@@ -15,7 +15,7 @@ from math import inf
 _END: ContextVar[float] = ContextVar("end", default=inf)
 
 
-class OutOfTime(Exception):
+class OutOfTime(Exception):  # noqa: N818 - no error, as StopIteration is none
     """The time is over in the middle of a step. Whoever set the limit catches this; users never see it."""
 
 

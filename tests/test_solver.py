@@ -457,7 +457,9 @@ def test_threads_are_said_to_be_unused(caplog: pytest.LogCaptureFixture) -> None
     assert "OMP_NUM_THREADS" in caplog.text
 
 
-def test_a_warm_start_hands_over_the_values_that_are_there_and_the_best_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_warm_start_hands_over_the_values_that_are_there_and_the_best_of_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     starts = []
 
     def note(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:

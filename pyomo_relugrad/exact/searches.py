@@ -26,9 +26,7 @@ class Searches:
         The user's warm start.
     """
 
-    def __init__(
-        self, problem: Problem, options: ExactOptions, budget: Budget, seed: int, start: Array | None
-    ) -> None:
+    def __init__(self, problem: Problem, options: ExactOptions, budget: Budget, seed: int, start: Array | None) -> None:
         self._options, self._budget, self._seed = options, budget, seed
         # Without networks the first step of a search is all that there is to find.
         self._repeats = bool(problem.networks)

@@ -190,7 +190,9 @@ class _ExactSolve:
         """Let the searches go on for so long."""
         begin, found = self.budget.elapsed, False
         while not self.budget.is_exhausted() and self.budget.elapsed - begin < seconds:
-            is_new = any([self._take(point) for point in self._searches.step()])
+            is_new = False
+            for point in self._searches.step():
+                is_new = self._take(point) or is_new
             found = found or is_new
             self._raise_bound(self._searches.bound)
             self.budget.stop = self.budget.stop or self._searches.stop

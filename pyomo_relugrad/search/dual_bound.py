@@ -148,9 +148,7 @@ def dual_bound(problem: Problem) -> float:
     return max(bound, _program_bound(problem, lower, upper, cost, constant, links))
 
 
-def _tangent_problem(
-    problem: Problem, lower: Array, upper: Array, links: list[tuple[Weight, Array]]
-) -> Problem:
+def _tangent_problem(problem: Problem, lower: Array, upper: Array, links: list[tuple[Weight, Array]]) -> Problem:
     """The problem with the tangent of its objective at the optimum over rows and output rows, or near it."""
     rows = sparse.vstack([problem.rows, *(matrix for matrix, _ in links)], format="csr")
     sides = np.concatenate([np.zeros(0), *(side for _, side in links)])
