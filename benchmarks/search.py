@@ -27,7 +27,7 @@ from search_results import Comparison, History, RunFile, final, instance_table, 
 from pyomo_relugrad.milp import prove_by_milp
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.search import search
-from pyomo_relugrad.search.linear_program import HIGHS_THREAD
+from pyomo_relugrad.search.highs import HIGHS_THREAD
 from pyomo_relugrad.search.methods import METHODS
 
 

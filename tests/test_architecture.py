@@ -11,13 +11,14 @@ import pytest
 PACKAGE = "pyomo_relugrad"
 ROOT = Path(__file__).parents[1] / PACKAGE
 
-BASE = {"arrays", "errors", "version"}
+BASE = {"arrays", "deadline", "errors", "version"}
 PROBLEM = BASE | {"network", "problem"}
 ARRAYS = {"numpy", "scipy"}
 
 #: Room: the rooms that it may import, and the third-party packages.
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "arrays": (set(), {"numpy"}),
+    "deadline": (set(), set()),
     "errors": (set(), set()),
     "version": (set(), set()),
     "network": (BASE, ARRAYS),

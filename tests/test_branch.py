@@ -194,7 +194,6 @@ def hard_problem() -> Problem:
 @pytest.mark.parametrize(
     ("options", "status"),
     [
-        ({"time_limit": 0.0}, ProofStatus.TIME_LIMIT),
         ({"node_limit": 100}, ProofStatus.NODE_LIMIT),
         ({"callback": lambda progress: progress.nodes > 50}, ProofStatus.CALLBACK),
     ],

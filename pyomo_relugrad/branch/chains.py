@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 
@@ -48,6 +49,7 @@ def _joined(last: EmbeddedNetwork, writers: dict[int, EmbeddedNetwork]) -> Embed
     layers: list[Layer] = []
     outputs: dict[int, _AffineMap] = {}
     for embedded in order:
+        checkpoint()
         inputs = _input_map(embedded, free, writers, outputs)
         first = len(layers)
         for layer in embedded.network.layers[:-1]:

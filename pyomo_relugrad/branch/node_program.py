@@ -10,6 +10,7 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array, SparseRows
 from pyomo_relugrad.branch.output_links import OutputLinks
 from pyomo_relugrad.branch.tangents import TangentCuts
+from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.search.linear_program import LinearProgram, LinearSolution, LinearStatus
 from pyomo_relugrad.search.tightening import cut_boxes
@@ -92,6 +93,7 @@ class NodeProgram:
         possible = self._program.solve().status is not LinearStatus.INFEASIBLE
         if possible and self.problem.n_rows and columns.size <= MOST_TIGHTENED:
             for column in columns.tolist():
+                checkpoint()
                 lower[column] = max(lower[column], self._extreme(column, 1.0))
                 upper[column] = max(min(upper[column], -self._extreme(column, -1.0)), lower[column])
         self._program.change_costs(self._cost)
@@ -114,6 +116,7 @@ class NodeProgram:
         bound, possible = np.full(len(links), np.nan), np.ones(len(links), bool)
         slope, tangent_part = np.zeros((len(links), n_columns)), np.zeros(len(links))
         for node, rows in enumerate(links):
+            checkpoint()
             solution = None if rows is None else self._solve_node(rows, lower[node], upper[node], cutoff)
             possible[node] = solution is not None and solution.status is not LinearStatus.INFEASIBLE
             if solution is None or not solution.is_optimal or solution.values is None or solution.row_duals is None:
@@ -154,6 +157,7 @@ class NodeProgram:
         upper = np.where(is_output, self.problem.upper, np.where(integers, whole, upper))
         points: list[Array] = []
         for _ in range(steps):
+            checkpoint()
             solution = self._solve(self._links.linearised_rows(np.where(integers, whole, v)), lower, upper)
             if solution.values is None:
                 break

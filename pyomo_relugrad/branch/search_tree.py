@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.branch.bounder import BoundedNodes, Bounder, split_nodes
 from pyomo_relugrad.branch.box_bounder import BoxBounder
@@ -14,7 +15,9 @@ from pyomo_relugrad.branch.chains import without_chains
 from pyomo_relugrad.branch.nodes import NodeQueue
 from pyomo_relugrad.branch.polish import Polish
 from pyomo_relugrad.branch.program_bounder import ProgramBounder
+from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Incumbent, Problem, Shape
+from pyomo_relugrad.search.dual_bound import bound_seconds
 from pyomo_relugrad.search.proof import ProofProgress, ProofResult, ProofStatus, run_proof
 from pyomo_relugrad.search.threads import solver_threads
 
@@ -92,12 +95,9 @@ class SearchTree:
         self.nodes = 0
         self._gaps = (relative_gap, absolute_gap)
         self._polish = Polish(problem)
-        flat = without_chains(problem)
-        self._bounder: Bounder = BoxBounder(flat) if problem.shape is Shape.BOX else ProgramBounder(flat)
         self._queue = NodeQueue()
-        self._queue.add(self._bounder.root())
-        # Smallest bounds of nodes in hand, given up for an incumbent, and too small to split.
-        self._in_hand = self._discarded = self._unresolved = np.inf
+        # Smallest bounds of nodes in hand, given up for an incumbent, and too small to split. The root is in hand.
+        self._in_hand, self._discarded, self._unresolved = -np.inf, np.inf, np.inf
 
     @property
     def incumbent_value(self) -> float:
@@ -134,6 +134,9 @@ class SearchTree:
     def steps(self) -> Iterator[ProofProgress]:
         """Bound one batch after another until nothing is left to prove."""
         begin = time.perf_counter()
+        self._bounder = self._make_bounder()
+        self._queue.add(self._bounder.root())
+        self._in_hand = np.inf
         while len(self._queue) and self._queue.bound < self.cutoff:
             known = self.incumbent
             self._step()
@@ -145,6 +148,13 @@ class SearchTree:
                 incumbent=self.incumbent,
                 is_new=self.incumbent is not known,
             )
+
+    def _make_bounder(self) -> Bounder:
+        """What bounds the nodes; not begun where the bounds of a single node would outlast the time."""
+        flat = without_chains(self.problem)
+        if bound_seconds(flat) > deadline.remaining():
+            raise OutOfTime
+        return BoxBounder(flat) if self.problem.shape is Shape.BOX else ProgramBounder(flat)
 
     def _step(self) -> None:
         nodes = self._queue.take(self._bounder.batch)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from pyomo_relugrad.branch import SearchTree
+from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.exact.outer_approximation import OuterApproximation
 from pyomo_relugrad.exact.routes import Route
 from pyomo_relugrad.milp import MilpProof
@@ -95,8 +96,11 @@ class Runner:
             self._prover.offer(point)
 
     def step(self) -> None:
-        """One step of the proof."""
-        self.is_done = self.is_done or next(self._steps, None) is None
+        """One step of the proof, which is given up where the step outlasts the `deadline` around it."""
+        try:
+            self.is_done = self.is_done or next(self._steps, None) is None
+        except OutOfTime:
+            self.is_done = True
 
     def close(self) -> None:
         """Stop; HiGHS runs in a thread of its own until then."""

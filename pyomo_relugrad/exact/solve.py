@@ -7,24 +7,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.exact.routes import Route, choose_routes, lead_seconds
 from pyomo_relugrad.exact.runner import ExactOptions, Runner
+from pyomo_relugrad.exact.searches import Searches
+from pyomo_relugrad.exact.shares import PROOF_TURN, TimeShares, first_search_seconds
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.search.aliases import merge_aliases
 from pyomo_relugrad.search.budget import Budget, Stop
-from pyomo_relugrad.search.driver import Progress, SearchResult, search
-from pyomo_relugrad.search.dual_bound import MOST_SECONDS, bound_seconds, dual_bound
+from pyomo_relugrad.search.driver import Progress, SearchResult
 from pyomo_relugrad.search.record import Record
 from pyomo_relugrad.search.repair import repaired
 from pyomo_relugrad.search.threads import solver_threads
-
-# The first search: seconds, and its largest share of the time limit.
-FIRST_SEARCH, FIRST_SHARE = 0.2, 0.1
-# Later searches take this share of the time, and at least so many seconds each; a search in vain cuts the share.
-SEARCH_SHARE, SHORTEST_SEARCH, VAIN_FACTOR = 0.15, 0.2, 0.6
-# Seconds of a proof's turn; HiGHS works in a thread of its own, and only reports where others run.
-TURN = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,9 +90,22 @@ def solve_exactly(
     >>> result.stop.value, round(problem.reported(result.incumbent.objective), 4)
     ('optimal', 0.5)
     """
+    with deadline.time_limit(time_limit):
+        return _solve_merged(problem, options or ExactOptions(), Budget(time_limit), seed, start, callback)
+
+
+def _solve_merged(
+    problem: Problem,
+    options: ExactOptions,
+    budget: Budget,
+    seed: int,
+    start: Array | None,
+    callback: Callable[[Progress], bool | None] | None,
+) -> ExactResult:
+    """Solve with the columns merged that rows set equal."""
     reduction = merge_aliases(problem)
     if reduction is None:
-        return _ExactSolve(problem, options or ExactOptions(), time_limit, callback).run(seed, start)
+        return _ExactSolve(problem, options, budget, callback).run(seed, start)
 
     def restored(point: Incumbent | None) -> Incumbent | None:
         return None if point is None else problem.incumbent(reduction.restore(point.values))
@@ -105,8 +114,7 @@ def solve_exactly(
         return callback is not None and callback(replace(progress, incumbent=restored(progress.incumbent)))
 
     reduced_start = None if start is None else reduction.reduce_start(start)
-    solve = _ExactSolve(reduction.problem, options or ExactOptions(), time_limit, report)
-    result = solve.run(seed, reduced_start)
+    result = _ExactSolve(reduction.problem, options, budget, report).run(seed, reduced_start)
     pool = tuple(problem.incumbent(reduction.restore(point.values)) for point in result.pool)
     return replace(result, pool=pool, least_violated=restored(result.least_violated))
 
@@ -118,17 +126,17 @@ class _ExactSolve:
         self,
         problem: Problem,
         options: ExactOptions,
-        time_limit: float,
+        budget: Budget,
         callback: Callable[[Progress], bool | None] | None,
     ) -> None:
-        self.problem, self.options = problem, options
-        self.budget = Budget(time_limit)
+        self.problem, self.options, self.budget = problem, options, budget
         self.record = Record()
         self.bound = -np.inf
         self._callback = callback
+        self._shares = TimeShares()
         self._runners: list[Runner] = []
-        self._share, self._spared_until = SEARCH_SHARE, 0.0
-        self._seed = 0
+        self._waiting: list[Route] = []
+        self._join_at = 0.0
 
     @property
     def nodes(self) -> int:
@@ -136,14 +144,16 @@ class _ExactSolve:
         return sum(runner.nodes for runner in self._runners)
 
     def run(self, seed: int, start: Array | None) -> ExactResult:
-        """Search, then prove."""
-        self._seed = seed
+        """Search, then let proofs and searches take turns."""
         try:
-            self._search(min(FIRST_SEARCH, FIRST_SHARE * self.budget.time_limit), start)
+            self._searches = Searches(self.problem, self.options, self.budget, seed, start)
+            self._search_for(first_search_seconds(self.budget.time_limit))
             self._bound_at_once()
-            self._prove()
+            self._take_turns()
         except KeyboardInterrupt:
             self.budget.stop = Stop.INTERRUPTED
+        except OutOfTime:
+            self.budget.stop = self.budget.stop or Stop.TIME_LIMIT
         finally:
             for runner in self._runners:
                 runner.close()
@@ -162,84 +172,79 @@ class _ExactSolve:
             routes=tuple(runner.route for runner in self._runners),
         )
 
+    def _take_turns(self) -> None:
+        """Proofs, then searches if they are owed time, until the gap is closed or nothing is left to do."""
+        if not self.budget.is_exhausted():
+            self._waiting = list(choose_routes(self.problem))
+            self._join_at = self.budget.elapsed + lead_seconds(self.problem, self._waiting[0])
+        while not self.budget.is_exhausted():
+            is_proving = self._prove()
+            if not is_proving and self._searches.has_ended and not self._may_search_on():
+                return
+            self._search_for(self._shares.search_seconds() if is_proving else PROOF_TURN)
+
+    def _may_search_on(self) -> bool:
+        """Whether to search with other seeds after the last proof has given up: never without a time limit."""
+        return np.isfinite(self.budget.time_limit) and bool(self.problem.networks)
+
     # --- local search -------------------------------------------------------------------------------------------
 
-    def _search(self, seconds: float, start: Array | None) -> None:
-        """One local search with a new seed; its points and its bound are kept."""
-        before = self.budget.elapsed
-        points = self.budget.points
-
-        def report(progress: Progress) -> bool:
-            is_new = progress.is_new and progress.incumbent is not None and self._take(progress.incumbent)
-            self._raise_bound(progress.bound)
-            return self._report(is_new, points + progress.points)
-
-        found = search(
-            self.problem,
-            self.options.method,
-            time_limit=min(seconds, self.budget.remaining),
-            iteration_limit=self.options.iteration_limit,
-            seed=self._seed,
-            start=start,
-            callback=report,
-        )
-        self._seed += 1
-        self._spared_until = self.budget.elapsed + (self.budget.elapsed - before) / self._share
-        for point in found.pool:
-            self._take(point)
-        self._raise_bound(found.bound)
-        self.budget.count(found.points, found.iterations)
-        if found.stop in (Stop.CALLBACK, Stop.INTERRUPTED, Stop.INFEASIBLE, Stop.UNBOUNDED):
-            self.budget.stop = found.stop
-        self._conclude()
-
-    def _search_again(self) -> None:
-        """A search from the incumbent, where the last one is long enough ago."""
-        elapsed, best = self.budget.elapsed, self.record.incumbent
-        if not self.problem.networks or elapsed < self._spared_until:
-            return
-        self._search(max(self._share * elapsed, SHORTEST_SEARCH), None if best is None else best.values)
-        self._share = SEARCH_SHARE if self.record.incumbent is not best else VAIN_FACTOR * self._share
+    def _search_for(self, seconds: float) -> None:
+        """Let the searches go on for so long."""
+        begin, found = self.budget.elapsed, False
+        while not self.budget.is_exhausted() and self.budget.elapsed - begin < seconds:
+            is_new = False
+            for point in self._searches.step():
+                is_new = self._take(point) or is_new
+            found = found or is_new
+            self._raise_bound(self._searches.bound)
+            self.budget.stop = self.budget.stop or self._searches.stop
+            self._report(is_new)
+            self._conclude()
+            if self._searches.has_ended:
+                break
+        self._shares.book_search(self.budget.elapsed - begin, found, self.record.incumbent is not None)
 
     def _bound_at_once(self) -> None:
         """One relaxation of the whole problem, as local searches use it: HiGHS has no bound until its presolve ends."""
-        if not self.problem.networks or self.budget.is_exhausted():
-            return
-        if bound_seconds(self.problem) <= min(FIRST_SHARE * self.budget.remaining, MOST_SECONDS):
-            self._raise_bound(dual_bound(self.problem, min(self.budget.remaining, MOST_SECONDS)))
+        if not self.budget.is_exhausted():
+            self._searches.bound_at_once()
+            self._raise_bound(self._searches.bound)
             self._conclude()
 
     # --- proof --------------------------------------------------------------------------------------------------
 
-    def _prove(self) -> None:
-        """Run proofs and searches in turn."""
-        waiting = [] if self.budget.is_exhausted() else list(choose_routes(self.problem))
-        join_at = self.budget.elapsed + (lead_seconds(self.problem, waiting[0]) if waiting else 0.0)
-        while not self.budget.is_exhausted():
-            active = [runner for runner in self._runners if not runner.is_done]
-            if waiting and (not active or self.budget.elapsed >= join_at):
-                self._open(waiting.pop(0))
-                continue
-            if not active:
-                return
-            for runner in active:
-                self._take_turn(runner, alone=len(active) == 1)
-            if not self.budget.is_exhausted():
-                self._search_again()
+    def _prove(self) -> bool:
+        """A turn of each proof that runs; whether there is one."""
+        begin = self.budget.elapsed
+        active = [runner for runner in self._runners if not runner.is_done]
+        if self._waiting and (not active or self.budget.elapsed >= self._join_at):
+            active += self._open(self._waiting.pop(0))
+        for runner in active:
+            self._take_turn(runner, alone=len(active) == 1)
+        self._shares.book_proofs(self.budget.elapsed - begin, self.record.incumbent is not None)
+        return bool(active or self._waiting)
 
-    def _open(self, route: Route) -> None:
-        self._runners.append(Runner(route, self.problem, self.options, self.record.incumbent, self.budget.remaining))
+    def _open(self, route: Route) -> list[Runner]:
+        """A new proof; none where its beginning alone takes too long."""
+        try:
+            with deadline.time_limit(self._shares.longest_step(self.budget.remaining)):
+                runner = Runner(route, self.problem, self.options, self.record.incumbent, self.budget.remaining)
+        except OutOfTime:
+            return []
+        self._runners.append(runner)
+        return [runner]
 
     def _take_turn(self, runner: Runner, alone: bool) -> None:
-        """One turn, step by step, of a proof: HiGHS works in its own thread and only reports."""
+        """One turn, step by step, of a proof: HiGHS works in its own thread and only reports where others run."""
         runner.offer(self.record.incumbent)
-        end = self.budget.elapsed + (0.0 if runner.route is Route.MILP and not alone else TURN)
+        end = self.budget.elapsed + (0.0 if runner.route is Route.MILP and not alone else PROOF_TURN)
         while not (runner.is_done or self.budget.is_exhausted()):
-            runner.step()
+            with deadline.time_limit(self._shares.longest_step(self.budget.remaining)):
+                runner.step()
             is_new = runner.incumbent is not None and self._take(runner.incumbent)
             self._raise_bound(runner.bound)
-            if self._report(is_new, self.budget.points):
-                self.budget.stop = self.budget.stop or Stop.CALLBACK
+            self._report(is_new)
             self._conclude()
             if self.budget.elapsed >= end:
                 return
@@ -259,23 +264,26 @@ class _ExactSolve:
     def _take(self, point: Incumbent) -> bool:
         if self.record.is_promising(point):
             point = repaired(self.problem, point, self.budget)
-        return self.record.add(point, self.budget.elapsed)
+        is_new = self.record.add(point, self.budget.elapsed)
+        if is_new and point.is_feasible:
+            self._searches.offer(point)
+        return is_new
 
     def _raise_bound(self, bound: float) -> None:
         self.bound = max(self.bound, bound)
         self.record.add_bound(self.bound, self.budget.elapsed)
 
-    def _report(self, is_new: bool, points: int) -> bool:
-        """Call the callback; whether it ends the solve."""
+    def _report(self, is_new: bool) -> None:
+        """Call the callback, and note where it ends the solve."""
         best = self.record.incumbent
-        bound = self.bound if best is None else min(self.bound, best.objective)
         progress = Progress(
             elapsed=self.budget.elapsed,
-            points=points,
+            points=self.budget.points,
             iterations=self.budget.iterations,
             incumbent=self.record.best,
             is_new=is_new,
-            bound=bound,
+            bound=self.bound if best is None else min(self.bound, best.objective),
             nodes=self.nodes,
         )
-        return self._callback is not None and bool(self._callback(progress))
+        if self._callback is not None and self._callback(progress):
+            self.budget.stop = self.budget.stop or Stop.CALLBACK

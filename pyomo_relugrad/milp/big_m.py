@@ -13,6 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.milp.column_bounds import ProblemBounds
 from pyomo_relugrad.network import Network
@@ -135,6 +136,7 @@ class _Builder:
         activations = [stage.inputs[member]]
         layers = []
         for index, layer in enumerate(network.layers[:-1]):
+            checkpoint()
             low, high = bounds.lower[index][member], bounds.upper[index][member]
             self._refuse_infinite(low, high, stage.inputs[member])
             columns = self._add_hidden_columns(low, high)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network, PreactivationBounds, crown_bounds, interval_bounds
 from pyomo_relugrad.problem import Problem
@@ -57,6 +58,7 @@ def bound_problem(problem: Problem, method: str = "crown") -> ProblemBounds:
     lower, upper, possible = tighten(problem.lower[None], problem.upper[None])
     networks = []
     for stage in problem.stages:
+        checkpoint()
         bounds = _bound_stage(stage.network, lower[0, stage.inputs], upper[0, stage.inputs], method)
         networks.append(bounds)
         lower[0, stage.outputs] = np.maximum(lower[0, stage.outputs], bounds.output_lower)

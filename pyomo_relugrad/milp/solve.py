@@ -10,18 +10,20 @@ from typing import Any
 import highspy
 import numpy as np
 
+from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.errors import ModelError, RelugradError
 from pyomo_relugrad.milp.big_m import BigMModel, build_big_m
 from pyomo_relugrad.milp.column_bounds import bound_problem
 from pyomo_relugrad.milp.tightening_programs import tighten_by_programs
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.search.highs import silent_highs
+from pyomo_relugrad.search.highs import HIGHS_THREAD, silent_highs
 from pyomo_relugrad.search.proof import ProofProgress, ProofResult, ProofStatus, conclusion_from, run_proof
 from pyomo_relugrad.search.threads import solver_threads
 
 # Seconds between two reports, and seconds that HiGHS is given to stop when told to.
-REPORT_INTERVAL, STOP_PATIENCE = 0.1, 1.0
+REPORT_INTERVAL, STOP_PATIENCE = 0.1, 0.3
 # Seconds, and share of the time limit, for tightening by linear programs.
 TIGHTENING_LIMIT, TIGHTENING_SHARE = 10.0, 0.2
 
@@ -81,9 +83,13 @@ def prove_by_milp(
     ('optimal', 0.5)
     """
     begin = time.perf_counter()
-    proof = MilpProof(problem, start, bounds, (relative_gap, absolute_gap), options or {}, time_limit)
-    remaining = max(time_limit - (time.perf_counter() - begin), 0.0)
-    return run_proof(proof, time_limit=remaining, callback=callback)
+    with deadline.time_limit(time_limit):
+        try:
+            proof = MilpProof(problem, start, bounds, (relative_gap, absolute_gap), options or {}, time_limit)
+        except OutOfTime:
+            known = start if start is not None and start.is_feasible else None
+            return ProofResult(ProofStatus.TIME_LIMIT, -np.inf, known, 0, time.perf_counter() - begin, ())
+        return run_proof(proof, time_limit=deadline.remaining(), callback=callback)
 
 
 class MilpProof:
@@ -152,7 +158,7 @@ class MilpProof:
             return
         begin, done = time.perf_counter(), False
         # A thread of our own: `startSolve` of highspy allows one run in the whole process.
-        self._thread = Thread(target=_run_to_end, args=(self._highs,))
+        self._thread = Thread(target=_run_to_end, args=(self._highs,), name=HIGHS_THREAD)
         self._thread.start()
         try:
             while not done:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.network.relaxation import LinearFunctions, Relaxation
 
 # Measured on control and ACAS Xu networks: eight steps close 30 to 50 % of the gap, thirty steps 5 % more of it.
@@ -68,6 +69,7 @@ def optimise_lower_slopes(
     best, best_slopes = functions, slopes
     moment, square = np.zeros_like(slopes), np.zeros_like(slopes)
     for step in range(1, steps + 1):
+        checkpoint()
         gradient = _slope_gradient(relaxation, functions, boxes, slopes) * unstable
         moment = MOMENTUM * moment + (1 - MOMENTUM) * gradient
         square = SQUARE_MOMENTUM * square + (1 - SQUARE_MOMENTUM) * gradient**2

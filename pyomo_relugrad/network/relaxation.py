@@ -19,6 +19,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.network.bounds import affine_range, check_boxes, rounding_factor
 from pyomo_relugrad.network.boxes import Boxes
 
@@ -187,6 +188,7 @@ class Relaxation:
         directions = [np.tile(np.eye(shape[1]), (shape[0], 1))]
         result = []
         for layer, lines in zip(self.network.layers, self.lines, strict=False):
+            checkpoint()
             slopes = layer.apply_linear(directions).reshape(*shape, -1)
             result.append(np.abs(slopes))
             directions.append((slopes * lines.upper_slope[:, None]).reshape(shape[0] * shape[1], -1))
@@ -195,6 +197,7 @@ class Relaxation:
     # --- lines, layer by layer ----------------------------------------------------------------------------------
 
     def _add_layer(self, index: int, states: Array | None) -> None:
+        checkpoint()
         layer = self.network.layers[index]
         low, high, size = affine_range(layer, *self._ranges)
         if states is not None:
@@ -217,6 +220,7 @@ class Relaxation:
         layer = self.network.layers[index]
         result = np.empty((2, boxes.size), self.boxes.lower.dtype)
         for part in self._chunks(2 * boxes.size):
+            checkpoint()
             adjoints: list[Array | None] = [None] * (index + 1)
             for source, weight in zip(layer.sources, layer.weights, strict=True):
                 adjoints[source] = _both_signs(_dense_rows(weight, neurons[part]))

@@ -10,6 +10,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.problem import Incumbent
 from pyomo_relugrad.search.linear_program import LinearSolution
 
 
@@ -90,12 +91,15 @@ class SearchContext:
     random : numpy.random.Generator
         The only source of randomness.
     start : (n,) array, optional
-        The user's warm start, NaN where a column has no value.
+        The user's warm start, completed.
     relaxation : LinearSolution, optional
         The linear surroundings solved without the networks; None for a box around networks.
+    known : tuple of Incumbent, optional
+        Feasible points that were found before the method began.
     """
 
     budget: Budget
     random: np.random.Generator
     start: Array | None = None
     relaxation: LinearSolution | None = None
+    known: tuple[Incumbent, ...] = ()

@@ -1,23 +1,17 @@
-"""One search from start to end: run a method, verify what it yields, keep the best and a pool."""
+"""One search from start to end, and what it reports on the way and returns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from itertools import chain
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
+from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import Incumbent, Problem, Shape
-from pyomo_relugrad.search.aliases import Reduction, merge_aliases
-from pyomo_relugrad.search.budget import Budget, SearchContext, Stop
-from pyomo_relugrad.search.dual_bound import BoundKeeper
-from pyomo_relugrad.search.linear_program import LinearSolution, LinearStatus
-from pyomo_relugrad.search.methods import find_method
-from pyomo_relugrad.search.record import Record
-from pyomo_relugrad.search.repair import repaired
-from pyomo_relugrad.search.surroundings import Surroundings
+from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.search.budget import Budget, Stop
+from pyomo_relugrad.search.local_search import LocalSearch
 from pyomo_relugrad.search.threads import solver_threads
 
 
@@ -134,29 +128,27 @@ def search(
         If the method is unknown or does not handle problems of this shape.
     """
     budget = Budget(time_limit, iteration_limit)
-    record = Record()
-    reduction = merge_aliases(problem)
-    keeper = BoundKeeper(problem if reduction is None else reduction.problem, budget)
-    context = SearchContext(budget, np.random.default_rng(seed), start)
-    try:
-        for point in chain(_complete_start(problem, start), _run(problem, reduction, method, context, keeper)):
-            if point is not None and record.is_promising(point):
-                point = repaired(problem, point, budget)
-            is_new = point is not None and record.add(point, budget.elapsed)
-            record.add_bound(keeper.value, budget.elapsed)
-            progress = Progress(budget.elapsed, budget.points, budget.iterations, record.best, is_new, keeper.value)
-            if callback is not None and callback(progress):
-                budget.stop = budget.stop or Stop.CALLBACK
-                break
-            if record.incumbent is not None:
-                keeper.update()
-                if keeper.proves(record.incumbent.objective):
+    with deadline.time_limit(time_limit):
+        run = LocalSearch(problem, method, budget, seed, start)
+        try:
+            while run.step():
+                if callback is not None and callback(_progress(run)):
+                    budget.stop = budget.stop or Stop.CALLBACK
                     break
-        if budget.stop is None or budget.stop is Stop.ITERATION_LIMIT:
-            keeper.update(finished=True)
-    except KeyboardInterrupt:
-        budget.stop = Stop.INTERRUPTED
-    record.add_bound(keeper.value, budget.elapsed)
+            if budget.stop in (None, Stop.ITERATION_LIMIT):
+                run.bound_at_once()
+        except KeyboardInterrupt:
+            budget.stop = Stop.INTERRUPTED
+    return _result(run)
+
+
+def _progress(run: LocalSearch) -> Progress:
+    budget = run.budget
+    return Progress(budget.elapsed, budget.points, budget.iterations, run.record.best, run.is_new, run.bound)
+
+
+def _result(run: LocalSearch) -> SearchResult:
+    budget, record = run.budget, run.record
     return SearchResult(
         pool=tuple(record.pool),
         least_violated=record.least_violated,
@@ -165,41 +157,6 @@ def search(
         iterations=budget.iterations,
         elapsed=budget.elapsed,
         history=tuple(record.history),
-        bound=keeper.value if record.incumbent is None else min(keeper.value, record.incumbent.objective),
+        bound=run.bound if record.incumbent is None else min(run.bound, record.incumbent.objective),
         bound_history=record.limited_bound_history(),
     )
-
-
-def _run(
-    problem: Problem, reduction: Reduction | None, method: str, context: SearchContext, keeper: BoundKeeper
-) -> Iterator[Incumbent | None]:
-    """Run the method on the problem with equal columns merged; yield points of the problem itself."""
-    reduced = problem if reduction is None else reduction.problem
-    run = find_method(method, reduced)
-    relaxation = _solve_surroundings(reduced, context.budget)
-    keeper.take(relaxation)
-    if context.budget.stop is Stop.INFEASIBLE:
-        return
-    start = context.start
-    if reduction is not None and start is not None:
-        start = reduction.reduce_start(start)
-    for point in run(reduced, replace(context, start=start, relaxation=relaxation)):
-        yield point if reduction is None or point is None else problem.incumbent(reduction.restore(point.values))
-
-
-def _solve_surroundings(problem: Problem, budget: Budget) -> LinearSolution | None:
-    """Solve the linear part of the problem, and book where that proves that there is no feasible point."""
-    if problem.shape is Shape.BOX and problem.networks:
-        return None
-    surroundings = Surroundings(problem)
-    relaxation = None if surroundings.is_empty else surroundings.relax(budget)
-    if relaxation is None or relaxation.status is LinearStatus.INFEASIBLE:
-        budget.stop = Stop.INFEASIBLE
-    return relaxation
-
-
-def _complete_start(problem: Problem, start: Array | None) -> list[Incumbent]:
-    """The warm start itself, where every column that no network writes has a value."""
-    if start is None or np.isnan(start[~problem.is_output]).any():
-        return []
-    return [problem.incumbent(start)]

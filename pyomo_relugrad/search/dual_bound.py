@@ -11,7 +11,9 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
+from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.network.boxes import Boxes
 from pyomo_relugrad.network.lower_slopes import optimise_lower_slopes
 from pyomo_relugrad.network.relaxation import Relaxation
@@ -68,8 +70,13 @@ class BoundKeeper:
             return
         self._is_open = False
         budget = self._budget
-        if self._cost <= min(TIME_SHARE * budget.time_limit, budget.remaining, MOST_SECONDS):
-            self.value = max(self.value, dual_bound(self._problem, min(budget.remaining, MOST_SECONDS)))
+        if self._cost > min(TIME_SHARE * budget.time_limit, budget.remaining, MOST_SECONDS):
+            return
+        try:
+            with deadline.time_limit(min(budget.remaining, MOST_SECONDS)):
+                self.value = max(self.value, dual_bound(self._problem))
+        except OutOfTime:
+            return
 
     def proves(self, objective: float) -> bool:
         """Whether no point can be better than this objective by more than `PROVEN_GAP`."""
@@ -96,7 +103,7 @@ def _seconds_per_row(weight: Weight) -> float:
     return weight.nnz / SPARSE_RATE if sparse.issparse(weight) else weight.size / DENSE_RATE
 
 
-def dual_bound(problem: Problem, time_limit: float = np.inf) -> float:
+def dual_bound(problem: Problem) -> float:
     """A number that no feasible point's objective is below.
 
     The objective is substituted back through every network as one function, with slopes chosen for it. Where there are
@@ -107,8 +114,6 @@ def dual_bound(problem: Problem, time_limit: float = np.inf) -> float:
     Parameters
     ----------
     problem : Problem
-    time_limit : float, optional
-        Seconds for the program over the rows.
 
     Returns
     -------
@@ -133,19 +138,17 @@ def dual_bound(problem: Problem, time_limit: float = np.inf) -> float:
         for stage, relaxation in zip(problem.stages, relaxations, strict=True)
     ]
     if problem.quadratic is not None:
-        problem = _tangent_problem(problem, lower, upper, links, time_limit)
+        problem = _tangent_problem(problem, lower, upper, links)
     cost, constant = _substituted_objective(problem, relaxations)
     if not np.isfinite(constant):
         return -np.inf
     bound = constant + float(Boxes(lower[None], upper[None]).minima(cost[None])[0])
     if problem.n_rows == 0 and not linked.any():
         return bound
-    return max(bound, _program_bound(problem, lower, upper, cost, constant, links, time_limit))
+    return max(bound, _program_bound(problem, lower, upper, cost, constant, links))
 
 
-def _tangent_problem(
-    problem: Problem, lower: Array, upper: Array, links: list[tuple[Weight, Array]], time_limit: float
-) -> Problem:
+def _tangent_problem(problem: Problem, lower: Array, upper: Array, links: list[tuple[Weight, Array]]) -> Problem:
     """The problem with the tangent of its objective at the optimum over rows and output rows, or near it."""
     rows = sparse.vstack([problem.rows, *(matrix for matrix, _ in links)], format="csr")
     sides = np.concatenate([np.zeros(0), *(side for _, side in links)])
@@ -158,7 +161,7 @@ def _tangent_problem(
         np.concatenate([problem.row_upper, np.full(sides.size, np.inf)]),
         quadratic=problem.quadratic,
     )
-    values = program.solve(time_limit).values
+    values = program.solve().values
     point = np.clip(np.zeros(problem.n_columns) if values is None else values, lower, upper)
     slope = problem.quadratic @ point
     return replace(
@@ -226,7 +229,6 @@ def _program_bound(
     cost: Array,
     constant: float,
     links: list[tuple[Weight, Array]],
-    time_limit: float,
 ) -> float:
     """The optimum of the objective over rows, output rows, and ``objective >= cost @ v + constant``."""
     objective_row = sparse.csr_array((problem.cost - cost)[None])
@@ -240,7 +242,7 @@ def _program_bound(
         np.concatenate([problem.row_lower, sides]),
         np.concatenate([problem.row_upper, np.full(sides.size, np.inf)]),
     )
-    solution = program.solve(time_limit)
+    solution = program.solve()
     if not solution.is_optimal:
         return -np.inf
     return solution.objective + problem.constant - 0.1 * FEASIBILITY_TOLERANCE * (1 + abs(solution.objective))

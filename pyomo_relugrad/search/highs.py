@@ -8,6 +8,9 @@ import highspy
 
 from pyomo_relugrad.errors import ModelError
 
+#: Name of every thread of this package that runs HiGHS beside the main one.
+HIGHS_THREAD = "pyomo_relugrad HiGHS"
+
 
 class _SilentHighs(highspy.Highs):
     """HiGHS without output, also while it is constructed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -11,8 +12,12 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, SparseRows, Weight
+from pyomo_relugrad.deadline import remaining
 from pyomo_relugrad.errors import RelugradError
 from pyomo_relugrad.search.highs import silent_highs
+
+# Seconds that every solve gets: HiGHS takes a limit of zero for none at all in some of its solvers.
+SHORTEST_LIMIT = 1e-3
 
 
 class LinearStatus(Enum):
@@ -234,14 +239,14 @@ class LinearProgram:
         Parameters
         ----------
         time_limit : float, optional
-            Seconds for this solve.
+            Seconds for this solve, which also ends by the `deadline` around it.
         """
-        # HiGHS's clock runs on from solve to solve, and its limit is on that clock.
-        self._highs.setOptionValue("time_limit", self._highs.getRunTime() + max(float(time_limit), 1e-3))
+        end = time.perf_counter() + time_limit
+        self._limit_time(time_limit)
         self._highs.run()
         status = _STATUS.get(self._highs.getModelStatus(), LinearStatus.FAILED)
-        if status is LinearStatus.UNBOUNDED and self._is_infeasible():
-            status = LinearStatus.INFEASIBLE
+        if self._highs.getModelStatus() == highspy.HighsModelStatus.kUnboundedOrInfeasible:
+            status = self._unbounded_or_infeasible(end - time.perf_counter())
         info = self._highs.getInfo()
         feasible = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
         solution = self._highs.getSolution() if feasible else None
@@ -256,24 +261,31 @@ class LinearProgram:
             iterations=max(int(info.simplex_iteration_count), 0) + max(int(info.qp_iteration_count), 0),
         )
 
+    def _limit_time(self, seconds: float) -> None:
+        """Set HiGHS's time limit: for a MILP it counts from each run, for other models on a clock that runs on."""
+        seconds = max(min(float(seconds), remaining()), SHORTEST_LIMIT)
+        already = 0.0 if self.has_integers else self._highs.getRunTime()
+        self._highs.setOptionValue("time_limit", already + seconds)
+
     def _bound(self, status: LinearStatus, info: Any) -> float:
         if status is LinearStatus.INFEASIBLE:
             return np.inf
+        if status not in (LinearStatus.OPTIMAL, LinearStatus.LIMIT):
+            return -np.inf
         if self.has_integers:
             return float(info.mip_dual_bound)
         return float(info.objective_function_value) if status is LinearStatus.OPTIMAL else -np.inf
 
-    def _is_infeasible(self) -> bool:
+    def _unbounded_or_infeasible(self, seconds: float) -> LinearStatus:
         """Tell infeasible from unbounded by a solve without costs."""
-        if self._highs.getModelStatus() != highspy.HighsModelStatus.kUnboundedOrInfeasible:
-            return False
         costs = np.array(self._highs.getLp().col_cost_)
         self.change_costs(np.zeros(self.n_columns))
-        self._highs.setOptionValue("time_limit", highspy.kHighsInf)
+        self._limit_time(seconds)
         self._highs.run()
-        infeasible = bool(self._highs.getModelStatus() == highspy.HighsModelStatus.kInfeasible)
+        status = _STATUS.get(self._highs.getModelStatus(), LinearStatus.FAILED)
         self.change_costs(costs)
-        return infeasible
+        told = {LinearStatus.OPTIMAL: LinearStatus.UNBOUNDED, LinearStatus.INFEASIBLE: LinearStatus.INFEASIBLE}
+        return told.get(status, LinearStatus.FAILED)
 
 
 def _compressed(rows: Weight | SparseRows) -> Any:

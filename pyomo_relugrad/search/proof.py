@@ -10,6 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
+from pyomo_relugrad import deadline
+from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.problem import Incumbent
 from pyomo_relugrad.search.threads import solver_threads
 
@@ -129,13 +131,16 @@ def run_proof(
     node_limit: int | None = None,
     callback: Callable[[ProofProgress], bool | None] | None = None,
 ) -> ProofResult:
-    """Run a proof until it concludes or is stopped by a limit, the callback or Ctrl-C."""
+    """Run a proof until it concludes or is stopped by a limit, the callback or Ctrl-C.
+
+    A step that is not done when the time is over is given up; the bound stays what it was before.
+    """
     begin = time.perf_counter()
     history: list[tuple[float, float, float]] = []
     status = None
     steps = prover.steps()
     try:
-        for progress in steps:
+        for progress in _limited(steps, time_limit):
             value = np.inf if progress.incumbent is None else progress.incumbent.objective
             if not history or history[-1][1:] != (progress.bound, value):
                 history.append((progress.elapsed, progress.bound, value))
@@ -147,6 +152,8 @@ def run_proof(
                 status = ProofStatus.NODE_LIMIT
             if status is not None:
                 break
+    except OutOfTime:
+        status = ProofStatus.TIME_LIMIT
     except KeyboardInterrupt:
         status = ProofStatus.INTERRUPTED
     finally:
@@ -161,3 +168,14 @@ def run_proof(
         elapsed=time.perf_counter() - begin,
         history=tuple(history),
     )
+
+
+def _limited(steps: Iterator[ProofProgress], time_limit: float) -> Iterator[ProofProgress]:
+    """The steps, each with a deadline around it and none around whoever takes its report."""
+    end = time.perf_counter() + time_limit
+    while True:
+        with deadline.time_limit(end - time.perf_counter()):
+            progress = next(steps, None)
+        if progress is None:
+            return
+        yield progress

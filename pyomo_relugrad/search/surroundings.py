@@ -15,6 +15,8 @@ from pyomo_relugrad.search.linear_program import LinearProgram, LinearSolution
 RANDOM_RANGE = 10.0
 #: Seconds, and share of the time left, that surroundings with integers may take before the search goes on without.
 RELAXATION_TIME, RELAXATION_SHARE = 10.0, 0.2
+#: Seconds for the nearest point; with integers a near one is good enough.
+NEAREST_TIME = 1.0
 #: Outputs' interval bounds are widened by this much, relative, before infeasibility is claimed from them.
 INTERVAL_MARGIN = 1e-6
 
@@ -30,8 +32,7 @@ class Surroundings:
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
         self.lower, self.upper = output_ranges(problem)
-        self._has_quadratic_integers = problem.quadratic is not None and bool(problem.integers.any())
-        self._nearest_model: LinearProgram | None = None
+        self._nearest_models: dict[bytes, NearestPoint] = {}
 
     @property
     def is_empty(self) -> bool:
@@ -44,19 +45,31 @@ class Surroundings:
         A mixed-integer problem with a quadratic objective is solved for its linear part, without costs.
         """
         problem = self._problem
-        ignore_objective = self._has_quadratic_integers
-        model = LinearProgram(
+        limit = RELAXATION_SHARE * budget.remaining if problem.integers.any() else budget.remaining
+        model = self.program(integral=True)
+        return model.solve(min(limit, RELAXATION_TIME) if problem.networks else budget.remaining)
+
+    def program(self, integral: bool) -> LinearProgram:
+        """The surroundings as a program; a quadratic objective with integers is left out, as HiGHS has no such solver.
+
+        Parameters
+        ----------
+        integral : bool
+            Whether integers are kept.
+        """
+        problem = self._problem
+        integral = integral and bool(problem.integers.any())
+        ignore_objective = problem.quadratic is not None and integral
+        return LinearProgram(
             np.zeros(problem.n_columns) if ignore_objective else problem.cost,
             self.lower,
             self.upper,
             problem.rows,
             problem.row_lower,
             problem.row_upper,
-            integers=problem.integers,
+            integers=problem.integers if integral else None,
             quadratic=None if ignore_objective else problem.quadratic,
         )
-        limit = RELAXATION_SHARE * budget.remaining if problem.integers.any() else budget.remaining
-        return model.solve(min(limit, RELAXATION_TIME) if problem.networks else budget.remaining)
 
     def random_points(self, count: int, random: np.random.Generator) -> Array:
         """Points (count, n) drawn uniformly between the bounds, integers rounded; rows are not regarded."""
@@ -69,28 +82,49 @@ class Surroundings:
 
     def nearest(self, v: Array, columns: Array, budget: Budget) -> Array | None:
         """The point of the surroundings nearest to `v` in the 1-norm of the given columns (an (n,) mask)."""
-        problem, n = self._problem, self._problem.n_columns
-        which = np.flatnonzero(columns)
-        count = which.size
-        if self._nearest_model is None:
-            picks = sparse.csr_array((np.ones(count), (np.arange(count), which)), shape=(count, n))
-            distance = sparse.eye_array(count, format="csr")
-            self._nearest_model = LinearProgram(
-                np.concatenate([np.zeros(n), np.ones(count)]),
-                np.concatenate([self.lower, np.zeros(count)]),
-                np.concatenate([self.upper, np.full(count, np.inf)]),
-                sparse.block_array([[problem.rows, None], [picks, distance], [picks, -distance]], format="csr"),
-                np.concatenate([problem.row_lower, np.zeros(count), np.full(count, -np.inf)]),
-                np.concatenate([problem.row_upper, np.full(count, np.inf), np.zeros(count)]),
-                integers=np.concatenate([problem.integers, np.zeros(count, bool)]),
-            )
-        first = problem.n_rows + np.arange(count)
-        target = v[which]
-        self._nearest_model.change_row_bounds(first, target, np.full(count, np.inf))
-        self._nearest_model.change_row_bounds(first + count, np.full(count, -np.inf), target)
+        model = self._nearest_models.get(columns.tobytes())
+        if model is None:
+            model = NearestPoint(self._problem, self.lower, self.upper, columns)
+            self._nearest_models[columns.tobytes()] = model
         budget.count()
-        values = self._nearest_model.solve(min(budget.remaining, 1.0)).values
-        return None if values is None else values[:n]
+        return model.to(v, min(budget.remaining, NEAREST_TIME))
+
+
+class NearestPoint:
+    """One program that finds the nearest point of a problem's rows, in the 1-norm of some columns.
+
+    Parameters
+    ----------
+    problem : Problem
+    lower, upper : (n,) arrays
+        Bounds of all columns, those of outputs included.
+    columns : (n,) boolean array
+        The columns whose distance counts.
+    """
+
+    def __init__(self, problem: Problem, lower: Array, upper: Array, columns: Array) -> None:
+        n, count = problem.n_columns, int(columns.sum())
+        self._n_columns, self._which = n, np.flatnonzero(columns)
+        self._first_row = problem.n_rows + np.arange(count)
+        picks = sparse.csr_array((np.ones(count), (np.arange(count), self._which)), shape=(count, n))
+        distance = sparse.eye_array(count, format="csr")
+        self._model = LinearProgram(
+            np.concatenate([np.zeros(n), np.ones(count)]),
+            np.concatenate([lower, np.zeros(count)]),
+            np.concatenate([upper, np.full(count, np.inf)]),
+            sparse.block_array([[problem.rows, None], [picks, distance], [picks, -distance]], format="csr"),
+            np.concatenate([problem.row_lower, np.zeros(count), np.full(count, -np.inf)]),
+            np.concatenate([problem.row_upper, np.full(count, np.inf), np.zeros(count)]),
+            integers=np.concatenate([problem.integers, np.zeros(count, bool)]),
+        )
+
+    def to(self, v: Array, time_limit: float) -> Array | None:
+        """The point (n,) nearest to `v`; None where none is found in time."""
+        target, count = v[self._which], self._which.size
+        self._model.change_row_bounds(self._first_row, target, np.full(count, np.inf))
+        self._model.change_row_bounds(self._first_row + count, np.full(count, -np.inf), target)
+        values = self._model.solve(time_limit).values
+        return None if values is None else values[: self._n_columns]
 
 
 def output_ranges(problem: Problem) -> tuple[Array, Array]:

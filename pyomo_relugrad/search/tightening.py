@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 
 # A tightened bound is moved back by this much, relative to its size: nothing feasible is lost to rounding.
@@ -46,6 +47,7 @@ class RowTightening:
         """
         lower, upper = _round_integers(lower.copy(), upper.copy(), self._integers)
         for _ in range(ROUNDS if self._value.size else 0):
+            checkpoint()
             lower, upper = self._round(lower, upper)
         return close_boxes(lower, upper)
 

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.search.budget import Budget
 from pyomo_relugrad.search.linear_program import LinearProgram, LinearSolution, LinearStatus
@@ -192,6 +193,7 @@ class RegionModel:
         n = self._problem.n_columns
         kept, data, columns, lower = [], [], [], []
         for index, member in sorted(set(zip(stages.tolist(), members.tolist(), strict=True))):
+            checkpoint()
             stage = self._problem.stages[index]
             places = np.flatnonzero((stages == index) & (members == member))
             region = stage.network.region(v[stage.inputs[member]], patterns[index][member])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import numpy as np
 
@@ -101,12 +101,12 @@ class Starts:
         self._context = context
         self._elite: list[Incumbent] = []
         self._tried: set[bytes] = set()
+        for point in context.known:
+            self.learn(point)
         self._decided = ~problem.is_output & (problem.is_network_input | problem.integers)
         self._queue = [] if relaxed is None else [relaxed]
         if context.start is not None:
-            missing = np.isnan(context.start)
-            fill = surroundings.random_points(1, context.random)[0] if relaxed is None else relaxed
-            self._queue.insert(0, np.where(missing, fill, context.start))
+            self._queue.insert(0, context.start)
 
     @property
     def best(self) -> float:
@@ -203,15 +203,13 @@ class Descent:
         budget = self._context.budget
         holds_integers = self._held_model is not None and self._context.random.random() < HELD_SHARE
         model = self._held_model if holds_integers and self._held_model is not None else self._model
-        v = self._descend(model, v, self.merit)
-        yield None
+        v = yield from self._descend(model, v, self.merit)
         if self._violation(v) > NEARLY_FEASIBLE and not budget.is_exhausted():
-            v = self._descend(model, v, self.merit.restoring)
-            yield None
+            v = yield from self._descend(model, v, self.merit.restoring)
             if self._violation(v) <= NEARLY_FEASIBLE:
                 # Feasible points exist where the penalty did not lead: it was too small.
                 self.merit = self.merit.sharpened(3.0)
-                v = self._descend(model, v, self.merit)
+                v = yield from self._descend(model, v, self.merit)
         point = self._problem.incumbent(v)
         yield point
         hopeless = point.is_feasible and point.objective - 3.0 * self._largest_gain > best
@@ -225,8 +223,8 @@ class Descent:
     def _violation(self, v: Array) -> float:
         return float(self._problem.violation(v[None, :])[0])
 
-    def _descend(self, model: StepModel, v: Array, merit: Merit) -> Array:
-        """Trust-region steps until the region is small or no gain is predicted."""
+    def _descend(self, model: StepModel, v: Array, merit: Merit) -> Generator[None, None, Array]:
+        """Trust-region steps, with a sign of life after each, until the region is small or no gain is predicted."""
         problem, budget = self._problem, self._context.budget
         radius = 10.0 ** self._context.random.uniform(-1.0, 0.0)
         value = float(merit.of(problem, v[None, :])[0])
@@ -234,6 +232,7 @@ class Descent:
             if budget.is_exhausted() or radius < SMALLEST_RADIUS:
                 break
             step = model.step(v, radius, merit, self._scale, budget)
+            yield None
             if step is None:
                 break
             trial, predicted = step.values, value - step.predicted

@@ -1,0 +1,61 @@
+"""How searches and proofs share the time of an exact solve."""
+
+from __future__ import annotations
+
+import numpy as np
+
+# Seconds of the first search, which comes before any proof, and its largest share of the time limit.
+FIRST_SEARCH, FIRST_SHARE = 0.2, 0.1
+# Seconds of a proof's turn, and the shortest turn of a search.
+PROOF_TURN, SHORTEST_SEARCH = 0.5, 0.2
+# Searches have this share of the time while there is no incumbent, and while they go on to find better ones.
+SEARCH_SHARE = 0.5
+# A search counts as in vain after this many times the time that it had taken to its last success.
+PATIENCE = 3.0
+
+
+class TimeShares:
+    """Keeps account of who worked how long, and says how long the next one may.
+
+    Searches have at least half of the time while there is no incumbent. Afterwards they keep it as long as they are
+    successful; a search in vain falls back little by little, and never stops: after ``t`` seconds without success its
+    share is inversely proportional to ``t``.
+    """
+
+    def __init__(self) -> None:
+        self._searched = self._last_success = 0.0
+        self._owed = 0.0
+        self._has_incumbent = False
+
+    @property
+    def search_share(self) -> float:
+        """The share of the time that searches have now."""
+        if not self._has_incumbent:
+            return SEARCH_SHARE
+        patience = FIRST_SEARCH + PATIENCE * self._last_success
+        return SEARCH_SHARE * min(1.0, patience / max(self._searched, patience))
+
+    def book_search(self, seconds: float, found: bool, has_incumbent: bool) -> None:
+        """Note a turn of the searches, and whether it brought a better point."""
+        self._searched += seconds
+        self._owed -= seconds
+        self._has_incumbent = has_incumbent
+        self._last_success = self._searched if found else self._last_success
+
+    def book_proofs(self, seconds: float, has_incumbent: bool) -> None:
+        """Note a turn of the proofs: searches get their share of the time for it."""
+        self._has_incumbent = has_incumbent
+        self._owed += seconds * self.search_share / (1.0 - self.search_share)
+
+    def search_seconds(self) -> float:
+        """How long the searches may work now; 0 where it is not their turn."""
+        return self._owed if self._owed >= SHORTEST_SEARCH else 0.0
+
+    def longest_step(self, remaining: float) -> float:
+        """Seconds after which a single step of a proof is given up: searches must still come to their share."""
+        return max(remaining - max(self._owed, 0.0), 0.0) * (1.0 - self.search_share)
+
+
+def first_search_seconds(time_limit: float) -> float:
+    """How long the first search may take."""
+    return float(np.fmin(FIRST_SEARCH, FIRST_SHARE * time_limit))

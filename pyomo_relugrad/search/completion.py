@@ -1,0 +1,129 @@
+"""Points made whole: what decisions alone determine, and the points that are tried before any search.
+
+Decisions are the columns that networks read, and integers. States follow from them by equations and networks; what is
+left (slacks, costs, flows) is chosen by a linear program.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.deadline import checkpoint
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
+from pyomo_relugrad.search.budget import Budget
+from pyomo_relugrad.search.linear_program import LinearProgram
+from pyomo_relugrad.search.surroundings import Surroundings
+
+# Share of the time left that one program may take: a search without completed points is better than none.
+PROGRAM_SHARE = 0.1
+
+
+class Completion:
+    """Completes points of one problem.
+
+    Parameters
+    ----------
+    problem : Problem
+    surroundings : Surroundings
+    budget : Budget
+        Of the search that the points are for. They cost it time, and no iterations.
+    """
+
+    def __init__(self, problem: Problem, surroundings: Surroundings, budget: Budget) -> None:
+        self._problem, self._surroundings, self._budget = problem, surroundings, budget
+        self._decided = ~problem.is_output & (problem.is_network_input | problem.integers)
+        self._rest = ~problem.is_output & ~self._decided
+        self._programs: dict[bool, LinearProgram] = {}
+
+    def start(self, start: Array, relaxed: Array | None) -> Array:
+        """A point (n,) from a warm start, NaN where a column has no value.
+
+        A missing value follows from the others where an equation or a network gives it. Decisions that are still
+        missing are chosen by a program over the rows, or else taken from the relaxation's point. What is no decision,
+        a slack for example, is chosen anew even where it has a value: it may belong to another point.
+        """
+        v = determined(self._problem, np.clip(start, self._problem.lower, self._problem.upper))
+        if np.isnan(v[self._decided]).any():
+            chosen = self._program(np.where(self._decided, v, np.nan))
+            chosen = relaxed if chosen is None else chosen
+            v = v if chosen is None else np.where(np.isnan(v), chosen, v)
+        return self._with_rest(v)
+
+    def nearest(self, target: Array) -> Array:
+        """The point nearest to the target that the rows without outputs allow, its rest chosen; or the target."""
+        problem = self._problem
+        V = problem.propagate(target[None])
+        hard_rows = problem.row_violations(V)[0, ~problem.rows_touch_output]
+        nearest = None
+        if hard_rows.max(initial=0.0) > FEASIBILITY_TOLERANCE:
+            nearest = self._surroundings.nearest(V[0], ~problem.is_output, self._budget)
+        return self._with_rest(V[0] if nearest is None else nearest)
+
+    def _with_rest(self, v: Array) -> Array:
+        """The point with its outputs propagated, and its rest chosen by a linear program where one has a solution."""
+        problem = self._problem
+        v = np.where(np.isnan(v), np.clip(0.0, problem.lower, problem.upper), v)
+        (point,) = problem.propagate(np.where(problem.integers, np.round(v), v)[None])
+        chosen = self._program(np.where(self._rest, np.nan, point)) if self._rest.any() else None
+        return point if chosen is None else np.where(self._rest, chosen, point)
+
+    def _program(self, held: Array) -> Array | None:
+        """The best point of the surroundings with some values held, NaN for the others; None where none is found."""
+        checkpoint()
+        problem = self._problem
+        free = np.isnan(held)
+        has_integers = bool((free & problem.integers).any())
+        program = self._programs.get(has_integers)
+        if program is None:
+            program = self._programs[has_integers] = self._surroundings.program(has_integers)
+        lower, upper = self._surroundings.lower, self._surroundings.upper
+        program.change_bounds(np.where(free, lower, held), np.where(free, upper, held))
+        return program.solve(PROGRAM_SHARE * self._budget.remaining).values
+
+
+def trivial_targets(problem: Problem) -> list[Array]:
+    """Points (n,) that often are feasible, or nearly: every column at zero, at its lower bound, at its upper bound."""
+    zero = np.clip(0.0, problem.lower, problem.upper)
+    return [zero, *(np.where(np.isfinite(side), side, zero) for side in (problem.lower, problem.upper))]
+
+
+def determined(problem: Problem, v: Array) -> Array:
+    """A point (n,) in which missing values, NaN, are filled in where the others leave no choice.
+
+    Fixed columns have their values, networks give their outputs once their inputs are known, and an equation with one
+    unknown gives that one.
+    """
+    v = np.where(problem.lower == problem.upper, problem.lower, v)
+    v = np.where(problem.is_output, np.nan, v)
+    equations = np.flatnonzero(problem.row_lower == problem.row_upper)
+    rows, right = problem.rows[equations], problem.row_lower[equations]
+    n_missing = -1
+    while n_missing != int(np.isnan(v).sum()):
+        checkpoint()
+        n_missing = int(np.isnan(v).sum())
+        v = _solve_single_unknowns(rows, right, _propagate_known(problem, v), problem.is_output)
+    return v
+
+
+def _propagate_known(problem: Problem, v: Array) -> Array:
+    """Missing outputs of networks all of whose inputs are known."""
+    v = v.copy()
+    for stage in problem.stages:
+        ready = ~np.isnan(v[stage.inputs]).any(axis=1) & np.isnan(v[stage.outputs]).any(axis=1)
+        if ready.any():
+            v[stage.outputs[ready]] = stage.network.value(v[stage.inputs[ready]])
+    return v
+
+
+def _solve_single_unknowns(rows: Weight, right: Array, v: Array, is_output: Array) -> Array:
+    """The unknown of each equation that has just one; outputs are left to their networks."""
+    unknown = np.isnan(v)
+    entries = rows.tocoo()
+    row, column = entries.coords
+    counts = np.bincount(row, unknown[column] & (entries.data != 0), right.size)
+    solvable = (counts[row] == 1) & unknown[column] & (entries.data != 0) & ~is_output[column]
+    activity = rows @ np.where(unknown, 0.0, v)
+    v = v.copy()
+    v[column[solvable]] = (right - activity)[row[solvable]] / entries.data[solvable]
+    return v

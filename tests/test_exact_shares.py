@@ -1,0 +1,185 @@
+"""How searches and proofs share the time, counted on a clock that only they move."""
+
+import numpy as np
+import pytest
+from fake_clock import FakeClock
+from test_exact import hard_box, integer_program, only
+
+from pyomo_relugrad.exact import Route, solve_exactly
+from pyomo_relugrad.exact import solve as solve_module
+from pyomo_relugrad.exact.searches import Searches
+from pyomo_relugrad.exact.shares import (
+    FIRST_SEARCH,
+    PATIENCE,
+    PROOF_TURN,
+    SEARCH_SHARE,
+    SHORTEST_SEARCH,
+    TimeShares,
+    first_search_seconds,
+)
+from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.search.budget import Budget, Stop
+from pyomo_relugrad.search.surroundings import Surroundings
+
+# --- the rule -----------------------------------------------------------------------------------------------------
+
+
+def shared(turns: int, proof_seconds: float, successes: set[int], has_incumbent: bool) -> list[tuple[float, float]]:
+    """Seconds of searches and of proofs after each of some turns; at which turns searches succeed is given."""
+    shares, searched, proven, history = TimeShares(), 0.0, 0.0, []
+    for turn in range(turns):
+        shares.book_proofs(proof_seconds, has_incumbent)
+        proven += proof_seconds
+        seconds = shares.search_seconds()
+        shares.book_search(seconds, turn in successes, has_incumbent)
+        searched += seconds
+        history.append((searched, proven))
+    return history
+
+
+@pytest.mark.parametrize("proof_seconds", [0.05, PROOF_TURN, 30.0])
+def test_searches_have_half_of_the_time_while_there_is_no_incumbent(proof_seconds):
+    for searched, proven in shared(50, proof_seconds, set(), has_incumbent=False):
+        assert searched >= proven - SHORTEST_SEARCH
+
+
+def test_searches_that_succeed_keep_their_half():
+    searched, proven = shared(50, PROOF_TURN, set(range(0, 50, 3)), has_incumbent=True)[-1]
+    assert searched >= SEARCH_SHARE * (searched + proven) - SHORTEST_SEARCH
+
+
+def test_searches_in_vain_fall_back_and_do_not_stop():
+    history = shared(2000, PROOF_TURN, {0}, has_incumbent=True)
+    shares = [searched / (searched + proven) for searched, proven in history]
+    assert shares[1] == pytest.approx(SEARCH_SHARE)
+    assert shares[-1] < 0.2
+    assert history[-1][0] > history[1000][0] > history[100][0]
+
+
+def test_the_share_falls_from_the_end_of_the_patience_on():
+    shares = TimeShares()
+    shares.book_search(10.0, found=True, has_incumbent=True)
+    patience = FIRST_SEARCH + PATIENCE * 10.0
+    shares.book_search(patience - 10.0, found=False, has_incumbent=True)
+    assert shares.search_share == SEARCH_SHARE
+    shares.book_search(patience, found=False, has_incumbent=True)
+    assert shares.search_share == pytest.approx(SEARCH_SHARE / 2)
+    shares.book_search(0.0, found=True, has_incumbent=True)
+    assert shares.search_share == SEARCH_SHARE
+
+
+def test_a_long_step_of_a_proof_leaves_the_searches_their_share():
+    shares = TimeShares()
+    shares.book_proofs(4.0, has_incumbent=False)
+    longest = shares.longest_step(remaining=16.0)
+    shares.book_proofs(longest, has_incumbent=False)
+    assert shares.search_seconds() == pytest.approx(16.0 - longest)
+    assert TimeShares().longest_step(np.inf) == np.inf
+
+
+def test_the_first_search_is_short():
+    assert first_search_seconds(1.0) == pytest.approx(0.1)
+    assert first_search_seconds(np.inf) == FIRST_SEARCH
+
+
+# --- in a solve ---------------------------------------------------------------------------------------------------
+
+
+class StandingProof:
+    """Proves nothing; each step takes its time on the clock."""
+
+    clock: FakeClock
+    seconds: float
+
+    def __init__(self, route: Route, *_: object) -> None:
+        self.route, self.is_done = route, False
+        self.incumbent, self.bound, self.nodes = None, -np.inf, 0
+        type(self).worked = 0.0
+
+    def offer(self, point: object) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def step(self) -> None:
+        self.clock.now += self.seconds
+        type(self).worked += self.seconds
+
+
+@pytest.mark.parametrize("step", [0.1, 4.0])
+def test_in_a_solve_without_an_incumbent_searches_get_half_of_the_time(step, monkeypatch):
+    only(Route.BRANCH, monkeypatch)
+    clock, searched = FakeClock.installed(monkeypatch), []
+    StandingProof.clock, StandingProof.seconds = clock, step
+
+    def search_step(searches: Searches) -> list[object]:
+        clock.now += 0.05
+        searched.append(0.05)
+        return []
+
+    monkeypatch.setattr(solve_module, "Runner", StandingProof)
+    monkeypatch.setattr(Searches, "step", search_step)
+    result = solve_exactly(hard_box(), time_limit=60.0)
+    assert result.stop is Stop.TIME_LIMIT
+    assert result.elapsed <= 60.0 + step
+    assert sum(searched) >= 30.0 - step
+    assert StandingProof.worked >= 20.0
+
+
+def test_one_search_goes_on_from_turn_to_turn(monkeypatch):
+    """The linear part is solved once, and what the first turn began the next one continues."""
+    relaxed, begun = [], []
+    relax, begin = Surroundings.relax, Searches._begin_again
+    monkeypatch.setattr(Surroundings, "relax", lambda *arguments: relaxed.append(None) or relax(*arguments))
+    monkeypatch.setattr(Searches, "_begin_again", lambda searches: begun.append(None) or begin(searches))
+    problem = general(hard_box())
+    searches = Searches(problem, solve_module.ExactOptions(), Budget(), 0, None)
+    for _ in range(30):
+        searches.step()
+    assert (len(relaxed), len(begun)) == (1, 0)
+
+
+def general(problem: Problem) -> Problem:
+    """The same with a bound on the output that it always meets."""
+    return type(problem)(problem.cost, problem.lower, np.r_[problem.upper[:-1], 1e4], networks=problem.networks)
+
+
+def test_a_search_that_has_ended_is_followed_by_one_with_another_seed(monkeypatch):
+    options = solve_module.ExactOptions(iteration_limit=3)
+    searches = Searches(general(hard_box()), options, Budget(), 5, None)
+    while not searches.has_ended:
+        searches.step()
+    ended = searches._search
+    searches.step()
+    assert searches._search is not ended
+    assert searches._seed == 6
+    assert searches._search._relaxation is ended._relaxation
+
+
+def test_the_next_search_begins_at_the_best_point_that_others_found():
+    problem = general(hard_box())
+    searches = Searches(problem, solve_module.ExactOptions(), Budget(), 0, None)
+    for _ in range(5):
+        searches.step()
+    better = solve_exactly(problem, time_limit=30, callback=lambda progress: progress.incumbent is not None).incumbent
+    searches.offer(better)
+    first = searches.step()
+    assert first[0].objective == pytest.approx(better.objective)
+
+
+def test_points_and_steps_of_all_searches_are_booked_once():
+    budget = Budget()
+    searches = Searches(general(hard_box()), solve_module.ExactOptions(iteration_limit=4), budget, 0, None)
+    for _ in range(40):
+        searches.step()
+    assert budget.iterations >= 4
+    assert budget.points > 0
+
+
+def test_without_networks_there_is_one_search():
+    searches = Searches(integer_program(), solve_module.ExactOptions(), Budget(), 0, None)
+    for _ in range(5):
+        searches.step()
+    assert searches.has_ended
+    assert searches._seed == 0
