@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Sequence
 from os import PathLike
 from typing import Any, TextIO
@@ -14,7 +15,6 @@ from pyomo.core.base.block import BlockData
 from pyomo.core.base.component import Component
 from pyomo.core.base.constraint import Constraint
 from pyomo.core.base.expression import Expression
-from pyomo.core.base.indexed_component import IndexedComponent
 from pyomo.core.base.reference import Reference
 from pyomo.core.base.set import RangeSet
 from pyomo.core.base.var import Var
@@ -128,8 +128,17 @@ class ReluNetworkBlockData(BlockData):
             for position in own:
                 variables[position] = linked[position]
                 links[position] = EqualityExpression((linked[position], terms[position]))
-        self.add_component(name, _reference(variables, index))
+        self._hold_reference(name, _reference(variables, index))
         return own
+
+    def _hold_reference(self, name: str, reference: Any) -> None:
+        """Make variables of the user available as an attribute that is no declared component.
+
+        Declared, they would be met a second time by all that walks over variables, or as a type of component that
+        Pyomo's transformations refuse.
+        """
+        reference._name, reference._parent = name, weakref.ref(self)
+        self.__dict__[name] = reference
 
     def _add_scaled_expressions(self) -> None:
         inputs, outputs = list(self.inputs.values()), list(self.outputs.values())
@@ -342,12 +351,8 @@ def _is_variable(term: Any) -> bool:
 
 
 def _reference(variables: dict[int, Any], index: Any) -> Any:
-    """A `Reference` to the variables that walkers over all variables do not see.
-
-    They would meet the user's variables twice, at which Pyomo's MPS writer fails; hence the component type.
-    """
+    """A `Reference` to the variables."""
     reference = Reference(variables, ctype=Var)
-    reference._ctype = IndexedComponent
     reference._index_set = index
     reference.referent = "variables given to the block"
     return reference

@@ -22,6 +22,8 @@ from pyomo_relugrad.pyomo_errors import IncompatibleModel
 #: Active components that are understood, or that say nothing about feasibility.
 KNOWN_TYPES = frozenset({Block, Constraint, Objective, Suffix})
 
+DISCRETISE = "apply TransformationFactory('dae.collocation') or ('dae.finite_difference') first"
+
 #: What to do about active components of some types.
 REMEDIES = {
     "Disjunction": "apply TransformationFactory('gdp.bigm') first",
@@ -30,7 +32,12 @@ REMEDIES = {
     "Complementarity": "state it with binary variables",
     "SOSConstraint": "state it with binary variables",
     "Arc": "apply TransformationFactory('network.expand_arcs') first",
+    "DerivativeVar": DISCRETISE,
+    "Integral": DISCRETISE,
 }
+
+#: Passive components that say what rows would have to say, and do not.
+UNDISCRETISED = frozenset({"DerivativeVar", "Integral"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +153,7 @@ def _data_of(component: Any) -> list[Any]:
 
 
 def _refuse_unknown(block: BlockData, ctype: type, replaced: set[int]) -> None:
-    if ctype in KNOWN_TYPES or not issubclass(ctype, ActiveComponent):
+    if ctype in KNOWN_TYPES or not (issubclass(ctype, ActiveComponent) or ctype.__name__ in UNDISCRETISED):
         return
     for component in block.component_objects(ctype, active=True, descend_into=False):
         names = [data.name for data in component.values() if data.active]
