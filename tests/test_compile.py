@@ -560,22 +560,20 @@ def add_disjunct(m):
     m.part.c = pyo.Constraint(expr=m.x[0] <= 0.5)
 
 
-def scale(m):
-    m.nn = ReluNetworkBlock(network=SMALL, inputs=[m.x[0], m.x[1]])
-    m.scaling_factor = pyo.Suffix(direction=pyo.Suffix.EXPORT)
-    m.scaling_factor[m.x] = 10.0
-    m.scaling_factor[m.nn.outputs[0]] = 3.0
-    pyo.TransformationFactory("core.scale_model").apply_to(m, rename=False)
-
-
 def deactivate_equations(m):
     m.nn = ReluNetworkBlock(network=SMALL, inputs=[m.x[0], m.x[1]])
     m.nn.network_equations.deactivate()
 
 
-def reuse_network_expression(m):
+def square_a_network(m):
     m.nn = ReluNetworkBlock(network=SMALL, inputs=[m.x[0], m.x[1]])
-    m.c = pyo.Constraint(expr=m.nn.network_equations[0].expr.arg(1) <= 3)
+    m.c = pyo.Constraint(expr=m.nn.network_equations[0].expr.arg(1) ** 2 <= 3)
+
+
+def network_of_a_product(m):
+    m.nn = ReluNetworkBlock(network=SMALL, inputs=[m.x[0], m.x[1]])
+    call = m.nn.network_equations[0].expr.arg(1)
+    m.c = pyo.Constraint(expr=call.create_node_with_local_data((m.x[0] * m.x[1], m.x[2])) <= 3)
 
 
 def arcs(m):
@@ -646,9 +644,9 @@ INCOMPATIBLE = {
         lambda m: (m.add_component("o", pyo.Objective(expr=m.x[0])), m.add_component("q", pyo.Objective(expr=m.x[1]))),
         r"several objectives are active: 'o', 'q'; deactivate all but one",
     ),
-    "scaled": (scale, r"network block 'nn': its network equations were changed or deactivated"),
     "equations off": (deactivate_equations, r"network block 'nn': its network equations were changed or deactivated"),
-    "network expression": (reuse_network_expression, r"'c' holds a network as an expression: apply .*relugrad\.omlt"),
+    "network expression": (square_a_network, r"'c' holds a network as an expression and is not .*relugrad\.omlt"),
+    "network of a product": (network_of_a_product, r"'c' holds a network as an expression and is not .*relugrad\.omlt"),
     "fixed without value": (fixed_without_value, r"variable 'x\[0\]' in 'c' is fixed but has no value"),
     "fixed at nan": (fixed_network_input_at_nan, r"variable 'x\[0\]' is fixed at nan, no finite number"),
     "fixed input": (fixed_network_input_without_value, r"variable 'x\[0\]' is fixed but has no value"),

@@ -76,8 +76,7 @@ class SolveProgress:
     def get_vars(self) -> Mapping[VarData, float]:
         """The variables' values at the best point; empty where there is no point yet."""
         point = self._progress.incumbent
-        values = [] if point is None else point.values.tolist()
-        return ComponentMap(zip(self._compiled.columns, values, strict=point is not None))
+        return ComponentMap() if point is None else self._compiled.by_variable(point.values)
 
 
 @document_class_CONFIG(methods=["solve"])

@@ -79,8 +79,8 @@ class PoolLoader(_Base):
             If there is no solution.
         """
         compiled, incumbent = self._active_solution()
-        pairs = zip(compiled.columns, incumbent.values.tolist(), strict=True)
-        values = ComponentMap((var, value) for var, value in pairs if not var.fixed)
+        found = compiled.by_variable(incumbent.values)
+        values = ComponentMap((var, value) for var, value in found.items() if not var.fixed)
         return values if vars_to_load is None else ComponentMap((var, values[var]) for var in vars_to_load)
 
     #: The name of `get_vars` before Pyomo 6.10.1.
