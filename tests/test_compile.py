@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyomo.common.errors import InfeasibleConstraintException
+from pyomo.contrib.piecewise import PiecewiseLinearFunction
 from pyomo.contrib.solver.common.util import IncompatibleModelError
+from pyomo.core.base.range import NumericRange
 from pyomo.gdp import Disjunct, Disjunction
 from pyomo.mpec import Complementarity, complements
 from pyomo.network import Arc, Port
@@ -600,9 +602,22 @@ def fixed_network_input_at_nan(m):
     m.x[0].fix(float("nan"), skip_validation=True)
 
 
-def odd_domain(m):
-    m.even = pyo.Var(domain=pyo.RangeSet(0, 10, 2))
-    m.c = pyo.Constraint(expr=m.even + m.x[0] <= 3)
+def domain(values):
+    """A variable over these values, in a row and in the model."""
+
+    def change(m):
+        m.v = pyo.Var(domain=values)
+        m.c = pyo.Constraint(expr=m.v + m.x[0] <= 3)
+
+    return change
+
+
+SEMICONTINUOUS = pyo.RangeSet(ranges=[NumericRange(0, 0, 0), NumericRange(3, 5, 0)])
+
+
+def piecewise_function(m):
+    m.f = PiecewiseLinearFunction(points=[0, 0.5, 1], function=lambda x: x)
+    m.c = pyo.Constraint(expr=m.f(m.x[0]) <= 3)
 
 
 def missing_parameter(m):
@@ -637,7 +652,7 @@ INCOMPATIBLE = {
     ),
     "complementarity": (
         add("k", lambda m: Complementarity(expr=complements(m.x[0] >= 0, m.x[1] >= 0))),
-        r"Complementarity 'k' cannot be handled by relugrad: state it with binary variables",
+        r"Complementarity 'k' cannot be handled by relugrad: apply .*mpec\.simple_disjunction",
     ),
     "arc": (arcs, r"Arc 'arc' cannot be handled by relugrad: apply .*network\.expand_arcs"),
     "two objectives": (
@@ -650,7 +665,12 @@ INCOMPATIBLE = {
     "fixed without value": (fixed_without_value, r"variable 'x\[0\]' in 'c' is fixed but has no value"),
     "fixed at nan": (fixed_network_input_at_nan, r"variable 'x\[0\]' is fixed at nan, no finite number"),
     "fixed input": (fixed_network_input_without_value, r"variable 'x\[0\]' is fixed but has no value"),
-    "domain": (odd_domain, r"variable 'even' has the domain .*: relugrad handles real, integer and binary variables"),
+    "domain": (domain(pyo.RangeSet(0, 10, 2)), r"variable 'v' has the domain .* handles intervals .* binary variables"),
+    "separate values": (domain([1, 3, 7]), r"variable 'v' has the domain \{1, 3, 7\}: .* with binary variables"),
+    "separate reals": (domain([0.5, 2.5]), r"variable 'v' has the domain \{0\.5, 2\.5\}: .* with binary variables"),
+    "semicontinuous": (domain(SEMICONTINUOUS), r"variable 'v' has the domain .*0.*3\.\.5.* with binary variables"),
+    "anything": (domain(pyo.Any), r"variable 'v' has the domain Any: .* with binary variables"),
+    "piecewise": (piecewise_function, r"PiecewiseLinearFunction 'f' .*apply .*contrib\.piecewise"),
     "parameter": (missing_parameter, r"'c' cannot be evaluated: .*\(p\)"),
     "infinite": (infinite_coefficient, r"'c' has a coefficient that is not a finite number"),
     "ranged": (

@@ -21,6 +21,7 @@ from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 from pyomo.repn.quadratic import QuadraticRepnVisitor
 from pyomo.repn.util import VarRecorder
 from pyomo.util.infeasible import log_infeasible_constraints
+from pyomo.util.report_scaling import report_scaling
 
 from pyomo_relugrad.block import ReluNetworkBlock, unexpanded_blocks
 from pyomo_relugrad.block.guards import GUIDANCE, NetworkOutputExpression
@@ -92,6 +93,12 @@ def test_other_compilers_refuse_by_name():
         LinearStandardFormCompiler().write(m)
     with pytest.raises(UnexpandedNetworkError, match=r"'sub\.nn' is not expanded .*" + SAYS_WHAT_TO_DO):
         WriterFactory("gams_writer_v2").write(m, io.StringIO())
+
+
+def test_derivatives_are_refused_by_name():
+    m = model()
+    with pytest.raises(UnexpandedNetworkError, match=r"'sub\.nn' is not expanded .*" + SAYS_WHAT_TO_DO):
+        report_scaling(m)
 
 
 METASOLVERS = {

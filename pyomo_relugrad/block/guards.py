@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pyomo.contrib.fbbt.expression_bounds_walker import ExpressionBoundsVisitor
 from pyomo.contrib.solver.solvers.gurobi.gurobi_direct_minlp import GurobiMINLPVisitor
+from pyomo.core.expr.calculus import diff_with_pyomo
 from pyomo.core.expr.numeric_expr import NumericExpression
 from pyomo.repn import ampl, standard_repn
 from pyomo.repn.linear import LinearRepnVisitor
@@ -97,7 +98,7 @@ class NetworkOutputExpression(NumericExpression):
         return float(bounds.output_lower[0, self.output]), float(bounds.output_upper[0, self.output])
 
 
-def _refuse_in_standard_repn(expression: NetworkOutputExpression, *_: Any) -> None:
+def _refuse(expression: NetworkOutputExpression, *_: Any) -> None:
     raise expression.refusal()
 
 
@@ -115,7 +116,8 @@ def _register() -> None:
     Without it most compilers refuse the expression too, as an unknown type, but in a message that does not say what to
     do; the writers for BARON and GAMS would print it.
     """
-    getattr(standard_repn, "_repn_collectors", {})[NetworkOutputExpression] = _refuse_in_standard_repn
+    for collectors in (getattr(standard_repn, "_repn_collectors", {}), getattr(diff_with_pyomo, "_diff_map", {})):
+        collectors[NetworkOutputExpression] = _refuse
     for dispatcher in (
         LinearRepnVisitor.exit_node_dispatcher,
         QuadraticRepnVisitor.exit_node_dispatcher,

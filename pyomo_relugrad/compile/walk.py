@@ -33,7 +33,13 @@ REMEDIES = {
     "Disjunction": TRANSFORM_DISJUNCTIONS,
     "Disjunct": TRANSFORM_DISJUNCTIONS,
     "LogicalConstraint": "apply TransformationFactory('core.logical_to_linear') or ('gdp.bigm') first",
-    "Complementarity": "state it with binary variables",
+    "Complementarity": (
+        "apply TransformationFactory('mpec.simple_disjunction') and then TransformationFactory('gdp.bigm') first"
+    ),
+    "PiecewiseLinearFunction": (
+        "apply a transformation of contrib.piecewise first, such as "
+        "TransformationFactory('contrib.piecewise.disaggregated_logarithmic')"
+    ),
     "SOSConstraint": "state it with binary variables; pyo.Piecewise does with pw_repn='BIGM_BIN' or 'INC'",
     "Arc": "apply TransformationFactory('network.expand_arcs') first",
     "DerivativeVar": DISCRETISE,
