@@ -1,15 +1,21 @@
 """Optimise over trained ReLU networks inside Pyomo models, on open solvers."""
 
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
 from pyomo_relugrad import plugins
-from pyomo_relugrad.block import ReluNetworkBlock
-from pyomo_relugrad.counterexample import find_counterexample
-from pyomo_relugrad.data_hull import DataHull
-from pyomo_relugrad.frameworks import load_keras, load_sklearn, load_torch
-from pyomo_relugrad.network import Network
-from pyomo_relugrad.onnx_reader import load_onnx
-from pyomo_relugrad.search import maximize, minimize
 from pyomo_relugrad.version import __version__
-from pyomo_relugrad.vnnlib import load_vnnlib
+
+if TYPE_CHECKING:
+    from pyomo_relugrad.block import ReluNetworkBlock
+    from pyomo_relugrad.counterexample import find_counterexample
+    from pyomo_relugrad.data_hull import DataHull
+    from pyomo_relugrad.frameworks import load_keras, load_sklearn, load_torch
+    from pyomo_relugrad.network import Network
+    from pyomo_relugrad.onnx_reader import load_onnx
+    from pyomo_relugrad.search import maximize, minimize
+    from pyomo_relugrad.vnnlib import load_vnnlib
 
 __all__ = [
     "DataHull",
@@ -25,5 +31,36 @@ __all__ = [
     "maximize",
     "minimize",
 ]
+
+#: The module of each public name. It is imported when the name is first used: ONNX, OMLT and SciPy take a second.
+_MODULES = {
+    "DataHull": "data_hull",
+    "Network": "network",
+    "ReluNetworkBlock": "block",
+    "find_counterexample": "counterexample",
+    "load_keras": "frameworks",
+    "load_onnx": "onnx_reader",
+    "load_sklearn": "frameworks",
+    "load_torch": "frameworks",
+    "load_vnnlib": "vnnlib",
+    "maximize": "search",
+    "minimize": "search",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for: a public name, or a module of the package."""
+    if name in _MODULES:
+        value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+        globals()[name] = value
+        return value
+    if name.startswith("_") or find_spec(f"{__name__}.{name}") is None:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return import_module(f"{__name__}.{name}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 plugins.load()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from time import perf_counter
 
 import numpy as np
 from scipy import sparse
@@ -18,6 +18,7 @@ from pyomo_relugrad.onnx_reader.maximum import largest
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.search import search
 from pyomo_relugrad.search.budget import Stop
+from pyomo_relugrad.search.threads import solver_threads
 from pyomo_relugrad.vnnlib import Case, Property
 
 _SAMPLED_NUMBERS = 2**16
@@ -43,6 +44,7 @@ class Counterexample:
     case: Case
 
 
+@solver_threads()
 def find_counterexample(
     network: Network, property_: Property, *, time_limit: float = 10.0, seed: int = 0, method: str = "auto"
 ) -> Counterexample | None:
@@ -93,16 +95,16 @@ def find_counterexample(
         _check_box(case)
     if not property_.cases:
         return None
-    end, round_ = perf_counter() + time_limit, 0
-    while round_ == 0 or perf_counter() < end:
+    end, round_ = time.perf_counter() + time_limit, 0
+    while round_ == 0 or time.perf_counter() < end:
         rng = np.random.default_rng([seed, round_])
-        share = (end - perf_counter()) / 2 / len(property_.cases)
+        share = (end - time.perf_counter()) / 2 / len(property_.cases)
         seconds = max(min(_FIRST_SLICE * 2.0**round_, share), _SHORTEST_SLICE)
         sampled = [_best_sample(network, case, seconds, rng) for case in _until(end, property_.cases)]
         for violation, x, case in sorted(sampled, key=lambda sample: sample[0]):
             if violation <= 0.0:
                 return Counterexample(x, network.value(x[None])[0], case)
-            if perf_counter() >= end:
+            if time.perf_counter() >= end:
                 break
             found = _search_case(network, case, x, seconds, seed + round_, method)
             if found is not None:
@@ -115,7 +117,7 @@ def _until(end: float, cases: Iterable[Case]) -> Iterator[Case]:
     """The cases, as long as there is time; at least one."""
     for case in cases:
         yield case
-        if perf_counter() >= end:
+        if time.perf_counter() >= end:
             return
 
 
@@ -127,10 +129,10 @@ def _check_box(case: Case) -> None:
 
 def _best_sample(network: Network, case: Case, seconds: float, rng: np.random.Generator) -> tuple[float, Array, Case]:
     """The smallest violation of a case at random points of its box, drawn for so long, and the point."""
-    end = perf_counter() + seconds
+    end = time.perf_counter() + seconds
     smallest, best = np.inf, case.lower
     batch = max(_SAMPLED_NUMBERS // network.n_inputs, 1)
-    while smallest == np.inf or (smallest > 0.0 and perf_counter() < end):
+    while smallest == np.inf or (smallest > 0.0 and time.perf_counter() < end):
         points = case.lower + (case.upper - case.lower) * rng.random((batch, network.n_inputs))
         points = np.clip(points, case.lower, case.upper)
         excess = points @ case.input_rows.T + network.value(points) @ case.output_rows.T - case.limits

@@ -12,6 +12,7 @@ from scipy.spatial import ConvexHull, QhullError
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.search.linear_program import LinearProgram
+from pyomo_relugrad.search.threads import solver_threads
 
 #: Distance from a hull, in standard deviations, up to which a point counts as inside.
 TOLERANCE = 1e-7
@@ -41,6 +42,7 @@ class ExtremePoints:
     is_exact: bool
 
 
+@solver_threads()
 def extreme_points(points: Array, limit: int | None = None) -> ExtremePoints:
     """Vertices of the convex hull, or `limit` of them, far apart from each other, where there are more.
 

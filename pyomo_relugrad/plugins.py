@@ -1,17 +1,29 @@
 """The one place that registers the solvers and the transformation with Pyomo."""
 
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
 from pyomo.contrib.solver.common.factory import SolverFactory
 from pyomo.core import TransformationFactory
-
-from pyomo_relugrad.omlt.transform import ExpandToOmlt
-from pyomo_relugrad.solver.exact import LegacyRelugradExact, RelugradExact
-from pyomo_relugrad.solver.legacy import LegacyRelugrad
-from pyomo_relugrad.solver.local import Relugrad
 
 
 def load() -> None:
     """Register with Pyomo's factories; ``import pyomo_relugrad`` does it."""
-    SolverFactory.register("relugrad", doc="Local search over trained ReLU networks")(Relugrad, LegacyRelugrad)
-    exact = SolverFactory.register("relugrad.exact", doc="Search and proof over trained ReLU networks")
-    exact(RelugradExact, LegacyRelugradExact)
-    TransformationFactory.register("relugrad.omlt", doc="Expand network blocks into OMLT formulations")(ExpandToOmlt)
+    SolverFactory.register("relugrad", doc="Local search over trained ReLU networks")(
+        _on_demand("solver.local", "Relugrad"), _on_demand("solver.legacy", "LegacyRelugrad")
+    )
+    SolverFactory.register("relugrad.exact", doc="Search and proof over trained ReLU networks")(
+        _on_demand("solver.exact", "RelugradExact"), _on_demand("solver.exact", "LegacyRelugradExact")
+    )
+    expansion = TransformationFactory.register("relugrad.omlt", doc="Expand network blocks into OMLT formulations")
+    expansion(_on_demand("omlt.transform", "ExpandToOmlt"))
+
+
+def _on_demand(module: str, name: str) -> Callable[..., Any]:
+    """A function that makes an object of the class, whose module is imported when the first one is made."""
+
+    def create(*arguments: Any, **options: Any) -> Any:
+        return getattr(import_module(f"pyomo_relugrad.{module}"), name)(*arguments, **options)
+
+    return create

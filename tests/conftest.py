@@ -1,5 +1,6 @@
-"""How every test runs: the examples of property tests, the threads of linear algebra, and Ctrl-C.
+"""How every test runs: the clock, the examples of property tests, the threads of linear algebra, and Ctrl-C.
 
+Time limits count processor time, so that a busy machine changes no result.
 Property tests draw the same examples in every run of the automatic checks, and new ones everywhere else. Where several
 processes share the tests (``pytest -n 2``) each has one thread: with more they take the cores from one another. A
 shell's background jobs ignore Ctrl-C, and so would the tests of it.
@@ -13,6 +14,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # before NumPy is imported
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
+import processor_clock  # noqa: F401
 from hypothesis import settings
 
 if threading.current_thread() is threading.main_thread():

@@ -24,7 +24,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "onnx_reader": (BASE | {"network"}, ARRAYS | {"onnx", "google"}),  # google.protobuf, on which onnx stands
     "problem": (BASE | {"network"}, ARRAYS),
     "problem_bounds": (PROBLEM, ARRAYS),
-    "search": (PROBLEM | {"problem_bounds"}, ARRAYS | {"highspy"}),
+    "search": (PROBLEM | {"problem_bounds"}, ARRAYS | {"highspy", "threadpoolctl"}),
     "milp": (PROBLEM | {"problem_bounds", "search"}, ARRAYS | {"highspy"}),
     "branch": (PROBLEM | {"problem_bounds", "search", "milp"}, ARRAYS | {"highspy"}),
     "exact": (PROBLEM | {"problem_bounds", "search", "milp", "branch"}, ARRAYS),

@@ -1,14 +1,13 @@
 """Models with OMLT's own blocks: their networks are read as OMLT states them, and every variable gets its value."""
 
-import io
 import itertools
 import logging
 import pathlib
-import re
 
 import numpy as np
 import pyomo.environ as pyo
 import pytest
+from highs_start import highs_log, start_value
 from omlt import OffsetScaling, OmltBlock
 from omlt.gbt import GBTBigMFormulation, GradientBoostedTreeModel
 from omlt.io import load_onnx_neural_network
@@ -122,20 +121,6 @@ def violated(model, tolerance=1e-9):
 def assert_agrees(embedding, function, points):
     for point in points:
         assert embedding.network.value([point])[0] == pytest.approx(function(point), abs=1e-9)
-
-
-def start_value(log):
-    """The objective of the start that HiGHS says it took."""
-    line = re.search(r"MIP start solution is feasible, objective value is (\S+)", log)
-    assert line, log
-    return float(line[1])
-
-
-def highs_log(model):
-    with capture_output(io.StringIO()) as log:
-        results = pyo.SolverFactory("appsi_highs").solve(model, warmstart=True, tee=True)
-    pyo.assert_optimal_termination(results)
-    return log.getvalue()
 
 
 @pytest.mark.parametrize("formulation", FORMULATIONS)

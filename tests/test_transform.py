@@ -8,13 +8,13 @@ import re
 import numpy as np
 import pyomo.environ as pyo
 import pytest
+from highs_start import highs_log, start_value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omlt import OmltBlock
 from omlt.neuralnet import NetworkDefinition, ReluBigMFormulation, ReluPartitionFormulation
 from omlt.neuralnet.layer import DenseLayer, InputLayer
 from pyomo.common.errors import MouseTrap
-from pyomo.common.tee import capture_output
 from pyomo.core.expr import identify_variables
 from pyomo.gdp import Disjunct, Disjunction
 from pyomo.util.infeasible import find_infeasible_constraints
@@ -68,13 +68,6 @@ def model_around(network, start=None, inputs=None):
 
 def expand(model, **options):
     return pyo.TransformationFactory("relugrad.omlt").apply_to(model, **options)
-
-
-def highs_log(model, **options):
-    with capture_output(io.StringIO()) as log:
-        results = pyo.SolverFactory("appsi_highs").solve(model, warmstart=True, tee=True, **options)
-    pyo.assert_optimal_termination(results)
-    return log.getvalue()
 
 
 def violated(model, tolerance=1e-9):
@@ -147,10 +140,7 @@ def test_highs_takes_the_start_and_finds_what_the_network_gives(name, formulatio
     m = model_around(network, [0.3, -0.2, 0.4])
     start = pyo.value(network.value([[0.3, -0.2, 0.4]])[0] @ [1, -0.5])
     expand(m, formulation=formulation)
-    log = highs_log(m)
-    line = re.search(r"MIP start solution is feasible, objective value is (\S+)", log)
-    assert line, log
-    assert float(line[1]) == pytest.approx(start, abs=1e-6)
+    assert start_value(highs_log(m)) == pytest.approx(start, abs=1e-6)
     assert m.nn.get_error() < 1e-5
     assert pyo.value(m.o) >= best_on_grid(m, network) - 1e-6
 

@@ -16,11 +16,13 @@ from pyomo_relugrad.branch.polish import Polish
 from pyomo_relugrad.branch.program_bounder import ProgramBounder
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Incumbent, Problem, Shape
 from pyomo_relugrad.search.proof import ProofProgress, ProofResult, ProofStatus, run_proof
+from pyomo_relugrad.search.threads import solver_threads
 
 # Points that are to replace an incumbent miss rows by no more than this, so that none is better by its violation alone.
 BETTER_TOLERANCE = 1e-7
 
 
+@solver_threads()
 def prove(
     problem: Problem,
     *,

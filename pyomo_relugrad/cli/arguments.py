@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.cli import help_text
 from pyomo_relugrad.cli.exit_codes import ArgumentError, ExitCode
 from pyomo_relugrad.cli.values import SUFFIXES, read_vector
-from pyomo_relugrad.search.methods import METHODS
 from pyomo_relugrad.version import __version__
+
+if TYPE_CHECKING:
+    from pyomo_relugrad.search.methods import Method
 
 # A word that begins a list of numbers with a minus, which argparse takes for an option.
 _NEGATIVE = re.compile(r"-(\d|\.\d|inf\b)")
@@ -44,7 +46,16 @@ class Arguments(argparse.Namespace):
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
+    """A parser whose errors are one line, and whose help may list the search methods."""
+
+    lists_methods = False
+
+    def format_help(self) -> str:
+        """What ``--help`` prints."""
+        if self.lists_methods:
+            summaries = [f"  {name:<15}{method.summary}" for name, method in _methods().items()]
+            self.epilog = "\n".join(["methods:", *summaries])
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         raise ArgumentError(f"{message} (see '{self.prog} --help')")
@@ -125,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
         "--method",
         dest="methods",
         action="append",
-        choices=METHODS,
+        type=_method,
         metavar="METHOD",
         help="see below; may be repeated (all)",
     )
@@ -136,14 +147,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(commands: argparse._SubParsersAction[_Parser], name: str, summary: str, text: str) -> _Parser:
-    methods = "\n".join(f"  {name:<15}{method.summary}" for name, method in METHODS.items())
-    return commands.add_parser(
-        name,
-        help=summary,
-        description=text,
-        epilog="" if name == "info" else f"methods:\n{methods}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = commands.add_parser(
+        name, help=summary, description=text, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.lists_methods = name != "info"
+    return parser
 
 
 def _add_file(parser: _Parser) -> None:
@@ -167,12 +175,26 @@ def _add_objective(parser: _Parser) -> None:
 
 def _add_search(parser: _Parser) -> None:
     parser.add_argument("--time-limit", type=_positive, default=10.0, metavar="SECONDS", help="seconds (10)")
-    parser.add_argument("--method", choices=METHODS, default="auto", metavar="METHOD", help="see below (auto)")
+    parser.add_argument("--method", type=_method, default="auto", metavar="METHOD", help="see below (auto)")
     parser.add_argument("--seed", type=_count, default=0, help="of the random starts (0)")
 
 
 def _add_answer(parser: _Parser) -> None:
     parser.add_argument("--save", type=_vector_file, metavar="FILE", help="keep the inputs found, as .npy or .csv")
+
+
+def _methods() -> Mapping[str, Method]:
+    """The search methods. They stand on SciPy, which is slow to import and not needed to say what can be typed."""
+    from pyomo_relugrad.search.methods import METHODS
+
+    return METHODS
+
+
+def _method(text: str) -> str:
+    methods = _methods()
+    if text not in methods:
+        raise argparse.ArgumentTypeError(f"invalid choice: {text!r} (choose from {', '.join(methods)})")
+    return text
 
 
 def _vector(text: str) -> Array:

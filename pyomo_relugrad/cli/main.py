@@ -5,21 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from pyomo_relugrad.cli.arguments import Arguments, parse
-from pyomo_relugrad.cli.bench import compare_methods
 from pyomo_relugrad.cli.exit_codes import ArgumentError, ExitCode
-from pyomo_relugrad.cli.falsify import falsify
-from pyomo_relugrad.cli.info import show_network
-from pyomo_relugrad.cli.optimise import optimise
 from pyomo_relugrad.errors import RelugradError
 
-COMMANDS: dict[str, Callable[[Arguments], ExitCode]] = {
-    "info": show_network,
-    "maximize": optimise,
-    "minimize": optimise,
-    "falsify": falsify,
-    "bench": compare_methods,
+#: Module and function of each command; the module is imported when the command runs.
+COMMANDS = {
+    "info": ("info", "show_network"),
+    "maximize": ("optimise", "optimise"),
+    "minimize": ("optimise", "optimise"),
+    "falsify": ("falsify", "falsify"),
+    "bench": ("bench", "compare_methods"),
 }
 
 
@@ -38,7 +36,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """
     try:
         arguments = parse(sys.argv[1:] if words is None else words)
-        return int(COMMANDS[arguments.command](arguments))
+        return int(_command(arguments.command)(arguments))
     except ArgumentError as error:
         return _fail(error, ExitCode.USAGE)
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
@@ -48,6 +46,12 @@ def main(words: Sequence[str] | None = None) -> int:
         return _fail(error, ExitCode.UNREADABLE)
     except KeyboardInterrupt:
         return _fail("interrupted", ExitCode.INTERRUPTED)
+
+
+def _command(name: str) -> Callable[[Arguments], ExitCode]:
+    module, function = COMMANDS[name]
+    command: Callable[[Arguments], ExitCode] = getattr(import_module(f"pyomo_relugrad.cli.{module}"), function)
+    return command
 
 
 def _fail(error: object, code: ExitCode) -> int:

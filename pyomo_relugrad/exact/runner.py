@@ -10,8 +10,8 @@ from pyomo_relugrad.branch import SearchTree
 from pyomo_relugrad.exact.outer_approximation import OuterApproximation
 from pyomo_relugrad.exact.routes import Route
 from pyomo_relugrad.milp import MilpProof
-from pyomo_relugrad.milp.solve import highs_with
 from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.search.highs import silent_highs
 from pyomo_relugrad.search.proof import ProofProgress, Prover, allowed_gap
 
 
@@ -46,7 +46,7 @@ class ExactOptions:
     highs_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        highs_with(self.highs_options)
+        silent_highs(self.highs_options)
 
     def allowed_gap(self, objective: float) -> float:
         """The gap at which an incumbent counts as proven."""

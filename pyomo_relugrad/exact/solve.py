@@ -16,6 +16,7 @@ from pyomo_relugrad.search.budget import Budget, Stop
 from pyomo_relugrad.search.driver import Progress, SearchResult, search
 from pyomo_relugrad.search.dual_bound import MOST_SECONDS, bound_seconds, dual_bound
 from pyomo_relugrad.search.record import Record
+from pyomo_relugrad.search.threads import solver_threads
 
 # The first search: seconds, and its largest share of the time limit.
 FIRST_SEARCH, FIRST_SHARE = 0.2, 0.1
@@ -41,6 +42,7 @@ class ExactResult(SearchResult):
     routes: tuple[Route, ...] = ()
 
 
+@solver_threads()
 def solve_exactly(
     problem: Problem,
     options: ExactOptions | None = None,

@@ -10,8 +10,10 @@ from pyomo_relugrad.milp.column_bounds import BOUND_METHODS, bound_problem
 from pyomo_relugrad.milp.tightening_programs import tighten_by_programs
 from pyomo_relugrad.network import Network, PreactivationBounds, crown_bounds, interval_bounds
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.search.threads import solver_threads
 
 
+@solver_threads()
 def network_bounds(
     network: Network, lower: Array, upper: Array, method: str = "interval", time_limit: float = 10.0
 ) -> PreactivationBounds:

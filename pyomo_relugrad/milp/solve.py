@@ -16,8 +16,9 @@ from pyomo_relugrad.milp.big_m import BigMModel, build_big_m
 from pyomo_relugrad.milp.column_bounds import bound_problem
 from pyomo_relugrad.milp.tightening_programs import tighten_by_programs
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.search.linear_program import HIGHS_THREAD
+from pyomo_relugrad.search.highs import silent_highs
 from pyomo_relugrad.search.proof import ProofProgress, ProofResult, ProofStatus, conclusion_from, run_proof
+from pyomo_relugrad.search.threads import solver_threads
 
 # Seconds between two reports, and seconds that HiGHS is given to stop when told to.
 REPORT_INTERVAL, STOP_PATIENCE = 0.1, 1.0
@@ -25,6 +26,7 @@ REPORT_INTERVAL, STOP_PATIENCE = 0.1, 1.0
 TIGHTENING_LIMIT, TIGHTENING_SHARE = 10.0, 0.2
 
 
+@solver_threads()
 def prove_by_milp(
     problem: Problem,
     *,
@@ -150,7 +152,7 @@ class MilpProof:
             return
         begin, done = time.perf_counter(), False
         # A thread of our own: `startSolve` of highspy allows one run in the whole process.
-        self._thread = Thread(target=_run_to_end, args=(self._highs,), name=HIGHS_THREAD)
+        self._thread = Thread(target=_run_to_end, args=(self._highs,))
         self._thread.start()
         try:
             while not done:
@@ -177,7 +179,7 @@ class MilpProof:
     def _passed(self, model: BigMModel, options: dict[str, Any]) -> Any:
         """HiGHS with the model, options, callbacks and start."""
         relative, absolute = self._gaps
-        highs = highs_with({"mip_rel_gap": relative, "mip_abs_gap": absolute, **options})
+        highs = silent_highs({"mip_rel_gap": relative, "mip_abs_gap": absolute, **options})
         highs.HandleUserInterrupt = True
         if highs.passModel(_as_highs_model(model)) == highspy.HighsStatus.kError:
             raise RelugradError("HiGHS refused the mixed-integer formulation")
@@ -240,22 +242,6 @@ class MilpProof:
         self._highs.cancelSolve()
         self._thread.join(STOP_PATIENCE)
         self._take_points()
-
-
-def highs_with(options: dict[str, Any]) -> Any:
-    """A silent HiGHS with these options.
-
-    Raises
-    ------
-    ModelError
-        If HiGHS does not know an option, or does not take its value.
-    """
-    highs = highspy.Highs()
-    highs.silent()
-    for name, value in options.items():
-        if highs.setOptionValue(name, value) == highspy.HighsStatus.kError:
-            raise ModelError(f"HiGHS has no option {name} = {value!r}")
-    return highs
 
 
 def _run_to_end(highs: Any) -> None:

@@ -17,6 +17,7 @@ from pyomo_relugrad.search.linear_program import LinearSolution, LinearStatus
 from pyomo_relugrad.search.methods import find_method
 from pyomo_relugrad.search.record import Record
 from pyomo_relugrad.search.surroundings import Surroundings
+from pyomo_relugrad.search.threads import solver_threads
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +92,7 @@ class SearchResult:
         return self.pool[0] if self.pool else None
 
 
+@solver_threads()
 def search(
     problem: Problem,
     method: str = "auto",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -13,9 +12,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, SparseRows, Weight
 from pyomo_relugrad.errors import RelugradError
-
-#: Name of every thread of this package that runs HiGHS beside the main one.
-HIGHS_THREAD = "pyomo_relugrad HiGHS"
+from pyomo_relugrad.search.highs import silent_highs
 
 
 class LinearStatus(Enum):
@@ -108,13 +105,10 @@ class LinearProgram:
         options: dict[str, Any] | None = None,
     ) -> None:
         self.n_columns = len(cost)
-        self._highs = highspy.Highs()
-        self._highs.silent()
         self.has_integers = integers is not None and bool(np.any(integers))
         # The number of threads stays HiGHS's choice: it is one for the whole process, and another one is refused.
         defaults = {"mip_rel_gap": 1e-6} if self.has_integers else {}
-        for name, value in {**defaults, **(options or {})}.items():
-            _check(self._highs.setOptionValue(name, value), f"option {name} = {value!r}")
+        self._highs = silent_highs({**defaults, **(options or {})})
         matrix = sparse.csr_array((0, self.n_columns)) if rows is None else sparse.csr_array(rows)
         self._columns = np.arange(self.n_columns, dtype=np.int32)
         lp = highspy.HighsLp()
@@ -280,15 +274,6 @@ class LinearProgram:
         infeasible = bool(self._highs.getModelStatus() == highspy.HighsModelStatus.kInfeasible)
         self.change_costs(costs)
         return infeasible
-
-
-def release_threads() -> None:
-    """End HiGHS's worker threads, so that whoever uses HiGHS next in this process may ask for another number of them.
-
-    Nothing is done while another thread still runs HiGHS: it would be waited for.
-    """
-    if not any(thread.name == HIGHS_THREAD for thread in threading.enumerate()):
-        highspy.Highs.resetGlobalScheduler(True)
 
 
 def _compressed(rows: Weight | SparseRows) -> Any:

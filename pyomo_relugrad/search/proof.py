@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from pyomo_relugrad.problem import Incumbent
+from pyomo_relugrad.search.threads import solver_threads
 
 
 class ProofStatus(Enum):
@@ -120,6 +121,7 @@ class Prover(Protocol):
         """OPTIMAL or INFEASIBLE where that is proven."""
 
 
+@solver_threads()
 def run_proof(
     prover: Prover,
     *,

@@ -41,6 +41,7 @@ class RelugradExact(Relugrad):
     CONFIG = ExactConfig()
     config: ExactConfig
     proves = True
+    name = "relugrad.exact"
 
     def _find(
         self,

@@ -34,7 +34,7 @@ from pyomo_relugrad.omlt.bridge import omlt_embeddings
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.search.budget import Stop
 from pyomo_relugrad.search.driver import Progress, SearchResult, search
-from pyomo_relugrad.search.linear_program import release_threads
+from pyomo_relugrad.search.threads import solver_threads
 from pyomo_relugrad.solver.config import ExactConfig, RelugradConfig, configure
 from pyomo_relugrad.solver.results import results_of_search, results_without_search
 from pyomo_relugrad.version import __version__
@@ -100,6 +100,8 @@ class Relugrad(SolverBase):
     ('feasible', 7.25)
     """
 
+    #: In Pyomo's factories, and in results and messages.
+    name = "relugrad"
     CONFIG = RelugradConfig()
     config: RelugradConfig
     #: Whether a proof follows the search.
@@ -163,9 +165,9 @@ class Relugrad(SolverBase):
         if config.timer is None:
             config.timer = HierarchicalTimer()
         if config.threads is not None:
-            logger.warning("option 'threads' is not used: NumPy's threads are set by OMP_NUM_THREADS")
+            logger.warning("option 'threads' is not used: a solve uses one BLAS thread")
         StaleFlagManager.mark_all_as_stale()
-        with _log_of(config, self.proves) as log, _highs_threads_released():
+        with _log_of(config, self.proves) as log, solver_threads():
             results = self._compile_and_search(model, config, log, clock)
         if config.load_solutions and results.solution_loader.get_number_of_solutions():
             with _timed(config.timer, "load"):
@@ -270,15 +272,6 @@ def _timed(timer: HierarchicalTimer, name: str) -> Iterator[None]:
         yield
     finally:
         timer.stop(name)
-
-
-@contextmanager
-def _highs_threads_released() -> Iterator[None]:
-    """Leave HiGHS such that the next solver in this process may choose its number of threads."""
-    try:
-        yield
-    finally:
-        release_threads()
 
 
 @contextmanager

@@ -1,0 +1,86 @@
+"""Threads of NumPy's BLAS and of HiGHS while something is solved, and after it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import highspy
+from threadpoolctl import OpenBLASController, threadpool_limits
+
+
+@contextmanager
+def solver_threads() -> Iterator[None]:
+    """One BLAS thread inside, and HiGHS free to start as many threads as it is asked for, inside and afterwards.
+
+    The products of a search are small: several BLAS threads gain nothing on a quiet machine, and on a busy one they
+    wait for each other. The limit of the process is restored when the last solve of it has ended. HiGHS keeps its
+    threads, and refuses any other number of them, until they are released: the next solver in this thread could not
+    choose. Solves inside one another are one solve.
+
+    Examples
+    --------
+    It is a decorator as well:
+
+    >>> @solver_threads()
+    ... def solve():
+    ...     return 1
+    >>> solve()
+    1
+    """
+    if _this_thread.solves:
+        yield
+        return
+    _this_thread.solves = True
+    try:
+        _release_highs_threads()
+        with _one_blas_thread:
+            yield
+    finally:
+        _this_thread.solves = False
+        _release_highs_threads()
+
+
+class _ThisThread(threading.local):
+    """Whether a solve runs in this thread."""
+
+    solves = False
+
+
+@dataclass
+class _OneBlasThread:
+    """The limit of this process, kept while any of its threads solves."""
+
+    users: int = 0
+    limits: Any = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if not self.users:
+                self.limits = threadpool_limits(1, user_api="blas")
+                _let_any_thread_set_limits()
+            self.users += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.users -= 1
+            if not self.users:
+                self.limits.restore_original_limits()
+                _let_any_thread_set_limits()
+
+
+_this_thread, _one_blas_thread = _ThisThread(), _OneBlasThread()
+
+
+def _let_any_thread_set_limits() -> None:
+    """Leave the control of OpenBLAS, which threadpoolctl 3.8 gives to one thread: the last solve may run in another."""
+    getattr(OpenBLASController, "clear_controlling_thread", lambda: None)()
+
+
+def _release_highs_threads() -> None:
+    """End the worker threads that HiGHS keeps for this thread of ours; those of other threads go on."""
+    highspy.Highs.resetGlobalScheduler(True)
