@@ -16,3 +16,7 @@ class UnexpandedNetworkError(IncompatibleModel):
 
 class InfeasibleModel(ModelError, InfeasibleConstraintException):  # noqa: N818 - named like its sibling
     """A model that is seen to have no solution before any search: an empty domain, or a violated constant row."""
+
+
+class NotANetwork(IncompatibleModel):
+    """A block of OMLT that states something else than a ReLU network; the message says what, without its name."""

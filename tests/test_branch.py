@@ -134,6 +134,14 @@ def test_problems_without_a_network_are_linear_and_integer_programs():
     assert_proven(problem, exact_optimum(problem))
 
 
+def test_networks_without_relus_are_proven():
+    affine = EmbeddedNetwork(Network.from_layers([[[2.0, -1.0]]], [[0.5]]), np.array([0, 1]), np.array([2]))
+    rows = sparse.csr_array(np.array([[1.0, 0.0, 1.0]]))
+    lower, upper, free = np.array([-1.0, -1.0, -np.inf]), np.array([1.0, 1.0, np.inf]), np.full(1, np.inf)
+    problem = Problem(np.array([0.0, 0.0, 1.0]), lower, upper, rows, np.array([-1.0]), free, networks=(affine,))
+    assert_proven(problem, -5 / 6)
+
+
 def test_integers_beside_the_network_are_branched_on():
     """A binary switches a fixed charge for using more of an input."""
     rng = np.random.default_rng(2)

@@ -401,26 +401,26 @@ def test_a_chain_is_left_as_it_is():
     assert separate_outputs([[2], [1], [0]], [[3], [2], [1]], 4) == ([[3], [2], [1]], [])
 
 
-def test_embeddings_replace_components():
+def test_embeddings_replace_constraints():
     m = pyo.ConcreteModel()
     m.x, m.y = pyo.Var(range(2)), pyo.Var(bounds=(0, 3))
     m.exact = pyo.Block([1])
     m.exact[1].z = pyo.Var()
     m.exact[1].c = pyo.Constraint(expr=m.exact[1].z ** 2 <= m.y)
-    m.exact[1].inner = pyo.Block()
-    m.exact[1].inner.sos = pyo.SOSConstraint(var=m.x, sos=1)
-    m.side = pyo.Constraint(expr=m.x[0] ** 3 == 1)
+    m.sides = pyo.Constraint(range(2), rule=lambda m, i: m.x[i] ** 3 == 1)
+    m.listed = pyo.Constraint(range(2), rule=lambda m, i: (m.x[i] ** 2 if i else m.x[i] + m.y) <= 9)
     m.o = pyo.Objective(expr=m.y)
     embedding = Embedding(
         network=SMALL,
         inputs=[m.x[0], m.x[1]],
         outputs=[m.y],
         name="exact",
-        replaced=[m.exact, m.side],
+        replaced=[m.exact[1].c, m.sides, m.listed[1]],
         input_lower=np.array([0.0, 0.25]),
         input_upper=np.array([1.0, np.inf]),
     )
     compiled = compile_model(m, [embedding])
+    assert compiled.problem.row_names == ("listed[0]",)
     assert column_names(compiled) == ["x[0]", "x[1]", "y"]
     assert bounds_by_name(compiled)["x[0]"] == (0, 1)
     assert bounds_by_name(compiled)["x[1]"] == (0.25, np.inf)

@@ -22,6 +22,7 @@ from omlt.neuralnet import (
 )
 from omlt.neuralnet.layer import ConvLayer2D, DenseLayer, IndexMapper, InputLayer, Layer, PoolingLayer2D
 from omlt.scaling import ScalingInterface
+from omlt_edits import broken, optimum
 from pyomo.common.tee import capture_output
 from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactory
 from pyomo.util.infeasible import find_infeasible_constraints
@@ -30,7 +31,7 @@ from pyomo_relugrad.block import ReluNetworkBlock
 from pyomo_relugrad.compile import compile_model
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.omlt.bridge import omlt_embeddings, set_omlt_values
+from pyomo_relugrad.omlt.bridge import read_omlt_blocks
 from pyomo_relugrad.omlt.transform import ExpandToOmlt
 from pyomo_relugrad.pyomo_errors import IncompatibleModel
 
@@ -102,6 +103,19 @@ def model_around(definition, formulation="bigm"):
     m.limit = pyo.Constraint(expr=pyo.quicksum(inputs) <= 2)
     m.o = pyo.Objective(expr=outputs[0] - 0.5 * outputs[1], sense=pyo.maximize)
     return m
+
+
+def omlt_embeddings(model):
+    return read_omlt_blocks(model).embeddings
+
+
+def set_omlt_values(model):
+    """Give every variable of the blocks the value that follows from those of the inputs."""
+    for embedding in omlt_embeddings(model):
+        point = np.array([variable.value for variable in embedding.inputs])
+        for variable, value in embedding.replaced_values(point):
+            if not variable.fixed:
+                variable.set_value(value, skip_validation=True)
 
 
 def set_inputs(block, point):
@@ -291,24 +305,15 @@ def test_expansions_of_network_blocks_are_networks_still():
         assert violated(m) == []
 
 
-def test_changed_expansions_are_refused():
+def test_stable_binaries_that_an_expansion_fixed_are_no_change():
     network = Network.from_layers([[[1.0, -1.0], [1.0, 1.0]], [[1.0, -2.0]]], [[0.0, 0.5], [0.0]])
     m = pyo.ConcreteModel()
     m.x = pyo.Var([0, 1], bounds=(0, 1))
     m.nn = ReluNetworkBlock(network=network, inputs=m.x)
     ExpandToOmlt().apply_to(m)
-    assert m.nn.omlt.layer[1].q_relu[1].fixed  # stable, so that it is no change
-    assert len(omlt_embeddings(m)) == 1
-    m.nn.omlt.extra = pyo.Constraint(expr=m.nn.omlt.outputs[0] <= 0.5)
-    message = refused(m)
-    assert "'nn.omlt.extra' refers to 'nn.omlt.outputs[0]'" in message
-    assert "scaled_outputs of 'nn'" in message
-    m.nn.omlt.del_component("extra")
-    m.nn.omlt.link_inputs[0].deactivate()
-    assert "'nn.omlt.link_inputs[0]' is deactivated" in refused(m)
-    m.nn.omlt.link_inputs[0].activate()
-    m.nn.omlt.layer[1].q_relu[0].fix(1)
-    assert "'nn.omlt.layer[1].q_relu[0]' is fixed" in refused(m)
+    assert m.nn.omlt.layer[1].q_relu[1].fixed
+    (embedding,) = omlt_embeddings(m)
+    assert embedding.network is network
 
 
 def test_scaled_variables_may_be_used():
@@ -379,7 +384,8 @@ def test_smooth_activations_are_refused_by_name():
     assert "OmltBlock 'smooth'" in refused(m)
 
 
-def test_trees_are_refused_by_name():
+def stump():
+    """One tree: 1 where x is at most 0.5, else 2."""
     onnx = pytest.importorskip("onnx")
     helper = onnx.helper
     node = helper.make_node(
@@ -411,17 +417,28 @@ def test_trees_are_refused_by_name():
         [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["batch", 1])],
     )
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 1)]
-    trees = GradientBoostedTreeModel(helper.make_model(graph, opset_imports=opsets), scaled_input_bounds={0: (0, 1)})
-    m = pyo.ConcreteModel()
+    return GradientBoostedTreeModel(helper.make_model(graph, opset_imports=opsets), scaled_input_bounds={0: (0, 1)})
+
+
+@pytest.mark.parametrize("solver", ["relugrad", "relugrad.exact"])
+def test_trees_beside_a_network_are_rows(solver):
+    m = model_around(dense_definition(scaled=False)[0])
     m.trees = OmltBlock()
-    m.trees.build_formulation(GBTBigMFormulation(trees))
-    message = refused(m)
-    assert "OmltBlock 'trees' holds a GBTBigMFormulation, which is not a neural network" in message
-    m.trees.deactivate()
-    assert omlt_embeddings(m) == []
+    m.trees.build_formulation(GBTBigMFormulation(stump()))
+    m.same = pyo.Constraint(expr=m.trees.inputs[0] == m.nn.inputs[0])
+    m.o.set_value(m.o.expr + m.trees.outputs[0])
+    blocks = read_omlt_blocks(m)
+    assert [embedding.name for embedding in blocks.embeddings] == ["nn"]
+    (note,) = blocks.notes
+    assert "OmltBlock 'trees' is taken as the rows that it states: a GBTBigMFormulation" in note
+    truth = optimum(m, "o")[1]
+    options = {"rel_gap": 1e-7} if solver == "relugrad.exact" else {"iteration_limit": 200}
+    pyo.SolverFactory(solver).solve(m, time_limit=20, options=options)
+    assert broken(m) == []
+    assert pyo.value(m.o) == pytest.approx(truth, abs=1e-5)
 
 
-def test_unknown_layers_are_refused_by_name():
+def test_unknown_layers_are_rows():
     class Strange(Layer):
         pass
 
@@ -437,10 +454,11 @@ def test_unknown_layers_are_refused_by_name():
     m = pyo.ConcreteModel()
     m.nn = OmltBlock()
     m.nn.build_formulation(FullSpaceNNFormulation(definition, layer_constraints={Strange: constraints}))
-    assert "layers of type Strange" in refused(m)
+    (note,) = read_omlt_blocks(m).notes
+    assert "layers of type Strange" in note
 
 
-def test_unusual_scaling_is_refused():
+def test_blocks_with_unusual_scaling_are_rows():
     class Mixing(ScalingInterface):
         def get_scaled_input_expressions(self, x):
             return {k: x[k] + x[0] for k in x}
@@ -457,50 +475,8 @@ def test_unusual_scaling_is_refused():
     m = pyo.ConcreteModel()
     m.nn = OmltBlock()
     m.nn.build_formulation(FullSpaceNNFormulation(definition))
-    assert "the scaling of entry 0" in refused(m) or "the scaling of entry 1" in refused(m)
-
-
-def test_changed_blocks_are_refused():
-    definition, _ = dense_definition()
-    m = model_around(definition)
-    m.nn.output_assignment[1].deactivate()
-    assert "constraint 'nn.output_assignment[1]' is deactivated" in refused(m)
-    m.nn.output_assignment[1].activate()
-    layer = m.nn.layer[m.nn.layers.at(2)]
-    layer.q_relu[3].fix(1)
-    assert f"variable '{layer.q_relu[3].name}' is fixed" in refused(m)
-
-
-def test_references_to_inner_variables_are_refused():
-    definition, _ = dense_definition()
-    m = model_around(definition)
-    layer = m.nn.layer[m.nn.layers.at(2)]
-    m.few = pyo.Constraint(expr=pyo.quicksum(layer.q_relu.values()) <= 3)
-    message = refused(m)
-    assert f"'few' refers to '{layer.q_relu[0].name}'" in message
-    m.few.deactivate()
-    assert len(omlt_embeddings(m)) == 1
-
-
-def test_a_bound_that_cuts_the_network_off_is_reported(caplog):
-    definition, _ = dense_definition()
-    m = model_around(definition)
-    set_inputs(m.nn, [0.1, 0.2, 0.3])
-    variable = m.nn.layer[m.nn.layers.at(2)].zhat[0]
-    variable.setlb(100.0)
-    with caplog.at_level(logging.WARNING):
-        set_omlt_values(m)
-    assert f"'{variable.name}' is" in caplog.text
-    assert "outside its bounds [100.0" in caplog.text
-
-
-def test_unvalued_inputs_leave_the_block_alone():
-    definition, _ = dense_definition()
-    m = model_around(definition)
-    forget(m)
-    m.nn.inputs[0] = 1.0
-    set_omlt_values(m)
-    assert [v.name for v in m.component_data_objects(pyo.Var) if v.value is not None] == ["nn.inputs[0]"]
+    (note,) = read_omlt_blocks(m).notes
+    assert "the scaling of entry" in note
 
 
 @pytest.mark.parametrize("formulation", MILP)

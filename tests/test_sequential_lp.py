@@ -169,6 +169,22 @@ def test_the_answer_is_never_worse_than_a_feasible_start():
     assert again.incumbent.objective <= good.objective + 1e-12
 
 
+def test_integers_that_can_have_one_value_only_leave_the_search_going():
+    embedded = EmbeddedNetwork(absolute_value(), np.array([0]), np.array([1]))
+    problem = Problem(
+        np.array([0.0, 1.0, 0.0]),
+        np.array([-3.0, -INF, 1.0]),
+        np.array([3.0, INF, 1.0]),
+        sparse.csr_array(np.array([[1.0, 1.0, 1.0]])),
+        np.array([2.0]),
+        np.array([INF]),
+        integers=np.array([False, False, True]),
+        networks=(embedded,),
+    )
+    result = search(problem, "sequential-lp", iteration_limit=200)
+    assert result.incumbent.objective == pytest.approx(0.5, abs=1e-6)
+
+
 def test_a_start_with_missing_and_wrong_values_is_repaired():
     problem = one_network(absolute_value(), [0.0, 1.0, 0.0], [-3, -INF, -1], [3, INF, 1], [[1.0, 0, 1.0]], [2.0], [INF])
     start = np.array([9.0, np.nan, -5.0])

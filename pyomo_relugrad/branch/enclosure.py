@@ -34,7 +34,7 @@ class Enclosure:
         for stage, known in zip(problem.stages, split_by_stage(problem, states), strict=True):
             n_inputs = stage.network.n_inputs
             box_lower, box_upper = (side[:, stage.inputs].reshape(-1, n_inputs) for side in (lower, upper))
-            known = known.reshape(-1, stage.network.n_relus)
+            known = known.reshape(len(box_lower), stage.network.n_relus)
             self.relaxations.append(Relaxation(stage.network, box_lower, box_upper, known))
 
     @property

@@ -101,7 +101,7 @@ class ObjectiveBound:
         stage = self.problem.stages[index]
         weights = cost[:, stage.outputs].reshape(-1, stage.network.n_outputs)
         own_costs = (cost[:, stage.inputs] * self._owned[index]).reshape(-1, stage.network.n_inputs)
-        begin = None if np.isnan(start).any() else start.reshape(-1, stage.network.n_relus).astype(np.float64)
+        begin = None if np.isnan(start).any() else start.reshape(len(weights), stage.network.n_relus).astype(np.float64)
         sloped = enclosure.functions(index, weights, steps=STEPS, start=begin, input_costs=own_costs)
         return sloped, own_costs
 

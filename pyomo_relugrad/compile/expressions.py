@@ -12,7 +12,7 @@ from pyomo_relugrad.compile.network_calls import NetworkCalls, holds_network, no
 from pyomo_relugrad.pyomo_errors import IncompatibleModel, UnexpandedNetworkError
 
 
-def standard_form(component: Any, expression: Any, quadratic: bool, networks: NetworkCalls) -> Any:
+def standard_form(component: Any, expression: Any, quadratic: bool, networks: NetworkCalls | None) -> Any:
     """Pyomo's standard representation of an expression, with numbers as coefficients.
 
     Parameters
@@ -22,8 +22,9 @@ def standard_form(component: Any, expression: Any, quadratic: bool, networks: Ne
     expression : Pyomo expression
     quadratic : bool
         Whether products of two variables are told apart from nonlinear parts.
-    networks : NetworkCalls
-        Takes the networks that stand in the expression; variables for their outputs stand in the result.
+    networks : NetworkCalls or None
+        Takes the networks that stand in the expression; variables for their outputs stand in the result. None refuses
+        them.
 
     Raises
     ------
@@ -42,11 +43,13 @@ def standard_form(component: Any, expression: Any, quadratic: bool, networks: Ne
     return repn
 
 
-def _with_networks_replaced(component: Any, expression: Any, quadratic: bool, networks: NetworkCalls) -> Any:
+def _with_networks_replaced(component: Any, expression: Any, quadratic: bool, networks: NetworkCalls | None) -> Any:
     """Pyomo's standard representation, networks in it replaced by variables where it is linear in them."""
     try:
         repn = generate_standard_repn(expression, quadratic=quadratic)
     except UnexpandedNetworkError:
+        if networks is None:
+            raise not_linear(component) from None
         repn = generate_standard_repn(networks.without_networks(component, expression), quadratic=quadratic)
         if repn.nonlinear_expr is not None:
             raise not_linear(component) from None

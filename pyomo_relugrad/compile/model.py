@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,29 +50,34 @@ class CompiledModel:
     objective: Any
     embeddings: tuple[Embedding, ...] = ()
 
-    def by_variable(self, values: Array) -> Mapping[Any, float]:
-        """The values (n,) of the columns by the model's variables."""
-        pairs = zip(self.columns, values.tolist(), strict=True)
-        return ComponentMap((variable, value) for variable, value in pairs if variable.parent_block() is not None)
-
     def values(self) -> Array:
         """Current values (n,) of the columns' variables, NaN where there is none."""
         found = [variable.value for variable in self.columns]
         return np.array([np.nan if value is None else value for value in found], np.float64)
 
-    def load(self, values: Array) -> None:
-        """Give the variables the values (n,) of the columns, as solvers do.
+    def solution(self, values: Array) -> ComponentMap:
+        """The value of each variable that is decided by the values (n,) of the columns; fixed ones are left out.
 
-        So do the variables of components that embeddings replace. Other variables of the model that are no column
-        keep their value and become stale. Fixed variables are left alone.
+        These are the columns' variables that belong to a model, and those of constraints that embeddings replace.
+        """
+        result = ComponentMap()
+        for embedding, network in zip(self.embeddings, self.problem.networks, strict=True):
+            if embedding.replaced_values is not None:
+                pairs = embedding.replaced_values(values[network.inputs])
+                result.update((variable, value) for variable, value in pairs if not variable.fixed)
+        for variable, value, integer in zip(self.columns, values.tolist(), self.problem.integers, strict=True):
+            if not variable.fixed and variable.parent_block() is not None:
+                result[variable] = round(value) if integer else value
+        return result
+
+    def load(self, values: Array) -> None:
+        """Give the variables of the `solution` their values, as solvers do.
+
+        Other variables of the model keep their value and become stale. Fixed variables are left alone.
         """
         StaleFlagManager.mark_all_as_stale()
-        for variable, value, integer in zip(self.columns, values.tolist(), self.problem.integers, strict=True):
-            if not variable.fixed:
-                variable.set_value(round(value) if integer else value, skip_validation=True)
-        for embedding in self.embeddings:
-            if embedding.set_replaced_values is not None:
-                embedding.set_replaced_values(np.array([variable.value for variable in embedding.inputs], np.float64))
+        for variable, value in self.solution(values).items():
+            variable.set_value(value, skip_validation=True)
         StaleFlagManager.mark_all_as_stale(delayed=True)
 
 
@@ -104,7 +109,7 @@ def compile_model(model: BlockData, embeddings: Sequence[Embedding] = ()) -> Com
     """
     with PauseGC():
         every = [*network_embeddings(model), *embeddings]
-        constraints, objectives = active_components(model, every)
+        constraints, objectives = active_components(model, [part for one in every for part in one.replaced])
         objective = _single(objectives)
         columns, calls = Columns(), NetworkCalls()
         networks = _Networks.of(every, columns)

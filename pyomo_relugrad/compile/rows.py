@@ -63,8 +63,10 @@ class Rows:
         return sparse.csr_array(parts, shape=(len(self.constraints), n_columns))
 
 
-def compile_rows(constraints: Sequence[Any], columns: Columns, networks: NetworkCalls) -> Rows:
-    """Read linear constraints; those without free variables are checked and left out, networks in them collected.
+def compile_rows(constraints: Sequence[Any], columns: Columns, networks: NetworkCalls | None = None) -> Rows:
+    """Read linear constraints; those without free variables are checked and left out.
+
+    Networks that stand in them are collected in `networks`, or refused without it.
 
     Raises
     ------

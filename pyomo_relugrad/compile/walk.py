@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,14 +61,14 @@ class Embedding:
     inputs, outputs : sequences of VarData
     name : str
         Of its block, for messages.
-    replaced : sequence of blocks and constraints, optional
-        Components that state the network in another way; they and what they contain are left out.
+    replaced : sequence of components and constraints, optional
+        What states the network in another way, and is left out: whole components, or constraints one by one.
     input_lower, input_upper : (n_inputs,) arrays, optional
         Bounds that hold besides those of the variables.
     derived_outputs : (n_outputs, 2) booleans, optional
         Which lower and upper bounds of the outputs' variables merely follow from bounds of the inputs.
-    set_replaced_values : function, optional
-        Takes the values (n_inputs,) of the inputs, and gives the variables of the replaced components theirs.
+    replaced_values : function, optional
+        Takes the values (n_inputs,) of the inputs, and returns the variables of the replaced constraints with theirs.
     """
 
     network: Network
@@ -79,7 +79,7 @@ class Embedding:
     input_lower: Array | None = None
     input_upper: Array | None = None
     derived_outputs: Sequence[tuple[bool, bool]] = ()
-    set_replaced_values: Callable[[Array], None] | None = None
+    replaced_values: Callable[[Array], Iterable[tuple[Any, float]]] | None = None
 
 
 def network_embeddings(model: BlockData) -> list[Embedding]:
@@ -112,51 +112,47 @@ def _embedding(block: ReluNetworkBlockData) -> Embedding:
     )
 
 
-def active_blocks(model: BlockData, replaced: set[int]) -> Iterator[BlockData]:
-    """The model and its active blocks, in order of declaration, without those whose id is in `replaced`."""
-    if not model.active:
-        return
-    yield model
-    for child in model.component_data_objects(Block, active=True, descend_into=False):
-        if id(child) not in replaced:
-            yield from active_blocks(child, replaced)
+def active_components(model: BlockData, replaced: Iterable[Any]) -> tuple[list[Any], list[Any]]:
+    """Active constraints and objectives in order of declaration, without what networks replace.
 
-
-def active_components(model: BlockData, embeddings: Sequence[Embedding]) -> tuple[list[Any], list[Any]]:
-    """Active constraints and objectives in order of declaration, without what the embeddings replace.
+    Parameters
+    ----------
+    model : ConcreteModel or BlockData
+    replaced : iterable of components and constraints
 
     Raises
     ------
     IncompatibleModel
         If there is an active component of an unknown type; names it.
     """
-    replaced = {id(component) for embedding in embeddings for component in embedding.replaced}
-    replaced |= {
-        id(data) for embedding in embeddings for component in embedding.replaced for data in _data_of(component)
-    }
+    left_out = {id(component) for component in replaced}
     constraints: list[Any] = []
     objectives: list[Any] = []
-    for block in active_blocks(model, replaced):
+    for block in _active_blocks(model):
         for ctype in block.collect_ctypes(active=None, descend_into=False):
-            _refuse_unknown(block, ctype, replaced)
+            _refuse_unknown(block, ctype, left_out)
         for component in block.component_objects(Constraint, active=True, descend_into=False):
-            if id(component) not in replaced:
-                constraints.extend(data for data in component.values() if data.active)
+            if id(component) not in left_out:
+                constraints.extend(data for data in component.values() if data.active and id(data) not in left_out)
         objectives.extend(block.component_data_objects(Objective, active=True, descend_into=False))
     return constraints, objectives
 
 
-def _data_of(component: Any) -> list[Any]:
-    """The blocks of an indexed block; a constraint is recognised as a whole."""
-    return list(component.values()) if component.ctype is Block and hasattr(component, "values") else []
+def _active_blocks(model: BlockData) -> Iterator[BlockData]:
+    """The model and its active blocks, in order of declaration."""
+    if not model.active:
+        return
+    yield model
+    for child in model.component_data_objects(Block, active=True, descend_into=False):
+        yield from _active_blocks(child)
 
 
-def _refuse_unknown(block: BlockData, ctype: type, replaced: set[int]) -> None:
+def _refuse_unknown(block: BlockData, ctype: type, left_out: set[int]) -> None:
     if ctype in KNOWN_TYPES or not (issubclass(ctype, ActiveComponent) or ctype.__name__ in UNDISCRETISED):
         return
     for component in block.component_objects(ctype, active=True, descend_into=False):
         names = [data.name for data in component.values() if data.active]
-        if id(component) in replaced or not names:
+        if id(component) in left_out or not names:
             continue
         what = ctype.__name__
         remedy = REMEDIES.get(what, "transform it into constraints, or deactivate it")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import Any
 
@@ -16,112 +17,99 @@ from pyomo.repn import generate_standard_repn
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.block.arguments import Scaling
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.network.rewrite import fold_scaling
+from pyomo_relugrad.omlt.steps import AffineStep, MaximumStep, Step
 from pyomo_relugrad.onnx_reader.affine import Affine
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers, as_layer
-from pyomo_relugrad.onnx_reader.maximum import largest
-from pyomo_relugrad.pyomo_errors import IncompatibleModel
-
-
-@dataclass(frozen=True, eq=False)
-class AffineStep:
-    """A dense or convolutional layer: ``zhat = weight @ z_source + bias``, then the activation.
-
-    Parameters
-    ----------
-    source : int
-        Position of the layer that it reads.
-    weight : (n, n_source) dense or CSR array
-    bias : (n,) array
-    is_relu : bool
-        Whether ``z = relu(zhat)`` rather than ``z = zhat``.
-    """
-
-    source: int
-    weight: Weight
-    bias: Array
-    is_relu: bool
-
-    def preactivation(self, z: Array) -> Array:
-        """``zhat`` (n,) at the source's ``z``."""
-        return np.asarray(self.weight @ z + self.bias)
-
-    def symbolic(self, z: Affine, hidden: HiddenLayers) -> Affine:
-        """``zhat`` as a function of the network's input."""
-        return z.mapped(self.weight, self.bias.shape).shifted(self.bias)
-
-
-@dataclass(frozen=True, eq=False)
-class MaximumStep:
-    """A pooling layer: ``zhat[i] = max(z_source[windows[i]])``, then the activation.
-
-    Parameters
-    ----------
-    source : int
-    windows : (n, k) int array
-        Positions in the source of the kernel's elements, -1 for those that lie outside.
-    is_relu : bool
-    """
-
-    source: int
-    windows: Array
-    is_relu: bool
-
-    def candidates(self, z: Array) -> Array:
-        """What each window chooses from: (n, k), minus infinity where a window has no element."""
-        return np.where(self.windows >= 0, z[self.windows], -np.inf)
-
-    def preactivation(self, z: Array) -> Array:
-        """``zhat`` (n,) at the source's ``z``."""
-        return self.candidates(z).max(axis=1)
-
-    def symbolic(self, z: Affine, hidden: HiddenLayers) -> Affine:
-        """``zhat`` as a function of the network's input."""
-        return largest(z, self.windows, hidden)
-
-
-Step = AffineStep | MaximumStep
+from pyomo_relugrad.pyomo_errors import NotANetwork
 
 
 @dataclass(frozen=True, eq=False)
 class OmltNetwork:
-    """A network definition of OMLT, read.
+    """A network as OMLT's layers state it.
 
     Parameters
     ----------
-    network : Network
-        From the block's inputs to its outputs, in the user's units.
-    layers : tuple of omlt.neuralnet.layer.Layer
-        In topological order, the input first.
+    scaled : Network
+        From the scaled inputs to the scaled outputs.
     steps : tuple of AffineStep or MaximumStep
-        What the layers after the input compute.
-    input_offset, input_factor : (n_inputs,) arrays
-        ``scaled input = (input - offset) / factor``.
-    output_offset, output_factor : (n_outputs,) arrays
+        What the layers after the input compute, in topological order.
+    zhat, z : tuples of Affine
+        The pre-activations and activations of each layer, the input's first, as functions of the scaled input and of
+        the activations of `scaled`. The input layer's are both the scaled input.
+    scaling : Scaling or None
+    has_convolutions : bool, optional
+        Whether there are convolutions, whose biases OMLT does not read.
+    is_single : bool, optional
+        Whether OMLT computed in float32, as it does with weights of this type.
     """
 
-    network: Network
-    layers: tuple[OmltLayer, ...]
+    scaled: Network
     steps: tuple[Step, ...]
-    input_offset: Array
-    input_factor: Array
-    output_offset: Array
-    output_factor: Array
+    zhat: tuple[Affine, ...]
+    z: tuple[Affine, ...]
+    scaling: Scaling | None
+    has_convolutions: bool = False
+    is_single: bool = False
 
-    @property
-    def has_convolutions(self) -> bool:
-        """Whether there are convolutions, whose biases OMLT does not read."""
-        return any(isinstance(layer, ConvLayer2D) for layer in self.layers)
+    @cached_property
+    def network(self) -> Network:
+        """The network from the block's inputs to its outputs, in the user's units."""
+        return self.scaled if self.scaling is None else self._in_users_units(self.scaled, self.scaling)
+
+    def with_outputs(self, extra: Sequence[Affine]) -> Network:
+        """The network with further outputs, given as elements of `zhat` and `z` are."""
+        if not extra:
+            return self.network
+        outputs = as_layer(self.z[-1].stacked(extra))
+        extended = Network(self.scaled.n_inputs, (*self.scaled.layers[:-1], outputs), name=self.scaled.name)
+        return extended if self.scaling is None else self._in_users_units(extended, self.scaling)
+
+    def _in_users_units(self, network: Network, scaling: Scaling) -> Network:
+        """Fold the scaling into a network whose first outputs are the scaled outputs."""
+        further = network.n_outputs - self.scaled.n_outputs
+        return fold_scaling(
+            network,
+            scaling.input_offset,
+            scaling.input_factor,
+            np.append(scaling.output_offset, np.zeros(further)),
+            np.append(scaling.output_factor, np.ones(further)),
+        )
+
+    def scaled_input(self, point: Array) -> Array:
+        """The scaled input (n_inputs,) at a point in the user's units."""
+        if self.scaling is None:
+            return point
+        return (point - self.scaling.input_offset) / self.scaling.input_factor
+
+    def unscaled_input(self, point: Array) -> Array:
+        """The point in the user's units at a scaled input (n_inputs,)."""
+        return point if self.scaling is None else point * self.scaling.input_factor + self.scaling.input_offset
+
+    def unscaled_output(self, values: Array) -> Array:
+        """The outputs in the user's units at scaled outputs (n_outputs,)."""
+        return values if self.scaling is None else values * self.scaling.output_factor + self.scaling.output_offset
 
     def layer_values(self, point: Array) -> tuple[list[Array], list[Array]]:
         """``zhat`` and ``z`` of all layers at a point in the user's units; the input layer's are both its input."""
-        zhat = [(point - self.input_offset) / self.input_factor]
+        zhat = [self.scaled_input(point)]
         z = list(zhat)
         for step in self.steps:
-            zhat.append(step.preactivation(z[step.source]))
+            zhat.append(step.preactivation(z))
             z.append(np.maximum(zhat[-1], 0.0) if step.is_relu else zhat[-1])
         return zhat, z
+
+    def layer_ranges(self, lower: Array, upper: Array) -> list[tuple[Array, Array]]:
+        """Bounds of ``zhat`` of all layers by interval arithmetic, from bounds of the scaled input."""
+        zhat = [(lower, upper)]
+        z = list(zhat)
+        for step in self.steps:
+            low, high = step.range([side[0] for side in z], [side[1] for side in z])
+            zhat.append((low, high))
+            z.append((low.clip(min=0), high.clip(min=0)) if step.is_relu else (low, high))
+        return zhat
 
 
 def read_definition(definition: NetworkDefinition, keys: Sequence[int], name: str) -> OmltNetwork:
@@ -134,62 +122,64 @@ def read_definition(definition: NetworkDefinition, keys: Sequence[int], name: st
         What the layers are called in the definition, in topological order. In a copied definition these are no longer
         the layers' ids.
     name : str
-        Of its block, for messages.
+        Of the network.
 
     Raises
     ------
-    IncompatibleModel
+    NotANetwork
         If a layer is not piecewise linear or not known, or the scaling is not one of each entry by itself.
     """
     layers = tuple(definition.layer(key) for key in keys)
     positions = {id(layer): position for position, layer in enumerate(layers)}
-    hidden, tensors, steps = HiddenLayers(), [Affine.variable(0, (_size(layers[0].output_size),))], []
+    hidden, steps = HiddenLayers(), []
+    zhat = [Affine.variable(0, (_size(layers[0].output_size),))]
+    z = list(zhat)
     for key, layer in zip(keys[1:], layers[1:], strict=True):
         (source,) = (positions[id(predecessor)] for predecessor in definition.predecessors(key))
-        step = _step(layer, source, name)
-        zhat = step.symbolic(tensors[source], hidden)
-        tensors.append(hidden.relu(zhat) if step.is_relu else zhat)
+        step = _step(layer, source)
+        zhat.append(step.symbolic(z, hidden))
+        z.append(hidden.relu(zhat[-1]) if step.is_relu else zhat[-1])
         steps.append(step)
-    network = Network(tensors[0].size, (*hidden.layers, as_layer(tensors[-1])), name=name)
-    scaling = _scaling(definition, layers, name)
-    folded = network if definition.scaling_object is None else fold_scaling(network, *scaling)
-    return OmltNetwork(folded, layers, tuple(steps), *scaling)
+    return OmltNetwork(
+        scaled=Network(z[0].size, (*hidden.layers, as_layer(z[-1])), name=name),
+        steps=tuple(steps),
+        zhat=tuple(zhat),
+        z=tuple(z),
+        scaling=_scaling(definition, layers),
+        has_convolutions=any(isinstance(layer, ConvLayer2D) for layer in layers),
+        is_single=any(getattr(layer, "weights", np.zeros(0)).dtype == np.float32 for layer in layers),
+    )
 
 
-def with_scaled_outputs(read: OmltNetwork) -> Network:
-    """The network with its scaled outputs after its outputs."""
-    *hidden, last = read.network.layers
-    offset, factor = read.output_offset, read.output_factor
-    weights = [
-        sparse.vstack([w, sparse.diags_array(1 / factor) @ w], "csr")
-        if sparse.issparse(w)
-        else np.concatenate([w, w / factor[:, None]])
-        for w in last.weights
-    ]
-    layer = Layer(last.sources, tuple(weights), np.append(last.bias, (last.bias - offset) / factor))
-    return Network(read.network.n_inputs, (*hidden, layer), name=read.network.name)
+def read_canonical(network: Network) -> OmltNetwork:
+    """What a network states whose layers stand in a block of OMLT one by one, as ``relugrad.omlt`` writes them."""
+    *hidden, last = network.layers
+    *zhat, output = (Affine((a.width,), dict(zip(a.sources, a.weights, strict=True)), a.bias) for a in network.layers)
+    z = [Affine.variable(number, (layer.width,)) for number, layer in enumerate(hidden, start=1)]
+    first = Affine.variable(0, (network.n_inputs,))
+    steps = (*(AffineStep(layer, is_relu=True) for layer in hidden), AffineStep(last, is_relu=False))
+    return OmltNetwork(network, steps, (first, *zhat, output), (first, *z, output), scaling=None)
 
 
 def _size(shape: Any) -> int:
     return int(np.prod(shape, dtype=np.int64))
 
 
-def _step(layer: OmltLayer, source: int, name: str) -> Step:
+def _step(layer: OmltLayer, source: int) -> Step:
     if layer.activation not in ("linear", "relu"):
-        raise IncompatibleModel(
-            f"OmltBlock '{name}': {layer} has the activation '{layer.activation}', which is not piecewise linear. "
-            "relugrad handles 'relu' and 'linear'; solve the model with a nonlinear solver such as ipopt"
+        raise NotANetwork(
+            f"{layer} has the activation '{layer.activation}', which is not piecewise linear as 'relu' and 'linear' are"
         )
     is_relu = layer.activation == "relu"
     if isinstance(layer, DenseLayer) and not isinstance(layer, GNNLayer):
-        return AffineStep(source, *_dense(layer), is_relu)
+        weight, bias = _dense(layer)
+        return AffineStep(Layer((source,), (weight,), bias), is_relu)
     if isinstance(layer, ConvLayer2D):
-        return AffineStep(source, _convolution(layer), np.zeros(_size(layer.output_size)), is_relu)
+        return AffineStep(Layer((source,), (_convolution(layer),), np.zeros(_size(layer.output_size))), is_relu)
     if isinstance(layer, PoolingLayer2D):
         return MaximumStep(source, _windows(layer), is_relu)
-    raise IncompatibleModel(
-        f"OmltBlock '{name}': layers of type {type(layer).__name__} cannot be handled by relugrad, only dense, "
-        "convolutional and pooling layers. Solve the model with a mixed-integer solver"
+    raise NotANetwork(
+        f"layers of type {type(layer).__name__} are not known to relugrad as dense, convolutional and pooling ones are"
     )
 
 
@@ -225,20 +215,17 @@ def _windows(layer: PoolingLayer2D) -> Array:
     return result
 
 
-def _scaling(
-    definition: NetworkDefinition, layers: tuple[OmltLayer, ...], name: str
-) -> tuple[Array, Array, Array, Array]:
+def _scaling(definition: NetworkDefinition, layers: tuple[OmltLayer, ...]) -> Scaling | None:
     """Offsets and factors of inputs and outputs, from the expressions that the scaling object gives."""
-    n_inputs, n_outputs = _size(layers[0].output_size), _size(layers[-1].output_size)
     scaler = definition.scaling_object
     if scaler is None:
-        return np.zeros(n_inputs), np.ones(n_inputs), np.zeros(n_outputs), np.ones(n_outputs)
-    slope, shift = _entrywise(scaler.get_scaled_input_expressions, layers[0].input_indexes, name)
-    output_slope, output_shift = _entrywise(scaler.get_unscaled_output_expressions, layers[-1].output_indexes, name)
-    return -shift / slope, 1 / slope, output_shift, output_slope
+        return None
+    slope, shift = _entrywise(scaler.get_scaled_input_expressions, layers[0].input_indexes)
+    output_slope, output_shift = _entrywise(scaler.get_unscaled_output_expressions, layers[-1].output_indexes)
+    return Scaling(-shift / slope, 1 / slope, output_shift, output_slope)
 
 
-def _entrywise(expressions: Any, indexes: list[tuple[int, ...]], name: str) -> tuple[Array, Array]:
+def _entrywise(expressions: Any, indexes: list[tuple[int, ...]]) -> tuple[Array, Array]:
     """Slopes and shifts of expressions that each are affine in their own variable."""
     keys = [index[0] if len(index) == 1 else index for index in indexes]
     model = pyo.ConcreteModel()
@@ -248,9 +235,9 @@ def _entrywise(expressions: Any, indexes: list[tuple[int, ...]], name: str) -> t
     for key in keys:
         form = generate_standard_repn(scaled[key])
         if not form.is_linear() or [id(v) for v in form.linear_vars] != [id(model.x[key])] or form.linear_coefs[0] <= 0:
-            raise IncompatibleModel(
-                f"OmltBlock '{name}': the scaling of entry {key} is not an offset and a positive factor of this entry "
-                "alone, and others cannot be handled by relugrad; use omlt.OffsetScaling"
+            raise NotANetwork(
+                f"the scaling of entry {key} is not an offset and a positive factor of this entry alone, as those of "
+                "omlt.OffsetScaling are"
             )
         slopes.append(float(form.linear_coefs[0]))
         shifts.append(float(form.constant))

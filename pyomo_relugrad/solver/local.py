@@ -30,7 +30,7 @@ from pyomo_relugrad.block.arguments import LISTED_NAMES
 from pyomo_relugrad.compile.model import CompiledModel, compile_model
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.log import SearchLog
-from pyomo_relugrad.omlt.bridge import omlt_embeddings
+from pyomo_relugrad.omlt.bridge import read_omlt_blocks
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.search.budget import Stop
 from pyomo_relugrad.search.driver import Progress, SearchResult, search
@@ -76,7 +76,7 @@ class SolveProgress:
     def get_vars(self) -> Mapping[VarData, float]:
         """The variables' values at the best point; empty where there is no point yet."""
         point = self._progress.incumbent
-        return ComponentMap() if point is None else self._compiled.by_variable(point.values)
+        return ComponentMap() if point is None else self._compiled.solution(point.values)
 
 
 @document_class_CONFIG(methods=["solve"])
@@ -187,7 +187,10 @@ class Relugrad(SolverBase):
     def _compile_and_search(self, model: BlockData, config: RelugradConfig, log: SearchLog, clock: _Clock) -> Results:
         try:
             with _timed(config.timer, "compile"):
-                compiled = compile_model(model, omlt_embeddings(model))
+                blocks = read_omlt_blocks(model)
+                for note in blocks.notes:
+                    log.write(f"Note     {note}")
+                compiled = compile_model(model, blocks.embeddings)
         except InfeasibleConstraintException as error:
             log.write(f"Infeasible: {error}")
             logger.warning("%s: the model is infeasible: %s", self.name, error)

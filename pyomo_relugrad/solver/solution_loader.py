@@ -79,8 +79,7 @@ class PoolLoader(_Base):
             If there is no solution.
         """
         compiled, incumbent = self._active_solution()
-        found = compiled.by_variable(incumbent.values)
-        values = ComponentMap((var, value) for var, value in found.items() if not var.fixed)
+        values = compiled.solution(incumbent.values)
         return values if vars_to_load is None else ComponentMap((var, values[var]) for var in vars_to_load)
 
     #: The name of `get_vars` before Pyomo 6.10.1.

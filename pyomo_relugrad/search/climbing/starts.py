@@ -32,7 +32,8 @@ def random_pattern_starts(landscape: Landscape, domain: Domain, random: np.rando
     patterns = []
     for stage in landscape.problem.stages:
         rows = (count, len(stage.inputs) * stage.network.n_relus)
-        patterns.append((random.random(rows) < shares).reshape(-1, stage.network.n_relus))
+        pattern = random.random(rows) < shares
+        patterns.append(pattern.reshape(count * len(stage.inputs), stage.network.n_relus))
     anywhere = np.repeat(domain.sample(random, 1), count, axis=0)
     gradient = landscape.gradient_under(anywhere, tuple(patterns))
     return domain.vertices(gradient).astype(landscape.dtype)

@@ -163,7 +163,9 @@ class Starts:
             return points
         centre = self._elite[random.integers(len(self._elite))].values
         if has_integers and random.random() < 0.7:
-            return integer_neighbours(problem, centre, random, NEIGHBOURS)
+            neighbours = integer_neighbours(problem, centre, random, NEIGHBOURS)
+            if len(neighbours):
+                return neighbours
         spread = 10.0 ** random.uniform(-2, 0)
         moved = random.random(points.shape) < random.uniform(0.1, 1.0)
         points = np.where(moved, centre + spread * (points - centre), centre)
