@@ -149,6 +149,7 @@ def test_what_needs_the_algebra_is_told_to_expand_first(name, optimum):
     m = expanded(plant())
     pyo.TransformationFactory(name).apply_to(m)
     assert by_highs(m) == pytest.approx(optimum, abs=1e-3)
+    assert by_proof(m) == pytest.approx(optimum, abs=1e-3)
 
 
 @pytest.mark.parametrize("name", sorted(set(TransformationFactory) - {"relugrad.omlt", "core.kkt"}))
@@ -227,8 +228,10 @@ def test_a_scaled_block_says_nothing_wrong(rename):
             scaled.own.outputs  # noqa: B018 - the error is what is asked for
 
 
-def test_an_expanded_model_can_be_scaled(optimum):
-    scaled = pyo.TransformationFactory("core.scale_model").create_using(expanded(plant()))
+@pytest.mark.parametrize("rename", [True, False])
+def test_an_expanded_model_can_be_scaled(rename, optimum):
+    scaled = pyo.TransformationFactory("core.scale_model").create_using(expanded(plant()), rename=rename)
+    assert by_proof(scaled) == pytest.approx(optimum, abs=1e-3)
     assert by_highs(scaled) == pytest.approx(optimum, abs=1e-3)
 
 
