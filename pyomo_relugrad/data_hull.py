@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,17 +12,16 @@ from pyomo.core.base.block import Block, BlockData
 from pyomo.core.base.component import Component
 from pyomo.core.base.constraint import Constraint
 from pyomo.core.base.global_set import UnindexedComponent_index, UnindexedComponent_set
-from pyomo.core.base.indexed_component_slice import IndexedComponent_slice
 from pyomo.core.base.set import Binary
 from pyomo.core.base.var import Var
 from pyomo.core.expr.numeric_expr import LinearExpression
-from pyomo.core.expr.numvalue import NumericValue
 from pyomo.core.util import quicksum
 from scipy.cluster.vq import kmeans2
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.block.arguments import listed_terms, resolve_terms
 from pyomo_relugrad.block.entries import Entries
+from pyomo_relugrad.block.keyword_rule import KeywordRule
 from pyomo_relugrad.errors import ModelError, NetworkValueError
 from pyomo_relugrad.extreme_points import extreme_points
 from pyomo_relugrad.network.names import checked_names
@@ -257,14 +255,7 @@ class DataHull(Block):
             raise ModelError(f"DataHull needs {'inputs' if inputs is None else 'data'} too")
         if by_keywords:
             kwargs["rule"] = _SharedReduction(inputs, data, clusters, margin, max_points)
-        self._built_by_keywords = by_keywords
         super().__init__(*args, **kwargs)
-
-    def construct(self, data: Any = None) -> None:
-        """Build the hulls; keyword arguments are then forgotten, so that functions among them do not stop pickle."""
-        super().construct(data)
-        if self._built_by_keywords and self.index_set().isfinite():
-            self._rule = None
 
 
 class ScalarDataHull(DataHullData, DataHull):
@@ -281,14 +272,11 @@ class IndexedDataHull(DataHull):
     """A data hull over an index set."""
 
 
-class _SharedReduction:
-    """The rule of a block that was given keyword arguments: reduces the data once for all indices.
-
-    It may be called with an index or without, as Pyomo does for indexed and scalar components.
-    """
+class _SharedReduction(KeywordRule):
+    """Reduces the data once for all indices."""
 
     def __init__(self, inputs: Any, data: Any, clusters: Any, margin: float, max_points: int | None) -> None:
-        self._inputs = inputs
+        super().__init__("data hull", {"inputs": inputs})
         self._data = data
         self._clusters = clusters
         self._margin = margin
@@ -300,18 +288,7 @@ class _SharedReduction:
                 self._data = Hulls.of(self._data, self._clusters, self._max_points)
             except ModelError as error:
                 raise ModelError(f"data hull '{block.name}': {error}") from error
-        block.build(self._inputs_of(block), self._data, margin=self._margin)
-
-    def _inputs_of(self, block: DataHullData) -> Any:
-        given, indexed = self._inputs, block.parent_component().is_indexed()
-        index = block.index() if indexed else ()
-        if callable(given) and not isinstance(given, (Component, NumericValue, IndexedComponent_slice)):
-            return given(block.parent_block(), *(index if isinstance(index, tuple) else (index,)))
-        if not indexed or not isinstance(given, Mapping):
-            return given
-        if index not in given:
-            raise ModelError(f"data hull '{block.name}': inputs has no entry for the block's index {index!r}")
-        return given[index]
+        block.build(self.argument("inputs", block), self._data, margin=self._margin)
 
 
 def _table(data: Any) -> Array:

@@ -609,3 +609,56 @@ def test_concrete_blocks_and_pickling_of_blocks_built_with_functions():
     m.nn = ReluNetworkBlock([1, 2], network=NAMED, inputs=lambda model, t: model.x)
     copy = pickle.loads(pickle.dumps(m))
     assert copy.nn[2].inputs[1] is copy.x[1]
+
+
+# --- index sets that grow ---------------------------------------------------------------------------------------
+
+
+def rows_of(model, t):
+    return [model.x[t, k] for k in range(3)]
+
+
+GROWING = {
+    "function": lambda m: rows_of,
+    "anonymous function": lambda m: lambda model, t: rows_of(model, t),
+    "mapping": lambda m: {t: rows_of(m, t) for t in (1, 2, 3)},
+    "slice": lambda m: m.x[3, :],
+    "generator": lambda m: (m.x[3, k] for k in range(3)),
+    "values": lambda m: {k: m.x[3, k] for k in range(3)}.values(),
+    "reference": lambda m: pyo.Reference(m.x[3, :]),
+}
+COPIES = {
+    "itself": lambda m: m,
+    "clone": lambda m: m.clone(),
+    "pickle": lambda m: pickle.loads(pickle.dumps(m)),
+    "both": lambda m: pickle.loads(pickle.dumps(m.clone())).clone(),
+}
+
+
+@pytest.mark.parametrize("copied", COPIES)
+@pytest.mark.parametrize("form", GROWING)
+def test_indices_that_join_the_set_later_get_their_network(form, copied):
+    m = pyo.ConcreteModel()
+    m.t = pyo.Set(initialize=[1, 2])
+    m.x = pyo.Var([1, 2, 3], range(3), bounds=(0, 1))
+    m.nn = ReluNetworkBlock(m.t, network=NAMED, inputs=GROWING[form](m))
+    m = COPIES[copied](m)
+    m.t.add(3)
+    if form == "anonymous function" and copied in ("pickle", "both"):  # pickle cannot keep it
+        with pytest.raises(ModelError, match=r"'nn\[3\]': the function given as inputs was left out .* top level"):
+            m.nn[3].network  # noqa: B018 - the block is built by being asked for
+        return
+    assert [variable.name for variable in m.nn[3].inputs.values()] == ["x[3,0]", "x[3,1]", "x[3,2]"]
+    assert all(variable.model() is m for variable in m.nn[3].inputs.values())
+    assert m.nn[3].network is m.nn[1].network
+    assert sum(1 for _ in unexpanded_blocks(m)) == 3
+
+
+def test_an_index_that_joins_later_and_was_not_given_is_named():
+    m = pyo.ConcreteModel()
+    m.t = pyo.Set(initialize=[1])
+    m.x = pyo.Var(range(3))
+    m.nn = ReluNetworkBlock(m.t, network=NAMED, inputs={1: m.x})
+    m.t.add(2)
+    with pytest.raises(ModelError, match=r"network block 'nn\[2\]': inputs has no entry for the block's index 2"):
+        m.nn[2].network  # noqa: B018 - the block is built by being asked for

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyomo.common.errors import InfeasibleConstraintException
+from pyomo.contrib.piecewise import PiecewiseLinearFunction
 from pyomo.contrib.solver.common.util import IncompatibleModelError
+from pyomo.core.base.range import NumericRange
 from pyomo.gdp import Disjunct, Disjunction
 from pyomo.mpec import Complementarity, complements
 from pyomo.network import Arc, Port
@@ -560,22 +562,20 @@ def add_disjunct(m):
     m.part.c = pyo.Constraint(expr=m.x[0] <= 0.5)
 
 
-def scale(m):
-    m.nn = ReluNetworkBlock(network=SMALL, inputs=[m.x[0], m.x[1]])
-    m.scaling_factor = pyo.Suffix(direction=pyo.Suffix.EXPORT)
-    m.scaling_factor[m.x] = 10.0
-    m.scaling_factor[m.nn.outputs[0]] = 3.0
-    pyo.TransformationFactory("core.scale_model").apply_to(m, rename=False)
-
-
 def deactivate_equations(m):
     m.nn = ReluNetworkBlock(network=SMALL, inputs=[m.x[0], m.x[1]])
     m.nn.network_equations.deactivate()
 
 
-def reuse_network_expression(m):
+def square_a_network(m):
     m.nn = ReluNetworkBlock(network=SMALL, inputs=[m.x[0], m.x[1]])
-    m.c = pyo.Constraint(expr=m.nn.network_equations[0].expr.arg(1) <= 3)
+    m.c = pyo.Constraint(expr=m.nn.network_equations[0].expr.arg(1) ** 2 <= 3)
+
+
+def network_of_a_product(m):
+    m.nn = ReluNetworkBlock(network=SMALL, inputs=[m.x[0], m.x[1]])
+    call = m.nn.network_equations[0].expr.arg(1)
+    m.c = pyo.Constraint(expr=call.create_node_with_local_data((m.x[0] * m.x[1], m.x[2])) <= 3)
 
 
 def arcs(m):
@@ -602,9 +602,22 @@ def fixed_network_input_at_nan(m):
     m.x[0].fix(float("nan"), skip_validation=True)
 
 
-def odd_domain(m):
-    m.even = pyo.Var(domain=pyo.RangeSet(0, 10, 2))
-    m.c = pyo.Constraint(expr=m.even + m.x[0] <= 3)
+def domain(values):
+    """A variable over these values, in a row and in the model."""
+
+    def change(m):
+        m.v = pyo.Var(domain=values)
+        m.c = pyo.Constraint(expr=m.v + m.x[0] <= 3)
+
+    return change
+
+
+SEMICONTINUOUS = pyo.RangeSet(ranges=[NumericRange(0, 0, 0), NumericRange(3, 5, 0)])
+
+
+def piecewise_function(m):
+    m.f = PiecewiseLinearFunction(points=[0, 0.5, 1], function=lambda x: x)
+    m.c = pyo.Constraint(expr=m.f(m.x[0]) <= 3)
 
 
 def missing_parameter(m):
@@ -639,20 +652,25 @@ INCOMPATIBLE = {
     ),
     "complementarity": (
         add("k", lambda m: Complementarity(expr=complements(m.x[0] >= 0, m.x[1] >= 0))),
-        r"Complementarity 'k' cannot be handled by relugrad: state it with binary variables",
+        r"Complementarity 'k' cannot be handled by relugrad: apply .*mpec\.simple_disjunction",
     ),
     "arc": (arcs, r"Arc 'arc' cannot be handled by relugrad: apply .*network\.expand_arcs"),
     "two objectives": (
         lambda m: (m.add_component("o", pyo.Objective(expr=m.x[0])), m.add_component("q", pyo.Objective(expr=m.x[1]))),
         r"several objectives are active: 'o', 'q'; deactivate all but one",
     ),
-    "scaled": (scale, r"network block 'nn': its network equations were changed or deactivated"),
     "equations off": (deactivate_equations, r"network block 'nn': its network equations were changed or deactivated"),
-    "network expression": (reuse_network_expression, r"'c' holds a network as an expression: apply .*relugrad\.omlt"),
+    "network expression": (square_a_network, r"'c' holds a network as an expression and is not .*relugrad\.omlt"),
+    "network of a product": (network_of_a_product, r"'c' holds a network as an expression and is not .*relugrad\.omlt"),
     "fixed without value": (fixed_without_value, r"variable 'x\[0\]' in 'c' is fixed but has no value"),
     "fixed at nan": (fixed_network_input_at_nan, r"variable 'x\[0\]' is fixed at nan, no finite number"),
     "fixed input": (fixed_network_input_without_value, r"variable 'x\[0\]' is fixed but has no value"),
-    "domain": (odd_domain, r"variable 'even' has the domain .*: relugrad handles real, integer and binary variables"),
+    "domain": (domain(pyo.RangeSet(0, 10, 2)), r"variable 'v' has the domain .* handles intervals .* binary variables"),
+    "separate values": (domain([1, 3, 7]), r"variable 'v' has the domain \{1, 3, 7\}: .* with binary variables"),
+    "separate reals": (domain([0.5, 2.5]), r"variable 'v' has the domain \{0\.5, 2\.5\}: .* with binary variables"),
+    "semicontinuous": (domain(SEMICONTINUOUS), r"variable 'v' has the domain .*0.*3\.\.5.* with binary variables"),
+    "anything": (domain(pyo.Any), r"variable 'v' has the domain Any: .* with binary variables"),
+    "piecewise": (piecewise_function, r"PiecewiseLinearFunction 'f' .*apply .*contrib\.piecewise"),
     "parameter": (missing_parameter, r"'c' cannot be evaluated: .*\(p\)"),
     "infinite": (infinite_coefficient, r"'c' has a coefficient that is not a finite number"),
     "ranged": (

@@ -1,6 +1,7 @@
 """`SolverFactory('relugrad')`: results, options and errors, in the legacy and the new interface."""
 
 import io
+import json
 import logging
 import os
 import pickle
@@ -639,6 +640,43 @@ def test_legacy_results_can_be_pickled_and_printed() -> None:
     assert copy.solver.termination_condition == LegacyTermination.feasible
     assert copy.extra_info["seed"] == 0
     assert "Termination condition: feasible" in str(results)
+
+
+@pytest.mark.parametrize("solver", ["relugrad", "relugrad.exact"])
+def test_what_scripts_for_other_solvers_read_is_filled(solver: str, tmp_path: Path) -> None:
+    model = knapsack()
+    model.on = pyo.Var(domain=pyo.Binary)
+    model.switch = pyo.Constraint(expr=model.x <= 2 * model.on)
+    results = pyo.SolverFactory(solver).solve(model, iteration_limit=50)
+    run, problem = results.solver, results.problem
+    assert run.time == run.wallclock_time == results["Solver"][0]["Time"] > 0
+    assert run.user_time >= 0
+    assert run.system_time >= 0
+    assert run.return_code == run.error_rc == 0
+    assert run.message == run.termination_message != ""
+    assert (problem.number_of_variables, problem.number_of_constraints, problem.number_of_nonzeros) == (3, 2, 4)
+    assert problem.number_of_binary_variables == problem.number_of_integer_variables == 1
+    assert problem.number_of_continuous_variables == 1
+    results.write(filename=str(tmp_path / "results.json"), format="json")
+    written = json.loads((tmp_path / "results.json").read_text())
+    assert written["Solver"][0]["Time"] == run.time
+    assert written["Problem"][0]["Number of nonzeros"] == 4
+    assert "Time:" in str(results)
+
+
+def test_nothing_searched_has_times_too() -> None:
+    model = pyo.ConcreteModel()
+    model.o = pyo.Objective(expr=0)
+    results = pyo.SolverFactory("relugrad").solve(model)
+    assert results.solver.time > 0
+    assert results.problem.number_of_variables == results.problem.number_of_nonzeros == 0
+
+
+def test_the_new_results_have_processor_times() -> None:
+    timing = NewSolverFactory("relugrad").solve(knapsack()).timing_info
+    assert timing.wall_time > 0
+    assert timing.user_time >= 0
+    assert timing.system_time >= 0
 
 
 # --- the command line ---------------------------------------------------------------------------------------------

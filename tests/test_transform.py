@@ -327,7 +327,7 @@ def snapshot(model):
     model.pprint(ostream=text)
     state = [(c.name, id(c)) for c in model.component_objects()]
     values = {v.name: v.bounds for v in model.component_data_objects(pyo.Var)}
-    return re.sub(r"Value.*", "", text.getvalue()).count("\n"), state, values, model.nn.unexpanded.active
+    return re.sub(r"Value.*", "", text.getvalue()).count("\n"), state, values, model.nn.network_equations.active
 
 
 def test_reverse_wants_the_token_of_this_model():

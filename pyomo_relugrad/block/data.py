@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Sequence
 from os import PathLike
 from typing import Any, TextIO
@@ -14,7 +15,6 @@ from pyomo.core.base.block import BlockData
 from pyomo.core.base.component import Component
 from pyomo.core.base.constraint import Constraint
 from pyomo.core.base.expression import Expression
-from pyomo.core.base.indexed_component import IndexedComponent
 from pyomo.core.base.reference import Reference
 from pyomo.core.base.set import RangeSet
 from pyomo.core.base.var import Var
@@ -28,11 +28,20 @@ from pyomo_relugrad.block.arguments import (
     resolve_terms,
 )
 from pyomo_relugrad.block.entries import network_inputs, network_outputs
-from pyomo_relugrad.block.guards import GUIDANCE, NetworkOutputExpression, UnexpandedReluNetwork
+from pyomo_relugrad.block.guards import NetworkOutputExpression
+from pyomo_relugrad.block.input_ranges import input_ranges, within_given_bounds
+from pyomo_relugrad.block.integrity import RenamedPartError, require_unchanged_expressions
 from pyomo_relugrad.block.statistics import write_statistics
+from pyomo_relugrad.block.units import in_unit, unit_of
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network, interval_bounds
 from pyomo_relugrad.network.rewrite import fold_scaling
+
+#: How far, relative to its size, a bound may be off by rounding.
+BOUND_TOLERANCE = 1e-9
+
+#: Components that a block with a network has.
+PARTS = frozenset({"inputs", "outputs", "scaled_inputs", "scaled_outputs", "network_equations"})
 
 
 class ReluNetworkBlockData(BlockData):
@@ -48,8 +57,9 @@ class ReluNetworkBlockData(BlockData):
         Where expressions were given: rows that tie them to the block's own variables.
     input_domain : Constraint
         Where `input_bounds` were given for the user's variables: rows that hold them.
-    unexpanded, network_equations
-        The guards by which other solvers and writers notice the network; see `pyomo_relugrad.block.guards`.
+    network_equations : Constraint
+        ``outputs == network(inputs)``, by which other solvers and writers notice the network; see
+        `pyomo_relugrad.block.guards`. Inactive while the block is expanded.
     """
 
     def __init__(self, component: Component) -> None:
@@ -58,6 +68,10 @@ class ReluNetworkBlockData(BlockData):
         self._scaled_network: Network | None = None
         self._scaling: Scaling | None = None
         self._given_bounds: tuple[Array, Array] | None = None
+        self._equations: tuple[Any, ...] = ()
+        self._domain_rows: dict[int, Any] = {}
+        self._link_rows: dict[int, Any] = {}
+        self._linked_inputs: dict[int, Any] = {}
         self._automatic_output_bounds: dict[int, tuple[float | None, float | None]] = {}
         self._expansion_name: str | None = None
 
@@ -93,12 +107,14 @@ class ReluNetworkBlockData(BlockData):
             self._add_inputs(input_terms)
             self._add_outputs(output_terms)
             self._add_scaled_expressions()
-            self._add_guards()
+            self._add_equations()
 
     def _add_inputs(self, terms: Sequence[Any] | None) -> None:
         lower, upper = self._given_bounds or (np.empty(0), np.empty(0))
         bounds = [(_or_none(low), _or_none(high)) for low, high in zip(lower.tolist(), upper.tolist(), strict=True)]
         own = self._add_variables("inputs", "input", terms, self.inputs_index)
+        self._linked_inputs = {} if terms is None else {position: self.inputs[position] for position in own}
+        self._link_rows = dict(self.input_links.items()) if self._linked_inputs else {}
         for position in own:
             self.inputs[position].setlb(bounds[position][0])
             self.inputs[position].setub(bounds[position][1])
@@ -106,7 +122,9 @@ class ReluNetworkBlockData(BlockData):
         if others:
             self.input_domain = Constraint(list(others))
             for position, (low, high) in others.items():
-                self.input_domain[position] = (low, self.inputs[position], high)
+                unit = unit_of(self.inputs[position])
+                self.input_domain[position] = (in_unit(low, unit), self.inputs[position], in_unit(high, unit))
+            self._domain_rows = dict(self.input_domain.items())
 
     def _add_outputs(self, terms: Sequence[Any] | None) -> None:
         own = self._add_variables("outputs", "output", terms, self.outputs_index)
@@ -126,9 +144,20 @@ class ReluNetworkBlockData(BlockData):
             self.add_component(f"{what}_links", links)
             for position in own:
                 variables[position] = linked[position]
-                links[position] = EqualityExpression((linked[position], terms[position]))
-        self.add_component(name, _reference(variables, index))
+                unit = unit_of(terms[position])
+                term = terms[position] if unit is None else terms[position] / unit
+                links[position] = EqualityExpression((linked[position], term))
+        self._hold_reference(name, _reference(variables, index))
         return own
+
+    def _hold_reference(self, name: str, reference: Any) -> None:
+        """Make variables of the user available as an attribute that is no declared component.
+
+        Declared, they would be met a second time by all that walks over variables, or as a type of component that
+        Pyomo's transformations refuse.
+        """
+        reference._name, reference._parent = name, weakref.ref(self)
+        self.__dict__[name] = reference
 
     def _add_scaled_expressions(self) -> None:
         inputs, outputs = list(self.inputs.values()), list(self.outputs.values())
@@ -139,13 +168,18 @@ class ReluNetworkBlockData(BlockData):
         self.scaled_inputs = Expression(self.inputs_index, initialize=dict(enumerate(inputs)))
         self.scaled_outputs = Expression(self.outputs_index, initialize=dict(enumerate(outputs)))
 
-    def _add_guards(self) -> None:
-        self.unexpanded = UnexpandedReluNetwork([GUIDANCE])
+    def _add_equations(self) -> None:
         arguments = tuple(self.inputs.values())
         self.network_equations = Constraint(self.outputs_index)
         for position, variable in self.outputs.items():
             value = NetworkOutputExpression(arguments, self, position)
             self.network_equations[position] = EqualityExpression((variable, value))
+        self._equations = tuple(self.network_equations.values())
+
+    def __getattr__(self, name: str) -> Any:
+        if name in PARTS and self.__dict__.get("_network") is not None:
+            raise RenamedPartError(self, name)
+        return super().__getattr__(name)
 
     # --- what the block knows -----------------------------------------------------------------------------------
 
@@ -174,23 +208,18 @@ class ReluNetworkBlockData(BlockData):
     def input_box(self) -> tuple[Array, Array]:
         """Lower and upper bounds of the inputs as they are now, (n_inputs,) arrays with infinities.
 
-        The variables' bounds, and `input_bounds` where these were given; a fixed input is a point.
+        The bounds of the variables or expressions, and `input_bounds` where these were given; a fixed input is a point.
+
+        Raises
+        ------
+        ModelError
+            If a transformation rewrote the block's equations, and perhaps the units of its inputs.
         """
-        lower, upper = self._variable_bounds()
+        require_unchanged_expressions(self)
+        lower, upper = input_ranges(self)
         for position, variable in self.inputs.items():
             if variable.fixed and variable.value is not None:
                 lower[position] = upper[position] = variable.value
-        return lower, upper
-
-    def _variable_bounds(self) -> tuple[Array, Array]:
-        try:
-            pairs = [variable.bounds for variable in self.inputs.values()]
-        except ValueError as error:
-            raise ModelError(f"network block '{self.name}': an input has a bound that is no number: {error}") from error
-        lower = np.array([-np.inf if low is None else low for low, _ in pairs], np.float64)
-        upper = np.array([np.inf if high is None else high for _, high in pairs], np.float64)
-        if self.component("input_domain") is not None and self._given_bounds is not None:
-            lower, upper = np.maximum(lower, self._given_bounds[0]), np.minimum(upper, self._given_bounds[1])
         return lower, upper
 
     @property
@@ -218,7 +247,8 @@ class ReluNetworkBlockData(BlockData):
         """
         if not self._automatic_output_bounds:
             return False
-        lower, upper = self._variable_bounds() if box is None else box
+        require_unchanged_expressions(self)
+        lower, upper = input_ranges(self) if box is None else box
         if (lower > upper).any():
             return False
         bounds = interval_bounds(self.scaled_network, lower[None, :], upper[None, :])
@@ -242,6 +272,20 @@ class ReluNetworkBlockData(BlockData):
         )
         return before != after
 
+    def derived_bounds_hold(self, lower: Array, upper: Array) -> bool:
+        """Whether the bounds derived for the outputs hold with inputs between these (n_inputs,) arrays."""
+        lower, upper = within_given_bounds(self, lower, upper)
+        if not self._automatic_output_bounds or (lower > upper).any():
+            return True
+        now = interval_bounds(self.scaled_network, lower[None, :], upper[None, :])
+        for position, (low, high) in self._automatic_output_bounds.items():
+            slack = BOUND_TOLERANCE * (1.0 + abs(low or 0.0) + abs(high or 0.0))
+            if low is not None and now.output_lower[0, position] < low - slack:
+                return False
+            if high is not None and now.output_upper[0, position] > high + slack:
+                return False
+        return True
+
     def has_automatic_bounds(self, position: int) -> tuple[bool, bool]:
         """Whether an output's lower and upper bound are those that the block derived from the inputs' bounds."""
         if position not in self._automatic_output_bounds:
@@ -260,8 +304,9 @@ class ReluNetworkBlockData(BlockData):
         Raises
         ------
         ModelError
-            If an input or an output has no value.
+            If an input or an output has no value, or a transformation rewrote the block's equations.
         """
+        require_unchanged_expressions(self)
         point, found = (self._values(component) for component in (self.inputs, self.outputs))
         scaling = self._scaling
         if scaling is None:
@@ -300,7 +345,7 @@ class ReluNetworkBlockData(BlockData):
         return self.expansion is not None
 
     def set_expansion(self, child: Any) -> None:
-        """Say that a child block now states the network (the guards go), or with None that none does (they return).
+        """Say that a child block now states the network (its equations go), or with None that none does (they return).
 
         Parameters
         ----------
@@ -315,11 +360,10 @@ class ReluNetworkBlockData(BlockData):
         if child is not None and child.parent_block() is not self:
             raise ModelError(f"the expansion of network block '{self.name}' must be one of its components")
         self._expansion_name = None if child is None else child.local_name
-        for guard in (self.unexpanded, self.network_equations):
-            if child is None:
-                guard.activate()
-            else:
-                guard.deactivate()
+        if child is None:
+            self.network_equations.activate()
+        else:
+            self.network_equations.deactivate()
 
 
 def as_network(given: Any) -> Network:
@@ -344,12 +388,8 @@ def _is_variable(term: Any) -> bool:
 
 
 def _reference(variables: dict[int, Any], index: Any) -> Any:
-    """A `Reference` to the variables that walkers over all variables do not see.
-
-    They would meet the user's variables twice, at which Pyomo's MPS writer fails; hence the component type.
-    """
+    """A `Reference` to the variables."""
     reference = Reference(variables, ctype=Var)
-    reference._ctype = IndexedComponent
     reference._index_set = index
     reference.referent = "variables given to the block"
     return reference
@@ -361,7 +401,11 @@ def _or_none(bound: float) -> float | None:
 
 def _scaled(variables: Sequence[Any], offset: Array, factor: Array) -> list[Any]:
     parts = zip(variables, offset.tolist(), factor.tolist(), strict=True)
-    return [(variable - shift) / scale for variable, shift, scale in parts]
+    result = []
+    for variable, shift, scale in parts:
+        unit = unit_of(variable)
+        result.append((variable - in_unit(shift, unit)) / in_unit(scale, unit))
+    return result
 
 
 _FOLDED: WeakKeyDictionary[Network, dict[bytes, Network]] = WeakKeyDictionary()

@@ -1,8 +1,7 @@
 """What makes every other solver and writer refuse a network block instead of dropping the network.
 
-Pyomo's file writers check the types of all active components, so they stop at the marker `UnexpandedReluNetwork`. Its
-persistent solver interfaces walk the constraints only, so they meet a `NetworkOutputExpression`, which has a value and
-can be printed, but has no algebraic form.
+A block's network equations are ordinary constraints over a `NetworkOutputExpression`, which has a value and bounds, can
+be printed and rewritten by transformations, but has no algebraic form: whoever asks for one is told what to do.
 """
 
 from __future__ import annotations
@@ -11,37 +10,37 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pyomo.core.base.block import Block
+from pyomo.contrib.fbbt.expression_bounds_walker import ExpressionBoundsVisitor
+from pyomo.contrib.solver.solvers.gurobi.gurobi_direct_minlp import GurobiMINLPVisitor
+from pyomo.core.expr.calculus import diff_with_pyomo
 from pyomo.core.expr.numeric_expr import NumericExpression
-from pyomo.repn import standard_repn
+from pyomo.repn import ampl, standard_repn
 from pyomo.repn.linear import LinearRepnVisitor
+from pyomo.repn.plugins.baron_writer import ToBaronVisitor
+from pyomo.repn.plugins.gams_writer import ToGamsVisitor
 from pyomo.repn.quadratic import QuadraticRepnVisitor
 
+from pyomo_relugrad.network import interval_bounds
 from pyomo_relugrad.pyomo_errors import UnexpandedNetworkError
 
 if TYPE_CHECKING:
     from pyomo_relugrad.block.data import ReluNetworkBlockData
 
-#: What to do with an unexpanded network block. It is the marker's index, so that it ends every message of a writer.
-GUIDANCE = "solve with SolverFactory('relugrad'), or apply TransformationFactory('relugrad.omlt') first"
+#: What to do with an unexpanded network block.
+GUIDANCE = (
+    "solve with SolverFactory('relugrad'), or apply TransformationFactory('relugrad.omlt') first, before other "
+    "transformations"
+)
 
 #: Arguments of a network are printed in full up to this number.
 PRINTED_ARGUMENTS = 6
 
 
-class UnexpandedReluNetwork(Block):
-    """Marker of an own component type: an active one says that its parent block's network is not yet constraints."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("ctype", UnexpandedReluNetwork)
-        super().__init__(*args, **kwargs)
-
-
 class NetworkOutputExpression(NumericExpression):
     """One output of a network block as a function of the block's inputs, in the user's units.
 
-    It can be evaluated, printed, cloned and pickled, and bounds propagation treats it as unbounded. Whatever asks for
-    its linear, quadratic or nonlinear form raises `UnexpandedNetworkError`.
+    It can be evaluated, printed, cloned and pickled, and its bounds are interval bounds. Whatever asks for its linear,
+    quadratic or nonlinear form raises `UnexpandedNetworkError`.
 
     Parameters
     ----------
@@ -76,7 +75,8 @@ class NetworkOutputExpression(NumericExpression):
     def refusal(self) -> UnexpandedNetworkError:
         """Return the error that names the block and says what to do."""
         return UnexpandedNetworkError(
-            f"network block '{self.block.name}' is not expanded into constraints, which this solver needs: {GUIDANCE}"
+            f"network block '{self.block.name}' is not expanded into constraints, which this solver or transformation "
+            f"needs: {GUIDANCE}"
         )
 
     def _apply_operation(self, result: Sequence[float]) -> float:
@@ -92,8 +92,13 @@ class NetworkOutputExpression(NumericExpression):
             shown = [*shown[: PRINTED_ARGUMENTS - 1], "...", shown[-1]]
         return f"{self.getname()}({', '.join(shown)})[{self.output}]"
 
+    def bounds(self, lower: Sequence[float], upper: Sequence[float]) -> tuple[float, float]:
+        """Return interval bounds of the output where the inputs lie between `lower` and `upper`, (n_inputs,) each."""
+        bounds = interval_bounds(self.block.scaled_network, np.array([lower]), np.array([upper]))
+        return float(bounds.output_lower[0, self.output]), float(bounds.output_upper[0, self.output])
 
-def _refuse_in_standard_repn(expression: NetworkOutputExpression, *_: Any) -> None:
+
+def _refuse(expression: NetworkOutputExpression, *_: Any) -> None:
     raise expression.refusal()
 
 
@@ -101,14 +106,28 @@ def _refuse_in_visitor(visitor: Any, expression: NetworkOutputExpression, *_: An
     raise expression.refusal()
 
 
-def register_refusals() -> None:
-    """Make Pyomo's compilers of expressions raise `NetworkOutputExpression.refusal`.
+def _bounds_in_visitor(visitor: Any, expression: NetworkOutputExpression, *bounds: Any) -> tuple[float, float]:
+    return expression.bounds([low for low, _ in bounds], [high for _, high in bounds])
 
-    Without it they refuse the expression too, as an unknown type, but in a message that does not say what to do.
+
+def _register() -> None:
+    """Make Pyomo's compilers of expressions raise `NetworkOutputExpression.refusal`, and its walker of bounds know it.
+
+    Without it most compilers refuse the expression too, as an unknown type, but in a message that does not say what to
+    do; the writers for BARON and GAMS would print it.
     """
-    getattr(standard_repn, "_repn_collectors", {})[NetworkOutputExpression] = _refuse_in_standard_repn
-    for visitor in (LinearRepnVisitor, QuadraticRepnVisitor):
-        visitor.exit_node_dispatcher[NetworkOutputExpression] = _refuse_in_visitor
+    for collectors in (getattr(standard_repn, "_repn_collectors", {}), getattr(diff_with_pyomo, "_diff_map", {})):
+        collectors[NetworkOutputExpression] = _refuse
+    for dispatcher in (
+        LinearRepnVisitor.exit_node_dispatcher,
+        QuadraticRepnVisitor.exit_node_dispatcher,
+        GurobiMINLPVisitor.exit_node_dispatcher,
+        getattr(ampl, "_operator_handles", {}),
+        getattr(ToBaronVisitor, "_expression_handlers", {}),
+        getattr(ToGamsVisitor, "_expression_handlers", {}),
+    ):
+        dispatcher[NetworkOutputExpression] = _refuse_in_visitor
+    getattr(ExpressionBoundsVisitor, "_operator_dispatcher", {})[NetworkOutputExpression] = _bounds_in_visitor
 
 
-register_refusals()
+_register()

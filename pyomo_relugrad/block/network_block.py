@@ -6,12 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pyomo.core.base.block import Block, BlockData
-from pyomo.core.base.component import Component
 from pyomo.core.base.global_set import UnindexedComponent_index, UnindexedComponent_set
-from pyomo.core.base.indexed_component_slice import IndexedComponent_slice
-from pyomo.core.expr.numvalue import NumericValue
 
 from pyomo_relugrad.block.data import ReluNetworkBlockData, as_network
+from pyomo_relugrad.block.keyword_rule import KeywordRule, is_rule
 from pyomo_relugrad.errors import ModelError
 
 __all__ = ["ReluNetworkBlock", "ReluNetworkBlockData", "unexpanded_blocks"]
@@ -108,17 +106,10 @@ class ReluNetworkBlock(Block):
                 "ReluNetworkBlock takes network or rule, not both: give the network to build() in the rule"
             )
         if network is not None:
-            kwargs["rule"] = _KeywordRule(given)
+            kwargs["rule"] = _NetworkRule(given)
         elif any(argument is not None for argument in given.values()):
             raise ModelError("ReluNetworkBlock needs a network")
-        self._built_by_keywords = network is not None
         super().__init__(*args, **kwargs)
-
-    def construct(self, data: Any = None) -> None:
-        """Build the networks; keyword arguments are then forgotten, so that functions among them do not stop pickle."""
-        super().construct(data)
-        if self._built_by_keywords and self.index_set().isfinite():
-            self._rule = None
 
 
 class ScalarReluNetworkBlock(ReluNetworkBlockData, ReluNetworkBlock):
@@ -135,14 +126,11 @@ class IndexedReluNetworkBlock(ReluNetworkBlock):
     """A network block over an index set."""
 
 
-class _KeywordRule:
-    """The rule of a block that was given keyword arguments: builds the network at each index.
+class _NetworkRule(KeywordRule):
+    """Builds the network at each index."""
 
-    It may be called with an index or without, as Pyomo does for indexed and scalar components.
-    """
-
-    def __init__(self, given: dict[str, Any]) -> None:
-        self.given = given
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        super().__init__("network block", given)
 
     def __call__(self, block: ReluNetworkBlockData, *_: Any, **unknown: Any) -> None:
         if unknown:
@@ -150,26 +138,13 @@ class _KeywordRule:
             raise ModelError(
                 f"ReluNetworkBlock has no argument {next(iter(unknown))!r}; it has {names}, and those of a Block"
             )
-        component = block.parent_component()
-        if not _is_rule(self.given["network"]) and not isinstance(self.given["network"], Mapping):
+        if not is_rule(self.given["network"]) and not isinstance(self.given["network"], Mapping):
             self.given["network"] = as_network(self.given["network"])  # once, so that all indices share it
-        arguments = {name: self._at(name, block, component.is_indexed()) for name in self.given}
-        block.build(**arguments)
+        block.build(**{name: self.argument(name, block) for name in self.given})
 
-    def _at(self, name: str, block: ReluNetworkBlockData, indexed: bool) -> Any:
-        given = self.given[name]
-        index = block.index() if indexed else ()
-        if _is_rule(given):
-            return given(block.parent_block(), *(index if isinstance(index, tuple) else (index,)))
-        if not indexed or not isinstance(given, Mapping) or (name == "scaling" and {"inputs", "outputs"} & set(given)):
-            return given
-        if index not in given:
-            raise ModelError(f"network block '{block.name}': {name} has no entry for the block's index {index!r}")
-        return given[index]
-
-
-def _is_rule(given: Any) -> bool:
-    return callable(given) and not isinstance(given, (Component, NumericValue, IndexedComponent_slice))
+    def is_by_index(self, name: str, given: Any) -> bool:
+        """Tell a scaling by its own keys from one by index."""
+        return super().is_by_index(name, given) and not (name == "scaling" and {"inputs", "outputs"} & set(given))
 
 
 def unexpanded_blocks(model: BlockData) -> Iterator[ReluNetworkBlockData]:

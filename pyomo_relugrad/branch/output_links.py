@@ -164,7 +164,7 @@ class OutputLinks:
             for part, offset in ((functions[index].below, 0), (functions[index].above, half)):
                 gap = gap_by_input(enclosure.relaxations[index], part, functions[index].boxes)
                 weighted = gap * weights[:, offset + begin : offset + begin + size].reshape(-1, 1)
-                shape = (-1, used.size, stage.network.n_inputs)
+                shape = (enclosure.n_nodes * len(stage.inputs), used.size, stage.network.n_inputs)
                 scatter_inputs(stage, total, weighted.reshape(shape).sum(axis=1))
             begin += size
         return total

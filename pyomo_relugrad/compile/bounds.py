@@ -39,8 +39,8 @@ def variable_domains(variables: Sequence[Any]) -> tuple[Array, Array, Array]:
             raise IncompatibleModel(f"variable '{variable.name}' is fixed at {variable.value}, no finite number")
         if integer and not variable.is_integer():
             raise IncompatibleModel(
-                f"variable '{variable.name}' has the domain {variable.domain}: relugrad handles real, integer and "
-                "binary variables"
+                f"variable '{variable.name}' has the domain {variable.domain}: relugrad handles intervals of the reals "
+                "or of the integers. State the choice among separate values or intervals with binary variables"
             )
     return (*_rounded_bounds(lower, upper, integers), integers)
 

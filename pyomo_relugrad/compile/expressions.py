@@ -8,10 +8,11 @@ import numpy as np
 from pyomo.core.expr.visitor import identify_variables
 from pyomo.repn import generate_standard_repn
 
+from pyomo_relugrad.compile.network_calls import NetworkCalls, holds_network, not_linear
 from pyomo_relugrad.pyomo_errors import IncompatibleModel, UnexpandedNetworkError
 
 
-def standard_form(component: Any, expression: Any, quadratic: bool) -> Any:
+def standard_form(component: Any, expression: Any, quadratic: bool, networks: NetworkCalls | None) -> Any:
     """Pyomo's standard representation of an expression, with numbers as coefficients.
 
     Parameters
@@ -21,24 +22,39 @@ def standard_form(component: Any, expression: Any, quadratic: bool) -> Any:
     expression : Pyomo expression
     quadratic : bool
         Whether products of two variables are told apart from nonlinear parts.
+    networks : NetworkCalls or None
+        Takes the networks that stand in the expression; variables for their outputs stand in the result. None refuses
+        them.
 
     Raises
     ------
     IncompatibleModel
-        If a value is missing or a coefficient is not finite.
+        If a value is missing, a coefficient is not finite, or a network stands in it nonlinearly.
     """
     try:
-        repn = generate_standard_repn(expression, quadratic=quadratic)
-    except UnexpandedNetworkError as error:
-        raise IncompatibleModel(
-            f"'{component.name}' holds a network as an expression: apply TransformationFactory('relugrad.omlt') before "
-            "other transformations"
-        ) from error
+        repn = _with_networks_replaced(component, expression, quadratic, networks)
+    except IncompatibleModel:
+        raise
     except (TypeError, ValueError, ZeroDivisionError) as error:
         raise _explained(component, expression, error) from error
     coefficients = (*repn.linear_coefs, *(repn.quadratic_coefs if quadratic else ()))
     if not (np.isfinite(repn.constant) and np.isfinite(coefficients).all()):
         raise IncompatibleModel(f"'{component.name}' has a coefficient that is not a finite number")
+    return repn
+
+
+def _with_networks_replaced(component: Any, expression: Any, quadratic: bool, networks: NetworkCalls | None) -> Any:
+    """Pyomo's standard representation, networks in it replaced by variables where it is linear in them."""
+    try:
+        repn = generate_standard_repn(expression, quadratic=quadratic)
+    except UnexpandedNetworkError:
+        if networks is None:
+            raise not_linear(component) from None
+        repn = generate_standard_repn(networks.without_networks(component, expression), quadratic=quadratic)
+        if repn.nonlinear_expr is not None:
+            raise not_linear(component) from None
+    if repn.nonlinear_expr is not None and holds_network(repn.nonlinear_expr):
+        raise not_linear(component)
     return repn
 
 

@@ -14,6 +14,7 @@ from pyomo.core.staleflag import StaleFlagManager
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.compile.bounds import rows_as_bounds, simplify_bounds, variable_domains
+from pyomo_relugrad.compile.network_calls import NetworkCalls
 from pyomo_relugrad.compile.networks import separate_outputs
 from pyomo_relugrad.compile.objective import compile_objective
 from pyomo_relugrad.compile.rows import Columns, compile_rows
@@ -33,7 +34,8 @@ class CompiledModel:
     problem : Problem
     columns : tuple of VarData
         The variable of each column. Outputs that two networks write, or by which networks feed each other in a
-        circle, have a second column, tied to the first by a row.
+        circle, have a second column, tied to the first by a row. Outputs of networks that stand in rows as expressions
+        have variables of no model.
     constraints : tuple of ConstraintData or None
         The constraint of each row; None for the rows that tie columns. Constraints of one variable that no network
         writes are bounds in `problem`.
@@ -56,7 +58,7 @@ class CompiledModel:
     def solution(self, values: Array) -> ComponentMap:
         """The value of each variable that is decided by the values (n,) of the columns; fixed ones are left out.
 
-        These are the columns' variables, and those of constraints that embeddings replace.
+        These are the columns' variables that belong to a model, and those of constraints that embeddings replace.
         """
         result = ComponentMap()
         for embedding, network in zip(self.embeddings, self.problem.networks, strict=True):
@@ -64,7 +66,7 @@ class CompiledModel:
                 pairs = embedding.replaced_values(values[network.inputs])
                 result.update((variable, value) for variable, value in pairs if not variable.fixed)
         for variable, value, integer in zip(self.columns, values.tolist(), self.problem.integers, strict=True):
-            if not variable.fixed:
+            if not variable.fixed and variable.parent_block() is not None:
                 result[variable] = round(value) if integer else value
         return result
 
@@ -109,11 +111,11 @@ def compile_model(model: BlockData, embeddings: Sequence[Embedding] = ()) -> Com
         every = [*network_embeddings(model), *embeddings]
         constraints, objectives = active_components(model, [part for one in every for part in one.replaced])
         objective = _single(objectives)
-        columns = Columns()
+        columns, calls = Columns(), NetworkCalls()
         networks = _Networks.of(every, columns)
-        rows = compile_rows(constraints, columns)
-        costs = compile_objective(objective, columns.of)
-        networks = networks.separated(len(columns.variables))
+        rows = compile_rows(constraints, columns, calls)
+        costs = compile_objective(objective, columns.of, calls)
+        networks = networks.joined(_Networks.of(calls.embeddings, columns)).separated(len(columns.variables))
         variables = [*columns.variables, *(columns.variables[original] for original in networks.originals)]
         for fresh, original in enumerate(networks.originals, start=len(columns.variables)):
             rows.add(None, (1.0, -1.0), (fresh, original), 0.0, 0.0)
@@ -159,6 +161,11 @@ class _Networks:
     def of(cls, embeddings: Sequence[Embedding], columns: Columns) -> _Networks:
         pairs = [(columns.of_all(embedding.inputs), columns.of_all(embedding.outputs)) for embedding in embeddings]
         return cls(embeddings, [inputs for inputs, _ in pairs], [outputs for _, outputs in pairs])
+
+    def joined(self, other: _Networks) -> _Networks:
+        """The networks of both, before any is separated."""
+        embeddings = [*self.embeddings, *other.embeddings]
+        return _Networks(embeddings, self.inputs + other.inputs, self.outputs + other.outputs)
 
     def separated(self, n_columns: int) -> _Networks:
         """Copy columns that are written twice or close a circle, the copies numbered from `n_columns`."""

@@ -15,6 +15,7 @@ from scipy.sparse.linalg import splu
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.compile.expressions import standard_form
+from pyomo_relugrad.compile.network_calls import NetworkCalls
 from pyomo_relugrad.pyomo_errors import IncompatibleModel
 
 #: How far, relative to the largest entry, an eigenvalue of a convex quadratic part may be below zero by rounding.
@@ -63,8 +64,8 @@ class CompiledObjective:
         return matrix
 
 
-def compile_objective(objective: Any, column: Callable[[Any], int]) -> CompiledObjective:
-    """Read an objective; `column` gives the column of a variable.
+def compile_objective(objective: Any, column: Callable[[Any], int], networks: NetworkCalls) -> CompiledObjective:
+    """Read an objective; `column` gives the column of a variable, `networks` collects the networks in it.
 
     Raises
     ------
@@ -74,7 +75,7 @@ def compile_objective(objective: Any, column: Callable[[Any], int]) -> CompiledO
     if objective is None:
         nothing = np.zeros(0, np.int64)
         return CompiledObjective("", nothing, np.zeros(0), (nothing, nothing, np.zeros(0)), 0.0, False)
-    repn = standard_form(objective, objective.expr, quadratic=True)
+    repn = standard_form(objective, objective.expr, quadratic=True, networks=networks)
     if repn.nonlinear_expr is not None:
         raise IncompatibleModel(
             f"objective '{objective.name}' is not linear or quadratic: relugrad minimises linear and convex quadratic "

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Weight
 from pyomo_relugrad.compile.expressions import standard_form
+from pyomo_relugrad.compile.network_calls import NetworkCalls
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE
 from pyomo_relugrad.pyomo_errors import IncompatibleModel, InfeasibleModel
 
@@ -62,8 +63,10 @@ class Rows:
         return sparse.csr_array(parts, shape=(len(self.constraints), n_columns))
 
 
-def compile_rows(constraints: Sequence[Any], columns: Columns) -> Rows:
+def compile_rows(constraints: Sequence[Any], columns: Columns, networks: NetworkCalls | None = None) -> Rows:
     """Read linear constraints; those without free variables are checked and left out.
+
+    Networks that stand in them are collected in `networks`, or refused without it.
 
     Raises
     ------
@@ -80,7 +83,7 @@ def compile_rows(constraints: Sequence[Any], columns: Columns) -> Rows:
             raise IncompatibleModel(f"constraint '{constraint.name}' has no sides that are numbers: {error}") from error
         if low is None and high is None:
             continue
-        repn = standard_form(constraint, body, quadratic=False)
+        repn = standard_form(constraint, body, quadratic=False, networks=networks)
         if repn.nonlinear_expr is not None:
             raise IncompatibleModel(
                 f"constraint '{constraint.name}' is nonlinear: relugrad handles linear constraints; a piecewise-linear "

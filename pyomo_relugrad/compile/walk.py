@@ -11,10 +11,9 @@ from pyomo.core.base.component import ActiveComponent
 from pyomo.core.base.constraint import Constraint
 from pyomo.core.base.objective import Objective
 from pyomo.core.base.suffix import Suffix
-from pyomo.core.expr.relational_expr import EqualityExpression
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.block.guards import NetworkOutputExpression, UnexpandedReluNetwork
+from pyomo_relugrad.block.integrity import EquationState, changed_equations, state_of_equations
 from pyomo_relugrad.block.network_block import ReluNetworkBlockData, unexpanded_blocks
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.pyomo_errors import IncompatibleModel
@@ -22,15 +21,33 @@ from pyomo_relugrad.pyomo_errors import IncompatibleModel
 #: Active components that are understood, or that say nothing about feasibility.
 KNOWN_TYPES = frozenset({Block, Constraint, Objective, Suffix})
 
+DISCRETISE = "apply TransformationFactory('dae.collocation') or ('dae.finite_difference') first"
+
+TRANSFORM_DISJUNCTIONS = (
+    "apply TransformationFactory('gdp.bigm') first, and before it TransformationFactory('relugrad.omlt') if a disjunct "
+    "holds a network"
+)
+
 #: What to do about active components of some types.
 REMEDIES = {
-    "Disjunction": "apply TransformationFactory('gdp.bigm') first",
-    "Disjunct": "apply TransformationFactory('gdp.bigm') first",
-    "LogicalConstraint": "apply TransformationFactory('core.logical_to_linear') first",
-    "Complementarity": "state it with binary variables",
-    "SOSConstraint": "state it with binary variables",
+    "Disjunction": TRANSFORM_DISJUNCTIONS,
+    "Disjunct": TRANSFORM_DISJUNCTIONS,
+    "LogicalConstraint": "apply TransformationFactory('core.logical_to_linear') or ('gdp.bigm') first",
+    "Complementarity": (
+        "apply TransformationFactory('mpec.simple_disjunction') and then TransformationFactory('gdp.bigm') first"
+    ),
+    "PiecewiseLinearFunction": (
+        "apply a transformation of contrib.piecewise first, such as "
+        "TransformationFactory('contrib.piecewise.disaggregated_logarithmic')"
+    ),
+    "SOSConstraint": "state it with binary variables; pyo.Piecewise does with pw_repn='BIGM_BIN' or 'INC'",
     "Arc": "apply TransformationFactory('network.expand_arcs') first",
+    "DerivativeVar": DISCRETISE,
+    "Integral": DISCRETISE,
 }
+
+#: Passive components that say what rows would have to say, and do not.
+UNDISCRETISED = frozenset({"DerivativeVar", "Integral"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,44 +83,33 @@ class Embedding:
 
 
 def network_embeddings(model: BlockData) -> list[Embedding]:
-    """The unexpanded network blocks of a model.
+    """The unexpanded network blocks of a model, but for those whose equations a transformation has rewritten.
 
     Raises
     ------
     IncompatibleModel
-        If something changed a block's network equations, so that they and the block disagree.
+        If some of a block's network equations were deactivated or deleted.
     """
-    return [_embedding(block) for block in unexpanded_blocks(model)]
+    embeddings = []
+    for block in unexpanded_blocks(model):
+        state = state_of_equations(block)
+        if state is EquationState.MISSING:
+            raise changed_equations(block)
+        if state is EquationState.INTACT:
+            embeddings.append(_embedding(block))
+    return embeddings
 
 
 def _embedding(block: ReluNetworkBlockData) -> Embedding:
-    inputs, outputs = tuple(block.inputs.values()), tuple(block.outputs.values())
-    if not block.unexpanded.active or not all(map(_is_intact, block.network_equations.values())):
-        raise IncompatibleModel(
-            f"network block '{block.name}': its network equations were changed or deactivated, by a transformation or "
-            "by hand. Apply TransformationFactory('relugrad.omlt') before other transformations; deactivate the whole "
-            "block to leave it out"
-        )
+    outputs = tuple(block.outputs.values())
     return Embedding(
         network=block.scaled_network,
-        inputs=inputs,
+        inputs=tuple(block.inputs.values()),
         outputs=outputs,
         name=block.name,
-        replaced=(block.network_equations, block.unexpanded),
+        replaced=(block.network_equations,),
         derived_outputs=[block.has_automatic_bounds(position) for position in range(len(outputs))],
     )
-
-
-def _is_intact(equation: Any) -> bool:
-    """Whether a network equation still says ``output == network(inputs)``."""
-    expression = equation.expr
-    if not equation.active or not isinstance(expression, EqualityExpression):
-        return False
-    variable, value = expression.args
-    if not isinstance(value, NetworkOutputExpression) or variable is not value.block.outputs[value.output]:
-        return False
-    arguments, inputs = value._args_, value.block.inputs
-    return len(arguments) == len(inputs) and all(a is b for a, b in zip(arguments, inputs.values(), strict=True))
 
 
 def active_components(model: BlockData, replaced: Iterable[Any]) -> tuple[list[Any], list[Any]]:
@@ -142,14 +148,12 @@ def _active_blocks(model: BlockData) -> Iterator[BlockData]:
 
 
 def _refuse_unknown(block: BlockData, ctype: type, left_out: set[int]) -> None:
-    if ctype in KNOWN_TYPES or not issubclass(ctype, ActiveComponent):
+    if ctype in KNOWN_TYPES or not (issubclass(ctype, ActiveComponent) or ctype.__name__ in UNDISCRETISED):
         return
     for component in block.component_objects(ctype, active=True, descend_into=False):
         names = [data.name for data in component.values() if data.active]
         if id(component) in left_out or not names:
             continue
         what = ctype.__name__
-        if ctype is UnexpandedReluNetwork:
-            raise IncompatibleModel(f"'{names[0]}': the block of this marker has no network")
         remedy = REMEDIES.get(what, "transform it into constraints, or deactivate it")
         raise IncompatibleModel(f"{what} '{names[0]}' cannot be handled by relugrad: {remedy}")

@@ -19,6 +19,8 @@ from pyomo.core.util import target_list
 from pyomo.gdp import Disjunct
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.block.input_ranges import linked_term
+from pyomo_relugrad.block.integrity import is_intact, require_intact
 from pyomo_relugrad.block.network_block import unexpanded_blocks
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.milp import BOUND_METHODS, network_bounds
@@ -129,13 +131,21 @@ class ExpandToOmlt(Transformation):
             config.reverse.check_token_valid(self.__class__, model, config.targets)
             for block in config.reverse.reverse_dict["blocks"]:
                 _collapse(block)
+            for variable, lower, upper in config.reverse.reverse_dict["bounds"]:
+                variable.setlb(lower)
+                variable.setub(upper)
             return None
         blocks = _targeted_blocks(model, config.targets)
-        _refresh_output_bounds(list(_unexpanded(model)))
+        for block in blocks:
+            require_intact(block)
+        _refresh_output_bounds([block for block in _unexpanded(model) if is_intact(block)])
         ranges = [_input_ranges(block, config.formulation) for block in blocks]
+        bounds = []
+        for block, box in zip(blocks, ranges, strict=True):
+            bounds += _bound_linked_inputs(block, box)
         _expand_all(blocks, ranges, config)
         _set_start(blocks)
-        return ReverseTransformationToken(self.__class__, model, blocks, {"blocks": blocks})
+        return ReverseTransformationToken(self.__class__, model, blocks, {"blocks": blocks, "bounds": bounds})
 
 
 def _targeted_blocks(model: Any, targets: Sequence[Any] | None) -> list[Any]:
@@ -185,7 +195,7 @@ def _input_ranges(block: Any, formulation: str | None = None) -> tuple[Array, Ar
     Raises
     ------
     ModelError
-        If the formulation needs finite bounds and one is missing, or an input is fixed without a value.
+        If the formulation needs finite bounds and one is missing, an input can have no value, or is fixed without one.
     """
     ranges = np.array([_range(block, position) for position in block.inputs], dtype=np.float64)
     if formulation in BOUNDED and not np.isfinite(ranges).all():
@@ -196,13 +206,20 @@ def _input_ranges(block: Any, formulation: str | None = None) -> tuple[Array, Ar
             "need bounds on every input. Give the variable bounds that hold at every point of interest, or pass "
             "input_bounds to the ReluNetworkBlock"
         )
+    crossed = np.flatnonzero(ranges[:, 0] > ranges[:, 1])
+    if crossed.size:
+        low, high = ranges[crossed[0]].tolist()
+        raise ModelError(
+            f"relugrad.omlt: block '{block.name}': its input '{block.inputs[int(crossed[0])].name}' can have no value: "
+            f"its lower bound is {low}, its upper bound {high}"
+        )
     return ranges[:, 0], ranges[:, 1]
 
 
 def _range(block: Any, position: int) -> tuple[float, float]:
     """What values an input may take, were it not fixed; and its value where that is elsewhere or there is no bound."""
     variable = block.inputs[position]
-    domain, term = _row(block.component("input_domain"), position), _linked_term(block, position)
+    domain, term = _row(block.component("input_domain"), position), linked_term(block, position)
     low, high = -np.inf, np.inf
     for pair in (
         variable.bounds,
@@ -227,10 +244,22 @@ def _row(constraint: Any, position: int) -> Any:
     return constraint[position] if found else None
 
 
-def _linked_term(block: Any, position: int) -> Any:
-    """The user's expression that an input is tied to, None where it is a variable itself."""
-    row = _row(block.component("input_links"), position)
-    return None if row is None else row.expr.arg(1)
+def _bound_linked_inputs(block: Any, box: tuple[Array, Array]) -> list[tuple[Any, float | None, float | None]]:
+    """Bound the variables that the block ties to expressions, which transformations of disjunctions ask for.
+
+    Returns
+    -------
+    list of (VarData, lower, upper)
+        The variables with the bounds that they had.
+    """
+    before = []
+    for position, (low, high) in enumerate(zip(*(side.tolist() for side in box), strict=True)):
+        variable = block.inputs[position]
+        if linked_term(block, position) is not None:
+            before.append((variable, variable.lower, variable.upper))
+            variable.setlb(low if np.isfinite(low) else None)
+            variable.setub(high if np.isfinite(high) else None)
+    return before
 
 
 def _expand_all(blocks: Sequence[Any], ranges: Sequence[tuple[Array, Array]], config: Any) -> None:
@@ -296,7 +325,7 @@ def _point(block: Any) -> Array | None:
     """
     values = []
     for position, variable in block.inputs.items():
-        term = _linked_term(block, position)
+        term = linked_term(block, position)
         values.append(variable.value if term is None else pyo.value(term, exception=False))
     return None if None in values else np.array(values, dtype=np.float64)
 

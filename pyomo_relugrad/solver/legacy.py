@@ -28,6 +28,7 @@ from pyomo.opt.results.solution import SolutionStatus as LegacySolutionStatus
 
 from pyomo_relugrad.solver.config import configure
 from pyomo_relugrad.solver.local import Relugrad
+from pyomo_relugrad.solver.results import SIZES
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ def legacy_results(model: BlockData, results: Results, loaded: bool) -> SolverRe
     legacy.solver.name = results.solver_name
     legacy.solver.status, legacy.solver.termination_condition = _legacy_outcome(results)
     legacy.solver.termination_message = str(results.termination_condition)
-    legacy.solver.wallclock_time = results.timing_info.wall_time
+    _describe_run(legacy, results)
     _describe_problem(legacy, model, results)
     legacy._smap_id = None
     if results.solution_loader.get_number_of_solutions():
@@ -124,10 +125,20 @@ def _legacy_outcome(results: Results) -> tuple[SolverStatus, LegacyTermination]:
     return legacy_solver_status_map[condition], legacy_termination_condition_map[condition]
 
 
+def _describe_run(legacy: SolverResults, results: Results) -> None:
+    """Times and return code, where scripts written for other solvers look for them."""
+    timing = results.timing_info
+    legacy.solver.time = legacy.solver.wallclock_time = timing.wall_time
+    legacy.solver.user_time, legacy.solver.system_time = timing.user_time, timing.system_time
+    legacy.solver.message = str(results.termination_condition)
+    legacy.solver.return_code = legacy.solver.error_rc = 0
+
+
 def _describe_problem(legacy: SolverResults, model: BlockData, results: Results) -> None:
     known = results.extra_info.value()
-    legacy.problem.number_of_variables = known.get("number_of_variables", 0)
-    legacy.problem.number_of_constraints = known.get("number_of_constraints", 0)
+    legacy.problem.name = model.name
+    for size in SIZES:
+        setattr(legacy.problem, size, known.get(size, 0))
     objectives = list(model.component_data_objects(Objective, active=True, descend_into=True))
     legacy.problem.number_of_objectives = len(objectives)
     legacy.problem.sense = objectives[0].sense if objectives else ObjectiveSense.minimize

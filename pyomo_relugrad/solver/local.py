@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import logging
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -178,6 +179,7 @@ class Relugrad(SolverBase):
         results.extra_info.method, results.extra_info.seed = config.method, config.seed
         results.timing_info.start_timestamp = clock.timestamp
         results.timing_info.wall_time = clock.elapsed
+        results.timing_info.user_time, results.timing_info.system_time = clock.processor_times()
         results.timing_info.timer = config.timer
         if config.report_timing:
             print(config.timer)
@@ -253,11 +255,17 @@ class _Clock:
     def __init__(self) -> None:
         self.timestamp = datetime.datetime.now(datetime.UTC)
         self._begin = time.perf_counter()
+        self._processor = os.times()
 
     @property
     def elapsed(self) -> float:
         """Seconds since then."""
         return time.perf_counter() - self._begin
+
+    def processor_times(self) -> tuple[float, float]:
+        """Seconds since then that this process spent in itself and in the operating system."""
+        now, then = os.times(), self._processor
+        return now.user - then.user, now.system - then.system
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pyomo.contrib.solver.common.results import Results, SolutionStatus, Termina
 from pyomo.core.base.block import BlockData
 
 from pyomo_relugrad.compile.model import CompiledModel
+from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.search.budget import Stop
 from pyomo_relugrad.search.driver import SearchResult
 from pyomo_relugrad.solver.solution_loader import PoolLoader
@@ -21,6 +22,17 @@ _TERMINATION = {
     Stop.INFEASIBLE: TerminationCondition.provenInfeasible,
     Stop.UNBOUNDED: TerminationCondition.unbounded,
 }
+
+
+#: Numbers in ``extra_info`` that tell how large the problem is.
+SIZES = (
+    "number_of_variables",
+    "number_of_binary_variables",
+    "number_of_integer_variables",
+    "number_of_continuous_variables",
+    "number_of_constraints",
+    "number_of_nonzeros",
+)
 
 
 def results_of_search(model: BlockData, compiled: CompiledModel, found: SearchResult) -> Results:
@@ -55,8 +67,8 @@ def results_of_search(model: BlockData, compiled: CompiledModel, found: SearchRe
         [(elapsed, problem.reported(value)) for elapsed, value in pairs]
         for pairs in (found.history, found.bound_history)
     )
-    results.extra_info.number_of_variables = problem.n_columns
-    results.extra_info.number_of_constraints = problem.n_rows
+    for size, number in zip(SIZES, _sizes(problem), strict=True):
+        results.extra_info[size] = number
     results.extra_info.points_evaluated = found.points
     results.extra_info.iterations = found.iterations
     results.extra_info.nodes = found.nodes
@@ -67,6 +79,14 @@ def results_of_search(model: BlockData, compiled: CompiledModel, found: SearchRe
         "bound_history", ConfigValue(bound_history, description="Time and value of each better bound.")
     )
     return results
+
+
+def _sizes(problem: Problem) -> tuple[int, ...]:
+    """The numbers named in `SIZES`; integer variables are counted without the binary ones."""
+    binary = problem.integers & (problem.lower >= 0) & (problem.upper <= 1)
+    n_binary, n_integer = int(binary.sum()), int((problem.integers & ~binary).sum())
+    n_continuous = problem.n_columns - n_binary - n_integer
+    return problem.n_columns, n_binary, n_integer, n_continuous, problem.n_rows, int(problem.rows.nnz)
 
 
 def results_without_search(model: BlockData, termination: TerminationCondition) -> Results:
