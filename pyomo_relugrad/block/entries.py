@@ -174,7 +174,7 @@ def _block_names(given: Any) -> tuple[str, ...]:
     if not isinstance(network, Network):
         return ()
     for what, names in (("inputs", network.input_names), ("outputs", network.output_names)):
-        if given is block.component(what) or given is block.component(f"scaled_{what}"):
+        if given is getattr(block, what) or given is getattr(block, f"scaled_{what}"):
             return names
     return ()
 

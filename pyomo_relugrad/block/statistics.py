@@ -36,7 +36,7 @@ def write_statistics(block: ReluNetworkBlockData, file: TextIO) -> None:
 def _named(block: ReluNetworkBlockData) -> Iterator[str]:
     """Which variable stands for each input and output that has a name."""
     for what in ("input", "output"):
-        names, variables = getattr(block.network, f"{what}_names"), block.component(f"{what}s").values()
+        names, variables = getattr(block.network, f"{what}_names"), getattr(block, f"{what}s").values()
         for name, variable in islice(zip(names, variables, strict=False), MAX_NAMED):
             yield f"  {what} {name}: {variable.name}"
         if len(names) > MAX_NAMED:
