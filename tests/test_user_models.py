@@ -11,7 +11,7 @@ from pyomo.opt import TerminationCondition
 from user_models import user_model
 
 #: What is left out of the sample.
-WITHOUT = ("bounded activation", "bounded pre-activation", "relaxed binaries")
+WITHOUT = ()
 
 SEEDS = range(14)
 
