@@ -6,7 +6,28 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network import interval_bounds
-from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
+
+
+def rounded_bounds(lower: Array, upper: Array, integers: Array) -> tuple[Array, Array]:
+    """Bounds of integer columns moved inward to integers; an integer may lie beyond its bound by the tolerance."""
+    if not np.any(integers):
+        return lower, upper
+    return (
+        np.where(integers, np.ceil(lower - FEASIBILITY_TOLERANCE), lower),
+        np.where(integers, np.floor(upper + FEASIBILITY_TOLERANCE), upper),
+    )
+
+
+def closed_bounds(lower: Array, upper: Array) -> tuple[Array, Array]:
+    """Bounds (n,) of which those that cross by no more than the tolerance meet in the middle.
+
+    Bounds that cross by rounding alone, as those of two columns that a row sets equal, leave a value.
+    """
+    crossing = (lower > upper) & (lower <= upper + FEASIBILITY_TOLERANCE)
+    lower, upper = lower.copy(), upper.copy()
+    lower[crossing] = upper[crossing] = (lower[crossing] + upper[crossing]) / 2
+    return lower, upper
 
 
 def network_implied_bounds(problem: Problem, lower: Array, upper: Array) -> tuple[Array, Array]:

@@ -7,8 +7,9 @@ import pytest
 from random_models import FAMILIES, random_network, random_problem
 from scipy import sparse
 
+from pyomo_relugrad.exact import solve_exactly
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem, Shape
-from pyomo_relugrad.search import search
+from pyomo_relugrad.search import Stop, search
 from pyomo_relugrad.search.aliases import merge_aliases
 
 INF = np.inf
@@ -89,3 +90,20 @@ def test_other_rows_are_no_links():
     for row, side in (([1.0, 1.0], 0.0), ([1.0, -2.0], 0.0), ([1.0, -1.0], 0.5)):
         problem = Problem(np.zeros(2), -free, free, sparse.csr_array([row]), np.full(1, side), np.full(1, side))
         assert merge_aliases(problem) is None
+
+
+@pytest.mark.parametrize("cut", [2.0**-53, 1e-7])
+@pytest.mark.parametrize("integer", [True, False])
+def test_bounds_that_cross_by_rounding_alone_leave_a_value(cut, integer):
+    """A bound that was scaled and scaled back is 1 - 2**-53; a row holds the equal column at 1."""
+    network = random_network(np.random.default_rng(0), (1, 3, 1))
+    problem = Problem(
+        np.array([0.0, 0.0, 1.0]), np.array([0.0, 1.0, -INF]), np.array([1.0 - cut, 1.0, INF]),
+        rows=sparse.csr_array([[1.0, -1.0, 0.0]]), row_lower=np.zeros(1), row_upper=np.zeros(1),
+        integers=np.array([False, integer, False]), networks=(EmbeddedNetwork(network, [0], [2]),),
+    )  # fmt: skip
+    merged = merge_aliases(problem).problem
+    assert (merged.lower <= merged.upper).all()
+    found = search(problem, iteration_limit=50)
+    assert found.incumbent.objective == pytest.approx(network.value([[1.0]])[0, 0], abs=1e-5)
+    assert solve_exactly(problem).stop is Stop.OPTIMAL

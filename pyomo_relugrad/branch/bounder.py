@@ -9,7 +9,8 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.branch.nodes import Nodes
-from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
+from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem_bounds import rounded_bounds
 
 # Work in one batch, in multiplications for the neurons' bounds: about a tenth of a second.
 BATCH_WORK = 1e9
@@ -90,7 +91,7 @@ def split_nodes(bounded: BoundedNodes, integers: Array) -> tuple[Nodes, Nodes]:
     nodes, columns = bounded.nodes.take(splittable), columns[splittable]
     rows, is_integer = np.arange(len(nodes)), integers[columns]
     point = bounded.points[splittable][rows, columns]
-    low, high = _rounded_sides(nodes.lower[rows, columns], nodes.upper[rows, columns], is_integer)
+    low, high = rounded_bounds(nodes.lower[rows, columns], nodes.upper[rows, columns], is_integer)
     inside = is_integer & (np.abs(point - np.round(point)) > 1e-6) & (point > low) & (point < high)
     middle = _middle(low, high)
     below = np.where(is_integer, np.floor(np.where(inside, point, middle)), middle)
@@ -98,14 +99,6 @@ def split_nodes(bounded: BoundedNodes, integers: Array) -> tuple[Nodes, Nodes]:
     above = np.where(is_integer, below + 1, middle)
     children = nodes.split(columns, low, below, above, high)
     return children.take(np.concatenate([low <= high, above <= high])), bounded.nodes.take(~splittable)
-
-
-def _rounded_sides(low: Array, high: Array, integers: Array) -> tuple[Array, Array]:
-    """Ends of ranges, those of integers moved inward to integers."""
-    return (
-        np.where(integers, np.ceil(low - FEASIBILITY_TOLERANCE), low),
-        np.where(integers, np.floor(high + FEASIBILITY_TOLERANCE), high),
-    )
 
 
 def split_scores(problem: Problem, gaps: Array, lower: Array, upper: Array) -> Array:

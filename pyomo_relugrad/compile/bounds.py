@@ -10,14 +10,11 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
-from pyomo_relugrad.problem_bounds import network_implied_bounds, row_implied_bounds
+from pyomo_relugrad.problem_bounds import closed_bounds, network_implied_bounds, rounded_bounds, row_implied_bounds
 from pyomo_relugrad.pyomo_errors import IncompatibleModel, InfeasibleModel
 
 #: How far, relative to its size, an output's bound may lie inside the interval bound and still say nothing new.
 IMPLIED_TOLERANCE = 1e-9
-
-#: How far an integer variable's bound may lie beyond an integer and still allow it.
-INTEGER_BOUND_TOLERANCE = 1e-9
 
 
 def variable_domains(variables: Sequence[Any]) -> tuple[Array, Array, Array]:
@@ -42,7 +39,7 @@ def variable_domains(variables: Sequence[Any]) -> tuple[Array, Array, Array]:
                 f"variable '{variable.name}' has the domain {variable.domain}: relugrad handles intervals of the reals "
                 "or of the integers. State the choice among separate values or intervals with binary variables"
             )
-    return (*_rounded_bounds(lower, upper, integers), integers)
+    return (*rounded_bounds(lower, upper, integers), integers)
 
 
 def _bounds(variable: Any) -> tuple[float | None, float | None]:
@@ -50,15 +47,6 @@ def _bounds(variable: Any) -> tuple[float | None, float | None]:
         return variable.bounds
     except ValueError as error:
         raise IncompatibleModel(f"variable '{variable.name}' has a bound that is no number: {error}") from error
-
-
-def _rounded_bounds(lower: Array, upper: Array, integers: Array) -> tuple[Array, Array]:
-    """Bounds moved inward to integers where a column is integer."""
-    tolerance = INTEGER_BOUND_TOLERANCE
-    return (
-        np.where(integers, np.ceil(lower - tolerance), lower),
-        np.where(integers, np.floor(upper + tolerance), upper),
-    )
 
 
 def rows_as_bounds(problem: Problem) -> tuple[Problem, Array]:
@@ -81,7 +69,7 @@ def rows_as_bounds(problem: Problem) -> tuple[Problem, Array]:
     lower, upper = problem.lower.copy(), problem.upper.copy()
     np.maximum.at(lower, column, np.minimum(*sides))
     np.minimum.at(upper, column, np.maximum(*sides))
-    lower, upper = _rounded_bounds(lower, upper, problem.integers)
+    lower, upper = rounded_bounds(lower, upper, problem.integers)
     changed = replace(
         problem,
         lower=lower,
@@ -119,7 +107,7 @@ def simplify_bounds(problem: Problem, variables: Sequence[Any], derived: Array) 
             problem, np.maximum(lower, implied[0]), np.minimum(upper, implied[1]), missing
         )
         lower, upper = np.maximum(lower, row_lower), np.minimum(upper, row_upper)
-        lower, upper = _rounded_bounds(lower, upper, problem.integers)
+        lower, upper = rounded_bounds(lower, upper, problem.integers)
         lower, upper = _checked_bounds(variables, lower, upper)
         implied = network_implied_bounds(problem, lower, upper)
         if (_unbounded_inputs(problem, lower, upper) == missing).all():
@@ -146,8 +134,4 @@ def _checked_bounds(variables: Sequence[Any], lower: Array, upper: Array, why: s
             f"variable '{variables[first].name}' can have no value{why}: its lower bound is {lower[first]}, its upper "
             f"bound {upper[first]}"
         )
-    crossing = lower > upper
-    middle = (lower[crossing] + upper[crossing]) / 2
-    lower, upper = lower.copy(), upper.copy()
-    lower[crossing] = upper[crossing] = middle
-    return lower, upper
+    return closed_bounds(lower, upper)

@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.problem_bounds import network_implied_bounds
+from pyomo_relugrad.problem_bounds import closed_bounds, network_implied_bounds, rounded_bounds
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +91,7 @@ def _merged(problem: Problem, group: Array, n_groups: int, alias_rows: Array) ->
     np.minimum.at(upper, group, problem.upper)
     integers = np.zeros(n_groups, bool)
     np.logical_or.at(integers, group, problem.integers)
+    lower, upper = closed_bounds(*rounded_bounds(lower, upper, integers))
     kept = np.setdiff1d(np.arange(problem.n_rows), alias_rows)
     names = [""] * n_groups
     for column in range(len(problem.column_names) - 1, -1, -1):

@@ -7,6 +7,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
+from pyomo_relugrad.problem_bounds import rounded_bounds
 
 # A tightened bound is moved back by this much, relative to its size: nothing feasible is lost to rounding.
 SAFETY = 1e-9
@@ -45,7 +46,7 @@ class RowTightening:
         possible : (N,) booleans
             False where a box holds no feasible point.
         """
-        lower, upper = _round_integers(lower.copy(), upper.copy(), self._integers)
+        lower, upper = rounded_bounds(lower.copy(), upper.copy(), self._integers)
         for _ in range(ROUNDS if self._value.size else 0):
             checkpoint()
             lower, upper = self._round(lower, upper)
@@ -66,7 +67,7 @@ class RowTightening:
         highest = np.fmin.reduceat(new_upper, self._starts, axis=1)
         lower[:, self._columns] = np.fmax(lower[:, self._columns], loosened(lowest, -1))
         upper[:, self._columns] = np.fmin(upper[:, self._columns], loosened(highest, 1))
-        return _round_integers(lower, upper, self._integers)
+        return rounded_bounds(lower, upper, self._integers)
 
     def _others(self, terms: Array, side: int) -> Array:
         """For each term (N, nnz) the sum of its row's other terms, rounded to a side; infinite where one of them is."""
@@ -117,12 +118,3 @@ def close_boxes(lower: Array, upper: Array) -> tuple[Array, Array, Array]:
 def loosened(bounds: Array, direction: int) -> Array:
     """Bounds moved outward by a safety margin."""
     return bounds + direction * SAFETY * (1 + np.abs(bounds))
-
-
-def _round_integers(lower: Array, upper: Array, integers: Array) -> tuple[Array, Array]:
-    if not integers.any():
-        return lower, upper
-    return (
-        np.where(integers, np.ceil(lower - FEASIBILITY_TOLERANCE), lower),
-        np.where(integers, np.floor(upper + FEASIBILITY_TOLERANCE), upper),
-    )
