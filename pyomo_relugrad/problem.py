@@ -314,7 +314,7 @@ class Problem:
             seeds = gradient[:, stage.outputs].reshape(-1, stage.network.n_outputs)
             parts = stage.network.vjp(X, seeds).reshape(V.shape[0], *stage.inputs.shape)
             if stage.inputs_repeat:
-                np.add.at(gradient.T, stage.inputs.ravel(), parts.reshape(V.shape[0], -1).T)
+                np.add.at(gradient.T, stage.inputs.ravel(), parts.reshape(V.shape[0], stage.inputs.size).T)
             else:
                 gradient[:, stage.inputs] += parts
             gradient[:, stage.outputs] = 0.0

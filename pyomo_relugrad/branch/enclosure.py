@@ -44,7 +44,10 @@ class Enclosure:
 
     def states(self) -> Array:
         """(N, S) int8: what is known of the ReLUs now."""
-        parts = [relaxation.states().reshape(self.n_nodes, -1) for relaxation in self.relaxations]
+        parts = [
+            relaxation.states().reshape(self.n_nodes, len(stage.inputs) * stage.network.n_relus)
+            for stage, relaxation in zip(self.problem.stages, self.relaxations, strict=True)
+        ]
         return np.concatenate([np.zeros((self.n_nodes, 0), np.int8), *parts], axis=1)
 
     def take(self, nodes: Array) -> Enclosure:
@@ -91,7 +94,7 @@ def scatter_inputs(stage: NetworkStage, total: Array, parts: Array) -> None:
     """Add values (N * k, n_inputs) of a stage's inputs to their columns in `total`, an (N, n) array."""
     parts = parts.reshape(len(total), *stage.inputs.shape)
     if stage.inputs_repeat:
-        np.add.at(total.T, stage.inputs.ravel(), parts.reshape(len(total), -1).T)
+        np.add.at(total.T, stage.inputs.ravel(), parts.reshape(len(total), stage.inputs.size).T)
     else:
         total[:, stage.inputs] += parts
 

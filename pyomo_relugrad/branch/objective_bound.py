@@ -80,10 +80,10 @@ class ObjectiveBound:
         for index, (stage, begin) in enumerate(zip(problem.stages, split_by_stage(problem, start), strict=True)):
             sloped, own_costs = self._through_stage(enclosure, index, cost, begin)
             functions, relaxation = sloped.functions, enclosure.relaxations[index]
-            constant = constant + functions.constants.reshape(n_nodes, -1).sum(axis=1)
+            constant = constant + functions.constants.reshape(n_nodes, len(stage.inputs)).sum(axis=1)
             scatter_inputs(stage, coefficients, functions.coefficients - own_costs)
             scatter_inputs(stage, gaps, gap_by_input(relaxation, functions))
-            slopes.append(sloped.lower_slopes.reshape(n_nodes, -1).astype(np.float32))
+            slopes.append(sloped.lower_slopes.reshape(n_nodes, begin.shape[1]).astype(np.float32))
         boxes = Boxes(enclosure.lower, enclosure.upper)
         coefficients = _without_noise(coefficients, enclosure.lower, enclosure.upper)
         return ObjectiveFunctions(

@@ -189,9 +189,9 @@ class Relaxation:
         result = []
         for layer, lines in zip(self.network.layers, self.lines, strict=False):
             checkpoint()
-            slopes = layer.apply_linear(directions).reshape(*shape, -1)
+            slopes = layer.apply_linear(directions).reshape(*shape, layer.width)
             result.append(np.abs(slopes))
-            directions.append((slopes * lines.upper_slope[:, None]).reshape(shape[0] * shape[1], -1))
+            directions.append((slopes * lines.upper_slope[:, None]).reshape(shape[0] * shape[1], layer.width))
         return tuple(result)
 
     # --- lines, layer by layer ----------------------------------------------------------------------------------

@@ -98,7 +98,8 @@ class Landscape:
         for index in range(len(self.networks) - 1, -1, -1):
             network, stage = self.networks[index], self.problem.stages[index]
             seeds = gradient[:, self._outputs[index]].reshape(-1, network.n_outputs)
-            parts = network.pull_back(patterns[index], len(network.layers) - 1, seeds).reshape(len(gradient), -1)
+            parts = network.pull_back(patterns[index], len(network.layers) - 1, seeds)
+            parts = parts.reshape(len(gradient), stage.inputs.size)
             if stage.inputs_repeat:
                 np.add.at(gradient.T, stage.inputs.ravel(), parts.T)
             else:
@@ -111,7 +112,7 @@ class Landscape:
         patterns = []
         for index, network in enumerate(self.networks):
             pattern, outputs = _trace(network, V[:, self._inputs[index]].reshape(-1, network.n_inputs))
-            V[:, self._outputs[index]] = outputs.reshape(len(V), -1)
+            V[:, self._outputs[index]] = outputs.reshape(len(V), self.problem.stages[index].outputs.size)
             patterns.append(pattern)
         return V, tuple(patterns)
 
@@ -172,7 +173,7 @@ class SingleNetwork:
 def add_to_inputs(stage: NetworkStage, gradient: Array, parts: Array) -> None:
     """Add derivatives ``parts[:, i]`` to the input columns of embedding ``i``, in place."""
     if stage.inputs_repeat:
-        np.add.at(gradient.T, stage.inputs.ravel(), parts.reshape(len(gradient), -1).T)
+        np.add.at(gradient.T, stage.inputs.ravel(), parts.reshape(len(gradient), stage.inputs.size).T)
     else:
         gradient[:, stage.inputs] += parts
 

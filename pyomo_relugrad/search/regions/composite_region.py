@@ -83,7 +83,7 @@ class CompositeRegion:
             inputs = D[:, stage.inputs].reshape(-1, stage.network.n_inputs)
             hidden, outputs = _masked_slopes(stage.network, np.tile(pattern, (len(D), 1)), inputs)
             D[:, stage.outputs] = outputs.reshape(len(D), *stage.outputs.shape)
-            parts.append(hidden.reshape(len(D), -1))
+            parts.append(hidden.reshape(len(D), pattern.size))
         return np.concatenate(parts, axis=1)
 
     def slopes_with_free(self, free: Array) -> tuple[Array, Array]:
