@@ -104,3 +104,10 @@ def test_a_walk_crosses_facets_to_the_global_minimum_of_a_convex_function():
     for start in rng.uniform(-2, 2, size=(5, 4)):
         points = list(RegionWalk(problem, Linearisation(problem)).improve(problem.propagate(start[None])[0], Budget()))
         assert points[-1].objective == pytest.approx(exact, abs=1e-6)
+
+
+def test_without_networks_a_program_without_an_optimum_is_unbounded():
+    problem = Problem(np.array([1.0, 1.0]), np.array([-np.inf, 0.0]), np.array([0.0, 3.0]), integers=[False, True])
+    linearisation = Linearisation(problem)
+    v = np.zeros(2)
+    assert RegionModel(problem, linearisation).optimum(v, linearisation.patterns(v), Budget()).is_unbounded

@@ -181,7 +181,8 @@ class RegionModel:
         return new, float(fraction.min(initial=1.0))
 
     def _all_facets(self, v: Array, patterns: Patterns) -> FacetRows:
-        places = [
+        nothing = (np.zeros(0, np.int64),) * 3  # there may be no networks
+        places = [nothing] + [
             (np.full(pattern.size, index), *(part.ravel() for part in np.indices(pattern.shape)))
             for index, pattern in enumerate(patterns)
         ]
