@@ -36,8 +36,9 @@ class ReluNetworkBlock(Block):
     outputs : variables or expressions, optional
         Likewise. Variables of the block get interval bounds, variables of the user are left as they are.
     input_bounds : pair, sequence of pairs, or mapping, optional
-        (lower, upper) in the units of `inputs`, not scaled; None is no bound. They become bounds of variables of the
-        block, and rows over variables of the user, whose own bounds hold as well.
+        (lower, upper) in the units of `inputs`, not scaled: numbers or mutable parameters, whose later values hold;
+        None is no bound. They become bounds of variables of the block, and rows over variables of the user, whose own
+        bounds hold as well.
     scaling : omlt.OffsetScaling or mapping, optional
         The network computes in ``(value - offset) / factor``; a mapping is
         ``{"inputs": (offset, factor), "outputs": (offset, factor)}``, numbers or one number per entry.

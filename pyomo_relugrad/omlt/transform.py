@@ -19,7 +19,7 @@ from pyomo.core.util import target_list
 from pyomo.gdp import Disjunct
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.block.input_ranges import linked_term
+from pyomo_relugrad.block.input_ranges import input_values, linked_term
 from pyomo_relugrad.block.integrity import is_intact, require_intact
 from pyomo_relugrad.block.network_block import unexpanded_blocks
 from pyomo_relugrad.errors import ModelError
@@ -308,7 +308,8 @@ def _set_start(blocks: Sequence[Any]) -> None:
 
 def _set_values(block: Any) -> bool:
     """One forward pass; whether it changed the value of an output."""
-    point = _point(block)
+    values = input_values(block)
+    point = None if None in values else np.array(values, dtype=np.float64)
     omlt_formulation.set_values(block.expansion, block.scaled_network, point)
     if point is None:
         return False
@@ -316,18 +317,6 @@ def _set_values(block: Any) -> bool:
     _assign(block.inputs.values(), point)
     _assign(block.outputs.values(), block.scaled_network.value(point[None, :])[0])
     return before != [variable.value for variable in block.outputs.values()]
-
-
-def _point(block: Any) -> Array | None:
-    """Current values (n_inputs,) of the inputs, those of the user's expressions before those of the block's variables.
-
-    None if one is missing.
-    """
-    values = []
-    for position, variable in block.inputs.items():
-        term = linked_term(block, position)
-        values.append(variable.value if term is None else pyo.value(term, exception=False))
-    return None if None in values else np.array(values, dtype=np.float64)
 
 
 def _assign(variables: Iterable[Any], values: Array) -> None:
