@@ -17,7 +17,7 @@ from pyomo_relugrad.errors import ModelError
 
 
 def input_ranges(block: Any) -> tuple[Array, Array]:
-    """Bounds (n_inputs,) of the inputs, fixed or not, infinite where there is none.
+    """Bounds (n_inputs,) of the inputs, infinite where there is none; those of a fixed input include its value.
 
     Raises
     ------
@@ -31,8 +31,12 @@ def input_ranges(block: Any) -> tuple[Array, Array]:
     for position in block.inputs:
         if (term := linked_term(block, position)) is not None:
             pairs[position] = _intersection(pairs[position], compute_bounds_on_expr(term, ignore_fixed=True))
-    lower, upper = np.array(pairs, np.float64).T
-    return within_given_bounds(block, lower, upper)
+    lower, upper = within_given_bounds(block, *np.array(pairs, np.float64).T)
+    for position, variable in block.inputs.items():
+        if variable.fixed and variable.value is not None:
+            lower[position] = min(lower[position], variable.value)
+            upper[position] = max(upper[position], variable.value)
+    return lower, upper
 
 
 def within_given_bounds(block: Any, lower: Array, upper: Array) -> tuple[Array, Array]:

@@ -21,7 +21,7 @@ from pyomo.gdp import Disjunct
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.block.input_ranges import input_values, linked_term
 from pyomo_relugrad.block.integrity import is_intact, require_intact
-from pyomo_relugrad.block.network_block import unexpanded_blocks
+from pyomo_relugrad.block.network_block import refresh_output_bounds, unexpanded_blocks
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.milp import BOUND_METHODS, network_bounds
 from pyomo_relugrad.network import PreactivationBounds
@@ -138,7 +138,7 @@ class ExpandToOmlt(Transformation):
         blocks = _targeted_blocks(model, config.targets)
         for block in blocks:
             require_intact(block)
-        _refresh_output_bounds([block for block in _unexpanded(model) if is_intact(block)])
+        refresh_output_bounds([block for block in _unexpanded(model) if is_intact(block)], _input_ranges)
         ranges = [_input_ranges(block, config.formulation) for block in blocks]
         bounds = []
         for block, box in zip(blocks, ranges, strict=True):
@@ -170,17 +170,6 @@ def _unexpanded(block: Any) -> Iterator[Any]:
     yield from unexpanded_blocks(block)
     for disjunct in block.component_data_objects(Disjunct, active=True, descend_into=(pyo.Block, Disjunct)):
         yield from unexpanded_blocks(disjunct)
-
-
-def _refresh_output_bounds(blocks: Sequence[Any]) -> None:
-    """Bounds that blocks derived for their outputs, brought up to date: those of the inputs may have been changed.
-
-    Repeated until blocks that feed each other agree.
-    """
-    for _ in blocks:
-        changed = [block.refresh_output_bounds(_input_ranges(block)) for block in blocks]
-        if not any(changed):
-            return
 
 
 def _is_within(block: Any, ancestor: Any) -> bool:
