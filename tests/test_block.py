@@ -154,7 +154,18 @@ def test_a_reference_is_not_met_twice_by_walkers():
 
 @pytest.mark.parametrize(
     "given_bounds",
-    [(0, 1), [(0, 1)] * 3, np.array([[0, 1]] * 3), {0: (0, 1), 1: (0, 1), 2: (0, 1)}, {"point": (0, 1)}],
+    [
+        (0, 1),
+        (np.array(0.0), np.float32(1)),
+        [(0, 1)] * 3,
+        [np.array([0, 1])] * 3,
+        np.array([[0, 1]] * 3),
+        (np.zeros(3), np.ones(3)),
+        ([0, 0, 0], [1, 1, 1]),
+        {0: (0, 1), 1: (0, 1), 2: (0, 1)},
+        {"point": (0, 1)},
+        {"point": (np.zeros(3), np.ones(3))},
+    ],
 )
 def test_forms_of_input_bounds(given_bounds):
     network = random_network(0, inputs=(TensorSpec("point", (3,)),))
@@ -171,6 +182,29 @@ def test_input_bounds_over_variables_of_the_user_are_rows():
     assert m.x[0].bounds == (-1, 2)
     assert sorted(m.nn.input_domain) == [0, 1]
     assert m.nn.input_bounds == {0: (0, 2), 1: (-1, 2), 2: (-1, 2)}
+
+
+def test_two_inputs_have_pairs_of_bounds():
+    network = random_network(0, sizes=(2, 4, 1))
+    for given_bounds in ([(0, 1), (2, 3)], np.array([[0, 1], [2, 3]])):
+        assert model_with(network, inputs=None, input_bounds=given_bounds).nn.input_bounds == {0: (0, 1), 1: (2, 3)}
+    with pytest.raises(ModelError, match=r"block 'nn': two arrays .* may be pairs .* give one array, .*column_stack"):
+        model_with(network, inputs=None, input_bounds=(np.array([0, 1]), np.array([2, 3])))
+
+
+def test_later_values_of_mutable_bounds_hold():
+    m = pyo.ConcreteModel()
+    m.limit = pyo.Param(initialize=1.0, mutable=True)
+    m.x = pyo.Var(range(3), bounds=(0, 4))
+    m.rows = ReluNetworkBlock(network=random_network(0), inputs=m.x, input_bounds=(0, m.limit))
+    m.own = ReluNetworkBlock(network=random_network(0), input_bounds={0: (-m.limit, 2), 1: (0, 1), 2: (None, None)})
+    for model in (m, m.clone()):
+        model.limit.set_value(0.25)
+        assert model.rows.input_bounds == dict.fromkeys(range(3), (0, 0.25))
+        assert model.own.input_bounds == {0: (-0.25, 2), 1: (0, 1), 2: (None, None)}
+        assert model.rows.input_domain[2].ub == 0.25
+        model.limit.set_value(3)
+        assert model.rows.input_bounds == dict.fromkeys(range(3), (0, 3))
 
 
 def test_fixed_inputs_and_integer_domains_are_in_the_box():
@@ -486,6 +520,22 @@ def test_get_error_compares_with_the_original_network():
         m.nn.get_error()
 
 
+def test_get_error_sees_the_expressions_of_inputs():
+    network = random_network(0)
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(range(3), initialize=0.5)
+    m.nn = ReluNetworkBlock(network=network, inputs=[2 * m.x[0], m.x[1], m.x[2]])
+    m.nn.inputs[0].value = 1.0
+    set_values(m.nn.outputs, network.value([[1.0, 0.5, 0.5]])[0])
+    assert m.nn.get_error() == pytest.approx(0.0, abs=1e-12)
+    m.x[0].value = 0.75
+    moved = np.abs(network.value([[1.5, 0.5, 0.5]]) - network.value([[1.0, 0.5, 0.5]])).max()
+    assert m.nn.get_error() == pytest.approx(moved, abs=1e-12)
+    m.x[0].value = None
+    with pytest.raises(ModelError, match=r"variable 'nn\.linked_inputs\[0\]' has no value: solve the model first"):
+        m.nn.get_error()
+
+
 def test_print_stats(capsys):
     network = Network.from_layers([[[1.0], [1.0], [1.0]], [[1.0, 1.0, 1.0]]], [[5.0, -5.0, 0.0], [0.0]], name="toy")
     m = pyo.ConcreteModel()
@@ -546,6 +596,11 @@ def test_a_large_block_keeps_its_expressions_small():
 
 NAMED = random_network(0, inputs=(TensorSpec("left", (1,)), TensorSpec("right", (2,))))
 
+FREE = pyo.Var(name="x", initialize=1.0)
+FREE.construct()
+MUTABLE = pyo.Param(name="p", initialize=1.0, mutable=True)
+MUTABLE.construct()
+
 REFUSALS = {
     "too few": ({"inputs": [1.0, 2.0]}, r"network block 'nn': the network has 3 inputs, but 2 were given"),
     "too many outputs": ({"outputs": [1.0] * 4}, r"the network has 2 outputs, but 4 were given"),
@@ -557,11 +612,23 @@ REFUSALS = {
     "missing": ({"inputs": {"left": 1.0}}, r"2 of the network's 3 inputs are not given: 1, 2"),
     "wrong number in tensor": ({"inputs": {"left": 1.0, "right": [1.0]}}, r"input 'right' has 2 entries, got 1"),
     "text": ({"inputs": ["a", 1.0, 2.0]}, r"input 0 is str 'a'; expected a variable or an expression"),
+    "no number": ({"inputs": [1.0, float("nan"), 2.0]}, r"input 1 is nan, no finite number"),
+    "array of no dimension": ({"inputs": [np.array(np.inf), 1.0, 2.0]}, r"input 0 is inf, no finite number"),
     "not iterable": ({"inputs": object()}, r"the network has 3 inputs, but 1 were given"),
     "crossed bounds": ({"input_bounds": (2, 1)}, r"the bounds of input 0 are empty: lower 2, upper 1"),
     "nan bound": ({"input_bounds": (float("nan"), 1)}, r"the bounds of input 0 are empty"),
     "bounds count": ({"input_bounds": [(0, 1)] * 4}, r"the network has 3 inputs, but 4 bounds were given"),
     "bounds form": ({"input_bounds": [(0, 1), (0, 1), 3]}, r"the bounds of input 2 are 3; expected a pair"),
+    "list in a bound": ({"input_bounds": (np.zeros(3), 1)}, r"the bounds of input 0 hold \[0\. 0\. 0\.\], and must be"),
+    "text in a bound": (
+        {"input_bounds": ("low", 1)},
+        r"input 0 hold low, and must be numbers, parameters",
+    ),
+    "variable in a bound": ({"input_bounds": (0, FREE)}, r"the bounds of input 0 hold x, .* as a constraint"),
+    "scaling that changes": (
+        {"scaling": {"inputs": (MUTABLE, 1)}},
+        r"the scaling of inputs holds p, which is no number or may change: .*pyo\.value\(\.\.\.\) of a parameter",
+    ),
     "scaling type": ({"scaling": 3.0}, r"scaling must be omlt.OffsetScaling or .* not float"),
     "scaling keys": ({"scaling": {"input": (0, 1)}}, r"scaling has the keys 'inputs' and 'outputs', not \['input'\]"),
     "scaling pair": ({"scaling": {"inputs": 3}}, r"scaling of inputs is 3; expected a pair"),

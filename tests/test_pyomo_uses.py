@@ -100,6 +100,26 @@ def test_a_changed_model_is_read_anew(change):
     assert_solved(m, solver)
 
 
+@pytest.mark.parametrize("change", ["widened", "fixed outside"])
+def test_solutions_lie_within_bounds_that_follow_from_changed_inputs(change):
+    """Also those of the outputs of a network that reads another one's."""
+    first, second = (Network.from_layers([[[1.0, 1.0]], [[factor]]], [[0.0], [0.0]]) for factor in (1.0, 2.0))
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(range(2), bounds=(0, 1))
+    m.first = ReluNetworkBlock(network=first, inputs=m.x)
+    m.second = ReluNetworkBlock(network=second, inputs=[m.first.outputs[0], m.x[1]])
+    m.o = pyo.Objective(expr=m.second.outputs[0], sense=pyo.maximize)
+    assert (m.first.outputs[0].ub, m.second.outputs[0].ub) == (pytest.approx(2), pytest.approx(6))
+    if change == "widened":
+        m.x.setub(3)
+    else:
+        m.x[0].fix(5, skip_validation=True)
+    pyo.SolverFactory("relugrad").solve(m, iteration_limit=50)
+    best = 18 if change == "widened" else 14
+    assert pyo.value(m.o) == pytest.approx(best, abs=1e-5)
+    assert all(v.lb - 1e-6 <= v.value <= v.ub + 1e-6 for b in (m.first, m.second) for v in b.outputs.values())
+
+
 def test_what_was_undone_is_as_before():
     m = blend()
     solver = pyo.SolverFactory("relugrad.exact")

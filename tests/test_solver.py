@@ -579,6 +579,9 @@ def test_solutions_that_were_not_loaded_are_loaded_later() -> None:
     results = pyo.SolverFactory("relugrad").solve(model, method="rising", load_solutions=False)
     assert values(model) == [None, None]
     assert len(results.solution) == 1
+    assert results.problem.number_of_solutions == 7
+    written = json.loads(json.dumps(results.json_repn()))
+    assert [entry["Value"] for entry in written["Solution"][1]["Variable"].values()] == [0, 6]
     model.solutions.load_from(results)
     assert values(model) == [0, 6]
 

@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 from pyomo.core.base.indexed_component import IndexedComponent
 from pyomo.core.base.indexed_component_slice import IndexedComponent_slice
-from pyomo.core.expr.numvalue import value
+from pyomo.core.expr.numvalue import is_constant, is_potentially_variable, native_numeric_types, value
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.block.entries import Entries, is_term, keyed_entries, list_entries
 from pyomo_relugrad.block.scaling_objects import input_scaling, output_scaling
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network.names import listed
+
+#: A lower and an upper bound: a number, an expression of mutable parameters, or None.
+BoundPair = tuple[Any, Any]
 
 
 def resolve_terms(given: Any, entries: Entries) -> list[Any]:
@@ -26,7 +29,7 @@ def resolve_terms(given: Any, entries: Entries) -> list[Any]:
     ModelError
         If there are too few or too many, one is not numeric, or they have names that are not those of the entries.
     """
-    terms = listed_terms(given, entries)
+    terms = [_as_number(term) for term in listed_terms(given, entries)]
     if len(terms) != entries.size:
         raise ModelError(f"the {entries.owner} has {entries.size} {entries.what}s, but {len(terms)} were given")
     for position, term in enumerate(terms):
@@ -34,6 +37,8 @@ def resolve_terms(given: Any, entries: Entries) -> list[Any]:
             raise ModelError(
                 f"{entries.what} {position} is {type(term).__name__} {term!r}; expected a variable or an expression"
             )
+        if type(term) in native_numeric_types and not np.isfinite(term):
+            raise ModelError(f"{entries.what} {position} is {term}, no finite number")
     return terms
 
 
@@ -47,28 +52,42 @@ def listed_terms(given: Any, entries: Entries) -> list[Any]:
     return list_entries(given)
 
 
-def resolve_bounds(given: Any, entries: Entries) -> tuple[Array, Array]:
-    """Lower and upper bounds, (n,) arrays with infinities where there is none.
+def resolve_bounds(given: Any, entries: Entries) -> list[BoundPair]:
+    """Lower and upper bound of each entry.
 
     Parameters
     ----------
     given : None, pair, sequence of pairs, (n, 2) array, mapping or data frame
         A pair holds for all entries; None in a pair is no bound. A data frame has a column for each entry, and the
-        lower and the upper bounds as its rows. A pair of mappings or series has all lower and all upper bounds.
+        lower and the upper bounds as its rows. A pair of mappings, series or sequences of n numbers has all lower and
+        all upper bounds.
     entries : Entries
+
+    Returns
+    -------
+    list of pairs
+        None where there is no bound; expressions of mutable parameters as they are, so that later values hold.
 
     Raises
     ------
     ModelError
-        If there are too few or too many, one is NaN, or a lower bound lies above an upper one.
+        If there are too few or too many, one is no number, or a lower bound lies above an upper one.
     """
     if given is None:
-        return np.full(entries.size, -np.inf), np.full(entries.size, np.inf)
+        return [(None, None)] * entries.size
     pairs = _bound_pairs(given, entries)
     if len(pairs) != entries.size:
         raise ModelError(f"the network has {entries.size} {entries.what}s, but {len(pairs)} bounds were given")
-    checked = np.array([_checked_pair(pair, entries.what, position) for position, pair in enumerate(pairs)])
-    return checked[:, 0], checked[:, 1]
+    return [_checked_pair(pair, entries.what, position) for position, pair in enumerate(pairs)]
+
+
+def numbers_of_bounds(pairs: Iterable[BoundPair]) -> tuple[Array, Array]:
+    """Bounds as they are now, (n,) arrays with infinities where there is none."""
+    lower, upper = zip(*pairs, strict=True)
+    return (
+        np.array([-np.inf if side is None else value(side) for side in lower], np.float64),
+        np.array([np.inf if side is None else value(side) for side in upper], np.float64),
+    )
 
 
 def _bound_pairs(given: Any, entries: Entries) -> list[Any]:
@@ -82,24 +101,51 @@ def _bound_pairs(given: Any, entries: Entries) -> list[Any]:
 
 
 def _expand_bounds(given: Any, size: int) -> list[Any]:
-    """One pair for all, or the pairs as they are."""
+    """One pair for all, the pairs as they are, or those of all lower and all upper bounds."""
     items = list(given) if isinstance(given, np.ndarray) else list_entries(given)
-    return [items] * size if len(items) == 2 and not any(map(_is_pair, items)) else items
+    if len(items) != 2:
+        return items
+    if isinstance(given, (list, tuple)) and all(isinstance(side, np.ndarray) and side.shape == (2,) for side in given):
+        raise ModelError(
+            "two arrays of two bounds may be pairs (lower, upper), or all lower and all upper bounds: give one array, "
+            "such as np.column_stack((lower, upper))"
+        )
+    if size != 2 and all(isinstance(side, (list, tuple, np.ndarray)) and np.shape(side) == (size,) for side in items):
+        return list(zip(*items, strict=True))
+    return items if any(map(_is_pair, items)) else [items] * size
 
 
 def _is_pair(item: Any) -> bool:
-    return isinstance(item, (list, tuple, np.ndarray)) and len(item) == 2
+    return (
+        np.shape(item) == (2,) if isinstance(item, np.ndarray) else isinstance(item, (list, tuple)) and len(item) == 2
+    )
 
 
-def _checked_pair(pair: Any, what: str, position: int) -> tuple[float, float]:
+def _checked_pair(pair: Any, what: str, position: int) -> BoundPair:
     if not _is_pair(pair):
         raise ModelError(f"the bounds of {what} {position} are {pair!r}; expected a pair (lower, upper)")
-    lower = -np.inf if pair[0] is None else float(value(pair[0]))
-    upper = np.inf if pair[1] is None else float(value(pair[1]))
+    sides = [_as_number(side) for side in pair]
+    for side in sides:
+        if not (side is None or (is_term(side) and not is_potentially_variable(side))):
+            raise ModelError(
+                f"the bounds of {what} {position} hold {side}, and must be numbers, parameters or None: state what "
+                "depends on variables as a constraint"
+            )
+    (lower,), (upper,) = numbers_of_bounds([(sides[0], sides[1])])
     if not lower <= upper or lower == np.inf or upper == -np.inf:
         kind = "empty, as one is NaN" if np.isnan([lower, upper]).any() else "empty"
         raise ModelError(f"the bounds of {what} {position} are {kind}: lower {pair[0]}, upper {pair[1]}")
-    return lower, upper
+    return _or_none(sides[0]), _or_none(sides[1])
+
+
+def _as_number(item: Any) -> Any:
+    """NumPy's scalars and arrays without dimensions as plain numbers, anything else as it is."""
+    return item.item() if isinstance(item, (np.generic, np.ndarray)) and item.ndim == 0 else item
+
+
+def _or_none(side: Any) -> Any:
+    """A bound; None where it is infinite."""
+    return None if type(side) in native_numeric_types and np.isinf(side) else side
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +221,18 @@ def _numbers(given: Any, entries: Entries) -> Array:
 
     by_key = entries.in_order(given, expand)
     numbers = expand(given, entries.size) if by_key is None else by_key
-    return np.array([float(value(number)) for number in numbers])
+    return np.array([_constant(number, entries) for number in numbers])
+
+
+def _constant(number: Any, entries: Entries) -> float:
+    """A number that stays as it is: the scaling is folded into the network once."""
+    number = _as_number(number)
+    if not is_term(number) or not is_constant(number):
+        raise ModelError(
+            f"the scaling of {entries.what}s holds {number}, which is no number or may change: give a number, such as "
+            "pyo.value(...) of a parameter"
+        )
+    return float(value(number))
 
 
 def _from_object(read: Callable[[Any, Sequence[Any]], tuple[Array, Array]], given: Any, entries: Entries) -> Any:

@@ -22,6 +22,7 @@ from pyomo.core.expr.relational_expr import EqualityExpression
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.block.arguments import (
+    BoundPair,
     Scaling,
     resolve_bounds,
     resolve_scaling,
@@ -29,7 +30,7 @@ from pyomo_relugrad.block.arguments import (
 )
 from pyomo_relugrad.block.entries import network_inputs, network_outputs
 from pyomo_relugrad.block.guards import NetworkOutputExpression
-from pyomo_relugrad.block.input_ranges import input_ranges, within_given_bounds
+from pyomo_relugrad.block.input_ranges import input_ranges, input_values, within_given_bounds
 from pyomo_relugrad.block.integrity import RenamedPartError, require_unchanged_expressions
 from pyomo_relugrad.block.statistics import write_statistics
 from pyomo_relugrad.block.units import in_unit, unit_of
@@ -67,7 +68,7 @@ class ReluNetworkBlockData(BlockData):
         self._network: Network | None = None
         self._scaled_network: Network | None = None
         self._scaling: Scaling | None = None
-        self._given_bounds: tuple[Array, Array] | None = None
+        self._given_bounds: list[BoundPair] = []
         self._equations: tuple[Any, ...] = ()
         self._domain_rows: dict[int, Any] = {}
         self._link_rows: dict[int, Any] = {}
@@ -110,15 +111,14 @@ class ReluNetworkBlockData(BlockData):
             self._add_equations()
 
     def _add_inputs(self, terms: Sequence[Any] | None) -> None:
-        lower, upper = self._given_bounds or (np.empty(0), np.empty(0))
-        bounds = [(_or_none(low), _or_none(high)) for low, high in zip(lower.tolist(), upper.tolist(), strict=True)]
+        bounds = self._given_bounds
         own = self._add_variables("inputs", "input", terms, self.inputs_index)
         self._linked_inputs = {} if terms is None else {position: self.inputs[position] for position in own}
         self._link_rows = dict(self.input_links.items()) if self._linked_inputs else {}
         for position in own:
             self.inputs[position].setlb(bounds[position][0])
             self.inputs[position].setub(bounds[position][1])
-        others = {i: pair for i, pair in enumerate(bounds) if i not in own and pair != (None, None)}
+        others = {i: pair for i, pair in enumerate(bounds) if i not in own and any(side is not None for side in pair)}
         if others:
             self.input_domain = Constraint(list(others))
             for position, (low, high) in others.items():
@@ -296,6 +296,8 @@ class ReluNetworkBlockData(BlockData):
     def get_error(self) -> float:
         """Largest difference between the outputs in the model and the original network at the model's inputs.
 
+        Inputs that were given as expressions have the values of these.
+
         Returns
         -------
         float
@@ -307,7 +309,8 @@ class ReluNetworkBlockData(BlockData):
             If an input or an output has no value, or a transformation rewrote the block's equations.
         """
         require_unchanged_expressions(self)
-        point, found = (self._values(component) for component in (self.inputs, self.outputs))
+        point = _numbers(self.inputs, input_values(self))
+        found = _numbers(self.outputs, [variable.value for variable in self.outputs.values()])
         scaling = self._scaling
         if scaling is None:
             expected = self.network.value(point[None, :])[0]
@@ -315,12 +318,6 @@ class ReluNetworkBlockData(BlockData):
             scaled = self.network.value(((point - scaling.input_offset) / scaling.input_factor)[None, :])[0]
             expected = scaling.output_offset + scaling.output_factor * scaled
         return float(np.abs(found - expected).max())
-
-    def _values(self, component: Any) -> Array:
-        for variable in component.values():
-            if variable.value is None:
-                raise ModelError(f"variable '{variable.name}' has no value: solve the model first")
-        return np.array([variable.value for variable in component.values()], np.float64)
 
     def print_stats(self, file: TextIO | None = None) -> None:
         """Print the layers with their shapes, and how many ReLUs are decided by the inputs' current bounds.
@@ -393,6 +390,14 @@ def _reference(variables: dict[int, Any], index: Any) -> Any:
     reference._index_set = index
     reference.referent = "variables given to the block"
     return reference
+
+
+def _numbers(component: Any, values: Sequence[float | None]) -> Array:
+    """Values (n,) of the variables of a component, none of them missing."""
+    for variable, value in zip(component.values(), values, strict=True):
+        if value is None:
+            raise ModelError(f"variable '{variable.name}' has no value: solve the model first")
+    return np.array(values, np.float64)
 
 
 def _or_none(bound: float) -> float | None:

@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 from pyomo.common.collections import ComponentMap
 from pyomo.contrib.fbbt.fbbt import compute_bounds_on_expr
+from pyomo.core.expr.numvalue import value
 from pyomo.core.expr.relational_expr import EqualityExpression
 from pyomo.repn import generate_standard_repn
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.block.arguments import numbers_of_bounds
 from pyomo_relugrad.errors import ModelError
 
 
 def input_ranges(block: Any) -> tuple[Array, Array]:
-    """Bounds (n_inputs,) of the inputs, fixed or not, infinite where there is none.
+    """Bounds (n_inputs,) of the inputs, infinite where there is none; those of a fixed input include its value.
 
     Raises
     ------
@@ -29,18 +31,23 @@ def input_ranges(block: Any) -> tuple[Array, Array]:
     for position in block.inputs:
         if (term := linked_term(block, position)) is not None:
             pairs[position] = _intersection(pairs[position], compute_bounds_on_expr(term, ignore_fixed=True))
-    lower, upper = np.array(pairs, np.float64).T
-    return within_given_bounds(block, lower, upper)
+    lower, upper = within_given_bounds(block, *np.array(pairs, np.float64).T)
+    for position, variable in block.inputs.items():
+        if variable.fixed and variable.value is not None:
+            lower[position] = min(lower[position], variable.value)
+            upper[position] = max(upper[position], variable.value)
+    return lower, upper
 
 
 def within_given_bounds(block: Any, lower: Array, upper: Array) -> tuple[Array, Array]:
     """Bounds (n_inputs,) cut by the `input_bounds` that rows over variables of the user hold."""
     rows = [position for position, row in block._domain_rows.items() if row.active]
-    if block._given_bounds is None or not rows:
+    if not rows:
         return lower, upper
     lower, upper = lower.copy(), upper.copy()
-    np.maximum.at(lower, rows, block._given_bounds[0][rows])
-    np.minimum.at(upper, rows, block._given_bounds[1][rows])
+    given = numbers_of_bounds(block._given_bounds[row] for row in rows)
+    lower[rows] = np.maximum(lower[rows], given[0])
+    upper[rows] = np.minimum(upper[rows], given[1])
     return lower, upper
 
 
@@ -52,6 +59,15 @@ def linked_term(block: Any, position: int) -> Any:
     expression = row.expr
     tied = isinstance(expression, EqualityExpression) and expression.arg(0) is block.inputs[position]
     return expression.arg(1) if tied else None
+
+
+def input_values(block: Any) -> list[float | None]:
+    """Current values (n_inputs,) of the inputs, those of the user's expressions before those of the block's variables.
+
+    None where there is none.
+    """
+    terms = ((variable, linked_term(block, position)) for position, variable in block.inputs.items())
+    return [variable.value if term is None else value(term, exception=False) for variable, term in terms]
 
 
 def ranges_by_rows(block: Any) -> ComponentMap:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pyomo.core.base.block import Block, BlockData
 from pyomo.core.base.global_set import UnindexedComponent_index, UnindexedComponent_set
 
+from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.block.data import ReluNetworkBlockData, as_network
 from pyomo_relugrad.block.keyword_rule import KeywordRule, is_rule
 from pyomo_relugrad.errors import ModelError
 
-__all__ = ["ReluNetworkBlock", "ReluNetworkBlockData", "unexpanded_blocks"]
+__all__ = ["ReluNetworkBlock", "ReluNetworkBlockData", "refresh_output_bounds", "unexpanded_blocks"]
 
 
 class ReluNetworkBlock(Block):
@@ -36,8 +37,9 @@ class ReluNetworkBlock(Block):
     outputs : variables or expressions, optional
         Likewise. Variables of the block get interval bounds, variables of the user are left as they are.
     input_bounds : pair, sequence of pairs, or mapping, optional
-        (lower, upper) in the units of `inputs`, not scaled; None is no bound. They become bounds of variables of the
-        block, and rows over variables of the user, whose own bounds hold as well.
+        (lower, upper) in the units of `inputs`, not scaled: numbers or mutable parameters, whose later values hold;
+        None is no bound. They become bounds of variables of the block, and rows over variables of the user, whose own
+        bounds hold as well.
     scaling : omlt.OffsetScaling or mapping, optional
         The network computes in ``(value - offset) / factor``; a mapping is
         ``{"inputs": (offset, factor), "outputs": (offset, factor)}``, numbers or one number per entry.
@@ -152,3 +154,23 @@ def unexpanded_blocks(model: BlockData) -> Iterator[ReluNetworkBlockData]:
     for block in model.block_data_objects(active=True, descend_into=True):
         if isinstance(block, ReluNetworkBlockData) and block.is_built and not block.is_expanded:
             yield block
+
+
+def refresh_output_bounds(
+    blocks: Sequence[ReluNetworkBlockData], box: Callable[[Any], tuple[Array, Array]] | None = None
+) -> None:
+    """Bring the bounds that blocks derived for their outputs up to date: those of the inputs may have been changed.
+
+    Repeated until blocks that feed each other agree.
+
+    Parameters
+    ----------
+    blocks : sequence of ReluNetworkBlockData
+        Blocks whose equations are as they were built.
+    box : callable, optional
+        From a block to the bounds (n_inputs,) of its inputs; see `ReluNetworkBlockData.refresh_output_bounds`.
+    """
+    for _ in blocks:
+        changed = [block.refresh_output_bounds(None if box is None else box(block)) for block in blocks]
+        if not any(changed):
+            return

@@ -14,7 +14,7 @@ from pyomo.core.base.suffix import Suffix
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.block.integrity import EquationState, changed_equations, state_of_equations
-from pyomo_relugrad.block.network_block import ReluNetworkBlockData, unexpanded_blocks
+from pyomo_relugrad.block.network_block import ReluNetworkBlockData, refresh_output_bounds, unexpanded_blocks
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.pyomo_errors import IncompatibleModel
 
@@ -85,19 +85,22 @@ class Embedding:
 def network_embeddings(model: BlockData) -> list[Embedding]:
     """The unexpanded network blocks of a model, but for those whose equations a transformation has rewritten.
 
+    Bounds that they derived for their outputs are brought up to date, so that solutions lie within them.
+
     Raises
     ------
     IncompatibleModel
         If some of a block's network equations were deactivated or deleted.
     """
-    embeddings = []
+    intact = []
     for block in unexpanded_blocks(model):
         state = state_of_equations(block)
         if state is EquationState.MISSING:
             raise changed_equations(block)
         if state is EquationState.INTACT:
-            embeddings.append(_embedding(block))
-    return embeddings
+            intact.append(block)
+    refresh_output_bounds(intact)
+    return [_embedding(block) for block in intact]
 
 
 def _embedding(block: ReluNetworkBlockData) -> Embedding:

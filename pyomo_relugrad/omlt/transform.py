@@ -19,9 +19,9 @@ from pyomo.core.util import target_list
 from pyomo.gdp import Disjunct
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.block.input_ranges import linked_term
+from pyomo_relugrad.block.input_ranges import input_values, linked_term
 from pyomo_relugrad.block.integrity import is_intact, require_intact
-from pyomo_relugrad.block.network_block import unexpanded_blocks
+from pyomo_relugrad.block.network_block import refresh_output_bounds, unexpanded_blocks
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.milp import BOUND_METHODS, network_bounds
 from pyomo_relugrad.network import PreactivationBounds
@@ -138,7 +138,7 @@ class ExpandToOmlt(Transformation):
         blocks = _targeted_blocks(model, config.targets)
         for block in blocks:
             require_intact(block)
-        _refresh_output_bounds([block for block in _unexpanded(model) if is_intact(block)])
+        refresh_output_bounds([block for block in _unexpanded(model) if is_intact(block)], _input_ranges)
         ranges = [_input_ranges(block, config.formulation) for block in blocks]
         bounds = []
         for block, box in zip(blocks, ranges, strict=True):
@@ -170,17 +170,6 @@ def _unexpanded(block: Any) -> Iterator[Any]:
     yield from unexpanded_blocks(block)
     for disjunct in block.component_data_objects(Disjunct, active=True, descend_into=(pyo.Block, Disjunct)):
         yield from unexpanded_blocks(disjunct)
-
-
-def _refresh_output_bounds(blocks: Sequence[Any]) -> None:
-    """Bounds that blocks derived for their outputs, brought up to date: those of the inputs may have been changed.
-
-    Repeated until blocks that feed each other agree.
-    """
-    for _ in blocks:
-        changed = [block.refresh_output_bounds(_input_ranges(block)) for block in blocks]
-        if not any(changed):
-            return
 
 
 def _is_within(block: Any, ancestor: Any) -> bool:
@@ -308,7 +297,8 @@ def _set_start(blocks: Sequence[Any]) -> None:
 
 def _set_values(block: Any) -> bool:
     """One forward pass; whether it changed the value of an output."""
-    point = _point(block)
+    values = input_values(block)
+    point = None if None in values else np.array(values, dtype=np.float64)
     omlt_formulation.set_values(block.expansion, block.scaled_network, point)
     if point is None:
         return False
@@ -316,18 +306,6 @@ def _set_values(block: Any) -> bool:
     _assign(block.inputs.values(), point)
     _assign(block.outputs.values(), block.scaled_network.value(point[None, :])[0])
     return before != [variable.value for variable in block.outputs.values()]
-
-
-def _point(block: Any) -> Array | None:
-    """Current values (n_inputs,) of the inputs, those of the user's expressions before those of the block's variables.
-
-    None if one is missing.
-    """
-    values = []
-    for position, variable in block.inputs.items():
-        term = linked_term(block, position)
-        values.append(variable.value if term is None else pyo.value(term, exception=False))
-    return None if None in values else np.array(values, dtype=np.float64)
 
 
 def _assign(variables: Iterable[Any], values: Array) -> None:

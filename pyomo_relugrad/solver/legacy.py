@@ -141,6 +141,7 @@ def _describe_problem(legacy: SolverResults, model: BlockData, results: Results)
         setattr(legacy.problem, size, known.get(size, 0))
     objectives = list(model.component_data_objects(Objective, active=True, descend_into=True))
     legacy.problem.number_of_objectives = len(objectives)
+    legacy.problem.number_of_solutions = results.solution_loader.get_number_of_solutions()
     legacy.problem.sense = objectives[0].sense if objectives else ObjectiveSense.minimize
     bounds = (results.objective_bound, results.incumbent_objective)
     if legacy.problem.sense == ObjectiveSense.maximize:
@@ -152,7 +153,6 @@ def _insert_incumbent(legacy: SolverResults, results: Results) -> None:
     """Put the best solution in; ``model.solutions.load_from`` would take several in the wrong order."""
     symbols = SymbolMap(NumericLabeler("x"))
     solution = Solution()
-    solution.symbol_map = symbols
     proven = results.solution_status == SolutionStatus.optimal
     solution.status = LegacySolutionStatus.optimal if proven else LegacySolutionStatus.feasible
     solution.gap = None
