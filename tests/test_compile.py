@@ -110,7 +110,7 @@ def random_model(rng):
     m.less[0].deactivate()
     sense = pyo.maximize if rng.integers(2) else pyo.minimize
     curved = (m.x[0] - 2 * m.x[1] + m.sub.w) ** 2 + m.p[0] ** 2 * m.x[2] ** 2
-    m.o = pyo.Objective(expr=expression() + (curved if sense == pyo.minimize else -curved), sense=sense)
+    m.o = pyo.Objective(expr=expression() + m.z[0] + (curved if sense == pyo.minimize else -curved), sense=sense)
     return m
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyomo.core.base.units_container import PintUnitExtractionVisitor, UnitsError, units
+from pyomo.core.base import units_container
+from pyomo.core.base.units_container import PintUnitExtractionVisitor, UnitsError
 from pyomo.core.expr.numvalue import native_numeric_types
 from pyomo.core.expr.visitor import identify_variables
 
@@ -18,10 +19,10 @@ def unit_of(term: Any) -> Any:
     if all(variable.get_units() is None for variable in identify_variables(term, include_fixed=True)):
         return None  # without units, pint need not be installed
     try:
-        unit = units.get_units(term)
+        unit = units_container.units.get_units(term)
     except UnitsError:
         return None
-    return None if unit is units.dimensionless else unit
+    return None if unit is units_container.units.dimensionless else unit
 
 
 def in_unit(number: Any, unit: Any) -> Any:
