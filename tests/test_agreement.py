@@ -15,6 +15,7 @@ from pyomo_relugrad.errors import NetworkMismatchError
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.network.agreement import DOUBLE, HALF, comparison_points, disagreement
 from pyomo_relugrad.onnx_reader import load_onnx
+from pyomo_relugrad.onnx_reader.runtimes import OnnxRuntime
 from pyomo_relugrad.onnx_reader.walk import RULES
 
 node = helper.make_node
@@ -136,6 +137,11 @@ class TestFiles:
         monkeypatch.setattr(onnxruntime, "InferenceSession", fail)
         with pytest.raises(NetworkMismatchError):
             load_onnx(make_model([node("Neg", ["x"], ["y"])], (1, 3)))
+
+    def test_what_the_reference_implementation_shares_with_the_reader_does_not_count(self, monkeypatch):
+        monkeypatch.setattr(OnnxRuntime, "__call__", lambda self, feeds: [feeds["x"] + 1.0])
+        with pytest.raises(NetworkMismatchError):
+            load_onnx(make_model([node("Neg", ["x"], ["y"])], ("N", 3)))
 
     def test_nothing_can_run_it(self, wrong_rule, monkeypatch, caplog):
         def fail(*args, **options):

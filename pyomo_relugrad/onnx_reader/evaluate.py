@@ -11,6 +11,7 @@ from onnx.reference import ReferenceEvaluator
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError
+from pyomo_relugrad.onnx_reader.checks import check_indices
 
 MAX_ELEMENTS = 2**22
 """Most elements of a tensor that is not stored in the file: beyond, it is refused before it is made."""
@@ -32,10 +33,11 @@ class NodeEvaluator:
     Raises
     ------
     NetworkFileError
-        If an output would have more than `MAX_ELEMENTS` elements.
+        If an index is out of range, or an output would have more than `MAX_ELEMENTS` elements.
     """
 
     def __init__(self, node: NodeProto, opset: int, inputs: Sequence[Array | None]) -> None:
+        check_indices(node, inputs)
         renamed = _with_distinct_names(node, inputs)
         feeds = _feeds(inputs)
         _check_output_sizes(renamed, opset, feeds)

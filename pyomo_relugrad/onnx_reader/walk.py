@@ -26,6 +26,7 @@ from pyomo_relugrad.onnx_reader import (
 )
 from pyomo_relugrad.onnx_reader.affine import Affine
 from pyomo_relugrad.onnx_reader.by_evaluation import by_evaluation
+from pyomo_relugrad.onnx_reader.checks import check_flags
 from pyomo_relugrad.onnx_reader.folding import NOT_CONSTANT, fold, to_array
 from pyomo_relugrad.onnx_reader.functions import MAX_NODES
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
@@ -135,6 +136,7 @@ class GraphWalk:
             return UNROLLED[node.operator](node, self._inner(environment))
         if node.operator != "Constant":
             _check_node(proto, self.opsets)
+            check_flags(node.attributes)
         node = modern(node)
         constants = [value for value in node.inputs if value is None or isinstance(value, np.ndarray)]
         if len(constants) == len(node.inputs) and node.operator not in NOT_CONSTANT:
