@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 
 import numpy as np
@@ -38,9 +38,8 @@ class NodeEvaluator:
 
     def __init__(self, node: NodeProto, opset: int, inputs: Sequence[Array | None]) -> None:
         check_indices(node, inputs)
-        renamed = _with_distinct_names(node, inputs)
-        feeds = _feeds(inputs)
-        _check_output_sizes(renamed, opset, feeds)
+        output_shapes(node, opset, inputs)
+        renamed, feeds = _with_distinct_names(node, inputs), _feeds(inputs)
         values = [helper.make_tensor_value_info(name, _element_type(array), None) for name, array in feeds.items()]
         outputs = [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in renamed.output]
         model = helper.make_model(
@@ -88,7 +87,18 @@ def _element_type(array: Array) -> int:
     return TensorProto.DOUBLE if array.dtype == np.float64 else helper.np_dtype_to_tensor_dtype(array.dtype)
 
 
-def _check_output_sizes(node: NodeProto, opset: int, feeds: dict[str, Array]) -> None:
+def output_shapes(node: NodeProto, opset: int, inputs: Sequence[Array | None]) -> list[tuple[int, ...]]:
+    """Shapes of a node's outputs, as far as ONNX can tell without evaluation.
+
+    Raises
+    ------
+    NetworkFileError
+        If an output would have more than `MAX_ELEMENTS` elements.
+    """
+    return list(_predicted_shapes(_with_distinct_names(node, inputs), opset, _feeds(inputs)))
+
+
+def _predicted_shapes(node: NodeProto, opset: int, feeds: dict[str, Array]) -> Iterator[tuple[int, ...]]:
     """Predict the outputs' shapes and refuse what is too large before it is allocated."""
     types: dict[str, TypeProto] = {}
     data: dict[str, TensorProto] = {}
@@ -102,6 +112,7 @@ def _check_output_sizes(node: NodeProto, opset: int, feeds: dict[str, Array]) ->
     schema = defs.get_schema(node.op_type, opset, node.domain)
     inferred = shape_inference.infer_node_outputs(schema, node, types, data, opset_imports=_opset_imports(node, opset))
     for output in inferred.values():
-        shape = [dimension.dim_value for dimension in output.tensor_type.shape.dim]
+        shape = tuple(dimension.dim_value for dimension in output.tensor_type.shape.dim)
         if prod(shape) > max(MAX_ELEMENTS, *(array.size for array in feeds.values()), 0):
-            raise NetworkFileError(f"its output of shape {tuple(shape)} is too large")
+            raise NetworkFileError(f"its output of shape {shape} is too large")
+        yield shape

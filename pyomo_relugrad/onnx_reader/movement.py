@@ -18,7 +18,7 @@ from pyomo_relugrad.onnx_reader.node import Node, Rule, Value
 from pyomo_relugrad.onnx_reader.one_variable import OneVariable, lifted
 
 _ALL = None
-_DATA_INPUTS: dict[str, tuple[int, ...] | None] = {
+DATA_INPUTS: dict[str, tuple[int, ...] | None] = {
     "ArrayFeatureExtractor": (0,),
     "CenterCropPad": (0,),
     "Compress": (0,),
@@ -52,7 +52,7 @@ def move(node: Node, hidden: HiddenLayers) -> list[Value]:
 
     Zero is what an operator fills in by itself.
     """
-    positions = _DATA_INPUTS[node.proto.op_type]
+    positions = DATA_INPUTS[node.proto.op_type]
     data: list[Affine | OneVariable] = []
     moved: list[Array | None] = []
     count = 0
@@ -121,11 +121,11 @@ def _shape(node: Node, hidden: HiddenLayers) -> list[Value]:
     return list(run_node(node.proto, node.opset, [np.broadcast_to(0.0, shape)]))
 
 
-MOVES = frozenset(_DATA_INPUTS)
+MOVES = frozenset(DATA_INPUTS)
 """Operators that do nothing but move elements."""
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(_DATA_INPUTS, move),
+    **dict.fromkeys(DATA_INPUTS, move),
     "Pad": _pad,
     "Shape": _shape,
     "Size": _shape,

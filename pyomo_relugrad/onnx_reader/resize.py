@@ -19,7 +19,7 @@ from pyomo_relugrad.onnx_reader.node import Node, Rule, Value
 
 
 @dataclass(frozen=True)
-class _Axis:
+class ResizedAxis:
     """A dimension of a tensor and what is made of it; `is_scaled` if the file gives the scale, not the size."""
 
     axis: int
@@ -40,7 +40,7 @@ def _resize(node: Node, hidden: HiddenLayers) -> Value:
         raise node.unsupported("that keeps the aspect ratio is not supported: export it with fixed sizes")
     if node.attribute("extrapolation_value", 0.0):
         raise node.unsupported("with an extrapolation value other than zero is not supported")
-    axes = _axes(node, tensor.shape)
+    axes = resized_axes(node, tensor.shape)
     wanted = tuple(axis.dimension.wanted for axis in axes)
     if min(wanted, default=1) < 1 or prod(wanted) > MAX_ELEMENTS:
         raise NetworkFileError(f"its output of shape {wanted} is empty or too large")
@@ -48,12 +48,13 @@ def _resize(node: Node, hidden: HiddenLayers) -> Value:
     is_changed = any(axis.dimension.wanted != axis.dimension.size for axis in axes)
     for axis in axes:
         if is_changed and axis.dimension.scale != 1.0:
-            tensor = _resized(tensor, axis, node)
+            tensor = _resized(tensor, axis, _in_later_words(node))
     return tensor
 
 
-def _axes(node: Node, shape: tuple[int, ...]) -> list[_Axis]:
+def resized_axes(node: Node, shape: tuple[int, ...]) -> list[ResizedAxis]:
     """The dimensions to be resized, from scales or sizes."""
+    node = _in_later_words(node)
     rank = len(shape)
     chosen = [axis % rank for axis in node.attribute("axes") or range(rank)]
     scales, sizes = node.optional_constant(2, "scales"), node.optional_constant(3, "sizes")
@@ -62,6 +63,7 @@ def _axes(node: Node, shape: tuple[int, ...]) -> list[_Axis]:
     result = []
     for index, axis in enumerate(chosen):
         size = np.float32(shape[axis])
+        is_scaled = sizes is None or not sizes.size
         if sizes is None or not sizes.size:
             if scales is None or not scales.size:
                 raise NetworkFileError("neither scales nor sizes are given")
@@ -73,11 +75,11 @@ def _axes(node: Node, shape: tuple[int, ...]) -> list[_Axis]:
         crop = None
         if coordinates == "tf_crop_and_resize" and region is not None:
             crop = (float(region[index]), float(region[len(chosen) + index]))
-        result.append(_Axis(axis, Dimension(shape[axis], wanted, float(scale), crop), sizes is None or not sizes.size))
+        result.append(ResizedAxis(axis, Dimension(shape[axis], wanted, float(scale), crop), is_scaled))
     return result
 
 
-def _resized(tensor: Affine, axis: _Axis, node: Node) -> Affine:
+def _resized(tensor: Affine, axis: ResizedAxis, node: Node) -> Affine:
     """The tensor resized along one dimension."""
     table, weights = (
         _smoothed(axis, node) if node.attribute("antialias", 0) else interpolated(axis.dimension, node.attributes)
@@ -97,7 +99,7 @@ _SMOOTHED = ("mode", "coordinate_transformation_mode", "cubic_coeff_a", "exclude
 _MAX_MATRIX = 2**17
 
 
-def _smoothed(axis: _Axis, node: Node) -> tuple[Array, Array]:
+def _smoothed(axis: ResizedAxis, node: Node) -> tuple[Array, Array]:
     """Positions and weights of an antialiased dimension, from the operator's values at the unit vectors."""
     size = axis.dimension.size
     if axis.dimension.wanted * size > _MAX_MATRIX:
@@ -113,16 +115,14 @@ def _smoothed(axis: _Axis, node: Node) -> tuple[Array, Array]:
     return table, np.take_along_axis(matrix, table, axis=1)
 
 
-def _resize_10(node: Node, hidden: HiddenLayers) -> Value:
-    return _resize(node, hidden) if node.opset >= 11 else _upsample(node, hidden)
-
-
-def _upsample(node: Node, hidden: HiddenLayers) -> Value:
-    """Upsample (scales as an attribute, later as an input) and Resize 10 (scales as an input)."""
+def _in_later_words(node: Node) -> Node:
+    """Upsample (scales as an attribute, later as an input) and Resize 10 (scales as an input) as Resize 13."""
+    if node.operator == "Resize" and node.opset >= 11:
+        return node
     scales = np.array(node.attribute("scales") or node.constant(1, "scales"))
     mode = {"bilinear": "linear"}.get(node.attribute("mode", "nearest"), node.attribute("mode", "nearest"))
-    modern = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": OLD_NEAREST, "mode": mode}
-    return _resize(replace(node, opset=13, attributes=modern, inputs=(node.inputs[0], None, scales)), hidden)
+    later = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": OLD_NEAREST, "mode": mode}
+    return replace(node, opset=13, attributes=later, inputs=(node.inputs[0], None, scales))
 
 
-RULES: dict[str, Rule] = {"Resize": _resize_10, "Upsample": _upsample}
+RULES: dict[str, Rule] = {"Resize": _resize, "Upsample": _resize}

@@ -141,6 +141,11 @@ class GraphWalk:
         constants = [value for value in node.inputs if value is None or isinstance(value, np.ndarray)]
         if len(constants) == len(node.inputs) and node.operator not in NOT_CONSTANT:
             return fold(node, constants)
+        return self.apply(node, is_output)
+
+    def apply(self, node: Node, is_output: bool) -> Sequence[Value]:
+        """Outputs of a node that depends on the network's input; `is_output` if it computes an output."""
+        domain = "" if node.proto.domain == "ai.onnx" else node.proto.domain
         rule = RULES.get(domain, {}).get(node.operator)
         if rule is None and (domain or node.operator in NOT_READABLE):
             raise refusal(node, is_output)
@@ -157,7 +162,7 @@ class GraphWalk:
         """How a graph inside a node is run: it sees the tensors around it."""
 
         def run(graph: GraphProto, values: Environment) -> list[Value]:
-            inner = GraphWalk(self.opsets)
+            inner = type(self)(self.opsets)
             inner.hidden = self.hidden
             return inner.run(graph, {**environment, **values})
 
