@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from onnx import ModelProto, SparseTensorProto, TensorProto, helper
 from onnx.external_data_helper import convert_model_to_external_data
-from onnx_fuzzing import graphs, mutations, outcome
 from onnx_models import initializer, make_model, weights
 
 from pyomo_relugrad.errors import (
@@ -446,19 +445,3 @@ def test_given_model_is_left_as_it_is():
     load_onnx(model)
     assert model == before
     assert initializer("w", weights(0, 4, 3)) == model.graph.initializer[0]
-
-
-def test_mutations_agree_or_are_refused():
-    outcomes = {outcome(content, rng) for content, rng in mutations(300, seed=3)}
-    assert {"agrees", "NetworkFileError"} <= outcomes
-
-
-def test_random_graphs_agree_or_are_refused():
-    outcomes = [outcome(content, rng) for content, rng in graphs(120, seed=4)]
-    assert outcomes.count("agrees") > 20
-
-
-@pytest.mark.slow
-def test_many_mutations_and_random_graphs():
-    for content, rng in (*mutations(2_000, seed=5), *graphs(200, seed=6)):
-        outcome(content, rng)
