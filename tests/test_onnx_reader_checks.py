@@ -104,3 +104,21 @@ def test_padded_shapes_stay_whole_numbers():
     nodes = [node("Pad", ["s", "p", "one"], ["t"]), node("Reshape", ["x", "t"], ["y"])]
     stored = {"s": np.array([4]), "p": np.array([1, 0]), "one": np.array(1)}
     assert_agrees(make_model(nodes, (1, 4), stored))
+
+
+def test_elements_of_a_single_row():
+    nodes = [node("GatherElements", [data, "i"], [data + "_picked"], axis=1) for data in ("x", "c")]
+    stored = {"i": np.array([[3, -1, 0, 0, 2]]), "c": weights(0, 1, 4)}
+    assert_agrees(make_model([*nodes, node("Add", ["x_picked", "c_picked"], ["y"])], (1, 4), stored))
+
+
+def test_scatter_of_constants():
+    nodes = [node("Scatter", ["c", "i", "u"], ["s"], axis=1), node("Add", ["x", "s"], ["y"])]
+    stored = {"c": weights(0, 1, 4), "i": np.array([[3, -4]]), "u": weights(1, 1, 2)}
+    assert_agrees(make_model(nodes, (1, 4), stored, opset=10))
+
+
+@pytest.mark.parametrize("data", ["x", "c"])
+def test_axis_of_running_sums_as_a_tensor_of_one_element(data):
+    nodes = [node("CumSum", [data, "axis"], ["s"]), node("Add", ["x", "s"], ["y"])]
+    assert_agrees(make_model(nodes, (1, 4), {"c": weights(0, 1, 4), "axis": np.array([1])}))

@@ -38,6 +38,7 @@ class NodeEvaluator:
 
     def __init__(self, node: NodeProto, opset: int, inputs: Sequence[Array | None]) -> None:
         check_indices(node, inputs)
+        inputs = _with_scalars(node, inputs)
         output_shapes(node, opset, inputs)
         renamed, feeds = _with_distinct_names(node, inputs), _feeds(inputs)
         values = [helper.make_tensor_value_info(name, _element_type(array), None) for name, array in feeds.items()]
@@ -45,16 +46,39 @@ class NodeEvaluator:
         model = helper.make_model(
             helper.make_graph([renamed], "node", values, outputs), opset_imports=_opset_imports(node, opset)
         )
-        self._evaluator = ReferenceEvaluator(model)
+        self._node, self._evaluator = node, ReferenceEvaluator(model)
 
     def run(self, inputs: Sequence[Array | None]) -> list[Array]:
         """The node's outputs; floating-point numbers are float64 throughout."""
-        return [normalised(np.asarray(result)) for result in self._evaluator.run(None, _feeds(inputs))]
+        if self._node.op_type == "GatherElements":  # the reference implementation fails for some shapes
+            return [_gathered(self._node, *inputs)]
+        feeds = _feeds(_with_scalars(self._node, inputs))
+        return [normalised(np.asarray(result)) for result in self._evaluator.run(None, feeds)]
 
 
 def run_node(node: NodeProto, opset: int, inputs: Sequence[Array | None]) -> list[Array]:
     """Outputs of a node on the given inputs, see `NodeEvaluator`."""
     return NodeEvaluator(node, opset, inputs).run(inputs)
+
+
+_SCALARS = {"CumSum": (1,), "Range": (0, 1, 2)}
+"""Inputs that are scalars, and are often written as tensors of one element."""
+
+
+def _with_scalars(node: NodeProto, inputs: Sequence[Array | None]) -> list[Array | None]:
+    result = list(inputs)
+    for position in _SCALARS.get(node.op_type, ()):
+        value = result[position]
+        result[position] = value if value is None else value.reshape(())
+    return result
+
+
+def _gathered(node: NodeProto, data: Array | None, indices: Array | None) -> Array:
+    assert data is not None  # the checker sees to that
+    assert indices is not None
+    axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 0) % data.ndim
+    places = [indices if place == axis else own for place, own in enumerate(np.indices(indices.shape))]
+    return data[tuple(places)]
 
 
 def _feeds(inputs: Sequence[Array | None]) -> dict[str, Array]:

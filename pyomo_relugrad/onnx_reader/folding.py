@@ -10,7 +10,7 @@ from onnx import TensorProto, numpy_helper
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError
-from pyomo_relugrad.onnx_reader import convolution, maximum, movement, piecewise_linear, resize, sampling
+from pyomo_relugrad.onnx_reader import convolution, maximum, movement, piecewise_linear, resize, sampling, scatter
 from pyomo_relugrad.onnx_reader.affine import Affine
 from pyomo_relugrad.onnx_reader.arithmetic import FLOATING_POINT
 from pyomo_relugrad.onnx_reader.evaluate import normalised, run_node
@@ -51,8 +51,8 @@ def fold(node: Node, constants: Sequence[Array | None]) -> list[Value]:
         result = _WHOLE[node.operator](replace(node, inputs=inputs), HiddenLayers())
         assert isinstance(result, Affine)  # these operators have one output
         return [result.offset.reshape(result.shape).astype(data.dtype)]
-    if node.operator == "Range":  # its limits are often written as tensors of one element
-        constants = [None if constant is None else constant.reshape(()) for constant in constants]
+    if node.operator == "Scatter":
+        node = scatter.as_scatter_elements(node)
     return list(run_node(node.proto, max(node.opset, _FIRST_EVALUATED.get(node.operator, 0)), constants))
 
 

@@ -99,7 +99,7 @@ def _read(file: ModelFile) -> Network:
     rows = batch.fixed_rows(shapes)
     if rows > 1:
         network = _network_of_one_row(file, free, shapes, rows)
-        if network is not None and original.disagreement(network, rows) is None:
+        if network is not None and original.agrees(network, rows):
             return network
     network = _network(file, free, shapes, {}, batched=False)
     difference = original.disagreement(network)

@@ -71,7 +71,7 @@ class Original:
         """
         points = self._representable(comparison_points(network), rows)
         for runtime, chosen in self._runtimes(points):
-            expected = self._values(runtime, chosen, rows)
+            expected = self._values(runtime, chosen, rows, network.n_outputs)
             if expected is None:
                 continue
             if expected.shape[1] != network.n_outputs:
@@ -83,6 +83,13 @@ class Original:
             return None if found is None or self._agrees_on_second_look(network, runtime, found.points, rows) else found
         logger.debug(f"{self.file.name} could not be run: its values were not compared with the network's")
         return None
+
+    def agrees(self, network: Network, rows: int) -> bool:
+        """Whether the network of one row has the values of the model with its `rows` rows."""
+        try:
+            return self.disagreement(network, rows) is None
+        except NetworkMismatchError:
+            return False
 
     def _agrees_on_second_look(self, network: Network, runtime: Runtime, points: Array, rows: int) -> bool:
         """Whether the model has the network's values row by row, or when it is computed in float64.
@@ -120,11 +127,15 @@ class Original:
         operators = {node.op_type for part in graphs(graph) for node in part.node}
         return COMPUTED_WEIGHTS if operators & _COMPUTED_WEIGHTS else SINGLE
 
-    def _values(self, runtime: Runtime, points: Array, rows: int) -> Array | None:
-        """Outputs at points, all at once where the batch is free, else `rows` at a time; None if that fails."""
+    def _values(self, runtime: Runtime, points: Array, rows: int, n_outputs: int) -> Array | None:
+        """Outputs at points, all at once where the batch is free, else `rows` at a time; None if that fails.
+
+        A model can be one of a single row in spite of its free batch: its number of outputs tells.
+        """
         is_free = all(has_symbolic_batch(value) for value in self.inputs)
         together = self._in_runs_of(runtime, points, len(points)) if is_free else None
-        return self._in_runs_of(runtime, points, rows) if together is None else together
+        is_by_row = together is not None and together.shape[1] == n_outputs
+        return together if is_by_row else self._in_runs_of(runtime, points, rows)
 
     def _in_runs_of(self, runtime: Runtime, points: Array, rows: int) -> Array | None:
         padded = np.resize(points, (-(-len(points) // rows) * rows, points.shape[1]))

@@ -143,7 +143,7 @@ def _reduced(node: Node, tensor: Any, axes: Any = None) -> Rows:
 
 
 def _cumulated(node: Node, tensor: Any, axis: Any) -> Rows:
-    if int(axis.reshape(())) % len(tensor.shape) == tensor.axis:
+    if int(axis.ravel()[0]) % len(tensor.shape) == tensor.axis:
         raise _mixed(node)
     return Rows(tensor.shape, tensor.axis)
 
