@@ -122,3 +122,13 @@ def test_scatter_of_constants():
 def test_axis_of_running_sums_as_a_tensor_of_one_element(data):
     nodes = [node("CumSum", [data, "axis"], ["s"]), node("Add", ["x", "s"], ["y"])]
     assert_agrees(make_model(nodes, (1, 4), {"c": weights(0, 1, 4), "axis": np.array([1])}))
+
+
+@pytest.mark.parametrize("name", ["scale", "bias", "mean", "variance"])
+@pytest.mark.parametrize("shape", [(), (1,), (2, 1)])
+def test_statistics_of_another_shape(name, shape):
+    names = ["scale", "bias", "mean", "variance"]
+    stored = dict.fromkeys(names, np.ones(2, np.float32)) | {name: np.ones(shape, np.float32)}
+    model = make_model([node("BatchNormalization", ["x", *names], ["y"])], (1, 2, 3), stored)
+    with pytest.raises(NetworkFileError, match=r"statistics of shapes .* do not fit a tensor of shape \(1, 2, 3\)"):
+        load_onnx(model)

@@ -140,6 +140,9 @@ def _batch_normalization(node: Node, hidden: HiddenLayers) -> Value:
     per_element = node.attribute("spatial", 1) == 0
     trailing = (1,) * max(len(tensor.shape) - 2, 0)
     parameters = [finite(node.constant(i, "statistics")) for i in range(1, 5)]
+    shapes = {parameter.shape for parameter in parameters}
+    if len(shapes) > 1 or (not per_element and shapes != {tensor.shape[1:2]}):
+        raise NetworkFileError(f"statistics of shapes {sorted(shapes)} do not fit a tensor of shape {tensor.shape}")
     if not per_element:
         parameters = [parameter.reshape(parameter.shape + trailing) for parameter in parameters]
     scale, bias, mean, variance = parameters
