@@ -132,3 +132,8 @@ def test_statistics_of_another_shape(name, shape):
     model = make_model([node("BatchNormalization", ["x", *names], ["y"])], (1, 2, 3), stored)
     with pytest.raises(NetworkFileError, match=r"statistics of shapes .* do not fit a tensor of shape \(1, 2, 3\)"):
         load_onnx(model)
+
+
+def test_mean_of_constants_that_broadcast():
+    nodes = [node("Mean", ["row", "column"], ["m"]), node("Add", ["x", "m"], ["y"])]
+    assert_agrees(make_model(nodes, (1, 2, 3), {"row": weights(0, 1, 3), "column": weights(1, 2, 1)}))

@@ -10,7 +10,16 @@ from onnx import TensorProto, numpy_helper
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError
-from pyomo_relugrad.onnx_reader import convolution, maximum, movement, piecewise_linear, resize, sampling, scatter
+from pyomo_relugrad.onnx_reader import (
+    arithmetic,
+    convolution,
+    maximum,
+    movement,
+    piecewise_linear,
+    resize,
+    sampling,
+    scatter,
+)
 from pyomo_relugrad.onnx_reader.affine import Affine
 from pyomo_relugrad.onnx_reader.arithmetic import FLOATING_POINT
 from pyomo_relugrad.onnx_reader.evaluate import normalised, run_node
@@ -31,6 +40,7 @@ _ROW_BY_ROW = {name: convolution.RULES[name] for name in ("AveragePool", "Conv",
 _WHOLE = {
     "MaxPool": maximum.RULES["MaxPool"],
     "LpPool": piecewise_linear.RULES["LpPool"],
+    "Mean": arithmetic.RULES["Mean"],
     "Pad": movement.RULES["Pad"],
     **resize.RULES,
     **sampling.RULES,
