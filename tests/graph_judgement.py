@@ -126,7 +126,8 @@ def _is_valid(content: bytes) -> bool:
         return False
     outputs = {output.name for output in model.graph.output}
     stored = {tensor.name for tensor in model.graph.initializer} - outputs
-    if any(isinstance(name, bytes) for name in stored):  # not UTF-8
+    named = {*outputs, *stored, *(value.name for value in model.graph.input)}
+    if any(isinstance(name, bytes) for name in named):  # not UTF-8
         return False
     model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in sorted(stored))
     try:

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import tracemalloc
 
 import numpy as np
 import onnxruntime
@@ -15,6 +16,7 @@ from pyomo_relugrad.errors import NetworkMismatchError
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.network.agreement import DOUBLE, HALF, comparison_points, disagreement
 from pyomo_relugrad.onnx_reader import load_onnx
+from pyomo_relugrad.onnx_reader.runtimes import OnnxRuntime
 from pyomo_relugrad.onnx_reader.walk import RULES
 
 node = helper.make_node
@@ -102,6 +104,10 @@ def double(value, hidden):
     return value.affine(0).scaled(np.array(2.0))
 
 
+def fails(runtime, feeds):
+    raise RuntimeError("it cannot be run")
+
+
 class TestFiles:
     """The reader against onnxruntime, with a rule that is wrong."""
 
@@ -136,6 +142,11 @@ class TestFiles:
         monkeypatch.setattr(onnxruntime, "InferenceSession", fail)
         with pytest.raises(NetworkMismatchError):
             load_onnx(make_model([node("Neg", ["x"], ["y"])], (1, 3)))
+
+    def test_what_the_reference_implementation_shares_with_the_reader_does_not_count(self, monkeypatch):
+        monkeypatch.setattr(OnnxRuntime, "__call__", lambda self, feeds: [feeds["x"] + 1.0])
+        with pytest.raises(NetworkMismatchError):
+            load_onnx(make_model([node("Neg", ["x"], ["y"])], ("N", 3)))
 
     def test_nothing_can_run_it(self, wrong_rule, monkeypatch, caplog):
         def fail(*args, **options):
@@ -190,6 +201,23 @@ class TestFiles:
         with pytest.raises(NetworkMismatchError):
             load_onnx(make_model([node("Neg", ["x"], ["y"])], ("N", 3)))
         assert capfd.readouterr() == ("", "")
+
+    def test_terms_that_cancel_in_the_network(self):
+        """Only the file adds a large number and takes it off again."""
+        nodes = [
+            node("Relu", ["x"], ["r"]), node("Sub", ["column", "r"], ["d"]), node("Add", ["d", "r"], ["s"]),
+            node("Mul", ["s", "tiny"], ["y"])]  # fmt: skip
+        nodes.insert(0, node("Transpose", ["x"], ["column"]))
+        load_onnx(make_model(nodes, (1, 3), {"tiny": np.float32(1 / 3)}))
+
+    def test_nodes_that_nobody_reads_are_not_run(self, monkeypatch):
+        monkeypatch.setattr(OnnxRuntime, "__call__", fails)
+        nodes = [node("Tile", ["x", "many"], ["t"]), node("Relu", ["x"], ["y"])]
+        tracemalloc.start()
+        load_onnx(make_model(nodes, (1, 1000), {"many": np.array([1000, 100])}))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 100e6
 
     def test_positions_in_images(self):
         resize = node("Resize", ["x", "", "s"], ["y"], mode="cubic")

@@ -281,3 +281,25 @@ def test_layers_that_nobody_reads_are_left_out():
     assert network.widths == (4,)
     model = make_model(CONTINUOUS["hard tanh"], (1, 4), STORED)
     assert np.allclose(evaluate(model, CORNERS), load_onnx(model).value(CORNERS))
+
+
+@pytest.mark.parametrize("limit", [1e25, 3e38])
+@pytest.mark.parametrize("comparison", ["Less", "GreaterOrEqual"])
+def test_comparison_with_a_number_that_stands_for_no_limit(comparison, limit):
+    nodes = [node(comparison, ["x", "limit"], ["t"]), node("Where", ["t", "half", "x"], ["y"])]
+    assert_agrees(make_model(nodes, ("N", 3), STORED | {"limit": np.float32(limit)}))
+    jump = [nodes[0], node("Where", ["t", "minus", "x"], ["w"]), node("Greater", ["x", "half"], ["g"])]
+    if comparison == "Less":
+        jump.append(node("Where", ["g", "half", "w"], ["y"]))
+        with pytest.raises(UnsupportedOperatorError, match="jumps where its condition changes"):
+            load_onnx(make_model(jump, ("N", 3), STORED | {"limit": np.float32(limit)}))
+
+
+def test_comparison_with_no_limit_for_some():
+    model = make_model(
+        [node("Less", ["x", "limit"], ["t"]), node("Where", ["t", "x", "limit"], ["y"])],
+        ("N", 2),
+        {"limit": np.float32([1e30, 1])},
+    )
+    with pytest.raises(UnsupportedOperatorError, match="some elements with a number that none reaches"):
+        load_onnx(model)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
-from onnx_models import evaluate, make_model
+from onnx_models import assert_agrees, evaluate, make_model
 
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.onnx_reader import load_onnx
@@ -125,3 +125,22 @@ def test_large_slopes_are_not_taken_for_small_beside_a_large_constant():
     model = make_model(nodes, (1, 2), {"a": np.float32([1e21, 1]), "l": np.float32(-1e20)})
     points = np.float32([[-1, -1], [1e-2, 5], [-1e-2, -5]])
     assert np.allclose(load_onnx(model).value(points), evaluate(model, points), rtol=1e-6)
+
+
+@pytest.mark.parametrize("value", [3e38, 1e17, -1e17, -3e38])
+def test_limits_of_elements_that_are_constant_and_large(value):
+    pad = node("Pad", ["x", "p", "v"], ["q"])
+    stored = {"p": np.array([0, 1, 0, 1]), "v": np.float32(value), "low": np.float32(-1), "high": np.float32(6)}
+    for limited in (node("HardSigmoid", ["q"], ["y"]), node("Clip", ["q", "low", "high"], ["y"])):
+        assert_agrees(make_model([pad, limited], ("N", 3), stored))
+
+
+def test_offset_that_no_input_reaches():
+    assert_agrees(make_model([node("HardSigmoid", ["x"], ["y"], alpha=-1.0, beta=3e38)], ("N", 3)))
+
+
+@pytest.mark.parametrize("slope", [1e6, 1e9, -1e12])
+def test_large_slopes_keep_small_values(slope):
+    model = make_model([node("PRelu", ["x", "s"], ["y"])], ("N", 3), {"s": np.float32(slope)})
+    points = np.float32([[1e-7, 2e-7, 3e-7], [1e-7, -1.0, 1.0]])
+    assert np.allclose(load_onnx(model).value(points), evaluate(model, points), rtol=1e-6, atol=0.0)

@@ -33,6 +33,13 @@ def test_grid_sample(mode, opset, padding, aligned):
     assert_agrees(model, points=points)
 
 
+@pytest.mark.parametrize("mode", ["bilinear", "nearest", "bicubic"])
+def test_grid_sample_of_constants(mode):
+    nodes = [node("GridSample", ["c", "g"], ["s"], mode=mode), node("Mul", ["x", "s"], ["y"])]
+    stored = {"c": weights(0, 1, 2, 5, 6), "g": grid(1, 4, 7, 2)}
+    assert_agrees(make_model(nodes, (1, 2, 4, 7), stored, opset=16))
+
+
 @pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
 @pytest.mark.parametrize("mode", ["linear", "nearest"])
 def test_grid_sample_of_volumes(mode, padding):

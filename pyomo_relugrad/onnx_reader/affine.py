@@ -56,6 +56,10 @@ class Affine:
         """The same elements under another shape."""
         return Affine(tuple(shape), self.terms, self.offset)
 
+    def elements(self, mask: Array) -> Affine:
+        """The elements (row-major) where the mask holds, as a vector."""
+        return self.reshaped((self.size,)).taken(np.flatnonzero(mask))
+
     def mapped(self, matrix: Weight, shape: Sequence[int]) -> Affine:
         """``matrix @ self`` as a tensor of the given shape."""
         terms = {source: linear_maps.product(matrix, own) for source, own in self.terms.items()}
@@ -156,6 +160,12 @@ class Affine:
         if 0 in self.terms or not (self.offset >= bound).all():
             return False
         return all(linear_maps.is_nonnegative(matrix) for matrix in self.terms.values())
+
+
+def either(mask: Array, chosen: Affine, other: Affine) -> Affine:
+    """The vector with the elements of `chosen`, one after the other, where the mask holds, and of `other` elsewhere."""
+    positions = np.where(mask, np.cumsum(mask) - 1, chosen.size + np.cumsum(~mask) - 1)
+    return chosen.stacked([other]).taken(positions)
 
 
 def stands_for_infinity(constants: Array, *tensors: Affine) -> Array:

@@ -50,7 +50,7 @@ def matrix_product(node: Node, left: Array | Affine, right: Array | Affine) -> A
 
 
 def _times_constant(tensor: Affine, weight: Array) -> Affine:
-    shape = _matmul_shape(tensor.shape, weight.shape)
+    shape = matmul_shape(tensor.shape, weight.shape)
     if weight.ndim == 2 and tensor.size == weight.shape[0]:
         return tensor.mapped(weight.T, shape)
     matrix = weight[:, None] if weight.ndim == 1 else weight
@@ -64,7 +64,7 @@ def _times_constant(tensor: Affine, weight: Array) -> Affine:
 
 
 def _constant_times(weight: Array, tensor: Affine) -> Affine:
-    shape = _matmul_shape(weight.shape, tensor.shape)
+    shape = matmul_shape(weight.shape, tensor.shape)
     if weight.ndim == 2 and tensor.size == weight.shape[1]:
         return tensor.mapped(weight, shape)
     matrix = weight[None, :] if weight.ndim == 1 else weight
@@ -77,7 +77,7 @@ def _constant_times(weight: Array, tensor: Affine) -> Affine:
     return tensor.weighted_sums(indices.reshape(-1, terms), weights.reshape(-1, terms), shape)
 
 
-def _matmul_shape(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
+def matmul_shape(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
     """Shape of the product of matrices (or stacks of them) of the given shapes."""
     if not left or not right:
         raise NetworkFileError("a matrix product needs matrices, but one side is a scalar")
@@ -140,6 +140,9 @@ def _batch_normalization(node: Node, hidden: HiddenLayers) -> Value:
     per_element = node.attribute("spatial", 1) == 0
     trailing = (1,) * max(len(tensor.shape) - 2, 0)
     parameters = [finite(node.constant(i, "statistics")) for i in range(1, 5)]
+    shapes = {parameter.shape for parameter in parameters}
+    if len(shapes) > 1 or (not per_element and shapes != {tensor.shape[1:2]}):
+        raise NetworkFileError(f"statistics of shapes {sorted(shapes)} do not fit a tensor of shape {tensor.shape}")
     if not per_element:
         parameters = [parameter.reshape(parameter.shape + trailing) for parameter in parameters]
     scale, bias, mean, variance = parameters

@@ -1,8 +1,8 @@
 """Which dimension of a graph's tensors is the batch, and reading the network of one row.
 
 A first dimension that is symbolic or 1 is the batch, unless it is the only dimension and fixed. A fixed first dimension
-N > 1 is one if the graph treats its N rows alike and apart, which is tried: the network of one row is read, and must
-reproduce the graph on N random rows. If it does not, the network is that of all N rows together.
+N > 1 is one if the graph treats its N rows alike and apart, see `rows`. If it does not, the network is that of all N
+rows together.
 """
 
 from __future__ import annotations
@@ -100,12 +100,3 @@ def _stored_tensors(graph: GraphProto) -> dict[str, TensorProto]:
         if node.op_type == "Constant" and node.output and node.attribute and node.attribute[0].name == "value":
             stored[node.output[0]] = node.attribute[0].t
     return stored
-
-
-def random_rows(shapes: Sequence[tuple[int, ...]]) -> list[Array]:
-    """Random inputs of the given shapes, of very different sizes from row to row."""
-    rng = np.random.default_rng(0)
-    return [
-        rng.normal(size=shape) * 10.0 ** rng.integers(-1, 2, size=(shape[0], *(1,) * (len(shape) - 1)))
-        for shape in shapes
-    ]

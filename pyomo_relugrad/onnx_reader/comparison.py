@@ -10,7 +10,7 @@ from onnx import TensorProto
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.onnx_reader import arithmetic
-from pyomo_relugrad.onnx_reader.affine import Affine
+from pyomo_relugrad.onnx_reader.affine import Affine, stands_for_infinity
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
 from pyomo_relugrad.onnx_reader.node import Node, Rule, Value, finite
 from pyomo_relugrad.onnx_reader.one_variable import OneVariable, combined, constant, lifted, unified, wholes
@@ -56,6 +56,14 @@ def _signs(node: Node, tensor: OneVariable, hidden: HiddenLayers) -> OneVariable
     if whole is None:
         return _signs(node, lifted(tensor.settled(hidden), node.proto), hidden)
     variable, pieces = whole
+    if not pieces.knots.size:
+        total = variable.scaled(pieces.slopes[:, 0]).shifted(pieces.offsets[:, 0])
+        decided = stands_for_infinity(total.offset, total)
+        if decided.all():
+            zeros = np.zeros(variable.size)
+            return _made(node, tensor.shape, constant(zeros), Pieces.affine(zeros, np.sign(total.offset)), False)
+        if decided.any():
+            raise node.unsupported("compares some elements with a number that none reaches: leave these out")
     return _made(node, tensor.shape, variable, pieces.signs(), is_truth=False)
 
 

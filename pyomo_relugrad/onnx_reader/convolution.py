@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -57,18 +58,24 @@ def _transposed_axes(node: Node, spatial: Sequence[int], kernel: Sequence[int]) 
     extra = node.attribute("output_padding") or [0] * rank
     auto_pad = node.attribute("auto_pad", "NOTSET")
     wanted = node.attribute("output_shape")
-    if wanted is None and auto_pad in ("SAME_UPPER", "SAME_LOWER"):
-        wanted = [size * stride for size, stride in zip(spatial, node.attribute("strides") or [1] * rank, strict=True)]
-    plain = windows.axes(node, spatial, kernel)
-    if wanted is None:
-        return plain, [axis.transposed_output_size(pad) for axis, pad in zip(plain, extra, strict=True)]
-    axes = []
-    for axis, size, pad in zip(plain, wanted[-rank:], extra, strict=True):
-        unpadded = Axis(axis.size, axis.kernel, axis.stride, axis.dilation, 0, 0)
-        total = max(unpadded.transposed_output_size(pad) - size, 0)
-        begin, end = windows.split_padding(total, "SAME_UPPER" if auto_pad == "SAME_UPPER" else "SAME_LOWER")
-        axes.append(Axis(axis.size, axis.kernel, axis.stride, axis.dilation, begin, end))
+    is_same = wanted is None and auto_pad in ("SAME_UPPER", "SAME_LOWER")
+    axes = windows.axes(node, spatial, kernel)
+    if is_same:
+        wanted = [axis.size * axis.stride for axis in axes]
+    if wanted is not None:
+        side = "SAME_UPPER" if auto_pad == "SAME_UPPER" else "SAME_LOWER"
+        axes = [_padded_to(axis, size, pad, side) for axis, size, pad in zip(axes, wanted[-rank:], extra, strict=True)]
+    # where the wanted size is beyond reach, auto_pad has the size that is reached, as in onnxruntime
+    if wanted is None or is_same:
+        return axes, [axis.transposed_output_size(pad) for axis, pad in zip(axes, extra, strict=True)]
     return axes, list(wanted[-rank:])
+
+
+def _padded_to(axis: Axis, size: int, extra: int, side: str) -> Axis:
+    """The axis with the padding that leaves `size` elements of a transposed convolution."""
+    unpadded = replace(axis, pad_begin=0, pad_end=0)
+    begin, end = windows.split_padding(max(unpadded.transposed_output_size(extra) - size, 0), side)
+    return replace(axis, pad_begin=begin, pad_end=end)
 
 
 def _filtered(tensor: Affine, table: Array, kernels: Array, sizes: Sequence[int]) -> Affine:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 
 import numpy as np
@@ -11,6 +11,7 @@ from onnx.reference import ReferenceEvaluator
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError
+from pyomo_relugrad.onnx_reader.checks import check_indices
 
 MAX_ELEMENTS = 2**22
 """Most elements of a tensor that is not stored in the file: beyond, it is refused before it is made."""
@@ -32,28 +33,52 @@ class NodeEvaluator:
     Raises
     ------
     NetworkFileError
-        If an output would have more than `MAX_ELEMENTS` elements.
+        If an index is out of range, or an output would have more than `MAX_ELEMENTS` elements.
     """
 
     def __init__(self, node: NodeProto, opset: int, inputs: Sequence[Array | None]) -> None:
-        renamed = _with_distinct_names(node, inputs)
-        feeds = _feeds(inputs)
-        _check_output_sizes(renamed, opset, feeds)
+        check_indices(node, inputs)
+        inputs = _with_scalars(node, inputs)
+        output_shapes(node, opset, inputs)
+        renamed, feeds = _with_distinct_names(node, inputs), _feeds(inputs)
         values = [helper.make_tensor_value_info(name, _element_type(array), None) for name, array in feeds.items()]
         outputs = [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in renamed.output]
         model = helper.make_model(
             helper.make_graph([renamed], "node", values, outputs), opset_imports=_opset_imports(node, opset)
         )
-        self._evaluator = ReferenceEvaluator(model)
+        self._node, self._evaluator = node, ReferenceEvaluator(model)
 
     def run(self, inputs: Sequence[Array | None]) -> list[Array]:
         """The node's outputs; floating-point numbers are float64 throughout."""
-        return [normalised(np.asarray(result)) for result in self._evaluator.run(None, _feeds(inputs))]
+        if self._node.op_type == "GatherElements":  # the reference implementation fails for some shapes
+            return [_gathered(self._node, *inputs)]
+        feeds = _feeds(_with_scalars(self._node, inputs))
+        return [normalised(np.asarray(result)) for result in self._evaluator.run(None, feeds)]
 
 
 def run_node(node: NodeProto, opset: int, inputs: Sequence[Array | None]) -> list[Array]:
     """Outputs of a node on the given inputs, see `NodeEvaluator`."""
     return NodeEvaluator(node, opset, inputs).run(inputs)
+
+
+_SCALARS = {"CumSum": (1,), "Range": (0, 1, 2)}
+"""Inputs that are scalars, and are often written as tensors of one element."""
+
+
+def _with_scalars(node: NodeProto, inputs: Sequence[Array | None]) -> list[Array | None]:
+    result = list(inputs)
+    for position in _SCALARS.get(node.op_type, ()):
+        value = result[position]
+        result[position] = value if value is None else value.reshape(())
+    return result
+
+
+def _gathered(node: NodeProto, data: Array | None, indices: Array | None) -> Array:
+    assert data is not None  # the checker sees to that
+    assert indices is not None
+    axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 0) % data.ndim
+    places = [indices if place == axis else own for place, own in enumerate(np.indices(indices.shape))]
+    return data[tuple(places)]
 
 
 def _feeds(inputs: Sequence[Array | None]) -> dict[str, Array]:
@@ -86,7 +111,18 @@ def _element_type(array: Array) -> int:
     return TensorProto.DOUBLE if array.dtype == np.float64 else helper.np_dtype_to_tensor_dtype(array.dtype)
 
 
-def _check_output_sizes(node: NodeProto, opset: int, feeds: dict[str, Array]) -> None:
+def output_shapes(node: NodeProto, opset: int, inputs: Sequence[Array | None]) -> list[tuple[int, ...]]:
+    """Shapes of a node's outputs, as far as ONNX can tell without evaluation.
+
+    Raises
+    ------
+    NetworkFileError
+        If an output would have more than `MAX_ELEMENTS` elements.
+    """
+    return list(_predicted_shapes(_with_distinct_names(node, inputs), opset, _feeds(inputs)))
+
+
+def _predicted_shapes(node: NodeProto, opset: int, feeds: dict[str, Array]) -> Iterator[tuple[int, ...]]:
     """Predict the outputs' shapes and refuse what is too large before it is allocated."""
     types: dict[str, TypeProto] = {}
     data: dict[str, TensorProto] = {}
@@ -100,6 +136,7 @@ def _check_output_sizes(node: NodeProto, opset: int, feeds: dict[str, Array]) ->
     schema = defs.get_schema(node.op_type, opset, node.domain)
     inferred = shape_inference.infer_node_outputs(schema, node, types, data, opset_imports=_opset_imports(node, opset))
     for output in inferred.values():
-        shape = [dimension.dim_value for dimension in output.tensor_type.shape.dim]
+        shape = tuple(dimension.dim_value for dimension in output.tensor_type.shape.dim)
         if prod(shape) > max(MAX_ELEMENTS, *(array.size for array in feeds.values()), 0):
-            raise NetworkFileError(f"its output of shape {tuple(shape)} is too large")
+            raise NetworkFileError(f"its output of shape {shape} is too large")
+        yield shape

@@ -10,13 +10,22 @@ from onnx import TensorProto, numpy_helper
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError
-from pyomo_relugrad.onnx_reader import convolution, maximum, resize
+from pyomo_relugrad.onnx_reader import (
+    arithmetic,
+    convolution,
+    maximum,
+    movement,
+    piecewise_linear,
+    resize,
+    sampling,
+    scatter,
+)
 from pyomo_relugrad.onnx_reader.affine import Affine
 from pyomo_relugrad.onnx_reader.arithmetic import FLOATING_POINT
 from pyomo_relugrad.onnx_reader.evaluate import normalised, run_node
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
 from pyomo_relugrad.onnx_reader.linear_maps import explicit
-from pyomo_relugrad.onnx_reader.node import Node, Value, finite
+from pyomo_relugrad.onnx_reader.node import Node, Value, as_affine, finite, real
 from pyomo_relugrad.onnx_reader.refusals import RANDOM
 
 NOT_CONSTANT = frozenset(RANDOM)
@@ -27,7 +36,15 @@ _FIRST_EVALUATED = {"DequantizeLinear": 19}
 
 # The reference implementation walks these in Python, element by element.
 _ROW_BY_ROW = {name: convolution.RULES[name] for name in ("AveragePool", "Conv", "ConvTranspose")}
-_WHOLE = {"MaxPool": maximum.RULES["MaxPool"], **resize.RULES}
+# In these it differs from onnxruntime, or lacks earlier versions.
+_WHOLE = {
+    "MaxPool": maximum.RULES["MaxPool"],
+    "LpPool": piecewise_linear.RULES["LpPool"],
+    "Mean": arithmetic.RULES["Mean"],
+    "Pad": movement.RULES["Pad"],
+    **resize.RULES,
+    **sampling.RULES,
+}
 
 
 def fold(node: Node, constants: Sequence[Array | None]) -> list[Value]:
@@ -39,12 +56,13 @@ def fold(node: Node, constants: Sequence[Array | None]) -> list[Value]:
         return [to_array(node.attribute("value"))]
     if node.operator in _ROW_BY_ROW and data is not None:
         return [_filtered(node, finite(data))]
-    if node.operator in _WHOLE and len(node.proto.output) == 1:
-        result = _WHOLE[node.operator](replace(node, inputs=(node.affine(0), *node.inputs[1:])), HiddenLayers())
+    if node.operator in _WHOLE and data is not None and len(node.proto.output) == 1:
+        inputs = (as_affine(real(data)), *node.inputs[1:])
+        result = _WHOLE[node.operator](replace(node, inputs=inputs), HiddenLayers())
         assert isinstance(result, Affine)  # these operators have one output
-        return [result.offset.reshape(result.shape)]
-    if node.operator == "Range":  # its limits are often written as tensors of one element
-        constants = [None if constant is None else constant.reshape(()) for constant in constants]
+        return [result.offset.reshape(result.shape).astype(data.dtype)]
+    if node.operator == "Scatter":
+        node = scatter.as_scatter_elements(node)
     return list(run_node(node.proto, max(node.opset, _FIRST_EVALUATED.get(node.operator, 0)), constants))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError
 from pyomo_relugrad.network import Layer
-from pyomo_relugrad.onnx_reader.affine import Affine, stands_for_infinity
+from pyomo_relugrad.onnx_reader.affine import Affine, either, stands_for_infinity
 from pyomo_relugrad.onnx_reader.linear_maps import MAX_ENTRIES, entry_count, explicit
 
 MAX_SKIPS = 8
@@ -40,12 +40,9 @@ class HiddenLayers:
 
     def _relu_of_masked(self, tensor: Affine, masked: Array) -> Affine:
         """The same where some elements stand for infinity, so that the side of zero that they are on is known."""
-        vector = tensor.reshaped((tensor.size,))
-        free, kept = np.flatnonzero(~masked), np.flatnonzero(masked & (tensor.offset > 0.0))
-        parts = self.relu(vector.taken(free)).stacked([vector.taken(kept)])
-        positions = np.full(tensor.size, -1)
-        positions[free], positions[kept] = np.arange(free.size), free.size + np.arange(kept.size)
-        return parts.taken(positions.reshape(tensor.shape))
+        places = np.flatnonzero(masked)
+        kept = tensor.reshaped((tensor.size,)).taken(np.where(tensor.offset[places] > 0.0, places, -1))
+        return either(masked, kept, self.relu(tensor.elements(~masked))).reshaped(tensor.shape)
 
 
 def is_carried(tensor: Affine) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from onnx import helper
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.errors import NetworkFileError
 from pyomo_relugrad.onnx_reader.affine import Affine
 from pyomo_relugrad.onnx_reader.evaluate import run_node
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
@@ -17,7 +18,7 @@ from pyomo_relugrad.onnx_reader.node import Node, Rule, Value
 from pyomo_relugrad.onnx_reader.one_variable import OneVariable, lifted
 
 _ALL = None
-_DATA_INPUTS: dict[str, tuple[int, ...] | None] = {
+DATA_INPUTS: dict[str, tuple[int, ...] | None] = {
     "ArrayFeatureExtractor": (0,),
     "CenterCropPad": (0,),
     "Compress": (0,),
@@ -51,7 +52,7 @@ def move(node: Node, hidden: HiddenLayers) -> list[Value]:
 
     Zero is what an operator fills in by itself.
     """
-    positions = _DATA_INPUTS[node.proto.op_type]
+    positions = DATA_INPUTS[node.proto.op_type]
     data: list[Affine | OneVariable] = []
     moved: list[Array | None] = []
     count = 0
@@ -80,17 +81,22 @@ def _stacked(node: Node, data: Sequence[Affine | OneVariable]) -> Affine | OneVa
 
 
 def _pad(node: Node, hidden: HiddenLayers) -> Value:
-    """Pad in its form of version 13; negative pads, which the reference implementation lacks, are cut off after."""
+    """Pad in its form of version 13; negative pads, which the reference implementation lacks, are cut off first."""
     tensor = node.affine(0)
     pads, value = _pads_and_value(node, len(tensor.shape))
     mode = node.attribute("mode", "constant")
+    removed, added = np.maximum(-pads, 0), np.maximum(pads, 0)
+    left = np.array(tensor.shape) - removed.sum(axis=0)
+    if (left < 0).any():
+        raise NetworkFileError(f"its pads cut off more than a tensor of shape {tensor.shape} has")
+    if mode == "wrap" and (added > left).any():
+        # onnxruntime can end the process
+        raise node.unsupported(f"with mode wrap and pads larger than a dimension cannot be read: {pads.tolist()}")
+    cut = tuple(slice(begin, begin + size) for begin, size in zip(removed[0], left, strict=True))
+    kept = tensor.taken(np.arange(tensor.size).reshape(tensor.shape)[cut])
     proto = helper.make_node("Pad", ["data", "pads", "value"], ["padded"], mode=mode)
-    inputs = (tensor, np.maximum(pads, 0).ravel(), value)
-    (padded,) = move(replace(node, proto=proto, opset=max(node.opset, 13), inputs=inputs), hidden)
-    assert isinstance(padded, Affine)  # a moved tensor is
-    sides = zip(np.minimum(pads[0], 0), np.minimum(pads[1], 0), padded.shape, strict=True)
-    cut = tuple(slice(-begin, max(size + end, -begin)) for begin, end, size in sides)
-    return padded.taken(np.arange(padded.size).reshape(padded.shape)[cut])
+    inputs = (kept, added.ravel(), value)
+    return move(replace(node, proto=proto, opset=max(node.opset, 13), inputs=inputs), hidden)[0]
 
 
 def _pads_and_value(node: Node, rank: int) -> tuple[Array, Array]:
@@ -115,11 +121,11 @@ def _shape(node: Node, hidden: HiddenLayers) -> list[Value]:
     return list(run_node(node.proto, node.opset, [np.broadcast_to(0.0, shape)]))
 
 
-MOVES = frozenset(_DATA_INPUTS)
+MOVES = frozenset(DATA_INPUTS)
 """Operators that do nothing but move elements."""
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(_DATA_INPUTS, move),
+    **dict.fromkeys(DATA_INPUTS, move),
     "Pad": _pad,
     "Shape": _shape,
     "Size": _shape,

@@ -8,7 +8,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.onnx_reader import windows
-from pyomo_relugrad.onnx_reader.affine import Affine, stands_for_infinity
+from pyomo_relugrad.onnx_reader.affine import Affine, either, stands_for_infinity
 from pyomo_relugrad.onnx_reader.convolution import image_shape, reduction_windows
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers, is_carried
 from pyomo_relugrad.onnx_reader.maximum import LARGE
@@ -19,11 +19,12 @@ def two_slopes(tensor: Affine, slope: Array, hidden: HiddenLayers) -> Affine:
     """`tensor` where it is positive, ``slope * tensor`` where it is negative.
 
     One ReLU per element, ``slope * z + (1 - slope) * relu(z)``, makes later layers read what `tensor` reads as well.
-    Where that would fill up sparse maps, or skips pile up, two ReLUs are cheaper: ``relu(z) - slope * relu(-z)``.
+    Where that would fill up sparse maps, or skips pile up, two ReLUs are cheaper: ``relu(z) - slope * relu(-z)``. With
+    large slopes they are more exact.
     """
     if not slope.any() or tensor.is_at_least(0.0):
         return hidden.relu(tensor)
-    if is_carried(tensor):
+    if is_carried(tensor) and abs(slope).max() <= LARGE:
         return tensor.scaled(slope).plus(hidden.relu(tensor).scaled(1.0 - slope))
     halves = hidden.relu(tensor.reshaped((tensor.size,)).stacked([tensor.scaled(np.array(-1.0))]))
     positions = np.arange(2 * tensor.size).reshape(2, *tensor.shape)
@@ -34,6 +35,12 @@ def clip(tensor: Affine, lower: float, upper: float, hidden: HiddenLayers) -> Af
     """`tensor` limited to ``[lower, upper]``, either of which may be infinite."""
     if lower >= upper:  # as ONNX has it: min(max(x, lower), upper)
         return as_affine(np.full(tensor.shape, upper))
+    large = abs(tensor.offset) > LARGE
+    settled = large & ((tensor.row_sizes == 0.0) | stands_for_infinity(tensor.offset, tensor)) if large.any() else large
+    if settled.any():  # what is so large would not leave a difference of limits behind
+        free = clip(tensor.elements(~settled), lower, upper, hidden)
+        constants = as_affine(np.clip(tensor.offset[settled], lower, upper))
+        return either(settled, constants, free).reshaped(tensor.shape)
     below_all = lower < 0.0 and stands_for_infinity(np.array(lower), tensor).all()
     above_all = upper > 0.0 and stands_for_infinity(np.array(upper), tensor).all()
     lower = -np.inf if below_all or tensor.is_at_least(lower) else lower

@@ -12,6 +12,7 @@ from pyomo_relugrad.errors import NetworkFileError
 from pyomo_relugrad.onnx_reader import windows
 from pyomo_relugrad.onnx_reader.convolution import image_shape
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
+from pyomo_relugrad.onnx_reader.interpolation import cubic_weights
 from pyomo_relugrad.onnx_reader.linear_maps import check_entries
 from pyomo_relugrad.onnx_reader.node import Node, Rule, Value, finite
 from pyomo_relugrad.onnx_reader.windows import Axis
@@ -68,7 +69,9 @@ def _neighbours(node: Node, places: Array, size: int, mode: str) -> tuple[Array,
     elif mode == "cubic":
         below = np.floor(at)
         positions = _inside(below[..., None] + np.arange(-1, 3), padding, first, last, size)
-        weights = _cubic_weights(at - below)
+        fraction = at - below
+        distances = np.stack([1.0 + fraction, fraction, 1.0 - fraction, 2.0 - fraction], axis=-1)
+        weights = cubic_weights(distances, _CUBIC)
     else:
         raise NetworkFileError(f"there is no mode {mode!r}")
     return np.clip(positions, -1, size).astype(np.int64), weights
@@ -87,14 +90,6 @@ def _inside(at: Array, padding: str, first: float, last: float, size: int) -> Ar
     if padding == "zeros":
         return at
     raise NetworkFileError(f"there is no padding_mode {padding!r}")
-
-
-def _cubic_weights(fraction: Array) -> Array:
-    """Weights (..., 4) of the neighbours of a place, a fraction after the second of them."""
-    distances = np.stack([1.0 + fraction, fraction, 1.0 - fraction, 2.0 - fraction], axis=-1)
-    inner = (_CUBIC + 2.0) * distances**3 - (_CUBIC + 3.0) * distances**2 + 1.0
-    outer = _CUBIC * (distances**3 - 5.0 * distances**2 + 8.0 * distances - 4.0)
-    return np.where(distances <= 1.0, inner, outer)
 
 
 def _col2im(node: Node, hidden: HiddenLayers) -> Value:

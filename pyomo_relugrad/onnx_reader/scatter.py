@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -94,12 +95,12 @@ def _minimum(node: Node, vector: Affine, table: Array, hidden: HiddenLayers) -> 
     return largest(vector.scaled(minus), table, hidden).scaled(minus)
 
 
-def _scatter_9(node: Node, hidden: HiddenLayers) -> Value | list[Value]:
-    """Scatter, the name that ScatterElements had before version 11."""
+def as_scatter_elements(node: Node) -> Node:
+    """Scatter under the name that it has had since version 11."""
     proto = NodeProto()
     proto.CopyFrom(node.proto)
     proto.op_type = "ScatterElements"
-    return move(Node(proto, 11, node.attributes, node.inputs), hidden)
+    return replace(node, proto=proto, opset=11)
 
 
 _TARGETS: dict[str, Callable[[Node, tuple[int, ...], Array], Array]] = {
@@ -114,4 +115,8 @@ _REDUCTIONS: dict[str, Callable[[Node, Affine, Array, HiddenLayers], Affine]] = 
     "min": _minimum,
 }
 
-RULES: dict[str, Rule] = {"ScatterElements": _scatter, "ScatterND": _scatter, "Scatter": _scatter_9}
+RULES: dict[str, Rule] = {
+    "ScatterElements": _scatter,
+    "ScatterND": _scatter,
+    "Scatter": lambda node, hidden: move(as_scatter_elements(node), hidden),
+}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from graphlib import CycleError, TopologicalSorter
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-from onnx import AttributeProto, GraphProto, NodeProto, checker, defs, helper
+from onnx import GraphProto, NodeProto, checker, defs, helper
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError, RelugradError, UnsupportedOperatorError
@@ -26,6 +25,7 @@ from pyomo_relugrad.onnx_reader import (
 )
 from pyomo_relugrad.onnx_reader.affine import Affine
 from pyomo_relugrad.onnx_reader.by_evaluation import by_evaluation
+from pyomo_relugrad.onnx_reader.checks import check_flags
 from pyomo_relugrad.onnx_reader.folding import NOT_CONSTANT, fold, to_array
 from pyomo_relugrad.onnx_reader.functions import MAX_NODES
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
@@ -33,6 +33,7 @@ from pyomo_relugrad.onnx_reader.integers import with_integers
 from pyomo_relugrad.onnx_reader.labels import label, node_name
 from pyomo_relugrad.onnx_reader.linear_maps import check_entries
 from pyomo_relugrad.onnx_reader.node import Integers, Node, Rule, Value
+from pyomo_relugrad.onnx_reader.node_order import in_order, reads
 from pyomo_relugrad.onnx_reader.old_operators import modern
 from pyomo_relugrad.onnx_reader.refusals import NOT_READABLE, refusal
 from pyomo_relugrad.onnx_reader.reorder import relus_after_maxima, without_unread_positions
@@ -86,17 +87,17 @@ class GraphWalk:
             raise NetworkFileError(f"the graph has more than {MAX_NODES} nodes")
         environment = {**_initializers(graph), **values}
         wanted = [output.name for output in graph.output]
-        nodes = _in_order([node for node in graph.node if not any(name in values for name in node.output)], wanted)
-        readers = Counter(wanted) + Counter(name for node in nodes for name in _reads(node))
+        nodes = in_order([node for node in graph.node if not any(name in values for name in node.output)], wanted)
+        readers = Counter(wanted) + Counter(name for node in nodes for name in reads(node))
         nodes = relus_after_maxima(without_unread_positions(nodes, readers), readers)
-        last_reader = {name: index for index, node in enumerate(nodes) for name in _reads(node)}
+        last_reader = {name: index for index, node in enumerate(nodes) for name in reads(node)}
         kept = {*wanted, *values}
         entries = 0
         for index, node in enumerate(nodes):
             self._visit(node, environment, is_output=any(name in wanted for name in node.output))
             entries += sum(_entry_count(environment.get(name)) for name in node.output)
             check_entries(entries)
-            for name in set(_reads(node)) - kept:
+            for name in set(reads(node)) - kept:
                 if last_reader[name] == index:
                     entries -= _entry_count(environment.pop(name, None))
         missing = [name for name in wanted if name not in environment]
@@ -135,10 +136,16 @@ class GraphWalk:
             return UNROLLED[node.operator](node, self._inner(environment))
         if node.operator != "Constant":
             _check_node(proto, self.opsets)
+            check_flags(node.attributes)
         node = modern(node)
         constants = [value for value in node.inputs if value is None or isinstance(value, np.ndarray)]
         if len(constants) == len(node.inputs) and node.operator not in NOT_CONSTANT:
             return fold(node, constants)
+        return self.apply(node, is_output)
+
+    def apply(self, node: Node, is_output: bool) -> Sequence[Value]:
+        """Outputs of a node that depends on the network's input; `is_output` if it computes an output."""
+        domain = "" if node.proto.domain == "ai.onnx" else node.proto.domain
         rule = RULES.get(domain, {}).get(node.operator)
         if rule is None and (domain or node.operator in NOT_READABLE):
             raise refusal(node, is_output)
@@ -155,46 +162,15 @@ class GraphWalk:
         """How a graph inside a node is run: it sees the tensors around it."""
 
         def run(graph: GraphProto, values: Environment) -> list[Value]:
-            inner = GraphWalk(self.opsets)
+            inner = type(self)(self.opsets)
             inner.hidden = self.hidden
             return inner.run(graph, {**environment, **values})
 
         return run
 
 
-def _in_order(nodes: Sequence[NodeProto], wanted: Iterable[str]) -> list[NodeProto]:
-    """The nodes that the wanted tensors need, each after those that it reads."""
-    writer: dict[str, int] = {}
-    for index, node in enumerate(nodes):
-        for name in filter(None, node.output):
-            if name in writer:
-                raise NetworkFileError(f"the tensor {name!r} is computed by two nodes")
-            writer[name] = index
-    needs: dict[int, list[int]] = {}
-    waiting = [writer[name] for name in wanted if name in writer]
-    while waiting:
-        index = waiting.pop()
-        if index not in needs:
-            needs[index] = sorted({writer[name] for name in _reads(nodes[index]) if name in writer})
-            waiting.extend(needs[index])
-    try:
-        return [nodes[index] for index in TopologicalSorter(needs).static_order()]
-    except CycleError as error:
-        raise NetworkFileError(f"the graph has a cycle through {label(nodes[error.args[1][0]])}") from None
-
-
 def _entry_count(value: Value | None) -> int:
     return value.entry_count if isinstance(value, Affine) else 0
-
-
-def _reads(node: NodeProto) -> Iterator[str]:
-    """Names of the tensors that a node, or a graph inside it, reads."""
-    yield from node.input
-    for attribute in node.attribute:
-        if attribute.type == AttributeProto.GRAPH:
-            for inner in attribute.g.node:
-                yield from _reads(inner)
-            yield from (output.name for output in attribute.g.output)
 
 
 def _initializers(graph: GraphProto) -> dict[str, Array]:

@@ -20,6 +20,9 @@ from pyomo_relugrad.onnx_reader.node import Node
 
 _MAX_TABLE = 4 * MAX_ELEMENTS
 
+_POOLS = frozenset({"AveragePool", "LpPool", "MaxPool"})
+"""Operators whose auto_pad onnxruntime computes for the undilated kernel; the specification does not."""
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -82,12 +85,20 @@ def axes(node: Node, spatial: Sequence[int], kernel: Sequence[int]) -> list[Axis
         begin, end = pads[i], pads[rank + i]
         if auto_pad == "VALID":
             begin = end = 0
-        elif auto_pad in ("SAME_UPPER", "SAME_LOWER"):
-            extent = (kernel[i] - 1) * dilations[i] + 1
-            missing = max((ceil(spatial[i] / max(strides[i], 1)) - 1) * strides[i] + extent - spatial[i], 0)
-            begin, end = split_padding(missing, auto_pad)
+        elif auto_pad in ("SAME_UPPER", "SAME_LOWER") and node.operator != "ConvTranspose":
+            dilation = 1 if node.operator in _POOLS else dilations[i]
+            begin, end = _automatic_padding(node, Axis(spatial[i], kernel[i], strides[i], dilation, 0, 0))
         result.append(Axis(int(spatial[i]), int(kernel[i]), strides[i], dilations[i], begin, end))
     return result
+
+
+def _automatic_padding(node: Node, axis: Axis) -> tuple[int, int]:
+    """Padding with which there are ceil(size / stride) outputs."""
+    missing = (ceil(axis.size / axis.stride) - 1) * axis.stride + axis.extent - axis.size
+    # onnxruntime leaves out elements, and its operators differ in which; one at the end makes no difference
+    if missing < (0 if node.operator in _POOLS else -1):
+        raise node.unsupported("has auto_pad and strides larger than its kernel: export the network with explicit pads")
+    return split_padding(max(missing, 0), node.attribute("auto_pad"))
 
 
 def split_padding(total: int, auto_pad: str) -> tuple[int, int]:
