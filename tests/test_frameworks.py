@@ -23,8 +23,9 @@ from sklearn.decomposition import PCA, FactorAnalysis, TruncatedSVD
 from sklearn.feature_selection import SelectKBest, VarianceThreshold
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
     KBinsDiscretizer,
@@ -100,6 +101,20 @@ class TestScikitLearn:
         model = TransformedTargetRegressor(make_pipeline(StandardScaler(), regressor()), transformer=StandardScaler())
         for target in (Y, Y[:, 0]):
             assert_predicts(load_sklearn(model.fit(X, target)), model)
+
+    @pytest.mark.parametrize("make", [regressor, classifier])
+    def test_networks_inside_searches_and_pipelines(self, make, monkeypatch):
+        monkeypatch.setattr("pyomo_relugrad.frameworks.sklearn.find_spec", lambda name: None)
+        search = GridSearchCV(
+            Pipeline([("scale", StandardScaler()), ("last", make())]), {"last__alpha": [0.1, 1]}, cv=2
+        )
+        nested = make_pipeline(MinMaxScaler(), make_pipeline(PCA(3), make()))
+        for model in (search, nested, make_pipeline(PCA(2), search)):
+            network = load_sklearn(model.fit(X, Y if make is regressor else CLASSES))
+            if make is regressor:
+                assert_predicts(network, model)
+            else:
+                assert np.array_equal(network.value(POINTS).argmax(axis=1), model.predict(POINTS))
 
     def test_classifier_gives_scores(self):
         model = make_pipeline(StandardScaler(), classifier()).fit(X, CLASSES)
@@ -290,6 +305,43 @@ class TestPyTorch:
         with pytest.raises(NetworkMismatchError, match="made of Sequential differs"):
             load_torch(torch.nn.Sequential(body, torch.nn.Linear(8, 1)), torch.zeros(1, 1, 6, 6))
 
+    def test_weights_that_are_computed_from_positions(self):
+        torch = pytest.importorskip("torch")
+        pytest.importorskip("onnxscript")
+
+        class Sampled(torch.nn.Module):
+            def forward(self, x):
+                grid = torch.linspace(-1, 1, 18).reshape(1, 3, 3, 2)
+                return torch.nn.functional.grid_sample(x, grid, align_corners=False)
+
+        larger = torch.nn.Upsample(scale_factor=1.5, mode="bicubic")
+        for module, image in ((Sampled(), torch.rand(1, 1, 5, 5)), (larger, torch.rand(1, 2, 8, 8))):
+            network = load_torch(module, image)
+            assert np.allclose(network.value(image.reshape(1, -1)), module(image).reshape(1, -1), atol=1e-5)
+
+    @pytest.mark.parametrize("is_scripted", [False, True])
+    def test_module_and_example_stay_as_they_are(self, is_scripted):
+        torch = pytest.importorskip("torch")
+
+        class Counter(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.linear = torch.nn.Linear(3, 2)
+                self.register_buffer("added_to", torch.zeros(1))
+                self.register_buffer("replaced", torch.zeros(1))
+
+            def forward(self, x):
+                self.added_to += 1
+                self.replaced = self.replaced + 1
+                return self.linear(x.relu_())
+
+        module, example = Counter(), -torch.ones(1, 3)
+        module = torch.jit.script(module) if is_scripted else module
+        load_torch(module, example)
+        assert (module.added_to, module.replaced) == (0, 0)
+        assert sorted(module.state_dict()) == ["added_to", "linear.bias", "linear.weight", "replaced"]
+        assert example.tolist() == [[-1, -1, -1]]
+
     @pytest.mark.parametrize("kind", ["float64", "float32", "float16"])
     def test_masks_and_limits(self, kind):
         torch = pytest.importorskip("torch")
@@ -351,7 +403,7 @@ class TestPyTorch:
             ("class", "ReLU is a class: give a module that was made of it"),
             ("function", "is no torch.nn.Module"),
             ("complex", "Linear has complex numbers"),
-            ("integers", "Embedding: the input 'input' is of type INT64"),
+            ("integers", "Embedding: node .* Gather takes its indices or shape from the network's input"),
             ("dictionary", "must be a tensor or an array, or a tuple of these, not dict"),
             ("adaptive maximum", "PyTorch cannot export AdaptiveMaxPool2d"),
             ("orthogonal", "PyTorch cannot export ParametrizedLinear"),

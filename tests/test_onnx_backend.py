@@ -41,7 +41,7 @@ EXCEPTIONS = (
 JUST = (
     *EXCEPTIONS,
     r"is not piecewise linear|not piecewise linear$|is not continuous",
-    r"turns scores into labels|draws random numbers|is recurrent|works on a list of tensors",
+    r"turns scores into labels|TopK sorts|draws random numbers|is recurrent|works on a list of tensors",
     r"is not an operator that can be read",
     r"rounds a tensor that depends on the network's input|the outcome of a comparison",
     r"operator set 8 cannot be read|too many for an operator that is read by evaluation|one element at a time",

@@ -136,3 +136,8 @@ class TestRefusals:
     def test_operator_that_is_not_known(self):
         with pytest.raises(RelugradError, match="CumProd is not an operator"):
             load_onnx(make_model([node("CumProd", ["x", "k"], ["y"])], (1, 3), {"k": np.array(1)}, opset=26))
+
+
+@pytest.mark.parametrize("exponent", [np.float32(1), np.int64(1), np.ones((2, 1), np.float32)])
+def test_first_power(exponent):
+    assert_agrees(make_model([node("Pow", ["x", "p"], ["y"])], (1, 3), {"p": exponent}))

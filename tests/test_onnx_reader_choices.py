@@ -80,6 +80,13 @@ CONTINUOUS = {
     "choices of different variables in one tensor": [
         node("Greater", ["x", "zero"], ["g"]), node("Where", ["fixed", "x", "one"], ["a"]),
         node("Where", ["fixed", "zero", "one"], ["b"]), node("Where", ["g", "a", "b"], ["y"])],
+    "what is not a number": [
+        node("Relu", ["x"], ["r"]), node("IsNaN", ["r"], ["n"]), node("Where", ["n", "three", "r"], ["w"]),
+        node("IsNaN", ["x"], ["a"]), node("Not", ["a"], ["b"]), node("Cast", ["b"], ["f"], to=FLOAT),
+        node("Mul", ["w", "f"], ["y"])],
+    "numbers beyond all limits": [
+        node("Greater", ["x", "zero"], ["g"]), node("Where", ["g", "x", "zero"], ["r"]), node("IsInf", ["r"], ["i"]),
+        node("And", ["i", "g"], ["p"]), node("Where", ["p", "three", "r"], ["y"])],
     "divided": [
         node("Sign", ["x"], ["s"]), node("Div", ["s", "three"], ["d"]), node("Neg", ["d"], ["n"]),
         node("Mul", ["x", "n"], ["y"])],
@@ -97,6 +104,16 @@ def test_continuous_choices_are_read(name):
     model = make_model(CONTINUOUS[name], (1, 4), STORED | MORE)
     network = load_onnx(model)
     assert_agrees(model, network, np.concatenate([3 * weights(1, 30, 4), CORNERS]))
+
+
+@pytest.mark.parametrize("signs", [{}, {"detect_positive": 0}, {"detect_negative": 0}])
+def test_infinite_constants_are_told_from_numbers(signs):
+    limits = {"limits": np.float32([[np.inf, -np.inf]]), "is_limit": np.arange(6)[None] > 3, **STORED}
+    nodes = [
+        node("Concat", ["x", "limits"], ["c"], axis=1), node("IsInf", ["c"], ["i"], **signs),
+        node("Cast", ["i"], ["f"], to=FLOAT), node("Where", ["is_limit", "f", "c"], ["y"]),
+    ]  # fmt: skip
+    assert_agrees(make_model(nodes, (1, 4), limits))
 
 
 @pytest.mark.parametrize(

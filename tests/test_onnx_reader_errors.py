@@ -132,7 +132,10 @@ class TestRefusals:
             ([node("ReduceProd", ["x"], ["y"])], "not piecewise linear"),
             ([node("If", ["x"], ["y"], then_branch=helper.make_graph([], "t", [], []))], "from the network's input"),
             ([node("Sign", ["x"], ["y"])], "not continuous"),
-            ([node("IsNaN", ["x"], ["y"])], "not continuous"),
+            ([node("Unique", ["x"], ["y"])], "not continuous"),
+            ([node("Pow", ["x", "two"], ["y"])], "Pow is not piecewise linear"),
+            ([node("Pow", ["two", "x"], ["y"])], "Pow takes its exponent from the network's input"),
+            ([node("TopK", ["x", "ks"], ["y", "p"])], "TopK sorts, .* ReduceMax .* its scores, the tensor 'x'"),
             ([node("RandomNormal", [], ["r"], shape=[3]), node("Add", ["x", "r"], ["y"])], "random numbers"),
             ([node("SplitToSequence", ["x"], ["l"]), node("SequenceAt", ["l", "k"], ["y"])], "SplitToSequence .* list"),
             ([node("SequenceConstruct", ["x"], ["l"]), node("ConcatFromSequence", ["l"], ["y"], axis=1)], "a list of"),
@@ -143,7 +146,13 @@ class TestRefusals:
         first = [node("ReduceSum", ["x"], ["s"], keepdims=0), node("ReduceSum", ["x"], ["i"])]
         needed = first if any("s" in n.input or "i" in n.input for n in nodes) else []
         with pytest.raises(RelugradError, match=reason):
-            load_onnx(make_model([*needed, *nodes], (1, 3), {"c": np.float32(1), "k": np.int64(1)}))
+            load_onnx(
+                make_model(
+                    [*needed, *nodes],
+                    (1, 3),
+                    {"c": np.float32(1), "k": np.int64(1), "ks": ints(1), "two": np.float32(2)},
+                )
+            )
 
     def test_positions_of_maxima(self):
         nodes = [

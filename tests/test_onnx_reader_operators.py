@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
-from onnx import helper
-from onnx_models import assert_agrees, make_model, weights
+from onnx import TensorProto, helper
+from onnx_models import assert_agrees, evaluate, make_model, weights
+
+from pyomo_relugrad.onnx_reader import load_onnx
 
 IMAGE = (1, 4, 7, 6)
 ABSENT = ""
@@ -372,3 +374,9 @@ def test_residual_connection_is_a_source_not_an_identity():
     network = assert_agrees(make_model(nodes, ("N", 5), {"w": weights(0, 5, 5)}))
     assert network.widths == (5, 5)
     assert [layer.sources for layer in network.layers] == [(0,), (0, 1), (1, 2)]
+
+
+def test_default_slope_is_a_number_of_float32():
+    model = make_model([helper.make_node("LeakyRelu", ["x"], ["y"])], (1, 2), kind=TensorProto.DOUBLE)
+    points = np.array([[-1e5, 0.25], [-0.5, 1e-3]])
+    assert np.allclose(load_onnx(model).value(points), evaluate(model, points), rtol=1e-12, atol=0.0)

@@ -14,7 +14,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkMismatchError
 from pyomo_relugrad.frameworks.sklearn_steps import fitted_numbers, table
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.network.agreement import HALF, SINGLE, Disagreement, comparison_points, disagreement
+from pyomo_relugrad.network.agreement import Disagreement, Rounding, comparison_points, disagreement
 
 logger = logging.getLogger(__name__)
 
@@ -73,15 +73,16 @@ def _wrong_probabilities(network: Network, points: Array, expected: Array) -> Di
     return Disagreement(float(differences[worst]), _PROBABILITY_TOLERANCE, points[worst : worst + 1])
 
 
-def check_module(network: Network, torch: Any, module: Any, inputs: tuple[Any, ...]) -> None:
+def check_module(network: Network, torch: Any, module: Any, inputs: tuple[Any, ...], rounding: Rounding) -> None:
     """Compare a network with the PyTorch module that it was exported from, which is in evaluation mode.
+
+    `rounding` is that of the exported file.
 
     Raises
     ------
     NetworkMismatchError
         If they differ by more than rounding explains.
     """
-    rounding = HALF if any(tensor.element_size() == 2 for tensor in inputs) else SINGLE
     points = comparison_points(network)[:_ROWS]
     expected = _values(lambda rows: _module_values(torch, module, inputs, rows), points)
     found = None if expected is None else disagreement(network, points, expected, rounding)
@@ -96,9 +97,8 @@ def check_module(network: Network, torch: Any, module: Any, inputs: tuple[Any, .
 
 def _agrees_in_double(network: Network, torch: Any, module: Any, inputs: tuple[Any, ...], points: Array) -> bool:
     """Whether the module has the network's values when it is computed in float64."""
-    own = copy.deepcopy(module).double()
     doubles = tuple(tensor.double() if tensor.is_floating_point() else tensor for tensor in inputs)
-    expected = _values(lambda rows: _module_values(torch, own, doubles, rows), points)
+    expected = _values(lambda rows: _module_values(torch, copy.deepcopy(module).double(), doubles, rows), points)
     return expected is not None and disagreement(network, points, expected) is None
 
 

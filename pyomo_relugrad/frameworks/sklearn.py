@@ -18,13 +18,16 @@ from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.network.rewrite import substitute_inputs
 from pyomo_relugrad.onnx_reader import load_onnx
 
+#: Attributes that tell networks, and what networks can be inside of.
+_OF_NETWORKS = ("coefs_", "regressor_", "best_estimator_", "steps")
+
 
 def load_sklearn(estimator: Any) -> Network:
     """A fitted scikit-learn network, alone or at the end of a pipeline of affine steps such as scalers.
 
     Parameters
     ----------
-    estimator : MLPRegressor, MLPClassifier, or a Pipeline or TransformedTargetRegressor with one
+    estimator : MLPRegressor, MLPClassifier, or a Pipeline, TransformedTargetRegressor or GridSearchCV with one
         Fitted, with ``activation="relu"`` (or ``"identity"``). Other estimators are converted by skl2onnx, if it is
         installed.
 
@@ -69,6 +72,8 @@ def load_sklearn(estimator: Any) -> Network:
 
 
 def _network_of(estimator: Any) -> Network:
+    if hasattr(estimator, "best_estimator_"):
+        return _network_of(estimator.best_estimator_)
     if hasattr(estimator, "steps"):
         return _sklearn_pipeline(estimator)
     if hasattr(estimator, "regressor_") and hasattr(estimator, "transformer_"):
@@ -127,7 +132,7 @@ def _product(maps: list[AffineMap]) -> AffineMap:
 
 def _sklearn_pipeline(pipeline: Any) -> Network:
     last = pipeline.steps[-1][1]
-    if not hasattr(last, "coefs_") and not hasattr(last, "regressor_"):
+    if not any(hasattr(last, name) for name in _OF_NETWORKS):
         return _through_skl2onnx(pipeline)
     network = _network_of(last)
     steps = [(name, step) for name, step in pipeline.steps[:-1] if step not in LEFT_OUT]

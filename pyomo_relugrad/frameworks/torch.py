@@ -21,6 +21,8 @@ from pyomo_relugrad.frameworks.originals import check_module
 from pyomo_relugrad.frameworks.packages import first_line, require
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.onnx_reader import load_onnx
+from pyomo_relugrad.onnx_reader.model_file import open_model
+from pyomo_relugrad.onnx_reader.original import rounding_of
 
 
 def load_torch(module: Any, example: Any) -> Network:
@@ -51,14 +53,15 @@ def load_torch(module: Any, example: Any) -> Network:
     torch = require("torch", "to export a PyTorch module")
     module = _checked_module(torch, module)
     inputs = _tensors(torch, module, example)
-    with _in_evaluation_mode(module):
+    with _in_evaluation_mode(module), _buffers_kept(torch, module):
         outputs = _outputs(torch, module, inputs)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"{_name(module)}.onnx"
             _export(torch, module, inputs, path)
             network = _read(path)
+            rounding = rounding_of(open_model(path))
         with _silence():
-            check_module(network, torch, module, inputs)
+            check_module(network, torch, module, inputs, rounding)
     return network.with_names(_input_names(module, network), _output_names(outputs, network))
 
 
@@ -110,7 +113,7 @@ def _tensors(torch: Any, module: Any, example: Any) -> tuple[Any, ...]:
 
 def _tensor(torch: Any, part: Any, kinds: list[Any]) -> Any:
     if isinstance(part, torch.Tensor):
-        return part
+        return part.detach().clone()  # a module may write into its input
     array = np.asarray(part)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{type(part).__name__} has no numbers")
@@ -211,6 +214,23 @@ def _in_evaluation_mode(module: Any) -> Iterator[None]:
     finally:
         for part, training in modes:
             part.training = training
+
+
+@contextmanager
+def _buffers_kept(torch: Any, module: Any) -> Iterator[None]:
+    """Buffers that the module changes when it is run, such as counters, have their values again after."""
+    kept = [
+        (part, name, buffer, buffer.clone())
+        for part in module.modules()
+        for name, buffer in part.named_buffers(recurse=False)
+    ]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for part, name, buffer, values in kept:
+                buffer.copy_(values)
+                setattr(part, name, buffer)
 
 
 def _input_names(module: Any, network: Network) -> list[str]:

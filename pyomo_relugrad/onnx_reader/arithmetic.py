@@ -14,6 +14,7 @@ from pyomo_relugrad.onnx_reader.affine import Affine
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers
 from pyomo_relugrad.onnx_reader.linear_maps import check_entries
 from pyomo_relugrad.onnx_reader.node import Node, Rule, Value, finite
+from pyomo_relugrad.onnx_reader.refusals import refusal
 
 FLOATING_POINT = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16})
 
@@ -92,6 +93,14 @@ def _transposed(value: Array | Affine) -> Array | Affine:
     if isinstance(value, Affine):
         return value.taken(np.arange(value.size).reshape(value.shape).T)
     return value.T
+
+
+def _pow(node: Node, hidden: HiddenLayers) -> Value:
+    """The first power, which exporters write for norms and pools of that order."""
+    exponent, tensor = node.constant(1, "exponent"), node.affine(0)
+    if (exponent != 1).any():
+        raise refusal(node, is_output=False)
+    return tensor.broadcast(np.broadcast_shapes(tensor.shape, exponent.shape))
 
 
 def _gemm(node: Node, hidden: HiddenLayers) -> Value:
@@ -190,6 +199,7 @@ RULES: dict[str, Rule] = {
     "Neg": lambda node, hidden: node.affine(0).scaled(np.array(-1.0)),
     "Sum": _sum,
     "Mean": _mean,
+    "Pow": _pow,
     "MatMul": lambda node, hidden: matrix_product(node, node.value(0), node.value(1)),
     "Gemm": _gemm,
     "BatchNormalization": _batch_normalization,

@@ -88,6 +88,19 @@ def _not(node: Node, hidden: HiddenLayers) -> Value:
     return _made(node, truth.shape, truth.variable, truth.pieces.mapped(lambda values: 1.0 - values), is_truth=True)
 
 
+def _is_nan(node: Node, hidden: HiddenLayers) -> Value:
+    """Of a network's numbers none is: constants are checked as they are met."""
+    return np.zeros(node.settled(hidden).masked(0).shape, dtype=bool)
+
+
+def _is_infinite(node: Node, hidden: HiddenLayers) -> Value:
+    """Only constants that mask are: what depends on the network's input is finite."""
+    tensor = node.settled(hidden).masked(0)
+    signs = [sign for sign in ("positive", "negative") if node.attribute(f"detect_{sign}", 1)]
+    infinite = [tensor.offset == (np.inf if sign == "positive" else -np.inf) for sign in signs]
+    return np.any([np.zeros(tensor.size, dtype=bool), *infinite], axis=0).reshape(tensor.shape)
+
+
 def _logical(function: Callable[[Pieces, Pieces], Pieces | None]) -> Rule:
     """The rule of And, Or, Xor from the arithmetic of 0 and 1."""
 
@@ -224,6 +237,8 @@ RULES: dict[str, Rule] = {
     "And": _logical(Pieces.times),
     "Or": _logical(_or),
     "Xor": _logical(_xor),
+    "IsNaN": _is_nan,
+    "IsInf": _is_infinite,
     "Where": _where,
     "Mul": _if_any(_mul, _multiply),
     "Add": _if_any(_add, arithmetic.RULES["Add"]),

@@ -163,7 +163,10 @@ def _check_types(free: Sequence[ValueInfoProto]) -> None:
         kind = value.type.tensor_type.elem_type
         if kind not in FLOATING_POINT | INTEGERS | {TensorProto.UNDEFINED}:
             name = TensorProto.DataType.Name(kind) if kind in TensorProto.DataType.values() else kind
-            raise NetworkFileError(f"the input {value.name!r} is of type {name}, not a tensor of numbers")
+            raise NetworkFileError(
+                f"the input {value.name!r} is of type {name}, not a tensor of numbers: export the network with float "
+                "inputs"
+            )
 
 
 def _input_tensors(shapes: Sequence[tuple[int, ...]]) -> list[Affine]:

@@ -65,8 +65,9 @@ class Node:
         return self.proto.op_type
 
     def attribute(self, name: str, default: Any = None) -> Any:
-        """Value of an attribute, or the default where the node does not carry it."""
-        return self.attributes.get(name, default)
+        """Value of an attribute, or the default where the node does not carry it: in float32, as all attributes are."""
+        rounded = float(np.float32(default)) if isinstance(default, float) else default
+        return self.attributes.get(name, rounded)
 
     def has_input(self, position: int) -> bool:
         """Whether the (optional) input is there."""

@@ -134,11 +134,7 @@ class Original:
 
     @cached_property
     def _rounding(self) -> Rounding:
-        graph = self.file.model.graph
-        if _HALF_TYPES & set(element_types(graph)):
-            return HALF
-        operators = {node.op_type for part in graphs(graph) for node in part.node}
-        return COMPUTED_WEIGHTS if operators & _COMPUTED_WEIGHTS else SINGLE
+        return rounding_of(self.file)
 
     def _values(self, runtime: Runtime, points: Array, rows: int, n_outputs: int) -> Array | None:
         """Outputs at points, all at once where the batch is free, else `rows` at a time; None if that fails.
@@ -175,6 +171,15 @@ class Original:
         """The points rounded to what the file's types hold."""
         parts = zip(self._split(points, rows), self.inputs, strict=True)
         return np.concatenate([_rounded(part, _dtype(value)) for part, value in parts], axis=1)
+
+
+def rounding_of(file: ModelFile) -> Rounding:
+    """How whatever runs a model rounds, by its types and operators."""
+    graph = file.model.graph
+    if _HALF_TYPES & set(element_types(graph)):
+        return HALF
+    operators = {node.op_type for part in graphs(graph) for node in part.node}
+    return COMPUTED_WEIGHTS if operators & _COMPUTED_WEIGHTS else SINGLE
 
 
 def _joined(outputs: Sequence[Array], rows: int) -> Array:

@@ -37,14 +37,12 @@ _SMOOTH = [
     "Tanh",
 ]
 _SCORES = ["Hardmax", "LogSoftmax", "Softmax"]
-_LABELS = ["ArgMax", "ArgMin", "LabelEncoder", "LinearClassifier", "OneHot", "TopK", "ZipMap"]
+_LABELS = ["ArgMax", "ArgMin", "LabelEncoder", "LinearClassifier", "OneHot", "ZipMap"]
 _STEPS = [
     "BitShift",
     "Ceil",
     "Equal",
     "Floor",
-    "IsInf",
-    "IsNaN",
     "Mod",
     "NonZero",
     "Round",
@@ -84,12 +82,17 @@ _SEQUENCES = [
     "SplitToSequence",
 ]
 
-NOT_READABLE = frozenset([*_SMOOTH, *_SCORES, *_LABELS, *_STEPS, *_NORMALISING, *_LOOPS, *_SEQUENCES, *RANDOM])
+NOT_READABLE = frozenset(["TopK", *_SMOOTH, *_SCORES, *_LABELS, *_STEPS, *_NORMALISING, *_LOOPS, *_SEQUENCES, *RANDOM])
 
 
 def refusal(node: Node, is_output: bool) -> UnsupportedOperatorError:
     """The error for a node that cannot be read; `is_output` if it computes an output of the network."""
     source = node.proto.input[0] if node.proto.input else ""
+    if node.operator == "TopK":
+        return node.unsupported(
+            "sorts, which cannot be read: take the largest by ReduceMax or sort few numbers by Max and Min; where "
+            f"labels come after it, export the network up to its scores, the tensor {source!r}"
+        )
     if node.operator in _LABELS:
         return node.unsupported(f"turns scores into labels: export the network up to its scores, the tensor {source!r}")
     if is_output and node.operator in (*_SCORES, *_SMOOTH):
