@@ -10,7 +10,7 @@ from scipy.optimize import linprog
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.search.budget import Budget
-from pyomo_relugrad.search.sequential.facet_crossing import RegionWalk
+from pyomo_relugrad.search.sequential.facet_crossing import RegionWalk, _facets_at
 from pyomo_relugrad.search.sequential.linearisation import Linearisation
 from pyomo_relugrad.search.sequential.region_model import RegionModel
 
@@ -111,3 +111,9 @@ def test_without_networks_a_program_without_an_optimum_is_unbounded():
     linearisation = Linearisation(problem)
     v = np.zeros(2)
     assert RegionModel(problem, linearisation).optimum(v, linearisation.patterns(v), Budget()).is_unbounded
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_neuron_without_weights_has_no_facet():
+    network = Network.from_layers([[[1.0], [0.0], [1e-320]], [[1.0, 1.0, 1.0]]], [[0.0, 3.0, 5.0], [0.0]])
+    assert _facets_at(network, np.zeros(1), np.ones(3, bool)).neurons.tolist() == [0]

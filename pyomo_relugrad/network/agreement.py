@@ -136,7 +136,11 @@ def _largest_differences(
     differences = abs(found - expected)
     differences[np.isnan(differences)] = np.inf
     differences[largest > rounding.overflow] = 0.0  # the original overflows before the network does
-    rows, worst = np.arange(len(points)), (differences / np.maximum(allowed, np.finfo(np.float64).tiny)).argmax(axis=1)
+    with np.errstate(over="ignore"):
+        rows, worst = (
+            np.arange(len(points)),
+            (differences / np.maximum(allowed, np.finfo(np.float64).tiny)).argmax(axis=1),
+        )
     return differences[rows, worst], allowed[rows, worst]
 
 

@@ -132,8 +132,9 @@ def _facets_at(network: Network, x: Array, pattern: Array) -> Facets:
     point = x[None, :]
     small = []
     for z, layer in zip(network.preactivations(point, pattern[None, :]), network.layers, strict=False):
-        relative = np.abs(z[0]) / np.maximum(layer.row_norms, np.finfo(float).tiny)
-        small.append(np.flatnonzero(relative <= 1e-6 * max(1.0, relative.max(initial=0.0))))
+        has_facet = layer.row_norms >= np.finfo(float).tiny
+        relative = np.divide(np.abs(z[0]), layer.row_norms, out=np.full(z[0].size, np.inf), where=has_facet)
+        small.append(np.flatnonzero(relative <= 1e-6 * max(1.0, relative[has_facet].max(initial=0.0))))
     starts = np.cumsum([0, *network.widths])[:-1]
     candidates = np.concatenate([part + first for part, first in zip(small, starts, strict=True)])
     facets = network.region(x, pattern).facets(candidates)
