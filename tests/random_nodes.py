@@ -117,7 +117,7 @@ def _broadcasting(sketch: GraphSketch, tensor: Tensor) -> tuple[int, ...]:
 
 
 def _old_broadcast(operator: str, tensor: Tensor, sketch: GraphSketch) -> list[Tensor]:
-    if "old broadcast" in sketch.without or sketch.chance(0.3):
+    if "old broadcast" in sketch.without or not tensor.rank or sketch.chance(0.3):
         return sketch.add(operator, [tensor, sketch.constant(sketch.weights(*tensor.shape))])
     axis = int(sketch.rng.integers(0, tensor.rank))
     end = int(sketch.rng.integers(axis, tensor.rank)) + 1
