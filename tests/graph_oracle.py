@@ -172,14 +172,17 @@ class Rounding:
         Raises
         ------
         OracleError
-            If the disturbed model does not run.
+            If the disturbed model does not run, or its number of outputs depends on rounding.
         """
         model = ModelProto()
         model.ParseFromString(self.content)
         is_resized = any(node.op_type in RESIZING for node in model.graph.node)
         disturbed = Oracle(_disturbed(model, self.factor * (16.0 if is_resized else 1.0)).SerializeToString())
         with np.errstate(all="ignore"):
-            values = np.stack([disturbed(points) for _ in range(runs)])
+            found = [disturbed(points) for _ in range(runs)]
+            if len({values.shape for values in found}) > 1:
+                raise OracleError("the number of outputs depends on rounding")
+            values = np.stack(found)
             return values.max(axis=0) - values.min(axis=0) + _underflow(model)
 
 
