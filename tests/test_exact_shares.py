@@ -60,7 +60,9 @@ def test_searches_in_vain_fall_back_and_do_not_stop():
     assert history[-1][0] > history[1000][0] > history[100][0]
 
 
-@pytest.mark.parametrize(("last_success", "largest"), [(10.0, LATE_SHARE), (LATE_SECONDS, LATE_SHARE), (1e-3, 0.5)])
+@pytest.mark.parametrize(
+    ("last_success", "largest"), [(10.0, LATE_SHARE), (LATE_SECONDS[1], LATE_SHARE), (LATE_SECONDS[0], SEARCH_SHARE)]
+)
 def test_the_share_falls_from_the_end_of_the_patience_on(last_success, largest):
     shares = TimeShares()
     shares.book_search(last_success, found=True, has_incumbent=True)
@@ -69,7 +71,7 @@ def test_the_share_falls_from_the_end_of_the_patience_on(last_success, largest):
     assert shares.search_share == pytest.approx(largest, rel=1e-3)
     shares.book_search(patience, found=False, has_incumbent=True)
     assert shares.search_share == pytest.approx(largest / 2, rel=1e-3)
-    shares.book_search(LATE_SECONDS, found=True, has_incumbent=True)
+    shares.book_search(LATE_SECONDS[1], found=True, has_incumbent=True)
     assert shares.search_share == LATE_SHARE
 
 

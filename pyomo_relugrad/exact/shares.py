@@ -10,9 +10,9 @@ FIRST_SEARCH, FIRST_SHARE = 0.2, 0.1
 PROOF_TURN, SHORTEST_SEARCH = 0.5, 0.2
 # Seconds between two looks at proofs that work beside a search, in threads of their own.
 LOOK_INTERVAL = 0.1
-# Searches have this share of the time while there is no incumbent, and while they go on to find better ones; the larger
-# one if they still did after so many seconds. Problems that are proven within a second do not come to that.
-SEARCH_SHARE, LATE_SHARE, LATE_SECONDS = 0.5, 0.8, 1.0
+# Searches have this share of the time while there is no incumbent, and while they go on to find better ones; little by
+# little the larger one if they still did between so many seconds. What is proven at once does not come to that.
+SEARCH_SHARE, LATE_SHARE, LATE_SECONDS = 0.5, 0.8, (1.0, 3.0)
 # A search counts as in vain after this many times the time that it had taken to its last success.
 PATIENCE = 3.0
 
@@ -36,8 +36,8 @@ class TimeShares:
         """The share of the time that searches have now."""
         if not self._has_incumbent:
             return SEARCH_SHARE
-        lateness = min(self._last_success / LATE_SECONDS, 1.0)
-        return (SEARCH_SHARE + lateness * (LATE_SHARE - SEARCH_SHARE)) * self._promise
+        largest = float(np.interp(self._last_success, LATE_SECONDS, (SEARCH_SHARE, LATE_SHARE)))
+        return largest * self._promise
 
     @property
     def _promise(self) -> float:

@@ -205,22 +205,34 @@ class _ExactSolve:
     def _search_for(self, seconds: float) -> None:
         """Let the searches go on for so long."""
         begin = looked = self.budget.elapsed
-        found, beside = False, bool(self._active) and all(runner.works_beside for runner in self._active)
+        beside = bool(self._active) and all(runner.works_beside for runner in self._active)
+        gain = 0.0
         while not self.budget.is_exhausted() and self.budget.elapsed - begin < seconds:
+            gain += self._search_step()
+            if self._searches.has_ended:
+                break
             if self.budget.elapsed - looked >= LOOK_INTERVAL:
                 self._look_beside()
                 looked = self.budget.elapsed
-            is_new = False
-            for point in self._searches.step():
-                is_new = self._take(point) or is_new
-            found = found or is_new
-            self._raise_bound(self._searches.bound)
-            self.budget.stop = self.budget.stop or self._searches.stop
-            self._report(is_new)
-            self._conclude()
-            if self._searches.has_ended:
-                break
-        self._shares.book_search(self.budget.elapsed - begin, found, self.record.incumbent is not None, beside)
+        value = self._value
+        found = gain > (self.options.allowed_gap(value) if np.isfinite(value) else 0.0)
+        self._shares.book_search(self.budget.elapsed - begin, found, np.isfinite(value), beside)
+
+    @property
+    def _value(self) -> float:
+        """Objective of the incumbent; infinite where there is none."""
+        return np.inf if self.record.incumbent is None else self.record.incumbent.objective
+
+    def _search_step(self) -> float:
+        """One step of the searches; by how much it betters the incumbent."""
+        before, is_new = self._value, False
+        for point in self._searches.step():
+            is_new = self._take(point) or is_new
+        self._raise_bound(self._searches.bound)
+        self.budget.stop = self.budget.stop or self._searches.stop
+        self._report(is_new)
+        self._conclude()
+        return before - self._value if self._value < before else 0.0
 
     def _bound_at_once(self) -> None:
         """One relaxation of the whole problem, as local searches use it: HiGHS has no bound until its presolve ends."""

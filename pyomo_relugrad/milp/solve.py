@@ -234,7 +234,10 @@ class MilpProof:
         highs = self._highs
         status, info = highs.getModelStatus(), highs.getInfo()
         if status == highspy.HighsModelStatus.kInfeasible:
-            self._dual_bound = np.inf
+            # Beside a point that is feasible within the tolerance, HiGHS's verdict says nothing of points like it.
+            self._dual_bound = np.inf if self.incumbent is None else self._dual_bound
+            return
+        if not info.valid:  # HiGHS has failed, and its bound reads 0
             return
         is_mip = self.model is not None and bool(self.model.integers.any())
         if is_mip:
