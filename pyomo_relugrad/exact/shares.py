@@ -11,8 +11,8 @@ PROOF_TURN, SHORTEST_SEARCH = 0.5, 0.2
 # Seconds between two looks at proofs that work beside a search, in threads of their own.
 LOOK_INTERVAL = 0.1
 # Searches have this share of the time while there is no incumbent, and while they go on to find better ones; little by
-# little the larger one if they still did between so many seconds. What is proven at once does not come to that.
-SEARCH_SHARE, LATE_SHARE, LATE_SECONDS = 0.5, 0.8, (1.0, 3.0)
+# little the larger one if that is still so between so many seconds. What is proven at once does not come to that.
+SEARCH_SHARE, LATE_SHARE, LATE_SECONDS = 0.5, 0.8, (0.5, 1.5)
 # A search counts as in vain after this many times the time that it had taken to its last success.
 PATIENCE = 3.0
 
@@ -20,8 +20,8 @@ PATIENCE = 3.0
 class TimeShares:
     """Keeps account of who worked how long, and says how long the next one may.
 
-    Searches have at least half of the time while there is no incumbent. Afterwards they keep it as long as they are
-    successful; a search in vain falls back little by little, and never stops: after ``t`` seconds without success its
+    Searches have at least half of the time while there is no incumbent, and as long as they are successful
+    afterwards; a search in vain falls back little by little, and never stops: after ``t`` seconds without success its
     share is inversely proportional to ``t``. Beside proofs that work in a thread of their own, searches have all of
     the time instead, and at least half of it when they are in vain.
     """
@@ -34,10 +34,9 @@ class TimeShares:
     @property
     def search_share(self) -> float:
         """The share of the time that searches have now."""
-        if not self._has_incumbent:
-            return SEARCH_SHARE
-        largest = float(np.interp(self._last_success, LATE_SECONDS, (SEARCH_SHARE, LATE_SHARE)))
-        return largest * self._promise
+        needed = self._last_success if self._has_incumbent else self._searched
+        largest = float(np.interp(needed, LATE_SECONDS, (SEARCH_SHARE, LATE_SHARE)))
+        return largest * self._promise if self._has_incumbent else largest
 
     @property
     def _promise(self) -> float:
