@@ -123,6 +123,63 @@ def test_a_start_that_the_rows_exclude_keeps_its_decisions():
     np.testing.assert_allclose(point.values[:HOURS], 0.5)
 
 
+def switched_store() -> Problem:
+    """The store with a binary z of each decision: ``0.2 z <= q <= z``."""
+    problem = controlled_store()
+    n = problem.n_columns
+    decide = sparse.csr_array((np.ones(HOURS), (np.arange(HOURS), np.arange(HOURS))), shape=(HOURS, n))
+    unit = sparse.eye_array(HOURS, format="csr")
+    rows = sparse.block_array([[problem.rows, None], [decide, -unit], [decide, -0.2 * unit]], format="csr")
+    return replace(
+        problem,
+        cost=np.append(problem.cost, np.full(HOURS, 0.1)),
+        lower=np.append(problem.lower, np.zeros(HOURS)),
+        upper=np.append(problem.upper, np.ones(HOURS)),
+        rows=rows,
+        row_lower=np.r_[problem.row_lower, np.full(HOURS, -INF), np.zeros(HOURS)],
+        row_upper=np.r_[problem.row_upper, np.zeros(HOURS), np.full(HOURS, INF)],
+        integers=np.append(np.zeros(n, bool), np.ones(HOURS, bool)),
+    )
+
+
+def first_feasible(problem: Problem, start: np.ndarray) -> Incumbent:
+    completion = Completion(problem, Surroundings(problem), Budget())
+    points = (problem.incumbent(values) for values in completion.starts(start, None))
+    return next(point for point in points if point.is_feasible)
+
+
+@given(st.lists(st.sampled_from([0.0, 0.2, 0.7, 1.0]), min_size=HOURS, max_size=HOURS), st.sampled_from([0.0, 1.0]))
+def test_integers_that_belong_to_another_plan_are_chosen_anew(plan, stale):
+    problem = switched_store()
+    by_hand = np.r_[simulated(controlled_store(), np.array(plan)), np.array(plan) > 0]
+    start = np.r_[decisions(plan), np.full(HOURS, stale)]
+    assert first_feasible(problem, start).objective <= problem.objective(by_hand[None])[0] + 1e-6
+
+
+@given(st.lists(st.floats(0, 1), min_size=HOURS, max_size=HOURS), st.sets(st.integers(1, HOURS)))
+def test_states_that_belong_to_another_plan_are_computed_anew(plan, stale):
+    problem = controlled_store()
+    by_hand = simulated(problem, np.array(plan))
+    start = by_hand.copy()
+    start[HOURS + np.array(sorted(stale), int)] += 1.0
+    assert first_feasible(problem, start).objective <= problem.objective(by_hand[None])[0] + 1e-6
+
+
+def test_decisions_that_the_rows_exclude_move_to_the_nearest_that_they_allow():
+    problem = controlled_store()
+    budget_row = sparse.csr_array(
+        (np.ones(HOURS), (np.zeros(HOURS, int), np.arange(HOURS))), shape=(1, problem.n_columns)
+    )
+    budgeted = replace(
+        problem,
+        rows=sparse.vstack([problem.rows, budget_row], format="csr"),
+        row_lower=np.append(problem.row_lower, -INF),
+        row_upper=np.append(problem.row_upper, 2.0),
+    )
+    point = first_feasible(budgeted, decisions(np.array([1.0, 1.0, 0.5, 0.0])))
+    assert np.abs(point.values[:HOURS] - [1.0, 1.0, 0.5, 0.0]).sum() == pytest.approx(0.5)
+
+
 # --- in a search --------------------------------------------------------------------------------------------------
 
 

@@ -5,11 +5,15 @@ import pytest
 from fake_clock import FakeClock
 from test_exact import hard_box, integer_program, only
 
+from pyomo_relugrad import deadline
 from pyomo_relugrad.exact import Route, solve_exactly
 from pyomo_relugrad.exact import solve as solve_module
 from pyomo_relugrad.exact.searches import Searches
 from pyomo_relugrad.exact.shares import (
     FIRST_SEARCH,
+    LATE_SECONDS,
+    LATE_SHARE,
+    LOOK_INTERVAL,
     PATIENCE,
     PROOF_TURN,
     SEARCH_SHARE,
@@ -43,6 +47,11 @@ def test_searches_have_half_of_the_time_while_there_is_no_incumbent(proof_second
         assert searched >= proven - SHORTEST_SEARCH
 
 
+def test_searches_that_find_no_point_for_long_have_most_of_the_time():
+    searched, proven = shared(200, PROOF_TURN, set(), has_incumbent=False)[-1]
+    assert LATE_SHARE >= searched / (searched + proven) >= 0.95 * LATE_SHARE
+
+
 def test_searches_that_succeed_keep_their_half():
     searched, proven = shared(50, PROOF_TURN, set(range(0, 50, 3)), has_incumbent=True)[-1]
     assert searched >= SEARCH_SHARE * (searched + proven) - SHORTEST_SEARCH
@@ -51,21 +60,46 @@ def test_searches_that_succeed_keep_their_half():
 def test_searches_in_vain_fall_back_and_do_not_stop():
     history = shared(2000, PROOF_TURN, {0}, has_incumbent=True)
     shares = [searched / (searched + proven) for searched, proven in history]
-    assert shares[1] == pytest.approx(SEARCH_SHARE)
+    assert shares[1] >= SEARCH_SHARE
     assert shares[-1] < 0.2
     assert history[-1][0] > history[1000][0] > history[100][0]
 
 
-def test_the_share_falls_from_the_end_of_the_patience_on():
+@pytest.mark.parametrize(
+    ("last_success", "largest"), [(10.0, LATE_SHARE), (LATE_SECONDS[1], LATE_SHARE), (LATE_SECONDS[0], SEARCH_SHARE)]
+)
+def test_the_share_falls_from_the_end_of_the_patience_on(last_success, largest):
     shares = TimeShares()
-    shares.book_search(10.0, found=True, has_incumbent=True)
-    patience = FIRST_SEARCH + PATIENCE * 10.0
-    shares.book_search(patience - 10.0, found=False, has_incumbent=True)
-    assert shares.search_share == SEARCH_SHARE
+    shares.book_search(last_success, found=True, has_incumbent=True)
+    patience = FIRST_SEARCH + PATIENCE * last_success
+    shares.book_search(patience - last_success, found=False, has_incumbent=True)
+    assert shares.search_share == pytest.approx(largest, rel=1e-3)
     shares.book_search(patience, found=False, has_incumbent=True)
-    assert shares.search_share == pytest.approx(SEARCH_SHARE / 2)
-    shares.book_search(0.0, found=True, has_incumbent=True)
-    assert shares.search_share == SEARCH_SHARE
+    assert shares.search_share == pytest.approx(largest / 2, rel=1e-3)
+    shares.book_search(LATE_SECONDS[1], found=True, has_incumbent=True)
+    assert shares.search_share == LATE_SHARE
+
+
+def test_searches_that_succeed_late_have_most_of_the_time():
+    searched, proven = shared(200, PROOF_TURN, set(range(0, 200, 3)), has_incumbent=True)[-1]
+    assert searched >= 0.95 * LATE_SHARE * (searched + proven)
+
+
+def test_searches_have_all_of_the_time_beside_proofs_until_they_are_in_vain():
+    shares = TimeShares()
+    assert shares.share_beside == 1.0
+    shares.book_search(2.0, found=True, has_incumbent=True, beside=True)
+    assert shares.share_beside == 1.0
+    shares.book_search(100.0, found=False, has_incumbent=True, beside=True)
+    assert shares.share_beside == SEARCH_SHARE
+
+
+def test_a_search_beside_proofs_owes_them_nothing():
+    alone, after_others = TimeShares(), TimeShares()
+    after_others.book_search(LATE_SECONDS[0], found=False, has_incumbent=False, beside=True)
+    for shares in (alone, after_others):
+        shares.book_proofs(1.0, has_incumbent=False)
+    assert after_others.search_seconds() == alone.search_seconds() > 0.0
 
 
 def test_a_long_step_of_a_proof_leaves_the_searches_their_share():
@@ -93,6 +127,7 @@ class StandingProof:
 
     def __init__(self, route: Route, *_: object) -> None:
         self.route, self.is_done = route, False
+        self.works_beside = route is Route.MILP
         self.incumbent, self.bound, self.nodes = None, -np.inf, 0
         type(self).worked = 0.0
 
@@ -124,7 +159,56 @@ def test_in_a_solve_without_an_incumbent_searches_get_half_of_the_time(step, mon
     assert result.stop is Stop.TIME_LIMIT
     assert result.elapsed <= 60.0 + step
     assert sum(searched) >= 30.0 - step
-    assert StandingProof.worked >= 20.0
+    assert StandingProof.worked >= (1 - LATE_SHARE) * 60.0 - step
+
+
+class ProofBeside(StandingProof):
+    """Works in a thread of its own: a look at it takes no time, unless there is nothing else to do."""
+
+    looks: list[float]
+
+    def step(self) -> None:
+        self.looks.append(self.clock.now)
+        self.clock.now += 1e-3
+
+
+def test_searches_go_on_while_the_milp_works_in_its_own_thread(monkeypatch):
+    only(Route.MILP, monkeypatch)
+    clock, searched = FakeClock.installed(monkeypatch), []
+    ProofBeside.clock, ProofBeside.looks = clock, []
+
+    def search_step(searches: Searches) -> list[object]:
+        clock.now += 0.02
+        searched.append(0.02)
+        return []
+
+    monkeypatch.setattr(solve_module, "Runner", ProofBeside)
+    monkeypatch.setattr(Searches, "step", search_step)
+    result = solve_exactly(hard_box(), time_limit=60.0)
+    assert result.stop is Stop.TIME_LIMIT
+    assert sum(searched) >= 0.95 * 60.0
+    assert max(np.diff(ProofBeside.looks)) <= LOOK_INTERVAL + 0.05
+
+
+def test_a_proof_waits_and_is_not_given_up_while_searches_are_owed_all_that_is_left(monkeypatch):
+    only(Route.BRANCH, monkeypatch)
+    clock, limits = FakeClock.installed(monkeypatch), []
+
+    class Watched(StandingProof):
+        def step(self) -> None:
+            limits.append(deadline.remaining())
+            super().step()
+
+    def search_step(searches: Searches) -> list[object]:
+        clock.now += 0.05
+        return []
+
+    Watched.clock, Watched.seconds = clock, 7.0
+    monkeypatch.setattr(solve_module, "Runner", Watched)
+    monkeypatch.setattr(Searches, "step", search_step)
+    assert solve_exactly(hard_box(), time_limit=10.0).stop is Stop.TIME_LIMIT
+    assert len(limits) == 1
+    assert min(limits) > 0.0
 
 
 def test_one_search_goes_on_from_turn_to_turn(monkeypatch):

@@ -4,6 +4,7 @@ import itertools
 import time
 from dataclasses import replace
 
+import highspy
 import numpy as np
 import pytest
 from milp_oracle import exact_optimum
@@ -350,3 +351,38 @@ def test_refusals_name_what_is_missing():
         prove_by_milp(bounded, options={"mip_rel_gp": 1.0})
     with pytest.raises(ModelError, match="quadratic"):
         prove_by_milp(random_problem("quadratic", 0))
+
+
+def proof_after(fail, problem: Problem) -> MilpProof:
+    """A proof whose HiGHS ends at the first look that `fail` is asked at."""
+    proof = MilpProof(problem, None, "crown", (1e-4, 1e-6), {"presolve": "off"})
+    proof._highs.cbMipInterrupt.subscribe(fail)
+    for _ in proof.steps():
+        pass
+    return proof
+
+
+def test_nothing_is_proven_where_highs_fails():
+    """The least of |x| + 1 is 1, but HiGHS reads 0 as bound of a run that ended in an error."""
+    network = Network.from_layers([[[1.0], [-1.0]], [[1.0, 1.0]]], [[0.0, 0.0], [-5.0]])
+    problem = Problem(
+        np.array([0.0, 1.0]), np.array([-1.0, -np.inf]), np.array([2.0, np.inf]),
+        networks=(EmbeddedNetwork(network, [0], [1]),),
+    )  # fmt: skip
+
+    def fail(event: object) -> None:
+        raise MemoryError
+
+    proof = proof_after(fail, problem)
+    assert proof.bound <= -5.0 + 1e-6
+    assert proof.conclusion() is None
+
+
+def test_an_infeasible_program_proves_nothing_beside_a_feasible_point(monkeypatch):
+    problem = single_network_box(3, (2, 6, 1))
+    point = problem.incumbent(np.zeros(problem.n_columns))
+    for start, bound in ((None, np.inf), (point, -np.inf)):
+        proof = MilpProof(problem, start, "crown", (1e-4, 1e-6), {})
+        monkeypatch.setattr(proof._highs, "getModelStatus", lambda: highspy.HighsModelStatus.kInfeasible)
+        proof._finish()
+        assert proof.bound == bound

@@ -1,5 +1,7 @@
 """The sequential method: exact small cases, refusals to claim too much, and starts."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from random_models import random_network
@@ -9,6 +11,7 @@ from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.search import Stop, search
 from pyomo_relugrad.search.sequential import sequential_lp
+from pyomo_relugrad.search.sequential.integer_moves import integer_neighbours
 
 INF = np.inf
 
@@ -238,3 +241,17 @@ def test_ctrl_c_keeps_the_best_point():
     result = search(problem, "sequential-lp", callback=callback)
     assert result.stop is Stop.INTERRUPTED
     assert result.incumbent.is_feasible
+
+
+@pytest.mark.parametrize("n", [5, 2000])
+def test_neighbours_differ_in_one_or_two_integers_and_take_no_more_room_than_they_are(n):
+    problem = Problem(np.ones(n), np.full(n, -3.0), np.full(n, 3.0), integers=np.arange(n) > 0)
+    tracemalloc.start()
+    points = integer_neighbours(problem, np.zeros(n), np.random.default_rng(0), 64)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(points) == 64
+    assert set(np.abs(points).sum(axis=1)) <= {0.0, 1.0, 2.0}
+    assert (np.abs(points).sum(axis=1) == 1.0).sum() >= min(2 * (n - 1), 64)
+    assert not points[:, 0].any()
+    assert peak <= 20 * points.nbytes + 100_000

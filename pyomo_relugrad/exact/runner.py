@@ -76,6 +76,11 @@ class Runner:
         self._steps = cast("Generator[ProofProgress, None, None]", self._prover.steps())
 
     @property
+    def works_beside(self) -> bool:
+        """Whether the proof works in a thread of its own, and a step only reports."""
+        return self.route is Route.MILP
+
+    @property
     def bound(self) -> float:
         """No feasible point has a smaller objective."""
         return self._prover.bound

@@ -8,8 +8,11 @@ import numpy as np
 FIRST_SEARCH, FIRST_SHARE = 0.2, 0.1
 # Seconds of a proof's turn, and the shortest turn of a search.
 PROOF_TURN, SHORTEST_SEARCH = 0.5, 0.2
-# Searches have this share of the time while there is no incumbent, and while they go on to find better ones.
-SEARCH_SHARE = 0.5
+# Seconds between two looks at proofs that work beside a search, in threads of their own.
+LOOK_INTERVAL = 0.1
+# Searches have this share of the time while there is no incumbent, and while they go on to find better ones; little by
+# little the larger one if that is still so between so many seconds. What is proven at once does not come to that.
+SEARCH_SHARE, LATE_SHARE, LATE_SECONDS = 0.5, 0.8, (0.5, 1.5)
 # A search counts as in vain after this many times the time that it had taken to its last success.
 PATIENCE = 3.0
 
@@ -17,9 +20,10 @@ PATIENCE = 3.0
 class TimeShares:
     """Keeps account of who worked how long, and says how long the next one may.
 
-    Searches have at least half of the time while there is no incumbent. Afterwards they keep it as long as they are
-    successful; a search in vain falls back little by little, and never stops: after ``t`` seconds without success its
-    share is inversely proportional to ``t``.
+    Searches have at least half of the time while there is no incumbent, and as long as they are successful
+    afterwards; a search in vain falls back little by little, and never stops: after ``t`` seconds without success its
+    share is inversely proportional to ``t``. Beside proofs that work in a thread of their own, searches have all of
+    the time instead, and at least half of it when they are in vain.
     """
 
     def __init__(self) -> None:
@@ -30,15 +34,25 @@ class TimeShares:
     @property
     def search_share(self) -> float:
         """The share of the time that searches have now."""
-        if not self._has_incumbent:
-            return SEARCH_SHARE
-        patience = FIRST_SEARCH + PATIENCE * self._last_success
-        return SEARCH_SHARE * min(1.0, patience / max(self._searched, patience))
+        needed = self._last_success if self._has_incumbent else self._searched
+        largest = float(np.interp(needed, LATE_SECONDS, (SEARCH_SHARE, LATE_SHARE)))
+        return largest * self._promise if self._has_incumbent else largest
 
-    def book_search(self, seconds: float, found: bool, has_incumbent: bool) -> None:
-        """Note a turn of the searches, and whether it brought a better point."""
+    @property
+    def _promise(self) -> float:
+        """1 while searches are successful, towards 0 the longer they are in vain."""
+        patience = FIRST_SEARCH + PATIENCE * self._last_success
+        return min(1.0, patience / max(self._searched, patience))
+
+    @property
+    def share_beside(self) -> float:
+        """The share of searches beside proofs that need no time of this thread."""
+        return max(SEARCH_SHARE, self._promise) if self._has_incumbent else 1.0
+
+    def book_search(self, seconds: float, found: bool, has_incumbent: bool, beside: bool = False) -> None:
+        """Note a turn of the searches, and whether it brought a better point; one beside proofs cost these nothing."""
         self._searched += seconds
-        self._owed -= seconds
+        self._owed -= 0.0 if beside else seconds
         self._has_incumbent = has_incumbent
         self._last_success = self._searched if found else self._last_success
 

@@ -13,7 +13,7 @@ from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.exact.routes import Route, choose_routes, lead_seconds
 from pyomo_relugrad.exact.runner import ExactOptions, Runner
 from pyomo_relugrad.exact.searches import Searches
-from pyomo_relugrad.exact.shares import PROOF_TURN, TimeShares, first_search_seconds
+from pyomo_relugrad.exact.shares import LOOK_INTERVAL, PROOF_TURN, SEARCH_SHARE, TimeShares, first_search_seconds
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.search.aliases import merge_aliases
 from pyomo_relugrad.search.budget import Budget, Stop
@@ -181,7 +181,20 @@ class _ExactSolve:
             is_proving = self._prove()
             if not is_proving and self._searches.has_ended and not self._may_search_on():
                 return
-            self._search_for(self._shares.search_seconds() if is_proving else PROOF_TURN)
+            self._search_for(self._search_seconds(is_proving))
+
+    def _search_seconds(self, is_proving: bool) -> float:
+        """How long the searches may work now."""
+        if not is_proving:
+            return PROOF_TURN
+        if all(runner.works_beside for runner in self._active):
+            return PROOF_TURN * self._shares.share_beside
+        return self._shares.search_seconds()
+
+    @property
+    def _active(self) -> list[Runner]:
+        """The proofs that are on their way."""
+        return [runner for runner in self._runners if not runner.is_done]
 
     def _may_search_on(self) -> bool:
         """Whether to search with other seeds after the last proof has given up: never without a time limit."""
@@ -191,19 +204,35 @@ class _ExactSolve:
 
     def _search_for(self, seconds: float) -> None:
         """Let the searches go on for so long."""
-        begin, found = self.budget.elapsed, False
+        begin = looked = self.budget.elapsed
+        beside = bool(self._active) and all(runner.works_beside for runner in self._active)
+        gain = 0.0
         while not self.budget.is_exhausted() and self.budget.elapsed - begin < seconds:
-            is_new = False
-            for point in self._searches.step():
-                is_new = self._take(point) or is_new
-            found = found or is_new
-            self._raise_bound(self._searches.bound)
-            self.budget.stop = self.budget.stop or self._searches.stop
-            self._report(is_new)
-            self._conclude()
+            gain += self._search_step()
             if self._searches.has_ended:
                 break
-        self._shares.book_search(self.budget.elapsed - begin, found, self.record.incumbent is not None)
+            if self.budget.elapsed - looked >= LOOK_INTERVAL:
+                self._look_beside()
+                looked = self.budget.elapsed
+        value = self._value
+        found = gain > (self.options.allowed_gap(value) if np.isfinite(value) else 0.0)
+        self._shares.book_search(self.budget.elapsed - begin, found, np.isfinite(value), beside)
+
+    @property
+    def _value(self) -> float:
+        """Objective of the incumbent; infinite where there is none."""
+        return np.inf if self.record.incumbent is None else self.record.incumbent.objective
+
+    def _search_step(self) -> float:
+        """One step of the searches; by how much it betters the incumbent."""
+        before, is_new = self._value, False
+        for point in self._searches.step():
+            is_new = self._take(point) or is_new
+        self._raise_bound(self._searches.bound)
+        self.budget.stop = self.budget.stop or self._searches.stop
+        self._report(is_new)
+        self._conclude()
+        return before - self._value if self._value < before else 0.0
 
     def _bound_at_once(self) -> None:
         """One relaxation of the whole problem, as local searches use it: HiGHS has no bound until its presolve ends."""
@@ -217,30 +246,47 @@ class _ExactSolve:
     def _prove(self) -> bool:
         """A turn of each proof that runs; whether there is one."""
         begin = self.budget.elapsed
-        active = [runner for runner in self._runners if not runner.is_done]
+        active = self._active
         if self._waiting and (not active or self.budget.elapsed >= self._join_at):
             active += self._open(self._waiting.pop(0))
-        for runner in active:
-            self._take_turn(runner, alone=len(active) == 1)
-        self._shares.book_proofs(self.budget.elapsed - begin, self.record.incumbent is not None)
+        if all(runner.works_beside for runner in active):
+            self._look_beside(PROOF_TURN * (1.0 - self._shares.share_beside))
+        else:
+            self._look_beside()
+            for runner in active:
+                if not runner.works_beside and self._longest_step(runner.route) > 0.0:
+                    self._take_turn(runner, PROOF_TURN)
+            self._shares.book_proofs(self.budget.elapsed - begin, self.record.incumbent is not None)
         return bool(active or self._waiting)
+
+    def _look_beside(self, seconds: float = 0.0) -> None:
+        """Take what proofs report that work in threads of their own, and wait for them for so long."""
+        for runner in self._active:
+            if runner.works_beside:
+                self._take_turn(runner, seconds)
 
     def _open(self, route: Route) -> list[Runner]:
         """A new proof; none where its beginning alone takes too long."""
         try:
-            with deadline.time_limit(self._shares.longest_step(self.budget.remaining)):
+            with deadline.time_limit(self._longest_step(route)):
                 runner = Runner(route, self.problem, self.options, self.record.incumbent, self.budget.remaining)
         except OutOfTime:
             return []
         self._runners.append(runner)
         return [runner]
 
-    def _take_turn(self, runner: Runner, alone: bool) -> None:
-        """One turn, step by step, of a proof: HiGHS works in its own thread and only reports where others run."""
+    def _longest_step(self, route: Route) -> float:
+        """Seconds after which a single step of a proof is given up."""
+        if route is Route.MILP:  # built once, it works beside the searches
+            return (1.0 - SEARCH_SHARE) * self.budget.remaining
+        return self._shares.longest_step(self.budget.remaining)
+
+    def _take_turn(self, runner: Runner, seconds: float) -> None:
+        """One turn of a proof, step by step."""
         runner.offer(self.record.incumbent)
-        end = self.budget.elapsed + (0.0 if runner.route is Route.MILP and not alone else PROOF_TURN)
+        end = self.budget.elapsed + seconds
         while not (runner.is_done or self.budget.is_exhausted()):
-            with deadline.time_limit(self._shares.longest_step(self.budget.remaining)):
+            with deadline.time_limit(self._longest_step(runner.route)):
                 runner.step()
             is_new = runner.incumbent is not None and self._take(runner.incumbent)
             self._raise_bound(runner.bound)

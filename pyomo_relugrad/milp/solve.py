@@ -157,13 +157,15 @@ class MilpProof:
         if self._highs is None:
             return
         begin, done = time.perf_counter(), False
+        last_report = begin
         # A thread of our own: `startSolve` of highspy allows one run in the whole process.
         self._thread = Thread(target=_run_to_end, args=(self._highs,), name=HIGHS_THREAD)
         self._thread.start()
         try:
             while not done:
-                self._thread.join(REPORT_INTERVAL)
-                done = not self._thread.is_alive()
+                # Whoever comes late is not kept waiting: HiGHS has worked meanwhile.
+                self._thread.join(max(last_report + REPORT_INTERVAL - time.perf_counter(), 0.0))
+                last_report, done = time.perf_counter(), not self._thread.is_alive()
                 known = self.incumbent
                 if done:
                     self._finish()
@@ -232,7 +234,10 @@ class MilpProof:
         highs = self._highs
         status, info = highs.getModelStatus(), highs.getInfo()
         if status == highspy.HighsModelStatus.kInfeasible:
-            self._dual_bound = np.inf
+            # Beside a point that is feasible within the tolerance, HiGHS's verdict says nothing of points like it.
+            self._dual_bound = np.inf if self.incumbent is None else self._dual_bound
+            return
+        if not info.valid:  # HiGHS has failed, and its bound reads 0
             return
         is_mip = self.model is not None and bool(self.model.integers.any())
         if is_mip:

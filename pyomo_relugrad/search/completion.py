@@ -6,6 +6,9 @@ left (slacks, costs, flows) is chosen by a linear program.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cached_property
+
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, Weight
@@ -35,6 +38,35 @@ class Completion:
         self._decided = ~problem.is_output & (problem.is_network_input | problem.integers)
         self._rest = ~problem.is_output & ~self._decided
         self._programs: dict[bool, LinearProgram] = {}
+
+    def starts(self, start: Array, relaxed: Array | None) -> Iterator[Array]:
+        """Points (n,) from a warm start, closest to what was meant first; each is for where those before it fail.
+
+        Values that contradict each other leave no point. States are then computed anew; integers that no network reads
+        are chosen anew, as indicators of another plan; and at last decisions move to the nearest that the rows allow.
+        """
+        start = np.clip(start, self._problem.lower, self._problem.upper)
+        yield self.start(start, relaxed)
+        is_given = ~np.isnan(start)
+        decisions = np.where(self._states, np.nan, start)
+        if (is_given & self._states).any():
+            yield self.start(decisions, relaxed)
+        indicators = is_given & self._problem.integers & ~self._problem.is_network_input
+        if indicators.any():
+            yield self.start(np.where(indicators, np.nan, decisions), relaxed)
+        moved = is_given & self._decided & ~self._states
+        nearest = self._surroundings.nearest(start, moved, self._budget) if moved.any() else None
+        if nearest is not None:
+            yield self.start(np.where(moved, nearest, np.nan), relaxed)
+
+    @cached_property
+    def _states(self) -> Array:
+        """(n,) booleans: what networks read and an equation with a network's output may determine."""
+        problem = self._problem
+        equations = problem.rows[(problem.row_lower == problem.row_upper) & problem.rows_touch_output]
+        in_equations = np.zeros(problem.n_columns, bool)
+        in_equations[equations.indices] = True
+        return in_equations & problem.is_network_input & ~problem.is_output & ~problem.integers
 
     def start(self, start: Array, relaxed: Array | None) -> Array:
         """A point (n,) from a warm start, NaN where a column has no value.

@@ -128,9 +128,14 @@ class LocalSearch:
         relaxed = None if self._relaxation is None else self._relaxation.values
         completion = Completion(problem, self._surroundings, self.budget)
         if start is not None:
-            tried.append(problem.incumbent(completion.start(start, relaxed)))
-            start = tried[-1].values
-            yield tried[-1]
+            completed = []
+            for values in completion.starts(start, relaxed):
+                completed.append(problem.incumbent(values))
+                yield completed[-1]
+                if completed[-1].is_feasible:
+                    break
+            start = completed[-1 if completed[-1].is_feasible else 0].values
+            tried += completed
         for target in [*targets, relaxed] if targets and relaxed is not None else targets:
             if any(point.is_feasible for point in tried):
                 break

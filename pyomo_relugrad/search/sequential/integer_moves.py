@@ -53,11 +53,11 @@ def integer_neighbours(problem: Problem, v: Array, random: np.random.Generator, 
         At most so many points, chosen at random where there are more; pairs fill what single moves leave.
     """
     columns = np.flatnonzero(problem.integers & (problem.lower < problem.upper))
-    singles = np.zeros((2 * columns.size, problem.n_columns))
-    singles[np.arange(columns.size), columns] = 1.0
-    singles[columns.size + np.arange(columns.size), columns] = -1.0
-    if len(singles) > limit:
-        singles = singles[random.choice(len(singles), limit, replace=False)]
+    moves = np.arange(2 * columns.size)
+    if moves.size > limit:
+        moves = random.choice(moves.size, limit, replace=False)
+    singles = np.zeros((moves.size, problem.n_columns))
+    singles[np.arange(moves.size), np.tile(columns, 2)[moves]] = np.where(moves < columns.size, 1.0, -1.0)
     n_pairs = limit - len(singles) if columns.size > 1 else 0
     first, second = random.integers(columns.size, size=(2, n_pairs)) if n_pairs else np.zeros((2, 0), np.int64)
     pairs = np.zeros((n_pairs, problem.n_columns))
