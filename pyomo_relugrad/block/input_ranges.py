@@ -24,10 +24,7 @@ def input_ranges(block: Any) -> tuple[Array, Array]:
     ModelError
         If a bound is no number.
     """
-    try:
-        pairs = [_bounds(variable) for variable in block.inputs.values()]
-    except ValueError as error:
-        raise ModelError(f"network block '{block.name}': an input has a bound that is no number: {error}") from error
+    pairs = [_bounds(variable) for variable in block.inputs.values()]
     for position in block.inputs:
         if (term := linked_term(block, position)) is not None:
             pairs[position] = _intersection(pairs[position], compute_bounds_on_expr(term, ignore_fixed=True))
@@ -96,7 +93,10 @@ def _solved(row: Any, variable: Any) -> tuple[float | None, float | None]:
 
 
 def _bounds(variable: Any) -> tuple[float, float]:
-    low, high = variable.bounds
+    try:
+        low, high = variable.bounds
+    except ValueError as error:
+        raise ModelError(f"variable '{variable.name}' has a bound that is no number: {error}") from error
     return -np.inf if low is None else low, np.inf if high is None else high
 
 
