@@ -144,3 +144,12 @@ def test_large_slopes_keep_small_values(slope):
     model = make_model([node("PRelu", ["x", "s"], ["y"])], ("N", 3), {"s": np.float32(slope)})
     points = np.float32([[1e-7, 2e-7, 3e-7], [1e-7, -1.0, 1.0]])
     assert np.allclose(load_onnx(model).value(points), evaluate(model, points), rtol=1e-6, atol=0.0)
+
+
+@pytest.mark.parametrize("factor", [1e30, -3e38])
+def test_factors_that_stand_for_infinity_are_refused(factor):
+    """In double precision too, the limit -0.5 is lost beside their products."""
+    nodes = [helper.make_node("Mul", ["x", "c"], ["p"]), helper.make_node("Max", ["p", "l"], ["y"])]
+    model = make_model(nodes, ("N", 2), {"c": np.float32(factor), "l": np.float32(-0.5)})
+    with pytest.raises(NetworkValueError, match="it has a weight of size .* beside which its other numbers are lost"):
+        load_onnx(model)

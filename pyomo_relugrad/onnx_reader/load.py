@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from onnx import ModelProto, TensorProto, ValueInfoProto
+from scipy import sparse
 
 from pyomo_relugrad.errors import (
     NetworkFileError,
@@ -18,7 +19,7 @@ from pyomo_relugrad.errors import (
     RelugradError,
     UnsupportedOperatorError,
 )
-from pyomo_relugrad.network import Network
+from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.onnx_reader import batch
 from pyomo_relugrad.onnx_reader.affine import Affine
 from pyomo_relugrad.onnx_reader.arithmetic import FLOATING_POINT
@@ -30,6 +31,9 @@ from pyomo_relugrad.onnx_reader.one_variable import OneVariable
 from pyomo_relugrad.onnx_reader.original import Original
 from pyomo_relugrad.onnx_reader.rows import treats_rows_apart
 from pyomo_relugrad.onnx_reader.walk import Environment, GraphWalk
+
+#: Factors of this size stand for infinity; no trained weight comes near it.
+MAX_WEIGHT = 1e25
 
 
 def load_onnx(source: str | PathLike[str] | bytes | ModelProto) -> Network:
@@ -57,7 +61,7 @@ def load_onnx(source: str | PathLike[str] | bytes | ModelProto) -> Network:
     UnsupportedOperatorError
         If the network is not piecewise linear, or has an operator that cannot be read; it names the node.
     NetworkValueError
-        If a weight is NaN or infinite.
+        If a weight is NaN, infinite, or so large that it swallows the others.
     NetworkMismatchError
         If the network that was read does not have the file's values, by onnxruntime, at some points that are tried.
 
@@ -150,11 +154,23 @@ def _network(
     if not sum(tensor.size for tensor in outputs):
         raise NetworkFileError("its outputs are empty")
     layers = without_unread([*walk.hidden.layers, as_layer(outputs[0].stacked(outputs[1:]))])
+    _check_weights(layers)
     batched = batched or any(batch.has_symbolic_batch(value) for value in free)
     inputs = tuple(batch.spec(value, shape, batched) for value, shape in zip(free, shapes, strict=True))
     written = zip(graph.output, outputs, strict=True)
     specs = tuple(batch.spec(value, tensor.shape, batched) for value, tensor in written)
     return Network(sum(map(prod, shapes)), layers, inputs, specs, name=Path(file.name).stem)
+
+
+def _check_weights(layers: Sequence[Layer]) -> None:
+    """No weight stands for infinity: beside its products the other numbers of a sum are lost in float64 as well."""
+    stored = (weight.data if sparse.issparse(weight) else weight for layer in layers for weight in layer.weights)
+    largest = max((float(abs(part).max(initial=0.0)) for part in stored), default=0.0)
+    if largest >= MAX_WEIGHT:
+        raise NetworkValueError(
+            f"it has a weight of size {largest:.3g}, beside which its other numbers are lost. Numbers that stand for "
+            "'no limit' are read as limits and in masks, not as factors"
+        )
 
 
 def _check_types(free: Sequence[ValueInfoProto]) -> None:
