@@ -151,5 +151,5 @@ def test_factors_that_stand_for_infinity_are_refused(factor):
     """In double precision too, the limit -0.5 is lost beside their products."""
     nodes = [helper.make_node("Mul", ["x", "c"], ["p"]), helper.make_node("Max", ["p", "l"], ["y"])]
     model = make_model(nodes, ("N", 2), {"c": np.float32(factor), "l": np.float32(-0.5)})
-    with pytest.raises(NetworkValueError, match="it has a weight of size .* beside which its other numbers are lost"):
+    with pytest.raises(NetworkValueError, match="it has a weight of size"):
         load_onnx(model)
