@@ -252,6 +252,26 @@ def test_the_next_search_begins_at_the_best_point_that_others_found():
     assert first[0].objective == pytest.approx(better.objective)
 
 
+def test_a_search_goes_on_beside_the_one_from_a_point_that_others_found():
+    problem = general(hard_box())
+    searches = Searches(problem, solve_module.ExactOptions(), Budget(), 0, None)
+    for _ in range(5):
+        searches.step()
+    first, steps = searches._search, searches._search.budget.iterations
+    better = solve_exactly(problem, time_limit=30, callback=lambda progress: progress.incumbent is not None).incumbent
+    searches.offer(better)
+    for _ in range(200):
+        searches.step()
+    assert searches._search is first
+    assert first.budget.iterations > steps
+    assert searches._second.budget.iterations > 0
+    seconds = searches._second
+    searches.offer(problem.incumbent(better.values))
+    searches.step()
+    assert searches._search is first
+    assert searches._second is not seconds
+
+
 def test_points_and_steps_of_all_searches_are_booked_once():
     budget = Budget()
     searches = Searches(general(hard_box()), solve_module.ExactOptions(iteration_limit=4), budget, 0, None)

@@ -14,6 +14,9 @@ from pyomo_relugrad.search.local_search import LocalSearch
 class Searches:
     """A local search, and when it has ended another one with a new seed from the best point.
 
+    Where others found a better point, a second search begins there and takes turns with the first: what is far from
+    that point may still be better. A later point replaces the second search, never the first.
+
     Parameters
     ----------
     problem : Problem
@@ -33,6 +36,9 @@ class Searches:
         self._best: Incumbent | None = None
         self._is_outdone = False
         self._search = LocalSearch(problem, options.method, self._search_budget(), seed, start)
+        self._second: LocalSearch | None = None
+        # Seconds of the first search less those of the second, since that began.
+        self._ahead = 0.0
 
     def _search_budget(self) -> Budget:
         return Budget(self._budget.remaining, self._options.iteration_limit)
@@ -44,18 +50,19 @@ class Searches:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the present search has ended; `step` begins the next one."""
-        return self._search.is_done
+        """Whether the present searches have ended; `step` begins the next one."""
+        return self._search.is_done and (self._second is None or self._second.is_done)
 
     @property
     def stop(self) -> Stop | None:
-        """INFEASIBLE or UNBOUNDED where the search has found that."""
-        stop = self._search.budget.stop
-        return stop if stop in (Stop.INFEASIBLE, Stop.UNBOUNDED) else None
+        """INFEASIBLE or UNBOUNDED where a search has found that."""
+        stops = [search.budget.stop for search in (self._search, self._second) if search is not None]
+        return next((stop for stop in stops if stop in (Stop.INFEASIBLE, Stop.UNBOUNDED)), None)
 
     def offer(self, point: Incumbent) -> None:
-        """Take note of the best point; where others found it, the next step begins a search from there."""
-        self._is_outdone = point is not self._search.record.incumbent
+        """Take note of the best point; where others found it, the next step begins a second search from there."""
+        own = [search.record.incumbent for search in (self._search, self._second) if search is not None]
+        self._is_outdone = not any(point is found for found in own)
         self._best = point
 
     def bound_at_once(self) -> None:
@@ -70,21 +77,28 @@ class Searches:
         list of Incumbent
             The point that is new, and those kept in the pool when a search ends.
         """
-        if self._search.is_done or self._is_outdone:
-            self._begin_again()
-        before = self._search.budget.points, self._search.budget.iterations
-        goes_on = self._search.step()
-        after = self._search.budget.points, self._search.budget.iterations
+        search, begin = self._next(), self._budget.elapsed
+        before = search.budget.points, search.budget.iterations
+        goes_on = search.step()
+        after = search.budget.points, search.budget.iterations
         self._budget.count(*np.subtract(after, before).tolist())
-        record = self._search.record
+        self._ahead += (self._budget.elapsed - begin) * (1.0 if search is self._search else -1.0)
         if not goes_on:
-            return record.pool
-        return [record.best] if self._search.is_new and record.best is not None else []
+            return search.record.pool
+        return [search.record.best] if search.is_new and search.record.best is not None else []
 
-    def _begin_again(self) -> None:
-        if not self._repeats:
-            return
+    def _next(self) -> LocalSearch:
+        """The search whose turn it is."""
+        if self._repeats and self._is_outdone:
+            self._second, self._is_outdone, self._ahead = self._begin_again(), False, 0.0
+        elif self._repeats and self._search.is_done:
+            self._search = self._begin_again()
+        if self._second is None or self._second.is_done:
+            return self._search
+        return self._second if self._ahead >= 0.0 or self._search.is_done else self._search
+
+    def _begin_again(self) -> LocalSearch:
+        """A search with another seed from the best point."""
         self._seed += 1
-        self._is_outdone = False
         start = None if self._best is None else self._best.values
-        self._search = self._search.again(self._search_budget(), self._seed, start)
+        return self._search.again(self._search_budget(), self._seed, start)
