@@ -8,8 +8,9 @@ from test_exact import hard_box, integer_program, only
 from pyomo_relugrad import deadline
 from pyomo_relugrad.exact import Route, solve_exactly
 from pyomo_relugrad.exact import solve as solve_module
-from pyomo_relugrad.exact.searches import Searches
+from pyomo_relugrad.exact.searches import SECOND_SECONDS, Searches
 from pyomo_relugrad.exact.shares import (
+    CLOSING,
     FIRST_SEARCH,
     LATE_SECONDS,
     LATE_SHARE,
@@ -18,6 +19,7 @@ from pyomo_relugrad.exact.shares import (
     PROOF_TURN,
     SEARCH_SHARE,
     SHORTEST_SEARCH,
+    STANDSTILL,
     TimeShares,
     first_search_seconds,
 )
@@ -29,10 +31,10 @@ from pyomo_relugrad.search.surroundings import Surroundings
 
 
 def shared(turns: int, proof_seconds: float, successes: set[int], has_incumbent: bool) -> list[tuple[float, float]]:
-    """Seconds of searches and of proofs after each of some turns; at which turns searches succeed is given."""
+    """Seconds of searches and of proofs, which close the gap, after each turn; when searches succeed is given."""
     shares, searched, proven, history = TimeShares(), 0.0, 0.0, []
     for turn in range(turns):
-        shares.book_proofs(proof_seconds, has_incumbent)
+        shares.book_proofs(proof_seconds, has_incumbent, gap=1.0 / (turn + 1.0) ** 2)
         proven += proof_seconds
         seconds = shares.search_seconds()
         shares.book_search(seconds, turn in successes, has_incumbent)
@@ -100,6 +102,18 @@ def test_a_search_beside_proofs_owes_them_nothing():
     for shares in (alone, after_others):
         shares.book_proofs(1.0, has_incumbent=False)
     assert after_others.search_seconds() == alone.search_seconds() > 0.0
+
+
+def test_searches_in_vain_do_not_fall_back_behind_proofs_that_stand_still():
+    shares = TimeShares()
+    shares.book_search(1.0, found=True, has_incumbent=True)
+    shares.book_search(100.0, found=False, has_incumbent=True)
+    shares.book_proofs(1.0, has_incumbent=True, gap=10.0)
+    assert shares.search_share < 0.1
+    shares.book_proofs(1.1 + STANDSTILL, has_incumbent=True, gap=CLOSING * 10.0)
+    assert shares.search_share >= SEARCH_SHARE
+    shares.book_proofs(0.1, has_incumbent=True, gap=0.99 * CLOSING * 10.0)
+    assert shares.search_share < 0.1
 
 
 def test_a_long_step_of_a_proof_leaves_the_searches_their_share():
@@ -265,6 +279,10 @@ def test_a_search_goes_on_beside_the_one_from_a_point_that_others_found():
     assert searches._search is first
     assert first.budget.iterations > steps
     assert searches._second.budget.iterations > 0
+    searches._book(searches._second, SECOND_SECONDS + PATIENCE * searches._success_seconds)
+    assert searches._second is None
+    searches.offer(problem.incumbent(better.values))
+    searches.step()
     seconds = searches._second
     searches.offer(problem.incumbent(better.values))
     searches.step()

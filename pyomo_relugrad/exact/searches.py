@@ -6,16 +6,21 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.exact.runner import ExactOptions
+from pyomo_relugrad.exact.shares import PATIENCE
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.search.budget import Budget, Stop
 from pyomo_relugrad.search.local_search import LocalSearch
+
+# Seconds that a second search has until its first success.
+SECOND_SECONDS = 1.0
 
 
 class Searches:
     """A local search, and when it has ended another one with a new seed from the best point.
 
     Where others found a better point, a second search begins there and takes turns with the first: what is far from
-    that point may still be better. A later point replaces the second search, never the first.
+    that point may still be better. A later point replaces the second search, never the first; the second ends when it
+    has been in vain for long.
 
     Parameters
     ----------
@@ -37,8 +42,8 @@ class Searches:
         self._is_outdone = False
         self._search = LocalSearch(problem, options.method, self._search_budget(), seed, start)
         self._second: LocalSearch | None = None
-        # Seconds of the first search less those of the second, since that began.
-        self._ahead = 0.0
+        # Seconds of the first search since the second began, of the second, and of the second until its last success.
+        self._first_seconds = self._second_seconds = self._success_seconds = 0.0
 
     def _search_budget(self) -> Budget:
         return Budget(self._budget.remaining, self._options.iteration_limit)
@@ -82,20 +87,33 @@ class Searches:
         goes_on = search.step()
         after = search.budget.points, search.budget.iterations
         self._budget.count(*np.subtract(after, before).tolist())
-        self._ahead += (self._budget.elapsed - begin) * (1.0 if search is self._search else -1.0)
+        self._book(search, self._budget.elapsed - begin)
         if not goes_on:
             return search.record.pool
         return [search.record.best] if search.is_new and search.record.best is not None else []
 
+    def _book(self, search: LocalSearch, seconds: float) -> None:
+        """Note the time of a step; end a second search that has been in vain for long."""
+        if search is self._search:
+            self._first_seconds += seconds
+            return
+        self._second_seconds += seconds
+        found = search.record.incumbent
+        if search.is_new and found is not None and (self._best is None or found.objective < self._best.objective):
+            self._success_seconds = self._second_seconds
+        if self._second_seconds > SECOND_SECONDS + PATIENCE * self._success_seconds:
+            self._second = None
+
     def _next(self) -> LocalSearch:
         """The search whose turn it is."""
         if self._repeats and self._is_outdone:
-            self._second, self._is_outdone, self._ahead = self._begin_again(), False, 0.0
+            self._second, self._is_outdone = self._begin_again(), False
+            self._first_seconds = self._second_seconds = self._success_seconds = 0.0
         elif self._repeats and self._search.is_done:
             self._search = self._begin_again()
         if self._second is None or self._second.is_done:
             return self._search
-        return self._second if self._ahead >= 0.0 or self._search.is_done else self._search
+        return self._second if self._second_seconds <= self._first_seconds else self._search
 
     def _begin_again(self) -> LocalSearch:
         """A search with another seed from the best point."""

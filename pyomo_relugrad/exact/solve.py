@@ -256,7 +256,8 @@ class _ExactSolve:
             for runner in active:
                 if not runner.works_beside and self._longest_step(runner.route) > 0.0:
                     self._take_turn(runner, PROOF_TURN)
-            self._shares.book_proofs(self.budget.elapsed - begin, self.record.incumbent is not None)
+            has_incumbent, gap = self.record.incumbent is not None, self._value - self.bound
+            self._shares.book_proofs(self.budget.elapsed - begin, has_incumbent, gap)
         return bool(active or self._waiting)
 
     def _look_beside(self, seconds: float = 0.0) -> None:
