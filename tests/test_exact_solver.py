@@ -261,3 +261,9 @@ def test_a_warm_start_is_an_incumbent_at_once() -> None:
     best, seen = pyo.value(model.goal), []
     pyo.SolverFactory("relugrad.exact").solve(model, warmstart=True, callback=lambda p: seen.append(p.objective))
     assert seen[0] == pytest.approx(best)
+
+
+@pytest.mark.parametrize("name", ["rel_gap", "abs_gap"])
+def test_gaps_that_are_no_numbers_are_refused(name) -> None:
+    with pytest.raises(ModelError, match="gap is nan: give 0 or more"):
+        pyo.SolverFactory("relugrad.exact").solve(surrogate(HARD), time_limit=1, **{name: float("nan")})

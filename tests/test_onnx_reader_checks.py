@@ -137,3 +137,16 @@ def test_statistics_of_another_shape(name, shape):
 def test_mean_of_constants_that_broadcast():
     nodes = [node("Mean", ["row", "column"], ["m"]), node("Add", ["x", "m"], ["y"])]
     assert_agrees(make_model(nodes, (1, 2, 3), {"row": weights(0, 1, 3), "column": weights(1, 2, 1)}))
+
+
+@pytest.mark.parametrize("lacking", [node("Max", ["x", ""], ["z"]), node("Concat", ["", "x"], ["z"], axis=0)])
+def test_inputs_that_are_missing(lacking):
+    """Also of nodes that no output needs: onnxruntime runs, or crashes on, all of them."""
+    model = make_model([lacking, node("Relu", ["x"], ["y"])], (3,), {})
+    with pytest.raises(NetworkFileError, match=rf"'z' \({lacking.op_type}\) is not valid: its input \d is missing"):
+        load_onnx(model)
+
+
+def test_optional_inputs_may_be_missing():
+    model = make_model([node("Clip", ["x", "", "high"], ["y"])], (3,), {"high": np.float32(1)})
+    assert_agrees(model)

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from pyomo_relugrad.branch import SearchTree
 from pyomo_relugrad.deadline import OutOfTime
+from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.exact.outer_approximation import OuterApproximation
 from pyomo_relugrad.exact.routes import Route
 from pyomo_relugrad.milp import MilpProof
@@ -36,7 +37,7 @@ class ExactOptions:
     Raises
     ------
     ModelError
-        If HiGHS does not know an option, also where no MILP is solved.
+        If a gap is NaN or negative, or HiGHS does not know an option, also where no MILP is solved.
     """
 
     relative_gap: float = 1e-4
@@ -47,6 +48,9 @@ class ExactOptions:
     highs_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name, gap in (("relative", self.relative_gap), ("absolute", self.absolute_gap)):
+            if not gap >= 0.0:
+                raise ModelError(f"the {name} gap is {gap}: give 0 or more")
         silent_highs(self.highs_options)
 
     def allowed_gap(self, objective: float) -> float:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from onnx import NodeProto, helper
+from onnx import NodeProto, defs, helper
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError
+from pyomo_relugrad.onnx_reader.labels import label
 
 _FLAGS = frozenset(
     {
@@ -29,6 +30,25 @@ _FLAGS = frozenset(
     }
 )
 """Attributes that are true or false; runtimes take other numbers for the one or the other."""
+
+
+def check_inputs_are_given(nodes: Iterable[NodeProto], opsets: Mapping[str, int]) -> None:
+    """Check that no node lacks an input that is not optional; runtimes may crash on it.
+
+    Raises
+    ------
+    NetworkFileError
+        If one does; names the node.
+    """
+    optional = defs.OpSchema.FormalParameterOption.Optional
+    for node in nodes:
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        if "" not in node.input or not defs.has(node.op_type, opsets.get(domain, 1), domain):
+            continue
+        formal = defs.get_schema(node.op_type, opsets.get(domain, 1), domain).inputs
+        for position, name in enumerate(node.input):
+            if not name and formal[min(position, len(formal) - 1)].option != optional:
+                raise NetworkFileError(f"{label(node)} ({node.op_type}) is not valid: its input {position} is missing")
 
 
 def check_flags(attributes: Mapping[str, Any]) -> None:

@@ -23,6 +23,7 @@ from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.onnx_reader import batch
 from pyomo_relugrad.onnx_reader.affine import Affine
 from pyomo_relugrad.onnx_reader.arithmetic import FLOATING_POINT
+from pyomo_relugrad.onnx_reader.checks import check_inputs_are_given
 from pyomo_relugrad.onnx_reader.hidden_layers import HiddenLayers, as_layer, without_unread
 from pyomo_relugrad.onnx_reader.integers import INTEGERS
 from pyomo_relugrad.onnx_reader.model_file import ModelFile, open_model
@@ -98,6 +99,7 @@ def _read(file: ModelFile) -> Network:
     if not free:
         raise NetworkFileError("the graph has no inputs")
     _check_types(free)
+    check_inputs_are_given(graph.node, file.opsets)
     shapes = [batch.input_shape(value) for value in free]
     original = Original(file, free, shapes)
     rows = batch.fixed_rows(shapes)
