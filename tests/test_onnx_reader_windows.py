@@ -70,3 +70,16 @@ def test_constants_are_pooled_in_the_same_way():
     attributes = {"kernel_shape": [3], "dilations": [2], "auto_pad": "SAME_UPPER", "p": 1}
     nodes = [node("LpPool", ["c"], ["p"], **attributes), node("Add", ["x", "p"], ["y"])]
     assert_agrees(make_model(nodes, (1, 1, 1), {"c": weights(0, 1, 1, 6)}, opset=18))
+
+
+@pytest.mark.parametrize("operator", ["ReduceMax", "ReduceMean", "ReduceL1"])
+def test_reductions_of_no_elements_are_refused(operator):
+    nodes = [
+        helper.make_node("Slice", ["x", "two", "two"], ["none"]),
+        helper.make_node(operator, ["none"], ["y"], axes=[0], keepdims=0),
+    ]
+    model = make_model(nodes, (3, 2), {"two": np.array([2])}, opset=13)
+    with pytest.raises(
+        UnsupportedOperatorError, match=rf"{operator}.*a reduction of no elements is not read|'y': a red"
+    ):
+        load_onnx(model)

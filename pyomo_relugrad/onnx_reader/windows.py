@@ -13,7 +13,7 @@ from math import ceil, prod
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.errors import NetworkFileError
+from pyomo_relugrad.errors import NetworkFileError, UnsupportedOperatorError
 from pyomo_relugrad.onnx_reader.evaluate import MAX_ELEMENTS
 from pyomo_relugrad.onnx_reader.linear_maps import check_entries
 from pyomo_relugrad.onnx_reader.node import Node
@@ -131,10 +131,18 @@ def repeated(windows: Array, size: int, copies: int) -> Array:
 
 
 def reduction(shape: tuple[int, ...], reduced: Sequence[int]) -> Array:
-    """Windows of a reduction over the given axes: one row per element that is left."""
+    """Windows of a reduction over the given axes: one row per element that is left.
+
+    Raises
+    ------
+    UnsupportedOperatorError
+        If there is nothing to be reduced.
+    """
     positions = np.arange(prod(shape)).reshape(shape)
     kept = [axis for axis in range(len(shape)) if axis not in reduced]
     count = prod(shape[axis] for axis in reduced)
+    if not count:
+        raise UnsupportedOperatorError("a reduction of no elements is not read: export the network without it")
     return positions.transpose([*kept, *reduced]).reshape(-1, count)
 
 
