@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import tracemalloc
 
 import numpy as np
@@ -454,3 +455,33 @@ def test_given_model_is_left_as_it_is():
     load_onnx(model)
     assert model == before
     assert initializer("w", weights(0, 4, 3)) == model.graph.initializer[0]
+
+
+def test_names_inside_functions_that_are_not_text():
+    """protobuf gives a damaged name as bytes, and takes none back."""
+    function = helper.make_function(
+        "own",
+        "f",
+        ["a"],
+        ["b"],
+        [helper.make_node("LeakyRelu", ["a"], ["b"])],
+        [helper.make_opsetid("", 17)],
+        ["alpha"],
+    )
+    call = helper.make_node("f", ["x"], ["y"], domain="own", alpha=0.25)
+    graph = helper.make_graph(
+        [call], "g", [helper.make_tensor_value_info("x", 1, (1, 2))], [helper.make_tensor_value_info("y", 1, (1, 2))]
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    function.node[0].attribute.add(name="alpha", ref_attr_name="alpha", type=1)
+    model = helper.make_model(graph, opset_imports=opsets, functions=[function], ir_version=8)
+    content = model.SerializeToString()
+    assert load_onnx(content).value([[-1.0, 1.0]]) == pytest.approx(np.array([[-0.25, 1.0]]))
+    refused = []
+    for place in re.finditer(b"alpha", content):
+        damaged = content[: place.start()] + b"alp\xb2a" + content[place.end() :]
+        try:
+            load_onnx(damaged)
+        except RelugradError as error:
+            refused.append(str(error))
+    assert "it has names that are not text" in " ".join(refused)

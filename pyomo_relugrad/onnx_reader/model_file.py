@@ -102,6 +102,8 @@ def _complete(model: ModelProto, name: str, source: str | bytes | ModelProto) ->
         file = ModelFile(without_functions(_with_short_domains(model)), name, source)
     except NetworkFileError as error:
         raise NetworkFileError(f"{name}: {error}") from error
+    except (UnicodeDecodeError, TypeError) as error:  # protobuf's bytes where the format has text
+        raise NetworkFileError(f"{name} is corrupt: it has names that are not text") from error
     if not file.opsets.get(""):
         raise NetworkFileError(f"{name} does not say which ONNX operator set it uses (opset_import)")
     if file.opsets[""] > defs.onnx_opset_version():
