@@ -29,11 +29,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from omlt_oracle import FORMULATIONS, proven_optimum
 from random_models import FAMILIES, random_problem
 
-from pyomo_relugrad.branch import ProofStatus, prove
-from pyomo_relugrad.exact import ExactOptions, solve_exactly
-from pyomo_relugrad.milp import BOUND_METHODS, prove_by_milp
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.search import Stop
+from pyomo_relugrad.problem.bounds import BOUND_METHODS
+from pyomo_relugrad.proof import prove, prove_by_milp
+from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.run.worker import ProofStatus
+from pyomo_relugrad.solve import ExactOptions, solve_exactly
 
 GAPS = {"relative_gap": 1e-7, "absolute_gap": 1e-7}
 # Wall clock that the reference may take, in seconds.

@@ -11,11 +11,10 @@ import argparse
 
 from search_instances import torch_default_network
 
-from pyomo_relugrad.exact import ExactOptions, solve_exactly
-from pyomo_relugrad.milp.solve import prove_by_milp
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.search import search
-from pyomo_relugrad.search.front_door import array_problem
+from pyomo_relugrad.proof.milp import prove_by_milp
+from pyomo_relugrad.solve import ExactOptions, search, solve_exactly
+from pyomo_relugrad.solve.arrays import array_problem
 
 CASES = (("100-2x100", [100] * 2), ("100-3x100", [100] * 3))
 

@@ -12,10 +12,11 @@ import time
 
 import numpy as np
 
-from pyomo_relugrad.milp import bound_problem, build_big_m
-from pyomo_relugrad.milp.solve import MilpProof
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.problem.bounds import bound_problem
+from pyomo_relugrad.programs import build_big_m
+from pyomo_relugrad.proof.milp import MilpProof
 
 
 def random_problem(sizes: list[int]) -> Problem:

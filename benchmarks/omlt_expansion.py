@@ -23,7 +23,7 @@ from omlt.neuralnet import (
 from omlt.neuralnet.layer import DenseLayer, InputLayer
 
 import pyomo_relugrad as relugrad
-from pyomo_relugrad.omlt.transform import FORMULATIONS
+from pyomo_relugrad.modeling.omlt.transform import FORMULATIONS
 
 STOCK = {
     "bigm": ReluBigMFormulation,

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper, save
 
 MEASURE = """
 import resource, statistics, sys, time
-from pyomo_relugrad.onnx_reader import load_onnx
+from pyomo_relugrad.readers.onnx import load_onnx
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 times = []
 for _ in range(3):

@@ -12,7 +12,7 @@ import pyomo.environ as pyo
 from search_instances import ONNX_FOLDER, torch_default_network
 
 from pyomo_relugrad import Network, ReluNetworkBlock, load_onnx
-from pyomo_relugrad.vnnlib import load_vnnlib
+from pyomo_relugrad.readers.vnnlib import load_vnnlib
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 ACAS = "ACASXU_run2a_1_1_batch_2000.onnx"

@@ -16,12 +16,11 @@ from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 from scipy import sparse
 
 from pyomo_relugrad import Network
-from pyomo_relugrad.branch import prove
-from pyomo_relugrad.compile import compile_model
-from pyomo_relugrad.milp import prove_by_milp
+from pyomo_relugrad.modeling.compile import compile_model
 from pyomo_relugrad.network import rescale_neurons, without_stable_neurons
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.search import search
+from pyomo_relugrad.proof import prove, prove_by_milp
+from pyomo_relugrad.solve import search
 
 #: The local search before HiGHS is started: seconds, and its largest share of the time limit.
 SEARCH_SECONDS, SEARCH_SHARE = 1.0, 0.1
@@ -99,7 +98,7 @@ def by_omlt(
 
 
 def by_milp(instance: Instance, watch: Watch) -> None:
-    """The MILP of `pyomo_relugrad.milp`: LP-tightened bounds, no columns for stable neurons, started."""
+    """The MILP of `pyomo_relugrad.proof`: LP-tightened bounds, no columns for stable neurons, started."""
     problem = _problem(instance)
     start = _search(problem, watch).incumbent
     prove_by_milp(

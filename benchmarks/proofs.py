@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from pyomo_relugrad import load_onnx
-from pyomo_relugrad.branch import prove
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.proof import prove
 
 ACAS = "ACASXU_run2a_1_1_batch_2000.onnx"
 

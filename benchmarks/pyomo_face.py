@@ -15,8 +15,8 @@ from itertools import pairwise
 import numpy as np
 import pyomo.environ as pyo
 
-from pyomo_relugrad.block import ReluNetworkBlock
-from pyomo_relugrad.compile import compile_model
+from pyomo_relugrad.modeling.block import ReluNetworkBlock
+from pyomo_relugrad.modeling.compile import compile_model
 from pyomo_relugrad.network import Network
 
 NETWORKS = {"784-512-512-10": (784, 512, 512, 10), "1000-500-500-1": (1000, 500, 500, 1)}

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from omlt_oracle import proven_optimum
 from random_models import FAMILIES, random_problem
 
-from pyomo_relugrad.search import search
+from pyomo_relugrad.solve import search
 
 
 def main() -> None:

@@ -24,11 +24,11 @@ from search_instances import FAMILIES
 from search_plots import plot_methods, plot_values
 from search_results import Comparison, History, RunFile, final, instance_table, method_table, read_runs
 
-from pyomo_relugrad.milp import prove_by_milp
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.search import search
-from pyomo_relugrad.search.highs import HIGHS_THREAD
+from pyomo_relugrad.programs.highs import HIGHS_THREAD
+from pyomo_relugrad.proof import prove_by_milp
 from pyomo_relugrad.search.methods import METHODS
+from pyomo_relugrad.solve import search
 
 
 def main() -> None:

@@ -12,10 +12,11 @@ import numpy as np
 
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.search.budget import Budget, SearchContext
+from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.search.relaxation import Surroundings
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.sequential_lp import Descent, Starts
-from pyomo_relugrad.search.surroundings import Surroundings
 
 STARTS = 50
 

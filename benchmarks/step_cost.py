@@ -16,11 +16,11 @@ import numpy as np
 from search_instances import torch_default_network
 
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.search.budget import Budget
+from pyomo_relugrad.problem.landscape import Landscape
+from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.climbing.ascent import Climbers, climb
 from pyomo_relugrad.search.domains.polytope import domain_of
-from pyomo_relugrad.search.front_door import array_problem
-from pyomo_relugrad.search.landscape import Landscape
+from pyomo_relugrad.solve.arrays import array_problem
 
 SIZES = [
     (10, [500]), (10, [500] * 2), (10, [500] * 3), (10, [2000] * 2), (100, [500]), (100, [500] * 2), (100, [500] * 3),

@@ -19,12 +19,12 @@ from machine import describe_machine
 from search_instances import torch_default_network
 
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.search.budget import Budget
-from pyomo_relugrad.search.front_door import array_problem
-from pyomo_relugrad.search.linear_program import LinearProgram
-from pyomo_relugrad.search.regions.composite_region import CompositeRegion
-from pyomo_relugrad.search.regions.region_program import RegionProgram
-from pyomo_relugrad.search.regions.region_walk import exceeds, height_at
+from pyomo_relugrad.programs.linear_program import LinearProgram
+from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.search.regions.composite import CompositeRegion
+from pyomo_relugrad.search.regions.program import RegionProgram
+from pyomo_relugrad.search.regions.walk import exceeds, height_at
+from pyomo_relugrad.solve.arrays import array_problem
 
 # Share of a step by which the walk goes on beyond an optimum.
 OVERSHOOT = 0.01

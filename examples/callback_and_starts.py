@@ -17,8 +17,8 @@ import pyomo.environ as pyo
 from train_plant import SETTINGS
 
 import pyomo_relugrad as relugrad
+from pyomo_relugrad.modeling.solver import SolveProgress
 from pyomo_relugrad.plotting import plot_slice
-from pyomo_relugrad.solver import SolveProgress
 
 HERE = Path(__file__).parent
 records = np.loadtxt(HERE / "plant.csv", delimiter=",", skiprows=1)

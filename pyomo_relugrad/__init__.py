@@ -4,18 +4,18 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from pyomo_relugrad import plugins
+from pyomo_relugrad.modeling import plugins
 from pyomo_relugrad.version import __version__
 
 if TYPE_CHECKING:
-    from pyomo_relugrad.block import ReluNetworkBlock
-    from pyomo_relugrad.counterexample import find_counterexample
-    from pyomo_relugrad.data_hull import DataHull
-    from pyomo_relugrad.frameworks import load_keras, load_sklearn, load_torch
+    from pyomo_relugrad.modeling.block import ReluNetworkBlock
+    from pyomo_relugrad.modeling.data_hull import DataHull
     from pyomo_relugrad.network import Network
-    from pyomo_relugrad.onnx_reader import load_onnx
-    from pyomo_relugrad.search import maximize, minimize
-    from pyomo_relugrad.vnnlib import load_vnnlib
+    from pyomo_relugrad.readers.frameworks import load_keras, load_sklearn, load_torch
+    from pyomo_relugrad.readers.onnx import load_onnx
+    from pyomo_relugrad.readers.vnnlib import load_vnnlib
+    from pyomo_relugrad.solve import maximize, minimize
+    from pyomo_relugrad.solve.counterexample import find_counterexample
 
 __all__ = [
     "DataHull",
@@ -34,17 +34,17 @@ __all__ = [
 
 #: The module of each public name. It is imported when the name is first used: ONNX, OMLT and SciPy take a second.
 _MODULES = {
-    "DataHull": "data_hull",
+    "DataHull": "modeling.data_hull",
     "Network": "network",
-    "ReluNetworkBlock": "block",
-    "find_counterexample": "counterexample",
-    "load_keras": "frameworks",
-    "load_onnx": "onnx_reader",
-    "load_sklearn": "frameworks",
-    "load_torch": "frameworks",
-    "load_vnnlib": "vnnlib",
-    "maximize": "search",
-    "minimize": "search",
+    "ReluNetworkBlock": "modeling.block",
+    "find_counterexample": "solve.counterexample",
+    "load_keras": "readers.frameworks",
+    "load_onnx": "readers.onnx",
+    "load_sklearn": "readers.frameworks",
+    "load_torch": "readers.frameworks",
+    "load_vnnlib": "readers.vnnlib",
+    "maximize": "solve",
+    "minimize": "solve",
 }
 
 

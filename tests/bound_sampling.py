@@ -17,12 +17,12 @@ from random_models import random_network as random_chain
 from scipy import sparse
 from test_bounds import random_network
 
-from pyomo_relugrad.branch import prove
-from pyomo_relugrad.milp.column_bounds import bound_problem
-from pyomo_relugrad.milp.tightening_programs import tighten_by_programs
 from pyomo_relugrad.network import Layer, Network, PreactivationBounds, crown_bounds, interval_bounds
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.search.dual_bound import dual_bound
+from pyomo_relugrad.problem.bounds import bound_problem
+from pyomo_relugrad.programs.obbt import tighten_by_programs
+from pyomo_relugrad.proof import prove
+from pyomo_relugrad.proof.root_bound import dual_bound
 
 N_NETWORKS = 30
 IMAGE = 8

@@ -15,7 +15,7 @@ from onnx import ModelProto, TensorProto, checker, helper
 
 from pyomo_relugrad.errors import RelugradError
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.onnx_reader import load_onnx
+from pyomo_relugrad.readers.onnx import load_onnx
 
 #: Processor seconds in which a file is refused.
 REFUSAL_SECONDS = 2.0

@@ -18,7 +18,7 @@ from omlt.neuralnet.layer import DenseLayer, InputLayer
 from pyomo.common.collections import ComponentSet
 from pyomo.core.expr.visitor import identify_variables
 
-from pyomo_relugrad.block import ReluNetworkBlock
+from pyomo_relugrad.modeling.block import ReluNetworkBlock
 from pyomo_relugrad.network import Network
 
 FORMULATIONS = {

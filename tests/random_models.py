@@ -162,7 +162,7 @@ def _quadratic(builder: _Builder, rng: np.random.Generator) -> Problem:
 
 def as_pyomo(problem: Problem) -> pyo.ConcreteModel:
     """The same model in Pyomo: variables ``v``, one network block per embedded network, rows linking ``v``."""
-    from pyomo_relugrad.block import ReluNetworkBlock
+    from pyomo_relugrad.modeling.block import ReluNetworkBlock
 
     def expression(columns, coefficients):
         return pyo.quicksum(float(a) * model.v[int(i)] for i, a in zip(columns, coefficients, strict=True))

@@ -15,9 +15,9 @@ from onnx_models import assert_agrees, make_model, weights
 from pyomo_relugrad.errors import NetworkMismatchError
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.network.agreement import DOUBLE, HALF, comparison_points, disagreement
-from pyomo_relugrad.onnx_reader import load_onnx
-from pyomo_relugrad.onnx_reader.runtimes import OnnxRuntime
-from pyomo_relugrad.onnx_reader.walk import RULES
+from pyomo_relugrad.readers.onnx import load_onnx
+from pyomo_relugrad.readers.onnx.runtimes import OnnxRuntime
+from pyomo_relugrad.readers.onnx.walk import RULES
 
 node = helper.make_node
 
@@ -153,7 +153,7 @@ class TestFiles:
             raise RuntimeError("no kernel")
 
         monkeypatch.setattr(onnxruntime, "InferenceSession", fail)
-        monkeypatch.setattr("pyomo_relugrad.onnx_reader.runtimes.ReferenceEvaluator", fail)
+        monkeypatch.setattr("pyomo_relugrad.readers.onnx.runtimes.ReferenceEvaluator", fail)
         with caplog.at_level(logging.DEBUG, logger="pyomo_relugrad"):
             load_onnx(make_model([node("Neg", ["x"], ["y"])], (1, 3)))
         assert "model could not be run: its values were not compared" in caplog.text

@@ -7,10 +7,10 @@ import pytest
 from random_models import FAMILIES, random_network, random_problem
 from scipy import sparse
 
-from pyomo_relugrad.exact import solve_exactly
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem, Shape
-from pyomo_relugrad.search import Stop, search
-from pyomo_relugrad.search.aliases import merge_aliases
+from pyomo_relugrad.problem.presolve.aliases import merge_aliases
+from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.solve import search, solve_exactly
 
 INF = np.inf
 

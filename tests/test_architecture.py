@@ -1,4 +1,4 @@
-"""The arrows between the rooms: which module may import which, and which may import Pyomo, ONNX or HiGHS."""
+"""The stair of the package: which package may import which, and which may import Pyomo, ONNX or HiGHS."""
 
 import ast
 import sys
@@ -11,50 +11,37 @@ import pytest
 PACKAGE = "pyomo_relugrad"
 ROOT = Path(__file__).parents[1] / PACKAGE
 
-BASE = {"arrays", "deadline", "errors", "version"}
-PROBLEM = BASE | {"network", "problem"}
 ARRAYS = {"numpy", "scipy"}
+HIGHS = ARRAYS | {"highspy"}
+PYOMO = HIGHS | {"pyomo", "omlt"}
 
-#: Room: the rooms that it may import, and the third-party packages.
-ROOMS: dict[str, tuple[set[str], set[str]]] = {
-    "arrays": (set(), {"numpy"}),
-    "deadline": (set(), set()),
-    "errors": (set(), set()),
-    "version": (set(), set()),
-    "network": (BASE, ARRAYS),
-    "onnx_reader": (BASE | {"network"}, ARRAYS | {"onnx", "onnxruntime", "google"}),  # google.protobuf is onnx's
-    "problem": (BASE | {"network"}, ARRAYS),
-    "problem_bounds": (PROBLEM, ARRAYS),
-    "search": (PROBLEM | {"problem_bounds"}, ARRAYS | {"highspy", "threadpoolctl"}),
-    "milp": (PROBLEM | {"problem_bounds", "search"}, ARRAYS | {"highspy"}),
-    "branch": (PROBLEM | {"problem_bounds", "search", "milp"}, ARRAYS | {"highspy"}),
-    "exact": (PROBLEM | {"problem_bounds", "search", "milp", "branch"}, ARRAYS),
-    "vnnlib": (BASE, ARRAYS),
-    "counterexample": (PROBLEM | {"search", "vnnlib", "onnx_reader"}, ARRAYS),
-    "frameworks": (BASE | {"network", "onnx_reader"}, ARRAYS),  # the frameworks themselves only when asked for
-    "plotting": (PROBLEM | {"search"}, ARRAYS),  # matplotlib only when asked for
-    "cli": (
-        PROBLEM | {"search", "milp", "branch", "exact", "onnx_reader", "vnnlib", "counterexample", "log"},
-        ARRAYS,
-    ),
-    "__main__": ({"cli"}, set()),
-    "log": (PROBLEM | {"search", "milp", "branch"}, ARRAYS),
+#: Packages and modules from the lowest to the highest, and the third-party packages that each may import. A module may
+#: import what stands above its own line, and what shares its package; frameworks and matplotlib only when asked for.
+STAIR: dict[str, set[str]] = {
+    "version": set(),
+    "errors": set(),
+    "deadline": set(),
+    "arrays": {"numpy"},
+    "network": ARRAYS,
+    "readers": ARRAYS | {"onnx", "onnxruntime", "google"},  # google.protobuf is onnx's
+    "problem": ARRAYS,
+    "programs": HIGHS | {"threadpoolctl"},
+    "run": ARRAYS,
+    "search": HIGHS,
+    "proof": HIGHS,
+    "solve": ARRAYS,
+    "modeling": PYOMO,
+    "plotting": ARRAYS,
+    "cli": ARRAYS,
+    "__main__": set(),
+    "": set(),
 }
 
-#: Room inside `search`: the other rooms there that it may import.
-SEARCH_ROOMS: dict[str, set[str]] = {
-    "domains": set(),
-    "regions": set(),
-    "climbing": {"domains", "regions"},
-    "literature": {"domains", "regions"},
-    "sequential": set(),
+#: The same inside packages whose parts stand on one another.
+INNER_STAIRS: dict[str, list[str]] = {
+    "problem": ["problem", "presolve"],
+    "search": ["domains", "regions", "climbing", "sequential", "literature"],
 }
-
-#: What all searches stand on; the rest of `search` puts them together, and none of them imports it.
-SEARCH_GROUND = {"budget", "landscape", "linear_program", "surroundings"}
-
-#: Every other module of the package's top level is the Pyomo face, which may import all rooms.
-FACE_PACKAGES = ARRAYS | {"pyomo", "omlt", "highspy"}
 
 
 def _modules() -> dict[str, Path]:
@@ -69,69 +56,56 @@ def _modules() -> dict[str, Path]:
 MODULES = _modules()
 
 
-class _Imports(ast.NodeVisitor):
-    """Collects what a module imports when it runs: what only type checkers see is left out."""
-
-    def __init__(self) -> None:
-        self.names: set[str] = set()
-
-    def visit_If(self, node: ast.If) -> None:
-        for child in node.orelse if "TYPE_CHECKING" in ast.unparse(node.test) else [*node.body, *node.orelse]:
-            self.visit(child)
-
-    def visit_Import(self, node: ast.Import) -> None:
-        self.names.update(alias.name for alias in node.names)
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        assert node.level == 0, "imports are absolute"
-        for alias in node.names:
-            submodule = f"{node.module}.{alias.name}"
-            self.names.add(submodule if submodule in MODULES else str(node.module))
-
-
 def _imports(module: str) -> set[str]:
-    collector = _Imports()
-    collector.visit(ast.parse(MODULES[module].read_text(encoding="utf-8")))
-    return collector.names
+    """What a module imports, also inside functions and for type checkers alone."""
+    names = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            for alias in node.names:
+                submodule = f"{node.module}.{alias.name}"
+                names.add(submodule if submodule in MODULES else str(node.module))
+    return names
 
 
-def _room(module: str) -> str:
-    """The room of a module of ours: the first name below the package, empty for the package itself."""
+def _step(module: str) -> str:
+    """The package of a module of ours: the first name below the top, empty for the top itself."""
     return module.removeprefix(PACKAGE).lstrip(".").split(".")[0]
 
 
 def _misplaced(module: str) -> Iterator[str]:
-    """The imports of a module that its room does not allow."""
-    room = _room(module)
-    every_room = {_room(name) for name in MODULES} - {""}
-    rooms, packages = ROOMS.get(room, (every_room, FACE_PACKAGES))
+    """The imports of a module that its step of the stair does not allow."""
+    steps = list(STAIR)
+    own = _step(module)
     for name in _imports(module):
         top = name.split(".")[0]
         if top == PACKAGE:
-            if _room(name) not in rooms | {room}:
+            if steps.index(_step(name)) > steps.index(own):
                 yield name
-        elif top not in packages | set(sys.stdlib_module_names):
+        elif top not in STAIR[own] | set(sys.stdlib_module_names):
             yield name
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))
-def test_a_module_imports_only_what_its_room_allows(module: str) -> None:
+def test_a_module_imports_only_what_stands_above_it(module: str) -> None:
     assert sorted(_misplaced(module)) == []
 
 
-@pytest.mark.parametrize("room", SEARCH_ROOMS)
-def test_the_rooms_of_the_search_import_only_what_lies_below_them(room: str) -> None:
-    prefix = f"{PACKAGE}.search."
-    allowed = SEARCH_ROOMS[room] | SEARCH_GROUND | {room}
-    modules = [module for module in MODULES if module.startswith(f"{prefix}{room}.")]
-    assert modules
-    imported = {name for module in modules for name in _imports(module) if name.startswith(prefix)}
-    assert {name for name in imported if name.removeprefix(prefix).split(".")[0] not in allowed} == set()
+@pytest.mark.parametrize("package", INNER_STAIRS)
+def test_the_parts_of_a_package_import_only_what_stands_above_them(package: str) -> None:
+    prefix, parts = f"{PACKAGE}.{package}.", INNER_STAIRS[package]
+    found = {module: module.removeprefix(prefix).split(".")[0] for module in MODULES if module.startswith(prefix)}
+    assert set(parts) <= set(found.values())
+    for module, part in found.items():
+        above = [found.get(name) for name in _imports(module)]
+        if part in parts:
+            assert not set(above) & set(parts[parts.index(part) + 1 :]), module
 
 
-def test_every_room_of_the_search_is_told_what_it_may_import() -> None:
-    rooms = {path.parent.name for path in (ROOT / "search").glob("*/__init__.py")}
-    assert rooms == set(SEARCH_ROOMS)
+def test_every_package_stands_on_the_stair() -> None:
+    assert {_step(module) for module in MODULES} == set(STAIR)
 
 
 def test_no_module_imports_itself_through_others() -> None:
@@ -139,17 +113,15 @@ def test_no_module_imports_itself_through_others() -> None:
     assert len(list(TopologicalSorter(graph).static_order())) == len(MODULES)
 
 
-def test_the_rooms_below_the_face_exist() -> None:
-    assert {_room(module) for module in MODULES} >= {*BASE, "network", "onnx_reader", "problem", "search"}
-
-
-def test_the_check_sees_imports_inside_functions_and_leaves_out_those_for_type_checkers() -> None:
-    collector = _Imports()
-    collector.visit(
-        ast.parse(
-            "from typing import TYPE_CHECKING\n"
-            "if TYPE_CHECKING:\n    import pyomo.environ\nelse:\n    import json\n"
-            "def later():\n    from pyomo_relugrad import network\n"
-        )
+def test_the_check_sees_imports_inside_functions_and_those_for_type_checkers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "module.py"
+    source.write_text(
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    import pyomo.environ\n"
+        "def later():\n    from pyomo_relugrad import network\n",
+        encoding="utf-8",
     )
-    assert collector.names == {"typing", "json", "pyomo_relugrad.network"}
+    monkeypatch.setitem(MODULES, "module", source)
+    assert _imports("module") == {"typing", "pyomo.environ", "pyomo_relugrad.network"}

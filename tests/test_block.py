@@ -15,8 +15,8 @@ from omlt.scaling import OffsetScaling
 from onnx import TensorProto, helper, numpy_helper
 from scipy import sparse
 
-from pyomo_relugrad.block import ReluNetworkBlock, ReluNetworkBlockData, unexpanded_blocks
 from pyomo_relugrad.errors import ModelError, NetworkFileNotFoundError, NetworkValueError
+from pyomo_relugrad.modeling.block import ReluNetworkBlock, ReluNetworkBlockData, unexpanded_blocks
 from pyomo_relugrad.network import Layer, Network, TensorSpec
 from pyomo_relugrad.network.rewrite import fold_scaling
 

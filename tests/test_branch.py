@@ -10,17 +10,18 @@ from milp_oracle import exact_optimum
 from random_models import random_network, random_problem
 from scipy import sparse
 
-from pyomo_relugrad.branch import ProofStatus, SearchTree, prove
-from pyomo_relugrad.branch.bounder import BoundedNodes, split_nodes
-from pyomo_relugrad.branch.chains import without_chains
-from pyomo_relugrad.branch.enclosure import gap_by_input
-from pyomo_relugrad.branch.nodes import NodeQueue, Nodes
-from pyomo_relugrad.branch.polish import Polish
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.network.relaxation import Relaxation
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.search.driver import search
-from pyomo_relugrad.search.tightening import RowTightening
+from pyomo_relugrad.problem.presolve.chains import without_chains
+from pyomo_relugrad.problem.presolve.rows import RowTightening
+from pyomo_relugrad.proof import SearchTree, prove
+from pyomo_relugrad.proof.boxes.bounder import BoundedNodes, split_nodes
+from pyomo_relugrad.proof.boxes.enclosure import gap_by_input
+from pyomo_relugrad.proof.boxes.nodes import NodeQueue, Nodes
+from pyomo_relugrad.proof.boxes.polish import Polish
+from pyomo_relugrad.run.worker import ProofStatus
+from pyomo_relugrad.solve.driver import search
 
 
 def box_problem(networks, cost, lower, upper, **options) -> Problem:

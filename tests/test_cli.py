@@ -19,8 +19,8 @@ from pyomo_relugrad import __version__, load_onnx
 from pyomo_relugrad.cli import main
 from pyomo_relugrad.cli.exit_codes import ExitCode
 from pyomo_relugrad.cli.values import shown
-from pyomo_relugrad.log import SearchLog
-from pyomo_relugrad.search.driver import Progress
+from pyomo_relugrad.run.log import SearchLog
+from pyomo_relugrad.run.result import Progress
 from pyomo_relugrad.search.methods import METHODS
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -273,7 +273,7 @@ def test_falsify_says_where_nothing_was_found(capsys: pytest.CaptureFixture[str]
 def test_ctrl_c_ends_falsify_at_once(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pyomo_relugrad import counterexample
+    from pyomo_relugrad.solve import counterexample
 
     searches = []
 

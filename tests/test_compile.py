@@ -17,14 +17,20 @@ from pyomo.mpec import Complementarity, complements
 from pyomo.network import Arc, Port
 from scipy import sparse
 
-from pyomo_relugrad.block import ReluNetworkBlock
-from pyomo_relugrad.compile.model import CompiledModel, Embedding, IncompatibleModel, InfeasibleModel, compile_model
-from pyomo_relugrad.compile.networks import separate_outputs
-from pyomo_relugrad.compile.objective import is_positive_semidefinite
 from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.modeling.block import ReluNetworkBlock
+from pyomo_relugrad.modeling.compile.model import (
+    CompiledModel,
+    Embedding,
+    IncompatibleModel,
+    InfeasibleModel,
+    compile_model,
+)
+from pyomo_relugrad.modeling.compile.networks import separate_outputs
+from pyomo_relugrad.modeling.compile.objective import is_positive_semidefinite
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem, Shape
-from pyomo_relugrad.problem_bounds import network_implied_bounds, row_implied_bounds
+from pyomo_relugrad.problem.presolve.implied_bounds import network_implied_bounds, row_implied_bounds
 
 #: Two inputs, one output.
 SMALL = Network.from_layers([[[1.0, -1.0]], [[2.0]]], [[0.5], [1.0]])

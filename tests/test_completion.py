@@ -11,12 +11,13 @@ from random_models import random_network
 from scipy import sparse
 
 from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem
+from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search import methods
-from pyomo_relugrad.search.budget import Budget, SearchContext
 from pyomo_relugrad.search.completion import Completion, determined, trivial_targets
-from pyomo_relugrad.search.driver import search
 from pyomo_relugrad.search.methods import Method
-from pyomo_relugrad.search.surroundings import Surroundings
+from pyomo_relugrad.search.relaxation import Surroundings
+from pyomo_relugrad.solve.driver import search
 
 NAN, INF = np.nan, np.inf
 HOURS = 4

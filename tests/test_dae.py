@@ -8,9 +8,9 @@ import pytest
 from pyomo import dae
 
 from pyomo_relugrad import DataHull
-from pyomo_relugrad.block import ReluNetworkBlock
+from pyomo_relugrad.modeling.block import ReluNetworkBlock
+from pyomo_relugrad.modeling.errors import IncompatibleModel
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.pyomo_errors import IncompatibleModel
 
 RATE = Network.from_layers([[[-1.0, 1.0], [1.0, 0.5]], [[0.7, -0.4]]], [[0.2, 0.1], [0.3]])
 

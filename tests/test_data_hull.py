@@ -11,9 +11,9 @@ from scipy.optimize import linprog
 from scipy.spatial import ConvexHull
 
 import pyomo_relugrad as relugrad
-from pyomo_relugrad import extreme_points as extreme_points_module
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.extreme_points import extreme_points
+from pyomo_relugrad.modeling import extreme_points as extreme_points_module
+from pyomo_relugrad.modeling.extreme_points import extreme_points
 
 RNG = np.random.default_rng(5)
 SQUARE = np.array([[0.0, 0.0], [2.0, 0.0], [2.0, 2.0], [0.0, 2.0], [1.0, 1.0]])

@@ -10,24 +10,23 @@ from random_models import random_network, random_problem
 from scipy import sparse
 
 from pyomo_relugrad import deadline
-from pyomo_relugrad.branch import SearchTree, prove
-from pyomo_relugrad.branch.chains import without_chains
-from pyomo_relugrad.branch.program_bounder import ProgramBounder
 from pyomo_relugrad.deadline import OutOfTime
-from pyomo_relugrad.exact import solve_exactly
-from pyomo_relugrad.milp import prove_by_milp
-from pyomo_relugrad.milp.big_m import build_big_m
-from pyomo_relugrad.milp.column_bounds import bound_problem
 from pyomo_relugrad.network import crown_bounds
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.search.budget import Stop
-from pyomo_relugrad.search.driver import search
-from pyomo_relugrad.search.dual_bound import dual_bound
-from pyomo_relugrad.search.linear_program import SHORTEST_LIMIT, LinearProgram
-from pyomo_relugrad.search.proof import ProofStatus
-from pyomo_relugrad.search.sequential.linearisation import Linearisation
+from pyomo_relugrad.problem.bounds import bound_problem
+from pyomo_relugrad.problem.presolve.chains import without_chains
+from pyomo_relugrad.problem.presolve.rows import RowTightening
+from pyomo_relugrad.programs.big_m import build_big_m
+from pyomo_relugrad.programs.linear_program import SHORTEST_LIMIT, LinearProgram
+from pyomo_relugrad.programs.linearisation import Linearisation
+from pyomo_relugrad.proof import SearchTree, prove, prove_by_milp
+from pyomo_relugrad.proof.boxes.program_bounder import ProgramBounder
+from pyomo_relugrad.proof.root_bound import dual_bound
+from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.run.worker import ProofStatus
 from pyomo_relugrad.search.sequential.region_model import RegionModel
-from pyomo_relugrad.search.tightening import RowTightening
+from pyomo_relugrad.solve import solve_exactly
+from pyomo_relugrad.solve.driver import search
 
 
 def chain(length: int = 3) -> Problem:
@@ -155,7 +154,7 @@ def looks(monkeypatch: pytest.MonkeyPatch, module: str) -> list[None]:
 
 
 def test_joining_looks_at_the_deadline_for_every_network_that_is_joined(monkeypatch):
-    seen = looks(monkeypatch, "branch.chains")
+    seen = looks(monkeypatch, "problem.presolve.chains")
     without_chains(chain(5))
     assert len(seen) == 2 + 3 + 4 + 5
 
@@ -169,7 +168,7 @@ def test_crown_looks_at_the_deadline_in_every_chunk_of_neurons(monkeypatch):
 
 
 def test_the_mixed_integer_model_is_built_layer_by_layer(monkeypatch):
-    seen, problem = looks(monkeypatch, "milp.big_m"), chain(4)
+    seen, problem = looks(monkeypatch, "programs.big_m"), chain(4)
     build_big_m(problem, bound_problem(problem))
     assert len(seen) == 4 * 2
 
@@ -177,7 +176,7 @@ def test_the_mixed_integer_model_is_built_layer_by_layer(monkeypatch):
 def test_bounding_nodes_looks_at_the_deadline_for_every_node(monkeypatch):
     problem = without_chains(chain())
     bounder = ProgramBounder(problem)
-    seen = looks(monkeypatch, "branch.node_program")
+    seen = looks(monkeypatch, "proof.boxes.node_program")
     root = bounder.root()
     assert len(seen) == 4  # the inputs that vary
     bounder(root, np.inf)
@@ -211,7 +210,7 @@ def test_a_proof_without_time_ends_with_nothing_proven(proof):
 
 def test_branch_and_bound_does_not_begin_what_would_outlast_the_time(monkeypatch):
     problem = chain()
-    monkeypatch.setattr("pyomo_relugrad.branch.search_tree.bound_seconds", lambda problem: 100.0)
+    monkeypatch.setattr("pyomo_relugrad.proof.boxes.tree.bound_seconds", lambda problem: 100.0)
     assert prove(problem, time_limit=99.0).status is ProofStatus.TIME_LIMIT
     assert prove(problem, time_limit=1e6).status is ProofStatus.OPTIMAL
 

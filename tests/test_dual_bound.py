@@ -11,12 +11,12 @@ from random_models import random_network, random_problem
 from scipy import sparse
 
 from pyomo_relugrad import Network
-from pyomo_relugrad.block import ReluNetworkBlock
+from pyomo_relugrad.modeling.block import ReluNetworkBlock
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.search import dual_bound as dual_bound_module
-from pyomo_relugrad.search.budget import Stop
-from pyomo_relugrad.search.driver import search
-from pyomo_relugrad.search.dual_bound import bound_seconds, dual_bound
+from pyomo_relugrad.proof import root_bound as dual_bound_module
+from pyomo_relugrad.proof.root_bound import bound_seconds, dual_bound
+from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.solve.driver import search
 
 
 def box_problem(network: Network, lower: float, upper: float, maximise: bool = False) -> Problem:

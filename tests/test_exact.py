@@ -10,18 +10,17 @@ from random_models import random_network, random_problem
 from scipy import sparse
 
 from pyomo_relugrad import Network
-from pyomo_relugrad.branch import SearchTree
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.exact import ExactOptions, Route, solve_exactly
-from pyomo_relugrad.exact import solve as solve_module
-from pyomo_relugrad.exact.routes import FEW_INPUTS, choose_routes, lead_seconds
-from pyomo_relugrad.exact.runner import Runner
-from pyomo_relugrad.milp import MilpProof
-from pyomo_relugrad.milp.column_bounds import BOUND_METHODS
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.search.budget import Stop
-from pyomo_relugrad.search.driver import search
-from pyomo_relugrad.search.dual_bound import dual_bound
+from pyomo_relugrad.problem.bounds import BOUND_METHODS
+from pyomo_relugrad.proof import MilpProof, SearchTree
+from pyomo_relugrad.proof.root_bound import dual_bound
+from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.solve import ExactOptions, Route, solve_exactly
+from pyomo_relugrad.solve import portfolio as solve_module
+from pyomo_relugrad.solve.driver import search
+from pyomo_relugrad.solve.routes import FEW_INPUTS, choose_routes, lead_seconds
+from pyomo_relugrad.solve.runner import Runner
 
 TIGHT = ExactOptions(relative_gap=1e-6)
 

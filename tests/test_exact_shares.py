@@ -6,10 +6,13 @@ from fake_clock import FakeClock
 from test_exact import hard_box, integer_program, only
 
 from pyomo_relugrad import deadline
-from pyomo_relugrad.exact import Route, solve_exactly
-from pyomo_relugrad.exact import solve as solve_module
-from pyomo_relugrad.exact.searches import SECOND_SECONDS, Searches
-from pyomo_relugrad.exact.shares import (
+from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.run.budget import Budget, Stop
+from pyomo_relugrad.search.relaxation import Surroundings
+from pyomo_relugrad.solve import Route, solve_exactly
+from pyomo_relugrad.solve import portfolio as solve_module
+from pyomo_relugrad.solve.searches import SECOND_SECONDS, Searches
+from pyomo_relugrad.solve.shares import (
     CLOSING,
     FIRST_SEARCH,
     LATE_SECONDS,
@@ -23,9 +26,6 @@ from pyomo_relugrad.exact.shares import (
     TimeShares,
     first_search_seconds,
 )
-from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.search.budget import Budget, Stop
-from pyomo_relugrad.search.surroundings import Surroundings
 
 # --- the rule -----------------------------------------------------------------------------------------------------
 

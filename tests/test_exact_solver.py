@@ -19,8 +19,8 @@ from pyomo.opt import SolverStatus, check_available_solvers
 from pyomo.opt import TerminationCondition as LegacyTermination
 from random_models import as_pyomo, random_network, random_problem
 
-from pyomo_relugrad.block import ReluNetworkBlock
 from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.modeling.block import ReluNetworkBlock
 
 
 def knapsack() -> pyo.ConcreteModel:

@@ -15,7 +15,7 @@ from pyomo_relugrad.errors import (
     RelugradError,
     UnsupportedOperatorError,
 )
-from pyomo_relugrad.frameworks import load_keras, load_sklearn, load_torch
+from pyomo_relugrad.readers.frameworks import load_keras, load_sklearn, load_torch
 
 pytest.importorskip("sklearn")
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
@@ -104,7 +104,7 @@ class TestScikitLearn:
 
     @pytest.mark.parametrize("make", [regressor, classifier])
     def test_networks_inside_searches_and_pipelines(self, make, monkeypatch):
-        monkeypatch.setattr("pyomo_relugrad.frameworks.sklearn.find_spec", lambda name: None)
+        monkeypatch.setattr("pyomo_relugrad.readers.frameworks.sklearn.find_spec", lambda name: None)
         search = GridSearchCV(
             Pipeline([("scale", StandardScaler()), ("last", make())]), {"last__alpha": [0.1, 1]}, cv=2
         )
@@ -135,7 +135,7 @@ class TestScikitLearn:
         assert error.value.operator == activation
 
     def test_step_that_is_not_affine_is_refused(self, monkeypatch):
-        monkeypatch.setattr("pyomo_relugrad.frameworks.sklearn.find_spec", lambda name: None)
+        monkeypatch.setattr("pyomo_relugrad.readers.frameworks.sklearn.find_spec", lambda name: None)
         model = make_pipeline(PolynomialFeatures(2), regressor()).fit(X, Y)
         with pytest.raises(UnsupportedOperatorError, match="step 'polynomialfeatures' is not affine"):
             load_sklearn(model)
@@ -160,7 +160,7 @@ class TestScikitLearn:
         ids=lambda step: type(step).__name__,
     )
     def test_steps_that_clip_or_jump_away_from_the_origin(self, step, monkeypatch):
-        monkeypatch.setattr("pyomo_relugrad.frameworks.sklearn.find_spec", lambda name: None)
+        monkeypatch.setattr("pyomo_relugrad.readers.frameworks.sklearn.find_spec", lambda name: None)
         kelvin = RNG.uniform(300, 600, size=(100, 4))
         model = make_pipeline(step, regressor()).fit(kelvin, kelvin[:, 0] / 100)
         with pytest.raises(UnsupportedOperatorError, match="is not affine: only scalers"):
@@ -269,7 +269,7 @@ class TestPyTorch:
     def test_module(self, exporter, monkeypatch):
         torch = pytest.importorskip("torch")
         if exporter == "TorchScript":
-            monkeypatch.setattr("pyomo_relugrad.frameworks.torch.find_spec", lambda name: None)
+            monkeypatch.setattr("pyomo_relugrad.readers.frameworks.torch.find_spec", lambda name: None)
         else:
             pytest.importorskip("onnxscript")
         module = torch.nn.Sequential(

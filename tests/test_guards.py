@@ -23,11 +23,11 @@ from pyomo.repn.util import VarRecorder
 from pyomo.util.infeasible import log_infeasible_constraints
 from pyomo.util.report_scaling import report_scaling
 
-from pyomo_relugrad.block import ReluNetworkBlock, unexpanded_blocks
-from pyomo_relugrad.block.guards import GUIDANCE, NetworkOutputExpression
 from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.modeling.block import ReluNetworkBlock, unexpanded_blocks
+from pyomo_relugrad.modeling.block.guards import GUIDANCE, NetworkOutputExpression
+from pyomo_relugrad.modeling.errors import UnexpandedNetworkError
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.pyomo_errors import UnexpandedNetworkError
 
 NETWORK = Network.from_layers([[[1.0, -1.0], [0.5, 2.0]], [[2.0, 1.0], [0.0, 1.0]]], [[0.5, 0.0], [1.0, 0.0]])
 

@@ -5,8 +5,8 @@ import pytest
 from scipy import sparse
 
 from pyomo_relugrad.errors import RelugradError
-from pyomo_relugrad.search.linear_program import LinearProgram, LinearStatus
-from pyomo_relugrad.search.threads import solver_threads
+from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
+from pyomo_relugrad.programs.threads import solver_threads
 
 INF = np.inf
 

@@ -13,23 +13,15 @@ from scipy import sparse
 from test_bounds import random_network as random_graph
 from test_branch import single_network_box
 
-from pyomo_relugrad.branch import ProofStatus, prove
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.exact import ExactOptions, solve_exactly
-from pyomo_relugrad.milp import (
-    BOUND_METHODS,
-    MilpProof,
-    bound_problem,
-    build_big_m,
-    network_bounds,
-    prove_by_milp,
-    search_by_pruned_milp,
-    tighten_by_programs,
-)
 from pyomo_relugrad.network import Network, crown_bounds
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.search.linear_program import LinearProgram
-from pyomo_relugrad.search.proof import run_proof
+from pyomo_relugrad.problem.bounds import BOUND_METHODS, bound_problem
+from pyomo_relugrad.programs import build_big_m, network_bounds, tighten_by_programs
+from pyomo_relugrad.programs.linear_program import LinearProgram
+from pyomo_relugrad.proof import MilpProof, prove, prove_by_milp, search_by_pruned_milp
+from pyomo_relugrad.run.worker import ProofStatus, run_proof
+from pyomo_relugrad.solve import ExactOptions, solve_exactly
 
 
 @pytest.mark.parametrize(
@@ -229,7 +221,7 @@ def test_tightening_by_programs_takes_a_share_of_the_time_limit(solve, monkeypat
         limits.append(time_limit)
         return bounds
 
-    monkeypatch.setattr("pyomo_relugrad.milp.solve.tighten_by_programs", recorded)
+    monkeypatch.setattr("pyomo_relugrad.proof.milp.tighten_by_programs", recorded)
     problem = single_network_box(0, (40, 30, 30, 1))
     if solve == "prove_by_milp":
         prove_by_milp(problem, bounds="lp", time_limit=1.0)

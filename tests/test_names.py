@@ -18,13 +18,7 @@ from random_networks import random_network
 import pyomo_relugrad as relugrad
 from pyomo_relugrad import DataHull, ReluNetworkBlock, maximize, minimize
 from pyomo_relugrad.errors import ModelError, NetworkValueError
-from pyomo_relugrad.network import (
-    Network,
-    TensorSpec,
-    prune_weights,
-    rescale_neurons,
-    without_stable_neurons,
-)
+from pyomo_relugrad.network import Network, TensorSpec, prune_weights, rescale_neurons, without_stable_neurons
 from pyomo_relugrad.network.names import by_name, order_by_name
 from pyomo_relugrad.network.rewrite import fold_scaling, substitute_inputs
 
@@ -422,8 +416,8 @@ def test_columns_of_a_hull_that_are_not_the_variables_are_refused():
 
 def test_bounds_of_relus_and_pictures_count_by_name():
     pytest.importorskip("matplotlib").use("agg")
-    from pyomo_relugrad.milp import network_bounds
     from pyomo_relugrad.plotting import plot_ranges, plot_slice
+    from pyomo_relugrad.programs import network_bounds
 
     low, high = dict(zip(NAMES, [0.0, -1, -2, -3], strict=True)), dict(zip(NAMES, [0.5, 1, 2, 3], strict=True))
     turned = [dict(reversed(side.items())) for side in (low, high)]

@@ -127,21 +127,16 @@ def test_region_of_a_flipped_pattern_meets_the_first_one_on_the_facet():
     np.testing.assert_allclose(network.jacobian(beyond[None, :])[0], jacobian[0])
 
 
-def test_region_program_has_the_optimum_of_the_region():
+def test_the_optimum_over_the_facets_of_a_region_is_that_of_its_affine_function():
     network = residual_network(2)
     x = np.full(3, 0.2)
-    region = network.region(x)
-    program = region.program([1.0, 0.5], lower=-1, upper=[1, 1, 2])
-    solution = linprog(
-        -program.cost,
-        -program.rows,
-        -program.row_lower,
-        bounds=np.stack([program.lower, program.upper], axis=1),
-    )
-    best = solution.x
-    value = float(network.value(best[None, :])[0] @ [1.0, 0.5])
-    assert value == pytest.approx(program.constant - solution.fun, abs=1e-8)
-    assert value >= float(network.value(x[None, :])[0] @ [1.0, 0.5])
+    region, weights = network.region(x), np.array([1.0, 0.5])
+    facets = region.facets()
+    box = [(-1, 1), (-1, 1), (-1, 2)]
+    solution = linprog(-weights @ region.jacobian, -facets.rows, facets.offsets, bounds=box)
+    value = float(network.value(solution.x[None, :])[0] @ weights)
+    assert value == pytest.approx(float(weights @ region.offset) - solution.fun, abs=1e-8)
+    assert value >= float(network.value(x[None, :])[0] @ weights)
 
 
 def test_rescaling_neurons_leaves_facets_unchanged():

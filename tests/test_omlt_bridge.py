@@ -27,13 +27,13 @@ from pyomo.common.tee import capture_output
 from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactory
 from pyomo.util.infeasible import find_infeasible_constraints
 
-from pyomo_relugrad.block import ReluNetworkBlock
-from pyomo_relugrad.compile import compile_model
 from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.modeling.block import ReluNetworkBlock
+from pyomo_relugrad.modeling.compile import compile_model
+from pyomo_relugrad.modeling.errors import IncompatibleModel
+from pyomo_relugrad.modeling.omlt.bridge import read_omlt_blocks
+from pyomo_relugrad.modeling.omlt.transform import ExpandToOmlt
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.omlt.bridge import read_omlt_blocks
-from pyomo_relugrad.omlt.transform import ExpandToOmlt
-from pyomo_relugrad.pyomo_errors import IncompatibleModel
 
 FORMULATIONS = {
     "bigm": ReluBigMFormulation,

@@ -22,11 +22,11 @@ from omlt_edits import EDITS, EXPANSIONS, FORMULATIONS, broken, built, optimum, 
 from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactory
 from pyomo.repn import generate_standard_repn
 
-from pyomo_relugrad.block import ReluNetworkBlock
 from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.modeling.block import ReluNetworkBlock
+from pyomo_relugrad.modeling.errors import IncompatibleModel
+from pyomo_relugrad.modeling.omlt.bridge import read_omlt_blocks
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.omlt.bridge import read_omlt_blocks
-from pyomo_relugrad.pyomo_errors import IncompatibleModel
 
 EVERY = (*FORMULATIONS, *EXPANSIONS)
 TOLERANCE = 1e-5

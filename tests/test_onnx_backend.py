@@ -8,7 +8,7 @@ import pytest
 from onnx_backend import BackendCase, backend_cases
 
 from pyomo_relugrad.errors import RelugradError
-from pyomo_relugrad.onnx_reader import load_onnx
+from pyomo_relugrad.readers.onnx import load_onnx
 
 # fmt: off
 READ = {

@@ -11,7 +11,7 @@ from onnx_models import assert_agrees, evaluate, make_model, weights
 
 from pyomo_relugrad.errors import UnsupportedOperatorError
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.onnx_reader import load_onnx
+from pyomo_relugrad.readers.onnx import load_onnx
 
 node = helper.make_node
 FLOAT, BOOL, INT64 = TensorProto.FLOAT, TensorProto.BOOL, TensorProto.INT64

@@ -18,7 +18,7 @@ from pyomo_relugrad.errors import (
     RelugradError,
     UnsupportedOperatorError,
 )
-from pyomo_relugrad.onnx_reader import load_onnx
+from pyomo_relugrad.readers.onnx import load_onnx
 
 node = helper.make_node
 

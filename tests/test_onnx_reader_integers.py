@@ -7,7 +7,7 @@ from onnx import TensorProto, helper
 from onnx_models import make_model, weights
 
 from pyomo_relugrad.errors import NetworkFileError, UnsupportedOperatorError
-from pyomo_relugrad.onnx_reader import load_onnx
+from pyomo_relugrad.readers.onnx import load_onnx
 
 node = helper.make_node
 ML = {"domain": "ai.onnx.ml"}

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 from onnx_models import assert_agrees, evaluate, make_model
 
 from pyomo_relugrad.errors import NetworkValueError
-from pyomo_relugrad.onnx_reader import load_onnx
+from pyomo_relugrad.readers.onnx import load_onnx
 
 node = helper.make_node
 LOWEST = float(np.finfo(np.float32).min)

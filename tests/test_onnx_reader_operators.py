@@ -5,7 +5,7 @@ import pytest
 from onnx import TensorProto, helper
 from onnx_models import assert_agrees, evaluate, make_model, weights
 
-from pyomo_relugrad.onnx_reader import load_onnx
+from pyomo_relugrad.readers.onnx import load_onnx
 
 IMAGE = (1, 4, 7, 6)
 ABSENT = ""

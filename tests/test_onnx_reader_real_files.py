@@ -6,7 +6,7 @@ import pytest
 from onnx_models import assert_agrees, points_for, relative_gap
 
 from pyomo_relugrad.errors import NetworkFileError, RelugradError, UnsupportedOperatorError
-from pyomo_relugrad.onnx_reader import load_onnx
+from pyomo_relugrad.readers.onnx import load_onnx
 
 NETWORKS = Path(__file__).parents[2] / "shared" / "networks"
 FILES = sorted(NETWORKS.glob("*/*.onnx"))

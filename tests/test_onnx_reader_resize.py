@@ -8,7 +8,7 @@ from onnx import helper
 from onnx_models import assert_agrees, evaluate, make_model, weights
 
 from pyomo_relugrad.errors import NetworkFileError, UnsupportedOperatorError
-from pyomo_relugrad.onnx_reader import load_onnx
+from pyomo_relugrad.readers.onnx import load_onnx
 
 node = helper.make_node
 

@@ -7,7 +7,8 @@ from onnx_models import assert_agrees, make_model, weights
 from scipy import sparse
 
 from pyomo_relugrad.errors import NetworkFileError, UnsupportedOperatorError
-from pyomo_relugrad.onnx_reader import linear_maps, load_onnx
+from pyomo_relugrad.network import linear_maps
+from pyomo_relugrad.readers.onnx import load_onnx
 
 node = helper.make_node
 

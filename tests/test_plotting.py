@@ -16,11 +16,11 @@ import pyomo_relugrad as relugrad
 from pyomo_relugrad.errors import MissingPackageError, ModelError, NetworkValueError
 from pyomo_relugrad.network import crown_bounds
 from pyomo_relugrad.network.rewrite import substitute_inputs
-from pyomo_relugrad.network.slices import box_on_plane, plane_network, regions_on_plane
 from pyomo_relugrad.plotting import plot_progress, plot_ranges, plot_slice
+from pyomo_relugrad.plotting.plane import box_on_plane, plane_network, regions_on_plane
 from pyomo_relugrad.plotting.trajectory import trajectory
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.search.record import Record
+from pyomo_relugrad.run.record import Record
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")

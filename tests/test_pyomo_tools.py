@@ -20,11 +20,11 @@ from pyomo.util.check_units import assert_units_consistent
 from pyomo.util.infeasible import find_infeasible_bounds, find_infeasible_constraints
 from pyomo.util.model_size import build_model_size_report
 
-from pyomo_relugrad.block import ReluNetworkBlock, ReluNetworkBlockData
-from pyomo_relugrad.block.input_ranges import linked_term
 from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.modeling.block import ReluNetworkBlock, ReluNetworkBlockData
+from pyomo_relugrad.modeling.block.input_ranges import linked_term
+from pyomo_relugrad.modeling.errors import IncompatibleModel, UnexpandedNetworkError
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.pyomo_errors import IncompatibleModel, UnexpandedNetworkError
 
 TOLERANCE = 1e-5
 

@@ -13,10 +13,10 @@ from pyomo.core.expr.visitor import replace_expressions
 from pyomo.mpec import ComplementarityList, complements
 from pyomo.util.infeasible import find_infeasible_constraints
 
-from pyomo_relugrad.block import ReluNetworkBlock
 from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.modeling.block import ReluNetworkBlock
+from pyomo_relugrad.modeling.errors import IncompatibleModel
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.pyomo_errors import IncompatibleModel
 
 
 def random_network(seed, n_inputs=2, n_outputs=1, width=6):

@@ -10,8 +10,8 @@ from onnx import helper
 from onnx_models import make_model
 
 from pyomo_relugrad.network import Layer, Network
-from pyomo_relugrad.onnx_reader import walk
-from pyomo_relugrad.onnx_reader.original import Original
+from pyomo_relugrad.readers.onnx import walk
+from pyomo_relugrad.readers.onnx.original import Original
 
 #: Kinds of nodes that are left out of the sample.
 WITHOUT = ()

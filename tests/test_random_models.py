@@ -8,10 +8,10 @@ from milp_oracle import exact_optimum
 from omlt_oracle import FORMULATIONS, proven_optimum
 from random_models import FAMILIES, as_pyomo, random_problem
 
-from pyomo_relugrad.compile import compile_model
-from pyomo_relugrad.exact import ExactOptions, solve_exactly
-from pyomo_relugrad.milp import BOUND_METHODS
-from pyomo_relugrad.search import Stop, search
+from pyomo_relugrad.modeling.compile import compile_model
+from pyomo_relugrad.problem.bounds import BOUND_METHODS
+from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.solve import ExactOptions, search, solve_exactly
 
 slow = pytest.mark.slow
 

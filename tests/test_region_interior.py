@@ -9,17 +9,18 @@ from scipy import optimize, sparse
 
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.search.budget import Budget
-from pyomo_relugrad.search.front_door import array_problem
-from pyomo_relugrad.search.landscape import Landscape
-from pyomo_relugrad.search.linear_program import LinearProgram
-from pyomo_relugrad.search.regions import interior_point, region_program
-from pyomo_relugrad.search.regions.composite_region import CompositeRegion
+from pyomo_relugrad.problem.landscape import Landscape
+from pyomo_relugrad.programs.linear_program import LinearProgram
+from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.search.regions import interior_point
+from pyomo_relugrad.search.regions import program as region_program
+from pyomo_relugrad.search.regions.composite import CompositeRegion
+from pyomo_relugrad.search.regions.interior import RegionInterior
 from pyomo_relugrad.search.regions.interior_point import Iterate, NewtonSystem, UnitBoxProgram
-from pyomo_relugrad.search.regions.region_interior import RegionInterior
-from pyomo_relugrad.search.regions.region_program import RegionProgram
-from pyomo_relugrad.search.regions.region_simplex import RegionSimplex
-from pyomo_relugrad.search.regions.unit_box_region import MAX_ROWS, BoundedDomain, UnitBoxRegion
+from pyomo_relugrad.search.regions.program import RegionProgram
+from pyomo_relugrad.search.regions.simplex import RegionSimplex
+from pyomo_relugrad.search.regions.unit_box import MAX_ROWS, BoundedDomain, UnitBoxRegion
+from pyomo_relugrad.solve.arrays import array_problem
 
 INF = np.inf
 seeds = st.integers(0, 10**6)

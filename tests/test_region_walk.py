@@ -9,9 +9,9 @@ from scipy.optimize import linprog
 
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.search.budget import Budget
+from pyomo_relugrad.programs.linearisation import Linearisation
+from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.sequential.facet_crossing import RegionWalk, _facets_at
-from pyomo_relugrad.search.sequential.linearisation import Linearisation
 from pyomo_relugrad.search.sequential.region_model import RegionModel
 
 INF = np.inf

@@ -11,10 +11,10 @@ import pyomo_relugrad  # noqa: F401 - registers the solver
 from pyomo_relugrad import ReluNetworkBlock, maximize
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem
-from pyomo_relugrad.search.budget import Budget
-from pyomo_relugrad.search.landscape import Landscape
-from pyomo_relugrad.search.record import Record
-from pyomo_relugrad.search.repair import CLEAN, repaired
+from pyomo_relugrad.problem.landscape import Landscape
+from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run.record import Record
+from pyomo_relugrad.run.repair import CLEAN, repaired
 
 INF = float("inf")
 

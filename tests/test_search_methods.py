@@ -11,11 +11,13 @@ from pyomo_relugrad import maximize, minimize
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.search import Stop, auto, search
-from pyomo_relugrad.search.budget import Budget, SearchContext
-from pyomo_relugrad.search.front_door import array_problem
-from pyomo_relugrad.search.linear_program import LinearProgram
+from pyomo_relugrad.programs.linear_program import LinearProgram
+from pyomo_relugrad.run.budget import Budget, Stop
+from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.search import auto
 from pyomo_relugrad.search.methods import METHODS
+from pyomo_relugrad.solve import search
+from pyomo_relugrad.solve.arrays import array_problem
 
 LITERATURE = ["ppga", "ppga-lr", "lp-walk", "relaxing-walk", "sampling", "milp-walk", "pruned"]
 ALL = ["auto", *LITERATURE]

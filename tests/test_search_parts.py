@@ -10,21 +10,22 @@ from scipy import optimize, sparse
 
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.search.budget import Budget, SearchContext
+from pyomo_relugrad.problem.landscape import Landscape
+from pyomo_relugrad.programs.linear_program import LinearProgram
+from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.domains.admm import AlternatingProjection, normal_equations
 from pyomo_relugrad.search.domains.polytope import Polytope, where_feasible
 from pyomo_relugrad.search.domains.projection import BoxWithRow
-from pyomo_relugrad.search.front_door import array_problem
-from pyomo_relugrad.search.landscape import Landscape
-from pyomo_relugrad.search.linear_program import LinearProgram
 from pyomo_relugrad.search.literature.ppga import first_crossing, ppga
 from pyomo_relugrad.search.literature.pruned import prune_by_magnitude
 from pyomo_relugrad.search.literature.relaxation import Relaxation
-from pyomo_relugrad.search.regions.composite_region import CompositeRegion
+from pyomo_relugrad.search.regions.composite import CompositeRegion
 from pyomo_relugrad.search.regions.neighbourhood import best_in_neighbourhood
-from pyomo_relugrad.search.regions.region_program import RegionProgram
-from pyomo_relugrad.search.regions.region_walk import gradients_across, promising_facets, walk_regions
-from pyomo_relugrad.search.surroundings import Surroundings
+from pyomo_relugrad.search.regions.program import RegionProgram
+from pyomo_relugrad.search.regions.walk import gradients_across, promising_facets, walk_regions
+from pyomo_relugrad.search.relaxation import Surroundings
+from pyomo_relugrad.solve.arrays import array_problem
 
 
 def chained_problem(seed):

@@ -9,9 +9,10 @@ from scipy import sparse
 
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.search import Stop, search
+from pyomo_relugrad.run.budget import Stop
 from pyomo_relugrad.search.sequential import sequential_lp
 from pyomo_relugrad.search.sequential.integer_moves import integer_neighbours
+from pyomo_relugrad.solve import search
 
 INF = np.inf
 

@@ -28,12 +28,13 @@ from pyomo.opt import SolverStatus, check_available_solvers
 from pyomo.opt import TerminationCondition as LegacyTermination
 
 from pyomo_relugrad import Network
-from pyomo_relugrad.block import ReluNetworkBlock
 from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.modeling.block import ReluNetworkBlock
+from pyomo_relugrad.modeling.solver.local import SolveProgress
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.search.budget import SearchContext, Stop
+from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.methods import METHODS, Method
-from pyomo_relugrad.solver.local import SolveProgress
 
 
 def knapsack() -> pyo.ConcreteModel:

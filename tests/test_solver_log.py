@@ -13,10 +13,10 @@ import pytest
 from scipy import sparse
 
 from pyomo_relugrad import Network
-from pyomo_relugrad.log import BURST, INTERVAL, RATE, SearchLog
 from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem
-from pyomo_relugrad.search.budget import Stop
-from pyomo_relugrad.search.driver import Progress, SearchResult
+from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.run.log import BURST, INTERVAL, RATE, SearchLog
+from pyomo_relugrad.run.result import Progress, SearchResult
 
 
 def problem_of(maximise: bool = True, columns: int = 3, copies: int = 1) -> Problem:
@@ -180,17 +180,17 @@ class Notice(io.StringIO):
 
 
 def test_a_thread_writes_the_lines_of_a_long_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyomo_relugrad.log.INTERVAL", 0.001)
+    monkeypatch.setattr("pyomo_relugrad.run.log.INTERVAL", 0.001)
     stream = Notice()
     with SearchLog([stream]).ticking(lambda: 7.0):
         assert stream.written.wait(timeout=60)
     assert stream.getvalue().startswith("     7.00            0          0")
-    assert not any(thread.name == "pyomo_relugrad.log" for thread in threading.enumerate())
+    assert not any(thread.name == "pyomo_relugrad.run.log" for thread in threading.enumerate())
 
 
 def test_where_nobody_reads_there_is_no_thread() -> None:
     with SearchLog().ticking(lambda: 7.0):
-        assert not any(thread.name == "pyomo_relugrad.log" for thread in threading.enumerate())
+        assert not any(thread.name == "pyomo_relugrad.run.log" for thread in threading.enumerate())
 
 
 @pytest.fixture
@@ -218,7 +218,7 @@ def test_the_logger_gets_the_same_lines(caplog: pytest.LogCaptureFixture) -> Non
 
 def test_no_handler_is_installed() -> None:
     names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "pyomo_relugrad"]
-    assert "pyomo_relugrad.log" in names
+    assert "pyomo_relugrad.run.log" in names
     assert not any(logging.getLogger(name).handlers for name in names)
 
 

@@ -13,8 +13,8 @@ from random_networks import random_network
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import pyomo_relugrad as relugrad
-from pyomo_relugrad.extreme_points import extreme_points
-from pyomo_relugrad.search.threads import solver_threads
+from pyomo_relugrad.modeling.extreme_points import extreme_points
+from pyomo_relugrad.programs.threads import solver_threads
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

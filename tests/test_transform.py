@@ -269,7 +269,7 @@ def test_linear_programs_for_bounds_share_their_time(monkeypatch):
     m = pyo.ConcreteModel()
     m.x = pyo.Var(range(3), bounds=(-1, 2))
     m.nn = ReluNetworkBlock(range(3), network=NETWORKS["chain"], inputs=m.x)
-    monkeypatch.setattr("pyomo_relugrad.omlt.transform.TIGHTENING_LIMIT", 0.0)
+    monkeypatch.setattr("pyomo_relugrad.modeling.omlt.transform.TIGHTENING_LIMIT", 0.0)
     expand(m, bounds="lp")
     crown = crown_bounds(NETWORKS["chain"], [[-1.0] * 3], [[2.0] * 3])
     for block in m.nn.values():

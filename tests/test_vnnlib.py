@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyomo_relugrad.errors import PropertyFileError
-from pyomo_relugrad.vnnlib import load_vnnlib, parse_vnnlib
+from pyomo_relugrad.readers.vnnlib import load_vnnlib, parse_vnnlib
 
 NETWORKS = Path(__file__).parents[2] / "shared" / "networks" / "vnncomp"
 HEAD = "(declare-const X_0 Real)(declare-const X_1 Real)(declare-const Y_0 Real)(declare-const Y_1 Real)\n"

@@ -22,7 +22,7 @@ from omlt.neuralnet import (
 from omlt.neuralnet.layer import DenseLayer, InputLayer
 from user_changes import CHANGES
 
-from pyomo_relugrad.block import ReluNetworkBlock
+from pyomo_relugrad.modeling.block import ReluNetworkBlock
 from pyomo_relugrad.network import Network, TensorSpec
 
 FORMULATIONS = (ReluBigMFormulation, ReluPartitionFormulation, FullSpaceNNFormulation)

@@ -12,10 +12,10 @@ import numpy as np
 from PIL import Image
 
 from pyomo_relugrad import load_onnx, maximize
-from pyomo_relugrad.exact import solve_exactly
 from pyomo_relugrad.plotting import plot_progress, plot_slice
-from pyomo_relugrad.search.driver import Progress
-from pyomo_relugrad.search.front_door import Optimum, array_problem
+from pyomo_relugrad.run.result import Progress
+from pyomo_relugrad.solve import solve_exactly
+from pyomo_relugrad.solve.arrays import Optimum, array_problem
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "examples"

@@ -13,11 +13,11 @@ from pyomo_relugrad.cli.arguments import Arguments
 from pyomo_relugrad.cli.exit_codes import ExitCode
 from pyomo_relugrad.cli.optimise import box_problem
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.onnx_reader import load_onnx
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.search.budget import Stop
-from pyomo_relugrad.search.driver import search
+from pyomo_relugrad.readers.onnx import load_onnx
+from pyomo_relugrad.run.budget import Stop
 from pyomo_relugrad.search.methods import METHODS
+from pyomo_relugrad.solve.driver import search
 
 # Widths of the random networks; their inputs lie in [-1, 1].
 _WIDTHS = (10, 50, 50, 1)

@@ -8,9 +8,9 @@ import time
 from pyomo_relugrad.cli.arguments import Arguments
 from pyomo_relugrad.cli.exit_codes import ExitCode
 from pyomo_relugrad.cli.values import save_vector, shown
-from pyomo_relugrad.counterexample import find_counterexample
-from pyomo_relugrad.onnx_reader import load_onnx
-from pyomo_relugrad.vnnlib import load_vnnlib
+from pyomo_relugrad.readers.onnx import load_onnx
+from pyomo_relugrad.readers.vnnlib import load_vnnlib
+from pyomo_relugrad.solve.counterexample import find_counterexample
 
 
 def falsify(arguments: Arguments) -> ExitCode:

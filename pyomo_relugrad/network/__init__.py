@@ -4,7 +4,7 @@ from pyomo_relugrad.network.bounds import PreactivationBounds, interval_bounds
 from pyomo_relugrad.network.crown import CrownBounds, crown_bounds
 from pyomo_relugrad.network.layer import Layer, TensorSpec
 from pyomo_relugrad.network.network import Network
-from pyomo_relugrad.network.region import Facets, LinearRegion, RegionProgram
+from pyomo_relugrad.network.region import Facets, LinearRegion
 from pyomo_relugrad.network.simplify import prune_weights, rescale_neurons, without_stable_neurons
 from pyomo_relugrad.network.statistics import NetworkStatistics, network_statistics
 
@@ -16,7 +16,6 @@ __all__ = [
     "Network",
     "NetworkStatistics",
     "PreactivationBounds",
-    "RegionProgram",
     "TensorSpec",
     "crown_bounds",
     "interval_bounds",

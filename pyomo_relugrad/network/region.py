@@ -1,10 +1,10 @@
-"""The linear region of a network at a point: its affine function, its facets, and the linear program over it."""
+"""The linear region of a network at a point: its affine function and its facets."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -12,8 +12,6 @@ from pyomo_relugrad.arrays import Array
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
-
-    from pyomo_relugrad.network.network import Network
 
 # Relative to a bound on its norm over all inputs: a pre-activation whose gradient is smaller than this is constant on
 # the region, so that its sign is decided everywhere in it and it has no facet.
@@ -41,19 +39,37 @@ class Facets:
         return np.asarray(X) @ self.rows.T + self.offsets
 
 
-@dataclass(frozen=True, eq=False)
-class RegionProgram:
-    """The linear program ``max cost @ x + constant`` over a linear region and a box.
+class HasRegions(Protocol):
+    """What a linear region asks of its network."""
 
-    ``rows @ x >= row_lower`` are the facets, ``lower <= x <= upper`` is the box.
-    """
+    @property
+    def n_inputs(self) -> int:
+        """Number of inputs."""
 
-    cost: Array
-    constant: float
-    rows: Array
-    row_lower: Array
-    lower: Array
-    upper: Array
+    @property
+    def n_relus(self) -> int:
+        """Number of ReLUs in all hidden layers."""
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Numbers of ReLUs by hidden layer."""
+
+    @property
+    def dtype(self) -> Any:
+        """Of the weights."""
+
+    @property
+    def gradient_bounds(self) -> Array:
+        """Bounds (n_relus,) on the norms of the pre-activations' gradients."""
+
+    def affine(self, X: ArrayLike, pattern: Array | None = None) -> tuple[Array, Array]:
+        """Jacobians and offsets on the region of each row's pattern."""
+
+    def preactivations(self, X: ArrayLike, pattern: Array | None = None) -> tuple[Array, ...]:
+        """Pre-activations by hidden layer on the region of each row's pattern."""
+
+    def preactivation_gradients(self, pattern: Array, layer: int, neurons: Array) -> Array:
+        """Gradients of pre-activations of one layer on the region of a pattern."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,14 +94,9 @@ class LinearRegion:
     >>> facets = region.facets()
     >>> bool(facets.slack([[1.0, 0.0]]) >= 0)
     True
-    >>> from scipy.optimize import linprog
-    >>> program = region.program([1.0], lower=0, upper=1)
-    >>> solution = linprog(-program.cost, -program.rows, -program.row_lower, bounds=(0, 1))
-    >>> float(program.constant - solution.fun)
-    4.0
     """
 
-    network: Network
+    network: HasRegions
     pattern: Array
     point: Array
 
@@ -135,27 +146,6 @@ class LinearRegion:
         for layer, position, column in self._by_layer(wanted):
             result[position] = self.network.preactivation_gradients(self.pattern, layer, column)
         return result
-
-    def program(self, output_weights: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> RegionProgram:
-        """The linear program that maximises ``output_weights @ y`` over the region and a box.
-
-        Parameters
-        ----------
-        output_weights : (n_outputs,) array
-        lower, upper : float or (n_inputs,) array
-            The box.
-        """
-        weights = np.asarray(output_weights, dtype=np.float64)
-        facets = self.facets()
-        size = self.network.n_inputs
-        return RegionProgram(
-            cost=weights @ self.jacobian,
-            constant=float(weights @ self.offset),
-            rows=facets.rows,
-            row_lower=-facets.offsets,
-            lower=np.broadcast_to(np.asarray(lower, dtype=np.float64), (size,)),
-            upper=np.broadcast_to(np.asarray(upper, dtype=np.float64), (size,)),
-        )
 
     def _by_layer(self, neurons: Array) -> list[tuple[int, Array, Array]]:
         """(layer, positions in `neurons`, indices within the layer) for each hidden layer that occurs."""

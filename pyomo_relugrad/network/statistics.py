@@ -98,7 +98,7 @@ def network_statistics(
         The box.
     further_bounds : mapping from str to PreactivationBounds, optional
         Bounds over the box besides those of intervals and of CROWN, by a name, such as
-        ``{"lp": network_bounds(network, lower, upper, "lp")}`` from `pyomo_relugrad.milp`.
+        ``{"lp": network_bounds(network, lower, upper, "lp")}`` from `pyomo_relugrad.programs`.
     segments : int, optional
         Random segments along which linear regions are counted.
     seed : int, optional

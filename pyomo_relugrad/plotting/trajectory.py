@@ -11,8 +11,8 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.search.driver import SearchResult
-from pyomo_relugrad.search.front_door import Optimum
+from pyomo_relugrad.run.result import SearchResult
+from pyomo_relugrad.solve.arrays import Optimum
 
 
 @dataclass(frozen=True, eq=False)

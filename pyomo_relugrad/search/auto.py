@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
-from pyomo_relugrad.search.budget import SearchContext
+from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.climbing.box_search import box_search
 from pyomo_relugrad.search.climbing.polytope_search import polytope_search
 from pyomo_relugrad.search.domains.polytope import is_bounded, where_feasible

@@ -7,9 +7,9 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.search.budget import Budget
-from pyomo_relugrad.search.linear_program import LinearProgram, LinearStatus
-from pyomo_relugrad.search.surroundings import Surroundings
+from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
+from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.search.relaxation import Surroundings
 
 #: Seconds that the linear programs may take.
 CHECK_SECONDS = 2.0

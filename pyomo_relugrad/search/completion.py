@@ -14,9 +14,9 @@ import numpy as np
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
-from pyomo_relugrad.search.budget import Budget
-from pyomo_relugrad.search.linear_program import LinearProgram
-from pyomo_relugrad.search.surroundings import Surroundings
+from pyomo_relugrad.programs.linear_program import LinearProgram
+from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.search.relaxation import Surroundings
 
 # Share of the time left that one program may take: a search without completed points is better than none.
 PROGRAM_SHARE = 0.1

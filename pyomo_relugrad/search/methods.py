@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
+from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.auto import auto
-from pyomo_relugrad.search.budget import SearchContext
 from pyomo_relugrad.search.domains.polytope import where_feasible
 from pyomo_relugrad.search.literature.lp_walk import lp_walk
 from pyomo_relugrad.search.literature.milp_walk import milp_walk

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.search.budget import Budget
+from pyomo_relugrad.problem.landscape import Landscape
+from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.domains.projection import Box, Domain
-from pyomo_relugrad.search.landscape import Landscape
 
 #: Share of the old momentum that a step keeps.
 MOMENTUM = 0.5

@@ -8,14 +8,14 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.search.budget import SearchContext
+from pyomo_relugrad.problem.landscape import Landscape
+from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.climbing.ascent import Climbers, Schedule, climb, climb_by_halving, highest
 from pyomo_relugrad.search.climbing.elite_pool import Elite, ElitePool
 from pyomo_relugrad.search.climbing.starts import structured_starts
 from pyomo_relugrad.search.domains.polytope import domain_of
-from pyomo_relugrad.search.landscape import Landscape
-from pyomo_relugrad.search.regions.region_program import RegionProgram
-from pyomo_relugrad.search.regions.region_walk import exceeds, walk_regions
+from pyomo_relugrad.search.regions.program import RegionProgram
+from pyomo_relugrad.search.regions.walk import exceeds, walk_regions
 
 #: Multiplications per batched step that keep the matrix products efficient and the steps short.
 WORK_PER_STEP = 1e8

@@ -8,13 +8,13 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.search.budget import SearchContext
+from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.climbing.elite_pool import Elite, ElitePool
 from pyomo_relugrad.search.climbing.starts import structured_starts
 from pyomo_relugrad.search.domains.polytope import domain_of
-from pyomo_relugrad.search.regions.composite_region import CompositeRegion
-from pyomo_relugrad.search.regions.region_program import RegionProgram
-from pyomo_relugrad.search.regions.region_walk import exceeds, walk_regions
+from pyomo_relugrad.search.regions.composite import CompositeRegion
+from pyomo_relugrad.search.regions.program import RegionProgram
+from pyomo_relugrad.search.regions.walk import exceeds, walk_regions
 
 #: Vertices that a round draws by linear programs, mixtures of them that are compared, and climbs from the best.
 DRAWN_VERTICES, MIXTURES, CLIMBS = 6, 64, 2

@@ -6,8 +6,8 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network import Layer
+from pyomo_relugrad.problem.landscape import Landscape, add_to_inputs
 from pyomo_relugrad.search.domains.projection import Domain
-from pyomo_relugrad.search.landscape import Landscape, add_to_inputs
 
 
 def structured_starts(landscape: Landscape, domain: Domain, random: np.random.Generator, count: int) -> Array:

@@ -11,11 +11,12 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.problem_bounds import row_implied_bounds
-from pyomo_relugrad.search.budget import Budget, SearchContext, Stop
+from pyomo_relugrad.problem.presolve.implied_bounds import row_implied_bounds
+from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
+from pyomo_relugrad.run.budget import Budget, Stop
+from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.domains.admm import AlternatingProjection
 from pyomo_relugrad.search.domains.projection import Box, BoxWithRow, Domain
-from pyomo_relugrad.search.linear_program import LinearProgram, LinearStatus
 
 # Steps of a projection's iteration.
 ADMM_STEPS = 40

@@ -8,12 +8,13 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.search.budget import Budget, SearchContext
+from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.domains.polytope import domain_of
-from pyomo_relugrad.search.regions.composite_region import CompositeRegion
+from pyomo_relugrad.search.regions.composite import CompositeRegion
 from pyomo_relugrad.search.regions.neighbourhood import best_in_neighbourhood, is_small
-from pyomo_relugrad.search.regions.region_program import RegionProgram
-from pyomo_relugrad.search.regions.region_walk import exceeds, height_at
+from pyomo_relugrad.search.regions.program import RegionProgram
+from pyomo_relugrad.search.regions.walk import exceeds, height_at
 
 # A sample's region optimum is walked from if it is within this relative distance of the incumbent (as in the paper).
 ENTRY_GAP = 2.0 / 3.0

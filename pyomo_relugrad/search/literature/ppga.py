@@ -8,9 +8,9 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.search.budget import SearchContext
+from pyomo_relugrad.problem.landscape import Landscape
+from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.domains.polytope import domain_of
-from pyomo_relugrad.search.landscape import Landscape
 
 # Points that climb side by side, each for itself.
 BATCH = 16

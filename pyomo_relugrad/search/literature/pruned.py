@@ -11,10 +11,10 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem
-from pyomo_relugrad.search.budget import SearchContext
+from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.domains.polytope import domain_of
 from pyomo_relugrad.search.literature.lp_walk import walk_from
-from pyomo_relugrad.search.regions.region_program import RegionProgram
+from pyomo_relugrad.search.regions.program import RegionProgram
 
 # Shares of the weights that are set to zero, one surrogate after another (as in the paper).
 RATES = (0.5, 0.8, 0.9, 0.95)

@@ -10,7 +10,7 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.network import Layer, Network, interval_bounds
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.search.linear_program import LinearProgram, LinearSolution
+from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution
 
 
 @dataclass(frozen=True, eq=False)

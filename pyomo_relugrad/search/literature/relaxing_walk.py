@@ -8,12 +8,12 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.search.budget import SearchContext
+from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.domains.polytope import domain_of
 from pyomo_relugrad.search.literature.lp_walk import walk_from
 from pyomo_relugrad.search.literature.relaxation import Relaxation
-from pyomo_relugrad.search.regions.composite_region import CompositeRegion
-from pyomo_relugrad.search.regions.region_program import RegionProgram
+from pyomo_relugrad.search.regions.composite import CompositeRegion
+from pyomo_relugrad.search.regions.program import RegionProgram
 
 # Added to every neuron's weight in the draw (section 4 of the paper).
 BASE_WEIGHT = 0.05

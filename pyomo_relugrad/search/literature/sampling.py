@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.search.budget import SearchContext
+from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.domains.polytope import domain_of
-from pyomo_relugrad.search.regions.composite_region import CompositeRegion
-from pyomo_relugrad.search.regions.region_program import RegionProgram
+from pyomo_relugrad.search.regions.composite import CompositeRegion
+from pyomo_relugrad.search.regions.program import RegionProgram
 
 
 def sampling(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:

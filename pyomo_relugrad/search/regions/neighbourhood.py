@@ -8,10 +8,10 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.search.budget import Budget
-from pyomo_relugrad.search.linear_program import LinearProgram
-from pyomo_relugrad.search.regions.composite_region import CompositeRegion
-from pyomo_relugrad.search.regions.region_program import RegionProgram
+from pyomo_relugrad.programs.linear_program import LinearProgram
+from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.search.regions.composite import CompositeRegion
+from pyomo_relugrad.search.regions.program import RegionProgram
 
 # Facets of held neurons in the first MILP, those nearest to the vertex; further ones come when they are violated.
 FIRST_FACETS = 100

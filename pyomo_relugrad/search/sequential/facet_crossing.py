@@ -10,8 +10,8 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network import Facets, Network
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.search.budget import Budget
-from pyomo_relugrad.search.sequential.linearisation import Linearisation, Patterns
+from pyomo_relugrad.programs.linearisation import Linearisation, Patterns
+from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.sequential.region_model import RegionModel, RegionOptimum
 
 #: Relative gain below which a step across a facet does not count.

@@ -6,7 +6,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.search.budget import Budget
+from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.sequential.merit import Merit
 
 #: Neighbours that are evaluated together.

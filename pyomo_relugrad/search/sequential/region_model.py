@@ -10,9 +10,9 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.search.budget import Budget
-from pyomo_relugrad.search.linear_program import LinearProgram, LinearSolution, LinearStatus
-from pyomo_relugrad.search.sequential.linearisation import Linearisation, Patterns, stage_preactivations
+from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution, LinearStatus
+from pyomo_relugrad.programs.linearisation import Linearisation, Patterns, stage_preactivations
+from pyomo_relugrad.run.budget import Budget
 
 #: Distance, in the space of the inputs, by which a facet may be violated before it becomes a row.
 FACET_TOLERANCE = 1e-9

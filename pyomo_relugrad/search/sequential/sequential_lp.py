@@ -8,15 +8,15 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.search.budget import SearchContext
-from pyomo_relugrad.search.linear_program import LinearStatus
+from pyomo_relugrad.programs.linear_program import LinearStatus
+from pyomo_relugrad.programs.linearisation import Linearisation
+from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.search.relaxation import Surroundings
 from pyomo_relugrad.search.sequential.facet_crossing import RegionWalk
 from pyomo_relugrad.search.sequential.integer_moves import NEIGHBOURS, integer_descent, integer_neighbours
-from pyomo_relugrad.search.sequential.linearisation import Linearisation
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.penalty_descent import penalty_descent
 from pyomo_relugrad.search.sequential.step_model import StepModel
-from pyomo_relugrad.search.surroundings import Surroundings
 
 #: The search ends when so many starts in a row have brought nothing better.
 PATIENCE = 100

@@ -9,9 +9,9 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.search.budget import Budget
-from pyomo_relugrad.search.linear_program import LinearProgram, LinearStatus
-from pyomo_relugrad.search.sequential.linearisation import Linearisation
+from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
+from pyomo_relugrad.programs.linearisation import Linearisation
+from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.sequential.merit import Merit
 
 #: Bounds the time of one mixed-integer step, in seconds; a good step soon beats the best step later.

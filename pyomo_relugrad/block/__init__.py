@@ -1,5 +1,0 @@
-"""`ReluNetworkBlock`: a trained network inside a Pyomo model, unexpanded."""
-
-from pyomo_relugrad.block.network_block import ReluNetworkBlock, ReluNetworkBlockData, unexpanded_blocks
-
-__all__ = ["ReluNetworkBlock", "ReluNetworkBlockData", "unexpanded_blocks"]

@@ -1,5 +1,0 @@
-"""From a Pyomo model to a `Problem`, and values back."""
-
-from pyomo_relugrad.compile.model import CompiledModel, compile_model
-
-__all__ = ["CompiledModel", "compile_model"]

@@ -1,0 +1,1 @@
+"""The Pyomo face: blocks, the compiler, the solvers, OMLT. Knows Pyomo and OMLT."""

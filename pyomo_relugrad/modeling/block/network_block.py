@@ -1,0 +1,176 @@
+"""`ReluNetworkBlock`: a trained network as a block of a Pyomo model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pyomo.core.base.block import Block, BlockData
+from pyomo.core.base.global_set import UnindexedComponent_index, UnindexedComponent_set
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.modeling.block.data import ReluNetworkBlockData, as_network
+from pyomo_relugrad.modeling.block.keyword_rule import KeywordRule, is_rule
+
+__all__ = ["ReluNetworkBlock", "ReluNetworkBlockData", "refresh_output_bounds", "unexpanded_blocks"]
+
+
+class ReluNetworkBlock(Block):
+    """A trained ReLU network inside a Pyomo model: ``outputs == network(inputs)``.
+
+    The network stays a function: ``SolverFactory("relugrad")`` searches with its values and derivatives, and
+    ``TransformationFactory("relugrad.omlt")`` turns it into constraints for other solvers. Until then these refuse
+    the model. A deactivated block drops out of the model, and its outputs become ordinary variables.
+
+    Parameters
+    ----------
+    *args
+        Index sets, as for `Block`.
+    network : Network, path, bytes or onnx.ModelProto
+    inputs : variables or expressions, optional
+        In the order of the network's inputs, flattened row by row: an indexed `Var` or `Reference`, a slice, a
+        sequence, a series, or a mapping whose keys are positions ``0..n-1``, names of the file's input tensors, or
+        pairs (name, index). Where the network's inputs have names, keys that are text count by name whatever their
+        order, of components, slices and series too. Expressions and numbers get a variable of the block and an
+        equality row. Default: variables of the block.
+    outputs : variables or expressions, optional
+        Likewise. Variables of the block get interval bounds, variables of the user are left as they are.
+    input_bounds : pair, sequence of pairs, or mapping, optional
+        (lower, upper) in the units of `inputs`, not scaled: numbers or mutable parameters, whose later values hold;
+        None is no bound. They become bounds of variables of the block, and rows over variables of the user, whose own
+        bounds hold as well.
+    scaling : omlt.OffsetScaling or mapping, optional
+        The network computes in ``(value - offset) / factor``; a mapping is
+        ``{"inputs": (offset, factor), "outputs": (offset, factor)}``, numbers or one number per entry.
+    **kwargs
+        As for `Block`: `rule`, `name`, `doc`, `concrete`.
+
+    Notes
+    -----
+    Whatever the index sets of the variables, ``inputs`` and ``outputs`` of the block count from 0, in the order of the
+    network. Its `Network.input_names` and `Network.output_names` come from the data frame that a scikit-learn estimator
+    was fitted on, from a file's tensors of one number each, or from `Network.with_names`. Keys that are text, but not
+    exactly these names, are refused. For a network without names a component, slice or series is taken in its order
+    whatever its keys.
+
+    On an indexed block each argument may be a function ``f(parent, *index)`` or a mapping by the block's index;
+    anything else, and for a scalar block any mapping, holds as it is. The other way is Pyomo's `rule`, which calls
+    `ReluNetworkBlockData.build`.
+
+    Raises
+    ------
+    ModelError
+        If an argument does not fit the network.
+
+    Examples
+    --------
+    >>> import pyomo.environ as pyo
+    >>> from pyomo_relugrad.network import Network
+    >>> network = Network.from_layers([[[1.0, -1.0]], [[2.0]]], [[0.5], [1.0]])
+    >>> m = pyo.ConcreteModel()
+    >>> m.x = pyo.Var(["width", "height"], bounds=(0, 1))
+    >>> m.nn = ReluNetworkBlock(network=network, inputs=m.x)
+    >>> m.nn.inputs[1].name, round(m.nn.outputs[0].lb, 6), round(m.nn.outputs[0].ub, 6)
+    ('x[height]', 1.0, 4.0)
+    >>> m.n = ReluNetworkBlock([1, 2], network=network, inputs={1: m.x, 2: [m.x["height"], 0.5 * m.x["width"]]})
+    >>> m.k = ReluNetworkBlock([1, 2], rule=lambda b, k: b.build(network, inputs=[m.x["width"], k]))
+    """
+
+    _ComponentDataClass = ReluNetworkBlockData
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Route to the scalar or the indexed class."""
+        if cls is not ReluNetworkBlock:
+            return super().__new__(cls)
+        scalar = not args or (args[0] is UnindexedComponent_set and len(args) == 1)
+        return super().__new__(ScalarReluNetworkBlock if scalar else IndexedReluNetworkBlock)
+
+    def __init__(
+        self,
+        *args: Any,
+        network: Any = None,
+        inputs: Any = None,
+        outputs: Any = None,
+        input_bounds: Any = None,
+        scaling: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        given = {
+            "network": network,
+            "inputs": inputs,
+            "outputs": outputs,
+            "input_bounds": input_bounds,
+            "scaling": scaling,
+        }
+        if network is not None and kwargs.get("rule") is not None:
+            raise ModelError(
+                "ReluNetworkBlock takes network or rule, not both: give the network to build() in the rule"
+            )
+        if network is not None:
+            kwargs["rule"] = _NetworkRule(given)
+        elif any(argument is not None for argument in given.values()):
+            raise ModelError("ReluNetworkBlock needs a network")
+        super().__init__(*args, **kwargs)
+
+
+class ScalarReluNetworkBlock(ReluNetworkBlockData, ReluNetworkBlock):
+    """A network block without an index."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        ReluNetworkBlockData.__init__(self, self)
+        ReluNetworkBlock.__init__(self, *args, **kwargs)
+        self._data[None] = self
+        self._index = UnindexedComponent_index
+
+
+class IndexedReluNetworkBlock(ReluNetworkBlock):
+    """A network block over an index set."""
+
+
+class _NetworkRule(KeywordRule):
+    """Builds the network at each index."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        super().__init__("network block", given)
+
+    def __call__(self, block: ReluNetworkBlockData, *_: Any, **unknown: Any) -> None:
+        if unknown:
+            names = ", ".join(self.given)
+            raise ModelError(
+                f"ReluNetworkBlock has no argument {next(iter(unknown))!r}; it has {names}, and those of a Block"
+            )
+        if not is_rule(self.given["network"]) and not isinstance(self.given["network"], Mapping):
+            self.given["network"] = as_network(self.given["network"])  # once, so that all indices share it
+        block.build(**{name: self.argument(name, block) for name in self.given})
+
+    def is_by_index(self, name: str, given: Any) -> bool:
+        """Tell a scaling by its own keys from one by index."""
+        return super().is_by_index(name, given) and not (name == "scaling" and {"inputs", "outputs"} & set(given))
+
+
+def unexpanded_blocks(model: BlockData) -> Iterator[ReluNetworkBlockData]:
+    """Active network blocks of a model, itself included, that are not expanded; in order of declaration."""
+    for block in model.block_data_objects(active=True, descend_into=True):
+        if isinstance(block, ReluNetworkBlockData) and block.is_built and not block.is_expanded:
+            yield block
+
+
+def refresh_output_bounds(
+    blocks: Sequence[ReluNetworkBlockData], box: Callable[[Any], tuple[Array, Array]] | None = None
+) -> None:
+    """Bring the bounds that blocks derived for their outputs up to date: those of the inputs may have been changed.
+
+    Repeated until blocks that feed each other agree.
+
+    Parameters
+    ----------
+    blocks : sequence of ReluNetworkBlockData
+        Blocks whose equations are as they were built.
+    box : callable, optional
+        From a block to the bounds (n_inputs,) of its inputs; see `ReluNetworkBlockData.refresh_output_bounds`.
+    """
+    for _ in blocks:
+        changed = [block.refresh_output_bounds(None if box is None else box(block)) for block in blocks]
+        if not any(changed):
+            return

@@ -1,0 +1,5 @@
+"""From a Pyomo model to a `Problem`, and values back."""
+
+from pyomo_relugrad.modeling.compile.model import CompiledModel, compile_model
+
+__all__ = ["CompiledModel", "compile_model"]

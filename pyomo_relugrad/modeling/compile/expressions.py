@@ -1,0 +1,65 @@
+"""Pyomo expressions as coefficients, with errors that name the component."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pyomo.core.expr.visitor import identify_variables
+from pyomo.repn import generate_standard_repn
+
+from pyomo_relugrad.modeling.compile.network_calls import NetworkCalls, holds_network, not_linear
+from pyomo_relugrad.modeling.errors import IncompatibleModel, UnexpandedNetworkError
+
+
+def standard_form(component: Any, expression: Any, quadratic: bool, networks: NetworkCalls | None) -> Any:
+    """Pyomo's standard representation of an expression, with numbers as coefficients.
+
+    Parameters
+    ----------
+    component : ConstraintData or ObjectiveData
+        To which the expression belongs, for messages.
+    expression : Pyomo expression
+    quadratic : bool
+        Whether products of two variables are told apart from nonlinear parts.
+    networks : NetworkCalls or None
+        Takes the networks that stand in the expression; variables for their outputs stand in the result. None refuses
+        them.
+
+    Raises
+    ------
+    IncompatibleModel
+        If a value is missing, a coefficient is not finite, or a network stands in it nonlinearly.
+    """
+    try:
+        repn = _with_networks_replaced(component, expression, quadratic, networks)
+    except IncompatibleModel:
+        raise
+    except (TypeError, ValueError, ZeroDivisionError) as error:
+        raise _explained(component, expression, error) from error
+    coefficients = (*repn.linear_coefs, *(repn.quadratic_coefs if quadratic else ()))
+    if not (np.isfinite(repn.constant) and np.isfinite(coefficients).all()):
+        raise IncompatibleModel(f"'{component.name}' has a coefficient that is not a finite number")
+    return repn
+
+
+def _with_networks_replaced(component: Any, expression: Any, quadratic: bool, networks: NetworkCalls | None) -> Any:
+    """Pyomo's standard representation, networks in it replaced by variables where it is linear in them."""
+    try:
+        repn = generate_standard_repn(expression, quadratic=quadratic)
+    except UnexpandedNetworkError:
+        if networks is None:
+            raise not_linear(component) from None
+        repn = generate_standard_repn(networks.without_networks(component, expression), quadratic=quadratic)
+        if repn.nonlinear_expr is not None:
+            raise not_linear(component) from None
+    if repn.nonlinear_expr is not None and holds_network(repn.nonlinear_expr):
+        raise not_linear(component)
+    return repn
+
+
+def _explained(component: Any, expression: Any, error: Exception) -> IncompatibleModel:
+    for variable in identify_variables(expression, include_fixed=True):
+        if variable.fixed and variable.value is None:
+            return IncompatibleModel(f"variable '{variable.name}' in '{component.name}' is fixed but has no value")
+    return IncompatibleModel(f"'{component.name}' cannot be evaluated: {error}")

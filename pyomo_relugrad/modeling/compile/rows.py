@@ -1,0 +1,100 @@
+"""Linear constraints of a Pyomo model as the rows of a sparse matrix, its variables as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_relugrad.arrays import Weight
+from pyomo_relugrad.modeling.compile.expressions import standard_form
+from pyomo_relugrad.modeling.compile.network_calls import NetworkCalls
+from pyomo_relugrad.modeling.errors import IncompatibleModel, InfeasibleModel
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE
+
+
+class Columns:
+    """Columns given to variables in the order in which they are met."""
+
+    def __init__(self) -> None:
+        self.variables: list[Any] = []
+        self._column: dict[int, int] = {}
+
+    def of(self, variable: Any) -> int:
+        """Return the variable's column, a new one if it has none."""
+        column = self._column.setdefault(id(variable), len(self.variables))
+        if column == len(self.variables):
+            self.variables.append(variable)
+        return column
+
+    def of_all(self, variables: Sequence[Any]) -> list[int]:
+        """Return the columns of several variables."""
+        return [self.of(variable) for variable in variables]
+
+
+@dataclass
+class Rows:
+    """Rows ``lower <= coefficients @ v <= upper``, one after another, with their constraints."""
+
+    coefficients: list[float] = field(default_factory=list)
+    columns: list[int] = field(default_factory=list)
+    starts: list[int] = field(default_factory=lambda: [0])
+    lower: list[float] = field(default_factory=list)
+    upper: list[float] = field(default_factory=list)
+    constraints: list[Any] = field(default_factory=list)
+
+    def add(
+        self, constraint: Any, coefficients: Sequence[float], columns: Sequence[int], lower: float, upper: float
+    ) -> None:
+        """Append one row; `constraint` is None for a row that the model does not have."""
+        self.coefficients.extend(coefficients)
+        self.columns.extend(columns)
+        self.starts.append(len(self.columns))
+        self.lower.append(lower)
+        self.upper.append(upper)
+        self.constraints.append(constraint)
+
+    def matrix(self, n_columns: int) -> Weight:
+        """Coefficients as an (m, n) csr_array."""
+        parts = np.array(self.coefficients, np.float64), np.array(self.columns, np.int64), np.array(self.starts)
+        return sparse.csr_array(parts, shape=(len(self.constraints), n_columns))
+
+
+def compile_rows(constraints: Sequence[Any], columns: Columns, networks: NetworkCalls | None = None) -> Rows:
+    """Read linear constraints; those without free variables are checked and left out.
+
+    Networks that stand in them are collected in `networks`, or refused without it.
+
+    Raises
+    ------
+    IncompatibleModel
+        If a constraint is not linear; names it.
+    InfeasibleModel
+        If a constraint can not hold whatever the variables; names it.
+    """
+    rows = Rows()
+    for constraint in constraints:
+        try:
+            low, body, high = constraint.to_bounded_expression(evaluate_bounds=True)
+        except ValueError as error:
+            raise IncompatibleModel(f"constraint '{constraint.name}' has no sides that are numbers: {error}") from error
+        if low is None and high is None:
+            continue
+        repn = standard_form(constraint, body, quadratic=False, networks=networks)
+        if repn.nonlinear_expr is not None:
+            raise IncompatibleModel(
+                f"constraint '{constraint.name}' is nonlinear: relugrad handles linear constraints; a piecewise-linear "
+                "function can be given as a ReluNetworkBlock"
+            )
+        lower = -np.inf if low is None else low - repn.constant
+        upper = np.inf if high is None else high - repn.constant
+        variables = repn.linear_vars
+        if max(lower - upper, 0.0 if variables else max(lower, -upper)) > FEASIBILITY_TOLERANCE:
+            body = "body" if variables else repn.constant
+            raise InfeasibleModel(f"constraint '{constraint.name}' cannot hold: {low} <= {body} <= {high}")
+        if variables:
+            rows.add(constraint, repn.linear_coefs, columns.of_all(variables), lower, upper)
+    return rows

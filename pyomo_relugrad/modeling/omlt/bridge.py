@@ -1,0 +1,187 @@
+"""Models with blocks of OMLT: their networks as functions, and blocks that state something else as their rows."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import pyomo.environ as pyo
+from pyomo.common.dependencies import attempt_import
+from pyomo.common.gc_manager import PauseGC
+from pyomo.core.base.block import BlockData
+from pyomo.core.expr.visitor import identify_variables
+
+from pyomo_relugrad.modeling.block.network_block import ReluNetworkBlockData
+from pyomo_relugrad.modeling.compile.walk import Embedding, active_components, network_embeddings
+from pyomo_relugrad.modeling.errors import IncompatibleModel, NotANetwork
+
+if TYPE_CHECKING:
+    from pyomo_relugrad.modeling.omlt.network import OmltNetwork
+    from pyomo_relugrad.modeling.omlt.statement import Statement
+
+# OMLT takes a second to import, and most models have none of its blocks.
+omlt_formulation, _ = attempt_import("pyomo_relugrad.modeling.omlt.formulation")
+omlt_network, _ = attempt_import("pyomo_relugrad.modeling.omlt.network")
+omlt_statement, _ = attempt_import("pyomo_relugrad.modeling.omlt.block_statement")
+omlt_embed, _ = attempt_import("pyomo_relugrad.modeling.omlt.embed")
+omlt_neuralnet, _ = attempt_import("omlt.neuralnet")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class OmltBlocks:
+    """What the blocks of OMLT in a model are.
+
+    Parameters
+    ----------
+    embeddings : list of Embedding
+        The networks, for `compile_model`.
+    notes : list of str
+        For each block that is taken as the rows that it states: which, and why.
+    """
+
+    embeddings: list[Embedding]
+    notes: list[str]
+
+
+def read_omlt_blocks(model: BlockData) -> OmltBlocks:
+    """Read the blocks of OMLT in the active part of a model.
+
+    A block whose active rows state its network is a network, and what else is set on its variables, or refers to them,
+    stays part of the model. Any other block is taken as the rows, bounds and binaries that it has.
+
+    Parameters
+    ----------
+    model : ConcreteModel or BlockData
+
+    Raises
+    ------
+    IncompatibleModel
+        If a block states no ReLU network, and its rows are not linear; names the block and says why.
+    """
+    statements, notes = [], []
+    for block in _built_blocks(model):
+        try:
+            with PauseGC():
+                statements.append((block, _statement(block)))
+        except IncompatibleModel as reason:
+            _demand_linear_rows(block, reason)
+            notes.append(f"OmltBlock '{block.name}' is taken as the rows that it states: {reason}")
+    if not statements:
+        return OmltBlocks([], notes)
+    used = _variables_elsewhere(model, [statement for _, statement in statements])
+    return OmltBlocks([_embedding(block, statement, used) for block, statement in statements], notes)
+
+
+def _demand_linear_rows(block: BlockData, reason: IncompatibleModel) -> None:
+    """Refuse a block that is neither a network nor linear."""
+    for constraint in block.component_data_objects(pyo.Constraint, active=True, descend_into=True):
+        if constraint.body.polynomial_degree() not in (0, 1):
+            raise IncompatibleModel(
+                f"OmltBlock '{block.name}' is not a ReLU network that relugrad handles: {reason}. Its rows cannot be "
+                f"taken as they stand, because '{constraint.name}' is not linear. Solve the model with a nonlinear "
+                "solver such as ipopt, or deactivate the block"
+            ) from reason
+
+
+# --- finding the networks -------------------------------------------------------------------------------------------
+
+
+def _built_blocks(model: BlockData) -> Iterator[BlockData]:
+    """Active blocks of OMLT that have a formulation."""
+    omlt_block = sys.modules.get("omlt.block")
+    if omlt_block is None:  # a model can hold a block of OMLT only where OMLT was imported
+        return
+    for block in model.block_data_objects(active=True, descend_into=True):
+        if isinstance(block, omlt_block.OmltBlockData) and _formulation(block) is not None:
+            yield block
+
+
+def _formulation(block: BlockData) -> Any:
+    """The formulation that an `OmltBlock` was built from, which OMLT keeps in a private attribute."""
+    own = (value for name, value in vars(block).items() if name.endswith("formulation"))
+    return next((value for value in own if hasattr(value, "input_indexes")), None)
+
+
+def _statement(block: BlockData) -> Statement:
+    """What the rows of a block state.
+
+    Raises
+    ------
+    NotANetwork
+        If it is no network.
+    """
+    formulation = _formulation(block)
+    return omlt_statement.read_statement(block, _network(block, formulation), formulation, _expanded_parent(block))
+
+
+_READ: WeakKeyDictionary[Any, OmltNetwork] = WeakKeyDictionary()
+
+
+def _network(block: Any, formulation: Any) -> OmltNetwork:
+    """The network of the block's formulation, read once per definition."""
+    if isinstance(formulation, omlt_formulation.NetworkFormulation):
+        return omlt_network.read_canonical(formulation.network)
+    definition = _definition(formulation)
+    if definition not in _READ:
+        if block.component("layers") is None:
+            raise NotANetwork("its layers are not those that OMLT built")
+        _READ[definition] = omlt_network.read_definition(definition, list(block.layers), block.name)
+        if _READ[definition].has_convolutions:
+            logger.warning(
+                f"OmltBlock '{block.name}' has convolutions. OMLT drops their biases when it reads ONNX files, so the "
+                "block may state another network than its file; it is solved as it stands. "
+                "ReluNetworkBlock(network=file) reads the biases."
+            )
+    return _READ[definition]
+
+
+def _definition(formulation: Any) -> Any:
+    """The network definition of a formulation.
+
+    Raises
+    ------
+    NotANetwork
+        If the formulation is not one of a network.
+    """
+    for value in vars(formulation).values():
+        if isinstance(value, omlt_neuralnet.NetworkDefinition):
+            return value
+    raise NotANetwork(f"a {type(formulation).__name__} is not one of a neural network")
+
+
+def _expanded_parent(block: BlockData) -> ReluNetworkBlockData | None:
+    """The network block that ``relugrad.omlt`` expanded into this one, None for the user's own."""
+    parent = block.parent_block()
+    return parent if isinstance(parent, ReluNetworkBlockData) and parent.expansion is block else None
+
+
+def _embedding(block: BlockData, statement: Statement, used: set[int]) -> Embedding:
+    parent = _expanded_parent(block)
+    derived = (
+        [] if parent is None else [parent.has_automatic_bounds(position) for position in range(len(statement.outputs))]
+    )
+    return omlt_embed.embedding(statement, used, derived)
+
+
+def _variables_elsewhere(model: BlockData, statements: Sequence[Statement]) -> set[int]:
+    """The ids of the variables that occur outside of the rows by which blocks state their networks."""
+    networks = network_embeddings(model)
+    replaced = [part for network in networks for part in network.replaced]
+    replaced += [row for statement in statements for row in omlt_embed.stated_rows(statement)]
+    constraints, objectives = active_components(model, replaced)
+    found = {
+        id(variable)
+        for component in (*constraints, *objectives)
+        for variable in identify_variables(component.expr, include_fixed=True)
+    }
+    for network in networks:
+        found.update(map(id, (*network.inputs, *network.outputs)))
+    for statement in statements:
+        found.update(map(id, (*statement.inputs, *statement.outputs)))
+    return found

@@ -1,0 +1,315 @@
+"""``TransformationFactory("relugrad.omlt")``: network blocks expanded into OMLT's formulations, with a start."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+from pyomo.common.collections import ComponentSet
+from pyomo.common.config import ConfigDict, ConfigValue, In, IsInstance
+from pyomo.common.dependencies import attempt_import
+from pyomo.common.modeling import unique_component_name
+from pyomo.contrib.fbbt.fbbt import compute_bounds_on_expr
+from pyomo.core import Transformation
+from pyomo.core.base.transformation import ReverseTransformationToken
+from pyomo.core.util import target_list
+from pyomo.gdp import Disjunct
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.modeling.block.input_ranges import input_values, linked_term
+from pyomo_relugrad.modeling.block.integrity import is_intact, require_intact
+from pyomo_relugrad.modeling.block.network_block import refresh_output_bounds, unexpanded_blocks
+from pyomo_relugrad.network import PreactivationBounds
+from pyomo_relugrad.problem.bounds import BOUND_METHODS
+from pyomo_relugrad.programs import network_bounds
+
+# OMLT takes a second to import, and is not needed before a network is expanded.
+omlt, _ = attempt_import("omlt")
+omlt_formulation, _ = attempt_import("pyomo_relugrad.modeling.omlt.formulation")
+omlt_layers, _ = attempt_import("pyomo_relugrad.modeling.omlt.layers")
+
+#: Formulations of OMLT.
+FORMULATIONS = ("bigm", "partition", "complementarity", "full-space", "reduced-space")
+
+#: Those whose constraints need finite bounds on every input.
+BOUNDED = ("bigm", "partition", "full-space")
+
+#: Seconds that linear programs may take to tighten bounds, shared by all networks of one call.
+TIGHTENING_LIMIT = 10.0
+
+
+class ExpandToOmlt(Transformation):
+    """Expand network blocks into OMLT formulations that any solver of Pyomo can read.
+
+    Each `ReluNetworkBlock` gets an `OmltBlock` as a child, ``nn.omlt``, whose components carry OMLT's names:
+    ``inputs``, ``scaled_inputs``, ``layer[k].zhat`` (pre-activations), ``layer[k].z`` (activations),
+    ``layer[k].q_relu`` (which ReLUs are active), ``scaled_outputs``, ``outputs``; ``layer[0]`` is the input. Scaling
+    of the block is inside the weights. All variables, and the block's outputs, get the values that follow from the
+    current values of the block's inputs, in float64, so that the point that a local search left in the model starts
+    a MILP solver. Where an input has no value they have none.
+
+    Binaries of ReLUs that the bounds prove stable are fixed. The bounds of inputs are those of the variables when the
+    transformation is applied, whether fixed or not, moved inward to integers for integer variables; a fixed variable
+    without bounds counts as a constant. Networks in disjuncts are expanded too; transform the disjunctions afterwards.
+
+    Options of ``apply_to`` and ``create_using``, as attributes of ``CONFIG``:
+
+    formulation : str
+        ``"bigm"`` (default) and ``"partition"`` are mixed-integer linear; the second has more variables and a tighter
+        relaxation. ``"complementarity"`` is smooth and nonconvex, without binaries. ``"full-space"`` is what OMLT's
+        `FullSpaceNNFormulation` makes of ReLUs, the same as ``"bigm"``. ``"reduced-space"`` has no variables for
+        neurons, only nested expressions with absolute values. The first two and ``"full-space"`` need finite bounds
+        on every input.
+    bounds : str
+        How pre-activations are bounded over the inputs' bounds: ``"interval"`` (default), ``"crown"`` or ``"lp"``, each
+        tighter than the one before and longer to compute. ``"lp"`` tightens the bounds of CROWN by two linear programs
+        per undecided ReLU and per output, for up to ten seconds in all. Other constraints of the model are not used.
+    targets : block or list of blocks, optional
+        The network blocks to expand, or blocks that hold them. Default: all active ones.
+    reverse : ReverseTransformationToken, optional
+        What an earlier ``apply_to`` returned: its expansions are taken out again. Values stay as they are.
+
+    Examples
+    --------
+    >>> import pyomo.environ as pyo
+    >>> import pyomo_relugrad as relugrad
+    >>> network = relugrad.Network.from_layers([[[1.0], [-1.0]], [[1.0, 1.0]]], [[0.0, 0.0], [0.0]])
+    >>> m = pyo.ConcreteModel()
+    >>> m.x = pyo.Var(bounds=(-2, 1), initialize=0.5)
+    >>> m.nn = relugrad.ReluNetworkBlock(network=network, inputs=[m.x])
+    >>> m.o = pyo.Objective(expr=m.nn.outputs[0], sense=pyo.maximize)
+    >>> token = pyo.TransformationFactory("relugrad.omlt").apply_to(m)
+    >>> m.nn.omlt.layer[1].q_relu[0].value, m.nn.outputs[0].value
+    (1, 0.5)
+    >>> results = pyo.SolverFactory("appsi_highs").solve(m)
+    >>> round(pyo.value(m.o), 6)
+    2.0
+    >>> pyo.TransformationFactory("relugrad.omlt").apply_to(m, reverse=token)
+    """
+
+    CONFIG = ConfigDict("relugrad.omlt")
+    CONFIG.declare(
+        "targets",
+        ConfigValue(
+            default=None,
+            domain=target_list,
+            description="The network blocks to expand, or blocks that hold them. Default: all active ones.",
+        ),
+    )
+    CONFIG.declare(
+        "formulation",
+        ConfigValue(
+            default="bigm",
+            domain=In(FORMULATIONS),
+            description="Which formulation of OMLT to build: one of " + ", ".join(FORMULATIONS) + ".",
+        ),
+    )
+    CONFIG.declare(
+        "bounds",
+        ConfigValue(
+            default="interval",
+            domain=In(BOUND_METHODS),
+            description="How pre-activations are bounded: one of " + ", ".join(BOUND_METHODS) + ".",
+        ),
+    )
+    CONFIG.declare(
+        "reverse",
+        ConfigValue(
+            default=None,
+            domain=IsInstance(ReverseTransformationToken),
+            description="The token that an earlier apply_to returned: take its expansions out of the model again. "
+            "Variables of the model keep their current values.",
+        ),
+    )
+
+    def _apply_to(self, model: Any, **kwds: Any) -> ReverseTransformationToken | None:
+        config = self.CONFIG(kwds)
+        if config.reverse is not None:
+            config.reverse.check_token_valid(self.__class__, model, config.targets)
+            for block in config.reverse.reverse_dict["blocks"]:
+                _collapse(block)
+            for variable, lower, upper in config.reverse.reverse_dict["bounds"]:
+                variable.setlb(lower)
+                variable.setub(upper)
+            return None
+        blocks = _targeted_blocks(model, config.targets)
+        for block in blocks:
+            require_intact(block)
+        refresh_output_bounds([block for block in _unexpanded(model) if is_intact(block)], _input_ranges)
+        ranges = [_input_ranges(block, config.formulation) for block in blocks]
+        bounds = []
+        for block, box in zip(blocks, ranges, strict=True):
+            bounds += _bound_linked_inputs(block, box)
+        _expand_all(blocks, ranges, config)
+        _set_start(blocks)
+        return ReverseTransformationToken(self.__class__, model, blocks, {"blocks": blocks, "bounds": bounds})
+
+
+def _targeted_blocks(model: Any, targets: Sequence[Any] | None) -> list[Any]:
+    """The unexpanded network blocks among the targets, or all that are active."""
+    if targets is None:
+        return list(_unexpanded(model))
+    wanted = ComponentSet()
+    for target in targets:
+        members = target.values() if target.is_indexed() else (target,)
+        found = [block for member in members if _is_within(member, model) for block in _unexpanded(member)]
+        if not found:
+            raise ModelError(
+                f"relugrad.omlt: target '{target.name}' neither is nor holds an active ReluNetworkBlock of the model "
+                f"'{model.name}' that is not expanded yet"
+            )
+        wanted.update(found)
+    return list(wanted)
+
+
+def _unexpanded(block: Any) -> Iterator[Any]:
+    """The unexpanded network blocks of a block, also those in its disjuncts."""
+    yield from unexpanded_blocks(block)
+    for disjunct in block.component_data_objects(Disjunct, active=True, descend_into=(pyo.Block, Disjunct)):
+        yield from unexpanded_blocks(disjunct)
+
+
+def _is_within(block: Any, ancestor: Any) -> bool:
+    while block is not None and block is not ancestor:
+        block = block.parent_block()
+    return block is not None
+
+
+def _input_ranges(block: Any, formulation: str | None = None) -> tuple[Array, Array]:
+    """Bounds (n_inputs,) of the block's inputs, infinite where there are none.
+
+    Raises
+    ------
+    ModelError
+        If the formulation needs finite bounds and one is missing, an input can have no value, or is fixed without one.
+    """
+    ranges = np.array([_range(block, position) for position in block.inputs], dtype=np.float64)
+    if formulation in BOUNDED and not np.isfinite(ranges).all():
+        position, side = np.argwhere(~np.isfinite(ranges))[0].tolist()
+        raise ModelError(
+            f"relugrad.omlt: block '{block.name}' cannot be expanded into '{formulation}': its input "
+            f"'{block.inputs[position].name}' has no finite {('lower', 'upper')[side]} bound, and big-M constraints "
+            "need bounds on every input. Give the variable bounds that hold at every point of interest, or pass "
+            "input_bounds to the ReluNetworkBlock"
+        )
+    crossed = np.flatnonzero(ranges[:, 0] > ranges[:, 1])
+    if crossed.size:
+        low, high = ranges[crossed[0]].tolist()
+        raise ModelError(
+            f"relugrad.omlt: block '{block.name}': its input '{block.inputs[int(crossed[0])].name}' can have no value: "
+            f"its lower bound is {low}, its upper bound {high}"
+        )
+    return ranges[:, 0], ranges[:, 1]
+
+
+def _range(block: Any, position: int) -> tuple[float, float]:
+    """What values an input may take, were it not fixed; and its value where that is elsewhere or there is no bound."""
+    variable = block.inputs[position]
+    domain, term = _row(block.component("input_domain"), position), linked_term(block, position)
+    low, high = -np.inf, np.inf
+    for pair in (
+        variable.bounds,
+        (None, None) if domain is None else (domain.lb, domain.ub),
+        (None, None) if term is None else compute_bounds_on_expr(term, ignore_fixed=True),
+    ):
+        low = low if pair[0] is None else max(low, pair[0])
+        high = high if pair[1] is None else min(high, pair[1])
+    if variable.is_integer() and np.ceil(low) <= np.floor(high):
+        low, high = np.ceil(low), np.floor(high)  # HiGHS 1.15 may miss optima where integers have fractional bounds
+    if variable.fixed and variable.value is None:
+        raise ModelError(f"relugrad.omlt: block '{block.name}': its input '{variable.name}' is fixed but has no value")
+    if variable.fixed:
+        low = min(low, variable.value) if np.isfinite(low) else variable.value
+        high = max(high, variable.value) if np.isfinite(high) else variable.value
+    return low, high
+
+
+def _row(constraint: Any, position: int) -> Any:
+    """The active row of an input in one of the block's constraints, None where there is none."""
+    found = constraint is not None and position in constraint and constraint[position].active
+    return constraint[position] if found else None
+
+
+def _bound_linked_inputs(block: Any, box: tuple[Array, Array]) -> list[tuple[Any, float | None, float | None]]:
+    """Bound the variables that the block ties to expressions, which transformations of disjunctions ask for.
+
+    Returns
+    -------
+    list of (VarData, lower, upper)
+        The variables with the bounds that they had.
+    """
+    before = []
+    for position, (low, high) in enumerate(zip(*(side.tolist() for side in box), strict=True)):
+        variable = block.inputs[position]
+        if linked_term(block, position) is not None:
+            before.append((variable, variable.lower, variable.upper))
+            variable.setlb(low if np.isfinite(low) else None)
+            variable.setub(high if np.isfinite(high) else None)
+    return before
+
+
+def _expand_all(blocks: Sequence[Any], ranges: Sequence[tuple[Array, Array]], config: Any) -> None:
+    """Bound and expand the blocks; linear programs for the bounds share their time equally."""
+    end = time.perf_counter() + TIGHTENING_LIMIT
+    for number, (block, (lower, upper)) in enumerate(zip(blocks, ranges, strict=True)):
+        share = max(end - time.perf_counter(), 0.0) / (len(blocks) - number)
+        bounds = network_bounds(block.scaled_network, lower, upper, config.bounds, share)
+        _expand(block, lower, upper, bounds, config)
+
+
+def _expand(block: Any, lower: Array, upper: Array, bounds: PreactivationBounds, config: Any) -> None:
+    """Add the OMLT child and tie it to the block's inputs and outputs."""
+    formulation = omlt_formulation.NetworkFormulation(
+        block.scaled_network, lower, upper, bounds, omlt_layers.CONSTRAINTS[config.formulation]
+    )
+    child = omlt.OmltBlock()
+    block.add_component(unique_component_name(block, "omlt"), child)
+    omlt_formulation.build(child, formulation)
+    for name, ours, theirs in (
+        ("link_inputs", block.inputs, child.inputs),
+        ("link_outputs", block.outputs, child.outputs),
+    ):
+        link = pyo.Constraint(range(len(theirs)))
+        child.add_component(name, link)
+        for index, (left, right) in enumerate(zip(ours.values(), theirs.values(), strict=True)):
+            link[index] = left == right
+    block.set_expansion(child)
+
+
+def _collapse(block: Any) -> None:
+    child = block.expansion
+    if child is None:
+        raise ModelError(f"relugrad.omlt: block '{block.name}' is not expanded, so there is nothing to reverse")
+    block.set_expansion(None)
+    block.del_component(child)
+
+
+def _set_start(blocks: Sequence[Any]) -> None:
+    """Forward passes through the blocks, repeated until blocks that feed each other agree."""
+    for _ in blocks:
+        changed = [_set_values(block) for block in blocks]
+        if not any(changed):
+            return
+
+
+def _set_values(block: Any) -> bool:
+    """One forward pass; whether it changed the value of an output."""
+    values = input_values(block)
+    point = None if None in values else np.array(values, dtype=np.float64)
+    omlt_formulation.set_values(block.expansion, block.scaled_network, point)
+    if point is None:
+        return False
+    before = [variable.value for variable in block.outputs.values()]
+    _assign(block.inputs.values(), point)
+    _assign(block.outputs.values(), block.scaled_network.value(point[None, :])[0])
+    return before != [variable.value for variable in block.outputs.values()]
+
+
+def _assign(variables: Iterable[Any], values: Array) -> None:
+    for variable, value in zip(variables, values.tolist(), strict=True):
+        if not variable.fixed:
+            variable.set_value(value, skip_validation=True)

@@ -1,0 +1,6 @@
+"""The Pyomo solvers ``relugrad`` and ``relugrad.exact``."""
+
+from pyomo_relugrad.modeling.solver.exact import RelugradExact
+from pyomo_relugrad.modeling.solver.local import Relugrad, SolveProgress
+
+__all__ = ["Relugrad", "RelugradExact", "SolveProgress"]

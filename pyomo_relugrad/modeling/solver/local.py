@@ -1,0 +1,333 @@
+"""``SolverFactory('relugrad')``: local search over a Pyomo model with trained ReLU networks."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from pyomo.common.collections import ComponentMap
+from pyomo.common.config import document_class_CONFIG
+from pyomo.common.errors import InfeasibleConstraintException
+from pyomo.common.log import LogStream
+from pyomo.common.timing import HierarchicalTimer
+from pyomo.contrib.solver.common.base import Availability, SolverBase
+from pyomo.contrib.solver.common.results import Results, TerminationCondition
+from pyomo.contrib.solver.common.util import NoFeasibleSolutionError, NoOptimalSolutionError
+from pyomo.core.base.block import BlockData
+from pyomo.core.base.var import VarData
+from pyomo.core.staleflag import StaleFlagManager
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.modeling.compile.model import CompiledModel, compile_model
+from pyomo_relugrad.modeling.omlt.bridge import read_omlt_blocks
+from pyomo_relugrad.modeling.solver.config import ExactConfig, RelugradConfig, configure
+from pyomo_relugrad.modeling.solver.results import results_of_search, results_without_search
+from pyomo_relugrad.network.names import listed
+from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.programs.threads import solver_threads
+from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.run.log import SearchLog
+from pyomo_relugrad.run.result import Progress, SearchResult
+from pyomo_relugrad.search.boundedness import columns_without_end
+from pyomo_relugrad.solve.driver import search
+from pyomo_relugrad.version import __version__
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class SolveProgress:
+    """The state of a running solve, given to the ``callback``.
+
+    Parameters
+    ----------
+    elapsed : float
+        Seconds since the solve began.
+    points, iterations, nodes : int
+        Evaluated points, batched steps, and nodes of branch and bound so far.
+    objective : float or None
+        Objective of the best feasible point, in the model's sense; None where there is none yet.
+    violation : float or None
+        Largest violation of a constraint, bound or network at the best point, None where there is no point yet.
+    is_new : bool
+        Whether that point is new since the last call.
+    bound : float
+        Bound on the optimum in the model's sense; infinite while none is known.
+    """
+
+    elapsed: float
+    points: int
+    iterations: int
+    nodes: int
+    objective: float | None
+    violation: float | None
+    is_new: bool
+    bound: float
+    _compiled: CompiledModel
+    _progress: Progress
+
+    def get_vars(self) -> Mapping[VarData, float]:
+        """The variables' values at the best point; empty where there is no point yet."""
+        point = self._progress.incumbent
+        return ComponentMap() if point is None else self._compiled.solution(point.values)
+
+
+@document_class_CONFIG(methods=["solve"])
+class Relugrad(SolverBase):
+    """Local search for good feasible points of linear and mixed-integer models with trained ReLU networks.
+
+    What it returns is feasible to 1e-6, measured in float64 on the original networks; it proves neither optimality nor,
+    beyond the model's linear part, infeasibility. The networks are the model's active `ReluNetworkBlock` components.
+
+    Examples
+    --------
+    >>> import pyomo.environ as pyo
+    >>> import pyomo_relugrad
+    >>> model = pyo.ConcreteModel()
+    >>> model.x = pyo.Var(bounds=(0, 2))
+    >>> model.n = pyo.Var(domain=pyo.Integers, bounds=(0, 9))
+    >>> model.capacity = pyo.Constraint(expr=2 * model.x + model.n <= 7.5)
+    >>> model.profit = pyo.Objective(expr=model.x + model.n, sense=pyo.maximize)
+    >>> results = pyo.SolverFactory("relugrad").solve(model, time_limit=10)
+    >>> str(results.solver.termination_condition), round(pyo.value(model.profit), 6)
+    ('feasible', 7.25)
+    """
+
+    #: In Pyomo's factories, and in results and messages.
+    name = "relugrad"
+    CONFIG = RelugradConfig()
+    config: RelugradConfig
+    #: Whether a proof follows the search.
+    proves = False
+
+    def __init__(self, **kwds: Any) -> None:
+        # An error here would make Pyomo's legacy factory return an unknown solver: `solve` refuses what is not known.
+        unknown = [name for name in kwds if name not in self.CONFIG and name != "name"]
+        later = {name: kwds.pop(name) for name in unknown}
+        super().__init__(**kwds)
+        for name, value in later.items():
+            self.config.solver_options[name] = value
+
+    def available(self) -> Availability:
+        """Return that the solver is there: it needs no license and no executable."""
+        return Availability.FullLicense
+
+    def version(self) -> tuple[int, ...]:
+        """Return the version of pyomo_relugrad."""
+        return tuple(int(part) for part in __version__.split(".") if part.isdigit())
+
+    def solve(self, model: BlockData, **kwds: Any) -> Results:
+        """Search for a good feasible point of the model and load it.
+
+        Parameters
+        ----------
+        model : BlockData
+            With linear constraints, a linear or convex quadratic objective, and any number of `ReluNetworkBlock`.
+
+        Returns
+        -------
+        Results
+            With ``SolutionStatus.feasible`` where a point was found, whatever ended the search. The distinct good
+            points are in ``results.solution_loader``, best first; ``results.extra_info`` has what was done.
+
+        Raises
+        ------
+        ModelError
+            If an option is unknown, or the model has parts that cannot be handled. The model is as it was.
+        NoOptimalSolutionError, NoFeasibleSolutionError
+            If there is no feasible point and ``raise_exception_on_nonoptimal_result``, or else ``load_solutions``,
+            is set. The model is as it was.
+        """
+        config = configure(self.config, kwds)
+        results = self._run(model, config)
+        if results.solution_loader.get_number_of_solutions() == 0:
+            outcome = f"{self.name} found no feasible point: {results.termination_condition.name}"
+            if config.raise_exception_on_nonoptimal_result:
+                raise NoOptimalSolutionError(f"{outcome}. Set raise_exception_on_nonoptimal_result=False to go on.")
+            if config.load_solutions:
+                raise NoFeasibleSolutionError(f"{outcome}. Set load_solutions=False to look at the results.")
+        return results
+
+    def _run(self, model: BlockData, config: RelugradConfig) -> Results:
+        """Compile, search and load; a model that has no solution keeps its values."""
+        clock = _Clock()
+        if not isinstance(model, BlockData):
+            raise ModelError(f"{self.name} solves Pyomo models and blocks; it was given {type(model).__name__}")
+        if not model.is_constructed():
+            raise ModelError(f"model '{model.name}' is abstract: solve what its create_instance() returns")
+        if config.timer is None:
+            config.timer = HierarchicalTimer()
+        if config.threads is not None:
+            logger.warning("option 'threads' is not used: a solve uses one BLAS thread")
+        StaleFlagManager.mark_all_as_stale()
+        with _log_of(config, self.proves) as log, solver_threads():
+            results = self._compile_and_search(model, config, log, clock)
+        if config.load_solutions and results.solution_loader.get_number_of_solutions():
+            with _timed(config.timer, "load"):
+                results.solution_loader.load_solution()
+
+        results.solver_name, results.solver_version = self.name, self.version()
+        results.solver_config, results.solver_log = config, log.text
+        results.extra_info.method, results.extra_info.seed = config.method, config.seed
+        results.timing_info.start_timestamp = clock.timestamp
+        results.timing_info.wall_time = clock.elapsed
+        results.timing_info.user_time, results.timing_info.system_time = clock.processor_times()
+        results.timing_info.timer = config.timer
+        if config.report_timing:
+            print(config.timer)
+        return results
+
+    def _compile_and_search(self, model: BlockData, config: RelugradConfig, log: SearchLog, clock: _Clock) -> Results:
+        try:
+            with _timed(config.timer, "compile"):
+                blocks = read_omlt_blocks(model)
+                for note in blocks.notes:
+                    log.write(f"Note     {note}")
+                compiled = compile_model(model, blocks.embeddings)
+        except InfeasibleConstraintException as error:
+            log.write(f"Infeasible: {error}")
+            logger.warning("%s: the model is infeasible: %s", self.name, error)
+            return results_without_search(model, TerminationCondition.provenInfeasible)
+        if not compiled.columns:
+            log.write("The model has no variables to be searched for.")
+            return results_without_search(model, TerminationCondition.emptyModel)
+        with _timed(config.timer, "search"):
+            found = self._search(compiled, config, log, clock)
+        advice = _advice(compiled.problem, found)
+        if advice:
+            log.write(f"Advice   {advice}")
+            logger.warning("%s: %s", self.name, advice)
+        return results_of_search(model, compiled, found)
+
+    def _search(self, compiled: CompiledModel, config: RelugradConfig, log: SearchLog, clock: _Clock) -> SearchResult:
+        """Search within what is left of the time; times in what is reported count from the solve's beginning."""
+        before = clock.elapsed
+        log.header(compiled.problem, _describe(config), before)
+
+        def report(progress: Progress) -> bool:
+            progress = replace(progress, elapsed=progress.elapsed + before)
+            log.progress(progress)
+            return config.callback is not None and bool(config.callback(_solve_progress(compiled, progress)))
+
+        time_limit = math.inf if config.time_limit is None else max(config.time_limit - before, 0.0)
+        start = compiled.values() if config.warmstart else None
+        with log.ticking(lambda: clock.elapsed):
+            found = self._find(compiled.problem, config, time_limit, start, report)
+        history, bound_history = (
+            tuple((elapsed + before, value) for elapsed, value in pairs)
+            for pairs in (found.history, found.bound_history)
+        )
+        found = replace(found, elapsed=found.elapsed + before, history=history, bound_history=bound_history)
+        log.summary(found)
+        return found
+
+    def _find(
+        self,
+        problem: Problem,
+        config: Any,
+        time_limit: float,
+        start: Array | None,
+        callback: Callable[[Progress], bool],
+    ) -> SearchResult:
+        """Find points of the problem: what solvers that build on this one replace."""
+        return search(
+            problem,
+            config.method,
+            time_limit=time_limit,
+            iteration_limit=config.iteration_limit,
+            seed=config.seed,
+            start=start,
+            callback=callback,
+        )
+
+
+class _Clock:
+    """When a solve began."""
+
+    def __init__(self) -> None:
+        self.timestamp = datetime.datetime.now(datetime.UTC)
+        self._begin = time.perf_counter()
+        self._processor = os.times()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since then."""
+        return time.perf_counter() - self._begin
+
+    def processor_times(self) -> tuple[float, float]:
+        """Seconds since then that this process spent in itself and in the operating system."""
+        now, then = os.times(), self._processor
+        return now.user - then.user, now.system - then.system
+
+
+@contextmanager
+def _timed(timer: HierarchicalTimer, name: str) -> Iterator[None]:
+    """Book the time spent inside under the name, also where an error ends it."""
+    timer.start(name)
+    try:
+        yield
+    finally:
+        timer.stop(name)
+
+
+@contextmanager
+def _log_of(config: RelugradConfig, proves: bool) -> Iterator[SearchLog]:
+    """The log that goes to the streams of ``tee`` and to the log file."""
+    with ExitStack() as stack:
+        streams = [stream for stream in config.tee or () if not _is_our_logger(stream)]
+        if config.logfile is not None:
+            streams.append(stack.enter_context(open(config.logfile, "w", encoding="utf-8")))
+        yield SearchLog(streams, proves)
+
+
+def _is_our_logger(stream: object) -> bool:
+    """Whether ``tee`` names a logger of this package, which gets the lines in any case."""
+    return isinstance(stream, LogStream) and stream._logger.name.partition(".")[0] == logger.name.partition(".")[0]
+
+
+def _advice(problem: Problem, found: SearchResult) -> str:
+    """What to do about an objective that improves without end, or may do so; empty where it cannot."""
+    if found.stop is Stop.UNBOUNDED:
+        free = ~problem.is_output & ~(np.isfinite(problem.lower) & np.isfinite(problem.upper))
+        return f"the objective is unbounded: {_give_bounds(problem, np.flatnonzero(free))}"
+    columns = np.zeros(0, int) if np.isfinite(found.bound) else columns_without_end(problem)
+    return f"the objective may be unbounded: {_give_bounds(problem, columns)}" if columns.size else ""
+
+
+def _give_bounds(problem: Problem, columns: Array) -> str:
+    names = listed(problem.column_names[column] for column in columns.tolist())
+    return f"give both bounds to the variables that lack one: {names}"
+
+
+def _describe(config: RelugradConfig) -> str:
+    """Method, seed and limits in words."""
+    words = [f"method {config.method}", f"seed {config.seed}"]
+    words += [f"relative gap {config.rel_gap:g}"] if isinstance(config, ExactConfig) else []
+    words += [f"time limit {config.time_limit:g} s"] if config.time_limit is not None else []
+    words += [f"at most {config.iteration_limit} steps"] if config.iteration_limit is not None else []
+    return ", ".join([*words, *(["warm start"] if config.warmstart else [])])
+
+
+def _solve_progress(compiled: CompiledModel, progress: Progress) -> SolveProgress:
+    point = progress.incumbent
+    return SolveProgress(
+        elapsed=progress.elapsed,
+        points=progress.points,
+        iterations=progress.iterations,
+        nodes=progress.nodes,
+        objective=compiled.problem.reported(point.objective) if point is not None and point.is_feasible else None,
+        violation=None if point is None else max(point.violation, point.network_error),
+        is_new=progress.is_new,
+        bound=compiled.problem.reported(progress.bound),
+        _compiled=compiled,
+        _progress=progress,
+    )

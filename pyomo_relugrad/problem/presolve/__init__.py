@@ -1,0 +1,1 @@
+"""Reductions of a problem before anything runs."""

@@ -1,0 +1,214 @@
+"""A problem with its networks written out as a mixed-integer program (big-M), built as arrays.
+
+For a ReLU whose state is open, ``h - s = W h_before + b`` with ``h, s >= 0``, ``h <= U q`` and ``s <= -L (1 - q)``,
+where ``q`` is binary and ``L <= W h_before + b <= U`` (Fischetti, Jo, Deep neural networks and mixed integer linear
+optimization, 2018). An active one is a column ``h`` without ``s`` and ``q``; an inactive one has no column at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.deadline import checkpoint
+from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.network import Network
+from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem.bounds import ProblemBounds
+
+
+@dataclass(frozen=True, eq=False)
+class HiddenColumns:
+    """Columns of one embedding's hidden layer; -1 where a neuron has none.
+
+    Parameters
+    ----------
+    activation, slack, binary : (n_k,) int arrays
+    """
+
+    activation: Array
+    slack: Array
+    binary: Array
+
+
+@dataclass(frozen=True, eq=False)
+class BigMModel:
+    """``min cost @ w + constant`` over rows, bounds and integrality; the first columns are the problem's.
+
+    Parameters
+    ----------
+    problem : Problem
+    cost, lower, upper : (N,) arrays
+    rows : (M, N) csr_array
+    row_lower, row_upper : (M,) arrays
+    integers : (N,) boolean array
+    hidden : tuple of (stage, member, columns of each hidden layer)
+    """
+
+    problem: Problem
+    cost: Array
+    lower: Array
+    upper: Array
+    rows: Weight
+    row_lower: Array
+    row_upper: Array
+    integers: Array
+    hidden: tuple[tuple[int, int, tuple[HiddenColumns, ...]], ...]
+
+    @property
+    def n_binaries(self) -> int:
+        """Number of binaries that stand for ReLUs."""
+        return sum(int((layer.binary >= 0).sum()) for _, _, layers in self.hidden for layer in layers)
+
+    def start(self, v: Array) -> Array:
+        """Values (N,) of all columns at a point (n,) whose outputs are propagated; no column is left open."""
+        values = np.zeros(self.cost.size)
+        values[: v.size] = v
+        for stage_index, member, layers in self.hidden:
+            stage = self.problem.stages[stage_index]
+            preactivations = stage.network.preactivations(v[stage.inputs[member]][None])
+            for columns, (z,) in zip(layers, preactivations, strict=True):
+                parts = (
+                    (columns.activation, np.maximum(z, 0)),
+                    (columns.slack, np.maximum(-z, 0)),
+                    (columns.binary, (z > 0).astype(np.float64)),
+                )
+                for places, value in parts:
+                    values[places[places >= 0]] = value[places >= 0]
+        return values
+
+
+def build_big_m(problem: Problem, bounds: ProblemBounds) -> BigMModel:
+    """Write the networks of a problem out as rows and binaries.
+
+    Parameters
+    ----------
+    problem : Problem
+    bounds : ProblemBounds
+        As of `bound_problem`; possible.
+
+    Raises
+    ------
+    ModelError
+        If a ReLU has no finite bounds, because an input has none.
+    """
+    builder = _Builder(problem, bounds)
+    hidden = []
+    for index, stage in enumerate(problem.stages):
+        for member in range(len(stage.inputs)):
+            hidden.append((index, member, builder.add_network(stage.network, index, member)))
+    return builder.model(tuple(hidden))
+
+
+class _Builder:
+    """Collects columns and rows as arrays."""
+
+    def __init__(self, problem: Problem, bounds: ProblemBounds) -> None:
+        self.problem, self.bounds = problem, bounds
+        self.n_columns, self.n_rows = problem.n_columns, problem.n_rows
+        self.lower, self.upper = [bounds.lower], [bounds.upper]
+        self.integers = [problem.integers]
+        self.row_lower, self.row_upper = [problem.row_lower], [problem.row_upper]
+        rows = problem.rows.tocoo()
+        self.entries: list[tuple[Array, Array, Array]] = [(*rows.coords, rows.data)]
+
+    def model(self, hidden: tuple[tuple[int, int, tuple[HiddenColumns, ...]], ...]) -> BigMModel:
+        row, column, value = (np.concatenate(parts) for parts in zip(*self.entries, strict=True))
+        matrix = sparse.csr_array((value, (row, column)), shape=(self.n_rows, self.n_columns))
+        extra = np.zeros(self.n_columns - self.problem.n_columns)
+        return BigMModel(
+            problem=self.problem,
+            cost=np.concatenate([self.problem.cost, extra]),
+            lower=np.concatenate(self.lower),
+            upper=np.concatenate(self.upper),
+            rows=matrix,
+            row_lower=np.concatenate(self.row_lower),
+            row_upper=np.concatenate(self.row_upper),
+            integers=np.concatenate(self.integers),
+            hidden=hidden,
+        )
+
+    def add_network(self, network: Network, stage_index: int, member: int) -> tuple[HiddenColumns, ...]:
+        stage, bounds = self.problem.stages[stage_index], self.bounds.networks[stage_index]
+        activations = [stage.inputs[member]]
+        layers = []
+        for index, layer in enumerate(network.layers[:-1]):
+            checkpoint()
+            low, high = bounds.lower[index][member], bounds.upper[index][member]
+            self._refuse_infinite(low, high, stage.inputs[member])
+            columns = self._add_hidden_columns(low, high)
+            kept = np.flatnonzero(columns.activation >= 0)
+            open_ = np.flatnonzero(columns.binary >= 0)
+            first = self._add_rows(layer.bias[kept], layer.bias[kept])
+            self._add_affine(first, layer.sources, [weight[kept] for weight in layer.weights], activations)
+            self._add_entries(first + np.arange(kept.size), columns.activation[kept], 1.0)
+            self._add_entries(first + np.searchsorted(kept, open_), columns.slack[open_], -1.0)
+            self._add_switches(columns, open_, low, high)
+            activations.append(columns.activation)
+            layers.append(columns)
+        last = network.layers[-1]
+        first = self._add_rows(last.bias, last.bias)
+        self._add_affine(first, last.sources, list(last.weights), activations)
+        self._add_entries(first + np.arange(last.width), stage.outputs[member], 1.0)
+        return tuple(layers)
+
+    def _add_hidden_columns(self, low: Array, high: Array) -> HiddenColumns:
+        kept, open_ = high > 0, (low < 0) & (high > 0)
+        activation = self._add_columns(kept, np.maximum(low, 0.0), high, False)
+        slack = self._add_columns(open_, np.zeros(low.size), -low, False)
+        binary = self._add_columns(open_, np.zeros(low.size), np.ones(low.size), True)
+        return HiddenColumns(activation, slack, binary)
+
+    def _add_switches(self, columns: HiddenColumns, open_: Array, low: Array, high: Array) -> None:
+        """``h - U q <= 0`` and ``s - L q <= -L`` for the open ReLUs."""
+        for part, factor, side in (
+            (columns.activation, -high, np.zeros(open_.size)),
+            (columns.slack, -low, -low[open_]),
+        ):
+            first = self._add_rows(np.full(open_.size, -np.inf), side)
+            rows = first + np.arange(open_.size)
+            self._add_entries(rows, part[open_], 1.0)
+            self._add_entries(rows, columns.binary[open_], factor[open_])
+
+    def _add_affine(
+        self, first: int, sources: tuple[int, ...], weights: list[Weight], activations: list[Array]
+    ) -> None:
+        """Minus the affine map's linear part, in rows from `first` on."""
+        for source, weight in zip(sources, weights, strict=True):
+            entries = sparse.coo_array(weight)
+            columns = activations[source][entries.coords[1]]
+            exists = (columns >= 0) & (entries.data != 0)
+            self.entries.append((first + entries.coords[0][exists], columns[exists], -entries.data[exists]))
+
+    def _add_columns(self, wanted: Array, lower: Array, upper: Array, integer: bool) -> Array:
+        columns = np.full(wanted.size, -1)
+        count = int(wanted.sum())
+        columns[wanted] = self.n_columns + np.arange(count)
+        self.n_columns += count
+        self.lower.append(lower[wanted])
+        self.upper.append(upper[wanted])
+        self.integers.append(np.full(count, integer))
+        return columns
+
+    def _add_rows(self, lower: Array, upper: Array) -> int:
+        first = self.n_rows
+        self.n_rows += lower.size
+        self.row_lower.append(lower)
+        self.row_upper.append(upper)
+        return first
+
+    def _add_entries(self, rows: Array, columns: Array, values: Array | float) -> None:
+        self.entries.append((rows, columns, np.broadcast_to(np.asarray(values, np.float64), rows.shape)))
+
+    def _refuse_infinite(self, low: Array, high: Array, inputs: Array) -> None:
+        if np.isfinite(low).all() and np.isfinite(high).all():
+            return
+        unbounded = inputs[np.isinf(self.bounds.lower[inputs]) | np.isinf(self.bounds.upper[inputs])]
+        names = self.problem.column_names
+        shown = ", ".join(names[column] if names else f"column {column}" for column in unbounded[:5].tolist())
+        raise ModelError(
+            f"the mixed-integer formulation needs finite bounds on the networks' inputs; set bounds on: {shown}"
+        )

@@ -1,0 +1,302 @@
+"""One HiGHS model that is changed rather than rebuilt: the only wrapper of highspy's arrays."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import highspy
+import numpy as np
+from scipy import sparse
+
+from pyomo_relugrad.arrays import Array, SparseRows, Weight
+from pyomo_relugrad.deadline import remaining
+from pyomo_relugrad.errors import RelugradError
+from pyomo_relugrad.programs.highs import silent_highs
+
+# Seconds that every solve gets: HiGHS takes a limit of zero for none at all in some of its solvers.
+SHORTEST_LIMIT = 1e-3
+
+
+class LinearStatus(Enum):
+    """How a solve ended."""
+
+    OPTIMAL = "optimal"
+    INFEASIBLE = "infeasible"
+    UNBOUNDED = "unbounded"
+    LIMIT = "limit"
+    FAILED = "failed"
+
+
+_STATUS = {
+    highspy.HighsModelStatus.kOptimal: LinearStatus.OPTIMAL,
+    highspy.HighsModelStatus.kInfeasible: LinearStatus.INFEASIBLE,
+    highspy.HighsModelStatus.kUnbounded: LinearStatus.UNBOUNDED,
+    highspy.HighsModelStatus.kUnboundedOrInfeasible: LinearStatus.UNBOUNDED,
+    highspy.HighsModelStatus.kTimeLimit: LinearStatus.LIMIT,
+    highspy.HighsModelStatus.kIterationLimit: LinearStatus.LIMIT,
+    highspy.HighsModelStatus.kSolutionLimit: LinearStatus.LIMIT,
+    highspy.HighsModelStatus.kInterrupt: LinearStatus.LIMIT,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class LinearSolution:
+    """What one solve gave.
+
+    Parameters
+    ----------
+    status : LinearStatus
+    values : (n,) array or None
+        The primal point; None where there is none. Feasible if the status is optimal, or a limit met with a point.
+    objective : float
+        Of `values`; infinite where there is no point.
+    bound : float
+        Lower bound on the optimum: the objective itself for an LP, HiGHS's dual bound for a MILP.
+    row_duals, column_duals : arrays or None
+        Multipliers and reduced costs (LPs only); the multiplier of a row at its lower side is not negative.
+    iterations : int
+        Simplex (or QP) iterations of this solve.
+    """
+
+    status: LinearStatus
+    values: Array | None
+    objective: float
+    bound: float
+    row_duals: Array | None
+    column_duals: Array | None
+    iterations: int
+
+    @property
+    def is_optimal(self) -> bool:
+        """Whether the solve ended with a proven optimum."""
+        return self.status is LinearStatus.OPTIMAL
+
+
+class LinearProgram:
+    """``min cost @ v + v @ quadratic @ v / 2`` over rows, bounds and integrality, kept in one HiGHS model.
+
+    Every change keeps the basis where it can, so that the next solve starts warm.
+
+    Parameters
+    ----------
+    cost, lower, upper : (n,) arrays
+    rows : (m, n) csr_array or dense array, optional
+    row_lower, row_upper : (m,) arrays, optional
+    integers : (n,) boolean array, optional
+    quadratic : (n, n) csr_array, optional
+        Symmetric positive semidefinite. HiGHS has no mixed-integer quadratic solver: not together with `integers`.
+    options : dict, optional
+        HiGHS options.
+
+    Raises
+    ------
+    RelugradError
+        If HiGHS refuses the model.
+    """
+
+    def __init__(
+        self,
+        cost: Array,
+        lower: Array,
+        upper: Array,
+        rows: Weight = None,
+        row_lower: Array | None = None,
+        row_upper: Array | None = None,
+        integers: Array | None = None,
+        quadratic: Weight = None,
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        self.n_columns = len(cost)
+        self.has_integers = integers is not None and bool(np.any(integers))
+        # The number of threads stays HiGHS's choice: it is one for the whole process, and another one is refused.
+        defaults = {"mip_rel_gap": 1e-6} if self.has_integers else {}
+        self._highs = silent_highs({**defaults, **(options or {})})
+        matrix = sparse.csr_array((0, self.n_columns)) if rows is None else sparse.csr_array(rows)
+        self._columns = np.arange(self.n_columns, dtype=np.int32)
+        lp = highspy.HighsLp()
+        lp.num_col_, lp.num_row_ = self.n_columns, matrix.shape[0]
+        lp.col_cost_, lp.col_lower_, lp.col_upper_ = (np.asarray(part, np.float64) for part in (cost, lower, upper))
+        lp.row_lower_ = _sides(row_lower, matrix.shape[0], -np.inf)
+        lp.row_upper_ = _sides(row_upper, matrix.shape[0], np.inf)
+        lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+        lp.a_matrix_.start_, lp.a_matrix_.index_ = matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32)
+        lp.a_matrix_.value_ = matrix.data
+        if self.has_integers:
+            kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
+            lp.integrality_ = [kinds[int(flag)] for flag in np.asarray(integers)]
+        _check(self._highs.passModel(lp), "the model")
+        if quadratic is not None:
+            self.change_quadratic(quadratic)
+
+    def change_quadratic(self, quadratic: Weight) -> None:
+        """Replace the quadratic part of the objective."""
+        lower_triangle = sparse.csc_array(sparse.tril(quadratic, format="csc"))
+        hessian = highspy.HighsHessian()
+        hessian.dim_ = self.n_columns
+        hessian.format_ = highspy.HessianFormat.kTriangular
+        hessian.start_ = lower_triangle.indptr.astype(np.int32)
+        hessian.index_ = lower_triangle.indices.astype(np.int32)
+        hessian.value_ = lower_triangle.data
+        _check(self._highs.passHessian(hessian), "the quadratic objective")
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows now in the model."""
+        return int(self._highs.getNumRow())
+
+    def change_costs(self, cost: Array) -> None:
+        """Replace the linear costs of all columns."""
+        self._highs.changeColsCost(self.n_columns, self._columns, np.asarray(cost, np.float64))
+
+    def change_bounds(self, lower: Array, upper: Array, columns: Array | None = None) -> None:
+        """Replace the bounds of all columns, or of those given."""
+        which = self._columns if columns is None else np.asarray(columns, np.int32)
+        self._highs.changeColsBounds(which.size, which, np.asarray(lower, np.float64), np.asarray(upper, np.float64))
+
+    def change_row_bounds(self, rows: Array, lower: Array, upper: Array) -> None:
+        """Replace the sides of the rows with the given numbers."""
+        which = np.asarray(rows, np.int32)
+        self._highs.changeRowsBounds(which.size, which, np.asarray(lower, np.float64), np.asarray(upper, np.float64))
+
+    def append_rows(self, rows: Weight | SparseRows, row_lower: Array, row_upper: Array) -> None:
+        """Add rows below the present ones."""
+        matrix = _compressed(rows)
+        count = matrix.indptr.size - 1
+        if count == 0:
+            return
+        status = self._highs.addRows(
+            count,
+            np.asarray(row_lower, np.float64),
+            np.asarray(row_upper, np.float64),
+            matrix.data.size,
+            matrix.indptr.astype(np.int32),
+            matrix.indices.astype(np.int32),
+            np.asarray(matrix.data, np.float64),
+        )
+        _check(status, "new rows")
+
+    def truncate_rows(self, n_keep: int) -> None:
+        """Delete all rows but the first `n_keep`."""
+        surplus = np.arange(n_keep, self.n_rows, dtype=np.int32)
+        if surplus.size:
+            self._highs.deleteRows(surplus.size, surplus)
+
+    def replace_tail(self, n_keep: int, rows: Weight | SparseRows, row_lower: Array, row_upper: Array) -> None:
+        """Replace all rows after the first `n_keep`; the basis stays where the number of rows does."""
+        matrix = _compressed(rows)
+        same_size = self.n_rows == n_keep + matrix.indptr.size - 1
+        basis = self._highs.getBasis() if same_size and not self.has_integers else None
+        self.truncate_rows(n_keep)
+        self.append_rows(matrix, row_lower, row_upper)
+        if basis is not None and basis.valid:
+            self._highs.setBasis(basis)
+
+    def drop_basic_rows(self, n_keep: int) -> Array:
+        """Delete the rows after the first `n_keep` that do not bind, which leaves the basis valid.
+
+        Returns
+        -------
+        (n_rows - n_keep,) boolean array
+            The rows, counted from `n_keep`, that are kept: those that were not basic. All of them without a basis.
+        """
+        statuses = self._highs.getBasis().row_status[n_keep:]
+        kept = np.array([status != highspy.HighsBasisStatus.kBasic for status in statuses], bool)
+        surplus = (n_keep + np.flatnonzero(~kept)).astype(np.int32)
+        if surplus.size:
+            self._highs.deleteRows(surplus.size, surplus)
+        return kept
+
+    def start_from_basis(self, columns: Array, rows: Array) -> None:
+        """Start the simplex from a guessed basis, which HiGHS completes where it is none.
+
+        Parameters
+        ----------
+        columns, rows : (n,) and (m,) int arrays
+            -1 where the value is at its lower side, 1 at its upper side, 0 where it is basic.
+        """
+        kinds = {
+            -1: highspy.HighsBasisStatus.kLower,
+            0: highspy.HighsBasisStatus.kBasic,
+            1: highspy.HighsBasisStatus.kUpper,
+        }
+        basis = highspy.HighsBasis()
+        basis.valid, basis.alien = True, True
+        basis.col_status = [kinds[side] for side in columns.tolist()]
+        basis.row_status = [kinds[side] for side in rows.tolist()]
+        _check(self._highs.setBasis(basis), "the guessed basis")
+
+    def start_from(self, values: Array, columns: Array | None = None) -> None:
+        """Give HiGHS a (partial) MIP start: values of the given columns, by default of all."""
+        which = self._columns if columns is None else np.asarray(columns, np.int32)
+        self._highs.setSolution(which.size, which, np.asarray(values, np.float64))
+
+    def solve(self, time_limit: float = np.inf) -> LinearSolution:
+        """Solve the model as it stands.
+
+        Parameters
+        ----------
+        time_limit : float, optional
+            Seconds for this solve, which also ends by the `deadline` around it.
+        """
+        end = time.perf_counter() + time_limit
+        self._limit_time(time_limit)
+        self._highs.run()
+        status = _STATUS.get(self._highs.getModelStatus(), LinearStatus.FAILED)
+        if self._highs.getModelStatus() == highspy.HighsModelStatus.kUnboundedOrInfeasible:
+            status = self._unbounded_or_infeasible(end - time.perf_counter())
+        info = self._highs.getInfo()
+        feasible = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+        solution = self._highs.getSolution() if feasible else None
+        duals = solution is not None and solution.dual_valid and not self.has_integers
+        return LinearSolution(
+            status=status,
+            values=None if solution is None else np.array(solution.col_value),
+            objective=float(info.objective_function_value) if feasible else np.inf,
+            bound=self._bound(status, info),
+            row_duals=np.array(solution.row_dual) if duals and solution is not None else None,
+            column_duals=np.array(solution.col_dual) if duals and solution is not None else None,
+            iterations=max(int(info.simplex_iteration_count), 0) + max(int(info.qp_iteration_count), 0),
+        )
+
+    def _limit_time(self, seconds: float) -> None:
+        """Set HiGHS's time limit: for a MILP it counts from each run, for other models on a clock that runs on."""
+        seconds = max(min(float(seconds), remaining()), SHORTEST_LIMIT)
+        already = 0.0 if self.has_integers else self._highs.getRunTime()
+        self._highs.setOptionValue("time_limit", already + seconds)
+
+    def _bound(self, status: LinearStatus, info: Any) -> float:
+        if status is LinearStatus.INFEASIBLE:
+            return np.inf
+        if status not in (LinearStatus.OPTIMAL, LinearStatus.LIMIT):
+            return -np.inf
+        if self.has_integers:
+            return float(info.mip_dual_bound)
+        return float(info.objective_function_value) if status is LinearStatus.OPTIMAL else -np.inf
+
+    def _unbounded_or_infeasible(self, seconds: float) -> LinearStatus:
+        """Tell infeasible from unbounded by a solve without costs."""
+        costs = np.array(self._highs.getLp().col_cost_)
+        self.change_costs(np.zeros(self.n_columns))
+        self._limit_time(seconds)
+        self._highs.run()
+        status = _STATUS.get(self._highs.getModelStatus(), LinearStatus.FAILED)
+        self.change_costs(costs)
+        told = {LinearStatus.OPTIMAL: LinearStatus.UNBOUNDED, LinearStatus.INFEASIBLE: LinearStatus.INFEASIBLE}
+        return told.get(status, LinearStatus.FAILED)
+
+
+def _compressed(rows: Weight | SparseRows) -> Any:
+    """Rows as something with indptr, indices and data."""
+    return rows if hasattr(rows, "indptr") else sparse.csr_array(rows)
+
+
+def _sides(sides: Array | None, size: int, default: float) -> Array:
+    return np.full(size, default) if sides is None else np.asarray(sides, np.float64)
+
+
+def _check(status: Any, what: str) -> None:
+    if status == highspy.HighsStatus.kError:
+        raise RelugradError(f"HiGHS refused {what}")

@@ -1,0 +1,187 @@
+"""The linear program of a node: one HiGHS model whose bounds and output rows change from node to node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_relugrad.arrays import Array, SparseRows
+from pyomo_relugrad.deadline import checkpoint
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
+from pyomo_relugrad.problem.presolve.rows import cut_boxes
+from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution, LinearStatus
+from pyomo_relugrad.programs.tangents import TangentCuts
+from pyomo_relugrad.proof.boxes.outputs import OutputLinks
+
+# Columns whose range over the rows is found by linear programs, at the root.
+MOST_TIGHTENED = 100
+
+#: Coefficients, lower and upper sides of the rows that tie outputs to inputs.
+LinkRows = tuple[SparseRows, Array, Array]
+
+
+@dataclass(frozen=True, eq=False)
+class ProgramSolutions:
+    """What the programs of N nodes gave; NaN where a program has no optimum.
+
+    Parameters
+    ----------
+    possible : (N,) booleans
+        False where a program is infeasible.
+    bound : (N,) array
+        Optima, the objective's constant included.
+    points : (N, n) array
+    reduced_costs : (N, n) array
+    costs : (N, n) array
+    constant : (N,) array
+        The linear functions of the columns that the multipliers of rows, tangents and outputs' bounds make of the
+        objective: below it wherever the problem's constraints are met. The rows that tie outputs to inputs are left
+        out, since such a function is substituted through the networks instead.
+    """
+
+    possible: Array
+    bound: Array
+    points: Array
+    reduced_costs: Array
+    costs: Array
+    constant: Array
+
+    def cut(self, lower: Array, upper: Array, cutoff: float) -> tuple[Array, Array]:
+        """The nodes' boxes (N, n) without what the reduced costs say is above the cutoff."""
+        reduced = np.nan_to_num(self.reduced_costs)
+        reduced = np.where(np.abs(reduced) > FEASIBILITY_TOLERANCE, reduced, 0.0)
+        limit = np.full(len(lower), cutoff + FEASIBILITY_TOLERANCE * (1 + abs(cutoff)))
+        lower, upper = cut_boxes(reduced, np.nan_to_num(self.bound, nan=-np.inf), limit, lower, upper)
+        return lower, np.maximum(lower, upper)
+
+
+class NodeProgram:
+    """Rows of the problem, rows that tie outputs to inputs, and tangents of a quadratic objective.
+
+    Parameters
+    ----------
+    problem : Problem
+        Without chains.
+    links : OutputLinks
+    """
+
+    def __init__(self, problem: Problem, links: OutputLinks) -> None:
+        self.problem = problem
+        self._links = links
+        self._tangents = TangentCuts(problem)
+        # One more column, above the quadratic part of the objective: that part is never negative.
+        self._epigraph_upper = 0.0 if problem.quadratic is None else np.inf
+        self._cost = np.append(problem.cost, 1.0)
+        self._n_steady = problem.n_rows + 2 * links.columns.size
+        self._rows_by_column = sparse.csr_array(problem.rows.T)
+        self._program = LinearProgram(
+            self._cost,
+            np.append(problem.lower, 0.0),
+            np.append(problem.upper, self._epigraph_upper),
+            sparse.hstack([problem.rows, sparse.csr_array((problem.n_rows, 1))], format="csr"),
+            problem.row_lower,
+            problem.row_upper,
+        )
+
+    def tighten(self, lower: Array, upper: Array) -> bool:
+        """Tighten the networks' inputs in a box (n,) over the rows, in place; whether the rows can be met."""
+        columns = np.flatnonzero(self.problem.is_network_input & (lower < upper))
+        self._change_bounds(lower, upper)
+        self._program.change_costs(np.zeros_like(self._cost))
+        possible = self._program.solve().status is not LinearStatus.INFEASIBLE
+        if possible and self.problem.n_rows and columns.size <= MOST_TIGHTENED:
+            for column in columns.tolist():
+                checkpoint()
+                lower[column] = max(lower[column], self._extreme(column, 1.0))
+                upper[column] = max(min(upper[column], -self._extreme(column, -1.0)), lower[column])
+        self._program.change_costs(self._cost)
+        return possible
+
+    def _extreme(self, column: int, sign: float) -> float:
+        """Smallest value of a column, or of its negative, over the rows; minus infinity where none is found."""
+        cost = np.zeros_like(self._cost)
+        cost[column] = sign
+        self._program.change_costs(cost)
+        solution = self._program.solve()
+        return solution.objective - 1e-7 * (1 + abs(solution.objective)) if solution.is_optimal else -np.inf
+
+    def solve(self, links: list[LinkRows | None], lower: Array, upper: Array, cutoff: float) -> ProgramSolutions:
+        """The programs of nodes with boxes (N, n); None in place of the rows of a node that is not possible."""
+        n_columns = self.problem.n_columns
+        size = n_columns + self.problem.n_rows
+        # Point, reduced costs and the rows' multipliers of each node side by side.
+        table = np.full((len(links), n_columns + size), np.nan)
+        bound, possible = np.full(len(links), np.nan), np.ones(len(links), bool)
+        slope, tangent_part = np.zeros((len(links), n_columns)), np.zeros(len(links))
+        for node, rows in enumerate(links):
+            checkpoint()
+            solution = None if rows is None else self._solve_node(rows, lower[node], upper[node], cutoff)
+            possible[node] = solution is not None and solution.status is not LinearStatus.INFEASIBLE
+            if solution is None or not solution.is_optimal or solution.values is None or solution.row_duals is None:
+                continue
+            bound[node] = solution.objective + self.problem.constant
+            duals, tangents = solution.row_duals[: self.problem.n_rows], solution.row_duals[self._n_steady :]
+            table[node] = np.concatenate([solution.values[:-1], _columns(solution)[:-1], duals])
+            slope[node], tangent_part[node] = self._tangents.combine(tangents)
+        points, reduced, duals = np.split(table, [n_columns, 2 * n_columns], axis=1)
+        costs, constant = self._multiplied(duals, reduced)
+        return ProgramSolutions(possible, bound, points, reduced, costs + slope, constant + tangent_part)
+
+    def _solve_node(self, links: LinkRows, lower: Array, upper: Array, cutoff: float) -> LinearSolution:
+        """The program of one node, with new tangents until the quadratic part is met or the cutoff is reached."""
+        solution = self._solve(links, lower, upper)
+        for _ in range(self._tangents.rounds):
+            if solution.values is None or solution.objective + self.problem.constant >= cutoff:
+                break
+            if not self._tangents.add(solution.values):
+                break
+            solution = self._solve(links, lower, upper)
+        return solution
+
+    def _multiplied(self, duals: Array, reduced: Array) -> tuple[Array, Array]:
+        """Costs (N, n) and constants (N,) from multipliers (N, m) of rows and reduced costs (N, n)."""
+        problem = self.problem
+        on_rows, row_part = _priced(duals, problem.row_lower, problem.row_upper)
+        on_outputs, output_part = _priced(np.where(problem.is_output, reduced, 0.0), problem.lower, problem.upper)
+        costs = problem.cost - (self._rows_by_column @ on_rows.T).T - on_outputs
+        return costs, problem.constant + row_part + output_part
+
+    def follow(self, v: Array, lower: Array, upper: Array, steps: int) -> list[Array]:
+        """Points (n,) on the way to a feasible one: optima on the networks' linearisations, integers held."""
+        integers, is_output = self.problem.integers, self.problem.is_output
+        whole = np.clip(np.round(v), lower, upper)
+        # The box of the outputs is the problem's: a linearisation may leave the node's.
+        lower = np.where(is_output, self.problem.lower, np.where(integers, whole, lower))
+        upper = np.where(is_output, self.problem.upper, np.where(integers, whole, upper))
+        points: list[Array] = []
+        for _ in range(steps):
+            checkpoint()
+            solution = self._solve(self._links.linearised_rows(np.where(integers, whole, v)), lower, upper)
+            if solution.values is None:
+                break
+            v = solution.values[:-1]
+            points.append(v)
+        return points
+
+    def _solve(self, links: LinkRows, lower: Array, upper: Array) -> LinearSolution:
+        self._change_bounds(lower, upper)
+        self._program.replace_tail(self.problem.n_rows, *self._tangents.below(*links))
+        return self._program.solve()
+
+    def _change_bounds(self, lower: Array, upper: Array) -> None:
+        self._program.change_bounds(np.append(lower, 0.0), np.append(upper, self._epigraph_upper))
+
+
+def _columns(solution: LinearSolution) -> Array:
+    """Reduced costs; there are some wherever there are multipliers of rows."""
+    return np.zeros(0) if solution.column_duals is None else solution.column_duals
+
+
+def _priced(duals: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
+    """Multipliers (N, m) without those of sides that do not exist, and their sums (N,) over the sides."""
+    sides = np.where(duals > 0, lower, upper)
+    exists = np.isfinite(sides)
+    kept = np.where(exists, duals, 0.0)
+    return kept, (kept * np.where(exists, sides, 0.0)).sum(axis=1)

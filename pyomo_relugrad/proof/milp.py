@@ -1,0 +1,274 @@
+"""HiGHS on the mixed-integer formulation, started, watched and stopped by us."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from threading import Lock, Thread
+from typing import Any
+
+import highspy
+import numpy as np
+
+from pyomo_relugrad import deadline
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.deadline import OutOfTime
+from pyomo_relugrad.errors import ModelError, RelugradError
+from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.problem.bounds import bound_problem
+from pyomo_relugrad.programs.big_m import BigMModel, build_big_m
+from pyomo_relugrad.programs.highs import HIGHS_THREAD, silent_highs
+from pyomo_relugrad.programs.obbt import tighten_by_programs
+from pyomo_relugrad.programs.threads import solver_threads
+from pyomo_relugrad.run.worker import ProofProgress, ProofResult, ProofStatus, conclusion_from, run_proof
+
+# Seconds between two reports, and seconds that HiGHS is given to stop when told to.
+REPORT_INTERVAL, STOP_PATIENCE = 0.1, 0.3
+# Seconds, and share of the time limit, for tightening by linear programs.
+TIGHTENING_LIMIT, TIGHTENING_SHARE = 10.0, 0.2
+
+
+@solver_threads()
+def prove_by_milp(
+    problem: Problem,
+    *,
+    start: Incumbent | None = None,
+    bounds: str = "crown",
+    time_limit: float = np.inf,
+    relative_gap: float = 1e-4,
+    absolute_gap: float = 1e-6,
+    options: dict[str, Any] | None = None,
+    callback: Callable[[ProofProgress], bool | None] | None = None,
+) -> ProofResult:
+    """Search for the optimum and prove it by HiGHS on the big-M formulation.
+
+    Parameters
+    ----------
+    problem : Problem
+        With a linear objective; the networks' inputs need finite bounds.
+    start : Incumbent, optional
+        Every integer variable of the formulation is started from it; ignored where it is not feasible.
+    bounds : {"crown", "interval", "lp"}, optional
+        How pre-activations are bounded; ReLUs that the bounds decide get no binary. ``"lp"`` tightens those of CROWN by
+        linear programs, for up to a fifth of the time limit and no more than ten seconds.
+    time_limit : float, optional
+        Seconds, on our clock, building included.
+    relative_gap, absolute_gap : float, optional
+        The proof ends when incumbent minus bound is at most ``max(absolute_gap, relative_gap * |incumbent|)``.
+    options : dict, optional
+        HiGHS options.
+    callback : callable, optional
+        Called with a `ProofProgress` every tenth of a second; the proof ends when it returns True.
+
+    Returns
+    -------
+    ProofResult
+        Ctrl-C ends the proof and returns incumbent and bound. Bounds hold to the tolerances of HiGHS.
+
+    Raises
+    ------
+    ModelError
+        If an input has no finite bounds, the objective is quadratic, or HiGHS refuses an option.
+
+    Examples
+    --------
+    >>> from pyomo_relugrad.network import Network
+    >>> from pyomo_relugrad.problem import EmbeddedNetwork
+    >>> network = Network.from_layers([[[1.0], [-1.0]], [[1.0, 0.5]]], [[-0.5, 0.2], [0.0]])
+    >>> problem = Problem(
+    ...     cost=np.array([0.0, -1.0]), lower=np.array([0.0, -np.inf]), upper=np.array([1.0, np.inf]),
+    ...     networks=(EmbeddedNetwork(network, [0], [1]),), maximise=True)
+    >>> result = prove_by_milp(problem)
+    >>> result.status.value, round(problem.reported(result.incumbent.objective), 4)
+    ('optimal', 0.5)
+    """
+    begin = time.perf_counter()
+    with deadline.time_limit(time_limit):
+        try:
+            proof = MilpProof(problem, start, bounds, (relative_gap, absolute_gap), options or {}, time_limit)
+        except OutOfTime:
+            known = start if start is not None and start.is_feasible else None
+            return ProofResult(ProofStatus.TIME_LIMIT, -np.inf, known, 0, time.perf_counter() - begin, ())
+        return run_proof(proof, time_limit=deadline.remaining(), callback=callback)
+
+
+class MilpProof:
+    """The state of one run of HiGHS.
+
+    HiGHS runs in a thread of its own; its callbacks leave bounds and points here, and `steps` reports them.
+
+    Parameters
+    ----------
+    problem, start, bounds, gaps, options
+        As in `prove_by_milp`; `gaps` is (relative, absolute).
+    time_limit : float, optional
+        Seconds that the whole proof will have, of which a share is for tightening by linear programs.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        start: Incumbent | None,
+        bounds: str,
+        gaps: tuple[float, float],
+        options: dict[str, Any],
+        time_limit: float = np.inf,
+    ) -> None:
+        if problem.quadratic is not None:
+            raise ModelError("HiGHS solves no mixed-integer models with quadratic objectives; use branch and bound")
+        self.problem = problem
+        self.nodes = 0
+        self.incumbent: Incumbent | None = None
+        self._gaps = gaps
+        self._dual_bound = -np.inf
+        self._lock, self._found = Lock(), list[Array]()
+        self._to_feed: Array | None = None
+        self._finished = False
+        found = bound_problem(problem, bounds)
+        if bounds == "lp" and found.possible:
+            found = tighten_by_programs(problem, found, min(TIGHTENING_LIMIT, TIGHTENING_SHARE * time_limit))
+        self.model: BigMModel | None = build_big_m(problem, found) if found.possible else None
+        if start is not None and start.is_feasible:
+            self.incumbent = start
+        self._highs: Any = None if self.model is None else self._passed(self.model, options)
+
+    @property
+    def bound(self) -> float:
+        """No feasible point has a smaller objective."""
+        if self.model is None:
+            return np.inf if self.incumbent is None else self.incumbent.objective
+        return min(self._dual_bound, np.inf if self.incumbent is None else self.incumbent.objective)
+
+    def conclusion(self) -> ProofStatus | None:
+        """OPTIMAL or INFEASIBLE where that is proven."""
+        return conclusion_from(self.incumbent, self.bound, self._gaps)
+
+    def offer(self, point: Incumbent) -> bool:
+        """Take a feasible point as incumbent if it is better, and hand it to HiGHS; return whether it was."""
+        if not self._accept(point) or self.model is None:
+            return False
+        values = self.model.start(point.values)
+        with self._lock:
+            self._to_feed = values
+        return True
+
+    def steps(self) -> Iterator[ProofProgress]:
+        """Run HiGHS and report until it ends; leaving early stops it."""
+        if self._highs is None:
+            return
+        begin, done = time.perf_counter(), False
+        last_report = begin
+        # A thread of our own: `startSolve` of highspy allows one run in the whole process.
+        self._thread = Thread(target=_run_to_end, args=(self._highs,), name=HIGHS_THREAD)
+        self._thread.start()
+        try:
+            while not done:
+                # Whoever comes late is not kept waiting: HiGHS has worked meanwhile.
+                self._thread.join(max(last_report + REPORT_INTERVAL - time.perf_counter(), 0.0))
+                last_report, done = time.perf_counter(), not self._thread.is_alive()
+                known = self.incumbent
+                if done:
+                    self._finish()
+                self._take_points()
+                yield ProofProgress(
+                    elapsed=time.perf_counter() - begin,
+                    nodes=self.nodes,
+                    open_nodes=0,
+                    bound=self.bound,
+                    incumbent=self.incumbent,
+                    is_new=self.incumbent is not known,
+                )
+        finally:
+            if not done:
+                self._stop()
+
+    # --- HiGHS ---------------------------------------------------------------------------------------------------
+
+    def _passed(self, model: BigMModel, options: dict[str, Any]) -> Any:
+        """HiGHS with the model, options, callbacks and start."""
+        relative, absolute = self._gaps
+        highs = silent_highs({"mip_rel_gap": relative, "mip_abs_gap": absolute, **options})
+        highs.HandleUserInterrupt = True
+        if highs.passModel(_as_highs_model(model)) == highspy.HighsStatus.kError:
+            raise RelugradError("HiGHS refused the mixed-integer formulation")
+        highs.cbMipImprovingSolution.subscribe(self._on_point)
+        highs.cbMipInterrupt.subscribe(self._on_progress)
+        highs.cbMipUserSolution.subscribe(self._on_question)
+        if self.incumbent is not None:
+            values = model.start(self.incumbent.values)
+            columns = np.arange(values.size, dtype=np.int32)
+            highs.setSolution(columns.size, columns, values)
+        return highs
+
+    def _on_point(self, event: Any) -> None:
+        with self._lock:
+            self._found.append(np.array(event.data_out.mip_solution)[: self.problem.n_columns])
+
+    def _on_progress(self, event: Any) -> None:
+        self._dual_bound = max(self._dual_bound, event.data_out.mip_dual_bound + self.problem.constant)
+        self.nodes = int(event.data_out.mip_node_count)
+
+    def _on_question(self, event: Any) -> None:
+        """HiGHS asks for points at certain moments: hand over what was offered."""
+        with self._lock:
+            values, self._to_feed = self._to_feed, None
+        if values is not None:
+            event.data_in.setSolution(values)
+
+    def _take_points(self) -> None:
+        """Verify HiGHS's points."""
+        with self._lock:
+            points, self._found = self._found, []
+        for v in points:
+            self._accept(self.problem.incumbent(v))
+
+    def _accept(self, point: Incumbent) -> bool:
+        value = np.inf if self.incumbent is None else self.incumbent.objective
+        if not point.is_feasible or point.objective >= value:
+            return False
+        self.incumbent = point
+        return True
+
+    def _finish(self) -> None:
+        """Read the final bound and point."""
+        highs = self._highs
+        status, info = highs.getModelStatus(), highs.getInfo()
+        if status == highspy.HighsModelStatus.kInfeasible:
+            # Beside a point that is feasible within the tolerance, HiGHS's verdict says nothing of points like it.
+            self._dual_bound = np.inf if self.incumbent is None else self._dual_bound
+            return
+        if not info.valid:  # HiGHS has failed, and its bound reads 0
+            return
+        is_mip = self.model is not None and bool(self.model.integers.any())
+        if is_mip:
+            self._dual_bound = max(self._dual_bound, info.mip_dual_bound + self.problem.constant)
+        elif status == highspy.HighsModelStatus.kOptimal:
+            self._dual_bound = info.objective_function_value + self.problem.constant
+        if info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible:
+            with self._lock:
+                self._found.append(np.array(highs.getSolution().col_value)[: self.problem.n_columns])
+
+    def _stop(self) -> None:
+        """Tell HiGHS to stop and wait for it a little; it looks up only between some of its steps."""
+        self._highs.cancelSolve()
+        self._thread.join(STOP_PATIENCE)
+        self._take_points()
+
+
+def _run_to_end(highs: Any) -> None:
+    highs.run()
+    highspy.Highs.resetGlobalScheduler(False)
+
+
+def _as_highs_model(model: BigMModel) -> Any:
+    lp = highspy.HighsLp()
+    lp.num_col_, lp.num_row_ = model.cost.size, model.row_lower.size
+    lp.col_cost_, lp.col_lower_, lp.col_upper_ = model.cost, model.lower, model.upper
+    lp.row_lower_, lp.row_upper_ = model.row_lower, model.row_upper
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    lp.a_matrix_.start_, lp.a_matrix_.index_ = model.rows.indptr.astype(np.int32), model.rows.indices.astype(np.int32)
+    lp.a_matrix_.value_ = model.rows.data
+    if model.integers.any():
+        kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
+        lp.integrality_ = [kinds[flag] for flag in model.integers.astype(int).tolist()]
+    return lp

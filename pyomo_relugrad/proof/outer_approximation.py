@@ -1,0 +1,174 @@
+"""Proofs of models with a convex quadratic objective by mixed-integer linear programs.
+
+The quadratic part is replaced by a column that lies above some of its tangents. The program's optimum is then a bound,
+and its point brings new tangents: there, and at the best point of the linear regions around it, after which no point of
+these regions looks better than it is (Duran and Grossmann, An outer-approximation algorithm for a class of
+mixed-integer nonlinear programs, Mathematical Programming 36, 1986; Fletcher and Leyffer, 1994).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.programs.linearisation import Linearisation
+from pyomo_relugrad.proof.milp import MilpProof
+from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run.worker import ProofProgress, ProofStatus, allowed_gap, conclusion_from
+from pyomo_relugrad.search.sequential.region_model import RegionModel
+
+# The programs are solved to this share of the asked gap: the tangents take the rest.
+GAP_SHARE = 0.1
+# Tangents at points of the box before the first program; more of them slow HiGHS down as much as they help.
+FIRST_TANGENTS = 3
+
+
+class OuterApproximation:
+    """The state of one proof; `steps` solves program after program.
+
+    Parameters
+    ----------
+    problem : Problem
+        With a convex quadratic objective; the networks' inputs need finite bounds.
+    start : Incumbent or None
+    bounds : str
+        As in `MilpProof`; linear programs that tighten bounds are left out, since there are many MILPs.
+    gaps : (float, float)
+        Relative and absolute.
+    options : dict
+        Of HiGHS.
+    time_limit : float
+        Seconds from now.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        start: Incumbent | None,
+        bounds: str,
+        gaps: tuple[float, float],
+        options: dict[str, Any],
+        time_limit: float,
+    ) -> None:
+        self.problem = problem
+        self.nodes = 0
+        self.incumbent: Incumbent | None = None
+        self._bounds = "crown" if bounds == "lp" else bounds
+        self._gaps, self._options = gaps, options
+        self._end = time.perf_counter() + time_limit
+        self._proven = -np.inf
+        self._points = _spread_points(problem)
+        self._regions = RegionModel(problem, Linearisation(problem))
+        if start is not None:
+            self.offer(start)
+        self._proof = self._next_proof()
+
+    @property
+    def bound(self) -> float:
+        """No feasible point has a smaller objective."""
+        return min(self._proven, np.inf if self.incumbent is None else self.incumbent.objective)
+
+    def conclusion(self) -> ProofStatus | None:
+        """OPTIMAL or INFEASIBLE where that is proven."""
+        return conclusion_from(self.incumbent, self.bound, self._gaps)
+
+    def offer(self, point: Incumbent) -> bool:
+        """Take a feasible point as incumbent if it is better; return whether it was."""
+        value = np.inf if self.incumbent is None else self.incumbent.objective
+        if not point.is_feasible or point.objective >= value:
+            return False
+        self.incumbent = point
+        self._points.append(point.values)
+        return True
+
+    def steps(self) -> Iterator[ProofProgress]:
+        """Solve programs with ever more tangents until the gap is closed; leaving early stops HiGHS."""
+        begin, nodes, known = time.perf_counter(), 0, self.incumbent
+        while True:
+            for _ in self._proof.steps():
+                self.nodes = nodes + self._proof.nodes
+                self._proven = max(self._proven, self._proof.bound)
+                yield self._progress(begin, known)
+                known = self.incumbent
+            nodes = self.nodes
+            self._proven = max(self._proven, self._proof.bound)
+            goes_on = self._add_tangents()
+            yield self._progress(begin, known)
+            known = self.incumbent
+            if not goes_on or self.conclusion() is not None or time.perf_counter() >= self._end:
+                return
+            self._proof = self._next_proof()
+
+    def _progress(self, begin: float, known: Incumbent | None) -> ProofProgress:
+        return ProofProgress(
+            elapsed=time.perf_counter() - begin,
+            nodes=self.nodes,
+            open_nodes=0,
+            bound=self.bound,
+            incumbent=self.incumbent,
+            is_new=self.incumbent is not known,
+        )
+
+    # --- programs and tangents ----------------------------------------------------------------------------------
+
+    def _next_proof(self) -> MilpProof:
+        relative, absolute = (GAP_SHARE * gap for gap in self._gaps)
+        linear = _under_tangents(self.problem, np.array(self._points))
+        options = {"time_limit": max(self._end - time.perf_counter(), 0.0)}
+        start = None
+        if self.incumbent is not None:
+            start = linear.incumbent(np.append(self.incumbent.values, self._quadratic_part(self.incumbent.values)))
+            # A point that looks better than the incumbent is enough to know where tangents are missing.
+            allowed = allowed_gap(self.incumbent.objective, self._gaps)
+            options["objective_target"] = self.incumbent.objective - allowed - linear.constant
+        return MilpProof(linear, start, self._bounds, (relative, absolute), {**options, **self._options})
+
+    def _quadratic_part(self, v: Array) -> float:
+        return 0.5 * float(v @ (self.problem.quadratic @ v))
+
+    def _add_tangents(self) -> bool:
+        """Tangents at the program's point and at the optimum of its linear regions; whether there was a point."""
+        if self._proof.incumbent is None:
+            return False
+        v, count = self._proof.incumbent.values[:-1], len(self._points)
+        optimum = self._regions.optimum(v, Linearisation(self.problem).patterns(v), Budget())
+        for values in [v] if optimum is None or optimum.is_unbounded else [v, optimum.values]:
+            point = self.problem.incumbent(values)
+            if not self.offer(point) and not any(np.array_equal(point.values, known) for known in self._points):
+                self._points.append(point.values)
+        return len(self._points) > count
+
+
+def _spread_points(problem: Problem) -> list[Array]:
+    """A few points of the box, the networks' values filled in."""
+    lower = np.where(np.isfinite(problem.lower), problem.lower, np.fmin(problem.upper, 1.0) - 1.0)
+    upper = np.where(np.isfinite(problem.upper), problem.upper, np.fmax(lower, 0.0) + 1.0)
+    share = np.random.default_rng(0).random((FIRST_TANGENTS, problem.n_columns))
+    return list(problem.propagate(lower + share * (upper - lower)))
+
+
+def _under_tangents(problem: Problem, points: Array) -> Problem:
+    """The problem with one more column in place of the quadratic part, which is never below its tangents or zero."""
+    slopes = points @ problem.quadratic
+    heights = 0.5 * np.einsum("ij,ij->i", points, slopes)
+    size = len(points)
+    old = sparse.hstack([problem.rows, sparse.csr_array((problem.n_rows, 1))])
+    new = sparse.hstack([sparse.csr_array(-slopes), sparse.csr_array(np.ones((size, 1)))])
+    return replace(
+        problem,
+        cost=np.append(problem.cost, 1.0),
+        lower=np.append(problem.lower, 0.0),
+        upper=np.append(problem.upper, np.inf),
+        rows=sparse.vstack([old, new], format="csr"),
+        row_lower=np.concatenate([problem.row_lower, -heights]),
+        row_upper=np.concatenate([problem.row_upper, np.full(size, np.inf)]),
+        integers=np.append(problem.integers, False),
+        quadratic=None,
+    )

@@ -1,0 +1,127 @@
+"""From a path, bytes or a ModelProto to a graph that is safe to walk: parsed, complete, without local functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import ModelProto, defs
+
+from pyomo_relugrad.errors import NetworkFileError, NetworkFileNotFoundError
+from pyomo_relugrad.readers.onnx.external_data import load_external_data
+from pyomo_relugrad.readers.onnx.functions import all_nodes, without_functions
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFile:
+    """A parsed ONNX model.
+
+    Parameters
+    ----------
+    model : ModelProto
+        With all its weights, and without local functions.
+    name : str
+        What messages call it: the path, or what it was given as.
+    source : path, bytes or ModelProto
+        What it was read from.
+    """
+
+    model: ModelProto
+    name: str
+    source: str | bytes | ModelProto
+
+    @property
+    def opsets(self) -> dict[str, int]:
+        """Version of each operator set in use, the default one under ``""``."""
+        versions: dict[str, int] = {}
+        for entry in self.model.opset_import:
+            domain = _short(entry.domain)
+            versions[domain] = max(entry.version, versions.get(domain, 0))
+        if versions:  # a file that names other sets alone means the newest of ONNX's own
+            versions.setdefault("", defs.onnx_opset_version())
+        return versions
+
+
+def _short(domain: str) -> str:
+    """ONNX's own operator set has two names."""
+    return "" if domain == "ai.onnx" else domain
+
+
+def open_model(source: str | PathLike[str] | bytes | ModelProto) -> ModelFile:
+    """Parse a model.
+
+    Raises
+    ------
+    NetworkFileNotFoundError
+        If there is no such file.
+    NetworkFileError
+        If it cannot be read or is not an ONNX model.
+    """
+    if isinstance(source, ModelProto):
+        return _complete(source, _given_name(source), source)
+    if isinstance(source, bytes | bytearray | memoryview):
+        content = bytes(source)
+        model = _parse(content, "model")
+        return _complete(model, _given_name(model), content)
+    name = fspath(source)
+    try:
+        content = Path(name).read_bytes()
+    except FileNotFoundError:
+        raise NetworkFileNotFoundError(f"there is no file {name}") from None
+    except OSError as error:
+        raise NetworkFileError(f"{name} cannot be read: {error.strerror}") from error
+    return _complete(_parse(content, name), name, name)
+
+
+def _given_name(model: ModelProto) -> str:
+    """The name of a model without a file; text that is not UTF-8 comes as bytes."""
+    name = model.graph.name
+    return name if isinstance(name, str) and name else "model"
+
+
+def _parse(content: bytes, name: str) -> ModelProto:
+    model = ModelProto()
+    try:
+        model.ParseFromString(content)
+    except DecodeError:
+        raise NetworkFileError(f"{name} is not an ONNX file, or it is corrupt or truncated") from None
+    return model
+
+
+def _complete(model: ModelProto, name: str, source: str | bytes | ModelProto) -> ModelFile:
+    """The model with all its weights and without local functions; one that was given is left as it is."""
+    if not model.HasField("graph") or not model.graph.output:
+        raise NetworkFileError(f"{name} is not an ONNX file: it holds no graph with outputs")
+    names = [model.graph.name, *(value.name for value in (*model.graph.input, *model.graph.output))]
+    if not all(isinstance(text, str) for text in names):
+        raise NetworkFileError(f"{name} is corrupt: its tensors have names that are not text")
+    try:
+        load_external_data(model, Path(source).parent if isinstance(source, str) else None)
+        file = ModelFile(without_functions(_with_short_domains(model)), name, source)
+    except NetworkFileError as error:
+        raise NetworkFileError(f"{name}: {error}") from error
+    except (UnicodeDecodeError, TypeError) as error:  # protobuf's bytes where the format has text
+        raise NetworkFileError(f"{name} is corrupt: it has names that are not text") from error
+    if not file.opsets.get(""):
+        raise NetworkFileError(f"{name} does not say which ONNX operator set it uses (opset_import)")
+    if file.opsets[""] > defs.onnx_opset_version():
+        raise NetworkFileError(
+            f"{name} uses the ONNX operator set {file.opsets['']}, and the installed onnx package knows up to "
+            f"{defs.onnx_opset_version()}: upgrade it"
+        )
+    return file
+
+
+def _with_short_domains(model: ModelProto) -> ModelProto:
+    """The model with the operators of ONNX's own set under its short name, copied only where one is not."""
+    bodies = [model.graph.node, *(function.node for function in model.functions)]
+    if all(node.domain != "ai.onnx" for body in bodies for node in all_nodes(body)):
+        return model
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    for body in (copy.graph.node, *(function.node for function in copy.functions)):
+        for node in all_nodes(body):
+            node.domain = _short(node.domain)
+    return copy

@@ -1,0 +1,47 @@
+"""The nodes of a graph that its outputs need, in the order in which they can be computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from graphlib import CycleError, TopologicalSorter
+
+from onnx import AttributeProto, GraphProto, NodeProto
+
+from pyomo_relugrad.errors import NetworkFileError
+from pyomo_relugrad.readers.onnx.labels import label
+
+
+def nodes_in_order(graph: GraphProto) -> list[NodeProto]:
+    """The nodes that the graph's outputs need, see `in_order`."""
+    return in_order(graph.node, [output.name for output in graph.output])
+
+
+def in_order(nodes: Sequence[NodeProto], wanted: Iterable[str]) -> list[NodeProto]:
+    """The nodes that the wanted tensors need, each after those that it reads."""
+    writer: dict[str, int] = {}
+    for index, node in enumerate(nodes):
+        for name in filter(None, node.output):
+            if name in writer:
+                raise NetworkFileError(f"the tensor {name!r} is computed by two nodes")
+            writer[name] = index
+    needs: dict[int, list[int]] = {}
+    waiting = [writer[name] for name in wanted if name in writer]
+    while waiting:
+        index = waiting.pop()
+        if index not in needs:
+            needs[index] = sorted({writer[name] for name in reads(nodes[index]) if name in writer})
+            waiting.extend(needs[index])
+    try:
+        return [nodes[index] for index in TopologicalSorter(needs).static_order()]
+    except CycleError as error:
+        raise NetworkFileError(f"the graph has a cycle through {label(nodes[error.args[1][0]])}") from None
+
+
+def reads(node: NodeProto) -> Iterator[str]:
+    """Names of the tensors that a node, or a graph inside it, reads."""
+    yield from node.input
+    for attribute in node.attribute:
+        if attribute.type == AttributeProto.GRAPH:
+            for inner in attribute.g.node:
+                yield from reads(inner)
+            yield from (output.name for output in attribute.g.output)

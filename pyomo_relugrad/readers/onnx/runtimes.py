@@ -1,0 +1,132 @@
+"""What runs an ONNX model as it is: onnxruntime, ONNX's reference implementation, and the latter in float64.
+
+A runtime is opened when it is first called: what it cannot run, it refuses then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.readers.onnx.evaluate import normalised
+
+Runtime: TypeAlias = Callable[[dict[str, Array]], Sequence[Array]]
+"""All outputs of a model in the graph's order, from its inputs by name."""
+
+_REAL_TYPES = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16})
+_SILENT = 4
+
+
+@dataclass(frozen=True, eq=False)
+class OnnxRuntime:
+    """A model in onnxruntime, without its optimisations, on one thread.
+
+    Parameters
+    ----------
+    source : path, bytes or ModelProto
+    """
+
+    source: str | bytes | ModelProto
+
+    @cached_property
+    def _session(self) -> Any:
+        import onnxruntime  # takes time, and is needed only once a file is read
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _SILENT
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        content = self.source.SerializeToString() if isinstance(self.source, ModelProto) else self.source
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+    @cached_property
+    def _options(self) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+        options.log_severity_level = _SILENT
+        options.only_execute_path_to_fetches = True
+        return options
+
+    def __call__(self, feeds: dict[str, Array]) -> Sequence[Array]:
+        """See `Runtime`."""
+        return self._session.run(None, feeds, self._options)
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """A model in ONNX's reference implementation.
+
+    Parameters
+    ----------
+    model : ModelProto
+        Without local functions.
+    in_double : bool
+        Whether all floating-point numbers are float64.
+    """
+
+    model: ModelProto
+    in_double: bool = False
+
+    @cached_property
+    def _evaluator(self) -> ReferenceEvaluator:
+        model = self.model
+        if self.in_double:
+            model = ModelProto()
+            model.CopyFrom(self.model)
+            _to_double(model.graph)
+        return ReferenceEvaluator(model)
+
+    def __call__(self, feeds: dict[str, Array]) -> Sequence[Array]:
+        """See `Runtime`."""
+        if self.in_double:
+            feeds = {name: normalised(array) for name, array in feeds.items()}
+        return self._evaluator.run(None, feeds)
+
+
+def graphs(graph: GraphProto) -> Iterator[GraphProto]:
+    """The graph and those inside its nodes."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from graphs(attribute.g)
+
+
+def element_types(graph: GraphProto) -> Iterator[int]:
+    """Types of the tensors of a graph, as far as it names them."""
+    for part in graphs(graph):
+        yield from (value.type.tensor_type.elem_type for value in (*part.input, *part.output))
+        yield from (tensor.data_type for tensor in _tensors(part))
+        yield from (attribute.i for attribute in _cast_targets(part))
+
+
+def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
+    """The numbers that are stored in a graph."""
+    yield from graph.initializer
+    for node in graph.node:
+        yield from (attribute.t for attribute in node.attribute if attribute.HasField("t"))
+
+
+def _cast_targets(graph: GraphProto) -> Iterator[AttributeProto]:
+    """The attributes that say what a Cast casts to."""
+    for node in graph.node:
+        if node.op_type == "Cast":
+            yield from (attribute for attribute in node.attribute if attribute.name == "to")
+
+
+def _to_double(graph: GraphProto) -> None:
+    """Store and compute all floating-point numbers of a graph in float64."""
+    for part in graphs(graph):
+        for tensor in _tensors(part):
+            if tensor.data_type in _REAL_TYPES:
+                tensor.CopyFrom(numpy_helper.from_array(normalised(numpy_helper.to_array(tensor)), tensor.name))
+        for attribute in _cast_targets(part):
+            if attribute.i in _REAL_TYPES:
+                attribute.i = TensorProto.DOUBLE

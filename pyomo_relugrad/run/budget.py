@@ -1,0 +1,77 @@
+"""The clock and the counters of one search."""
+
+from __future__ import annotations
+
+import time
+from enum import Enum
+
+import numpy as np
+
+from pyomo_relugrad.errors import ModelError
+
+
+class Stop(Enum):
+    """Why a search ended."""
+
+    FINISHED = "finished"
+    OPTIMAL = "optimal"
+    TIME_LIMIT = "time limit"
+    ITERATION_LIMIT = "iteration limit"
+    CALLBACK = "stopped by the callback"
+    INTERRUPTED = "interrupted"
+    INFEASIBLE = "infeasible"
+    UNBOUNDED = "unbounded"
+
+
+class Budget:
+    """What a search may spend, and what it has spent.
+
+    Parameters
+    ----------
+    time_limit : float, optional
+        Seconds from the creation of the budget.
+    iteration_limit : int, optional
+        Number of batched steps. A search limited by iterations alone gives the same answer for the same seed.
+
+    Raises
+    ------
+    ModelError
+        If the time limit is NaN.
+    """
+
+    def __init__(self, time_limit: float = np.inf, iteration_limit: int | None = None) -> None:
+        if np.isnan(time_limit):
+            raise ModelError("the time limit is NaN: give seconds, or infinity for no limit")
+        self._begin = time.perf_counter()
+        self.time_limit = time_limit
+        self.iteration_limit = iteration_limit
+        self.iterations = 0
+        self.points = 0
+        self.stop: Stop | None = None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the budget was made."""
+        return time.perf_counter() - self._begin
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left, not negative."""
+        return max(self.time_limit - self.elapsed, 0.0)
+
+    def count(self, points: int = 0, iterations: int = 1) -> None:
+        """Book the evaluation of so many points, in so many batched steps (LP solves count as steps)."""
+        self.points += points
+        self.iterations += iterations
+
+    def stop_unbounded(self) -> None:
+        """Book that the objective improves without end from a feasible point."""
+        self.stop = self.stop or Stop.UNBOUNDED
+
+    def is_exhausted(self) -> bool:
+        """Whether the search must end now; methods ask between any two batched steps."""
+        if self.stop is None and self.iteration_limit is not None and self.iterations >= self.iteration_limit:
+            self.stop = Stop.ITERATION_LIMIT
+        if self.stop is None and self.elapsed >= self.time_limit:
+            self.stop = Stop.TIME_LIMIT
+        return self.stop is not None

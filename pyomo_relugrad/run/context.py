@@ -1,0 +1,36 @@
+"""What a search method is given besides the problem."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.problem import Incumbent
+from pyomo_relugrad.programs.linear_program import LinearSolution
+from pyomo_relugrad.run.budget import Budget
+
+
+@dataclass(frozen=True, eq=False)
+class SearchContext:
+    """What a method is given besides the problem.
+
+    Parameters
+    ----------
+    budget : Budget
+    random : numpy.random.Generator
+        The only source of randomness.
+    start : (n,) array, optional
+        The user's warm start, completed.
+    relaxation : LinearSolution, optional
+        The linear surroundings solved without the networks; None for a box around networks.
+    known : tuple of Incumbent, optional
+        Feasible points that were found before the method began.
+    """
+
+    budget: Budget
+    random: np.random.Generator
+    start: Array | None = None
+    relaxation: LinearSolution | None = None
+    known: tuple[Incumbent, ...] = ()

@@ -1,0 +1,238 @@
+"""The log of a search, line by line, as a MIP solver writes it: at most 100 columns.
+
+The lines go to the streams of ``tee``, to the log file, and at level INFO to the logger ``pyomo_relugrad``.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from io import StringIO
+from threading import Event, RLock, Thread
+from typing import Protocol
+
+from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.run.result import Progress, SearchResult
+from pyomo_relugrad.version import __version__
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two lines where nothing new was found.
+INTERVAL = 1.0
+
+#: New incumbents that are logged at once whenever they come, and how many per second after that.
+BURST, RATE = 20, 5
+
+_COLUMNS = f" Time (s) {'Points':>12} {'Steps':>10}   {'Incumbent':>15} {'Bound':>15} {'Gap':>8}   {'Violation':>9}"
+
+
+class Stream(Protocol):
+    """What the log needs of a place to write to."""
+
+    def write(self, text: str, /) -> object:
+        """Take the text."""
+
+    def flush(self) -> object:
+        """Make it visible."""
+
+
+class SearchLog:
+    """Writes the log of one search to any number of streams and to the logger, and keeps its text.
+
+    Parameters
+    ----------
+    streams : sequence of text streams
+        A terminal on which a handler of the logger shows the lines already is left to the handler.
+    proves : bool, optional
+        Whether there is a proof, whose nodes are counted in place of the steps.
+    """
+
+    def __init__(self, streams: Sequence[Stream] = (), proves: bool = False) -> None:
+        self._proves = proves
+        self._text = StringIO()
+        self._streams = tuple(stream for stream in streams if not _is_shown_by_logging(stream))
+        self._lock = RLock()
+        self._lines = 0
+        self._last = 0.0
+        self._latest = Progress(0.0, 0, 0, None, is_new=False)
+        self._skipped: Progress | None = None
+        self._problem: Problem | None = None
+
+    @property
+    def text(self) -> str:
+        """Everything written so far."""
+        return self._text.getvalue()
+
+    def write(self, line: str = "") -> None:
+        """Write one line, visible at once."""
+        self._text.write(line + "\n")
+        for stream in self._streams:
+            stream.write(line + "\n")
+            stream.flush()
+        if line:
+            logger.info("%s", line)
+
+    def header(self, problem: Problem, search: str, compile_time: float) -> None:
+        """Write what is to be searched and how.
+
+        Parameters
+        ----------
+        problem : Problem
+        search : str
+            Method, seed and limits in words.
+        compile_time : float
+            Seconds spent on making the problem.
+        """
+        self._problem = problem
+        kind = "search and proof" if self._proves else "local search"
+        self.write(f"pyomo_relugrad {__version__}: {kind} over trained ReLU networks")
+        self.write(f"Model    {_model_size(problem)}")
+        self.write(f"Networks {_network_size(problem)}")
+        self.write(f"Search   {search}")
+        self.write(f"Compiled in {compile_time:.2f} s")
+        self.write()
+        self.write(_COLUMNS.replace("Steps", "Nodes") if self._proves else _COLUMNS)
+
+    def progress(self, progress: Progress) -> None:
+        """Write a line where there is a new incumbent, or nothing was written for a while."""
+        with self._lock:
+            self._latest = progress
+            quiet = progress.elapsed - self._last >= INTERVAL
+            if progress.is_new and self._lines > BURST + RATE * progress.elapsed:
+                self._skipped = progress
+            elif progress.is_new or quiet:
+                self._line(progress)
+
+    def tick(self, elapsed: float) -> float:
+        """Write a line where nothing was written for a while; return the seconds until the next one may be due."""
+        with self._lock:
+            if elapsed - self._last >= INTERVAL:
+                self._line(replace(self._latest, elapsed=elapsed, is_new=False))
+            return self._last + INTERVAL - elapsed
+
+    @contextmanager
+    def ticking(self, clock: Callable[[], float]) -> Iterator[None]:
+        """Let a thread write the lines that are due while one long step keeps the search from reporting.
+
+        Parameters
+        ----------
+        clock : callable
+            Seconds since the solve began.
+        """
+        if not self._streams and not logger.isEnabledFor(logging.INFO):
+            yield
+            return
+        ended = Event()
+
+        def beat() -> None:
+            wait = INTERVAL
+            while not ended.wait(wait):
+                wait = self.tick(clock())
+
+        thread = Thread(target=beat, name="pyomo_relugrad.run.log", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def summary(self, result: SearchResult) -> None:
+        """Write how the search ended."""
+        if self._skipped is not None:
+            self._line(self._skipped)
+        self.write()
+        work = f"{_count(result.points, 'point')} evaluated in {_count(result.iterations, 'step')}"
+        if self._proves:
+            work = f"{work}, {_count(result.nodes, 'node')} bounded"
+        self.write(f"Ended    {result.stop.value} after {result.elapsed:.2f} s")
+        self.write(f"Work     {work}")
+        if result.incumbent is not None and self._problem is not None:
+            best = result.incumbent
+            objective = self._problem.reported(best.objective)
+            self.write(f"Found    {_count(len(result.pool), 'feasible point')}, best objective {objective:.10g}")
+            if math.isfinite(result.bound):
+                bound = self._problem.reported(result.bound)
+                self.write(f"Bound    {bound:.10g}, gap {_gap(objective, bound)}")
+            self.write(f"Checked  violation {best.violation:.1e}, network error {best.network_error:.1e}")
+        elif result.least_violated is not None:
+            self.write(f"Found    no feasible point, the best violates by {result.least_violated.violation:.3g}")
+        else:
+            self.write("Found    no point")
+
+    def _line(self, progress: Progress) -> None:
+        is_new = progress.is_new or self._skipped is not None
+        self._last, self._skipped = progress.elapsed, None
+        self._lines += 1
+        steps = progress.nodes if self._proves else progress.iterations
+        objective, gap, violation = "-", "-", "-"
+        point = progress.incumbent
+        bound = math.inf if self._problem is None else self._problem.reported(progress.bound)
+        if point is not None:
+            violation = f"{max(point.violation, point.network_error):.1e}"
+        marker = " "
+        if point is not None and point.is_feasible and self._problem is not None:
+            marker = "*" if is_new else " "
+            objective = f"{self._problem.reported(point.objective):.8g}"
+            gap = _gap(self._problem.reported(point.objective), bound)
+        best_bound = f"{bound:.8g}" if math.isfinite(bound) else "-"
+        self.write(
+            f"{marker}{progress.elapsed:8.2f} {progress.points:12d} {steps:10d}   "
+            f"{objective:>15} {best_bound:>15} {gap:>8}   {violation:>9}"
+        )
+
+
+def _is_shown_by_logging(stream: Stream) -> bool:
+    """Whether a handler that the user set up writes the log's lines to where the stream goes."""
+    if not logger.isEnabledFor(logging.INFO):
+        return False
+    node: logging.Logger | None = logger
+    while node is not None:
+        for handler in node.handlers:
+            if handler.level <= logging.INFO and _is_same_place(getattr(handler, "stream", None), stream):
+                return True
+        node = node.parent if node.propagate else None
+    return False
+
+
+def _is_same_place(one: object, other: Stream) -> bool:
+    """Whether two streams are one, or both the user's terminal."""
+    console = (sys.stdout, sys.stderr)
+    return one is other or (one in console and other in console and sys.stdout.isatty() and sys.stderr.isatty())
+
+
+def _gap(objective: float, bound: float) -> str:
+    """The relative gap as MIP solvers print it, in eight columns."""
+    if not math.isfinite(bound):
+        return "-"
+    percent = 100 * abs(objective - bound) / max(abs(objective), 1e-10)
+    return f"{percent:.2f}%" if percent < 9999.995 else f"{percent:.1e}%"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _model_size(problem: Problem) -> str:
+    sense = "maximise" if problem.maximise else "minimise"
+    kind = "quadratic" if problem.quadratic is not None else "linear"
+    return (
+        f"{_count(problem.n_columns, 'variable')} ({int(problem.integers.sum())} integer), "
+        f"{_count(problem.n_rows, 'row')}, {_count(problem.rows.nnz, 'nonzero')}; {sense} ({kind})"
+    )
+
+
+def _network_size(problem: Problem) -> str:
+    distinct = {id(embedded.network): embedded.network for embedded in problem.networks}
+    if not distinct:
+        return "none"
+    relus = sum(embedded.network.n_relus for embedded in problem.networks)
+    weights = sum(network.n_weights for network in distinct.values())
+    blocks = _count(len(problem.networks), "block")
+    if len(distinct) < len(problem.networks):
+        blocks += f" of {_count(len(distinct), 'network')}"
+    return f"{blocks}; {_count(relus, 'ReLU')}, {_count(weights, 'weight')}"

@@ -1,0 +1,189 @@
+"""The linear region of all networks of a problem together, over the decision columns, one facet at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.network import Network
+from pyomo_relugrad.network.region import CONSTANT_ROW_TOLERANCE
+from pyomo_relugrad.problem.landscape import Landscape, add_to_inputs, columns_or_slice
+
+
+@dataclass(frozen=True, eq=False)
+class CompositeRegion:
+    """What is affine around a point when every ReLU of every embedding is held.
+
+    Neurons are counted stage by stage, embedding by embedding, layer by layer.
+
+    Parameters
+    ----------
+    landscape : Landscape
+        In float64.
+    u : (d,) array
+        A point of the (closed) region.
+    v : (n,) array
+        All columns there.
+    patterns : tuple of (embeddings, n_relus) boolean arrays
+        One per stage.
+    """
+
+    landscape: Landscape
+    u: Array
+    v: Array
+    patterns: tuple[Array, ...]
+
+    @classmethod
+    def at(cls, landscape: Landscape, u: Array, patterns: tuple[Array, ...] | None = None) -> CompositeRegion:
+        """The region that contains the point `u`, or that of given patterns next to it."""
+        found = landscape.patterns(u[None, :]) if patterns is None else patterns
+        return cls(landscape, u, landscape.points(u[None, :])[0], found)
+
+    def flipped(self, neurons: Array) -> CompositeRegion:
+        """The region across the facets of the given neurons, at the same point."""
+        states = np.concatenate([pattern.ravel() for pattern in self.patterns])
+        states[neurons] = ~states[neurons]
+        shapes = [pattern.shape for pattern in self.patterns]
+        pieces = np.split(states, np.cumsum([rows * columns for rows, columns in shapes])[:-1])
+        patterns = tuple(piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True))
+        return CompositeRegion(self.landscape, self.u, self.v, patterns)
+
+    def moved_to(self, u: Array) -> CompositeRegion:
+        """The same region, seen from another of its points."""
+        return CompositeRegion(self.landscape, u, self.landscape.points(u[None, :])[0], self.patterns)
+
+    @cached_property
+    def signs(self) -> Array:
+        """(N,) array: 1 for an active neuron, -1 for an inactive one."""
+        return np.concatenate([np.zeros(0), *(np.where(pattern, 1.0, -1.0).ravel() for pattern in self.patterns)])
+
+    @cached_property
+    def preactivations(self) -> Array:
+        """(N,) pre-activations at the point."""
+        parts = [np.zeros(0)]
+        for stage in self.landscape.problem.stages:
+            layers = stage.network.preactivations(self.v[stage.inputs])
+            parts.append(np.concatenate([np.zeros((len(stage.inputs), 0)), *layers], axis=1).ravel())
+        return np.concatenate(parts)
+
+    @cached_property
+    def gradient(self) -> Array:
+        """(d,) gradient of the height on the region."""
+        return self.landscape.pull_back(self.patterns, self.landscape.partial_gradient(self.v[None, :]))[0]
+
+    def slopes(self, directions: Array) -> Array:
+        """(B, N) derivatives of the pre-activations along directions (B, d)."""
+        D = np.zeros((len(directions), self.landscape.problem.n_columns))
+        D[:, self.landscape.columns] = directions
+        parts = [np.zeros((len(D), 0))]
+        for stage, pattern in zip(self.landscape.problem.stages, self.patterns, strict=True):
+            inputs = D[:, stage.inputs].reshape(-1, stage.network.n_inputs)
+            hidden, outputs = _masked_slopes(stage.network, np.tile(pattern, (len(D), 1)), inputs)
+            D[:, stage.outputs] = outputs.reshape(len(D), *stage.outputs.shape)
+            parts.append(hidden.reshape(len(D), pattern.size))
+        return np.concatenate(parts, axis=1)
+
+    def slopes_with_free(self, free: Array) -> tuple[Array, Array]:
+        """Slopes of everything in the decision columns and in the activations of free neurons, all others held.
+
+        Returns
+        -------
+        preactivations : (N, d + k) array
+        columns : (d + k, n) array
+            Slopes of the problem's columns, transposed.
+        """
+        d, n = self.landscape.size, self.landscape.problem.n_columns
+        D = np.zeros((d + free.size, n))
+        D[np.arange(d), self.landscape.columns] = 1.0
+        parts, first = [np.zeros((0, len(D)))], 0
+        for stage, patterns in zip(self.landscape.problem.stages, self.patterns, strict=True):
+            for inputs, outputs, pattern in zip(stage.inputs, stage.outputs, patterns, strict=True):
+                inside = np.flatnonzero((free >= first) & (free < first + pattern.size))
+                injected = np.zeros((len(D), pattern.size))
+                injected[d + inside, free[inside] - first] = 1.0
+                mask = pattern.copy()
+                mask[free[inside] - first] = False
+                hidden, D[:, outputs] = _masked_slopes(stage.network, mask[None, :], D[:, inputs], injected)
+                parts.append(hidden.T)
+                first += pattern.size
+        return np.concatenate(parts), D
+
+    def gradients(self, neurons: Array) -> Array:
+        """(m, d) gradients of the given neurons' pre-activations; zero where they are nothing but rounding."""
+        result = np.zeros((neurons.size, self.landscape.problem.n_columns))
+        for key, positions, columns in self._by_layer(neurons):
+            result[positions] = self._gradients(*key, columns)
+        gradients: Array = result[:, columns_or_slice(self.landscape.columns)]
+        rounding = CONSTANT_ROW_TOLERANCE * self._gradient_bounds[neurons]
+        gradients[np.einsum("ij,ij->i", gradients, gradients) <= rounding * rounding] = 0.0
+        return gradients
+
+    @cached_property
+    def _gradient_bounds(self) -> Array:
+        """(N,) bounds on the lengths of the pre-activations' gradients, whatever the pattern."""
+        parts, reach = [np.zeros(0)], 1.0
+        for stage in self.landscape.problem.stages:
+            parts.append(np.tile(reach * stage.network.gradient_bounds, len(stage.inputs)))
+            reach *= max(1.0, stage.network.jacobian_bound)
+        return np.concatenate(parts)
+
+    def _gradients(self, stage: int, embedding: int, layer: int, neurons: Array) -> Array:
+        """Gradients (m, n) of neurons of one layer of one embedding, pulled back through the stages before it."""
+        part = self.landscape.problem.stages[stage]
+        gradients = part.network.preactivation_gradients(self.patterns[stage][embedding], layer, neurons)
+        rows = np.zeros((neurons.size, self.landscape.problem.n_columns))
+        if part.inputs_repeat:
+            np.add.at(rows.T, part.inputs[embedding], gradients.T)
+        else:
+            rows[:, columns_or_slice(part.inputs[embedding])] = gradients
+        for earlier in range(stage - 1, -1, -1):
+            self._pull_through(earlier, rows)
+        return rows
+
+    def _pull_through(self, stage: int, rows: Array) -> None:
+        """Replace derivatives in a stage's outputs by derivatives in its inputs, in place."""
+        part = self.landscape.problem.stages[stage]
+        if not rows[:, part.outputs].any():
+            return
+        seeds = rows[:, part.outputs].reshape(-1, part.network.n_outputs)
+        pattern = np.tile(self.patterns[stage], (len(rows), 1))
+        pulled = part.network.pull_back(pattern, len(part.network.layers) - 1, seeds)
+        rows[:, part.outputs] = 0.0
+        add_to_inputs(part, rows, pulled.reshape(len(rows), *part.inputs.shape))
+
+    def _by_layer(self, neurons: Array) -> list[tuple[tuple[int, int, int], Array, Array]]:
+        """((stage, embedding, layer), positions in `neurons`, indices in the layer) of each layer that occurs."""
+        keys, starts = self._layer_starts
+        which = np.searchsorted(starts, neurons, side="right") - 1
+        return [
+            (keys[layer], positions, neurons[positions] - starts[layer])
+            for layer in np.unique(which).tolist()
+            for positions in [np.flatnonzero(which == layer)]
+        ]
+
+    @cached_property
+    def _layer_starts(self) -> tuple[list[tuple[int, int, int]], Array]:
+        keys, widths = [], []
+        for index, stage in enumerate(self.landscape.problem.stages):
+            for embedding in range(len(stage.inputs)):
+                for layer, width in enumerate(stage.network.widths):
+                    keys.append((index, embedding, layer))
+                    widths.append(width)
+        return keys, np.concatenate([[0], np.cumsum(widths)[:-1]]).astype(np.int64) if keys else np.zeros(0, np.int64)
+
+
+def _masked_slopes(network: Network, pattern: Array, D: Array, injected: Array | None = None) -> tuple[Array, Array]:
+    """Derivatives of the pre-activations (rows, n_relus) and of the outputs along the rows of `D`, ReLUs held.
+
+    `injected` (rows, n_relus) are derivatives of activations that come on top.
+    """
+    directions, slopes = [D], []
+    extra = [] if injected is None else network.split_pattern(injected)
+    for index, (layer, mask) in enumerate(zip(network.layers[:-1], network.split_pattern(pattern), strict=True)):
+        slopes.append(layer.apply_linear(directions))
+        directions.append(slopes[-1] * mask + extra[index] if extra else slopes[-1] * mask)
+    outputs = network.layers[-1].apply_linear(directions)
+    return np.concatenate([np.zeros((len(D), 0)), *slopes], axis=1), outputs

@@ -1,0 +1,149 @@
+"""The linear programs over linear regions: which method solves each, and what one leaves to the next."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.problem.landscape import Landscape
+from pyomo_relugrad.programs.linear_program import LinearProgram
+from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.search.regions.composite import CompositeRegion
+from pyomo_relugrad.search.regions.interior import RegionInterior
+from pyomo_relugrad.search.regions.optimum import NO_NEURONS, RegionOptimum
+from pyomo_relugrad.search.regions.simplex import RegionSimplex
+from pyomo_relugrad.search.regions.unit_box import BoundedDomain, UnitBoxRegion
+
+# Violation of a row that a point outside the program's vertices may have.
+ROW_TOLERANCE = 1e-7
+# Active facets from which on an interior-point method is faster than the simplex method.
+MANY_FACETS = 40
+# Facets with which an interior-point method begins; after a first region, half as many again as were active there.
+FIRST_FACETS = 300
+# Share of the facets, new in the region before, up to which the simplex method is faster from the last basis.
+FEW_NEW_FACETS = 0.05
+# Degenerate optima one after another from which on the interior-point method is not tried.
+MAX_FAILURES = 3
+# Coefficients of facets up to which HiGHS takes over where there is no vertex.
+MOST_COEFFICIENTS = 2_000_000
+# Pre-activation beyond zero, relative to how far it was from there, at which a point counts as outside a region.
+TOUCHING = 1e-6
+
+
+class RegionProgram:
+    """The linear programs over the regions of one problem.
+
+    A region with many active facets is solved by an interior-point method, unless it hardly differs from the one
+    before, or optima are degenerate one after another; then, and where there are few facets, unbounded columns or
+    equations, by HiGHS's simplex method.
+
+    Parameters
+    ----------
+    problem : Problem
+        A box, or a polytope in the decision columns.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.landscape = Landscape(problem, np.float64)
+        self.columns = self.landscape.columns
+        self.lower, self.upper = problem.lower[self.columns], problem.upper[self.columns]
+        self.rows = sparse.csr_array(problem.rows[:, self.columns])
+        self._simplex = RegionSimplex(problem, self.columns)
+        self._domain = BoundedDomain.of(problem, self.columns)
+        self._last: RegionOptimum | None = None
+        self._n_new, self._n_failures, self._setup_seconds = 0, 0, 0.0
+
+    @cached_property
+    def _steps(self) -> LinearProgram:
+        """The rows and bounds alone, for trust-region steps."""
+        zero, sides = np.zeros(self.columns.size), (self.problem.row_lower, self.problem.row_upper)
+        return LinearProgram(zero, self.lower, self.upper, self.rows, *sides, options={"presolve": "off"})
+
+    def satisfies_rows(self, U: Array) -> Array:
+        """(B,) booleans: whether the points satisfy the problem's rows."""
+        activity = U @ self.rows.T
+        inside = (activity >= self.problem.row_lower - ROW_TOLERANCE) & (
+            activity <= self.problem.row_upper + ROW_TOLERANCE
+        )
+        return inside.all(axis=1)
+
+    def incumbent(self, u: Array) -> Incumbent:
+        """The point `u` of the decision columns, measured."""
+        return self.problem.incumbent(self.landscape.points(u[None, :])[0])
+
+    def warm_start(self, start: Array | None) -> Array | None:
+        """The decision columns of the user's start, None if it lacks one or is not feasible."""
+        if start is None or np.isnan(start[self.columns]).any():
+            return None
+        u = np.clip(start[self.columns], self.lower, self.upper)
+        return u if self.satisfies_rows(u[None, :])[0] else None
+
+    def gradient_step(self, region: CompositeRegion, radius: Array, budget: Budget) -> Array:
+        """Maximise the region's gradient over rows and bounds within distances (d,) of its point, without facets."""
+        self._steps.change_costs(-region.gradient / (float(np.abs(region.gradient).max(initial=0.0)) or 1.0))
+        self._steps.change_bounds(np.maximum(self.lower, region.u - radius), np.minimum(self.upper, region.u + radius))
+        solution = self._steps.solve(budget.remaining)
+        budget.count()
+        return region.u if solution.values is None else np.clip(solution.values, self.lower, self.upper)
+
+    def solve(self, region: CompositeRegion, budget: Budget) -> RegionOptimum:
+        """Maximise the height over the closed region.
+
+        A region counts as an iteration of the budget, or as several where HiGHS solves it more than once.
+        """
+        if self._domain is not None and self._is_far(region):
+            optimum = self._by_interior_point(region, self._domain, budget)
+        else:
+            optimum = self._simplex.solve(region, budget)
+        self._remember(optimum)
+        return optimum
+
+    def _by_interior_point(self, region: CompositeRegion, domain: BoundedDomain, budget: Budget) -> RegionOptimum:
+        """The optimum by an interior-point method; by HiGHS from where that ends, if it has no vertex, and time."""
+        budget.count()
+        begin = budget.elapsed
+        if budget.remaining < self._setup_seconds:
+            return RegionOptimum(region.u, NO_NEURONS, np.zeros(0), NO_NEURONS, False)
+        interior = RegionInterior(UnitBoxRegion(region, domain), self._n_facets)
+        self._setup_seconds = budget.elapsed - begin
+        optimum = interior.solve(budget)
+        self._n_failures = 0 if optimum is not None else self._n_failures + 1
+        if optimum is not None:
+            self._simplex.start_with(optimum.binding)
+            return optimum
+        is_large = interior.neurons.size * region.u.size > MOST_COEFFICIENTS
+        if is_large or budget.remaining < budget.elapsed - begin:  # HiGHS may take as long, and look at the clock late
+            return interior.so_far()
+        self._simplex.start_with(interior.neurons, interior.guess())
+        return self._simplex.solve(region, budget)
+
+    def _is_far(self, region: CompositeRegion) -> bool:
+        """Whether the optimum is likely to be many pivots away from the last one."""
+        if self._last is None:
+            return min(region.signs.size, self.columns.size) >= MANY_FACETS
+        binding = self._last.binding.size
+        if binding < MANY_FACETS:
+            return False
+        is_new = self._n_new > FEW_NEW_FACETS * binding and self._n_failures < MAX_FAILURES
+        return is_new or not self._touches(region, self._last.u)
+
+    def _touches(self, region: CompositeRegion, u: Array) -> bool:
+        """Whether a point belongs to the closed region."""
+        change = region.slopes((u - region.u)[None, :])[0]
+        rounding = TOUCHING * np.maximum(np.abs(region.preactivations), np.abs(change))
+        return bool((region.signs * (region.preactivations + change) >= -rounding).all())
+
+    @property
+    def _n_facets(self) -> int:
+        """Facets with which an interior-point method begins."""
+        return FIRST_FACETS if self._last is None else self._last.binding.size * 3 // 2
+
+    def _remember(self, optimum: RegionOptimum) -> None:
+        before = NO_NEURONS if self._last is None else self._last.binding
+        self._n_new = int((~np.isin(optimum.binding, before)).sum())
+        self._last = optimum if optimum.is_exact else None

@@ -1,0 +1,163 @@
+"""A linear region seen from the unit box: coordinates between the bounds, facets as distances."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.search.regions.composite import CompositeRegion
+
+# Sides of rows up to which an interior-point method takes them along.
+MAX_ROWS = 64
+# Random directions from which the lengths of the facets' normals are estimated.
+PROBES = 16
+# Distance, as a share of the box, by which a point may lie beyond a facet.
+FACET_TOLERANCE = 1e-9
+# Error of a pre-activation by rounding, relative to its size.
+ROUNDING = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class BoundedDomain:
+    """``lower <= u <= upper`` and ``rows @ u >= sides``.
+
+    Parameters
+    ----------
+    lower, upper : (d,) arrays
+        Finite, and not all alike.
+    rows : (r, d) array
+        Rows of the problem that vary, or their negatives.
+    sides : (r,) array
+    origins : (r,) int array
+        Which of the problem's rows each is.
+    signs : (r,) int array
+        -1 for a row at its lower side, 1 for the negative of one at its upper side.
+    n_rows : int
+        Rows of the problem.
+    """
+
+    lower: Array
+    upper: Array
+    rows: Array
+    sides: Array
+    origins: Array
+    signs: Array
+    n_rows: int
+
+    @classmethod
+    def of(cls, problem: Problem, columns: Array) -> BoundedDomain | None:
+        """Bounds and rows of the columns; None for infinite bounds, equations, many rows, or where nothing moves."""
+        lower, upper = problem.lower[columns], problem.upper[columns]
+        below, above = np.isfinite(problem.row_lower), np.isfinite(problem.row_upper)
+        bounded = np.isfinite(upper - lower).all() and (upper > lower).any()
+        if not bounded or (problem.row_lower == problem.row_upper).any() or below.sum() + above.sum() > MAX_ROWS:
+            return None
+        rows = np.asarray(problem.rows[:, columns].toarray())
+        varies = (rows[:, upper > lower] != 0).any(axis=1)
+        at_lower, at_upper = np.flatnonzero(below & varies), np.flatnonzero(above & varies)
+        sides = np.concatenate([problem.row_lower[at_lower], -problem.row_upper[at_upper]])
+        signs = np.repeat([-1, 1], [at_lower.size, at_upper.size])
+        origins = np.concatenate([at_lower, at_upper])
+        return cls(lower, upper, -signs[:, None] * rows[origins], sides, origins, signs, len(rows))
+
+    def row_sides(self, held: Array) -> Array:
+        """(n_rows,) int array: -1 for rows held at their lower side, 1 at their upper side, 0 for the others."""
+        result = np.zeros(self.n_rows, int)
+        result[self.origins[held]] = self.signs[held]
+        return result
+
+
+class UnitBoxRegion:
+    """A region in coordinates that go from 0 at the lower bounds to 1 at the upper ones; fixed columns are left out.
+
+    The margin of a neuron is its pre-activation, signed so that it is positive inside the region.
+
+    Parameters
+    ----------
+    region : CompositeRegion
+    domain : BoundedDomain
+
+    Attributes
+    ----------
+    origin : (n,) array
+        The region's point.
+    gradient : (n,) array
+    margins : (N,) array
+        At the origin.
+    lengths : (N,) array
+        Of the margins' gradients: exact for the neurons whose facets were asked for, and zero where they are constant;
+        else estimated to some 20 %, and tiny where they are constant but for rounding.
+    """
+
+    def __init__(self, region: CompositeRegion, domain: BoundedDomain) -> None:
+        self.region, self.domain = region, domain
+        span = domain.upper - domain.lower
+        self._moving = np.flatnonzero(span > 0)
+        self._scale = span[self._moving]
+        self.origin = (region.u - domain.lower)[self._moving] / self._scale
+        self.gradient = region.gradient[self._moving] * self._scale
+        self.margins = region.signs * region.preactivations
+        probes = np.random.default_rng(0).standard_normal((PROBES, self.origin.size))
+        self.lengths = np.asarray(np.sqrt(np.mean(self._slopes(probes) ** 2, axis=0)))
+        self._lengths_in_columns = np.full(self.lengths.size, np.nan)
+
+    def slopes(self, direction: Array) -> Array:
+        """(N,) change of all margins along a direction (n,)."""
+        return np.asarray(self._slopes(direction[None, :])[0])
+
+    def _slopes(self, directions: Array) -> Array:
+        in_columns = np.zeros((len(directions), self.region.u.size))
+        in_columns[:, self._moving] = directions * self._scale
+        return self.region.signs * self.region.slopes(in_columns)
+
+    def facets(self, neurons: Array) -> tuple[Array, Array, Array]:
+        """Those of the neurons that vary (m,), with the unit normals (m, n), into the region, and offsets (m,)."""
+        gradients = self.region.gradients(neurons)
+        normals = gradients[:, self._moving] * self._scale
+        self.lengths[neurons] = lengths = _row_lengths(normals)
+        self._lengths_in_columns[neurons] = _row_lengths(gradients)
+        varies = lengths > 0
+        if not varies.all():
+            neurons, normals, lengths = neurons[varies], normals[varies], lengths[varies]
+        normals *= (self.region.signs[neurons] / lengths)[:, None]
+        return neurons, normals, self.margins[neurons] / lengths - normals @ self.origin
+
+    def rows(self) -> tuple[Array, Array]:
+        """Unit normals (r, n) and offsets (r,) of the domain's rows."""
+        normals = self.domain.rows[:, self._moving] * self._scale
+        lengths = _row_lengths(normals)
+        at_lower = self.domain.rows @ self.domain.lower - self.domain.sides
+        return normals / lengths[:, None], at_lower / lengths
+
+    def contains(self, x: Array) -> bool:
+        """Whether a point (n,) is on no facet's other side."""
+        margins = self.margins + self.slopes(x - self.origin)
+        beyond = np.flatnonzero(self._is_beyond(margins) & (self.lengths > 0))
+        beyond, _, _ = self.facets(beyond)  # now without those that are constant but for rounding
+        return not self._is_beyond(margins)[beyond].any()
+
+    def _is_beyond(self, margins: Array) -> Array:
+        return np.asarray(margins < -FACET_TOLERANCE * self.lengths - ROUNDING * np.abs(self.margins))
+
+    def in_columns(self, x: Array) -> Array:
+        """The point (n,) of the unit box in the decision columns (d,)."""
+        u = self.domain.lower.copy()
+        u[self._moving] += self._scale * np.clip(x, 0.0, 1.0)
+        return np.clip(u, self.domain.lower, self.domain.upper)
+
+    def column_sides(self, sides: Array) -> Array:
+        """What is given for the columns that move (n,), for all of them (d,): -1 for the fixed ones."""
+        every = np.full(self.region.u.size, -1)
+        every[self._moving] = sides
+        return every
+
+    def gains_in_columns(self, neurons: Array, multipliers: Array) -> Array:
+        """Multipliers (m,) of these neurons' unit normals in the unit box, for unit normals in the columns instead."""
+        return np.asarray(multipliers * self._lengths_in_columns[neurons] / self.lengths[neurons])
+
+
+def _row_lengths(rows: Array) -> Array:
+    return np.asarray(np.sqrt(np.einsum("ij,ij->i", rows, rows)))

@@ -1,0 +1,135 @@
+"""The linear surroundings of the networks: whether there is a point at all, and where good starts are."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem.presolve.implied_bounds import network_implied_bounds
+from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution
+from pyomo_relugrad.run.budget import Budget
+
+#: Stands for an infinite bound where points are drawn at random.
+RANDOM_RANGE = 10.0
+#: Seconds, and share of the time left, that surroundings with integers may take before the search goes on without.
+RELAXATION_TIME, RELAXATION_SHARE = 10.0, 0.2
+#: Seconds for the nearest point; with integers a near one is good enough.
+NEAREST_TIME = 1.0
+#: Outputs' interval bounds are widened by this much, relative, before infeasibility is claimed from them.
+INTERVAL_MARGIN = 1e-6
+
+
+class Surroundings:
+    """Everything of a problem but its networks, which are replaced by interval bounds on their outputs.
+
+    Parameters
+    ----------
+    problem : Problem
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self.lower, self.upper = output_ranges(problem)
+        self._nearest_models: dict[bytes, NearestPoint] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether some output's interval bounds already exclude its bounds."""
+        return bool((self.lower > self.upper).any())
+
+    def relax(self, budget: Budget) -> LinearSolution:
+        """Solve the surroundings: an infeasible answer proves the problem infeasible, a bound is valid for it.
+
+        A mixed-integer problem with a quadratic objective is solved for its linear part, without costs.
+        """
+        problem = self._problem
+        limit = RELAXATION_SHARE * budget.remaining if problem.integers.any() else budget.remaining
+        model = self.program(integral=True)
+        return model.solve(min(limit, RELAXATION_TIME) if problem.networks else budget.remaining)
+
+    def program(self, integral: bool) -> LinearProgram:
+        """The surroundings as a program; a quadratic objective with integers is left out, as HiGHS has no such solver.
+
+        Parameters
+        ----------
+        integral : bool
+            Whether integers are kept.
+        """
+        problem = self._problem
+        integral = integral and bool(problem.integers.any())
+        ignore_objective = problem.quadratic is not None and integral
+        return LinearProgram(
+            np.zeros(problem.n_columns) if ignore_objective else problem.cost,
+            self.lower,
+            self.upper,
+            problem.rows,
+            problem.row_lower,
+            problem.row_upper,
+            integers=problem.integers if integral else None,
+            quadratic=None if ignore_objective else problem.quadratic,
+        )
+
+    def random_points(self, count: int, random: np.random.Generator) -> Array:
+        """Points (count, n) drawn uniformly between the bounds, integers rounded; rows are not regarded."""
+        problem = self._problem
+        anchored = np.where(np.isfinite(problem.lower), problem.lower, problem.upper - 2 * RANDOM_RANGE)
+        lower = np.where(np.isfinite(anchored), anchored, -RANDOM_RANGE)
+        upper = np.where(np.isfinite(problem.upper), problem.upper, lower + 2 * RANDOM_RANGE)
+        points = random.uniform(lower, np.maximum(upper, lower), size=(count, problem.n_columns))
+        return np.where(problem.integers, np.round(points), points)
+
+    def nearest(self, v: Array, columns: Array, budget: Budget) -> Array | None:
+        """The point of the surroundings nearest to `v` in the 1-norm of the given columns (an (n,) mask)."""
+        model = self._nearest_models.get(columns.tobytes())
+        if model is None:
+            model = NearestPoint(self._problem, self.lower, self.upper, columns)
+            self._nearest_models[columns.tobytes()] = model
+        budget.count()
+        return model.to(v, min(budget.remaining, NEAREST_TIME))
+
+
+class NearestPoint:
+    """One program that finds the nearest point of a problem's rows, in the 1-norm of some columns.
+
+    Parameters
+    ----------
+    problem : Problem
+    lower, upper : (n,) arrays
+        Bounds of all columns, those of outputs included.
+    columns : (n,) boolean array
+        The columns whose distance counts.
+    """
+
+    def __init__(self, problem: Problem, lower: Array, upper: Array, columns: Array) -> None:
+        n, count = problem.n_columns, int(columns.sum())
+        self._n_columns, self._which = n, np.flatnonzero(columns)
+        self._first_row = problem.n_rows + np.arange(count)
+        picks = sparse.csr_array((np.ones(count), (np.arange(count), self._which)), shape=(count, n))
+        distance = sparse.eye_array(count, format="csr")
+        self._model = LinearProgram(
+            np.concatenate([np.zeros(n), np.ones(count)]),
+            np.concatenate([lower, np.zeros(count)]),
+            np.concatenate([upper, np.full(count, np.inf)]),
+            sparse.block_array([[problem.rows, None], [picks, distance], [picks, -distance]], format="csr"),
+            np.concatenate([problem.row_lower, np.zeros(count), np.full(count, -np.inf)]),
+            np.concatenate([problem.row_upper, np.full(count, np.inf), np.zeros(count)]),
+            integers=np.concatenate([problem.integers, np.zeros(count, bool)]),
+        )
+
+    def to(self, v: Array, time_limit: float) -> Array | None:
+        """The point (n,) nearest to `v`; None where none is found in time."""
+        target, count = v[self._which], self._which.size
+        self._model.change_row_bounds(self._first_row, target, np.full(count, np.inf))
+        self._model.change_row_bounds(self._first_row + count, np.full(count, -np.inf), target)
+        values = self._model.solve(time_limit).values
+        return None if values is None else values[: self._n_columns]
+
+
+def output_ranges(problem: Problem) -> tuple[Array, Array]:
+    """Bounds of all columns, those of outputs tightened by interval arithmetic through the networks."""
+    lower, upper = network_implied_bounds(problem, problem.lower, problem.upper)
+    margin = INTERVAL_MARGIN * (1.0 + np.abs(upper - lower))
+    margin = np.where(np.isfinite(margin), margin, 0.0)
+    return np.maximum(problem.lower, lower - margin), np.minimum(problem.upper, upper + margin)

@@ -1,0 +1,279 @@
+"""The searches on plain arrays: maximise or minimise a network's outputs over a box or a polytope."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.network import Network
+from pyomo_relugrad.network.names import LISTED_NAMES, by_name, rows_by_name
+from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.run.result import Progress, SearchResult
+from pyomo_relugrad.search.boundedness import columns_without_end
+from pyomo_relugrad.solve.driver import search
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """The best point that `maximize` or `minimize` found.
+
+    Parameters
+    ----------
+    x : (n_inputs,) array
+    y : (n_outputs,) array
+        The network's outputs at `x`.
+    value : float
+        The objective at `x`, computed in float64.
+    result : SearchResult
+        Pool, history and counters; objectives in it are negated for `maximize`.
+    maximise : bool
+        Whether `maximize` found it.
+    """
+
+    x: Array
+    y: Array
+    value: float
+    result: SearchResult
+    maximise: bool
+
+    @property
+    def bound(self) -> float:
+        """No value is better than this; infinite where no bound is known."""
+        return self._reported(self.result.bound)
+
+    @property
+    def history(self) -> tuple[tuple[float, float], ...]:
+        """Seconds and value of each new incumbent."""
+        return tuple((elapsed, self._reported(value)) for elapsed, value in self.result.history)
+
+    @property
+    def bound_history(self) -> tuple[tuple[float, float], ...]:
+        """Seconds and value of each better bound."""
+        return tuple((elapsed, self._reported(value)) for elapsed, value in self.result.bound_history)
+
+    def _reported(self, value: float) -> float:
+        return 0.0 - value if self.maximise else value
+
+
+def maximize(
+    network: Network,
+    objective: ArrayLike | None = None,
+    lower: ArrayLike = -np.inf,
+    upper: ArrayLike = np.inf,
+    *,
+    input_objective: ArrayLike | None = None,
+    A: Weight = None,
+    row_lower: ArrayLike = -np.inf,
+    row_upper: ArrayLike = np.inf,
+    method: str = "auto",
+    time_limit: float = 10.0,
+    iteration_limit: int | None = None,
+    seed: int = 0,
+    start: ArrayLike | None = None,
+    callback: Callable[[Progress], bool | None] | None = None,
+) -> Optimum:
+    """Look for inputs that make a network's outputs large.
+
+    Where the network's inputs and outputs have names, numbers for them may be given under these, as a mapping or a
+    series in any order; so may the columns of `A`, as a data frame.
+
+    Parameters
+    ----------
+    network : Network
+    objective : (n_outputs,) array, optional
+        Weights of the outputs; may be left out where there is one output.
+    lower, upper : float or (n_inputs,) array, optional
+        Bounds on the inputs. An input may do without where the rows bound it, or where the objective has a bound
+        whatever the input.
+    input_objective : (n_inputs,) array, optional
+        Weights of the inputs, zero by default.
+    A : (m, n_inputs) array, optional
+        Rows on the inputs: ``row_lower <= A @ x <= row_upper``.
+    row_lower, row_upper : float or (m,) array, optional
+    method : str, optional
+        A name in `pyomo_relugrad.search.methods.METHODS`.
+    time_limit : float, optional
+        Seconds.
+    iteration_limit : int, optional
+        Batched steps; with ``time_limit=float("inf")`` a seed always gives the same answer.
+    seed : int, optional
+    start : (n_inputs,) array, optional
+        A warm start.
+    callback : callable, optional
+        Called with a `Progress`; the search ends when it returns True.
+
+    Returns
+    -------
+    Optimum
+
+    Raises
+    ------
+    ModelError
+        If shapes disagree, a number is NaN, the method is unknown, nothing bounds the search, or no feasible point
+        was found.
+
+    Examples
+    --------
+    >>> network = Network.from_layers([[[1.0, -1.0], [-1.0, 1.0]], [[1.0, 2.0]]], [[0.0, 0.0], [0.0]])
+    >>> best = maximize(network, lower=0, upper=1, iteration_limit=500)
+    >>> best.x, best.value
+    (array([0., 1.]), 2.0)
+    """
+    problem = array_problem(network, objective, lower, upper, input_objective, (A, row_lower, row_upper))
+    refuse_without_end(problem)
+    n = network.n_inputs
+    begin = None
+    if start is not None:
+        given = _vector(start, "start", n, network.input_names)
+        if not np.isfinite(given).all():
+            raise ModelError("start has an infinite entry")
+        begin = np.concatenate([given, np.full(network.n_outputs, np.nan)])
+    result = search(
+        problem, method,
+        time_limit=time_limit, iteration_limit=iteration_limit, seed=seed, start=begin, callback=callback,
+    )  # fmt: skip
+    best = result.incumbent
+    if best is None:
+        raise ModelError(
+            f"no feasible point was found ({result.stop.value} after {result.elapsed:.1f} s); "
+            "check the bounds and rows, or give more time"
+        )
+    return Optimum(best.values[:n], best.values[n:], problem.reported(best.objective), result, maximise=True)
+
+
+def refuse_without_end(problem: Problem) -> None:
+    """Refuse a problem of `array_problem` that may have no best point, because nothing bounds it.
+
+    Raises
+    ------
+    ModelError
+        If neither bounds and rows bound the inputs, nor the networks the objective; names the inputs.
+    """
+    columns = columns_without_end(problem).tolist()
+    if columns:
+        shown = ", ".join(problem.column_name(column) for column in columns[:LISTED_NAMES])
+        more = ", ..." if len(columns) > LISTED_NAMES else ""
+        raise ModelError(
+            "the objective may be unbounded: a search needs finite bounds on the decision variables, but "
+            f"{shown}{more} has none; give lower and upper bounds, or rows that bound them"
+        )
+
+
+def _with_arguments_of(
+    function: Callable[Arguments, Result],
+) -> Callable[[Callable[..., Result]], Callable[Arguments, Result]]:
+    """Give a function the signature of another one, for `help` and type checkers."""
+
+    def decorate(follower: Callable[..., Result]) -> Callable[Arguments, Result]:
+        follower.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+        return follower
+
+    return decorate
+
+
+@_with_arguments_of(maximize)
+def minimize(
+    network: Network,
+    objective: ArrayLike | None = None,
+    *bounds: ArrayLike,
+    input_objective: ArrayLike | None = None,
+    **options: Any,
+) -> Optimum:
+    """Look for inputs that make a network's outputs small; the arguments are those of `maximize`.
+
+    Examples
+    --------
+    >>> network = Network.from_layers([[[1.0, -1.0], [-1.0, 1.0]], [[1.0, 2.0]]], [[0.0, 0.0], [1.0]])
+    >>> minimize(network, lower=0, upper=1, iteration_limit=500).value
+    1.0
+    """
+    if objective is None and network.n_outputs == 1:
+        objective = 1.0
+    outputs = by_name(objective, network.output_names, "output", "objective")
+    inputs = by_name(input_objective, network.input_names, "input", "input_objective")
+    negated = None if outputs is None else -np.asarray(outputs, np.float64)
+    on_inputs = None if inputs is None else -np.asarray(inputs, np.float64)
+    best = maximize(network, negated, *bounds, input_objective=on_inputs, **options)
+    return replace(best, value=0.0 - best.value, maximise=False)
+
+
+def array_problem(
+    network: Network,
+    objective: ArrayLike | None,
+    lower: ArrayLike,
+    upper: ArrayLike,
+    input_objective: ArrayLike | None = None,
+    rows: tuple[Weight, ArrayLike, ArrayLike] = (None, -np.inf, np.inf),
+    maximise: bool = True,
+) -> Problem:
+    """The problem behind `maximize`: columns are the inputs, then the outputs; `rows` is (A, row_lower, row_upper)."""
+    n, k = network.n_inputs, network.n_outputs
+    inputs = partial(_vector, size=n, names=network.input_names)
+    if objective is None and k > 1:
+        raise ModelError(f"the network has {k} outputs: give their weights as the objective")
+    weights = np.concatenate(
+        [
+            inputs(0.0 if input_objective is None else input_objective, "input_objective"),
+            _vector(1.0 if objective is None else objective, "objective", k, network.output_names, "output"),
+        ]
+    )
+    matrix, row_lower, row_upper = rows
+    matrix = _row_matrix(matrix, n, network.input_names)
+    m = matrix.shape[0]
+    return Problem(
+        cost=-weights if maximise else weights,
+        lower=np.concatenate([inputs(lower, "lower"), np.full(k, -np.inf)]),
+        upper=np.concatenate([inputs(upper, "upper"), np.full(k, np.inf)]),
+        rows=sparse.hstack([sparse.csr_array(matrix), sparse.csr_array((m, k))], format="csr"),
+        row_lower=_vector(row_lower, "row_lower", m),
+        row_upper=_vector(row_upper, "row_upper", m),
+        networks=(EmbeddedNetwork(network, np.arange(n), n + np.arange(k), network.name),),
+        maximise=maximise,
+        column_names=_column_names(network),
+    )
+
+
+def _column_names(network: Network) -> tuple[str, ...]:
+    """Names of inputs and outputs; none at all where the network has none."""
+    if not network.input_names:
+        return ()
+    outputs = network.output_names or tuple(f"output {position}" for position in range(network.n_outputs))
+    return (*network.input_names, *outputs)
+
+
+def _row_matrix(given: Any, n_inputs: int, names: Sequence[str]) -> Weight:
+    """Coefficients (m, n_inputs) of the rows, none where there are no rows."""
+    if given is None:
+        return np.zeros((0, n_inputs))
+    matrix = given if sparse.issparse(given) else rows_by_name(given, np.asarray(given, np.float64), names)
+    if matrix.ndim != 2 or matrix.shape[1] != n_inputs:
+        raise ModelError(f"A has shape {matrix.shape}, expected (rows, {n_inputs})")
+    return matrix
+
+
+def _vector(values: Any, argument: str, size: int, names: Sequence[str] = (), what: str = "input") -> Array:
+    """Numbers by position, from an array, one number for all, or from what has the names as its keys."""
+    try:
+        array = np.asarray(by_name(values, names, what, argument), np.float64)
+    except TypeError as error:
+        raise ModelError(f"{argument} is {type(values).__name__}, not a number or an array: {error}") from error
+    if np.isnan(array).any():
+        where = f"{argument}[{int(np.flatnonzero(np.isnan(array))[0])}]" if array.ndim == 1 else argument
+        raise ModelError(f"{where} is NaN")
+    if array.ndim > 1 or (array.ndim == 1 and array.size != size):
+        raise ModelError(f"{argument} has shape {array.shape}, expected a number or ({size},)")
+    return np.broadcast_to(array, (size,)).astype(np.float64)

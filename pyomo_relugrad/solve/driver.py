@@ -1,0 +1,90 @@
+"""One search from start to end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from pyomo_relugrad import deadline
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.programs.threads import solver_threads
+from pyomo_relugrad.run.budget import Budget, Stop
+from pyomo_relugrad.run.result import Progress, SearchResult
+from pyomo_relugrad.solve.local_search import LocalSearch
+
+
+@solver_threads()
+def search(
+    problem: Problem,
+    method: str = "auto",
+    *,
+    time_limit: float = np.inf,
+    iteration_limit: int | None = None,
+    seed: int = 0,
+    start: Array | None = None,
+    callback: Callable[[Progress], bool | None] | None = None,
+) -> SearchResult:
+    """Look for a good feasible point of a problem.
+
+    Parameters
+    ----------
+    problem : Problem
+    method : str, optional
+        One of `pyomo_relugrad.search.methods.METHODS`; ``"auto"`` chooses by the problem's shape.
+    time_limit : float, optional
+        Seconds.
+    iteration_limit : int, optional
+        Batched steps.
+    seed : int, optional
+    start : (n,) array, optional
+        A warm start, NaN where a column has no value. The answer is never worse than a feasible complete start.
+    callback : callable, optional
+        Called with a `Progress` at each step that a method reports; the search ends when it returns True.
+
+    Returns
+    -------
+    SearchResult
+        Ctrl-C ends the search and returns the best so far. Before the method runs, the linear part of the problem is
+        solved: where it proves that there is no feasible point, ``stop`` is `Stop.INFEASIBLE`. A bound by CROWN is
+        computed once where it is cheap; the search ends early where it proves the incumbent.
+
+    Raises
+    ------
+    ModelError
+        If the method is unknown or does not handle problems of this shape.
+    """
+    budget = Budget(time_limit, iteration_limit)
+    with deadline.time_limit(time_limit):
+        run = LocalSearch(problem, method, budget, seed, start)
+        try:
+            while run.step():
+                if callback is not None and callback(_progress(run)):
+                    budget.stop = budget.stop or Stop.CALLBACK
+                    break
+            if budget.stop in (None, Stop.ITERATION_LIMIT):
+                run.bound_at_once()
+        except KeyboardInterrupt:
+            budget.stop = Stop.INTERRUPTED
+    return _result(run)
+
+
+def _progress(run: LocalSearch) -> Progress:
+    budget = run.budget
+    return Progress(budget.elapsed, budget.points, budget.iterations, run.record.best, run.is_new, run.bound)
+
+
+def _result(run: LocalSearch) -> SearchResult:
+    budget, record = run.budget, run.record
+    return SearchResult(
+        pool=tuple(record.pool),
+        least_violated=record.least_violated,
+        stop=budget.stop or Stop.FINISHED,
+        points=budget.points,
+        iterations=budget.iterations,
+        elapsed=budget.elapsed,
+        history=tuple(record.history),
+        bound=run.bound if record.incumbent is None else min(run.bound, record.incumbent.objective),
+        bound_history=record.limited_bound_history(),
+    )

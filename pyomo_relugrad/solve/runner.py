@@ -1,0 +1,87 @@
+"""Proofs that take turns: each runs for a slice of time, and takes the others' incumbents when its turn comes."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import cast
+
+from pyomo_relugrad.deadline import OutOfTime
+from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.proof import MilpProof, SearchTree
+from pyomo_relugrad.proof.outer_approximation import OuterApproximation
+from pyomo_relugrad.run.options import ExactOptions
+from pyomo_relugrad.run.worker import ProofProgress, Prover
+from pyomo_relugrad.solve.routes import Route
+
+
+class Runner:
+    """One proof on its way.
+
+    Parameters
+    ----------
+    route : Route
+    problem : Problem
+    options : ExactOptions
+    start : Incumbent or None
+    time_limit : float
+        Seconds that are left; HiGHS is told, and does not always look at its clock.
+    """
+
+    def __init__(
+        self, route: Route, problem: Problem, options: ExactOptions, start: Incumbent | None, time_limit: float
+    ) -> None:
+        self.route = route
+        self.is_done = False
+        self._prover = _make_prover(route, problem, options, start, time_limit)
+        self._steps = cast("Generator[ProofProgress, None, None]", self._prover.steps())
+
+    @property
+    def works_beside(self) -> bool:
+        """Whether the proof works in a thread of its own, and a step only reports."""
+        return self.route is Route.MILP
+
+    @property
+    def bound(self) -> float:
+        """No feasible point has a smaller objective."""
+        return self._prover.bound
+
+    @property
+    def nodes(self) -> int:
+        """Nodes bounded so far."""
+        return self._prover.nodes
+
+    @property
+    def incumbent(self) -> Incumbent | None:
+        """The best feasible point of this proof."""
+        return self._prover.incumbent
+
+    def offer(self, point: Incumbent | None) -> None:
+        """Hand over a feasible point that others found; ignored where it is not better."""
+        if point is not None:
+            self._prover.offer(point)
+
+    def step(self) -> None:
+        """One step of the proof, which is given up where the step outlasts the `deadline` around it."""
+        try:
+            self.is_done = self.is_done or next(self._steps, None) is None
+        except OutOfTime:
+            self.is_done = True
+
+    def close(self) -> None:
+        """Stop; HiGHS runs in a thread of its own until then."""
+        self._steps.close()
+
+
+def _make_prover(
+    route: Route, problem: Problem, options: ExactOptions, start: Incumbent | None, time_limit: float
+) -> Prover:
+    gaps = (options.relative_gap, options.absolute_gap)
+    if route is Route.MILP and problem.quadratic is not None:
+        return OuterApproximation(problem, start, options.bounds, gaps, options.highs_options, time_limit)
+    if route is Route.MILP:
+        highs_options = {"time_limit": time_limit, **options.highs_options}
+        return MilpProof(problem, start, options.bounds, gaps, highs_options, time_limit)
+    tree = SearchTree(problem, *gaps)
+    if start is not None:
+        tree.offer(start)
+    return tree
