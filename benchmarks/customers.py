@@ -24,7 +24,7 @@ from train_acceptance import LARGEST_BONUS, draw_customers  # noqa: E402
 
 
 def build(network: relugrad.Network, customers: np.ndarray, margins: np.ndarray, budget: float) -> pyo.ConcreteModel:
-    """Maximise the expected margin over the bonuses, within the budget."""
+    """Maximize the expected margin over the bonuses, within the budget."""
     m = pyo.ConcreteModel()
     m.customers = pyo.RangeSet(0, len(customers) - 1)
     m.bonus = pyo.Var(m.customers, bounds=(0, LARGEST_BONUS))

@@ -1,6 +1,6 @@
 """The gap that is left after ten seconds, beside that of HiGHS with the same start and interval bounds after sixty.
 
-Networks with PyTorch's initialisation, their output maximised over [0, 1]^100: too large for a proof by either.
+Networks with PyTorch's initialisation, their output maximized over [0, 1]^100: too large for a proof by either.
 
     OPENBLAS_NUM_THREADS=1 python benchmarks/gaps.py
 """

@@ -20,7 +20,7 @@ from pyomo_relugrad.proof.milp import MilpProof
 
 
 def random_problem(sizes: list[int]) -> Problem:
-    """Minimise output 0 of a random network over the box [0, 1]."""
+    """Minimize output 0 of a random network over the box [0, 1]."""
     rng = np.random.default_rng(0)
     weights = [rng.normal(size=(b, a)) * np.sqrt(2 / a) for a, b in itertools.pairwise(sizes)]
     network = Network.from_layers(weights, [rng.normal(size=b) * 0.1 for b in sizes[1:]])

@@ -4,7 +4,7 @@
     python benchmarks/proof_experiment.py --groups shipped --routes omlt started exact --seconds 10
     python benchmarks/proof_experiment.py --merge proof-experiment/trace.csv --routes --output proof-experiment
 
-Maximises outputs of networks over boxes, and one model with windows on outputs. Each run has a process of its own,
+Maximizes outputs of networks over boxes, and one model with windows on outputs. Each run has a process of its own,
 which is ended soon after the time limit. Everything counts: search, tightening, building, HiGHS. Writes ``trace.csv``
 (instance, route, seconds, value, bound), ``table.md`` and plots; ``--merge`` takes up runs of earlier trace files.
 

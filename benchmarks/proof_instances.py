@@ -22,7 +22,7 @@ TOLERANCE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """Maximise ``weights @ network(x) + input_weights @ x`` over a box, some outputs within windows.
+    """Maximize ``weights @ network(x) + input_weights @ x`` over a box, some outputs within windows.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from proof_plots import plot_gaps, plot_shares
 
 #: Proven: the bound is above the value by at most this, relative to the value or absolute where the value is below 1.
 GAP = 1e-4
-#: Seconds, value and bound, in the sense of maximisation.
+#: Seconds, value and bound, in the sense of maximization.
 Moment = tuple[float, float, float]
 #: Moments at which the table shows gaps.
 TABLE_SECONDS = (1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0)

@@ -28,7 +28,7 @@ SEARCH_SECONDS, SEARCH_SHARE = 1.0, 0.1
 
 @dataclass
 class Watch:
-    """What a route tells while it runs, in the sense of maximisation; its clock starts when it is made.
+    """What a route tells while it runs, in the sense of maximization; its clock starts when it is made.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class Watch:
             self.tell(self.elapsed, self.value, self.bound)
 
     def note_progress(self, problem: Problem, incumbent: Incumbent | None, bound: float = -np.inf) -> None:
-        """The same, in terms of a problem, which is minimised."""
+        """The same, in terms of a problem, which is minimized."""
         found = incumbent is not None and incumbent.is_feasible
         self.note(problem.reported(incumbent.objective) if found else -np.inf, problem.reported(bound))
 

@@ -45,7 +45,7 @@ def box(folder: Path, size: float | str, n_inputs: int) -> tuple[np.ndarray, np.
 
 
 def problem_of(folder: Path, file: str, size: float | str) -> Problem:
-    """Maximise output 0 over the box."""
+    """Maximize output 0 over the box."""
     network = load_onnx(folder / file)
     n, m = network.n_inputs, network.n_outputs
     lower, upper = box(folder, size, n)
@@ -53,7 +53,7 @@ def problem_of(folder: Path, file: str, size: float | str) -> Problem:
     cost[n] = -1.0
     free = np.full(m, np.inf)
     embedded = EmbeddedNetwork(network, np.arange(n), np.arange(n, n + m))
-    return Problem(cost, np.r_[lower, -free], np.r_[upper, free], networks=(embedded,), maximise=True)
+    return Problem(cost, np.r_[lower, -free], np.r_[upper, free], networks=(embedded,), maximize=True)
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ def random_network(sizes: tuple[int, ...]) -> Network:
 
 
 def model_with(network: Network, blocks: int = 1) -> pyo.ConcreteModel:
-    """Maximise the sum of the first outputs over boxes."""
+    """Maximize the sum of the first outputs over boxes."""
     m = pyo.ConcreteModel()
     m.x = pyo.Var(range(blocks), range(network.n_inputs), bounds=(0, 1))
     m.nn = ReluNetworkBlock(range(blocks), network=network, inputs=lambda m, block: m.x[block, :])

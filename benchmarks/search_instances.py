@@ -66,7 +66,7 @@ def polytopes(net_seeds: list[int]) -> Iterator[tuple[str, Problem]]:
 
 
 def l1_ball_problem(network: Network, centre: np.ndarray, radius: float, weights: np.ndarray) -> Problem:
-    """Maximise ``weights @ y`` over inputs in [0, 1] with ``sum |x - centre| <= radius``."""
+    """Maximize ``weights @ y`` over inputs in [0, 1] with ``sum |x - centre| <= radius``."""
     n, k = network.n_inputs, network.n_outputs
     eye, nothing = sparse.eye_array(n), sparse.csr_array((n, k))
     rows = sparse.vstack(
@@ -85,7 +85,7 @@ def l1_ball_problem(network: Network, centre: np.ndarray, radius: float, weights
         row_lower=np.concatenate([np.full(n, -np.inf), centre, [-np.inf]]),
         row_upper=np.concatenate([centre, np.full(n, np.inf), [radius]]),
         networks=(EmbeddedNetwork(network, np.arange(n), n + np.arange(k)),),
-        maximise=True,
+        maximize=True,
     )
 
 
@@ -124,7 +124,7 @@ def enlarged_digits(net_seeds: list[int]) -> Iterator[tuple[str, Problem]]:
 
 
 def misreading(network: Network, image: np.ndarray, radius: float) -> Problem:
-    """Maximise the score of the runner-up minus that of the digit that is read, near an image."""
+    """Maximize the score of the runner-up minus that of the digit that is read, near an image."""
     order = np.argsort(-network.value(image[None, :])[0])
     eye = np.eye(network.n_outputs)
     return l1_ball_problem(network, image, radius, eye[order[1]] - eye[order[0]])
@@ -135,7 +135,7 @@ def _from_sklearn(model: object) -> Network:
 
 
 def onnx_files(net_seeds: list[int]) -> Iterator[tuple[str, Problem]]:
-    """Maximise output 0 of the VNN-COMP files over [-0.5, 0.5] (images: [0, 1]), where the folder is present."""
+    """Maximize output 0 of the VNN-COMP files over [-0.5, 0.5] (images: [0, 1]), where the folder is present."""
     for path in sorted(ONNX_FOLDER.glob("vnncomp/*.onnx")):
         try:
             network = load_onnx(path)
@@ -147,7 +147,7 @@ def onnx_files(net_seeds: list[int]) -> Iterator[tuple[str, Problem]]:
 
 
 def acas_xu(net_seeds: list[int]) -> Iterator[tuple[str, Problem]]:
-    """Maximise output 0 of the ACAS Xu networks over the boxes of three properties, where the folder is present."""
+    """Maximize output 0 of the ACAS Xu networks over the boxes of three properties, where the folder is present."""
     for path in sorted(ONNX_FOLDER.glob("vnncomp/ACASXU_*.onnx")):
         network = load_onnx(path)
         for file in sorted(ONNX_FOLDER.glob("vnncomp/acasxu_prop_[134].vnnlib")):

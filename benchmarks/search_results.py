@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-#: Time and value of each new incumbent, in the problem's own sense; all benchmark instances are maximised.
+#: Time and value of each new incumbent, in the problem's own sense; all benchmark instances are maximized.
 History = list[tuple[float, float]]
 #: By instance, method and seed.
 Runs = dict[tuple[str, str, int], History]

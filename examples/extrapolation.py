@@ -1,9 +1,9 @@
-"""Stay where the data are: what an optimiser does to a network outside them.
+"""Stay where the data are: what an optimizer does to a network outside them.
 =============================================================================
 
 A plant's operators have recorded settings and yields for years, and a network has learnt the yield from them. In summer
 they run hot at low pressure, in winter the reverse. Nobody ever ran hot at high pressure, so there the network only
-guesses, and an optimiser goes exactly where the guess is best.
+guesses, and an optimizer goes exactly where the guess is best.
 
 ``DataHull`` keeps variables in the convex hull of the data, or in the hull of one of its clusters. It consists of
 ordinary variables and linear rows, so every solver understands it.

@@ -24,7 +24,7 @@ def layers(regressor: MLPRegressor, inputs: StandardScaler, outputs: StandardSca
 def mlp_to_onnx(pipeline: Pipeline, outputs: StandardScaler, path: Path, names: tuple[str, str]) -> None:
     """Write ``StandardScaler -> MLPRegressor -> outputs.inverse_transform`` as Gemm, Relu, Gemm, Relu, ..., Gemm.
 
-    The file maps plain units to plain units: whoever optimises over it has to know nothing of the scaling.
+    The file maps plain units to plain units: whoever optimizes over it has to know nothing of the scaling.
 
     Parameters
     ----------

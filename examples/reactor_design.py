@@ -81,7 +81,7 @@ def compare() -> None:
 compare()
 
 # %%
-# An optimiser likes the designs for which the network is too optimistic. So we correct the network by what it is off at
+# An optimizer likes the designs for which the network is too optimistic. So we correct the network by what it is off at
 # the answer, half of the way each time so that answers do not leap to and fro, and solve again from there until the
 # simulation agrees. Plants are run like this on imperfect models.
 

@@ -32,7 +32,7 @@ def train() -> MLPClassifier:
 def to_onnx(classifier: MLPClassifier) -> onnx.ModelProto:
     """The scores before the softmax, as the graph that PyTorch would write: Gemm, Relu, Gemm, Relu, Gemm.
 
-    A softmax changes no ranking and is not piecewise linear, so a network that is to be optimised over ends before it.
+    A softmax changes no ranking and is not piecewise linear, so a network that is to be optimized over ends before it.
     """
     nodes, initializers, source = [], [], "pixels"
     last = len(classifier.coefs_)

@@ -20,7 +20,7 @@ def train(
     epochs: int = 60,
     seed: int = 0,
 ) -> Network:
-    """Minimise the cross-entropy by Adam, with decoupled weight decay and soft thresholding for the L1 penalty.
+    """Minimize the cross-entropy by Adam, with decoupled weight decay and soft thresholding for the L1 penalty.
 
     Parameters
     ----------

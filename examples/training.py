@@ -1,4 +1,4 @@
-"""Train networks that are easy to optimise over.
+"""Train networks that are easy to optimize over.
 ================================================
 
 How long a proof takes is decided when the network is trained. A ReLU whose sign is open needs a binary variable, and

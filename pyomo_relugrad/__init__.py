@@ -1,4 +1,4 @@
-"""Optimise over trained ReLU networks inside Pyomo models, on open solvers."""
+"""Optimize over trained ReLU networks inside Pyomo models, on open solvers."""
 
 from importlib import import_module
 from importlib.util import find_spec

@@ -1,4 +1,4 @@
-"""Types of the arrays that pass between the rooms."""
+"""Types of the arrays that pass between packages."""
 
 from typing import Any, NamedTuple, TypeAlias
 

@@ -1,7 +1,7 @@
 """The errors of pyomo_relugrad, one base class over all of them.
 
 Each also derives from the built-in exception that callers would expect, so that ``except ValueError`` and
-``except FileNotFoundError`` work as usual. Errors that also are Pyomo's own live in the rooms that import Pyomo.
+``except FileNotFoundError`` work as usual. Errors that also are Pyomo's own stand in `modeling.errors`.
 """
 
 

@@ -127,13 +127,13 @@ def judge(
 
 def _check(built: UserModel, results: Any, known: Truth, before: list[Any]) -> tuple[str, list[str]]:
     condition = results.solver.termination_condition
-    is_minimised = built.model.objective.sense == pyo.minimize
+    is_minimized = built.model.objective.sense == pyo.minimize
     found, bound = results.problem.upper_bound, results.problem.lower_bound
-    if not is_minimised:
+    if not is_minimized:
         found, bound = bound, found
     found = None if found is None or not np.isfinite(found) else float(found)
     bound = None if bound is None or not np.isfinite(bound) else float(bound)
-    sign = 1.0 if is_minimised else -1.0
+    sign = 1.0 if is_minimized else -1.0
     faults = []
     if found is None:
         if [v.value for v in built.model.component_data_objects(pyo.Var)] != before:

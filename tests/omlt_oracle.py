@@ -22,7 +22,7 @@ def proven_optimum(
     formulation: str = "bigm",
     bounds: str = "interval",
 ) -> float | None:
-    """The optimum in the sense of `Problem` (to be minimised), infinite if infeasible, None if not proven in time.
+    """The optimum in the sense of `Problem` (to be minimized), infinite if infeasible, None if not proven in time.
 
     A quadratic objective is approximated by cutting planes, since HiGHS solves no mixed-integer quadratic programs.
     """

@@ -55,7 +55,7 @@ class _Builder:
         points = self.rng.uniform(lower, upper, size=(count, n))
         return problem.propagate(np.where(self.integers, np.round(points), points))
 
-    def problem(self, cost: dict[int, float], quadratic: np.ndarray | None = None, maximise: bool = False) -> Problem:
+    def problem(self, cost: dict[int, float], quadratic: np.ndarray | None = None, maximize: bool = False) -> Problem:
         n, m = len(self.lower), len(self.rows)
         rows = np.zeros((m, n))
         for index, (columns, coefficients, _, _) in enumerate(self.rows):
@@ -72,7 +72,7 @@ class _Builder:
             np.array(self.integers, bool),
             tuple(self.networks),
             None if quadratic is None else sparse.csr_array(quadratic),
-            maximise=maximise,
+            maximize=maximize,
         )
 
 
@@ -100,7 +100,7 @@ def _window(builder: _Builder, rng: np.random.Generator) -> Problem:
     outputs = builder.embed(random_network(rng, (inputs.size, *widths, 3)), inputs)
     builder.row(inputs, rng.normal(size=inputs.size), -np.inf, rng.uniform(0.0, 1.0))
     _window_rows(builder, rng, outputs)
-    return builder.problem({**_cost(rng, inputs), **_cost(rng, outputs)}, maximise=bool(rng.integers(2)))
+    return builder.problem({**_cost(rng, inputs), **_cost(rng, outputs)}, maximize=bool(rng.integers(2)))
 
 
 def _equality(builder: _Builder, rng: np.random.Generator) -> Problem:
@@ -123,7 +123,7 @@ def _integer(builder: _Builder, rng: np.random.Generator) -> Problem:
     outputs = builder.embed(random_network(rng, (inputs.size, 8, 8, 3)), inputs)
     builder.row(inputs[2:], rng.uniform(0.5, 2.0, size=5), -np.inf, rng.uniform(1.0, 4.0))
     _window_rows(builder, rng, outputs)
-    return builder.problem({**_cost(rng, inputs), **_cost(rng, outputs)}, maximise=bool(rng.integers(2)))
+    return builder.problem({**_cost(rng, inputs), **_cost(rng, outputs)}, maximize=bool(rng.integers(2)))
 
 
 def _chained(builder: _Builder, rng: np.random.Generator) -> Problem:
@@ -199,7 +199,7 @@ def as_pyomo(problem: Problem) -> pyo.ConcreteModel:
             0.5 * float(q) * model.v[int(i)] * model.v[int(j)]
             for i, j, q in zip(entries.row, entries.col, entries.data, strict=True)
         )
-    model.objective = pyo.Objective(expr=-objective if problem.maximise else objective)
-    if problem.maximise:
+    model.objective = pyo.Objective(expr=-objective if problem.maximize else objective)
+    if problem.maximize:
         model.objective.sense = pyo.maximize
     return model

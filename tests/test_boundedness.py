@@ -73,10 +73,10 @@ def test_the_solver_warns_of_the_same(bounded, caplog):
 
 
 def test_columns_without_end_are_inputs_alone():
-    problem = array_problem(BOWL, None, [-INF, 0], 1.0, maximise=True)
+    problem = array_problem(BOWL, None, [-INF, 0], 1.0, maximize=True)
     assert columns_without_end(problem).tolist() == [0]
     assert columns_without_end(array_problem(BOWL, None, -1.0, 1.0)).tolist() == []
-    assert columns_without_end(array_problem(BOWL, None, -INF, INF, maximise=False)).tolist() == []
+    assert columns_without_end(array_problem(BOWL, None, -INF, INF, maximize=False)).tolist() == []
     rows = (DIAMOND, -INF, 1.0)
     assert columns_without_end(array_problem(BOWL, None, -INF, INF, rows=rows)).tolist() == []
 

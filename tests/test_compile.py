@@ -202,7 +202,7 @@ def test_rows_bounds_and_objective_by_hand():
     assert bounds_by_name(compiled) == {"x": (0, 4), "y": (0, 5), "k": (1, 2)}
     problem = compiled.problem
     assert dict(zip(column_names(compiled), problem.cost, strict=True)) == {"x": -1.0, "y": 3.0, "k": 0.0}
-    assert (problem.constant, problem.maximise, problem.quadratic) == (-3.0, True, None)
+    assert (problem.constant, problem.maximize, problem.quadratic) == (-3.0, True, None)
     assert problem.integers.tolist() == [False, False, True]
     assert (problem.column_names, problem.row_names) == (("x", "y", "k"), ("a", "b", "c"))
     assert compiled.objective is m.o
@@ -486,14 +486,14 @@ def test_convexity_of_a_large_sparse_matrix(indefinite):
 
 CONVEX = {
     "sum of squares": (lambda m: m.x[0] ** 2 + (m.x[1] - m.x[2]) ** 2, pyo.minimize),
-    "concave maximised": (lambda m: -((m.x[0] + m.x[1]) ** 2), pyo.maximize),
+    "concave maximized": (lambda m: -((m.x[0] + m.x[1]) ** 2), pyo.maximize),
     "cancelling": (lambda m: m.x[0] * m.x[1] - m.x[1] * m.x[0] + m.x[2], pyo.minimize),
     "fixed factor": (lambda m: m.f * m.x[0], pyo.minimize),
 }
 NOT_CONVEX = {
     "product": (lambda m: m.x[0] * m.x[1], pyo.minimize, "convex"),
     "concave": (lambda m: -(m.x[0] ** 2), pyo.minimize, "convex"),
-    "convex maximised": (lambda m: m.x[0] ** 2 + m.x[1], pyo.maximize, "concave"),
+    "convex maximized": (lambda m: m.x[0] ** 2 + m.x[1], pyo.maximize, "concave"),
     "slightly": (lambda m: m.x[0] ** 2 + m.x[1] ** 2 + 2.01 * m.x[0] * m.x[1], pyo.minimize, "convex"),
 }
 

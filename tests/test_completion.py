@@ -105,7 +105,7 @@ def test_missing_decisions_are_chosen_by_the_rows():
 
 
 def test_given_integers_are_held_and_missing_ones_are_chosen():
-    """Maximise y - 0.1 k over k >= 3 z, with a network of z alone: k follows from z."""
+    """Maximize y - 0.1 k over k >= 3 z, with a network of z alone: k follows from z."""
     network = random_network(np.random.default_rng(0), (1, 3, 1))
     problem = Problem(
         np.array([0.0, 0.1, -1.0]), np.array([0.0, 0.0, -INF]), np.array([2.0, 9.0, INF]),

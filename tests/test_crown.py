@@ -12,7 +12,7 @@ from test_bounds import assert_contains, random_boxes, random_network, sample
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.network.bounds import interval_bounds
 from pyomo_relugrad.network.crown import crown_bounds
-from pyomo_relugrad.network.lower_slopes import optimise_lower_slopes
+from pyomo_relugrad.network.lower_slopes import optimize_lower_slopes
 from pyomo_relugrad.network.relaxation import Relaxation
 
 
@@ -61,7 +61,7 @@ def test_crown_contains_the_exact_extremes_of_one_input(seed):
     """With one input the extremes lie at kinks or ends: every crossing is found by bisection of sign changes."""
     network = trained_like(seed, (1, 6, 6, 1))
     grid = np.linspace(-1, 1, 4001)[:, None]
-    values, slopes = network.linearise(grid, np.ones_like(grid))
+    values, slopes = network.linearize(grid, np.ones_like(grid))
     hidden, rise = np.concatenate(values[:-1], axis=1), np.concatenate(slopes[:-1], axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         kinks = (grid - hidden / rise)[np.abs(hidden) < np.abs(rise) * 1e-3]
@@ -167,8 +167,8 @@ def test_chosen_slopes_only_improve_and_stay_sound_with_costs_on_inputs(seed):
     relaxation = Relaxation(network, lower, upper)
     weights, costs = rng.normal(size=(2, network.n_outputs)), rng.normal(size=(2, network.n_inputs))
     boxes = np.arange(2)
-    plain = optimise_lower_slopes(relaxation, weights, boxes, steps=0, input_costs=costs)
-    better = optimise_lower_slopes(relaxation, weights, boxes, steps=6, input_costs=costs)
+    plain = optimize_lower_slopes(relaxation, weights, boxes, steps=0, input_costs=costs)
+    better = optimize_lower_slopes(relaxation, weights, boxes, steps=6, input_costs=costs)
     assert (better.functions.minima >= plain.functions.minima).all()
     assert ((better.lower_slopes >= 0) & (better.lower_slopes <= 1)).all()
     for box in range(2):

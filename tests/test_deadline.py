@@ -18,7 +18,7 @@ from pyomo_relugrad.problem.presolve.chains import without_chains
 from pyomo_relugrad.problem.presolve.rows import RowTightening
 from pyomo_relugrad.programs.big_m import build_big_m
 from pyomo_relugrad.programs.linear_program import SHORTEST_LIMIT, LinearProgram
-from pyomo_relugrad.programs.linearisation import Linearisation
+from pyomo_relugrad.programs.linearization import Linearization
 from pyomo_relugrad.proof import SearchTree, prove, prove_by_milp
 from pyomo_relugrad.proof.boxes.program_bounder import ProgramBounder
 from pyomo_relugrad.proof.root_bound import dual_bound
@@ -121,8 +121,8 @@ def test_a_program_has_no_more_time_than_the_deadline_leaves(monkeypatch):
 
 
 def walk_over_facets(problem: Problem) -> None:
-    linearisation, point = Linearisation(problem), problem.propagate(np.zeros((1, problem.n_columns)))[0]
-    RegionModel(problem, linearisation)._all_facets(point, linearisation.patterns(point))
+    linearization, point = Linearization(problem), problem.propagate(np.zeros((1, problem.n_columns)))[0]
+    RegionModel(problem, linearization)._all_facets(point, linearization.patterns(point))
 
 
 STEPS = {

@@ -19,24 +19,24 @@ from pyomo_relugrad.run.budget import Stop
 from pyomo_relugrad.solve.driver import search
 
 
-def box_problem(network: Network, lower: float, upper: float, maximise: bool = False) -> Problem:
+def box_problem(network: Network, lower: float, upper: float, maximize: bool = False) -> Problem:
     """The first output over a box, with a cost on the first input."""
     n, m = network.n_inputs, network.n_outputs
     free = np.full(m, np.inf)
     cost = np.zeros(n + m)
     cost[0], cost[n] = 0.1, 1.0
     return Problem(
-        -cost if maximise else cost,
+        -cost if maximize else cost,
         np.r_[np.full(n, lower), -free],
         np.r_[np.full(n, upper), free],
         networks=(EmbeddedNetwork(network, np.arange(n), n + np.arange(m)),),
         constant=2.0,
-        maximise=maximise,
+        maximize=maximize,
     )
 
 
-def small_box(seed: int, maximise: bool = False) -> Problem:
-    return box_problem(random_network(np.random.default_rng(seed), (3, 8, 8, 2)), -1.0, 1.0, maximise)
+def small_box(seed: int, maximize: bool = False) -> Problem:
+    return box_problem(random_network(np.random.default_rng(seed), (3, 8, 8, 2)), -1.0, 1.0, maximize)
 
 
 def affine_box() -> Problem:
@@ -172,20 +172,20 @@ def test_the_surroundings_bound_a_problem_without_networks():
 # --- in Pyomo -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("maximise", [False, True])
-def test_results_log_and_callback_have_the_bound_in_the_sense_of_the_model(maximise):
+@pytest.mark.parametrize("maximize", [False, True])
+def test_results_log_and_callback_have_the_bound_in_the_sense_of_the_model(maximize):
     network = random_network(np.random.default_rng(3), (2, 8, 8, 1))
     model = pyo.ConcreteModel()
     model.x = pyo.Var(range(2), bounds=(-1, 1))
     model.nn = ReluNetworkBlock(network=network, inputs=model.x)
-    model.goal = pyo.Objective(expr=model.nn.outputs[0], sense=pyo.maximize if maximise else pyo.minimize)
+    model.goal = pyo.Objective(expr=model.nn.outputs[0], sense=pyo.maximize if maximize else pyo.minimize)
     log, seen = io.StringIO(), []
     results = pyo.SolverFactory("relugrad").solve(model, iteration_limit=300, tee=log, callback=seen.append)
     objective = pyo.value(model.goal)
     lower, upper = results.problem.lower_bound, results.problem.upper_bound
-    bound = upper if maximise else lower
+    bound = upper if maximize else lower
     assert np.isfinite(bound)
     assert lower <= upper
-    assert objective == pytest.approx(lower if maximise else upper)
+    assert objective == pytest.approx(lower if maximize else upper)
     assert f"Bound    {bound:.10g}, gap {100 * abs(objective - bound) / abs(objective):.2f}%" in log.getvalue()
-    assert seen[0].bound == (np.inf if maximise else -np.inf)
+    assert seen[0].bound == (np.inf if maximize else -np.inf)

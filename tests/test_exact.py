@@ -43,7 +43,7 @@ def hard_box() -> Problem:
 
 
 def integer_program() -> Problem:
-    """Minimise -x - y over x + 2 y <= 6.2 and integers up to 3.5: -4 at (3, 1)."""
+    """Minimize -x - y over x + 2 y <= 6.2 and integers up to 3.5: -4 at (3, 1)."""
     return Problem(
         np.array([-1.0, -1.0]), np.zeros(2), np.full(2, 3.5), sparse.csr_array([[1.0, 2.0]]), np.array([-np.inf]),
         np.array([6.2]), np.array([True, True]),
@@ -112,7 +112,7 @@ def test_both_routes_prove_the_same_quadratic_optimum(seed, monkeypatch):
 
 @pytest.mark.parametrize("with_search", [True, False])
 def test_integers_under_a_quadratic_objective(with_search, monkeypatch):
-    """Minimise (x - 1.3)^2 + (y - 1.6)^2 over x + 2 y <= 4.2, y integer: 0.36 at (1.3, 1), 1.37 at y = 2."""
+    """Minimize (x - 1.3)^2 + (y - 1.6)^2 over x + 2 y <= 4.2, y integer: 0.36 at (1.3, 1), 1.37 at y = 2."""
     only(Route.MILP, monkeypatch)
     if not with_search:
         monkeypatch.setattr(solve_module._ExactSolve, "_search_for", lambda *_: None)

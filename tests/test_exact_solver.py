@@ -24,7 +24,7 @@ from pyomo_relugrad.modeling.block import ReluNetworkBlock
 
 
 def knapsack() -> pyo.ConcreteModel:
-    """Maximise x + n subject to 2x + n <= 7.5: optimum 7.25 at x = 0.25, n = 7."""
+    """Maximize x + n subject to 2x + n <= 7.5: optimum 7.25 at x = 0.25, n = 7."""
     model = pyo.ConcreteModel()
     model.x = pyo.Var(bounds=(0, 2))
     model.n = pyo.Var(domain=pyo.Integers, bounds=(0, 9))
@@ -34,7 +34,7 @@ def knapsack() -> pyo.ConcreteModel:
 
 
 def surrogate(sizes: tuple[int, ...] = (3, 8, 8, 1), demand: float | None = None) -> pyo.ConcreteModel:
-    """Maximise a network's output over [-1, 1]^n, at least `demand`."""
+    """Maximize a network's output over [-1, 1]^n, at least `demand`."""
     model = pyo.ConcreteModel()
     model.x = pyo.Var(range(sizes[0]), bounds=(-1, 1))
     model.nn = ReluNetworkBlock(network=random_network(np.random.default_rng(1), sizes), inputs=model.x)

@@ -189,19 +189,19 @@ def test_bounds_and_scaling_under_names_count_by_name(order):
         assert m.nn.scaling.output_factor.tolist() == [12, 11]
 
 
-@pytest.mark.parametrize("optimise", [maximize, minimize])
-def test_arrays_of_maximize_count_by_name(optimise):
+@pytest.mark.parametrize("optimize", [maximize, minimize])
+def test_arrays_of_maximize_count_by_name(optimize):
     pandas = pytest.importorskip("pandas")
     lower = dict(zip(NAMES, [-1.0, -0.5, 0.0, 0.25], strict=True))
     prices = dict(zip(NAMES, [0.1, -2.0, 3.0, 0.5], strict=True))
     row = dict(zip(NAMES, [1.0, 2.0, 3.0, 4.0], strict=True))
     limits = {"row_upper": 2.0, "iteration_limit": 100, "time_limit": float("inf")}
-    plain = optimise(
+    plain = optimize(
         NETWORK, [1.0, -2.0], list(lower.values()), 1.0,
         input_objective=list(prices.values()), A=[list(row.values())], start=POINT * 0, **limits,
     )  # fmt: skip
     order = ["flow", "temperature", "recycle", "pressure"]
-    named = optimise(
+    named = optimize(
         NETWORK, {"cost": -2.0, "yield": 1.0}, pandas.Series(lower)[order], 1.0,
         input_objective={name: prices[name] for name in order}, A=pandas.DataFrame([row])[order],
         start=pandas.Series(dict.fromkeys(order, 0.0)), **limits,

@@ -534,7 +534,7 @@ def curve():
 
 
 def reformer():
-    """One output maximised under a limit on another, bounds set on the block's inputs, as in the reformer notebook."""
+    """One output maximized under a limit on another, bounds set on the block's inputs, as in the reformer notebook."""
     definition, function = dense_definition(3, (2, 10, 10, 10, 12))
     m = pyo.ConcreteModel()
     m.nn = OmltBlock()

@@ -68,16 +68,16 @@ def test_results_of_a_proof_have_both_histories_in_the_sense_of_the_model(factor
     assert max(run.values[-1, 0], run.bounds[-1, 0]) <= run.end
 
 
-@pytest.mark.parametrize("optimise", [relugrad.maximize, relugrad.minimize])
-def test_an_optimum_tells_its_histories_in_its_own_sense(optimise):
-    best = optimise(network(), lower=-1, upper=1, iteration_limit=2000, time_limit=np.inf)
+@pytest.mark.parametrize("optimize", [relugrad.maximize, relugrad.minimize])
+def test_an_optimum_tells_its_histories_in_its_own_sense(optimize):
+    best = optimize(network(), lower=-1, upper=1, iteration_limit=2000, time_limit=np.inf)
     assert best.history[-1][1] == best.value
     assert best.bound_history[-1][1] == best.bound
-    assert (best.bound >= best.value) == (optimise is relugrad.maximize)
+    assert (best.bound >= best.value) == (optimize is relugrad.maximize)
     run = trajectory(best)
     assert (run.value, run.bound) == (best.value, best.bound)
     signed = trajectory(best.result)
-    assert signed.value == (-best.value if optimise is relugrad.maximize else best.value)
+    assert signed.value == (-best.value if optimize is relugrad.maximize else best.value)
 
 
 def test_a_bound_is_booked_when_it_is_better_and_told_no_further_than_the_incumbent():

@@ -101,8 +101,8 @@ def test_incumbents_are_rounded_clipped_propagated_and_measured():
     assert (point.violation, point.network_error) == (0.0, 0.0)
 
 
-def test_a_problem_that_maximises_reports_in_the_sense_of_the_model():
-    problem = Problem(np.array([-1.0]), np.zeros(1), np.ones(1), maximise=True)
+def test_a_problem_that_maximizes_reports_in_the_sense_of_the_model():
+    problem = Problem(np.array([-1.0]), np.zeros(1), np.ones(1), maximize=True)
     assert problem.reported(problem.incumbent(np.ones(1)).objective) == 1.0
 
 

@@ -10,7 +10,7 @@ from onnx import helper
 from onnx_models import make_model
 
 from pyomo_relugrad.network import Layer, Network
-from pyomo_relugrad.readers.onnx import walk
+from pyomo_relugrad.readers.onnx.graph import RULES
 from pyomo_relugrad.readers.onnx.original import Original
 
 #: Kinds of nodes that are left out of the sample.
@@ -35,13 +35,13 @@ def test_random_and_mutated_graphs_agree_or_are_refused():
 @pytest.mark.parametrize("operator", ["Relu", "Add", "MatMul", "Concat", "ReduceMax"])
 def test_a_rule_that_is_a_little_wrong_is_seen(operator, compared, monkeypatch):
     """By the reader's own comparison with the file, which refuses; without it, by the judge."""
-    rule = walk.RULES[""][operator]
+    rule = RULES[""][operator]
 
     def wrong(node, hidden):
         result = rule(node, hidden)
         return [part.scaled(np.array(1.0 + 1e-4)) for part in (result if isinstance(result, list) else [result])]
 
-    monkeypatch.setitem(walk.RULES[""], operator, wrong)
+    monkeypatch.setitem(RULES[""], operator, wrong)
     if not compared:
         monkeypatch.setattr(Original, "disagreement", lambda *_: None)
     found = (
@@ -90,7 +90,7 @@ def test_a_valid_file_called_invalid_is_seen(monkeypatch):
     def invalid(node, hidden):
         raise ValueError("nothing is right")
 
-    monkeypatch.setitem(walk.RULES[""], "Relu", invalid)
+    monkeypatch.setitem(RULES[""], "Relu", invalid)
     content = model(helper.make_node("Relu", ["x"], ["y"])).SerializeToString()
     assert read(content).judged().outcome == "FAULT: called invalid"
 

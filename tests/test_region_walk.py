@@ -9,7 +9,7 @@ from scipy.optimize import linprog
 
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.programs.linearisation import Linearisation
+from pyomo_relugrad.programs.linearization import Linearization
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.sequential.facet_crossing import RegionWalk, _facets_at
 from pyomo_relugrad.search.sequential.region_model import RegionModel
@@ -33,8 +33,8 @@ def box_problem(seed: int, sizes=(4, 12, 10, 1)) -> Problem:
 def test_lazy_facets_give_the_optimum_of_all_facets(seed):
     problem = box_problem(seed)
     v = problem.propagate(np.random.default_rng(seed).uniform(-1, 1, size=(1, 5)))[0]
-    linearisation = Linearisation(problem)
-    optimum = RegionModel(problem, linearisation).optimum(v, linearisation.patterns(v), Budget())
+    linearization = Linearization(problem)
+    optimum = RegionModel(problem, linearization).optimum(v, linearization.patterns(v), Budget())
     region = problem.networks[0].network.region(v[:4])
     facets = region.facets()
     cost = problem.cost[:4] + region.jacobian[0]
@@ -46,8 +46,8 @@ def test_lazy_facets_give_the_optimum_of_all_facets(seed):
 def test_facets_are_generated_only_where_they_are_crossed():
     problem = box_problem(0, sizes=(20, 300, 1))
     v = problem.propagate(np.random.default_rng(0).uniform(-1, 1, size=(1, 21)))[0]
-    linearisation = Linearisation(problem)
-    optimum = RegionModel(problem, linearisation).optimum(v, linearisation.patterns(v), Budget())
+    linearization = Linearization(problem)
+    optimum = RegionModel(problem, linearization).optimum(v, linearization.patterns(v), Budget())
     assert 0 < optimum.facets.lower.size < 150
 
 
@@ -57,9 +57,9 @@ def test_the_multiplier_test_predicts_the_slope_behind_last_layer_facets(seed):
     """Behind one facet of the last hidden layer the objective changes at the predicted rate along the edge."""
     problem = box_problem(seed, sizes=(4, 14, 1))
     v = problem.propagate(np.random.default_rng(seed).uniform(-1, 1, size=(1, 5)))[0]
-    linearisation = Linearisation(problem)
-    optimum = RegionModel(problem, linearisation).optimum(v, linearisation.patterns(v), Budget())
-    walk = RegionWalk(problem, linearisation)
+    linearization = Linearization(problem)
+    optimum = RegionModel(problem, linearization).optimum(v, linearization.patterns(v), Budget())
+    walk = RegionWalk(problem, linearization)
     facets = optimum.facets
     x = optimum.values[:4]
     slack = facets.rows @ optimum.values - facets.lower
@@ -82,7 +82,7 @@ def test_the_multiplier_test_predicts_the_slope_behind_last_layer_facets(seed):
 def test_the_walk_only_improves_and_ends_at_a_vertex(seed):
     problem = box_problem(seed)
     v = problem.propagate(np.random.default_rng(seed).uniform(-1, 1, size=(1, 5)))[0]
-    points = list(RegionWalk(problem, Linearisation(problem)).improve(v, Budget()))
+    points = list(RegionWalk(problem, Linearization(problem)).improve(v, Budget()))
     objectives = [problem.objective(v[None, :])[0], *(point.objective for point in points)]
     assert (np.diff(objectives) <= 1e-9).all()
     assert all(point.is_feasible for point in points)
@@ -102,15 +102,15 @@ def test_a_walk_crosses_facets_to_the_global_minimum_of_a_convex_function():
     rows = np.block([[A, -np.eye(12)], [-A, -np.eye(12)]])
     exact = linprog(np.r_[np.zeros(3), np.ones(12)], rows, np.r_[b, -b], bounds=[(-2, 2)] * 3 + [(None, None)] * 12).fun
     for start in rng.uniform(-2, 2, size=(5, 4)):
-        points = list(RegionWalk(problem, Linearisation(problem)).improve(problem.propagate(start[None])[0], Budget()))
+        points = list(RegionWalk(problem, Linearization(problem)).improve(problem.propagate(start[None])[0], Budget()))
         assert points[-1].objective == pytest.approx(exact, abs=1e-6)
 
 
 def test_without_networks_a_program_without_an_optimum_is_unbounded():
     problem = Problem(np.array([1.0, 1.0]), np.array([-np.inf, 0.0]), np.array([0.0, 3.0]), integers=[False, True])
-    linearisation = Linearisation(problem)
+    linearization = Linearization(problem)
     v = np.zeros(2)
-    assert RegionModel(problem, linearisation).optimum(v, linearisation.patterns(v), Budget()).is_unbounded
+    assert RegionModel(problem, linearization).optimum(v, linearization.patterns(v), Budget()).is_unbounded
 
 
 @pytest.mark.filterwarnings("error")

@@ -66,7 +66,7 @@ def test_answers_of_models_with_rows_on_outputs_hold_them(seed):
 
 
 def budget_problem(limit=1.0):
-    """Maximise three inputs' sum through a network, within a budget."""
+    """Maximize three inputs' sum through a network, within a budget."""
     network = Network.from_layers([np.eye(3), np.ones((1, 3))], [np.zeros(3), np.zeros(1)])
     return Problem(
         cost=np.array([0.0, 0, 0, -1]),

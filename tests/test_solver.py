@@ -38,7 +38,7 @@ from pyomo_relugrad.search.methods import METHODS, Method
 
 
 def knapsack() -> pyo.ConcreteModel:
-    """Maximise x + n subject to 2x + n <= 7.5: optimum 7.25 at x = 0.25, n = 7."""
+    """Maximize x + n subject to 2x + n <= 7.5: optimum 7.25 at x = 0.25, n = 7."""
     model = pyo.ConcreteModel()
     model.x = pyo.Var(bounds=(0, 2))
     model.n = pyo.Var(domain=pyo.Integers, bounds=(0, 9))
@@ -55,7 +55,7 @@ def contradiction() -> pyo.ConcreteModel:
 
 
 def tent() -> pyo.ConcreteModel:
-    """Minimise the network |x - 1| over [-3, 3], with y <= 5 - x as a row: optimum 0 at x = 1."""
+    """Minimize the network |x - 1| over [-3, 3], with y <= 5 - x as a row: optimum 0 at x = 1."""
     network = Network.from_layers([[[1.0], [-1.0]], [[1.0, 1.0]]], [[-1.0, 1.0], [0.0]], name="tent")
     model = pyo.ConcreteModel()
     model.x = pyo.Var(bounds=(-3, 3), initialize=2.5)
@@ -145,7 +145,7 @@ def test_new_results_are_feasible_and_never_optimal() -> None:
     assert results.timing_info.wall_time > 0
 
 
-def test_a_minimisation_has_its_bound_below() -> None:
+def test_a_minimization_has_its_bound_below() -> None:
     model = tent()
     results = pyo.SolverFactory("relugrad").solve(model)
     assert results.problem.lower_bound <= 10

@@ -19,7 +19,7 @@ from pyomo_relugrad.run.log import BURST, INTERVAL, RATE, SearchLog
 from pyomo_relugrad.run.result import Progress, SearchResult
 
 
-def problem_of(maximise: bool = True, columns: int = 3, copies: int = 1) -> Problem:
+def problem_of(maximize: bool = True, columns: int = 3, copies: int = 1) -> Problem:
     """Networks relu(x - 0.25) on columns 0, 2, ...; the last column is an integer in one row."""
     network = Network.from_layers([[[1.0]], [[1.0]]], [[-0.25], [0.0]])
     integers = np.zeros(columns, bool)
@@ -33,7 +33,7 @@ def problem_of(maximise: bool = True, columns: int = 3, copies: int = 1) -> Prob
         row_upper=np.ones(1),
         integers=integers,
         networks=tuple(EmbeddedNetwork(network, [2 * i], [2 * i + 1]) for i in range(copies)),
-        maximise=maximise,
+        maximize=maximize,
     )
 
 
@@ -57,15 +57,15 @@ def test_the_header_tells_the_sizes() -> None:
     log = SearchLog()
     log.header(problem_of(), "method auto, seed 0", 0.25)
     assert log.text.split("\n")[1:6] == [
-        "Model    3 variables (1 integer), 1 row, 1 nonzero; maximise (linear)",
+        "Model    3 variables (1 integer), 1 row, 1 nonzero; maximize (linear)",
         "Networks 1 block; 1 ReLU, 2 weights",
         "Search   method auto, seed 0",
         "Compiled in 0.25 s",
         "",
     ]
     log = SearchLog()
-    log.header(problem_of(maximise=False, columns=5, copies=2), "", 0)
-    assert "; minimise (linear)\nNetworks 2 blocks of 1 network; 2 ReLUs, 2 weights\n" in log.text
+    log.header(problem_of(maximize=False, columns=5, copies=2), "", 0)
+    assert "; minimize (linear)\nNetworks 2 blocks of 1 network; 2 ReLUs, 2 weights\n" in log.text
 
 
 def test_each_incumbent_has_a_line_in_the_sense_of_the_model() -> None:

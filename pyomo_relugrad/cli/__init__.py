@@ -1,4 +1,4 @@
-"""The command ``relugrad``: look at networks, optimise over them and falsify properties without writing a script.
+"""The command ``relugrad``: look at networks, optimize over them and falsify properties without writing a script.
 
 `arguments` says what may be typed, `main` runs it, and each command has a module of its own.
 """

@@ -11,7 +11,7 @@ import numpy as np
 
 from pyomo_relugrad.cli.arguments import Arguments
 from pyomo_relugrad.cli.exit_codes import ExitCode
-from pyomo_relugrad.cli.optimise import box_problem
+from pyomo_relugrad.cli.optimize import box_problem
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.readers.onnx import load_onnx

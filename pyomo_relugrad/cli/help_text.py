@@ -1,6 +1,6 @@
 """What ``relugrad --help`` and ``relugrad COMMAND --help`` teach."""
 
-DESCRIPTION = "Optimise over trained ReLU networks in ONNX files."
+DESCRIPTION = "Optimize over trained ReLU networks in ONNX files."
 
 EXAMPLES = """\
 examples:
@@ -28,7 +28,7 @@ example:
   relugrad info digits.onnx --lower 0 --upper 1
 """
 
-OPTIMISE = """\
+OPTIMIZE = """\
 Look for the inputs in a box with the {adjective} value of one output, or of a weighted sum of the outputs.
 
 The search is local: it says how good its point is only where a bound is known. With --exact a proof follows, and the

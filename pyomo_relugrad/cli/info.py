@@ -1,4 +1,4 @@
-"""``relugrad info``: what is in a file, what it was read into, and how hard it is to optimise over."""
+"""``relugrad info``: what is in a file, what it was read into, and how hard it is to optimize over."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from pyomo_relugrad.errors import RelugradError
 #: Module and function of each command; the module is imported when the command runs.
 COMMANDS = {
     "info": ("info", "show_network"),
-    "maximize": ("optimise", "optimise"),
-    "minimize": ("optimise", "optimise"),
+    "maximize": ("optimize", "optimize"),
+    "minimize": ("optimize", "optimize"),
     "falsify": ("falsify", "falsify"),
     "bench": ("bench", "compare_methods"),
 }

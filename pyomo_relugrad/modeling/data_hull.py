@@ -174,7 +174,7 @@ class DataHullData(BlockData):
 class DataHull(Block):
     """Keep variables in the convex hull of data, or in one of the hulls of its clusters.
 
-    A network knows its training data and guesses elsewhere; an optimiser goes where the guess is best. In the hull of
+    A network knows its training data and guesses elsewhere; an optimizer goes where the guess is best. In the hull of
     the data it cannot leave what the network has seen (the trust region of D. Maragno et al., Mixed-integer
     optimization with constraint learning, Operations Research 2023). The block consists of ordinary variables and
     linear rows, so every solver understands it.

@@ -42,7 +42,7 @@ class Boxes:
             minima[((coefficients > 0) & no_low | (coefficients < 0) & no_high).any(axis=-1)] = -np.inf
         return minima
 
-    def minimisers(self, coefficients: Array, boxes: Array | None = None) -> Array:
+    def minimizers(self, coefficients: Array, boxes: Array | None = None) -> Array:
         """Corners (R, n) where linear functions (R, n) are smallest; 0, or the finite side, in place of infinity."""
         low, high = self.pick(self.lower, boxes), self.pick(self.upper, boxes)
         corner = np.where(coefficients > 0, low, high)

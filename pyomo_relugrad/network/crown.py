@@ -9,7 +9,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network.bounds import PreactivationBounds
-from pyomo_relugrad.network.lower_slopes import optimise_lower_slopes
+from pyomo_relugrad.network.lower_slopes import optimize_lower_slopes
 from pyomo_relugrad.network.relaxation import Relaxation
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def crown_bounds(network: Network, lower: ArrayLike, upper: ArrayLike, *, slope_
     identity = np.tile(np.eye(network.n_outputs, dtype=network.dtype), (shape[0], 1))
     boxes = np.repeat(np.arange(shape[0]), shape[1])
     below, above = (
-        optimise_lower_slopes(relaxation, sign * identity, boxes, steps=slope_steps).functions for sign in (1, -1)
+        optimize_lower_slopes(relaxation, sign * identity, boxes, steps=slope_steps).functions for sign in (1, -1)
     )
     output_lower, output_upper = relaxation.output_range()
     return CrownBounds(

@@ -37,7 +37,7 @@ class SlopedFunctions:
     lower_slopes: Array
 
 
-def optimise_lower_slopes(
+def optimize_lower_slopes(
     relaxation: Relaxation,
     weights: Array,
     boxes: Array | None,
@@ -103,7 +103,7 @@ def _slope_gradient(relaxation: Relaxation, functions: LinearFunctions, boxes: A
     At the corner where a function is smallest, a slope ``s`` of a neuron with coefficient ``a > 0`` enters as
     ``a * s * z``, with ``z`` computed forward through the chosen lines.
     """
-    activations = [relaxation.boxes.minimisers(functions.coefficients, boxes)]
+    activations = [relaxation.boxes.minimizers(functions.coefficients, boxes)]
     parts = []
     per_layer = zip(
         relaxation.network.layers[:-1],

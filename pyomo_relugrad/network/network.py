@@ -287,9 +287,9 @@ class Network:
 
     def jvp(self, X: ArrayLike, D: ArrayLike) -> Array:
         """Jacobian-vector products ``J(X[i]) @ D[i]``: `D` is (B, n_inputs), the result (B, n_outputs)."""
-        return self.linearise(X, D)[1][-1]
+        return self.linearize(X, D)[1][-1]
 
-    def linearise(
+    def linearize(
         self, X: ArrayLike, D: ArrayLike, pattern: Array | None = None
     ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         """Pre-activations and outputs at the rows of `X`, and their derivatives along the rows of `D`.

@@ -1,4 +1,4 @@
-"""What makes a network easy or hard to optimise over: sizes, stable neurons, big-M, linear regions."""
+"""What makes a network easy or hard to optimize over: sizes, stable neurons, big-M, linear regions."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def count_regions(network: Network, begin: ArrayLike, end: ArrayLike) -> Array:
     todo = np.arange(len(start))
     for _ in range(MOST_KINKS if network.n_relus else 0):
         inside = place[todo] + STEP_PAST_KINK
-        values, slopes = network.linearise(start[todo] + inside[:, None] * direction[todo], direction[todo])
+        values, slopes = network.linearize(start[todo] + inside[:, None] * direction[todo], direction[todo])
         z, s = np.concatenate(values[:-1], axis=1), np.concatenate(slopes[:-1], axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
             ahead = np.where(z * s < 0, -z / s, np.inf)

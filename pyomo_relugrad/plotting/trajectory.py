@@ -55,7 +55,7 @@ def trajectory(result: Any) -> Trajectory:
     Parameters
     ----------
     result : results of a solve, Optimum, SearchResult, or pairs of seconds and objective
-        Results of Pyomo in the classic or the new form. Objectives in a `SearchResult` are to be minimised.
+        Results of Pyomo in the classic or the new form. Objectives in a `SearchResult` are to be minimized.
 
     Raises
     ------

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Landscape:
     """Heights (minus the objective) and their gradients over the columns that no network writes.
 
-    The searches climb, as the literature does, whichever way the model optimises.
+    The searches climb, as the literature does, whichever way the model optimizes.
 
     Parameters
     ----------

@@ -97,8 +97,8 @@ class Problem:
     quadratic : (n, n) csr_array, optional
         Symmetric positive semidefinite.
     constant : float, optional
-    maximise : bool, optional
-        Whether the model maximises: everything here is negated already, `reported` negates back.
+    maximize : bool, optional
+        Whether the model maximizes: everything here is negated already, `reported` negates back.
     column_names, row_names : tuple of str, optional
         Names for messages.
 
@@ -109,13 +109,13 @@ class Problem:
 
     Examples
     --------
-    Maximise ``relu(x - 0.25)`` over the unit interval:
+    Maximize ``relu(x - 0.25)`` over the unit interval:
 
     >>> import numpy as np
     >>> network = Network.from_layers([[[1.0]], [[1.0]]], [[-0.25], [0.0]])
     >>> problem = Problem(
     ...     cost=np.array([0.0, -1.0]), lower=np.array([0.0, -np.inf]), upper=np.array([1.0, np.inf]),
-    ...     networks=(EmbeddedNetwork(network, [0], [1]),), maximise=True)
+    ...     networks=(EmbeddedNetwork(network, [0], [1]),), maximize=True)
     >>> incumbent = problem.incumbent(np.array([1.0, 0.0]))
     >>> problem.reported(incumbent.objective), incumbent.is_feasible
     (0.75, True)
@@ -131,7 +131,7 @@ class Problem:
     networks: tuple[EmbeddedNetwork, ...] = ()
     quadratic: Weight = None
     constant: float = 0.0
-    maximise: bool = False
+    maximize: bool = False
     column_names: tuple[str, ...] = ()
     row_names: tuple[str, ...] = ()
 
@@ -282,7 +282,7 @@ class Problem:
         return V
 
     def objective(self, V: Array) -> Array:
-        """Objective values (B,) of the points, to be minimised."""
+        """Objective values (B,) of the points, to be minimized."""
         values = V @ self.cost + self.constant
         if self.quadratic is not None:
             values = values + 0.5 * np.einsum("bi,bi->b", V, V @ self.quadratic)
@@ -356,7 +356,7 @@ class Problem:
 
     def reported(self, objective: float) -> float:
         """An objective value or bound in the sense of the model."""
-        return 0.0 - objective if self.maximise else objective  # never -0.0
+        return 0.0 - objective if self.maximize else objective  # never -0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -367,7 +367,7 @@ class Incumbent:
     ----------
     values : (n,) array
     objective : float
-        In the sense of `Problem`, to be minimised.
+        In the sense of `Problem`, to be minimized.
     violation : float
         Largest violation of a row, a bound or integrality.
     network_error : float

@@ -1,4 +1,4 @@
-"""Optimisation-based bound tightening: the range of a pre-activation or an output by two linear programs.
+"""Optimization-based bound tightening: the range of a pre-activation or an output by two linear programs.
 
 The programs are the relaxation of the big-M formulation with all rows of the problem, so they see what CROWN does not:
 the rows, and several outputs at once (after Plate et al., 2025, arXiv 2502.03016, and Tjeng et al., Evaluating

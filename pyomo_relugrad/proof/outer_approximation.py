@@ -18,7 +18,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.programs.linearisation import Linearisation
+from pyomo_relugrad.programs.linearization import Linearization
 from pyomo_relugrad.proof.milp import MilpProof
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.run.worker import ProofProgress, ProofStatus, allowed_gap, conclusion_from
@@ -65,7 +65,7 @@ class OuterApproximation:
         self._end = time.perf_counter() + time_limit
         self._proven = -np.inf
         self._points = _spread_points(problem)
-        self._regions = RegionModel(problem, Linearisation(problem))
+        self._regions = RegionModel(problem, Linearization(problem))
         if start is not None:
             self.offer(start)
         self._proof = self._next_proof()
@@ -138,7 +138,7 @@ class OuterApproximation:
         if self._proof.incumbent is None:
             return False
         v, count = self._proof.incumbent.values[:-1], len(self._points)
-        optimum = self._regions.optimum(v, Linearisation(self.problem).patterns(v), Budget())
+        optimum = self._regions.optimum(v, Linearization(self.problem).patterns(v), Budget())
         for values in [v] if optimum is None or optimum.is_unbounded else [v, optimum.values]:
             point = self.problem.incumbent(values)
             if not self.offer(point) and not any(np.array_equal(point.values, known) for known in self._points):

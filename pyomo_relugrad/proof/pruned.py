@@ -58,7 +58,7 @@ def search_by_pruned_milp(
     >>> network = Network.from_layers([[[1.0, 0.1], [-1.0, 0.1]], [[1.0, 0.5]]], [[-0.5, 0.2], [0.0]])
     >>> problem = Problem(
     ...     cost=np.array([0.0, 0.0, -1.0]), lower=np.array([0.0, 0.0, -np.inf]), upper=np.array([1.0, 1.0, np.inf]),
-    ...     networks=(EmbeddedNetwork(network, [0, 1], [2]),), maximise=True)
+    ...     networks=(EmbeddedNetwork(network, [0, 1], [2]),), maximize=True)
     >>> found = search_by_pruned_milp(problem, rate=0.5)
     >>> found.is_feasible, found.network_error
     (True, 0.0)

@@ -15,7 +15,7 @@ from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.network.boxes import Boxes
-from pyomo_relugrad.network.lower_slopes import optimise_lower_slopes
+from pyomo_relugrad.network.lower_slopes import optimize_lower_slopes
 from pyomo_relugrad.network.relaxation import Relaxation
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, NetworkStage, Problem
 from pyomo_relugrad.problem.presolve.rows import RowTightening
@@ -118,7 +118,7 @@ def dual_bound(problem: Problem) -> float:
     Returns
     -------
     float
-        In the sense of `Problem`, to be minimised; minus infinity where the relaxation gives none.
+        In the sense of `Problem`, to be minimized; minus infinity where the relaxation gives none.
     """
     lower, upper, possible = (side[0] for side in RowTightening(problem)(problem.lower[None], problem.upper[None]))
     if not possible:
@@ -179,7 +179,7 @@ def _substituted_objective(problem: Problem, relaxations: list[Relaxation]) -> t
         columns, first = np.unique(stage.inputs, return_index=True)
         own = np.zeros(stage.inputs.size)
         own[first] = cost[columns]
-        functions = optimise_lower_slopes(
+        functions = optimize_lower_slopes(
             relaxation,
             cost[stage.outputs],
             np.arange(relaxation.n_boxes),

@@ -218,7 +218,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _model_size(problem: Problem) -> str:
-    sense = "maximise" if problem.maximise else "minimise"
+    sense = "maximize" if problem.maximize else "minimize"
     kind = "quadratic" if problem.quadratic is not None else "linear"
     return (
         f"{_count(problem.n_columns, 'variable')} ({int(problem.integers.sum())} integer), "

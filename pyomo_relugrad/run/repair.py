@@ -51,7 +51,7 @@ def repaired(problem: Problem, point: Incumbent, budget: Budget) -> Incumbent:
 
 
 def _step(problem: Problem, v: Array, reach: float, budget: Budget) -> Array | None:
-    """The best point within reach where the linearised rows and all bounds hold, None where there is none."""
+    """The best point within reach where the linearized rows and all bounds hold, None where there is none."""
     columns = np.flatnonzero(~problem.is_output & ~problem.integers & (problem.lower < problem.upper))
     if columns.size == 0:
         return None

@@ -44,7 +44,7 @@ def conclusion_from(incumbent: Incumbent | None, bound: float, gaps: tuple[float
 
 @dataclass(frozen=True, eq=False)
 class ProofProgress:
-    """The state of a running proof. Objective values are those of `Problem`: to be minimised.
+    """The state of a running proof. Objective values are those of `Problem`: to be minimized.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class ProofProgress:
 
 @dataclass(frozen=True, eq=False)
 class ProofResult:
-    """What a proof found. Objective values are those of `Problem`: to be minimised.
+    """What a proof found. Objective values are those of `Problem`: to be minimized.
 
     Parameters
     ----------

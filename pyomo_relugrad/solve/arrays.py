@@ -1,4 +1,4 @@
-"""The searches on plain arrays: maximise or minimise a network's outputs over a box or a polytope."""
+"""The searches on plain arrays: maximize or minimize a network's outputs over a box or a polytope."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Optimum:
         The objective at `x`, computed in float64.
     result : SearchResult
         Pool, history and counters; objectives in it are negated for `maximize`.
-    maximise : bool
+    maximize : bool
         Whether `maximize` found it.
     """
 
@@ -48,7 +48,7 @@ class Optimum:
     y: Array
     value: float
     result: SearchResult
-    maximise: bool
+    maximize: bool
 
     @property
     def bound(self) -> float:
@@ -66,7 +66,7 @@ class Optimum:
         return tuple((elapsed, self._reported(value)) for elapsed, value in self.result.bound_history)
 
     def _reported(self, value: float) -> float:
-        return 0.0 - value if self.maximise else value
+        return 0.0 - value if self.maximize else value
 
 
 def maximize(
@@ -152,7 +152,7 @@ def maximize(
             f"no feasible point was found ({result.stop.value} after {result.elapsed:.1f} s); "
             "check the bounds and rows, or give more time"
         )
-    return Optimum(best.values[:n], best.values[n:], problem.reported(best.objective), result, maximise=True)
+    return Optimum(best.values[:n], best.values[n:], problem.reported(best.objective), result, maximize=True)
 
 
 def refuse_without_end(problem: Problem) -> None:
@@ -208,7 +208,7 @@ def minimize(
     negated = None if outputs is None else -np.asarray(outputs, np.float64)
     on_inputs = None if inputs is None else -np.asarray(inputs, np.float64)
     best = maximize(network, negated, *bounds, input_objective=on_inputs, **options)
-    return replace(best, value=0.0 - best.value, maximise=False)
+    return replace(best, value=0.0 - best.value, maximize=False)
 
 
 def array_problem(
@@ -218,7 +218,7 @@ def array_problem(
     upper: ArrayLike,
     input_objective: ArrayLike | None = None,
     rows: tuple[Weight, ArrayLike, ArrayLike] = (None, -np.inf, np.inf),
-    maximise: bool = True,
+    maximize: bool = True,
 ) -> Problem:
     """The problem behind `maximize`: columns are the inputs, then the outputs; `rows` is (A, row_lower, row_upper)."""
     n, k = network.n_inputs, network.n_outputs
@@ -235,14 +235,14 @@ def array_problem(
     matrix = _row_matrix(matrix, n, network.input_names)
     m = matrix.shape[0]
     return Problem(
-        cost=-weights if maximise else weights,
+        cost=-weights if maximize else weights,
         lower=np.concatenate([inputs(lower, "lower"), np.full(k, -np.inf)]),
         upper=np.concatenate([inputs(upper, "upper"), np.full(k, np.inf)]),
         rows=sparse.hstack([sparse.csr_array(matrix), sparse.csr_array((m, k))], format="csr"),
         row_lower=_vector(row_lower, "row_lower", m),
         row_upper=_vector(row_upper, "row_upper", m),
         networks=(EmbeddedNetwork(network, np.arange(n), n + np.arange(k), network.name),),
-        maximise=maximise,
+        maximize=maximize,
         column_names=_column_names(network),
     )
 

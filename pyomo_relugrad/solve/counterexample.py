@@ -50,7 +50,7 @@ def find_counterexample(
     """Look for a counterexample.
 
     Each case is a search of its own: its largest violation, a piecewise-linear function of the inputs like the network
-    itself, is minimised over the case's box until it is no longer positive. The cases take turns, those that are nearly
+    itself, is minimized over the case's box until it is no longer positive. The cases take turns, those that are nearly
     satisfied at random points first, in rounds that start from new random points and take twice as long as the last.
 
     Parameters

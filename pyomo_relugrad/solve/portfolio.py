@@ -86,7 +86,7 @@ def solve_exactly(
     >>> network = Network.from_layers([[[1.0], [-1.0]], [[1.0, 0.5]]], [[-0.5, 0.2], [0.0]])
     >>> problem = Problem(
     ...     cost=np.array([0.0, -1.0]), lower=np.array([0.0, -np.inf]), upper=np.array([1.0, np.inf]),
-    ...     networks=(EmbeddedNetwork(network, [0], [1]),), maximise=True)
+    ...     networks=(EmbeddedNetwork(network, [0], [1]),), maximize=True)
     >>> result = solve_exactly(problem)
     >>> result.stop.value, round(problem.reported(result.incumbent.objective), 4)
     ('optimal', 0.5)

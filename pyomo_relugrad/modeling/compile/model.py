@@ -14,11 +14,11 @@ from pyomo.core.staleflag import StaleFlagManager
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.modeling.compile.bounds import rows_as_bounds, simplify_bounds, variable_domains
+from pyomo_relugrad.modeling.compile.components import Embedding, active_components, network_embeddings
 from pyomo_relugrad.modeling.compile.network_calls import NetworkCalls
 from pyomo_relugrad.modeling.compile.networks import separate_outputs
 from pyomo_relugrad.modeling.compile.objective import compile_objective
 from pyomo_relugrad.modeling.compile.rows import Columns, compile_rows
-from pyomo_relugrad.modeling.compile.walk import Embedding, active_components, network_embeddings
 from pyomo_relugrad.modeling.errors import IncompatibleModel, InfeasibleModel
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 
@@ -131,7 +131,7 @@ def compile_model(model: BlockData, embeddings: Sequence[Embedding] = ()) -> Com
             networks=networks.embedded(),
             quadratic=costs.matrix(len(variables)),
             constant=costs.constant,
-            maximise=costs.maximise,
+            maximize=costs.maximize,
             column_names=tuple(variable.name for variable in variables),
             row_names=tuple("" if constraint is None else constraint.name for constraint in rows.constraints),
         )

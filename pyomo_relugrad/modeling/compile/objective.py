@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from pyomo.core.base.objective import maximize
+from pyomo.core.base.objective import ObjectiveSense
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
@@ -27,14 +27,14 @@ DENSE_SIZE = 2000
 
 @dataclass(frozen=True, eq=False)
 class CompiledObjective:
-    """``coefficients @ v[columns] + sum(q * v[i] * v[j]) + constant``, to be minimised."""
+    """``coefficients @ v[columns] + sum(q * v[i] * v[j]) + constant``, to be minimized."""
 
     name: str
     columns: Array
     coefficients: Array
     quadratic: tuple[Array, Array, Array]
     constant: float
-    maximise: bool
+    maximize: bool
 
     def cost(self, n_columns: int) -> Array:
         """Linear coefficients (n,)."""
@@ -56,7 +56,7 @@ class CompiledObjective:
         half = sparse.coo_array((coefficient, (first, second)), shape=(n_columns, n_columns))
         matrix = sparse.csr_array(half + half.T)
         if not is_positive_semidefinite(matrix):
-            able = "maximises concave" if self.maximise else "minimises convex"
+            able = "maximizes concave" if self.maximize else "minimizes convex"
             raise IncompatibleModel(
                 f"objective '{self.name}' is quadratic but not {able.split()[1]}: relugrad {able} quadratic objectives "
                 "only"
@@ -78,11 +78,11 @@ def compile_objective(objective: Any, column: Callable[[Any], int], networks: Ne
     repn = standard_form(objective, objective.expr, quadratic=True, networks=networks)
     if repn.nonlinear_expr is not None:
         raise IncompatibleModel(
-            f"objective '{objective.name}' is not linear or quadratic: relugrad minimises linear and convex quadratic "
+            f"objective '{objective.name}' is not linear or quadratic: relugrad minimizes linear and convex quadratic "
             "objectives over networks and linear constraints"
         )
-    maximise = objective.sense == maximize
-    sign = -1.0 if maximise else 1.0
+    maximize = objective.sense == ObjectiveSense.maximize
+    sign = -1.0 if maximize else 1.0
     pairs = repn.quadratic_vars
     return CompiledObjective(
         name=objective.name,
@@ -94,7 +94,7 @@ def compile_objective(objective: Any, column: Callable[[Any], int], networks: Ne
             sign * np.array(repn.quadratic_coefs, np.float64),
         ),
         constant=sign * float(repn.constant),
-        maximise=maximise,
+        maximize=maximize,
     )
 
 

@@ -16,7 +16,7 @@ from pyomo.core.base.block import BlockData
 from pyomo.core.expr.visitor import identify_variables
 
 from pyomo_relugrad.modeling.block.network_block import ReluNetworkBlockData
-from pyomo_relugrad.modeling.compile.walk import Embedding, active_components, network_embeddings
+from pyomo_relugrad.modeling.compile.components import Embedding, active_components, network_embeddings
 from pyomo_relugrad.modeling.errors import IncompatibleModel, NotANetwork
 
 if TYPE_CHECKING:

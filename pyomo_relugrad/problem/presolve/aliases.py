@@ -110,7 +110,7 @@ def _merged(problem: Problem, group: Array, n_groups: int, alias_rows: Array) ->
         ),
         quadratic=None if problem.quadratic is None else sparse.csr_array(spread.T @ problem.quadratic @ spread),
         constant=problem.constant,
-        maximise=problem.maximise,
+        maximize=problem.maximize,
         column_names=tuple(names) if problem.column_names else (),
         row_names=tuple(problem.row_names[row] for row in kept) if problem.row_names else (),
     )

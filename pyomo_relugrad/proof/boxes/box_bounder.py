@@ -58,8 +58,8 @@ class BoxBounder:
         bounded = Nodes(lower, upper, bound, enclosure.states(), functions.slopes, nodes.costs, nodes.constant)
         # Splits along the slope help too: half a box is then cut off by the incumbent.
         scores = split_scores(self.problem, functions.gaps + np.abs(functions.coefficients), lower, upper)
-        candidates = np.concatenate([functions.minimisers, centres(nodes.lower, nodes.upper)])
-        return BoundedNodes(bounded, functions.minimisers, scores, candidates)
+        candidates = np.concatenate([functions.minimizers, centres(nodes.lower, nodes.upper)])
+        return BoundedNodes(bounded, functions.minimizers, scores, candidates)
 
     def _tangent(self, nodes: Nodes) -> tuple[Array, Array]:
         """Costs (N, n) and constants (N,) of a linear function below the objective."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network.lower_slopes import SlopedFunctions, optimise_lower_slopes
+from pyomo_relugrad.network.lower_slopes import SlopedFunctions, optimize_lower_slopes
 from pyomo_relugrad.network.relaxation import LinearFunctions, Relaxation
 from pyomo_relugrad.problem import NetworkStage, Problem
 
@@ -71,12 +71,12 @@ class Enclosure:
         stage : int
         weights : (N * k, n_outputs) array
         steps : int
-            Steps of the lower slopes' optimisation.
+            Steps of the lower slopes' optimization.
         start, input_costs : arrays, optional
-            As in `optimise_lower_slopes`.
+            As in `optimize_lower_slopes`.
         """
         relaxation = self.relaxations[stage]
-        return optimise_lower_slopes(relaxation, weights, None, steps=steps, start=start, input_costs=input_costs)
+        return optimize_lower_slopes(relaxation, weights, None, steps=steps, start=start, input_costs=input_costs)
 
 
 def n_states(problem: Problem) -> int:

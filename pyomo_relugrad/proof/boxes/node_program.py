@@ -149,16 +149,16 @@ class NodeProgram:
         return costs, problem.constant + row_part + output_part
 
     def follow(self, v: Array, lower: Array, upper: Array, steps: int) -> list[Array]:
-        """Points (n,) on the way to a feasible one: optima on the networks' linearisations, integers held."""
+        """Points (n,) on the way to a feasible one: optima on the networks' linearizations, integers held."""
         integers, is_output = self.problem.integers, self.problem.is_output
         whole = np.clip(np.round(v), lower, upper)
-        # The box of the outputs is the problem's: a linearisation may leave the node's.
+        # The box of the outputs is the problem's: a linearization may leave the node's.
         lower = np.where(is_output, self.problem.lower, np.where(integers, whole, lower))
         upper = np.where(is_output, self.problem.upper, np.where(integers, whole, upper))
         points: list[Array] = []
         for _ in range(steps):
             checkpoint()
-            solution = self._solve(self._links.linearised_rows(np.where(integers, whole, v)), lower, upper)
+            solution = self._solve(self._links.linearized_rows(np.where(integers, whole, v)), lower, upper)
             if solution.values is None:
                 break
             v = solution.values[:-1]

@@ -27,7 +27,7 @@ class ObjectiveFunctions:
         Zero on the columns that networks write.
     minima : (N,) array
         The smallest value over the node's box.
-    minimisers : (N, n) array
+    minimizers : (N, n) array
         Where it is taken.
     gaps : (N, n) array
         Per unit of each column's width, its part in the function's distance from the networks.
@@ -37,7 +37,7 @@ class ObjectiveFunctions:
 
     coefficients: Array
     minima: Array
-    minimisers: Array
+    minimizers: Array
     gaps: Array
     slopes: Array
 
@@ -89,7 +89,7 @@ class ObjectiveBound:
         return ObjectiveFunctions(
             coefficients,
             boxes.minima(coefficients) + constant,
-            boxes.minimisers(coefficients),
+            boxes.minimizers(coefficients),
             gaps,
             np.concatenate(slopes, axis=1),
         )

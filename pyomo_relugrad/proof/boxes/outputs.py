@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, SparseRows
-from pyomo_relugrad.network.lower_slopes import optimise_lower_slopes
+from pyomo_relugrad.network.lower_slopes import optimize_lower_slopes
 from pyomo_relugrad.network.relaxation import LinearFunctions
 from pyomo_relugrad.problem import NetworkStage, Problem
 from pyomo_relugrad.problem.presolve.rows import close_boxes, cut_boxes
 from pyomo_relugrad.proof.boxes.enclosure import Enclosure, gap_by_input, scatter_inputs
 
-# Steps of the slopes' optimisation per function; there are two functions per output, and a linear program beside them.
+# Steps of the slopes' optimization per function; there are two functions per output, and a linear program beside them.
 SLOPE_STEPS = 4
 
 
@@ -78,7 +78,7 @@ class OutputLinks:
             weights = np.tile(np.eye(stage.network.n_outputs)[used], (relaxation.n_boxes, 1))
             boxes = np.repeat(np.arange(relaxation.n_boxes), used.size)
             below, above = (
-                optimise_lower_slopes(relaxation, sign * weights, boxes, steps=SLOPE_STEPS).functions
+                optimize_lower_slopes(relaxation, sign * weights, boxes, steps=SLOPE_STEPS).functions
                 for sign in (1, -1)
             )
             result.append(StageFunctions(below, above, boxes))
@@ -125,7 +125,7 @@ class OutputLinks:
                 constants.append(sign * values.constants[rows])
         return self._assemble(coefficients, np.concatenate([np.zeros(0), *constants]))
 
-    def linearised_rows(self, v: Array) -> tuple[SparseRows, Array, Array]:
+    def linearized_rows(self, v: Array) -> tuple[SparseRows, Array, Array]:
         """Rows that hold each output on the affine function that its network is around the point (n,)."""
         coefficients, constants = [], []
         for stage, used in zip(self.problem.stages, self.used, strict=True):

@@ -17,7 +17,7 @@ from pyomo_relugrad.proof.boxes.objective import ObjectiveBound
 from pyomo_relugrad.proof.boxes.outputs import OutputLinks, StageFunctions
 
 LARGEST_BATCH = 48
-# Linear programs that follow the networks' linearisations from a node's point to a feasible one, and from how many
+# Linear programs that follow the networks' linearizations from a node's point to a feasible one, and from how many
 # nodes of a batch while nothing feasible is known.
 REPAIR_STEPS, REPAIRED_NODES = 3, 4
 # A split of a fractional integer goes before every other.
@@ -116,7 +116,7 @@ class ProgramBounder:
     # --- points and splits --------------------------------------------------------------------------------------
 
     def _candidates(self, nodes: Nodes, points: Array, possible: Array, cutoff: float) -> Array:
-        """The programs' points, and from the best of them a short way along the networks' linearisations."""
+        """The programs' points, and from the best of them a short way along the networks' linearizations."""
         order = np.argsort(np.where(possible, nodes.bound, np.inf), kind="stable")
         tried = order[: 1 if np.isfinite(cutoff) else REPAIRED_NODES]
         steps = [points[possible]]

@@ -24,6 +24,7 @@ from pyomo_relugrad.network.affine import Affine
 from pyomo_relugrad.network.builder import HiddenLayers, as_layer, without_unread
 from pyomo_relugrad.readers.onnx import batch
 from pyomo_relugrad.readers.onnx.checks import check_inputs_are_given
+from pyomo_relugrad.readers.onnx.graph import Environment, GraphReader
 from pyomo_relugrad.readers.onnx.integers import INTEGERS
 from pyomo_relugrad.readers.onnx.model_file import ModelFile, open_model
 from pyomo_relugrad.readers.onnx.node import Integers, Value, real
@@ -31,7 +32,6 @@ from pyomo_relugrad.readers.onnx.one_variable import OneVariable
 from pyomo_relugrad.readers.onnx.original import Original
 from pyomo_relugrad.readers.onnx.rows import treats_rows_apart
 from pyomo_relugrad.readers.onnx.rules.arithmetic import FLOATING_POINT
-from pyomo_relugrad.readers.onnx.walk import Environment, GraphWalk
 
 #: Factors of this size stand for infinity; no trained weight comes near it.
 MAX_WEIGHT = 1e25
@@ -140,13 +140,13 @@ def _network(
     batched: bool,
 ) -> Network:
     graph = file.model.graph
-    walk = GraphWalk(file.opsets)
+    reader = GraphReader(file.opsets)
     tensors = zip(free, _input_tensors(shapes), strict=True)
     values: Environment = {
         value.name: Integers(tensor) if value.type.tensor_type.elem_type in INTEGERS else tensor
         for value, tensor in tensors
     }
-    outputs = [_affine(value, walk.hidden) for value in walk.run(graph, values | replaced)]
+    outputs = [_affine(value, reader.hidden) for value in reader.run(graph, values | replaced)]
     for written, tensor in zip(graph.output, outputs, strict=True):
         if np.isinf(tensor.offset).any():
             raise NetworkValueError(
@@ -155,7 +155,7 @@ def _network(
             )
     if not sum(tensor.size for tensor in outputs):
         raise NetworkFileError("its outputs are empty")
-    layers = without_unread([*walk.hidden.layers, as_layer(outputs[0].stacked(outputs[1:]))])
+    layers = without_unread([*reader.hidden.layers, as_layer(outputs[0].stacked(outputs[1:]))])
     _check_weights(layers)
     batched = batched or any(batch.has_symbolic_batch(value) for value in free)
     inputs = tuple(batch.spec(value, shape, batched) for value, shape in zip(free, shapes, strict=True))

@@ -1,4 +1,4 @@
-"""From a path, bytes or a ModelProto to a graph that is safe to walk: parsed, complete, without local functions."""
+"""From a path, bytes or a ModelProto to a graph that is safe to read: parsed, complete, without local functions."""
 
 from __future__ import annotations
 

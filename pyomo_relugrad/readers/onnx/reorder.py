@@ -1,4 +1,4 @@
-"""Rewritings of the graph before it is walked.
+"""Rewritings of the graph before it is read.
 
 The maximum of ReLUs becomes the ReLU of the maximum: the two are equal, and the second takes one ReLU per window
 instead of one per element of each window. Outputs that nobody reads are not asked for.

@@ -17,11 +17,11 @@ from onnx import GraphProto
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError, RelugradError, UnsupportedOperatorError
 from pyomo_relugrad.readers.onnx.evaluate import MAX_ELEMENTS, output_shapes, run_node
+from pyomo_relugrad.readers.onnx.graph import GraphReader
 from pyomo_relugrad.readers.onnx.node import Node
 from pyomo_relugrad.readers.onnx.rules.arithmetic import matmul_shape
 from pyomo_relugrad.readers.onnx.rules.movement import DATA_INPUTS
 from pyomo_relugrad.readers.onnx.rules.resize import resized_axes
-from pyomo_relugrad.readers.onnx.walk import GraphWalk
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,11 @@ def treats_rows_apart(graph: GraphProto, opsets: dict[str, int], shapes: Mapping
     return all(isinstance(output, Rows) and output.axis == 0 for output in outputs)
 
 
-class _RowWalk(GraphWalk):
+class _RowWalk(GraphReader):
     """Follows the rows in place of reading the graph."""
 
     def apply(self, node: Node, is_output: bool) -> Sequence[Any]:
-        """See `GraphWalk.apply`."""
+        """See `GraphReader.apply`."""
         if node.operator not in _RULES:
             raise _mixed(node)
         outputs = _RULES[node.operator](node, *node.inputs)

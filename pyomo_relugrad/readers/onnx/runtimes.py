@@ -25,7 +25,7 @@ _SILENT = 4
 
 @dataclass(frozen=True, eq=False)
 class OnnxRuntime:
-    """A model in onnxruntime, without its optimisations, on one thread.
+    """A model in onnxruntime, without its optimizations, on one thread.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ def random_pattern_starts(landscape: Landscape, domain: Domain, random: np.rando
 
 
 def row_space_starts(landscape: Landscape, domain: Domain, random: np.random.Generator, count: int) -> Array:
-    """Vertices that maximise ``u @ W x`` for random ``u >= 0``, W the first layer's weights with rows of length one."""
+    """Vertices that maximize ``u @ W x`` for random ``u >= 0``, W the first layer's weights with rows of length one."""
     gradient = np.zeros((count, landscape.problem.n_columns), landscape.dtype)
     for stage, network in zip(landscape.problem.stages, landscape.networks, strict=True):
         rows = count * len(stage.inputs)

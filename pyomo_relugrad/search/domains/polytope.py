@@ -109,7 +109,7 @@ class Polytope:
         return np.clip(values, self.lower, self.upper)
 
     def vertices(self, G: Array) -> Array:
-        """Vertices (B, d) that maximise ``G[i] @ u``, each linear program started at the last one's basis."""
+        """Vertices (B, d) that maximize ``G[i] @ u``, each linear program started at the last one's basis."""
         result = np.empty((len(G), self.lower.size))
         for index, gain in enumerate(np.asarray(G, np.float64)):
             if self._is_late():

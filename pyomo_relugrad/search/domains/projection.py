@@ -22,7 +22,7 @@ class Domain(Protocol):
         """Nearest points (B, d) of the set to the rows of `U`."""
 
     def vertices(self, G: Array) -> Array:
-        """Points (B, d) of the set that maximise each row's linear function ``G[i] @ u``."""
+        """Points (B, d) of the set that maximize each row's linear function ``G[i] @ u``."""
 
     def sample(self, random: np.random.Generator, count: int) -> Array:
         """Random points (count, d) of the set."""

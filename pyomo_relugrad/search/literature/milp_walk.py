@@ -23,7 +23,7 @@ MAX_NODES = 2000
 
 
 def milp_walk(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
-    """Sample a region, maximise over it; free the neurons that are zero there and solve the small MILP; repeat.
+    """Sample a region, maximize over it; free the neurons that are zero there and solve the small MILP; repeat.
 
     Decided here: the zero neurons are those whose facets are binding in the LP's final basis; held neurons' facets
     enter the MILP as they are violated; each MILP stops after 2000 nodes. Where the objective is quadratic or the

@@ -98,7 +98,7 @@ def first_crossing(landscape: Landscape, U: Array, D: Array) -> Array:
     shares = np.ones(len(U))
     for stage in problem.stages:
         X, steps = (part[:, stage.inputs].reshape(-1, stage.network.n_inputs) for part in (V, directions))
-        values, slopes = stage.network.linearise(X, steps)
+        values, slopes = stage.network.linearize(X, steps)
         directions[:, stage.outputs] = slopes[-1].reshape(len(U), *stage.outputs.shape)
         for value, slope in zip(values[:-1], slopes[:-1], strict=True):
             crosses = (value * slope < 0) & (np.abs(slope) > np.abs(value))

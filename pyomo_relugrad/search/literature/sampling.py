@@ -12,7 +12,7 @@ from pyomo_relugrad.search.regions.program import RegionProgram
 
 
 def sampling(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
-    """Draw a point, hold its activation pattern, maximise over that linear region by an LP; repeat.
+    """Draw a point, hold its activation pattern, maximize over that linear region by an LP; repeat.
 
     Decided here: points are uniform in the bounding box, projected onto the rows. The LP's facets are generated as the
     step crosses them, and the linear programs share one model.

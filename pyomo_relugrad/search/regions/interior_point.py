@@ -139,7 +139,7 @@ class Iterate:
 
 
 class NewtonSystem:
-    """The linearised optimality conditions at an iterate, factored once.
+    """The linearized optimality conditions at an iterate, factored once.
 
     Parameters
     ----------

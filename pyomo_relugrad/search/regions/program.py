@@ -84,7 +84,7 @@ class RegionProgram:
         return u if self.satisfies_rows(u[None, :])[0] else None
 
     def gradient_step(self, region: CompositeRegion, radius: Array, budget: Budget) -> Array:
-        """Maximise the region's gradient over rows and bounds within distances (d,) of its point, without facets."""
+        """Maximize the region's gradient over rows and bounds within distances (d,) of its point, without facets."""
         self._steps.change_costs(-region.gradient / (float(np.abs(region.gradient).max(initial=0.0)) or 1.0))
         self._steps.change_bounds(np.maximum(self.lower, region.u - radius), np.minimum(self.upper, region.u + radius))
         solution = self._steps.solve(budget.remaining)
@@ -92,7 +92,7 @@ class RegionProgram:
         return region.u if solution.values is None else np.clip(solution.values, self.lower, self.upper)
 
     def solve(self, region: CompositeRegion, budget: Budget) -> RegionOptimum:
-        """Maximise the height over the closed region.
+        """Maximize the height over the closed region.
 
         A region counts as an iteration of the budget, or as several where HiGHS solves it more than once.
         """

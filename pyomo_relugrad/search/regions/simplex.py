@@ -48,7 +48,7 @@ class RegionSimplex:
         self._working, self._guess = neurons, guess
 
     def solve(self, region: CompositeRegion, budget: Budget) -> RegionOptimum:
-        """Maximise the height over the closed region; each LP over the facets known so far counts as an iteration."""
+        """Maximize the height over the closed region; each LP over the facets known so far counts as an iteration."""
         self._open(region)
         u = region.u
         for _ in range(MAX_ROUNDS):

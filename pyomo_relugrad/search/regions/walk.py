@@ -37,7 +37,7 @@ class Summit:
     u : (d,) array
     height : float
     region : CompositeRegion
-        The region that was maximised last.
+        The region that was maximized last.
     optimum : RegionOptimum
         Its optimum.
     """

@@ -10,7 +10,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network import Facets, Network
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.programs.linearisation import Linearisation, Patterns
+from pyomo_relugrad.programs.linearization import Linearization, Patterns
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.sequential.region_model import RegionModel, RegionOptimum
 
@@ -56,13 +56,13 @@ class RegionWalk:
     Parameters
     ----------
     problem : Problem
-    linearisation : Linearisation
+    linearization : Linearization
     """
 
-    def __init__(self, problem: Problem, linearisation: Linearisation) -> None:
+    def __init__(self, problem: Problem, linearization: Linearization) -> None:
         self._problem = problem
-        self._linearisation = linearisation
-        self._model = RegionModel(problem, linearisation)
+        self._linearization = linearization
+        self._model = RegionModel(problem, linearization)
 
     def improve(self, v: Array, budget: Budget) -> Iterator[Incumbent]:
         """Yield better and better points, from a point that is feasible or nearly so.
@@ -70,7 +70,7 @@ class RegionWalk:
         The first one may have a larger objective than `v`, if `v` violates rows. A point on a ray that
         improves without end makes the budget stop as unbounded.
         """
-        patterns = self._linearisation.patterns(v)
+        patterns = self._linearization.patterns(v)
         optimum = self._model.optimum(v, patterns, budget)
         best: Incumbent | None = None
         while optimum is not None:
@@ -118,7 +118,7 @@ class RegionWalk:
         patterns = np.tile(pattern, (len(groups) + 1, 1))
         for place, group in enumerate(groups):
             patterns[place, group] ^= True
-        weights = self._linearisation.link_weights(optimum.link_multipliers)[index][member]
+        weights = self._linearization.link_weights(optimum.link_multipliers)[index][member]
         gradients = network.pull_back(patterns, len(network.layers) - 1, np.tile(weights, (len(patterns), 1)))
         rates = -np.einsum("fi,fi->f", gradients[:-1] - gradients[-1], rows.rows)
         multipliers = optimum.facet_multipliers[places][np.isin(optimum.facets.neurons[places], rows.neurons)]

@@ -11,7 +11,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution, LinearStatus
-from pyomo_relugrad.programs.linearisation import Linearisation, Patterns, stage_preactivations
+from pyomo_relugrad.programs.linearization import Linearization, Patterns, stage_preactivations
 from pyomo_relugrad.run.budget import Budget
 
 #: Distance, in the space of the inputs, by which a facet may be violated before it becomes a row.
@@ -77,12 +77,12 @@ class RegionModel:
     Parameters
     ----------
     problem : Problem
-    linearisation : Linearisation
+    linearization : Linearization
     """
 
-    def __init__(self, problem: Problem, linearisation: Linearisation) -> None:
+    def __init__(self, problem: Problem, linearization: Linearization) -> None:
         self._problem = problem
-        self._linearisation = linearisation
+        self._linearization = linearization
         self._model = LinearProgram(
             problem.cost,
             problem.lower,
@@ -112,7 +112,7 @@ class RegionModel:
         problem = self._problem
         held = problem.integers
         self._model.change_bounds(np.where(held, v, problem.lower), np.where(held, v, problem.upper))
-        links, right = self._linearisation.links(v, patterns)
+        links, right = self._linearization.links(v, patterns)
         self._model.replace_tail(problem.n_rows, links, right, right)
         facets = _no_facets(problem.n_columns)
         for _ in range(MAXIMAL_ROUNDS):
@@ -146,7 +146,7 @@ class RegionModel:
         assert solution.values is not None
         duals = solution.row_duals
         first = self._problem.n_rows
-        n_links = self._linearisation.n_links
+        n_links = self._linearization.n_links
         return RegionOptimum(
             values=solution.values,
             patterns=patterns,

@@ -9,7 +9,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.programs.linear_program import LinearStatus
-from pyomo_relugrad.programs.linearisation import Linearisation
+from pyomo_relugrad.programs.linearization import Linearization
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.relaxation import Surroundings
 from pyomo_relugrad.search.sequential.facet_crossing import RegionWalk
@@ -43,7 +43,7 @@ NEARLY_FEASIBLE = 1e-4
 
 
 def sequential_lp(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
-    """Trust-region LP (or MILP, or QP) steps on linearised networks, then exact linear programs over linear regions.
+    """Trust-region LP (or MILP, or QP) steps on linearized networks, then exact linear programs over linear regions.
 
     Each step solves the surrounding model with every network replaced by its affine function at the current point,
     within a trust region on the networks' inputs; rows on outputs may be violated at a penalty. A step counts by an
@@ -186,10 +186,10 @@ class Descent:
     def __init__(self, problem: Problem, context: SearchContext, merit: Merit) -> None:
         self._problem = problem
         self._context = context
-        linearisation = Linearisation(problem)
-        self._model = StepModel(problem, linearisation)
-        self._held_model = StepModel(problem, linearisation, holds_integers=True) if problem.integers.any() else None
-        self._walk = RegionWalk(problem, linearisation)
+        linearization = Linearization(problem)
+        self._model = StepModel(problem, linearization)
+        self._held_model = StepModel(problem, linearization, holds_integers=True) if problem.integers.any() else None
+        self._walk = RegionWalk(problem, linearization)
         self._scale = column_scale(problem)
         self._largest_gain = 0.0
         self.merit = merit

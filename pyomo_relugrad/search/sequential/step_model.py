@@ -1,4 +1,4 @@
-"""The trust-region subproblem of the sequential method: networks linearised, rows on outputs elastic."""
+"""The trust-region subproblem of the sequential method: networks linearized, rows on outputs elastic."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
-from pyomo_relugrad.programs.linearisation import Linearisation
+from pyomo_relugrad.programs.linearization import Linearization
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.sequential.merit import Merit
 
@@ -27,7 +27,7 @@ class Step:
     values : (n,) array
         With propagated outputs and rounded integers.
     predicted : float
-        Merit that the linearisation promises.
+        Merit that the linearization promises.
     is_unbounded : bool
         The subproblem improves without end although the networks' inputs are bounded in it.
     """
@@ -46,14 +46,14 @@ class StepModel:
     Parameters
     ----------
     problem : Problem
-    linearisation : Linearisation
+    linearization : Linearization
     holds_integers : bool, optional
         Keep integer columns at their values in the current point, so that steps are LPs.
     """
 
-    def __init__(self, problem: Problem, linearisation: Linearisation, holds_integers: bool = False) -> None:
+    def __init__(self, problem: Problem, linearization: Linearization, holds_integers: bool = False) -> None:
         self._problem = problem
-        self._linearisation = linearisation
+        self._linearization = linearization
         self._holds_integers = holds_integers
         n = problem.n_columns
         bounded = np.flatnonzero(problem.is_output & (np.isfinite(problem.lower) | np.isfinite(problem.upper)))
@@ -73,11 +73,11 @@ class StepModel:
         self._n_rows = rows.shape[0]
         self._lower = np.where(problem.is_output, -np.inf, problem.lower)
         self._upper = np.where(problem.is_output, np.inf, problem.upper)
-        # HiGHS solves no mixed-integer quadratic programs: there the objective is linearised as well.
+        # HiGHS solves no mixed-integer quadratic programs: there the objective is linearized as well.
         has_integers = bool(problem.integers.any()) and not holds_integers
-        self._linearises_objective = problem.quadratic is not None and has_integers
+        self._linearizes_objective = problem.quadratic is not None and has_integers
         self._trusted = problem.is_network_input & ~problem.is_output
-        if self._linearises_objective:
+        if self._linearizes_objective:
             self._trusted[problem.quadratic.indices] = True
         self._quadratic, self._hessian_weight = self._hessian(), 1.0
         self._model = LinearProgram(
@@ -94,7 +94,7 @@ class StepModel:
 
     def _hessian(self) -> sparse.csr_array | None:
         quadratic = self._problem.quadratic
-        if quadratic is None or self._linearises_objective:
+        if quadratic is None or self._linearizes_objective:
             return None
         nothing = sparse.csr_array((self._n_slacks, self._n_slacks))
         return sparse.block_diag([quadratic, nothing], format="csr")
@@ -128,7 +128,7 @@ class StepModel:
         self._model.change_costs(self._costs(v, merit))
         lower, upper = self._trust_region(v, radius, scale)
         self._model.change_bounds(lower, upper, np.arange(n))
-        links, right = self._linearisation.links(v)
+        links, right = self._linearization.links(v)
         self._model.replace_tail(self._n_rows, links, right, right)
         budget.count(points=1)
         limit = min(budget.remaining, INTEGER_STEP_TIME) if self._model.has_integers else budget.remaining
@@ -148,12 +148,12 @@ class StepModel:
 
     def _costs(self, v: Array, merit: Merit) -> Array:
         problem = self._problem
-        cost = problem.objective_gradient(v[None, :])[0] if self._linearises_objective else problem.cost
+        cost = problem.objective_gradient(v[None, :])[0] if self._linearizes_objective else problem.cost
         penalties = np.concatenate([merit.row_penalties[self._elastic], merit.output_penalties[self._bounded]])
         return np.concatenate([merit.weight * cost, penalties, penalties])
 
     def _constant(self, v: Array, merit: Merit) -> float:
-        if not self._linearises_objective:
+        if not self._linearizes_objective:
             return merit.weight * self._problem.constant
         gradient = self._problem.objective_gradient(v[None, :])[0]
         return merit.weight * float(self._problem.objective(v[None, :])[0] - gradient @ v)

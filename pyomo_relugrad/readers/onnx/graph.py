@@ -1,4 +1,4 @@
-"""The walk through a graph in topological order: every edge becomes a constant or an affine tensor."""
+"""Reading a graph in topological order: every edge becomes a constant or an affine tensor."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ CHOICES = frozenset([*comparison.RULES, *movement.RULES]) - {"Pad"}
 """Operators that take functions that may jump."""
 
 
-class GraphWalk:
+class GraphReader:
     """Reads the graphs of one model into affine tensors, adding hidden layers on the way.
 
     Parameters

@@ -11,7 +11,7 @@ from pyomo_relugrad.problem import NetworkStage, Problem
 Patterns = tuple[Array, ...]
 
 
-class Linearisation:
+class Linearization:
     """Builds linking rows between input and output columns; their sparsity is found once.
 
     Fixed inputs enter the right-hand side, and outputs that nothing uses have no row.
@@ -113,7 +113,7 @@ def stage_preactivations(stage: NetworkStage, v: Array, target: Array, pattern: 
         Values of the affine functions that the pre-activations are on the regions of `pattern`.
     """
     X = v[stage.inputs]
-    values, slopes = stage.network.linearise(X, target[stage.inputs] - X, pattern)
+    values, slopes = stage.network.linearize(X, target[stage.inputs] - X, pattern)
     empty = [np.zeros((len(X), 0))]
     at_point = np.concatenate(empty + list(values[:-1]), axis=1)
     return at_point, at_point + np.concatenate(empty + list(slopes[:-1]), axis=1)

@@ -27,13 +27,13 @@ from pyomo_relugrad.solve.driver import search
 PROVEN_GAP = 1e-4
 
 
-def optimise(arguments: Arguments) -> ExitCode:
+def optimize(arguments: Arguments) -> ExitCode:
     """Search, prove if asked to, and show the best point."""
     begin = time.perf_counter()
     network = load_onnx(str(arguments.file))
     if arguments.gap is not None and not arguments.exact:
         raise ArgumentError("--gap says when a proof is good enough: it needs --exact")
-    problem = box_problem(network, arguments, maximise=arguments.command == "maximize")
+    problem = box_problem(network, arguments, maximize=arguments.command == "maximize")
     refuse_without_end(problem)
     log = SearchLog([] if arguments.json else [sys.stdout], proves=arguments.exact)
     log.header(problem, _describe(arguments), time.perf_counter() - begin)
@@ -49,7 +49,7 @@ def optimise(arguments: Arguments) -> ExitCode:
     return ExitCode.FINE
 
 
-def box_problem(network: Network, arguments: Arguments, maximise: bool = True) -> Problem:
+def box_problem(network: Network, arguments: Arguments, maximize: bool = True) -> Problem:
     """The problem of the chosen output over the box.
 
     Raises
@@ -60,7 +60,7 @@ def box_problem(network: Network, arguments: Arguments, maximise: bool = True) -
     if arguments.lower is None or arguments.upper is None:
         raise ArgumentError("give both --lower and --upper")
     lower, upper = as_box(arguments.lower, arguments.upper, network.n_inputs)
-    return array_problem(network, _weights(network, arguments), lower, upper, maximise=maximise)
+    return array_problem(network, _weights(network, arguments), lower, upper, maximize=maximize)
 
 
 def _weights(network: Network, arguments: Arguments) -> Array:
