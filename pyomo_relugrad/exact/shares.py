@@ -12,7 +12,7 @@ PROOF_TURN, SHORTEST_SEARCH = 0.5, 0.2
 LOOK_INTERVAL = 0.1
 # Searches have this share of the time while there is no incumbent, and while they go on to find better ones; little by
 # little the larger one if that is still so between so many seconds. What is proven at once does not come to that.
-SEARCH_SHARE, LATE_SHARE, LATE_SECONDS = 0.5, 0.9, (0.2, 0.8)
+SEARCH_SHARE, LATE_SHARE, LATE_SECONDS = 0.5, 0.9, (0.1, 0.5)
 # A search counts as in vain after this many times the time that it had taken to its last success.
 PATIENCE = 3.0
 
