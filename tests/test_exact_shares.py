@@ -12,7 +12,7 @@ from pyomo_relugrad.branch import SearchTree
 from pyomo_relugrad.exact import Route, solve_exactly
 from pyomo_relugrad.exact import solve as solve_module
 from pyomo_relugrad.exact.runner import Runner
-from pyomo_relugrad.exact.searches import SECOND_SECONDS, Searches
+from pyomo_relugrad.exact.searches import SECOND_SECONDS, SECOND_SHARE, Searches
 from pyomo_relugrad.exact.shares import (
     FIRST_SEARCH,
     LATE_SECONDS,
@@ -358,6 +358,9 @@ def test_a_search_goes_on_beside_the_one_from_a_point_that_others_found():
     assert searches._search is first
     assert first.budget.iterations > steps
     assert searches._second.budget.iterations > 0
+    for seconds, turn in ((1.01 * SECOND_SHARE, first), (0.99 * SECOND_SHARE, searches._second)):
+        searches._first_seconds, searches._second_seconds = 1.0, seconds
+        assert searches._next() is turn
     searches._book(searches._second, SECOND_SECONDS + PATIENCE * searches._success_seconds)
     assert searches._second is None
     searches.offer(problem.incumbent(better.values))
