@@ -196,6 +196,25 @@ def test_in_a_solve_without_an_incumbent_searches_get_half_of_the_time(step, mon
     assert StandingProof.worked >= (1 - LATE_SHARE) * 60.0 - step
 
 
+@pytest.mark.parametrize("closes", [True, False])
+def test_in_a_solve_searches_in_vain_fall_back_only_where_the_proof_is_about_to_end(closes, monkeypatch):
+    only(Route.BRANCH, monkeypatch)
+    clock, searched, problem = FakeClock.installed(monkeypatch), [], hard_box()
+    StandingProof.clock, StandingProof.seconds = clock, 0.1
+    point = problem.incumbent(problem.propagate(np.zeros((1, problem.n_columns)))[0])
+
+    def search_step(searches: Searches) -> list[object]:
+        clock.now += 0.05
+        searched.append(0.05)
+        return [point]
+
+    monkeypatch.setattr(solve_module, "Runner", StandingProof)
+    monkeypatch.setattr(StandingProof, "closes_within", lambda *_: closes)
+    monkeypatch.setattr(Searches, "step", search_step)
+    assert solve_exactly(problem, time_limit=60.0).stop is Stop.TIME_LIMIT
+    assert sum(searched) < 0.3 * 60.0 if closes else sum(searched) > 0.45 * 60.0
+
+
 class ProofBeside(StandingProof):
     """Works in a thread of its own: a look at it takes no time, unless there is nothing else to do."""
 
