@@ -1,5 +1,7 @@
 """How searches and proofs share the time, counted on a clock that only they move."""
 
+import threading
+
 import numpy as np
 import pytest
 from fake_clock import FakeClock
@@ -7,13 +9,16 @@ from test_exact import hard_box, integer_program, only
 
 from pyomo_relugrad import deadline
 from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.proof import SearchTree
+from pyomo_relugrad.proof import milp as milp_module
+from pyomo_relugrad.proof.milp import EQUAL_SECONDS, REPORT_INTERVAL, MilpProof
 from pyomo_relugrad.run.budget import Budget, Stop
 from pyomo_relugrad.search.relaxation import Surroundings
 from pyomo_relugrad.solve import Route, solve_exactly
 from pyomo_relugrad.solve import portfolio as solve_module
-from pyomo_relugrad.solve.searches import SECOND_SECONDS, Searches
+from pyomo_relugrad.solve.runner import Runner
+from pyomo_relugrad.solve.searches import SECOND_SECONDS, SECOND_SHARE, Searches
 from pyomo_relugrad.solve.shares import (
-    CLOSING,
     FIRST_SEARCH,
     LATE_SECONDS,
     LATE_SHARE,
@@ -22,7 +27,6 @@ from pyomo_relugrad.solve.shares import (
     PROOF_TURN,
     SEARCH_SHARE,
     SHORTEST_SEARCH,
-    STANDSTILL,
     TimeShares,
     first_search_seconds,
 )
@@ -31,10 +35,10 @@ from pyomo_relugrad.solve.shares import (
 
 
 def shared(turns: int, proof_seconds: float, successes: set[int], has_incumbent: bool) -> list[tuple[float, float]]:
-    """Seconds of searches and of proofs, which close the gap, after each turn; when searches succeed is given."""
+    """Seconds of searches and of proofs, soon to close the gap, after each turn; when searches succeed is given."""
     shares, searched, proven, history = TimeShares(), 0.0, 0.0, []
     for turn in range(turns):
-        shares.book_proofs(proof_seconds, has_incumbent, gap=1.0 / (turn + 1.0) ** 2)
+        shares.book_proofs(proof_seconds, has_incumbent)
         proven += proof_seconds
         seconds = shares.search_seconds()
         shares.book_search(seconds, turn in successes, has_incumbent)
@@ -104,16 +108,21 @@ def test_a_search_beside_proofs_owes_them_nothing():
     assert after_others.search_seconds() == alone.search_seconds() > 0.0
 
 
-def test_searches_in_vain_do_not_fall_back_behind_proofs_that_stand_still():
+def test_searches_in_vain_do_not_fall_back_behind_proofs_that_are_not_about_to_close_the_gap():
     shares = TimeShares()
     shares.book_search(1.0, found=True, has_incumbent=True)
     shares.book_search(100.0, found=False, has_incumbent=True)
-    shares.book_proofs(1.0, has_incumbent=True, gap=10.0)
     assert shares.search_share < 0.1
-    shares.book_proofs(1.1 + STANDSTILL, has_incumbent=True, gap=CLOSING * 10.0)
-    assert shares.search_share >= SEARCH_SHARE
-    shares.book_proofs(0.1, has_incumbent=True, gap=0.99 * CLOSING * 10.0)
-    assert shares.search_share < 0.1
+    shares.is_closing = False
+    assert shares.search_share == LATE_SHARE
+    assert shares.share_beside == 1.0
+
+
+def test_proofs_that_could_not_take_their_turns_make_up_for_one_of_them():
+    shares = TimeShares()
+    shares.book_search(100.0, found=True, has_incumbent=True)
+    shares.book_proofs(1.0, has_incumbent=True)
+    assert shares.search_seconds() == pytest.approx(LATE_SHARE / (1.0 - LATE_SHARE) - PROOF_TURN)
 
 
 def test_a_long_step_of_a_proof_leaves_the_searches_their_share():
@@ -145,6 +154,16 @@ class StandingProof:
         self.incumbent, self.bound, self.nodes = None, -np.inf, 0
         type(self).worked = 0.0
 
+    @property
+    def is_due(self) -> bool:
+        return True
+
+    def fits(self, seconds: float) -> bool:
+        return seconds > 0.0
+
+    def closes_within(self, *_: object) -> bool:
+        return True
+
     def offer(self, point: object) -> None:
         pass
 
@@ -174,6 +193,25 @@ def test_in_a_solve_without_an_incumbent_searches_get_half_of_the_time(step, mon
     assert result.elapsed <= 60.0 + step
     assert sum(searched) >= 30.0 - step
     assert StandingProof.worked >= (1 - LATE_SHARE) * 60.0 - step
+
+
+@pytest.mark.parametrize("closes", [True, False])
+def test_in_a_solve_searches_in_vain_fall_back_only_where_the_proof_is_about_to_end(closes, monkeypatch):
+    only(Route.BRANCH, monkeypatch)
+    clock, searched, problem = FakeClock.installed(monkeypatch), [], hard_box()
+    StandingProof.clock, StandingProof.seconds = clock, 0.1
+    point = problem.incumbent(problem.propagate(np.zeros((1, problem.n_columns)))[0])
+
+    def search_step(searches: Searches) -> list[object]:
+        clock.now += 0.05
+        searched.append(0.05)
+        return [point]
+
+    monkeypatch.setattr(solve_module, "Runner", StandingProof)
+    monkeypatch.setattr(StandingProof, "closes_within", lambda *_: closes)
+    monkeypatch.setattr(Searches, "step", search_step)
+    assert solve_exactly(problem, time_limit=60.0).stop is Stop.TIME_LIMIT
+    assert sum(searched) < 0.3 * 60.0 if closes else sum(searched) > 0.45 * 60.0
 
 
 class ProofBeside(StandingProof):
@@ -223,6 +261,65 @@ def test_a_proof_waits_and_is_not_given_up_while_searches_are_owed_all_that_is_l
     assert solve_exactly(hard_box(), time_limit=10.0).stop is Stop.TIME_LIMIT
     assert len(limits) == 1
     assert min(limits) > 0.0
+
+
+def test_a_proof_whose_first_step_would_take_the_searches_share_is_not_begun(monkeypatch):
+    """Nor opened again and again; what it does not take, searches have."""
+    only(Route.BRANCH, monkeypatch)
+    clock, begun, searched = FakeClock.installed(monkeypatch), [], []
+    monkeypatch.setattr(SearchTree, "first_seconds", 20.0)
+    monkeypatch.setattr(SearchTree, "_make_bounder", lambda tree: begun.append(tree))
+
+    def search_step(searches: Searches) -> list[object]:
+        clock.now += 0.05
+        searched.append(0.05)
+        return []
+
+    monkeypatch.setattr(Searches, "step", search_step)
+    result = solve_exactly(hard_box(), time_limit=30.0)
+    assert result.stop is Stop.TIME_LIMIT
+    assert (len(begun), len(result.routes)) == (0, 1)
+    assert sum(searched) == pytest.approx(30.0, abs=0.1)
+
+
+def test_a_step_counts_as_long_as_the_one_before(monkeypatch):
+    clock = FakeClock.installed(monkeypatch)
+    runner = Runner(Route.BRANCH, hard_box(), solve_module.ExactOptions(), None, np.inf)
+    assert runner.fits(0.5)
+    step = SearchTree._step
+    monkeypatch.setattr(SearchTree, "_step", lambda tree: step(tree) or setattr(clock, "now", clock.now + 2.0))
+    runner.step()
+    assert runner.fits(2.0)
+    assert not runner.fits(1.9)
+
+
+def test_a_look_at_a_proof_beside_waits_for_nothing(monkeypatch):
+    clock = FakeClock.installed(monkeypatch)
+    runner = Runner(Route.MILP, general(hard_box()), solve_module.ExactOptions(), None, np.inf)
+    assert runner.is_due
+    runner.step()
+    assert not runner.is_due
+    clock.now += 1.01 * REPORT_INTERVAL
+    assert runner.is_due
+    runner.close()
+
+
+def test_highs_gives_way_to_searches_when_it_has_worked_for_a_while(monkeypatch):
+    clock, lowered, end = FakeClock.installed(monkeypatch), [], threading.Event()
+    monkeypatch.setattr(milp_module, "_run_to_end", lambda highs: end.wait())
+    monkeypatch.setattr(milp_module, "lower_priority", lowered.append)
+    monkeypatch.setattr(milp_module, "REPORT_INTERVAL", 0.0)
+    for gives_way in (True, False):
+        steps = MilpProof(hard_box(), None, "crown", (1e-4, 1e-6), {}, gives_way=gives_way).steps()
+        next(steps)
+        assert len(lowered) == (0 if gives_way else 1)
+        clock.now += EQUAL_SECONDS
+        next(steps)
+        next(steps)
+        assert len(lowered) == 1
+        end.set()
+        steps.close()
+        end.clear()
 
 
 def test_one_search_goes_on_from_turn_to_turn(monkeypatch):
@@ -279,6 +376,9 @@ def test_a_search_goes_on_beside_the_one_from_a_point_that_others_found():
     assert searches._search is first
     assert first.budget.iterations > steps
     assert searches._second.budget.iterations > 0
+    for seconds, turn in ((1.01 * SECOND_SHARE, first), (0.99 * SECOND_SHARE, searches._second)):
+        searches._first_seconds, searches._second_seconds = 1.0, seconds
+        assert searches._next() is turn
     searches._book(searches._second, SECOND_SECONDS + PATIENCE * searches._success_seconds)
     assert searches._second is None
     searches.offer(problem.incumbent(better.values))

@@ -1,6 +1,7 @@
 """Threads and standard output belong to the user: what a solve takes of them it gives back."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import pyomo_relugrad as relugrad
 from pyomo_relugrad.modeling.extreme_points import extreme_points
-from pyomo_relugrad.programs.threads import solver_threads
+from pyomo_relugrad.programs.threads import LOWER_PRIORITY, lower_priority, solver_threads
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -131,3 +132,25 @@ def test_an_answer_in_json_is_json_alone():
     ]
     done = subprocess.run([sys.executable, "-m", "pyomo_relugrad", *words], capture_output=True, text=True, check=True)
     assert "inputs" in json.loads(done.stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has priorities of threads")
+def test_a_thread_that_gives_way_has_lower_priority_and_the_others_keep_theirs():
+    end = threading.Event()
+    thread = threading.Thread(target=end.wait)
+    thread.start()
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    lower_priority(thread)
+    found = os.getpriority(os.PRIO_PROCESS, thread.native_id)
+    end.set()
+    thread.join()
+    assert found == min(own + LOWER_PRIORITY, 19)
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == own
+
+
+def test_a_thread_that_has_ended_or_not_begun_has_no_priority_to_lower():
+    thread = threading.Thread(target=int)
+    lower_priority(thread)
+    thread.start()
+    thread.join()
+    lower_priority(thread)

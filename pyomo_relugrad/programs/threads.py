@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import highspy
 from threadpoolctl import OpenBLASController, threadpool_limits
+
+# Niceness that threads gain which let others go first: on a core that they share with one of these they get a quarter.
+LOWER_PRIORITY = 5
 
 
 @contextmanager
@@ -42,6 +47,14 @@ def solver_threads() -> Iterator[None]:
     finally:
         _this_thread.solves = False
         _release_highs_threads()
+
+
+def lower_priority(thread: threading.Thread) -> None:
+    """Let other threads go first where there are more of them than free cores; only Linux has priorities of threads."""
+    if sys.platform == "linux" and thread.native_id is not None:
+        with suppress(OSError):
+            own = os.getpriority(os.PRIO_PROCESS, thread.native_id)
+            os.setpriority(os.PRIO_PROCESS, thread.native_id, own + LOWER_PRIORITY)
 
 
 class _ThisThread(threading.local):

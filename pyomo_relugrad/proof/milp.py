@@ -19,13 +19,15 @@ from pyomo_relugrad.problem.bounds import bound_problem
 from pyomo_relugrad.programs.big_m import BigMModel, build_big_m
 from pyomo_relugrad.programs.highs import HIGHS_THREAD, silent_highs
 from pyomo_relugrad.programs.obbt import tighten_by_programs
-from pyomo_relugrad.programs.threads import solver_threads
+from pyomo_relugrad.programs.threads import lower_priority, solver_threads
 from pyomo_relugrad.run.worker import ProofProgress, ProofResult, ProofStatus, conclusion_from, run_proof
 
 # Seconds between two reports, and seconds that HiGHS is given to stop when told to.
 REPORT_INTERVAL, STOP_PATIENCE = 0.1, 0.3
 # Seconds, and share of the time limit, for tightening by linear programs.
 TIGHTENING_LIMIT, TIGHTENING_SHARE = 10.0, 0.2
+# Seconds after which HiGHS lets others go first that work beside it: a short run delays them little.
+EQUAL_SECONDS = 1.0
 
 
 @solver_threads()
@@ -103,6 +105,8 @@ class MilpProof:
         As in `prove_by_milp`; `gaps` is (relative, absolute).
     time_limit : float, optional
         Seconds that the whole proof will have, of which a share is for tightening by linear programs.
+    gives_way : bool, optional
+        Whether HiGHS lets other threads go first, after `EQUAL_SECONDS`, where cores are short.
     """
 
     def __init__(
@@ -113,13 +117,14 @@ class MilpProof:
         gaps: tuple[float, float],
         options: dict[str, Any],
         time_limit: float = np.inf,
+        gives_way: bool = False,
     ) -> None:
         if problem.quadratic is not None:
             raise ModelError("HiGHS solves no mixed-integer models with quadratic objectives; use branch and bound")
         self.problem = problem
         self.nodes = 0
         self.incumbent: Incumbent | None = None
-        self._gaps = gaps
+        self._gaps, self._gives_way = gaps, gives_way
         self._dual_bound = -np.inf
         self._lock, self._found = Lock(), list[Array]()
         self._to_feed: Array | None = None
@@ -167,6 +172,9 @@ class MilpProof:
                 self._thread.join(max(last_report + REPORT_INTERVAL - time.perf_counter(), 0.0))
                 last_report, done = time.perf_counter(), not self._thread.is_alive()
                 known = self.incumbent
+                if self._gives_way and not done and last_report - begin >= EQUAL_SECONDS:
+                    lower_priority(self._thread)
+                    self._gives_way = False
                 if done:
                     self._finish()
                 self._take_points()

@@ -128,7 +128,8 @@ class OuterApproximation:
             # A point that looks better than the incumbent is enough to know where tangents are missing.
             allowed = allowed_gap(self.incumbent.objective, self._gaps)
             options["objective_target"] = self.incumbent.objective - allowed - linear.constant
-        return MilpProof(linear, start, self._bounds, (relative, absolute), {**options, **self._options})
+        options |= self._options
+        return MilpProof(linear, start, self._bounds, (relative, absolute), options, gives_way=True)
 
     def _quadratic_part(self, v: Array) -> float:
         return 0.5 * float(v @ (self.problem.quadratic @ v))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -194,7 +195,11 @@ class _ExactSolve:
 
     @property
     def _active(self) -> list[Runner]:
-        """The proofs that are on their way."""
+        """The proofs that are on their way; not those whose next step would take the searches' share."""
+        return [runner for runner in self._unfinished if runner.fits(self._longest_step(runner.route))]
+
+    @property
+    def _unfinished(self) -> list[Runner]:
         return [runner for runner in self._runners if not runner.is_done]
 
     def _may_search_on(self) -> bool:
@@ -206,7 +211,7 @@ class _ExactSolve:
     def _search_for(self, seconds: float) -> None:
         """Let the searches go on for so long."""
         begin = looked = self.budget.elapsed
-        beside = bool(self._active) and all(runner.works_beside for runner in self._active)
+        beside = bool(self._unfinished) and all(runner.works_beside for runner in self._unfinished)
         gain = 0.0
         while not self.budget.is_exhausted() and self.budget.elapsed - begin < seconds:
             gain += self._search_step()
@@ -249,33 +254,31 @@ class _ExactSolve:
         begin = self.budget.elapsed
         active = self._active
         if self._waiting and (not active or self.budget.elapsed >= self._join_at):
-            active += self._open(self._waiting.pop(0))
+            self._open(self._waiting.pop(0))
+            active = self._active
         if all(runner.works_beside for runner in active):
             self._look_beside(PROOF_TURN * (1.0 - self._shares.share_beside))
         else:
             self._look_beside()
             for runner in active:
-                if not runner.works_beside and self._longest_step(runner.route) > 0.0:
+                if not runner.works_beside:
                     self._take_turn(runner, PROOF_TURN)
-            has_incumbent, gap = self.record.incumbent is not None, self._value - self.bound
-            self._shares.book_proofs(self.budget.elapsed - begin, has_incumbent, gap)
+            self._shares.book_proofs(self.budget.elapsed - begin, self.record.incumbent is not None)
+        self._shares.is_closing = any(runner.closes_within(self.budget.remaining, self._value) for runner in active)
         return bool(active or self._waiting)
 
     def _look_beside(self, seconds: float = 0.0) -> None:
         """Take what proofs report that work in threads of their own, and wait for them for so long."""
         for runner in self._active:
-            if runner.works_beside:
+            if runner.works_beside and (seconds > 0.0 or runner.is_due):
                 self._take_turn(runner, seconds)
 
-    def _open(self, route: Route) -> list[Runner]:
-        """A new proof; none where its beginning alone takes too long."""
-        try:
-            with deadline.time_limit(self._longest_step(route)):
-                runner = Runner(route, self.problem, self.options, self.record.incumbent, self.budget.remaining)
-        except OutOfTime:
-            return []
-        self._runners.append(runner)
-        return [runner]
+    def _open(self, route: Route) -> None:
+        """Begin a proof; not where its beginning alone takes too long."""
+        with suppress(OutOfTime), deadline.time_limit(self._longest_step(route)):
+            self._runners.append(
+                Runner(route, self.problem, self.options, self.record.incumbent, self.budget.remaining)
+            )
 
     def _longest_step(self, route: Route) -> float:
         """Seconds after which a single step of a proof is given up."""
@@ -288,6 +291,8 @@ class _ExactSolve:
         runner.offer(self.record.incumbent)
         end = self.budget.elapsed + seconds
         while not (runner.is_done or self.budget.is_exhausted()):
+            if not runner.fits(self._longest_step(runner.route)):
+                return
             with deadline.time_limit(self._longest_step(runner.route)):
                 runner.step()
             is_new = runner.incumbent is not None and self._take(runner.incumbent)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
 from typing import cast
 
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.proof import MilpProof, SearchTree
+from pyomo_relugrad.proof import SearchTree
+from pyomo_relugrad.proof.milp import REPORT_INTERVAL, MilpProof
 from pyomo_relugrad.proof.outer_approximation import OuterApproximation
 from pyomo_relugrad.run.options import ExactOptions
 from pyomo_relugrad.run.worker import ProofProgress, Prover
+from pyomo_relugrad.solve.forecast import GapForecast
 from pyomo_relugrad.solve.routes import Route
 
 
@@ -33,12 +36,25 @@ class Runner:
         self.route = route
         self.is_done = False
         self._prover = _make_prover(route, problem, options, start, time_limit)
+        self._options, self._forecast = options, GapForecast()
+        self._booked = time.perf_counter()
+        self._is_begun = False
+        self._next_seconds = self._prover.first_seconds if isinstance(self._prover, SearchTree) else 0.0
         self._steps = cast("Generator[ProofProgress, None, None]", self._prover.steps())
 
     @property
     def works_beside(self) -> bool:
         """Whether the proof works in a thread of its own, and a step only reports."""
         return self.route is Route.MILP
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a proof that works beside is to begin, or has something to report without being waited for."""
+        return not self._is_begun or time.perf_counter() - self._booked >= REPORT_INTERVAL
+
+    def fits(self, seconds: float) -> bool:
+        """Whether the next step is likely to end within so much time: it may take as long as the one before."""
+        return self._next_seconds <= seconds
 
     @property
     def bound(self) -> float:
@@ -62,10 +78,21 @@ class Runner:
 
     def step(self) -> None:
         """One step of the proof, which is given up where the step outlasts the `deadline` around it."""
+        self._is_begun = True
+        begin = self._booked if self.works_beside else time.perf_counter()
         try:
             self.is_done = self.is_done or next(self._steps, None) is None
         except OutOfTime:
             self.is_done = True
+        self._booked = time.perf_counter()
+        self._forecast.book(self._booked - begin, self.bound)
+        self._next_seconds = 0.0 if self.works_beside else self._booked - begin
+
+    def closes_within(self, seconds: float, objective: float) -> bool:
+        """Whether the proof goes on and is about to close the gap to an objective within so much more time for it."""
+        return not self.is_done and self._forecast.closes_within(
+            seconds, objective, self._options.allowed_gap(objective)
+        )
 
     def close(self) -> None:
         """Stop; HiGHS runs in a thread of its own until then."""
@@ -80,7 +107,7 @@ def _make_prover(
         return OuterApproximation(problem, start, options.bounds, gaps, options.highs_options, time_limit)
     if route is Route.MILP:
         highs_options = {"time_limit": time_limit, **options.highs_options}
-        return MilpProof(problem, start, options.bounds, gaps, highs_options, time_limit)
+        return MilpProof(problem, start, options.bounds, gaps, highs_options, time_limit, gives_way=True)
     tree = SearchTree(problem, *gaps)
     if start is not None:
         tree.offer(start)

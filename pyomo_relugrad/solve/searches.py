@@ -11,15 +11,15 @@ from pyomo_relugrad.run.options import ExactOptions
 from pyomo_relugrad.solve.local_search import LocalSearch
 from pyomo_relugrad.solve.shares import PATIENCE
 
-# Seconds that a second search has until its first success.
-SECOND_SECONDS = 1.0
+# Seconds that a second search has until its first success, and its time as a multiple of the first search's.
+SECOND_SECONDS, SECOND_SHARE = 0.5, 0.5
 
 
 class Searches:
     """A local search, and when it has ended another one with a new seed from the best point.
 
-    Where others found a better point, a second search begins there and takes turns with the first: what is far from
-    that point may still be better. A later point replaces the second search, never the first; the second ends when it
+    Where others found a better point, a second search begins there and takes a third of the time: what is far from that
+    point may still be better. A later point replaces the second search, never the first; the second ends when it
     has been in vain for long.
 
     Parameters
@@ -113,7 +113,7 @@ class Searches:
             self._search = self._begin_again()
         if self._second is None or self._second.is_done:
             return self._search
-        return self._second if self._second_seconds <= self._first_seconds else self._search
+        return self._second if self._second_seconds <= SECOND_SHARE * self._first_seconds else self._search
 
     def _begin_again(self) -> LocalSearch:
         """A search with another seed from the best point."""

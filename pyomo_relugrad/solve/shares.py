@@ -12,12 +12,9 @@ PROOF_TURN, SHORTEST_SEARCH = 0.5, 0.2
 LOOK_INTERVAL = 0.1
 # Searches have this share of the time while there is no incumbent, and while they go on to find better ones; little by
 # little the larger one if that is still so between so many seconds. What is proven at once does not come to that.
-SEARCH_SHARE, LATE_SHARE, LATE_SECONDS = 0.5, 0.8, (0.5, 1.5)
+SEARCH_SHARE, LATE_SHARE, LATE_SECONDS = 0.5, 0.9, (0.1, 0.5)
 # A search counts as in vain after this many times the time that it had taken to its last success.
 PATIENCE = 3.0
-# Proofs stand still where they have not brought the gap down to this share of it for so many seconds, and not for as
-# long as they had taken to their last gain. Searches in vain do not fall back behind them.
-CLOSING, STANDSTILL = 0.9, 2.0
 
 
 class TimeShares:
@@ -25,16 +22,21 @@ class TimeShares:
 
     Searches have at least half of the time while there is no incumbent, and as long as they are successful
     afterwards; a search in vain falls back little by little, and never stops: after ``t`` seconds without success its
-    share is inversely proportional to ``t``, unless the proofs stand still as well. Beside proofs that work in a thread
-    of their own, searches have all of the time instead, and at least half of it when they are in vain.
+    share is inversely proportional to ``t``, but only while a proof is about to close the gap in time. Beside proofs
+    that work in a thread of their own, searches have all of the time instead, and at least half of it when they fall
+    back.
+
+    Parameters
+    ----------
+    is_closing : bool
+        Whether a proof is about to close the gap in time, as whoever runs the proofs judges.
     """
 
     def __init__(self) -> None:
         self._searched = self._last_success = 0.0
         self._owed = 0.0
         self._has_incumbent = False
-        self._proven = self._last_gain = 0.0
-        self._gap = np.inf
+        self.is_closing = True
 
     @property
     def search_share(self) -> float:
@@ -45,8 +47,8 @@ class TimeShares:
 
     @property
     def _promise(self) -> float:
-        """1 while searches are successful or proofs stand still, towards 0 the longer only the searches are in vain."""
-        if self._proven > 2.0 * self._last_gain + STANDSTILL:
+        """1 while searches are successful or no proof is about to end, towards 0 the longer they are in vain."""
+        if not self.is_closing:
             return 1.0
         patience = FIRST_SEARCH + PATIENCE * self._last_success
         return min(1.0, patience / max(self._searched, patience))
@@ -57,18 +59,18 @@ class TimeShares:
         return max(SEARCH_SHARE, self._promise) if self._has_incumbent else 1.0
 
     def book_search(self, seconds: float, found: bool, has_incumbent: bool, beside: bool = False) -> None:
-        """Note a turn of the searches, and whether it brought a better point; one beside proofs cost these nothing."""
+        """Note a turn of the searches, and whether it brought a better point; one beside proofs cost these nothing.
+
+        Proofs that could not take their turns meanwhile do not make up for more than one of them.
+        """
         self._searched += seconds
-        self._owed -= 0.0 if beside else seconds
+        self._owed = self._owed if beside else max(self._owed - seconds, -PROOF_TURN)
         self._has_incumbent = has_incumbent
         self._last_success = self._searched if found else self._last_success
 
-    def book_proofs(self, seconds: float, has_incumbent: bool, gap: float = np.inf) -> None:
-        """Note a turn of the proofs and the gap after it: searches get their share of the time for it."""
+    def book_proofs(self, seconds: float, has_incumbent: bool) -> None:
+        """Note a turn of the proofs: searches get their share of the time for it."""
         self._has_incumbent = has_incumbent
-        self._proven += seconds
-        if gap < CLOSING * self._gap:
-            self._gap, self._last_gain = gap, self._proven
         self._owed += seconds * self.search_share / (1.0 - self.search_share)
 
     def search_seconds(self) -> float:

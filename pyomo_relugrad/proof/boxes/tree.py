@@ -23,6 +23,8 @@ from pyomo_relugrad.run.worker import ProofProgress, ProofResult, ProofStatus, r
 
 # Points that are to replace an incumbent miss rows by no more than this, so that none is better by its violation alone.
 BETTER_TOLERANCE = 1e-7
+# A node with a program is bounded by its parent's multipliers, by the program, and by the program's multipliers.
+BOUNDS_PER_PROGRAM = 3
 
 
 @solver_threads()
@@ -115,6 +117,12 @@ class SearchTree:
     def bound(self) -> float:
         """No feasible point has a smaller objective."""
         return float(min(self._queue.bound, self._in_hand, self._discarded, self._unresolved, self.incumbent_value))
+
+    @property
+    def first_seconds(self) -> float:
+        """About how long the first step takes; longer where networks feed networks, which is not looked at here."""
+        seconds = bound_seconds(self.problem)
+        return seconds if self.problem.shape is Shape.BOX else BOUNDS_PER_PROGRAM * seconds
 
     def conclusion(self) -> ProofStatus | None:
         """OPTIMAL or INFEASIBLE where that is proven."""

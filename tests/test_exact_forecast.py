@@ -1,0 +1,53 @@
+"""Whether a proof will close the gap in time."""
+
+import numpy as np
+import pytest
+
+from pyomo_relugrad.solve.forecast import CLOSING, YOUNG_SECONDS, GapForecast
+
+OBJECTIVE, ALLOWED = 5.0, 1e-3
+
+
+def forecast(*gaps: float, seconds: float = 1.0) -> GapForecast:
+    """A proof after turns of so many seconds, with these gaps to the objective after them."""
+    found = GapForecast()
+    for gap in gaps:
+        found.book(seconds, OBJECTIVE - gap)
+    return found
+
+
+def test_a_young_proof_is_not_judged():
+    assert forecast(1.0, seconds=0.9 * YOUNG_SECONDS).closes_within(0.0, OBJECTIVE, ALLOWED)
+    assert not forecast(1.0, 1.0, seconds=YOUNG_SECONDS).closes_within(np.inf, OBJECTIVE, ALLOWED)
+
+
+@pytest.mark.parametrize(("share", "closes"), [(1.0, False), (1.01 * CLOSING, False), (0.99 * CLOSING, True)])
+def test_a_gap_that_falls_too_little_is_not_about_to_close(share, closes):
+    assert forecast(1.0, 1.0, 1.0, share).closes_within(np.inf, OBJECTIVE, ALLOWED) is closes
+
+
+def test_a_gap_goes_on_falling_as_in_the_second_half():
+    """From 1 to a tenth in two seconds: to a thousandth in four more."""
+    found = forecast(3.0, 1.0, 0.5, 0.1)
+    assert found.closes_within(4.01, OBJECTIVE, ALLOWED)
+    assert not found.closes_within(3.99, OBJECTIVE, ALLOWED)
+
+
+def test_a_better_incumbent_is_no_gain_of_the_proof():
+    found = forecast(1.0, 1.0, 1.0, 1.0)
+    assert not found.closes_within(np.inf, OBJECTIVE - 0.9, ALLOWED)
+
+
+def test_a_first_bound_counts_as_a_gain():
+    assert forecast(np.inf, np.inf, np.inf, 1.0).closes_within(0.1, OBJECTIVE, ALLOWED)
+
+
+def test_without_a_bound_or_an_incumbent_nothing_is_about_to_close():
+    assert not forecast(np.inf, np.inf, np.inf, np.inf).closes_within(np.inf, OBJECTIVE, ALLOWED)
+    assert not forecast(1.0, 0.8, 0.6, 0.4).closes_within(np.inf, np.inf, ALLOWED)
+
+
+def test_short_steps_add_up():
+    found = forecast(*np.linspace(1.0, 0.0, 1001), seconds=0.01)
+    assert found.closes_within(1.0, OBJECTIVE, ALLOWED)
+    assert len(found._times) < 150
