@@ -232,7 +232,7 @@ def test_one_search_goes_on_from_turn_to_turn(monkeypatch):
     monkeypatch.setattr(Surroundings, "relax", lambda *arguments: relaxed.append(None) or relax(*arguments))
     monkeypatch.setattr(Searches, "_begin_again", lambda searches: begun.append(None) or begin(searches))
     problem = general(hard_box())
-    searches = Searches(problem, solve_module.ExactOptions(), Budget(), 0, None)
+    searches = Searches(problem, solve_module.Options(), Budget(), 0, None)
     for _ in range(30):
         searches.step()
     assert (len(relaxed), len(begun)) == (1, 0)
@@ -244,7 +244,7 @@ def general(problem: Problem) -> Problem:
 
 
 def test_a_search_that_has_ended_is_followed_by_one_with_another_seed(monkeypatch):
-    options = solve_module.ExactOptions(iteration_limit=3)
+    options = solve_module.Options(iteration_limit=3)
     searches = Searches(general(hard_box()), options, Budget(), 5, None)
     while not searches.has_ended:
         searches.step()
@@ -257,7 +257,7 @@ def test_a_search_that_has_ended_is_followed_by_one_with_another_seed(monkeypatc
 
 def test_the_next_search_begins_at_the_best_point_that_others_found():
     problem = general(hard_box())
-    searches = Searches(problem, solve_module.ExactOptions(), Budget(), 0, None)
+    searches = Searches(problem, solve_module.Options(), Budget(), 0, None)
     for _ in range(5):
         searches.step()
     better = solve_exactly(problem, time_limit=30, callback=lambda progress: progress.incumbent is not None).incumbent
@@ -268,7 +268,7 @@ def test_the_next_search_begins_at_the_best_point_that_others_found():
 
 def test_a_search_goes_on_beside_the_one_from_a_point_that_others_found():
     problem = general(hard_box())
-    searches = Searches(problem, solve_module.ExactOptions(), Budget(), 0, None)
+    searches = Searches(problem, solve_module.Options(), Budget(), 0, None)
     for _ in range(5):
         searches.step()
     first, steps = searches._search, searches._search.budget.iterations
@@ -292,7 +292,7 @@ def test_a_search_goes_on_beside_the_one_from_a_point_that_others_found():
 
 def test_points_and_steps_of_all_searches_are_booked_once():
     budget = Budget()
-    searches = Searches(general(hard_box()), solve_module.ExactOptions(iteration_limit=4), budget, 0, None)
+    searches = Searches(general(hard_box()), solve_module.Options(iteration_limit=4), budget, 0, None)
     for _ in range(40):
         searches.step()
     assert budget.iterations >= 4
@@ -300,7 +300,7 @@ def test_points_and_steps_of_all_searches_are_booked_once():
 
 
 def test_without_networks_there_is_one_search():
-    searches = Searches(integer_program(), solve_module.ExactOptions(), Budget(), 0, None)
+    searches = Searches(integer_program(), solve_module.Options(), Budget(), 0, None)
     for _ in range(5):
         searches.step()
     assert searches.has_ended

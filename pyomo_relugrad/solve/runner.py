@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import cast
+from dataclasses import replace
 
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.proof import MilpProof, SearchTree
 from pyomo_relugrad.proof.outer_approximation import OuterApproximation
-from pyomo_relugrad.run.options import ExactOptions
-from pyomo_relugrad.run.worker import ProofProgress, Prover
-from pyomo_relugrad.solve.routes import Route
+from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.run.result import Route
+from pyomo_relugrad.run.worker import Prover
 
 
 class Runner:
@@ -21,19 +20,18 @@ class Runner:
     ----------
     route : Route
     problem : Problem
-    options : ExactOptions
+    options : Options
     start : Incumbent or None
     time_limit : float
         Seconds that are left; HiGHS is told, and does not always look at its clock.
     """
 
     def __init__(
-        self, route: Route, problem: Problem, options: ExactOptions, start: Incumbent | None, time_limit: float
+        self, route: Route, problem: Problem, options: Options, start: Incumbent | None, time_limit: float
     ) -> None:
         self.route = route
         self.is_done = False
-        self._prover = _make_prover(route, problem, options, start, time_limit)
-        self._steps = cast("Generator[ProofProgress, None, None]", self._prover.steps())
+        self._prover = _make_prover(route, problem, replace(options, time_limit=time_limit), start)
 
     @property
     def works_beside(self) -> bool:
@@ -63,25 +61,19 @@ class Runner:
     def step(self) -> None:
         """One step of the proof, which is given up where the step outlasts the `deadline` around it."""
         try:
-            self.is_done = self.is_done or next(self._steps, None) is None
+            self.is_done = self.is_done or not self._prover.step()
         except OutOfTime:
             self.is_done = True
 
     def close(self) -> None:
         """Stop; HiGHS runs in a thread of its own until then."""
-        self._steps.close()
+        self._prover.close()
 
 
-def _make_prover(
-    route: Route, problem: Problem, options: ExactOptions, start: Incumbent | None, time_limit: float
-) -> Prover:
-    gaps = (options.relative_gap, options.absolute_gap)
-    if route is Route.MILP and problem.quadratic is not None:
-        return OuterApproximation(problem, start, options.bounds, gaps, options.highs_options, time_limit)
-    if route is Route.MILP:
-        highs_options = {"time_limit": time_limit, **options.highs_options}
-        return MilpProof(problem, start, options.bounds, gaps, highs_options, time_limit)
-    tree = SearchTree(problem, *gaps)
-    if start is not None:
-        tree.offer(start)
-    return tree
+def _make_prover(route: Route, problem: Problem, options: Options, start: Incumbent | None) -> Prover:
+    if route is Route.BRANCH:
+        return SearchTree(problem, options, start)
+    if problem.quadratic is not None:
+        return OuterApproximation(problem, options, start)
+    told = {"time_limit": options.time_limit, **options.highs_options}
+    return MilpProof(problem, replace(options, highs_options=told), start)

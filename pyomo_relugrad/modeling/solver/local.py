@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import logging
-import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -29,12 +28,13 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.compile.model import CompiledModel, compile_model
 from pyomo_relugrad.modeling.omlt.bridge import read_omlt_blocks
-from pyomo_relugrad.modeling.solver.config import ExactConfig, RelugradConfig, configure
+from pyomo_relugrad.modeling.solver.config import RelugradConfig, configure
 from pyomo_relugrad.modeling.solver.results import results_of_search, results_without_search
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs.threads import solver_threads
 from pyomo_relugrad.run.budget import Stop
 from pyomo_relugrad.run.log import SearchLog
+from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.run.result import Progress, SearchResult
 from pyomo_relugrad.search.boundedness import columns_without_end
 from pyomo_relugrad.solve.driver import search
@@ -187,6 +187,7 @@ class Relugrad(SolverBase):
         return results
 
     def _compile_and_search(self, model: BlockData, config: RelugradConfig, log: SearchLog, clock: _Clock) -> Results:
+        options = config.options()
         try:
             with _timed(config.timer, "compile"):
                 blocks = read_omlt_blocks(model)
@@ -201,27 +202,30 @@ class Relugrad(SolverBase):
             log.write("The model has no variables to be searched for.")
             return results_without_search(model, TerminationCondition.emptyModel)
         with _timed(config.timer, "search"):
-            found = self._search(compiled, config, log, clock)
+            found = self._search(compiled, config, options, log, clock)
         advice = _advice(compiled.problem, found)
         if advice:
             log.write(f"Advice   {advice}")
             logger.warning("%s: %s", self.name, advice)
         return results_of_search(model, compiled, found)
 
-    def _search(self, compiled: CompiledModel, config: RelugradConfig, log: SearchLog, clock: _Clock) -> SearchResult:
+    def _search(
+        self, compiled: CompiledModel, config: RelugradConfig, options: Options, log: SearchLog, clock: _Clock
+    ) -> SearchResult:
         """Search within what is left of the time; times in what is reported count from the solve's beginning."""
         before = clock.elapsed
-        log.header(compiled.problem, _describe(config), before)
+        words = options.in_words(self.proves) + (", warm start" if config.warmstart else "")
+        log.header(compiled.problem, words, before)
 
         def report(progress: Progress) -> bool:
             progress = replace(progress, elapsed=progress.elapsed + before)
             log.progress(progress)
             return config.callback is not None and bool(config.callback(_solve_progress(compiled, progress)))
 
-        time_limit = math.inf if config.time_limit is None else max(config.time_limit - before, 0.0)
+        options = replace(options, time_limit=max(options.time_limit - before, 0.0))
         start = compiled.values() if config.warmstart else None
         with log.ticking(lambda: clock.elapsed):
-            found = self._find(compiled.problem, config, time_limit, start, report)
+            found = self._find(compiled.problem, options, start, report)
         history, bound_history = (
             tuple((elapsed + before, value) for elapsed, value in pairs)
             for pairs in (found.history, found.bound_history)
@@ -233,18 +237,17 @@ class Relugrad(SolverBase):
     def _find(
         self,
         problem: Problem,
-        config: Any,
-        time_limit: float,
+        options: Options,
         start: Array | None,
         callback: Callable[[Progress], bool],
     ) -> SearchResult:
         """Find points of the problem: what solvers that build on this one replace."""
         return search(
             problem,
-            config.method,
-            time_limit=time_limit,
-            iteration_limit=config.iteration_limit,
-            seed=config.seed,
+            options.method,
+            time_limit=options.time_limit,
+            iteration_limit=options.iteration_limit,
+            seed=options.seed,
             start=start,
             callback=callback,
         )
@@ -306,15 +309,6 @@ def _advice(problem: Problem, found: SearchResult) -> str:
 def _give_bounds(problem: Problem, columns: Array) -> str:
     names = listed(problem.column_names[column] for column in columns.tolist())
     return f"give both bounds to the variables that lack one: {names}"
-
-
-def _describe(config: RelugradConfig) -> str:
-    """Method, seed and limits in words."""
-    words = [f"method {config.method}", f"seed {config.seed}"]
-    words += [f"relative gap {config.rel_gap:g}"] if isinstance(config, ExactConfig) else []
-    words += [f"time limit {config.time_limit:g} s"] if config.time_limit is not None else []
-    words += [f"at most {config.iteration_limit} steps"] if config.iteration_limit is not None else []
-    return ", ".join([*words, *(["warm start"] if config.warmstart else [])])
 
 
 def _solve_progress(compiled: CompiledModel, progress: Progress) -> SolveProgress:
