@@ -29,7 +29,7 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.compile.model import CompiledModel, compile_model
 from pyomo_relugrad.modeling.omlt.bridge import read_omlt_blocks
 from pyomo_relugrad.modeling.solver.config import RelugradConfig, configure
-from pyomo_relugrad.modeling.solver.results import results_of_search, results_without_search
+from pyomo_relugrad.modeling.solver.results import results_of_search, results_without_solution
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs.threads import solver_threads
 from pyomo_relugrad.run.budget import Stop
@@ -197,10 +197,10 @@ class Relugrad(SolverBase):
         except InfeasibleConstraintException as error:
             log.write(f"Infeasible: {error}")
             logger.warning("%s: the model is infeasible: %s", self.name, error)
-            return results_without_search(model, TerminationCondition.provenInfeasible)
+            return results_without_solution(model, TerminationCondition.provenInfeasible)
         if not compiled.columns:
             log.write("The model has no variables to be searched for.")
-            return results_without_search(model, TerminationCondition.emptyModel)
+            return results_without_solution(model, TerminationCondition.emptyModel)
         with _timed(config.timer, "search"):
             found = self._search(compiled, config, options, log, clock)
         advice = _advice(compiled.problem, found)
