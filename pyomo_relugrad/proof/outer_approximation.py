@@ -23,7 +23,7 @@ from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.run.worker import Prover
 from pyomo_relugrad.search.sequential.region_model import RegionModel
 
-# The programs are solved to this share of the asked gap: the tangents take the rest.
+# The programs are solved to this share of the requested gap: the tangents take the rest.
 GAP_SHARE = 0.1
 # Tangents at points of the box before the first program; more of them slow HiGHS down as much as they help.
 FIRST_TANGENTS = 3

@@ -1,4 +1,4 @@
-"""A proof, step by step: what all of them have, and the loop that runs one of them alone."""
+"""Workers that prove: what all of them have, and the loop that runs one of them alone."""
 
 from __future__ import annotations
 

@@ -6,13 +6,12 @@ import datetime
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from pyomo.common.collections import ComponentMap
 from pyomo.common.config import document_class_CONFIG
 from pyomo.common.errors import InfeasibleConstraintException
 from pyomo.common.log import LogStream
@@ -21,7 +20,6 @@ from pyomo.contrib.solver.common.base import Availability, SolverBase
 from pyomo.contrib.solver.common.results import Results, TerminationCondition
 from pyomo.contrib.solver.common.util import NoFeasibleSolutionError, NoOptimalSolutionError
 from pyomo.core.base.block import BlockData
-from pyomo.core.base.var import VarData
 from pyomo.core.staleflag import StaleFlagManager
 
 from pyomo_relugrad.arrays import Array
@@ -29,6 +27,7 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.compile.model import CompiledModel, compile_model
 from pyomo_relugrad.modeling.omlt.bridge import read_omlt_blocks
 from pyomo_relugrad.modeling.solver.config import RelugradConfig, configure
+from pyomo_relugrad.modeling.solver.progress import SolveProgress
 from pyomo_relugrad.modeling.solver.results import results_of_search, results_without_solution
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs.threads import solver_threads
@@ -42,43 +41,6 @@ from pyomo_relugrad.version import __version__
 from pyomo_relugrad.words import listed
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class SolveProgress:
-    """The state of a running solve, given to the ``callback``.
-
-    Parameters
-    ----------
-    elapsed : float
-        Seconds since the solve began.
-    points, iterations, nodes : int
-        Evaluated points, batched steps, and nodes of branch and bound so far.
-    objective : float or None
-        Objective of the best feasible point, in the model's sense; None where there is none yet.
-    violation : float or None
-        Largest violation of a constraint, bound or network at the best point, None where there is no point yet.
-    is_new : bool
-        Whether that point is new since the last call.
-    bound : float
-        Bound on the optimum in the model's sense; infinite while none is known.
-    """
-
-    elapsed: float
-    points: int
-    iterations: int
-    nodes: int
-    objective: float | None
-    violation: float | None
-    is_new: bool
-    bound: float
-    _compiled: CompiledModel
-    _progress: Progress
-
-    def get_vars(self) -> Mapping[VarData, float]:
-        """The variables' values at the best point; empty where there is no point yet."""
-        point = self._progress.incumbent
-        return ComponentMap() if point is None else self._compiled.solution(point.values)
 
 
 @document_class_CONFIG(methods=["solve"])
@@ -220,7 +182,7 @@ class Relugrad(SolverBase):
         def report(progress: Progress) -> bool:
             progress = replace(progress, elapsed=progress.elapsed + before)
             log.progress(progress)
-            return config.callback is not None and bool(config.callback(_solve_progress(compiled, progress)))
+            return config.callback is not None and bool(config.callback(SolveProgress.of(compiled, progress)))
 
         options = replace(options, time_limit=max(options.time_limit - before, 0.0))
         start = compiled.values() if config.warmstart else None
@@ -309,19 +271,3 @@ def _advice(problem: Problem, found: SearchResult) -> str:
 def _give_bounds(problem: Problem, columns: Array) -> str:
     names = listed(problem.column_names[column] for column in columns.tolist())
     return f"give both bounds to the variables that lack one: {names}"
-
-
-def _solve_progress(compiled: CompiledModel, progress: Progress) -> SolveProgress:
-    point = progress.incumbent
-    return SolveProgress(
-        elapsed=progress.elapsed,
-        points=progress.points,
-        iterations=progress.iterations,
-        nodes=progress.nodes,
-        objective=compiled.problem.reported(point.objective) if point is not None and point.is_feasible else None,
-        violation=None if point is None else max(point.violation, point.network_error),
-        is_new=progress.is_new,
-        bound=compiled.problem.reported(progress.bound),
-        _compiled=compiled,
-        _progress=progress,
-    )
