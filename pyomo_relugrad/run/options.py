@@ -6,6 +6,7 @@ import inspect
 import math
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from pyomo_relugrad.errors import ModelError
@@ -94,6 +95,7 @@ class Options:
         return ", ".join(words)
 
 
+@cache
 def meanings() -> dict[str, str]:
     """The meaning of each option, from the docstring of `Options`."""
     entries = re.findall(r"^(\w+) : .*\n((?: +.*\n)+)", inspect.cleandoc(Options.__doc__ or ""), re.MULTILINE)
