@@ -33,8 +33,7 @@ from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.problem.bounds import BOUND_METHODS
 from pyomo_relugrad.proof import prove, prove_by_milp
 from pyomo_relugrad.run.budget import Stop
-from pyomo_relugrad.run.worker import ProofStatus
-from pyomo_relugrad.solve import ExactOptions, solve_exactly
+from pyomo_relugrad.solve import Options, solve_exactly
 
 GAPS = {"relative_gap": 1e-7, "absolute_gap": 1e-7}
 # Wall clock that the reference may take, in seconds.
@@ -45,18 +44,18 @@ Way = Callable[[Problem, float], float | None]
 
 
 def by_exact(problem: Problem, seconds: float, bounds: str) -> float | None:
-    result = solve_exactly(problem, ExactOptions(**GAPS, bounds=bounds), time_limit=seconds)
+    result = solve_exactly(problem, Options(**GAPS, bounds=bounds), time_limit=seconds)
     return _value(result, result.stop is Stop.OPTIMAL, result.stop is Stop.INFEASIBLE)
 
 
 def by_branch(problem: Problem, seconds: float) -> float | None:
     result = prove(problem, **GAPS, time_limit=seconds)
-    return _value(result, result.status is ProofStatus.OPTIMAL, result.status is ProofStatus.INFEASIBLE)
+    return _value(result, result.stop is Stop.OPTIMAL, result.stop is Stop.INFEASIBLE)
 
 
 def by_milp(problem: Problem, seconds: float, bounds: str) -> float | None:
     result = prove_by_milp(problem, **GAPS, bounds=bounds, time_limit=seconds)
-    return _value(result, result.status is ProofStatus.OPTIMAL, result.status is ProofStatus.INFEASIBLE)
+    return _value(result, result.stop is Stop.OPTIMAL, result.stop is Stop.INFEASIBLE)
 
 
 def _value(result, is_optimal: bool, is_infeasible: bool) -> float | None:

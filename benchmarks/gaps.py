@@ -13,7 +13,7 @@ from search_instances import torch_default_network
 
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.proof.milp import prove_by_milp
-from pyomo_relugrad.solve import ExactOptions, search, solve_exactly
+from pyomo_relugrad.solve import Options, search, solve_exactly
 from pyomo_relugrad.solve.arrays import array_problem
 
 CASES = (("100-2x100", [100] * 2), ("100-3x100", [100] * 3))
@@ -38,7 +38,7 @@ def main() -> None:
         problem = array_problem(torch_default_network(100, widths, seed=50), None, 0.0, 1.0)
         found = search(problem, time_limit=arguments.seconds)
         print(line(problem, f"{name} relugrad", found.elapsed, found.incumbent.objective, found.bound), flush=True)
-        exact = solve_exactly(problem, ExactOptions(), time_limit=arguments.seconds)
+        exact = solve_exactly(problem, Options(), time_limit=arguments.seconds)
         print(
             line(problem, f"{name} relugrad.exact", exact.elapsed, exact.incumbent.objective, exact.bound), flush=True
         )

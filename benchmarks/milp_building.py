@@ -17,6 +17,7 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.problem.bounds import bound_problem
 from pyomo_relugrad.programs import build_big_m
 from pyomo_relugrad.proof.milp import MilpProof
+from pyomo_relugrad.run.options import Options
 
 
 def random_problem(sizes: list[int]) -> Problem:
@@ -52,7 +53,7 @@ def main() -> None:
             bounded = time.process_time()
             model = build_big_m(problem, bounds)
             built = time.process_time()
-            MilpProof(problem, start, method, (1e-4, 1e-6), {})
+            MilpProof(problem, Options(bounds=method), start)
             rows.append((bounded - begin, built - bounded, time.process_time() - built))
         parts = "".join(f"{statistics.median(part):7.2f} s" for part in zip(*rows, strict=True))
         print(f"{name:<18}{method:<10}{model.n_binaries:9d}{model.rows.nnz:10d}{parts}", flush=True)

@@ -78,7 +78,7 @@ def main() -> None:
             processors.append(time.process_time() - begin)
         value = np.nan if result.incumbent is None else problem.reported(result.incumbent.objective)
         print(
-            f"{name:26}{result.status.value:>10}{value:12.5f}{problem.reported(result.bound):12.5f}{result.nodes:9d}"
+            f"{name:26}{result.stop.value:>10}{value:12.5f}{problem.reported(result.bound):12.5f}{result.nodes:9d}"
             f"{statistics.median(walls):8.2f}{statistics.median(processors):8.2f}{floor:9d}"
         )
 

@@ -27,6 +27,7 @@ from search_results import Comparison, History, RunFile, final, instance_table, 
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs.highs import HIGHS_THREAD
 from pyomo_relugrad.proof import prove_by_milp
+from pyomo_relugrad.run.result import SearchResult
 from pyomo_relugrad.search.methods import METHODS
 from pyomo_relugrad.solve import search
 
@@ -81,8 +82,7 @@ def solve(problem: Problem, method: str, seconds: float, seed: int) -> History:
     """Times and reported values of one run's incumbents."""
     if method == "highs":
         return solve_big_m(problem, seconds)
-    result = search(problem, method, time_limit=seconds, seed=seed)
-    return [(moment, problem.reported(value)) for moment, value in result.history]
+    return reported_history(problem, search(problem, method, time_limit=seconds, seed=seed))
 
 
 def solve_big_m(problem: Problem, seconds: float) -> History:
@@ -91,11 +91,12 @@ def solve_big_m(problem: Problem, seconds: float) -> History:
     for thread in threading.enumerate():
         if thread.name == HIGHS_THREAD:
             thread.join()  # it does not always stop when told to
-    history: History = []
-    for moment, _, value in result.history:
-        if np.isfinite(value) and (not history or problem.reported(value) > history[-1][1]):
-            history.append((moment, problem.reported(value)))
-    return history
+    return reported_history(problem, result)
+
+
+def reported_history(problem: Problem, result: SearchResult) -> History:
+    """Times and values of the incumbents, in the sense of the problem."""
+    return [(moment, problem.reported(value)) for moment, value in result.history]
 
 
 def report(folder: Path, comparison: Comparison, common: bool, plots: bool) -> None:

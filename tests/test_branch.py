@@ -20,7 +20,8 @@ from pyomo_relugrad.proof.boxes.bounder import BoundedNodes, split_nodes
 from pyomo_relugrad.proof.boxes.enclosure import gap_by_input
 from pyomo_relugrad.proof.boxes.nodes import NodeQueue, Nodes
 from pyomo_relugrad.proof.boxes.polish import Polish
-from pyomo_relugrad.run.worker import ProofStatus
+from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.solve.driver import search
 
 
@@ -41,12 +42,12 @@ def single_network_box(seed: int, sizes=(3, 8, 8, 2)) -> Problem:
 def assert_proven(problem: Problem, optimum: float, **options) -> None:
     result = prove(problem, time_limit=60, relative_gap=1e-4, **options)
     if optimum == np.inf:
-        assert result.status is ProofStatus.INFEASIBLE
+        assert result.stop is Stop.INFEASIBLE
         assert result.incumbent is None
         assert result.bound == np.inf
         return
     tolerance = 2e-4 * (1 + abs(optimum))
-    assert result.status is ProofStatus.OPTIMAL
+    assert result.stop is Stop.OPTIMAL
     assert result.incumbent.is_feasible
     assert result.incumbent.objective == pytest.approx(optimum, abs=tolerance)
     assert optimum - tolerance <= result.bound <= optimum + 1e-6 * (1 + abs(optimum))
@@ -81,7 +82,7 @@ def test_models_of_every_family_are_solved_to_the_optimum(family, seed):
 def test_quadratic_objectives_are_proven(seed):
     problem = random_problem("quadratic", seed)
     result = prove(problem, time_limit=60, relative_gap=1e-3)
-    assert result.status is ProofStatus.OPTIMAL
+    assert result.stop is Stop.OPTIMAL
     found = search(problem, time_limit=1.0, seed=seed)
     assert result.bound <= found.incumbent.objective + 1e-6
     assert result.incumbent.objective <= found.incumbent.objective + 1e-3 * (1 + abs(found.incumbent.objective))
@@ -103,7 +104,7 @@ def test_quadratic_objectives_over_boxes_are_proven(seed):
         constant=float(target @ target),
     )
     result = prove(problem, time_limit=30, absolute_gap=1e-3)
-    assert result.status is ProofStatus.OPTIMAL
+    assert result.stop is Stop.OPTIMAL
     assert -1e-3 - 1e-9 <= result.bound <= 1e-9
     assert 0 <= result.incumbent.objective <= 1e-3 + 1e-9
 
@@ -117,7 +118,7 @@ def test_a_column_may_be_read_twice_and_by_several_networks():
     grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, 201)] * 2), axis=-1).reshape(-1, 2)
     values = problem.objective(problem.propagate(np.c_[grid, np.zeros((len(grid), 2))]))
     result = prove(problem, relative_gap=0, absolute_gap=1e-5)
-    assert result.status is ProofStatus.OPTIMAL
+    assert result.stop is Stop.OPTIMAL
     assert result.bound <= values.min()
     assert result.incumbent.objective == pytest.approx(values.min(), abs=0.05)
     capped = Problem(
@@ -181,7 +182,7 @@ def test_infeasible_demands_are_proven_infeasible(seed):
     assert_proven(Problem(problem.cost, problem.lower, upper, networks=problem.networks), np.inf)
     rows, sides = sparse.csr_array([[1.0, 1.0, 0, 0, 0]]), (np.array([2.5]), np.array([np.inf]))
     result = prove(Problem(problem.cost, problem.lower, problem.upper, rows, *sides, networks=problem.networks))
-    assert result.status is ProofStatus.INFEASIBLE
+    assert result.stop is Stop.INFEASIBLE
     assert result.nodes == 0
 
 
@@ -195,21 +196,23 @@ def hard_problem() -> Problem:
 @pytest.mark.parametrize(
     ("options", "status"),
     [
-        ({"node_limit": 100}, ProofStatus.NODE_LIMIT),
-        ({"callback": lambda progress: progress.nodes > 50}, ProofStatus.CALLBACK),
+        ({"node_limit": 100}, Stop.NODE_LIMIT),
+        ({"callback": lambda progress: progress.nodes > 50}, Stop.CALLBACK),
     ],
 )
 def test_a_stopped_proof_keeps_a_valid_bound(options, status):
     problem = hard_problem()
     result = prove(problem, relative_gap=0, **options)
-    assert result.status is status
+    assert result.stop is status
     points = np.random.default_rng(0).uniform(-1, 1, size=(20_000, problem.n_columns))
     assert result.bound <= problem.objective(problem.propagate(points)).min()
     assert result.gap == result.incumbent.objective - result.bound > 0
-    times, bounds, values = (np.array(part) for part in zip(*result.history, strict=True))
+    (times, values), (bound_times, bounds) = (np.transpose(pairs) for pairs in (result.history, result.bound_history))
     assert (np.diff(times) >= 0).all()
+    assert (np.diff(bound_times) >= 0).all()
     assert (np.diff(bounds) >= -1e-9).all()
     assert (np.diff(values) <= 0).all()
+    assert (values[-1], bounds[-1]) == (result.incumbent.objective, pytest.approx(result.bound))
 
 
 def test_ctrl_c_returns_incumbent_and_bound(monkeypatch):
@@ -222,15 +225,17 @@ def test_ctrl_c_returns_incumbent_and_bound(monkeypatch):
             raise KeyboardInterrupt
 
     result = prove(problem, callback=interrupt)
-    assert result.status is ProofStatus.INTERRUPTED
+    assert result.stop is Stop.INTERRUPTED
     assert np.isfinite(result.bound)
     assert result.incumbent is not None
 
 
 def test_an_interrupted_batch_stays_in_the_bound(monkeypatch):
-    tree = SearchTree(hard_problem())
+    tree = SearchTree(hard_problem(), Options())
     steps = tree.steps()
-    before = [next(steps).bound for _ in range(3)][-1]
+    for _ in range(3):
+        next(steps)
+    before = tree.bound
 
     def interrupt(*_):
         raise KeyboardInterrupt

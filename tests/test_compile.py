@@ -12,6 +12,7 @@ from pyomo.common.errors import InfeasibleConstraintException
 from pyomo.contrib.piecewise import PiecewiseLinearFunction
 from pyomo.contrib.solver.common.util import IncompatibleModelError
 from pyomo.core.base.range import NumericRange
+from pyomo.core.staleflag import StaleFlagManager
 from pyomo.gdp import Disjunct, Disjunction
 from pyomo.mpec import Complementarity, complements
 from pyomo.network import Arc, Port
@@ -28,8 +29,9 @@ from pyomo_relugrad.modeling.compile.model import (
 )
 from pyomo_relugrad.modeling.compile.networks import separate_outputs
 from pyomo_relugrad.modeling.compile.objective import is_positive_semidefinite
+from pyomo_relugrad.modeling.solver.solution_loader import PoolLoader
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.problem import EmbeddedNetwork, Problem, Shape
+from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem, Shape
 from pyomo_relugrad.problem.presolve.implied_bounds import network_implied_bounds, row_implied_bounds
 
 #: Two inputs, one output.
@@ -43,6 +45,11 @@ def random_network(rng, sizes):
 
 def column_names(compiled):
     return [variable.name for variable in compiled.columns]
+
+
+def load(model, compiled, values):
+    """Give the model's variables the values of the columns, as the solver does."""
+    PoolLoader(model, compiled, [Incumbent(np.array(values), 0.0, 0.0, 0.0)]).load_vars()
 
 
 def rows_by_name(compiled):
@@ -315,7 +322,7 @@ def test_fixed_inputs_and_outputs_are_points():
     compiled = compile_model(m)
     assert bounds_by_name(compiled) == {"x[0]": (0.25, 0.25), "x[1]": (0, 1), "nn.outputs[0]": (2.5, 2.5)}
     assert rows_by_name(compiled) == {}, "the row has one free variable left: it is a bound, and says nothing new"
-    compiled.load(np.array([9.0, 0.5, 9.0]))
+    load(m, compiled, [9.0, 0.5, 9.0])
     assert (m.x[0].value, m.x[1].value, m.nn.outputs[0].value) == (0.25, 0.5, 2.5)
 
 
@@ -449,7 +456,8 @@ def test_values_and_load():
     assert isinstance(compiled, CompiledModel)
     assert column_names(compiled) == ["x[0]", "x[2]", "k"]
     np.testing.assert_array_equal(compiled.values(), [0.5, np.nan, np.nan])
-    compiled.load(np.array([0.25, 1.0 + 1e-9, 3.0000001]))
+    StaleFlagManager.mark_all_as_stale()
+    load(m, compiled, [0.25, 1.0 + 1e-9, 3.0000001])
     assert (m.x[0].value, m.x[2].value, m.k.value, m.unused.value) == (0.25, 1.0 + 1e-9, 3, 7.0)
     assert isinstance(m.x[0].value, float)
     assert [v.stale for v in (m.x[0], m.x[2], m.k, m.unused, m.x[1])] == [False, False, False, True, True]

@@ -23,7 +23,7 @@ from pyomo_relugrad.proof import SearchTree, prove, prove_by_milp
 from pyomo_relugrad.proof.boxes.program_bounder import ProgramBounder
 from pyomo_relugrad.proof.root_bound import dual_bound
 from pyomo_relugrad.run.budget import Stop
-from pyomo_relugrad.run.worker import ProofStatus
+from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.search.sequential.region_model import RegionModel
 from pyomo_relugrad.solve import solve_exactly
 from pyomo_relugrad.solve.driver import search
@@ -188,7 +188,7 @@ def test_bounding_nodes_looks_at_the_deadline_for_every_node(monkeypatch):
 
 def test_a_step_that_is_given_up_leaves_the_bound_valid():
     problem = random_problem("window", 3)
-    tree = SearchTree(problem, 0.0, 0.0)
+    tree = SearchTree(problem, Options(relative_gap=0.0, absolute_gap=0.0))
     steps = tree.steps()
     for _ in range(2):
         next(steps)
@@ -205,14 +205,14 @@ def test_a_proof_without_time_ends_with_nothing_proven(proof):
     problem = chain()
     start = problem.incumbent(np.zeros(problem.n_columns))
     result = proof(problem, start=start, time_limit=0.0)
-    assert (result.status, result.bound, result.incumbent) == (ProofStatus.TIME_LIMIT, -np.inf, start)
+    assert (result.stop, result.bound, result.incumbent) == (Stop.TIME_LIMIT, -np.inf, start)
 
 
 def test_branch_and_bound_does_not_begin_what_would_outlast_the_time(monkeypatch):
     problem = chain()
     monkeypatch.setattr("pyomo_relugrad.proof.boxes.tree.bound_seconds", lambda problem: 100.0)
-    assert prove(problem, time_limit=99.0).status is ProofStatus.TIME_LIMIT
-    assert prove(problem, time_limit=1e6).status is ProofStatus.OPTIMAL
+    assert prove(problem, time_limit=99.0).stop is Stop.TIME_LIMIT
+    assert prove(problem, time_limit=1e6).stop is Stop.OPTIMAL
 
 
 @pytest.mark.parametrize("solve", [search, solve_exactly])

@@ -16,13 +16,13 @@ from pyomo_relugrad.problem.bounds import BOUND_METHODS
 from pyomo_relugrad.proof import MilpProof, SearchTree
 from pyomo_relugrad.proof.root_bound import dual_bound
 from pyomo_relugrad.run.budget import Stop
-from pyomo_relugrad.solve import ExactOptions, Route, solve_exactly
+from pyomo_relugrad.solve import Options, Route, solve_exactly
 from pyomo_relugrad.solve import portfolio as solve_module
 from pyomo_relugrad.solve.driver import search
 from pyomo_relugrad.solve.routes import FEW_INPUTS, choose_routes, lead_seconds
 from pyomo_relugrad.solve.runner import Runner
 
-TIGHT = ExactOptions(relative_gap=1e-6)
+TIGHT = Options(relative_gap=1e-6)
 
 
 def box_problem(sizes: tuple[int, ...], seed: int = 1) -> Problem:
@@ -54,7 +54,7 @@ def only(route: Route, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(solve_module, "choose_routes", lambda problem: (route,))
 
 
-def assert_solved(problem: Problem, optimum: float, options: ExactOptions = TIGHT) -> None:
+def assert_solved(problem: Problem, optimum: float, options: Options = TIGHT) -> None:
     result = solve_exactly(problem, options, time_limit=60)
     if optimum == np.inf:
         assert result.stop is Stop.INFEASIBLE
@@ -93,7 +93,7 @@ def test_a_quadratic_objective_is_proven():
     quadratic = sparse.csr_array(np.diag([0.0, 0.0, 2.0, 2.0]))
     cost = np.r_[0.0, 0.0, -2 * target]
     problem = replace(problem, cost=cost, quadratic=quadratic, constant=float(target @ target))
-    assert_solved(problem, 0.0, ExactOptions(absolute_gap=1e-3))
+    assert_solved(problem, 0.0, Options(absolute_gap=1e-3))
 
 
 @pytest.mark.parametrize("seed", [1, 6])
@@ -102,7 +102,7 @@ def test_both_routes_prove_the_same_quadratic_optimum(seed, monkeypatch):
     bounds, objectives = [], []
     for route in Route:
         only(route, monkeypatch)
-        result = solve_exactly(problem, ExactOptions(relative_gap=1e-3), time_limit=60)
+        result = solve_exactly(problem, Options(relative_gap=1e-3), time_limit=60)
         assert (result.stop, result.routes) == (Stop.OPTIMAL, (route,))
         bounds.append(result.bound)
         objectives.append(result.incumbent.objective)
@@ -223,7 +223,7 @@ def test_the_bound_is_the_best_of_the_proof_and_of_the_first_relaxation(route, m
             seen.append((progress.bound, min(best, progress.incumbent.objective)))
         return len(seen) >= 4 and (progress.bound > seen[0][0] or len(seen) > 30)
 
-    result = solve_exactly(problem, ExactOptions(relative_gap=0.0), time_limit=60, callback=callback)
+    result = solve_exactly(problem, Options(relative_gap=0.0), time_limit=60, callback=callback)
     reported, expected = zip(*seen, strict=True)
     np.testing.assert_allclose(reported, expected, rtol=1e-9)
     assert result.bound == pytest.approx(expected[-1], rel=1e-9)
@@ -249,7 +249,7 @@ def test_a_proof_begins_with_the_incumbent_and_takes_better_ones(route, monkeypa
     monkeypatch.setattr(MilpProof, "_take_points", lambda *_: None)
     solve_exactly(
         problem,
-        ExactOptions(relative_gap=0.0),
+        Options(relative_gap=0.0),
         time_limit=20,
         callback=lambda _: bool(steps) and steps[-1][1] == best.objective,
     )
@@ -301,7 +301,7 @@ def test_an_unbounded_objective_is_reported(with_network):
 
 def test_a_time_limit_leaves_incumbent_and_bound():
     problem = hard_box()
-    result = solve_exactly(problem, ExactOptions(relative_gap=0.0), time_limit=1.0)
+    result = solve_exactly(problem, Options(relative_gap=0.0), time_limit=1.0)
     assert result.stop is Stop.TIME_LIMIT
     assert result.incumbent.is_feasible
     points = np.random.default_rng(0).uniform(-1, 1, size=(20_000, problem.n_columns))
@@ -320,7 +320,7 @@ def test_ctrl_c_leaves_incumbent_and_bound(route, in_proof, monkeypatch):
         if progress.incumbent is not None and bool(steps) == in_proof:
             raise KeyboardInterrupt
 
-    result = solve_exactly(hard_box(), ExactOptions(relative_gap=0.0), time_limit=60, callback=interrupt)
+    result = solve_exactly(hard_box(), Options(relative_gap=0.0), time_limit=60, callback=interrupt)
     assert result.stop is Stop.INTERRUPTED
     assert result.routes == ((route,) if in_proof else ())
     assert result.bound < result.incumbent.objective
@@ -367,11 +367,11 @@ def test_options_that_nobody_knows_are_refused(monkeypatch):
     only(Route.MILP, monkeypatch)
     problem = hard_box()
     with pytest.raises(ModelError, match="HiGHS has no option mip_magic"):
-        ExactOptions(highs_options={"mip_magic": 1})
+        Options(highs_options={"mip_magic": 1})
     with pytest.raises(ModelError, match="HiGHS has no option threads = 'all'"):
-        ExactOptions(highs_options={"threads": "all"})
+        Options(highs_options={"threads": "all"})
     with pytest.raises(ModelError, match="unknown bounds 'magic'; known are"):
-        solve_exactly(problem, ExactOptions(bounds="magic"))
+        solve_exactly(problem, Options(bounds="magic"))
 
 
 def test_routes_are_chosen_by_structure():
@@ -390,5 +390,5 @@ def test_routes_are_chosen_by_structure():
 
 def test_the_second_route_joins():
     problem = hard_box()
-    result = solve_exactly(problem, ExactOptions(relative_gap=0.0), time_limit=2.0)
+    result = solve_exactly(problem, Options(relative_gap=0.0), time_limit=2.0)
     assert result.routes == (Route.BRANCH, Route.MILP)

@@ -13,6 +13,7 @@ from pyomo_relugrad.proof import SearchTree
 from pyomo_relugrad.proof import milp as milp_module
 from pyomo_relugrad.proof.milp import EQUAL_SECONDS, REPORT_INTERVAL, MilpProof
 from pyomo_relugrad.run.budget import Budget, Stop
+from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.search.relaxation import Surroundings
 from pyomo_relugrad.solve import Route, solve_exactly
 from pyomo_relugrad.solve import portfolio as solve_module
@@ -284,7 +285,7 @@ def test_a_proof_whose_first_step_would_take_the_searches_share_is_not_begun(mon
 
 def test_a_step_counts_as_long_as_the_one_before(monkeypatch):
     clock = FakeClock.installed(monkeypatch)
-    runner = Runner(Route.BRANCH, hard_box(), solve_module.ExactOptions(), None, np.inf)
+    runner = Runner(Route.BRANCH, hard_box(), Options(), None, np.inf)
     assert runner.fits(0.5)
     step = SearchTree._step
     monkeypatch.setattr(SearchTree, "_step", lambda tree: step(tree) or setattr(clock, "now", clock.now + 2.0))
@@ -295,7 +296,7 @@ def test_a_step_counts_as_long_as_the_one_before(monkeypatch):
 
 def test_a_look_at_a_proof_beside_waits_for_nothing(monkeypatch):
     clock = FakeClock.installed(monkeypatch)
-    runner = Runner(Route.MILP, general(hard_box()), solve_module.ExactOptions(), None, np.inf)
+    runner = Runner(Route.MILP, general(hard_box()), Options(), None, np.inf)
     assert runner.is_due
     runner.step()
     assert not runner.is_due
@@ -310,7 +311,7 @@ def test_highs_gives_way_to_searches_when_it_has_worked_for_a_while(monkeypatch)
     monkeypatch.setattr(milp_module, "lower_priority", lowered.append)
     monkeypatch.setattr(milp_module, "REPORT_INTERVAL", 0.0)
     for gives_way in (True, False):
-        steps = MilpProof(hard_box(), None, "crown", (1e-4, 1e-6), {}, gives_way=gives_way).steps()
+        steps = MilpProof(hard_box(), Options(), gives_way=gives_way).steps()
         next(steps)
         assert len(lowered) == (0 if gives_way else 1)
         clock.now += EQUAL_SECONDS
@@ -329,7 +330,7 @@ def test_one_search_goes_on_from_turn_to_turn(monkeypatch):
     monkeypatch.setattr(Surroundings, "relax", lambda *arguments: relaxed.append(None) or relax(*arguments))
     monkeypatch.setattr(Searches, "_begin_again", lambda searches: begun.append(None) or begin(searches))
     problem = general(hard_box())
-    searches = Searches(problem, solve_module.ExactOptions(), Budget(), 0, None)
+    searches = Searches(problem, solve_module.Options(), Budget(), 0, None)
     for _ in range(30):
         searches.step()
     assert (len(relaxed), len(begun)) == (1, 0)
@@ -341,7 +342,7 @@ def general(problem: Problem) -> Problem:
 
 
 def test_a_search_that_has_ended_is_followed_by_one_with_another_seed(monkeypatch):
-    options = solve_module.ExactOptions(iteration_limit=3)
+    options = solve_module.Options(iteration_limit=3)
     searches = Searches(general(hard_box()), options, Budget(), 5, None)
     while not searches.has_ended:
         searches.step()
@@ -354,7 +355,7 @@ def test_a_search_that_has_ended_is_followed_by_one_with_another_seed(monkeypatc
 
 def test_the_next_search_begins_at_the_best_point_that_others_found():
     problem = general(hard_box())
-    searches = Searches(problem, solve_module.ExactOptions(), Budget(), 0, None)
+    searches = Searches(problem, solve_module.Options(), Budget(), 0, None)
     for _ in range(5):
         searches.step()
     better = solve_exactly(problem, time_limit=30, callback=lambda progress: progress.incumbent is not None).incumbent
@@ -365,7 +366,7 @@ def test_the_next_search_begins_at_the_best_point_that_others_found():
 
 def test_a_search_goes_on_beside_the_one_from_a_point_that_others_found():
     problem = general(hard_box())
-    searches = Searches(problem, solve_module.ExactOptions(), Budget(), 0, None)
+    searches = Searches(problem, solve_module.Options(), Budget(), 0, None)
     for _ in range(5):
         searches.step()
     first, steps = searches._search, searches._search.budget.iterations
@@ -392,7 +393,7 @@ def test_a_search_goes_on_beside_the_one_from_a_point_that_others_found():
 
 def test_points_and_steps_of_all_searches_are_booked_once():
     budget = Budget()
-    searches = Searches(general(hard_box()), solve_module.ExactOptions(iteration_limit=4), budget, 0, None)
+    searches = Searches(general(hard_box()), solve_module.Options(iteration_limit=4), budget, 0, None)
     for _ in range(40):
         searches.step()
     assert budget.iterations >= 4
@@ -400,7 +401,7 @@ def test_points_and_steps_of_all_searches_are_booked_once():
 
 
 def test_without_networks_there_is_one_search():
-    searches = Searches(integer_program(), solve_module.ExactOptions(), Budget(), 0, None)
+    searches = Searches(integer_program(), solve_module.Options(), Budget(), 0, None)
     for _ in range(5):
         searches.step()
     assert searches.has_ended

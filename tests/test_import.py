@@ -51,5 +51,5 @@ def test_type_checkers_see_the_names_that_are_imported_when_used() -> None:
 
 def test_modules_are_attributes_and_other_names_are_not() -> None:
     assert relugrad.errors.RelugradError.__name__ == "RelugradError"
-    with pytest.raises(AttributeError, match="no attribute 'maximise'"):
-        _ = relugrad.maximise
+    with pytest.raises(AttributeError, match="no attribute 'maximal'"):
+        _ = relugrad.maximal

@@ -20,8 +20,9 @@ from pyomo_relugrad.problem.bounds import BOUND_METHODS, bound_problem
 from pyomo_relugrad.programs import build_big_m, network_bounds, tighten_by_programs
 from pyomo_relugrad.programs.linear_program import LinearProgram
 from pyomo_relugrad.proof import MilpProof, prove, prove_by_milp, search_by_pruned_milp
-from pyomo_relugrad.run.worker import ProofStatus, run_proof
-from pyomo_relugrad.solve import ExactOptions, solve_exactly
+from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.run.worker import run_proof
+from pyomo_relugrad.solve import Options, solve_exactly
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ def test_models_are_solved_to_the_optimum(family, seed, bounds):
     problem = random_problem(family, seed)
     result = prove_by_milp(problem, bounds=bounds, time_limit=60)
     optimum = exact_optimum(problem)
-    assert result.status is (ProofStatus.OPTIMAL if np.isfinite(optimum) else ProofStatus.INFEASIBLE)
+    assert result.stop is (Stop.OPTIMAL if np.isfinite(optimum) else Stop.INFEASIBLE)
     if np.isfinite(optimum):
         assert result.incumbent.is_feasible
         assert result.incumbent.objective == pytest.approx(optimum, abs=2e-4 * (1 + abs(optimum)))
@@ -51,7 +52,7 @@ def test_bounds_on_outputs_agree_with_branch_and_bound(seed):
     capped = Problem(problem.cost, lower, upper, networks=problem.networks)
     exact = prove_by_milp(capped, relative_gap=1e-8)
     branched = prove(capped, relative_gap=1e-5, time_limit=60)
-    assert exact.status is branched.status
+    assert exact.stop is branched.stop
     if exact.incumbent is not None:
         assert branched.bound <= exact.incumbent.objective + 1e-6
         assert branched.incumbent.objective == pytest.approx(exact.incumbent.objective, abs=1e-4)
@@ -208,7 +209,7 @@ def test_tightening_by_programs_sees_infeasible_rows_and_keeps_its_time():
     bounds = bound_problem(demanding)
     assert bounds.possible
     assert not tighten_by_programs(demanding, bounds).possible
-    assert prove_by_milp(demanding, bounds="lp").status is ProofStatus.INFEASIBLE
+    assert prove_by_milp(demanding, bounds="lp").stop is Stop.INFEASIBLE
     untouched = tighten_by_programs(problem, bound_problem(problem), time_limit=0.0)
     np.testing.assert_array_equal(untouched.networks[0].lower[1], bound_problem(problem).networks[0].lower[1])
 
@@ -226,7 +227,7 @@ def test_tightening_by_programs_takes_a_share_of_the_time_limit(solve, monkeypat
     if solve == "prove_by_milp":
         prove_by_milp(problem, bounds="lp", time_limit=1.0)
     else:
-        solve_exactly(problem, ExactOptions(bounds="lp"), time_limit=1.0)
+        solve_exactly(problem, Options(bounds="lp"), time_limit=1.0)
     assert limits
     assert all(0 < limit <= 0.2 for limit in limits)
 
@@ -237,7 +238,7 @@ def test_the_start_is_held_and_given_to_highs():
     start = problem.incumbent(points[np.argmin(problem.objective(points))])
     result = prove_by_milp(problem, start=start, options={"mip_max_nodes": 0, "presolve": "off"})
     assert result.incumbent.objective <= start.objective
-    proof = MilpProof(problem, start, "crown", (1e-4, 1e-6), {})
+    proof = MilpProof(problem, Options(), start)
     values = np.array(proof._highs.getSolution().col_value)
     np.testing.assert_allclose(values, proof.model.start(start.values))
 
@@ -245,7 +246,7 @@ def test_the_start_is_held_and_given_to_highs():
 def test_offered_points_are_handed_to_highs():
     problem = single_network_box(0, (5, 20, 20, 1))
     best = prove(problem, relative_gap=1e-3).incumbent
-    proof = MilpProof(problem, None, "crown", (1e-4, 1e-6), {"mip_heuristic_effort": 0.0, "presolve": "off"})
+    proof = MilpProof(problem, Options(highs_options={"mip_heuristic_effort": 0.0, "presolve": "off"}))
     assert proof.offer(best)
     assert not proof.offer(best)
     result = run_proof(proof, time_limit=20, callback=lambda _: proof._to_feed is None)
@@ -278,8 +279,8 @@ def test_the_clock_and_the_callback_stop_highs():
     problem = single_network_box(0, (10, 60, 60, 1))
     begin = time.perf_counter()
     result = prove_by_milp(problem, callback=lambda progress: progress.elapsed > 0.5)
-    assert result.status is ProofStatus.CALLBACK
-    assert prove_by_milp(problem, time_limit=0.3).status is ProofStatus.TIME_LIMIT
+    assert result.stop is Stop.CALLBACK
+    assert prove_by_milp(problem, time_limit=0.3).stop is Stop.TIME_LIMIT
     assert time.perf_counter() - begin < 30
     points = problem.propagate(np.random.default_rng(0).uniform(-1, 1, size=(5000, problem.n_columns)))
     assert result.bound <= problem.objective(points).min()
@@ -290,7 +291,7 @@ def test_ctrl_c_stops_highs():
         raise KeyboardInterrupt
 
     result = prove_by_milp(single_network_box(0, (10, 60, 60, 1)), callback=interrupt)
-    assert result.status is ProofStatus.INTERRUPTED
+    assert result.stop is Stop.INTERRUPTED
 
 
 def test_empty_boxes_are_infeasible_without_highs():
@@ -300,7 +301,7 @@ def test_empty_boxes_are_infeasible_without_highs():
         problem.cost, problem.lower, problem.upper, rows, np.array([2.0]), np.array([np.inf]),
         networks=problem.networks,
     )  # fmt: skip
-    assert prove_by_milp(empty).status is ProofStatus.INFEASIBLE
+    assert prove_by_milp(empty).stop is Stop.INFEASIBLE
 
 
 def test_a_linear_program_remains_when_all_neurons_are_stable():
@@ -310,7 +311,7 @@ def test_a_linear_program_remains_when_all_neurons_are_stable():
         networks=(EmbeddedNetwork(network, [0], [1]),),
     )  # fmt: skip
     result = prove_by_milp(problem)
-    assert result.status is ProofStatus.OPTIMAL
+    assert result.stop is Stop.OPTIMAL
     assert result.incumbent.objective == pytest.approx(-6.0)
 
 
@@ -347,7 +348,7 @@ def test_refusals_name_what_is_missing():
 
 def proof_after(fail, problem: Problem) -> MilpProof:
     """A proof whose HiGHS ends at the first look that `fail` is asked at."""
-    proof = MilpProof(problem, None, "crown", (1e-4, 1e-6), {"presolve": "off"})
+    proof = MilpProof(problem, Options(highs_options={"presolve": "off"}))
     proof._highs.cbMipInterrupt.subscribe(fail)
     for _ in proof.steps():
         pass
@@ -374,7 +375,7 @@ def test_an_infeasible_program_proves_nothing_beside_a_feasible_point(monkeypatc
     problem = single_network_box(3, (2, 6, 1))
     point = problem.incumbent(np.zeros(problem.n_columns))
     for start, bound in ((None, np.inf), (point, -np.inf)):
-        proof = MilpProof(problem, start, "crown", (1e-4, 1e-6), {})
+        proof = MilpProof(problem, Options(), start)
         monkeypatch.setattr(proof._highs, "getModelStatus", lambda: highspy.HighsModelStatus.kInfeasible)
         proof._finish()
         assert proof.bound == bound

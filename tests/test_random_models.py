@@ -11,7 +11,7 @@ from random_models import FAMILIES, as_pyomo, random_problem
 from pyomo_relugrad.modeling.compile import compile_model
 from pyomo_relugrad.problem.bounds import BOUND_METHODS
 from pyomo_relugrad.run.budget import Stop
-from pyomo_relugrad.solve import ExactOptions, search, solve_exactly
+from pyomo_relugrad.solve import Options, search, solve_exactly
 
 slow = pytest.mark.slow
 
@@ -96,7 +96,7 @@ def test_every_expansion_has_the_same_optimum(family, seed, formulation, bounds)
 def test_exact_solves_agree_with_omlt_and_highs(family, seed):
     problem = random_problem(family, seed)
     # No smaller gap: HiGHS's bound is that of points that use its tolerance, and an incumbent does not.
-    result = solve_exactly(problem, ExactOptions(relative_gap=1e-6, absolute_gap=1e-6), time_limit=60)
+    result = solve_exactly(problem, Options(relative_gap=1e-6, absolute_gap=1e-6), time_limit=60)
     optimum = proven_optimum(problem)
     assert result.stop is (Stop.OPTIMAL if np.isfinite(optimum) else Stop.INFEASIBLE)
     if np.isfinite(optimum):

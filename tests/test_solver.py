@@ -30,7 +30,7 @@ from pyomo.opt import TerminationCondition as LegacyTermination
 from pyomo_relugrad import Network
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.block import ReluNetworkBlock
-from pyomo_relugrad.modeling.solver.local import SolveProgress
+from pyomo_relugrad.modeling.solver import SolveProgress
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.budget import Stop
 from pyomo_relugrad.run.context import SearchContext

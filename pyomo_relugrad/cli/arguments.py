@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,13 +10,70 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.cli import help_text
 from pyomo_relugrad.cli.exit_codes import ArgumentError, ExitCode
-from pyomo_relugrad.cli.values import SUFFIXES, read_vector
+from pyomo_relugrad.cli.values import as_count, as_positive, as_positive_count, as_vector, as_vector_file
 from pyomo_relugrad.version import __version__
 
 if TYPE_CHECKING:
     from pyomo_relugrad.search.methods import Method
+
+_DESCRIPTION = "Optimize over trained ReLU networks in ONNX files."
+
+_EXAMPLES = """\
+examples:
+  relugrad info surrogate.onnx                              what is in the file, and how hard it is
+  relugrad maximize surrogate.onnx --lower 0 --upper 1      the inputs in a box with the largest output
+  relugrad minimize digits.onnx --output 3 --lower lower.npy --upper upper.npy --save image.npy
+  relugrad maximize surrogate.onnx --lower=-1,0,0 --upper 2,1,1 --exact --time-limit 60
+  relugrad falsify controller.onnx property.vnnlib          an input that breaks a property
+  relugrad bench surrogate.onnx --lower 0 --upper 1         which method is best for this network
+
+'relugrad COMMAND --help' tells more about each command.
+
+exit codes:
+"""
+
+_BOX = """\
+A bound is a number for all inputs, numbers with commas between them, or a .npy or .csv file of them.
+"""
+
+_INFO = """\
+Show the inputs and outputs of a network, what its file was read into, how large its layers are, and, over a box of
+inputs, which ReLUs are stable: always active or never, so that no solver has to decide them.
+
+example:
+  relugrad info digits.onnx --lower 0 --upper 1
+"""
+
+_OPTIMIZE = """\
+Look for the inputs in a box with the {adjective} value of one output, or of a weighted sum of the outputs.
+
+The search is local: it says how good its point is only where a bound is known. With --exact a proof follows, and the
+answer is 'optimal' where it is proven. Ctrl-C ends both, and the best point so far is the answer.
+
+examples:
+  relugrad {command} surrogate.onnx --lower 0 --upper 1
+  relugrad {command} digits.onnx --output 3 --lower lower.csv --upper upper.csv --save image.npy
+  relugrad {command} digits.onnx --weights 0,0,0,1,0,0,0,0,-1,0 --lower 0 --upper 1 --json
+  relugrad {command} surrogate.onnx --lower=-1,0,0 --upper 2,1,1 --exact --time-limit 60
+"""
+
+_FALSIFY = """\
+Look for a counterexample of a property: an input that satisfies the assertions of a VNN-LIB file.
+
+It is checked in float64, without any tolerance. Where none is found (exit code 1) there may still be one.
+
+example:
+  relugrad falsify controller.onnx property.vnnlib --time-limit 30 --save input.npy
+"""
+
+_BENCH = """\
+Compare the search methods, each for the same time: on a network of yours over a box, or on random networks.
+
+examples:
+  relugrad bench
+  relugrad bench surrogate.onnx --lower 0 --upper 1 --time-limit 5 --method auto --method lp-walk
+"""
 
 # A word that begins a list of numbers with a minus, which argparse takes for an option.
 _NEGATIVE = re.compile(r"-(\d|\.\d|inf\b)")
@@ -99,19 +155,19 @@ def _parser() -> argparse.ArgumentParser:
     codes = "\n".join(f"  {code.value:<4} {code.meaning}" for code in ExitCode)
     parser = _Parser(
         prog="relugrad",
-        description=help_text.DESCRIPTION,
-        epilog=help_text.EXAMPLES + codes,
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES + codes,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"relugrad {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
-    info = _command(commands, "info", "sizes, stability, and what the reader did", help_text.INFO)
+    info = _command(commands, "info", "sizes, stability, and what the reader did", _INFO)
     _add_file(info)
     _add_box(info, default="0 and 1")
 
     for name, adjective in (("maximize", "largest"), ("minimize", "smallest")):
-        text = help_text.OPTIMIZE.format(command=name, adjective=adjective)
+        text = _OPTIMIZE.format(command=name, adjective=adjective)
         optimize = _command(commands, name, f"the inputs with the {adjective} output", text)
         _add_file(optimize)
         _add_objective(optimize)
@@ -119,19 +175,19 @@ def _parser() -> argparse.ArgumentParser:
         _add_search(optimize)
         _add_answer(optimize)
         optimize.add_argument("--exact", action="store_true", help="prove it: branch and bound, or HiGHS, follow")
-        optimize.add_argument("--gap", type=_positive, help="relative gap that is proof enough (1e-4), with --exact")
+        optimize.add_argument("--gap", type=as_positive, help="relative gap that is proof enough (1e-4), with --exact")
 
-    falsify = _command(commands, "falsify", "an input that breaks a property", help_text.FALSIFY)
+    falsify = _command(commands, "falsify", "an input that breaks a property", _FALSIFY)
     _add_file(falsify)
     falsify.add_argument("property", type=Path, metavar="PROPERTY.vnnlib", help="also compressed, .vnnlib.gz")
     _add_search(falsify)
     _add_answer(falsify)
 
-    bench = _command(commands, "bench", "compare the search methods", help_text.BENCH)
+    bench = _command(commands, "bench", "compare the search methods", _BENCH)
     bench.add_argument("file", type=Path, nargs="?", metavar="FILE", help="ONNX file; random networks without")
     _add_objective(bench)
     _add_box(bench)
-    bench.add_argument("--networks", type=_positive_count, default=3, help="number of random networks (3)")
+    bench.add_argument("--networks", type=as_positive_count, default=3, help="number of random networks (3)")
     bench.add_argument(
         "--method",
         dest="methods",
@@ -140,8 +196,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="METHOD",
         help="see below; may be repeated (all)",
     )
-    bench.add_argument("--time-limit", type=_positive, default=1.0, metavar="SECONDS", help="of each search (1)")
-    bench.add_argument("--seed", type=_count, default=0, help="of networks and searches (0)")
+    bench.add_argument("--time-limit", type=as_positive, default=1.0, metavar="SECONDS", help="of each search (1)")
+    bench.add_argument("--seed", type=as_count, default=0, help="of networks and searches (0)")
     bench.add_argument("--json", action="store_true", help="print the numbers as JSON")
     return parser
 
@@ -161,26 +217,26 @@ def _add_file(parser: _Parser) -> None:
 
 def _add_box(parser: _Parser, default: str = "") -> None:
     named = f"; {default} without" if default else ""
-    box = parser.add_argument_group("box of inputs", help_text.BOX)
+    box = parser.add_argument_group("box of inputs", _BOX)
     required = parser.prog.endswith(("maximize", "minimize"))
     for side in ("lower", "upper"):
-        box.add_argument(f"--{side}", type=_vector, metavar="BOUND", required=required, help=f"{side} bounds{named}")
+        box.add_argument(f"--{side}", type=as_vector, metavar="BOUND", required=required, help=f"{side} bounds{named}")
 
 
 def _add_objective(parser: _Parser) -> None:
     objective = parser.add_mutually_exclusive_group()
-    objective.add_argument("--output", type=_count, metavar="K", help="number of the output, from 0")
-    objective.add_argument("--weights", type=_vector, metavar="W", help="weights of the outputs, typed as bounds are")
+    objective.add_argument("--output", type=as_count, metavar="K", help="number of the output, from 0")
+    objective.add_argument("--weights", type=as_vector, metavar="W", help="weights of the outputs, typed as bounds are")
 
 
 def _add_search(parser: _Parser) -> None:
-    parser.add_argument("--time-limit", type=_positive, default=10.0, metavar="SECONDS", help="seconds (10)")
+    parser.add_argument("--time-limit", type=as_positive, default=10.0, metavar="SECONDS", help="seconds (10)")
     parser.add_argument("--method", type=_method, default="auto", metavar="METHOD", help="see below (auto)")
-    parser.add_argument("--seed", type=_count, default=0, help="of the random starts (0)")
+    parser.add_argument("--seed", type=as_count, default=0, help="of the random starts (0)")
 
 
 def _add_answer(parser: _Parser) -> None:
-    parser.add_argument("--save", type=_vector_file, metavar="FILE", help="keep the inputs found, as .npy or .csv")
+    parser.add_argument("--save", type=as_vector_file, metavar="FILE", help="keep the inputs found, as .npy or .csv")
 
 
 def _methods() -> Mapping[str, Method]:
@@ -195,45 +251,3 @@ def _method(text: str) -> str:
     if text not in methods:
         raise argparse.ArgumentTypeError(f"invalid choice: {text!r} (choose from {', '.join(methods)})")
     return text
-
-
-def _vector(text: str) -> Array:
-    try:
-        return read_vector(text)
-    except (OSError, ValueError) as error:
-        reason = f": {error}" if text.lower().endswith(SUFFIXES) else ""
-        message = f"{text!r} is no number, list of numbers, or readable .npy or .csv file{reason}"
-        raise argparse.ArgumentTypeError(message) from error
-
-
-def _vector_file(text: str) -> Path:
-    path = Path(text)
-    if path.suffix.lower() not in SUFFIXES:
-        raise argparse.ArgumentTypeError(f"{text!r} must end in {' or '.join(SUFFIXES)}")
-    if not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"there is no folder {str(path.parent)!r}")
-    return path
-
-
-def _positive(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number") from error
-    if not number > 0 or math.isnan(number):
-        raise argparse.ArgumentTypeError(f"{text!r} must be larger than 0")
-    return number
-
-
-def _count(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no integer") from error
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} must not be negative")
-    return number
-
-
-def _positive_count(text: str) -> int:
-    return int(_positive(str(_count(text))))

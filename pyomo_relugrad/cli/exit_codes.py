@@ -1,5 +1,7 @@
 """What the exit code of a command tells."""
 
+from __future__ import annotations
+
 from enum import IntEnum
 
 
@@ -10,22 +12,16 @@ class ArgumentError(Exception):
 class ExitCode(IntEnum):
     """The exit codes; each one's `meaning` is what ``relugrad --help`` says."""
 
-    FINE = 0
-    NOTHING_FOUND = 1
-    USAGE = 2
-    UNREADABLE = 3
-    INTERRUPTED = 130
+    meaning: str
 
-    @property
-    def meaning(self) -> str:
-        """In words."""
-        return _MEANINGS[self]
+    FINE = 0, "what was asked for was done; a point, or a counterexample, was found"
+    NOTHING_FOUND = 1, "no point, or no counterexample, was found in the time given (which proves nothing)"
+    USAGE = 2, "the command line is wrong"
+    UNREADABLE = 3, "a file cannot be read or written, or the network cannot be handled"
+    INTERRUPTED = 130, "Ctrl-C, before there was anything to report"
 
-
-_MEANINGS = {
-    ExitCode.FINE: "what was asked for was done; a point, or a counterexample, was found",
-    ExitCode.NOTHING_FOUND: "no point, or no counterexample, was found in the time given (which proves nothing)",
-    ExitCode.USAGE: "the command line is wrong",
-    ExitCode.UNREADABLE: "a file cannot be read or written, or the network cannot be handled",
-    ExitCode.INTERRUPTED: "Ctrl-C, before there was anything to report",
-}
+    def __new__(cls, code: int, meaning: str) -> ExitCode:
+        """Keep the meaning beside the number."""
+        member = int.__new__(cls, code)
+        member._value_, member.meaning = code, meaning
+        return member

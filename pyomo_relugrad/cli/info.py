@@ -23,6 +23,7 @@ from pyomo_relugrad.proof.root_bound import bound_seconds
 from pyomo_relugrad.readers.onnx import load_onnx
 from pyomo_relugrad.readers.onnx.model_file import open_model
 from pyomo_relugrad.solve.arrays import array_problem
+from pyomo_relugrad.words import counted
 
 # Seconds that CROWN may take, and multiplications that counting regions may, before they are left out.
 _MOST_CROWN, _MOST_PRODUCTS = 10.0, 1e10
@@ -100,7 +101,7 @@ def _lines(network: Network, operators: Counter[str], difficulty: _Difficulty, b
 def _form(network: Network) -> str:
     hidden = len(network.widths)
     skips = sum(layer.sources != (index,) for index, layer in enumerate(network.layers))
-    words = f"{hidden} layer{'' if hidden == 1 else 's'} of ReLUs and an affine output"
+    words = f"{counted(hidden, 'layer')} of ReLUs and an affine output"
     return f"{words}; {skips} read more than the layer before" if skips else words
 
 

@@ -12,19 +12,18 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.cli.arguments import Arguments
 from pyomo_relugrad.cli.exit_codes import ArgumentError, ExitCode
-from pyomo_relugrad.cli.values import as_box, counted, or_none, save_vector, shown
+from pyomo_relugrad.cli.values import as_box, or_none, save_vector, shown
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.readers.onnx import load_onnx
 from pyomo_relugrad.run.budget import Stop
 from pyomo_relugrad.run.log import SearchLog
+from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.run.result import Progress, SearchResult
-from pyomo_relugrad.solve import ExactOptions, solve_exactly
+from pyomo_relugrad.solve import solve_exactly
 from pyomo_relugrad.solve.arrays import array_problem, refuse_without_end
 from pyomo_relugrad.solve.driver import search
-
-# Relative gap that is proof enough.
-PROVEN_GAP = 1e-4
+from pyomo_relugrad.words import counted
 
 
 def optimize(arguments: Arguments) -> ExitCode:
@@ -35,11 +34,12 @@ def optimize(arguments: Arguments) -> ExitCode:
         raise ArgumentError("--gap says when a proof is good enough: it needs --exact")
     problem = box_problem(network, arguments, maximize=arguments.command == "maximize")
     refuse_without_end(problem)
+    options = _options(arguments)
     log = SearchLog([] if arguments.json else [sys.stdout], proves=arguments.exact)
-    log.header(problem, _describe(arguments), time.perf_counter() - begin)
+    log.header(problem, options.in_words(arguments.exact), time.perf_counter() - begin)
     started = time.perf_counter()
     with log.ticking(lambda: time.perf_counter() - started):
-        result = _find(problem, arguments, log)
+        result = _find(problem, options, arguments.exact, log)
     log.summary(result)
     _show(network, problem, result, arguments)
     if result.incumbent is None:
@@ -79,23 +79,20 @@ def _weights(network: Network, arguments: Arguments) -> Array:
     return np.eye(count)[chosen]
 
 
-def _describe(arguments: Arguments) -> str:
-    gap = f", relative gap {_gap(arguments):g}" if arguments.exact else ""
-    return f"method {arguments.method}, seed {arguments.seed}{gap}, time limit {arguments.time_limit:g} s"
+def _options(arguments: Arguments) -> Options:
+    gap = Options.relative_gap if arguments.gap is None else arguments.gap
+    return Options(
+        time_limit=arguments.time_limit, seed=arguments.seed, method=arguments.method, relative_gap=gap
+    )  # fmt: skip
 
 
-def _gap(arguments: Arguments) -> float:
-    return PROVEN_GAP if arguments.gap is None else arguments.gap
-
-
-def _find(problem: Problem, arguments: Arguments, log: SearchLog) -> SearchResult:
+def _find(problem: Problem, options: Options, exact: bool, log: SearchLog) -> SearchResult:
     def report(progress: Progress) -> None:
         log.progress(progress)
 
-    if arguments.exact:
-        options = ExactOptions(relative_gap=_gap(arguments), method=arguments.method)
-        return solve_exactly(problem, options, time_limit=arguments.time_limit, seed=arguments.seed, callback=report)
-    return search(problem, arguments.method, time_limit=arguments.time_limit, seed=arguments.seed, callback=report)
+    if exact:
+        return solve_exactly(problem, options, callback=report)
+    return search(problem, options.method, time_limit=options.time_limit, seed=options.seed, callback=report)
 
 
 def _show(network: Network, problem: Problem, result: SearchResult, arguments: Arguments) -> None:

@@ -1,7 +1,8 @@
-"""Vectors as they are typed, kept in files and shown."""
+"""Numbers and vectors as they are typed, kept in files and shown."""
 
 from __future__ import annotations
 
+import argparse
 import math
 import textwrap
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.cli.exit_codes import ArgumentError
+from pyomo_relugrad.words import counted
 
 #: How files of vectors end.
 SUFFIXES = (".npy", ".csv")
@@ -18,7 +20,7 @@ SUFFIXES = (".npy", ".csv")
 _SHOWN = 20
 
 
-def read_vector(text: str) -> Array:
+def as_vector(text: str) -> Array:
     """A vector as the user typed it: a number, numbers with commas between them, or the name of a file.
 
     Returns
@@ -27,27 +29,67 @@ def read_vector(text: str) -> Array:
 
     Raises
     ------
-    ValueError
-        If it is none of these, or an entry is NaN.
-    OSError
-        If the file cannot be read.
+    argparse.ArgumentTypeError
+        If it is none of these, the file cannot be read, or an entry is NaN.
 
     Examples
     --------
-    >>> read_vector("-1"), read_vector("0,0.5,inf")
+    >>> as_vector("-1"), as_vector("0,0.5,inf")
     (array(-1.), array([0. , 0.5, inf]))
     """
     suffix = Path(text).suffix.lower()
-    if suffix == ".npy":
-        vector = np.load(text, allow_pickle=False).astype(np.float64).ravel()
-    elif suffix == ".csv":
-        vector = np.loadtxt(text, delimiter=",").ravel()
-    else:
-        numbers = [float(number) for number in text.split(",")]
-        vector = np.array(numbers if len(numbers) > 1 else numbers[0])
-    if np.isnan(vector).any():
-        raise ValueError(f"{text!r} has entries that are no numbers")
+    try:
+        if suffix == ".npy":
+            vector = np.load(text, allow_pickle=False).astype(np.float64).ravel()
+        elif suffix == ".csv":
+            vector = np.loadtxt(text, delimiter=",").ravel()
+        else:
+            numbers = [float(number) for number in text.split(",")]
+            vector = np.array(numbers if len(numbers) > 1 else numbers[0])
+        if np.isnan(vector).any():
+            raise ValueError(f"{text!r} has entries that are no numbers")
+    except (OSError, ValueError) as error:
+        reason = f": {error}" if suffix in SUFFIXES else ""
+        message = f"{text!r} is no number, list of numbers, or readable .npy or .csv file{reason}"
+        raise argparse.ArgumentTypeError(message) from error
     return vector
+
+
+def as_vector_file(text: str) -> Path:
+    """The file that a vector is to be written to."""
+    path = Path(text)
+    if path.suffix.lower() not in SUFFIXES:
+        raise argparse.ArgumentTypeError(f"{text!r} must end in {' or '.join(SUFFIXES)}")
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {str(path.parent)!r}")
+    return path
+
+
+def as_positive(text: str) -> float:
+    """A number larger than 0."""
+    try:
+        number = float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from error
+    if not number > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} must be larger than 0")
+    return number
+
+
+def as_count(text: str) -> int:
+    """An integer that is not negative."""
+    try:
+        number = int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no integer") from error
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} must not be negative")
+    return number
+
+
+def as_positive_count(text: str) -> int:
+    """An integer larger than 0."""
+    return int(as_positive(str(as_count(text))))
 
 
 def as_box(lower: Array, upper: Array, size: int) -> tuple[Array, Array]:
@@ -69,17 +111,6 @@ def _as_side(vector: Array, size: int, option: str) -> Array:
     if vector.ndim and vector.size != size:
         raise ArgumentError(f"{option} has {vector.size} numbers, but the network has {counted(size, 'input')}")
     return np.broadcast_to(vector, (size,)).astype(np.float64)
-
-
-def counted(number: int, thing: str) -> str:
-    """A number of things in words.
-
-    Examples
-    --------
-    >>> counted(1, "output"), counted(10, "output")
-    ('1 output', '10 outputs')
-    """
-    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def save_vector(vector: Array, path: Path) -> None:

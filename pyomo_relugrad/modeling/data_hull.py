@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from pyomo.common.gc_manager import PauseGC
-from pyomo.core.base.block import Block, BlockData
+from pyomo.core.base.block import BlockData
 from pyomo.core.base.component import Component
 from pyomo.core.base.constraint import Constraint
-from pyomo.core.base.global_set import UnindexedComponent_index, UnindexedComponent_set
 from pyomo.core.base.set import Binary
 from pyomo.core.base.var import Var
 from pyomo.core.expr.numeric_expr import LinearExpression
@@ -22,7 +21,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError, NetworkValueError
 from pyomo_relugrad.modeling.block.arguments import listed_terms, resolve_terms
 from pyomo_relugrad.modeling.block.entries import Entries
-from pyomo_relugrad.modeling.block.keyword_rule import KeywordRule
+from pyomo_relugrad.modeling.block.keyword_block import KeywordBlock, KeywordRule
 from pyomo_relugrad.modeling.extreme_points import extreme_points
 from pyomo_relugrad.network.names import checked_names
 
@@ -171,7 +170,7 @@ class DataHullData(BlockData):
         return self._hulls
 
 
-class DataHull(Block):
+class DataHull(KeywordBlock, data=DataHullData):
     """Keep variables in the convex hull of data, or in one of the hulls of its clusters.
 
     A network knows its training data and guesses elsewhere; an optimizer goes where the guess is best. In the hull of
@@ -229,15 +228,6 @@ class DataHull(Block):
     (300.0, 1.0)
     """
 
-    _ComponentDataClass = DataHullData
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        """Route to the scalar or the indexed class."""
-        if cls is not DataHull:
-            return super().__new__(cls)
-        scalar = not args or (args[0] is UnindexedComponent_set and len(args) == 1)
-        return super().__new__(ScalarDataHull if scalar else IndexedDataHull)
-
     def __init__(
         self,
         *args: Any,
@@ -256,20 +246,6 @@ class DataHull(Block):
         if by_keywords:
             kwargs["rule"] = _SharedReduction(inputs, data, clusters, margin, max_points)
         super().__init__(*args, **kwargs)
-
-
-class ScalarDataHull(DataHullData, DataHull):
-    """A data hull without an index."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        DataHullData.__init__(self, self)
-        DataHull.__init__(self, *args, **kwargs)
-        self._data[None] = self
-        self._index = UnindexedComponent_index
-
-
-class IndexedDataHull(DataHull):
-    """A data hull over an index set."""
 
 
 class _SharedReduction(KeywordRule):

@@ -11,6 +11,7 @@ from pyomo_relugrad.network import Network, crown_bounds
 from pyomo_relugrad.network.bounds import PreactivationBounds
 from pyomo_relugrad.network.names import by_name
 from pyomo_relugrad.plotting.style import BLUE, GREY, INK, ORANGE, PALE, SKY, axes, calm, module_of_matplotlib
+from pyomo_relugrad.words import counted
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -89,14 +90,10 @@ def _layers(bounds: PreactivationBounds) -> list[tuple[Array, Array]]:
 def _names(network: Network, bounds: PreactivationBounds) -> list[str]:
     """What is written below each group."""
     hidden = [
-        f"layer {index}\n{width} ReLU{'' if width == 1 else 's'}\n{int(unstable.sum())} unstable"
+        f"layer {index}\n{counted(width, 'ReLU')}\n{int(unstable.sum())} unstable"
         for index, (width, unstable) in enumerate(zip(network.widths, bounds.unstable, strict=True), start=1)
     ]
-    ends = [
-        f"{count} {name}{'' if count == 1 else 's'}"
-        for count, name in ((network.n_inputs, "input"), (network.n_outputs, "output"))
-    ]
-    return [ends[0], *hidden, ends[1]]
+    return [counted(network.n_inputs, "input"), *hidden, counted(network.n_outputs, "output")]
 
 
 def _draw_group(ax: Any, left: float, lower: Array, upper: Array, is_layer: bool) -> set[str]:

@@ -19,6 +19,12 @@ BOUND_METHODS = ("interval", "crown", "lp")
 EMBEDDINGS_AT_ONCE = 64
 
 
+def refuse_unknown_bounds(method: str) -> None:
+    """Raise ModelError where there are no such bounds."""
+    if method not in BOUND_METHODS:
+        raise ModelError(f"unknown bounds '{method}'; known are {', '.join(BOUND_METHODS)}")
+
+
 @dataclass(frozen=True, eq=False)
 class ProblemBounds:
     """Bounds of the columns, and of each stage's ReLUs over the boxes of its k embeddings.
@@ -52,8 +58,7 @@ def bound_problem(problem: Problem, method: str = "crown") -> ProblemBounds:
     ModelError
         If the method is unknown.
     """
-    if method not in BOUND_METHODS:
-        raise ModelError(f"unknown bounds '{method}'; known are {', '.join(BOUND_METHODS)}")
+    refuse_unknown_bounds(method)
     tighten = RowTightening(problem)
     lower, upper, possible = tighten(problem.lower[None], problem.upper[None])
     networks = []

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network, PreactivationBounds, crown_bounds, interval_bounds
 from pyomo_relugrad.network.names import by_name
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.problem.bounds import BOUND_METHODS, bound_problem
+from pyomo_relugrad.problem.bounds import bound_problem, refuse_unknown_bounds
 from pyomo_relugrad.programs.obbt import tighten_by_programs
 from pyomo_relugrad.programs.threads import solver_threads
 
@@ -53,8 +52,7 @@ def network_bounds(
     crown [[0.5]]
     lp [[0.5]]
     """
-    if method not in BOUND_METHODS:
-        raise ModelError(f"unknown bounds '{method}'; known are {', '.join(BOUND_METHODS)}")
+    refuse_unknown_bounds(method)
     sides = (by_name(side, network.input_names, "input", "a bound") for side in (lower, upper))
     low, high = (np.atleast_1d(np.asarray(side, np.float64)) for side in sides)
     if method == "interval":

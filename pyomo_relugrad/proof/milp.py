@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from threading import Lock, Thread
 from typing import Any
 
@@ -20,7 +20,10 @@ from pyomo_relugrad.programs.big_m import BigMModel, build_big_m
 from pyomo_relugrad.programs.highs import HIGHS_THREAD, silent_highs
 from pyomo_relugrad.programs.obbt import tighten_by_programs
 from pyomo_relugrad.programs.threads import lower_priority, solver_threads
-from pyomo_relugrad.run.worker import ProofProgress, ProofResult, ProofStatus, conclusion_from, run_proof
+from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.run.result import Progress, SearchResult
+from pyomo_relugrad.run.worker import Prover, run_proof
 
 # Seconds between two reports, and seconds that HiGHS is given to stop when told to.
 REPORT_INTERVAL, STOP_PATIENCE = 0.1, 0.3
@@ -35,13 +38,13 @@ def prove_by_milp(
     problem: Problem,
     *,
     start: Incumbent | None = None,
-    bounds: str = "crown",
+    bounds: str = Options.bounds,
     time_limit: float = np.inf,
-    relative_gap: float = 1e-4,
-    absolute_gap: float = 1e-6,
+    relative_gap: float = Options.relative_gap,
+    absolute_gap: float = Options.absolute_gap,
     options: dict[str, Any] | None = None,
-    callback: Callable[[ProofProgress], bool | None] | None = None,
-) -> ProofResult:
+    callback: Callable[[Progress], bool | None] | None = None,
+) -> SearchResult:
     """Search for the optimum and prove it by HiGHS on the big-M formulation.
 
     Parameters
@@ -60,11 +63,11 @@ def prove_by_milp(
     options : dict, optional
         HiGHS options.
     callback : callable, optional
-        Called with a `ProofProgress` every tenth of a second; the proof ends when it returns True.
+        Called with a `Progress` every tenth of a second; the proof ends when it returns True.
 
     Returns
     -------
-    ProofResult
+    SearchResult
         Ctrl-C ends the proof and returns incumbent and bound. Bounds hold to the tolerances of HiGHS.
 
     Raises
@@ -81,88 +84,76 @@ def prove_by_milp(
     ...     cost=np.array([0.0, -1.0]), lower=np.array([0.0, -np.inf]), upper=np.array([1.0, np.inf]),
     ...     networks=(EmbeddedNetwork(network, [0], [1]),), maximize=True)
     >>> result = prove_by_milp(problem)
-    >>> result.status.value, round(problem.reported(result.incumbent.objective), 4)
+    >>> result.stop.value, round(problem.reported(result.incumbent.objective), 4)
     ('optimal', 0.5)
     """
+    asked = Options(
+        time_limit=time_limit, relative_gap=relative_gap, absolute_gap=absolute_gap, bounds=bounds,
+        highs_options=options or {},
+    )  # fmt: skip
     begin = time.perf_counter()
     with deadline.time_limit(time_limit):
         try:
-            proof = MilpProof(problem, start, bounds, (relative_gap, absolute_gap), options or {}, time_limit)
+            proof = MilpProof(problem, asked, start)
         except OutOfTime:
-            known = start if start is not None and start.is_feasible else None
-            return ProofResult(ProofStatus.TIME_LIMIT, -np.inf, known, 0, time.perf_counter() - begin, ())
+            pool = (start,) if start is not None and start.is_feasible else ()
+            return SearchResult(pool, None, Stop.TIME_LIMIT, 0, 0, time.perf_counter() - begin, ())
         return run_proof(proof, time_limit=deadline.remaining(), callback=callback)
 
 
-class MilpProof:
+class MilpProof(Prover):
     """The state of one run of HiGHS.
 
-    HiGHS runs in a thread of its own; its callbacks leave bounds and points here, and `steps` reports them.
+    HiGHS runs in a thread of its own; its callbacks leave bounds and points here, and `steps` takes them.
 
     Parameters
     ----------
-    problem, start, bounds, gaps, options
-        As in `prove_by_milp`; `gaps` is (relative, absolute).
-    time_limit : float, optional
-        Seconds that the whole proof will have, of which a share is for tightening by linear programs.
+    problem : Problem
+    options : Options
+        Gaps, bounds, options of HiGHS, and the time that the whole proof will have.
+    start : Incumbent, optional
+        As in `prove_by_milp`.
     gives_way : bool, optional
         Whether HiGHS lets other threads go first, after `EQUAL_SECONDS`, where cores are short.
     """
 
     def __init__(
-        self,
-        problem: Problem,
-        start: Incumbent | None,
-        bounds: str,
-        gaps: tuple[float, float],
-        options: dict[str, Any],
-        time_limit: float = np.inf,
-        gives_way: bool = False,
+        self, problem: Problem, options: Options, start: Incumbent | None = None, gives_way: bool = False
     ) -> None:
+        super().__init__(problem, options, start)
         if problem.quadratic is not None:
             raise ModelError("HiGHS solves no mixed-integer models with quadratic objectives; use branch and bound")
-        self.problem = problem
-        self.nodes = 0
-        self.incumbent: Incumbent | None = None
-        self._gaps, self._gives_way = gaps, gives_way
+        self._gives_way = gives_way
         self._dual_bound = -np.inf
         self._lock, self._found = Lock(), list[Array]()
         self._to_feed: Array | None = None
-        self._finished = False
-        found = bound_problem(problem, bounds)
-        if bounds == "lp" and found.possible:
-            found = tighten_by_programs(problem, found, min(TIGHTENING_LIMIT, TIGHTENING_SHARE * time_limit))
+        found = bound_problem(problem, options.bounds)
+        if options.bounds == "lp" and found.possible:
+            seconds = min(TIGHTENING_LIMIT, TIGHTENING_SHARE * options.time_limit)
+            found = tighten_by_programs(problem, found, seconds)
         self.model: BigMModel | None = build_big_m(problem, found) if found.possible else None
-        if start is not None and start.is_feasible:
-            self.incumbent = start
-        self._highs: Any = None if self.model is None else self._passed(self.model, options)
+        self._highs: Any = None if self.model is None else self._passed(self.model)
 
     @property
     def bound(self) -> float:
         """No feasible point has a smaller objective."""
-        if self.model is None:
-            return np.inf if self.incumbent is None else self.incumbent.objective
-        return min(self._dual_bound, np.inf if self.incumbent is None else self.incumbent.objective)
-
-    def conclusion(self) -> ProofStatus | None:
-        """OPTIMAL or INFEASIBLE where that is proven."""
-        return conclusion_from(self.incumbent, self.bound, self._gaps)
+        return self.incumbent_value if self.model is None else min(self._dual_bound, self.incumbent_value)
 
     def offer(self, point: Incumbent) -> bool:
         """Take a feasible point as incumbent if it is better, and hand it to HiGHS; return whether it was."""
-        if not self._accept(point) or self.model is None:
+        if not super().offer(point) or self.model is None:
             return False
         values = self.model.start(point.values)
         with self._lock:
             self._to_feed = values
         return True
 
-    def steps(self) -> Iterator[ProofProgress]:
-        """Run HiGHS and report until it ends; leaving early stops it."""
+    def steps(self) -> Generator[None, None, None]:
+        """Run HiGHS and take what it found now and then, until it ends; leaving early stops it."""
         if self._highs is None:
             return
-        begin, done = time.perf_counter(), False
-        last_report = begin
+        begin = last_report = time.perf_counter()
+        done = False
         # A thread of our own: `startSolve` of highspy allows one run in the whole process.
         self._thread = Thread(target=_run_to_end, args=(self._highs,), name=HIGHS_THREAD)
         self._thread.start()
@@ -171,31 +162,24 @@ class MilpProof:
                 # Whoever comes late is not kept waiting: HiGHS has worked meanwhile.
                 self._thread.join(max(last_report + REPORT_INTERVAL - time.perf_counter(), 0.0))
                 last_report, done = time.perf_counter(), not self._thread.is_alive()
-                known = self.incumbent
                 if self._gives_way and not done and last_report - begin >= EQUAL_SECONDS:
                     lower_priority(self._thread)
                     self._gives_way = False
                 if done:
                     self._finish()
                 self._take_points()
-                yield ProofProgress(
-                    elapsed=time.perf_counter() - begin,
-                    nodes=self.nodes,
-                    open_nodes=0,
-                    bound=self.bound,
-                    incumbent=self.incumbent,
-                    is_new=self.incumbent is not known,
-                )
+                yield
         finally:
             if not done:
                 self._stop()
 
     # --- HiGHS ---------------------------------------------------------------------------------------------------
 
-    def _passed(self, model: BigMModel, options: dict[str, Any]) -> Any:
+    def _passed(self, model: BigMModel) -> Any:
         """HiGHS with the model, options, callbacks and start."""
-        relative, absolute = self._gaps
-        highs = silent_highs({"mip_rel_gap": relative, "mip_abs_gap": absolute, **options})
+        options = self.options
+        gaps = {"mip_rel_gap": options.relative_gap, "mip_abs_gap": options.absolute_gap}
+        highs = silent_highs({**gaps, **options.highs_options})
         highs.HandleUserInterrupt = True
         if highs.passModel(_as_highs_model(model)) == highspy.HighsStatus.kError:
             raise RelugradError("HiGHS refused the mixed-integer formulation")
@@ -227,15 +211,8 @@ class MilpProof:
         """Verify HiGHS's points."""
         with self._lock:
             points, self._found = self._found, []
-        for v in points:
-            self._accept(self.problem.incumbent(v))
-
-    def _accept(self, point: Incumbent) -> bool:
-        value = np.inf if self.incumbent is None else self.incumbent.objective
-        if not point.is_feasible or point.objective >= value:
-            return False
-        self.incumbent = point
-        return True
+        for v in points:  # HiGHS knows them, so they are not handed to it
+            super().offer(self.problem.incumbent(v))
 
     def _finish(self) -> None:
         """Read the final bound and point."""

@@ -8,10 +8,8 @@ mixed-integer nonlinear programs, Mathematical Programming 36, 1986; Fletcher an
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -21,115 +19,84 @@ from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.programs.linearization import Linearization
 from pyomo_relugrad.proof.milp import MilpProof
 from pyomo_relugrad.run.budget import Budget
-from pyomo_relugrad.run.worker import ProofProgress, ProofStatus, allowed_gap, conclusion_from
+from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.run.worker import Prover
 from pyomo_relugrad.search.sequential.region_model import RegionModel
 
-# The programs are solved to this share of the asked gap: the tangents take the rest.
+# The programs are solved to this share of the requested gap: the tangents take the rest.
 GAP_SHARE = 0.1
 # Tangents at points of the box before the first program; more of them slow HiGHS down as much as they help.
 FIRST_TANGENTS = 3
 
 
-class OuterApproximation:
+class OuterApproximation(Prover):
     """The state of one proof; `steps` solves program after program.
 
     Parameters
     ----------
     problem : Problem
         With a convex quadratic objective; the networks' inputs need finite bounds.
-    start : Incumbent or None
-    bounds : str
-        As in `MilpProof`; linear programs that tighten bounds are left out, since there are many MILPs.
-    gaps : (float, float)
-        Relative and absolute.
-    options : dict
-        Of HiGHS.
-    time_limit : float
-        Seconds from now.
+    options : Options
+        As for `MilpProof`; linear programs that tighten bounds are left out, since there are many MILPs.
+    start : Incumbent, optional
     """
 
-    def __init__(
-        self,
-        problem: Problem,
-        start: Incumbent | None,
-        bounds: str,
-        gaps: tuple[float, float],
-        options: dict[str, Any],
-        time_limit: float,
-    ) -> None:
-        self.problem = problem
-        self.nodes = 0
-        self.incumbent: Incumbent | None = None
-        self._bounds = "crown" if bounds == "lp" else bounds
-        self._gaps, self._options = gaps, options
-        self._end = time.perf_counter() + time_limit
+    def __init__(self, problem: Problem, options: Options, start: Incumbent | None = None) -> None:
+        super().__init__(problem, options, start)
+        self._budget = Budget(options.time_limit)
         self._proven = -np.inf
         self._points = _spread_points(problem)
         self._regions = RegionModel(problem, Linearization(problem))
-        if start is not None:
-            self.offer(start)
+        if self.incumbent is not None:
+            self._points.append(self.incumbent.values)
         self._proof = self._next_proof()
 
     @property
     def bound(self) -> float:
         """No feasible point has a smaller objective."""
-        return min(self._proven, np.inf if self.incumbent is None else self.incumbent.objective)
-
-    def conclusion(self) -> ProofStatus | None:
-        """OPTIMAL or INFEASIBLE where that is proven."""
-        return conclusion_from(self.incumbent, self.bound, self._gaps)
+        return min(self._proven, self.incumbent_value)
 
     def offer(self, point: Incumbent) -> bool:
-        """Take a feasible point as incumbent if it is better; return whether it was."""
-        value = np.inf if self.incumbent is None else self.incumbent.objective
-        if not point.is_feasible or point.objective >= value:
+        """Take a feasible point as incumbent if it is better, and as a place of tangents; return whether it was."""
+        if not super().offer(point):
             return False
-        self.incumbent = point
         self._points.append(point.values)
         return True
 
-    def steps(self) -> Iterator[ProofProgress]:
+    def steps(self) -> Generator[None, None, None]:
         """Solve programs with ever more tangents until the gap is closed; leaving early stops HiGHS."""
-        begin, nodes, known = time.perf_counter(), 0, self.incumbent
+        nodes = 0
         while True:
             for _ in self._proof.steps():
                 self.nodes = nodes + self._proof.nodes
                 self._proven = max(self._proven, self._proof.bound)
-                yield self._progress(begin, known)
-                known = self.incumbent
+                yield
             nodes = self.nodes
             self._proven = max(self._proven, self._proof.bound)
             goes_on = self._add_tangents()
-            yield self._progress(begin, known)
-            known = self.incumbent
-            if not goes_on or self.conclusion() is not None or time.perf_counter() >= self._end:
+            yield
+            if not goes_on or self.conclusion() is not None or self._budget.is_exhausted():
                 return
             self._proof = self._next_proof()
-
-    def _progress(self, begin: float, known: Incumbent | None) -> ProofProgress:
-        return ProofProgress(
-            elapsed=time.perf_counter() - begin,
-            nodes=self.nodes,
-            open_nodes=0,
-            bound=self.bound,
-            incumbent=self.incumbent,
-            is_new=self.incumbent is not known,
-        )
 
     # --- programs and tangents ----------------------------------------------------------------------------------
 
     def _next_proof(self) -> MilpProof:
-        relative, absolute = (GAP_SHARE * gap for gap in self._gaps)
+        asked, start = self.options, None
+        told = {"time_limit": self._budget.remaining}
         linear = _under_tangents(self.problem, np.array(self._points))
-        options = {"time_limit": max(self._end - time.perf_counter(), 0.0)}
-        start = None
         if self.incumbent is not None:
             start = linear.incumbent(np.append(self.incumbent.values, self._quadratic_part(self.incumbent.values)))
             # A point that looks better than the incumbent is enough to know where tangents are missing.
-            allowed = allowed_gap(self.incumbent.objective, self._gaps)
-            options["objective_target"] = self.incumbent.objective - allowed - linear.constant
-        options |= self._options
-        return MilpProof(linear, start, self._bounds, (relative, absolute), options, gives_way=True)
+            told["objective_target"] = asked.cutoff(self.incumbent.objective) - linear.constant
+        options = replace(
+            asked,
+            relative_gap=GAP_SHARE * asked.relative_gap,
+            absolute_gap=GAP_SHARE * asked.absolute_gap,
+            bounds="crown" if asked.bounds == "lp" else asked.bounds,
+            highs_options={**told, **asked.highs_options},
+        )
+        return MilpProof(linear, options, start, gives_way=True)
 
     def _quadratic_part(self, v: Array) -> float:
         return 0.5 * float(v @ (self.problem.quadratic @ v))
@@ -139,7 +106,7 @@ class OuterApproximation:
         if self._proof.incumbent is None:
             return False
         v, count = self._proof.incumbent.values[:-1], len(self._points)
-        optimum = self._regions.optimum(v, Linearization(self.problem).patterns(v), Budget())
+        optimum = self._regions.optimum(v, Linearization(self.problem).patterns(v), self._budget)
         for values in [v] if optimum is None or optimum.is_unbounded else [v, optimum.values]:
             point = self.problem.incumbent(values)
             if not self.offer(point) and not any(np.array_equal(point.values, known) for known in self._points):

@@ -8,7 +8,8 @@ import numpy as np
 
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.proof.milp import prove_by_milp
-from pyomo_relugrad.run.worker import ProofProgress
+from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.run.result import Progress
 from pyomo_relugrad.search.literature.pruned import with_pruned_networks
 
 
@@ -16,7 +17,7 @@ def search_by_pruned_milp(
     problem: Problem,
     rate: float = 0.8,
     *,
-    bounds: str = "crown",
+    bounds: str = Options.bounds,
     time_limit: float = np.inf,
     options: dict[str, Any] | None = None,
 ) -> Incumbent | None:
@@ -65,7 +66,7 @@ def search_by_pruned_milp(
     """
     best: list[Incumbent] = []
 
-    def judge(progress: ProofProgress) -> None:
+    def judge(progress: Progress) -> None:
         if progress.is_new and progress.incumbent is not None:
             point = problem.incumbent(progress.incumbent.values)
             if point.is_feasible and (not best or point.objective < best[-1].objective):

@@ -21,9 +21,10 @@ from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, NetworkStage, Problem
 from pyomo_relugrad.problem.presolve.rows import RowTightening
 from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution, LinearStatus
 from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run.options import Options
 
-#: An incumbent within this of the bound, relative to the larger of one and its size, counts as proven.
-PROVEN_GAP = 1e-6
+#: A search ends where its incumbent is this close to the bound, relative to the larger of one and its size.
+CLOSE = Options(relative_gap=1e-6, absolute_gap=1e-6)
 # Steps for the objective's lower slopes; there is one function only.
 SLOPE_STEPS = 20
 # Multiplications per second of a relaxation, with dense and with sparse weights (measured on one core, less a half).
@@ -79,8 +80,8 @@ class BoundKeeper:
             return
 
     def proves(self, objective: float) -> bool:
-        """Whether no point can be better than this objective by more than `PROVEN_GAP`."""
-        return objective - self.value <= PROVEN_GAP * max(1.0, abs(objective))
+        """Whether no point can be better than this objective by more than `CLOSE` allows."""
+        return CLOSE.is_proven(objective, self.value)
 
     def _is_due(self) -> bool:
         spent = self._point_cost * self._budget.points + WORK_PER_STEP * self._budget.iterations

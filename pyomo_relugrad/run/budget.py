@@ -11,12 +11,13 @@ from pyomo_relugrad.errors import ModelError
 
 
 class Stop(Enum):
-    """Why a search ended."""
+    """Why a run ended: a search, a proof, or both."""
 
     FINISHED = "finished"
     OPTIMAL = "optimal"
     TIME_LIMIT = "time limit"
     ITERATION_LIMIT = "iteration limit"
+    NODE_LIMIT = "node limit"
     CALLBACK = "stopped by the callback"
     INTERRUPTED = "interrupted"
     INFEASIBLE = "infeasible"

@@ -1,51 +1,102 @@
-"""What the user asks of an exact solve."""
+"""What is asked of a run, and when it counts as proven."""
 
 from __future__ import annotations
 
+import inspect
+import math
+import re
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.problem import Incumbent
+from pyomo_relugrad.problem.bounds import refuse_unknown_bounds
 from pyomo_relugrad.programs.highs import silent_highs
-from pyomo_relugrad.run.worker import allowed_gap
+from pyomo_relugrad.run.budget import Budget, Stop
+
+#: Rounding, relative to one plus the objective's size, that does not keep an incumbent from being proven.
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
-class ExactOptions:
-    """What a proof is asked for.
+class Options:
+    """What is asked of a run: of a search, of a proof, or of both.
 
     Parameters
     ----------
-    relative_gap, absolute_gap : float, optional
-        The solve ends when incumbent minus bound is at most ``max(absolute_gap, relative_gap * |incumbent|)``.
-    method : str, optional
-        Of the local searches.
+    time_limit : float, optional
+        Seconds of wall-clock time.
     iteration_limit : int, optional
-        Of each local search.
-    bounds : {"crown", "interval", "lp"}, optional
-        Of the pre-activations in the MILP.
+        Batched steps of each local search; a linear program counts as one.
+    seed : int, optional
+        Of the random starts. A seed gives the same answer again where the search is limited by iterations and not by
+        time.
+    method : str, optional
+        Of the local searches; "auto" takes the best one for the problem's shape.
+    relative_gap : float, optional
+        The run ends as optimal when incumbent and bound differ by at most this, relative to the incumbent's size.
+    absolute_gap : float, optional
+        The same, absolute; one of the two is enough.
+    bounds : str, optional
+        How the MILP's pre-activations are bounded: "interval", "crown" or "lp".
     highs_options : dict, optional
-        Options of HiGHS for the MILP.
+        Options of HiGHS, for the MILP.
 
     Raises
     ------
     ModelError
-        If a gap is NaN or negative, or HiGHS does not know an option, also where no MILP is solved.
+        If a number is NaN or negative, the bounds are unknown, or HiGHS does not know an option.
     """
 
+    time_limit: float = math.inf
+    iteration_limit: int | None = None
+    seed: int = 0
+    method: str = "auto"
     relative_gap: float = 1e-4
     absolute_gap: float = 1e-6
-    method: str = "auto"
-    iteration_limit: int | None = None
     bounds: str = "crown"
     highs_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, gap in (("relative", self.relative_gap), ("absolute", self.absolute_gap)):
-            if not gap >= 0.0:
-                raise ModelError(f"the {name} gap is {gap}: give 0 or more")
-        silent_highs(self.highs_options)
+        Budget(self.time_limit)  # refuses NaN
+        for name in ("seed", "iteration_limit", "relative_gap", "absolute_gap"):
+            number = getattr(self, name)
+            if number is not None and not number >= 0:
+                raise ModelError(f"the {name.replace('_', ' ')} is {number}: give 0 or more")
+        refuse_unknown_bounds(self.bounds)
+        if self.highs_options:
+            silent_highs(self.highs_options)
 
     def allowed_gap(self, objective: float) -> float:
-        """The gap at which an incumbent counts as proven."""
-        return allowed_gap(objective, (self.relative_gap, self.absolute_gap))
+        """The gap at which an incumbent of that objective counts as proven."""
+        return max(self.absolute_gap, self.relative_gap * abs(objective))
+
+    def cutoff(self, objective: float) -> float:
+        """The bound at which an incumbent of that objective counts as proven; infinite where there is none."""
+        return objective - self.allowed_gap(objective) if math.isfinite(objective) else math.inf
+
+    def is_proven(self, objective: float, bound: float) -> bool:
+        """Whether a bound proves an incumbent of that objective; rounding aside."""
+        return bound >= self.cutoff(objective) - ROUNDING * (1.0 + abs(objective))
+
+    def conclusion(self, incumbent: Incumbent | None, bound: float) -> Stop | None:
+        """What incumbent and bound prove: OPTIMAL, INFEASIBLE, or nothing yet. Objectives are to be minimized."""
+        if incumbent is None:
+            return Stop.INFEASIBLE if bound == math.inf else None
+        return Stop.OPTIMAL if self.is_proven(incumbent.objective, bound) else None
+
+    def in_words(self, proves: bool) -> str:
+        """Method, seed and limits, for the log; the gap where there is a proof."""
+        words = [f"method {self.method}", f"seed {self.seed}"]
+        words += [f"relative gap {self.relative_gap:g}"] if proves else []
+        words += [f"time limit {self.time_limit:g} s"] if math.isfinite(self.time_limit) else []
+        words += [f"at most {self.iteration_limit} steps"] if self.iteration_limit is not None else []
+        return ", ".join(words)
+
+
+@cache
+def meanings() -> dict[str, str]:
+    """The meaning of each option, from the docstring of `Options`."""
+    entries = re.findall(r"^(\w+) : .*\n((?: +.*\n)+)", inspect.cleandoc(Options.__doc__ or ""), re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 
@@ -10,16 +11,23 @@ from pyomo_relugrad.problem import Incumbent
 from pyomo_relugrad.run.budget import Stop
 
 
+class Route(Enum):
+    """A way to a proof."""
+
+    BRANCH = "branch and bound"
+    MILP = "MILP"
+
+
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """The state of a running search, given to the callback at each new point and between batched steps.
+    """The state of a running search or proof, given to the callback. Objectives are to be minimized.
 
     Parameters
     ----------
     elapsed : float
         Seconds.
     points, iterations : int
-        Evaluated points and batched steps so far.
+        Points that searches evaluated so far, and their batched steps.
     incumbent : Incumbent or None
         The best feasible point; where there is none, the one with the smallest violation.
     is_new : bool
@@ -27,7 +35,7 @@ class Progress:
     bound : float, optional
         No feasible point has a smaller objective; minus infinity while no bound is known.
     nodes : int, optional
-        Nodes of branch and bound, where the search is part of a proof.
+        Nodes that proofs bounded so far.
     """
 
     elapsed: float
@@ -41,7 +49,7 @@ class Progress:
 
 @dataclass(frozen=True, eq=False)
 class SearchResult:
-    """What a search found.
+    """What a search or a proof found. Objectives are to be minimized.
 
     Parameters
     ----------
@@ -50,19 +58,23 @@ class SearchResult:
     least_violated : Incumbent or None
         Where the pool is empty, the point with the smallest violation.
     stop : Stop
-        Why the search ended.
+        Why the run ended. OPTIMAL: the incumbent is within the requested gap of the bound. INFEASIBLE: it is proven
+        that there is no feasible point.
     points, iterations : int
-        Evaluated points and batched steps.
+        Points that searches evaluated, and their batched steps.
     elapsed : float
         Seconds.
     history : tuple of (float, float)
         Time and objective of each new incumbent.
     bound : float, optional
-        No feasible point has a smaller objective; minus infinity where no bound is known.
+        No feasible point has a smaller objective; minus infinity where no bound is known, infinite where the problem
+        is proven infeasible.
     nodes : int, optional
-        Nodes of branch and bound, where the search was part of a proof.
+        Nodes that proofs bounded.
     bound_history : tuple of (float, float), optional
         Time and value of each better bound.
+    routes : tuple of Route, optional
+        The proofs that an exact solve ran, in their order; empty where the local search's bound was enough.
     """
 
     pool: tuple[Incumbent, ...]
@@ -75,8 +87,14 @@ class SearchResult:
     bound: float = -np.inf
     nodes: int = 0
     bound_history: tuple[tuple[float, float], ...] = ()
+    routes: tuple[Route, ...] = ()
 
     @property
     def incumbent(self) -> Incumbent | None:
         """The best feasible point, None where none was found."""
         return self.pool[0] if self.pool else None
+
+    @property
+    def gap(self) -> float:
+        """Objective of the incumbent minus the bound; infinite where there is no incumbent."""
+        return np.inf if self.incumbent is None else max(self.incumbent.objective - self.bound, 0.0)

@@ -1,126 +1,75 @@
-"""Proofs of optimality: what they give while they run and when they end, and the loop that all of them run in."""
+"""Workers that prove: what all of them have, and the loop that runs one of them alone."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import Enum
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator
+from functools import cached_property
 
 import numpy as np
 
 from pyomo_relugrad import deadline
 from pyomo_relugrad.deadline import OutOfTime
-from pyomo_relugrad.problem import Incumbent
+from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.programs.threads import solver_threads
+from pyomo_relugrad.run.budget import Budget, Stop
+from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.run.record import Record
+from pyomo_relugrad.run.result import Progress, SearchResult
 
 
-class ProofStatus(Enum):
-    """Why a proof ended."""
-
-    OPTIMAL = "optimal"
-    INFEASIBLE = "infeasible"
-    TIME_LIMIT = "time limit"
-    NODE_LIMIT = "node limit"
-    CALLBACK = "stopped by the callback"
-    INTERRUPTED = "interrupted"
-    UNRESOLVED = "nodes too small to split remain"
-
-
-def allowed_gap(objective: float, gaps: tuple[float, float]) -> float:
-    """The gap, by (relative, absolute) gaps, at which an incumbent of that objective counts as proven."""
-    relative, absolute = gaps
-    return max(absolute, relative * abs(objective))
-
-
-def conclusion_from(incumbent: Incumbent | None, bound: float, gaps: tuple[float, float]) -> ProofStatus | None:
-    """OPTIMAL or INFEASIBLE where incumbent and bound prove it; gaps are (relative, absolute)."""
-    if incumbent is None:
-        return ProofStatus.INFEASIBLE if bound == np.inf else None
-    is_proven = incumbent.objective - bound <= allowed_gap(incumbent.objective, gaps) * (1 + 1e-9)
-    return ProofStatus.OPTIMAL if is_proven else None
-
-
-@dataclass(frozen=True, eq=False)
-class ProofProgress:
-    """The state of a running proof. Objective values are those of `Problem`: to be minimized.
+class Prover(ABC):
+    """The state of one proof.
 
     Parameters
     ----------
-    elapsed : float
-        Seconds.
-    nodes : int
-        Nodes bounded so far.
-    open_nodes : int
-        Nodes that wait.
-    bound : float
-        No feasible point has a smaller objective.
-    incumbent : Incumbent or None
-        The best feasible point.
-    is_new : bool
-        Whether the incumbent is new since the last report.
+    problem : Problem
+    options : Options
+    start : Incumbent, optional
+        A point to begin with; ignored where it is not feasible.
     """
 
-    elapsed: float
-    nodes: int
-    open_nodes: int
-    bound: float
-    incumbent: Incumbent | None
-    is_new: bool
-
-
-@dataclass(frozen=True, eq=False)
-class ProofResult:
-    """What a proof found. Objective values are those of `Problem`: to be minimized.
-
-    Parameters
-    ----------
-    status : ProofStatus
-        OPTIMAL: the incumbent is within the asked gap of `bound`. INFEASIBLE: no feasible point exists.
-    bound : float
-        No feasible point has a smaller objective; infinite where the problem is infeasible.
-    incumbent : Incumbent or None
-        The best feasible point, None where none was found.
-    nodes : int
-        Nodes bounded.
-    elapsed : float
-        Seconds.
-    history : tuple of (float, float, float)
-        Time, bound and objective of the incumbent (infinite where there is none), whenever one of them moved.
-    """
-
-    status: ProofStatus
-    bound: float
-    incumbent: Incumbent | None
-    nodes: int
-    elapsed: float
-    history: tuple[tuple[float, float, float], ...]
+    def __init__(self, problem: Problem, options: Options, start: Incumbent | None = None) -> None:
+        self.problem, self.options = problem, options
+        self.incumbent = start if start is not None and start.is_feasible else None
+        self.nodes = 0
 
     @property
-    def gap(self) -> float:
-        """Objective of the incumbent minus the bound; infinite where there is no incumbent."""
-        return float("inf") if self.incumbent is None else max(self.incumbent.objective - self.bound, 0.0)
-
-
-class Prover(Protocol):
-    """The state of one proof."""
-
-    nodes: int
-    incumbent: Incumbent | None
+    def incumbent_value(self) -> float:
+        """Objective of the incumbent; infinite where there is none."""
+        return np.inf if self.incumbent is None else self.incumbent.objective
 
     @property
+    @abstractmethod
     def bound(self) -> float:
         """No feasible point has a smaller objective."""
 
+    @abstractmethod
+    def steps(self) -> Generator[None, None, None]:
+        """Go on step by step until nothing is left to prove."""
+
+    @cached_property
+    def _running(self) -> Generator[None, None, None]:
+        return self.steps()
+
+    def step(self) -> bool:
+        """Go on by one step; False where nothing is left to prove."""
+        return next(self._running, False) is None
+
+    def close(self) -> None:
+        """Stop what runs, in threads of its own too."""
+        self._running.close()
+
     def offer(self, point: Incumbent) -> bool:
         """Take a feasible point as incumbent if it is better; return whether it was."""
+        if not point.is_feasible or point.objective >= self.incumbent_value:
+            return False
+        self.incumbent = point
+        return True
 
-    def steps(self) -> Iterator[ProofProgress]:
-        """Report after each step until nothing is left to prove."""
-
-    def conclusion(self) -> ProofStatus | None:
+    def conclusion(self) -> Stop | None:
         """OPTIMAL or INFEASIBLE where that is proven."""
+        return self.options.conclusion(self.incumbent, self.bound)
 
 
 @solver_threads()
@@ -129,53 +78,44 @@ def run_proof(
     *,
     time_limit: float = np.inf,
     node_limit: int | None = None,
-    callback: Callable[[ProofProgress], bool | None] | None = None,
-) -> ProofResult:
+    callback: Callable[[Progress], bool | None] | None = None,
+) -> SearchResult:
     """Run a proof until it concludes or is stopped by a limit, the callback or Ctrl-C.
 
     A step that is not done when the time is over is given up; the bound stays what it was before.
     """
-    begin = time.perf_counter()
-    history: list[tuple[float, float, float]] = []
-    status = None
-    steps = prover.steps()
+    budget, record = Budget(time_limit), Record()
+    known: Incumbent | None = None
     try:
-        for progress in _limited(steps, time_limit):
-            value = np.inf if progress.incumbent is None else progress.incumbent.objective
-            if not history or history[-1][1:] != (progress.bound, value):
-                history.append((progress.elapsed, progress.bound, value))
+        while budget.stop is None:
+            with deadline.time_limit(budget.remaining):
+                if not prover.step():
+                    break
+            point, is_new = prover.incumbent, prover.incumbent is not known
+            known = point
+            if is_new and point is not None:
+                record.history.append((budget.elapsed, point.objective))
+            record.add_bound(prover.bound, budget.elapsed)
+            progress = Progress(budget.elapsed, 0, 0, point, is_new, prover.bound, prover.nodes)
             if callback is not None and callback(progress):
-                status = ProofStatus.CALLBACK
-            elif time.perf_counter() - begin >= time_limit:
-                status = ProofStatus.TIME_LIMIT
-            elif node_limit is not None and prover.nodes >= node_limit:
-                status = ProofStatus.NODE_LIMIT
-            if status is not None:
-                break
+                budget.stop = Stop.CALLBACK
+            elif not budget.is_exhausted() and node_limit is not None and prover.nodes >= node_limit:
+                budget.stop = Stop.NODE_LIMIT
     except OutOfTime:
-        status = ProofStatus.TIME_LIMIT
+        budget.stop = Stop.TIME_LIMIT
     except KeyboardInterrupt:
-        status = ProofStatus.INTERRUPTED
+        budget.stop = Stop.INTERRUPTED
     finally:
-        close = getattr(steps, "close", None)
-        if close is not None:
-            close()
-    return ProofResult(
-        status=prover.conclusion() or status or ProofStatus.UNRESOLVED,
+        prover.close()
+    return SearchResult(
+        pool=() if prover.incumbent is None else (prover.incumbent,),
+        least_violated=None,
+        stop=prover.conclusion() or budget.stop or Stop.FINISHED,
+        points=0,
+        iterations=0,
+        elapsed=budget.elapsed,
+        history=tuple(record.history),
         bound=prover.bound,
-        incumbent=prover.incumbent,
         nodes=prover.nodes,
-        elapsed=time.perf_counter() - begin,
-        history=tuple(history),
+        bound_history=tuple(record.bound_history),
     )
-
-
-def _limited(steps: Iterator[ProofProgress], time_limit: float) -> Iterator[ProofProgress]:
-    """The steps, each with a deadline around it and none around whoever takes its report."""
-    end = time.perf_counter() + time_limit
-    while True:
-        with deadline.time_limit(end - time.perf_counter()):
-            progress = next(steps, None)
-        if progress is None:
-            return
-        yield progress

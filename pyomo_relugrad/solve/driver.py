@@ -11,6 +11,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs.threads import solver_threads
 from pyomo_relugrad.run.budget import Budget, Stop
+from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.run.result import Progress, SearchResult
 from pyomo_relugrad.solve.local_search import LocalSearch
 
@@ -55,9 +56,10 @@ def search(
     ModelError
         If the method is unknown or does not handle problems of this shape.
     """
-    budget = Budget(time_limit, iteration_limit)
-    with deadline.time_limit(time_limit):
-        run = LocalSearch(problem, method, budget, seed, start)
+    options = Options(time_limit=time_limit, iteration_limit=iteration_limit, seed=seed, method=method)
+    budget = Budget(options.time_limit, options.iteration_limit)
+    with deadline.time_limit(options.time_limit):
+        run = LocalSearch(problem, options.method, budget, options.seed, start)
         try:
             while run.step():
                 if callback is not None and callback(_progress(run)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,42 +15,26 @@ from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.problem.presolve.aliases import merge_aliases
 from pyomo_relugrad.programs.threads import solver_threads
 from pyomo_relugrad.run.budget import Budget, Stop
-from pyomo_relugrad.run.options import ExactOptions
+from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.run.record import Record
 from pyomo_relugrad.run.repair import repaired
-from pyomo_relugrad.run.result import Progress, SearchResult
-from pyomo_relugrad.solve.routes import Route, choose_routes, lead_seconds
+from pyomo_relugrad.run.result import Progress, Route, SearchResult
+from pyomo_relugrad.solve.routes import choose_routes, lead_seconds
 from pyomo_relugrad.solve.runner import Runner
 from pyomo_relugrad.solve.searches import Searches
 from pyomo_relugrad.solve.shares import LOOK_INTERVAL, PROOF_TURN, SEARCH_SHARE, TimeShares, first_search_seconds
 
 
-@dataclass(frozen=True, eq=False)
-class ExactResult(SearchResult):
-    """What an exact solve found.
-
-    Besides what `SearchResult` has: ``stop`` is `Stop.OPTIMAL` where the incumbent is proven to the asked gap,
-    `Stop.INFEASIBLE` where it is proven that there is no feasible point.
-
-    Parameters
-    ----------
-    routes : tuple of Route
-        The proofs that ran, in their order; empty where the local search's bound was enough.
-    """
-
-    routes: tuple[Route, ...] = ()
-
-
 @solver_threads()
 def solve_exactly(
     problem: Problem,
-    options: ExactOptions | None = None,
+    options: Options | None = None,
     *,
-    time_limit: float = np.inf,
-    seed: int = 0,
+    time_limit: float | None = None,
+    seed: int | None = None,
     start: Array | None = None,
     callback: Callable[[Progress], bool | None] | None = None,
-) -> ExactResult:
+) -> SearchResult:
     """Search for the optimum of a problem and prove it.
 
     A local search of a fraction of a second comes first. Then a proof runs, by branch and bound in the space of the
@@ -60,11 +44,11 @@ def solve_exactly(
     Parameters
     ----------
     problem : Problem
-    options : ExactOptions, optional
+    options : Options, optional
     time_limit : float, optional
-        Seconds.
+        Seconds; in place of that of the options.
     seed : int, optional
-        Of the first local search.
+        Of the first local search; in place of that of the options.
     start : (n,) array, optional
         A warm start, NaN where a column has no value.
     callback : callable, optional
@@ -72,7 +56,7 @@ def solve_exactly(
 
     Returns
     -------
-    ExactResult
+    SearchResult
         Ctrl-C ends the solve and returns incumbent and bound.
 
     Raises
@@ -92,22 +76,24 @@ def solve_exactly(
     >>> result.stop.value, round(problem.reported(result.incumbent.objective), 4)
     ('optimal', 0.5)
     """
-    with deadline.time_limit(time_limit):
-        return _solve_merged(problem, options or ExactOptions(), Budget(time_limit), seed, start, callback)
+    asked = options or Options()
+    asked = asked if time_limit is None else replace(asked, time_limit=time_limit)
+    asked = asked if seed is None else replace(asked, seed=seed)
+    with deadline.time_limit(asked.time_limit):
+        return _solve_merged(problem, asked, Budget(asked.time_limit), start, callback)
 
 
 def _solve_merged(
     problem: Problem,
-    options: ExactOptions,
+    options: Options,
     budget: Budget,
-    seed: int,
     start: Array | None,
     callback: Callable[[Progress], bool | None] | None,
-) -> ExactResult:
+) -> SearchResult:
     """Solve with the columns merged that rows set equal."""
     reduction = merge_aliases(problem)
     if reduction is None:
-        return _ExactSolve(problem, options, budget, callback).run(seed, start)
+        return _ExactSolve(problem, options, budget, callback).run(start)
 
     def restored(point: Incumbent | None) -> Incumbent | None:
         return None if point is None else problem.incumbent(reduction.restore(point.values))
@@ -116,7 +102,7 @@ def _solve_merged(
         return callback is not None and callback(replace(progress, incumbent=restored(progress.incumbent)))
 
     reduced_start = None if start is None else reduction.reduce_start(start)
-    result = _ExactSolve(reduction.problem, options, budget, report).run(seed, reduced_start)
+    result = _ExactSolve(reduction.problem, options, budget, report).run(reduced_start)
     pool = tuple(problem.incumbent(reduction.restore(point.values)) for point in result.pool)
     return replace(result, pool=pool, least_violated=restored(result.least_violated))
 
@@ -127,7 +113,7 @@ class _ExactSolve:
     def __init__(
         self,
         problem: Problem,
-        options: ExactOptions,
+        options: Options,
         budget: Budget,
         callback: Callable[[Progress], bool | None] | None,
     ) -> None:
@@ -145,10 +131,10 @@ class _ExactSolve:
         """Nodes of all proofs."""
         return sum(runner.nodes for runner in self._runners)
 
-    def run(self, seed: int, start: Array | None) -> ExactResult:
+    def run(self, start: Array | None) -> SearchResult:
         """Search, then let proofs and searches take turns."""
         try:
-            self._searches = Searches(self.problem, self.options, self.budget, seed, start)
+            self._searches = Searches(self.problem, self.options, self.budget, self.options.seed, start)
             self._search_for(first_search_seconds(self.budget.time_limit))
             self._bound_at_once()
             self._take_turns()
@@ -160,7 +146,7 @@ class _ExactSolve:
             for runner in self._runners:
                 runner.close()
         best = self.record.incumbent
-        return ExactResult(
+        return SearchResult(
             pool=tuple(self.record.pool),
             least_violated=self.record.least_violated,
             stop=self.budget.stop or Stop.FINISHED,
@@ -304,13 +290,7 @@ class _ExactSolve:
 
     def _conclude(self) -> None:
         """Note where the incumbent is proven, or that there is no feasible point."""
-        best = self.record.incumbent
-        if self.budget.stop is not None:
-            return
-        if best is None:
-            self.budget.stop = Stop.INFEASIBLE if self.bound == np.inf else None
-        elif best.objective - self.bound <= self.options.allowed_gap(best.objective) * (1 + 1e-9):
-            self.budget.stop = Stop.OPTIMAL
+        self.budget.stop = self.budget.stop or self.options.conclusion(self.record.incumbent, self.bound)
 
     # --- incumbent and bound ------------------------------------------------------------------------------------
 

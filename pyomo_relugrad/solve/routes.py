@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
 import numpy as np
 
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.problem.presolve.rows import RowTightening
+from pyomo_relugrad.run.result import Route
 
 # Inputs that vary, up to which branch and bound over them goes first.
 FEW_INPUTS = 30
@@ -15,13 +14,6 @@ FEW_INPUTS = 30
 FEW_RELUS = 64
 # Seconds that the first route has for itself.
 SHORT_LEAD, LONG_LEAD = 0.5, 5.0
-
-
-class Route(Enum):
-    """A way to a proof."""
-
-    BRANCH = "branch and bound"
-    MILP = "MILP"
 
 
 def choose_routes(problem: Problem) -> tuple[Route, ...]:

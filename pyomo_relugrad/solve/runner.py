@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
-from typing import cast
+from dataclasses import replace
 
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.proof import SearchTree
 from pyomo_relugrad.proof.milp import REPORT_INTERVAL, MilpProof
 from pyomo_relugrad.proof.outer_approximation import OuterApproximation
-from pyomo_relugrad.run.options import ExactOptions
-from pyomo_relugrad.run.worker import ProofProgress, Prover
+from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.run.result import Route
+from pyomo_relugrad.run.worker import Prover
 from pyomo_relugrad.solve.forecast import GapForecast
-from pyomo_relugrad.solve.routes import Route
 
 
 class Runner:
@@ -24,23 +23,22 @@ class Runner:
     ----------
     route : Route
     problem : Problem
-    options : ExactOptions
+    options : Options
     start : Incumbent or None
     time_limit : float
         Seconds that are left; HiGHS is told, and does not always look at its clock.
     """
 
     def __init__(
-        self, route: Route, problem: Problem, options: ExactOptions, start: Incumbent | None, time_limit: float
+        self, route: Route, problem: Problem, options: Options, start: Incumbent | None, time_limit: float
     ) -> None:
         self.route = route
         self.is_done = False
-        self._prover = _make_prover(route, problem, options, start, time_limit)
+        self._prover = _make_prover(route, problem, replace(options, time_limit=time_limit), start)
         self._options, self._forecast = options, GapForecast()
         self._booked = time.perf_counter()
         self._is_begun = False
         self._next_seconds = self._prover.first_seconds if isinstance(self._prover, SearchTree) else 0.0
-        self._steps = cast("Generator[ProofProgress, None, None]", self._prover.steps())
 
     @property
     def works_beside(self) -> bool:
@@ -81,7 +79,7 @@ class Runner:
         self._is_begun = True
         begin = self._booked if self.works_beside else time.perf_counter()
         try:
-            self.is_done = self.is_done or next(self._steps, None) is None
+            self.is_done = self.is_done or not self._prover.step()
         except OutOfTime:
             self.is_done = True
         self._booked = time.perf_counter()
@@ -96,19 +94,13 @@ class Runner:
 
     def close(self) -> None:
         """Stop; HiGHS runs in a thread of its own until then."""
-        self._steps.close()
+        self._prover.close()
 
 
-def _make_prover(
-    route: Route, problem: Problem, options: ExactOptions, start: Incumbent | None, time_limit: float
-) -> Prover:
-    gaps = (options.relative_gap, options.absolute_gap)
-    if route is Route.MILP and problem.quadratic is not None:
-        return OuterApproximation(problem, start, options.bounds, gaps, options.highs_options, time_limit)
-    if route is Route.MILP:
-        highs_options = {"time_limit": time_limit, **options.highs_options}
-        return MilpProof(problem, start, options.bounds, gaps, highs_options, time_limit, gives_way=True)
-    tree = SearchTree(problem, *gaps)
-    if start is not None:
-        tree.offer(start)
-    return tree
+def _make_prover(route: Route, problem: Problem, options: Options, start: Incumbent | None) -> Prover:
+    if route is Route.BRANCH:
+        return SearchTree(problem, options, start)
+    if problem.quadratic is not None:
+        return OuterApproximation(problem, options, start)
+    told = {"time_limit": options.time_limit, **options.highs_options}
+    return MilpProof(problem, replace(options, highs_options=told), start, gives_way=True)

@@ -7,7 +7,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.budget import Budget, Stop
-from pyomo_relugrad.run.options import ExactOptions
+from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.solve.local_search import LocalSearch
 from pyomo_relugrad.solve.shares import PATIENCE
 
@@ -25,7 +25,7 @@ class Searches:
     Parameters
     ----------
     problem : Problem
-    options : ExactOptions
+    options : Options
     budget : Budget
         Of the whole solve; the searches book their points and steps there.
     seed : int
@@ -34,7 +34,7 @@ class Searches:
         The user's warm start.
     """
 
-    def __init__(self, problem: Problem, options: ExactOptions, budget: Budget, seed: int, start: Array | None) -> None:
+    def __init__(self, problem: Problem, options: Options, budget: Budget, seed: int, start: Array | None) -> None:
         self._options, self._budget, self._seed = options, budget, seed
         # Without networks the first step of a search is all that there is to find.
         self._repeats = bool(problem.networks)

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pyomo.core.base.block import Block, BlockData
-from pyomo.core.base.global_set import UnindexedComponent_index, UnindexedComponent_set
+from pyomo.core.base.block import BlockData
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.block.data import ReluNetworkBlockData, as_network
-from pyomo_relugrad.modeling.block.keyword_rule import KeywordRule, is_rule
+from pyomo_relugrad.modeling.block.keyword_block import KeywordBlock, KeywordRule, is_rule
 
 __all__ = ["ReluNetworkBlock", "ReluNetworkBlockData", "refresh_output_bounds", "unexpanded_blocks"]
 
 
-class ReluNetworkBlock(Block):
+class ReluNetworkBlock(KeywordBlock, data=ReluNetworkBlockData):
     """A trained ReLU network inside a Pyomo model: ``outputs == network(inputs)``.
 
     The network stays a function: ``SolverFactory("relugrad")`` searches with its values and derivatives, and
@@ -77,15 +76,6 @@ class ReluNetworkBlock(Block):
     >>> m.k = ReluNetworkBlock([1, 2], rule=lambda b, k: b.build(network, inputs=[m.x["width"], k]))
     """
 
-    _ComponentDataClass = ReluNetworkBlockData
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        """Route to the scalar or the indexed class."""
-        if cls is not ReluNetworkBlock:
-            return super().__new__(cls)
-        scalar = not args or (args[0] is UnindexedComponent_set and len(args) == 1)
-        return super().__new__(ScalarReluNetworkBlock if scalar else IndexedReluNetworkBlock)
-
     def __init__(
         self,
         *args: Any,
@@ -112,20 +102,6 @@ class ReluNetworkBlock(Block):
         elif any(argument is not None for argument in given.values()):
             raise ModelError("ReluNetworkBlock needs a network")
         super().__init__(*args, **kwargs)
-
-
-class ScalarReluNetworkBlock(ReluNetworkBlockData, ReluNetworkBlock):
-    """A network block without an index."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        ReluNetworkBlockData.__init__(self, self)
-        ReluNetworkBlock.__init__(self, *args, **kwargs)
-        self._data[None] = self
-        self._index = UnindexedComponent_index
-
-
-class IndexedReluNetworkBlock(ReluNetworkBlock):
-    """A network block over an index set."""
 
 
 class _NetworkRule(KeywordRule):

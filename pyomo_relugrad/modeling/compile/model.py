@@ -10,7 +10,6 @@ import numpy as np
 from pyomo.common.collections import ComponentMap
 from pyomo.common.gc_manager import PauseGC
 from pyomo.core.base.block import BlockData
-from pyomo.core.staleflag import StaleFlagManager
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.modeling.compile.bounds import rows_as_bounds, simplify_bounds, variable_domains
@@ -69,16 +68,6 @@ class CompiledModel:
             if not variable.fixed and variable.parent_block() is not None:
                 result[variable] = round(value) if integer else value
         return result
-
-    def load(self, values: Array) -> None:
-        """Give the variables of the `solution` their values, as solvers do.
-
-        Other variables of the model keep their value and become stale. Fixed variables are left alone.
-        """
-        StaleFlagManager.mark_all_as_stale()
-        for variable, value in self.solution(values).items():
-            variable.set_value(value, skip_validation=True)
-        StaleFlagManager.mark_all_as_stale(delayed=True)
 
 
 def compile_model(model: BlockData, embeddings: Sequence[Embedding] = ()) -> CompiledModel:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import Field, fields
 from typing import Any
 
-from pyomo.common.config import Bool, ConfigValue, In, NonNegativeFloat, NonNegativeInt
-from pyomo.contrib.solver.common.config import SolverConfig
+from pyomo.common.config import Bool, ConfigDict, ConfigValue, NonNegativeFloat, NonNegativeInt, document_configdict
+from pyomo.contrib.solver.common.config import BranchAndBoundConfig, SolverConfig
 
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.problem.bounds import BOUND_METHODS
+from pyomo_relugrad.run.options import Options, meanings
 
 logger = logging.getLogger(__name__)
 
@@ -21,39 +22,56 @@ ALIASES = {"timelimit": "time_limit", "mipgap": "rel_gap", "mip_rel_gap": "rel_g
 IGNORED = ("keepfiles", "solnfile")
 
 
+#: What Pyomo calls an option of `Options`.
+NAMES = {"relative_gap": "rel_gap", "absolute_gap": "abs_gap"}
+
+_DOMAINS = {
+    "int": NonNegativeInt,
+    "int | None": NonNegativeInt,
+    "float": NonNegativeFloat,
+    "str": str,
+    "dict[str, Any]": dict,
+}
+
+
+def _declare(config: ConfigDict, option: Field[Any]) -> None:
+    """Declare an option of `Options`, in place of what Pyomo may have declared under the name."""
+    name = NAMES.get(option.name, option.name)
+    if name in config:
+        del config[name]
+    aliases = [alias for alias, meant in ALIASES.items() if meant == name]
+    config.declare(
+        name,
+        ConfigValue(
+            default=getattr(Options(), option.name),
+            domain=_DOMAINS[str(option.type)],
+            description=meanings()[option.name] + (f" Also {', '.join(aliases)}." if aliases else ""),
+        ),
+    )
+
+
+def _function(value: Any) -> Any:
+    """The domain of functions."""
+    if not callable(value):
+        raise ValueError("expected a function")
+    return value
+
+
+@document_configdict()
 class RelugradConfig(SolverConfig):
     """Options of ``SolverFactory('relugrad')``: those of every Pyomo solver, and the ones declared here."""
 
     #: The solver's name, for messages.
     solver = "relugrad"
+    #: The fields of `Options` that are declared as `Options` describes them.
+    declared: tuple[str, ...] = ("iteration_limit", "seed", "method")
 
     def __init__(self, *args: Any, **kwds: Any) -> None:
         super().__init__(*args, **kwds)
-        self.method: str = self.declare(
-            "method",
-            ConfigValue(
-                default="auto",
-                domain=str,
-                description="Search method; 'auto' takes the best one for the problem's shape.",
-            ),
-        )
-        self.seed: int = self.declare(
-            "seed",
-            ConfigValue(
-                default=0,
-                domain=NonNegativeInt,
-                description="Seed of the random starts. A seed gives the same answer again where the search is "
-                "limited by iterations and not by time.",
-            ),
-        )
-        self.iteration_limit: int | None = self.declare(
-            "iteration_limit",
-            ConfigValue(
-                domain=NonNegativeInt,
-                description="Limit on the number of batched steps (an LP counts as one).",
-            ),
-        )
-        self.warmstart: bool = self.declare(
+        for option in fields(Options):
+            if option.name in self.declared:
+                _declare(self, option)
+        self.declare(
             "warmstart",
             ConfigValue(
                 default=False,
@@ -62,7 +80,7 @@ class RelugradConfig(SolverConfig):
                 "variables without a value are filled in.",
             ),
         )
-        self.callback: Callable[..., bool | None] | None = self.declare(
+        self.declare(
             "callback",
             ConfigValue(
                 domain=_function,
@@ -70,59 +88,34 @@ class RelugradConfig(SolverConfig):
                 "the search ends, with its best point, when it returns True.",
             ),
         )
-        self.logfile: str | None = self.declare(
+        self.declare(
             "logfile",
             ConfigValue(domain=str, description="Name of a file to which the log is written as well."),
         )
-        self.report_timing: bool = self.declare(
+        self.declare(
             "report_timing",
             ConfigValue(default=False, domain=Bool, description="If True, the timers are printed after the solve."),
         )
 
+    def options(self) -> Options:
+        """What is asked of a run; an option that is None has its default.
 
-class ExactConfig(RelugradConfig):
+        Raises
+        ------
+        ModelError
+            As `Options`.
+        """
+        named = {option.name: NAMES.get(option.name, option.name) for option in fields(Options)}
+        given = {option: self[name] for option, name in named.items() if name in self}
+        return Options(**{option: value for option, value in given.items() if value is not None})
+
+
+@document_configdict()
+class ExactConfig(RelugradConfig, BranchAndBoundConfig):
     """Options of ``SolverFactory('relugrad.exact')``: those of its local searches, and of the proof."""
 
     solver = "relugrad.exact"
-
-    def __init__(self, *args: Any, **kwds: Any) -> None:
-        super().__init__(*args, **kwds)
-        self.rel_gap: float = self.declare(
-            "rel_gap",
-            ConfigValue(
-                default=1e-4,
-                domain=NonNegativeFloat,
-                description="The solve ends as optimal when incumbent and bound differ by at most this, relative to "
-                "the incumbent's size. Also mip_rel_gap, mipgap.",
-            ),
-        )
-        self.abs_gap: float = self.declare(
-            "abs_gap",
-            ConfigValue(
-                default=1e-6,
-                domain=NonNegativeFloat,
-                description="The same, absolute; one of the two is enough. Also mip_abs_gap.",
-            ),
-        )
-        self.bounds: str = self.declare(
-            "bounds",
-            ConfigValue(
-                default="crown",
-                domain=In(BOUND_METHODS),
-                description=f"How the MILP's pre-activations are bounded: {' or '.join(BOUND_METHODS)}.",
-            ),
-        )
-        self.highs_options: dict[str, Any] = self.declare(
-            "highs_options",
-            ConfigValue(default={}, domain=dict, description="Options of HiGHS, for the MILP."),
-        )
-
-
-def _function(value: Any) -> Any:
-    """The domain of functions."""
-    if not callable(value):
-        raise ValueError("expected a function")
-    return value
+    declared = (*RelugradConfig.declared, "relative_gap", "absolute_gap", "bounds", "highs_options")
 
 
 def configure(config: RelugradConfig, *given: Mapping[str, Any]) -> RelugradConfig:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from pyomo.common.config import document_class_CONFIG
 
@@ -12,8 +11,9 @@ from pyomo_relugrad.modeling.solver.config import ExactConfig
 from pyomo_relugrad.modeling.solver.legacy import LegacyRelugrad
 from pyomo_relugrad.modeling.solver.local import Relugrad
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.run.result import Progress
-from pyomo_relugrad.solve import ExactOptions, ExactResult, solve_exactly
+from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.run.result import Progress, SearchResult
+from pyomo_relugrad.solve import solve_exactly
 
 
 @document_class_CONFIG(methods=["solve"])
@@ -46,21 +46,12 @@ class RelugradExact(Relugrad):
     def _find(
         self,
         problem: Problem,
-        config: Any,
-        time_limit: float,
+        options: Options,
         start: Array | None,
         callback: Callable[[Progress], bool],
-    ) -> ExactResult:
+    ) -> SearchResult:
         """Search and prove."""
-        options = ExactOptions(
-            relative_gap=config.rel_gap,
-            absolute_gap=config.abs_gap,
-            method=config.method,
-            iteration_limit=config.iteration_limit,
-            bounds=config.bounds,
-            highs_options=config.highs_options,
-        )
-        return solve_exactly(problem, options, time_limit=time_limit, seed=config.seed, start=start, callback=callback)
+        return solve_exactly(problem, options, start=start, callback=callback)
 
 
 @document_class_CONFIG(methods=["solve"])

@@ -10,17 +10,10 @@ from typing import Any
 from pyomo.common.config import document_class_CONFIG
 from pyomo.common.enums import ObjectiveSense
 from pyomo.contrib.solver.common.base import LegacySolverWrapper
-from pyomo.contrib.solver.common.results import (
-    Results,
-    SolutionStatus,
-    TerminationCondition,
-    legacy_solver_status_map,
-    legacy_termination_condition_map,
-)
+from pyomo.contrib.solver.common.results import Results, SolutionStatus, TerminationCondition
 from pyomo.core.base import Model, SymbolMap
 from pyomo.core.base.block import BlockData
 from pyomo.core.base.label import NumericLabeler
-from pyomo.core.base.objective import Objective
 from pyomo.opt import SolverResults, SolverStatus
 from pyomo.opt import TerminationCondition as LegacyTermination
 from pyomo.opt.results.solution import Solution
@@ -74,7 +67,8 @@ class LegacyRelugrad(LegacySolverWrapper, Relugrad):
             results = self._run(model, config)
         if results.solution_loader.get_number_of_solutions() == 0:
             logger.warning("%s found no feasible point: %s", self.name, results.termination_condition.name)
-        return legacy_results(model, results, loaded=config.load_solutions)
+        legacy, incumbent = self._map_results(model, results)
+        return self._solution_handler(config.load_solutions, model, results, legacy, incumbent)
 
     def set_options(self, options: str | Mapping[str, Any]) -> None:
         """Keep options for the solves to come, given as a mapping or as ``"name=value name=value"``."""
@@ -87,79 +81,49 @@ class LegacyRelugrad(LegacySolverWrapper, Relugrad):
         """Return True: ``solve(model, warmstart=True)`` starts from the variables' values."""
         return True
 
+    def _map_results(self, model: BlockData, results: Results) -> tuple[SolverResults, Solution]:
+        """The results in classic terms: Pyomo's translation, and what it leaves out that scripts read."""
+        condition, proven = results.termination_condition, results.solution_status == SolutionStatus.optimal
+        if condition == TerminationCondition.emptyModel:  # which Pyomo's tables lack
+            results.termination_condition = TerminationCondition.unknown
+        legacy, incumbent = super()._map_results(model, results)
+        results.termination_condition = condition
+        run, problem, timing = legacy.solver, legacy.problem, results.timing_info
+        if condition in _LEGACY and not proven:
+            run.status, run.termination_condition = _LEGACY[condition]
+        run.name, run.termination_message, run.message = results.solver_name, str(condition), str(condition)
+        run.time, run.wallclock_time = timing.wall_time, timing.wall_time
+        run.user_time, run.system_time = timing.user_time, timing.system_time
+        run.return_code = run.error_rc = 0
+        problem.name = model.name
+        problem.number_of_solutions = results.solution_loader.get_number_of_solutions()
+        for size in SIZES:
+            setattr(problem, size, results.extra_info.value().get(size, 0))
+        if not problem.number_of_objectives:
+            problem.sense = ObjectiveSense.minimize
+            problem.lower_bound, problem.upper_bound = results.objective_bound, results.incumbent_objective
+        incumbent.status = LegacySolutionStatus.optimal if proven else LegacySolutionStatus.feasible
+        legacy.extra_info = results.extra_info.value()
+        return legacy, incumbent
 
-def legacy_results(model: BlockData, results: Results, loaded: bool) -> SolverResults:
-    """The results as ``pyo.SolverFactory(...).solve`` returns them.
+    def _solution_handler(
+        self, load_solutions: bool, model: BlockData, results: Results, legacy: SolverResults, incumbent: Solution
+    ) -> SolverResults:
+        """Put the incumbent into the results or, where it has been loaded, into ``model.solutions``.
 
-    Parameters
-    ----------
-    model : BlockData
-    results : Results
-    loaded : bool
-        Whether the incumbent's values are in the model already. Then ``model.solutions`` notes it, as after Pyomo's
-        classic solvers; else it is in the results, for ``model.solutions.load_from``.
-    """
-    legacy = SolverResults()
-    legacy.solver.name = results.solver_name
-    legacy.solver.status, legacy.solver.termination_condition = _legacy_outcome(results)
-    legacy.solver.termination_message = str(results.termination_condition)
-    _describe_run(legacy, results)
-    _describe_problem(legacy, model, results)
-    legacy._smap_id = None
-    if results.solution_loader.get_number_of_solutions():
-        _insert_incumbent(legacy, results)
-    if loaded:
-        _move_solution(legacy, model)
-    legacy.timing_info = results.timing_info.value()
-    legacy.extra_info = results.extra_info.value()
-    return legacy
-
-
-def _legacy_outcome(results: Results) -> tuple[SolverStatus, LegacyTermination]:
-    """Status and termination condition in Pyomo's classic terms."""
-    if results.solution_status == SolutionStatus.optimal:
-        return SolverStatus.ok, LegacyTermination.optimal
-    condition = results.termination_condition
-    if condition in _LEGACY:
-        return _LEGACY[condition]
-    return legacy_solver_status_map[condition], legacy_termination_condition_map[condition]
-
-
-def _describe_run(legacy: SolverResults, results: Results) -> None:
-    """Times and return code, where scripts written for other solvers look for them."""
-    timing = results.timing_info
-    legacy.solver.time = legacy.solver.wallclock_time = timing.wall_time
-    legacy.solver.user_time, legacy.solver.system_time = timing.user_time, timing.system_time
-    legacy.solver.message = str(results.termination_condition)
-    legacy.solver.return_code = legacy.solver.error_rc = 0
-
-
-def _describe_problem(legacy: SolverResults, model: BlockData, results: Results) -> None:
-    known = results.extra_info.value()
-    legacy.problem.name = model.name
-    for size in SIZES:
-        setattr(legacy.problem, size, known.get(size, 0))
-    objectives = list(model.component_data_objects(Objective, active=True, descend_into=True))
-    legacy.problem.number_of_objectives = len(objectives)
-    legacy.problem.number_of_solutions = results.solution_loader.get_number_of_solutions()
-    legacy.problem.sense = objectives[0].sense if objectives else ObjectiveSense.minimize
-    bounds = (results.objective_bound, results.incumbent_objective)
-    if legacy.problem.sense == ObjectiveSense.maximize:
-        bounds = bounds[::-1]
-    legacy.problem.lower_bound, legacy.problem.upper_bound = bounds
-
-
-def _insert_incumbent(legacy: SolverResults, results: Results) -> None:
-    """Put the best solution in; ``model.solutions.load_from`` would take several in the wrong order."""
-    symbols = SymbolMap(NumericLabeler("x"))
-    solution = Solution()
-    proven = results.solution_status == SolutionStatus.optimal
-    solution.status = LegacySolutionStatus.optimal if proven else LegacySolutionStatus.feasible
-    solution.gap = None
-    for var, value in results.solution_loader.get_vars().items():
-        solution.variable[symbols.getSymbol(var)] = {"Value": value}
-    legacy.solution.insert(solution)
-    legacy._smap, legacy._smap_id = symbols, id(symbols)
+        The others stay outside: ``model.solutions.load_from`` would take several in the wrong order.
+        """
+        symbols = SymbolMap(NumericLabeler("x"))
+        legacy._smap, legacy._smap_id = None, None
+        if results.solution_loader.get_number_of_solutions():
+            for var, value in results.solution_loader.get_vars().items():
+                incumbent.variable[symbols.getSymbol(var)] = {"Value": value}
+            legacy.solution.insert(incumbent)
+            legacy._smap, legacy._smap_id = symbols, id(symbols)
+        if load_solutions:
+            _move_solution(legacy, model)
+        legacy.timing_info = results.timing_info.value()
+        return legacy
 
 
 def _move_solution(legacy: SolverResults, model: BlockData) -> None:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import datetime
 import logging
-import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from pyomo.common.collections import ComponentMap
 from pyomo.common.config import document_class_CONFIG
 from pyomo.common.errors import InfeasibleConstraintException
 from pyomo.common.log import LogStream
@@ -22,63 +20,27 @@ from pyomo.contrib.solver.common.base import Availability, SolverBase
 from pyomo.contrib.solver.common.results import Results, TerminationCondition
 from pyomo.contrib.solver.common.util import NoFeasibleSolutionError, NoOptimalSolutionError
 from pyomo.core.base.block import BlockData
-from pyomo.core.base.var import VarData
 from pyomo.core.staleflag import StaleFlagManager
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.compile.model import CompiledModel, compile_model
 from pyomo_relugrad.modeling.omlt.bridge import read_omlt_blocks
-from pyomo_relugrad.modeling.solver.config import ExactConfig, RelugradConfig, configure
-from pyomo_relugrad.modeling.solver.results import results_of_search, results_without_search
-from pyomo_relugrad.network.names import listed
+from pyomo_relugrad.modeling.solver.config import RelugradConfig, configure
+from pyomo_relugrad.modeling.solver.progress import SolveProgress
+from pyomo_relugrad.modeling.solver.results import results_of_search, results_without_solution
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs.threads import solver_threads
 from pyomo_relugrad.run.budget import Stop
 from pyomo_relugrad.run.log import SearchLog
+from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.run.result import Progress, SearchResult
 from pyomo_relugrad.search.boundedness import columns_without_end
 from pyomo_relugrad.solve.driver import search
 from pyomo_relugrad.version import __version__
+from pyomo_relugrad.words import listed
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class SolveProgress:
-    """The state of a running solve, given to the ``callback``.
-
-    Parameters
-    ----------
-    elapsed : float
-        Seconds since the solve began.
-    points, iterations, nodes : int
-        Evaluated points, batched steps, and nodes of branch and bound so far.
-    objective : float or None
-        Objective of the best feasible point, in the model's sense; None where there is none yet.
-    violation : float or None
-        Largest violation of a constraint, bound or network at the best point, None where there is no point yet.
-    is_new : bool
-        Whether that point is new since the last call.
-    bound : float
-        Bound on the optimum in the model's sense; infinite while none is known.
-    """
-
-    elapsed: float
-    points: int
-    iterations: int
-    nodes: int
-    objective: float | None
-    violation: float | None
-    is_new: bool
-    bound: float
-    _compiled: CompiledModel
-    _progress: Progress
-
-    def get_vars(self) -> Mapping[VarData, float]:
-        """The variables' values at the best point; empty where there is no point yet."""
-        point = self._progress.incumbent
-        return ComponentMap() if point is None else self._compiled.solution(point.values)
 
 
 @document_class_CONFIG(methods=["solve"])
@@ -187,6 +149,7 @@ class Relugrad(SolverBase):
         return results
 
     def _compile_and_search(self, model: BlockData, config: RelugradConfig, log: SearchLog, clock: _Clock) -> Results:
+        options = config.options()
         try:
             with _timed(config.timer, "compile"):
                 blocks = read_omlt_blocks(model)
@@ -196,32 +159,35 @@ class Relugrad(SolverBase):
         except InfeasibleConstraintException as error:
             log.write(f"Infeasible: {error}")
             logger.warning("%s: the model is infeasible: %s", self.name, error)
-            return results_without_search(model, TerminationCondition.provenInfeasible)
+            return results_without_solution(model, TerminationCondition.provenInfeasible)
         if not compiled.columns:
             log.write("The model has no variables to be searched for.")
-            return results_without_search(model, TerminationCondition.emptyModel)
+            return results_without_solution(model, TerminationCondition.emptyModel)
         with _timed(config.timer, "search"):
-            found = self._search(compiled, config, log, clock)
+            found = self._search(compiled, config, options, log, clock)
         advice = _advice(compiled.problem, found)
         if advice:
             log.write(f"Advice   {advice}")
             logger.warning("%s: %s", self.name, advice)
         return results_of_search(model, compiled, found)
 
-    def _search(self, compiled: CompiledModel, config: RelugradConfig, log: SearchLog, clock: _Clock) -> SearchResult:
+    def _search(
+        self, compiled: CompiledModel, config: RelugradConfig, options: Options, log: SearchLog, clock: _Clock
+    ) -> SearchResult:
         """Search within what is left of the time; times in what is reported count from the solve's beginning."""
         before = clock.elapsed
-        log.header(compiled.problem, _describe(config), before)
+        words = options.in_words(self.proves) + (", warm start" if config.warmstart else "")
+        log.header(compiled.problem, words, before)
 
         def report(progress: Progress) -> bool:
             progress = replace(progress, elapsed=progress.elapsed + before)
             log.progress(progress)
-            return config.callback is not None and bool(config.callback(_solve_progress(compiled, progress)))
+            return config.callback is not None and bool(config.callback(SolveProgress.of(compiled, progress)))
 
-        time_limit = math.inf if config.time_limit is None else max(config.time_limit - before, 0.0)
+        options = replace(options, time_limit=max(options.time_limit - before, 0.0))
         start = compiled.values() if config.warmstart else None
         with log.ticking(lambda: clock.elapsed):
-            found = self._find(compiled.problem, config, time_limit, start, report)
+            found = self._find(compiled.problem, options, start, report)
         history, bound_history = (
             tuple((elapsed + before, value) for elapsed, value in pairs)
             for pairs in (found.history, found.bound_history)
@@ -233,18 +199,17 @@ class Relugrad(SolverBase):
     def _find(
         self,
         problem: Problem,
-        config: Any,
-        time_limit: float,
+        options: Options,
         start: Array | None,
         callback: Callable[[Progress], bool],
     ) -> SearchResult:
         """Find points of the problem: what solvers that build on this one replace."""
         return search(
             problem,
-            config.method,
-            time_limit=time_limit,
-            iteration_limit=config.iteration_limit,
-            seed=config.seed,
+            options.method,
+            time_limit=options.time_limit,
+            iteration_limit=options.iteration_limit,
+            seed=options.seed,
             start=start,
             callback=callback,
         )
@@ -306,28 +271,3 @@ def _advice(problem: Problem, found: SearchResult) -> str:
 def _give_bounds(problem: Problem, columns: Array) -> str:
     names = listed(problem.column_names[column] for column in columns.tolist())
     return f"give both bounds to the variables that lack one: {names}"
-
-
-def _describe(config: RelugradConfig) -> str:
-    """Method, seed and limits in words."""
-    words = [f"method {config.method}", f"seed {config.seed}"]
-    words += [f"relative gap {config.rel_gap:g}"] if isinstance(config, ExactConfig) else []
-    words += [f"time limit {config.time_limit:g} s"] if config.time_limit is not None else []
-    words += [f"at most {config.iteration_limit} steps"] if config.iteration_limit is not None else []
-    return ", ".join([*words, *(["warm start"] if config.warmstart else [])])
-
-
-def _solve_progress(compiled: CompiledModel, progress: Progress) -> SolveProgress:
-    point = progress.incumbent
-    return SolveProgress(
-        elapsed=progress.elapsed,
-        points=progress.points,
-        iterations=progress.iterations,
-        nodes=progress.nodes,
-        objective=compiled.problem.reported(point.objective) if point is not None and point.is_feasible else None,
-        violation=None if point is None else max(point.violation, point.network_error),
-        is_new=progress.is_new,
-        bound=compiled.problem.reported(progress.bound),
-        _compiled=compiled,
-        _progress=progress,
-    )

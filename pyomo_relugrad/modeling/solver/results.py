@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyomo.common.config import ConfigValue
 from pyomo.contrib.solver.common.results import Results, SolutionStatus, TerminationCondition
+from pyomo.contrib.solver.common.solution_loader import NoSolutionSolutionLoader
 from pyomo.core.base.block import BlockData
 
 from pyomo_relugrad.modeling.compile.model import CompiledModel
@@ -23,6 +24,8 @@ _TERMINATION = {
     Stop.UNBOUNDED: TerminationCondition.unbounded,
 }
 
+#: What the loader says where there is nothing to load.
+NO_SOLUTION = "no feasible point was found; results.termination_condition tells why the search ended"
 
 #: Numbers in ``extra_info`` that tell how large the problem is.
 SIZES = (
@@ -51,15 +54,13 @@ def results_of_search(model: BlockData, compiled: CompiledModel, found: SearchRe
         it; the objective and its bound in the model's sense; and in ``extra_info`` what else is known.
     """
     problem, best = compiled.problem, found.incumbent
-    results = Results()
-    results.solution_loader = PoolLoader(model, compiled, found.pool)
-    results.termination_condition = _TERMINATION[found.stop]
-    if best is None and found.stop is Stop.FINISHED:
-        results.termination_condition = TerminationCondition.locallyInfeasible
-    results.solution_status = SolutionStatus.noSolution
+    results = results_without_solution(model, _TERMINATION[found.stop])
     if best is not None:
+        results.solution_loader = PoolLoader(model, compiled, found.pool)
         results.solution_status = SolutionStatus.optimal if found.stop is Stop.OPTIMAL else SolutionStatus.feasible
-    results.incumbent_objective = None if best is None else problem.reported(best.objective)
+        results.incumbent_objective = problem.reported(best.objective)
+    elif found.stop is Stop.FINISHED:
+        results.termination_condition = TerminationCondition.locallyInfeasible
     results.objective_bound = problem.reported(found.bound)
 
     shown = best or found.least_violated
@@ -89,10 +90,10 @@ def _sizes(problem: Problem) -> tuple[int, ...]:
     return problem.n_columns, n_binary, n_integer, n_continuous, problem.n_rows, int(problem.rows.nnz)
 
 
-def results_without_search(model: BlockData, termination: TerminationCondition) -> Results:
-    """The results where there was nothing to search: an empty model, or one seen to be infeasible at once."""
+def results_without_solution(model: BlockData, termination: TerminationCondition) -> Results:
+    """The results where no feasible point is known."""
     results = Results()
-    results.solution_loader = PoolLoader(model, None, ())
+    results.solution_loader = NoSolutionSolutionLoader(model, NO_SOLUTION)
     results.termination_condition = termination
     results.solution_status = SolutionStatus.noSolution
     return results

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 import numpy as np
 
@@ -19,7 +18,9 @@ from pyomo_relugrad.proof.boxes.nodes import NodeQueue
 from pyomo_relugrad.proof.boxes.polish import Polish
 from pyomo_relugrad.proof.boxes.program_bounder import ProgramBounder
 from pyomo_relugrad.proof.root_bound import bound_seconds
-from pyomo_relugrad.run.worker import ProofProgress, ProofResult, ProofStatus, run_proof
+from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.run.result import Progress, SearchResult
+from pyomo_relugrad.run.worker import Prover, run_proof
 
 # Points that are to replace an incumbent miss rows by no more than this, so that none is better by its violation alone.
 BETTER_TOLERANCE = 1e-7
@@ -34,10 +35,10 @@ def prove(
     start: Incumbent | None = None,
     time_limit: float = np.inf,
     node_limit: int | None = None,
-    relative_gap: float = 1e-4,
-    absolute_gap: float = 1e-6,
-    callback: Callable[[ProofProgress], bool | None] | None = None,
-) -> ProofResult:
+    relative_gap: float = Options.relative_gap,
+    absolute_gap: float = Options.absolute_gap,
+    callback: Callable[[Progress], bool | None] | None = None,
+) -> SearchResult:
     """Search for the optimum of a problem and prove it, by branch and bound over the networks' inputs.
 
     Nodes are boxes. Each network is relaxed to linear functions of its inputs (CROWN), so no neuron is a variable; a
@@ -55,11 +56,11 @@ def prove(
     relative_gap, absolute_gap : float, optional
         The proof ends when incumbent minus bound is at most ``max(absolute_gap, relative_gap * |incumbent|)``.
     callback : callable, optional
-        Called with a `ProofProgress` after each batch of nodes; the proof ends when it returns True.
+        Called with a `Progress` after each batch of nodes; the proof ends when it returns True.
 
     Returns
     -------
-    ProofResult
+    SearchResult
         Ctrl-C ends the proof and returns incumbent and bound. Bounds of box problems hold in floating point; those of
         other problems hold to the tolerances of HiGHS.
 
@@ -72,46 +73,37 @@ def prove(
     ...     cost=np.array([0.0, -1.0]), lower=np.array([0.0, -np.inf]), upper=np.array([1.0, np.inf]),
     ...     networks=(EmbeddedNetwork(network, [0], [1]),), maximize=True)
     >>> result = prove(problem)
-    >>> result.status.value, round(problem.reported(result.incumbent.objective), 4)
+    >>> result.stop.value, round(problem.reported(result.incumbent.objective), 4)
     ('optimal', 0.5)
     """
-    tree = SearchTree(problem, relative_gap, absolute_gap)
-    if start is not None:
-        tree.offer(start)
+    options = Options(time_limit=time_limit, relative_gap=relative_gap, absolute_gap=absolute_gap)
+    tree = SearchTree(problem, options, start)
     return run_proof(tree, time_limit=time_limit, node_limit=node_limit, callback=callback)
 
 
-class SearchTree:
+class SearchTree(Prover):
     """The state of one branch and bound; `steps` bounds batch after batch.
 
     Parameters
     ----------
     problem : Problem
-    relative_gap, absolute_gap
+    options : Options
+        The gaps count.
+    start : Incumbent, optional
         As in `prove`.
     """
 
-    def __init__(self, problem: Problem, relative_gap: float = 1e-4, absolute_gap: float = 1e-6) -> None:
-        self.problem = problem
-        self.incumbent: Incumbent | None = None
-        self.nodes = 0
-        self._gaps = (relative_gap, absolute_gap)
+    def __init__(self, problem: Problem, options: Options, start: Incumbent | None = None) -> None:
+        super().__init__(problem, options, start)
         self._polish = Polish(problem)
         self._queue = NodeQueue()
         # Smallest bounds of nodes in hand, given up for an incumbent, and too small to split. The root is in hand.
         self._in_hand, self._discarded, self._unresolved = -np.inf, np.inf, np.inf
 
     @property
-    def incumbent_value(self) -> float:
-        """Objective of the incumbent; infinite where there is none."""
-        return np.inf if self.incumbent is None else self.incumbent.objective
-
-    @property
     def cutoff(self) -> float:
-        """Objectives at or above this do not improve the incumbent by more than the asked gap."""
-        relative, absolute = self._gaps
-        value = self.incumbent_value
-        return value - max(absolute, relative * abs(value)) if np.isfinite(value) else np.inf
+        """Objectives at or above this do not improve the incumbent by more than the requested gap."""
+        return self.options.cutoff(self.incumbent_value)
 
     @property
     def bound(self) -> float:
@@ -124,38 +116,14 @@ class SearchTree:
         seconds = bound_seconds(self.problem)
         return seconds if self.problem.shape is Shape.BOX else BOUNDS_PER_PROGRAM * seconds
 
-    def conclusion(self) -> ProofStatus | None:
-        """OPTIMAL or INFEASIBLE where that is proven."""
-        if self.incumbent is not None and self.bound >= self.cutoff - 1e-12 * (1 + abs(self.cutoff)):
-            return ProofStatus.OPTIMAL
-        if self.incumbent is None and self.bound == np.inf:
-            return ProofStatus.INFEASIBLE
-        return None
-
-    def offer(self, point: Incumbent) -> bool:
-        """Take a feasible point as incumbent if it is better; return whether it was."""
-        if not point.is_feasible or point.objective >= self.incumbent_value:
-            return False
-        self.incumbent = point
-        return True
-
-    def steps(self) -> Iterator[ProofProgress]:
+    def steps(self) -> Generator[None, None, None]:
         """Bound one batch after another until nothing is left to prove."""
-        begin = time.perf_counter()
         self._bounder = self._make_bounder()
         self._queue.add(self._bounder.root())
         self._in_hand = np.inf
         while len(self._queue) and self._queue.bound < self.cutoff:
-            known = self.incumbent
             self._step()
-            yield ProofProgress(
-                elapsed=time.perf_counter() - begin,
-                nodes=self.nodes,
-                open_nodes=len(self._queue),
-                bound=self.bound,
-                incumbent=self.incumbent,
-                is_new=self.incumbent is not known,
-            )
+            yield
 
     def _make_bounder(self) -> Bounder:
         """What bounds the nodes; not begun where the bounds of a single node would outlast the time."""

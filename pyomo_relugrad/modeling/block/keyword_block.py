@@ -1,18 +1,65 @@
-"""The rule of a block that was given keyword arguments: what each of them is at each index of the block."""
+"""Blocks that keyword arguments build: their scalar and indexed classes, and what an argument is at each index."""
 
 from __future__ import annotations
 
 import copy
 import pickle
+import sys
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from typing import Any
 
-from pyomo.core.base.block import BlockData
+from pyomo.core.base.block import Block, BlockData
 from pyomo.core.base.component import Component
+from pyomo.core.base.global_set import UnindexedComponent_index, UnindexedComponent_set
 from pyomo.core.base.indexed_component_slice import IndexedComponent_slice
 from pyomo.core.expr.numvalue import NumericValue
 
 from pyomo_relugrad.errors import ModelError
+
+
+class KeywordBlock(Block):
+    """A block that is built by keyword arguments or by Pyomo's `rule`.
+
+    A subclass names its class of data, ``class MyBlock(KeywordBlock, data=MyBlockData)``, and keeps its signature and
+    docstring, which Pyomo's `declare_custom_block` would not. ``ScalarMyBlock`` and ``IndexedMyBlock`` are made from
+    it, in its module, where pickle looks for them.
+    """
+
+    _kinds: tuple[type[Any], type[Any]]
+
+    def __init_subclass__(cls, data: type[BlockData] | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if data is None:  # a scalar or an indexed class
+            return
+        cls._ComponentDataClass = data
+        make: Any = type(cls)
+        space = {"__module__": cls.__module__, "_keyword_block": cls}
+        scalar = make(f"Scalar{cls.__name__}", (_ScalarBlock, data, cls), space)
+        indexed = make(f"Indexed{cls.__name__}", (cls,), space)
+        cls._kinds = (scalar, indexed)
+        for kind in cls._kinds:
+            setattr(sys.modules[cls.__module__], kind.__name__, kind)
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Route to the scalar or the indexed class."""
+        if "_kinds" not in cls.__dict__:
+            return super().__new__(cls)
+        is_scalar = not args or (args[0] is UnindexedComponent_set and len(args) == 1)
+        return super().__new__(cls._kinds[0 if is_scalar else 1])
+
+
+class _ScalarBlock:
+    """What a scalar class has before all else: it is its own data."""
+
+    _keyword_block: Any
+    _ComponentDataClass: Any
+    _data: dict[Any, Any]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._ComponentDataClass.__init__(self, self)
+        self._keyword_block.__init__(self, *args, **kwargs)
+        self._data[None] = self
+        self._index = UnindexedComponent_index
 
 
 class KeywordRule:
