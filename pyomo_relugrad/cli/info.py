@@ -18,6 +18,7 @@ from pyomo_relugrad.cli.values import as_box
 from pyomo_relugrad.network import Network, interval_bounds
 from pyomo_relugrad.network.crown import crown_bounds
 from pyomo_relugrad.network.layer import Layer
+from pyomo_relugrad.network.names import counted
 from pyomo_relugrad.network.statistics import StabilityStatistics, count_regions, stability_statistics
 from pyomo_relugrad.proof.root_bound import bound_seconds
 from pyomo_relugrad.readers.onnx import load_onnx
@@ -100,7 +101,7 @@ def _lines(network: Network, operators: Counter[str], difficulty: _Difficulty, b
 def _form(network: Network) -> str:
     hidden = len(network.widths)
     skips = sum(layer.sources != (index,) for index, layer in enumerate(network.layers))
-    words = f"{hidden} layer{'' if hidden == 1 else 's'} of ReLUs and an affine output"
+    words = f"{counted(hidden, 'layer')} of ReLUs and an affine output"
     return f"{words}; {skips} read more than the layer before" if skips else words
 
 

@@ -12,8 +12,9 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.cli.arguments import Arguments
 from pyomo_relugrad.cli.exit_codes import ArgumentError, ExitCode
-from pyomo_relugrad.cli.values import as_box, counted, or_none, save_vector, shown
+from pyomo_relugrad.cli.values import as_box, or_none, save_vector, shown
 from pyomo_relugrad.network import Network
+from pyomo_relugrad.network.names import counted
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.readers.onnx import load_onnx
 from pyomo_relugrad.run.budget import Stop

@@ -10,6 +10,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.cli.exit_codes import ArgumentError
+from pyomo_relugrad.network.names import counted
 
 #: How files of vectors end.
 SUFFIXES = (".npy", ".csv")
@@ -69,17 +70,6 @@ def _as_side(vector: Array, size: int, option: str) -> Array:
     if vector.ndim and vector.size != size:
         raise ArgumentError(f"{option} has {vector.size} numbers, but the network has {counted(size, 'input')}")
     return np.broadcast_to(vector, (size,)).astype(np.float64)
-
-
-def counted(number: int, thing: str) -> str:
-    """A number of things in words.
-
-    Examples
-    --------
-    >>> counted(1, "output"), counted(10, "output")
-    ('1 output', '10 outputs')
-    """
-    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def save_vector(vector: Array, path: Path) -> None:

@@ -151,6 +151,17 @@ def listed(entries: Iterable[Any]) -> str:
     return ", ".join(map(repr, every[:LISTED_NAMES])) + (", ..." if len(every) > LISTED_NAMES else "")
 
 
+def counted(number: int, thing: str) -> str:
+    """A number of things in words.
+
+    Examples
+    --------
+    >>> counted(1, "output"), counted(10, "output")
+    ('1 output', '10 outputs')
+    """
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
 def _labels(keys: Sequence[Any], names: Sequence[str]) -> list[Any]:
     """The keys; of tuples, the place that holds the most names, if any does."""
     keys = list(keys)

@@ -9,7 +9,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network import Network, crown_bounds
 from pyomo_relugrad.network.bounds import PreactivationBounds
-from pyomo_relugrad.network.names import by_name
+from pyomo_relugrad.network.names import by_name, counted
 from pyomo_relugrad.plotting.style import BLUE, GREY, INK, ORANGE, PALE, SKY, axes, calm, module_of_matplotlib
 
 if TYPE_CHECKING:
@@ -89,13 +89,10 @@ def _layers(bounds: PreactivationBounds) -> list[tuple[Array, Array]]:
 def _names(network: Network, bounds: PreactivationBounds) -> list[str]:
     """What is written below each group."""
     hidden = [
-        f"layer {index}\n{width} ReLU{'' if width == 1 else 's'}\n{int(unstable.sum())} unstable"
+        f"layer {index}\n{counted(width, 'ReLU')}\n{int(unstable.sum())} unstable"
         for index, (width, unstable) in enumerate(zip(network.widths, bounds.unstable, strict=True), start=1)
     ]
-    ends = [
-        f"{count} {name}{'' if count == 1 else 's'}"
-        for count, name in ((network.n_inputs, "input"), (network.n_outputs, "output"))
-    ]
+    ends = [counted(count, name) for count, name in ((network.n_inputs, "input"), (network.n_outputs, "output"))]
     return [ends[0], *hidden, ends[1]]
 
 

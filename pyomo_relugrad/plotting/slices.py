@@ -9,7 +9,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.network.names import by_name
+from pyomo_relugrad.network.names import by_name, counted
 from pyomo_relugrad.plotting.plane import box_on_plane, plane_network, regions_on_plane
 from pyomo_relugrad.plotting.style import INK, axes, calm, module_of_matplotlib
 
@@ -88,9 +88,7 @@ def plot_slice(
             regions, facecolors="none", edgecolors="white", linewidths=0.5, alpha=0.75
         )
         ax.add_collection(lines, autolim=False)
-        ax.set_title(
-            f"{len(regions)} linear region{'' if len(regions) == 1 else 's'}", loc="left", fontsize="medium", pad=9
-        )
+        ax.set_title(counted(len(regions), "linear region"), loc="left", fontsize="medium", pad=9)
     if path is not None:
         _draw_path(ax, (network.batch(path) - origin) @ np.linalg.pinv(plane))
     ax.locator_params(axis="x", nbins=6)  # long numbers would touch

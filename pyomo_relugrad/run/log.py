@@ -15,6 +15,7 @@ from io import StringIO
 from threading import Event, RLock, Thread
 from typing import Protocol
 
+from pyomo_relugrad.network.names import counted
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.run.result import Progress, SearchResult
 from pyomo_relugrad.version import __version__
@@ -146,15 +147,15 @@ class SearchLog:
         if self._skipped is not None:
             self._line(self._skipped)
         self.write()
-        work = f"{_count(result.points, 'point')} evaluated in {_count(result.iterations, 'step')}"
+        work = f"{counted(result.points, 'point')} evaluated in {counted(result.iterations, 'step')}"
         if self._proves:
-            work = f"{work}, {_count(result.nodes, 'node')} bounded"
+            work = f"{work}, {counted(result.nodes, 'node')} bounded"
         self.write(f"Ended    {result.stop.value} after {result.elapsed:.2f} s")
         self.write(f"Work     {work}")
         if result.incumbent is not None and self._problem is not None:
             best = result.incumbent
             objective = self._problem.reported(best.objective)
-            self.write(f"Found    {_count(len(result.pool), 'feasible point')}, best objective {objective:.10g}")
+            self.write(f"Found    {counted(len(result.pool), 'feasible point')}, best objective {objective:.10g}")
             if math.isfinite(result.bound):
                 bound = self._problem.reported(result.bound)
                 self.write(f"Bound    {bound:.10g}, gap {_gap(objective, bound)}")
@@ -213,16 +214,12 @@ def _gap(objective: float, bound: float) -> str:
     return f"{percent:.2f}%" if percent < 9999.995 else f"{percent:.1e}%"
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def _model_size(problem: Problem) -> str:
     sense = "maximize" if problem.maximize else "minimize"
     kind = "quadratic" if problem.quadratic is not None else "linear"
     return (
-        f"{_count(problem.n_columns, 'variable')} ({int(problem.integers.sum())} integer), "
-        f"{_count(problem.n_rows, 'row')}, {_count(problem.rows.nnz, 'nonzero')}; {sense} ({kind})"
+        f"{counted(problem.n_columns, 'variable')} ({int(problem.integers.sum())} integer), "
+        f"{counted(problem.n_rows, 'row')}, {counted(problem.rows.nnz, 'nonzero')}; {sense} ({kind})"
     )
 
 
@@ -232,7 +229,7 @@ def _network_size(problem: Problem) -> str:
         return "none"
     relus = sum(embedded.network.n_relus for embedded in problem.networks)
     weights = sum(network.n_weights for network in distinct.values())
-    blocks = _count(len(problem.networks), "block")
+    blocks = counted(len(problem.networks), "block")
     if len(distinct) < len(problem.networks):
-        blocks += f" of {_count(len(distinct), 'network')}"
-    return f"{blocks}; {_count(relus, 'ReLU')}, {_count(weights, 'weight')}"
+        blocks += f" of {counted(len(distinct), 'network')}"
+    return f"{blocks}; {counted(relus, 'ReLU')}, {counted(weights, 'weight')}"
