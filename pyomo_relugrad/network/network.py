@@ -21,6 +21,7 @@ from pyomo_relugrad.network.region import LinearRegion
 from pyomo_relugrad.network.sweeps import (
     Coefficients,
     adjoint,
+    backward,
     coefficients_of,
     coefficients_of_neurons,
     forward,
@@ -278,9 +279,11 @@ class Network:
         `output_weights` is (n_outputs,) or one row per point, (B, n_outputs). At a kink the derivative is that of the
         inactive side.
         """
-        values, gates = self._values_and_gates(X, None)
+        _, *hidden, outputs = self.activations(X)
         seeds = np.atleast_2d(np.asarray(output_weights, dtype=self.dtype))
-        return values[-1], self._gradients(coefficients_of(self.layers[-1], seeds), gates, (len(values[-1]),))
+        start = coefficients_of(self.layers[-1], seeds)
+        found = backward(self.layers, start, lambda index, own: own * RELU.slope(hidden[index]))
+        return outputs, self._gradients(found, (len(outputs),))
 
     def vjp(self, X: ArrayLike, V: ArrayLike) -> Array:
         """Vector-Jacobian products ``V[i] @ J(X[i])``: `V` is (B, n_outputs), the result (B, n_inputs)."""
@@ -333,7 +336,8 @@ class Network:
         values, gates = self._values_and_gates(points, pattern)
         shared = gates if len(points) == 1 else [gate[:, None] for gate in gates]  # a point's serve all its outputs
         seeds = np.eye(self.n_outputs, dtype=self.dtype)
-        jacobians = self._gradients(coefficients_of(self.layers[-1], seeds), shared, (len(points), self.n_outputs))
+        found = adjoint(self.layers, coefficients_of(self.layers[-1], seeds), shared)
+        jacobians = self._gradients(found, (len(points), self.n_outputs))
         return jacobians, values[-1] - np.einsum("bij,bj->bi", jacobians, points)
 
     def region(self, x: ArrayLike, pattern: Array | None = None) -> LinearRegion:
@@ -367,8 +371,8 @@ class Network:
             Row ``i`` is the gradient of ``V[i] @ z_layer(x)`` with the ReLUs held as ``pattern[i]``.
         """
         seeds = self.batch(V, self.layers[layer].width)
-        start = coefficients_of(self.layers[layer], seeds)
-        return self._gradients(start, self.gates(pattern), (max(len(seeds), len(pattern)),))
+        found = adjoint(self.layers, coefficients_of(self.layers[layer], seeds), self.gates(pattern))
+        return self._gradients(found, (max(len(seeds), len(pattern)),))
 
     def preactivation_gradients(self, pattern: Array, layer: int, neurons: Array) -> Array:
         """Gradients of the pre-activations of some neurons of one layer, under one activation pattern.
@@ -386,7 +390,7 @@ class Network:
         (m, n_inputs) array
         """
         start = coefficients_of_neurons(self.layers[layer], neurons)
-        return self._gradients(start, self.gates(pattern), neurons.shape)
+        return self._gradients(adjoint(self.layers, start, self.gates(pattern)), neurons.shape)
 
     def _values_and_gates(self, X: ArrayLike, pattern: Array | None) -> tuple[tuple[Array, ...], Sequence[Array]]:
         """Pre-activations and outputs at the rows of `X`, and the gates of a pattern, by default of that at `X`."""
@@ -394,10 +398,9 @@ class Network:
         values = tuple(values for values, _ in forward(self.layers, self.batch(X), gates))
         return values, [RELU.slope(z) for z in values[:-1]] if gates is None else gates
 
-    def _gradients(self, start: Coefficients, gates: Sequence[Array], batch: tuple[int, ...]) -> Array:
-        """The input's coefficients (*batch, n_inputs) in sums of activations; what `adjoint` broadcasts is repeated."""
-        gradients = adjoint(self.layers, start, gates).get(0)
-        shape = (*batch, self.n_inputs)
+    def _gradients(self, found: Coefficients, batch: tuple[int, ...]) -> Array:
+        """The input's coefficients (*batch, n_inputs) that a backward sweep found; what it broadcasts is repeated."""
+        gradients, shape = found.get(0), (*batch, self.n_inputs)
         if gradients is None:
             return np.zeros(shape, self.dtype)
         return gradients.reshape(shape) if gradients.size == prod(shape) else np.broadcast_to(gradients, shape).copy()

@@ -4,7 +4,7 @@ A gate is the number that a neuron's pre-activation is multiplied by: 0 or 1 und
 a line in a relaxation. Gates are given by hidden layer, as arrays that broadcast against the (..., n_k) values of that
 layer. With fixed gates a network is affine; `tangent` and `adjoint` are its linear part and the transpose of that.
 
-Nothing here writes into an array, and there are no functions but those of the arrays' own namespace.
+The sweeps write into no array, and use no functions but those of the arrays' own namespace.
 """
 
 from __future__ import annotations
