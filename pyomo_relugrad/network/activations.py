@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 import numpy as np
@@ -32,14 +32,8 @@ class Lines:
 
     def take(self, boxes: Array) -> Lines:
         """The lines over some of the boxes, given by index."""
-        return Lines(
-            self.lower_slope[boxes],
-            self.lower_intercept[boxes],
-            self.upper_slope[boxes],
-            self.upper_intercept[boxes],
-            self.unstable[boxes],
-            None if self.unbounded is None else self.unbounded[boxes],
-        )
+        every = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: values[boxes] for name, values in every.items() if values is not None})
 
 
 @dataclass(frozen=True)

@@ -51,11 +51,6 @@ class Diagonal:
 LinearMap = Diagonal | Weight
 
 
-def identity(size: int) -> Diagonal:
-    """The identity matrix of a given size."""
-    return Diagonal(np.ones(size))
-
-
 def check_entries(count: int) -> None:
     """Refuse a matrix that is too large to be made.
 
@@ -135,7 +130,7 @@ def _sparse_product(left: sparse.csr_array, right: sparse.csr_array) -> sparse.c
     """The product of CSR arrays, block by block where the numbers that are added up are many more than the sums."""
     terms = np.concatenate([[0], np.cumsum(np.diff(right.indptr)[left.indices], dtype=np.int64)])[left.indptr]
     if terms[-1] <= MAX_ENTRIES:
-        return _csr(left @ right)
+        return sparse.csr_array(left @ right)
     if terms[-1] > MAX_TERMS:
         raise NetworkFileError(
             f"two linear maps without a ReLU between them would be multiplied, with {terms[-1]:.3g} products of "
@@ -145,10 +140,10 @@ def _sparse_product(left: sparse.csr_array, right: sparse.csr_array) -> sparse.c
     ends = [*starts[1:], left.shape[0]]
     blocks, entries = [], 0
     for start, end in zip(starts, ends, strict=True):
-        blocks.append(_csr(left[start:end] @ right))
+        blocks.append(sparse.csr_array(left[start:end] @ right))
         entries += blocks[-1].nnz
         check_entries(entries)
-    return _csr(sparse.vstack(blocks, format="csr"))
+    return sparse.csr_array(sparse.vstack(blocks, format="csr"))
 
 
 def total(left: LinearMap, right: LinearMap) -> Weight:
@@ -156,7 +151,7 @@ def total(left: LinearMap, right: LinearMap) -> Weight:
     left, right = _array(left), _array(right)
     if sparse.issparse(left) and sparse.issparse(right):
         check_entries(left.nnz + right.nnz)
-        return _csr(left + right)
+        return sparse.csr_array(left + right)
     check_entries(left.shape[0] * left.shape[1])
     return np.asarray(left + right)
 
@@ -180,8 +175,8 @@ def taken_rows(indices: Array, matrix: LinearMap) -> Weight:
     if sparse.issparse(matrix):
         check_entries(int(np.diff(matrix.indptr)[indices[kept]].sum(dtype=np.int64)))
         if kept.all():
-            return _csr(matrix[indices])
-        return _csr(product(taken_rows(indices, identity(matrix.shape[0])), matrix))
+            return sparse.csr_array(matrix[indices])
+        return sparse.csr_array(product(taken_rows(indices, Diagonal(np.ones(matrix.shape[0]))), matrix))
     check_entries(indices.size * matrix.shape[1])
     result = matrix[indices]
     result[~kept] = 0.0
@@ -215,7 +210,7 @@ def stacked(matrices: list[LinearMap]) -> Weight:
         return arrays[0]
     check_entries(sum(entry_count(array) for array in arrays))
     if any(sparse.issparse(array) for array in arrays):
-        return _csr(sparse.vstack(arrays, format="csr"))
+        return sparse.csr_array(sparse.vstack(arrays, format="csr"))
     return np.concatenate(arrays)
 
 
@@ -230,8 +225,4 @@ def is_nonnegative(matrix: LinearMap) -> bool:
 
 
 def _array(matrix: LinearMap) -> Weight:
-    return _csr(sparse.diags_array(matrix.factors)) if isinstance(matrix, Diagonal) else matrix
-
-
-def _csr(matrix: sparse.sparray) -> sparse.csr_array:
-    return sparse.csr_array(matrix)
+    return sparse.csr_array(sparse.diags_array(matrix.factors)) if isinstance(matrix, Diagonal) else matrix

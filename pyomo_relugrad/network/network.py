@@ -13,20 +13,12 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkValueError
+from pyomo_relugrad.network import sweeps
 from pyomo_relugrad.network.activations import RELU
 from pyomo_relugrad.network.layer import Layer, TensorSpec
 from pyomo_relugrad.network.linear_maps import row_norms
 from pyomo_relugrad.network.names import checked_names, rows_by_name, tensor_names
 from pyomo_relugrad.network.region import LinearRegion
-from pyomo_relugrad.network.sweeps import (
-    Coefficients,
-    adjoint,
-    backward,
-    coefficients_of,
-    coefficients_of_neurons,
-    forward,
-    tangent,
-)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
@@ -217,7 +209,7 @@ class Network:
     def activations(self, X: ArrayLike) -> tuple[Array, ...]:
         """``(h_0, h_1, ..., h_L, y)``: the input, each hidden layer's activation and the output, each (B, n_k)."""
         points = self.batch(X)
-        return (points, *(own for _, own in forward(self.layers, points)))
+        return (points, *(own for _, own in sweeps.forward(self.layers, points)))
 
     def value(self, X: ArrayLike) -> Array:
         """Outputs (B, n_outputs) at the rows of `X`."""
@@ -229,7 +221,7 @@ class Network:
         With a `pattern`, a (B, n_relus) boolean array, the affine functions that they are on its region.
         """
         gates = None if pattern is None else self.gates(pattern)
-        sweep = forward(self.layers, self.batch(X), gates)
+        sweep = sweeps.forward(self.layers, self.batch(X), gates)
         return tuple(values for values, _ in islice(sweep, len(self.widths)))
 
     def activation_pattern(self, X: ArrayLike) -> Array:
@@ -281,8 +273,8 @@ class Network:
         """
         _, *hidden, outputs = self.activations(X)
         seeds = np.atleast_2d(np.asarray(output_weights, dtype=self.dtype))
-        start = coefficients_of(self.layers[-1], seeds)
-        found = backward(self.layers, start, lambda index, own: own * RELU.slope(hidden[index]))
+        start = sweeps.coefficients_of(self.layers[-1], seeds)
+        found = sweeps.backward(self.layers, start, lambda index, own: own * RELU.slope(hidden[index]))
         return outputs, self._gradients(found, (len(outputs),))
 
     def vjp(self, X: ArrayLike, V: ArrayLike) -> Array:
@@ -311,7 +303,7 @@ class Network:
             ``values + t * slopes`` is exact along ``X[i] + t * D[i]``.
         """
         values, gates = self._values_and_gates(X, pattern)
-        return values, tuple(tangent(self.layers, self.batch(D), gates))
+        return values, tuple(sweeps.tangent(self.layers, self.batch(D), gates))
 
     def jacobian(self, X: ArrayLike) -> Array:
         """Jacobians (B, n_outputs, n_inputs) at the rows of `X`."""
@@ -336,7 +328,7 @@ class Network:
         values, gates = self._values_and_gates(points, pattern)
         shared = gates if len(points) == 1 else [gate[:, None] for gate in gates]  # a point's serve all its outputs
         seeds = np.eye(self.n_outputs, dtype=self.dtype)
-        found = adjoint(self.layers, coefficients_of(self.layers[-1], seeds), shared)
+        found = sweeps.adjoint(self.layers, sweeps.coefficients_of(self.layers[-1], seeds), shared)
         jacobians = self._gradients(found, (len(points), self.n_outputs))
         return jacobians, values[-1] - np.einsum("bij,bj->bi", jacobians, points)
 
@@ -371,7 +363,7 @@ class Network:
             Row ``i`` is the gradient of ``V[i] @ z_layer(x)`` with the ReLUs held as ``pattern[i]``.
         """
         seeds = self.batch(V, self.layers[layer].width)
-        found = adjoint(self.layers, coefficients_of(self.layers[layer], seeds), self.gates(pattern))
+        found = sweeps.adjoint(self.layers, sweeps.coefficients_of(self.layers[layer], seeds), self.gates(pattern))
         return self._gradients(found, (max(len(seeds), len(pattern)),))
 
     def preactivation_gradients(self, pattern: Array, layer: int, neurons: Array) -> Array:
@@ -389,16 +381,16 @@ class Network:
         -------
         (m, n_inputs) array
         """
-        start = coefficients_of_neurons(self.layers[layer], neurons)
-        return self._gradients(adjoint(self.layers, start, self.gates(pattern)), neurons.shape)
+        start = sweeps.coefficients_of_neurons(self.layers[layer], neurons)
+        return self._gradients(sweeps.adjoint(self.layers, start, self.gates(pattern)), neurons.shape)
 
     def _values_and_gates(self, X: ArrayLike, pattern: Array | None) -> tuple[tuple[Array, ...], Sequence[Array]]:
         """Pre-activations and outputs at the rows of `X`, and the gates of a pattern, by default of that at `X`."""
         gates = None if pattern is None else self.gates(pattern)
-        values = tuple(values for values, _ in forward(self.layers, self.batch(X), gates))
+        values = tuple(values for values, _ in sweeps.forward(self.layers, self.batch(X), gates))
         return values, [RELU.slope(z) for z in values[:-1]] if gates is None else gates
 
-    def _gradients(self, found: Coefficients, batch: tuple[int, ...]) -> Array:
+    def _gradients(self, found: sweeps.Coefficients, batch: tuple[int, ...]) -> Array:
         """The input's coefficients (*batch, n_inputs) that a backward sweep found; what it broadcasts is repeated."""
         gradients, shape = found.get(0), (*batch, self.n_inputs)
         if gradients is None:

@@ -16,7 +16,7 @@ from pyomo_relugrad.network.bounds import PreactivationBounds
 from pyomo_relugrad.network.builder import HiddenLayers, through
 from pyomo_relugrad.network.crown import crown_bounds
 from pyomo_relugrad.network.layer import Layer
-from pyomo_relugrad.network.linear_maps import Diagonal, explicit, identity, product, scaled_rows
+from pyomo_relugrad.network.linear_maps import Diagonal, explicit, product, scaled_rows
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -110,7 +110,7 @@ def _rescaled(network: Network, factors: Callable[[int, Layer], Array]) -> Netwo
     ``factors(k, layer)`` are those of hidden layer `k`, given as it is when the layers before it are rescaled.
     """
     layers: list[Layer] = []
-    inverses = [identity(network.n_inputs)]
+    inverses = [Diagonal(np.ones(network.n_inputs))]
     for index, layer in enumerate(network.layers):
         weights = tuple(product(own, inverses[source]) for source, own in layer.terms)
         layers.append(Layer(layer.sources, weights, layer.bias))

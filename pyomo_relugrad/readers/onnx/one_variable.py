@@ -112,7 +112,7 @@ def lifted(tensor: Affine, origin: NodeProto) -> OneVariable:
     """An affine tensor as functions of one variable: zero, and the tensor as the rest."""
     vector = tensor.reshaped((tensor.size,))
     zero = np.zeros(tensor.size)
-    return OneVariable(tensor.shape, constant(zero), Pieces.affine(zero, zero), vector, origin)
+    return OneVariable(tensor.shape, Affine.constant(zero), Pieces.affine(zero, zero), vector, origin)
 
 
 def wholes(tensor: OneVariable, hidden: HiddenLayers) -> Iterator[tuple[Affine, Pieces]]:
@@ -202,11 +202,6 @@ def unified(
 
 def _identity(size: int) -> Pieces:
     return Pieces.affine(np.ones(size), np.zeros(size))
-
-
-def constant(values: Array) -> Affine:
-    """A vector that depends on nothing."""
-    return Affine(values.shape, {}, values)
 
 
 def _sum_of_relus(variable: Affine, pieces: Pieces, hidden: HiddenLayers) -> Affine:
