@@ -153,14 +153,23 @@ def prune_weights(network: Network, rate: float) -> Network:
 
 def _pruned(layer: Layer, rate: float) -> Layer:
     sizes = [np.abs(weight.data if sparse.issparse(weight) else weight.ravel()) for weight in layer.weights]
-    every = np.concatenate([np.zeros(0), *sizes])
-    present = np.flatnonzero(every)
-    smallest = present[np.argsort(every[present], kind="stable")[: round(rate * present.size)]]
-    keep = np.ones(every.size, bool)
-    keep[smallest] = False
-    masks = np.split(keep, np.cumsum([size.size for size in sizes])[:-1]) if sizes else []
+    kept = _largest(np.concatenate([np.zeros(0), *sizes]), rate)
+    masks = np.split(kept, np.cumsum([size.size for size in sizes])[:-1]) if sizes else []
     weights = tuple(_masked(weight, mask) for weight, mask in zip(layer.weights, masks, strict=True))
     return Layer(layer.sources, weights, layer.bias)
+
+
+def _largest(sizes: Array, rate: float) -> Array:
+    """Which positive numbers are not among a share of the smallest; of equal ones the first count as smaller."""
+    positive = sizes[sizes > 0]
+    count = round(rate * positive.size)
+    if not count:
+        return sizes > 0
+    limit = np.partition(positive, count - 1)[count - 1]
+    equal = np.flatnonzero(sizes == limit)
+    kept = sizes > limit
+    kept[equal[count - np.count_nonzero(positive < limit) :]] = True
+    return kept
 
 
 def _masked(weight: Weight, mask: Array) -> Weight:
