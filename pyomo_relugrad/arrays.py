@@ -1,4 +1,4 @@
-"""Types of the arrays that pass between packages."""
+"""Types of the arrays that pass between packages, and the functions on them."""
 
 from typing import Any, NamedTuple, TypeAlias
 
@@ -8,6 +8,11 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
 #: A linear map: a dense (rows, columns) array or a ``scipy.sparse.csr_array``.
 Weight: TypeAlias = Any
+
+
+def namespace(array: Any) -> Any:
+    """The module of the functions on an array: NumPy, or that of another array type."""
+    return np if isinstance(array, np.ndarray) else array.__array_namespace__()
 
 
 class SparseRows(NamedTuple):

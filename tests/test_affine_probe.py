@@ -28,7 +28,7 @@ def test_maps_are_found_to_the_last_digits(scales, centres):
         return (rows - centres) / scales
 
     matrix, offset = affine_map(scaler, 3)
-    np.testing.assert_allclose(matrix, np.diag(1.0 / np.array(scales)), rtol=1e-15)
+    np.testing.assert_allclose(matrix.toarray(), np.diag(1.0 / np.array(scales)), rtol=1e-15)
     np.testing.assert_allclose(offset, -np.array(centres) / scales, rtol=1e-15)
     assert is_affine_map(scaler, matrix, offset, NO_LANDMARKS)
 

@@ -154,7 +154,7 @@ def looks(monkeypatch: pytest.MonkeyPatch, module: str) -> list[None]:
 
 
 def test_joining_looks_at_the_deadline_for_every_network_that_is_joined(monkeypatch):
-    seen = looks(monkeypatch, "problem.presolve.chains")
+    seen = looks(monkeypatch, "network.composition")
     without_chains(chain(5))
     assert len(seen) == 2 + 3 + 4 + 5
 

@@ -9,6 +9,7 @@ from random_networks import random_network
 from scipy import optimize, sparse
 
 from pyomo_relugrad.network import Layer, Network
+from pyomo_relugrad.network.simplify import prune_weights, with_unit_rows
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.problem.landscape import Landscape
 from pyomo_relugrad.programs.linear_program import LinearProgram
@@ -18,7 +19,6 @@ from pyomo_relugrad.search.domains.admm import AlternatingProjection, normal_equ
 from pyomo_relugrad.search.domains.polytope import Polytope, where_feasible
 from pyomo_relugrad.search.domains.projection import BoxWithRow
 from pyomo_relugrad.search.literature.ppga import first_crossing, ppga
-from pyomo_relugrad.search.literature.pruned import prune_by_magnitude
 from pyomo_relugrad.search.literature.relaxation import Relaxation
 from pyomo_relugrad.search.regions.composite import CompositeRegion
 from pyomo_relugrad.search.regions.neighbourhood import best_in_neighbourhood
@@ -281,10 +281,10 @@ def test_the_first_crossing_is_where_the_pattern_changes():
 
 def test_pruning_keeps_the_largest_weights_and_rescaling_does_not_matter():
     network = random_network([6, 10, 1], 4)
-    pruned = prune_by_magnitude(network, 0.8)
+    pruned = prune_weights(with_unit_rows(network), 0.8)
     assert np.count_nonzero(pruned.layers[0].weights[0]) == pytest.approx(0.2 * 60, abs=1)
     X = np.random.default_rng(0).random((4, 6))
-    assert np.allclose(prune_by_magnitude(network, 0.0).value(X), network.value(X))
+    assert np.allclose(prune_weights(with_unit_rows(network), 0.0).value(X), network.value(X))
 
 
 @settings(max_examples=10, deadline=None)

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.network import linear_maps
-from pyomo_relugrad.network.linear_maps import Identity, LinearMap
+from pyomo_relugrad.network.linear_maps import Diagonal, LinearMap
 
 NO_LIMIT = 1e20
 """Constants of at least this size stand for infinity, as in mixed-integer solvers: no variable reaches them."""
@@ -40,7 +40,7 @@ class Affine:
     def variable(cls, source: int, shape: tuple[int, ...]) -> Affine:
         """The activation vector of a source itself."""
         size = prod(shape)
-        return cls(shape, {source: Identity(size)}, np.zeros(size))
+        return cls(shape, {source: Diagonal(np.ones(size))}, np.zeros(size))
 
     @classmethod
     def constant(cls, values: Array) -> Affine:

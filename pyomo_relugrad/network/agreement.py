@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.network.activations import RELU
 from pyomo_relugrad.network.layer import Layer
 from pyomo_relugrad.network.network import Network
 
@@ -159,7 +160,7 @@ def _values_and_rounding(
         disturbance = rng.choice([-1.0, 1.0], size=(samples, *terms.shape)) * errors
         values[count:] += disturbance.reshape(-1, layer.width)
         largest = np.maximum(largest, terms.max(axis=1))
-        activations.append(np.maximum(values, 0.0))
+        activations.append(RELU.value(values))
         sizes.append(activations[-1][:count])
     found, moved = values[:count], values[count:].reshape(samples, *terms.shape)
     allowed = _SAFETY * (abs(moved - found).max(axis=0) + errors) + _COMPOSITION * terms.max(axis=0)
@@ -169,7 +170,7 @@ def _values_and_rounding(
 def _absolute_sums(layer: Layer, sizes: list[Array]) -> Array:
     """What the layer adds up, in absolute values: (B, n_k)."""
     total = np.tile(abs(layer.bias), (len(sizes[0]), 1))
-    for source, weight in zip(layer.sources, layer.weights, strict=True):
+    for source, weight in layer.terms:
         if sparse.issparse(weight):
             total += sizes[source] @ sparse.csr_array((abs(weight.data), weight.indices, weight.indptr), weight.shape).T
             continue

@@ -12,6 +12,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.errors import NetworkValueError
+from pyomo_relugrad.network.activations import RELU
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -37,19 +38,23 @@ class PreactivationBounds:
     output_upper: Array
 
     @cached_property
+    def _states(self) -> tuple[Array, ...]:
+        return tuple(map(RELU.states, self.lower, self.upper))
+
+    @cached_property
     def active(self) -> tuple[Array, ...]:
         """Per hidden layer (B, n_k) booleans: ReLUs that pass their input on everywhere in the box."""
-        return tuple(lower >= 0 for lower in self.lower)
+        return tuple(states > 0 for states in self._states)
 
     @cached_property
     def inactive(self) -> tuple[Array, ...]:
         """Per hidden layer (B, n_k) booleans: ReLUs that are zero everywhere in the box."""
-        return tuple((upper <= 0) & (lower < 0) for lower, upper in zip(self.lower, self.upper, strict=True))
+        return tuple(states < 0 for states in self._states)
 
     @cached_property
     def unstable(self) -> tuple[Array, ...]:
         """Per hidden layer (B, n_k) booleans: ReLUs whose state is not decided."""
-        return tuple((lower < 0) & (upper > 0) for lower, upper in zip(self.lower, self.upper, strict=True))
+        return tuple(states == 0 for states in self._states)
 
     def intersect(self, other: PreactivationBounds) -> PreactivationBounds:
         """The tighter of two sets of bounds, entry by entry."""
@@ -94,8 +99,8 @@ def interval_bounds(network: Network, lower: ArrayLike, upper: ArrayLike) -> Pre
         low, high, _ = affine_range(layer, activation_lower, activation_upper)
         lowers.append(low)
         uppers.append(high)
-        activation_lower.append(low.clip(min=0))
-        activation_upper.append(high.clip(min=0))
+        for ranges, side in zip((activation_lower, activation_upper), RELU.range(low, high), strict=True):
+            ranges.append(side)
     return PreactivationBounds(tuple(lowers[:-1]), tuple(uppers[:-1]), lowers[-1], uppers[-1])
 
 
@@ -119,7 +124,7 @@ def affine_range(layer: Layer, lower: Sequence[Array], upper: Sequence[Array]) -
     high, size = low.copy(), np.abs(low)
     unbounded_low = np.zeros(low.shape, bool)
     unbounded_high = np.zeros(low.shape, bool)
-    for source, weight in zip(layer.sources, layer.weights, strict=True):
+    for source, weight in layer.terms:
         positive, negative = sign_parts(weight)
         finite_low, finite_high = _finite(lower[source]), _finite(upper[source])
         magnitude = np.maximum(np.abs(finite_low), np.abs(finite_high))

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError
+from pyomo_relugrad.network.activations import RELU
 from pyomo_relugrad.network.affine import Affine, either, stands_for_infinity
 from pyomo_relugrad.network.layer import Layer
 from pyomo_relugrad.network.linear_maps import MAX_ENTRIES, entry_count, explicit
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 MAX_SKIPS = 8
 """A tensor that reads more activation vectors than this is not carried past a ReLU layer, but split in two ReLUs."""
@@ -33,15 +38,23 @@ class HiddenLayers:
         if not tensor.size or tensor.is_at_least(0.0):
             return tensor
         if not tensor.terms:
-            return Affine(tensor.shape, {}, np.maximum(tensor.offset, 0.0))
+            return Affine(tensor.shape, {}, RELU.value(tensor.offset))
         masked = stands_for_infinity(tensor.offset, tensor)
         if masked.any():
             return self._relu_of_masked(tensor, masked)
         self._entries += tensor.entry_count + tensor.size
         if self._entries > MAX_ENTRIES:
             raise NetworkFileError(f"the network needs more than {MAX_ENTRIES:.3g} stored weights")
+        return self.add(tensor)
+
+    def add(self, tensor: Affine) -> Affine:
+        """The activation ``relu(tensor)`` as a new layer, whatever the tensor is."""
         self.layers.append(as_layer(tensor))
         return Affine.variable(len(self.layers), tensor.shape)
+
+    def with_output(self, tensor: Affine, dtype: DTypeLike = np.float64) -> tuple[Layer, ...]:
+        """All layers of the network with this output, in a floating-point type."""
+        return tuple(layer.astype(dtype) for layer in (*self.layers, as_layer(tensor)))
 
     def _relu_of_masked(self, tensor: Affine, masked: Array) -> Affine:
         """The same where some elements stand for infinity, so that the side of zero that they are on is known."""
@@ -59,8 +72,21 @@ def is_carried(tensor: Affine) -> bool:
 
 def as_layer(tensor: Affine) -> Layer:
     """A layer that computes the tensor, flattened row-major."""
-    sources = tuple(sorted(tensor.terms))
-    return Layer(sources, tuple(explicit(tensor.terms[source]) for source in sources), tensor.offset)
+    weights = {source: explicit(matrix) for source, matrix in sorted(tensor.terms.items())}
+    return Layer(tuple(weights), tuple(weights.values()), tensor.offset)
+
+
+def affine_of(layer: Layer) -> Affine:
+    """The values of a layer before its ReLUs, as a vector."""
+    return Affine((layer.width,), dict(layer.terms), layer.bias)
+
+
+def through(layer: Layer, activations: Sequence[Affine]) -> Affine:
+    """The values of a layer before its ReLUs, where what it reads are these functions of something else."""
+    total = Affine.constant(layer.bias)
+    for source, weight in layer.terms:
+        total = total.plus(activations[source].mapped(weight, (layer.width,)))
+    return total
 
 
 def without_unread(layers: Sequence[Layer]) -> tuple[Layer, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.arrays import Array, Weight, namespace
 from pyomo_relugrad.errors import NetworkValueError
+from pyomo_relugrad.network.linear_maps import applied, row_norms
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -97,30 +98,36 @@ class Layer:
         """Number of values that the layer computes."""
         return int(self.bias.shape[0])
 
+    @property
+    def terms(self) -> Iterator[tuple[int, Weight]]:
+        """The sources, each with its weights."""
+        return zip(self.sources, self.weights, strict=True)
+
     @cached_property
     def row_norms(self) -> Array:
         """(n_k,) Euclidean norms of each value's weights, over all sources."""
-        squares = np.zeros(self.width)
-        for weight in self.weights:
-            squares += np.asarray((weight * weight).sum(axis=1)).ravel()
-        return np.sqrt(squares)
+        return np.sqrt(sum((row_norms(weight) ** 2 for weight in self.weights), np.zeros(self.width)))
 
     def apply(self, activations: Sequence[Array]) -> Array:
-        """Affine map of the batch; ``activations[s]`` is (B, n_s), the result (B, n_k)."""
-        if not self.sources:
-            return np.repeat(self.bias[None, :], activations[0].shape[0], axis=0)
-        result = activations[self.sources[0]] @ self.weights[0].T
-        for source, weight in zip(self.sources[1:], self.weights[1:], strict=True):
-            result += activations[source] @ weight.T
+        """Affine map of the batch; ``activations[s]`` is (..., n_s), the result (..., n_k)."""
+        result = self.apply_linear(activations)
         result += self.bias
         return result
 
     def apply_linear(self, directions: Sequence[Array]) -> Array:
         """Linear part of the map of the batch: `apply` without the bias."""
-        return self.apply(directions) - self.bias
+        if not self.sources:
+            shape = (*directions[0].shape[:-1], self.width)
+            return namespace(directions[0]).zeros(shape, dtype=self.bias.dtype)
+        result = applied(directions[self.sources[0]], self.weights[0].T)
+        for source, weight in zip(self.sources[1:], self.weights[1:], strict=True):
+            result += applied(directions[source], weight.T)
+        return result
 
     def astype(self, dtype: DTypeLike) -> Layer:
-        """A copy with weights and bias of the given type."""
+        """The layer with weights and bias of the given type."""
+        if self.bias.dtype == dtype:
+            return self
         return Layer(self.sources, tuple(w.astype(dtype) for w in self.weights), self.bias.astype(dtype))
 
 

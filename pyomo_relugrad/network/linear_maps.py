@@ -1,17 +1,18 @@
-"""Matrices of three kinds under one set of operations: the identity, dense arrays and CSR arrays.
+"""Matrices of three kinds under one set of operations: diagonal ones, dense arrays and CSR arrays.
 
-Rows are what an expression's elements depend on. The identity is kept as such, because most tensors of a network are
-the activation vector itself, and a map applied to it is then taken without a product or a copy.
+Rows are what an expression's elements depend on. Diagonal matrices are kept as such, because most tensors of a network
+are the activation vector itself or a multiple of it, and a map applied to them is then taken without a product.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from scipy import sparse
 
-from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.arrays import Array, Weight, namespace
 from pyomo_relugrad.errors import NetworkFileError
 
 MAX_ENTRIES = 2**27
@@ -29,19 +30,25 @@ that size they are slower at any density. Large matrices are kept sparse for the
 """
 
 
-@dataclass(frozen=True)
-class Identity:
-    """The identity matrix of a given size."""
+@dataclass(frozen=True, eq=False)
+class Diagonal:
+    """A square matrix that is zero but for its diagonal.
 
-    size: int
+    Parameters
+    ----------
+    factors : (n,) array
+        The diagonal.
+    """
+
+    factors: Array
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
-        return self.size, self.size
+        return self.factors.size, self.factors.size
 
 
-LinearMap = Identity | Weight
+LinearMap = Diagonal | Weight
 
 
 def check_entries(count: int) -> None:
@@ -60,9 +67,9 @@ def check_entries(count: int) -> None:
 
 def explicit(matrix: LinearMap) -> Weight:
     """The matrix as an array, dense or sparse, whichever suits it."""
-    if isinstance(matrix, Identity):
-        is_sparse = _is_sparse(matrix.size**2, matrix.size)
-        return sparse.eye_array(matrix.size, format="csr") if is_sparse else np.eye(matrix.size)
+    if isinstance(matrix, Diagonal):
+        size = matrix.factors.size
+        return _array(matrix) if _is_sparse(size**2, size) else np.diag(matrix.factors)
     if sparse.issparse(matrix):
         rows, columns = matrix.shape
         if _is_sparse(rows * columns, matrix.nnz):
@@ -79,28 +86,51 @@ def _is_sparse(size: int, nonzeros: int) -> bool:
     return size >= SPARSE_SIZE and nonzeros <= SPARSE_DENSITY * size
 
 
+def dense(matrix: Weight) -> Array:
+    """The matrix as a dense array."""
+    return matrix.toarray() if sparse.issparse(matrix) else matrix
+
+
 def entry_count(matrix: LinearMap) -> int:
     """Number of stored entries."""
-    if isinstance(matrix, Identity):
-        return matrix.size
+    if isinstance(matrix, Diagonal):
+        return int(matrix.factors.size)
     return int(matrix.nnz if sparse.issparse(matrix) else matrix.size)
+
+
+def applied(rows: Array, matrix: Weight) -> Array:
+    """``rows @ matrix`` along the last axis of `rows`, whatever the number of axes."""
+    if rows.ndim == 2:
+        return rows @ matrix
+    *batch, width = rows.shape
+    reshape = namespace(rows).reshape
+    return reshape(reshape(rows, (prod(batch), width)) @ matrix, (*batch, matrix.shape[1]))
 
 
 def product(left: Weight, right: LinearMap) -> Weight:
     """``left @ right``."""
-    if isinstance(right, Identity):
-        return left
+    if isinstance(right, Diagonal):
+        return _scaled_columns(left, right.factors)
     if sparse.issparse(left) and sparse.issparse(right):
         return _sparse_product(left, right)
     check_entries(left.shape[0] * right.shape[1])
     return left @ right
 
 
+def _scaled_columns(matrix: Weight, factors: Array) -> Weight:
+    """``matrix @ diag(factors)``; the matrix itself where all factors are one."""
+    if (factors == 1.0).all():
+        return matrix
+    if sparse.issparse(matrix):
+        return sparse.csr_array((matrix.data * factors[matrix.indices], matrix.indices, matrix.indptr), matrix.shape)
+    return matrix * factors
+
+
 def _sparse_product(left: sparse.csr_array, right: sparse.csr_array) -> sparse.csr_array:
     """The product of CSR arrays, block by block where the numbers that are added up are many more than the sums."""
     terms = np.concatenate([[0], np.cumsum(np.diff(right.indptr)[left.indices], dtype=np.int64)])[left.indptr]
     if terms[-1] <= MAX_ENTRIES:
-        return _csr(left @ right)
+        return sparse.csr_array(left @ right)
     if terms[-1] > MAX_TERMS:
         raise NetworkFileError(
             f"two linear maps without a ReLU between them would be multiplied, with {terms[-1]:.3g} products of "
@@ -110,10 +140,10 @@ def _sparse_product(left: sparse.csr_array, right: sparse.csr_array) -> sparse.c
     ends = [*starts[1:], left.shape[0]]
     blocks, entries = [], 0
     for start, end in zip(starts, ends, strict=True):
-        blocks.append(_csr(left[start:end] @ right))
+        blocks.append(sparse.csr_array(left[start:end] @ right))
         entries += blocks[-1].nnz
         check_entries(entries)
-    return _csr(sparse.vstack(blocks, format="csr"))
+    return sparse.csr_array(sparse.vstack(blocks, format="csr"))
 
 
 def total(left: LinearMap, right: LinearMap) -> Weight:
@@ -121,32 +151,32 @@ def total(left: LinearMap, right: LinearMap) -> Weight:
     left, right = _array(left), _array(right)
     if sparse.issparse(left) and sparse.issparse(right):
         check_entries(left.nnz + right.nnz)
-        return _csr(left + right)
+        return sparse.csr_array(left + right)
     check_entries(left.shape[0] * left.shape[1])
     return np.asarray(left + right)
 
 
 def scaled_rows(factors: Array, matrix: LinearMap) -> LinearMap:
     """``diag(factors) @ matrix``."""
-    if isinstance(matrix, Identity):
-        return _csr(sparse.diags_array(factors))
+    if isinstance(matrix, Diagonal):
+        return Diagonal(factors * matrix.factors)
     if sparse.issparse(matrix):
-        repeats = np.repeat(factors, np.diff(matrix.indptr))
-        return _csr(sparse.csr_array((matrix.data * repeats, matrix.indices, matrix.indptr), shape=matrix.shape))
+        data = matrix.data * np.repeat(factors, np.diff(matrix.indptr))
+        return sparse.csr_array((data, matrix.indices, matrix.indptr), matrix.shape)
     return matrix * factors[:, None]
 
 
 def taken_rows(indices: Array, matrix: LinearMap) -> Weight:
     """Row ``indices[i]`` of `matrix` as row ``i``; a row of zeros where the index is negative."""
     kept = indices >= 0
-    if isinstance(matrix, Identity):
-        starts = np.concatenate([[0], np.cumsum(kept)])
-        return sparse.csr_array((np.ones(starts[-1]), indices[kept], starts), shape=(indices.size, matrix.size))
+    if isinstance(matrix, Diagonal):
+        starts, columns = np.concatenate([[0], np.cumsum(kept)]), indices[kept]
+        return sparse.csr_array((matrix.factors[columns], columns, starts), (indices.size, matrix.factors.size))
     if sparse.issparse(matrix):
         check_entries(int(np.diff(matrix.indptr)[indices[kept]].sum(dtype=np.int64)))
         if kept.all():
-            return _csr(matrix[indices])
-        return _csr(product(taken_rows(indices, Identity(matrix.shape[0])), matrix))
+            return sparse.csr_array(matrix[indices])
+        return sparse.csr_array(product(taken_rows(indices, Diagonal(np.ones(matrix.shape[0]))), matrix))
     check_entries(indices.size * matrix.shape[1])
     result = matrix[indices]
     result[~kept] = 0.0
@@ -161,9 +191,16 @@ def row_products(left: LinearMap, right: LinearMap) -> Array:
     return np.einsum("ij,ij->i", left, right)
 
 
+def row_norms(matrix: LinearMap) -> Array:
+    """Euclidean norms of the rows."""
+    return np.sqrt(row_products(matrix, matrix))
+
+
 def row_sizes(matrix: LinearMap) -> Array:
     """Sums of the absolute values of each row."""
-    return np.ones(matrix.size) if isinstance(matrix, Identity) else np.asarray(abs(matrix).sum(axis=1)).ravel()
+    if isinstance(matrix, Diagonal):
+        return abs(matrix.factors)
+    return np.asarray(abs(matrix).sum(axis=1)).ravel()
 
 
 def stacked(matrices: list[LinearMap]) -> Weight:
@@ -173,14 +210,14 @@ def stacked(matrices: list[LinearMap]) -> Weight:
         return arrays[0]
     check_entries(sum(entry_count(array) for array in arrays))
     if any(sparse.issparse(array) for array in arrays):
-        return _csr(sparse.vstack(arrays, format="csr"))
+        return sparse.csr_array(sparse.vstack(arrays, format="csr"))
     return np.concatenate(arrays)
 
 
 def is_nonnegative(matrix: LinearMap) -> bool:
     """Whether no entry is negative."""
-    if isinstance(matrix, Identity):
-        return True
+    if isinstance(matrix, Diagonal):
+        return bool((matrix.factors >= 0).all())
     entries = matrix.data if sparse.issparse(matrix) else matrix
     if entries.size == 0:
         return True
@@ -188,8 +225,4 @@ def is_nonnegative(matrix: LinearMap) -> bool:
 
 
 def _array(matrix: LinearMap) -> Weight:
-    return sparse.eye_array(matrix.size, format="csr") if isinstance(matrix, Identity) else matrix
-
-
-def _csr(matrix: sparse.sparray) -> sparse.csr_array:
-    return sparse.csr_array(matrix)
+    return sparse.csr_array(sparse.diags_array(matrix.factors)) if isinstance(matrix, Diagonal) else matrix

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import accumulate, islice, pairwise
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkValueError
+from pyomo_relugrad.network import sweeps
+from pyomo_relugrad.network.activations import RELU
 from pyomo_relugrad.network.layer import Layer, TensorSpec
+from pyomo_relugrad.network.linear_maps import row_norms
 from pyomo_relugrad.network.names import checked_names, rows_by_name, tensor_names
 from pyomo_relugrad.network.region import LinearRegion
 
@@ -77,7 +80,7 @@ class Network:
             raise NetworkValueError("a network needs at least one input and an output layer")
         widths = [self.n_inputs, *(layer.width for layer in self.layers[:-1])]
         for index, layer in enumerate(self.layers):
-            for source, weight in zip(layer.sources, layer.weights, strict=True):
+            for source, weight in layer.terms:
                 if source > index:
                     raise NetworkValueError(f"layer {index + 1} reads layer {source}, which does not come before it")
                 if weight.shape[1] != widths[source]:
@@ -205,12 +208,8 @@ class Network:
 
     def activations(self, X: ArrayLike) -> tuple[Array, ...]:
         """``(h_0, h_1, ..., h_L, y)``: the input, each hidden layer's activation and the output, each (B, n_k)."""
-        activations = [self.batch(X)]
-        for layer in self.layers[:-1]:
-            values = layer.apply(activations)
-            activations.append(np.maximum(values, 0, out=values))
-        activations.append(self.layers[-1].apply(activations))
-        return tuple(activations)
+        points = self.batch(X)
+        return (points, *(own for _, own in sweeps.forward(self.layers, points)))
 
     def value(self, X: ArrayLike) -> Array:
         """Outputs (B, n_outputs) at the rows of `X`."""
@@ -221,14 +220,9 @@ class Network:
 
         With a `pattern`, a (B, n_relus) boolean array, the affine functions that they are on its region.
         """
-        activations = [self.batch(X)]
-        masks = None if pattern is None else self.split_pattern(pattern)
-        result = []
-        for index, layer in enumerate(self.layers[:-1]):
-            values = layer.apply(activations)
-            result.append(values)
-            activations.append(np.maximum(values, 0) if masks is None else values * masks[index])
-        return tuple(result)
+        gates = None if pattern is None else self.gates(pattern)
+        sweep = sweeps.forward(self.layers, self.batch(X), gates)
+        return tuple(values for values, _ in islice(sweep, len(self.widths)))
 
     def activation_pattern(self, X: ArrayLike) -> Array:
         """Which ReLUs are active (pre-activation > 0): (B, n_relus) booleans, layer after layer."""
@@ -237,13 +231,17 @@ class Network:
         return np.concatenate([np.zeros((rows, 0), bool), *(h > 0 for h in hidden)], axis=1)
 
     def split_pattern(self, pattern: Array) -> tuple[Array, ...]:
-        """An activation pattern (B, n_relus) as one (B, n_k) array per hidden layer."""
-        return tuple(pattern[:, begin:end] for begin, end in itertools.pairwise(self._layer_begins))
+        """An activation pattern (..., n_relus) as one (..., n_k) array per hidden layer."""
+        return tuple(pattern[..., begin:end] for begin, end in pairwise(self._layer_begins))
+
+    def gates(self, pattern: Array) -> tuple[Array, ...]:
+        """An activation pattern (..., n_relus) as the `sweeps` take it: by layer, 0 or 1 in the network's type."""
+        return tuple(part.astype(self.dtype) for part in self.split_pattern(pattern))
 
     @cached_property
     def _layer_begins(self) -> tuple[int, ...]:
         """Place of each hidden layer's first ReLU among all, then the number of all."""
-        return tuple(itertools.accumulate(self.widths, initial=0))
+        return tuple(accumulate(self.widths, initial=0))
 
     @cached_property
     def gradient_bounds(self) -> Array:
@@ -261,9 +259,8 @@ class Network:
         source_bounds, result = [1.0], []
         for layer in self.layers:
             bounds = np.zeros(layer.width)
-            for source, weight in zip(layer.sources, layer.weights, strict=True):
-                squares = np.asarray((weight * weight).sum(axis=1)).ravel()
-                bounds += np.sqrt(squares) * source_bounds[source]
+            for source, weight in layer.terms:
+                bounds += row_norms(weight) * source_bounds[source]
             result.append(bounds)
             source_bounds.append(float(np.linalg.norm(bounds)))
         return result
@@ -274,12 +271,11 @@ class Network:
         `output_weights` is (n_outputs,) or one row per point, (B, n_outputs). At a kink the derivative is that of the
         inactive side.
         """
-        activations = self.activations(X)
-        seeds = np.asarray(output_weights, dtype=self.dtype)
-        masks = [hidden > 0 for hidden in activations[1:-1]]
-        rows = 1 if seeds.ndim < 2 and masks else len(activations[0])
-        seeds = np.broadcast_to(seeds, (rows, self.n_outputs))
-        return activations[-1], self._pull_back(masks, len(self.layers) - 1, seeds)
+        _, *hidden, outputs = self.activations(X)
+        seeds = np.atleast_2d(np.asarray(output_weights, dtype=self.dtype))
+        start = sweeps.coefficients_of(self.layers[-1], seeds)
+        found = sweeps.backward(self.layers, start, lambda index, own: own * RELU.slope(hidden[index]))
+        return outputs, self._gradients(found, (len(outputs),))
 
     def vjp(self, X: ArrayLike, V: ArrayLike) -> Array:
         """Vector-Jacobian products ``V[i] @ J(X[i])``: `V` is (B, n_outputs), the result (B, n_inputs)."""
@@ -306,17 +302,8 @@ class Network:
             Hidden layers' pre-activations in order, then the outputs. On the linear region of the pattern,
             ``values + t * slopes`` is exact along ``X[i] + t * D[i]``.
         """
-        activations, directions = [self.batch(X)], [self.batch(D)]
-        masks = None if pattern is None else self.split_pattern(pattern)
-        values, slopes = [], []
-        for index, layer in enumerate(self.layers):
-            values.append(layer.apply(activations))
-            slopes.append(layer.apply_linear(directions))
-            if index < len(self.widths):
-                mask = values[-1] > 0 if masks is None else masks[index]
-                activations.append(values[-1] * mask)
-                directions.append(slopes[-1] * mask)
-        return tuple(values), tuple(slopes)
+        values, gates = self._values_and_gates(X, pattern)
+        return values, tuple(sweeps.tangent(self.layers, self.batch(D), gates))
 
     def jacobian(self, X: ArrayLike) -> Array:
         """Jacobians (B, n_outputs, n_inputs) at the rows of `X`."""
@@ -338,26 +325,12 @@ class Network:
             ``y = jacobians[i] @ x + offsets[i]`` on the linear region of the pattern.
         """
         points = self.batch(X)
-        if pattern is None:
-            activations = self.activations(points)
-            masks, outputs = [hidden > 0 for hidden in activations[1:-1]], activations[-1]
-        else:
-            masks = list(self.split_pattern(pattern))
-            outputs = self._masked_value(points, masks)
+        values, gates = self._values_and_gates(points, pattern)
+        shared = gates if len(points) == 1 else [gate[:, None] for gate in gates]  # a point's serve all its outputs
         seeds = np.eye(self.n_outputs, dtype=self.dtype)
-        if len(points) > 1:  # one point's masks serve all its outputs by broadcasting
-            masks = [np.repeat(mask, self.n_outputs, axis=0) for mask in masks]
-            seeds = np.tile(seeds, (len(points), 1))
-        jacobians = self._pull_back(masks, len(self.layers) - 1, seeds)
-        jacobians = jacobians.reshape(len(points), self.n_outputs, self.n_inputs)
-        return jacobians, outputs - np.einsum("bij,bj->bi", jacobians, points)
-
-    def _masked_value(self, points: Array, masks: Sequence[Array]) -> Array:
-        """Outputs where the ReLUs pass on what the masks say rather than what is positive."""
-        activations = [points]
-        for layer, mask in zip(self.layers, masks, strict=False):
-            activations.append(layer.apply(activations) * mask)
-        return self.layers[-1].apply(activations)
+        found = sweeps.adjoint(self.layers, sweeps.coefficients_of(self.layers[-1], seeds), shared)
+        jacobians = self._gradients(found, (len(points), self.n_outputs))
+        return jacobians, values[-1] - np.einsum("bij,bj->bi", jacobians, points)
 
     def region(self, x: ArrayLike, pattern: Array | None = None) -> LinearRegion:
         """The linear region of an activation pattern.
@@ -390,7 +363,8 @@ class Network:
             Row ``i`` is the gradient of ``V[i] @ z_layer(x)`` with the ReLUs held as ``pattern[i]``.
         """
         seeds = self.batch(V, self.layers[layer].width)
-        return self._pull_back(self.split_pattern(pattern)[:layer], layer, seeds)
+        found = sweeps.adjoint(self.layers, sweeps.coefficients_of(self.layers[layer], seeds), self.gates(pattern))
+        return self._gradients(found, (max(len(seeds), len(pattern)),))
 
     def preactivation_gradients(self, pattern: Array, layer: int, neurons: Array) -> Array:
         """Gradients of the pre-activations of some neurons of one layer, under one activation pattern.
@@ -407,43 +381,18 @@ class Network:
         -------
         (m, n_inputs) array
         """
-        adjoints: list[Array | None] = [None] * (layer + 1)
-        for source, weight in zip(self.layers[layer].sources, self.layers[layer].weights, strict=True):
-            rows = weight[neurons]
-            adjoints[source] = rows.toarray() if sparse.issparse(rows) else rows
-        self._sweep_back(self.split_pattern(pattern[None, :]), adjoints)
-        return np.zeros((neurons.size, self.n_inputs), self.dtype) if adjoints[0] is None else adjoints[0]
+        start = sweeps.coefficients_of_neurons(self.layers[layer], neurons)
+        return self._gradients(sweeps.adjoint(self.layers, start, self.gates(pattern)), neurons.shape)
 
-    def _pull_back(self, masks: Sequence[Array], layer: int, seeds: Array) -> Array:
-        """Reverse sweep: ``masks[k]`` is the (B, n_k) activation pattern of ``layers[k]``.
+    def _values_and_gates(self, X: ArrayLike, pattern: Array | None) -> tuple[tuple[Array, ...], Sequence[Array]]:
+        """Pre-activations and outputs at the rows of `X`, and the gates of a pattern, by default of that at `X`."""
+        gates = None if pattern is None else self.gates(pattern)
+        values = tuple(values for values, _ in sweeps.forward(self.layers, self.batch(X), gates))
+        return values, [RELU.slope(z) for z in values[:-1]] if gates is None else gates
 
-        Seeds or masks of one row serve all rows of the other; then a product of one row is as good as one of B.
-        """
-        adjoints: list[Array | None] = [None] * (layer + 1)
-        self._add_parts(layer, seeds, adjoints)
-        self._sweep_back(masks, adjoints)
-        gradient = np.zeros((1, self.n_inputs), self.dtype) if adjoints[0] is None else adjoints[0]
-        rows = max(len(seeds), *(len(mask) for mask in masks)) if masks else len(seeds)
-        return gradient if len(gradient) == rows else np.repeat(gradient, rows, axis=0)
-
-    def _sweep_back(self, masks: Sequence[Array], adjoints: list[Array | None]) -> None:
-        """Carry the adjoints of the activations on to the inputs, ``adjoints[0]``, layer by layer."""
-        for index in range(len(adjoints) - 2, -1, -1):
-            adjoint = adjoints[index + 1]
-            if adjoint is not None:
-                self._add_parts(index, _passed_on(adjoint, masks[index]), adjoints)
-
-    def _add_parts(self, layer: int, adjoint: Array, adjoints: list[Array | None]) -> None:
-        """Add what the adjoint of a layer's values gives to those of its sources."""
-        for source, weight in zip(self.layers[layer].sources, self.layers[layer].weights, strict=True):
-            part, earlier = adjoint @ weight, adjoints[source]
-            adjoints[source] = part if earlier is None else earlier + part
-
-
-def _passed_on(adjoint: Array, mask: Array) -> Array:
-    """The adjoint where the mask is true, zero elsewhere."""
-    passed = mask.astype(adjoint.dtype)  # a product with booleans converts them piece by piece, which takes longer
-    if len(passed) < len(adjoint):
-        return adjoint * passed
-    passed *= adjoint
-    return passed
+    def _gradients(self, found: sweeps.Coefficients, batch: tuple[int, ...]) -> Array:
+        """The input's coefficients (*batch, n_inputs) that a backward sweep found; what it broadcasts is repeated."""
+        gradients, shape = found.get(0), (*batch, self.n_inputs)
+        if gradients is None:
+            return np.zeros(shape, self.dtype)
+        return gradients.reshape(shape) if gradients.size == prod(shape) else np.broadcast_to(gradients, shape).copy()

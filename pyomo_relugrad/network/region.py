@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -43,20 +43,8 @@ class HasRegions(Protocol):
     """What a linear region asks of its network."""
 
     @property
-    def n_inputs(self) -> int:
-        """Number of inputs."""
-
-    @property
-    def n_relus(self) -> int:
-        """Number of ReLUs in all hidden layers."""
-
-    @property
     def widths(self) -> tuple[int, ...]:
         """Numbers of ReLUs by hidden layer."""
-
-    @property
-    def dtype(self) -> Any:
-        """Of the weights."""
 
     @property
     def gradient_bounds(self) -> Array:
@@ -128,7 +116,7 @@ class LinearRegion:
         Facets
             ReLUs whose pre-activation is constant on the region are left out; half-spaces may be redundant.
         """
-        wanted = np.arange(self.network.n_relus) if neurons is None else np.asarray(neurons, dtype=np.int64)
+        wanted = np.arange(self.pattern.size) if neurons is None else np.asarray(neurons, dtype=np.int64)
         values = self.network.preactivations(self.point[None, :], self.pattern[None, :])
         preactivations = np.concatenate([np.zeros((1, 0)), *values], axis=1)
         gradients = self.preactivation_gradients(wanted)
@@ -142,7 +130,7 @@ class LinearRegion:
     def preactivation_gradients(self, neurons: ArrayLike) -> Array:
         """Gradients (m, n_inputs) of the given ReLUs' pre-activations on the region."""
         wanted = np.asarray(neurons, dtype=np.int64)
-        result = np.zeros((wanted.size, self.network.n_inputs), self.network.dtype)
+        result = np.zeros((wanted.size, self.point.size), self.point.dtype)
         for layer, position, column in self._by_layer(wanted):
             result[position] = self.network.preactivation_gradients(self.pattern, layer, column)
         return result

@@ -13,15 +13,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
 
-from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import checkpoint
+from pyomo_relugrad.network.activations import RELU, Lines
 from pyomo_relugrad.network.bounds import affine_range, check_boxes, rounding_factor
 from pyomo_relugrad.network.boxes import Boxes
+from pyomo_relugrad.network.sweeps import Coefficients, backward, coefficients_of, coefficients_of_neurons, tangent
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -30,74 +32,6 @@ if TYPE_CHECKING:
 
 #: Entries of the largest array that a substitution holds: small enough for a processor's cache, large enough for BLAS.
 CHUNK_ENTRIES = 1 << 17
-
-
-@dataclass(frozen=True, eq=False)
-class ReluLines:
-    """Lines ``slope * z + intercept`` below and above the ReLUs of one layer over B boxes, arrays of (B, n_k).
-
-    The intercepts carry the layer's rounding margin, how far a computed pre-activation can be from the exact one, so
-    that a substitution through the lines is safe in floating point.
-
-    Parameters
-    ----------
-    lower_slope, lower_intercept, upper_slope, upper_intercept : (B, n_k) arrays
-    unstable : (B, n_k) boolean array
-        ReLUs whose state is not decided.
-    unbounded : (B, n_k) boolean array or None
-        ReLUs without a finite upper line; None where there are none.
-    """
-
-    lower_slope: Array
-    lower_intercept: Array
-    upper_slope: Array
-    upper_intercept: Array
-    unstable: Array
-    unbounded: Array | None
-
-    @classmethod
-    def over_ranges(cls, lower: Array, upper: Array, margin: Array) -> ReluLines:
-        """The chord above, and below it the line of slope 0 or 1 that leaves the smaller area.
-
-        Parameters
-        ----------
-        lower, upper : (B, n_k) arrays
-            Ranges of the pre-activations, possibly infinite.
-        margin : (B, n_k) array
-            Their rounding margins.
-        """
-        unstable = (lower < 0) & (upper > 0)
-        active = (lower >= 0).astype(lower.dtype)
-        lower_slope = np.where(unstable, upper > -lower, active).astype(lower.dtype)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            slope = np.where(unstable, upper / (upper - lower), active)
-            intercept = np.where(unstable, -slope * lower, 0)
-        unbounded = None
-        if not np.isfinite(intercept).all():
-            slope, intercept, unbounded = _chords_to_infinity(lower, upper, slope, intercept)
-        return cls(lower_slope, -margin, slope, intercept + margin, unstable, unbounded)
-
-    def take(self, boxes: Array) -> ReluLines:
-        """The lines over some of the boxes, given by index."""
-        unbounded = None if self.unbounded is None else self.unbounded[boxes]
-        return ReluLines(
-            self.lower_slope[boxes],
-            self.lower_intercept[boxes],
-            self.upper_slope[boxes],
-            self.upper_intercept[boxes],
-            self.unstable[boxes],
-            unbounded,
-        )
-
-
-def _chords_to_infinity(lower: Array, upper: Array, slope: Array, intercept: Array) -> tuple[Array, Array, Array]:
-    """Upper lines where a side of the range is infinite: parallel to the branch of the ReLU on that side."""
-    no_lower, no_upper = np.isneginf(lower) & (upper > 0), np.isposinf(upper) & (lower < 0)
-    with np.errstate(invalid="ignore"):
-        slope = np.where(no_upper, 1, np.where(no_lower, 0, slope))
-        intercept = np.where(no_upper, -lower, np.where(no_lower, upper, intercept))
-    both = no_lower & no_upper
-    return np.where(both, 0, slope), np.where(both, 0, intercept), both
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +81,7 @@ class Relaxation:
         self.boxes = Boxes(*check_boxes(network, box_lower, box_upper))
         self.lower: list[Array] = []
         self.upper: list[Array] = []
-        self.lines: list[ReluLines] = []
+        self.lines: list[Lines] = []
         self._ranges: tuple[list[Array], list[Array]] = ([self.boxes.lower], [self.boxes.upper])
         known = (None,) * len(network.widths) if states is None else network.split_pattern(states)
         for index, layer_states in enumerate(known):
@@ -170,10 +104,7 @@ class Relaxation:
 
     def states(self) -> Array:
         """(B, n_relus) int8 array: 1 where a ReLU is active over its box, -1 inactive, 0 unknown."""
-        parts = (
-            (lower >= 0).astype(np.int8) - ((upper <= 0) & (lower < 0))
-            for lower, upper in zip(self.lower, self.upper, strict=True)
-        )
+        parts = map(RELU.states, self.lower, self.upper)
         return np.concatenate([np.zeros((self.n_boxes, 0), np.int8), *parts], axis=1)
 
     def output_range(self) -> tuple[Array, Array]:
@@ -184,14 +115,13 @@ class Relaxation:
     @cached_property
     def sensitivities(self) -> tuple[Array, ...]:
         """Per hidden layer (B, n_inputs, n_k): absolute slopes of pre-activations in the inputs, along upper lines."""
-        shape = (self.n_boxes, self.network.n_inputs)
-        directions = [np.tile(np.eye(shape[1]), (shape[0], 1))]
+        n = self.network.n_inputs
+        directions = np.broadcast_to(np.eye(n), (self.n_boxes, n, n))
+        gates = [lines.upper_slope[:, None] for lines in self.lines]
         result = []
-        for layer, lines in zip(self.network.layers, self.lines, strict=False):
+        for slopes in islice(tangent(self.network.layers, directions, gates), len(gates)):
             checkpoint()
-            slopes = layer.apply_linear(directions).reshape(*shape, layer.width)
             result.append(np.abs(slopes))
-            directions.append((slopes * lines.upper_slope[:, None]).reshape(shape[0] * shape[1], layer.width))
         return tuple(result)
 
     # --- lines, layer by layer ----------------------------------------------------------------------------------
@@ -210,10 +140,10 @@ class Relaxation:
             high[boxes, neurons] = np.maximum(np.minimum(high[boxes, neurons], maxima), low[boxes, neurons])
         self.lower.append(low)
         self.upper.append(high)
-        self._ranges[0].append(low.clip(min=0))
-        self._ranges[1].append(high.clip(min=0))
+        for ranges, side in zip(self._ranges, RELU.range(low, high), strict=True):
+            ranges.append(side)
         margin = rounding_factor(layer, len(self.network.layers)) * size
-        self.lines.append(ReluLines.over_ranges(low, high, margin))
+        self.lines.append(RELU.lines(low, high, margin))
 
     def _preactivation_bounds(self, index: int, boxes: Array, neurons: Array) -> tuple[Array, Array]:
         """CROWN bounds (R,) below and above the given neurons' pre-activations."""
@@ -221,10 +151,9 @@ class Relaxation:
         result = np.empty((2, boxes.size), self.boxes.lower.dtype)
         for part in self._chunks(2 * boxes.size):
             checkpoint()
-            adjoints: list[Array | None] = [None] * (index + 1)
-            for source, weight in zip(layer.sources, layer.weights, strict=True):
-                adjoints[source] = _both_signs(_dense_rows(weight, neurons[part]))
-            functions = self._descend(index, adjoints, _both_signs(layer.bias[neurons[part]]), boxes[part])
+            start = coefficients_of_neurons(layer, neurons[part])
+            start = {source: _both_signs(rows) for source, rows in start.items()}
+            functions = self._descend(start, _both_signs(layer.bias[neurons[part]]), boxes[part])
             result[:, part] = functions.minima
         return result[0], -result[1]
 
@@ -251,41 +180,34 @@ class Relaxation:
         keep_adjoints : bool, optional
             Whether the result has its `adjoints`.
         """
-        last = len(self.network.layers) - 1
-        layer = self.network.layers[last]
-        adjoints: list[Array | None] = [None] * (last + 1)
-        for source, weight in zip(layer.sources, layer.weights, strict=True):
-            adjoints[source] = (weights @ weight)[None]
+        layer = self.network.layers[-1]
         slopes = None if lower_slopes is None else self.network.split_pattern(lower_slopes)
-        functions = self._descend(last, adjoints, (weights @ layer.bias)[None], boxes, slopes)
-        kept = tuple(None if adjoint is None else adjoint[0] for adjoint in adjoints[1:]) if keep_adjoints else ()
+        start = coefficients_of(layer, weights[None])
+        functions = self._descend(start, (weights @ layer.bias)[None], boxes, slopes)
+        kept = tuple(None if own is None else own[0] for own in functions.adjoints) if keep_adjoints else ()
         return LinearFunctions(functions.coefficients[0], functions.constants[0], functions.minima[0], kept)
 
     def _descend(
         self,
-        layer: int,
-        adjoints: list[Array | None],
+        start: Coefficients,
         constants: Array,
         boxes: Array | None,
         lower_slopes: tuple[Array, ...] | None = None,
     ) -> LinearFunctions:
-        """From coefficients (S, R, n_s) of earlier activations, completed in place, to (S, R) input functions."""
-        for index in range(layer - 1, -1, -1):
-            adjoint = adjoints[index + 1]
-            if adjoint is None:
-                continue
+        """From sums of earlier activations, with coefficients (S, R, n_s), to functions of the input below them."""
+
+        def through(index: int, adjoint: Array) -> Array:
+            nonlocal constants
             lower_slope = None if lower_slopes is None else lower_slopes[index]
             adjoint, intercepts = self._through_lines(index, adjoint, boxes, lower_slope)
-            below = self.network.layers[index]
-            constants = constants + intercepts + adjoint @ below.bias
-            for source, weight in zip(below.sources, below.weights, strict=True):
-                part = _times(adjoint, weight)
-                earlier = adjoints[source]
-                adjoints[source] = part if earlier is None else earlier + part
-        coefficients = adjoints[0]
-        if coefficients is None:
-            coefficients = np.zeros((*constants.shape, self.network.n_inputs), constants.dtype)
-        return LinearFunctions(coefficients, constants, self.boxes.minima(coefficients, boxes) + constants)
+            constants = constants + intercepts + adjoint @ self.network.layers[index].bias
+            return adjoint
+
+        found = backward(self.network.layers, start, through)
+        coefficients = found.get(0, np.zeros((*constants.shape, self.network.n_inputs), constants.dtype))
+        minima = self.boxes.minima(coefficients, boxes) + constants
+        adjoints = tuple(found.get(source) for source in range(1, len(self.network.layers)))
+        return LinearFunctions(coefficients, constants, minima, adjoints)
 
     def _through_lines(
         self, index: int, adjoint: Array, boxes: Array | None, lower_slope: Array | None
@@ -309,14 +231,3 @@ class Relaxation:
 
 def _both_signs(values: Array) -> Array:
     return np.stack([values, -values])
-
-
-def _dense_rows(weight: Weight, rows: Array) -> Array:
-    chosen = weight[rows]
-    return chosen.toarray() if sparse.issparse(chosen) else chosen
-
-
-def _times(adjoint: Array, weight: Weight) -> Array:
-    """Product of (S, R, n) coefficients with a dense or CSR matrix."""
-    product = adjoint.reshape(-1, adjoint.shape[-1]) @ weight
-    return np.asarray(product).reshape(*adjoint.shape[:-1], weight.shape[1])

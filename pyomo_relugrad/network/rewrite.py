@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy import sparse
 
-from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkValueError
-from pyomo_relugrad.network.layer import Layer
+from pyomo_relugrad.network.affine import Affine
+from pyomo_relugrad.network.builder import HiddenLayers, affine_of, as_layer
+from pyomo_relugrad.network.composition import embed
 from pyomo_relugrad.network.network import Network
 
 
@@ -45,14 +46,10 @@ def fold_scaling(
     """
     offset, factor = _scaling(input_offset, input_factor, network.n_inputs, "input")
     output_offset, output_factor = _scaling(output_offset, output_factor, network.n_outputs, "output")
-    layers = [_with_scaled_input(layer, offset, factor) for layer in network.astype(np.float64).layers]
-    last = layers[-1]
-    layers[-1] = Layer(
-        last.sources,
-        tuple(_scale_rows(weight, output_factor) for weight in last.weights),
-        output_offset + output_factor * last.bias,
-    )
-    return replace(network, layers=tuple(layer.astype(network.dtype) for layer in layers))
+    hidden, inputs = HiddenLayers(), Affine.variable(0, offset.shape)
+    outputs = embed(network, inputs.shifted(-offset).scaled(1.0 / factor), hidden)
+    outputs = outputs.scaled(output_factor).shifted(output_offset)
+    return replace(network, layers=hidden.with_output(outputs, network.dtype))
 
 
 def substitute_inputs(network: Network, matrix: Array, offset: Array) -> Network:
@@ -81,16 +78,30 @@ def substitute_inputs(network: Network, matrix: Array, offset: Array) -> Network
             f"a matrix of shape {matrix.shape} and an offset of shape {offset.shape} do not give {network.n_inputs} "
             "inputs"
         )
-    layers = [_after_map(layer, matrix, offset) for layer in network.astype(np.float64).layers]
-    return replace(network, n_inputs=matrix.shape[1], layers=tuple(layers), inputs=(), input_names=())
+    hidden, inputs = HiddenLayers(), Affine.variable(0, matrix.shape[1:])
+    outputs = embed(network, inputs.mapped(matrix, offset.shape).shifted(offset), hidden)
+    layers = hidden.with_output(outputs, network.dtype)
+    return replace(network, n_inputs=matrix.shape[1], layers=layers, inputs=(), input_names=())
 
 
-def _after_map(layer: Layer, matrix: Array, offset: Array) -> Layer:
-    """The layer with the network's input replaced by the affine map."""
-    if layer.sources[:1] != (0,):  # sources increase
-        return layer
-    first, *others = layer.weights
-    return Layer(layer.sources, (first @ matrix, *others), layer.bias + first @ offset)
+def map_outputs(network: Network, matrix: Array, offset: Array) -> Network:
+    """The network with an affine map after it: ``x -> matrix @ network(x) + offset``.
+
+    Parameters
+    ----------
+    network : Network
+    matrix : (m, n_outputs) array
+    offset : (m,) array
+
+    Examples
+    --------
+    >>> network = Network.from_layers([[[1.0, -1.0]], [[1.0]]], [[0.0], [0.0]])
+    >>> map_outputs(network, np.array([[10.0]]), np.array([1.0])).value([[3.0, 1.0]])
+    array([[21.]])
+    """
+    *layers, last = network.layers
+    outputs = affine_of(last).mapped(matrix, offset.shape).shifted(offset)
+    return replace(network, layers=(*layers, as_layer(outputs).astype(network.dtype)), outputs=(), output_names=())
 
 
 def _scaling(offset: Array, factor: Array, size: int, what: str) -> tuple[Array, Array]:
@@ -100,24 +111,3 @@ def _scaling(offset: Array, factor: Array, size: int, what: str) -> tuple[Array,
     if not (np.isfinite(offset).all() and np.isfinite(factor).all() and (factor > 0).all()):
         raise NetworkValueError(f"the {what} scaling needs finite offsets and positive finite factors")
     return offset, factor
-
-
-def _with_scaled_input(layer: Layer, offset: Array, factor: Array) -> Layer:
-    if 0 not in layer.sources:
-        return layer
-    scaled = _divide_columns(layer.weights[0], factor)  # sources increase, so the input comes first
-    return Layer(layer.sources, (scaled, *layer.weights[1:]), layer.bias - scaled @ offset)
-
-
-def _divide_columns(weight: Weight, factor: Array) -> Weight:
-    if sparse.issparse(weight):
-        data = weight.data / factor[weight.indices]
-        return sparse.csr_array((data, weight.indices, weight.indptr), shape=weight.shape)
-    return weight / factor
-
-
-def _scale_rows(weight: Weight, factor: Array) -> Weight:
-    if sparse.issparse(weight):
-        data = weight.data * np.repeat(factor, np.diff(weight.indptr))
-        return sparse.csr_array((data, weight.indices, weight.indptr), shape=weight.shape)
-    return weight * factor[:, None]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,17 +11,17 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.errors import NetworkValueError
+from pyomo_relugrad.network.affine import Affine
 from pyomo_relugrad.network.bounds import PreactivationBounds
+from pyomo_relugrad.network.builder import HiddenLayers, through
 from pyomo_relugrad.network.crown import crown_bounds
 from pyomo_relugrad.network.layer import Layer
+from pyomo_relugrad.network.linear_maps import Diagonal, explicit, product, scaled_rows
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from pyomo_relugrad.network.network import Network
-
-# Matrices with fewer nonzeros than this share are kept as CSR.
-SPARSE_BELOW = 0.2
 
 
 def without_stable_neurons(
@@ -50,20 +51,16 @@ def without_stable_neurons(
     """
     box = (np.reshape(lower, (1, -1)), np.reshape(upper, (1, -1)))
     known = crown_bounds(network, *box) if bounds is None else bounds
-    identity = sparse.eye_array(network.n_inputs, dtype=network.dtype, format="csr")
-    activations = [_AffineMap({0: identity}, np.zeros(network.n_inputs, network.dtype))]
-    layers: list[Layer] = []
-    for layer, active, unstable in zip(network.layers, known.active, known.unstable, strict=False):
-        value = _through(layer, activations)
-        kept = np.flatnonzero(unstable[0])
-        activation = value.scale_rows(active[0].astype(network.dtype))
-        if kept.size:
-            layers.append(value.take_rows(kept).as_layer())
-            back = (np.ones(kept.size, network.dtype), (kept, np.arange(kept.size)))
-            activation.weights[len(layers)] = sparse.csr_array(back, shape=(layer.width, kept.size))
+    hidden, activations = HiddenLayers(), [Affine.variable(0, (network.n_inputs,))]
+    *layers, last = network.astype(np.float64).layers
+    for layer, (active,), (unstable,) in zip(layers, known.active, known.unstable, strict=True):
+        values = through(layer, activations)
+        activation = values.scaled(active.astype(np.float64)) if active.any() else Affine.constant(0.0 * layer.bias)
+        if unstable.any():
+            switching = hidden.add(values.elements(unstable))
+            activation = activation.plus(switching.taken(np.where(unstable, np.cumsum(unstable) - 1, -1)))
         activations.append(activation)
-    layers.append(_through(network.layers[-1], activations).as_layer())
-    return replace(network, layers=tuple(layers))
+    return replace(network, layers=hidden.with_output(through(last, activations), network.dtype))
 
 
 def rescale_neurons(
@@ -94,18 +91,33 @@ def rescale_neurons(
     """
     box = (np.reshape(lower, (1, -1)), np.reshape(upper, (1, -1)))
     known = crown_bounds(network, *box) if bounds is None else bounds
-    factors = [np.ones(network.n_inputs, network.dtype)]
-    layers = []
+    factors = [_power_of_two(low[0], high[0]) for low, high in zip(known.lower, known.upper, strict=True)]
+    return _rescaled(network, lambda index, layer: factors[index])
+
+
+def with_unit_rows(network: Network) -> Network:
+    """A network with the same values everywhere, each neuron's weights of Euclidean length one, or zero."""
+
+    def factors(index: int, layer: Layer) -> Array:
+        return 1.0 / np.where(layer.row_norms > 0, layer.row_norms, 1.0)
+
+    return _rescaled(network, factors)
+
+
+def _rescaled(network: Network, factors: Callable[[int, Layer], Array]) -> Network:
+    """The network with pre-activations times positive factors, which are taken off what reads the activations.
+
+    ``factors(k, layer)`` are those of hidden layer `k`, given as it is when the layers before it are rescaled.
+    """
+    layers: list[Layer] = []
+    inverses = [Diagonal(np.ones(network.n_inputs))]
     for index, layer in enumerate(network.layers):
-        is_output = index == len(network.layers) - 1
-        own = np.ones(layer.width) if is_output else _power_of_two(known.lower[index][0], known.upper[index][0])
-        own = own.astype(network.dtype)
-        weights = tuple(
-            _scale_both(weight, own, 1 / factors[source])
-            for source, weight in zip(layer.sources, layer.weights, strict=True)
-        )
-        layers.append(Layer(layer.sources, weights, own * layer.bias))
-        factors.append(own)
+        weights = tuple(product(own, inverses[source]) for source, own in layer.terms)
+        layers.append(Layer(layer.sources, weights, layer.bias))
+        if index < len(network.widths):
+            own = factors(index, layers[-1]).astype(network.dtype)
+            layers[-1] = Layer(layer.sources, tuple(scaled_rows(own, weight) for weight in weights), own * layer.bias)
+            inverses.append(Diagonal(1.0 / own))
     return replace(network, layers=tuple(layers))
 
 
@@ -141,19 +153,28 @@ def prune_weights(network: Network, rate: float) -> Network:
 
 def _pruned(layer: Layer, rate: float) -> Layer:
     sizes = [np.abs(weight.data if sparse.issparse(weight) else weight.ravel()) for weight in layer.weights]
-    every = np.concatenate([np.zeros(0), *sizes])
-    present = np.flatnonzero(every)
-    smallest = present[np.argsort(every[present], kind="stable")[: round(rate * present.size)]]
-    keep = np.ones(every.size, bool)
-    keep[smallest] = False
-    masks = np.split(keep, np.cumsum([size.size for size in sizes])[:-1]) if sizes else []
+    kept = _largest(np.concatenate([np.zeros(0), *sizes]), rate)
+    masks = np.split(kept, np.cumsum([size.size for size in sizes])[:-1]) if sizes else []
     weights = tuple(_masked(weight, mask) for weight, mask in zip(layer.weights, masks, strict=True))
     return Layer(layer.sources, weights, layer.bias)
 
 
+def _largest(sizes: Array, rate: float) -> Array:
+    """Which positive numbers are not among a share of the smallest; of equal ones the first count as smaller."""
+    positive = sizes[sizes > 0]
+    count = round(rate * positive.size)
+    if not count:
+        return sizes > 0
+    limit = np.partition(positive, count - 1)[count - 1]
+    equal = np.flatnonzero(sizes == limit)
+    kept = sizes > limit
+    kept[equal[count - np.count_nonzero(positive < limit) :]] = True
+    return kept
+
+
 def _masked(weight: Weight, mask: Array) -> Weight:
     if not sparse.issparse(weight):
-        return _compact(np.where(mask.reshape(weight.shape), weight, 0))
+        return explicit(np.where(mask.reshape(weight.shape), weight, 0))
     matrix = sparse.csr_array((weight.data * mask, weight.indices, weight.indptr), shape=weight.shape)
     matrix.eliminate_zeros()
     return matrix
@@ -164,56 +185,3 @@ def _power_of_two(lower: Array, upper: Array) -> Array:
     size = np.maximum(np.abs(lower), np.abs(upper))
     usable = np.isfinite(size) & (size > 0)
     return np.where(usable, np.exp2(-np.floor(np.log2(np.where(usable, size, 1.0)))), 1.0)
-
-
-def _scale_both(weight: Weight, rows: Array, columns: Array) -> Weight:
-    if not sparse.issparse(weight):
-        return weight * rows[:, None] * columns
-    data = weight.data * np.repeat(rows, np.diff(weight.indptr)) * columns[weight.indices]
-    return sparse.csr_array((data, weight.indices, weight.indptr), shape=weight.shape)
-
-
-@dataclass(frozen=True, eq=False)
-class _AffineMap:
-    """A vector as an affine function of the input and of new hidden layers: ``sum(weights[s] @ h_s) + bias``."""
-
-    weights: dict[int, Weight]
-    bias: Array
-
-    def take_rows(self, rows: Array) -> _AffineMap:
-        return _AffineMap({source: weight[rows] for source, weight in self.weights.items()}, self.bias[rows])
-
-    def scale_rows(self, factor: Array) -> _AffineMap:
-        ones = {source: np.ones(weight.shape[1], factor.dtype) for source, weight in self.weights.items()}
-        scaled = {source: _scale_both(weight, factor, ones[source]) for source, weight in self.weights.items()}
-        return _AffineMap(scaled, factor * self.bias)
-
-    def as_layer(self) -> Layer:
-        weights = {source: _compact(weight) for source, weight in sorted(self.weights.items())}
-        kept = {source: weight for source, weight in weights.items() if not _is_zero(weight)}
-        return Layer(tuple(kept), tuple(kept.values()), self.bias)
-
-
-def _through(layer: Layer, activations: list[_AffineMap]) -> _AffineMap:
-    """A layer of affine functions."""
-    weights: dict[int, Weight] = {}
-    bias = layer.bias
-    for source, weight in zip(layer.sources, layer.weights, strict=True):
-        bias = bias + weight @ activations[source].bias
-        for earlier, part in activations[source].weights.items():
-            product = weight @ part
-            weights[earlier] = product if earlier not in weights else weights[earlier] + product
-    return _AffineMap({source: _compact(weight) for source, weight in weights.items()}, bias)
-
-
-def _compact(weight: Weight) -> Weight:
-    """CSR where few entries are nonzero, dense otherwise."""
-    if sparse.issparse(weight):
-        matrix = sparse.csr_array(weight)
-        matrix.eliminate_zeros()
-        return matrix if matrix.nnz < SPARSE_BELOW * weight.shape[0] * weight.shape[1] else matrix.toarray()
-    return sparse.csr_array(weight) if np.count_nonzero(weight) < SPARSE_BELOW * weight.size else weight
-
-
-def _is_zero(weight: Weight) -> bool:
-    return not (weight.data if sparse.issparse(weight) else weight).any()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # How far past a kink a segment is followed before the next kink is looked for, relative to its length.
 STEP_PAST_KINK = 1e-9
-MOST_KINKS = 100_000
+MAX_KINKS = 100_000
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def count_regions(network: Network, begin: ArrayLike, end: ArrayLike) -> Array:
     counts = np.ones(len(start), np.int64)
     place = np.zeros(len(start))
     todo = np.arange(len(start))
-    for _ in range(MOST_KINKS if network.n_relus else 0):
+    for _ in range(MAX_KINKS if network.n_relus else 0):
         inside = place[todo] + STEP_PAST_KINK
         values, slopes = network.linearize(start[todo] + inside[:, None] * direction[todo], direction[todo])
         z, s = np.concatenate(values[:-1], axis=1), np.concatenate(slopes[:-1], axis=1)
@@ -187,5 +187,5 @@ def count_regions(network: Network, begin: ArrayLike, end: ArrayLike) -> Array:
         if not todo.size:
             return counts
     if network.n_relus:
-        raise NetworkValueError(f"a segment crosses more than {MOST_KINKS} linear regions")
+        raise NetworkValueError(f"a segment crosses more than {MAX_KINKS} linear regions")
     return counts

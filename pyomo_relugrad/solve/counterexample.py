@@ -13,7 +13,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.network.affine import Affine
-from pyomo_relugrad.network.builder import HiddenLayers, as_layer, largest
+from pyomo_relugrad.network.builder import HiddenLayers, affine_of, largest
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.programs.threads import solver_threads
 from pyomo_relugrad.readers.vnnlib import Case, Property
@@ -179,11 +179,11 @@ def violation_problem(network: Network, case: Case) -> Problem:
 def violation_network(network: Network, case: Case) -> Network:
     """The network whose only output is the largest violation of a case's rows, positive where one does not hold."""
     hidden = HiddenLayers(network.layers[:-1])
-    output = network.layers[-1]
-    outputs = Affine(output.bias.shape, dict(zip(output.sources, output.weights, strict=True)), output.bias)
     inputs = Affine.variable(0, (network.n_inputs,))
     size = case.limits.shape
-    rows = inputs.mapped(sparse.csr_array(case.input_rows), size).plus(outputs.mapped(case.output_rows, size))
+    rows = inputs.mapped(sparse.csr_array(case.input_rows), size).plus(
+        affine_of(network.layers[-1]).mapped(case.output_rows, size)
+    )
     violations = rows.shifted(-case.limits)
     worst = largest(violations, np.arange(case.limits.size)[None, :], hidden)
-    return Network(network.n_inputs, (*hidden.layers, as_layer(worst)), name=network.name)
+    return Network(network.n_inputs, hidden.with_output(worst, network.dtype), name=network.name)

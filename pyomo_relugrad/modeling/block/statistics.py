@@ -36,9 +36,8 @@ def write_statistics(
     header = ("layer", "shape", "weights", "relus", "active", "inactive", "unstable")
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
     title = f"Network block '{block_name}'" + (f": {network.name}" if network.name else "")
-    sizes = ((network.n_inputs, "input"), (network.n_outputs, "output"))
-    counts = ", ".join(counted(number, thing) for number, thing in sizes)
-    print(title, counts, *_named(network, columns), sep="\n", file=file)
+    sizes = f"{counted(network.n_inputs, 'input')}, {counted(network.n_outputs, 'output')}"
+    print(title, sizes, *_named(network, columns), sep="\n", file=file)
     for row in [header, *rows]:
         cells = [row[0].ljust(widths[0]), *(cell.rjust(size) for cell, size in zip(row[1:], widths[1:], strict=True))]
         print("  ".join(cells).rstrip(), file=file)

@@ -21,8 +21,9 @@ from pyomo_relugrad.modeling.block.scaling_objects import input_scaling, output_
 from pyomo_relugrad.modeling.errors import NotANetwork
 from pyomo_relugrad.modeling.omlt.steps import AffineStep, MaximumStep, Step
 from pyomo_relugrad.network import Layer, Network
+from pyomo_relugrad.network.activations import RELU
 from pyomo_relugrad.network.affine import Affine
-from pyomo_relugrad.network.builder import HiddenLayers, as_layer
+from pyomo_relugrad.network.builder import HiddenLayers, affine_of, as_layer
 from pyomo_relugrad.network.rewrite import fold_scaling
 
 
@@ -98,7 +99,7 @@ class OmltNetwork:
         z = list(zhat)
         for step in self.steps:
             zhat.append(step.preactivation(z))
-            z.append(np.maximum(zhat[-1], 0.0) if step.is_relu else zhat[-1])
+            z.append(RELU.value(zhat[-1]) if step.is_relu else zhat[-1])
         return zhat, z
 
     def layer_ranges(self, lower: Array, upper: Array) -> list[tuple[Array, Array]]:
@@ -108,7 +109,7 @@ class OmltNetwork:
         for step in self.steps:
             low, high = step.range([side[0] for side in z], [side[1] for side in z])
             zhat.append((low, high))
-            z.append((low.clip(min=0), high.clip(min=0)) if step.is_relu else (low, high))
+            z.append(RELU.range(low, high) if step.is_relu else (low, high))
         return zhat
 
 
@@ -141,7 +142,7 @@ def read_definition(definition: NetworkDefinition, keys: Sequence[int], name: st
         z.append(hidden.relu(zhat[-1]) if step.is_relu else zhat[-1])
         steps.append(step)
     return OmltNetwork(
-        scaled=Network(z[0].size, (*hidden.layers, as_layer(z[-1])), name=name),
+        scaled=Network(z[0].size, hidden.with_output(z[-1]), name=name),
         steps=tuple(steps),
         zhat=tuple(zhat),
         z=tuple(z),
@@ -154,11 +155,10 @@ def read_definition(definition: NetworkDefinition, keys: Sequence[int], name: st
 def read_canonical(network: Network) -> OmltNetwork:
     """What a network states whose layers stand in a block of OMLT one by one, as ``relugrad.omlt`` writes them."""
     *hidden, last = network.layers
-    *zhat, output = (Affine((a.width,), dict(zip(a.sources, a.weights, strict=True)), a.bias) for a in network.layers)
-    z = [Affine.variable(number, (layer.width,)) for number, layer in enumerate(hidden, start=1)]
-    first = Affine.variable(0, (network.n_inputs,))
+    variables = [Affine.variable(number, (width,)) for number, width in enumerate((network.n_inputs, *network.widths))]
+    first, tensors = variables[0], [affine_of(layer) for layer in network.layers]
     steps = (*(AffineStep(layer, is_relu=True) for layer in hidden), AffineStep(last, is_relu=False))
-    return OmltNetwork(network, steps, (first, *zhat, output), (first, *z, output), scaling=None)
+    return OmltNetwork(network, steps, (first, *tensors), (*variables, tensors[-1]), scaling=None)
 
 
 def _size(shape: Any) -> int:

@@ -11,6 +11,7 @@ from pyomo_relugrad.modeling.omlt.block_rows import variable_bounds
 from pyomo_relugrad.modeling.omlt.formulation import NetworkFormulation
 from pyomo_relugrad.modeling.omlt.statement import Statement
 from pyomo_relugrad.modeling.omlt.steps import Step
+from pyomo_relugrad.network.activations import RELU
 
 
 def level_box(statement: Statement) -> tuple[Array, Array]:
@@ -27,8 +28,7 @@ def level_box(statement: Statement) -> tuple[Array, Array]:
 
 def activation_range(step: Step, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
     """Bounds of a layer's activations from those of its pre-activations."""
-    low, high = bounds
-    return (low.clip(min=0), high.clip(min=0)) if step.is_relu else bounds
+    return RELU.range(*bounds) if step.is_relu else bounds
 
 
 def preactivation_ranges(statement: Statement, formulation: Any) -> list[tuple[Array, Array]]:

@@ -11,7 +11,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network import Layer
 from pyomo_relugrad.network.affine import Affine
 from pyomo_relugrad.network.bounds import affine_range
-from pyomo_relugrad.network.builder import HiddenLayers, largest
+from pyomo_relugrad.network.builder import HiddenLayers, largest, through
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +45,7 @@ class AffineStep:
 
     def symbolic(self, z: Sequence[Affine], hidden: HiddenLayers) -> Affine:
         """``zhat`` as a function of the network's input."""
-        (source,), (weight,) = self.affine.sources, self.affine.weights
-        return z[source].mapped(weight, self.affine.bias.shape).shifted(self.affine.bias)
+        return through(self.affine, z)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-import numpy as np
-
 from pyomo_relugrad.errors import NetworkValueError, UnsupportedOperatorError
-from pyomo_relugrad.network import Layer, Network
-from pyomo_relugrad.network.rewrite import substitute_inputs
+from pyomo_relugrad.network import Network
+from pyomo_relugrad.network.affine import Affine
+from pyomo_relugrad.network.builder import as_layer, through
+from pyomo_relugrad.network.rewrite import map_outputs, substitute_inputs
 from pyomo_relugrad.readers.frameworks.originals import check_predictions
 from pyomo_relugrad.readers.frameworks.packages import first_line, require
 from pyomo_relugrad.readers.frameworks.sklearn_steps import LEFT_OUT, AffineMap, inverse_transformation, transformation
@@ -78,8 +77,7 @@ def _network_of(estimator: Any) -> Network:
         return _sklearn_pipeline(estimator)
     if hasattr(estimator, "regressor_") and hasattr(estimator, "transformer_"):
         network = _network_of(estimator.regressor_)
-        inverse = inverse_transformation(estimator.transformer_, "transformer", network.n_outputs)
-        return _composed(network, after=inverse)
+        return map_outputs(network, *inverse_transformation(estimator.transformer_, "transformer", network.n_outputs))
     if hasattr(estimator, "coefs_") and hasattr(estimator, "out_activation_"):
         return _multilayer_perceptron(estimator)
     return _through_skl2onnx(estimator)
@@ -112,22 +110,16 @@ def _multilayer_perceptron(estimator: Any) -> Network:
             name,
             estimator.out_activation_,
         )
-    layers = [(weight.T.astype(np.float64), bias.astype(np.float64)) for weight, bias in _parameters(estimator)]
-    if estimator.activation == "identity":
-        layers = [_product(layers)]
-    return Network.from_layers([weight for weight, _ in layers], [bias for _, bias in layers], name=name)
+    network = Network.from_layers([weight.T for weight in estimator.coefs_], estimator.intercepts_, name=name)
+    return network if estimator.activation == "relu" else _without_relus(network)
 
 
-def _parameters(estimator: Any) -> Iterator[AffineMap]:
-    return zip(estimator.coefs_, estimator.intercepts_, strict=True)
-
-
-def _product(maps: list[AffineMap]) -> AffineMap:
-    """The affine maps one after another as one."""
-    matrix, offset = maps[0]
-    for weight, bias in maps[1:]:
-        matrix, offset = weight @ matrix, weight @ offset + bias
-    return matrix, offset
+def _without_relus(network: Network) -> Network:
+    """The network whose layers follow each other without an activation function between them."""
+    tensors = [Affine.variable(0, (network.n_inputs,))]
+    for layer in network.layers:
+        tensors.append(through(layer, tensors))
+    return replace(network, layers=(as_layer(tensors[-1]),))
 
 
 def _sklearn_pipeline(pipeline: Any) -> Network:
@@ -145,19 +137,9 @@ def _sklearn_pipeline(pipeline: Any) -> Network:
         if find_spec("skl2onnx") is None or not hasattr(last, "predict") or hasattr(last, "classes_"):
             raise
         return _through_skl2onnx(pipeline)
-    return _composed(network, before=_product(maps)) if maps else network
-
-
-def _composed(network: Network, before: AffineMap | None = None, after: AffineMap | None = None) -> Network:
-    """The network with an affine map before it or after it."""
-    if before is not None:
-        network = substitute_inputs(network, *before)
-    layers = list(network.layers)
-    if after is not None:
-        scale, shift = after
-        last = layers[-1]
-        layers[-1] = Layer(last.sources, tuple(scale @ weight for weight in last.weights), scale @ last.bias + shift)
-    return replace(network, layers=tuple(layers))
+    for matrix, offset in reversed(maps):
+        network = substitute_inputs(network, matrix, offset)
+    return network
 
 
 def _through_skl2onnx(estimator: Any) -> Network:

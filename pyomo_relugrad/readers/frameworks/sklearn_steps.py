@@ -50,7 +50,7 @@ def _map(step: Any, transform: Callable[[Any], Any], is_known: bool, name: str, 
         warnings.simplefilter("ignore")
         matrix, offset = affine_map(function, width)
         if is_known or is_affine_map(function, matrix, offset, fitted_numbers(step, width)):
-            return matrix, offset
+            return matrix.toarray(), offset
     raise UnsupportedOperatorError(
         f"the step {name!r} is not affine: only scalers and the like can be read. Transform the data before, or state "
         "the step in the model",

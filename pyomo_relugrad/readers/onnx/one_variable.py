@@ -18,8 +18,8 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import UnsupportedOperatorError
 from pyomo_relugrad.network.affine import Affine
-from pyomo_relugrad.network.builder import HiddenLayers, is_carried
-from pyomo_relugrad.network.linear_maps import Identity, LinearMap
+from pyomo_relugrad.network.builder import HiddenLayers, affine_of, is_carried
+from pyomo_relugrad.network.linear_maps import Diagonal, LinearMap
 from pyomo_relugrad.readers.onnx.labels import label, node_name
 from pyomo_relugrad.readers.onnx.pieces import TOLERANCE, Pieces, choose
 
@@ -112,7 +112,7 @@ def lifted(tensor: Affine, origin: NodeProto) -> OneVariable:
     """An affine tensor as functions of one variable: zero, and the tensor as the rest."""
     vector = tensor.reshaped((tensor.size,))
     zero = np.zeros(tensor.size)
-    return OneVariable(tensor.shape, constant(zero), Pieces.affine(zero, zero), vector, origin)
+    return OneVariable(tensor.shape, Affine.constant(zero), Pieces.affine(zero, zero), vector, origin)
 
 
 def wholes(tensor: OneVariable, hidden: HiddenLayers) -> Iterator[tuple[Affine, Pieces]]:
@@ -150,8 +150,7 @@ def _resolved(tensor: Affine, hidden: HiddenLayers, depth: int) -> tuple[Affine,
     units, weights = slots
     terms = {own: matrix for own, matrix in tensor.terms.items() if own != source}
     variable, pieces = _resolved(Affine(tensor.shape, terms, tensor.offset), hidden, depth - 1)
-    layer = hidden.layers[source - 1]
-    before = Affine((layer.bias.size,), dict(zip(layer.sources, layer.weights, strict=True)), layer.bias)
+    before = affine_of(hidden.layers[source - 1])
     for column in range(units.shape[1]):
         inner, function = _resolved(before.taken(units[:, column]), hidden, depth - 1)
         met = unified(variable, pieces, inner, function.relu().scaled(weights[:, column]))
@@ -164,8 +163,9 @@ def _resolved(tensor: Affine, hidden: HiddenLayers, depth: int) -> tuple[Affine,
 
 def _slots(matrix: LinearMap) -> tuple[Array, Array] | None:
     """Columns (n, k) of each row's entries, -1 where a row has fewer, and the entries; None if a row has many."""
-    if isinstance(matrix, Identity):
-        return np.arange(matrix.size)[:, None], np.ones((matrix.size, 1))
+    if isinstance(matrix, Diagonal):
+        columns = np.where(matrix.factors != 0.0, np.arange(matrix.factors.size), -1)
+        return columns[:, None], matrix.factors[:, None]
     rows = sparse.csr_array(matrix, copy=True)
     rows.eliminate_zeros()
     counts = np.diff(rows.indptr)
@@ -202,11 +202,6 @@ def unified(
 
 def _identity(size: int) -> Pieces:
     return Pieces.affine(np.ones(size), np.zeros(size))
-
-
-def constant(values: Array) -> Affine:
-    """A vector that depends on nothing."""
-    return Affine(values.shape, {}, values)
 
 
 def _sum_of_relus(variable: Affine, pieces: Pieces, hidden: HiddenLayers) -> Affine:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network import Layer
 from pyomo_relugrad.problem.landscape import Landscape, add_to_inputs
 from pyomo_relugrad.search.domains.projection import Domain
 
@@ -44,15 +43,9 @@ def row_space_starts(landscape: Landscape, domain: Domain, random: np.random.Gen
     gradient = np.zeros((count, landscape.problem.n_columns), landscape.dtype)
     for stage, network in zip(landscape.problem.stages, landscape.networks, strict=True):
         rows = count * len(stage.inputs)
-        weights = random.random((rows, network.layers[0].width)) ** 4 / _row_norms(network.layers[0])
+        norms = network.layers[0].row_norms
+        weights = random.random((rows, norms.size)) ** 4 / np.where(norms > 0, norms, 1.0)
         nothing = np.zeros((rows, network.n_relus), bool)
         parts = network.pull_back(nothing, 0, weights.astype(landscape.dtype))
         add_to_inputs(stage, gradient, parts.reshape(count, *stage.inputs.shape))
     return domain.vertices(gradient[:, landscape.columns]).astype(landscape.dtype)
-
-
-def _row_norms(layer: Layer) -> Array:
-    squares = np.zeros(layer.width)
-    for weight in layer.weights:
-        squares += np.asarray((weight * weight).sum(axis=1)).ravel()
-    return np.sqrt(np.where(squares > 0, squares, 1.0))

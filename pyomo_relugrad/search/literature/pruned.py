@@ -6,10 +6,9 @@ from collections.abc import Generator, Iterator
 from dataclasses import replace
 
 import numpy as np
-from scipy import sparse
 
-from pyomo_relugrad.arrays import Array, Weight
-from pyomo_relugrad.network import Layer, Network
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.network.simplify import prune_weights, with_unit_rows
 from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.domains.polytope import domain_of
@@ -55,40 +54,9 @@ def _judged(
 
 
 def with_pruned_networks(problem: Problem, rate: float) -> Problem:
-    """The problem with every network pruned; networks that are shared stay shared."""
-    copies = {id(part.network): prune_by_magnitude(part.network, rate) for part in problem.networks}
+    """The problem with every network pruned, its neurons' rows scaled to length one; shared networks stay shared."""
+    copies = {id(part.network): prune_weights(with_unit_rows(part.network), rate) for part in problem.networks}
     networks = tuple(
         EmbeddedNetwork(copies[id(part.network)], part.inputs, part.outputs, part.name) for part in problem.networks
     )
     return replace(problem, networks=networks)
-
-
-def prune_by_magnitude(network: Network, rate: float) -> Network:
-    """The network with rows of length one and, in each layer, a share of the smallest weights set to zero."""
-    layers, scales = [], [np.ones(network.n_inputs)]
-    for index, layer in enumerate(network.astype(np.float64).layers):
-        weights = [weight * scales[source] for source, weight in zip(layer.sources, layer.weights, strict=True)]
-        norms = np.ones(layer.width)
-        if index < len(network.layers) - 1:
-            norms = np.sqrt(sum((np.asarray((w * w).sum(axis=1)).ravel() for w in weights), np.zeros(layer.width)))
-            norms = np.where(norms > 0, norms, 1.0)
-        kept = [_without_smallest(_scaled_rows(weight, 1.0 / norms), rate) for weight in weights]
-        layers.append(Layer(layer.sources, tuple(kept), layer.bias / norms))
-        scales.append(norms)
-    return replace(network, layers=tuple(layers))
-
-
-def _scaled_rows(weight: Weight, factor: Array) -> Weight:
-    return (
-        sparse.csr_array(sparse.diags_array(factor) @ weight) if sparse.issparse(weight) else weight * factor[:, None]
-    )
-
-
-def _without_smallest(weight: Weight, rate: float) -> Weight:
-    data = weight.data if sparse.issparse(weight) else weight
-    magnitudes = np.abs(data)
-    threshold = np.quantile(magnitudes, rate) if magnitudes.size else 0.0
-    kept = np.where(magnitudes >= threshold, data, 0.0)
-    if sparse.issparse(weight):
-        return sparse.csr_array((kept, weight.indices, weight.indptr), shape=weight.shape)
-    return kept

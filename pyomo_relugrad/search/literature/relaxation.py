@@ -122,7 +122,7 @@ class Relaxation:
     def _equation(self, layer: Layer, sources: list[tuple[Array, Array]], result: Array, scale: Array) -> None:
         """Rows ``result - sum(W h) / scale = b / scale``."""
         parts = [(np.arange(result.size), result, np.ones(result.size))]
-        for source, weight in zip(layer.sources, layer.weights, strict=True):
+        for source, weight in layer.terms:
             columns, unit = sources[source]
             part = sparse.coo_array(weight)
             row, column = part.coords

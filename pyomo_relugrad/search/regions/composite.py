@@ -10,6 +10,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.network.region import CONSTANT_ROW_TOLERANCE
+from pyomo_relugrad.network.sweeps import tangent
 from pyomo_relugrad.problem.landscape import Landscape, add_to_inputs, columns_or_slice
 
 
@@ -180,10 +181,6 @@ def _masked_slopes(network: Network, pattern: Array, D: Array, injected: Array |
 
     `injected` (rows, n_relus) are derivatives of activations that come on top.
     """
-    directions, slopes = [D], []
-    extra = [] if injected is None else network.split_pattern(injected)
-    for index, (layer, mask) in enumerate(zip(network.layers[:-1], network.split_pattern(pattern), strict=True)):
-        slopes.append(layer.apply_linear(directions))
-        directions.append(slopes[-1] * mask + extra[index] if extra else slopes[-1] * mask)
-    outputs = network.layers[-1].apply_linear(directions)
+    extra = None if injected is None else network.split_pattern(injected)
+    *slopes, outputs = tangent(network.layers, D, network.gates(pattern), extra)
     return np.concatenate([np.zeros((len(D), 0)), *slopes], axis=1), outputs

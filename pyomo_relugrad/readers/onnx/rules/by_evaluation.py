@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
-from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError
 from pyomo_relugrad.network.affine import Affine
+from pyomo_relugrad.network.affine_probe import affine_map
 from pyomo_relugrad.network.builder import HiddenLayers
-from pyomo_relugrad.network.linear_maps import check_entries
 from pyomo_relugrad.readers.onnx.evaluate import NodeEvaluator
 from pyomo_relugrad.readers.onnx.node import Node, Value
 from pyomo_relugrad.readers.onnx.refusals import refusal
@@ -51,33 +49,12 @@ def by_evaluation(node: Node, hidden: HiddenLayers) -> list[Value]:
             f"from {function.size} numbers is read one element at a time, which would take too long: replace it by "
             "convolutions, or put it before the network"
         )
+    matrix, _ = affine_map(function.rows, function.size, step=1.0)
+    ends = accumulate((offset.size for offset in offsets), initial=0)
     return [
-        function.vector.mapped(matrix, offset.shape).shifted(offset)
-        for matrix, offset in zip(_matrices(function, offsets), offsets, strict=True)
+        function.vector.mapped(matrix[begin:end], offset.shape).shifted(offset)
+        for (begin, end), offset in zip(pairwise(ends), offsets, strict=True)
     ]
-
-
-def _matrices(function: _NodeFunction, offsets: Sequence[Array]) -> list[sparse.csr_array]:
-    """The matrix of each output, whose columns are its values at the unit vectors less those at zero."""
-    rows: list[list[Array]] = [[] for _ in offsets]
-    entries: list[list[Array]] = [[] for _ in offsets]
-    count = 0
-    unit = np.zeros(function.size)
-    for i in range(function.size):
-        unit[i] = 1.0
-        for own_rows, own_entries, output, offset in zip(rows, entries, function(unit), offsets, strict=True):
-            column = (output - offset).ravel()
-            own_rows.append(np.flatnonzero(column))
-            own_entries.append(column[own_rows[-1]])
-            count += own_rows[-1].size
-        check_entries(count)
-        unit[i] = 0.0
-    result = []
-    for own_rows, own_entries, offset in zip(rows, entries, offsets, strict=True):
-        starts = np.cumsum([0, *(own.size for own in own_rows)])
-        columns = (np.concatenate(own_entries), np.concatenate(own_rows), starts)
-        result.append(sparse.csr_array(sparse.csc_array(columns, shape=(offset.size, function.size))))
-    return result
 
 
 class _NodeFunction:
@@ -99,3 +76,7 @@ class _NodeFunction:
 
     def __call__(self, point: Array) -> list[Array]:
         return self._evaluator.run(self._filled(point))
+
+    def rows(self, points: Array) -> Array:
+        """All outputs, flattened, at each of some points."""
+        return np.stack([np.concatenate([output.ravel() for output in self(point)]) for point in points])

@@ -12,7 +12,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network.affine import Affine, stands_for_infinity
 from pyomo_relugrad.network.builder import HiddenLayers
 from pyomo_relugrad.readers.onnx.node import Node, Rule, Value, finite
-from pyomo_relugrad.readers.onnx.one_variable import OneVariable, combined, constant, lifted, unified, wholes
+from pyomo_relugrad.readers.onnx.one_variable import OneVariable, combined, lifted, unified, wholes
 from pyomo_relugrad.readers.onnx.pieces import Pieces
 from pyomo_relugrad.readers.onnx.rules import arithmetic
 
@@ -30,7 +30,7 @@ def _lifted(node: Node, position: int) -> OneVariable:
 
 
 def _made(node: Node, shape: tuple[int, ...], variable: Affine, pieces: Pieces, is_truth: bool) -> OneVariable:
-    rest = constant(np.zeros(variable.size))
+    rest = Affine.constant(np.zeros(variable.size))
     return OneVariable(shape, variable, pieces, rest, node.proto, is_truth)
 
 
@@ -61,7 +61,7 @@ def _signs(node: Node, tensor: OneVariable, hidden: HiddenLayers) -> OneVariable
         decided = stands_for_infinity(total.offset, total)
         if decided.all():
             zeros = np.zeros(variable.size)
-            return _made(node, tensor.shape, constant(zeros), Pieces.affine(zeros, np.sign(total.offset)), False)
+            return _made(node, tensor.shape, Affine.constant(zeros), Pieces.affine(zeros, np.sign(total.offset)), False)
         if decided.any():
             raise node.unsupported("compares some elements with a number that none reaches: leave these out")
     return _made(node, tensor.shape, variable, pieces.signs(), is_truth=False)

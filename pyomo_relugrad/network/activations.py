@@ -1,0 +1,98 @@
+"""What a ReLU is: its value, its slope, its state over an interval, and the lines that enclose it there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array, namespace
+
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """Lines ``slope * z + intercept`` below and above the neurons of one layer over B boxes, arrays of (B, n_k).
+
+    Parameters
+    ----------
+    lower_slope, lower_intercept, upper_slope, upper_intercept : (B, n_k) arrays
+    unstable : (B, n_k) boolean array
+        Neurons whose state is not decided.
+    unbounded : (B, n_k) boolean array or None
+        Neurons without a finite upper line; None where there are none.
+    """
+
+    lower_slope: Array
+    lower_intercept: Array
+    upper_slope: Array
+    upper_intercept: Array
+    unstable: Array
+    unbounded: Array | None
+
+    def take(self, boxes: Array) -> Lines:
+        """The lines over some of the boxes, given by index."""
+        every = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: values[boxes] for name, values in every.items() if values is not None})
+
+
+@dataclass(frozen=True)
+class Relu:
+    """The function ``max(z, 0)``, element by element."""
+
+    is_piecewise_linear: ClassVar[bool] = True
+
+    def value(self, z: Array) -> Array:
+        """Activations at pre-activations of any shape."""
+        return namespace(z).maximum(z, 0)
+
+    def slope(self, z: Array) -> Array:
+        """Derivatives at pre-activations, or at activations: both are positive where the neuron is active.
+
+        At the kink it is that of the inactive side.
+        """
+        return namespace(z).asarray(z > 0, dtype=z.dtype)
+
+    def range(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        """Smallest and largest activations over intervals of pre-activations, possibly infinite."""
+        return self.value(lower), self.value(upper)
+
+    def states(self, lower: Array, upper: Array) -> Array:
+        """What intervals of pre-activations decide, int8: 1 active, -1 inactive, 0 undecided."""
+        return (lower >= 0).astype(np.int8) - ((upper <= 0) & (lower < 0))
+
+    def lines(self, lower: Array, upper: Array, margin: Array | float = 0.0) -> Lines:
+        """The chord above, and below it the line of slope 0 or 1 that leaves the smaller area.
+
+        Parameters
+        ----------
+        lower, upper : (B, n_k) arrays
+            Intervals of the pre-activations, possibly infinite.
+        margin : (B, n_k) array, optional
+            How far a computed pre-activation can be from the exact one. The lines are moved apart by it, so that a
+            substitution through them is safe in floating point: their slopes are at most 1.
+        """
+        unstable = (lower < 0) & (upper > 0)
+        active = (lower >= 0).astype(lower.dtype)
+        lower_slope = np.where(unstable, upper > -lower, active).astype(lower.dtype)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            slope = np.where(unstable, upper / (upper - lower), active)
+            intercept = np.where(unstable, -slope * lower, 0)
+        unbounded = None
+        if not np.isfinite(intercept).all():
+            slope, intercept, unbounded = _chords_to_infinity(lower, upper, slope, intercept)
+        return Lines(lower_slope, np.zeros_like(lower) - margin, slope, intercept + margin, unstable, unbounded)
+
+
+def _chords_to_infinity(lower: Array, upper: Array, slope: Array, intercept: Array) -> tuple[Array, Array, Array]:
+    """Upper lines where a side of the range is infinite: parallel to the branch of the ReLU on that side."""
+    no_lower, no_upper = np.isneginf(lower) & (upper > 0), np.isposinf(upper) & (lower < 0)
+    with np.errstate(invalid="ignore"):
+        slope = np.where(no_upper, 1, np.where(no_lower, 0, slope))
+        intercept = np.where(no_upper, -lower, np.where(no_lower, upper, intercept))
+    both = no_lower & no_upper
+    return np.where(both, 0, slope), np.where(both, 0, intercept), both
+
+
+#: The activation function of every hidden layer.
+RELU = Relu()
