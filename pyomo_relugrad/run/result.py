@@ -63,6 +63,8 @@ class SearchResult:
         Nodes of branch and bound, where the search was part of a proof.
     bound_history : tuple of (float, float), optional
         Time and value of each better bound.
+    reason : str, optional
+        Why there is no feasible point, where that was seen before any search.
     """
 
     pool: tuple[Incumbent, ...]
@@ -75,6 +77,7 @@ class SearchResult:
     bound: float = -np.inf
     nodes: int = 0
     bound_history: tuple[tuple[float, float], ...] = ()
+    reason: str = ""
 
     @property
     def incumbent(self) -> Incumbent | None:
