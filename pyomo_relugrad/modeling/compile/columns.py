@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pyomo.core.expr.numeric_expr import LinearExpression, MonomialTermExpression
+from pyomo.core.expr.numeric_expr import LinearExpression, MonomialTermExpression, NegationExpression, SumExpression
 from pyomo.core.expr.numvalue import native_numeric_types
-from pyomo.core.expr.visitor import identify_variables
 
 
 class Columns:
@@ -31,11 +31,9 @@ class Columns:
 
     def note_idle(self, expression: Any, variables: Sequence[Any]) -> None:
         """Note what stands in an expression with the coefficient zero; `variables` are those that have another one."""
-        n_variables = len(variables)
-        # Counting is cheap and looking at each variable is not.
-        if _count_terms(expression, exactly=False) > n_variables and _count_terms(expression) > n_variables:
-            found = identify_variables(expression, include_fixed=False)
-            self._hidden.update((id(variable), variable) for variable in found)
+        # Counting terms is cheap, and looking at each variable is not.
+        if _most_terms(expression) > len(variables):
+            self._hidden.update(_free_variables(expression))
 
     @property
     def idle(self) -> list[Any]:
@@ -43,20 +41,35 @@ class Columns:
         return [variable for key, variable in self._hidden.items() if key not in self._column]
 
 
-def _count_terms(expression: Any, exactly: bool = True) -> int:
-    """How often free variables stand in an expression; if not exactly, sums count with all that they add."""
-    count, left = 0, [expression]
+def _most_terms(expression: Any) -> float:
+    """How many free variables there may be at most, infinite where that is not seen at once."""
+    count = 0
+    # Expressions that grow from one another share one list of arguments, which may be longer than their own: no harm.
+    for term in expression._args_ if expression.__class__ is SumExpression else (expression,):
+        node = term._args_[0] if term.__class__ is NegationExpression else term
+        kind = node.__class__
+        if kind is LinearExpression:
+            count += len(node._args_) - (node._args_[-1].__class__ in native_numeric_types)
+        elif kind is MonomialTermExpression:
+            count += 1
+        elif kind not in native_numeric_types:
+            if node.is_expression_type():
+                return math.inf
+            count += 1
+    return count
+
+
+def _free_variables(expression: Any) -> dict[int, Any]:
+    """The variables that are not fixed by their ids; Pyomo's `identify_variables` is several times slower."""
+    found, left = {}, [expression]
     while left:
         node = left.pop()
-        kind = node.__class__
-        if kind is MonomialTermExpression:
-            count += not node.arg(1).fixed
-        elif kind is LinearExpression and not exactly:
-            count += node.nargs()
-        elif kind in native_numeric_types:
+        if node.__class__ is MonomialTermExpression:
+            node = node.arg(1)
+        if node.__class__ in native_numeric_types:
             continue
-        elif node.is_expression_type():
+        if node.is_expression_type():
             left.extend(node.args)
-        elif node.is_variable_type():
-            count += not node.fixed
-    return count
+        elif node.is_variable_type() and not node.fixed:
+            found[id(node)] = node
+    return found

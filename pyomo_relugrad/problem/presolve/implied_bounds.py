@@ -22,8 +22,9 @@ from pyomo_relugrad.problem.problem import FEASIBILITY_TOLERANCE, Problem
 def apply_implied_bounds(problem: Problem) -> Reduced | None:
     """Bound columns that lack a bound, and make bounds of outputs infinite that follow from the inputs' bounds.
 
-    The former are columns that no network writes; rows bound them, over the ranges of the networks. Bounds that cross
-    by rounding alone, as those of two columns that a row sets equal, meet in the middle.
+    The former are columns that no network writes; rows bound them, over the ranges of the networks. Without networks
+    the problem is a program for HiGHS, which looks for them itself. Bounds that cross by rounding alone, as those of two
+    columns that a row sets equal, meet in the middle.
 
     Raises
     ------
@@ -51,7 +52,7 @@ def _allowed(bounds: Array) -> Array:
 def _with_missing_bounds(problem: Problem, lower: Array, upper: Array) -> tuple[Array, Array]:
     """The bounds, those of columns that lack one tightened by rows until no other gets its first."""
     missing = _lack_a_bound(problem, lower, upper)
-    if problem.n_rows == 0 or not missing.any():
+    if problem.n_rows == 0 or not problem.networks or not missing.any():
         return lower, upper
     tighten = RowTightening(problem)
     while missing.any():
