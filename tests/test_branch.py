@@ -13,8 +13,8 @@ from scipy import sparse
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.network.relaxation import Relaxation
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.problem.presolve.chains import without_chains
-from pyomo_relugrad.problem.presolve.rows import RowTightening
+from pyomo_relugrad.problem.presolve.chains import compose_chains
+from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
 from pyomo_relugrad.proof import SearchTree, prove
 from pyomo_relugrad.proof.boxes.bounder import BoundedNodes, split_nodes
 from pyomo_relugrad.proof.boxes.enclosure import gap_by_input
@@ -283,7 +283,7 @@ def test_an_infeasible_start_is_ignored():
 @pytest.mark.parametrize("seed", range(6))
 def test_joined_chains_compute_the_same(seed):
     problem = random_problem("chained", seed)
-    flat = without_chains(problem)
+    flat = compose_chains(problem).problem
     assert not any(flat.is_output[embedded.inputs].any() for embedded in flat.networks)
     points = np.random.default_rng(seed).uniform(-1, 1, size=(50, problem.n_columns))
     np.testing.assert_allclose(flat.propagate(points), problem.propagate(points), atol=1e-10)
@@ -299,7 +299,7 @@ def test_chains_of_three_with_skips_and_crossed_outputs_are_joined():
     )
     problem = Problem(np.ones(8), np.full(8, -1.0), np.full(8, 1.0), networks=networks)
     points = rng.uniform(-1, 1, size=(50, 8))
-    np.testing.assert_allclose(without_chains(problem).propagate(points), problem.propagate(points), atol=1e-10)
+    np.testing.assert_allclose(compose_chains(problem).problem.propagate(points), problem.propagate(points), atol=1e-10)
 
 
 def test_inputs_that_cancel_are_not_answerable_for_the_gap():

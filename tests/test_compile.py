@@ -18,21 +18,16 @@ from pyomo.mpec import Complementarity, complements
 from pyomo.network import Arc, Port
 from scipy import sparse
 
-from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.errors import InfeasibleProblemError, ModelError
 from pyomo_relugrad.modeling.block import ReluNetworkBlock
-from pyomo_relugrad.modeling.compile.model import (
-    CompiledModel,
-    Embedding,
-    IncompatibleModel,
-    InfeasibleModel,
-    compile_model,
-)
-from pyomo_relugrad.modeling.compile.networks import separate_outputs
+from pyomo_relugrad.modeling.compile import CompiledModel, compile_model
 from pyomo_relugrad.modeling.compile.objective import is_positive_semidefinite
+from pyomo_relugrad.modeling.embedding import Embedding
+from pyomo_relugrad.modeling.errors import IncompatibleModel, InfeasibleModel
 from pyomo_relugrad.modeling.solver.solution_loader import PoolLoader
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem, Shape
-from pyomo_relugrad.problem.presolve.implied_bounds import network_implied_bounds, row_implied_bounds
+from pyomo_relugrad.problem import Incumbent, Shape
+from pyomo_relugrad.problem.presolve import presolve
 
 #: Two inputs, one output.
 SMALL = Network.from_layers([[[1.0, -1.0]], [[2.0]]], [[0.5], [1.0]])
@@ -65,8 +60,19 @@ def rows_by_name(compiled):
 
 
 def bounds_by_name(compiled):
-    bounds = zip(compiled.problem.lower.tolist(), compiled.problem.upper.tolist(), strict=True)
-    return dict(zip(column_names(compiled), bounds, strict=True))
+    return bounds_of(compiled.problem)
+
+
+def presolved(model):
+    """The problem of a model after the presolve."""
+    return presolve(compile_model(model).problem).problem
+
+
+def bounds_of(problem):
+    """{variable: (lower, upper)}."""
+    return dict(
+        zip(problem.column_names, zip(problem.lower.tolist(), problem.upper.tolist(), strict=True), strict=True)
+    )
 
 
 # --- against the Pyomo expressions ------------------------------------------------------------------------------
@@ -181,7 +187,7 @@ def test_a_point_is_feasible_in_the_problem_exactly_where_it_is_in_the_model(see
             disturb(m, rng)
         V = compiled.values()[None, :]
         violation = max(problem.violation(V)[0], problem.network_error(V)[0])
-        # Not the same size: rows of one variable are bounds, and bounds that follow from a network are dropped.
+        # Not the same size: bounds that a block derived for its outputs are left out.
         assert (pyomo_violation(m) <= 1e-9) == (violation <= 1e-9)
         assert problem.reported(float(problem.objective(V)[0])) == pytest.approx(pyo.value(m.o), rel=1e-9, abs=1e-9)
         activity = problem.rows @ V[0]
@@ -205,13 +211,17 @@ def test_rows_bounds_and_objective_by_hand():
         "a": ({"x": 1.0, "y": 2.0}, -np.inf, 4.0),
         "b": ({"x": 1.0, "k": -1.0}, 1.0, 5.0),
         "c": ({"x": 2.0, "k": -1.0}, 1.0, 1.0),
+        "d": ({"y": -2.0}, -10.0, np.inf),
     }
-    assert bounds_by_name(compiled) == {"x": (0, 4), "y": (0, 5), "k": (1, 2)}
+    assert bounds_by_name(compiled) == {"x": (0, 4), "y": (0, np.inf), "k": (0.5, 2.5)}
+    reduced = presolved(m)
+    assert bounds_of(reduced) == {"x": (0, 4), "y": (0, 5), "k": (1, 2)}
+    assert reduced.row_names == ("a", "b", "c")
     problem = compiled.problem
     assert dict(zip(column_names(compiled), problem.cost, strict=True)) == {"x": -1.0, "y": 3.0, "k": 0.0}
     assert (problem.constant, problem.maximize, problem.quadratic) == (-3.0, True, None)
     assert problem.integers.tolist() == [False, False, True]
-    assert (problem.column_names, problem.row_names) == (("x", "y", "k"), ("a", "b", "c"))
+    assert (problem.column_names, problem.row_names) == (("x", "y", "k"), ("a", "b", "c", "d"))
     assert compiled.objective is m.o
     m.p.value = 5.0
     assert rows_by_name(compile_model(m))["a"][0] == {"x": 1.0, "y": 5.0}
@@ -276,11 +286,11 @@ def test_a_network_over_a_box_stays_a_box():
     assert column_names(compiled) == ["nn.inputs[0]", "nn.inputs[1]", "nn.outputs[0]"]
     assert compiled.problem.networks[0].name == "nn"
     m.narrow = pyo.Constraint(expr=2 * m.nn.inputs[0] <= 1)
-    assert compile_model(m).problem.shape is Shape.BOX
-    assert bounds_by_name(compile_model(m))["nn.inputs[0]"] == (0, 0.5)
+    assert presolved(m).shape is Shape.BOX
+    assert bounds_of(presolved(m))["nn.inputs[0]"] == (0, 0.5)
     m.nn.outputs[0].setub(1.5)
-    assert bounds_by_name(compile_model(m))["nn.outputs[0]"] == (-np.inf, 1.5)
-    assert compile_model(m).problem.shape is Shape.GENERAL
+    assert bounds_of(presolved(m))["nn.outputs[0]"] == (-np.inf, 1.5)
+    assert presolved(m).shape is Shape.GENERAL
 
 
 def test_bounds_that_the_block_set_never_bind_after_the_inputs_were_widened():
@@ -300,16 +310,16 @@ def test_user_bounds_on_outputs_stay_unless_they_follow():
     m.x = pyo.Var(range(2), bounds=(0, 1))
     m.y = pyo.Var(bounds=(0, 4.5))  # values lie in [1, 4]
     m.nn = ReluNetworkBlock(network=SMALL, inputs=m.x, outputs=[m.y])
-    assert bounds_by_name(compile_model(m))["y"] == (-np.inf, np.inf)
+    assert bounds_of(presolved(m))["y"] == (-np.inf, np.inf)
     m.y.setub(3.5)
-    assert bounds_by_name(compile_model(m))["y"] == (-np.inf, 3.5)
+    assert bounds_of(presolved(m))["y"] == (-np.inf, 3.5)
     m.x[0].fix(0.0)
-    assert bounds_by_name(compile_model(m))["y"] == (-np.inf, np.inf), "a fixed input narrows the interval"
+    assert bounds_of(presolved(m))["y"] == (-np.inf, np.inf), "a fixed input narrows the interval"
     m.y.setub(0.5)
     with pytest.raises(
-        InfeasibleModel, match=r"variable 'y' can have no value by its network: its lower bound is 0\.9"
+        InfeasibleProblemError, match=r"variable 'y' can have no value by its network: its lower bound is 0\.9"
     ):
-        compile_model(m)
+        presolved(m)
 
 
 def test_fixed_inputs_and_outputs_are_points():
@@ -321,7 +331,8 @@ def test_fixed_inputs_and_outputs_are_points():
     m.nn.outputs[0].fix(2.5)
     compiled = compile_model(m)
     assert bounds_by_name(compiled) == {"x[0]": (0.25, 0.25), "x[1]": (0, 1), "nn.outputs[0]": (2.5, 2.5)}
-    assert rows_by_name(compiled) == {}, "the row has one free variable left: it is a bound, and says nothing new"
+    assert list(rows_by_name(compiled)) == ["c"]
+    assert presolved(m).n_rows == 0, "the row has one free variable left: it is a bound, and says nothing new"
     load(m, compiled, [9.0, 0.5, 9.0])
     assert (m.x[0].value, m.x[1].value, m.nn.outputs[0].value) == (0.25, 0.5, 2.5)
 
@@ -331,8 +342,8 @@ def test_bounds_of_inputs_are_found_through_rows():
     m.x = pyo.Var(range(2), bounds=(0, 1))
     m.nn = ReluNetworkBlock(network=SMALL, inputs=[m.x[0] - 2 * m.x[1] + 1, 3.0])
     m.next = ReluNetworkBlock(network=SMALL, inputs=[2 * m.nn.outputs[0], m.x[0]])
-    bounds = bounds_by_name(compile_model(m))
-    assert bounds["nn.linked_inputs[0]"] == (-1, 2)
+    bounds = bounds_of(presolved(m))
+    assert bounds["nn.linked_inputs[0]"] == pytest.approx((-1, 2), abs=1e-8)
     assert bounds["nn.linked_inputs[1]"] == (3, 3)
     np.testing.assert_allclose(bounds["next.linked_inputs[0]"], (2, 2))  # 0.5 + x - 3 < 0 everywhere: the output is 1
 
@@ -342,7 +353,7 @@ def test_bounds_found_for_integer_inputs_are_integers():
     m.x, m.k = pyo.Var(bounds=(0, 1)), pyo.Var(domain=pyo.Integers)
     m.nn = ReluNetworkBlock(network=SMALL, inputs=[m.x, m.k])
     m.c = pyo.Constraint(expr=(-3, 2 * m.k - m.x, 4.5))
-    assert bounds_by_name(compile_model(m))["k"] == (-1, 2)
+    assert bounds_of(presolved(m))["k"] == (-1, 2)
 
 
 def test_several_blocks_of_one_network_are_one_stage():
@@ -367,9 +378,9 @@ def test_outputs_written_twice_and_circles_have_the_same_solutions(seed):
     m.c = ReluNetworkBlock(network=third, inputs=m.y, outputs=[m.x[0], m.y[0]])
     compiled = compile_model(m)
     problem = compiled.problem
-    assert len(compiled.columns) == problem.n_columns > 4
+    assert len(compiled.columns) == problem.n_columns == 4
     assert {variable.name for variable in compiled.columns} == {"x[0]", "x[1]", "y[0]", "y[1]"}
-    assert compiled.constraints == (None,) * (problem.n_columns - 4)
+    assert compiled.constraints == ()
     point = {name: float(rng.normal()) for name in ("x[0]", "x[1]", "y[0]", "y[1]")}
     for variable in (*m.x.values(), *m.y.values()):
         variable.set_value(point[variable.name], skip_validation=True)
@@ -378,43 +389,16 @@ def test_outputs_written_twice_and_circles_have_the_same_solutions(seed):
     errors = [first.value(x) - y, second.value(x) - y[:, 1:], third.value(y) - [[x[0, 0], y[0, 0]]]]
     for embedded, error in zip(problem.networks, errors, strict=True):
         np.testing.assert_allclose(embedded.network.value(V[:, embedded.inputs]) - V[:, embedded.outputs], error)
-    consistent = problem.propagate(V)
-    assert problem.network_error(consistent)[0] == 0
-    expected = max(
-        abs(consistent[0, i] - consistent[0, column_names(compiled).index(variable.name)])
-        for i, variable in enumerate(compiled.columns)
+    assert problem.network_error(V)[0] == pytest.approx(max(np.abs(error).max() for error in errors))
+    reduced = presolve(problem)
+    consistent = reduced.problem.propagate(np.nan_to_num(reduced.reduce(V[0]))[None])
+    assert reduced.problem.network_error(consistent)[0] == pytest.approx(0, abs=1e-12)
+    assert reduced.problem.row_violations(consistent).max() == pytest.approx(
+        problem.network_error(reduced.restore(consistent[0])[None])[0]
     )
-    assert problem.row_violations(consistent).max() == pytest.approx(expected)
 
 
-@settings(max_examples=100, deadline=None)
-@given(
-    networks=st.lists(
-        st.tuples(
-            st.lists(st.integers(0, 5), min_size=1, max_size=3), st.lists(st.integers(0, 5), min_size=1, max_size=3)
-        ),
-        max_size=6,
-    )
-)
-def test_separated_outputs_suit_a_problem(networks):
-    inputs, outputs = [i for i, _ in networks], [o for _, o in networks]
-    separated, originals = separate_outputs(inputs, outputs, 6)
-    n = 6 + len(originals)
-    made = [Network.from_layers([np.ones((len(o), len(i)))], [np.zeros(len(o))]) for i, o in networks]
-    embedded = [EmbeddedNetwork(w, np.array(i), np.array(o)) for w, i, o in zip(made, inputs, separated, strict=True)]
-    Problem(np.zeros(n), np.zeros(n), np.ones(n), networks=tuple(embedded))  # refuses repeated outputs and circles
-    back = [[c if c < 6 else originals[c - 6] for c in columns] for columns in separated]
-    assert back == outputs
-    repeated = len([c for columns in outputs for c in columns]) - len({c for columns in outputs for c in columns})
-    assert len(originals) >= repeated
-
-
-def test_a_chain_is_left_as_it_is():
-    assert separate_outputs([[0], [1], [2]], [[1], [2], [3]], 4) == ([[1], [2], [3]], [])
-    assert separate_outputs([[2], [1], [0]], [[3], [2], [1]], 4) == ([[3], [2], [1]], [])
-
-
-def test_embeddings_replace_constraints():
+def test_embeddings_replace_constraints(monkeypatch):
     m = pyo.ConcreteModel()
     m.x, m.y = pyo.Var(range(2)), pyo.Var(bounds=(0, 3))
     m.exact = pyo.Block([1])
@@ -428,18 +412,19 @@ def test_embeddings_replace_constraints():
         inputs=[m.x[0], m.x[1]],
         outputs=[m.y],
         name="exact",
-        replaced=[m.exact[1].c, m.sides, m.listed[1]],
+        replaced=[m.exact[1].c, *m.sides.values(), m.listed[1]],
         input_lower=np.array([0.0, 0.25]),
         input_upper=np.array([1.0, np.inf]),
     )
-    compiled = compile_model(m, [embedding])
+    with pytest.raises(IncompatibleModel):
+        compile_model(m)
+    monkeypatch.setattr("pyomo_relugrad.modeling.compile.model.read_omlt_blocks", lambda *found: ([embedding], []))
+    compiled = compile_model(m)
     assert compiled.problem.row_names == ("listed[0]",)
     assert column_names(compiled) == ["x[0]", "x[1]", "y"]
     assert bounds_by_name(compiled)["x[0]"] == (0, 1)
     assert bounds_by_name(compiled)["x[1]"] == (0.25, np.inf)
     assert compiled.problem.networks[0].name == "exact"
-    with pytest.raises(IncompatibleModel):
-        compile_model(m)
 
 
 # --- values -----------------------------------------------------------------------------------------------------
@@ -463,6 +448,39 @@ def test_values_and_load():
     assert [v.stale for v in (m.x[0], m.x[2], m.k, m.unused, m.x[1])] == [False, False, False, True, True]
     m.x[1].value = 0.5
     assert not m.x[1].stale
+
+
+def zero_times_everything(m):
+    """Variables with the coefficient zero, written in many ways, and one that has another coefficient elsewhere."""
+    m.p = pyo.Param(initialize=0.0, mutable=True)
+    m.v = pyo.Var(range(8), bounds=lambda m, i: (-4.5, -2.5) if i < 2 else (2.5, None) if i < 4 else (-1, 1))
+    m.v[1].domain = m.v[3].domain = pyo.Integers
+    m.e = pyo.Expression(expr=m.p * m.v[2] + m.x[0])
+    m.rows = pyo.ConstraintList()
+    m.rows.add(m.p * m.v[0] + m.x[0] <= 5)
+    m.rows.add(m.x[1] - 3 >= 2 * (m.p * m.v[1] - m.x[0]) - 9)
+    m.rows.add(m.e <= m.x[2] + m.p * (m.v[3] + m.v[7]) + 4)
+    m.rows.add(m.p * m.v[4] <= 1)
+    m.rows.add(m.x[0] + m.v[7] + 3 * m.p >= -9)
+    m.off = pyo.Constraint(expr=m.p * m.v[6] + m.x[0] <= 5)
+    m.off.deactivate()
+    m.o = pyo.Objective(expr=m.x[0] + m.p * m.v[5] ** 2 + m.p * m.v[5])
+
+
+def test_variables_with_the_coefficient_zero_get_a_value_where_they_have_none():
+    m = model_with(zero_times_everything)
+    compiled = compile_model(m)
+    assert "v[7]" in column_names(compiled)
+    assert sorted(variable.name for variable in compiled.idle) == [f"v[{i}]" for i in range(6)]
+    m.v[4].value = 7.0
+    compiled.load(np.zeros(len(compiled.columns)))
+    assert [m.v[i].value for i in range(6)] == [-2.5, -3, 2.5, 3, 7.0, 0]
+    assert m.v[6].value is None
+    for constraint in m.component_data_objects(pyo.Constraint, active=True):
+        assert constraint.slack() > 0, "every row can be evaluated"
+    assert pyo.value(m.o) == 0.0
+    m.p.value = 1.0
+    assert compile_model(m).idle == ()
 
 
 # --- objectives -------------------------------------------------------------------------------------------------
@@ -530,42 +548,6 @@ def test_other_quadratic_objectives_are_refused(case):
     *rest, adjective = NOT_CONVEX[case]
     with pytest.raises(IncompatibleModel, match=f"objective 'cost' is quadratic but not {adjective}: relugrad m"):
         compile_model(model_with_objective(*rest))
-
-
-# --- bounds through rows ----------------------------------------------------------------------------------------
-
-
-@settings(max_examples=80, deadline=None)
-@given(seed=st.integers(0, 10**6))
-def test_implied_bounds_hold_every_feasible_point_and_are_tight_for_one_row(seed):
-    rng = np.random.default_rng(seed)
-    n = int(rng.integers(2, 5))
-    row = rng.normal(size=(1, n)) * (rng.random((1, n)) < 0.8)
-    lower, upper = rng.uniform(-2, 0, n), rng.uniform(0, 2, n)
-    unbounded = rng.random(n) < 0.3
-    lower, upper = np.where(unbounded, -np.inf, lower), np.where(unbounded & (rng.random(n) < 0.7), np.inf, upper)
-    side = float(rng.uniform(-1, 1))
-    problem = Problem(np.zeros(n), lower, upper, rows=row, row_lower=[-np.inf], row_upper=[side])
-    low, high = row_implied_bounds(problem, lower, upper, np.ones(n, bool))
-    for column in range(n):
-        if not row[0, column]:
-            assert (low[column], high[column]) == (-np.inf, np.inf)
-            continue
-        others = np.array([k for k in range(n) if k != column and row[0, k]], int)
-        ends = row[0, others] * lower[others], row[0, others] * upper[others]
-        least = np.minimum(*ends).sum()
-        bound = (side - least) / row[0, column]
-        expected = (-np.inf, bound) if row[0, column] > 0 else (bound, np.inf)
-        np.testing.assert_allclose((low[column], high[column]), expected, atol=1e-9)
-
-
-def test_network_bounds_pass_through_a_chain():
-    network = Network.from_layers([[[1.0]], [[2.0]]], [[0.0], [0.0]])
-    chain = (EmbeddedNetwork(network, [1], [2]), EmbeddedNetwork(network, [0], [1]))
-    lower, upper = np.array([-1.0, -np.inf, -np.inf]), np.array([3.0, 4.0, np.inf])
-    low, high = network_implied_bounds(Problem(np.zeros(3), lower, upper, networks=chain), lower, upper)
-    np.testing.assert_allclose(low, [-np.inf, 0, 0], atol=1e-12)
-    np.testing.assert_allclose(high, [np.inf, 6, 8])
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------
@@ -732,6 +714,9 @@ INFEASIBLE = {
         add("c", lambda m: pyo.Constraint(expr=pyo.inequality(m.sides[0], m.x[0] + m.x[1], m.sides[1]))),
         r"constraint 'c' cannot hold: 2.0 <= body <= 1.0",
     ),
+    "infeasible": (add("c", lambda m: pyo.Constraint(expr=pyo.Constraint.Infeasible)), r"constraint 'c' cannot hold"),
+}
+WITHOUT_VALUES = {
     "crossed bounds": (
         crossing_bounds,
         r"variable 'x\[1\]' can have no value: its lower bound is 2.0, its upper bound 1.0",
@@ -739,20 +724,34 @@ INFEASIBLE = {
     "crossed input": (crossing_network_bounds, r"variable 'x\[1\]' can have no value: its lower bound is 2.0"),
     "single rows": (add("c", lambda m: pyo.Constraint(expr=m.x[0] >= 2)), r"variable 'x\[0\]' can have no value"),
     "no integer": (no_integer, r"variable 'k' can have no value: its lower bound is 1.0, its upper bound 0.0"),
-    "infeasible": (add("c", lambda m: pyo.Constraint(expr=pyo.Constraint.Infeasible)), r"constraint 'c' cannot hold"),
 }
+
+
+def model_with(change):
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(range(3), bounds=(0, 1))
+    m.sides = pyo.Param([0, 1], initialize={0: 2.0, 1: 1.0}, mutable=True)
+    change(m)
+    return m
 
 
 @pytest.mark.parametrize("case", INFEASIBLE)
 def test_what_cannot_hold_is_named(case):
     change, message = INFEASIBLE[case]
-    m = pyo.ConcreteModel()
-    m.x = pyo.Var(range(3), bounds=(0, 1))
-    m.sides = pyo.Param([0, 1], initialize={0: 2.0, 1: 1.0}, mutable=True)
-    change(m)
     with pytest.raises(InfeasibleModel, match=message) as caught:
-        compile_model(m)
+        compile_model(model_with(change))
     assert isinstance(caught.value, InfeasibleConstraintException)
+
+
+@pytest.mark.parametrize("case", WITHOUT_VALUES)
+def test_variables_without_a_value_are_named(case, caplog):
+    change, message = WITHOUT_VALUES[case]
+    m = model_with(change)
+    with pytest.raises(InfeasibleProblemError, match=message):
+        presolved(m)
+    results = pyo.SolverFactory("relugrad").solve(m, load_solutions=False)
+    assert str(results.solver.termination_condition) == "infeasible"
+    assert re.search(f"the model is infeasible: {message}", caplog.text)
 
 
 def test_satisfied_constant_rows_vanish():

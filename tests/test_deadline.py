@@ -14,8 +14,8 @@ from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.network import crown_bounds
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.problem.bounds import bound_problem
-from pyomo_relugrad.problem.presolve.chains import without_chains
-from pyomo_relugrad.problem.presolve.rows import RowTightening
+from pyomo_relugrad.problem.presolve.chains import compose_chains
+from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
 from pyomo_relugrad.programs.big_m import build_big_m
 from pyomo_relugrad.programs.linear_program import SHORTEST_LIMIT, LinearProgram
 from pyomo_relugrad.programs.linearization import Linearization
@@ -130,7 +130,7 @@ STEPS = {
     "slopes": lambda problem: crown_bounds(
         problem.networks[0].network, -np.ones((1, 2)), np.ones((1, 2)), slope_steps=1
     ),
-    "joining": without_chains,
+    "joining": compose_chains,
     "row tightening": lambda problem: RowTightening(problem)(problem.lower[None], problem.upper[None]),
     "big-M bounds": bound_problem,
     "root bound": dual_bound,
@@ -155,7 +155,7 @@ def looks(monkeypatch: pytest.MonkeyPatch, module: str) -> list[None]:
 
 def test_joining_looks_at_the_deadline_for_every_network_that_is_joined(monkeypatch):
     seen = looks(monkeypatch, "network.composition")
-    without_chains(chain(5))
+    compose_chains(chain(5))
     assert len(seen) == 2 + 3 + 4 + 5
 
 
@@ -174,7 +174,7 @@ def test_the_mixed_integer_model_is_built_layer_by_layer(monkeypatch):
 
 
 def test_bounding_nodes_looks_at_the_deadline_for_every_node(monkeypatch):
-    problem = without_chains(chain())
+    problem = compose_chains(chain()).problem
     bounder = ProgramBounder(problem)
     seen = looks(monkeypatch, "proof.boxes.node_program")
     root = bounder.root()

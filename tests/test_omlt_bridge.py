@@ -31,7 +31,6 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.block import ReluNetworkBlock
 from pyomo_relugrad.modeling.compile import compile_model
 from pyomo_relugrad.modeling.errors import IncompatibleModel
-from pyomo_relugrad.modeling.omlt.bridge import read_omlt_blocks
 from pyomo_relugrad.modeling.omlt.transform import ExpandToOmlt
 from pyomo_relugrad.network import Network
 
@@ -106,7 +105,7 @@ def model_around(definition, formulation="bigm"):
 
 
 def omlt_embeddings(model):
-    return read_omlt_blocks(model).embeddings
+    return compile_model(model).embeddings
 
 
 def set_omlt_values(model):
@@ -160,7 +159,7 @@ def test_a_block_becomes_its_network_and_every_variable_its_value(formulation, s
 def test_compiled_models_hold_the_network_and_nothing_else_of_the_block(formulation):
     definition, function = dense_definition()
     m = model_around(definition, formulation)
-    compiled = compile_model(m, omlt_embeddings(m))
+    compiled = compile_model(m)
     problem = compiled.problem
     assert sorted(problem.column_names) == [f"nn.inputs[{i}]" for i in range(3)] + [f"nn.outputs[{i}]" for i in (0, 1)]
     assert problem.row_names == ("limit",)
@@ -211,7 +210,7 @@ def test_convolution_and_pooling_are_as_the_block_states_them(caplog):
         assert violated(m) == []
         assert all(variable.value is not None for variable in m.component_data_objects(pyo.Var))
     assert "MIP start solution is feasible" in highs_log(m)
-    assert list(compile_model(m, omlt_embeddings(m)).problem.row_names) == []
+    assert list(compile_model(m).problem.row_names) == []
 
 
 @pytest.mark.parametrize("name", ["keras_conv_7x7_relu", "convx1_gemmx1", "keras_linear_131_relu"])
@@ -282,7 +281,7 @@ def test_several_blocks_share_what_they_have_in_common():
     first, second = omlt_embeddings(m)
     assert [first.name, second.name] == ["nn[1]", "nn[2]"]
     assert first.network is second.network
-    assert compile_model(m, [first, second]).problem.n_rows == 2
+    assert compile_model(m).problem.n_rows == 2
 
 
 def test_expansions_of_network_blocks_are_networks_still():
@@ -295,7 +294,7 @@ def test_expansions_of_network_blocks_are_networks_still():
         ExpandToOmlt().apply_to(m, formulation=formulation)
         (embedding,) = omlt_embeddings(m)
         assert embedding.network is network
-        problem = compile_model(m, [embedding]).problem
+        problem = compile_model(m).problem
         assert sorted(problem.column_names) == ["nn.outputs[0]", "x[0]", "x[1]"]
         assert problem.n_rows == 0
         assert np.isinf(problem.upper[problem.networks[0].outputs]).all()
@@ -321,7 +320,7 @@ def test_scaled_variables_may_be_used():
     m = model_around(definition)
     m.nn.scaled_outputs[1].setlb(-0.25)
     m.cap = pyo.Constraint(expr=m.nn.scaled_inputs[0] + m.nn.scaled_inputs[1] <= 0.5)
-    problem = compile_model(m, omlt_embeddings(m)).problem
+    problem = compile_model(m).problem
     names = set(problem.column_names)
     assert {"nn.scaled_inputs[0]", "nn.scaled_outputs[1]"} <= names
     column = problem.column_names.index("nn.scaled_outputs[1]")
@@ -330,7 +329,7 @@ def test_scaled_variables_may_be_used():
     forget(m)
     set_inputs(m.nn, point)
     set_omlt_values(m)
-    values = np.array([variable.value for variable in compile_model(m, omlt_embeddings(m)).columns])
+    values = np.array([variable.value for variable in compile_model(m).columns])
     assert np.abs(problem.propagate(values[None, :])[0] - values).max() < 1e-9
 
 
@@ -351,7 +350,7 @@ def test_bounds_of_scaled_inputs_count():
     m.nn.scaled_inputs[0].setub(0.125)
     m.nn.inputs.setlb(None)
     m.nn.inputs.setub(None)
-    problem = compile_model(m, omlt_embeddings(m)).problem
+    problem = compile_model(m).problem
     scaled = definition.scaling_object.get_scaled_input_expressions({i: m.nn.inputs[i] for i in range(3)})
     column = problem.networks[0].inputs[0]
     set_inputs(m.nn, [problem.upper[column], 2.0, 2.0])
@@ -427,7 +426,7 @@ def test_trees_beside_a_network_are_rows(solver):
     m.trees.build_formulation(GBTBigMFormulation(stump()))
     m.same = pyo.Constraint(expr=m.trees.inputs[0] == m.nn.inputs[0])
     m.o.set_value(m.o.expr + m.trees.outputs[0])
-    blocks = read_omlt_blocks(m)
+    blocks = compile_model(m)
     assert [embedding.name for embedding in blocks.embeddings] == ["nn"]
     (note,) = blocks.notes
     assert "OmltBlock 'trees' is taken as the rows that it states: a GBTBigMFormulation" in note
@@ -454,7 +453,7 @@ def test_unknown_layers_are_rows():
     m = pyo.ConcreteModel()
     m.nn = OmltBlock()
     m.nn.build_formulation(FullSpaceNNFormulation(definition, layer_constraints={Strange: constraints}))
-    (note,) = read_omlt_blocks(m).notes
+    (note,) = compile_model(m).notes
     assert "layers of type Strange" in note
 
 
@@ -475,7 +474,7 @@ def test_blocks_with_unusual_scaling_are_rows():
     m = pyo.ConcreteModel()
     m.nn = OmltBlock()
     m.nn.build_formulation(FullSpaceNNFormulation(definition))
-    (note,) = read_omlt_blocks(m).notes
+    (note,) = compile_model(m).notes
     assert "the scaling of entry" in note
 
 

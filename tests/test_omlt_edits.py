@@ -24,8 +24,8 @@ from pyomo.repn import generate_standard_repn
 
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.block import ReluNetworkBlock
+from pyomo_relugrad.modeling.compile import compile_model
 from pyomo_relugrad.modeling.errors import IncompatibleModel
-from pyomo_relugrad.modeling.omlt.bridge import read_omlt_blocks
 from pyomo_relugrad.network import Network
 
 EVERY = (*FORMULATIONS, *EXPANSIONS)
@@ -102,13 +102,13 @@ def layer_of(model, position):
 
 
 def outputs_of(model):
-    (embedding,) = read_omlt_blocks(model).embeddings
+    (embedding,) = (one for one in compile_model(model).embeddings if one.name == "nn")
     return [variable.name for variable in embedding.outputs[2:]]
 
 
 def note_of(model):
-    blocks = read_omlt_blocks(model)
-    assert blocks.embeddings == []
+    blocks = compile_model(model)
+    assert blocks.embeddings == ()
     (note,) = blocks.notes
     assert "OmltBlock 'nn' is taken as the rows that it states: " in note
     return note
@@ -118,7 +118,7 @@ def note_of(model):
 def test_untouched_blocks_are_networks_and_nothing_else(formulation):
     model = random_model(np.random.default_rng(0), formulation)
     assert outputs_of(model) == []
-    embedding = read_omlt_blocks(model).embeddings[0]
+    embedding = compile_model(model).embeddings[0]
     left = {id(row) for row in model.nn.component_data_objects(pyo.Constraint, active=True, descend_into=True)}
     assert left == {id(row) for row in embedding.replaced}
 
@@ -163,7 +163,7 @@ def test_rows_between_the_hidden_variables_of_two_networks():
 def test_only_the_rows_of_touched_binaries_stay(model):
     binary = layer_of(model, 1).q_relu[1]
     model.count = pyo.Constraint(expr=binary <= 0)
-    embedding = read_omlt_blocks(model).embeddings[0]
+    embedding = compile_model(model).embeddings[0]
     replaced = {id(row) for row in embedding.replaced}
     kept = [
         row.name
@@ -229,7 +229,7 @@ def test_changed_rows_that_are_not_linear_are_refused_by_name(model):
     layer = layer_of(model, 1)
     layer.dense_layer[0].set_value(layer.zhat[0] == layer.z[0] ** 2)
     with pytest.raises(IncompatibleModel) as error:
-        read_omlt_blocks(model)
+        compile_model(model)
     assert isinstance(error.value, ModelError)
     assert "OmltBlock 'nn' is not a ReLU network that relugrad handles" in str(error.value)
     assert f"because '{layer.dense_layer[0].name}' is not linear" in str(error.value)
@@ -247,7 +247,7 @@ def test_renamed_parts_leave_the_rows(model):
     model.scaling_factor = pyo.Suffix(direction=pyo.Suffix.EXPORT)
     model.scaling_factor[model.budget] = 10.0
     scaled = pyo.TransformationFactory("core.scale_model").create_using(model)
-    assert len(read_omlt_blocks(scaled).notes) == 1
+    assert len(compile_model(scaled).notes) == 1
     status, truth = optimum(model)
     results = pyo.SolverFactory("relugrad.exact").solve(scaled, options={"rel_gap": 1e-8})
     assert status == "optimal"
@@ -294,14 +294,14 @@ def test_hidden_variables_of_complementarity_formulations_are_obeyed():
     assert pyo.value(found.best) == pytest.approx(optimum(mixed)[1], abs=TOLERANCE)
     smooth.nn.layer[smooth.nn.layers.at(2)]._complementarity[0].ccon.deactivate()
     with pytest.raises(IncompatibleModel, match=r"ccon' is deactivated.* is not linear"):
-        read_omlt_blocks(smooth)
+        compile_model(smooth)
 
 
 def test_relaxed_complementarity_is_refused():
     model, _ = twins(ReluComplementarityFormulation)
     layer_of(model, 1).mpec_bound = 1e-3
     with pytest.raises(IncompatibleModel, match=r"ccon' is not the one that OMLT built"):
-        read_omlt_blocks(model)
+        compile_model(model)
 
 
 def reduced(activation):
@@ -323,7 +323,7 @@ def test_reduced_space_takes_a_relu_and_nothing_like_it():
     ):
         model, _ = twins(reduced(other))
         with pytest.raises(IncompatibleModel, match=r"its expression 'nn.layer\[.*\].z\[0\]' is not the layer"):
-            read_omlt_blocks(model)
+            compile_model(model)
 
 
 def test_changed_expressions_are_refused():
@@ -331,7 +331,7 @@ def test_changed_expressions_are_refused():
     layer = layer_of(model, 2)
     layer.zhat[1].set_value(layer.zhat[1].expr + 0.01)
     with pytest.raises(IncompatibleModel, match=r"zhat\[1\]' is not the layer"):
-        read_omlt_blocks(model)
+        compile_model(model)
 
 
 def test_own_activation_constraints_are_read_as_they_are():
@@ -378,7 +378,7 @@ def test_chosen_elements_of_a_maximum_are_obeyed():
     next(iter(pooling.q_maxpool.values())).fix(1)
     list(pooling.z.values())[3].setub(0.2)
     list(layer_of(model, 1).z.values())[5].setub(0.1)
-    embedding = read_omlt_blocks(model).embeddings[0]
+    embedding = compile_model(model).embeddings[0]
     assert len(embedding.outputs) > 2
     assert_as_it_stands(model)
     pooling._q_sum_maxpool.deactivate()
@@ -416,7 +416,7 @@ def with_tree(formulation):
 def test_linear_trees_beside_a_network_are_rows(transformation):
     trees = pytest.importorskip("omlt.linear_tree", exc_type=ImportError)
     model = with_tree(trees.LinearTreeGDPFormulation(linear_tree(), transformation))
-    blocks = read_omlt_blocks(model)
+    blocks = compile_model(model)
     assert [embedding.name for embedding in blocks.embeddings] == ["nn"]
     assert "a LinearTreeGDPFormulation is not one of a neural network" in blocks.notes[0]
     assert_as_it_stands(model)
@@ -426,7 +426,7 @@ def test_trees_with_products_are_refused_by_name():
     trees = pytest.importorskip("omlt.linear_tree", exc_type=ImportError)
     model = with_tree(trees.LinearTreeHybridBigMFormulation(linear_tree()))
     with pytest.raises(IncompatibleModel, match=r"OmltBlock 'tree' .*'tree.linear_constraint\[0\]' is not linear"):
-        read_omlt_blocks(model)
+        compile_model(model)
 
 
 # --- values ---------------------------------------------------------------------------------------------------------
@@ -469,7 +469,7 @@ def test_a_model_in_which_variables_are_fixed_is_left_as_it_was(model):
     layer = layer_of(model, 1)
     layer.q_relu[0].fix(1)
     layer.z[1].fix(0.25)
-    read_omlt_blocks(model)
+    compile_model(model)
     assert layer.q_relu[0].fixed
     assert layer.z[1].fixed
     assert layer.z[1].value == 0.25

@@ -176,11 +176,12 @@ def test_missing_bounds_are_named(method):
 
 @pytest.mark.parametrize("method", LITERATURE)
 def test_methods_refuse_rows_on_outputs(method):
+    network = random_network([1, 4, 1], 0)
     problem = Problem(
         cost=np.array([0.0, 1.0]),
-        lower=np.array([0.0, 0.0]),
-        upper=np.ones(2),
-        networks=(EmbeddedNetwork(random_network([1, 4, 1], 0), [0], [1]),),
+        lower=np.array([0.0, network.value([[0.5]])[0, 0]]),
+        upper=np.array([1.0, INF]),
+        networks=(EmbeddedNetwork(network, [0], [1]),),
     )
     with pytest.raises(ModelError, match="use method 'auto'"):
         search(problem, method, iteration_limit=5)

@@ -3,7 +3,7 @@
 from pyomo.common.errors import InfeasibleConstraintException
 from pyomo.contrib.solver.common.util import IncompatibleModelError
 
-from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.errors import InfeasibleProblemError, ModelError
 
 
 class IncompatibleModel(ModelError, IncompatibleModelError):  # noqa: N818 - the name with Error is Pyomo's
@@ -14,8 +14,8 @@ class UnexpandedNetworkError(IncompatibleModel):
     """A network block met by a solver or writer that does not know networks."""
 
 
-class InfeasibleModel(ModelError, InfeasibleConstraintException):  # noqa: N818 - named like its sibling
-    """A model that is seen to have no solution before any search: an empty domain, or a violated constant row."""
+class InfeasibleModel(InfeasibleProblemError, InfeasibleConstraintException):  # noqa: N818 - named like its sibling
+    """A model with a constraint that cannot hold whatever the variables."""
 
 
 class NotANetwork(IncompatibleModel):

@@ -10,7 +10,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network, PreactivationBounds, crown_bounds, interval_bounds
-from pyomo_relugrad.problem.presolve.rows import RowTightening
+from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
 from pyomo_relugrad.problem.problem import Problem
 
 #: How pre-activations are bounded; "lp" is CROWN and then linear programs, by `tighten_by_programs`.

@@ -20,6 +20,9 @@ FEASIBILITY_TOLERANCE = 1e-6
 #: Distance from a bound, relative to it, that is rounding.
 ROUNDING = 1e-12
 
+#: What to do about networks that have no order.
+REMEDY = "presolve(problem).problem gives one of them columns of its own"
+
 
 class Shape(Enum):
     """What the constraints of a problem look like; it decides which way a search goes."""
@@ -39,7 +42,7 @@ class EmbeddedNetwork:
     inputs : (n_inputs,) int array
         Columns of the inputs; a column may occur more than once.
     outputs : (n_outputs,) int array
-        Columns of the outputs, all different.
+        Columns of the outputs.
     name : str, optional
         Name of the block, for messages.
     """
@@ -55,8 +58,6 @@ class EmbeddedNetwork:
             if columns.shape != (expected,):
                 raise ModelError(f"network '{self.name}' has {expected} {attribute}, got {columns.size} columns")
             object.__setattr__(self, attribute, columns)
-        if np.unique(self.outputs).size != self.outputs.size:
-            raise ModelError(f"network '{self.name}' writes one column twice")
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +85,9 @@ class NetworkStage:
 class Problem:
     """``min cost @ v + v @ quadratic @ v / 2 + constant`` over rows, bounds, integrality and embedded networks.
 
+    Any point can be measured. Evaluating the networks one after another, as `propagate` does, asks for an order: no
+    column is written twice, and no network feeds itself through others. `presolve` brings every problem into that form.
+
     Parameters
     ----------
     cost : (n,) array
@@ -105,7 +109,7 @@ class Problem:
     Raises
     ------
     ModelError
-        If shapes disagree, a number is NaN, an output column is written twice, or networks feed each other in a circle.
+        If shapes disagree, or a number is NaN.
 
     Examples
     --------
@@ -154,8 +158,6 @@ class Problem:
         self._check_shapes(n, m)
         self._check_sides("bound", self.column_names, self.lower, self.upper)
         self._check_sides("side", self.row_names, self.row_lower, self.row_upper)
-        self._check_outputs()
-        self.stages  # noqa: B018 - refuses a circle of networks now rather than later
 
     def _check_shapes(self, n: int, m: int) -> None:
         expected = {"lower": n, "upper": n, "integers": n, "row_lower": m, "row_upper": m}
@@ -177,14 +179,6 @@ class Problem:
                 place = repr(names[wrong[0]]) if names else f"{'column' if what == 'bound' else 'row'} {wrong[0]}"
                 raise ModelError(f"the {side} {what} of {place} is {values[wrong[0]]}, which no number satisfies")
 
-    def _check_outputs(self) -> None:
-        written: dict[int, str] = {}
-        for embedded in self.networks:
-            for column in embedded.outputs.tolist():
-                if column in written:
-                    raise ModelError(f"networks '{written[column]}' and '{embedded.name}' write the same column")
-                written[column] = embedded.name
-
     # --- structure ----------------------------------------------------------------------------------------------
 
     @property
@@ -200,6 +194,14 @@ class Problem:
     def column_name(self, column: int) -> str:
         """Name of a column, or its number, for messages."""
         return self.column_names[column] if self.column_names else f"column {column}"
+
+    def describe_column(self, column: int) -> str:
+        """What a column is, for messages that begin with it."""
+        return f"variable '{self.column_names[column]}'" if self.column_names else f"column {column}"
+
+    def describe_row(self, row: int) -> str:
+        """What a row is, for messages that begin with it."""
+        return f"constraint '{self.row_names[row]}'" if self.row_names else f"row {row}"
 
     @cached_property
     def is_output(self) -> Array:
@@ -229,11 +231,26 @@ class Problem:
 
     @cached_property
     def stages(self) -> tuple[NetworkStage, ...]:
-        """The networks in the order in which they can be evaluated, equal ones of one depth together."""
-        depth = self._depths()
+        """The networks in the order in which they can be evaluated, equal ones of one depth together.
+
+        Raises
+        ------
+        ModelError
+            If there is no such order, because a column is written twice or networks feed each other in a circle.
+        """
+        self._check_outputs()
+        return self._stacked(self._depths())
+
+    @cached_property
+    def _equations(self) -> tuple[NetworkStage, ...]:
+        """The embeddings of each network together, in any order."""
+        return self._stacked([0] * len(self.networks))
+
+    def _stacked(self, depths: list[int]) -> tuple[NetworkStage, ...]:
+        """Equal networks of one depth together, by depth."""
         groups: dict[tuple[int, int], list[EmbeddedNetwork]] = {}
-        for embedded, level in zip(self.networks, depth, strict=True):
-            groups.setdefault((level, id(embedded.network)), []).append(embedded)
+        for embedded, depth in zip(self.networks, depths, strict=True):
+            groups.setdefault((depth, id(embedded.network)), []).append(embedded)
         return tuple(
             NetworkStage(
                 members[0].network,
@@ -242,6 +259,14 @@ class Problem:
             )
             for _, members in sorted(groups.items(), key=lambda item: item[0][0])
         )
+
+    def _check_outputs(self) -> None:
+        """Refuse columns that are written twice."""
+        outputs = np.concatenate([np.zeros(0, np.int64), *(embedded.outputs for embedded in self.networks)])
+        repeated = np.flatnonzero(np.bincount(outputs) > 1)
+        if repeated.size:
+            writers = [f"'{e.name}'" for e in self.networks for column in e.outputs.tolist() if column == repeated[0]]
+            raise ModelError(f"networks {' and '.join(writers)} write the same column: {REMEDY}")
 
     def _depths(self) -> list[int]:
         """How many networks lie before each network."""
@@ -255,7 +280,7 @@ class Problem:
             ready = [i for i in waiting if all(depth[j] >= 0 for j in before[i])]
             if not ready:
                 names = ", ".join(self.networks[i].name for i in waiting)
-                raise ModelError(f"networks feed each other in a circle: {names}")
+                raise ModelError(f"networks feed each other in a circle: {names}; {REMEDY}")
             for i in ready:
                 depth[i] = level
             level += 1
@@ -337,8 +362,13 @@ class Problem:
         return np.concatenate(parts, axis=1).max(axis=1)
 
     def network_error(self, V: Array) -> Array:
-        """Largest difference (B,) between output columns and the networks' values at the points."""
-        return np.abs(self.propagate(V) - V).max(axis=1, initial=0.0)
+        """Largest difference (B,) between output columns and their networks' values at the points."""
+        error = np.zeros(len(V))
+        for stage in self._equations:
+            values = stage.network.value(V[:, stage.inputs].reshape(-1, stage.network.n_inputs))
+            difference = np.abs(values.reshape(len(V), -1) - V[:, stage.outputs].reshape(len(V), -1))
+            error = np.maximum(error, difference.max(axis=1, initial=0.0))
+        return error
 
     def incumbent(self, v: Array) -> Incumbent:
         """Round the integers, clip to the bounds and onto those that are missed by rounding, propagate, and measure."""
@@ -346,9 +376,13 @@ class Problem:
         for bound in (self.lower, self.upper):
             v = np.where(np.isclose(v, bound, rtol=ROUNDING, atol=0.0), bound, v)
         v = np.where(self.integers, np.round(v), v)
-        V = self.propagate(v[None, :])
+        return self.measure(self.propagate(v[None, :])[0])
+
+    def measure(self, v: Array) -> Incumbent:
+        """A point (n,) as it stands, with its objective and what it violates."""
+        V = v[None, :]
         return Incumbent(
-            values=V[0],
+            values=v,
             objective=float(self.objective(V)[0]),
             violation=float(self.violation(V)[0]),
             network_error=float(self.network_error(V)[0]),

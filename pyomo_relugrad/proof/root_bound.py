@@ -18,7 +18,7 @@ from pyomo_relugrad.network.boxes import Boxes
 from pyomo_relugrad.network.lower_slopes import optimize_lower_slopes
 from pyomo_relugrad.network.relaxation import Relaxation
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, NetworkStage, Problem
-from pyomo_relugrad.problem.presolve.rows import RowTightening
+from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
 from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution, LinearStatus
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.run.options import Options

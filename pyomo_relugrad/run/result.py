@@ -75,6 +75,8 @@ class SearchResult:
         Time and value of each better bound.
     routes : tuple of Route, optional
         The proofs that an exact solve ran, in their order; empty where the local search's bound was enough.
+    reason : str, optional
+        Why there is no feasible point, where that was seen before any search.
     """
 
     pool: tuple[Incumbent, ...]
@@ -88,6 +90,7 @@ class SearchResult:
     nodes: int = 0
     bound_history: tuple[tuple[float, float], ...] = ()
     routes: tuple[Route, ...] = ()
+    reason: str = ""
 
     @property
     def incumbent(self) -> Incumbent | None:

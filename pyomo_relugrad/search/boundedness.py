@@ -63,5 +63,4 @@ def _is_bounded(program: LinearProgram, column: int, budget: Budget) -> bool:
 
 
 def _has_bounded_objective(problem: Problem, budget: Budget) -> bool:
-    surroundings = Surroundings(problem)
-    return surroundings.is_empty or bool(surroundings.relax(budget).bound > -np.inf)
+    return bool(Surroundings(problem).relax(budget).bound > -np.inf)

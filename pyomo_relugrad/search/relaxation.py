@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.problem.presolve.implied_bounds import network_implied_bounds
 from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution
 from pyomo_relugrad.run.budget import Budget
@@ -17,8 +17,6 @@ RANDOM_RANGE = 10.0
 RELAXATION_TIME, RELAXATION_SHARE = 10.0, 0.2
 #: Seconds for the nearest point; with integers a near one is good enough.
 NEAREST_TIME = 1.0
-#: Outputs' interval bounds are widened by this much, relative, before infeasibility is claimed from them.
-INTERVAL_MARGIN = 1e-6
 
 
 class Surroundings:
@@ -33,11 +31,6 @@ class Surroundings:
         self._problem = problem
         self.lower, self.upper = output_ranges(problem)
         self._nearest_models: dict[bytes, NearestPoint] = {}
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether some output's interval bounds already exclude its bounds."""
-        return bool((self.lower > self.upper).any())
 
     def relax(self, budget: Budget) -> LinearSolution:
         """Solve the surroundings: an infeasible answer proves the problem infeasible, a bound is valid for it.
@@ -128,8 +121,12 @@ class NearestPoint:
 
 
 def output_ranges(problem: Problem) -> tuple[Array, Array]:
-    """Bounds of all columns, those of outputs tightened by interval arithmetic through the networks."""
+    """Bounds of all columns, those of outputs tightened by interval arithmetic through the networks.
+
+    An output may differ from its network by the feasibility tolerance: no such point is lost.
+    """
     lower, upper = network_implied_bounds(problem, problem.lower, problem.upper)
-    margin = INTERVAL_MARGIN * (1.0 + np.abs(upper - lower))
-    margin = np.where(np.isfinite(margin), margin, 0.0)
-    return np.maximum(problem.lower, lower - margin), np.minimum(problem.upper, upper + margin)
+    return (
+        np.maximum(problem.lower, lower - FEASIBILITY_TOLERANCE),
+        np.minimum(problem.upper, upper + FEASIBILITY_TOLERANCE),
+    )

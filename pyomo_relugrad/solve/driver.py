@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from pyomo_relugrad import deadline
@@ -14,6 +12,7 @@ from pyomo_relugrad.run.budget import Budget, Stop
 from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.run.result import Progress, SearchResult
 from pyomo_relugrad.solve.local_search import LocalSearch
+from pyomo_relugrad.solve.presolved import Callback, run_presolved
 
 
 @solver_threads()
@@ -25,7 +24,7 @@ def search(
     iteration_limit: int | None = None,
     seed: int = 0,
     start: Array | None = None,
-    callback: Callable[[Progress], bool | None] | None = None,
+    callback: Callback | None = None,
 ) -> SearchResult:
     """Look for a good feasible point of a problem.
 
@@ -47,9 +46,9 @@ def search(
     Returns
     -------
     SearchResult
-        Ctrl-C ends the search and returns the best so far. Before the method runs, the linear part of the problem is
-        solved: where it proves that there is no feasible point, ``stop`` is `Stop.INFEASIBLE`. A bound by CROWN is
-        computed once where it is cheap; the search ends early where it proves the incumbent.
+        Ctrl-C ends the search and returns the best so far. Before the method runs, the problem is presolved, and its
+        linear part is solved: where they show that there is no feasible point, ``stop`` is `Stop.INFEASIBLE`. A bound
+        by CROWN is computed once where it is cheap; the search ends early where it proves the incumbent.
 
     Raises
     ------
@@ -58,17 +57,26 @@ def search(
     """
     options = Options(time_limit=time_limit, iteration_limit=iteration_limit, seed=seed, method=method)
     budget = Budget(options.time_limit, options.iteration_limit)
+
+    def run(problem: Problem, start: Array | None, callback: Callback | None) -> SearchResult:
+        return _run(LocalSearch(problem, options.method, budget, options.seed, start), callback)
+
     with deadline.time_limit(options.time_limit):
-        run = LocalSearch(problem, options.method, budget, options.seed, start)
-        try:
-            while run.step():
-                if callback is not None and callback(_progress(run)):
-                    budget.stop = budget.stop or Stop.CALLBACK
-                    break
-            if budget.stop in (None, Stop.ITERATION_LIMIT):
-                run.bound_at_once()
-        except KeyboardInterrupt:
-            budget.stop = Stop.INTERRUPTED
+        return run_presolved(problem, start, callback, run)
+
+
+def _run(run: LocalSearch, callback: Callback | None) -> SearchResult:
+    """Step until the search ends, or the callback or Ctrl-C ends it."""
+    budget = run.budget
+    try:
+        while run.step():
+            if callback is not None and callback(_progress(run)):
+                budget.stop = budget.stop or Stop.CALLBACK
+                break
+        if budget.stop in (None, Stop.ITERATION_LIMIT):
+            run.bound_at_once()
+    except KeyboardInterrupt:
+        budget.stop = Stop.INTERRUPTED
     return _result(run)
 
 

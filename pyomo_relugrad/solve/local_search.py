@@ -1,4 +1,4 @@
-"""One local search, step by step: prepare, try what is at hand, run a method, verify what it yields."""
+"""One local search of a presolved problem, step by step: try what is at hand, run a method, keep what it yields."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
-from pyomo_relugrad.problem.presolve.aliases import merge_aliases
 from pyomo_relugrad.programs.linear_program import LinearSolution, LinearStatus
 from pyomo_relugrad.proof.root_bound import BoundKeeper
 from pyomo_relugrad.run.budget import Budget, Stop
@@ -29,6 +28,7 @@ class LocalSearch:
     Parameters
     ----------
     problem : Problem
+        As `presolve` leaves it.
     method : str
     budget : Budget
     seed : int, optional
@@ -45,22 +45,20 @@ class LocalSearch:
         self, problem: Problem, method: str, budget: Budget, seed: int = 0, start: Array | None = None
     ) -> None:
         self.problem = problem
-        self._reduction = merge_aliases(problem)
-        self._reduced = problem if self._reduction is None else self._reduction.problem
-        self._method = find_method(method, self._reduced)
-        self._keeper = BoundKeeper(self._reduced, budget)
+        self._method = find_method(method, problem)
+        self._keeper = BoundKeeper(problem, budget)
         self._relaxation: LinearSolution | None = None
         self._is_prepared = False
         self._begin(budget, seed, start)
 
     @cached_property
     def _surroundings(self) -> Surroundings:
-        return Surroundings(self._reduced)
+        return Surroundings(self.problem)
 
     def _begin(self, budget: Budget, seed: int, start: Array | None) -> None:
         self.budget, self.record = budget, Record()
         self.is_new = self.is_done = False
-        self._points = self._all_points(start, np.random.default_rng(seed))
+        self._points = self._search(start, np.random.default_rng(seed))
 
     def again(self, budget: Budget, seed: int, start: Array | None = None) -> LocalSearch:
         """A new search with another seed; what was prepared for this one is kept."""
@@ -106,20 +104,11 @@ class LocalSearch:
 
     # --- points -------------------------------------------------------------------------------------------------
 
-    def _all_points(self, start: Array | None, random: np.random.Generator) -> Iterator[Incumbent | None]:
-        """The points that the search comes to, in the columns of the problem."""
-        if start is not None and not np.isnan(start[~self.problem.is_output]).any():
-            yield self.problem.incumbent(start)
-        if self._reduction is None:
-            yield from self._reduced_points(start, random)
-            return
-        start = None if start is None else self._reduction.reduce_start(start)
-        for point in self._reduced_points(start, random):
-            yield None if point is None else self.problem.incumbent(self._reduction.restore(point.values))
-
-    def _reduced_points(self, start: Array | None, random: np.random.Generator) -> Iterator[Incumbent | None]:
-        """The same with equal columns merged: trivial points, the start completed, then what the method yields."""
-        problem = self._reduced
+    def _search(self, start: Array | None, random: np.random.Generator) -> Iterator[Incumbent | None]:
+        """The points that the search comes to: trivial ones, the start completed, then what the method yields."""
+        problem = self.problem
+        if start is not None and not np.isnan(start[~problem.is_output]).any():
+            yield problem.incumbent(start)
         targets = trivial_targets(problem) if self._seeks_feasibility() else []
         tried = [problem.incumbent(target) for target in targets]
         yield from tried
@@ -147,16 +136,16 @@ class LocalSearch:
 
     def _seeks_feasibility(self) -> bool:
         """Whether feasible points may be hard to find, and none has been looked for."""
-        problem = self._reduced
+        problem = self.problem
         return not self._is_prepared and problem.shape is Shape.GENERAL and bool(problem.networks)
 
     def _prepare(self) -> None:
         """Solve the linear part of the problem, once, and book where that proves that there is no feasible point."""
-        if self._is_prepared or (self._reduced.shape is Shape.BOX and self._reduced.networks):
+        if self._is_prepared or (self.problem.shape is Shape.BOX and self.problem.networks):
             return
         self._is_prepared = True
-        relaxation = None if self._surroundings.is_empty else self._surroundings.relax(self.budget)
-        if relaxation is None or relaxation.status is LinearStatus.INFEASIBLE:
+        relaxation = self._surroundings.relax(self.budget)
+        if relaxation.status is LinearStatus.INFEASIBLE:
             self.budget.stop = Stop.INFEASIBLE
         self._relaxation = relaxation
         self._keeper.take(relaxation)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -12,13 +11,13 @@ from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.problem.presolve.aliases import merge_aliases
 from pyomo_relugrad.programs.threads import solver_threads
 from pyomo_relugrad.run.budget import Budget, Stop
 from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.run.record import Record
 from pyomo_relugrad.run.repair import repaired
 from pyomo_relugrad.run.result import Progress, Route, SearchResult
+from pyomo_relugrad.solve.presolved import Callback, run_presolved
 from pyomo_relugrad.solve.routes import choose_routes, lead_seconds
 from pyomo_relugrad.solve.runner import Runner
 from pyomo_relugrad.solve.searches import Searches
@@ -33,7 +32,7 @@ def solve_exactly(
     time_limit: float | None = None,
     seed: int | None = None,
     start: Array | None = None,
-    callback: Callable[[Progress], bool | None] | None = None,
+    callback: Callback | None = None,
 ) -> SearchResult:
     """Search for the optimum of a problem and prove it.
 
@@ -79,43 +78,24 @@ def solve_exactly(
     asked = options or Options()
     asked = asked if time_limit is None else replace(asked, time_limit=time_limit)
     asked = asked if seed is None else replace(asked, seed=seed)
+    budget = Budget(asked.time_limit)
+
+    def run(problem: Problem, start: Array | None, callback: Callback | None) -> SearchResult:
+        return _ExactSolve(problem, asked, budget, callback).run(start)
+
     with deadline.time_limit(asked.time_limit):
-        return _solve_merged(problem, asked, Budget(asked.time_limit), start, callback)
-
-
-def _solve_merged(
-    problem: Problem,
-    options: Options,
-    budget: Budget,
-    start: Array | None,
-    callback: Callable[[Progress], bool | None] | None,
-) -> SearchResult:
-    """Solve with the columns merged that rows set equal."""
-    reduction = merge_aliases(problem)
-    if reduction is None:
-        return _ExactSolve(problem, options, budget, callback).run(start)
-
-    def restored(point: Incumbent | None) -> Incumbent | None:
-        return None if point is None else problem.incumbent(reduction.restore(point.values))
-
-    def report(progress: Progress) -> bool | None:
-        return callback is not None and callback(replace(progress, incumbent=restored(progress.incumbent)))
-
-    reduced_start = None if start is None else reduction.reduce_start(start)
-    result = _ExactSolve(reduction.problem, options, budget, report).run(reduced_start)
-    pool = tuple(problem.incumbent(reduction.restore(point.values)) for point in result.pool)
-    return replace(result, pool=pool, least_violated=restored(result.least_violated))
+        return run_presolved(problem, start, callback, run)
 
 
 class _ExactSolve:
-    """The state of one exact solve of a problem without columns that rows set equal."""
+    """The state of one exact solve of a presolved problem."""
 
     def __init__(
         self,
         problem: Problem,
         options: Options,
         budget: Budget,
-        callback: Callable[[Progress], bool | None] | None,
+        callback: Callback | None,
     ) -> None:
         self.problem, self.options, self.budget = problem, options, budget
         self.record = Record()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.problem.presolve.rows import RowTightening
 from pyomo_relugrad.run.result import Route
 
 # Inputs that vary, up to which branch and bound over them goes first.
@@ -17,7 +16,7 @@ SHORT_LEAD, LONG_LEAD = 0.5, 5.0
 
 
 def choose_routes(problem: Problem) -> tuple[Route, ...]:
-    """The routes that can prove a problem, the more promising one first.
+    """The routes that can prove a presolved problem, the more promising one first.
 
     - Without networks the problem is a MILP already, or a few of them where the objective is quadratic.
     - Inputs without finite bounds are for branch and bound alone, since big-M needs them.
@@ -26,9 +25,8 @@ def choose_routes(problem: Problem) -> tuple[Route, ...]:
     """
     if not problem.networks:
         return (Route.MILP,)
-    lower, upper, _ = RowTightening(problem)(problem.lower[None], problem.upper[None])
     inputs = problem.is_network_input & ~problem.is_output
-    low, high = lower[0, inputs], upper[0, inputs]
+    low, high = problem.lower[inputs], problem.upper[inputs]
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
         return (Route.BRANCH,)
     n_varying = int((low < high).sum())

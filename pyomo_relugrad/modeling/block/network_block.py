@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pyomo.core.base.block import BlockData
@@ -127,7 +127,12 @@ class _NetworkRule(KeywordRule):
 
 def unexpanded_blocks(model: BlockData) -> Iterator[ReluNetworkBlockData]:
     """Active network blocks of a model, itself included, that are not expanded; in order of declaration."""
-    for block in model.block_data_objects(active=True, descend_into=True):
+    yield from unexpanded_among(model.block_data_objects(active=True, descend_into=True))
+
+
+def unexpanded_among(blocks: Iterable[BlockData]) -> Iterator[ReluNetworkBlockData]:
+    """Network blocks among these that are not expanded."""
+    for block in blocks:
         if isinstance(block, ReluNetworkBlockData) and block.is_built and not block.is_expanded:
             yield block
 

@@ -1,9 +1,8 @@
-"""What of a Pyomo model takes part: its active constraints, objective and networks; anything unknown is refused."""
+"""What of a Pyomo model takes part: its active constraints, objectives and networks; anything unknown is refused."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pyomo.core.base.block import Block, BlockData
@@ -12,11 +11,10 @@ from pyomo.core.base.constraint import Constraint
 from pyomo.core.base.objective import Objective
 from pyomo.core.base.suffix import Suffix
 
-from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.modeling.block.integrity import EquationState, changed_equations, state_of_equations
-from pyomo_relugrad.modeling.block.network_block import ReluNetworkBlockData, refresh_output_bounds, unexpanded_blocks
+from pyomo_relugrad.modeling.block.network_block import ReluNetworkBlockData, refresh_output_bounds, unexpanded_among
+from pyomo_relugrad.modeling.embedding import Embedding
 from pyomo_relugrad.modeling.errors import IncompatibleModel
-from pyomo_relugrad.network import Network
 
 #: Active components that are understood, or that say nothing about feasibility.
 KNOWN_TYPES = frozenset({Block, Constraint, Objective, Suffix})
@@ -50,40 +48,8 @@ REMEDIES = {
 UNDISCRETISED = frozenset({"DerivativeVar", "Integral"})
 
 
-@dataclass(frozen=True, eq=False)
-class Embedding:
-    """A network between variables of a model, and the components that it replaces.
-
-    Parameters
-    ----------
-    network : Network
-        In the units of the variables.
-    inputs, outputs : sequences of VarData
-    name : str
-        Of its block, for messages.
-    replaced : sequence of components and constraints, optional
-        What states the network in another way, and is left out: whole components, or constraints one by one.
-    input_lower, input_upper : (n_inputs,) arrays, optional
-        Bounds that hold besides those of the variables.
-    derived_outputs : (n_outputs, 2) booleans, optional
-        Which lower and upper bounds of the outputs' variables merely follow from bounds of the inputs.
-    replaced_values : function, optional
-        Takes the values (n_inputs,) of the inputs, and returns the variables of the replaced constraints with theirs.
-    """
-
-    network: Network
-    inputs: Sequence[Any]
-    outputs: Sequence[Any]
-    name: str
-    replaced: Sequence[Any] = ()
-    input_lower: Array | None = None
-    input_upper: Array | None = None
-    derived_outputs: Sequence[tuple[bool, bool]] = ()
-    replaced_values: Callable[[Array], Iterable[tuple[Any, float]]] | None = None
-
-
-def network_embeddings(model: BlockData) -> list[Embedding]:
-    """The unexpanded network blocks of a model, but for those whose equations a transformation has rewritten.
+def network_embeddings(blocks: Iterable[BlockData]) -> list[Embedding]:
+    """The unexpanded network blocks among these, but for those whose equations a transformation has rewritten.
 
     Bounds that they derived for their outputs are brought up to date, so that solutions lie within them.
 
@@ -93,7 +59,7 @@ def network_embeddings(model: BlockData) -> list[Embedding]:
         If some of a block's network equations were deactivated or deleted.
     """
     intact = []
-    for block in unexpanded_blocks(model):
+    for block in unexpanded_among(blocks):
         state = state_of_equations(block)
         if state is EquationState.MISSING:
             raise changed_equations(block)
@@ -115,13 +81,22 @@ def _embedding(block: ReluNetworkBlockData) -> Embedding:
     )
 
 
-def active_components(model: BlockData, replaced: Iterable[Any]) -> tuple[list[Any], list[Any]]:
+def active_blocks(model: BlockData) -> Iterator[BlockData]:
+    """The model and its active blocks, in order of declaration."""
+    if not model.active:
+        return
+    yield model
+    for child in model.component_data_objects(Block, active=True, descend_into=False):
+        yield from active_blocks(child)
+
+
+def active_components(blocks: Iterable[BlockData], replaced: Iterable[Any]) -> tuple[list[Any], list[Any]]:
     """Active constraints and objectives in order of declaration, without what networks replace.
 
     Parameters
     ----------
-    model : ConcreteModel or BlockData
-    replaced : iterable of components and constraints
+    blocks : iterable of BlockData
+    replaced : iterable of constraint components
 
     Raises
     ------
@@ -131,31 +106,22 @@ def active_components(model: BlockData, replaced: Iterable[Any]) -> tuple[list[A
     left_out = {id(component) for component in replaced}
     constraints: list[Any] = []
     objectives: list[Any] = []
-    for block in _active_blocks(model):
+    for block in blocks:
         for ctype in block.collect_ctypes(active=None, descend_into=False):
-            _refuse_unknown(block, ctype, left_out)
+            _refuse_unknown(block, ctype)
         for component in block.component_objects(Constraint, active=True, descend_into=False):
             if id(component) not in left_out:
-                constraints.extend(data for data in component.values() if data.active and id(data) not in left_out)
+                constraints.extend(data for data in component.values() if data.active)
         objectives.extend(block.component_data_objects(Objective, active=True, descend_into=False))
     return constraints, objectives
 
 
-def _active_blocks(model: BlockData) -> Iterator[BlockData]:
-    """The model and its active blocks, in order of declaration."""
-    if not model.active:
-        return
-    yield model
-    for child in model.component_data_objects(Block, active=True, descend_into=False):
-        yield from _active_blocks(child)
-
-
-def _refuse_unknown(block: BlockData, ctype: type, left_out: set[int]) -> None:
+def _refuse_unknown(block: BlockData, ctype: type) -> None:
     if ctype in KNOWN_TYPES or not (issubclass(ctype, ActiveComponent) or ctype.__name__ in UNDISCRETISED):
         return
     for component in block.component_objects(ctype, active=True, descend_into=False):
         names = [data.name for data in component.values() if data.active]
-        if id(component) in left_out or not names:
+        if not names:
             continue
         what = ctype.__name__
         remedy = REMEDIES.get(what, "transform it into constraints, or deactivate it")

@@ -14,7 +14,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.modeling.block.guards import NetworkOutputExpression
 from pyomo_relugrad.modeling.block.input_ranges import ranges_by_rows
 from pyomo_relugrad.modeling.block.integrity import REMEDY
-from pyomo_relugrad.modeling.compile.components import Embedding
+from pyomo_relugrad.modeling.embedding import Embedding
 from pyomo_relugrad.modeling.errors import IncompatibleModel
 from pyomo_relugrad.network.rewrite import substitute_inputs
 

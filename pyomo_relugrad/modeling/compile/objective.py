@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -14,6 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 
 from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.modeling.compile.columns import Columns
 from pyomo_relugrad.modeling.compile.expressions import standard_form
 from pyomo_relugrad.modeling.compile.network_calls import NetworkCalls
 from pyomo_relugrad.modeling.errors import IncompatibleModel
@@ -64,8 +64,8 @@ class CompiledObjective:
         return matrix
 
 
-def compile_objective(objective: Any, column: Callable[[Any], int], networks: NetworkCalls) -> CompiledObjective:
-    """Read an objective; `column` gives the column of a variable, `networks` collects the networks in it.
+def compile_objective(objective: Any, columns: Columns, networks: NetworkCalls) -> CompiledObjective:
+    """Read an objective; `networks` collects the networks in it.
 
     Raises
     ------
@@ -84,13 +84,14 @@ def compile_objective(objective: Any, column: Callable[[Any], int], networks: Ne
     maximize = objective.sense == ObjectiveSense.maximize
     sign = -1.0 if maximize else 1.0
     pairs = repn.quadratic_vars
+    columns.note_idle(objective.expr, (*repn.linear_vars, *(variable for pair in pairs for variable in pair)))
     return CompiledObjective(
         name=objective.name,
-        columns=np.array([column(variable) for variable in repn.linear_vars], np.int64),
+        columns=np.array(columns.of_all(repn.linear_vars), np.int64),
         coefficients=sign * np.array(repn.linear_coefs, np.float64),
         quadratic=(
-            np.array([column(first) for first, _ in pairs], np.int64),
-            np.array([column(second) for _, second in pairs], np.int64),
+            np.array(columns.of_all(first for first, _ in pairs), np.int64),
+            np.array(columns.of_all(second for _, second in pairs), np.int64),
             sign * np.array(repn.quadratic_coefs, np.float64),
         ),
         constant=sign * float(repn.constant),

@@ -1,4 +1,4 @@
-"""Linear constraints of a Pyomo model as the rows of a sparse matrix, its variables as columns."""
+"""Linear constraints of a Pyomo model as the rows of a sparse matrix."""
 
 from __future__ import annotations
 
@@ -10,29 +10,11 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Weight
+from pyomo_relugrad.modeling.compile.columns import Columns
 from pyomo_relugrad.modeling.compile.expressions import standard_form
 from pyomo_relugrad.modeling.compile.network_calls import NetworkCalls
 from pyomo_relugrad.modeling.errors import IncompatibleModel, InfeasibleModel
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE
-
-
-class Columns:
-    """Columns given to variables in the order in which they are met."""
-
-    def __init__(self) -> None:
-        self.variables: list[Any] = []
-        self._column: dict[int, int] = {}
-
-    def of(self, variable: Any) -> int:
-        """Return the variable's column, a new one if it has none."""
-        column = self._column.setdefault(id(variable), len(self.variables))
-        if column == len(self.variables):
-            self.variables.append(variable)
-        return column
-
-    def of_all(self, variables: Sequence[Any]) -> list[int]:
-        """Return the columns of several variables."""
-        return [self.of(variable) for variable in variables]
 
 
 @dataclass
@@ -49,7 +31,7 @@ class Rows:
     def add(
         self, constraint: Any, coefficients: Sequence[float], columns: Sequence[int], lower: float, upper: float
     ) -> None:
-        """Append one row; `constraint` is None for a row that the model does not have."""
+        """Append one row."""
         self.coefficients.extend(coefficients)
         self.columns.extend(columns)
         self.starts.append(len(self.columns))
@@ -93,8 +75,9 @@ def compile_rows(constraints: Sequence[Any], columns: Columns, networks: Network
         upper = np.inf if high is None else high - repn.constant
         variables = repn.linear_vars
         if max(lower - upper, 0.0 if variables else max(lower, -upper)) > FEASIBILITY_TOLERANCE:
-            body = "body" if variables else repn.constant
-            raise InfeasibleModel(f"constraint '{constraint.name}' cannot hold: {low} <= {body} <= {high}")
+            shown = "body" if variables else repn.constant
+            raise InfeasibleModel(f"constraint '{constraint.name}' cannot hold: {low} <= {shown} <= {high}")
+        columns.note_idle(body, variables)
         if variables:
             rows.add(constraint, repn.linear_coefs, columns.of_all(variables), lower, upper)
     return rows

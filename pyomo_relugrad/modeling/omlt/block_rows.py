@@ -12,7 +12,8 @@ import pyomo.environ as pyo
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
-from pyomo_relugrad.modeling.compile.rows import Columns, compile_rows
+from pyomo_relugrad.modeling.compile.columns import Columns
+from pyomo_relugrad.modeling.compile.rows import compile_rows
 from pyomo_relugrad.modeling.errors import NotANetwork
 
 #: How far a coefficient may be from the network's, relative to it: scaling is written out by divisions.

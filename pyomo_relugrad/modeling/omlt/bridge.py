@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import pyomo.environ as pyo
 from pyomo.common.dependencies import attempt_import
-from pyomo.common.gc_manager import PauseGC
 from pyomo.core.base.block import BlockData
 from pyomo.core.expr.visitor import identify_variables
 
 from pyomo_relugrad.modeling.block.network_block import ReluNetworkBlockData
-from pyomo_relugrad.modeling.compile.components import Embedding, active_components, network_embeddings
+from pyomo_relugrad.modeling.embedding import Embedding
 from pyomo_relugrad.modeling.errors import IncompatibleModel, NotANetwork
 
 if TYPE_CHECKING:
@@ -33,31 +31,27 @@ omlt_neuralnet, _ = attempt_import("omlt.neuralnet")
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, eq=False)
-class OmltBlocks:
-    """What the blocks of OMLT in a model are.
-
-    Parameters
-    ----------
-    embeddings : list of Embedding
-        The networks, for `compile_model`.
-    notes : list of str
-        For each block that is taken as the rows that it states: which, and why.
-    """
-
-    embeddings: list[Embedding]
-    notes: list[str]
-
-
-def read_omlt_blocks(model: BlockData) -> OmltBlocks:
-    """Read the blocks of OMLT in the active part of a model.
+def read_omlt_blocks(
+    blocks: Iterable[BlockData], components: Sequence[Any], networks: Sequence[Embedding]
+) -> tuple[list[Embedding], list[str]]:
+    """Read the blocks of OMLT among the active blocks of a model.
 
     A block whose active rows state its network is a network, and what else is set on its variables, or refers to them,
     stays part of the model. Any other block is taken as the rows, bounds and binaries that it has.
 
     Parameters
     ----------
-    model : ConcreteModel or BlockData
+    blocks : iterable of BlockData
+    components : sequence of ConstraintData and ObjectiveData
+        All active ones of the model.
+    networks : sequence of Embedding
+        The other networks of the model.
+
+    Returns
+    -------
+    embeddings : list of Embedding
+    notes : list of str
+        For each block that is taken as the rows that it states: which, and why.
 
     Raises
     ------
@@ -65,17 +59,16 @@ def read_omlt_blocks(model: BlockData) -> OmltBlocks:
         If a block states no ReLU network, and its rows are not linear; names the block and says why.
     """
     statements, notes = [], []
-    for block in _built_blocks(model):
+    for block in _built_blocks(blocks):
         try:
-            with PauseGC():
-                statements.append((block, _statement(block)))
+            statements.append((block, _statement(block)))
         except IncompatibleModel as reason:
             _demand_linear_rows(block, reason)
             notes.append(f"OmltBlock '{block.name}' is taken as the rows that it states: {reason}")
     if not statements:
-        return OmltBlocks([], notes)
-    used = _variables_elsewhere(model, [statement for _, statement in statements])
-    return OmltBlocks([_embedding(block, statement, used) for block, statement in statements], notes)
+        return [], notes
+    used = _variables_elsewhere(components, networks, [statement for _, statement in statements])
+    return [_embedding(block, statement, used) for block, statement in statements], notes
 
 
 def _demand_linear_rows(block: BlockData, reason: IncompatibleModel) -> None:
@@ -92,12 +85,12 @@ def _demand_linear_rows(block: BlockData, reason: IncompatibleModel) -> None:
 # --- finding the networks -------------------------------------------------------------------------------------------
 
 
-def _built_blocks(model: BlockData) -> Iterator[BlockData]:
-    """Active blocks of OMLT that have a formulation."""
+def _built_blocks(blocks: Iterable[BlockData]) -> Iterator[BlockData]:
+    """Blocks of OMLT that have a formulation."""
     omlt_block = sys.modules.get("omlt.block")
     if omlt_block is None:  # a model can hold a block of OMLT only where OMLT was imported
         return
-    for block in model.block_data_objects(active=True, descend_into=True):
+    for block in blocks:
         if isinstance(block, omlt_block.OmltBlockData) and _formulation(block) is not None:
             yield block
 
@@ -169,15 +162,15 @@ def _embedding(block: BlockData, statement: Statement, used: set[int]) -> Embedd
     return omlt_embed.embedding(statement, used, derived)
 
 
-def _variables_elsewhere(model: BlockData, statements: Sequence[Statement]) -> set[int]:
+def _variables_elsewhere(
+    components: Sequence[Any], networks: Sequence[Embedding], statements: Sequence[Statement]
+) -> set[int]:
     """The ids of the variables that occur outside of the rows by which blocks state their networks."""
-    networks = network_embeddings(model)
-    replaced = [part for network in networks for part in network.replaced]
-    replaced += [row for statement in statements for row in omlt_embed.stated_rows(statement)]
-    constraints, objectives = active_components(model, replaced)
+    stated = {id(row) for statement in statements for row in omlt_embed.stated_rows(statement)}
     found = {
         id(variable)
-        for component in (*constraints, *objectives)
+        for component in components
+        if id(component) not in stated
         for variable in identify_variables(component.expr, include_fixed=True)
     }
     for network in networks:

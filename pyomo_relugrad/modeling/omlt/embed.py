@@ -9,7 +9,7 @@ import numpy as np
 from pyomo.core.expr.visitor import identify_variables
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.modeling.compile.components import Embedding
+from pyomo_relugrad.modeling.embedding import Embedding
 from pyomo_relugrad.modeling.omlt.block_rows import variable_bounds
 from pyomo_relugrad.modeling.omlt.ranges import level_box
 from pyomo_relugrad.modeling.omlt.relu_rows import Neurons, is_enough

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from pyomo.common.config import document_class_CONFIG
-from pyomo.common.errors import InfeasibleConstraintException
 from pyomo.common.log import LogStream
 from pyomo.common.timing import HierarchicalTimer
 from pyomo.contrib.solver.common.base import Availability, SolverBase
@@ -24,12 +23,13 @@ from pyomo.core.staleflag import StaleFlagManager
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.modeling.compile.model import CompiledModel, compile_model
-from pyomo_relugrad.modeling.omlt.bridge import read_omlt_blocks
+from pyomo_relugrad.modeling.compile import CompiledModel, compile_model
+from pyomo_relugrad.modeling.errors import InfeasibleModel
 from pyomo_relugrad.modeling.solver.config import RelugradConfig, configure
 from pyomo_relugrad.modeling.solver.progress import SolveProgress
 from pyomo_relugrad.modeling.solver.results import results_of_search, results_without_solution
 from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.programs.threads import solver_threads
 from pyomo_relugrad.run.budget import Stop
 from pyomo_relugrad.run.log import SearchLog
@@ -152,24 +152,28 @@ class Relugrad(SolverBase):
         options = config.options()
         try:
             with _timed(config.timer, "compile"):
-                blocks = read_omlt_blocks(model)
-                for note in blocks.notes:
-                    log.write(f"Note     {note}")
-                compiled = compile_model(model, blocks.embeddings)
-        except InfeasibleConstraintException as error:
-            log.write(f"Infeasible: {error}")
-            logger.warning("%s: the model is infeasible: %s", self.name, error)
-            return results_without_solution(model, TerminationCondition.provenInfeasible)
+                compiled = compile_model(model)
+        except InfeasibleModel as error:
+            return self._infeasible(model, str(error), log)
+        for note in compiled.notes:
+            log.write(f"Note     {note}")
         if not compiled.columns:
             log.write("The model has no variables to be searched for.")
             return results_without_solution(model, TerminationCondition.emptyModel)
         with _timed(config.timer, "search"):
             found = self._search(compiled, config, options, log, clock)
+        if found.reason:
+            return self._infeasible(model, found.reason, log)
         advice = _advice(compiled.problem, found)
         if advice:
             log.write(f"Advice   {advice}")
             logger.warning("%s: %s", self.name, advice)
         return results_of_search(model, compiled, found)
+
+    def _infeasible(self, model: BlockData, reason: str, log: SearchLog) -> Results:
+        log.write(f"Infeasible: {reason}")
+        logger.warning("%s: the model is infeasible: %s", self.name, reason)
+        return results_without_solution(model, TerminationCondition.provenInfeasible)
 
     def _search(
         self, compiled: CompiledModel, config: RelugradConfig, options: Options, log: SearchLog, clock: _Clock
@@ -261,10 +265,13 @@ def _is_our_logger(stream: object) -> bool:
 
 def _advice(problem: Problem, found: SearchResult) -> str:
     """What to do about an objective that improves without end, or may do so; empty where it cannot."""
+    if found.stop is not Stop.UNBOUNDED and np.isfinite(found.bound):
+        return ""
+    problem = presolve(problem).problem
     if found.stop is Stop.UNBOUNDED:
         free = ~problem.is_output & ~(np.isfinite(problem.lower) & np.isfinite(problem.upper))
         return f"the objective is unbounded: {_give_bounds(problem, np.flatnonzero(free))}"
-    columns = np.zeros(0, int) if np.isfinite(found.bound) else columns_without_end(problem)
+    columns = columns_without_end(problem)
     return f"the objective may be unbounded: {_give_bounds(problem, columns)}" if columns.size else ""
 
 

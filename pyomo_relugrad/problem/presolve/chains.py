@@ -7,24 +7,25 @@ from dataclasses import replace
 import numpy as np
 
 from pyomo_relugrad.network.composition import compose
+from pyomo_relugrad.problem.presolve.reduction import Reduced, same_columns
 from pyomo_relugrad.problem.problem import EmbeddedNetwork, Problem
 
 
-def without_chains(problem: Problem) -> Problem:
-    """The same problem, every network that reads another's outputs replaced by both in one.
+def compose_chains(problem: Problem) -> Reduced | None:
+    """Replace every network that reads another's outputs by both in one.
 
     A network's output is affine in its hidden layers, and the next network's first layer is affine in that output, so
     the two join without a new neuron. Relaxations of the joined network keep what an interval between the two would
-    lose. Problems without chains are returned as they are.
+    lose.
     """
     if not any(problem.is_output[embedded.inputs].any() for embedded in problem.networks):
-        return problem
+        return None
     writers = {int(column): embedded for embedded in problem.networks for column in embedded.outputs}
     joined = tuple(
         _joined(embedded, writers) if problem.is_output[embedded.inputs].any() else embedded
         for embedded in problem.networks
     )
-    return replace(problem, networks=joined)
+    return same_columns(replace(problem, networks=joined))
 
 
 def _joined(last: EmbeddedNetwork, writers: dict[int, EmbeddedNetwork]) -> EmbeddedNetwork:

@@ -1,32 +1,86 @@
-"""Bounds of a problem's columns that follow from the networks and from the rows."""
+"""Bounds of a problem's columns that follow from the rest of it, and those that say nothing because they follow.
+
+What is implied is rounded outward, so that no feasible point is lost: interval arithmetic through networks by their own
+rounding errors, rows by those of their sums and by `SAFETY` besides. Declared bounds count as implied where they lie
+within `SAFETY` of that, and as contradicting it beyond `FEASIBILITY_TOLERANCE`, which is what a point may violate.
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.errors import InfeasibleProblemError
 from pyomo_relugrad.network import interval_bounds
+from pyomo_relugrad.problem.presolve.reduction import Reduced, same_columns
+from pyomo_relugrad.problem.presolve.row_tightening import RowTightening, met_in_the_middle, safety_margin
 from pyomo_relugrad.problem.problem import FEASIBILITY_TOLERANCE, Problem
 
 
-def rounded_bounds(lower: Array, upper: Array, integers: Array) -> tuple[Array, Array]:
-    """Bounds of integer columns moved inward to integers; an integer may lie beyond its bound by the tolerance."""
-    if not np.any(integers):
-        return lower, upper
-    return (
-        np.where(integers, np.ceil(lower - FEASIBILITY_TOLERANCE), lower),
-        np.where(integers, np.floor(upper + FEASIBILITY_TOLERANCE), upper),
-    )
+def apply_implied_bounds(problem: Problem) -> Reduced | None:
+    """Bound columns that lack a bound, and make bounds of outputs infinite that follow from the inputs' bounds.
 
+    The former are columns that no network writes; rows bound them, over the ranges of the networks. Without networks
+    the problem is a program for HiGHS, which looks for them itself. Bounds that cross by rounding alone, as those of
+    two columns that a row sets equal, meet in the middle.
 
-def closed_bounds(lower: Array, upper: Array) -> tuple[Array, Array]:
-    """Bounds (n,) of which those that cross by no more than the tolerance meet in the middle.
-
-    Bounds that cross by rounding alone, as those of two columns that a row sets equal, leave a value.
+    Raises
+    ------
+    InfeasibleProblemError
+        If a column is left without a value; names it.
     """
-    crossing = (lower > upper) & (lower <= upper + FEASIBILITY_TOLERANCE)
-    lower, upper = lower.copy(), upper.copy()
-    lower[crossing] = upper[crossing] = (lower[crossing] + upper[crossing]) / 2
+    lower, upper = _checked(problem, problem.lower, problem.upper)
+    lower, upper = _with_missing_bounds(problem, lower, upper)
+    implied = network_implied_bounds(problem, lower, upper)
+    _checked(problem, np.maximum(lower, implied[0]), np.minimum(upper, implied[1]), " by its network")
+    droppable = problem.is_output & (lower < upper)
+    follows = [implied[0] >= lower - _allowed(lower), implied[1] <= upper + _allowed(upper)]
+    lower = np.where(droppable & follows[0], -np.inf, lower)
+    upper = np.where(droppable & follows[1], np.inf, upper)
+    if np.array_equal(lower, problem.lower) and np.array_equal(upper, problem.upper):
+        return None
+    return same_columns(replace(problem, lower=lower, upper=upper))
+
+
+def _allowed(bounds: Array) -> Array:
+    """How far values may lie beyond bounds that are left out."""
+    return np.minimum(safety_margin(np.where(np.isfinite(bounds), bounds, 0.0)), 0.1 * FEASIBILITY_TOLERANCE)
+
+
+def _with_missing_bounds(problem: Problem, lower: Array, upper: Array) -> tuple[Array, Array]:
+    """The bounds, those of columns that lack one tightened by rows until no other gets its first."""
+    missing = _lack_a_bound(problem, lower, upper)
+    if problem.n_rows == 0 or not problem.networks or not missing.any():
+        return lower, upper
+    tighten = RowTightening(problem)
+    while missing.any():
+        implied = network_implied_bounds(problem, lower, upper)
+        box = np.maximum(lower, implied[0]), np.minimum(upper, implied[1])
+        tight = tighten.rounds(box[0][None], box[1][None])
+        lower, upper = np.where(missing, tight[0][0], lower), np.where(missing, tight[1][0], upper)
+        lower, upper = _checked(problem, lower, upper)
+        still = _lack_a_bound(problem, lower, upper)
+        if (still == missing).all():
+            break
+        missing = still
+    return lower, upper
+
+
+def _lack_a_bound(problem: Problem, lower: Array, upper: Array) -> Array:
+    return ~problem.is_output & (np.isinf(lower) | np.isinf(upper))
+
+
+def _checked(problem: Problem, lower: Array, upper: Array, why: str = "") -> tuple[Array, Array]:
+    """The bounds, those that cross by no more than the tolerance closed."""
+    lower, upper, crossed = met_in_the_middle(lower, upper, FEASIBILITY_TOLERANCE)
+    if crossed.any():
+        first = int(np.argmax(crossed))
+        raise InfeasibleProblemError(
+            f"{problem.describe_column(first)} can have no value{why}: its lower bound is {lower[first]}, its upper "
+            f"bound {upper[first]}"
+        )
     return lower, upper
 
 
@@ -55,48 +109,3 @@ def network_implied_bounds(problem: Problem, lower: Array, upper: Array) -> tupl
         lower[stage.outputs] = np.maximum(lower[stage.outputs], bounds.output_lower)
         upper[stage.outputs] = np.minimum(upper[stage.outputs], bounds.output_upper)
     return implied_lower, implied_upper
-
-
-def row_implied_bounds(problem: Problem, lower: Array, upper: Array, columns: Array) -> tuple[Array, Array]:
-    """Bounds that single rows, over the bounds of their other columns, imply for some columns.
-
-    Parameters
-    ----------
-    problem : Problem
-    lower, upper : (n,) arrays
-        Bounds of all columns.
-    columns : (n,) boolean array
-        The columns to bound.
-
-    Returns
-    -------
-    lower, upper : (n,) arrays
-        The implied bounds, infinite elsewhere and where rows imply none.
-    """
-    implied_lower, implied_upper = np.full(problem.n_columns, -np.inf), np.full(problem.n_columns, np.inf)
-    touched = np.unique(problem.rows.tocsc()[:, np.flatnonzero(columns)].indices)
-    if touched.size == 0:
-        return implied_lower, implied_upper
-    part = problem.rows[touched].tocoo()
-    coefficient, row, column = part.data, part.coords[0], part.coords[1]
-    stored = coefficient != 0
-    coefficient, row, column = coefficient[stored], row[stored], column[stored]
-    ends = coefficient * lower[column], coefficient * upper[column]
-    others_low = _sum_of_others(np.minimum(*ends), row, touched.size)
-    others_high = _sum_of_others(np.maximum(*ends), row, touched.size)
-    first = (problem.row_lower[touched][row] - others_high) / coefficient
-    second = (problem.row_upper[touched][row] - others_low) / coefficient
-    wanted = columns[column]
-    np.maximum.at(implied_lower, column[wanted], np.minimum(first, second)[wanted])
-    np.minimum.at(implied_upper, column[wanted], np.maximum(first, second)[wanted])
-    return implied_lower, implied_upper
-
-
-def _sum_of_others(terms: Array, row: Array, n_rows: int) -> Array:
-    """For each term, the sum of the other terms of its row; infinite if one of them is."""
-    infinite = np.isinf(terms)
-    finite = np.where(infinite, 0.0, terms)
-    sums = np.bincount(row, finite, n_rows)[row] - finite
-    others_infinite = np.bincount(row, infinite, n_rows)[row] - infinite > 0
-    sign = np.where(np.bincount(row, np.where(infinite, np.sign(terms), 0.0), n_rows) > 0, np.inf, -np.inf)[row]
-    return np.where(others_infinite, sign, sums)

@@ -9,7 +9,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.problem.presolve.implied_bounds import rounded_bounds
+from pyomo_relugrad.problem.presolve.integer_bounds import rounded_bounds
 from pyomo_relugrad.proof.boxes.nodes import Nodes
 
 # Work in one batch, in multiplications for the neurons' bounds: about a tenth of a second.

@@ -10,7 +10,7 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array, SparseRows
 from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
-from pyomo_relugrad.problem.presolve.rows import cut_boxes
+from pyomo_relugrad.problem.presolve.row_tightening import cut_boxes
 from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution, LinearStatus
 from pyomo_relugrad.programs.tangents import TangentCuts
 from pyomo_relugrad.proof.boxes.outputs import OutputLinks

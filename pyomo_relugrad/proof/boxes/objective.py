@@ -10,7 +10,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network.boxes import Boxes
 from pyomo_relugrad.network.lower_slopes import STEPS, SlopedFunctions
 from pyomo_relugrad.problem import NetworkStage, Problem
-from pyomo_relugrad.problem.presolve.rows import cut_boxes
+from pyomo_relugrad.problem.presolve.row_tightening import cut_boxes
 from pyomo_relugrad.proof.boxes.enclosure import Enclosure, gap_by_input, scatter_inputs, split_by_stage
 
 # A coefficient that should be zero, on a column without bounds, is as large as this by the tolerances of HiGHS.

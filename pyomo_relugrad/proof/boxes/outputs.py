@@ -10,7 +10,7 @@ from pyomo_relugrad.arrays import Array, SparseRows
 from pyomo_relugrad.network.lower_slopes import optimize_lower_slopes
 from pyomo_relugrad.network.relaxation import LinearFunctions
 from pyomo_relugrad.problem import NetworkStage, Problem
-from pyomo_relugrad.problem.presolve.rows import close_boxes, cut_boxes
+from pyomo_relugrad.problem.presolve.row_tightening import close_boxes, cut_boxes
 from pyomo_relugrad.proof.boxes.enclosure import Enclosure, gap_by_input, scatter_inputs
 
 # Steps of the slopes' optimization per function; there are two functions per output, and a linear program beside them.

@@ -8,7 +8,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
-from pyomo_relugrad.problem.presolve.rows import RowTightening
+from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
 from pyomo_relugrad.proof.boxes.bounder import BoundedNodes, batch_size, centres, split_scores
 from pyomo_relugrad.proof.boxes.enclosure import Enclosure, n_states
 from pyomo_relugrad.proof.boxes.node_program import NodeProgram
@@ -36,7 +36,7 @@ class ProgramBounder:
     Parameters
     ----------
     problem : Problem
-        Without chains.
+        Presolved and without chains.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -49,8 +49,8 @@ class ProgramBounder:
 
     def root(self) -> Nodes:
         """The whole problem, its columns tightened by the rows; no node where these cannot be met."""
-        lower, upper, possible = self._tighten_by_rows(self.problem.lower[None], self.problem.upper[None])
-        possible = possible & np.array([self._program.tighten(lower[0], upper[0])])
+        lower, upper = self.problem.lower[None].copy(), self.problem.upper[None].copy()
+        possible = np.array([self._program.tighten(lower[0], upper[0])])
         lower, upper, still = self._tighten_by_rows(lower, upper)
         relus = n_states(self.problem)
         nodes = Nodes.whole(lower[0], upper[0], relus, self.problem.cost, self.problem.constant)

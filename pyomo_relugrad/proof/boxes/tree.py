@@ -10,7 +10,7 @@ from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Incumbent, Problem, Shape
-from pyomo_relugrad.problem.presolve.chains import without_chains
+from pyomo_relugrad.problem.presolve import FOR_RELAXATIONS, reduce_by
 from pyomo_relugrad.programs.threads import solver_threads
 from pyomo_relugrad.proof.boxes.bounder import BoundedNodes, Bounder, split_nodes
 from pyomo_relugrad.proof.boxes.box_bounder import BoxBounder
@@ -127,7 +127,7 @@ class SearchTree(Prover):
 
     def _make_bounder(self) -> Bounder:
         """What bounds the nodes; not begun where the bounds of a single node would outlast the time."""
-        flat = without_chains(self.problem)
+        flat = reduce_by(self.problem, FOR_RELAXATIONS).problem
         if bound_seconds(flat) > deadline.remaining():
             raise OutOfTime
         return BoxBounder(flat) if self.problem.shape is Shape.BOX else ProgramBounder(flat)

@@ -11,7 +11,6 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.problem.presolve.implied_bounds import row_implied_bounds
 from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
 from pyomo_relugrad.run.budget import Budget, Stop
 from pyomo_relugrad.run.context import SearchContext
@@ -187,16 +186,24 @@ def domain_of(problem: Problem, budget: Budget | None = None) -> Domain:
     Parameters
     ----------
     problem : Problem
+        As `presolve` leaves it.
     budget : Budget, optional
         The time that projections and linear programs over a polytope may take.
 
     Raises
     ------
     ModelError
-        If a column has no finite bounds, not even through a row.
+        If a column has no finite bounds.
     """
+    missing = _without_bounds(problem)
+    if missing.size:
+        names = ", ".join(problem.column_name(column) for column in missing[:3].tolist())
+        raise ModelError(
+            f"this method needs finite bounds on the decision variables, but {names} has none; "
+            "give it bounds, or use method 'auto'"
+        )
     columns = np.flatnonzero(~problem.is_output)
-    lower, upper = _finite_bounds(problem, columns)
+    lower, upper = problem.lower[columns], problem.upper[columns]
     if problem.n_rows == 0:
         return Box(lower, upper)
     rows = sparse.csr_array(problem.rows[:, columns])
@@ -218,33 +225,13 @@ def has_point(problem: Problem) -> bool:
 
 
 def is_bounded(problem: Problem) -> bool:
-    """Whether every decision column has finite bounds, its own or implied by a row."""
-    lower, upper = _implied_bounds(problem)
-    columns = ~problem.is_output
-    return bool(np.isfinite(lower[columns]).all() and np.isfinite(upper[columns]).all())
+    """Whether every decision column has finite bounds."""
+    return not _without_bounds(problem).size
 
 
-def _implied_bounds(problem: Problem) -> tuple[Array, Array]:
-    lower, upper = problem.lower, problem.upper
-    for _ in range(3):
-        open_columns = ~problem.is_output & ~(np.isfinite(lower) & np.isfinite(upper))
-        if problem.n_rows == 0 or not open_columns.any():
-            break
-        implied_lower, implied_upper = row_implied_bounds(problem, lower, upper, open_columns)
-        lower, upper = np.maximum(lower, implied_lower), np.minimum(upper, implied_upper)
-    return lower, upper
-
-
-def _finite_bounds(problem: Problem, columns: Array) -> tuple[Array, Array]:
-    lower, upper = _implied_bounds(problem)
-    missing = columns[~(np.isfinite(lower[columns]) & np.isfinite(upper[columns]))]
-    if missing.size:
-        names = [problem.column_name(column) for column in missing[:3].tolist()]
-        raise ModelError(
-            f"this method needs finite bounds on the decision variables, but {', '.join(names)} has none; "
-            "give it bounds, or use method 'auto'"
-        )
-    return lower[columns], upper[columns]
+def _without_bounds(problem: Problem) -> Array:
+    """Decision columns that lack a bound."""
+    return np.flatnonzero(~problem.is_output & ~(np.isfinite(problem.lower) & np.isfinite(problem.upper)))
 
 
 def where_feasible(

@@ -6,7 +6,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import checkpoint
-from pyomo_relugrad.problem.presolve.implied_bounds import rounded_bounds
+from pyomo_relugrad.problem.presolve.integer_bounds import rounded_bounds
 from pyomo_relugrad.problem.problem import FEASIBILITY_TOLERANCE, Problem
 
 # A tightened bound is moved back by this much, relative to its size: nothing feasible is lost to rounding.
@@ -46,11 +46,15 @@ class RowTightening:
         possible : (N,) booleans
             False where a box holds no feasible point.
         """
+        return close_boxes(*self.rounds(lower, upper))
+
+    def rounds(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        """The same, with sides that may cross."""
         lower, upper = rounded_bounds(lower.copy(), upper.copy(), self._integers)
         for _ in range(ROUNDS if self._value.size else 0):
             checkpoint()
             lower, upper = self._round(lower, upper)
-        return close_boxes(lower, upper)
+        return lower, upper
 
     def _round(self, lower: Array, upper: Array) -> tuple[Array, Array]:
         positive = self._value > 0
@@ -104,17 +108,30 @@ def cut_boxes(coefficients: Array, minima: Array, limit: Array, lower: Array, up
 
 
 def close_boxes(lower: Array, upper: Array) -> tuple[Array, Array, Array]:
-    """Boxes in order: sides that cross by no more than rounding meet, and a mask of those that do not cross."""
-    crossing = lower - upper
-    allowed = FEASIBILITY_TOLERANCE * (1 + np.fmin(np.abs(lower), np.abs(upper)))
-    possible = np.asarray((crossing <= allowed).all(axis=1))
-    crossed = crossing > 0
+    """Boxes (N, n) in order, and a mask (N,) of those whose sides crossed by no more than rounding before."""
+    tolerance = FEASIBILITY_TOLERANCE * (1 + np.fmin(np.abs(lower), np.abs(upper)))
+    lower, upper, crossed = met_in_the_middle(lower, upper, tolerance)
     if crossed.any():
-        lower = np.where(crossed, np.minimum(lower, upper), lower)
-        upper = np.maximum(lower, upper)
-    return lower, upper, possible
+        lower, upper = np.minimum(lower, upper), np.maximum(lower, upper)
+    return lower, upper, np.asarray(~crossed.any(axis=1))
+
+
+def met_in_the_middle(lower: Array, upper: Array, tolerance: Array | float) -> tuple[Array, Array, Array]:
+    """Bounds of which those that cross by no more than the tolerance meet, and a mask of those that cross by more."""
+    crossing = lower - upper
+    crossed = crossing > tolerance
+    meeting = (crossing > 0) & ~crossed
+    if meeting.any():
+        lower, upper = lower.copy(), upper.copy()
+        lower[meeting] = upper[meeting] = (lower[meeting] + upper[meeting]) / 2
+    return lower, upper, crossed
 
 
 def loosened(bounds: Array, direction: int) -> Array:
     """Bounds moved outward by a safety margin."""
-    return bounds + direction * SAFETY * (1 + np.abs(bounds))
+    return bounds + direction * safety_margin(bounds)
+
+
+def safety_margin(bounds: Array) -> Array:
+    """How far bounds are moved outward."""
+    return SAFETY * (1 + np.abs(bounds))

@@ -1,0 +1,97 @@
+"""Networks brought into an order in which they can be evaluated: no column written twice, no circle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.problem.presolve.reduction import Reduced
+from pyomo_relugrad.problem.problem import EmbeddedNetwork, Problem
+
+
+def separate_outputs(problem: Problem) -> Reduced | None:
+    """Give fresh columns to outputs that are written before, or that close a circle of networks.
+
+    A row ties each fresh column to the one in whose place it is written.
+    """
+    outputs = [embedded.outputs.copy() for embedded in problem.networks]
+    originals = _separate_repeated(outputs, problem.n_columns)
+    originals += _break_circles(problem.networks, outputs, problem.n_columns + len(originals))
+    if not originals:
+        return None
+    return Reduced(_with_copies(problem, outputs, np.array(originals)), np.arange(problem.n_columns))
+
+
+def _separate_repeated(outputs: Sequence[Array], n_columns: int) -> list[int]:
+    """Replace outputs that are written before by fresh columns, numbered from `n_columns`; return what these copy."""
+    every = np.concatenate([np.zeros(0, np.int64), *outputs])
+    repeated = np.ones(every.size, bool)
+    repeated[np.unique(every, return_index=True)[1]] = False
+    originals = every[repeated].tolist()
+    every[repeated] = n_columns + np.arange(len(originals))
+    ends = np.cumsum([columns.size for columns in outputs])
+    for columns, end in zip(outputs, ends, strict=True):
+        columns[:] = every[end - columns.size : end]
+    return originals
+
+
+def _break_circles(networks: Sequence[EmbeddedNetwork], outputs: Sequence[Array], n_columns: int) -> list[int]:
+    """The same for what the circle reads of the first network of each circle."""
+    originals: list[int] = []
+    while (circle := _first_circle(networks, outputs)).size:
+        read = np.concatenate([networks[network].inputs for network in circle.tolist()])
+        columns = outputs[circle[0]]
+        closing = np.isin(columns, read)
+        fresh = n_columns + len(originals) + np.arange(int(closing.sum()))
+        originals += columns[closing].tolist()
+        columns[closing] = fresh
+    return originals
+
+
+def _first_circle(networks: Sequence[EmbeddedNetwork], outputs: Sequence[Array]) -> Array:
+    """The networks that feed each other around the first one that feeds itself; none where there is no such."""
+    if not networks:
+        return np.zeros(0, np.int64)
+    inputs = np.concatenate([embedded.inputs for embedded in networks])
+    reader = np.repeat(np.arange(len(networks)), [embedded.inputs.size for embedded in networks])
+    written = np.concatenate(outputs)
+    writer = np.full(max(int(inputs.max()), int(written.max())) + 1, -1)
+    writer[written] = np.repeat(np.arange(len(networks)), [columns.size for columns in outputs])
+    source = writer[inputs]
+    linked = source >= 0
+    shape = (len(networks), len(networks))
+    feeds = sparse.csr_array((np.ones(int(linked.sum())), (source[linked], reader[linked])), shape=shape)
+    _, label = connected_components(feeds, directed=True, connection="strong")
+    in_circle = (np.bincount(label)[label] > 1) | (feeds.diagonal() > 0)
+    return np.flatnonzero(label == label[np.argmax(in_circle)]) if in_circle.any() else np.zeros(0, np.int64)
+
+
+def _with_copies(problem: Problem, outputs: Sequence[Array], originals: Array) -> Problem:
+    """The problem with a free copy of each original, tied to it by a row, and networks that write these outputs."""
+    n, k = problem.n_columns, originals.size
+    none, free = np.zeros(k), np.full(k, np.inf)
+    copied = sparse.csr_array((np.ones(k), (np.arange(k), originals)), shape=(k, n))
+    padding = sparse.csr_array((problem.n_rows, k))
+    names, row_names = problem.column_names, problem.row_names
+    quadratic = problem.quadratic
+    return replace(
+        problem,
+        cost=np.append(problem.cost, none),
+        lower=np.append(problem.lower, -free),
+        upper=np.append(problem.upper, free),
+        rows=sparse.block_array([[problem.rows, padding], [-copied, sparse.eye_array(k)]], format="csr"),
+        row_lower=np.append(problem.row_lower, none),
+        row_upper=np.append(problem.row_upper, none),
+        integers=np.append(problem.integers, np.zeros(k, bool)),
+        networks=tuple(
+            replace(embedded, outputs=columns) for embedded, columns in zip(problem.networks, outputs, strict=True)
+        ),
+        quadratic=None if quadratic is None else sparse.block_diag([quadratic, sparse.csr_array((k, k))], format="csr"),
+        column_names=(*names, *(names[original] for original in originals.tolist())) if names else (),
+        row_names=(*row_names, *[""] * k) if row_names else (),
+    )

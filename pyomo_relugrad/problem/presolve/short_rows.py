@@ -1,0 +1,85 @@
+"""Rows over one column as bounds of the column, rows over none left out: a box is a box however it is written."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.errors import InfeasibleProblemError
+from pyomo_relugrad.problem.presolve.integer_bounds import rounded_bounds
+from pyomo_relugrad.problem.presolve.reduction import Reduced, same_columns
+from pyomo_relugrad.problem.problem import FEASIBILITY_TOLERANCE, Problem
+
+
+def turn_short_rows_into_bounds(problem: Problem) -> Reduced | None:
+    """Turn rows over one column that no network writes into bounds of the column, and leave out rows without columns.
+
+    Points within the bounds satisfy the rows: in floating point, and those of integers within the tolerance.
+
+    Raises
+    ------
+    InfeasibleProblemError
+        If a row without columns cannot hold; names it.
+    """
+    rows = _without_zeros(problem.rows)
+    lengths = np.diff(rows.indptr)
+    single = np.flatnonzero(lengths == 1)
+    single = single[~problem.is_output[rows.indices[rows.indptr[single]]]]
+    empty = np.flatnonzero(lengths == 0)
+    if single.size + empty.size == 0:
+        return None
+    _check_empty_rows(problem, empty)
+    lower, upper = problem.lower.copy(), problem.upper.copy()
+    column, coefficient = rows.indices[rows.indptr[single]], rows.data[rows.indptr[single]]
+    low, high = _bounds(coefficient, problem.row_lower[single], problem.row_upper[single])
+    tolerance = FEASIBILITY_TOLERANCE / np.maximum(1.0, np.abs(coefficient))
+    low, high = rounded_bounds(low, high, problem.integers[column], tolerance)
+    np.maximum.at(lower, column, low)
+    np.minimum.at(upper, column, high)
+    kept = np.setdiff1d(np.arange(problem.n_rows), np.concatenate([single, empty]))
+    return same_columns(replace(with_rows(problem, kept), lower=lower, upper=upper))
+
+
+def _without_zeros(rows: Weight) -> Weight:
+    if rows.data.all():
+        return rows
+    rows = rows.copy()
+    rows.eliminate_zeros()
+    return rows
+
+
+def _check_empty_rows(problem: Problem, empty: Array) -> None:
+    violated = np.maximum(problem.row_lower[empty], -problem.row_upper[empty]) > FEASIBILITY_TOLERANCE
+    if violated.any():
+        row = empty[np.argmax(violated)]
+        raise InfeasibleProblemError(
+            f"{problem.describe_row(int(row))} cannot hold: nothing is left of it but {problem.row_lower[row]} <= 0 <= "
+            f"{problem.row_upper[row]}"
+        )
+
+
+def _bounds(coefficient: Array, row_lower: Array, row_upper: Array) -> tuple[Array, Array]:
+    """The values for which ``coefficient * value`` is between the sides, also in floating point."""
+    positive = coefficient > 0
+    low = np.where(positive, row_lower, row_upper) / coefficient
+    high = np.where(positive, row_upper, row_lower) / coefficient
+    low = np.where(_is_outside(coefficient * low, row_lower, row_upper), np.nextafter(low, np.inf), low)
+    high = np.where(_is_outside(coefficient * high, row_lower, row_upper), np.nextafter(high, -np.inf), high)
+    return low, high
+
+
+def _is_outside(activity: Array, row_lower: Array, row_upper: Array) -> Array:
+    return np.isfinite(activity) & ((activity < row_lower) | (activity > row_upper))
+
+
+def with_rows(problem: Problem, kept: Array) -> Problem:
+    """The problem with some of its rows."""
+    return replace(
+        problem,
+        rows=problem.rows[kept],
+        row_lower=problem.row_lower[kept],
+        row_upper=problem.row_upper[kept],
+        row_names=tuple(problem.row_names[row] for row in kept.tolist()) if problem.row_names else (),
+    )

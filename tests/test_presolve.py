@@ -1,0 +1,486 @@
+"""The presolve: each reduction alone and the chain keep the feasible points and the optimum, and lead back."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from milp_oracle import exact_optimum
+from random_models import FAMILIES, random_network, random_problem
+from scipy import sparse
+
+from pyomo_relugrad.errors import InfeasibleProblemError, ModelError
+from pyomo_relugrad.network import Network
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, EmbeddedNetwork, Problem, Shape
+from pyomo_relugrad.problem.presolve import FOR_ALL, FOR_RELAXATIONS, presolve, reduce_by
+from pyomo_relugrad.problem.presolve.chains import compose_chains
+from pyomo_relugrad.problem.presolve.implied_bounds import apply_implied_bounds, network_implied_bounds
+from pyomo_relugrad.problem.presolve.integer_bounds import round_integer_bounds
+from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
+from pyomo_relugrad.problem.presolve.separate_outputs import separate_outputs
+from pyomo_relugrad.problem.presolve.short_rows import turn_short_rows_into_bounds
+from pyomo_relugrad.problem.presolve.tied_columns import substitute_tied_columns
+from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.solve import search, solve_exactly
+
+INF = np.inf
+LINEAR = tuple(family for family in FAMILIES if family != "quadratic")
+seeds = st.integers(0, 10**6)
+
+
+def with_rows(problem: Problem, rows: list[tuple[dict[int, float], float, float]]) -> Problem:
+    """The problem with more rows, each given by its coefficients and sides."""
+    more = np.zeros((len(rows), problem.n_columns))
+    for index, (coefficients, _, _) in enumerate(rows):
+        more[index, list(coefficients)] = list(coefficients.values())
+    return dataclasses.replace(
+        problem,
+        rows=sparse.csr_array(sparse.vstack([problem.rows, sparse.csr_array(more)])),
+        row_lower=np.append(problem.row_lower, [lower for _, lower, _ in rows]),
+        row_upper=np.append(problem.row_upper, [upper for _, _, upper in rows]),
+    )
+
+
+def with_twins(problem: Problem, columns: np.ndarray) -> Problem:
+    """The problem with a twin of each given column, tied by a row and taking over its bounds and cost."""
+    n, k = problem.n_columns, columns.size
+    picks = sparse.csr_array((np.ones(k), (np.arange(k), columns)), shape=(k, n))
+    links = sparse.hstack([2.0 * picks, -2.0 * sparse.eye_array(k)])
+    padded = sparse.hstack([problem.rows, sparse.csr_array((problem.n_rows, k))])
+    cost, lower, upper = problem.cost.copy(), problem.lower.copy(), problem.upper.copy()
+    cost[columns], lower[columns], upper[columns] = 0.0, -INF, INF
+    quadratic = problem.quadratic
+    return dataclasses.replace(
+        problem,
+        cost=np.concatenate([cost, problem.cost[columns]]),
+        lower=np.concatenate([lower, problem.lower[columns]]),
+        upper=np.concatenate([upper, problem.upper[columns]]),
+        rows=sparse.csr_array(sparse.vstack([padded, links])),
+        row_lower=np.concatenate([problem.row_lower, np.zeros(k)]),
+        row_upper=np.concatenate([problem.row_upper, np.zeros(k)]),
+        integers=np.concatenate([problem.integers, problem.integers[columns]]),
+        quadratic=None if quadratic is None else sparse.block_diag([quadratic, sparse.csr_array((k, k))]).tocsr(),
+    )
+
+
+def written_differently(seed: int) -> tuple[Problem, Problem, np.ndarray]:
+    """A random problem; the same with twins of some columns, with bounds as rows and fractional bounds of integers; and
+    for each column of the latter its column in the former.
+    """
+    rng = np.random.default_rng(seed)
+    plain = random_problem(str(rng.choice(LINEAR)), int(rng.integers(50)))
+    twins = np.flatnonzero(rng.random(plain.n_columns) < 0.4)
+    problem = with_twins(plain, twins)
+    bounded = np.flatnonzero(np.isfinite(problem.lower) & (rng.random(problem.n_columns) < 0.5))
+    factors = rng.uniform(0.3, 3.0, bounded.size) * rng.choice([-1.0, 1.0], bounded.size)
+    sides = np.sort(np.stack([factors * problem.lower[bounded], factors * problem.upper[bounded]]), axis=0)
+    rows = zip(bounded.tolist(), factors.tolist(), *sides.tolist(), strict=True)
+    problem = with_rows(problem, [({column: factor}, low, high) for column, factor, low, high in rows])
+    lower, upper = problem.lower - 0.4 * problem.integers, problem.upper + 0.4 * problem.integers
+    lower[bounded], upper[bounded] = -INF, INF
+    return plain, dataclasses.replace(problem, lower=lower, upper=upper), np.r_[np.arange(plain.n_columns), twins]
+
+
+REDUCTIONS = {
+    "short rows": turn_short_rows_into_bounds,
+    "tied columns": substitute_tied_columns,
+    "integer bounds": round_integer_bounds,
+    "implied bounds": apply_implied_bounds,
+    "composed chains": compose_chains,
+    "the chain": presolve,
+    "the chain for relaxations": lambda problem: reduce_by(problem, (*FOR_ALL, *FOR_RELAXATIONS)),
+}
+
+
+@pytest.mark.parametrize("name", REDUCTIONS)
+@settings(max_examples=3, deadline=None)
+@given(seed=seeds)
+def test_reductions_keep_the_optimum(name, seed):
+    plain, problem, _ = written_differently(seed)
+    reduced = REDUCTIONS[name](problem)
+    if reduced is None:
+        return
+    # The oracle asks for bounds everywhere: these are wide enough.
+    small = reduced.problem
+    small = dataclasses.replace(small, lower=np.fmax(small.lower, -8.0), upper=np.fmin(small.upper, 8.0))
+    assert exact_optimum(small) == pytest.approx(exact_optimum(plain), abs=1e-5)
+
+
+@pytest.mark.parametrize("name", REDUCTIONS)
+@settings(max_examples=25, deadline=None)
+@given(seed=seeds)
+def test_reductions_keep_the_feasible_points(name, seed):
+    plain, problem, column = written_differently(seed)
+    reduced, rng = REDUCTIONS[name](problem), np.random.default_rng(seed)
+    if reduced is None:
+        return
+    for attempt in range(20):
+        # A point of the original, feasible more often than not; and one in the bounds of the reduced problem.
+        if attempt % 2:
+            there = plain.incumbent(rng.uniform(np.fmax(plain.lower, -3.0), np.fmin(plain.upper, 3.0)))
+            outside = problem.measure(there.values[column])
+            inside = reduced.problem.measure(reduced.reduce(outside.values))
+        else:
+            small = reduced.problem
+            inside = small.incumbent(rng.uniform(np.fmax(small.lower, -3.0), np.fmin(small.upper, 3.0)))
+            outside = problem.measure(reduced.restore(inside.values))
+        assert outside.is_feasible == inside.is_feasible
+        assert outside.objective == pytest.approx(inside.objective, abs=1e-9)
+        np.testing.assert_array_equal(reduced.restore(inside.values), outside.values)
+        np.testing.assert_array_equal(reduced.reduce(outside.values), inside.values)
+
+
+@pytest.mark.parametrize("name", REDUCTIONS)
+def test_what_is_reduced_already_is_left_alone(name):
+    for seed in range(12):
+        _, problem, _ = written_differently(seed)
+        once = REDUCTIONS[name](problem)
+        if once is not None:
+            twice = REDUCTIONS[name](once.problem)
+            assert twice is None or twice.problem is once.problem
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_searches_do_not_see_how_a_problem_is_written(family):
+    problem = random_problem(family, 2)
+    linked = with_twins(problem, np.arange(problem.n_columns))
+    assert presolve(linked).problem.n_columns == problem.n_columns
+    direct = search(problem, iteration_limit=300)
+    through = search(linked, iteration_limit=300)
+    assert through.incumbent.objective == pytest.approx(direct.incumbent.objective, abs=1e-6)
+    assert through.incumbent.is_feasible
+    assert through.incumbent.values.size == 2 * problem.n_columns
+
+
+# --- rows over one column or none -------------------------------------------------------------------------------
+
+
+def over_a_network(rows: list[tuple[dict[int, float], float, float]], **changes) -> Problem:
+    """Three inputs in [0, 1], the last an integer in [0, 9], a network of them, and rows."""
+    network = random_network(np.random.default_rng(0), (3, 6, 1))
+    problem = Problem(
+        np.array([0.0, 0.0, 0.0, 1.0]),
+        np.array([0.0, 0.0, 0.0, -INF]),
+        np.array([1.0, 1.0, 9.0, INF]),
+        integers=np.array([False, False, True, False]),
+        networks=(EmbeddedNetwork(network, np.arange(3), [3]),),
+        **changes,
+    )
+    return with_rows(problem, rows)
+
+
+def test_rows_over_one_column_are_bounds():
+    rows = [({0: -2.0}, -1.0, INF), ({1: 0.5, 0: 0.0}, 0.1, 7.0), ({0: 1.0, 1: 1.0}, 0.0, 1.0), ({3: 1.0}, 0.0, 5.0)]
+    reduced = turn_short_rows_into_bounds(over_a_network(rows)).problem
+    assert (reduced.lower[:2].tolist(), reduced.upper[:2].tolist()) == ([0.0, 0.2], [0.5, 1.0])
+    assert reduced.n_rows == 2, "rows of two columns, and of an output, stay"
+
+
+@pytest.mark.parametrize("factor", [1e-7, 0.3, 1.0, -7.0, 1e13])
+def test_points_at_the_new_bounds_satisfy_the_rows(factor):
+    for share in np.random.default_rng(0).uniform(0.2, 0.8, 50):
+        problem = over_a_network([({0: factor}, *sorted([0.1 * factor, factor * share]))])
+        reduced = turn_short_rows_into_bounds(problem)
+        for side in (reduced.problem.lower, reduced.problem.upper):
+            v = np.where(np.isfinite(side), side, 0.0)
+            assert problem.measure(problem.propagate(reduced.restore(v)[None])[0]).violation == 0.0
+
+
+@pytest.mark.parametrize("factor", [0.01, 1.0, 3.0, -100.0])
+@pytest.mark.parametrize("excess", [0.3, 0.9, 1.6, 400.0])
+def test_integers_may_miss_a_row_by_the_tolerance_and_no_more(factor, excess):
+    """4 is allowed where a row misses it by less than the tolerance, measured in the row."""
+    side = factor * (4.0 - excess * FEASIBILITY_TOLERANCE / abs(factor))
+    problem = over_a_network([({2: factor}, *((-INF, side) if factor > 0 else (side, INF)))])
+    for reduced in (turn_short_rows_into_bounds(problem), presolve(problem)):
+        upper = reduced.problem.upper[2]
+        v = problem.propagate(np.array([[0.0, 0.0, upper, 0.0]]))[0]
+        assert upper in (3.0, 4.0)
+        assert problem.measure(v).is_feasible
+        assert upper == 4.0 or excess > min(abs(factor), 1.0)
+
+
+def test_rows_without_columns_vanish_or_cannot_hold():
+    reduced = turn_short_rows_into_bounds(over_a_network([({0: 0.0}, -1.0, 2.0), ({}, -INF, 0.0)]))
+    assert reduced.problem.n_rows == 0
+    names = {"row_names": ("cap", "floor")}
+    impossible = dataclasses.replace(over_a_network([({0: 1.0, 1: 1.0}, 0.0, 1.0), ({}, 0.5, INF)]), **names)
+    with pytest.raises(InfeasibleProblemError, match=r"constraint 'floor' cannot hold: .* 0\.5 <= 0 <= inf"):
+        presolve(impossible)
+
+
+def test_rows_that_merging_leaves_with_one_column_are_bounds():
+    problem = over_a_network([({0: 1.0, 1: -1.0}, 0.0, 0.0), ({0: 2.0, 1: 1.0}, 0.6, INF), ({0: 3.0, 1: -3.0}, -1, 4)])
+    reduced = presolve(problem).problem
+    assert (reduced.n_rows, reduced.n_columns) == (0, 3)
+    assert reduced.lower[0] == pytest.approx(0.2)
+
+
+# --- tied columns -----------------------------------------------------------------------------------------------
+
+
+def box(n: int = 3) -> Problem:
+    network = random_network(np.random.default_rng(0), (n, 6, 1))
+    return Problem(
+        np.r_[np.zeros(n), 1.0],
+        np.r_[np.zeros(n), -INF],
+        np.r_[np.ones(n), INF],
+        networks=(EmbeddedNetwork(network, np.arange(n), [n]),),
+    )
+
+
+def test_a_box_behind_links_is_a_box_again():
+    linked = with_twins(box(), np.arange(4))
+    linked.upper[7] = 1e6
+    assert linked.shape is Shape.GENERAL
+    assert presolve(linked).problem.shape is Shape.BOX
+
+
+def test_a_start_comes_from_whichever_twin_has_a_value():
+    reduced = substitute_tied_columns(with_twins(box(), np.arange(4)))
+    start = np.array([np.nan, 0.2, 0.3, np.nan, 0.5, np.nan, np.nan, np.nan])
+    u = reduced.reduce(start)
+    np.testing.assert_array_equal(reduced.restore(u), [0.5, 0.2, 0.3, np.nan, 0.5, 0.2, 0.3, np.nan])
+
+
+def test_of_two_values_of_tied_columns_the_first_is_taken():
+    reduced = substitute_tied_columns(with_twins(box(), np.arange(4)))
+    np.testing.assert_array_equal(reduced.reduce(np.arange(8.0)), [0.0, 1.0, 2.0, 3.0])
+
+
+def test_tied_outputs_and_circles_do_not_keep_other_columns_from_being_merged():
+    """Two outputs are tied, a network reads its own output, and two inputs are tied besides."""
+    network = random_network(np.random.default_rng(0), (1, 4, 1))
+    free = np.full(6, INF)
+    networks = tuple(EmbeddedNetwork(network, [2 * i], [2 * i + 1], f"network {i}") for i in range(3))
+    problem = with_rows(
+        Problem(np.zeros(6), -free, free, networks=networks),
+        [({1: 1.0, 3: -1.0}, 0.0, 0.0), ({4: 3.0, 5: -3.0}, 0.0, 0.0), ({0: -1.0, 2: 1.0}, 0.0, 0.0)],
+    )
+    merged = substitute_tied_columns(problem)
+    assert (merged.problem.n_columns, merged.problem.n_rows) == (3, 0)
+    with pytest.raises(ModelError, match="write the same column: presolve"):
+        merged.problem.stages  # noqa: B018
+    reduced = presolve(problem)
+    assert (reduced.problem.n_columns, reduced.problem.n_rows) == (5, 2)
+    x, fixed_point = 0.3, search(problem, iteration_limit=200).incumbent
+    assert fixed_point.is_feasible
+    assert network.value([[fixed_point.values[4]]])[0, 0] == pytest.approx(fixed_point.values[4], abs=1e-6)
+    y = float(network.value([[x]])[0, 0])
+    u = reduced.reduce(np.array([x, y, x, y, *fixed_point.values[4:]]))
+    assert reduced.problem.measure(reduced.problem.propagate(u[None])[0]).is_feasible
+
+
+def test_other_rows_are_no_ties():
+    free = np.full(2, INF)
+    for row, side in (([1.0, 1.0], 0.0), ([1.0, -2.0], 0.0), ([1.0, -1.0], 0.5)):
+        problem = Problem(np.zeros(2), -free, free, sparse.csr_array([row]), np.full(1, side), np.full(1, side))
+        assert substitute_tied_columns(problem) is None
+
+
+@pytest.mark.parametrize("cut", [2.0**-53, 1e-7])
+@pytest.mark.parametrize("integer", [True, False])
+def test_bounds_that_cross_by_rounding_alone_leave_a_value(cut, integer):
+    """A bound that was scaled and scaled back is 1 - 2**-53; a row holds the equal column at 1."""
+    network = random_network(np.random.default_rng(0), (1, 3, 1))
+    problem = Problem(
+        np.array([0.0, 0.0, 1.0]), np.array([0.0, 1.0, -INF]), np.array([1.0 - cut, 1.0, INF]),
+        rows=sparse.csr_array([[1.0, -1.0, 0.0]]), row_lower=np.zeros(1), row_upper=np.zeros(1),
+        integers=np.array([False, integer, False]), networks=(EmbeddedNetwork(network, [0], [2]),),
+    )  # fmt: skip
+    merged = presolve(problem).problem
+    assert (merged.lower <= merged.upper).all()
+    found = search(problem, iteration_limit=50)
+    assert found.incumbent.objective == pytest.approx(network.value([[1.0]])[0, 0], abs=1e-5)
+    assert solve_exactly(problem).stop is Stop.OPTIMAL
+
+
+# --- outputs written twice, circles -----------------------------------------------------------------------------
+
+
+def embedded(links: list[tuple[list[int], list[int]]]) -> Problem:
+    """Six columns, and random networks that read and write the given ones."""
+    rng = np.random.default_rng(len(links))
+    networks = tuple(
+        EmbeddedNetwork(random_network(rng, (len(inputs), 3, len(outputs))), inputs, outputs, f"network {index}")
+        for index, (inputs, outputs) in enumerate(links)
+    )
+    return Problem(np.arange(6.0), np.full(6, -INF), np.full(6, INF), networks=networks, column_names=tuple("abcdef"))
+
+
+columns = st.lists(st.integers(0, 5), min_size=1, max_size=3)
+
+
+@settings(max_examples=100, deadline=None)
+@given(links=st.lists(st.tuples(columns, columns), max_size=6), seed=seeds)
+def test_separated_outputs_have_an_order_and_the_same_points(links, seed):
+    problem = embedded(links)
+    reduced = separate_outputs(problem)
+    written = [column for _, outputs in links for column in outputs]
+    if reduced is None:
+        assert len(problem.stages) <= len(links)
+        assert len(set(written)) == len(written)
+        return
+    separated = reduced.problem
+    copies = separated.n_columns - 6
+    assert copies >= len(written) - len(set(written))
+    assert len(separated.stages) <= len(links)
+    copied = {row: set(separated.rows[[row]].indices.tolist()) for row in range(copies)}
+    back = {column: original for pair in copied.values() for original, column in [sorted(pair)]}
+    assert [[back.get(c, c) for c in e.outputs.tolist()] for e in separated.networks] == [o for _, o in links]
+    # A point is as far from the networks as its extension is from the rows.
+    v = np.random.default_rng(seed).normal(size=6)
+    u = np.append(v, np.zeros(copies))
+    for network in separated.networks:
+        fresh = network.outputs >= 6
+        u[network.outputs[fresh]] = network.network.value(v[None, network.inputs])[0, fresh]
+    point, extended = problem.measure(v), separated.measure(u)
+    assert max(extended.violation, extended.network_error) == pytest.approx(point.network_error, abs=1e-12)
+    assert extended.objective == pytest.approx(point.objective)
+    np.testing.assert_array_equal(reduced.restore(u), v)
+    np.testing.assert_array_equal(reduced.reduce(v), np.append(v, np.full(copies, np.nan)))
+
+
+def test_a_chain_of_networks_is_left_as_it_is():
+    assert separate_outputs(embedded([([0], [1]), ([1], [2]), ([2], [3])])) is None
+    assert separate_outputs(embedded([([2], [3]), ([1], [2]), ([0], [1])])) is None
+
+
+def test_only_the_first_network_of_a_circle_writes_copies():
+    """Two networks write column 1; a third reads and writes column 2; what reads a circle is no part of it."""
+    reduced = separate_outputs(embedded([([0], [1]), ([0], [1]), ([2], [2, 3]), ([3], [4])])).problem
+    assert [network.outputs.tolist() for network in reduced.networks] == [[1], [6], [7, 3], [4]]
+    assert reduced.column_names == ("a", "b", "c", "d", "e", "f", "b", "c")
+
+
+def test_a_circle_is_solved():
+    """x = |x - 3| has the solution 1.5 alone."""
+    network = Network.from_layers([[[1.0], [-1.0]], [[1.0, 1.0]]], [[-3.0, 3.0], [0.0]])
+    circle = Problem(np.ones(1), np.zeros(1), np.full(1, 10.0), networks=(EmbeddedNetwork(network, [0], [0]),))
+    for result in (search(circle, iteration_limit=200), solve_exactly(circle, time_limit=60)):
+        assert result.incumbent.values == pytest.approx([1.5], abs=1e-5)
+
+
+# --- implied bounds ---------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=80, deadline=None)
+@given(seed=seeds)
+def test_bounds_by_a_row_are_those_of_its_formula(seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 5))
+    row = rng.normal(size=(1, n)) * (rng.random((1, n)) < 0.8)
+    lower, upper = rng.uniform(-2, 0, n), rng.uniform(0, 2, n)
+    unbounded = rng.random(n) < 0.3
+    lower, upper = np.where(unbounded, -INF, lower), np.where(unbounded & (rng.random(n) < 0.7), INF, upper)
+    side = float(rng.uniform(-1, 1))
+    problem = Problem(np.zeros(n), lower, upper, rows=row, row_lower=[-INF], row_upper=[side])
+    (low,), (high,) = RowTightening(problem).rounds(lower[None], upper[None])
+    for column in range(n):
+        expected = lower[column], upper[column]
+        if row[0, column]:
+            others = np.array([k for k in range(n) if k != column and row[0, k]], int)
+            ends = row[0, others] * lower[others], row[0, others] * upper[others]
+            bound = (side - np.minimum(*ends).sum()) / row[0, column]
+            is_above = row[0, column] > 0
+            expected = (
+                (lower[column], min(upper[column], bound)) if is_above else (max(lower[column], bound), upper[column])
+            )
+        np.testing.assert_allclose((low[column], high[column]), expected, atol=1e-7)
+
+
+def test_network_bounds_pass_through_a_chain():
+    network = Network.from_layers([[[1.0]], [[2.0]]], [[0.0], [0.0]])
+    chain = (EmbeddedNetwork(network, [1], [2]), EmbeddedNetwork(network, [0], [1]))
+    lower, upper = np.array([-1.0, -INF, -INF]), np.array([3.0, 4.0, INF])
+    low, high = network_implied_bounds(Problem(np.zeros(3), lower, upper, networks=chain), lower, upper)
+    np.testing.assert_allclose(low, [-INF, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(high, [INF, 6, 8])
+
+
+def test_missing_bounds_are_found_through_rows_and_networks():
+    """Column 0 by a row, its network's output by the network, and column 2 by a row with that output."""
+    network = Network.from_layers([[[1.0]], [[2.0]]], [[0.0], [0.0]])
+    problem = Problem(
+        np.zeros(5), np.array([-1.0, -INF, -INF, -INF, 0.0]), np.array([INF, INF, INF, INF, 1.0]),
+        networks=(EmbeddedNetwork(network, [0], [1]), EmbeddedNetwork(network, [2], [3])),
+    )  # fmt: skip
+    problem = with_rows(problem, [({0: 1.0, 4: 1.0}, -INF, 3.0), ({2: 2.0, 1: -1.0}, 0.0, 4.0)])
+    found = apply_implied_bounds(problem).problem
+    np.testing.assert_allclose(found.lower, [-1.0, -INF, 0.0, -INF, 0.0], atol=1e-7)
+    np.testing.assert_allclose(found.upper, [3.0, INF, 5.0, INF, 1.0], atol=1e-7)
+    assert (found.lower[2] <= 0.0, found.upper[0] >= 3.0, found.upper[2] >= 5.0) == (True, True, True), "outward"
+    without = dataclasses.replace(problem, lower=np.array([-1.0, -INF, -INF, -INF, -INF]))
+    assert np.isinf(apply_implied_bounds(without).problem.upper[0])
+
+
+def test_bounds_of_outputs_that_follow_say_nothing():
+    network = Network.from_layers([[[1.0]], [[2.0]]], [[0.0], [1.0]])  # [1, 3] over [-1, 1]
+    problem = Problem(
+        np.ones(2), np.array([-1.0, 1.0]), np.array([1.0, 3.0]), networks=(EmbeddedNetwork(network, [0], [1]),)
+    )
+    assert presolve(problem).problem.shape is Shape.BOX
+    for lower, upper in ((1.0 + 1e-7, 3.0), (1.0, 3.0 - 1e-7)):
+        tighter = dataclasses.replace(problem, lower=np.array([-1.0, lower]), upper=np.array([1.0, upper]))
+        assert presolve(tighter).problem.shape is Shape.GENERAL
+
+
+def test_a_large_output_never_passes_a_bound_that_was_left_out_by_more_than_the_tolerance():
+    scale = 1e9
+    network = Network.from_layers([[[scale]]], [[0.0]])
+    for share in (1e-9, 1e-12, 1e-16):
+        upper = np.array([1.0, scale * (1.0 - share)])
+        problem = Problem(-np.ones(2), np.zeros(2), upper, networks=(EmbeddedNetwork(network, [0], [1]),))
+        reduced = presolve(problem)
+        best = reduced.problem.incumbent(np.ones(2))
+        assert problem.measure(reduced.restore(best.values)).is_feasible == best.is_feasible
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_column_without_a_value_is_named(named):
+    names = {"column_names": ("x", "y", "k", "out")} if named else {}
+    cases = [
+        ([({0: 1.0}, 1.5, INF)], ("variable 'x'", "column 0"), " can have no value: its lower bound is 1.5, its upper"),
+        ([({2: 1.0}, 0.25, 0.75)], ("variable 'k'", "column 2"), " can have no value: its lower bound is 1.0, its"),
+    ]
+    for rows, columns, message in cases:
+        with pytest.raises(InfeasibleProblemError, match=columns[not named] + message):
+            presolve(over_a_network(rows, **names))
+    far = dataclasses.replace(over_a_network([], **names), lower=np.array([0.0, 0.0, 0.0, 1e4]))
+    with pytest.raises(InfeasibleProblemError, match="can have no value by its network: its lower bound is 10000"):
+        presolve(far)
+
+
+# --- runs on the presolved problem ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("solve", [search, solve_exactly])
+def test_a_run_says_why_there_is_no_feasible_point(solve):
+    result = solve(over_a_network([({0: 1.0}, 1.5, INF)]))
+    assert (result.stop, result.incumbent, result.bound) == (Stop.INFEASIBLE, None, INF)
+    assert result.reason == "column 0 can have no value: its lower bound is 1.5, its upper bound 1.0"
+
+
+@pytest.mark.parametrize("solve", [search, solve_exactly])
+def test_points_and_reports_are_in_the_columns_of_the_problem(solve):
+    problem = with_twins(random_problem("window", 3), np.arange(3))
+    seen = []
+    result = solve(problem, time_limit=2.0, callback=lambda progress: seen.append(progress.incumbent))
+    reported = [point for point in seen if point is not None]
+    assert reported
+    for point in (*reported, *result.pool):
+        measured = problem.measure(point.values)
+        assert point.values.size == problem.n_columns
+        assert (point.objective, point.violation) == (measured.objective, measured.violation)
+    assert result.bound <= result.incumbent.objective
+
+
+@pytest.mark.parametrize("solve", [search, solve_exactly])
+def test_a_problem_is_presolved_once(monkeypatch, solve):
+    seen = []
+    monkeypatch.setattr(
+        "pyomo_relugrad.problem.presolve.FOR_ALL", (*FOR_ALL, lambda problem: seen.append(problem.shape))
+    )
+    solve(with_twins(box(), np.arange(4)), time_limit=2.0)
+    assert seen == [Shape.BOX]
