@@ -82,7 +82,12 @@ def test_layers_are_vectors_and_back():
 
 def test_a_layer_of_multiples_of_a_vector_keeps_its_form():
     layer = residual_network(2).layers[0]
-    inputs = Affine.variable(0, (3,)).scaled(np.array([2.0, 4.0, -1.0])).shifted(np.array([0.0, 1.0, 0.0]))
+    inputs = (
+        Affine.variable(0, (3,))
+        .scaled(np.array([2.0, 1.0, -1.0]))
+        .scaled(np.array([1.0, 4.0, 1.0]))
+        .shifted(np.array([0.0, 1.0, 0.0]))
+    )
     read = as_layer(through(layer, [inputs]))
     np.testing.assert_array_equal(read.weights[0], layer.weights[0] * [2.0, 4.0, -1.0])
     np.testing.assert_allclose(read.bias, layer.bias + layer.weights[0][:, 1])

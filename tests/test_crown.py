@@ -12,7 +12,7 @@ from test_bounds import assert_contains, random_boxes, random_network, sample
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.network.bounds import interval_bounds
 from pyomo_relugrad.network.crown import crown_bounds
-from pyomo_relugrad.network.lower_slopes import optimize_lower_slopes
+from pyomo_relugrad.network.lower_slopes import _slope_gradient, optimize_lower_slopes
 from pyomo_relugrad.network.relaxation import Relaxation
 
 
@@ -43,6 +43,29 @@ def trained_like(seed: int, sizes: tuple[int, ...]) -> Network:
     rng = np.random.default_rng(seed)
     weights = [rng.normal(size=(b, a)) * np.sqrt(2 / a) for a, b in itertools.pairwise(sizes)]
     return Network.from_layers(weights, [rng.normal(size=len(w)) * 0.1 for w in weights])
+
+
+def test_sensitivities_are_slopes_along_the_upper_lines():
+    network = trained_like(3, (2, 6, 5, 1))
+    relaxation = Relaxation(network, *random_boxes(network, np.random.default_rng(3), 4))
+    first, second = (layer.weights[0] for layer in network.layers[:2])
+    for box, slopes in enumerate(relaxation.lines[0].upper_slope):
+        np.testing.assert_allclose(relaxation.sensitivities[0][box], np.abs(first.T))
+        np.testing.assert_allclose(relaxation.sensitivities[1][box], np.abs(second @ np.diag(slopes) @ first).T)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_gradients_in_the_lower_slopes_are_finite_differences(seed):
+    network, rng, step = trained_like(seed, (3, 8, 8, 2)), np.random.default_rng(seed), 1e-7
+    relaxation = Relaxation(network, np.full((2, 3), -1.0), np.full((2, 3), 1.0))
+    unstable = np.concatenate([lines.unstable for lines in relaxation.lines], axis=1)
+    usual = np.concatenate([lines.lower_slope for lines in relaxation.lines], axis=1)
+    slopes = np.where(unstable, rng.uniform(0.2, 0.8, size=unstable.shape), usual)
+    weights, direction = rng.normal(size=(2, 2)), rng.normal(size=unstable.shape) * unstable
+    functions = relaxation.substitute(weights, None, slopes, keep_adjoints=True)
+    found = (_slope_gradient(relaxation, functions, None, slopes) * direction).sum(axis=1)
+    ends = [relaxation.substitute(weights, None, slopes + sign * step * direction).minima for sign in (-1, 1)]
+    np.testing.assert_allclose(found, (ends[1] - ends[0]) / (2 * step), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("sizes", [(3, 30, 30, 2), (40, 60, 60, 60, 3), (2, 8, 8, 8, 8, 8, 8, 1)])

@@ -189,6 +189,15 @@ def test_counts_and_names():
     assert repr(network) == "<Network 3-7-7-2>"
 
 
+def test_gradients_of_a_network_without_relus_are_rows_of_their_own():
+    network = Network.from_layers([[[1.0, 2.0], [3.0, 4.0]]], [[0.0, 0.0]])
+    values, gradients = network.value_and_gradient(np.zeros((3, 2)), [1.0, 1.0])
+    np.testing.assert_array_equal(gradients, [[4.0, 6.0]] * 3)
+    gradients[0] = 0.0  # callers add to them in place
+    np.testing.assert_array_equal(gradients[1:], [[4.0, 6.0]] * 2)
+    np.testing.assert_array_equal(values, np.zeros((3, 2)))
+
+
 def test_a_constant_network_has_a_value_and_no_gradient():
     network = Network(2, (Layer((), (), np.array([1.5])),))
     np.testing.assert_array_equal(network.value(np.zeros((3, 2))), np.full((3, 1), 1.5))

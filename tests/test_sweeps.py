@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_network import plain_value, residual_network
 
-from pyomo_relugrad.network import Layer
+from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.network.activations import RELU
 from pyomo_relugrad.network.sweeps import (
     adjoint,
@@ -39,6 +39,14 @@ def test_forward_without_gates_is_the_network(seed):
     np.testing.assert_array_equal(*outputs)
     expected = [[plain_value(network, x) for x in rows] for rows in X]
     np.testing.assert_allclose(outputs[0], expected, rtol=1e-12, atol=1e-12)
+
+
+def test_gates_and_intercepts_take_the_place_of_the_relus():
+    network = Network.from_layers([[[2.0]], [[3.0]], [[1.0]]], [[1.0], [0.0], [0.5]])
+    gates, intercepts = [np.array([0.5]), np.array([-1.0])], [np.array([10.0]), np.array([100.0])]
+    # x = 1: z_1 = 3, h_1 = 1.5 + 10; z_2 = 34.5, h_2 = -34.5 + 100; y = 66
+    swept = forward(network.layers, np.array([[1.0]]), gates, intercepts)
+    assert [(z.item(), h.item()) for z, h in swept] == [(3.0, 11.5), (34.5, 65.5), (66.0, 66.0)]
 
 
 @given(seeds)
