@@ -19,6 +19,7 @@ from pyomo_relugrad import Network
 from pyomo_relugrad.modeling.compile import compile_model
 from pyomo_relugrad.network import rescale_neurons, without_stable_neurons
 from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.proof import prove, prove_by_milp
 from pyomo_relugrad.solve import search
 
@@ -164,7 +165,7 @@ ROUTES: dict[str, Route] = {
 
 
 def _problem(instance: Instance) -> Problem:
-    return compile_model(instance.model()).problem
+    return presolve(compile_model(instance.model()).problem).problem
 
 
 def _search(problem: Problem, watch: Watch) -> Any:

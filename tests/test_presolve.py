@@ -22,7 +22,8 @@ from pyomo_relugrad.problem.presolve.separate_outputs import separate_outputs
 from pyomo_relugrad.problem.presolve.short_rows import turn_short_rows_into_bounds
 from pyomo_relugrad.problem.presolve.tied_columns import substitute_tied_columns
 from pyomo_relugrad.run.budget import Stop
-from pyomo_relugrad.solve import search, solve_exactly
+from pyomo_relugrad.solve import maximize, search, solve_exactly
+from pyomo_relugrad.solve.arrays import array_problem
 
 INF = np.inf
 LINEAR = tuple(family for family in FAMILIES if family != "quadratic")
@@ -452,6 +453,15 @@ def test_a_column_without_a_value_is_named(named):
         presolve(far)
 
 
+def test_columns_that_rows_leave_without_a_value_are_named():
+    problem = dataclasses.replace(
+        over_a_network([({0: 1.0, 1: 1.0}, 3.5, INF), ({0: 1.0, 1: 2.0}, -INF, 2.0)]),
+        upper=np.array([INF, 1.0, 9.0, INF]),
+    )
+    with pytest.raises(InfeasibleProblemError, match="column 0 can have no value by the constraints: its lower"):
+        presolve(problem)
+
+
 # --- runs on the presolved problem ------------------------------------------------------------------------------
 
 
@@ -460,6 +470,16 @@ def test_a_run_says_why_there_is_no_feasible_point(solve):
     result = solve(over_a_network([({0: 1.0}, 1.5, INF)]))
     assert (result.stop, result.incumbent, result.bound) == (Stop.INFEASIBLE, None, INF)
     assert result.reason == "column 0 can have no value: its lower bound is 1.5, its upper bound 1.0"
+
+
+def test_arrays_are_presolved_too():
+    """A row over one input is a bound, and a contradiction is told in the words of the presolve."""
+    network = random_network(np.random.default_rng(0), (3, 6, 1))
+    assert presolve(array_problem(network, None, 0, 1, rows=([[2.0, 0, 0]], -INF, 1.0))).problem.shape is Shape.BOX
+    best = maximize(network, lower=0, upper=1, A=[[2.0, 0, 0]], row_upper=1.0, iteration_limit=100)
+    assert best.value == pytest.approx(maximize(network, lower=0, upper=[0.5, 1, 1], iteration_limit=100).value)
+    with pytest.raises(ModelError, match=r"no feasible point was found .*; column 0 can have no value: its lower"):
+        maximize(network, lower=0, upper=1, A=[[2.0, 0, 0]], row_lower=3.0)
 
 
 @pytest.mark.parametrize("solve", [search, solve_exactly])

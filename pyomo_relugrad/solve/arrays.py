@@ -149,10 +149,8 @@ def maximize(
     )  # fmt: skip
     best = result.incumbent
     if best is None:
-        raise ModelError(
-            f"no feasible point was found ({result.stop.value} after {result.elapsed:.1f} s); "
-            "check the bounds and rows, or give more time"
-        )
+        advice = result.reason or "check the bounds and rows, or give more time"
+        raise ModelError(f"no feasible point was found ({result.stop.value} after {result.elapsed:.1f} s); {advice}")
     return Optimum(best.values[:n], best.values[n:], problem.reported(best.objective), result, maximize=True)
 
 

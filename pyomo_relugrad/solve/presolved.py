@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -63,10 +63,11 @@ def run_presolved(
 
 
 class _WayBack:
-    """Points of a reduced problem measured on the original; the last one is kept, since reports repeat it."""
+    """From a reduced problem to the original: what was found there, in the columns of this one and measured on it."""
 
     def __init__(self, problem: Problem, reduced: Reduced) -> None:
         self._problem, self._reduced = problem, reduced
+        # Reports repeat their point.
         self._last: tuple[Incumbent, Incumbent] | None = None
 
     def point(self, point: Incumbent) -> Incumbent:
@@ -87,7 +88,7 @@ class _WayBack:
         return report
 
     def result(self, result: SearchResult) -> SearchResult:
-        points = self._points(result.pool)
+        points = [self.point(point) for point in result.pool]
         pool = tuple(point for point in points if point.is_feasible)
         least_violated = result.least_violated
         if least_violated is not None:
@@ -96,6 +97,3 @@ class _WayBack:
             least_violated = points[0]
         bound = min(result.bound, pool[0].objective) if pool else result.bound
         return replace(result, pool=pool, least_violated=least_violated, bound=bound)
-
-    def _points(self, pool: Iterable[Incumbent]) -> list[Incumbent]:
-        return [self.point(point) for point in pool]

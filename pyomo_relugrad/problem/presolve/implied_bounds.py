@@ -23,8 +23,8 @@ def apply_implied_bounds(problem: Problem) -> Reduced | None:
     """Bound columns that lack a bound, and make bounds of outputs infinite that follow from the inputs' bounds.
 
     The former are columns that no network writes; rows bound them, over the ranges of the networks. Without networks
-    the problem is a program for HiGHS, which looks for them itself. Bounds that cross by rounding alone, as those of
-    two columns that a row sets equal, meet in the middle.
+    the problem is a program for HiGHS, which finds them itself. Bounds that cross by rounding alone, as those of two
+    columns that a row sets equal, meet in the middle.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def _with_missing_bounds(problem: Problem, lower: Array, upper: Array) -> tuple[
         box = np.maximum(lower, implied[0]), np.minimum(upper, implied[1])
         tight = tighten.rounds(box[0][None], box[1][None])
         lower, upper = np.where(missing, tight[0][0], lower), np.where(missing, tight[1][0], upper)
-        lower, upper = _checked(problem, lower, upper)
+        lower, upper = _checked(problem, lower, upper, " by the constraints")
         still = _lack_a_bound(problem, lower, upper)
         if (still == missing).all():
             break
