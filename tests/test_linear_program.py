@@ -104,7 +104,14 @@ def test_what_highs_refuses_is_an_error():
 
 @pytest.mark.parametrize(
     ("coefficient", "lower", "upper"),
-    [(1e15, 0.0, INF), (INF, 0.0, INF), (np.nan, 0.0, INF), (1.0, 6e122, 6e122), (1.0, -INF, -1e20), (1.0, np.nan, 1.0)],
+    [
+        (1e15, 0.0, INF),
+        (INF, 0.0, INF),
+        (np.nan, 0.0, INF),
+        (1.0, 6e122, 6e122),
+        (1.0, -INF, -1e20),
+        (1.0, np.nan, 1.0),
+    ],
 )
 def test_rows_that_cannot_be_stated_make_solves_fail_until_they_are_replaced(coefficient, lower, upper):
     program = small_program()
