@@ -139,6 +139,8 @@ def test_changes_that_cannot_be_stated_make_solves_fail_until_the_next(number):
         program = small_program()
         getattr(program, change)(*wrong)
         assert program.solve().status is LinearStatus.FAILED, change
+        program.change_bounds(np.zeros(1), np.ones(1), np.array([1]))
+        assert program.solve().status is LinearStatus.FAILED, f"another {change}"
         getattr(program, change)(*right)
         assert program.solve().objective == pytest.approx(-2.5), change
 

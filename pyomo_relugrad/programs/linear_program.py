@@ -83,7 +83,7 @@ class LinearProgram:
 
     Every change keeps the basis where it can, so that the next solve starts warm. A change with numbers that HiGHS
     does not take (NaN, coefficients from 1e15 on, a lower side from 1e20 on, ...) is not made; solves fail until it is
-    replaced: costs and bounds by the next change of their kind, rows once they are deleted.
+    replaced: costs, bounds and sides by the next change of the same ones, rows once they are deleted.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ class LinearProgram:
         self._highs = silent_highs({**defaults, **(options or {})})
         matrix = sparse.csr_array((0, self.n_columns)) if rows is None else sparse.csr_array(rows)
         self._columns = np.arange(self.n_columns, dtype=np.int32)
-        self._refused: set[str] = set()
+        self._refused: set[tuple[str, bytes]] = set()
         lp = highspy.HighsLp()
         lp.num_col_, lp.num_row_ = self.n_columns, matrix.shape[0]
         lp.col_cost_, lp.col_lower_, lp.col_upper_ = (np.asarray(part, np.float64) for part in (cost, lower, upper))
@@ -162,13 +162,13 @@ class LinearProgram:
         """Replace the bounds of all columns, or of those given."""
         which = self._columns if columns is None else np.asarray(columns, np.int32)
         sides = np.asarray(lower, np.float64), np.asarray(upper, np.float64)
-        self._note("bounds", _is_taken(self._highs.changeColsBounds(which.size, which, *sides)))
+        self._note("bounds", _is_taken(self._highs.changeColsBounds(which.size, which, *sides)), which)
 
     def change_row_bounds(self, rows: Array, lower: Array, upper: Array) -> None:
         """Replace the sides of the rows with the given numbers."""
         which = np.asarray(rows, np.int32)
         sides = np.asarray(lower, np.float64), np.asarray(upper, np.float64)
-        self._note("sides", _is_taken(self._highs.changeRowsBounds(which.size, which, *sides)))
+        self._note("sides", _is_taken(self._highs.changeRowsBounds(which.size, which, *sides)), which)
 
     def append_rows(self, rows: Weight | SparseRows, row_lower: Array, row_upper: Array) -> None:
         """Add rows below the present ones."""
@@ -196,12 +196,13 @@ class LinearProgram:
             self._highs.deleteRows(surplus.size, surplus)
         self._note("rows", is_taken=True)
 
-    def _note(self, what: str, is_taken: bool) -> None:
-        """Remember whether HiGHS has the program as it was last changed."""
+    def _note(self, what: str, is_taken: bool, which: Array | None = None) -> None:
+        """Remember whether HiGHS has the program as it was last changed, in the columns or rows given."""
+        change = what, b"" if which is None else which.tobytes()
         if is_taken:
-            self._refused.discard(what)
+            self._refused.discard(change)
         else:
-            self._refused.add(what)
+            self._refused.add(change)
 
     def replace_tail(self, n_keep: int, rows: Weight | SparseRows, row_lower: Array, row_upper: Array) -> None:
         """Replace all rows after the first `n_keep`; the basis stays where the number of rows does."""
