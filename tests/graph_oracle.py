@@ -7,6 +7,8 @@ import numpy as np
 import onnxruntime
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, version_converter
 
+from pyomo_relugrad.readers.onnx.runtimes import graphs
+
 TYPES = {
     "tensor(float)": np.float32,
     "tensor(double)": np.float64,
@@ -128,6 +130,9 @@ def _numeric(shape: list[int | str | None]) -> list[int]:
 def oracle(content: bytes) -> Oracle:
     """The model in onnxruntime, from an operator set that it does not know converted to one that it does.
 
+    Where the converter changes the meaning there is no oracle: slopes of channels, as PRelu has them before set 7,
+    become slopes of the last dimension.
+
     Raises
     ------
     OracleError
@@ -140,7 +145,7 @@ def oracle(content: bytes) -> Oracle:
         try:
             model.ParseFromString(content)
             version = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
-            if not 0 < version < FIRST_SUPPORTED:
+            if not 0 < version < FIRST_SUPPORTED or _has_slopes_of_channels(model):
                 raise
             converted = version_converter.convert_version(model, FIRST_SUPPORTED)
         except OracleError:
@@ -148,6 +153,13 @@ def oracle(content: bytes) -> Oracle:
         except Exception as error:
             raise OracleError(str(error)) from error
         return Oracle(converted.SerializeToString())
+
+
+def _has_slopes_of_channels(model: ModelProto) -> bool:
+    """Whether a PRelu has several slopes, or such as are not stored."""
+    single = {tensor.name for tensor in model.graph.initializer if np.prod(tensor.dims) == 1}
+    nodes = [node for graph in graphs(model.graph) for node in graph.node]
+    return any(node.op_type == "PRelu" and not single.issuperset(node.input[1:]) for node in nodes)
 
 
 @dataclass(frozen=True)

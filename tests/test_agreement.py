@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from onnx_models import assert_agrees, make_model, weights
+from scipy import sparse
 
 from pyomo_relugrad.errors import NetworkMismatchError
 from pyomo_relugrad.network import Layer, Network
@@ -89,6 +90,10 @@ class TestRounding:
         points = comparison_points(network)
         assert disagreement(network, points, network.value(points), DOUBLE) is None
         assert disagreement(network, points, (1 + 1e-7) * network.value(points), DOUBLE) is not None
+
+    def test_takes_few_points_of_millions_of_outputs(self):
+        wide = Layer((0,), (sparse.csr_array((2**22, 2)),), np.zeros(2**22))
+        assert len(comparison_points(Network(2, (wide,)))) == 2
 
     def test_value_that_is_not_a_number(self):
         network = random_network(0, 1, 4)

@@ -102,6 +102,49 @@ def test_what_highs_refuses_is_an_error():
         small_program(options={"nonsense": 1})
 
 
+@pytest.mark.parametrize(
+    ("coefficient", "lower", "upper"),
+    [
+        (1e15, 0.0, INF),
+        (INF, 0.0, INF),
+        (np.nan, 0.0, INF),
+        (1.0, 6e122, 6e122),
+        (1.0, -INF, -1e20),
+        (1.0, np.nan, 1.0),
+    ],
+)
+def test_rows_that_cannot_be_stated_make_solves_fail_until_they_are_replaced(coefficient, lower, upper):
+    program = small_program()
+    row, sides = np.array([[coefficient, 1.0]]), (np.array([lower]), np.array([upper]))
+    program.append_rows(row, *sides)
+    program.append_rows(np.array([[0.0, 1.0]]), np.array([-INF]), np.array([0.25]))
+    program.start_from_basis(np.zeros(2, int), np.zeros(3, int))
+    solution = program.solve()
+    assert (solution.status, solution.values, solution.row_duals) == (LinearStatus.FAILED, None, None)
+    assert (solution.objective, solution.bound) == (INF, -INF)
+    program.replace_tail(1, row, *sides)
+    assert program.solve().status is LinearStatus.FAILED
+    program.replace_tail(1, np.array([[0.0, 1.0]]), np.array([-INF]), np.array([0.25]))
+    assert program.solve().objective == pytest.approx(-1.5)
+
+
+@pytest.mark.parametrize("number", [np.nan, 1e122])
+def test_changes_that_cannot_be_stated_make_solves_fail_until_the_next(number):
+    """Without that the program before the change would be solved in place of the one after it."""
+    for change, wrong, right in [
+        ("change_costs", [np.array([-1.0, np.where(number > 0, INF, number)])], [np.array([-1.0, -2.0])]),
+        ("change_bounds", [np.array([0.0, number]), np.full(2, INF)], [np.zeros(2), np.ones(2)]),
+        ("change_row_bounds", [np.zeros(1, int), [number], [INF]], [np.zeros(1, int), [-INF], [1.5]]),
+    ]:
+        program = small_program()
+        getattr(program, change)(*wrong)
+        assert program.solve().status is LinearStatus.FAILED, change
+        program.change_bounds(np.zeros(1), np.ones(1), np.array([1]))
+        assert program.solve().status is LinearStatus.FAILED, f"another {change}"
+        getattr(program, change)(*right)
+        assert program.solve().objective == pytest.approx(-2.5), change
+
+
 def test_programs_run_after_others_chose_highs_threads():
     """HiGHS keeps one number of threads per process: a program that asked for its own would fail here."""
     with solver_threads():

@@ -320,3 +320,15 @@ def test_comparison_with_no_limit_for_some():
     )
     with pytest.raises(UnsupportedOperatorError, match="some elements with a number that none reaches"):
         load_onnx(model)
+
+
+@pytest.mark.parametrize("before", [[], [node("AveragePool", ["v"], ["x"], kernel_shape=[3])]])
+@pytest.mark.parametrize("limit", [-1e9, 1e9])
+def test_a_limit_far_away_takes_no_digits(before, limit):
+    """The sum of ReLUs begins beside zero, whether it carries its variable along or not."""
+    bounded = node("Max" if limit < 0 else "Min", ["x", "limit"], ["b"])
+    nodes = [*before, bounded, node("Sign", ["b"], ["s"]), node("Mul", ["b", "s"], ["y"])]
+    name = "v" if before else "x"
+    model = make_model(nodes, None, {"limit": np.float32(limit)}, inputs={name: (1, 1, 4)})
+    points = np.float32([[-2e-6, 3e-7, -1e-7, 5e-7], [3.0, -2.0, 1e-3, 4.0], [-1e6, -1e6, -1e6, 2e6]])
+    np.testing.assert_allclose(load_onnx(model).value(points), evaluate(model, points), rtol=1e-5, atol=1e-10)

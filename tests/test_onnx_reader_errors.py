@@ -261,6 +261,24 @@ class TestDamage:
         with pytest.raises(NetworkFileError, match=r"\(Flatten\) is not valid: .*axis"):
             load_onnx(model)
 
+    @pytest.mark.parametrize(
+        ("nodes", "stored"),
+        [
+            ([node("Expand", ["x", "s"], ["y"], name="last")], {"s": ints([[2, 3]])}),
+            ([node("MeanVarianceNormalization", ["c"], ["m"], name="last"), node("Add", ["x", "m"], ["y"])],
+             {"c": weights(0, 3, 3)}),
+            ([node("Slice", ["x", "zero", "zero", "zero"], ["e"]), node("Reshape", ["e", "s"], ["y"], name="last")],
+             {"zero": ints(0), "s": ints(0, -1)}),
+        ],
+    )  # fmt: skip
+    def test_what_the_reference_implementation_lacks_is_not_called_invalid(self, nodes, stored):
+        operator = next(own.op_type for own in nodes if own.name == "last")
+        with pytest.raises(
+            NetworkFileError, match=rf"'last' \({operator}\): ONNX's .* cannot evaluate it: \S"
+        ) as error:
+            load_onnx(make_model(nodes, (1, 3), stored))
+        assert "not valid" not in str(error.value)
+
     def test_text_that_is_not_utf8(self):
         content = linear().SerializeToString().replace(b"\x01x\x12", b"\x01\xff\x12", 1)
         with pytest.raises(NetworkFileError):

@@ -58,6 +58,21 @@ def test_prelu_has_a_slope_per_channel(width, constant):
     assert_means(old, make_model([node("PRelu", ["x", "c"], ["y"])], (1, 3, 2, width), {"c": slope}))
 
 
+def test_prelu_on_dimensions_of_one_keeps_its_shape():
+    """Slopes that broadcast along the last dimension, as later sets would have it, would make it larger."""
+    network = load_onnx(old_model([node("PRelu", ["x", "c"], ["y"])], (1, 2, 1), {"c": np.float32([0.5, 0.25])}))
+    assert network.value([[-1.0, -2.0], [3.0, -4.0]]).tolist() == [[-0.5, -0.5], [3.0, -1.0]]
+
+
+def test_prelu_with_slopes_that_do_not_fit_the_channels_is_refused():
+    model = old_model([node("PRelu", ["x", "c"], ["y"])], (1, 1, 3), {"c": weights(0, 3)})
+    message = (
+        r"PRelu has one slope per channel, and 3 slopes do not fit a tensor of shape \(1, 1, 3\): convert the file"
+    )
+    with pytest.raises(NetworkFileError, match=message):
+        load_onnx(model)
+
+
 def test_comparisons_broadcast_as_well():
     constant = weights(0, 3)
     nodes = [

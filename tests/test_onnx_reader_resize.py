@@ -106,3 +106,13 @@ def test_size_that_stays():
     model = resize([2], [1.4], nearest_mode="ceil")
     assert np.array_equal(evaluate(model, np.float32([[1, 2]])), [[1, 2]])  # not [2, 2], as the formula has it
     assert_agrees(model)
+
+
+@pytest.mark.parametrize("given", ["scales", "sizes"])
+def test_scales_and_sizes_of_another_shape_are_one_number_per_dimension(given):
+    numbers = {"scales": np.float32([[1, 1, 1.5]]), "sizes": np.int64([[1, 1, 6]])}[given]
+    inputs = ["x", "", "s"] if given == "scales" else ["x", "", "", "s"]
+    model = make_model([node("Resize", inputs, ["y"], mode="linear")], (1, 1, 4), {"s": numbers})
+    flat = make_model([node("Resize", inputs, ["y"], mode="linear")], (1, 1, 4), {"s": numbers.ravel()})
+    points = weights(1, 5, 4)
+    np.testing.assert_allclose(load_onnx(model).value(points), evaluate(flat, points), rtol=1e-5, atol=1e-6)

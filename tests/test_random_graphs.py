@@ -80,6 +80,14 @@ def test_a_jump_is_no_fault_at_its_point_alone():
     assert judged(model(nodes[0], helper.make_node("Identity", ["s"], ["y"])), ones).outcome == "FAULT: wrong value"
 
 
+def test_slopes_of_channels_are_not_judged_by_the_converter_that_moves_them():
+    """Operator sets before 7 have a slope per channel; ONNX's converter makes one of the last dimension of it."""
+    prelu = helper.make_node("PRelu", ["x", "c"], ["y"])
+    for slopes, outcome in [([0.1, 0.2], "read, not run by onnxruntime"), ([0.1], "read, agrees")]:
+        content = make_model([prelu], (1, 2, 1), {"c": np.float32(slopes)}, opset=6, ir=4).SerializeToString()
+        assert read(content).judged().outcome == outcome
+
+
 def test_a_network_of_another_size_is_seen():
     graph = model(helper.make_node("Relu", ["x"], ["y"]))
     assert "outputs" in judged(graph, Network(2, (Layer((0,), (np.eye(3, 2),), np.zeros(3)),))).fault

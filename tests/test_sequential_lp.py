@@ -9,9 +9,14 @@ from scipy import sparse
 
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.programs.linearization import Linearization
+from pyomo_relugrad.run.budget import Budget, Stop
 from pyomo_relugrad.search.sequential import sequential_lp
 from pyomo_relugrad.search.sequential.integer_moves import integer_neighbours
+from pyomo_relugrad.search.sequential.merit import Merit
+from pyomo_relugrad.search.sequential.region_model import RegionModel
+from pyomo_relugrad.search.sequential.sequential_lp import column_scale
+from pyomo_relugrad.search.sequential.step_model import StepModel
 from pyomo_relugrad.solve import search
 
 INF = np.inf
@@ -256,3 +261,18 @@ def test_neighbours_differ_in_one_or_two_integers_and_take_no_more_room_than_the
     assert (np.abs(points).sum(axis=1) == 1.0).sum() >= min(2 * (n - 1), 64)
     assert not points[:, 0].any()
     assert peak <= 20 * points.nbytes + 100_000
+
+
+def test_a_descent_that_ran_away_is_given_up_and_the_models_go_on():
+    """So far out rounding alone gives the linearizations constants that HiGHS does not take."""
+    network = Network.from_layers([[[0.1, 0.7], [-0.3, 0.2]], [[0.7, 1.3]]], [[1.0, 2.0], [0.0]])
+    problem = one_network(network, [0.0, 0.0, 1.0], [0, 0, -INF], [INF, INF, INF])
+    linearization = Linearization(problem)
+    near, far = problem.propagate(np.array([[1.0, 1.0, 0.0], [3.7e122, 1.9e121, 0.0]]))
+    merit, scale = Merit.scaled_to(problem, near[None]), column_scale(problem)
+    steps, regions = StepModel(problem, linearization), RegionModel(problem, linearization)
+    assert not abs(linearization.links(far)[1]).max() < 1e20
+    assert steps.step(far, 1.0, merit, scale, Budget()) is None
+    assert regions.optimum(far, linearization.patterns(far), Budget()) is None
+    assert steps.step(near, 1.0, merit, scale, Budget()) is not None
+    assert regions.optimum(near, linearization.patterns(near), Budget()).values[2] < near[2]

@@ -52,6 +52,8 @@ _COMPOSITION = 2.0**-44
 
 _BLOCK = 2**16
 _MIN_POINTS, _MAX_POINTS, _WORK = 6, 48, 3e7
+_MAX_VALUES = 2**23
+"""Most values of one layer that are compared or disturbed at once: a layer of millions takes few points."""
 
 _KINDS: tuple[Callable[[np.random.Generator, int], Array], ...] = (
     lambda rng, n: np.zeros(n),
@@ -97,6 +99,7 @@ class Disagreement:
 def comparison_points(network: Network) -> Array:
     """Points (B, n_inputs) at which to compare a network with its original; fewer for large networks."""
     count = int(np.clip(_WORK / (network.n_weights * (_SAMPLES + 2) + 1), _MIN_POINTS, _MAX_POINTS))
+    count = min(count, max(2, _MAX_VALUES // max(layer.width for layer in network.layers)))
     rng = np.random.default_rng(0)
     rows = [_KINDS[row % len(_KINDS)](rng, network.n_inputs) for row in range(count)]
     return np.array(rows, np.float32).astype(np.float64)
@@ -157,7 +160,8 @@ def _values_and_rounding(
     for layer in network.layers:
         values, terms = layer.apply(activations), _absolute_sums(layer, sizes)
         errors = rounding.unit * (terms.max(axis=1, keepdims=True) if rounding.is_by_layer else terms)
-        disturbance = rng.choice([-1.0, 1.0], size=(samples, *terms.shape)) * errors
+        signs = 2 * rng.integers(0, 2, size=(samples, *terms.shape), dtype=np.int8) - 1
+        disturbance = signs * errors
         values[count:] += disturbance.reshape(-1, layer.width)
         largest = np.maximum(largest, terms.max(axis=1))
         activations.append(RELU.value(values))

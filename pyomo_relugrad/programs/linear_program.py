@@ -75,10 +75,15 @@ class LinearSolution:
         return self.status is LinearStatus.OPTIMAL
 
 
+_NOT_STATED = LinearSolution(LinearStatus.FAILED, None, np.inf, -np.inf, None, None, 0)
+
+
 class LinearProgram:
     """``min cost @ v + v @ quadratic @ v / 2`` over rows, bounds and integrality, kept in one HiGHS model.
 
-    Every change keeps the basis where it can, so that the next solve starts warm.
+    Every change keeps the basis where it can, so that the next solve starts warm. A change with numbers that HiGHS
+    does not take (NaN, coefficients from 1e15 on, a lower side from 1e20 on, ...) is not made; solves fail until it is
+    replaced: costs, bounds and sides by the next change of the same ones, rows once they are deleted.
 
     Parameters
     ----------
@@ -116,6 +121,7 @@ class LinearProgram:
         self._highs = silent_highs({**defaults, **(options or {})})
         matrix = sparse.csr_array((0, self.n_columns)) if rows is None else sparse.csr_array(rows)
         self._columns = np.arange(self.n_columns, dtype=np.int32)
+        self._refused: set[tuple[str, bytes]] = set()
         lp = highspy.HighsLp()
         lp.num_col_, lp.num_row_ = self.n_columns, matrix.shape[0]
         lp.col_cost_, lp.col_lower_, lp.col_upper_ = (np.asarray(part, np.float64) for part in (cost, lower, upper))
@@ -149,17 +155,20 @@ class LinearProgram:
 
     def change_costs(self, cost: Array) -> None:
         """Replace the linear costs of all columns."""
-        self._highs.changeColsCost(self.n_columns, self._columns, np.asarray(cost, np.float64))
+        status = self._highs.changeColsCost(self.n_columns, self._columns, np.asarray(cost, np.float64))
+        self._note("costs", _is_taken(status) and bool(np.isfinite(cost).all()))
 
     def change_bounds(self, lower: Array, upper: Array, columns: Array | None = None) -> None:
         """Replace the bounds of all columns, or of those given."""
         which = self._columns if columns is None else np.asarray(columns, np.int32)
-        self._highs.changeColsBounds(which.size, which, np.asarray(lower, np.float64), np.asarray(upper, np.float64))
+        sides = np.asarray(lower, np.float64), np.asarray(upper, np.float64)
+        self._note("bounds", _is_taken(self._highs.changeColsBounds(which.size, which, *sides)), which)
 
     def change_row_bounds(self, rows: Array, lower: Array, upper: Array) -> None:
         """Replace the sides of the rows with the given numbers."""
         which = np.asarray(rows, np.int32)
-        self._highs.changeRowsBounds(which.size, which, np.asarray(lower, np.float64), np.asarray(upper, np.float64))
+        sides = np.asarray(lower, np.float64), np.asarray(upper, np.float64)
+        self._note("sides", _is_taken(self._highs.changeRowsBounds(which.size, which, *sides)), which)
 
     def append_rows(self, rows: Weight | SparseRows, row_lower: Array, row_upper: Array) -> None:
         """Add rows below the present ones."""
@@ -176,13 +185,24 @@ class LinearProgram:
             matrix.indices.astype(np.int32),
             np.asarray(matrix.data, np.float64),
         )
-        _check(status, "new rows")
+        # HiGHS takes a coefficient that is NaN for none at all.
+        if not _is_taken(status) or np.isnan(matrix.data).any():
+            self._note("rows", is_taken=False)
 
     def truncate_rows(self, n_keep: int) -> None:
         """Delete all rows but the first `n_keep`."""
         surplus = np.arange(n_keep, self.n_rows, dtype=np.int32)
         if surplus.size:
             self._highs.deleteRows(surplus.size, surplus)
+        self._note("rows", is_taken=True)
+
+    def _note(self, what: str, is_taken: bool, which: Array | None = None) -> None:
+        """Remember whether HiGHS has the program as it was last changed, in the columns or rows given."""
+        change = what, b"" if which is None else which.tobytes()
+        if is_taken:
+            self._refused.discard(change)
+        else:
+            self._refused.add(change)
 
     def replace_tail(self, n_keep: int, rows: Weight | SparseRows, row_lower: Array, row_upper: Array) -> None:
         """Replace all rows after the first `n_keep`; the basis stays where the number of rows does."""
@@ -191,7 +211,7 @@ class LinearProgram:
         basis = self._highs.getBasis() if same_size and not self.has_integers else None
         self.truncate_rows(n_keep)
         self.append_rows(matrix, row_lower, row_upper)
-        if basis is not None and basis.valid:
+        if basis is not None and basis.valid and not self._refused:
             self._highs.setBasis(basis)
 
     def drop_basic_rows(self, n_keep: int) -> Array:
@@ -222,6 +242,8 @@ class LinearProgram:
             0: highspy.HighsBasisStatus.kBasic,
             1: highspy.HighsBasisStatus.kUpper,
         }
+        if self._refused:
+            return
         basis = highspy.HighsBasis()
         basis.valid, basis.alien = True, True
         basis.col_status = [kinds[side] for side in columns.tolist()]
@@ -241,6 +263,8 @@ class LinearProgram:
         time_limit : float, optional
             Seconds for this solve, which also ends by the `deadline` around it.
         """
+        if self._refused:
+            return _NOT_STATED
         end = time.perf_counter() + time_limit
         self._limit_time(time_limit)
         self._highs.run()
@@ -297,6 +321,10 @@ def _sides(sides: Array | None, size: int, default: float) -> Array:
     return np.full(size, default) if sides is None else np.asarray(sides, np.float64)
 
 
+def _is_taken(status: Any) -> bool:
+    return bool(status != highspy.HighsStatus.kError)
+
+
 def _check(status: Any, what: str) -> None:
-    if status == highspy.HighsStatus.kError:
+    if not _is_taken(status):
         raise RelugradError(f"HiGHS refused {what}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import prod
 
 import numpy as np
@@ -10,13 +11,25 @@ from onnx import NodeProto, OperatorSetIdProto, TensorProto, TypeProto, defs, he
 from onnx.reference import ReferenceEvaluator
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.errors import NetworkFileError
+from pyomo_relugrad.errors import NetworkFileError, RelugradError
 from pyomo_relugrad.readers.onnx.checks import check_indices
 
 MAX_ELEMENTS = 2**22
 """Most elements of a tensor that is not stored in the file: beyond, it is refused before it is made."""
 
 _SHAPE_DATA = 4096
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Turn whatever ONNX's tools raise into a refusal: they do not take all that is valid, or that runtimes take."""
+    try:
+        yield
+    except (RelugradError, NotImplementedError):
+        raise
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise NetworkFileError(f"ONNX's reference implementation cannot evaluate it: {reason}") from error
 
 
 class NodeEvaluator:
@@ -33,9 +46,11 @@ class NodeEvaluator:
     Raises
     ------
     NetworkFileError
-        If an index is out of range, or an output would have more than `MAX_ELEMENTS` elements.
+        If an index is out of range, an output would have more than `MAX_ELEMENTS` elements, or ONNX's reference
+        implementation cannot evaluate the node.
     """
 
+    @_refusals()
     def __init__(self, node: NodeProto, opset: int, inputs: Sequence[Array | None]) -> None:
         check_indices(node, inputs)
         inputs = _with_scalars(node, inputs)
@@ -48,6 +63,7 @@ class NodeEvaluator:
         )
         self._node, self._evaluator = node, ReferenceEvaluator(model)
 
+    @_refusals()
     def run(self, inputs: Sequence[Array | None]) -> list[Array]:
         """The node's outputs; floating-point numbers are float64 throughout."""
         if self._node.op_type == "GatherElements":  # the reference implementation fails for some shapes

@@ -85,6 +85,11 @@ def _prelu(node: Node) -> Node:
     if slope.size == 1:
         slope = slope.reshape(())
     elif slope.ndim == 1 and len(tensor.shape) > 1:
+        if slope.size != tensor.shape[1]:
+            raise NetworkFileError(
+                f"in operator set {node.opset}, PRelu has one slope per channel, and {slope.size} slopes do not fit a "
+                f"tensor of shape {tensor.shape}: convert the file to operator set {FIRST_MODERN} or later"
+            )
         slope = slope.reshape(-1, *(1,) * (len(tensor.shape) - 2))
     return _rewritten(node, (tensor, slope))
 

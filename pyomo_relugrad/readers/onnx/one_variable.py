@@ -18,7 +18,7 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import UnsupportedOperatorError
 from pyomo_relugrad.network.affine import Affine
-from pyomo_relugrad.network.builder import HiddenLayers, affine_of, is_carried
+from pyomo_relugrad.network.builder import LARGE, HiddenLayers, affine_of, is_carried
 from pyomo_relugrad.network.linear_maps import Diagonal, LinearMap
 from pyomo_relugrad.readers.onnx.labels import label, node_name
 from pyomo_relugrad.readers.onnx.pieces import TOLERANCE, Pieces, choose
@@ -207,16 +207,19 @@ def _identity(size: int) -> Pieces:
 def _sum_of_relus(variable: Affine, pieces: Pieces, hidden: HiddenLayers) -> Affine:
     """Continuous functions as sums of ReLUs in one layer.
 
-    They begin at the piece that is flat in most rows, so that few elements carry their variable along.
+    They begin at the piece that is flat in most rows, so that few elements carry their variable along; not at one with
+    a large constant, which the sums would have to take off again, if there is another.
     """
     used = np.isfinite(pieces.knots)
     steps = np.diff(pieces.slopes, axis=1)
     sizes = np.maximum(abs(pieces.slopes[:, :-1]), abs(pieces.slopes[:, 1:]))
     used &= abs(steps) > 1e-12 * sizes
-    first = int((pieces.slopes != 0.0).sum(axis=0).argmin())
+    is_large = (abs(pieces.offsets) > LARGE).any(axis=0)
+    first = int(np.lexsort(((pieces.slopes != 0.0).sum(axis=0), is_large))[0])
     bent = used.any(axis=1)
     if pieces.slopes[:, first].any() and bent.all() and not is_carried(variable):
-        return _sum_from_knots(variable, pieces, used.argmax(axis=1), np.where(used, steps, 0.0), hidden)
+        pivots = np.where(used, np.where(abs(pieces.knots) > LARGE, 1, 0), 2).argmin(axis=1)
+        return _sum_from_knots(variable, pieces, pivots, np.where(used, steps, 0.0), hidden)
     rows, columns = np.nonzero(used)
     carried = variable.scaled(pieces.slopes[:, first]).shifted(pieces.offsets[:, first])
     if not rows.size:

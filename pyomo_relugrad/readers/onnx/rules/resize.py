@@ -57,8 +57,9 @@ def resized_axes(node: Node, shape: tuple[int, ...]) -> list[ResizedAxis]:
     node = _in_later_words(node)
     rank = len(shape)
     chosen = [axis % rank for axis in node.attribute("axes") or range(rank)]
-    scales, sizes = node.optional_constant(2, "scales"), node.optional_constant(3, "sizes")
-    region = node.optional_constant(1, "region")
+    region, scales, sizes = (
+        _vector(node, position, what) for position, what in ((1, "region"), (2, "scales"), (3, "sizes"))
+    )
     coordinates = node.attribute("coordinate_transformation_mode")
     result = []
     for index, axis in enumerate(chosen):
@@ -77,6 +78,12 @@ def resized_axes(node: Node, shape: tuple[int, ...]) -> list[ResizedAxis]:
             crop = (float(region[index]), float(region[len(chosen) + index]))
         result.append(ResizedAxis(axis, Dimension(shape[axis], wanted, float(scale), crop), is_scaled))
     return result
+
+
+def _vector(node: Node, position: int, what: str) -> Array | None:
+    """An input that is one number per dimension; runtimes take it in any shape."""
+    value = node.optional_constant(position, what)
+    return None if value is None else value.ravel()
 
 
 def _resized(tensor: Affine, axis: ResizedAxis, node: Node) -> Affine:
