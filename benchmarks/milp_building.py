@@ -55,7 +55,7 @@ def main() -> None:
             MilpProof(problem, start, method, (1e-4, 1e-6), {})
             rows.append((bounded - begin, built - bounded, time.process_time() - built))
         parts = "".join(f"{statistics.median(part):7.2f} s" for part in zip(*rows, strict=True))
-        print(f"{name:<18}{method:<10}{model.n_binaries:9d}{model.rows.nnz:10d}{parts}", flush=True)
+        print(f"{name:<18}{method:<10}{model.integers.sum():9d}{model.rows.nnz:10d}{parts}", flush=True)
 
 
 if __name__ == "__main__":
