@@ -56,7 +56,7 @@ def main() -> None:
             MilpProof(problem, Options(bounds=method), start)
             rows.append((bounded - begin, built - bounded, time.process_time() - built))
         parts = "".join(f"{statistics.median(part):7.2f} s" for part in zip(*rows, strict=True))
-        print(f"{name:<18}{method:<10}{model.n_binaries:9d}{model.rows.nnz:10d}{parts}", flush=True)
+        print(f"{name:<18}{method:<10}{model.integers.sum():9d}{model.rows.nnz:10d}{parts}", flush=True)
 
 
 if __name__ == "__main__":

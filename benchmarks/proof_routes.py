@@ -20,6 +20,7 @@ from pyomo_relugrad.modeling.compile import compile_model
 from pyomo_relugrad.network import rescale_neurons, without_stable_neurons
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.problem.presolve import presolve
+from pyomo_relugrad.programs.highs import highs_with_model
 from pyomo_relugrad.proof import prove, prove_by_milp
 from pyomo_relugrad.solve import search
 
@@ -194,11 +195,7 @@ class _HighsRun:
         self._inputs = np.array([places[id(variable)] for variable in m.x.values()])
         self._offset = float(form.c_offset[0])
         self._start = np.array([0.0 if variable.value is None else variable.value for variable in form.columns])
-        self._highs = highspy.Highs()
-        self._highs.silent()
-        for name in ("mip_rel_gap", "mip_abs_gap"):
-            self._highs.setOptionValue(name, GAP / 2)  # the watch ends it at the gap by the judged value
-        self._highs.passModel(_as_highs_model(form))
+        self._highs = _highs_of(form)
         self._highs.cbMipImprovingSolution.subscribe(self._on_point)
         self._highs.cbMipInterrupt.subscribe(self._on_progress)
         self._highs.cbSimplexInterrupt.subscribe(self._on_clock)
@@ -232,24 +229,20 @@ class _HighsRun:
             event.interrupt()
 
 
-def _as_highs_model(form: Any) -> Any:
-    """A standard form of Pyomo, for HiGHS; the rows' senses are 1 (at most), -1 (at least) and 0."""
-    lp = highspy.HighsLp()
+def _highs_of(form: Any) -> Any:
+    """HiGHS with a standard form of Pyomo; the rows' senses are 1 (at most), -1 (at least) and 0."""
     senses = np.array([row.bound_type for row in form.rows])
-    matrix = sparse.csc_array(form.A)
     cost = np.zeros(len(form.columns))
     objective = sparse.coo_array(form.c)
     cost[objective.coords[1]] = objective.data
     sides = [variable.bounds for variable in form.columns]
-    lp.num_col_, lp.num_row_ = cost.size, senses.size
-    lp.col_cost_ = cost
-    lp.col_lower_ = np.array([-np.inf if low is None else low for low, _ in sides])
-    lp.col_upper_ = np.array([np.inf if high is None else high for _, high in sides])
-    lp.row_lower_ = np.where(senses == 1, -np.inf, form.rhs)
-    lp.row_upper_ = np.where(senses == -1, np.inf, form.rhs)
-    lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
-    lp.a_matrix_.start_, lp.a_matrix_.index_ = matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32)
-    lp.a_matrix_.value_ = matrix.data
-    kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
-    lp.integrality_ = [kinds[int(not variable.is_continuous())] for variable in form.columns]
-    return lp
+    return highs_with_model(
+        cost,
+        np.array([-np.inf if low is None else low for low, _ in sides]),
+        np.array([np.inf if high is None else high for _, high in sides]),
+        sparse.csr_array(form.A),
+        np.where(senses == 1, -np.inf, form.rhs),
+        np.where(senses == -1, np.inf, form.rhs),
+        np.array([not variable.is_continuous() for variable in form.columns]),
+        dict.fromkeys(("mip_rel_gap", "mip_abs_gap"), GAP / 2),  # the watch ends it at the gap by the judged value
+    )

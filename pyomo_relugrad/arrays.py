@@ -28,3 +28,14 @@ class SparseRows(NamedTuple):
     indptr: Array
     indices: Array
     data: Array
+
+    @classmethod
+    def stacked(cls, parts: "list[SparseRows]") -> "SparseRows":
+        """The rows of several parts below each other."""
+        ends = np.cumsum([0] + [part.data.size for part in parts])
+        starts = [part.indptr[:-1] + end for part, end in zip(parts, ends, strict=False)]
+        return cls(
+            np.concatenate([*starts, ends[-1:]]).astype(np.int32),
+            np.concatenate([part.indices for part in parts]).astype(np.int32),
+            np.concatenate([part.data for part in parts]),
+        )

@@ -91,15 +91,11 @@ def test_a_time_limit_counts_from_each_solve():
         assert program.solve(time_limit=5.0).is_optimal
 
 
-def test_a_partial_start_is_taken():
-    program = small_program(integers=np.array([True, True]))
-    program.start_from(np.array([1.0]), np.array([0]))
-    assert program.solve().objective == pytest.approx(-2.0)
-
-
 def test_what_highs_refuses_is_an_error():
     with pytest.raises(RelugradError, match="HiGHS has no option nonsense"):
         small_program(options={"nonsense": 1})
+    with pytest.raises(RelugradError, match=r"coefficients up to 1e\+16; it takes those below 1e15"):
+        LinearProgram(np.ones(1), np.zeros(1), np.ones(1), np.array([[1e16]]), np.ones(1))
 
 
 @pytest.mark.parametrize(

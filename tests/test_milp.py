@@ -104,7 +104,7 @@ def test_stable_neurons_get_no_binary():
         networks=(EmbeddedNetwork(network, [0], [1]),),
     )  # fmt: skip
     model = build_big_m(problem, bound_problem(problem))
-    assert model.n_binaries == 1
+    assert model.integers.sum() == 1
     assert model.cost.size == 2 + 2 + 2
 
 

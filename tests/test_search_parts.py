@@ -11,7 +11,9 @@ from scipy import optimize, sparse
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.network.simplify import prune_weights, with_unit_rows
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.problem.bounds import bound_problem
 from pyomo_relugrad.problem.landscape import Landscape
+from pyomo_relugrad.programs import build_big_m
 from pyomo_relugrad.programs.linear_program import LinearProgram
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.run.context import SearchContext
@@ -19,7 +21,6 @@ from pyomo_relugrad.search.domains.admm import AlternatingProjection, normal_equ
 from pyomo_relugrad.search.domains.polytope import Polytope, where_feasible
 from pyomo_relugrad.search.domains.projection import BoxWithRow
 from pyomo_relugrad.search.literature.ppga import first_crossing, ppga
-from pyomo_relugrad.search.literature.relaxation import Relaxation
 from pyomo_relugrad.search.regions.composite import CompositeRegion
 from pyomo_relugrad.search.regions.neighbourhood import best_in_neighbourhood
 from pyomo_relugrad.search.regions.program import RegionProgram
@@ -289,13 +290,14 @@ def test_pruning_keeps_the_largest_weights_and_rescaling_does_not_matter():
 
 @settings(max_examples=10, deadline=None)
 @given(seed=seeds)
-def test_the_relaxation_bounds_the_height_and_is_exact_when_integral(seed):
+def test_the_relaxed_big_m_model_bounds_the_height_and_is_exact_when_integral(seed):
     problem = chained_problem(seed % 1000)
     axes = np.linspace(-1, 1, 21)
     V = np.zeros((21**3, 8))
     V[:, :3] = np.stack(np.meshgrid(axes, axes, axes), axis=-1).reshape(-1, 3)
     best = float(problem.objective(problem.propagate(V)).min())
-    assert Relaxation(problem, problem.lower, problem.upper).solve(10.0).objective <= best + 1e-7
-    exact = Relaxation(problem, problem.lower, problem.upper, integral=True).solve(10.0)
+    model = build_big_m(problem, bound_problem(problem, "interval"))
+    assert model.program(relaxed=True).solve(10.0).objective <= best + 1e-7
+    exact = model.program(relaxed=False).solve(10.0)
     assert exact.objective <= best + 1e-6
     assert problem.incumbent(exact.values[:8]).objective == pytest.approx(exact.objective, abs=1e-4)

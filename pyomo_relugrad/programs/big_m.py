@@ -1,13 +1,15 @@
 """A problem with its networks written out as a mixed-integer program (big-M), built as arrays.
 
-For a ReLU whose state is open, ``h - s = W h_before + b`` with ``h, s >= 0``, ``h <= U q`` and ``s <= -L (1 - q)``,
-where ``q`` is binary and ``L <= W h_before + b <= U`` (Fischetti, Jo, Deep neural networks and mixed integer linear
-optimization, 2018). An active one is a column ``h`` without ``s`` and ``q``; an inactive one has no column at all.
+A ReLU is free to switch where its bounds ``L <= W h_before + b <= U`` are on both sides of zero. It is
+``h - s = W h_before + b`` with ``h, s >= 0``, ``h <= U q`` and ``s <= -L (1 - q)``, where ``q`` is binary (Fischetti,
+Jo, Deep neural networks and mixed integer linear optimization, 2018). Where bounds decide its state, an active one is a
+column ``h`` without ``s`` and ``q``; an inactive one has no column at all.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -18,6 +20,7 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.problem.bounds import ProblemBounds
+from pyomo_relugrad.programs.linear_program import LinearProgram
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +61,26 @@ class BigMModel:
     integers: Array
     hidden: tuple[tuple[int, int, tuple[HiddenColumns, ...]], ...]
 
-    @property
-    def n_binaries(self) -> int:
-        """Number of binaries that stand for ReLUs."""
-        return sum(int((layer.binary >= 0).sum()) for _, _, layers in self.hidden for layer in layers)
+    def program(self, relaxed: bool, options: dict[str, Any] | None = None) -> LinearProgram:
+        """The model in HiGHS.
+
+        Parameters
+        ----------
+        relaxed : bool
+            Whether integer columns may take every value between their bounds.
+        options : dict, optional
+            HiGHS options.
+        """
+        return LinearProgram(
+            self.cost,
+            self.lower,
+            self.upper,
+            self.rows,
+            self.row_lower,
+            self.row_upper,
+            integers=None if relaxed else self.integers,
+            options=options,
+        )
 
     def start(self, v: Array) -> Array:
         """Values (N,) of all columns at a point (n,) whose outputs are propagated; no column is left open."""
@@ -87,8 +106,9 @@ def build_big_m(problem: Problem, bounds: ProblemBounds) -> BigMModel:
     Parameters
     ----------
     problem : Problem
+        A quadratic part of its objective is left out.
     bounds : ProblemBounds
-        As of `bound_problem`; possible.
+        As of `bound_problem`; possible. ReLUs whose bounds they leave on both sides of zero are free to switch.
 
     Raises
     ------

@@ -1,12 +1,14 @@
-"""HiGHS objects that print nothing."""
+"""HiGHS objects that print nothing, and their models from arrays."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import highspy
+import numpy as np
 
-from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.errors import ModelError, RelugradError
 
 #: Name of every thread of this package that runs HiGHS beside the main one.
 HIGHS_THREAD = "pyomo_relugrad HiGHS"
@@ -33,4 +35,52 @@ def silent_highs(options: dict[str, Any] | None = None) -> Any:
     for name, value in (options or {}).items():
         if highs.setOptionValue(name, value) == highspy.HighsStatus.kError:
             raise ModelError(f"HiGHS has no option {name} = {value!r}")
+    return highs
+
+
+def highs_with_model(
+    cost: Array,
+    lower: Array,
+    upper: Array,
+    rows: Weight,
+    row_lower: Array,
+    row_upper: Array,
+    integers: Array | None = None,
+    options: dict[str, Any] | None = None,
+) -> Any:
+    """A silent HiGHS object with ``min cost @ v`` over rows, bounds and integrality in it.
+
+    Parameters
+    ----------
+    cost, lower, upper : (n,) arrays
+    rows : (m, n) csr_array
+    row_lower, row_upper : (m,) arrays
+    integers : (n,) boolean array, optional
+    options : dict, optional
+        HiGHS options.
+
+    Raises
+    ------
+    ModelError
+        If HiGHS does not know an option, or does not take its value.
+    RelugradError
+        If HiGHS refuses the model.
+    """
+    lp = highspy.HighsLp()
+    lp.num_col_, lp.num_row_ = len(cost), len(row_lower)
+    lp.col_cost_, lp.col_lower_, lp.col_upper_ = (np.asarray(part, np.float64) for part in (cost, lower, upper))
+    lp.row_lower_, lp.row_upper_ = (np.asarray(part, np.float64) for part in (row_lower, row_upper))
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    lp.a_matrix_.start_, lp.a_matrix_.index_ = rows.indptr.astype(np.int32), rows.indices.astype(np.int32)
+    lp.a_matrix_.value_ = rows.data
+    if integers is not None and np.any(integers):
+        kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
+        lp.integrality_ = [kinds[int(flag)] for flag in np.asarray(integers)]
+    highs = silent_highs(options)
+    if highs.passModel(lp) == highspy.HighsStatus.kError:
+        largest = np.abs(rows.data).max(initial=0.0)
+        raise RelugradError(
+            f"HiGHS refused a model of {lp.num_col_} columns and {lp.num_row_} rows with coefficients up to "
+            f"{largest:.0e}; it takes those below 1e15: choose other units for the variables"
+        )
     return highs

@@ -1,4 +1,4 @@
-"""One HiGHS model that is changed rather than rebuilt: the only wrapper of highspy's arrays."""
+"""One HiGHS model that is changed rather than rebuilt."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array, SparseRows, Weight
 from pyomo_relugrad.deadline import remaining
 from pyomo_relugrad.errors import RelugradError
-from pyomo_relugrad.programs.highs import silent_highs
+from pyomo_relugrad.programs.highs import highs_with_model
 
 # Seconds that every solve gets: HiGHS takes a limit of zero for none at all in some of its solvers.
 SHORTEST_LIMIT = 1e-3
@@ -98,6 +98,8 @@ class LinearProgram:
 
     Raises
     ------
+    ModelError
+        If HiGHS does not know an option, or does not take its value.
     RelugradError
         If HiGHS refuses the model.
     """
@@ -118,22 +120,11 @@ class LinearProgram:
         self.has_integers = integers is not None and bool(np.any(integers))
         # The number of threads stays HiGHS's choice: it is one for the whole process, and another one is refused.
         defaults = {"mip_rel_gap": 1e-6} if self.has_integers else {}
-        self._highs = silent_highs({**defaults, **(options or {})})
         matrix = sparse.csr_array((0, self.n_columns)) if rows is None else sparse.csr_array(rows)
+        sides = _sides(row_lower, matrix.shape[0], -np.inf), _sides(row_upper, matrix.shape[0], np.inf)
+        self._highs = highs_with_model(cost, lower, upper, matrix, *sides, integers, {**defaults, **(options or {})})
         self._columns = np.arange(self.n_columns, dtype=np.int32)
         self._refused: set[tuple[str, bytes]] = set()
-        lp = highspy.HighsLp()
-        lp.num_col_, lp.num_row_ = self.n_columns, matrix.shape[0]
-        lp.col_cost_, lp.col_lower_, lp.col_upper_ = (np.asarray(part, np.float64) for part in (cost, lower, upper))
-        lp.row_lower_ = _sides(row_lower, matrix.shape[0], -np.inf)
-        lp.row_upper_ = _sides(row_upper, matrix.shape[0], np.inf)
-        lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-        lp.a_matrix_.start_, lp.a_matrix_.index_ = matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32)
-        lp.a_matrix_.value_ = matrix.data
-        if self.has_integers:
-            kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
-            lp.integrality_ = [kinds[int(flag)] for flag in np.asarray(integers)]
-        _check(self._highs.passModel(lp), "the model")
         if quadratic is not None:
             self.change_quadratic(quadratic)
 
@@ -250,11 +241,6 @@ class LinearProgram:
         basis.row_status = [kinds[side] for side in rows.tolist()]
         _check(self._highs.setBasis(basis), "the guessed basis")
 
-    def start_from(self, values: Array, columns: Array | None = None) -> None:
-        """Give HiGHS a (partial) MIP start: values of the given columns, by default of all."""
-        which = self._columns if columns is None else np.asarray(columns, np.int32)
-        self._highs.setSolution(which.size, which, np.asarray(values, np.float64))
-
     def solve(self, time_limit: float = np.inf) -> LinearSolution:
         """Solve the model as it stands.
 
@@ -318,7 +304,7 @@ def _compressed(rows: Weight | SparseRows) -> Any:
 
 
 def _sides(sides: Array | None, size: int, default: float) -> Array:
-    return np.full(size, default) if sides is None else np.asarray(sides, np.float64)
+    return np.full(size, default) if sides is None else sides
 
 
 def _is_taken(status: Any) -> bool:

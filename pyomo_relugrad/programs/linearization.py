@@ -1,4 +1,4 @@
-"""The networks of a problem as linear rows: ``y - J x = t``, exact on given linear regions."""
+"""The networks of a problem as linear rows: ``y - C x = t``, such as what they are on given linear regions."""
 
 from __future__ import annotations
 
@@ -11,10 +11,88 @@ from pyomo_relugrad.problem import NetworkStage, Problem
 Patterns = tuple[Array, ...]
 
 
-class Linearization:
-    """Builds linking rows between input and output columns; their sparsity is found once.
+def used_outputs(problem: Problem) -> list[Array]:
+    """Per stage the outputs, by number, that objective, rows, bounds, integrality or networks use in some embedding."""
+    used = problem.is_network_input | (problem.cost != 0) | problem.integers
+    used |= np.isfinite(problem.lower) | np.isfinite(problem.upper)
+    used[problem.rows.indices] = True
+    if problem.quadratic is not None:
+        used[problem.quadratic.indices] = True
+    return [np.flatnonzero(used[stage.outputs].any(axis=0)) for stage in problem.stages]
 
-    Fixed inputs enter the right-hand side, and outputs that nothing uses have no row.
+
+class LinkRows:
+    """Rows that link the used outputs of all networks to their inputs; their sparsity is found once.
+
+    Inputs that the problem fixes enter the right-hand side, and outputs that nothing uses have no row.
+
+    Parameters
+    ----------
+    problem : Problem
+    copies : int, optional
+        Blocks of rows, one below the other, each of which links all outputs.
+    """
+
+    def __init__(self, problem: Problem, copies: int = 1) -> None:
+        self.used = used_outputs(problem)
+        columns = [stage.outputs[:, used].ravel() for stage, used in zip(problem.stages, self.used, strict=True)]
+        #: (n_links,) columns of the linked outputs, as their rows follow each other.
+        self.columns = np.concatenate([np.zeros(0, int), *columns])
+        is_fixed = problem.lower >= problem.upper
+        fixed = np.where(is_fixed, problem.lower, 0.0)
+        self._fixed = [fixed[stage.inputs] for stage in problem.stages] if is_fixed.any() else []
+        self._find_sparsity(problem, is_fixed, copies)
+
+    def _find_sparsity(self, problem: Problem, is_fixed: Array, copies: int) -> None:
+        """Order the entries by row and column, and find where equal places (repeated inputs) begin.
+
+        Each entry has a place in the list of -1 and of all coefficients of one copy; -1 stands for an output itself.
+        """
+        n_links, first, place = self.columns.size, 0, 1
+        rows, columns, places = [np.arange(n_links)], [self.columns], [np.zeros(n_links, int)]
+        for stage, used in zip(problem.stages, self.used, strict=True):
+            k, n_inputs = stage.inputs.shape
+            outputs = np.broadcast_to(first + np.arange(k * used.size).reshape(k, -1, 1), (k, used.size, n_inputs))
+            inputs = np.broadcast_to(stage.inputs[:, None], outputs.shape)
+            free = ~is_fixed[inputs]
+            rows.append(outputs[free])
+            columns.append(inputs[free])
+            places.append(place + np.flatnonzero(free))
+            first, place = first + k * used.size, place + outputs.size
+        row, column = np.concatenate(rows), np.concatenate(columns)
+        order = np.lexsort((column, row))
+        row, column, entries = row[order], column[order], np.concatenate(places)[order]
+        is_new = np.ones(row.size, bool)
+        is_new[1:] = (row[1:] != row[:-1]) | (column[1:] != column[:-1])
+        copy = np.arange(copies)[:, None]
+        self._entries = np.where(entries > 0, entries + copy * (place - 1), 0).ravel()
+        self._begins = np.flatnonzero(np.tile(is_new, copies))
+        self._indices = np.tile(column[is_new], copies).astype(np.int32)
+        counts = np.tile(np.bincount(row[is_new], minlength=n_links), copies)
+        self._indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+
+    def build(self, coefficients: list[Array], constants: list[Array]) -> tuple[SparseRows, Array]:
+        """Rows and right-hand sides of ``y - C x = t``.
+
+        Parameters
+        ----------
+        coefficients, constants : lists of (k, used, n_inputs) and (k, used) arrays
+            One of each per stage, the stages of one copy after those of the other.
+        """
+        values = -np.concatenate([[-1.0], *(C.ravel() for C in coefficients)])[self._entries]
+        if self._begins.size < values.size:
+            values = np.add.reduceat(values, self._begins)
+        if self._fixed:
+            fixed = self._fixed * (len(constants) // len(self._fixed))
+            constants = [
+                t + (C @ x[:, :, None])[:, :, 0] for C, t, x in zip(coefficients, constants, fixed, strict=True)
+            ]
+        right = np.concatenate([np.zeros(0), *(t.ravel() for t in constants)])
+        return SparseRows(self._indptr, self._indices, values), right
+
+
+class Linearization:
+    """Links each used output to the affine function that its network is on a linear region.
 
     Parameters
     ----------
@@ -22,42 +100,8 @@ class Linearization:
     """
 
     def __init__(self, problem: Problem) -> None:
-        self._problem = problem
-        free_columns = problem.lower < problem.upper
-        used_columns = self._used_outputs()
-        self._used = [used_columns[stage.outputs] for stage in problem.stages]
-        self._free = [free_columns[stage.inputs] for stage in problem.stages]
-        self._entries = [u[:, :, None] & f[:, None, :] for u, f in zip(self._used, self._free, strict=True)]
-        self.n_links = int(sum(used.sum() for used in self._used))
-        self._find_sparsity()
-
-    def _used_outputs(self) -> Array:
-        problem = self._problem
-        used = problem.is_network_input | (problem.cost != 0)
-        used |= np.isfinite(problem.lower) | np.isfinite(problem.upper)
-        used[problem.rows.indices] = True
-        if problem.quadratic is not None:
-            used[problem.quadratic.indices] = True
-        return used
-
-    def _find_sparsity(self) -> None:
-        """Order the entries by row and column, and find where equal places (repeated inputs) begin."""
-        rows, columns, first = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0
-        for stage, used, entries in zip(self._problem.stages, self._used, self._entries, strict=True):
-            numbers = np.full(used.shape, -1)
-            numbers[used] = first + np.arange(int(used.sum()))
-            first += int(used.sum())
-            rows += [numbers[used], np.broadcast_to(numbers[:, :, None], entries.shape)[entries]]
-            columns += [stage.outputs[used], np.broadcast_to(stage.inputs[:, None, :], entries.shape)[entries]]
-        row, column = np.concatenate(rows), np.concatenate(columns)
-        self._order = np.lexsort((column, row))
-        row, column = row[self._order], column[self._order]
-        fresh = np.ones(row.size, bool)
-        fresh[1:] = (row[1:] != row[:-1]) | (column[1:] != column[:-1])
-        self._begins = np.flatnonzero(fresh)
-        self._indices = column[fresh].astype(np.int32)
-        counts = np.bincount(row[fresh], minlength=self.n_links)
-        self._indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+        self._problem, self._rows = problem, LinkRows(problem)
+        self.n_links = self._rows.columns.size
 
     def patterns(self, v: Array) -> Patterns:
         """Activation patterns of all networks at the point `v`, an (n,) array."""
@@ -79,26 +123,20 @@ class Linearization:
         right : (n_links,) array
             ``rows @ v == right`` is each network's affine function on its region.
         """
-        data, right = [np.zeros(0)], [np.zeros(0)]
-        for index, stage in enumerate(self._problem.stages):
-            X = v[stage.inputs]
-            J, offsets = stage.network.affine(X, None if patterns is None else patterns[index])
-            used = self._used[index]
-            data += [np.ones(int(used.sum())), -J[self._entries[index]]]
-            fixed_part = np.einsum("kji,ki->kj", J, np.where(self._free[index], 0.0, X))
-            right.append((offsets + fixed_part)[used])
-        values = np.concatenate(data)[self._order]
-        if values.size:
-            values = np.add.reduceat(values, self._begins)
-        return SparseRows(self._indptr, self._indices, values), np.concatenate(right)
+        jacobians, offsets = [], []
+        for index, (stage, used) in enumerate(zip(self._problem.stages, self._rows.used, strict=True)):
+            J, t = stage.network.affine(v[stage.inputs], None if patterns is None else patterns[index])
+            jacobians.append(J[:, used])
+            offsets.append(t[:, used])
+        return self._rows.build(jacobians, offsets)
 
     def link_weights(self, multipliers: Array) -> tuple[Array, ...]:
         """Spread one number per linking row over (k, n_outputs) arrays, one per stage; zero for unused outputs."""
         result, first = [], 0
-        for used in self._used:
-            weights = np.zeros(used.shape)
-            count = int(used.sum())
-            weights[used] = multipliers[first : first + count]
+        for stage, used in zip(self._problem.stages, self._rows.used, strict=True):
+            weights = np.zeros(stage.outputs.shape)
+            count = len(weights) * used.size
+            weights[:, used] = multipliers[first : first + count].reshape(len(weights), used.size)
             first += count
             result.append(weights)
         return tuple(result)

@@ -19,7 +19,7 @@ from pyomo_relugrad.network import PreactivationBounds
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.problem.bounds import ProblemBounds
 from pyomo_relugrad.programs.big_m import BigMModel, build_big_m
-from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
+from pyomo_relugrad.programs.linear_program import LinearStatus
 
 # What HiGHS's tolerances may be wrong by, relative to the size of an optimum, where its multipliers prove nothing.
 SAFETY = 1e-6
@@ -59,23 +59,23 @@ def tighten_by_programs(problem: Problem, bounds: ProblemBounds, time_limit: flo
     """
     end = time.perf_counter() + time_limit
     model = build_big_m(problem, bounds)
-    ranges, relaxation = _Ranges(problem, bounds), _Relaxation(model)
+    ranges, program = _Ranges(problem, bounds), _TighteningProgram(model)
     for quantity in [*_open_neurons(model, bounds), *_outputs(problem, bounds)]:
         sides = []
         for sign in (1.0, -1.0):
             remaining = end - time.perf_counter()
             if remaining <= 0:
                 return ranges.bounds()
-            minimum = relaxation.minimum(quantity.columns, sign * quantity.signs, remaining)
+            minimum = program.minimum(quantity.columns, sign * quantity.signs, remaining)
             if minimum == np.inf:
                 return replace(bounds, possible=False)
             sides.append(sign * minimum)
         low, high = ranges.narrow(quantity, sides[0], sides[1])
-        relaxation.narrow(quantity.columns, *_column_ranges(quantity, low, high))
+        program.narrow(quantity.columns, *_column_ranges(quantity, low, high))
     return ranges.bounds()
 
 
-class _Relaxation:
+class _TighteningProgram:
     """The linear relaxation of a big-M formulation, whose columns get narrower."""
 
     def __init__(self, model: BigMModel) -> None:
@@ -83,9 +83,7 @@ class _Relaxation:
         self._lower, self._upper = model.lower.copy(), model.upper.copy()
         self._rows_by_column = sparse.csr_array(model.rows.T)
         self._sizes_by_column = abs(self._rows_by_column)
-        self._program = LinearProgram(
-            np.zeros(model.cost.size), model.lower, model.upper, model.rows, model.row_lower, model.row_upper
-        )
+        self._program = model.program(relaxed=True)
 
     def minimum(self, columns: Array, coefficients: Array, time_limit: float) -> float:
         """A lower bound of a sum of columns; infinite where the relaxation is infeasible."""

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array, SparseRows
+from pyomo_relugrad.arrays import Array, SparseRows, Weight
 from pyomo_relugrad.problem import Problem
 
 # How close, relative to its size, the tangents must come to the quadratic part.
 TOLERANCE = 1e-7
 # Tangents kept; the oldest go first.
-KEPT = 50
-ROUNDS = 3
+MAX_TANGENTS = 50
+# How often a program is solved again with a new tangent.
+MAX_ROUNDS = 3
+
+
+def tangents(quadratic: Weight, points: Array) -> tuple[Array, Array]:
+    """Slopes (B, n) and constants (B,) of the functions that touch ``v @ quadratic @ v / 2`` from below at points."""
+    slopes = points @ quadratic
+    return slopes, -0.5 * np.einsum("ij,ij->i", points, slopes)
 
 
 class TangentCuts:
-    """Rows ``t >= v0 Q v - v0 Q v0 / 2`` below ``v Q v / 2``, for the column ``t`` after all others.
+    """Rows ``t >= slope @ v + constant`` below the quadratic part, for the column ``t`` after all others.
 
     Parameters
     ----------
@@ -28,22 +35,22 @@ class TangentCuts:
         self._epigraph = problem.n_columns
         self._columns = np.zeros(0, np.int64) if problem.quadratic is None else np.unique(problem.quadratic.indices)
         self._slopes: list[Array] = []
-        self._sides: list[float] = []
+        self._constants: list[float] = []
 
     @property
     def rounds(self) -> int:
         """How often a program is solved again with a new tangent."""
-        return 0 if self._quadratic is None else ROUNDS
+        return 0 if self._quadratic is None else MAX_ROUNDS
 
     def add(self, values: Array) -> bool:
         """Add the tangent at a program's point (n + 1,), unless the point meets the quadratic part already."""
         v, epigraph = values[:-1], float(values[-1])
-        slope = self._quadratic @ v
-        quadratic = 0.5 * float(v @ slope)
+        slopes, constants = tangents(self._quadratic, v[None])
+        quadratic = -float(constants[0])
         if epigraph >= quadratic - TOLERANCE * (1 + quadratic):
             return False
-        self._slopes = [*self._slopes[-KEPT + 1 :], slope[self._columns]]
-        self._sides = [*self._sides[-KEPT + 1 :], -quadratic]
+        self._slopes = [*self._slopes[-MAX_TANGENTS + 1 :], slopes[0, self._columns]]
+        self._constants = [*self._constants[-MAX_TANGENTS + 1 :], float(constants[0])]
         return True
 
     def below(self, rows: SparseRows, row_lower: Array, row_upper: Array) -> tuple[SparseRows, Array, Array]:
@@ -51,17 +58,16 @@ class TangentCuts:
         count, size = len(self._slopes), self._columns.size + 1
         if count == 0:
             return rows, row_lower, row_upper
-        slopes = np.stack(self._slopes)
-        data = np.concatenate([-slopes, np.ones((count, 1))], axis=1).ravel()
-        indices = np.tile(np.append(self._columns, self._epigraph), count)
-        indptr = rows.indptr[-1] + size * np.arange(1, count + 1)
-        together = SparseRows(
-            np.concatenate([rows.indptr, indptr]).astype(np.int32),
-            np.concatenate([rows.indices, indices]).astype(np.int32),
-            np.concatenate([rows.data, data]),
+        own = SparseRows(
+            size * np.arange(count + 1),
+            np.tile(np.append(self._columns, self._epigraph), count),
+            np.concatenate([-np.stack(self._slopes), np.ones((count, 1))], axis=1).ravel(),
         )
-        sides = np.array(self._sides)
-        return together, np.concatenate([row_lower, sides]), np.concatenate([row_upper, np.full(count, np.inf)])
+        return (
+            SparseRows.stacked([rows, own]),
+            np.concatenate([row_lower, self._constants]),
+            np.concatenate([row_upper, np.full(count, np.inf)]),
+        )
 
     def combine(self, multipliers: Array) -> tuple[Array, float]:
         """Costs (n,) and constant of the multipliers' combination of the tangents, which is below the quadratic part.
@@ -74,4 +80,4 @@ class TangentCuts:
         weights = np.maximum(multipliers[: len(self._slopes)], 0.0)
         weights = weights / max(float(weights.sum()), 1.0)
         slope[self._columns] = weights @ np.stack(self._slopes)
-        return slope, float(weights @ np.array(self._sides))
+        return slope, float(weights @ np.array(self._constants))

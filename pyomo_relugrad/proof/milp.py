@@ -13,11 +13,11 @@ import numpy as np
 from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import OutOfTime
-from pyomo_relugrad.errors import ModelError, RelugradError
+from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.problem.bounds import bound_problem
 from pyomo_relugrad.programs.big_m import BigMModel, build_big_m
-from pyomo_relugrad.programs.highs import HIGHS_THREAD, silent_highs
+from pyomo_relugrad.programs.highs import HIGHS_THREAD, highs_with_model
 from pyomo_relugrad.programs.obbt import tighten_by_programs
 from pyomo_relugrad.programs.threads import lower_priority, solver_threads
 from pyomo_relugrad.run.budget import Stop
@@ -179,10 +179,17 @@ class MilpProof(Prover):
         """HiGHS with the model, options, callbacks and start."""
         options = self.options
         gaps = {"mip_rel_gap": options.relative_gap, "mip_abs_gap": options.absolute_gap}
-        highs = silent_highs({**gaps, **options.highs_options})
+        highs = highs_with_model(
+            model.cost,
+            model.lower,
+            model.upper,
+            model.rows,
+            model.row_lower,
+            model.row_upper,
+            model.integers,
+            {**gaps, **options.highs_options},
+        )
         highs.HandleUserInterrupt = True
-        if highs.passModel(_as_highs_model(model)) == highspy.HighsStatus.kError:
-            raise RelugradError("HiGHS refused the mixed-integer formulation")
         highs.cbMipImprovingSolution.subscribe(self._on_point)
         highs.cbMipInterrupt.subscribe(self._on_progress)
         highs.cbMipUserSolution.subscribe(self._on_question)
@@ -243,17 +250,3 @@ class MilpProof(Prover):
 def _run_to_end(highs: Any) -> None:
     highs.run()
     highspy.Highs.resetGlobalScheduler(False)
-
-
-def _as_highs_model(model: BigMModel) -> Any:
-    lp = highspy.HighsLp()
-    lp.num_col_, lp.num_row_ = model.cost.size, model.row_lower.size
-    lp.col_cost_, lp.col_lower_, lp.col_upper_ = model.cost, model.lower, model.upper
-    lp.row_lower_, lp.row_upper_ = model.row_lower, model.row_upper
-    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-    lp.a_matrix_.start_, lp.a_matrix_.index_ = model.rows.indptr.astype(np.int32), model.rows.indices.astype(np.int32)
-    lp.a_matrix_.value_ = model.rows.data
-    if model.integers.any():
-        kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
-        lp.integrality_ = [kinds[flag] for flag in model.integers.astype(int).tolist()]
-    return lp

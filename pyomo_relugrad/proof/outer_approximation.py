@@ -17,6 +17,7 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.programs.linearization import Linearization
+from pyomo_relugrad.programs.tangents import tangents
 from pyomo_relugrad.proof.milp import MilpProof
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.run.options import Options
@@ -46,7 +47,8 @@ class OuterApproximation(Prover):
         self._budget = Budget(options.time_limit)
         self._proven = -np.inf
         self._points = _spread_points(problem)
-        self._regions = RegionModel(problem, Linearization(problem))
+        self._linearization = Linearization(problem)
+        self._regions = RegionModel(problem, self._linearization)
         if self.incumbent is not None:
             self._points.append(self.incumbent.values)
         self._proof = self._next_proof()
@@ -106,7 +108,7 @@ class OuterApproximation(Prover):
         if self._proof.incumbent is None:
             return False
         v, count = self._proof.incumbent.values[:-1], len(self._points)
-        optimum = self._regions.optimum(v, Linearization(self.problem).patterns(v), self._budget)
+        optimum = self._regions.optimum(v, self._linearization.patterns(v), self._budget)
         for values in [v] if optimum is None or optimum.is_unbounded else [v, optimum.values]:
             point = self.problem.incumbent(values)
             if not self.offer(point) and not any(np.array_equal(point.values, known) for known in self._points):
@@ -124,8 +126,7 @@ def _spread_points(problem: Problem) -> list[Array]:
 
 def _under_tangents(problem: Problem, points: Array) -> Problem:
     """The problem with one more column in place of the quadratic part, which is never below its tangents or zero."""
-    slopes = points @ problem.quadratic
-    heights = 0.5 * np.einsum("ij,ij->i", points, slopes)
+    slopes, constants = tangents(problem.quadratic, points)
     size = len(points)
     old = sparse.hstack([problem.rows, sparse.csr_array((problem.n_rows, 1))])
     new = sparse.hstack([sparse.csr_array(-slopes), sparse.csr_array(np.ones((size, 1)))])
@@ -135,7 +136,7 @@ def _under_tangents(problem: Problem, points: Array) -> Problem:
         lower=np.append(problem.lower, 0.0),
         upper=np.append(problem.upper, np.inf),
         rows=sparse.vstack([old, new], format="csr"),
-        row_lower=np.concatenate([problem.row_lower, -heights]),
+        row_lower=np.concatenate([problem.row_lower, constants]),
         row_upper=np.concatenate([problem.row_upper, np.full(size, np.inf)]),
         integers=np.append(problem.integers, False),
         quadratic=None,

@@ -12,14 +12,12 @@ from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.problem.presolve.row_tightening import cut_boxes
 from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution, LinearStatus
+from pyomo_relugrad.programs.linearization import Linearization
 from pyomo_relugrad.programs.tangents import TangentCuts
-from pyomo_relugrad.proof.boxes.outputs import OutputLinks
+from pyomo_relugrad.proof.boxes.outputs import RowBlock, two_sided
 
 # Columns whose range over the rows is found by linear programs, at the root.
-MOST_TIGHTENED = 100
-
-#: Coefficients, lower and upper sides of the rows that tie outputs to inputs.
-LinkRows = tuple[SparseRows, Array, Array]
+MAX_TIGHTENED = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,23 +56,21 @@ class ProgramSolutions:
 
 
 class NodeProgram:
-    """Rows of the problem, rows that tie outputs to inputs, and tangents of a quadratic objective.
+    """Rows of the problem, rows that link outputs to inputs, and tangents of a quadratic objective.
 
     Parameters
     ----------
     problem : Problem
-        Without chains.
-    links : OutputLinks
     """
 
-    def __init__(self, problem: Problem, links: OutputLinks) -> None:
+    def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self._links = links
+        self._linearization = Linearization(problem)
         self._tangents = TangentCuts(problem)
         # One more column, above the quadratic part of the objective: that part is never negative.
         self._epigraph_upper = 0.0 if problem.quadratic is None else np.inf
         self._cost = np.append(problem.cost, 1.0)
-        self._n_steady = problem.n_rows + 2 * links.columns.size
+        self._n_steady = problem.n_rows + 2 * self._linearization.n_links
         self._rows_by_column = sparse.csr_array(problem.rows.T)
         self._program = LinearProgram(
             self._cost,
@@ -91,7 +87,7 @@ class NodeProgram:
         self._change_bounds(lower, upper)
         self._program.change_costs(np.zeros_like(self._cost))
         possible = self._program.solve().status is not LinearStatus.INFEASIBLE
-        if possible and self.problem.n_rows and columns.size <= MOST_TIGHTENED:
+        if possible and self.problem.n_rows and columns.size <= MAX_TIGHTENED:
             for column in columns.tolist():
                 checkpoint()
                 lower[column] = max(lower[column], self._extreme(column, 1.0))
@@ -107,7 +103,7 @@ class NodeProgram:
         solution = self._program.solve()
         return solution.objective - 1e-7 * (1 + abs(solution.objective)) if solution.is_optimal else -np.inf
 
-    def solve(self, links: list[LinkRows | None], lower: Array, upper: Array, cutoff: float) -> ProgramSolutions:
+    def solve(self, links: list[RowBlock | None], lower: Array, upper: Array, cutoff: float) -> ProgramSolutions:
         """The programs of nodes with boxes (N, n); None in place of the rows of a node that is not possible."""
         n_columns = self.problem.n_columns
         size = n_columns + self.problem.n_rows
@@ -129,7 +125,7 @@ class NodeProgram:
         costs, constant = self._multiplied(duals, reduced)
         return ProgramSolutions(possible, bound, points, reduced, costs + slope, constant + tangent_part)
 
-    def _solve_node(self, links: LinkRows, lower: Array, upper: Array, cutoff: float) -> LinearSolution:
+    def _solve_node(self, links: RowBlock, lower: Array, upper: Array, cutoff: float) -> LinearSolution:
         """The program of one node, with new tangents until the quadratic part is met or the cutoff is reached."""
         solution = self._solve(links, lower, upper)
         for _ in range(self._tangents.rounds):
@@ -158,14 +154,17 @@ class NodeProgram:
         points: list[Array] = []
         for _ in range(steps):
             checkpoint()
-            solution = self._solve(self._links.linearized_rows(np.where(integers, whole, v)), lower, upper)
+            rows, right = self._linearization.links(np.where(integers, whole, v))
+            # As many rows as a node has: the basis stays.
+            links = two_sided(SparseRows.stacked([rows, rows]), np.concatenate([right, right]))
+            solution = self._solve(links, lower, upper)
             if solution.values is None:
                 break
             v = solution.values[:-1]
             points.append(v)
         return points
 
-    def _solve(self, links: LinkRows, lower: Array, upper: Array) -> LinearSolution:
+    def _solve(self, links: RowBlock, lower: Array, upper: Array) -> LinearSolution:
         self._change_bounds(lower, upper)
         self._program.replace_tail(self.problem.n_rows, *self._tangents.below(*links))
         return self._program.solve()

@@ -8,11 +8,13 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network.boxes import Boxes
-from pyomo_relugrad.network.lower_slopes import STEPS, SlopedFunctions
-from pyomo_relugrad.problem import NetworkStage, Problem
+from pyomo_relugrad.network.lower_slopes import STEPS
+from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.problem.presolve.row_tightening import cut_boxes
-from pyomo_relugrad.proof.boxes.enclosure import Enclosure, gap_by_input, scatter_inputs, split_by_stage
+from pyomo_relugrad.proof.boxes.relaxations import Relaxations, gap_by_input, scatter_inputs, split_by_stage
 
+# Steps of the lower slopes' optimization where there are none to begin with, as at the root.
+FIRST_STEPS = 20
 # A coefficient that should be zero, on a column without bounds, is as large as this by the tolerances of HiGHS.
 DUAL_TOLERANCE = 1e-6
 
@@ -49,61 +51,60 @@ class ObjectiveFunctions:
 
 
 class ObjectiveBound:
-    """Substitutes linear objectives back through the networks of a problem.
+    """Substitutes linear objectives back through the networks of a problem, the last ones first.
 
     Parameters
     ----------
     problem : Problem
-        Without chains.
     """
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self._owned = _first_places(problem)
+        self._is_first = [_first_places(stage.inputs) for stage in problem.stages]
 
-    def __call__(self, enclosure: Enclosure, cost: Array, constant: Array, start: Array) -> ObjectiveFunctions:
+    def __call__(self, relaxations: Relaxations, cost: Array, constant: Array, start: Array) -> ObjectiveFunctions:
         """Functions below ``cost[i] @ v + constant[i]``.
 
         Parameters
         ----------
-        enclosure : Enclosure
-            Of the N nodes.
+        relaxations : Relaxations
+            Over the N nodes.
         cost : (N, n) array
         constant : (N,) array
         start : (N, S) array
             Lower slopes to begin with, NaN where there are none.
         """
-        problem, n_nodes = self.problem, enclosure.n_nodes
-        coefficients = np.where(problem.is_output, 0.0, cost)
-        gaps = np.zeros_like(coefficients)
-        slopes = [np.zeros((n_nodes, 0), np.float32)]
-        for index, (stage, begin) in enumerate(zip(problem.stages, split_by_stage(problem, start), strict=True)):
-            sloped, own_costs = self._through_stage(enclosure, index, cost, begin)
-            functions, relaxation = sloped.functions, enclosure.relaxations[index]
-            constant = constant + functions.constants.reshape(n_nodes, len(stage.inputs)).sum(axis=1)
-            scatter_inputs(stage, coefficients, functions.coefficients - own_costs)
-            scatter_inputs(stage, gaps, gap_by_input(relaxation, functions))
-            slopes.append(sloped.lower_slopes.reshape(n_nodes, begin.shape[1]).astype(np.float32))
-        boxes = Boxes(enclosure.lower, enclosure.upper)
-        coefficients = _without_noise(coefficients, enclosure.lower, enclosure.upper)
+        problem = self.problem
+        coefficients, gaps = cost.copy(), np.zeros_like(cost)
+        slopes = split_by_stage(problem, start)
+        steps = FIRST_STEPS if np.isnan(start).any() else STEPS
+        for index, stage in reversed(list(enumerate(problem.stages))):
+            relaxation = relaxations.stages[index]
+            known = slopes[index].reshape(relaxation.n_boxes, stage.network.n_relus).astype(np.float64)
+            own = np.where(self._is_first[index], coefficients[:, stage.inputs], 0.0)
+            sloped = optimize_lower_slopes(
+                relaxation,
+                coefficients[:, stage.outputs].reshape(-1, stage.network.n_outputs),
+                None,
+                steps=steps,
+                start=None if np.isnan(known).any() else known,
+                input_costs=own.reshape(-1, stage.network.n_inputs),
+            )
+            coefficients[:, stage.outputs] = 0.0
+            coefficients[:, stage.inputs] = 0.0
+            scatter_inputs(stage, coefficients, sloped.functions.coefficients)
+            scatter_inputs(stage, gaps, gap_by_input(relaxation, sloped.functions))
+            constant = constant + sloped.functions.constants.reshape(len(cost), -1).sum(axis=1)
+            slopes[index] = sloped.lower_slopes.reshape(slopes[index].shape).astype(np.float32)
+        boxes = Boxes(relaxations.lower, relaxations.upper)
+        coefficients = _without_noise(coefficients, relaxations.lower, relaxations.upper)
         return ObjectiveFunctions(
             coefficients,
             boxes.minima(coefficients) + constant,
             boxes.minimizers(coefficients),
             gaps,
-            np.concatenate(slopes, axis=1),
+            np.concatenate([start[:, :0], *slopes], axis=1),
         )
-
-    def _through_stage(
-        self, enclosure: Enclosure, index: int, cost: Array, start: Array
-    ) -> tuple[SlopedFunctions, Array]:
-        """Functions of one stage's embeddings, with the input costs that were counted in."""
-        stage = self.problem.stages[index]
-        weights = cost[:, stage.outputs].reshape(-1, stage.network.n_outputs)
-        own_costs = (cost[:, stage.inputs] * self._owned[index]).reshape(-1, stage.network.n_inputs)
-        begin = None if np.isnan(start).any() else start.reshape(len(weights), stage.network.n_relus).astype(np.float64)
-        sloped = enclosure.functions(index, weights, steps=STEPS, start=begin, input_costs=own_costs)
-        return sloped, own_costs
 
 
 def _without_noise(coefficients: Array, lower: Array, upper: Array) -> Array:
@@ -111,15 +112,8 @@ def _without_noise(coefficients: Array, lower: Array, upper: Array) -> Array:
     return np.where(unbounded & (np.abs(coefficients) <= DUAL_TOLERANCE), 0.0, coefficients)
 
 
-def _first_places(problem: Problem) -> list[Array]:
-    """Per stage (k, n_inputs) booleans: whether an input is the first place where its column occurs."""
-    seen: set[int] = set()
-    return [_first_in_stage(stage, seen) for stage in problem.stages]
-
-
-def _first_in_stage(stage: NetworkStage, seen: set[int]) -> Array:
-    mask = np.zeros(stage.inputs.size, bool)
-    for place, column in enumerate(stage.inputs.ravel().tolist()):
-        mask[place] = column not in seen
-        seen.add(column)
-    return mask.reshape(stage.inputs.shape)
+def _first_places(inputs: Array) -> Array:
+    """(k, n_inputs) booleans: whether an input is the first place of a stage where its column occurs."""
+    first = np.zeros(inputs.size, bool)
+    first[np.unique(inputs, return_index=True)[1]] = True
+    return first.reshape(inputs.shape)

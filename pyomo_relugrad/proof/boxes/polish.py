@@ -11,7 +11,7 @@ from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.walk import walk_regions
 
 # Linear programs per point: a walk takes far fewer where a proof has hope.
-MOST_PROGRAMS = 60
+MAX_PROGRAMS = 60
 
 
 class Polish:
@@ -37,7 +37,7 @@ class Polish:
         """A feasible point (n,) at least as good as the given one."""
         if not self._is_possible:
             return v
-        columns, budget = self._program.columns, Budget(iteration_limit=MOST_PROGRAMS)
+        columns, budget = self._program.columns, Budget(iteration_limit=MAX_PROGRAMS)
         walk = walk_regions(self._program, v[columns], budget)
         while True:
             try:

@@ -9,14 +9,15 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
-from pyomo_relugrad.proof.boxes.bounder import BoundedNodes, batch_size, centres, split_scores
-from pyomo_relugrad.proof.boxes.enclosure import Enclosure, n_states
+from pyomo_relugrad.proof.boxes.bounding import BoundedNodes, batch_size, centres
+from pyomo_relugrad.proof.boxes.branching import split_scores
 from pyomo_relugrad.proof.boxes.node_program import NodeProgram
 from pyomo_relugrad.proof.boxes.nodes import Nodes
 from pyomo_relugrad.proof.boxes.objective import ObjectiveBound
-from pyomo_relugrad.proof.boxes.outputs import OutputLinks, StageFunctions
+from pyomo_relugrad.proof.boxes.outputs import OutputBounds, StageFunctions
+from pyomo_relugrad.proof.boxes.relaxations import Relaxations, n_states
 
-LARGEST_BATCH = 48
+MAX_BATCH = 48
 # Linear programs that follow the networks' linearizations from a node's point to a feasible one, and from how many
 # nodes of a batch while nothing feasible is known.
 REPAIR_STEPS, REPAIRED_NODES = 3, 4
@@ -41,11 +42,11 @@ class ProgramBounder:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self.batch = batch_size(problem, LARGEST_BATCH)
+        self.batch = batch_size(problem, MAX_BATCH)
         self._tighten_by_rows = RowTightening(problem)
-        self._links = OutputLinks(problem)
+        self._outputs = OutputBounds(problem)
         self._objective = ObjectiveBound(problem)
-        self._program = NodeProgram(problem, self._links)
+        self._program = NodeProgram(problem)
 
     def root(self) -> Nodes:
         """The whole problem, its columns tightened by the rows; no node where these cannot be met."""
@@ -62,43 +63,43 @@ class ProgramBounder:
         nodes = replace(nodes, lower=lower, upper=upper).take(possible)
         if not len(nodes):
             return self._nothing(nodes)
-        enclosure = Enclosure(self.problem, nodes.lower, nodes.upper, nodes.states)
-        nodes, _ = self._bound_by_multipliers(nodes, enclosure, cutoff)
+        relaxations = Relaxations(self.problem, nodes.lower, nodes.upper, nodes.states)
+        nodes, _ = self._bound_by_multipliers(nodes, relaxations, cutoff)
         hopeful = np.flatnonzero(nodes.bound < cutoff)
         if not hopeful.size:
             return self._nothing(nodes.take(hopeful))
-        nodes, enclosure = nodes.take(hopeful), enclosure.take(hopeful)
-        functions = self._links.functions(enclosure)
-        nodes, points, possible = self._bound_by_programs(nodes, enclosure, functions, cutoff)
-        nodes, gaps = self._bound_by_multipliers(nodes, enclosure, cutoff)
+        nodes, relaxations = nodes.take(hopeful), relaxations.take(hopeful)
+        functions = self._outputs.functions(relaxations)
+        nodes, points, possible = self._bound_by_programs(nodes, relaxations, functions, cutoff)
+        nodes, gaps = self._bound_by_multipliers(nodes, relaxations, cutoff)
         bounded = BoundedNodes(
             nodes,
             points,
-            self._scores(enclosure, functions, nodes, points, gaps),
+            self._scores(relaxations, functions, nodes, points, gaps),
             self._candidates(nodes, points, possible, cutoff),
         )
         return bounded.take(possible)
 
     # --- bounds -------------------------------------------------------------------------------------------------
 
-    def _bound_by_multipliers(self, nodes: Nodes, enclosure: Enclosure, cutoff: float) -> tuple[Nodes, Array]:
+    def _bound_by_multipliers(self, nodes: Nodes, relaxations: Relaxations, cutoff: float) -> tuple[Nodes, Array]:
         """Nodes bounded by their linear objective, and what each column matters for that bound."""
-        functions = self._objective(enclosure, nodes.costs, nodes.constant, nodes.slopes)
+        functions = self._objective(relaxations, nodes.costs, nodes.constant, nodes.slopes)
         lower, upper = functions.cut(nodes.lower, nodes.upper, cutoff)
         bound = np.maximum(nodes.bound, functions.minima)
         nodes = replace(
-            nodes, lower=lower, upper=upper, bound=bound, slopes=functions.slopes, states=enclosure.states()
+            nodes, lower=lower, upper=upper, bound=bound, slopes=functions.slopes, states=relaxations.states()
         )
         return nodes, functions.gaps
 
     def _bound_by_programs(
-        self, nodes: Nodes, enclosure: Enclosure, functions: list[StageFunctions], cutoff: float
+        self, nodes: Nodes, relaxations: Relaxations, functions: list[StageFunctions], cutoff: float
     ) -> tuple[Nodes, Array, Array]:
         """Nodes bounded by their programs, with new multipliers; the programs' points; and which nodes are possible."""
-        lower, upper, possible = self._links.tighten(enclosure, functions, nodes.lower, nodes.upper)
+        lower, upper, possible = self._outputs.tighten(relaxations, functions, nodes.lower, nodes.upper)
         lower, upper, still = self._tighten_by_rows(lower, upper)
         possible = possible & still
-        links = [self._links.rows(functions, node) if possible[node] else None for node in range(len(nodes))]
+        links = [self._outputs.rows(functions, node) if possible[node] else None for node in range(len(nodes))]
         solutions = self._program.solve(links, lower, upper, cutoff)
         solved = ~np.isnan(solutions.bound)
         points = np.where(solved[:, None], solutions.points, centres(lower, upper))
@@ -126,17 +127,17 @@ class ProgramBounder:
         return np.concatenate(steps)
 
     def _scores(
-        self, enclosure: Enclosure, functions: list[StageFunctions], nodes: Nodes, points: Array, gaps: Array
+        self, relaxations: Relaxations, functions: list[StageFunctions], nodes: Nodes, points: Array, gaps: Array
     ) -> Array:
         """Fractional integers first; then inputs by their parts in two distances, each making half of the score.
 
         One is the distance between the multipliers' objective and its bound; the other is how far the outputs are from
         the networks' values at the programs' points.
         """
-        problem, columns = self.problem, self._links.columns
+        problem, columns = self.problem, self._outputs.columns
         error = points[:, columns] - problem.propagate(points)[:, columns]
         distance = np.concatenate([np.maximum(-error, 0), np.maximum(error, 0)], axis=1)
-        parts = (gaps, self._links.gaps(enclosure, functions, distance))
+        parts = (gaps, self._outputs.gaps(relaxations, functions, distance))
         scores = sum(_shares(split_scores(problem, part, nodes.lower, nodes.upper)) for part in parts)
         fraction = np.abs(points - np.round(points)) * problem.integers
         fractional = (fraction > FEASIBILITY_TOLERANCE) & (nodes.upper - nodes.lower > 0.5)

@@ -12,8 +12,9 @@ from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Incumbent, Problem, Shape
 from pyomo_relugrad.problem.presolve import FOR_RELAXATIONS, reduce_by
 from pyomo_relugrad.programs.threads import solver_threads
-from pyomo_relugrad.proof.boxes.bounder import BoundedNodes, Bounder, split_nodes
-from pyomo_relugrad.proof.boxes.box_bounder import BoxBounder
+from pyomo_relugrad.proof.boxes.bounding import BoundedNodes, Bounder
+from pyomo_relugrad.proof.boxes.branching import split_nodes
+from pyomo_relugrad.proof.boxes.crown_bounder import CrownBounder
 from pyomo_relugrad.proof.boxes.nodes import NodeQueue
 from pyomo_relugrad.proof.boxes.polish import Polish
 from pyomo_relugrad.proof.boxes.program_bounder import ProgramBounder
@@ -130,7 +131,7 @@ class SearchTree(Prover):
         flat = reduce_by(self.problem, FOR_RELAXATIONS).problem
         if bound_seconds(flat) > deadline.remaining():
             raise OutOfTime
-        return BoxBounder(flat) if self.problem.shape is Shape.BOX else ProgramBounder(flat)
+        return CrownBounder(flat) if self.problem.shape is Shape.BOX else ProgramBounder(flat)
 
     def _step(self) -> None:
         nodes = self._queue.take(self._bounder.batch)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.problem.bounds import bound_problem
+from pyomo_relugrad.programs.big_m import build_big_m
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.domains.polytope import domain_of
 from pyomo_relugrad.search.literature.lp_walk import walk_from
-from pyomo_relugrad.search.literature.relaxation import Relaxation
 from pyomo_relugrad.search.regions.composite import CompositeRegion
 from pyomo_relugrad.search.regions.program import RegionProgram
 
@@ -34,46 +36,84 @@ def relaxing_walk(problem: Problem, context: SearchContext) -> Iterator[Incumben
     yield program.incumbent(domain.sample(context.random, 1)[0])
     lower, upper = problem.lower.copy(), problem.upper.copy()
     lower[program.columns], upper[program.columns] = domain.lower, domain.upper
-    relaxation = Relaxation(problem, lower, upper)
+    binaries = RelaxedBinaries(replace(problem, lower=lower, upper=upper))
     seen: set[bytes] = set()
     while not context.budget.is_exhausted():
         before = len(seen)
-        yield from _round(program, relaxation, seen, context)
+        yield from _round(program, binaries, seen, context)
         if len(seen) == before:
             yield from walk_from(program, domain.sample(context.random, 1)[0], context)
 
 
+class RelaxedBinaries:
+    """The linear relaxation of the big-M model, some of whose binaries are held.
+
+    Neurons are counted as in `CompositeRegion`; those that interval bounds decide have no binary.
+
+    Parameters
+    ----------
+    problem : Problem
+        With finite bounds on the decision columns.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        model = build_big_m(problem, bound_problem(problem, "interval"))
+        layers = [layer.binary for _, _, embedding in model.hidden for layer in embedding]
+        self._columns = np.concatenate([np.zeros(0, int), *layers])
+        self._layer_of = np.concatenate([np.zeros(0, int), *(np.full(b.size, i) for i, b in enumerate(layers))])
+        self._program = model.program(relaxed=True)
+        self.layers = range(len(layers))
+
+    def solve(self, context: SearchContext) -> Array | None:
+        """Values of all columns at the optimum, the problem's first; None where there is none."""
+        context.budget.count()
+        solution = self._program.solve(context.budget.remaining)
+        return solution.values if solution.is_optimal else None
+
+    def of_layer(self, layer: int) -> Array:
+        """The neurons of a layer whose state is not decided."""
+        return np.flatnonzero((self._columns >= 0) & (self._layer_of == layer))
+
+    def values(self, solution: Array, neurons: Array) -> Array:
+        """The neurons' binaries in a solution."""
+        return solution[self._columns[neurons]]
+
+    def hold(self, neuron: int, state: bool) -> None:
+        """Hold a neuron's binary."""
+        self._bound(neuron, float(state), float(state))
+
+    def release(self, neuron: int) -> None:
+        """Let a neuron's binary range over [0, 1] again."""
+        self._bound(neuron, 0.0, 1.0)
+
+    def _bound(self, neuron: int, lower: float, upper: float) -> None:
+        self._program.change_bounds(np.array([lower]), np.array([upper]), self._columns[[neuron]])
+
+
 def _round(
-    program: RegionProgram, relaxation: Relaxation, seen: set[bytes], context: SearchContext
+    program: RegionProgram, binaries: RelaxedBinaries, seen: set[bytes], context: SearchContext
 ) -> Generator[Incumbent | None, None, None]:
     """Root relaxation and walk, then fixings layer by layer, all released at the end."""
     fixed: list[int] = []
-    values = _relax(relaxation, context)
-    layers = np.unique(relaxation.layer_of)
-    for layer in [None, *np.repeat(layers, FIXINGS_PER_LAYER).tolist()]:
+    values = binaries.solve(context)
+    for layer in [None, *np.repeat(binaries.layers, FIXINGS_PER_LAYER).tolist()]:
         if values is None or context.budget.is_exhausted():
             break
         region = CompositeRegion.at(program.landscape, np.clip(values[program.columns], program.lower, program.upper))
         if layer is not None:
-            neuron = _draw(relaxation, region, values, layer, fixed, context.random)
+            neuron = _draw(binaries, region, values, layer, fixed, context.random)
             if neuron is None:
                 continue
-            relaxation.fix(neuron, not region.signs[neuron] > 0)
-            solved = _relax(relaxation, context)
+            binaries.hold(neuron, not region.signs[neuron] > 0)
+            solved = binaries.solve(context)
             if solved is None:
-                relaxation.release(neuron)
+                binaries.release(neuron)
                 continue
             fixed.append(neuron)
             values = solved
         yield from _walk_if_new(program, values, seen, context)
     for neuron in fixed:
-        relaxation.release(neuron)
-
-
-def _relax(relaxation: Relaxation, context: SearchContext) -> Array | None:
-    context.budget.count()
-    solution = relaxation.solve(context.budget.remaining)
-    return solution.values if solution.is_optimal else None
+        binaries.release(neuron)
 
 
 def _walk_if_new(
@@ -87,7 +127,7 @@ def _walk_if_new(
 
 
 def _draw(
-    relaxation: Relaxation,
+    binaries: RelaxedBinaries,
     region: CompositeRegion,
     values: Array,
     layer: int,
@@ -95,10 +135,10 @@ def _draw(
     random: np.random.Generator,
 ) -> int | None:
     """A neuron of the layer, the likelier the more its binary differs from its state; None where all are decided."""
-    candidates = np.flatnonzero(relaxation.free & (relaxation.layer_of == layer))
+    candidates = binaries.of_layer(layer)
     candidates = candidates[~np.isin(candidates, fixed)]
     if candidates.size == 0:
         return None
     state = region.signs[candidates] > 0
-    weights = np.abs(state - relaxation.binaries(values)[candidates]) + BASE_WEIGHT
+    weights = np.abs(state - binaries.values(values, candidates)) + BASE_WEIGHT
     return int(random.choice(candidates, p=weights / weights.sum()))

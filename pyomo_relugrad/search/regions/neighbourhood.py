@@ -1,14 +1,19 @@
-"""The neighbourhood of a vertex: some neurons free to switch, all others held, as a small MILP."""
+"""The neighbourhood of a vertex: some neurons free to switch, all others held, as a small MILP.
+
+With the others held, every pre-activation and every column is affine in the decision columns and in the activations of
+the free neurons. So the free neurons are a small network of their own, and its big-M model is the MILP.
+"""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.programs.linear_program import LinearProgram
+from pyomo_relugrad.network import Layer, Network
+from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.problem.bounds import bound_problem
+from pyomo_relugrad.programs.big_m import build_big_m
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.regions.composite import CompositeRegion
 from pyomo_relugrad.search.regions.program import RegionProgram
@@ -21,31 +26,6 @@ MAX_ROUNDS = 6
 FACET_TOLERANCE = 1e-7
 # Entries of the matrices of all pre-activations and columns above which a neighbourhood is too large to be built.
 MAX_ENTRIES = 3e7
-
-
-@dataclass(frozen=True, eq=False)
-class AffineNeurons:
-    """Everything as affine functions of ``(u, h)``: decision columns and the free neurons' scaled activations.
-
-    Parameters
-    ----------
-    slopes : (N, d + k) array
-    offsets : (N,) array
-        ``slopes @ (u, h) + offsets`` are the pre-activations while the held neurons keep their states.
-    gain : (d + k,) array
-        Gradient of the height.
-    lower, upper : (k,) arrays
-        Bounds on the free neurons' pre-activations over the box of the decision columns.
-    scale : (k,) array
-        What one unit of each ``h`` stands for: the larger of the bounds' magnitudes.
-    """
-
-    slopes: Array
-    offsets: Array
-    gain: Array
-    lower: Array
-    upper: Array
-    scale: Array
 
 
 def is_small(region: CompositeRegion, n_free: int) -> bool:
@@ -75,86 +55,101 @@ def best_in_neighbourhood(
     Returns
     -------
     array or None
-        None where the MILP found nothing in the budget. The point may violate a few held facets by then; its height
-        is what the network says there.
+        None where the MILP found nothing that is not worse than the vertex in the budget. The point may violate a few
+        held facets by then; its height is what the network says there.
     """
-    free = np.sort(free)
-    affine = affine_neurons(region, free, program.lower, program.upper)
+    neighbourhood = _Neighbourhood(region, free)
+    problem = neighbourhood.problem(program, region.u)
     seconds = float(options.get("time_limit", np.inf))
-    milp = _free_neurons_milp(program, affine, free, {k: v for k, v in options.items() if k != "time_limit"})
-    rows, offsets = _held_facets(region, affine, free)
-    size = rows.shape[1]
+    model = build_big_m(problem, bound_problem(problem, "interval"))
+    milp = model.program(relaxed=False, options={k: v for k, v in options.items() if k != "time_limit"})
+    rows, offsets = neighbourhood.held_facets(region)
+    # Free neurons that cannot be active have no column.
+    places = np.concatenate([np.arange(region.u.size), *(layer.activation for layer in model.hidden[0][2])])
+    rows, places = rows[:, places >= 0], places[places >= 0]
     chosen = np.argsort(rows[:, : region.u.size] @ region.u + offsets, kind="stable")[:FIRST_FACETS]
     missing, best = np.ones(len(rows), bool), None
     for _ in range(MAX_ROUNDS):
         missing[chosen] = False
-        padded = np.concatenate([rows[chosen], np.zeros((chosen.size, free.size))], axis=1)
-        milp.append_rows(padded, -offsets[chosen], np.full(chosen.size, np.inf))
+        wide = np.zeros((chosen.size, milp.n_columns))
+        wide[:, places] = rows[chosen]
+        milp.append_rows(wide, -offsets[chosen], np.full(chosen.size, np.inf))
         solution = milp.solve(min(budget.remaining, seconds))
         budget.count()
         if solution.values is None:
             break
         best = np.clip(solution.values[: region.u.size], program.lower, program.upper)
-        chosen = np.flatnonzero(missing & (rows @ solution.values[:size] + offsets < -FACET_TOLERANCE))
+        chosen = np.flatnonzero(missing & (rows @ solution.values[places] + offsets < -FACET_TOLERANCE))
         if chosen.size == 0 or budget.is_exhausted():
             break
     return best
 
 
-def affine_neurons(region: CompositeRegion, free: Array, lower: Array, upper: Array) -> AffineNeurons:
-    """Pull all pre-activations back to the box and the free neurons, by one forward sweep of unit directions."""
-    slopes, columns = region.slopes_with_free(free)
-    problem, d = region.landscape.problem, region.u.size
-    gain = columns @ region.landscape.partial_gradient(region.v[None, :])[0]
-    held_at_zero = np.concatenate([region.u, np.zeros(free.size)])
-    offsets = region.preactivations - slopes @ held_at_zero
-    least, most = np.concatenate([lower, np.zeros(free.size)]), np.concatenate([upper, np.zeros(free.size)])
-    low, high = np.zeros(free.size), np.zeros(free.size)
-    for k, neuron in enumerate(free):
-        used = np.flatnonzero(slopes[neuron])
-        part = slopes[neuron, used]
-        low[k] = offsets[neuron] + np.where(part > 0, part * least[used], part * most[used]).sum()
-        high[k] = offsets[neuron] + np.where(part > 0, part * most[used], part * least[used]).sum()
-        most[d + k] = max(high[k], 0.0)
-    scale = np.maximum(np.maximum(np.abs(low), np.abs(high)), np.finfo(float).tiny)
-    slopes[:, d:] *= scale
-    gain[d:] *= scale
-    assert problem.quadratic is None
-    return AffineNeurons(slopes, offsets, gain, low, high, scale)
+class _Neighbourhood:
+    """The free neurons, those that depend on no other first, and everything as affine functions of ``(u, h)``.
+
+    Each activation ``h`` is measured in units that make its neuron's row one long, so that a rescaled network gives the
+    same program.
+
+    Parameters
+    ----------
+    region : CompositeRegion
+    free : (k,) int array
+    """
+
+    def __init__(self, region: CompositeRegion, free: Array) -> None:
+        d, free = region.u.size, np.sort(free)
+        slopes, columns = region.slopes_with_free(free)
+        levels = _levels(slopes[free, d:])
+        order = np.argsort(levels, kind="stable")
+        places = np.concatenate([np.arange(d), d + order])
+        self._free, self._slopes = free[order], slopes[:, places]
+        self._offsets = region.preactivations - slopes[:, :d] @ region.u
+        self._gain = columns[places] @ region.landscape.partial_gradient(region.v[None, :])[0]
+        #: Where the decision columns and the free neurons of each level end.
+        self._ends = np.concatenate([[0, d], d + np.cumsum(np.bincount(levels))]).astype(int)
+        self._layers = [self._layer(begin, end) for begin, end in zip(self._ends[1:], self._ends[2:], strict=False)]
+
+    def _layer(self, begin: int, end: int) -> Layer:
+        """One level of free neurons as a layer, its activations put into their units."""
+        neurons = self._free[begin - self._ends[1] : end - self._ends[1]]
+        norms = np.linalg.norm(self._slopes[neurons], axis=1)
+        norms = np.where(norms > 0, norms, 1.0)
+        self._slopes[:, begin:end] *= norms
+        self._gain[begin:end] *= norms
+        return self._affine(self._slopes[neurons, :begin] / norms[:, None], self._offsets[neurons] / norms)
+
+    def _affine(self, slopes: Array, offsets: Array) -> Layer:
+        """A layer that is affine in the decision columns and in the free neurons of all levels before it."""
+        ends = self._ends[self._ends <= slopes.shape[1]]
+        return Layer(tuple(range(ends.size - 1)), tuple(np.split(slopes, ends[1:-1], axis=1)), offsets)
+
+    def problem(self, program: RegionProgram, u: Array) -> Problem:
+        """Maximize a network of the free neurons, the height but for a constant, where it is not below that of `u`."""
+        d = self._ends[1]
+        network = Network(d, (*self._layers, self._affine(self._gain[None, :], np.zeros(1))))
+        return Problem(
+            cost=np.append(np.zeros(d), -1.0),
+            lower=np.append(program.lower, self._gain[:d] @ u),
+            upper=np.append(program.upper, np.inf),
+            rows=sparse.hstack([program.rows, sparse.csr_array((program.rows.shape[0], 1))]),
+            row_lower=program.problem.row_lower,
+            row_upper=program.problem.row_upper,
+            networks=(EmbeddedNetwork(network, np.arange(d), np.array([d])),),
+        )
+
+    def held_facets(self, region: CompositeRegion) -> tuple[Array, Array]:
+        """Half-spaces ``rows @ (u, h) + offsets >= 0`` of the neurons that keep their states, rows of length one."""
+        held = np.setdiff1d(np.arange(region.signs.size), self._free)
+        norms = np.linalg.norm(self._slopes[held], axis=1)
+        held, norms = held[norms > 0], norms[norms > 0]
+        factor = region.signs[held] / norms
+        return self._slopes[held] * factor[:, None], self._offsets[held] * factor
 
 
-def _held_facets(region: CompositeRegion, affine: AffineNeurons, free: Array) -> tuple[Array, Array]:
-    """Half-spaces ``rows @ (u, h) + offsets >= 0`` of the neurons that keep their states, rows of length one."""
-    held = np.setdiff1d(np.arange(region.signs.size), free)
-    norms = np.linalg.norm(affine.slopes[held], axis=1)
-    held, norms = held[norms > 0], norms[norms > 0]
-    factor = region.signs[held] / norms
-    return affine.slopes[held] * factor[:, None], affine.offsets[held] * factor
-
-
-def _free_neurons_milp(
-    program: RegionProgram, affine: AffineNeurons, free: Array, options: dict[str, float]
-) -> LinearProgram:
-    """The big-M model of the free neurons over ``(u, h, q)``, each row divided by its neuron's scale."""
-    d, k = program.lower.size, free.size
-    z = affine.slopes[free] / affine.scale[:, None]
-    offset = affine.offsets[free] / affine.scale
-    low, high = np.minimum(affine.lower / affine.scale, 0.0), np.maximum(affine.upper / affine.scale, 0.0)
-    h = np.concatenate([np.zeros((k, d)), np.eye(k)], axis=1)
-    rows = [
-        np.concatenate([h - z, np.zeros((k, k))], axis=1),
-        np.concatenate([h - z, -np.diag(low)], axis=1),
-        np.concatenate([h, -np.diag(high)], axis=1),
-    ]
-    infinite = np.full(k, np.inf)
-    surrounding = sparse.hstack([program.rows, sparse.csr_array((program.rows.shape[0], 2 * k))])
-    return LinearProgram(
-        cost=np.concatenate([-affine.gain, np.zeros(k)]),
-        lower=np.concatenate([program.lower, np.zeros(2 * k)]),
-        upper=np.concatenate([program.upper, high, np.ones(k)]),
-        rows=sparse.vstack([surrounding, *rows], format="csr"),
-        row_lower=np.concatenate([program.problem.row_lower, offset, -infinite, -infinite]),
-        row_upper=np.concatenate([program.problem.row_upper, infinite, offset - low, np.zeros(k)]),
-        integers=np.concatenate([np.zeros(d + k, bool), np.ones(k, bool)]),
-        options=options,
-    )
+def _levels(slopes: Array) -> Array:
+    """How many free neurons come one after another before each, from slopes (k, k) in their activations."""
+    levels = np.zeros(len(slopes), int)
+    for neuron, row in enumerate(slopes):
+        levels[neuron] = 1 + levels[np.flatnonzero(row)].max(initial=-1)
+    return levels

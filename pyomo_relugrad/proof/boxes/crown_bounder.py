@@ -9,17 +9,19 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.proof.boxes.bounder import BoundedNodes, batch_size, centres, split_scores
-from pyomo_relugrad.proof.boxes.enclosure import Enclosure, n_states
+from pyomo_relugrad.programs.tangents import tangents
+from pyomo_relugrad.proof.boxes.bounding import BoundedNodes, batch_size, centres
+from pyomo_relugrad.proof.boxes.branching import split_scores
 from pyomo_relugrad.proof.boxes.nodes import Nodes
 from pyomo_relugrad.proof.boxes.objective import ObjectiveBound
+from pyomo_relugrad.proof.boxes.relaxations import Relaxations, n_states
 
-LARGEST_BATCH = 256
+MAX_BATCH = 256
 # A batch is bounded in parts by as many threads as there are processors, up to four, if each gets so many nodes.
-MOST_THREADS, NODES_PER_THREAD = 4, 32
+MAX_THREADS, NODES_PER_THREAD = 4, 32
 
 
-class BoxBounder:
+class CrownBounder:
     """Bounds a problem whose only constraints are bounds on columns that no network writes.
 
     The objective is substituted back through every network; what is left is one linear function of the columns per
@@ -33,10 +35,9 @@ class BoxBounder:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self.batch = batch_size(problem, LARGEST_BATCH)
+        self.batch = batch_size(problem, MAX_BATCH)
         self._objective = ObjectiveBound(problem)
-        self._threads = min(os.cpu_count() or 1, MOST_THREADS)
-        self._pool = ThreadPoolExecutor(self._threads)
+        self._threads = min(os.cpu_count() or 1, MAX_THREADS)
 
     def root(self) -> Nodes:
         """The whole box."""
@@ -48,26 +49,25 @@ class BoxBounder:
         if count <= 1:
             return self._bound(nodes, cutoff)
         parts = [nodes.take(part) for part in np.array_split(np.arange(len(nodes)), count)]
-        return BoundedNodes.joined(list(self._pool.map(lambda part: self._bound(part, cutoff), parts)))
+        with ThreadPoolExecutor(count) as pool:
+            return BoundedNodes.joined(list(pool.map(lambda part: self._bound(part, cutoff), parts)))
 
     def _bound(self, nodes: Nodes, cutoff: float) -> BoundedNodes:
-        enclosure = Enclosure(self.problem, nodes.lower, nodes.upper, nodes.states)
-        functions = self._objective(enclosure, *self._tangent(nodes), nodes.slopes)
+        relaxations = Relaxations(self.problem, nodes.lower, nodes.upper, nodes.states)
+        functions = self._objective(relaxations, *self._linear_objective(nodes), nodes.slopes)
         lower, upper = functions.cut(nodes.lower, nodes.upper, cutoff)
         bound = np.maximum(functions.minima, nodes.bound)
-        bounded = Nodes(lower, upper, bound, enclosure.states(), functions.slopes, nodes.costs, nodes.constant)
+        bounded = Nodes(lower, upper, bound, relaxations.states(), functions.slopes, nodes.costs, nodes.constant)
         # Splits along the slope help too: half a box is then cut off by the incumbent.
         scores = split_scores(self.problem, functions.gaps + np.abs(functions.coefficients), lower, upper)
         candidates = np.concatenate([functions.minimizers, centres(nodes.lower, nodes.upper)])
         return BoundedNodes(bounded, functions.minimizers, scores, candidates)
 
-    def _tangent(self, nodes: Nodes) -> tuple[Array, Array]:
+    def _linear_objective(self, nodes: Nodes) -> tuple[Array, Array]:
         """Costs (N, n) and constants (N,) of a linear function below the objective."""
         problem = self.problem
-        cost = np.tile(problem.cost, (len(nodes), 1))
-        constant = np.full(len(nodes), problem.constant)
+        cost, constant = np.tile(problem.cost, (len(nodes), 1)), np.full(len(nodes), problem.constant)
         if problem.quadratic is None:
             return cost, constant
-        centre = problem.propagate(centres(nodes.lower, nodes.upper))
-        slope = centre @ problem.quadratic
-        return cost + slope, constant - 0.5 * np.einsum("bi,bi->b", centre, slope)
+        slopes, constants = tangents(problem.quadratic, problem.propagate(centres(nodes.lower, nodes.upper)))
+        return cost + slopes, constant + constants

@@ -1,11 +1,10 @@
-"""All embedded networks of a problem, relaxed over the boxes of many nodes at once."""
+"""All embedded networks of a problem, relaxed over the boxes of many nodes at once (CROWN)."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network.lower_slopes import SlopedFunctions, optimize_lower_slopes
 from pyomo_relugrad.network.relaxation import LinearFunctions, Relaxation
 from pyomo_relugrad.problem import NetworkStage, Problem
 
@@ -13,70 +12,61 @@ from pyomo_relugrad.problem import NetworkStage, Problem
 LOWER_LINE_SHARE = 0.5
 
 
-class Enclosure:
-    """Relaxations of every network of a problem without chains, over N nodes.
+class Relaxations:
+    """Relaxations of every network of a problem over N nodes.
 
-    Stage ``s`` has ``k`` embeddings of one network; its relaxation has ``N * k`` boxes, node after node.
+    Stage ``s`` has ``k`` embeddings of one network; its relaxation has ``N * k`` boxes, node after node. Outputs that
+    other networks read are in the range that interval arithmetic on the last layer gives.
 
     Parameters
     ----------
     problem : Problem
-        Its networks read no outputs.
     lower, upper : (N, n) arrays
     states : (N, S) int8 array
-        What is known of the ReLUs, as `states` of a larger enclosure returned it.
+        What is known of the ReLUs, as `states` of larger boxes returned it.
     """
 
     def __init__(self, problem: Problem, lower: Array, upper: Array, states: Array) -> None:
         self.problem = problem
         self.lower, self.upper = lower, upper
-        self.relaxations: list[Relaxation] = []
+        self.stages: list[Relaxation] = []
         for stage, known in zip(problem.stages, split_by_stage(problem, states), strict=True):
-            n_inputs = stage.network.n_inputs
-            box_lower, box_upper = (side[:, stage.inputs].reshape(-1, n_inputs) for side in (lower, upper))
-            known = known.reshape(len(box_lower), stage.network.n_relus)
-            self.relaxations.append(Relaxation(stage.network, box_lower, box_upper, known))
+            low, high = (side[:, stage.inputs].reshape(-1, stage.network.n_inputs) for side in (lower, upper))
+            relaxation = Relaxation(stage.network, low, high, known.reshape(len(low), stage.network.n_relus))
+            self.stages.append(relaxation)
+            if problem.is_network_input[stage.outputs].any():
+                lower, upper = _with_outputs(stage, relaxation, lower, upper)
 
-    @property
-    def n_nodes(self) -> int:
-        """Number of nodes."""
+    def __len__(self) -> int:
         return len(self.lower)
 
     def states(self) -> Array:
         """(N, S) int8: what is known of the ReLUs now."""
         parts = [
-            relaxation.states().reshape(self.n_nodes, len(stage.inputs) * stage.network.n_relus)
-            for stage, relaxation in zip(self.problem.stages, self.relaxations, strict=True)
+            relaxation.states().reshape(len(self), len(stage.inputs) * stage.network.n_relus)
+            for stage, relaxation in zip(self.problem.stages, self.stages, strict=True)
         ]
-        return np.concatenate([np.zeros((self.n_nodes, 0), np.int8), *parts], axis=1)
+        return np.concatenate([np.zeros((len(self), 0), np.int8), *parts], axis=1)
 
-    def take(self, nodes: Array) -> Enclosure:
-        """The enclosure of some of the nodes, given by index."""
-        chosen = object.__new__(Enclosure)
+    def take(self, nodes: Array) -> Relaxations:
+        """The relaxations over some of the nodes, given by index."""
+        chosen = object.__new__(Relaxations)
         chosen.problem = self.problem
         chosen.lower, chosen.upper = self.lower[nodes], self.upper[nodes]
-        chosen.relaxations = [
+        chosen.stages = [
             relaxation.take((nodes[:, None] * len(stage.inputs) + np.arange(len(stage.inputs))).ravel())
-            for stage, relaxation in zip(self.problem.stages, self.relaxations, strict=True)
+            for stage, relaxation in zip(self.problem.stages, self.stages, strict=True)
         ]
         return chosen
 
-    def functions(
-        self, stage: int, weights: Array, *, steps: int, start: Array | None = None, input_costs: Array | None = None
-    ) -> SlopedFunctions:
-        """Functions below weighted outputs, one per embedding of a stage and node.
 
-        Parameters
-        ----------
-        stage : int
-        weights : (N * k, n_outputs) array
-        steps : int
-            Steps of the lower slopes' optimization.
-        start, input_costs : arrays, optional
-            As in `optimize_lower_slopes`.
-        """
-        relaxation = self.relaxations[stage]
-        return optimize_lower_slopes(relaxation, weights, None, steps=steps, start=start, input_costs=input_costs)
+def _with_outputs(stage: NetworkStage, relaxation: Relaxation, lower: Array, upper: Array) -> tuple[Array, Array]:
+    """Boxes (N, n) with a stage's outputs in their ranges; where none of a range is left, no point is feasible."""
+    lower, upper = lower.copy(), upper.copy()
+    low, high = (side.reshape(-1, *stage.outputs.shape) for side in relaxation.output_range())
+    lower[:, stage.outputs] = np.maximum(lower[:, stage.outputs], low)
+    upper[:, stage.outputs] = np.maximum(np.minimum(upper[:, stage.outputs], high), lower[:, stage.outputs])
+    return lower, upper
 
 
 def n_states(problem: Problem) -> int:

@@ -1,0 +1,68 @@
+"""Branching: which column of a node is split, and where."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem.presolve.integer_bounds import rounded_bounds
+from pyomo_relugrad.proof.boxes.bounding import BoundedNodes
+from pyomo_relugrad.proof.boxes.nodes import Nodes
+
+# Counts as the width of a column without bounds.
+MAX_WIDTH = 1e12
+
+
+def split_nodes(bounded: BoundedNodes, integers: Array) -> tuple[Nodes, Nodes]:
+    """Two children of each node, and the nodes that have no column to split.
+
+    A continuous column is halved; an integer one is split between two integers, at the relaxation's point where that is
+    fractional. Columns without bounds are split at powers of ten. Where cuts have left an integer column a range with
+    fractional ends, these are rounded first; children without an integer in it are left out.
+    """
+    scores = bounded.scores
+    columns = np.argmax(scores, axis=1) if scores.size else np.zeros(len(scores), dtype=np.int64)
+    rows = np.arange(len(scores))
+    splittable = scores[rows, columns] > 0 if scores.size else np.zeros(len(scores), bool)
+    nodes, columns = bounded.nodes.take(splittable), columns[splittable]
+    rows, is_integer = np.arange(len(nodes)), integers[columns]
+    point = bounded.points[splittable][rows, columns]
+    low, high = rounded_bounds(nodes.lower[rows, columns], nodes.upper[rows, columns], is_integer)
+    inside = is_integer & (np.abs(point - np.round(point)) > 1e-6) & (point > low) & (point < high)
+    middle = _middle(low, high)
+    below = np.where(is_integer, np.floor(np.where(inside, point, middle)), middle)
+    below = np.where(is_integer, np.maximum(np.minimum(below, high - 1), low), below)
+    above = np.where(is_integer, below + 1, middle)
+    children = nodes.split(columns, low, below, above, high)
+    return children.take(np.concatenate([low <= high, above <= high])), bounded.nodes.take(~splittable)
+
+
+def split_scores(problem: Problem, gaps: Array, lower: Array, upper: Array) -> Array:
+    """Scores of the columns from what they matter per unit of width.
+
+    Parameters
+    ----------
+    problem : Problem
+    gaps, lower, upper : (N, n) arrays
+
+    Returns
+    -------
+    (N, n) array
+        0 where a column is too narrow to split or no network's input; small where it only seems not to matter.
+    """
+    width = upper - lower
+    size = np.maximum(np.abs(lower), np.abs(upper))
+    narrow = np.where(problem.integers, width <= 0, width <= 1e-9 * (1 + np.where(np.isinf(size), 0, size)))
+    least = 1e-6 * gaps.max(axis=1, keepdims=True, initial=0.0) + 1e-15
+    return np.where(problem.is_network_input & ~narrow, (gaps + least) * np.fmin(width, MAX_WIDTH), 0.0)
+
+
+def _middle(low: Array, high: Array) -> Array:
+    """Midpoints of intervals; of an infinite one a point ten times farther out than its finite side."""
+    with np.errstate(invalid="ignore"):
+        middle = low + (high - low) / 2
+        right = low + 9 * np.abs(low) + 1
+        left = high - 9 * np.abs(high) - 1
+    middle = np.where(np.isinf(high), right, np.where(np.isinf(low), left, middle))
+    return np.where(np.isinf(low) & np.isinf(high), 0.0, middle)
