@@ -8,7 +8,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network.boxes import Boxes
-from pyomo_relugrad.network.lower_slopes import STEPS
+from pyomo_relugrad.network.lower_slopes import STEPS, optimize_lower_slopes
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.problem.presolve.row_tightening import cut_boxes
 from pyomo_relugrad.proof.boxes.relaxations import Relaxations, gap_by_input, scatter_inputs, split_by_stage
