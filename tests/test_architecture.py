@@ -20,6 +20,7 @@ PYOMO = HIGHS | {"pyomo", "omlt"}
 STAIR: dict[str, set[str]] = {
     "version": set(),
     "errors": set(),
+    "words": set(),
     "deadline": set(),
     "arrays": {"numpy"},
     "network": ARRAYS,

@@ -14,7 +14,6 @@ from pyomo_relugrad.cli.arguments import Arguments
 from pyomo_relugrad.cli.exit_codes import ArgumentError, ExitCode
 from pyomo_relugrad.cli.values import as_box, or_none, save_vector, shown
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.network.names import counted
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.readers.onnx import load_onnx
 from pyomo_relugrad.run.budget import Stop
@@ -23,6 +22,7 @@ from pyomo_relugrad.run.result import Progress, SearchResult
 from pyomo_relugrad.solve import ExactOptions, solve_exactly
 from pyomo_relugrad.solve.arrays import array_problem, refuse_without_end
 from pyomo_relugrad.solve.driver import search
+from pyomo_relugrad.words import counted
 
 # Relative gap that is proof enough.
 PROVEN_GAP = 1e-4

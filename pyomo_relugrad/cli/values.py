@@ -10,7 +10,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.cli.exit_codes import ArgumentError
-from pyomo_relugrad.network.names import counted
+from pyomo_relugrad.words import counted
 
 #: How files of vectors end.
 SUFFIXES = (".npy", ".csv")

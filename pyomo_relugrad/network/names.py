@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError, NetworkValueError
+from pyomo_relugrad.words import listed
 
 if TYPE_CHECKING:
     from pyomo_relugrad.network.layer import TensorSpec
-
-#: Names that a message lists.
-LISTED_NAMES = 5
 
 
 def checked_names(names: Iterable[Any], size: int, what: str) -> tuple[str, ...]:
@@ -143,23 +141,6 @@ def rows_by_name(table: Any, rows: Array, names: Sequence[str]) -> Array:
     except ModelError as error:
         raise NetworkValueError(str(error)) from None
     return rows if order is None else rows[:, order]
-
-
-def listed(entries: Iterable[Any]) -> str:
-    """The first few entries in words."""
-    every = list(entries)
-    return ", ".join(map(repr, every[:LISTED_NAMES])) + (", ..." if len(every) > LISTED_NAMES else "")
-
-
-def counted(number: int, thing: str) -> str:
-    """A number of things in words.
-
-    Examples
-    --------
-    >>> counted(1, "output"), counted(10, "output")
-    ('1 output', '10 outputs')
-    """
-    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def _labels(keys: Sequence[Any], names: Sequence[str]) -> list[Any]:

@@ -15,10 +15,10 @@ from io import StringIO
 from threading import Event, RLock, Thread
 from typing import Protocol
 
-from pyomo_relugrad.network.names import counted
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.run.result import Progress, SearchResult
 from pyomo_relugrad.version import __version__
+from pyomo_relugrad.words import counted
 
 logger = logging.getLogger(__name__)
 

@@ -14,11 +14,12 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.network.names import LISTED_NAMES, by_name, rows_by_name
+from pyomo_relugrad.network.names import by_name, rows_by_name
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.run.result import Progress, SearchResult
 from pyomo_relugrad.search.boundedness import columns_without_end
 from pyomo_relugrad.solve.driver import search
+from pyomo_relugrad.words import MAX_LISTED
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -165,8 +166,8 @@ def refuse_without_end(problem: Problem) -> None:
     """
     columns = columns_without_end(problem).tolist()
     if columns:
-        shown = ", ".join(problem.column_name(column) for column in columns[:LISTED_NAMES])
-        more = ", ..." if len(columns) > LISTED_NAMES else ""
+        shown = ", ".join(problem.column_name(column) for column in columns[:MAX_LISTED])
+        more = ", ..." if len(columns) > MAX_LISTED else ""
         raise ModelError(
             "the objective may be unbounded: a search needs finite bounds on the decision variables, but "
             f"{shown}{more} has none; give lower and upper bounds, or rows that bound them"

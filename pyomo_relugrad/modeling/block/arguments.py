@@ -15,7 +15,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.block.entries import Entries, is_term, keyed_entries, list_entries
 from pyomo_relugrad.modeling.block.scaling_objects import input_scaling, output_scaling
-from pyomo_relugrad.network.names import listed
+from pyomo_relugrad.words import listed
 
 #: A lower and an upper bound: a number, an expression of mutable parameters, or None.
 BoundPair = tuple[Any, Any]

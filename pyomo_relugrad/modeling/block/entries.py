@@ -14,7 +14,8 @@ from pyomo.core.expr.numvalue import is_numeric_data
 
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network, TensorSpec
-from pyomo_relugrad.network.names import keyed, listed, order_by_name
+from pyomo_relugrad.network.names import keyed, order_by_name
+from pyomo_relugrad.words import listed
 
 
 @dataclass(frozen=True)

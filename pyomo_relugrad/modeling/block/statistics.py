@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network import Network, PreactivationBounds, interval_bounds
-from pyomo_relugrad.network.names import counted
+from pyomo_relugrad.words import counted
 
 #: Named inputs, and outputs, that are listed with their variables.
 MAX_NAMED = 20

@@ -31,7 +31,6 @@ from pyomo_relugrad.modeling.compile.model import CompiledModel, compile_model
 from pyomo_relugrad.modeling.omlt.bridge import read_omlt_blocks
 from pyomo_relugrad.modeling.solver.config import ExactConfig, RelugradConfig, configure
 from pyomo_relugrad.modeling.solver.results import results_of_search, results_without_search
-from pyomo_relugrad.network.names import listed
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs.threads import solver_threads
 from pyomo_relugrad.run.budget import Stop
@@ -40,6 +39,7 @@ from pyomo_relugrad.run.result import Progress, SearchResult
 from pyomo_relugrad.search.boundedness import columns_without_end
 from pyomo_relugrad.solve.driver import search
 from pyomo_relugrad.version import __version__
+from pyomo_relugrad.words import listed
 
 logger = logging.getLogger(__name__)
 
