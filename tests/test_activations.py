@@ -46,7 +46,7 @@ def test_the_lines_enclose_the_relu_also_where_z_is_off_by_the_margin(one, other
 
 
 def test_the_lower_line_leaves_the_smaller_area_and_the_upper_one_is_the_chord():
-    lines = RELU.lines(np.array([[-1.0, -3.0, 0.0, -2.0]]), np.array([[3.0, 1.0, 2.0, -1.0]]))
+    lines = RELU.lines(np.array([[-1.0, -3.0, 0.0, -2.0]]), np.array([[3.0, 1.0, 2.0, -1.0]]), np.zeros((1, 4)))
     assert lines.lower_slope.tolist() == [[1.0, 0.0, 1.0, 0.0]]
     assert lines.upper_slope.tolist() == [[0.75, 0.25, 1.0, 0.0]]
     assert lines.upper_intercept.tolist() == [[0.75, 0.75, 0.0, 0.0]]
@@ -59,6 +59,6 @@ def test_the_lower_line_leaves_the_smaller_area_and_the_upper_one_is_the_chord()
     ("lower", "upper", "unbounded"), [(-np.inf, 1.0, False), (-1.0, np.inf, False), (-np.inf, np.inf, True)]
 )
 def test_infinite_sides(lower, upper, unbounded):
-    lines = RELU.lines(np.array([[lower]]), np.array([[upper]]))
+    lines = RELU.lines(np.array([[lower]]), np.array([[upper]]), np.zeros((1, 1)))
     assert (lines.unbounded is not None and bool(lines.unbounded.all())) == unbounded
     assert np.isfinite([lines.upper_slope, lines.upper_intercept, lines.lower_slope]).all()

@@ -61,14 +61,14 @@ class Relu:
         """What intervals of pre-activations decide, int8: 1 active, -1 inactive, 0 undecided."""
         return (lower >= 0).astype(np.int8) - ((upper <= 0) & (lower < 0))
 
-    def lines(self, lower: Array, upper: Array, margin: Array | float = 0.0) -> Lines:
+    def lines(self, lower: Array, upper: Array, margin: Array) -> Lines:
         """The chord above, and below it the line of slope 0 or 1 that leaves the smaller area.
 
         Parameters
         ----------
         lower, upper : (B, n_k) arrays
             Intervals of the pre-activations, possibly infinite.
-        margin : (B, n_k) array, optional
+        margin : (B, n_k) array
             How far a computed pre-activation can be from the exact one. The lines are moved apart by it, so that a
             substitution through them is safe in floating point: their slopes are at most 1.
         """
@@ -81,7 +81,7 @@ class Relu:
         unbounded = None
         if not np.isfinite(intercept).all():
             slope, intercept, unbounded = _chords_to_infinity(lower, upper, slope, intercept)
-        return Lines(lower_slope, np.zeros_like(lower) - margin, slope, intercept + margin, unstable, unbounded)
+        return Lines(lower_slope, -margin, slope, intercept + margin, unstable, unbounded)
 
 
 def _chords_to_infinity(lower: Array, upper: Array, slope: Array, intercept: Array) -> tuple[Array, Array, Array]:
