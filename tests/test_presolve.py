@@ -225,6 +225,18 @@ def test_rows_that_merging_leaves_with_one_column_are_bounds():
     assert reduced.lower[0] == pytest.approx(0.2)
 
 
+# --- bounds of integers -----------------------------------------------------------------------------------------
+
+
+def test_bounds_of_integers_are_rounded_inward_beyond_the_tolerance():
+    lower, upper = np.array([0.5, -1.2, 1 + 1e-7, 0.5]), np.array([2.5, -0.9, 3 - 1e-7, 1.5])
+    problem = Problem(np.zeros(4), lower, upper, integers=np.array([True, True, True, False]))
+    for reduced in (round_integer_bounds(problem), presolve(problem)):
+        assert reduced.problem.lower.tolist() == [1.0, -1.0, 1.0, 0.5]
+        assert reduced.problem.upper.tolist() == [2.0, -1.0, 3.0, 1.5]
+    assert round_integer_bounds(reduced.problem) is None
+
+
 # --- tied columns -----------------------------------------------------------------------------------------------
 
 
@@ -278,6 +290,18 @@ def test_tied_outputs_and_circles_do_not_keep_other_columns_from_being_merged():
     y = float(network.value([[x]])[0, 0])
     u = reduced.reduce(np.array([x, y, x, y, *fixed_point.values[4:]]))
     assert reduced.problem.measure(reduced.problem.propagate(u[None])[0]).is_feasible
+
+
+def test_tied_columns_share_bounds_and_integrality():
+    """The first three columns are tied, and so are the last two."""
+    rows = [({0: 1.0, 1: -1.0}, 0.0, 0.0), ({2: -0.5, 1: 0.5}, 0.0, 0.0), ({4: 1.0, 3: -1.0}, 0.0, 0.0)]
+    lower, upper = np.array([0.0, 1.0, -1.0, -INF, -2.0]), np.array([5.0, INF, 9.0, 2.0, 7.0])
+    problem = Problem(np.arange(5.0), lower, upper, integers=np.array([False, False, True, False, False]))
+    reduced = substitute_tied_columns(with_rows(problem, rows))
+    assert reduced.columns.tolist() == [0, 0, 0, 1, 1]
+    merged = reduced.problem
+    assert (merged.lower.tolist(), merged.upper.tolist(), merged.integers.tolist()) == ([1, -2], [5, 2], [True, False])
+    assert merged.cost.tolist() == [3.0, 7.0]
 
 
 def test_other_rows_are_no_ties():
@@ -360,6 +384,11 @@ def test_only_the_first_network_of_a_circle_writes_copies():
     reduced = separate_outputs(embedded([([0], [1]), ([0], [1]), ([2], [2, 3]), ([3], [4])])).problem
     assert [network.outputs.tolist() for network in reduced.networks] == [[1], [6], [7, 3], [4]]
     assert reduced.column_names == ("a", "b", "c", "d", "e", "f", "b", "c")
+
+
+def test_a_circle_that_reads_another_one_leaves_it_alone():
+    reduced = separate_outputs(embedded([([0], [0, 1]), ([1, 2], [2])])).problem
+    assert [network.outputs.tolist() for network in reduced.networks] == [[6, 1], [7]]
 
 
 def test_a_circle_is_solved():
@@ -501,6 +530,20 @@ def test_points_and_reports_are_in_the_columns_of_the_problem(solve):
         assert point.values.size == problem.n_columns
         assert (point.objective, point.violation) == (measured.objective, measured.violation)
     assert result.bound <= result.incumbent.objective
+
+
+@pytest.mark.parametrize("solve", [search, solve_exactly])
+def test_starts_are_in_the_columns_of_the_problem(solve):
+    problem = with_twins(random_problem("equality", 3), np.arange(4))
+    start = search(problem, iteration_limit=400).incumbent
+    seen = []
+
+    def stop_at_once(progress):
+        seen.append(progress.incumbent)
+        return True
+
+    solve(problem, start=start.values, callback=stop_at_once)
+    assert seen[0].objective <= start.objective + 1e-9
 
 
 @pytest.mark.parametrize("solve", [search, solve_exactly])
