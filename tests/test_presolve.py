@@ -547,6 +547,13 @@ def test_starts_are_in_the_columns_of_the_problem(solve):
 
 
 @pytest.mark.parametrize("solve", [search, solve_exactly])
+def test_a_limit_of_time_does_not_end_the_presolve(solve):
+    """A step of it, the tightening by rows, looks at deadlines."""
+    problem = over_a_network([({0: 1.0, 1: 1.0}, -INF, 1.0)])
+    assert solve(dataclasses.replace(problem, upper=np.array([INF, 1.0, 9.0, INF])), time_limit=0.0).reason == ""
+
+
+@pytest.mark.parametrize("solve", [search, solve_exactly])
 def test_a_problem_is_presolved_once(monkeypatch, solve):
     seen = []
     monkeypatch.setattr(

@@ -57,10 +57,10 @@ def search(
     budget = Budget(time_limit, iteration_limit)
 
     def run(problem: Problem, start: Array | None, callback: Callback | None) -> SearchResult:
-        return _run(LocalSearch(problem, method, budget, seed, start), callback)
+        with deadline.time_limit(budget.remaining):
+            return _run(LocalSearch(problem, method, budget, seed, start), callback)
 
-    with deadline.time_limit(time_limit):
-        return run_presolved(problem, start, callback, SearchResult, run)
+    return run_presolved(problem, start, callback, SearchResult, run)
 
 
 def _run(run: LocalSearch, callback: Callback | None) -> SearchResult:

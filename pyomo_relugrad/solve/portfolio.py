@@ -93,10 +93,10 @@ def solve_exactly(
     budget = Budget(time_limit)
 
     def run(problem: Problem, start: Array | None, callback: Callback | None) -> ExactResult:
-        return _ExactSolve(problem, options or ExactOptions(), budget, callback).run(seed, start)
+        with deadline.time_limit(budget.remaining):
+            return _ExactSolve(problem, options or ExactOptions(), budget, callback).run(seed, start)
 
-    with deadline.time_limit(time_limit):
-        return run_presolved(problem, start, callback, ExactResult, run)
+    return run_presolved(problem, start, callback, ExactResult, run)
 
 
 class _ExactSolve:
