@@ -83,6 +83,12 @@ def written_differently(seed: int) -> tuple[Problem, Problem, np.ndarray]:
     return plain, dataclasses.replace(problem, lower=lower, upper=upper), np.r_[np.arange(plain.n_columns), twins]
 
 
+def within_bounds(problem: Problem, rng: np.random.Generator) -> np.ndarray:
+    """A random point between the bounds, not far from 0 where there are none."""
+    lower = np.where(np.isfinite(problem.lower), problem.lower, np.fmin(problem.upper, 3.0) - 6.0)
+    return rng.uniform(lower, np.where(np.isfinite(problem.upper), problem.upper, lower + 6.0))
+
+
 REDUCTIONS = {
     "short rows": turn_short_rows_into_bounds,
     "tied columns": substitute_tied_columns,
@@ -119,12 +125,11 @@ def test_reductions_keep_the_feasible_points(name, seed):
     for attempt in range(20):
         # A point of the original, feasible more often than not; and one in the bounds of the reduced problem.
         if attempt % 2:
-            there = plain.incumbent(rng.uniform(np.fmax(plain.lower, -3.0), np.fmin(plain.upper, 3.0)))
+            there = plain.incumbent(within_bounds(plain, rng))
             outside = problem.measure(there.values[column])
             inside = reduced.problem.measure(reduced.reduce(outside.values))
         else:
-            small = reduced.problem
-            inside = small.incumbent(rng.uniform(np.fmax(small.lower, -3.0), np.fmin(small.upper, 3.0)))
+            inside = reduced.problem.incumbent(within_bounds(reduced.problem, rng))
             outside = problem.measure(reduced.restore(inside.values))
         assert outside.is_feasible == inside.is_feasible
         assert outside.objective == pytest.approx(inside.objective, abs=1e-9)
@@ -178,10 +183,12 @@ def test_rows_over_one_column_are_bounds():
     assert reduced.n_rows == 2, "rows of two columns, and of an output, stay"
 
 
-@pytest.mark.parametrize("factor", [1e-7, 0.3, 1.0, -7.0, 1e13])
-def test_points_at_the_new_bounds_satisfy_the_rows(factor):
-    for share in np.random.default_rng(0).uniform(0.2, 0.8, 50):
-        problem = over_a_network([({0: factor}, *sorted([0.1 * factor, factor * share]))])
+@pytest.mark.parametrize("size", [1e-7, 1.0, -3.0, 1e13])
+def test_points_at_the_new_bounds_satisfy_the_rows(size):
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        factor, *sides = size * rng.uniform(1.0, 2.0), *np.sort(size * rng.uniform(0.1, 0.9, 2))
+        problem = over_a_network([({0: factor}, *sides)])
         reduced = turn_short_rows_into_bounds(problem)
         for side in (reduced.problem.lower, reduced.problem.upper):
             v = np.where(np.isfinite(side), side, 0.0)
@@ -216,6 +223,18 @@ def test_rows_that_merging_leaves_with_one_column_are_bounds():
     reduced = presolve(problem).problem
     assert (reduced.n_rows, reduced.n_columns) == (0, 3)
     assert reduced.lower[0] == pytest.approx(0.2)
+
+
+# --- bounds of integers -----------------------------------------------------------------------------------------
+
+
+def test_bounds_of_integers_are_rounded_inward_beyond_the_tolerance():
+    lower, upper = np.array([0.5, -1.2, 1 + 1e-7, 0.5]), np.array([2.5, -0.9, 3 - 1e-7, 1.5])
+    problem = Problem(np.zeros(4), lower, upper, integers=np.array([True, True, True, False]))
+    for reduced in (round_integer_bounds(problem), presolve(problem)):
+        assert reduced.problem.lower.tolist() == [1.0, -1.0, 1.0, 0.5]
+        assert reduced.problem.upper.tolist() == [2.0, -1.0, 3.0, 1.5]
+    assert round_integer_bounds(reduced.problem) is None
 
 
 # --- tied columns -----------------------------------------------------------------------------------------------
@@ -271,6 +290,18 @@ def test_tied_outputs_and_circles_do_not_keep_other_columns_from_being_merged():
     y = float(network.value([[x]])[0, 0])
     u = reduced.reduce(np.array([x, y, x, y, *fixed_point.values[4:]]))
     assert reduced.problem.measure(reduced.problem.propagate(u[None])[0]).is_feasible
+
+
+def test_tied_columns_share_bounds_and_integrality():
+    """The first three columns are tied, and so are the last two."""
+    rows = [({0: 1.0, 1: -1.0}, 0.0, 0.0), ({2: -0.5, 1: 0.5}, 0.0, 0.0), ({4: 1.0, 3: -1.0}, 0.0, 0.0)]
+    lower, upper = np.array([0.0, 1.0, -1.0, -INF, -2.0]), np.array([5.0, INF, 9.0, 2.0, 7.0])
+    problem = Problem(np.arange(5.0), lower, upper, integers=np.array([False, False, True, False, False]))
+    reduced = substitute_tied_columns(with_rows(problem, rows))
+    assert reduced.columns.tolist() == [0, 0, 0, 1, 1]
+    merged = reduced.problem
+    assert (merged.lower.tolist(), merged.upper.tolist(), merged.integers.tolist()) == ([1, -2], [5, 2], [True, False])
+    assert merged.cost.tolist() == [3.0, 7.0]
 
 
 def test_other_rows_are_no_ties():
@@ -353,6 +384,11 @@ def test_only_the_first_network_of_a_circle_writes_copies():
     reduced = separate_outputs(embedded([([0], [1]), ([0], [1]), ([2], [2, 3]), ([3], [4])])).problem
     assert [network.outputs.tolist() for network in reduced.networks] == [[1], [6], [7, 3], [4]]
     assert reduced.column_names == ("a", "b", "c", "d", "e", "f", "b", "c")
+
+
+def test_a_circle_that_reads_another_one_leaves_it_alone():
+    reduced = separate_outputs(embedded([([0], [0, 1]), ([1, 2], [2])])).problem
+    assert [network.outputs.tolist() for network in reduced.networks] == [[6, 1], [7]]
 
 
 def test_a_circle_is_solved():
@@ -494,6 +530,27 @@ def test_points_and_reports_are_in_the_columns_of_the_problem(solve):
         assert point.values.size == problem.n_columns
         assert (point.objective, point.violation) == (measured.objective, measured.violation)
     assert result.bound <= result.incumbent.objective
+
+
+@pytest.mark.parametrize("solve", [search, solve_exactly])
+def test_starts_are_in_the_columns_of_the_problem(solve):
+    problem = with_twins(random_problem("equality", 3), np.arange(4))
+    start = search(problem, iteration_limit=400).incumbent
+    seen = []
+
+    def stop_at_once(progress):
+        seen.append(progress.incumbent)
+        return True
+
+    solve(problem, start=start.values, callback=stop_at_once)
+    assert seen[0].objective <= start.objective + 1e-9
+
+
+@pytest.mark.parametrize("solve", [search, solve_exactly])
+def test_a_limit_of_time_does_not_end_the_presolve(solve):
+    """A step of it, the tightening by rows, looks at deadlines."""
+    problem = over_a_network([({0: 1.0, 1: 1.0}, -INF, 1.0)])
+    assert solve(dataclasses.replace(problem, upper=np.array([INF, 1.0, 9.0, INF])), time_limit=0.0).reason == ""
 
 
 @pytest.mark.parametrize("solve", [search, solve_exactly])

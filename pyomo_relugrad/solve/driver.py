@@ -59,10 +59,10 @@ def search(
     budget = Budget(options.time_limit, options.iteration_limit)
 
     def run(problem: Problem, start: Array | None, callback: Callback | None) -> SearchResult:
-        return _run(LocalSearch(problem, options.method, budget, options.seed, start), callback)
+        with deadline.time_limit(budget.remaining):
+            return _run(LocalSearch(problem, options.method, budget, options.seed, start), callback)
 
-    with deadline.time_limit(options.time_limit):
-        return run_presolved(problem, start, callback, run)
+    return run_presolved(problem, start, callback, run)
 
 
 def _run(run: LocalSearch, callback: Callback | None) -> SearchResult:

@@ -81,10 +81,10 @@ def solve_exactly(
     budget = Budget(asked.time_limit)
 
     def run(problem: Problem, start: Array | None, callback: Callback | None) -> SearchResult:
-        return _ExactSolve(problem, asked, budget, callback).run(start)
+        with deadline.time_limit(budget.remaining):
+            return _ExactSolve(problem, asked, budget, callback).run(start)
 
-    with deadline.time_limit(asked.time_limit):
-        return run_presolved(problem, start, callback, run)
+    return run_presolved(problem, start, callback, run)
 
 
 class _ExactSolve:

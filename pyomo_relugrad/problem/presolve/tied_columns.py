@@ -47,8 +47,6 @@ def _merged(problem: Problem, group: Array, n_groups: int) -> Problem:
     np.minimum.at(upper, group, problem.upper)
     integers = np.zeros(n_groups, bool)
     np.logical_or.at(integers, group, problem.integers)
-    rows = sparse.csr_array(problem.rows @ spread)
-    rows.eliminate_zeros()
     names = [""] * n_groups
     for column in range(len(problem.column_names) - 1, -1, -1):
         names[group[column]] = problem.column_names[column]
@@ -57,7 +55,7 @@ def _merged(problem: Problem, group: Array, n_groups: int) -> Problem:
         cost=spread.T @ problem.cost,
         lower=lower,
         upper=upper,
-        rows=rows,
+        rows=sparse.csr_array(problem.rows @ spread),
         integers=integers,
         networks=tuple(
             EmbeddedNetwork(embedded.network, group[embedded.inputs], group[embedded.outputs], embedded.name)
