@@ -23,7 +23,7 @@ from pyomo_relugrad.programs.linear_program import LinearProgram
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.regions.composite import CompositeRegion
 from pyomo_relugrad.search.regions.program import RegionProgram
-from pyomo_relugrad.search.regions.walk import exceeds, height_at
+from pyomo_relugrad.search.regions.walk import improves, value_at
 from pyomo_relugrad.solve.arrays import array_problem
 
 # Share of a step by which the walk goes on beyond an optimum.
@@ -70,34 +70,34 @@ def walk(problem: Problem, seed: int, n_regions: int) -> list[Step]:
     """The steps of one LP walk, each timed against the program over all neurons."""
     program = RegionProgram(problem)
     u = np.random.default_rng(seed).uniform(program.lower, program.upper)
-    height, steps = -np.inf, []
+    value, steps = np.inf, []
     while len(steps) < n_regions:
         begin = time.perf_counter()
-        region = CompositeRegion.at(program.landscape, u)
+        region = CompositeRegion.at(program.objective, u)
         optimum = program.solve(region, Budget())
         seconds = time.perf_counter() - begin
-        cold, value = cold_program(program, region)
+        cold, exact = cold_program(program, region)
         steps.append(Step(seconds, cold, optimum.active.size))
-        if abs(value - region.gradient @ optimum.u) > AGREEMENT * max(1.0, abs(value)):
-            raise RuntimeError(f"the walk's optimum {region.gradient @ optimum.u} is not HiGHS's, {value}")
-        reached = height_at(program.landscape, optimum.u)
-        if not exceeds(reached, height):
+        if abs(exact - region.gradient @ optimum.u) > AGREEMENT * max(1.0, abs(exact)):
+            raise RuntimeError(f"the walk's optimum {region.gradient @ optimum.u} is not HiGHS's, {exact}")
+        reached = value_at(program.objective, optimum.u)
+        if not improves(reached, value):
             break
         beyond = optimum.u + OVERSHOOT * (optimum.u - u)
-        u, height = np.where((beyond >= program.lower) & (beyond <= program.upper), beyond, optimum.u), reached
+        u, value = np.where((beyond >= program.lower) & (beyond <= program.upper), beyond, optimum.u), reached
     return steps
 
 
 def cold_program(program: RegionProgram, region: CompositeRegion) -> tuple[float, float]:
     """Seconds and optimum of the region's linear program over all neurons, built and solved from nothing."""
     begin = time.perf_counter()
-    region = CompositeRegion.at(program.landscape, region.u)
+    region = CompositeRegion.at(program.objective, region.u)
     normals = region.gradients(np.arange(region.signs.size)) * region.signs[:, None]
     sides = normals @ region.u - region.signs * region.preactivations
     unbounded = np.full(sides.size, np.inf)
-    whole = LinearProgram(-region.gradient, program.lower, program.upper, normals, sides, unbounded)
+    whole = LinearProgram(region.gradient, program.lower, program.upper, normals, sides, unbounded)
     solution = whole.solve()
-    return time.perf_counter() - begin, -solution.objective
+    return time.perf_counter() - begin, solution.objective
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ from scipy.sparse.csgraph import connected_components
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.problem.embedding import EmbeddedNetwork
 from pyomo_relugrad.problem.presolve.implied_bounds import closed_bounds, network_implied_bounds, rounded_bounds
-from pyomo_relugrad.problem.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.problem.problem import Problem
 
 
 @dataclass(frozen=True, eq=False)

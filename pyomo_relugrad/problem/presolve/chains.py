@@ -10,7 +10,8 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.network import Layer, Network
-from pyomo_relugrad.problem.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.problem.embedding import EmbeddedNetwork
+from pyomo_relugrad.problem.problem import Problem
 
 
 def without_chains(problem: Problem) -> Problem:

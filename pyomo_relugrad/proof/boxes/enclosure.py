@@ -7,7 +7,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network.lower_slopes import SlopedFunctions, optimize_lower_slopes
 from pyomo_relugrad.network.relaxation import LinearFunctions, Relaxation
-from pyomo_relugrad.problem import NetworkStage, Problem
+from pyomo_relugrad.problem import Problem
 
 # How much of a lower line's error counts when the gap is attributed to inputs: chosen slopes remove about half of it.
 LOWER_LINE_SHARE = 0.5
@@ -32,8 +32,7 @@ class Enclosure:
         self.lower, self.upper = lower, upper
         self.relaxations: list[Relaxation] = []
         for stage, known in zip(problem.stages, split_by_stage(problem, states), strict=True):
-            n_inputs = stage.network.n_inputs
-            box_lower, box_upper = (side[:, stage.inputs].reshape(-1, n_inputs) for side in (lower, upper))
+            box_lower, box_upper = (stage.gather(side) for side in (lower, upper))
             known = known.reshape(len(box_lower), stage.network.n_relus)
             self.relaxations.append(Relaxation(stage.network, box_lower, box_upper, known))
 
@@ -88,15 +87,6 @@ def split_by_stage(problem: Problem, values: Array) -> list[Array]:
     """Arrays (N, S) over all ReLUs as one (N, k * n_relus) array per stage."""
     ends = np.cumsum([len(stage.inputs) * stage.network.n_relus for stage in problem.stages])
     return np.split(values, ends[:-1], axis=1) if len(ends) else []
-
-
-def scatter_inputs(stage: NetworkStage, total: Array, parts: Array) -> None:
-    """Add values (N * k, n_inputs) of a stage's inputs to their columns in `total`, an (N, n) array."""
-    parts = parts.reshape(len(total), *stage.inputs.shape)
-    if stage.inputs_repeat:
-        np.add.at(total.T, stage.inputs.ravel(), parts.reshape(len(total), stage.inputs.size).T)
-    else:
-        total[:, stage.inputs] += parts
 
 
 def gap_by_input(relaxation: Relaxation, functions: LinearFunctions, boxes: Array | None = None) -> Array:

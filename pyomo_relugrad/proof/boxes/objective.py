@@ -11,7 +11,7 @@ from pyomo_relugrad.network.boxes import Boxes
 from pyomo_relugrad.network.lower_slopes import STEPS, SlopedFunctions
 from pyomo_relugrad.problem import NetworkStage, Problem
 from pyomo_relugrad.problem.presolve.rows import cut_boxes
-from pyomo_relugrad.proof.boxes.enclosure import Enclosure, gap_by_input, scatter_inputs, split_by_stage
+from pyomo_relugrad.proof.boxes.enclosure import Enclosure, gap_by_input, split_by_stage
 
 # A coefficient that should be zero, on a column without bounds, is as large as this by the tolerances of HiGHS.
 DUAL_TOLERANCE = 1e-6
@@ -81,8 +81,8 @@ class ObjectiveBound:
             sloped, own_costs = self._through_stage(enclosure, index, cost, begin)
             functions, relaxation = sloped.functions, enclosure.relaxations[index]
             constant = constant + functions.constants.reshape(n_nodes, len(stage.inputs)).sum(axis=1)
-            scatter_inputs(stage, coefficients, functions.coefficients - own_costs)
-            scatter_inputs(stage, gaps, gap_by_input(relaxation, functions))
+            stage.scatter(coefficients, functions.coefficients - own_costs)
+            stage.scatter(gaps, gap_by_input(relaxation, functions))
             slopes.append(sloped.lower_slopes.reshape(n_nodes, begin.shape[1]).astype(np.float32))
         boxes = Boxes(enclosure.lower, enclosure.upper)
         coefficients = _without_noise(coefficients, enclosure.lower, enclosure.upper)
@@ -99,7 +99,7 @@ class ObjectiveBound:
     ) -> tuple[SlopedFunctions, Array]:
         """Functions of one stage's embeddings, with the input costs that were counted in."""
         stage = self.problem.stages[index]
-        weights = cost[:, stage.outputs].reshape(-1, stage.network.n_outputs)
+        weights = stage.gather_outputs(cost)
         own_costs = (cost[:, stage.inputs] * self._owned[index]).reshape(-1, stage.network.n_inputs)
         begin = None if np.isnan(start).any() else start.reshape(len(weights), stage.network.n_relus).astype(np.float64)
         sloped = enclosure.functions(index, weights, steps=STEPS, start=begin, input_costs=own_costs)

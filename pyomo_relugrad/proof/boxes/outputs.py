@@ -11,7 +11,7 @@ from pyomo_relugrad.network.lower_slopes import optimize_lower_slopes
 from pyomo_relugrad.network.relaxation import LinearFunctions
 from pyomo_relugrad.problem import NetworkStage, Problem
 from pyomo_relugrad.problem.presolve.rows import close_boxes, cut_boxes
-from pyomo_relugrad.proof.boxes.enclosure import Enclosure, gap_by_input, scatter_inputs
+from pyomo_relugrad.proof.boxes.enclosure import Enclosure, gap_by_input
 
 # Steps of the slopes' optimization per function; there are two functions per output, and a linear program beside them.
 SLOPE_STEPS = 4
@@ -165,7 +165,7 @@ class OutputLinks:
                 gap = gap_by_input(enclosure.relaxations[index], part, functions[index].boxes)
                 weighted = gap * weights[:, offset + begin : offset + begin + size].reshape(-1, 1)
                 shape = (enclosure.n_nodes * len(stage.inputs), used.size, stage.network.n_inputs)
-                scatter_inputs(stage, total, weighted.reshape(shape).sum(axis=1))
+                stage.scatter(total, weighted.reshape(shape).sum(axis=1))
             begin += size
         return total
 

@@ -53,7 +53,7 @@ def _round(
     for layer in [None, *np.repeat(layers, FIXINGS_PER_LAYER).tolist()]:
         if values is None or context.budget.is_exhausted():
             break
-        region = CompositeRegion.at(program.landscape, np.clip(values[program.columns], program.lower, program.upper))
+        region = CompositeRegion.at(program.objective, np.clip(values[program.columns], program.lower, program.upper))
         if layer is not None:
             neuron = _draw(relaxation, region, values, layer, fixed, context.random)
             if neuron is None:
@@ -80,7 +80,7 @@ def _walk_if_new(
     program: RegionProgram, values: Array, seen: set[bytes], context: SearchContext
 ) -> Generator[Incumbent | None, None, None]:
     u = np.clip(values[program.columns], program.lower, program.upper)
-    pattern = np.packbits(CompositeRegion.at(program.landscape, u).signs > 0).tobytes()
+    pattern = np.packbits(CompositeRegion.at(program.objective, u).signs > 0).tobytes()
     if pattern not in seen:
         seen.add(pattern)
         yield from walk_from(program, u, context)

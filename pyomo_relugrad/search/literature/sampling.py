@@ -12,7 +12,7 @@ from pyomo_relugrad.search.regions.program import RegionProgram
 
 
 def sampling(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
-    """Draw a point, hold its activation pattern, maximize over that linear region by an LP; repeat.
+    """Draw a point, hold its activation pattern, minimize over that linear region by an LP; repeat.
 
     Decided here: points are uniform in the bounding box, projected onto the rows. The LP's facets are generated as the
     step crosses them, and the linear programs share one model.
@@ -20,5 +20,5 @@ def sampling(problem: Problem, context: SearchContext) -> Iterator[Incumbent | N
     program, domain = RegionProgram(problem), domain_of(problem, context.budget)
     while not context.budget.is_exhausted():
         u = domain.sample(context.random, 1)[0]
-        optimum = program.solve(CompositeRegion.at(program.landscape, u), context.budget)
+        optimum = program.solve(CompositeRegion.at(program.objective, u), context.budget)
         yield program.incumbent(optimum.u)

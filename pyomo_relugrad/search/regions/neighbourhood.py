@@ -32,8 +32,8 @@ class AffineNeurons:
     slopes : (N, d + k) array
     offsets : (N,) array
         ``slopes @ (u, h) + offsets`` are the pre-activations while the held neurons keep their states.
-    gain : (d + k,) array
-        Gradient of the height.
+    cost : (d + k,) array
+        Gradient of the objective.
     lower, upper : (k,) arrays
         Bounds on the free neurons' pre-activations over the box of the decision columns.
     scale : (k,) array
@@ -42,7 +42,7 @@ class AffineNeurons:
 
     slopes: Array
     offsets: Array
-    gain: Array
+    cost: Array
     lower: Array
     upper: Array
     scale: Array
@@ -50,15 +50,15 @@ class AffineNeurons:
 
 def is_small(region: CompositeRegion, n_free: int) -> bool:
     """Whether the neighbourhood's matrices fit, and the objective is linear."""
-    landscape, problem = region.landscape, region.landscape.problem
-    entries = (landscape.n_relus + problem.n_columns) * (landscape.size + n_free)
+    objective, problem = region.objective, region.objective.problem
+    entries = (objective.n_relus + problem.n_columns) * (objective.size + n_free)
     return problem.quadratic is None and entries <= MAX_ENTRIES
 
 
 def best_in_neighbourhood(
     program: RegionProgram, region: CompositeRegion, free: Array, budget: Budget, options: dict[str, float]
 ) -> Array | None:
-    """The highest point (d,) while the `free` neurons may switch and all others keep their states.
+    """The best point (d,) while the `free` neurons may switch and all others keep their states.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def best_in_neighbourhood(
     Returns
     -------
     array or None
-        None where the MILP found nothing in the budget. The point may violate a few held facets by then; its height
+        None where the MILP found nothing in the budget. The point may violate a few held facets by then; its value
         is what the network says there.
     """
     free = np.sort(free)
@@ -104,8 +104,8 @@ def best_in_neighbourhood(
 def affine_neurons(region: CompositeRegion, free: Array, lower: Array, upper: Array) -> AffineNeurons:
     """Pull all pre-activations back to the box and the free neurons, by one forward sweep of unit directions."""
     slopes, columns = region.slopes_with_free(free)
-    problem, d = region.landscape.problem, region.u.size
-    gain = columns @ region.landscape.partial_gradient(region.v[None, :])[0]
+    problem, d = region.objective.problem, region.u.size
+    cost = columns @ region.objective.partial_gradient(region.v[None, :])[0]
     held_at_zero = np.concatenate([region.u, np.zeros(free.size)])
     offsets = region.preactivations - slopes @ held_at_zero
     least, most = np.concatenate([lower, np.zeros(free.size)]), np.concatenate([upper, np.zeros(free.size)])
@@ -118,9 +118,9 @@ def affine_neurons(region: CompositeRegion, free: Array, lower: Array, upper: Ar
         most[d + k] = max(high[k], 0.0)
     scale = np.maximum(np.maximum(np.abs(low), np.abs(high)), np.finfo(float).tiny)
     slopes[:, d:] *= scale
-    gain[d:] *= scale
+    cost[d:] *= scale
     assert problem.quadratic is None
-    return AffineNeurons(slopes, offsets, gain, low, high, scale)
+    return AffineNeurons(slopes, offsets, cost, low, high, scale)
 
 
 def _held_facets(region: CompositeRegion, affine: AffineNeurons, free: Array) -> tuple[Array, Array]:
@@ -149,7 +149,7 @@ def _free_neurons_milp(
     infinite = np.full(k, np.inf)
     surrounding = sparse.hstack([program.rows, sparse.csr_array((program.rows.shape[0], 2 * k))])
     return LinearProgram(
-        cost=np.concatenate([-affine.gain, np.zeros(k)]),
+        cost=np.concatenate([affine.cost, np.zeros(k)]),
         lower=np.concatenate([program.lower, np.zeros(2 * k)]),
         upper=np.concatenate([program.upper, high, np.ones(k)]),
         rows=sparse.vstack([surrounding, *rows], format="csr"),

@@ -15,7 +15,7 @@ NO_MULTIPLIER = 1e-12
 
 @dataclass(frozen=True, eq=False)
 class RegionOptimum:
-    """The highest point of a closed linear region.
+    """The best point of a closed linear region.
 
     Parameters
     ----------
@@ -23,13 +23,13 @@ class RegionOptimum:
     active : (k,) int array
         Neurons whose facets hold with equality and have a positive multiplier.
     multipliers : (k,) array
-        Gain of the height per unit by which each active facet gives way.
+        Gain of the objective per unit by which each active facet gives way.
     binding : (m,) int array
         All neurons whose facets are in the final basis, degenerate ones too.
     is_exact : bool
         Whether the program was solved to the end; otherwise `u` is only a better point of the region.
     is_unbounded : bool
-        Whether the height grows without limit on the region.
+        Whether the objective falls without limit on the region.
     """
 
     u: Array

@@ -8,8 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.problem.landscape import Landscape
+from pyomo_relugrad.problem import Incumbent, Problem, ReducedObjective
 from pyomo_relugrad.programs.linear_program import LinearProgram
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.regions.composite import CompositeRegion
@@ -49,8 +48,8 @@ class RegionProgram:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self.landscape = Landscape(problem, np.float64)
-        self.columns = self.landscape.columns
+        self.objective = ReducedObjective(problem)
+        self.columns = self.objective.columns
         self.lower, self.upper = problem.lower[self.columns], problem.upper[self.columns]
         self.rows = sparse.csr_array(problem.rows[:, self.columns])
         self._simplex = RegionSimplex(problem, self.columns)
@@ -74,7 +73,7 @@ class RegionProgram:
 
     def incumbent(self, u: Array) -> Incumbent:
         """The point `u` of the decision columns, measured."""
-        return self.problem.incumbent(self.landscape.points(u[None, :])[0])
+        return self.problem.incumbent(self.objective.points(u[None, :])[0])
 
     def warm_start(self, start: Array | None) -> Array | None:
         """The decision columns of the user's start, None if it lacks one or is not feasible."""
@@ -84,15 +83,15 @@ class RegionProgram:
         return u if self.satisfies_rows(u[None, :])[0] else None
 
     def gradient_step(self, region: CompositeRegion, radius: Array, budget: Budget) -> Array:
-        """Maximize the region's gradient over rows and bounds within distances (d,) of its point, without facets."""
-        self._steps.change_costs(-region.gradient / (float(np.abs(region.gradient).max(initial=0.0)) or 1.0))
+        """Minimize the region's gradient over rows and bounds within distances (d,) of its point, without facets."""
+        self._steps.change_costs(region.gradient / (float(np.abs(region.gradient).max(initial=0.0)) or 1.0))
         self._steps.change_bounds(np.maximum(self.lower, region.u - radius), np.minimum(self.upper, region.u + radius))
         solution = self._steps.solve(budget.remaining)
         budget.count()
         return region.u if solution.values is None else np.clip(solution.values, self.lower, self.upper)
 
     def solve(self, region: CompositeRegion, budget: Budget) -> RegionOptimum:
-        """Maximize the height over the closed region.
+        """Minimize the objective over the closed region.
 
         A region counts as an iteration of the budget, or as several where HiGHS solves it more than once.
         """

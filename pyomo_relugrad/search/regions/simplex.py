@@ -48,7 +48,7 @@ class RegionSimplex:
         self._working, self._guess = neurons, guess
 
     def solve(self, region: CompositeRegion, budget: Budget) -> RegionOptimum:
-        """Maximize the height over the closed region; each LP over the facets known so far counts as an iteration."""
+        """Minimize over the closed region; each LP over the facets known so far counts as an iteration."""
         self._open(region)
         u = region.u
         for _ in range(MAX_ROUNDS):
@@ -71,7 +71,7 @@ class RegionSimplex:
         """Set the program up for a region, with the working facets of the last one."""
         # HiGHS's tolerances are absolute: a small gradient must not be within them
         self._cost_scale = float(np.abs(region.gradient).max(initial=0.0)) or 1.0
-        self._program.change_costs(-region.gradient / self._cost_scale)
+        self._program.change_costs(region.gradient / self._cost_scale)
         rows, sides, kept = self._facets(region, self._working)
         self._working = kept
         self._program.replace_tail(self._n_fixed, rows, sides, np.full(len(sides), np.inf))

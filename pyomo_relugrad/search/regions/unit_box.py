@@ -84,7 +84,8 @@ class UnitBoxRegion:
     ----------
     origin : (n,) array
         The region's point.
-    gradient : (n,) array
+    cost : (n,) array
+        Gradient of the objective.
     margins : (N,) array
         At the origin.
     lengths : (N,) array
@@ -98,7 +99,7 @@ class UnitBoxRegion:
         self._moving = np.flatnonzero(span > 0)
         self._scale = span[self._moving]
         self.origin = (region.u - domain.lower)[self._moving] / self._scale
-        self.gradient = region.gradient[self._moving] * self._scale
+        self.cost = region.gradient[self._moving] * self._scale
         self.margins = region.signs * region.preactivations
         probes = np.random.default_rng(0).standard_normal((PROBES, self.origin.size))
         self.lengths = np.asarray(np.sqrt(np.mean(self._slopes(probes) ** 2, axis=0)))

@@ -1,4 +1,4 @@
-"""From region to region, each by its linear program, until no neighbour across an active facet is higher."""
+"""From region to region, each by its linear program, until no neighbour across an active facet is better."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem.landscape import Landscape
+from pyomo_relugrad.problem import ReducedObjective
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.regions.composite import CompositeRegion
 from pyomo_relugrad.search.regions.optimum import RegionOptimum
 from pyomo_relugrad.search.regions.program import RegionProgram
 
-# Relative gain in height below which two points count as equally high.
+# Relative difference of values below which two points count as equally good.
 GAIN_TOLERANCE = 1e-9
 # Continuations of a step beyond its region that are tried, in shares of the step.
 LOOK_AHEAD = np.concatenate([[1e-3], np.geomspace(0.01, 4.0, 15)])
@@ -29,56 +29,56 @@ PARALLEL_TOLERANCE = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
-class Summit:
+class Vertex:
     """Where a walk ended.
 
     Parameters
     ----------
     u : (d,) array
-    height : float
+    value : float
     region : CompositeRegion
-        The region that was maximized last.
+        The region that was solved last.
     optimum : RegionOptimum
         Its optimum.
     """
 
     u: Array
-    height: float
+    value: float
     region: CompositeRegion
     optimum: RegionOptimum
 
 
-def walk_regions(program: RegionProgram, u: Array, budget: Budget) -> Generator[None, None, Summit]:
+def walk_regions(program: RegionProgram, u: Array, budget: Budget) -> Generator[None, None, Vertex]:
     """Solve the region's LP, look further along the step, cross to better neighbours; stop where none is better.
 
-    At an LP vertex the multiplier of an active facet is what the height would gain per unit if the facet gave way, and
-    the region across it has another gradient: facets with a positive balance of the two are crossed and the LP solved
-    on the other side, best balance first.
+    At an LP vertex the multiplier of an active facet is what the objective would gain per unit if the facet gave way,
+    and the region across it has another gradient: facets with a positive balance of the two are crossed and the LP
+    solved on the other side, best balance first.
     """
-    landscape = program.landscape
-    region = CompositeRegion.at(landscape, u)
-    height = height_at(landscape, u)
+    objective = program.objective
+    region = CompositeRegion.at(objective, u)
+    value = value_at(objective, u)
     while True:
         optimum = program.solve(region, budget)
         yield None
-        reached = height_at(landscape, optimum.u)
-        summit = (
-            Summit(optimum.u, reached, region, optimum) if reached >= height else Summit(u, height, region, optimum)
-        )
+        reached = value_at(objective, optimum.u)
+        vertex = Vertex(optimum.u, reached, region, optimum) if reached <= value else Vertex(u, value, region, optimum)
         if budget.is_exhausted() or not optimum.is_exact:
-            return summit
-        further = look_ahead(landscape, program, u, optimum.u, reached)
+            return vertex
+        further = look_ahead(objective, program, u, optimum.u, reached)
         if further is None:
-            higher = yield from cross_facets(program, summit, budget)
-            if higher is None:
-                return summit
-            further = higher.u
-        u, region = further, CompositeRegion.at(landscape, further)
-        height = height_at(landscape, u)
+            better = yield from cross_facets(program, vertex, budget)
+            if better is None:
+                return vertex
+            further = better.u
+        u, region = further, CompositeRegion.at(objective, further)
+        value = value_at(objective, u)
 
 
-def look_ahead(landscape: Landscape, program: RegionProgram, start: Array, end: Array, height: float) -> Array | None:
-    """The highest point beyond `end` on the line from `start`, if it is higher than `end`; rows are respected."""
+def look_ahead(
+    objective: ReducedObjective, program: RegionProgram, start: Array, end: Array, value: float
+) -> Array | None:
+    """The best point beyond `end` on the line from `start`, if it is better than `end`; rows are respected."""
     step = end - start
     if not step.any():
         return None
@@ -86,24 +86,24 @@ def look_ahead(landscape: Landscape, program: RegionProgram, start: Array, end: 
     beyond = beyond[program.satisfies_rows(beyond)]
     if not beyond.size:
         return None
-    heights = landscape.height(beyond)
-    if not exceeds(float(heights.max()), height):
+    values = objective.value(beyond)
+    if not improves(float(values.min()), value):
         return None
-    return np.asarray(beyond[int(heights.argmax())])
+    return np.asarray(beyond[int(values.argmin())])
 
 
-def cross_facets(program: RegionProgram, summit: Summit, budget: Budget) -> Generator[None, None, Summit | None]:
-    """A higher vertex in a region across one of the active facets, None where there is none."""
-    region = summit.region.moved_to(summit.u)
-    for neurons in promising_facets(region, summit.optimum, budget):
+def cross_facets(program: RegionProgram, vertex: Vertex, budget: Budget) -> Generator[None, None, Vertex | None]:
+    """A better vertex in a region across one of the active facets, None where there is none."""
+    region = vertex.region.moved_to(vertex.u)
+    for neurons in promising_facets(region, vertex.optimum, budget):
         if budget.is_exhausted():
             return None
         neighbour = region.flipped(neurons)
         optimum = program.solve(neighbour, budget)
         yield None
-        height = height_at(program.landscape, optimum.u)
-        if exceeds(height, summit.height):
-            return Summit(optimum.u, height, neighbour, optimum)
+        value = value_at(program.objective, optimum.u)
+        if improves(value, vertex.value):
+            return Vertex(optimum.u, value, neighbour, optimum)
     return None
 
 
@@ -123,17 +123,17 @@ def promising_facets(region: CompositeRegion, optimum: RegionOptimum, budget: Bu
             break
         some = slice(begin, begin + FACETS_AT_ONCE)
         change = gradients_across(region, facets[some]) - region.gradient
-        balance[some] = optimum.multipliers[some] - np.einsum("ki,ki->k", change, rows[some])
+        balance[some] = optimum.multipliers[some] + np.einsum("ki,ki->k", change, rows[some])
     order = np.argsort(-balance, kind="stable")
     return [facets[k] for k in order[balance[order] > 1e-9 * np.abs(optimum.multipliers).max()]]
 
 
 def gradients_across(region: CompositeRegion, facets: list[Array]) -> Array:
-    """(k, d) gradients of the height behind facets, each given by its neurons."""
+    """(k, d) gradients of the value behind facets, each given by its neurons."""
     flipped = [region.flipped(neurons).patterns for neurons in facets]
     patterns = tuple(np.concatenate(stage) for stage in zip(*flipped, strict=True))
-    landscape = region.landscape
-    return landscape.pull_back(patterns, landscape.partial_gradient(np.repeat(region.v[None, :], len(facets), axis=0)))
+    objective = region.objective
+    return objective.pull_back(patterns, objective.partial_gradient(np.repeat(region.v[None, :], len(facets), axis=0)))
 
 
 def unit_rows(region: CompositeRegion, neurons: Array) -> Array:
@@ -157,11 +157,11 @@ def neurons_across(region: CompositeRegion, active: Array, rows: Array) -> list[
     return [np.union1d(neuron, near[on][same]) for neuron, same in zip(active, parallel, strict=True)]
 
 
-def height_at(landscape: Landscape, u: Array) -> float:
+def value_at(objective: ReducedObjective, u: Array) -> float:
     """Height of one point."""
-    return float(landscape.height(u[None, :])[0])
+    return float(objective.value(u[None, :])[0])
 
 
-def exceeds(height: float, other: float) -> bool:
-    """Whether a height is larger by more than rounding."""
-    return not np.isfinite(other) or height > other + GAIN_TOLERANCE * max(1e-3, abs(other))
+def improves(value: float, other: float) -> bool:
+    """Whether a value is smaller by more than rounding."""
+    return not np.isfinite(other) or value < other - GAIN_TOLERANCE * max(1e-3, abs(other))
