@@ -13,12 +13,13 @@ from pyomo_relugrad.programs.linear_program import LinearProgram
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.regions import interior_point
 from pyomo_relugrad.search.regions import program as region_program
-from pyomo_relugrad.search.regions.composite import CompositeRegion
+from pyomo_relugrad.search.regions.facets import FacetProgram
 from pyomo_relugrad.search.regions.interior import RegionInterior
 from pyomo_relugrad.search.regions.interior_point import Iterate, NewtonSystem, UnitBoxProgram
+from pyomo_relugrad.search.regions.layout import ReducedLayout, layout_of
 from pyomo_relugrad.search.regions.program import RegionProgram
-from pyomo_relugrad.search.regions.simplex import RegionSimplex
-from pyomo_relugrad.search.regions.unit_box import MAX_ROWS, BoundedDomain, UnitBoxRegion
+from pyomo_relugrad.search.regions.region import Region
+from pyomo_relugrad.search.regions.unit_box import MAX_ROWS, UnitBoxRegion
 from pyomo_relugrad.solve.arrays import array_problem
 
 INF = np.inf
@@ -48,12 +49,17 @@ def polytope_problem(seed, sizes=(12, 30, 20, 1)):
 def region_at_the_middle(problem):
     objective = ReducedObjective(problem)
     lower, upper = problem.lower[objective.columns], problem.upper[objective.columns]
-    return CompositeRegion.at(objective, 0.5 * (lower + upper))
+    return Region.at(objective, 0.5 * (lower + upper))
 
 
 def by_interior_point(problem, region, n_facets=400):
-    domain = BoundedDomain.of(problem, region.objective.columns)
+    domain = layout_of(region.objective).domain(region)
     return RegionInterior(UnitBoxRegion(region, domain), n_facets)
+
+
+def facet_program(region):
+    problem, columns = region.objective.problem, region.objective.columns
+    return FacetProgram(layout_of(region.objective), problem.lower[columns], problem.upper[columns])
 
 
 def exact_optimum(problem, region):
@@ -143,7 +149,7 @@ def test_a_regions_optimum_is_that_of_the_program_with_all_facets(seed, n_facets
     optimum = interior.solve(Budget())
     exact = exact_optimum(problem, region)
     if optimum is None:  # degenerate: the simplex method ends what was begun
-        simplex = RegionSimplex(problem, region.objective.columns)
+        simplex = facet_program(region)
         simplex.start_with(interior.neurons, interior.guess())
         optimum = simplex.solve(region, Budget())
     assert optimum.is_exact
@@ -159,11 +165,12 @@ def test_both_methods_agree_on_facets_and_multipliers(seed):
     problem = polytope_problem(seed)
     region = region_at_the_middle(problem)
     optimum = by_interior_point(problem, region).solve(Budget())
-    other = RegionSimplex(problem, region.objective.columns).solve(region, Budget())
+    other = facet_program(region).solve(region, Budget())
     if optimum is None or not np.allclose(optimum.u, other.u, atol=1e-6):
         reject()
-    order, reordered = np.argsort(optimum.active), np.argsort(other.active)
-    assert optimum.active[order].tolist() == other.active[reordered].tolist()
+    order, reordered = np.argsort(optimum.binding), np.argsort(other.binding)
+    assert sorted(optimum.active.tolist()) == sorted(other.active.tolist())
+    assert optimum.binding[order].tolist() == other.binding[reordered].tolist()
     assert np.allclose(optimum.multipliers[order], other.multipliers[reordered], atol=1e-6)
 
 
@@ -241,7 +248,7 @@ def test_a_region_that_is_not_finished_in_time_gives_one_of_its_points(seed):
     along -= np.linalg.pinv(rows * (upper > lower)) @ (rows @ along)  # keeps the rows' activity
     u = 0.5 * (lower + upper)
     u += along * np.min(0.5 * (upper - lower)[along != 0] / np.abs(along[along != 0]))  # as far as a bound
-    region = CompositeRegion.at(objective, np.clip(u, lower, upper))
+    region = Region.at(objective, np.clip(u, lower, upper))
     best = region.gradient @ by_interior_point(problem, region).solve(Budget()).u
     gains = []
     for looks in range(9):
@@ -265,7 +272,7 @@ def test_the_simplex_method_needs_no_pivot_from_the_basis_of_the_optimum(seed, m
     region = region_at_the_middle(problem)
     interior = by_interior_point(problem, region)
     optimum = interior.solve(Budget())
-    simplex = RegionSimplex(problem, region.objective.columns)
+    simplex = facet_program(region)
     solutions = []
     solve = LinearProgram.solve
     monkeypatch.setattr(LinearProgram, "solve", lambda *a: solutions.append(solve(*a)) or solutions[-1])
@@ -307,7 +314,7 @@ def test_neurons_that_are_constant_but_for_rounding_bound_nothing(bias, method):
     if method == "interior":
         optimum = by_interior_point(problem, region).solve(Budget())
     else:
-        optimum = RegionSimplex(problem, region.objective.columns).solve(region, Budget())
+        optimum = facet_program(region).solve(region, Budget())
     others = np.arange(region.signs.size - 12)
     normals = region.gradients(others) * region.signs[others, None]
     sides = normals @ region.u - (region.signs * region.preactivations)[others]
@@ -332,19 +339,19 @@ def test_the_size_of_the_objective_changes_nothing(scale):
     other = region_at_the_middle(scaled)
     for solve in (
         lambda p, r: by_interior_point(p, r).solve(Budget()),
-        lambda p, r: RegionSimplex(p, r.objective.columns).solve(r, Budget()),
+        lambda p, r: facet_program(r).solve(r, Budget()),
     ):
         one, two = solve(problem, region), solve(scaled, other)
         assert np.allclose(one.u, two.u, atol=1e-7)
-        order, reordered = np.argsort(one.active), np.argsort(two.active)
-        assert one.active[order].tolist() == two.active[reordered].tolist()
+        order, reordered = np.argsort(one.binding), np.argsort(two.binding)
+        assert one.binding[order].tolist() == two.binding[reordered].tolist()
         assert two.multipliers[reordered] == pytest.approx(scale * one.multipliers[order], rel=1e-4)
 
 
 def test_a_region_without_a_slope_is_left_to_the_simplex_method():
     network = Network.from_layers([np.eye(3), np.zeros((1, 3))], [np.zeros(3), [1.0]])
     problem = array_problem(network, None, -1.0, 1.0)
-    region = CompositeRegion.at(ReducedObjective(problem), np.full(3, 0.5))
+    region = Region.at(ReducedObjective(problem), np.full(3, 0.5))
     assert by_interior_point(problem, region).solve(Budget()) is None
     program = RegionProgram(problem)
     program._is_far = lambda region: True
@@ -437,15 +444,15 @@ def test_a_region_that_hardly_differs_goes_to_the_simplex_method(monkeypatch):
     program, region = RegionProgram(problem), region_at_the_middle(problem)
     used, _ = _methods_used(program, [region, region, region], monkeypatch)
     assert used == ["interior", "interior", "simplex"]  # only the second tells that nothing is new
-    again = CompositeRegion.at(program.objective, np.random.default_rng(1).random(150))
+    again = Region.at(program.objective, np.random.default_rng(1).random(150))
     assert _methods_used(program, [again], monkeypatch)[0] == ["interior"]
 
 
 @pytest.mark.parametrize("change", ["unbounded", "equation", "many rows", "nothing moves"])
 def test_domains_that_no_unit_box_describes_are_told_apart(change):
     problem = polytope_problem(1)
-    columns = np.arange(12)
-    assert BoundedDomain.of(problem, columns) is not None
+    region = region_at_the_middle(problem)
+    assert ReducedLayout(region.objective).domain(region) is not None
     if change == "unbounded":
         problem.upper[3] = INF
     elif change == "equation":
@@ -453,17 +460,13 @@ def test_domains_that_no_unit_box_describes_are_told_apart(change):
     elif change == "nothing moves":
         problem.lower[:12] = problem.upper[:12]
     else:
-        repeated = sparse.vstack([problem.rows] * MAX_ROWS).tocsr()
-        problem = Problem(
-            cost=problem.cost,
-            lower=problem.lower,
-            upper=problem.upper,
-            rows=repeated,
+        problem = dataclasses.replace(
+            problem,
+            rows=sparse.vstack([problem.rows] * MAX_ROWS).tocsr(),
             row_lower=np.tile(problem.row_lower, MAX_ROWS),
             row_upper=np.tile(problem.row_upper, MAX_ROWS),
-            networks=problem.networks,
         )
-    assert BoundedDomain.of(problem, columns) is None
+    assert ReducedLayout(ReducedObjective(problem)).domain(region) is None
 
 
 def test_a_linear_program_starts_from_a_guessed_basis():

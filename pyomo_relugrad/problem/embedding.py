@@ -132,6 +132,17 @@ class NetworkStage:
         self.scatter(gradient, self.network.pull_back(pattern, len(self.network.layers) - 1, seeds))
         gradient[:, self._output_columns] = 0.0
 
+    def pull_back_rows(self, rows: Array, pattern: Array) -> None:
+        """`pull_back` under one pattern (k, n_relus) for all rows, of which few may use many of the embeddings."""
+        seeds = self.gather_outputs(rows)
+        used = np.flatnonzero(seeds.any(axis=1))
+        if used.size == 0:
+            return
+        row, member = np.divmod(used, len(self.inputs))
+        parts = self.network.pull_back(pattern[member], len(self.network.layers) - 1, seeds[used])
+        rows[:, self._output_columns] = 0.0
+        np.add.at(rows, (row[:, None], self.inputs[member]), parts)
+
 
 def stages_of(networks: Sequence[EmbeddedNetwork], n_columns: int) -> tuple[NetworkStage, ...]:
     """The networks in the order in which they can be evaluated, equal ones of one depth together.

@@ -64,6 +64,10 @@ class ReducedObjective:
                 exact = np.where(bound.astype(U.dtype) == U, bound, exact)
         return exact
 
+    def decisions(self, V: Array) -> Array:
+        """The decision columns (B, size) of points (B, n)."""
+        return V[:, self._chosen]
+
     def value(self, U: Array) -> Array:
         """Values (B,) at the rows of `U`."""
         return self._function.value(self._forward(U)[0]) if self._single is None else self._single.value(U)
@@ -91,7 +95,7 @@ class ReducedObjective:
         """Total derivatives (B, size) in the decision columns from partial ones (B, n), which are overwritten."""
         for stage, pattern in zip(reversed(self.stages), reversed(patterns), strict=True):
             stage.pull_back(gradient, pattern)
-        return gradient[:, self._chosen]
+        return self.decisions(gradient)
 
     def _forward(self, U: Array) -> tuple[Array, tuple[Array, ...]]:
         """All columns (B, n) in the class's floating-point type, and the activation patterns."""

@@ -14,7 +14,7 @@ from pyomo_relugrad.search.descent.elite_pool import Elite, ElitePool
 from pyomo_relugrad.search.descent.starts import structured_starts
 from pyomo_relugrad.search.domains.polytope import domain_of
 from pyomo_relugrad.search.regions.program import RegionProgram
-from pyomo_relugrad.search.regions.walk import improves, walk_regions
+from pyomo_relugrad.search.regions.walk import is_lower, walk_regions
 
 #: Multiplications per batched step that keep the matrix products efficient and the steps short.
 WORK_PER_STEP = 1e8
@@ -74,7 +74,7 @@ class BoxSearch:
             for u, value in zip(batch.best, batch.values, strict=True):
                 self.pool.add(Elite(self.objective.in_float64(u), float(value)))
             yield self._incumbent(batch.best[0])
-            if improves(self.pool.best, record):
+            if is_lower(self.pool.best, record):
                 self.last_record = self.rounds
             if self.pool.best < record or self.rounds % POLISH_EVERY == 0:
                 yield from self._polish()
@@ -114,8 +114,7 @@ class BoxSearch:
             return
         u = np.clip(elite.u, self.program.lower, self.program.upper)
         vertex = yield from walk_regions(self.program, u, self.budget)
-        self.pool.polished(elite, vertex.u, vertex.value)
-        yield self._incumbent(vertex.u)
+        self.pool.polished(elite, vertex.values[self.objective.columns], vertex.objective)
 
     def _incumbent(self, u: Array) -> Incumbent:
         return self.problem.incumbent(self.objective.points(u[None, :])[0])

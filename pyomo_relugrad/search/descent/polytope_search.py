@@ -12,9 +12,8 @@ from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.descent.elite_pool import Elite, ElitePool
 from pyomo_relugrad.search.descent.starts import structured_starts
 from pyomo_relugrad.search.domains.polytope import domain_of
-from pyomo_relugrad.search.regions.composite import CompositeRegion
 from pyomo_relugrad.search.regions.program import RegionProgram
-from pyomo_relugrad.search.regions.walk import improves, walk_regions
+from pyomo_relugrad.search.regions.walk import is_lower, walk_regions
 
 #: Vertices that a round draws by linear programs, mixtures of them that are compared, and descents from the best.
 DRAWN_VERTICES, MIXTURES, DESCENTS = 6, 64, 2
@@ -59,11 +58,10 @@ class PolytopeSearch:
                 u = yield from self._descend(u)
                 yield self.program.incumbent(u)
                 vertex = yield from walk_regions(self.program, u, self.budget)
-                self.pool.add(Elite(vertex.u, vertex.value, is_polished=True))
-                yield self.program.incumbent(vertex.u)
+                self.pool.add(Elite(vertex.values[self.program.columns], vertex.objective, is_polished=True))
                 if self.budget.is_exhausted():
                     return
-            idle = 0 if improves(self.pool.best, record) else idle + 1
+            idle = 0 if is_lower(self.pool.best, record) else idle + 1
             starts = self._starts()
 
     def _starts(self) -> Array:
@@ -80,12 +78,12 @@ class PolytopeSearch:
         """Trust-region steps: the linear program of the gradient, then the best of several shares of the step."""
         radius, value = FIRST_RADIUS, float(self.objective.value(u[None, :])[0])
         while radius >= LAST_RADIUS and not self.budget.is_exhausted():
-            target = self.program.gradient_step(CompositeRegion.at(self.objective, u), radius * self.width, self.budget)
+            target = self.program.gradient_step(self.program.region_at(u), radius * self.width, self.budget)
             points = u + STEP_SHARES[:, None] * (target - u)
             values = self.objective.value(points)
             self.budget.count(points=len(points), iterations=0)
             best = int(values.argmin())
-            if improves(float(values[best]), value):
+            if is_lower(float(values[best]), value):
                 radius *= 2.0 if STEP_SHARES[best] > 0.9 else max(STEP_SHARES[best], 0.25)
                 u, value = points[best], float(values[best])
             else:

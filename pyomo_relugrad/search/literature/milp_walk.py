@@ -6,15 +6,13 @@ from collections.abc import Generator, Iterator
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.domains.polytope import domain_of
-from pyomo_relugrad.search.regions.composite import CompositeRegion
 from pyomo_relugrad.search.regions.neighbourhood import best_in_neighbourhood, is_small
 from pyomo_relugrad.search.regions.program import RegionProgram
-from pyomo_relugrad.search.regions.walk import improves, value_at
+from pyomo_relugrad.search.regions.walk import is_lower
 
 # A sample's region optimum is walked from if it is within this relative distance of the incumbent (as in the paper).
 ENTRY_GAP = 2.0 / 3.0
@@ -33,35 +31,33 @@ def milp_walk(problem: Problem, context: SearchContext) -> Iterator[Incumbent | 
     budget, record = context.budget, np.inf
     while not budget.is_exhausted():
         u = domain.sample(context.random, 1)[0]
-        optimum = program.solve(CompositeRegion.at(program.objective, u), budget)
-        yield program.incumbent(optimum.u)
-        value = value_at(program.objective, optimum.u)
-        if value > record + ENTRY_GAP * abs(record):
+        point = program.incumbent(program.solve(program.region_at(u), budget).u)
+        yield point
+        if point.objective > record + ENTRY_GAP * abs(record):
             continue
-        u, value = yield from improve_by_milps(program, optimum.u, budget, {"mip_max_nodes": MAX_NODES})
-        record = min(record, value)
+        best = yield from improve_by_milps(program, point, budget, {"mip_max_nodes": MAX_NODES})
+        record = min(record, best.objective)
 
 
 def improve_by_milps(
-    program: RegionProgram, u: Array, budget: Budget, options: dict[str, float]
-) -> Generator[Incumbent | None, None, tuple[Array, float]]:
+    program: RegionProgram, best: Incumbent, budget: Budget, options: dict[str, float]
+) -> Generator[Incumbent | None, None, Incumbent]:
     """From region optimum to region optimum by MILPs over the neurons that are zero, while the objective falls."""
-    value = value_at(program.objective, u)
     while not budget.is_exhausted():
-        region = CompositeRegion.at(program.objective, u)
+        region = program.region_at(best.values[program.columns])
         optimum = program.solve(region, budget)
-        if value_at(program.objective, optimum.u) <= value:
-            u, value = optimum.u, value_at(program.objective, optimum.u)
-        binding, region = optimum.binding, region.moved_to(u)
+        point = program.incumbent(optimum.u)
+        best = point if point.objective <= best.objective else best
+        binding, region = optimum.binding, region.moved_to(best.values[program.columns])
         if binding.size == 0 or not is_small(region, binding.size):
             break
         found = best_in_neighbourhood(program, region, binding, budget, options)
         yield None
         if found is None or not program.satisfies_rows(found[None, :])[0]:
             break
-        reached = value_at(program.objective, found)
-        if not improves(reached, value):
+        point = program.incumbent(found)
+        if not is_lower(point.objective, best.objective):
             break
-        u, value = found, reached
-        yield program.incumbent(u)
-    return u, value
+        best = point
+        yield best
+    return best

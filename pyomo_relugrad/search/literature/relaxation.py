@@ -44,7 +44,7 @@ class Relaxation:
     """``h >= z, h >= 0, h <= z - L (1 - q), h <= U q`` with ``0 <= q <= 1`` for every ReLU, beside the problem's rows.
 
     Neurons are measured in units of their own bounds, so that a rescaled network gives the same program. They are
-    counted as in `CompositeRegion`.
+    counted as in `Region`.
 
     Parameters
     ----------

@@ -12,8 +12,8 @@ from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.domains.polytope import domain_of
 from pyomo_relugrad.search.literature.lp_walk import walk_from
 from pyomo_relugrad.search.literature.relaxation import Relaxation
-from pyomo_relugrad.search.regions.composite import CompositeRegion
 from pyomo_relugrad.search.regions.program import RegionProgram
+from pyomo_relugrad.search.regions.region import Region
 
 # Added to every neuron's weight in the draw (section 4 of the paper).
 BASE_WEIGHT = 0.05
@@ -53,7 +53,7 @@ def _round(
     for layer in [None, *np.repeat(layers, FIXINGS_PER_LAYER).tolist()]:
         if values is None or context.budget.is_exhausted():
             break
-        region = CompositeRegion.at(program.objective, np.clip(values[program.columns], program.lower, program.upper))
+        region = program.region_at(np.clip(values[program.columns], program.lower, program.upper))
         if layer is not None:
             neuron = _draw(relaxation, region, values, layer, fixed, context.random)
             if neuron is None:
@@ -80,7 +80,7 @@ def _walk_if_new(
     program: RegionProgram, values: Array, seen: set[bytes], context: SearchContext
 ) -> Generator[Incumbent | None, None, None]:
     u = np.clip(values[program.columns], program.lower, program.upper)
-    pattern = np.packbits(CompositeRegion.at(program.objective, u).signs > 0).tobytes()
+    pattern = np.packbits(program.region_at(u).signs > 0).tobytes()
     if pattern not in seen:
         seen.add(pattern)
         yield from walk_from(program, u, context)
@@ -88,7 +88,7 @@ def _walk_if_new(
 
 def _draw(
     relaxation: Relaxation,
-    region: CompositeRegion,
+    region: Region,
     values: Array,
     layer: int,
     fixed: list[int],

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.domains.polytope import domain_of
-from pyomo_relugrad.search.regions.composite import CompositeRegion
 from pyomo_relugrad.search.regions.program import RegionProgram
 
 
@@ -20,5 +19,5 @@ def sampling(problem: Problem, context: SearchContext) -> Iterator[Incumbent | N
     program, domain = RegionProgram(problem), domain_of(problem, context.budget)
     while not context.budget.is_exhausted():
         u = domain.sample(context.random, 1)[0]
-        optimum = program.solve(CompositeRegion.at(program.objective, u), context.budget)
+        optimum = program.solve(program.region_at(u), context.budget)
         yield program.incumbent(optimum.u)

@@ -7,8 +7,8 @@ from scipy.linalg import lapack
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.search.regions.facets import NO_MULTIPLIER, BasisGuess, RegionOptimum
 from pyomo_relugrad.search.regions.interior_point import Iterate, NewtonSystem, UnitBoxProgram
-from pyomo_relugrad.search.regions.optimum import NO_MULTIPLIER, NO_NEURONS, BasisGuess, RegionOptimum
 from pyomo_relugrad.search.regions.unit_box import UnitBoxRegion
 
 # Share of the step to the box's best corner in the order of the facets, beside their distance.
@@ -23,6 +23,8 @@ FACET_SHARE = 0.7
 NEGLIGIBLE_INFLUENCE, LEAVING_SHARE = 0.2, 0.05
 # Relative duality gap below which the vertex is tried, and the one at which iterations end without a vertex.
 VERTEX_GAP, FINAL_GAP = 1e-3, 1e-10
+# Relative duality gap from which there is no feasible point: the multipliers grow without end.
+DIVERGED_GAP = 1e12
 # Newton systems at most; 10 to 16 are usual.
 MAX_ITERATIONS = 50
 # Distance, in the unit box, and share of the costs' largest component, by which a vertex may miss its conditions.
@@ -87,7 +89,7 @@ class RegionInterior:
                 optimum = self._vertex()
                 if optimum is not None:
                     return optimum
-            if gap < FINAL_GAP or not np.isfinite(gap):
+            if gap < FINAL_GAP or not gap < DIVERGED_GAP:
                 return None
             if budget.remaining <= 0.0:
                 return self.so_far()
@@ -146,7 +148,7 @@ class RegionInterior:
             shares = np.maximum(from_origin[crossed], 0.0) / (np.maximum(from_origin, 0.0) - at_end)[crossed]
             share = float(shares.min(initial=1.0))
         u = region.in_columns(region.origin + share * (x - region.origin))
-        return RegionOptimum(u, NO_NEURONS, np.zeros(0), NO_NEURONS, False)
+        return RegionOptimum.unfinished(u)
 
     def _basis(self) -> tuple[Array, Array]:
         """Sides of the columns (-1 lower, 0 free, 1 upper) and which constraints are held, by the larger of a pair."""
@@ -169,10 +171,12 @@ class RegionInterior:
         if not self._is_optimal(solution[1], sides, held) or not self._is_feasible(solution[0], held):
             return None
         x, multipliers = solution
-        binding = self.neurons[held[self._n_rows :]]
-        gains = self.region.gains_in_columns(binding, multipliers[multipliers.size - binding.size :])
-        active = gains > NO_MULTIPLIER * gains.max(initial=0.0)
-        return RegionOptimum(self.region.in_columns(x), binding[active], gains[active], binding, True)
+        rows, facets = held[: self._n_rows], held[self._n_rows :]
+        of_rows, of_facets = np.split(multipliers, [int(rows.sum())])
+        binding = self.neurons[facets]
+        of_facets = np.where(of_facets > NO_MULTIPLIER * of_facets.max(initial=0.0), of_facets, 0.0)
+        gains, row_duals = of_facets / self.region.lengths[binding], self.region.row_duals(rows, of_rows)
+        return RegionOptimum(self.region.in_columns(x), binding, gains, row_duals, np.zeros(0))
 
     def _is_optimal(self, multipliers: Array, sides: Array, held: Array) -> bool:
         reduced = self._program.rows[held].T @ multipliers - self._program.cost

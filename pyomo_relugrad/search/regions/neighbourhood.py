@@ -10,8 +10,8 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.programs.linear_program import LinearProgram
 from pyomo_relugrad.run.budget import Budget
-from pyomo_relugrad.search.regions.composite import CompositeRegion
 from pyomo_relugrad.search.regions.program import RegionProgram
+from pyomo_relugrad.search.regions.region import Region
 
 # Facets of held neurons in the first MILP, those nearest to the vertex; further ones come when they are violated.
 FIRST_FACETS = 100
@@ -48,7 +48,7 @@ class AffineNeurons:
     scale: Array
 
 
-def is_small(region: CompositeRegion, n_free: int) -> bool:
+def is_small(region: Region, n_free: int) -> bool:
     """Whether the neighbourhood's matrices fit, and the objective is linear."""
     objective, problem = region.objective, region.objective.problem
     entries = (objective.n_relus + problem.n_columns) * (objective.size + n_free)
@@ -56,7 +56,7 @@ def is_small(region: CompositeRegion, n_free: int) -> bool:
 
 
 def best_in_neighbourhood(
-    program: RegionProgram, region: CompositeRegion, free: Array, budget: Budget, options: dict[str, float]
+    program: RegionProgram, region: Region, free: Array, budget: Budget, options: dict[str, float]
 ) -> Array | None:
     """The best point (d,) while the `free` neurons may switch and all others keep their states.
 
@@ -64,7 +64,7 @@ def best_in_neighbourhood(
     ----------
     program : RegionProgram
         Bounds and rows of the decision columns.
-    region : CompositeRegion
+    region : Region
         At the vertex; the neurons in `free` have pre-activation zero there.
     free : (k,) int array
     budget : Budget
@@ -101,7 +101,7 @@ def best_in_neighbourhood(
     return best
 
 
-def affine_neurons(region: CompositeRegion, free: Array, lower: Array, upper: Array) -> AffineNeurons:
+def affine_neurons(region: Region, free: Array, lower: Array, upper: Array) -> AffineNeurons:
     """Pull all pre-activations back to the box and the free neurons, by one forward sweep of unit directions."""
     slopes, columns = region.slopes_with_free(free)
     problem, d = region.objective.problem, region.u.size
@@ -123,7 +123,7 @@ def affine_neurons(region: CompositeRegion, free: Array, lower: Array, upper: Ar
     return AffineNeurons(slopes, offsets, cost, low, high, scale)
 
 
-def _held_facets(region: CompositeRegion, affine: AffineNeurons, free: Array) -> tuple[Array, Array]:
+def _held_facets(region: Region, affine: AffineNeurons, free: Array) -> tuple[Array, Array]:
     """Half-spaces ``rows @ (u, h) + offsets >= 0`` of the neurons that keep their states, rows of length one."""
     held = np.setdiff1d(np.arange(region.signs.size), free)
     norms = np.linalg.norm(affine.slopes[held], axis=1)
