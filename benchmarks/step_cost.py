@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/step_cost.py
 
-``gradient`` is value and gradient of a batch; ``step`` is a whole step of the climb over a box: gradient, momentum,
-projection, and the record of the highest places. Both are in float32, as the searches run them.
+``gradient`` is value and gradient of a batch; ``step`` is a whole step of the descent over a box: gradient, momentum,
+projection, and the record of the best points. Both are in float32, as the searches run them.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import numpy as np
 from search_instances import torch_default_network
 
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.problem.landscape import Landscape
+from pyomo_relugrad.problem import ReducedObjective
 from pyomo_relugrad.run.budget import Budget
-from pyomo_relugrad.search.climbing.ascent import Climbers, climb
+from pyomo_relugrad.search.descent.batch import Batch, descend
 from pyomo_relugrad.search.domains.polytope import domain_of
 from pyomo_relugrad.solve.arrays import array_problem
 
@@ -47,12 +47,12 @@ def main() -> None:
 def measure(network: Network, batch: int, seconds: float) -> tuple[float, float, float]:
     """Time of the bare products, and the ratios of gradient and step to them: medians over alternating rounds."""
     problem = array_problem(network, None, 0.0, 1.0)
-    landscape, domain = Landscape(problem), domain_of(problem)
+    objective, domain = ReducedObjective(problem, np.float32), domain_of(problem)
     U = np.random.default_rng(0).random((batch, network.n_inputs)).astype(np.float32)
-    steps = endless_climb(landscape, domain, U)
+    steps = endless_descent(objective, domain, U)
     runs: list[Callable[[], object]] = [
         bare_products(network.astype(np.float32), U),
-        lambda: landscape.height_and_gradient(U),
+        lambda: objective.value_and_gradient(U),
         lambda: next(steps),
     ]
     rounds, end = [], time.process_time() + seconds
@@ -62,9 +62,9 @@ def measure(network: Network, batch: int, seconds: float) -> tuple[float, float,
     return float(np.median(products)), float(np.median(gradient / products)), float(np.median(step / products))
 
 
-def endless_climb(landscape: Landscape, domain: object, U: np.ndarray) -> Iterator[Climbers]:
-    """Steps of one climb, which never ends."""
-    yield from climb(landscape, domain, Climbers.at(U), np.full(10**6, 0.01), Budget())
+def endless_descent(objective: ReducedObjective, domain: object, U: np.ndarray) -> Iterator[Batch]:
+    """Steps of one descent, which never ends."""
+    yield from descend(objective, domain, Batch.at(U), np.full(10**6, 0.01), Budget())
 
 
 def bare_products(network: Network, X: np.ndarray) -> Callable[[], None]:

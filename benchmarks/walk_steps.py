@@ -21,9 +21,9 @@ from search_instances import torch_default_network
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs.linear_program import LinearProgram
 from pyomo_relugrad.run.budget import Budget
-from pyomo_relugrad.search.regions.composite import CompositeRegion
 from pyomo_relugrad.search.regions.program import RegionProgram
-from pyomo_relugrad.search.regions.walk import exceeds, height_at
+from pyomo_relugrad.search.regions.region import Region
+from pyomo_relugrad.search.regions.walk import is_lower
 from pyomo_relugrad.solve.arrays import array_problem
 
 # Share of a step by which the walk goes on beyond an optimum.
@@ -34,7 +34,7 @@ AGREEMENT = 1e-6
 
 @dataclass(frozen=True)
 class Step:
-    """Seconds of one region's linear program, by the walk and from nothing, and its active facets."""
+    """Processor time of one region's linear program, by the walk and from nothing, and its active facets."""
 
     walk: float
     cold: float
@@ -70,34 +70,34 @@ def walk(problem: Problem, seed: int, n_regions: int) -> list[Step]:
     """The steps of one LP walk, each timed against the program over all neurons."""
     program = RegionProgram(problem)
     u = np.random.default_rng(seed).uniform(program.lower, program.upper)
-    height, steps = -np.inf, []
+    value, steps = np.inf, []
     while len(steps) < n_regions:
-        begin = time.perf_counter()
-        region = CompositeRegion.at(program.landscape, u)
+        begin = time.process_time()
+        region = program.region_at(u)
         optimum = program.solve(region, Budget())
-        seconds = time.perf_counter() - begin
-        cold, value = cold_program(program, region)
+        seconds = time.process_time() - begin
+        cold, exact = cold_program(program, region)
         steps.append(Step(seconds, cold, optimum.active.size))
-        if abs(value - region.gradient @ optimum.u) > AGREEMENT * max(1.0, abs(value)):
-            raise RuntimeError(f"the walk's optimum {region.gradient @ optimum.u} is not HiGHS's, {value}")
-        reached = height_at(program.landscape, optimum.u)
-        if not exceeds(reached, height):
+        if abs(exact - region.gradient @ optimum.u) > AGREEMENT * max(1.0, abs(exact)):
+            raise RuntimeError(f"the walk's optimum {region.gradient @ optimum.u} is not HiGHS's, {exact}")
+        reached = program.incumbent(optimum.u).objective
+        if not is_lower(reached, value):
             break
         beyond = optimum.u + OVERSHOOT * (optimum.u - u)
-        u, height = np.where((beyond >= program.lower) & (beyond <= program.upper), beyond, optimum.u), reached
+        u, value = np.where((beyond >= program.lower) & (beyond <= program.upper), beyond, optimum.u), reached
     return steps
 
 
-def cold_program(program: RegionProgram, region: CompositeRegion) -> tuple[float, float]:
-    """Seconds and optimum of the region's linear program over all neurons, built and solved from nothing."""
-    begin = time.perf_counter()
-    region = CompositeRegion.at(program.landscape, region.u)
+def cold_program(program: RegionProgram, region: Region) -> tuple[float, float]:
+    """Processor time and optimum of the region's linear program over all neurons, built and solved from nothing."""
+    begin = time.process_time()
+    region = program.region_at(region.u)
     normals = region.gradients(np.arange(region.signs.size)) * region.signs[:, None]
     sides = normals @ region.u - region.signs * region.preactivations
     unbounded = np.full(sides.size, np.inf)
-    whole = LinearProgram(-region.gradient, program.lower, program.upper, normals, sides, unbounded)
+    whole = LinearProgram(region.gradient, program.lower, program.upper, normals, sides, unbounded)
     solution = whole.solve()
-    return time.perf_counter() - begin, -solution.objective
+    return time.process_time() - begin, solution.objective
 
 
 if __name__ == "__main__":

@@ -12,19 +12,20 @@ from scipy import sparse
 from pyomo_relugrad import deadline
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.network import crown_bounds
-from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.problem import EmbeddedNetwork, Problem, ReducedObjective
 from pyomo_relugrad.problem.bounds import bound_problem
 from pyomo_relugrad.problem.presolve.chains import compose_chains
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
 from pyomo_relugrad.programs.big_m import build_big_m
 from pyomo_relugrad.programs.linear_program import SHORTEST_LIMIT, LinearProgram
-from pyomo_relugrad.programs.linearization import Linearization
 from pyomo_relugrad.proof import SearchTree, prove, prove_by_milp
 from pyomo_relugrad.proof.boxes.program_bounder import ProgramBounder
 from pyomo_relugrad.proof.root_bound import dual_bound
 from pyomo_relugrad.run.budget import Stop
 from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.search.sequential.region_model import RegionModel
+from pyomo_relugrad.search.regions.facets import FacetProgram
+from pyomo_relugrad.search.regions.layout import layout_of
+from pyomo_relugrad.search.regions.region import Region
 from pyomo_relugrad.solve import solve_exactly
 from pyomo_relugrad.solve.driver import search
 
@@ -121,8 +122,10 @@ def test_a_program_has_no_more_time_than_the_deadline_leaves(monkeypatch):
 
 
 def walk_over_facets(problem: Problem) -> None:
-    linearization, point = Linearization(problem), problem.propagate(np.zeros((1, problem.n_columns)))[0]
-    RegionModel(problem, linearization)._all_facets(point, linearization.patterns(point))
+    objective = ReducedObjective(problem)
+    region = Region.at(objective, np.zeros(objective.size))
+    program = FacetProgram(layout_of(objective), *(side[objective.columns] for side in (problem.lower, problem.upper)))
+    program._add_all_facets(region)
 
 
 STEPS = {

@@ -29,7 +29,7 @@ from pyomo.contrib.solver.common.config import SolverConfig
 
 from pyomo_relugrad.cli.main import main
 from pyomo_relugrad.modeling.solver.config import ALIASES, ExactConfig
-from pyomo_relugrad.search.climbing import box_search
+from pyomo_relugrad.search.descent import box_search
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

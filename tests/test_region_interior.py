@@ -8,18 +8,18 @@ from random_networks import random_network
 from scipy import optimize, sparse
 
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.problem.landscape import Landscape
+from pyomo_relugrad.problem import EmbeddedNetwork, Problem, ReducedObjective
 from pyomo_relugrad.programs.linear_program import LinearProgram
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.regions import interior_point
 from pyomo_relugrad.search.regions import program as region_program
-from pyomo_relugrad.search.regions.composite import CompositeRegion
+from pyomo_relugrad.search.regions.facets import FacetProgram
 from pyomo_relugrad.search.regions.interior import RegionInterior
 from pyomo_relugrad.search.regions.interior_point import Iterate, NewtonSystem, UnitBoxProgram
+from pyomo_relugrad.search.regions.layout import ReducedLayout, layout_of
 from pyomo_relugrad.search.regions.program import RegionProgram
-from pyomo_relugrad.search.regions.simplex import RegionSimplex
-from pyomo_relugrad.search.regions.unit_box import MAX_ROWS, BoundedDomain, UnitBoxRegion
+from pyomo_relugrad.search.regions.region import Region
+from pyomo_relugrad.search.regions.unit_box import MAX_ROWS, UnitBoxRegion
 from pyomo_relugrad.solve.arrays import array_problem
 
 INF = np.inf
@@ -47,25 +47,30 @@ def polytope_problem(seed, sizes=(12, 30, 20, 1)):
 
 
 def region_at_the_middle(problem):
-    landscape = Landscape(problem, np.float64)
-    lower, upper = problem.lower[landscape.columns], problem.upper[landscape.columns]
-    return CompositeRegion.at(landscape, 0.5 * (lower + upper))
+    objective = ReducedObjective(problem)
+    lower, upper = problem.lower[objective.columns], problem.upper[objective.columns]
+    return Region.at(objective, 0.5 * (lower + upper))
 
 
 def by_interior_point(problem, region, n_facets=400):
-    domain = BoundedDomain.of(problem, region.landscape.columns)
+    domain = layout_of(region.objective).domain(region)
     return RegionInterior(UnitBoxRegion(region, domain), n_facets)
+
+
+def facet_program(region):
+    problem, columns = region.objective.problem, region.objective.columns
+    return FacetProgram(layout_of(region.objective), problem.lower[columns], problem.upper[columns])
 
 
 def exact_optimum(problem, region):
     """scipy's optimum over all facets, rows and bounds."""
-    columns = region.landscape.columns
+    columns = region.objective.columns
     normals = region.gradients(np.arange(region.signs.size)) * region.signs[:, None]
     sides = normals @ region.u - region.signs * region.preactivations
     rows = problem.rows[:, columns].toarray()
     below, above = np.isfinite(problem.row_lower), np.isfinite(problem.row_upper)
     solution = optimize.linprog(
-        -region.gradient,
+        region.gradient,
         np.concatenate([-normals, -rows[below], rows[above]]),
         np.concatenate([-sides, -problem.row_lower[below], problem.row_upper[above]]),
         bounds=np.stack([problem.lower[columns], problem.upper[columns]], axis=1),
@@ -81,7 +86,7 @@ def test_the_interior_point_method_ends_at_the_optimum_of_a_linear_program(seed)
     rows = random.normal(size=(15, 8))
     rows /= np.linalg.norm(rows, axis=1)[:, None]
     inside = random.uniform(0.2, 0.8, 8)
-    program = UnitBoxProgram(random.normal(size=8), rows, random.uniform(0.05, 0.5, 15) - rows @ inside)
+    program = UnitBoxProgram(-random.normal(size=8), rows, random.uniform(0.05, 0.5, 15) - rows @ inside)
     iterate = Iterate.start(program, np.full(8, 0.5), 0.1)
     for _ in range(40):
         if iterate.gap < 1e-9:
@@ -90,13 +95,13 @@ def test_the_interior_point_method_ends_at_the_optimum_of_a_linear_program(seed)
         iterate = iterate.moved(direction, primal, dual)
         assert iterate.primal.min() > 0
         assert iterate.dual.min() > 0
-    exact = optimize.linprog(-program.gradient, -rows, program.offsets, bounds=(0, 1))
-    assert program.gradient @ iterate.x == pytest.approx(-exact.fun, abs=1e-7)
+    exact = optimize.linprog(program.cost, -rows, program.offsets, bounds=(0, 1))
+    assert program.cost @ iterate.x == pytest.approx(exact.fun, abs=1e-7)
     assert np.abs(program.slack(iterate.x) - iterate.slack).max() < 1e-7
 
 
 def iterations_to(gap, program):
-    iterate = Iterate.start(program, np.full(program.gradient.size, 0.5), 0.1)
+    iterate = Iterate.start(program, np.full(program.cost.size, 0.5), 0.1)
     for count in range(60):
         if iterate.gap < gap:
             return count
@@ -111,7 +116,7 @@ def test_the_correctors_save_iterations(monkeypatch):
         rows = random.normal(size=(40, 30))
         rows /= np.linalg.norm(rows, axis=1)[:, None]
         programs.append(
-            UnitBoxProgram(random.normal(size=30), rows, random.uniform(0.05, 0.5, 40) - rows.sum(axis=1) / 2)
+            UnitBoxProgram(-random.normal(size=30), rows, random.uniform(0.05, 0.5, 40) - rows.sum(axis=1) / 2)
         )
     count = sum(iterations_to(1e-8, program) for program in programs)
     assert count <= 82
@@ -124,14 +129,14 @@ def test_the_correctors_save_iterations(monkeypatch):
 def test_rows_that_come_and_go_leave_an_iterate_dual_feasible(seed):
     random = np.random.default_rng(seed)
     rows = random.normal(size=(6, 5))
-    program = UnitBoxProgram(random.normal(size=5), rows, np.full(6, 1.0))
+    program = UnitBoxProgram(-random.normal(size=5), rows, np.full(6, 1.0))
     iterate = Iterate.start(program, np.full(5, 0.3), 0.1)
     further = random.normal(size=(3, 5))
     grown, more = program.with_rows(further, np.ones(3)), iterate.with_rows(further, np.full(3, 0.2))
     kept = random.random(9) < 0.6
     for at, where in ((program, iterate), (grown, more), (grown.only_rows(kept), more.only_rows(kept, grown.rows))):
         duals = where.dual[:5] - where.dual[5:10] + at.rows.T @ where.multipliers
-        assert np.allclose(at.gradient + duals, 0.0)
+        assert np.allclose(duals, at.cost)
         assert where.primal.size == 10 + len(at.rows)
 
 
@@ -144,11 +149,11 @@ def test_a_regions_optimum_is_that_of_the_program_with_all_facets(seed, n_facets
     optimum = interior.solve(Budget())
     exact = exact_optimum(problem, region)
     if optimum is None:  # degenerate: the simplex method ends what was begun
-        simplex = RegionSimplex(problem, region.landscape.columns)
+        simplex = facet_program(region)
         simplex.start_with(interior.neurons, interior.guess())
         optimum = simplex.solve(region, Budget())
     assert optimum.is_exact
-    assert region.gradient @ optimum.u == pytest.approx(-exact.fun, abs=1e-7)
+    assert region.gradient @ optimum.u == pytest.approx(exact.fun, abs=1e-7)
     values = region.preactivations + region.slopes((optimum.u - region.u)[None, :])[0]
     assert (region.signs * values).min() >= -1e-7
     assert np.allclose(values[optimum.binding], 0.0, atol=1e-7)
@@ -160,11 +165,12 @@ def test_both_methods_agree_on_facets_and_multipliers(seed):
     problem = polytope_problem(seed)
     region = region_at_the_middle(problem)
     optimum = by_interior_point(problem, region).solve(Budget())
-    other = RegionSimplex(problem, region.landscape.columns).solve(region, Budget())
+    other = facet_program(region).solve(region, Budget())
     if optimum is None or not np.allclose(optimum.u, other.u, atol=1e-6):
         reject()
-    order, reordered = np.argsort(optimum.active), np.argsort(other.active)
-    assert optimum.active[order].tolist() == other.active[reordered].tolist()
+    order, reordered = np.argsort(optimum.binding), np.argsort(other.binding)
+    assert sorted(optimum.active.tolist()) == sorted(other.active.tolist())
+    assert optimum.binding[order].tolist() == other.binding[reordered].tolist()
     assert np.allclose(optimum.multipliers[order], other.multipliers[reordered], atol=1e-6)
 
 
@@ -173,7 +179,7 @@ def test_a_vertex_that_is_not_the_optimum_is_not_taken_for_it():
     interior = by_interior_point(problem, region_at_the_middle(problem))
     assert interior.solve(Budget()) is not None
     assert interior._vertex() is not None
-    interior._program = dataclasses.replace(interior._program, gradient=-interior._program.gradient)
+    interior._program = dataclasses.replace(interior._program, cost=-interior._program.cost)
     assert interior._vertex() is None
 
 
@@ -216,7 +222,7 @@ def test_facets_that_coincide_are_solved_by_both_methods_in_turn():
     program._is_far = lambda region: True
     optimum = program.solve(region, Budget())
     assert optimum.is_exact
-    assert region.gradient @ optimum.u == pytest.approx(-exact_optimum(problem, region).fun, abs=1e-7)
+    assert region.gradient @ optimum.u == pytest.approx(exact_optimum(problem, region).fun, abs=1e-7)
 
 
 class FewLooks(Budget):
@@ -235,14 +241,14 @@ class FewLooks(Budget):
 @pytest.mark.parametrize("seed", range(6))
 def test_a_region_that_is_not_finished_in_time_gives_one_of_its_points(seed):
     problem = polytope_problem(seed)
-    landscape = Landscape(problem, np.float64)
-    lower, upper = problem.lower[landscape.columns], problem.upper[landscape.columns]
-    rows = problem.rows[:, landscape.columns].toarray()
+    objective = ReducedObjective(problem)
+    lower, upper = problem.lower[objective.columns], problem.upper[objective.columns]
+    rows = problem.rows[:, objective.columns].toarray()
     along = np.random.default_rng(seed).normal(size=12) * (upper > lower)
     along -= np.linalg.pinv(rows * (upper > lower)) @ (rows @ along)  # keeps the rows' activity
     u = 0.5 * (lower + upper)
     u += along * np.min(0.5 * (upper - lower)[along != 0] / np.abs(along[along != 0]))  # as far as a bound
-    region = CompositeRegion.at(landscape, np.clip(u, lower, upper))
+    region = Region.at(objective, np.clip(u, lower, upper))
     best = region.gradient @ by_interior_point(problem, region).solve(Budget()).u
     gains = []
     for looks in range(9):
@@ -253,11 +259,11 @@ def test_a_region_that_is_not_finished_in_time_gives_one_of_its_points(seed):
         activity = rows @ optimum.u
         assert (activity >= problem.row_lower - 1e-12).all()
         assert (activity <= problem.row_upper + 1e-12).all()
-        gains.append(region.gradient @ (optimum.u - region.u))
-        if region.gradient @ optimum.u > best - 1e-3:
+        gains.append(region.gradient @ (region.u - optimum.u))
+        if region.gradient @ optimum.u < best + 1e-3:
             break
     assert min(gains) >= -1e-12
-    assert gains[-1] > 0.5 * (best - region.gradient @ region.u)
+    assert gains[-1] > 0.5 * (region.gradient @ region.u - best)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 4])  # of the last three, rows hold at the optimum
@@ -266,7 +272,7 @@ def test_the_simplex_method_needs_no_pivot_from_the_basis_of_the_optimum(seed, m
     region = region_at_the_middle(problem)
     interior = by_interior_point(problem, region)
     optimum = interior.solve(Budget())
-    simplex = RegionSimplex(problem, region.landscape.columns)
+    simplex = facet_program(region)
     solutions = []
     solve = LinearProgram.solve
     monkeypatch.setattr(LinearProgram, "solve", lambda *a: solutions.append(solve(*a)) or solutions[-1])
@@ -308,13 +314,13 @@ def test_neurons_that_are_constant_but_for_rounding_bound_nothing(bias, method):
     if method == "interior":
         optimum = by_interior_point(problem, region).solve(Budget())
     else:
-        optimum = RegionSimplex(problem, region.landscape.columns).solve(region, Budget())
+        optimum = facet_program(region).solve(region, Budget())
     others = np.arange(region.signs.size - 12)
     normals = region.gradients(others) * region.signs[others, None]
     sides = normals @ region.u - (region.signs * region.preactivations)[others]
-    exact = optimize.linprog(-region.gradient, -normals, -sides, bounds=(0, 1))
+    exact = optimize.linprog(region.gradient, -normals, -sides, bounds=(0, 1))
     assert optimum.is_exact
-    assert region.gradient @ optimum.u == pytest.approx(-exact.fun, abs=1e-7)
+    assert region.gradient @ optimum.u == pytest.approx(exact.fun, abs=1e-7)
 
 
 def test_a_region_without_facets_in_reach_ends_in_a_corner(capfd):
@@ -333,19 +339,19 @@ def test_the_size_of_the_objective_changes_nothing(scale):
     other = region_at_the_middle(scaled)
     for solve in (
         lambda p, r: by_interior_point(p, r).solve(Budget()),
-        lambda p, r: RegionSimplex(p, r.landscape.columns).solve(r, Budget()),
+        lambda p, r: facet_program(r).solve(r, Budget()),
     ):
         one, two = solve(problem, region), solve(scaled, other)
         assert np.allclose(one.u, two.u, atol=1e-7)
-        order, reordered = np.argsort(one.active), np.argsort(two.active)
-        assert one.active[order].tolist() == two.active[reordered].tolist()
+        order, reordered = np.argsort(one.binding), np.argsort(two.binding)
+        assert one.binding[order].tolist() == two.binding[reordered].tolist()
         assert two.multipliers[reordered] == pytest.approx(scale * one.multipliers[order], rel=1e-4)
 
 
 def test_a_region_without_a_slope_is_left_to_the_simplex_method():
     network = Network.from_layers([np.eye(3), np.zeros((1, 3))], [np.zeros(3), [1.0]])
     problem = array_problem(network, None, -1.0, 1.0)
-    region = CompositeRegion.at(Landscape(problem, np.float64), np.full(3, 0.5))
+    region = Region.at(ReducedObjective(problem), np.full(3, 0.5))
     assert by_interior_point(problem, region).solve(Budget()) is None
     program = RegionProgram(problem)
     program._is_far = lambda region: True
@@ -418,7 +424,7 @@ def test_the_simplex_method_does_not_follow_when_too_little_time_is_left(monkeyp
     monkeypatch.setattr(RegionInterior, "solve", degenerate)
     optimum = program.solve(region, budget)
     assert not optimum.is_exact
-    assert region.gradient @ (optimum.u - region.u) >= 0
+    assert region.gradient @ (optimum.u - region.u) <= 0
 
 
 def test_degenerate_regions_one_after_another_are_left_to_the_simplex_method(monkeypatch):
@@ -438,15 +444,15 @@ def test_a_region_that_hardly_differs_goes_to_the_simplex_method(monkeypatch):
     program, region = RegionProgram(problem), region_at_the_middle(problem)
     used, _ = _methods_used(program, [region, region, region], monkeypatch)
     assert used == ["interior", "interior", "simplex"]  # only the second tells that nothing is new
-    again = CompositeRegion.at(program.landscape, np.random.default_rng(1).random(150))
+    again = Region.at(program.objective, np.random.default_rng(1).random(150))
     assert _methods_used(program, [again], monkeypatch)[0] == ["interior"]
 
 
 @pytest.mark.parametrize("change", ["unbounded", "equation", "many rows", "nothing moves"])
 def test_domains_that_no_unit_box_describes_are_told_apart(change):
     problem = polytope_problem(1)
-    columns = np.arange(12)
-    assert BoundedDomain.of(problem, columns) is not None
+    region = region_at_the_middle(problem)
+    assert ReducedLayout(region.objective).domain(region) is not None
     if change == "unbounded":
         problem.upper[3] = INF
     elif change == "equation":
@@ -454,17 +460,13 @@ def test_domains_that_no_unit_box_describes_are_told_apart(change):
     elif change == "nothing moves":
         problem.lower[:12] = problem.upper[:12]
     else:
-        repeated = sparse.vstack([problem.rows] * MAX_ROWS).tocsr()
-        problem = Problem(
-            cost=problem.cost,
-            lower=problem.lower,
-            upper=problem.upper,
-            rows=repeated,
+        problem = dataclasses.replace(
+            problem,
+            rows=sparse.vstack([problem.rows] * MAX_ROWS).tocsr(),
             row_lower=np.tile(problem.row_lower, MAX_ROWS),
             row_upper=np.tile(problem.row_upper, MAX_ROWS),
-            networks=problem.networks,
         )
-    assert BoundedDomain.of(problem, columns) is None
+    assert ReducedLayout(ReducedObjective(problem)).domain(region) is None
 
 
 def test_a_linear_program_starts_from_a_guessed_basis():

@@ -10,8 +10,7 @@ from random_networks import random_network
 import pyomo_relugrad  # noqa: F401 - registers the solver
 from pyomo_relugrad import ReluNetworkBlock, maximize
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem
-from pyomo_relugrad.problem.landscape import Landscape
+from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem, ReducedObjective
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.run.record import Record
 from pyomo_relugrad.run.repair import CLEAN, repaired
@@ -130,7 +129,7 @@ def test_entries_on_a_rounded_bound_are_set_onto_it():
     problem = Problem(
         problem.cost, np.array([0.1, 6.8, 0, -INF]), np.array([0.7, 9.0, 1, INF]), networks=problem.networks
     )
-    landscape = Landscape(problem)
+    objective = ReducedObjective(problem, np.float32)
     points = np.array([[0.1, 6.8, 0.3], [0.7, 8.0, 1.0]], np.float32)
-    assert landscape.in_float64(points)[0, :2].tolist() == [0.1, 6.8]
-    assert landscape.in_float64(points)[1].tolist() == [0.7, 8.0, 1.0]
+    assert objective.in_float64(points)[0, :2].tolist() == [0.1, 6.8]
+    assert objective.in_float64(points)[1].tolist() == [0.7, 8.0, 1.0]

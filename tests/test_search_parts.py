@@ -10,9 +10,8 @@ from scipy import optimize, sparse
 
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.network.simplify import prune_weights, with_unit_rows
-from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.problem import EmbeddedNetwork, Problem, ReducedObjective
 from pyomo_relugrad.problem.bounds import bound_problem
-from pyomo_relugrad.problem.landscape import Landscape
 from pyomo_relugrad.programs import build_big_m
 from pyomo_relugrad.programs.linear_program import LinearProgram
 from pyomo_relugrad.run.budget import Budget
@@ -21,10 +20,11 @@ from pyomo_relugrad.search.domains.admm import AlternatingProjection, normal_equ
 from pyomo_relugrad.search.domains.polytope import Polytope, where_feasible
 from pyomo_relugrad.search.domains.projection import BoxWithRow
 from pyomo_relugrad.search.literature.ppga import first_crossing, ppga
-from pyomo_relugrad.search.regions.composite import CompositeRegion
+from pyomo_relugrad.search.regions.crossing import GradientChange, promising_facets
 from pyomo_relugrad.search.regions.neighbourhood import best_in_neighbourhood
 from pyomo_relugrad.search.regions.program import RegionProgram
-from pyomo_relugrad.search.regions.walk import gradients_across, promising_facets, walk_regions
+from pyomo_relugrad.search.regions.region import Region
+from pyomo_relugrad.search.regions.walk import walk_regions
 from pyomo_relugrad.search.relaxation import Surroundings
 from pyomo_relugrad.solve.arrays import array_problem
 
@@ -72,7 +72,7 @@ def test_vertices_of_a_box_with_a_row_solve_the_linear_program(seed):
     row, gain = random.normal(size=6), random.normal(size=6)
     low = np.minimum(row, 0).sum()
     sides = np.sort(low + random.random(2) * (np.maximum(row, 0).sum() - low))
-    vertex = BoxWithRow(np.zeros(6), np.ones(6), row, *sides).vertices(gain[None, :])[0]
+    vertex = BoxWithRow(np.zeros(6), np.ones(6), row, *sides).vertices(-gain[None, :])[0]
     exact = optimize.linprog(-gain, np.stack([row, -row]), np.array([sides[1], -sides[0]]), bounds=(0, 1))
     assert gain @ vertex == pytest.approx(-exact.fun, abs=1e-8)
 
@@ -163,13 +163,13 @@ def test_the_iteration_for_projections_asks_the_clock_at_every_step():
 )
 @settings(max_examples=20, deadline=None)
 @given(seed=seeds)
-def test_gradients_are_the_finite_differences_of_the_heights(make, seed):
-    landscape = Landscape(make(seed % 1000), np.float64)
+def test_gradients_are_the_finite_differences_of_the_values(make, seed):
+    objective = ReducedObjective(make(seed % 1000))
     random = np.random.default_rng(seed)
     U, D = random.uniform(-1, 1, (5, 3)), random.normal(size=(5, 3))
-    heights, gradient = landscape.height_and_gradient(U)
-    assert np.allclose(heights, -landscape.problem.objective(landscape.points(U)))
-    assert np.allclose((landscape.height(U + 1e-7 * D) - heights) / 1e-7, (gradient * D).sum(axis=1), atol=1e-4)
+    values, gradient = objective.value_and_gradient(U)
+    assert np.allclose(values, objective.problem.objective(objective.points(U)))
+    assert np.allclose((objective.value(U + 1e-7 * D) - values) / 1e-7, (gradient * D).sum(axis=1), atol=1e-4)
 
 
 @settings(max_examples=20, deadline=None)
@@ -179,28 +179,28 @@ def test_lazy_facets_give_the_optimum_over_all_facets(seed):
     program = RegionProgram(problem)
     for _ in range(3):  # the working facets of one region carry over to the next
         u = random.uniform(-1, 1, 3)
-        region = CompositeRegion.at(program.landscape, u)
+        region = Region.at(program.objective, u)
         optimum = program.solve(region, Budget())
         rows = region.gradients(np.arange(region.signs.size)) * region.signs[:, None]
         offsets = region.preactivations * region.signs - rows @ u
-        exact = optimize.linprog(-region.gradient, -rows, offsets, bounds=(-1, 1))
+        exact = optimize.linprog(region.gradient, -rows, offsets, bounds=(-1, 1))
         assert optimum.is_exact
-        assert region.gradient @ optimum.u == pytest.approx(-exact.fun, abs=1e-7)
+        assert region.gradient @ optimum.u == pytest.approx(exact.fun, abs=1e-7)
         assert (rows @ optimum.u + offsets >= -1e-7).all()
 
 
 @settings(max_examples=20, deadline=None)
 @given(seed=seeds)
 def test_neuron_gradients_agree_with_slopes_and_with_free_neurons_held(seed):
-    landscape = Landscape(chained_problem(seed % 1000), np.float64)
+    objective = ReducedObjective(chained_problem(seed % 1000))
     random = np.random.default_rng(seed)
-    region = CompositeRegion.at(landscape, random.uniform(-1, 1, 3))
+    region = Region.at(objective, random.uniform(-1, 1, 3))
     direction, neurons = random.normal(size=3), np.arange(region.signs.size)
     gradients = region.gradients(neurons)
     assert np.allclose(gradients @ direction, region.slopes(direction[None, :])[0])
     slopes, columns = region.slopes_with_free(np.zeros(0, np.int64))
     assert np.allclose(slopes, gradients)
-    assert np.allclose(columns @ landscape.partial_gradient(region.v[None, :])[0], region.gradient)
+    assert np.allclose(columns @ objective.partial_gradient(region.v[None, :])[0], region.gradient)
 
 
 @settings(max_examples=12, deadline=None)
@@ -208,75 +208,82 @@ def test_neuron_gradients_agree_with_slopes_and_with_free_neurons_held(seed):
 def test_a_neighbourhood_is_as_good_as_the_best_of_its_regions(seed):
     network = random_network([3, 10, 6, 1], seed)
     program = RegionProgram(array_problem(network, None, -1.0, 1.0))
-    landscape, random = program.landscape, np.random.default_rng(seed)
-    region = CompositeRegion.at(landscape, random.uniform(-1, 1, 3))
+    objective, random = program.objective, np.random.default_rng(seed)
+    region = Region.at(objective, random.uniform(-1, 1, 3))
     optimum = program.solve(region, Budget())
     region = region.moved_to(optimum.u)
     if optimum.binding.size == 0:
         return
     found = best_in_neighbourhood(program, region, optimum.binding, Budget(), {"mip_max_nodes": 10000})
     assert found is not None
-    best = -np.inf
+    best = np.inf
     for choice in itertools.product((False, True), repeat=optimum.binding.size):
         neighbour = region.flipped(optimum.binding[np.array(choice)])
         rows = neighbour.gradients(np.arange(neighbour.signs.size)) * neighbour.signs[:, None]
         offsets = neighbour.preactivations * neighbour.signs - rows @ region.u
-        exact = optimize.linprog(-neighbour.gradient, -rows, offsets + 1e-9, bounds=(-1, 1))
+        exact = optimize.linprog(neighbour.gradient, -rows, offsets + 1e-9, bounds=(-1, 1))
         if exact.status == 0:
-            at = landscape.height(np.clip(exact.x, -1, 1)[None, :])[0]
-            best = max(best, float(at))
-    assert float(landscape.height(found[None, :])[0]) >= best - 1e-5
+            at = objective.value(np.clip(exact.x, -1, 1)[None, :])[0]
+            best = min(best, float(at))
+    assert float(objective.value(found[None, :])[0]) <= best + 1e-5
 
 
-@pytest.mark.parametrize(("kink", "promising"), [(-3.0, []), (-0.5, [1]), (2.0, [1])])
-def test_the_multiplier_test_tells_which_kinks_pay(kink, promising):
+def promising(program, region, optimum, budget):
+    return promising_facets(region, optimum, program.partial_gradient(region, optimum), budget)
+
+
+@pytest.mark.parametrize(("kink", "expected"), [(-3.0, []), (-0.5, [1]), (2.0, [1])])
+def test_the_multiplier_test_tells_which_kinks_pay(kink, expected):
     # relu(x) + kink * relu(x - 0.4) on [0, 1]: beyond 0.4 the slope is 1 + kink.
     network = Network.from_layers([[[1.0], [1.0]], [[1.0, kink]]], [[0.0, -0.4], [0.0]])
     program = RegionProgram(array_problem(network, None, 0.0, 1.0))
-    region = CompositeRegion.at(program.landscape, np.array([0.1]))
+    region = Region.at(program.objective, np.array([0.1]))
     optimum = program.solve(region, Budget())
     assert optimum.u[0] == pytest.approx(0.4)
-    found = promising_facets(region.moved_to(optimum.u), optimum, Budget())
-    assert [neurons.tolist() for neurons in found] == [[neuron] for neuron in promising]
+    found = promising(program, region.moved_to(optimum.u), optimum, Budget())
+    assert [neurons.tolist() for neurons in found] == [[neuron] for neuron in expected]
 
 
 @settings(max_examples=10, deadline=None)
 @given(seed=seeds)
 def test_gradients_across_facets_are_those_of_the_neighbours(seed):
-    landscape = Landscape(chained_problem(seed % 1000), np.float64)
-    region = CompositeRegion.at(landscape, np.random.default_rng(seed).uniform(-1, 1, 3))
+    objective = ReducedObjective(chained_problem(seed % 1000))
+    region = Region.at(objective, np.random.default_rng(seed).uniform(-1, 1, 3))
     facets = [np.array([0]), np.array([3, 7]), np.array([region.signs.size - 1])]
-    expected = [region.flipped(neurons).gradient for neurons in facets]
-    assert np.allclose(gradients_across(region, facets), expected)
+    directions = np.random.default_rng(seed + 1).normal(size=(3, 3))
+    change = GradientChange(region, objective.partial_gradient(region.v[None, :])[0])
+    gradients = np.stack([region.flipped(neurons).gradient for neurons in facets])
+    expected = np.einsum("ki,ki->k", gradients - region.gradient, directions)
+    assert np.allclose(change.across(facets, directions), expected)
 
 
 def test_no_facet_is_tested_when_the_time_is_over():
     program = RegionProgram(array_problem(random_network([4, 20, 1], 3), None, -1.0, 1.0))
-    region = CompositeRegion.at(program.landscape, np.zeros(4))
+    region = Region.at(program.objective, np.zeros(4))
     optimum = program.solve(region, Budget())
     assert optimum.active.size > 0
-    assert promising_facets(region.moved_to(optimum.u), optimum, Budget(time_limit=0.0)) == []
+    assert promising(program, region.moved_to(optimum.u), optimum, Budget(time_limit=0.0)) == []
 
 
 def test_a_facet_that_two_relus_share_is_crossed_with_both():
-    """Height ``2 relu(0.5 - x) - relu(x - 0.5) - 10 |y - 0.5|``: a walk from the right ends at (0, 0.5)."""
+    """Maximum of ``2 relu(0.5 - x) - relu(x - 0.5) - 10 |y - 0.5|``: a walk from the right ends at (0, 0.5)."""
     across = [[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]
     network = Network.from_layers([across, [[-1.0, 2.0, -10.0, -10.0]]], [[-0.5, 0.5, -0.5, 0.5], [0.0]])
     program = RegionProgram(array_problem(network, None, 0.0, 1.0))
 
     def walk():
-        summits.append((yield from walk_regions(program, np.array([0.8, 0.2]), Budget())))
+        found.append((yield from walk_regions(program, np.array([0.8, 0.2]), Budget())))
 
-    summits = []
+    found = []
     assert len(list(walk())) > 1
-    assert summits[0].u == pytest.approx([0.0, 0.5])
-    assert summits[0].height == pytest.approx(1.0)
+    assert found[0].values[:2] == pytest.approx([0.0, 0.5])
+    assert found[0].objective == pytest.approx(-1.0)
 
 
 def test_the_first_crossing_is_where_the_pattern_changes():
     network = Network.from_layers([[[1.0], [1.0]], [[1.0, 1.0]]], [[-0.5, -0.7], [0.0]])
-    landscape = Landscape(array_problem(network, None, 0.0, 1.0), np.float64)
-    shares = first_crossing(landscape, np.array([[0.0], [0.6], [0.8]]), np.array([[1.0], [1.0], [0.1]]))
+    objective = ReducedObjective(array_problem(network, None, 0.0, 1.0))
+    shares = first_crossing(objective, np.array([[0.0], [0.6], [0.8]]), np.array([[1.0], [1.0], [0.1]]))
     assert shares == pytest.approx([0.5, 0.1, 1.0])
 
 
@@ -290,7 +297,7 @@ def test_pruning_keeps_the_largest_weights_and_rescaling_does_not_matter():
 
 @settings(max_examples=10, deadline=None)
 @given(seed=seeds)
-def test_the_relaxed_big_m_model_bounds_the_height_and_is_exact_when_integral(seed):
+def test_the_relaxed_big_m_model_bounds_the_objective_and_is_exact_when_integral(seed):
     problem = chained_problem(seed % 1000)
     axes = np.linspace(-1, 1, 21)
     V = np.zeros((21**3, 8))

@@ -11,10 +11,10 @@ from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.programs.linearization import Linearization
 from pyomo_relugrad.run.budget import Budget, Stop
+from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.sequential import sequential_lp
 from pyomo_relugrad.search.sequential.integer_moves import integer_neighbours
 from pyomo_relugrad.search.sequential.merit import Merit
-from pyomo_relugrad.search.sequential.region_model import RegionModel
 from pyomo_relugrad.search.sequential.sequential_lp import column_scale
 from pyomo_relugrad.search.sequential.step_model import StepModel
 from pyomo_relugrad.solve import search
@@ -270,9 +270,10 @@ def test_a_descent_that_ran_away_is_given_up_and_the_models_go_on():
     linearization = Linearization(problem)
     near, far = problem.propagate(np.array([[1.0, 1.0, 0.0], [3.7e122, 1.9e121, 0.0]]))
     merit, scale = Merit.scaled_to(problem, near[None]), column_scale(problem)
-    steps, regions = StepModel(problem, linearization), RegionModel(problem, linearization)
+    steps, regions = StepModel(problem, linearization), RegionProgram(problem)
     assert not abs(linearization.links(far)[1]).max() < 1e20
     assert steps.step(far, 1.0, merit, scale, Budget()) is None
-    assert regions.optimum(far, linearization.patterns(far), Budget()) is None
+    assert regions.incumbent(regions.solve(regions.region_at(far[:2]), Budget()).u).objective < far[2]
     assert steps.step(near, 1.0, merit, scale, Budget()) is not None
-    assert regions.optimum(near, linearization.patterns(near), Budget()).values[2] < near[2]
+    best = regions.incumbent(regions.solve(regions.region_at(near[:2]), Budget()).u)
+    assert best.objective < near[2]

@@ -1,15 +1,9 @@
 """A model around networks, as arrays: what every search and every proof works on."""
 
-from pyomo_relugrad.problem.problem import (
-    FEASIBILITY_TOLERANCE,
-    ROUNDING,
-    EmbeddedNetwork,
-    Incumbent,
-    NetworkStage,
-    Problem,
-    Shape,
-    rows_data,
-)
+from pyomo_relugrad.problem.embedding import EmbeddedNetwork, NetworkStage
+from pyomo_relugrad.problem.objective import ReducedObjective
+from pyomo_relugrad.problem.problem import FEASIBILITY_TOLERANCE, ROUNDING, Incumbent, Problem, Shape, rows_data
+from pyomo_relugrad.problem.quadratic import QuadraticFunction
 
 __all__ = [
     "FEASIBILITY_TOLERANCE",
@@ -18,6 +12,8 @@ __all__ = [
     "Incumbent",
     "NetworkStage",
     "Problem",
+    "QuadraticFunction",
+    "ReducedObjective",
     "Shape",
     "rows_data",
 ]

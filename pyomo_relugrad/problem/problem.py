@@ -12,16 +12,14 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.network import Network
+from pyomo_relugrad.problem.embedding import EmbeddedNetwork, NetworkStage, stacked, stages_of
+from pyomo_relugrad.problem.quadratic import QuadraticFunction
 
 #: Largest violation of a row, a bound or integrality at which a point is called feasible (as HiGHS's default for MIPs).
 FEASIBILITY_TOLERANCE = 1e-6
 
 #: Distance from a bound, relative to it, that is rounding.
 ROUNDING = 1e-12
-
-#: What to do about networks that have no order.
-REMEDY = "presolve(problem).problem gives one of them columns of its own"
 
 
 class Shape(Enum):
@@ -30,55 +28,6 @@ class Shape(Enum):
     BOX = "box"
     POLYTOPE = "polytope"
     GENERAL = "general"
-
-
-@dataclass(frozen=True, eq=False)
-class EmbeddedNetwork:
-    """One network inside a problem: ``v[outputs] = network(v[inputs])``.
-
-    Parameters
-    ----------
-    network : Network
-    inputs : (n_inputs,) int array
-        Columns of the inputs; a column may occur more than once.
-    outputs : (n_outputs,) int array
-        Columns of the outputs.
-    name : str, optional
-        Name of the block, for messages.
-    """
-
-    network: Network
-    inputs: Array
-    outputs: Array
-    name: str = ""
-
-    def __post_init__(self) -> None:
-        for attribute, expected in (("inputs", self.network.n_inputs), ("outputs", self.network.n_outputs)):
-            columns = np.array(getattr(self, attribute), dtype=np.int64, ndmin=1)
-            if columns.shape != (expected,):
-                raise ModelError(f"network '{self.name}' has {expected} {attribute}, got {columns.size} columns")
-            object.__setattr__(self, attribute, columns)
-
-
-@dataclass(frozen=True, eq=False)
-class NetworkStage:
-    """Embeddings of one network that can be evaluated together: row ``i`` of the arrays is one of them.
-
-    Parameters
-    ----------
-    network : Network
-    inputs : (k, n_inputs) int array
-    outputs : (k, n_outputs) int array
-    """
-
-    network: Network
-    inputs: Array
-    outputs: Array
-
-    @cached_property
-    def inputs_repeat(self) -> bool:
-        """Whether some column is an input more than once."""
-        return np.unique(self.inputs).size != self.inputs.size
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +65,7 @@ class Problem:
     Maximize ``relu(x - 0.25)`` over the unit interval:
 
     >>> import numpy as np
+    >>> from pyomo_relugrad.network import Network
     >>> network = Network.from_layers([[[1.0]], [[1.0]]], [[-0.25], [0.0]])
     >>> problem = Problem(
     ...     cost=np.array([0.0, -1.0]), lower=np.array([0.0, -np.inf]), upper=np.array([1.0, np.inf]),
@@ -238,53 +188,12 @@ class Problem:
         ModelError
             If there is no such order, because a column is written twice or networks feed each other in a circle.
         """
-        self._check_outputs()
-        return self._stacked(self._depths())
+        return stages_of(self.networks, self.n_columns)
 
     @cached_property
     def _equations(self) -> tuple[NetworkStage, ...]:
         """The embeddings of each network together, in any order."""
-        return self._stacked([0] * len(self.networks))
-
-    def _stacked(self, depths: list[int]) -> tuple[NetworkStage, ...]:
-        """Equal networks of one depth together, by depth."""
-        groups: dict[tuple[int, int], list[EmbeddedNetwork]] = {}
-        for embedded, depth in zip(self.networks, depths, strict=True):
-            groups.setdefault((depth, id(embedded.network)), []).append(embedded)
-        return tuple(
-            NetworkStage(
-                members[0].network,
-                np.stack([member.inputs for member in members]),
-                np.stack([member.outputs for member in members]),
-            )
-            for _, members in sorted(groups.items(), key=lambda item: item[0][0])
-        )
-
-    def _check_outputs(self) -> None:
-        """Refuse columns that are written twice."""
-        outputs = np.concatenate([np.zeros(0, np.int64), *(embedded.outputs for embedded in self.networks)])
-        repeated = np.flatnonzero(np.bincount(outputs) > 1)
-        if repeated.size:
-            writers = [f"'{e.name}'" for e in self.networks for column in e.outputs.tolist() if column == repeated[0]]
-            raise ModelError(f"networks {' and '.join(writers)} write the same column: {REMEDY}")
-
-    def _depths(self) -> list[int]:
-        """How many networks lie before each network."""
-        writer = np.full(self.n_columns, -1)
-        for index, embedded in enumerate(self.networks):
-            writer[embedded.outputs] = index
-        before = [set(writer[embedded.inputs].tolist()) - {-1} for embedded in self.networks]
-        depth = [-1] * len(self.networks)
-        level = 0
-        while (waiting := [index for index, value in enumerate(depth) if value < 0]) != []:
-            ready = [i for i in waiting if all(depth[j] >= 0 for j in before[i])]
-            if not ready:
-                names = ", ".join(self.networks[i].name for i in waiting)
-                raise ModelError(f"networks feed each other in a circle: {names}; {REMEDY}")
-            for i in ready:
-                depth[i] = level
-            level += 1
-        return depth
+        return stacked(self.networks, [0] * len(self.networks))
 
     @cached_property
     def shape(self) -> Shape:
@@ -302,21 +211,21 @@ class Problem:
         """A copy of the points (B, n) in which every output column is its network's value."""
         V = np.array(V, dtype=np.float64, ndmin=2)
         for stage in self.stages:
-            X = V[:, stage.inputs].reshape(-1, stage.network.n_inputs)
-            V[:, stage.outputs] = stage.network.value(X).reshape(V.shape[0], *stage.outputs.shape)
+            stage.propagate(V)
         return V
+
+    @cached_property
+    def function(self) -> QuadraticFunction:
+        """The objective, to be minimized, as a function of all columns."""
+        return QuadraticFunction(self.cost, self.quadratic, self.constant)
 
     def objective(self, V: Array) -> Array:
         """Objective values (B,) of the points, to be minimized."""
-        values = V @ self.cost + self.constant
-        if self.quadratic is not None:
-            values = values + 0.5 * np.einsum("bi,bi->b", V, V @ self.quadratic)
-        return values
+        return self.function.value(V)
 
     def objective_gradient(self, V: Array) -> Array:
         """Gradient (B, n) of the objective in all columns, outputs counted as independent."""
-        gradient = np.repeat(self.cost[None, :], len(V), axis=0)
-        return gradient if self.quadratic is None else gradient + V @ self.quadratic
+        return self.function.gradient(V)
 
     def pull_back(self, V: Array, gradient: Array) -> Array:
         """Total derivatives (B, n) from partial ones, through the networks.
@@ -335,14 +244,7 @@ class Problem:
         """
         gradient = np.array(gradient, dtype=np.float64)
         for stage in reversed(self.stages):
-            X = V[:, stage.inputs].reshape(-1, stage.network.n_inputs)
-            seeds = gradient[:, stage.outputs].reshape(-1, stage.network.n_outputs)
-            parts = stage.network.vjp(X, seeds).reshape(V.shape[0], *stage.inputs.shape)
-            if stage.inputs_repeat:
-                np.add.at(gradient.T, stage.inputs.ravel(), parts.reshape(V.shape[0], stage.inputs.size).T)
-            else:
-                gradient[:, stage.inputs] += parts
-            gradient[:, stage.outputs] = 0.0
+            stage.pull_back(gradient, stage.network.activation_pattern(stage.gather(V)))
         return gradient
 
     def row_activity(self, V: Array) -> Array:

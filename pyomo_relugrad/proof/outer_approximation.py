@@ -16,13 +16,12 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.programs.linearization import Linearization
 from pyomo_relugrad.programs.tangents import tangents
 from pyomo_relugrad.proof.milp import MilpProof
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.run.worker import Prover
-from pyomo_relugrad.search.sequential.region_model import RegionModel
+from pyomo_relugrad.search.regions.program import RegionProgram
 
 # The programs are solved to this share of the requested gap: the tangents take the rest.
 GAP_SHARE = 0.1
@@ -47,8 +46,7 @@ class OuterApproximation(Prover):
         self._budget = Budget(options.time_limit)
         self._proven = -np.inf
         self._points = _spread_points(problem)
-        self._linearization = Linearization(problem)
-        self._regions = RegionModel(problem, self._linearization)
+        self._regions = RegionProgram(problem)
         if self.incumbent is not None:
             self._points.append(self.incumbent.values)
         self._proof = self._next_proof()
@@ -107,10 +105,10 @@ class OuterApproximation(Prover):
         """Tangents at the program's point and at the optimum of its linear regions; whether there was a point."""
         if self._proof.incumbent is None:
             return False
-        v, count = self._proof.incumbent.values[:-1], len(self._points)
-        optimum = self._regions.optimum(v, self._linearization.patterns(v), self._budget)
-        for values in [v] if optimum is None or optimum.is_unbounded else [v, optimum.values]:
-            point = self.problem.incumbent(values)
+        u, count = self._proof.incumbent.values[self._regions.columns], len(self._points)
+        optimum = self._regions.solve(self._regions.region_at(u), self._budget)
+        for decisions in [u, optimum.u]:
+            point = self._regions.incumbent(decisions)
             if not self.offer(point) and not any(np.array_equal(point.values, known) for known in self._points):
                 self._points.append(point.values)
         return len(self._points) > count

@@ -189,7 +189,7 @@ def _substituted_objective(problem: Problem, relaxations: list[Relaxation]) -> t
         ).functions
         cost[columns] = 0.0
         cost[stage.outputs] = 0.0
-        np.add.at(cost, stage.inputs.ravel(), functions.coefficients.ravel())
+        stage.scatter(cost[None], functions.coefficients)
         constant += float(functions.constants.sum())
     return cost, constant
 

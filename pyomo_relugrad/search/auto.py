@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.search.climbing.box_search import box_search
-from pyomo_relugrad.search.climbing.polytope_search import polytope_search
+from pyomo_relugrad.search.descent.box_search import box_search
+from pyomo_relugrad.search.descent.polytope_search import polytope_search
 from pyomo_relugrad.search.domains.polytope import is_bounded, where_feasible
 from pyomo_relugrad.search.sequential.sequential_lp import sequential_lp
 
@@ -15,14 +15,14 @@ from pyomo_relugrad.search.sequential.sequential_lp import sequential_lp
 PROJECTION_WORK = 50_000
 
 #: Networks side by side (one network at many input sets) above which one linear program moves all of them better than
-#: a climb of points in many dimensions.
+#: a descent of points in many dimensions.
 MANY_NETWORKS = 20
 
 
 def auto(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
     """Search by the problem's shape.
 
-    A bounded box, or one with a single row: batched climbs with projections. A polytope: climbs by linear programs,
+    A bounded box, or one with a single row: batched descents with projections. A polytope: descents by linear programs,
     and, while it is small, the two in turn, since either may win. Integers, rows on outputs, unbounded columns,
     equations, many networks side by side: sequential linear programming.
     """
@@ -38,7 +38,7 @@ def auto(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]
 
 
 def _both_in_turn(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
-    """Climbs with projections and climbs by linear programs, a step of each after the other, until both are done."""
+    """Descents with projections and descents by linear programs, a step of each in turn, until both are done."""
     searches = [polytope_search(problem, context), box_search(problem, context)]
     while searches:
         for search in searches.copy():

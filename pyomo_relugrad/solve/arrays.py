@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -135,7 +135,21 @@ def maximize(
     (array([0., 1.]), 2.0)
     """
     problem = array_problem(network, objective, lower, upper, input_objective, (A, row_lower, row_upper))
+    return _optimum(problem, method, time_limit, iteration_limit, seed, start, callback)
+
+
+def _optimum(
+    problem: Problem,
+    method: str = "auto",
+    time_limit: float = 10.0,
+    iteration_limit: int | None = None,
+    seed: int = 0,
+    start: ArrayLike | None = None,
+    callback: Callable[[Progress], bool | None] | None = None,
+) -> Optimum:
+    """Search a problem of `array_problem`; the arguments are those of `maximize`."""
     refuse_without_end(problem)
+    network = problem.networks[0].network
     n = network.n_inputs
     begin = None
     if start is not None:
@@ -151,7 +165,7 @@ def maximize(
     if best is None:
         advice = result.reason or "check the bounds and rows, or give more time"
         raise ModelError(f"no feasible point was found ({result.stop.value} after {result.elapsed:.1f} s); {advice}")
-    return Optimum(best.values[:n], best.values[n:], problem.reported(best.objective), result, maximize=True)
+    return Optimum(best.values[:n], best.values[n:], problem.reported(best.objective), result, problem.maximize)
 
 
 def refuse_without_end(problem: Problem) -> None:
@@ -188,8 +202,13 @@ def _with_arguments_of(
 def minimize(
     network: Network,
     objective: ArrayLike | None = None,
-    *bounds: ArrayLike,
+    lower: ArrayLike = -np.inf,
+    upper: ArrayLike = np.inf,
+    *,
     input_objective: ArrayLike | None = None,
+    A: Weight = None,
+    row_lower: ArrayLike = -np.inf,
+    row_upper: ArrayLike = np.inf,
     **options: Any,
 ) -> Optimum:
     """Look for inputs that make a network's outputs small; the arguments are those of `maximize`.
@@ -200,14 +219,8 @@ def minimize(
     >>> minimize(network, lower=0, upper=1, iteration_limit=500).value
     1.0
     """
-    if objective is None and network.n_outputs == 1:
-        objective = 1.0
-    outputs = by_name(objective, network.output_names, "output", "objective")
-    inputs = by_name(input_objective, network.input_names, "input", "input_objective")
-    negated = None if outputs is None else -np.asarray(outputs, np.float64)
-    on_inputs = None if inputs is None else -np.asarray(inputs, np.float64)
-    best = maximize(network, negated, *bounds, input_objective=on_inputs, **options)
-    return replace(best, value=0.0 - best.value, maximize=False)
+    rows = (A, row_lower, row_upper)
+    return _optimum(array_problem(network, objective, lower, upper, input_objective, rows, maximize=False), **options)
 
 
 def array_problem(

@@ -10,8 +10,9 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.problem.embedding import EmbeddedNetwork
 from pyomo_relugrad.problem.presolve.reduction import Reduced
-from pyomo_relugrad.problem.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.problem.problem import Problem
 
 
 def separate_outputs(problem: Problem) -> Reduced | None:

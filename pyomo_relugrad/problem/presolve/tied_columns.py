@@ -9,9 +9,10 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.problem.embedding import EmbeddedNetwork
 from pyomo_relugrad.problem.presolve.reduction import Reduced
 from pyomo_relugrad.problem.presolve.short_rows import with_rows
-from pyomo_relugrad.problem.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.problem.problem import Problem
 
 
 def substitute_tied_columns(problem: Problem) -> Reduced | None:

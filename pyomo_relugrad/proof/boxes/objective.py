@@ -11,7 +11,7 @@ from pyomo_relugrad.network.boxes import Boxes
 from pyomo_relugrad.network.lower_slopes import STEPS, optimize_lower_slopes
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.problem.presolve.row_tightening import cut_boxes
-from pyomo_relugrad.proof.boxes.relaxations import Relaxations, gap_by_input, scatter_inputs, split_by_stage
+from pyomo_relugrad.proof.boxes.relaxations import Relaxations, gap_by_input, split_by_stage
 
 # Steps of the lower slopes' optimization where there are none to begin with, as at the root.
 FIRST_STEPS = 20
@@ -84,7 +84,7 @@ class ObjectiveBound:
             own = np.where(self._is_first[index], coefficients[:, stage.inputs], 0.0)
             sloped = optimize_lower_slopes(
                 relaxation,
-                coefficients[:, stage.outputs].reshape(-1, stage.network.n_outputs),
+                stage.gather_outputs(coefficients),
                 None,
                 steps=steps,
                 start=None if np.isnan(known).any() else known,
@@ -92,8 +92,8 @@ class ObjectiveBound:
             )
             coefficients[:, stage.outputs] = 0.0
             coefficients[:, stage.inputs] = 0.0
-            scatter_inputs(stage, coefficients, sloped.functions.coefficients)
-            scatter_inputs(stage, gaps, gap_by_input(relaxation, sloped.functions))
+            stage.scatter(coefficients, sloped.functions.coefficients)
+            stage.scatter(gaps, gap_by_input(relaxation, sloped.functions))
             constant = constant + sloped.functions.constants.reshape(len(cost), -1).sum(axis=1)
             slopes[index] = sloped.lower_slopes.reshape(slopes[index].shape).astype(np.float32)
         boxes = Boxes(relaxations.lower, relaxations.upper)

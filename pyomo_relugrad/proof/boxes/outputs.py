@@ -12,7 +12,7 @@ from pyomo_relugrad.network.relaxation import LinearFunctions
 from pyomo_relugrad.problem import NetworkStage, Problem
 from pyomo_relugrad.problem.presolve.row_tightening import close_boxes, cut_boxes
 from pyomo_relugrad.programs.linearization import LinkRows
-from pyomo_relugrad.proof.boxes.relaxations import Relaxations, gap_by_input, scatter_inputs
+from pyomo_relugrad.proof.boxes.relaxations import Relaxations, gap_by_input
 
 # Steps of the slopes' optimization per function; there are two functions per output, and a linear program beside them.
 SLOPE_STEPS = 4
@@ -123,7 +123,7 @@ class OutputBounds:
                 gap = gap_by_input(relaxation, side, part.boxes)
                 weighted = gap * weights[:, offset + begin : offset + begin + size].reshape(-1, 1)
                 shape = (relaxation.n_boxes, used.size, stage.network.n_inputs)
-                scatter_inputs(stage, total, weighted.reshape(shape).sum(axis=1))
+                stage.scatter(total, weighted.reshape(shape).sum(axis=1))
             begin += size
         return total
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import Problem, Shape
+from pyomo_relugrad.problem import Incumbent, Problem, Shape
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.walk import walk_regions
@@ -43,4 +43,5 @@ class Polish:
             try:
                 next(walk)
             except StopIteration as end:
-                return self._program.incumbent(end.value.u).values
+                point: Incumbent = end.value
+                return point.values

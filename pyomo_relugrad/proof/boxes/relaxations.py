@@ -31,7 +31,7 @@ class Relaxations:
         self.lower, self.upper = lower, upper
         self.stages: list[Relaxation] = []
         for stage, known in zip(problem.stages, split_by_stage(problem, states), strict=True):
-            low, high = (side[:, stage.inputs].reshape(-1, stage.network.n_inputs) for side in (lower, upper))
+            low, high = (stage.gather(side) for side in (lower, upper))
             relaxation = Relaxation(stage.network, low, high, known.reshape(len(low), stage.network.n_relus))
             self.stages.append(relaxation)
             if problem.is_network_input[stage.outputs].any():
@@ -78,15 +78,6 @@ def split_by_stage(problem: Problem, values: Array) -> list[Array]:
     """Arrays (N, S) over all ReLUs as one (N, k * n_relus) array per stage."""
     ends = np.cumsum([len(stage.inputs) * stage.network.n_relus for stage in problem.stages])
     return np.split(values, ends[:-1], axis=1) if len(ends) else []
-
-
-def scatter_inputs(stage: NetworkStage, total: Array, parts: Array) -> None:
-    """Add values (N * k, n_inputs) of a stage's inputs to their columns in `total`, an (N, n) array."""
-    parts = parts.reshape(len(total), *stage.inputs.shape)
-    if stage.inputs_repeat:
-        np.add.at(total.T, stage.inputs.ravel(), parts.reshape(len(total), stage.inputs.size).T)
-    else:
-        total[:, stage.inputs] += parts
 
 
 def gap_by_input(relaxation: Relaxation, functions: LinearFunctions, boxes: Array | None = None) -> Array:

@@ -107,21 +107,22 @@ class Polytope:
         values = 0.5 * (self.lower + self.upper) if solution.values is None else solution.values[:d]
         return np.clip(values, self.lower, self.upper)
 
-    def vertices(self, G: Array) -> Array:
-        """Vertices (B, d) that maximize ``G[i] @ u``, each linear program started at the last one's basis."""
-        result = np.empty((len(G), self.lower.size))
-        for index, gain in enumerate(np.asarray(G, np.float64)):
+    def vertices(self, C: Array) -> Array:
+        """Vertices (B, d) that minimize ``C[i] @ u``, each linear program started at the last one's basis."""
+        result = np.empty((len(C), self.lower.size))
+        for index, cost in enumerate(np.asarray(C, np.float64)):
             if self._is_late():
                 result[index:] = self.centre
                 break
-            self._program.change_costs(-gain)
+            self._program.change_costs(cost)
             solution = self._program.solve(self._budget.remaining)
             result[index] = self.centre if solution.values is None else solution.values
         return np.clip(result, self.lower, self.upper)
 
     def sample(self, random: np.random.Generator, count: int) -> Array:
-        """Random mixtures (count, d) of vertices for random directions; a few vertices serve all of them."""
-        corners = self.vertices(random.standard_normal((min(count, SAMPLED_VERTICES), self.lower.size)))
+        """Random mixtures (count, d) of the vertices farthest along a few random directions."""
+        directions = random.standard_normal((min(count, SAMPLED_VERTICES), self.lower.size))
+        corners = self.vertices(-directions)
         return random.dirichlet(np.full(len(corners), 0.5), count) @ corners
 
     def project(self, U: Array) -> Array:

@@ -21,8 +21,8 @@ class Domain(Protocol):
     def project(self, U: Array) -> Array:
         """Nearest points (B, d) of the set to the rows of `U`."""
 
-    def vertices(self, G: Array) -> Array:
-        """Points (B, d) of the set that maximize each row's linear function ``G[i] @ u``."""
+    def vertices(self, C: Array) -> Array:
+        """Points (B, d) of the set that minimize each row's linear function ``C[i] @ u``."""
 
     def sample(self, random: np.random.Generator, count: int) -> Array:
         """Random points (count, d) of the set."""
@@ -48,10 +48,10 @@ class Box:
         """Uniform points of the box."""
         return self.lower + random.random((count, self.lower.size)) * (self.upper - self.lower)
 
-    def vertices(self, G: Array) -> Array:
+    def vertices(self, C: Array) -> Array:
         """Corners of the box; the middle where a coefficient is zero."""
         middle = 0.5 * (self.lower + self.upper)
-        return np.where(G > 0, self.upper, np.where(G < 0, self.lower, middle))
+        return np.where(C > 0, self.lower, np.where(C < 0, self.upper, middle))
 
 
 class BoxWithRow:
@@ -85,14 +85,14 @@ class BoxWithRow:
         """Uniform points of the box, projected."""
         return self.project(Box(self.lower, self.upper).sample(random, count))
 
-    def vertices(self, G: Array) -> Array:
-        """Greedy solutions of the continuous knapsacks ``max G[i] @ u``."""
-        G = np.asarray(G)
-        P = np.where(G > 0, self.upper, self.lower)
+    def vertices(self, C: Array) -> Array:
+        """Greedy solutions of the continuous knapsacks ``min C[i] @ u``."""
+        C = np.asarray(C)
+        P = np.where(C < 0, self.upper, self.lower)
         activity = P @ self.row
         for sign, side in ((1.0, self.row_upper), (-1.0, self.row_lower)):
             for index in np.flatnonzero(sign * (activity - side) > 0):
-                P[index] = self._knapsack(P[index], G[index], sign * self.row, sign * side)
+                P[index] = self._knapsack(P[index], C[index], sign * self.row, sign * side)
         return P
 
     def _onto(self, U: Array, row: Array, side: float) -> Array:
@@ -120,13 +120,13 @@ class BoxWithRow:
     def _moved(self, U: Array, row: Array, t: Array) -> Array:
         return np.clip(U - t[:, None] * row, self.lower, self.upper)
 
-    def _knapsack(self, point: Array, gain: Array, row: Array, side: float) -> Array:
+    def _knapsack(self, point: Array, cost: Array, row: Array, side: float) -> Array:
         """Give up activity, cheapest first, until ``row @ u <= side``."""
         point = point.copy()
         target = np.where(row > 0, self.lower, self.upper)
         release = row * (point - target)
         movable = np.flatnonzero(release > 0)
-        price = gain[movable] / row[movable]
+        price = -cost[movable] / row[movable]
         order = movable[np.argsort(price, kind="stable")]
         excess = float(point @ row - side)
         released = np.minimum(np.maximum(excess - (np.cumsum(release[order]) - release[order]), 0.0), release[order])

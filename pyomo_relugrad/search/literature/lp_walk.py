@@ -10,9 +10,8 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.domains.polytope import domain_of
-from pyomo_relugrad.search.regions.composite import CompositeRegion
 from pyomo_relugrad.search.regions.program import RegionProgram
-from pyomo_relugrad.search.regions.walk import exceeds, height_at
+from pyomo_relugrad.search.regions.walk import is_lower
 
 # How far a step goes on beyond an LP's optimum, as a share of the step (section 3 of the paper).
 OVERSHOOT = 0.01
@@ -38,18 +37,16 @@ def walk_from(program: RegionProgram, u: Array, context: SearchContext) -> Gener
     After each LP the point moves a little beyond the optimum, which chooses the next region; a coordinate that would
     leave its bounds stays at the optimum, and so does the point if it would leave a row.
     """
-    landscape, budget = program.landscape, context.budget
-    height = -np.inf
-    best = u
-    while not budget.is_exhausted():
-        optimum = program.solve(CompositeRegion.at(landscape, u), budget)
-        reached = height_at(landscape, optimum.u)
-        if not exceeds(reached, height):
+    value, best = np.inf, u
+    while not context.budget.is_exhausted():
+        optimum = program.solve(program.region_at(u), context.budget)
+        point = program.incumbent(optimum.u)
+        if not is_lower(point.objective, value):
             break
-        yield program.incumbent(optimum.u)
+        yield point
         beyond = optimum.u + OVERSHOOT * (optimum.u - u)
         inside = (beyond >= program.lower) & (beyond <= program.upper)
         beyond = np.where(inside, beyond, optimum.u)
-        height, best = reached, optimum.u
+        value, best = point.objective, optimum.u
         u = beyond if program.satisfies_rows(beyond[None, :])[0] else optimum.u
     return best

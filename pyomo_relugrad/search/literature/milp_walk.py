@@ -6,15 +6,13 @@ from collections.abc import Generator, Iterator
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.domains.polytope import domain_of
-from pyomo_relugrad.search.regions.composite import CompositeRegion
 from pyomo_relugrad.search.regions.neighbourhood import best_in_neighbourhood, is_small
 from pyomo_relugrad.search.regions.program import RegionProgram
-from pyomo_relugrad.search.regions.walk import exceeds, height_at
+from pyomo_relugrad.search.regions.walk import is_lower
 
 # A sample's region optimum is walked from if it is within this relative distance of the incumbent (as in the paper).
 ENTRY_GAP = 2.0 / 3.0
@@ -23,45 +21,43 @@ MAX_NODES = 2000
 
 
 def milp_walk(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
-    """Sample a region, maximize over it; free the neurons that are zero there and solve the small MILP; repeat.
+    """Sample a region, minimize over it; free the neurons that are zero there and solve the small MILP; repeat.
 
     Decided here: the zero neurons are those whose facets are binding in the LP's final basis; held neurons' facets
     enter the MILP as they are violated; each MILP stops after 2000 nodes. Where the objective is quadratic or the
     MILP's matrices would not fit, the method is ``sampling``.
     """
     program, domain = RegionProgram(problem), domain_of(problem, context.budget)
-    budget, record = context.budget, -np.inf
+    budget, record = context.budget, np.inf
     while not budget.is_exhausted():
         u = domain.sample(context.random, 1)[0]
-        optimum = program.solve(CompositeRegion.at(program.landscape, u), budget)
-        yield program.incumbent(optimum.u)
-        height = height_at(program.landscape, optimum.u)
-        if height < record - ENTRY_GAP * abs(record):
+        point = program.incumbent(program.solve(program.region_at(u), budget).u)
+        yield point
+        if point.objective > record + ENTRY_GAP * abs(record):
             continue
-        u, height = yield from improve_by_milps(program, optimum.u, budget, {"mip_max_nodes": MAX_NODES})
-        record = max(record, height)
+        best = yield from improve_by_milps(program, point, budget, {"mip_max_nodes": MAX_NODES})
+        record = min(record, best.objective)
 
 
 def improve_by_milps(
-    program: RegionProgram, u: Array, budget: Budget, options: dict[str, float]
-) -> Generator[Incumbent | None, None, tuple[Array, float]]:
-    """From region optimum to region optimum by MILPs over the neurons that are zero, while the height grows."""
-    height = height_at(program.landscape, u)
+    program: RegionProgram, best: Incumbent, budget: Budget, options: dict[str, float]
+) -> Generator[Incumbent | None, None, Incumbent]:
+    """From region optimum to region optimum by MILPs over the neurons that are zero, while the objective falls."""
     while not budget.is_exhausted():
-        region = CompositeRegion.at(program.landscape, u)
+        region = program.region_at(best.values[program.columns])
         optimum = program.solve(region, budget)
-        if height_at(program.landscape, optimum.u) >= height:
-            u, height = optimum.u, height_at(program.landscape, optimum.u)
-        binding, region = optimum.binding, region.moved_to(u)
+        point = program.incumbent(optimum.u)
+        best = point if point.objective <= best.objective else best
+        binding, region = optimum.binding, region.moved_to(best.values[program.columns])
         if binding.size == 0 or not is_small(region, binding.size):
             break
         found = best_in_neighbourhood(program, region, binding, budget, options)
         yield None
         if found is None or not program.satisfies_rows(found[None, :])[0]:
             break
-        reached = height_at(program.landscape, found)
-        if not exceeds(reached, height):
+        point = program.incumbent(found)
+        if not is_lower(point.objective, best.objective):
             break
-        u, height = found, reached
-        yield program.incumbent(u)
-    return u, height
+        best = point
+        yield best
+    return best

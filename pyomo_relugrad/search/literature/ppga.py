@@ -7,14 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.problem.landscape import Landscape
+from pyomo_relugrad.problem import Incumbent, Problem, ReducedObjective
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.domains.polytope import domain_of
 
-# Points that climb side by side, each for itself.
+# Points that move side by side, each for itself.
 BATCH = 16
-# First step and last step of a climb, as shares of the domain's diameter, and the factor between.
+# First step and last step of a point, as shares of the domain's diameter, and the factor between.
 FIRST_STEP, SHRINK, LAST_STEP = 0.1, 0.5, 1e-6
 # Steps without a gain after which a point is perturbed and its step shrinks.
 PATIENCE = 5
@@ -25,14 +24,14 @@ OVERSHOOT, LEAST_SHARE = 0.05, 0.02
 
 
 def ppga(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
-    """Step ``x <- P(x + gamma g / |g|)`` along the gradient g, P the projection onto the feasible set.
+    """Step ``x <- P(x - gamma g / |g|)`` against the objective's gradient g, P the projection onto the feasible set.
 
     Decided here, and perhaps unlike the authors' schedule: the step gamma starts at a tenth of the domain's diameter; a
     point that has not gained for five steps returns to its best place, is perturbed by a random displacement of half
-    a step, and its step halves; when the step is negligible it starts anew at a uniform point. Sixteen points climb
+    a step, and its step halves; when the step is negligible it starts anew at a uniform point. Sixteen points move
     as one batch.
     """
-    return _ascend(problem, context, has_valve=False)
+    return _search(problem, context, has_valve=False)
 
 
 def ppga_lr(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
@@ -42,26 +41,26 @@ def ppga_lr(problem: Problem, context: SearchContext) -> Iterator[Incumbent | No
     facet; the step is cut 5 % beyond it, but never below 2 % of its length, so that clusters of facets do not stop
     the walk.
     """
-    return _ascend(problem, context, has_valve=True)
+    return _search(problem, context, has_valve=True)
 
 
-def _ascend(problem: Problem, context: SearchContext, has_valve: bool) -> Iterator[Incumbent | None]:
+def _search(problem: Problem, context: SearchContext, has_valve: bool) -> Iterator[Incumbent | None]:
     budget, random = context.budget, context.random
-    landscape, domain = Landscape(problem, np.float64), domain_of(problem, budget)
+    objective, domain = ReducedObjective(problem), domain_of(problem, budget)
     diameter = float(np.linalg.norm(domain.upper - domain.lower))
     U = domain.sample(random, BATCH)
-    best, heights = U.copy(), np.full(BATCH, -np.inf)
+    best, values = U.copy(), np.full(BATCH, np.inf)
     steps, idle = np.full(BATCH, FIRST_STEP * diameter), np.zeros(BATCH, int)
-    record = -np.inf
+    record = np.inf
     while not budget.is_exhausted():
-        reached, gradient = landscape.height_and_gradient(U)
+        reached, gradient = objective.value_and_gradient(U)
         budget.count(points=BATCH)
-        better = reached > heights
-        best[better], heights[better] = U[better], reached[better]
+        better = reached < values
+        best[better], values[better] = U[better], reached[better]
         idle = np.where(better, 0, idle + 1)
-        if heights.max() > record:
-            record = heights.max()
-            yield problem.incumbent(landscape.points(best[[heights.argmax()]])[0])
+        if values.min() < record:
+            record = values.min()
+            yield problem.incumbent(objective.points(best[[values.argmin()]])[0])
         else:
             yield None
         stuck = idle >= PATIENCE
@@ -69,37 +68,35 @@ def _ascend(problem: Problem, context: SearchContext, has_valve: bool) -> Iterat
         idle[stuck] = 0
         spent = steps < LAST_STEP * diameter
         target = domain.project(_moves(U, best, gradient, steps, stuck, random))
-        U = _valved(landscape, U, target, stuck) if has_valve else target
+        U = _valved(objective, U, target, stuck) if has_valve else target
         if spent.any():
             U[spent] = domain.sample(random, int(spent.sum()))
-            heights[spent], steps[spent] = -np.inf, FIRST_STEP * diameter
+            values[spent], steps[spent] = np.inf, FIRST_STEP * diameter
 
 
 def _moves(U: Array, best: Array, gradient: Array, steps: Array, stuck: Array, random: np.random.Generator) -> Array:
     """Gradient steps of the given lengths, perturbations of the best places for points that are stuck."""
     norms = np.linalg.norm(gradient, axis=1, keepdims=True)
-    moved = U + steps[:, None] * np.divide(gradient, norms, out=np.zeros_like(gradient), where=norms > 0)
+    moved = U - steps[:, None] * np.divide(gradient, norms, out=np.zeros_like(gradient), where=norms > 0)
     noise = random.standard_normal(U.shape) / np.sqrt(U.shape[1])
     return np.where(stuck[:, None], best + PERTURBATION * steps[:, None] * noise, moved)
 
 
-def _valved(landscape: Landscape, U: Array, target: Array, stuck: Array) -> Array:
+def _valved(objective: ReducedObjective, U: Array, target: Array, stuck: Array) -> Array:
     """Cut each step from `U` to `target` a little beyond the first facet that it crosses."""
-    share = np.clip((1.0 + OVERSHOOT) * first_crossing(landscape, U, target - U), LEAST_SHARE, 1.0)
+    share = np.clip((1.0 + OVERSHOOT) * first_crossing(objective, U, target - U), LEAST_SHARE, 1.0)
     return U + np.where(stuck, 1.0, share)[:, None] * (target - U)
 
 
-def first_crossing(landscape: Landscape, U: Array, D: Array) -> Array:
+def first_crossing(objective: ReducedObjective, U: Array, D: Array) -> Array:
     """Share of each step ``D[i]`` from ``U[i]`` at which the activation pattern first changes: (B,), at most 1."""
-    problem = landscape.problem
-    V = landscape.points(U)
+    V = objective.points(U)
     directions = np.zeros_like(V)
-    directions[:, landscape.columns] = D
+    directions[:, objective.columns] = D
     shares = np.ones(len(U))
-    for stage in problem.stages:
-        X, steps = (part[:, stage.inputs].reshape(-1, stage.network.n_inputs) for part in (V, directions))
-        values, slopes = stage.network.linearize(X, steps)
-        directions[:, stage.outputs] = slopes[-1].reshape(len(U), *stage.outputs.shape)
+    for stage in objective.stages:
+        values, slopes = stage.network.linearize(stage.gather(V), stage.gather(directions))
+        stage.set_outputs(directions, slopes[-1])
         for value, slope in zip(values[:-1], slopes[:-1], strict=True):
             crosses = (value * slope < 0) & (np.abs(slope) > np.abs(value))
             ratio = np.divide(-value, slope, out=np.ones_like(value), where=crosses)

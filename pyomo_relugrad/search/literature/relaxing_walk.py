@@ -14,8 +14,8 @@ from pyomo_relugrad.programs.big_m import build_big_m
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.domains.polytope import domain_of
 from pyomo_relugrad.search.literature.lp_walk import walk_from
-from pyomo_relugrad.search.regions.composite import CompositeRegion
 from pyomo_relugrad.search.regions.program import RegionProgram
+from pyomo_relugrad.search.regions.region import Region
 
 # Added to every neuron's weight in the draw (section 4 of the paper).
 BASE_WEIGHT = 0.05
@@ -48,7 +48,7 @@ def relaxing_walk(problem: Problem, context: SearchContext) -> Iterator[Incumben
 class RelaxedBinaries:
     """The linear relaxation of the big-M model, some of whose binaries are held.
 
-    Neurons are counted as in `CompositeRegion`; those that interval bounds decide have no binary.
+    Neurons are counted as in `Region`; those that interval bounds decide have no binary.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def _round(
     for layer in [None, *np.repeat(binaries.layers, FIXINGS_PER_LAYER).tolist()]:
         if values is None or context.budget.is_exhausted():
             break
-        region = CompositeRegion.at(program.landscape, np.clip(values[program.columns], program.lower, program.upper))
+        region = program.region_at(np.clip(values[program.columns], program.lower, program.upper))
         if layer is not None:
             neuron = _draw(binaries, region, values, layer, fixed, context.random)
             if neuron is None:
@@ -120,7 +120,7 @@ def _walk_if_new(
     program: RegionProgram, values: Array, seen: set[bytes], context: SearchContext
 ) -> Generator[Incumbent | None, None, None]:
     u = np.clip(values[program.columns], program.lower, program.upper)
-    pattern = np.packbits(CompositeRegion.at(program.landscape, u).signs > 0).tobytes()
+    pattern = np.packbits(program.region_at(u).signs > 0).tobytes()
     if pattern not in seen:
         seen.add(pattern)
         yield from walk_from(program, u, context)
@@ -128,7 +128,7 @@ def _walk_if_new(
 
 def _draw(
     binaries: RelaxedBinaries,
-    region: CompositeRegion,
+    region: Region,
     values: Array,
     layer: int,
     fixed: list[int],

@@ -7,8 +7,8 @@ from scipy.linalg import lapack
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.search.regions.facets import NO_MULTIPLIER, BasisGuess, RegionOptimum
 from pyomo_relugrad.search.regions.interior_point import Iterate, NewtonSystem, UnitBoxProgram
-from pyomo_relugrad.search.regions.optimum import NO_MULTIPLIER, NO_NEURONS, BasisGuess, RegionOptimum
 from pyomo_relugrad.search.regions.unit_box import UnitBoxRegion
 
 # Share of the step to the box's best corner in the order of the facets, beside their distance.
@@ -23,9 +23,11 @@ FACET_SHARE = 0.7
 NEGLIGIBLE_INFLUENCE, LEAVING_SHARE = 0.2, 0.05
 # Relative duality gap below which the vertex is tried, and the one at which iterations end without a vertex.
 VERTEX_GAP, FINAL_GAP = 1e-3, 1e-10
+# Relative duality gap from which there is no feasible point: the multipliers grow without end.
+DIVERGED_GAP = 1e12
 # Newton systems at most; 10 to 16 are usual.
 MAX_ITERATIONS = 50
-# Distance, in the unit box, and share of the gradient's largest component, by which a vertex may miss its conditions.
+# Distance, in the unit box, and share of the costs' largest component, by which a vertex may miss its conditions.
 FEASIBILITY, OPTIMALITY = 1e-9, 1e-9
 
 
@@ -50,13 +52,13 @@ class RegionInterior:
 
     def __init__(self, region: UnitBoxRegion, n_facets: int) -> None:
         self.region = region
-        self._gradient_scale = float(np.abs(region.gradient).max())
+        self._cost_scale = float(np.abs(region.cost).max())
         start, self._margins = self._first_point(n_facets)
         rows, row_offsets = region.rows()
         self.neurons, normals, offsets = region.facets(self._first_facets(n_facets))
         self._n_rows = len(rows)
         constraints = np.concatenate([rows, normals]), np.concatenate([row_offsets, offsets])
-        self._program = UnitBoxProgram(region.gradient, *constraints)
+        self._program = UnitBoxProgram(region.cost, *constraints)
         self._iterate = Iterate.start(self._program, start, FIRST_SLACK)
 
     def _first_point(self, n_facets: int) -> tuple[Array, Array]:
@@ -73,7 +75,7 @@ class RegionInterior:
     def _first_facets(self, n_facets: int) -> Array:
         """The nearest facets, and those that the first point violates."""
         region = self.region
-        to_corner = region.slopes(np.where(region.gradient > 0, 1.0 - region.origin, -region.origin))
+        to_corner = region.slopes(np.where(region.cost < 0, 1.0 - region.origin, -region.origin))
         varying = np.flatnonzero(region.lengths > 0)
         distance = (region.margins + CORNER_SHARE * to_corner)[varying] / region.lengths[varying]
         nearest = varying[np.argsort(distance, kind="stable")[:n_facets]]
@@ -87,7 +89,7 @@ class RegionInterior:
                 optimum = self._vertex()
                 if optimum is not None:
                     return optimum
-            if gap < FINAL_GAP or not np.isfinite(gap):
+            if gap < FINAL_GAP or not gap < DIVERGED_GAP:
                 return None
             if budget.remaining <= 0.0:
                 return self.so_far()
@@ -98,8 +100,8 @@ class RegionInterior:
         return None
 
     def _relative_gap(self) -> float:
-        value = abs(float(self._program.gradient @ self._iterate.x))
-        return self._iterate.gap / max(value, 1e-3 * self._gradient_scale, 1e-300)
+        value = abs(float(self._program.cost @ self._iterate.x))
+        return self._iterate.gap / max(value, 1e-3 * self._cost_scale, 1e-300)
 
     def _advance(self) -> None:
         """One step, cut short before facets outside the program, which then enter it."""
@@ -139,19 +141,19 @@ class RegionInterior:
         """As far towards the last iterate as the region reaches; its own point if that is no gain."""
         region, x = self.region, self._iterate.x
         share = 0.0
-        if region.gradient @ (x - region.origin) > 0:
+        if region.cost @ (x - region.origin) < 0:
             from_origin = np.concatenate([region.margins, self._program.slack(region.origin)])
             at_end = np.concatenate([self._margins, self._program.slack(x)])
             crossed = at_end < 0
             shares = np.maximum(from_origin[crossed], 0.0) / (np.maximum(from_origin, 0.0) - at_end)[crossed]
             share = float(shares.min(initial=1.0))
         u = region.in_columns(region.origin + share * (x - region.origin))
-        return RegionOptimum(u, NO_NEURONS, np.zeros(0), NO_NEURONS, False)
+        return RegionOptimum.unfinished(u)
 
     def _basis(self) -> tuple[Array, Array]:
         """Sides of the columns (-1 lower, 0 free, 1 upper) and which constraints are held, by the larger of a pair."""
         iterate, n = self._iterate, self._iterate.n
-        binding = iterate.dual > self._gradient_scale * iterate.primal
+        binding = iterate.dual > self._cost_scale * iterate.primal
         return binding[n : 2 * n].astype(int) - binding[:n].astype(int), binding[2 * n :]
 
     def guess(self) -> BasisGuess:
@@ -169,15 +171,17 @@ class RegionInterior:
         if not self._is_optimal(solution[1], sides, held) or not self._is_feasible(solution[0], held):
             return None
         x, multipliers = solution
-        binding = self.neurons[held[self._n_rows :]]
-        gains = self.region.gains_in_columns(binding, multipliers[multipliers.size - binding.size :])
-        active = gains > NO_MULTIPLIER * gains.max(initial=0.0)
-        return RegionOptimum(self.region.in_columns(x), binding[active], gains[active], binding, True)
+        rows, facets = held[: self._n_rows], held[self._n_rows :]
+        of_rows, of_facets = np.split(multipliers, [int(rows.sum())])
+        binding = self.neurons[facets]
+        of_facets = np.where(of_facets > NO_MULTIPLIER * of_facets.max(initial=0.0), of_facets, 0.0)
+        gains, row_duals = of_facets / self.region.lengths[binding], self.region.row_duals(rows, of_rows)
+        return RegionOptimum(self.region.in_columns(x), binding, gains, row_duals, np.zeros(0))
 
     def _is_optimal(self, multipliers: Array, sides: Array, held: Array) -> bool:
-        reduced = self._program.gradient + self._program.rows[held].T @ multipliers
+        reduced = self._program.rows[held].T @ multipliers - self._program.cost
         wrong = np.concatenate([-multipliers, np.where(sides == 0, np.abs(reduced), -sides * reduced)])
-        return bool(wrong.max() <= OPTIMALITY * self._gradient_scale)
+        return bool(wrong.max() <= OPTIMALITY * self._cost_scale)
 
     def _is_feasible(self, x: Array, held: Array) -> bool:
         slack = self._program.slack(x)
@@ -197,4 +201,4 @@ def _basic_solution(program: UnitBoxProgram, sides: Array, held: Array) -> tuple
     if singular:
         return None
     x[free] = lapack.dgetrs(factor, pivots, -program.offsets[held] - rows @ x)[0]
-    return x, lapack.dgetrs(factor, pivots, -program.gradient[free], trans=1)[0]
+    return x, lapack.dgetrs(factor, pivots, program.cost[free], trans=1)[0]

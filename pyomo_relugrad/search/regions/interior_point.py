@@ -1,6 +1,6 @@
 """A primal-dual interior-point method for linear programs in the unit box, to whose rows others may be added.
 
-``max gradient @ x`` over ``0 <= x <= 1`` and ``rows @ x + offsets >= 0``. Mehrotra's predictor and corrector (SIAM
+``min cost @ x`` over ``0 <= x <= 1`` and ``rows @ x + offsets >= 0``. Mehrotra's predictor and corrector (SIAM
 J. Optim. 2, 1992) with Gondzio's further correctors (Comput. Optim. Appl. 6, 1996); the Newton systems have one
 equation for each row, whatever the number of columns.
 """
@@ -29,17 +29,17 @@ FIRST_COMPLEMENTARITY = 0.1
 
 @dataclass(frozen=True, eq=False)
 class UnitBoxProgram:
-    """``max gradient @ x`` over ``0 <= x <= 1``, ``rows @ x + offsets >= 0``.
+    """``min cost @ x`` over ``0 <= x <= 1``, ``rows @ x + offsets >= 0``.
 
     Parameters
     ----------
-    gradient : (n,) array
+    cost : (n,) array
     rows : (m, n) array
         Of unit length, so that slacks are distances.
     offsets : (m,) array
     """
 
-    gradient: Array
+    cost: Array
     rows: Array
     offsets: Array
 
@@ -79,9 +79,9 @@ class Iterate:
         """All products alike, and dual feasible; slacks of less than the smallest are set to it."""
         n = x.size
         slack = np.maximum(program.slack(x), smallest_slack)
-        product = FIRST_COMPLEMENTARITY * float(np.abs(program.gradient).sum()) / (2 * n + slack.size)
+        product = FIRST_COMPLEMENTARITY * float(np.abs(program.cost).sum()) / (2 * n + slack.size)
         multipliers = product / slack
-        pull = program.gradient + program.rows.T @ multipliers
+        pull = program.rows.T @ multipliers - program.cost
         root = np.hypot(0.5 * pull, product / np.minimum(x, 1.0 - x))
         dual = np.concatenate([root - 0.5 * pull, root + 0.5 * pull, multipliers])
         return cls(np.concatenate([x, 1.0 - x, slack]), dual, n)
@@ -158,7 +158,7 @@ class NewtonSystem:
         self._weight = 1.0 / (ratio[:n] + ratio[n : 2 * n])
         self._row_weight = ratio[2 * n :]
         duals = iterate.dual
-        pull = program.gradient + program.rows.T @ iterate.multipliers
+        pull = program.rows.T @ iterate.multipliers - program.cost
         self._dual_residual = pull + duals[:n] - duals[n : 2 * n]
         self._row_residual = program.slack(iterate.x) - iterate.slack
         self.curvature, self._factor = self._factorise()

@@ -15,8 +15,8 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.problem.bounds import bound_problem
 from pyomo_relugrad.programs.big_m import build_big_m
 from pyomo_relugrad.run.budget import Budget
-from pyomo_relugrad.search.regions.composite import CompositeRegion
 from pyomo_relugrad.search.regions.program import RegionProgram
+from pyomo_relugrad.search.regions.region import Region
 
 # Facets of held neurons in the first MILP, those nearest to the vertex; further ones come when they are violated.
 FIRST_FACETS = 100
@@ -28,23 +28,23 @@ FACET_TOLERANCE = 1e-7
 MAX_ENTRIES = 3e7
 
 
-def is_small(region: CompositeRegion, n_free: int) -> bool:
+def is_small(region: Region, n_free: int) -> bool:
     """Whether the neighbourhood's matrices fit, and the objective is linear."""
-    landscape, problem = region.landscape, region.landscape.problem
-    entries = (landscape.n_relus + problem.n_columns) * (landscape.size + n_free)
+    objective, problem = region.objective, region.objective.problem
+    entries = (objective.n_relus + problem.n_columns) * (objective.size + n_free)
     return problem.quadratic is None and entries <= MAX_ENTRIES
 
 
 def best_in_neighbourhood(
-    program: RegionProgram, region: CompositeRegion, free: Array, budget: Budget, options: dict[str, float]
+    program: RegionProgram, region: Region, free: Array, budget: Budget, options: dict[str, float]
 ) -> Array | None:
-    """The highest point (d,) while the `free` neurons may switch and all others keep their states.
+    """The best point (d,) while the `free` neurons may switch and all others keep their states.
 
     Parameters
     ----------
     program : RegionProgram
         Bounds and rows of the decision columns.
-    region : CompositeRegion
+    region : Region
         At the vertex; the neurons in `free` have pre-activation zero there.
     free : (k,) int array
     budget : Budget
@@ -56,7 +56,7 @@ def best_in_neighbourhood(
     -------
     array or None
         None where the MILP found nothing that is not worse than the vertex in the budget. The point may violate a few
-        held facets by then; its height is what the network says there.
+        held facets by then; its value is what the network says there.
     """
     neighbourhood = _Neighbourhood(region, free)
     problem = neighbourhood.problem(program, region.u)
@@ -93,11 +93,11 @@ class _Neighbourhood:
 
     Parameters
     ----------
-    region : CompositeRegion
+    region : Region
     free : (k,) int array
     """
 
-    def __init__(self, region: CompositeRegion, free: Array) -> None:
+    def __init__(self, region: Region, free: Array) -> None:
         d, free = region.u.size, np.sort(free)
         slopes, columns = region.slopes_with_free(free)
         levels = _levels(slopes[free, d:])
@@ -105,7 +105,7 @@ class _Neighbourhood:
         places = np.concatenate([np.arange(d), d + order])
         self._free, self._slopes = free[order], slopes[:, places]
         self._offsets = region.preactivations - slopes[:, :d] @ region.u
-        self._gain = columns[places] @ region.landscape.partial_gradient(region.v[None, :])[0]
+        self._cost = columns[places] @ region.objective.partial_gradient(region.v[None, :])[0]
         #: Where the decision columns and the free neurons of each level end.
         self._ends = np.concatenate([[0, d], d + np.cumsum(np.bincount(levels))]).astype(int)
         self._layers = [self._layer(begin, end) for begin, end in zip(self._ends[1:], self._ends[2:], strict=False)]
@@ -116,7 +116,7 @@ class _Neighbourhood:
         norms = np.linalg.norm(self._slopes[neurons], axis=1)
         norms = np.where(norms > 0, norms, 1.0)
         self._slopes[:, begin:end] *= norms
-        self._gain[begin:end] *= norms
+        self._cost[begin:end] *= norms
         return self._affine(self._slopes[neurons, :begin] / norms[:, None], self._offsets[neurons] / norms)
 
     def _affine(self, slopes: Array, offsets: Array) -> Layer:
@@ -125,20 +125,20 @@ class _Neighbourhood:
         return Layer(tuple(range(ends.size - 1)), tuple(np.split(slopes, ends[1:-1], axis=1)), offsets)
 
     def problem(self, program: RegionProgram, u: Array) -> Problem:
-        """Maximize a network of the free neurons, the height but for a constant, where it is not below that of `u`."""
+        """Minimize a network of the free neurons, the objective but for a constant, where it is at most that of `u`."""
         d = self._ends[1]
-        network = Network(d, (*self._layers, self._affine(self._gain[None, :], np.zeros(1))))
+        network = Network(d, (*self._layers, self._affine(self._cost[None, :], np.zeros(1))))
         return Problem(
-            cost=np.append(np.zeros(d), -1.0),
-            lower=np.append(program.lower, self._gain[:d] @ u),
-            upper=np.append(program.upper, np.inf),
+            cost=np.append(np.zeros(d), 1.0),
+            lower=np.append(program.lower, -np.inf),
+            upper=np.append(program.upper, self._cost[:d] @ u),
             rows=sparse.hstack([program.rows, sparse.csr_array((program.rows.shape[0], 1))]),
             row_lower=program.problem.row_lower,
             row_upper=program.problem.row_upper,
             networks=(EmbeddedNetwork(network, np.arange(d), np.array([d])),),
         )
 
-    def held_facets(self, region: CompositeRegion) -> tuple[Array, Array]:
+    def held_facets(self, region: Region) -> tuple[Array, Array]:
         """Half-spaces ``rows @ (u, h) + offsets >= 0`` of the neurons that keep their states, rows of length one."""
         held = np.setdiff1d(np.arange(region.signs.size), self._free)
         norms = np.linalg.norm(self._slopes[held], axis=1)

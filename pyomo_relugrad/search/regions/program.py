@@ -8,14 +8,13 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.problem.landscape import Landscape
+from pyomo_relugrad.problem import Incumbent, Problem, ReducedObjective
 from pyomo_relugrad.programs.linear_program import LinearProgram
 from pyomo_relugrad.run.budget import Budget
-from pyomo_relugrad.search.regions.composite import CompositeRegion
+from pyomo_relugrad.search.regions.facets import NO_NEURONS, FacetProgram, RegionOptimum
 from pyomo_relugrad.search.regions.interior import RegionInterior
-from pyomo_relugrad.search.regions.optimum import NO_NEURONS, RegionOptimum
-from pyomo_relugrad.search.regions.simplex import RegionSimplex
+from pyomo_relugrad.search.regions.layout import layout_of
+from pyomo_relugrad.search.regions.region import Region
 from pyomo_relugrad.search.regions.unit_box import BoundedDomain, UnitBoxRegion
 
 # Violation of a row that a point outside the program's vertices may have.
@@ -44,17 +43,17 @@ class RegionProgram:
     Parameters
     ----------
     problem : Problem
-        A box, or a polytope in the decision columns.
+        Integer columns are held at the point that a region is seen from.
     """
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self.landscape = Landscape(problem, np.float64)
-        self.columns = self.landscape.columns
+        self.objective = ReducedObjective(problem)
+        self.columns = self.objective.columns
         self.lower, self.upper = problem.lower[self.columns], problem.upper[self.columns]
         self.rows = sparse.csr_array(problem.rows[:, self.columns])
-        self._simplex = RegionSimplex(problem, self.columns)
-        self._domain = BoundedDomain.of(problem, self.columns)
+        self._layout = layout_of(self.objective)
+        self._simplex = FacetProgram(self._layout, self.lower, self.upper)
         self._last: RegionOptimum | None = None
         self._n_new, self._n_failures, self._setup_seconds = 0, 0, 0.0
 
@@ -72,9 +71,22 @@ class RegionProgram:
         )
         return inside.all(axis=1)
 
+    def region_at(self, u: Array) -> Region:
+        """The region that contains the point `u` of the decision columns."""
+        return Region.at(self.objective, u)
+
+    def feasible_values(self, U: Array) -> Array:
+        """(B,) objective values at the rows of `U`, infinite where rows, or bounds on outputs, are violated."""
+        V = self.objective.points(U)
+        return np.where(self.problem.violation(V) <= ROW_TOLERANCE, self.problem.objective(V), np.inf)
+
+    def partial_gradient(self, region: Region, optimum: RegionOptimum) -> Array:
+        """(n,) partial derivatives, in the outputs, of the Lagrangian of rows and bounds on them, at the optimum."""
+        return self._layout.partial_gradient(region, optimum.row_duals, optimum.column_duals)
+
     def incumbent(self, u: Array) -> Incumbent:
         """The point `u` of the decision columns, measured."""
-        return self.problem.incumbent(self.landscape.points(u[None, :])[0])
+        return self.problem.incumbent(self.objective.points(u[None, :])[0])
 
     def warm_start(self, start: Array | None) -> Array | None:
         """The decision columns of the user's start, None if it lacks one or is not feasible."""
@@ -83,32 +95,33 @@ class RegionProgram:
         u = np.clip(start[self.columns], self.lower, self.upper)
         return u if self.satisfies_rows(u[None, :])[0] else None
 
-    def gradient_step(self, region: CompositeRegion, radius: Array, budget: Budget) -> Array:
-        """Maximize the region's gradient over rows and bounds within distances (d,) of its point, without facets."""
-        self._steps.change_costs(-region.gradient / (float(np.abs(region.gradient).max(initial=0.0)) or 1.0))
+    def gradient_step(self, region: Region, radius: Array, budget: Budget) -> Array:
+        """Minimize the region's gradient over rows and bounds within distances (d,) of its point, without facets."""
+        self._steps.change_costs(region.gradient / (float(np.abs(region.gradient).max(initial=0.0)) or 1.0))
         self._steps.change_bounds(np.maximum(self.lower, region.u - radius), np.minimum(self.upper, region.u + radius))
         solution = self._steps.solve(budget.remaining)
         budget.count()
         return region.u if solution.values is None else np.clip(solution.values, self.lower, self.upper)
 
-    def solve(self, region: CompositeRegion, budget: Budget) -> RegionOptimum:
-        """Maximize the height over the closed region.
+    def solve(self, region: Region, budget: Budget) -> RegionOptimum:
+        """Minimize the objective over the closed region.
 
         A region counts as an iteration of the budget, or as several where HiGHS solves it more than once.
         """
-        if self._domain is not None and self._is_far(region):
-            optimum = self._by_interior_point(region, self._domain, budget)
+        domain = self._layout.domain(region) if self._is_far(region) else None
+        if domain is not None:
+            optimum = self._by_interior_point(region, domain, budget)
         else:
             optimum = self._simplex.solve(region, budget)
         self._remember(optimum)
         return optimum
 
-    def _by_interior_point(self, region: CompositeRegion, domain: BoundedDomain, budget: Budget) -> RegionOptimum:
+    def _by_interior_point(self, region: Region, domain: BoundedDomain, budget: Budget) -> RegionOptimum:
         """The optimum by an interior-point method; by HiGHS from where that ends, if it has no vertex, and time."""
         budget.count()
         begin = budget.elapsed
         if budget.remaining < self._setup_seconds:
-            return RegionOptimum(region.u, NO_NEURONS, np.zeros(0), NO_NEURONS, False)
+            return RegionOptimum.unfinished(region.u)
         interior = RegionInterior(UnitBoxRegion(region, domain), self._n_facets)
         self._setup_seconds = budget.elapsed - begin
         optimum = interior.solve(budget)
@@ -122,7 +135,7 @@ class RegionProgram:
         self._simplex.start_with(interior.neurons, interior.guess())
         return self._simplex.solve(region, budget)
 
-    def _is_far(self, region: CompositeRegion) -> bool:
+    def _is_far(self, region: Region) -> bool:
         """Whether the optimum is likely to be many pivots away from the last one."""
         if self._last is None:
             return min(region.signs.size, self.columns.size) >= MANY_FACETS
@@ -132,7 +145,7 @@ class RegionProgram:
         is_new = self._n_new > FEW_NEW_FACETS * binding and self._n_failures < MAX_FAILURES
         return is_new or not self._touches(region, self._last.u)
 
-    def _touches(self, region: CompositeRegion, u: Array) -> bool:
+    def _touches(self, region: Region, u: Array) -> bool:
         """Whether a point belongs to the closed region."""
         change = region.slopes((u - region.u)[None, :])[0]
         rounding = TOUCHING * np.maximum(np.abs(region.preactivations), np.abs(change))

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.search.regions.composite import CompositeRegion
+from pyomo_relugrad.search.regions.region import Region
 
 # Sides of rows up to which an interior-point method takes them along.
 MAX_ROWS = 64
@@ -29,14 +28,14 @@ class BoundedDomain:
     lower, upper : (d,) arrays
         Finite, and not all alike.
     rows : (r, d) array
-        Rows of the problem that vary, or their negatives.
+        Rows that vary, or their negatives.
     sides : (r,) array
     origins : (r,) int array
-        Which of the problem's rows each is.
+        Which of the given rows each is.
     signs : (r,) int array
         -1 for a row at its lower side, 1 for the negative of one at its upper side.
     n_rows : int
-        Rows of the problem.
+        Rows that were given.
     """
 
     lower: Array
@@ -47,18 +46,22 @@ class BoundedDomain:
     signs: Array
     n_rows: int
 
+    @staticmethod
+    def fits(lower: Array, upper: Array, row_lower: Array, row_upper: Array) -> bool:
+        """Whether bounds are finite, and rows few and no equations."""
+        n_sides = np.isfinite(row_lower).sum() + np.isfinite(row_upper).sum()
+        return bool(np.isfinite(upper - lower).all()) and n_sides <= MAX_ROWS and not (row_lower == row_upper).any()
+
     @classmethod
-    def of(cls, problem: Problem, columns: Array) -> BoundedDomain | None:
-        """Bounds and rows of the columns; None for infinite bounds, equations, many rows, or where nothing moves."""
-        lower, upper = problem.lower[columns], problem.upper[columns]
-        below, above = np.isfinite(problem.row_lower), np.isfinite(problem.row_upper)
-        bounded = np.isfinite(upper - lower).all() and (upper > lower).any()
-        if not bounded or (problem.row_lower == problem.row_upper).any() or below.sum() + above.sum() > MAX_ROWS:
+    def of(cls, lower: Array, upper: Array, rows: Array, row_lower: Array, row_upper: Array) -> BoundedDomain | None:
+        """Bounds and dense rows that fit; None where nothing moves."""
+        moves = upper > lower
+        if not moves.any():
             return None
-        rows = np.asarray(problem.rows[:, columns].toarray())
-        varies = (rows[:, upper > lower] != 0).any(axis=1)
-        at_lower, at_upper = np.flatnonzero(below & varies), np.flatnonzero(above & varies)
-        sides = np.concatenate([problem.row_lower[at_lower], -problem.row_upper[at_upper]])
+        varies = (rows[:, moves] != 0).any(axis=1)
+        at_lower = np.flatnonzero(np.isfinite(row_lower) & varies)
+        at_upper = np.flatnonzero(np.isfinite(row_upper) & varies)
+        sides = np.concatenate([row_lower[at_lower], -row_upper[at_upper]])
         signs = np.repeat([-1, 1], [at_lower.size, at_upper.size])
         origins = np.concatenate([at_lower, at_upper])
         return cls(lower, upper, -signs[:, None] * rows[origins], sides, origins, signs, len(rows))
@@ -77,14 +80,15 @@ class UnitBoxRegion:
 
     Parameters
     ----------
-    region : CompositeRegion
+    region : Region
     domain : BoundedDomain
 
     Attributes
     ----------
     origin : (n,) array
         The region's point.
-    gradient : (n,) array
+    cost : (n,) array
+        Gradient of the objective.
     margins : (N,) array
         At the origin.
     lengths : (N,) array
@@ -92,17 +96,16 @@ class UnitBoxRegion:
         else estimated to some 20 %, and tiny where they are constant but for rounding.
     """
 
-    def __init__(self, region: CompositeRegion, domain: BoundedDomain) -> None:
+    def __init__(self, region: Region, domain: BoundedDomain) -> None:
         self.region, self.domain = region, domain
         span = domain.upper - domain.lower
         self._moving = np.flatnonzero(span > 0)
         self._scale = span[self._moving]
         self.origin = (region.u - domain.lower)[self._moving] / self._scale
-        self.gradient = region.gradient[self._moving] * self._scale
+        self.cost = region.gradient[self._moving] * self._scale
         self.margins = region.signs * region.preactivations
         probes = np.random.default_rng(0).standard_normal((PROBES, self.origin.size))
         self.lengths = np.asarray(np.sqrt(np.mean(self._slopes(probes) ** 2, axis=0)))
-        self._lengths_in_columns = np.full(self.lengths.size, np.nan)
 
     def slopes(self, direction: Array) -> Array:
         """(N,) change of all margins along a direction (n,)."""
@@ -118,7 +121,6 @@ class UnitBoxRegion:
         gradients = self.region.gradients(neurons)
         normals = gradients[:, self._moving] * self._scale
         self.lengths[neurons] = lengths = _row_lengths(normals)
-        self._lengths_in_columns[neurons] = _row_lengths(gradients)
         varies = lengths > 0
         if not varies.all():
             neurons, normals, lengths = neurons[varies], normals[varies], lengths[varies]
@@ -154,9 +156,12 @@ class UnitBoxRegion:
         every[self._moving] = sides
         return every
 
-    def gains_in_columns(self, neurons: Array, multipliers: Array) -> Array:
-        """Multipliers (m,) of these neurons' unit normals in the unit box, for unit normals in the columns instead."""
-        return np.asarray(multipliers * self._lengths_in_columns[neurons] / self.lengths[neurons])
+    def row_duals(self, held: Array, multipliers: Array) -> Array:
+        """Multipliers of all given rows, from those of the unit normals of the domain's rows that are held."""
+        domain, result = self.domain, np.zeros(self.domain.n_rows)
+        lengths = _row_lengths(domain.rows[held][:, self._moving] * self._scale)
+        np.add.at(result, domain.origins[held], -domain.signs[held] * multipliers / lengths)
+        return result
 
 
 def _row_lengths(rows: Array) -> Array:

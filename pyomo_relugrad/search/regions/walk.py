@@ -1,4 +1,4 @@
-"""From region to region, each by its linear program, until no neighbour across an active facet is higher."""
+"""From region to region, each by its linear program, until no neighbour across a binding facet is better."""
 
 from __future__ import annotations
 
@@ -8,160 +8,107 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem.landscape import Landscape
+from pyomo_relugrad.problem import Incumbent
 from pyomo_relugrad.run.budget import Budget
-from pyomo_relugrad.search.regions.composite import CompositeRegion
-from pyomo_relugrad.search.regions.optimum import RegionOptimum
+from pyomo_relugrad.search.regions.crossing import promising_facets
+from pyomo_relugrad.search.regions.facets import RegionOptimum
 from pyomo_relugrad.search.regions.program import RegionProgram
+from pyomo_relugrad.search.regions.region import Region
 
-# Relative gain in height below which two points count as equally high.
+# Relative gain below which two values count as equally good.
 GAIN_TOLERANCE = 1e-9
 # Continuations of a step beyond its region that are tried, in shares of the step.
 LOOK_AHEAD = np.concatenate([[1e-3], np.geomspace(0.01, 4.0, 15)])
-# Pre-activation, relative to the largest, above which a neuron's facet is not looked at.
-NEAR_ZERO = 1e-6
-# Distance from a facet, in units of the columns, at which a point counts as lying on it.
-FACET_DISTANCE = 1e-7
-# Facets whose far sides are differentiated as one batch.
-FACETS_AT_ONCE = 32
-# One minus the cosine between two facets that count as one.
-PARALLEL_TOLERANCE = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
-class Summit:
-    """Where a walk ended.
+class Vertex:
+    """The optimum of a region.
 
     Parameters
     ----------
-    u : (d,) array
-    height : float
-    region : CompositeRegion
-        The region that was maximized last.
+    region : Region
+        At the point that its program was solved from.
     optimum : RegionOptimum
-        Its optimum.
+    point : Incumbent
+        The optimum, measured.
     """
 
-    u: Array
-    height: float
-    region: CompositeRegion
+    region: Region
     optimum: RegionOptimum
+    point: Incumbent
 
 
-def walk_regions(program: RegionProgram, u: Array, budget: Budget) -> Generator[None, None, Summit]:
-    """Solve the region's LP, look further along the step, cross to better neighbours; stop where none is better.
+def walk_regions(program: RegionProgram, u: Array, budget: Budget) -> Generator[Incumbent | None, None, Incumbent]:
+    """Solve the region's program, look further along the step, cross to better neighbours; stop where none is better.
 
-    At an LP vertex the multiplier of an active facet is what the height would gain per unit if the facet gave way, and
-    the region across it has another gradient: facets with a positive balance of the two are crossed and the LP solved
-    on the other side, best balance first.
+    Yields each better point, and None after programs that bring none; returns the best point. A point on a ray that
+    improves without end makes the budget stop as unbounded.
+
+    Parameters
+    ----------
+    program : RegionProgram
+    u : (d,) array
+        Decision columns of the first point. Where it violates rows or bounds on outputs, the first better point is the
+        first feasible one.
+    budget : Budget
     """
-    landscape = program.landscape
-    region = CompositeRegion.at(landscape, u)
-    height = height_at(landscape, u)
+    best = program.incumbent(u)
+    vertex = _solved(program, program.region_at(u), budget)
     while True:
-        optimum = program.solve(region, budget)
-        yield None
-        reached = height_at(landscape, optimum.u)
-        summit = (
-            Summit(optimum.u, reached, region, optimum) if reached >= height else Summit(u, height, region, optimum)
-        )
-        if budget.is_exhausted() or not optimum.is_exact:
-            return summit
-        further = look_ahead(landscape, program, u, optimum.u, reached)
+        is_better = improves(vertex.point, best)
+        best = vertex.point if is_better else best
+        yield best if is_better else None
+        if vertex.optimum.is_unbounded and vertex.point.is_feasible:
+            budget.stop_unbounded()
+        if budget.is_exhausted() or not vertex.optimum.is_exact or not vertex.point.is_feasible:
+            return best
+        further = look_ahead(program, vertex)
         if further is None:
-            higher = yield from cross_facets(program, summit, budget)
-            if higher is None:
-                return summit
-            further = higher.u
-        u, region = further, CompositeRegion.at(landscape, further)
-        height = height_at(landscape, u)
+            neighbour = yield from _better_neighbour(program, vertex, budget)
+            if neighbour is None:
+                return best
+            best = neighbour.point
+            yield best
+            further = neighbour.optimum.u
+        vertex = _solved(program, program.region_at(further), budget)
 
 
-def look_ahead(landscape: Landscape, program: RegionProgram, start: Array, end: Array, height: float) -> Array | None:
-    """The highest point beyond `end` on the line from `start`, if it is higher than `end`; rows are respected."""
-    step = end - start
+def look_ahead(program: RegionProgram, vertex: Vertex) -> Array | None:
+    """The best feasible point (d,) beyond the optimum along the step that led to it; None where none is better."""
+    u = vertex.optimum.u
+    step = u - vertex.region.u
     if not step.any():
         return None
-    beyond = np.clip(end + LOOK_AHEAD[:, None] * step, program.lower, program.upper)
-    beyond = beyond[program.satisfies_rows(beyond)]
-    if not beyond.size:
-        return None
-    heights = landscape.height(beyond)
-    if not exceeds(float(heights.max()), height):
-        return None
-    return np.asarray(beyond[int(heights.argmax())])
+    beyond = np.clip(u + LOOK_AHEAD[:, None] * step, program.lower, program.upper)
+    values = program.feasible_values(beyond)
+    best = int(values.argmin())
+    return np.asarray(beyond[best]) if is_lower(float(values[best]), vertex.point.objective) else None
 
 
-def cross_facets(program: RegionProgram, summit: Summit, budget: Budget) -> Generator[None, None, Summit | None]:
-    """A higher vertex in a region across one of the active facets, None where there is none."""
-    region = summit.region.moved_to(summit.u)
-    for neurons in promising_facets(region, summit.optimum, budget):
+def _better_neighbour(program: RegionProgram, vertex: Vertex, budget: Budget) -> Generator[None, None, Vertex | None]:
+    """A better vertex in a region across one of the binding facets, None where there is none."""
+    region = vertex.region.moved_to(vertex.optimum.u)
+    for neurons in promising_facets(region, vertex.optimum, program.partial_gradient(region, vertex.optimum), budget):
         if budget.is_exhausted():
             return None
-        neighbour = region.flipped(neurons)
-        optimum = program.solve(neighbour, budget)
+        neighbour = _solved(program, region.flipped(neurons), budget)
+        if improves(neighbour.point, vertex.point):
+            return neighbour
         yield None
-        height = height_at(program.landscape, optimum.u)
-        if exceeds(height, summit.height):
-            return Summit(optimum.u, height, neighbour, optimum)
     return None
 
 
-def promising_facets(region: CompositeRegion, optimum: RegionOptimum, budget: Budget) -> list[Array]:
-    """The neurons of each active facet whose crossing promises a gain, largest first (the multiplier test).
-
-    Where the time is over before all facets were tested, those that were.
-    """
-    active = optimum.active
-    if active.size == 0:
-        return []
-    rows = unit_rows(region, active)
-    facets = neurons_across(region, active, rows)
-    balance = np.full(len(facets), -np.inf)
-    for begin in range(0, len(facets), FACETS_AT_ONCE):
-        if budget.is_exhausted():
-            break
-        some = slice(begin, begin + FACETS_AT_ONCE)
-        change = gradients_across(region, facets[some]) - region.gradient
-        balance[some] = optimum.multipliers[some] - np.einsum("ki,ki->k", change, rows[some])
-    order = np.argsort(-balance, kind="stable")
-    return [facets[k] for k in order[balance[order] > 1e-9 * np.abs(optimum.multipliers).max()]]
+def _solved(program: RegionProgram, region: Region, budget: Budget) -> Vertex:
+    optimum = program.solve(region, budget)
+    return Vertex(region, optimum, program.incumbent(optimum.u))
 
 
-def gradients_across(region: CompositeRegion, facets: list[Array]) -> Array:
-    """(k, d) gradients of the height behind facets, each given by its neurons."""
-    flipped = [region.flipped(neurons).patterns for neurons in facets]
-    patterns = tuple(np.concatenate(stage) for stage in zip(*flipped, strict=True))
-    landscape = region.landscape
-    return landscape.pull_back(patterns, landscape.partial_gradient(np.repeat(region.v[None, :], len(facets), axis=0)))
+def improves(point: Incumbent, other: Incumbent) -> bool:
+    """Whether a point is feasible, and better by more than rounding than the other one, if that is feasible."""
+    return point.is_feasible and (not other.is_feasible or is_lower(point.objective, other.objective))
 
 
-def unit_rows(region: CompositeRegion, neurons: Array) -> Array:
-    """(k, d) unit normals, into the region, of the facets of neurons whose pre-activation varies."""
-    rows = region.gradients(neurons)
-    rows *= (region.signs[neurons] / np.linalg.norm(rows, axis=1))[:, None]
-    return rows
-
-
-def neurons_across(region: CompositeRegion, active: Array, rows: Array) -> list[Array]:
-    """For each active facet, with its unit normal, all neurons that change their state across it.
-
-    An absolute value, written with two ReLUs, changes both: flipping one alone would lead into an empty region.
-    """
-    distances = np.abs(region.preactivations)
-    near = np.flatnonzero(distances <= NEAR_ZERO * max(1.0, float(distances.max(initial=0.0))))
-    gradients = region.gradients(near)
-    norms = np.linalg.norm(gradients, axis=1)
-    on = (norms > 0) & (distances[near] <= FACET_DISTANCE * norms)
-    parallel = np.abs(rows @ (gradients[on] / norms[on, None]).T) > 1.0 - PARALLEL_TOLERANCE
-    return [np.union1d(neuron, near[on][same]) for neuron, same in zip(active, parallel, strict=True)]
-
-
-def height_at(landscape: Landscape, u: Array) -> float:
-    """Height of one point."""
-    return float(landscape.height(u[None, :])[0])
-
-
-def exceeds(height: float, other: float) -> bool:
-    """Whether a height is larger by more than rounding."""
-    return not np.isfinite(other) or height > other + GAIN_TOLERANCE * max(1e-3, abs(other))
+def is_lower(value: float, other: float) -> bool:
+    """Whether a value is smaller by more than rounding."""
+    return not np.isfinite(other) or value < other - GAIN_TOLERANCE * max(1e-3, abs(other))

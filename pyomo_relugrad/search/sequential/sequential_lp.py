@@ -11,8 +11,9 @@ from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.programs.linear_program import LinearStatus
 from pyomo_relugrad.programs.linearization import Linearization
 from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.search.regions.program import RegionProgram
+from pyomo_relugrad.search.regions.walk import walk_regions
 from pyomo_relugrad.search.relaxation import Surroundings
-from pyomo_relugrad.search.sequential.facet_crossing import RegionWalk
 from pyomo_relugrad.search.sequential.integer_moves import NEIGHBOURS, integer_descent, integer_neighbours
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.penalty_descent import penalty_descent
@@ -38,7 +39,7 @@ MAXIMAL_STEPS = 60
 SMALLEST_RADIUS = 1e-2
 #: Share of the predicted gain that a step must bring.
 ACCEPTED_SHARE = 0.1
-#: Sum of violations below which a point is handed to the exact region model.
+#: Sum of violations below which a point is handed to the walk over linear regions.
 NEARLY_FEASIBLE = 1e-4
 
 
@@ -48,8 +49,8 @@ def sequential_lp(problem: Problem, context: SearchContext) -> Iterator[Incumben
     Each step solves the surrounding model with every network replaced by its affine function at the current point,
     within a trust region on the networks' inputs; rows on outputs may be violated at a penalty. A step counts by an
     exact merit on the true networks. Where a descent ends infeasible, feasibility alone is restored. What is (nearly)
-    feasible goes to `RegionWalk`. Starts: the user's point, the relaxation's point, random points, and points near the
-    best ones.
+    feasible goes to `walk_regions`. Starts: the user's point, the relaxation's point, random points, and points near
+    the best ones.
 
     The classical method for nonlinear programs (Fletcher, Practical Methods of Optimization, section 14.4), here with
     piecewise-linear constraints, for which the final linear program over a region is exact.
@@ -189,7 +190,7 @@ class Descent:
         linearization = Linearization(problem)
         self._model = StepModel(problem, linearization)
         self._held_model = StepModel(problem, linearization, holds_integers=True) if problem.integers.any() else None
-        self._walk = RegionWalk(problem, linearization)
+        self._program = RegionProgram(problem)
         self._scale = column_scale(problem)
         self._largest_gain = 0.0
         self.merit = merit
@@ -215,9 +216,9 @@ class Descent:
         hopeless = point.is_feasible and point.objective - 3.0 * self._largest_gain > best
         if self._violation(v) > NEARLY_FEASIBLE or hopeless or budget.is_exhausted():
             return
-        for better in self._walk.improve(point.values, budget):
+        for better in walk_regions(self._program, point.values[self._program.columns], budget):
             yield better
-            if point.is_feasible:
+            if point.is_feasible and better is not None:
                 self._largest_gain = max(self._largest_gain, point.objective - better.objective)
 
     def _violation(self, v: Array) -> float:

@@ -1,4 +1,4 @@
-"""The linear region of all networks of a problem together, over the decision columns, one facet at a time."""
+"""The linear region of all networks of a problem together, one facet at a time."""
 
 from __future__ import annotations
 
@@ -11,50 +11,50 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.network.region import CONSTANT_ROW_TOLERANCE
 from pyomo_relugrad.network.sweeps import tangent
-from pyomo_relugrad.problem.landscape import Landscape, add_to_inputs, columns_or_slice
+from pyomo_relugrad.problem import ReducedObjective
 
 
 @dataclass(frozen=True, eq=False)
-class CompositeRegion:
+class Region:
     """What is affine around a point when every ReLU of every embedding is held.
 
     Neurons are counted stage by stage, embedding by embedding, layer by layer.
 
     Parameters
     ----------
-    landscape : Landscape
+    objective : ReducedObjective
         In float64.
     u : (d,) array
-        A point of the (closed) region.
+        Decision columns of a point of the (closed) region.
     v : (n,) array
         All columns there.
     patterns : tuple of (embeddings, n_relus) boolean arrays
         One per stage.
     """
 
-    landscape: Landscape
+    objective: ReducedObjective
     u: Array
     v: Array
     patterns: tuple[Array, ...]
 
     @classmethod
-    def at(cls, landscape: Landscape, u: Array, patterns: tuple[Array, ...] | None = None) -> CompositeRegion:
+    def at(cls, objective: ReducedObjective, u: Array, patterns: tuple[Array, ...] | None = None) -> Region:
         """The region that contains the point `u`, or that of given patterns next to it."""
-        found = landscape.patterns(u[None, :]) if patterns is None else patterns
-        return cls(landscape, u, landscape.points(u[None, :])[0], found)
+        found = objective.patterns(u[None, :]) if patterns is None else patterns
+        return cls(objective, u, objective.points(u[None, :])[0], found)
 
-    def flipped(self, neurons: Array) -> CompositeRegion:
+    def flipped(self, neurons: Array) -> Region:
         """The region across the facets of the given neurons, at the same point."""
         states = np.concatenate([pattern.ravel() for pattern in self.patterns])
         states[neurons] = ~states[neurons]
         shapes = [pattern.shape for pattern in self.patterns]
         pieces = np.split(states, np.cumsum([rows * columns for rows, columns in shapes])[:-1])
         patterns = tuple(piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True))
-        return CompositeRegion(self.landscape, self.u, self.v, patterns)
+        return Region(self.objective, self.u, self.v, patterns)
 
-    def moved_to(self, u: Array) -> CompositeRegion:
+    def moved_to(self, u: Array) -> Region:
         """The same region, seen from another of its points."""
-        return CompositeRegion(self.landscape, u, self.landscape.points(u[None, :])[0], self.patterns)
+        return Region.at(self.objective, u, self.patterns)
 
     @cached_property
     def signs(self) -> Array:
@@ -65,27 +65,39 @@ class CompositeRegion:
     def preactivations(self) -> Array:
         """(N,) pre-activations at the point."""
         parts = [np.zeros(0)]
-        for stage in self.landscape.problem.stages:
+        for stage in self.objective.stages:
             layers = stage.network.preactivations(self.v[stage.inputs])
             parts.append(np.concatenate([np.zeros((len(stage.inputs), 0)), *layers], axis=1).ravel())
         return np.concatenate(parts)
 
     @cached_property
     def gradient(self) -> Array:
-        """(d,) gradient of the height on the region."""
-        return self.landscape.pull_back(self.patterns, self.landscape.partial_gradient(self.v[None, :]))[0]
+        """(d,) gradient of the objective on the region."""
+        return self.objective.pull_back(self.patterns, self.objective.partial_gradient(self.v[None, :]))[0]
+
+    # --- forward: how everything changes along directions --------------------------------------------------------
 
     def slopes(self, directions: Array) -> Array:
         """(B, N) derivatives of the pre-activations along directions (B, d)."""
-        D = np.zeros((len(directions), self.landscape.problem.n_columns))
-        D[:, self.landscape.columns] = directions
+        D = self._in_columns(directions)
         parts = [np.zeros((len(D), 0))]
-        for stage, pattern in zip(self.landscape.problem.stages, self.patterns, strict=True):
-            inputs = D[:, stage.inputs].reshape(-1, stage.network.n_inputs)
-            hidden, outputs = _masked_slopes(stage.network, np.tile(pattern, (len(D), 1)), inputs)
-            D[:, stage.outputs] = outputs.reshape(len(D), *stage.outputs.shape)
+        for stage, pattern in zip(self.objective.stages, self.patterns, strict=True):
+            hidden, outputs = _masked_slopes(stage.network, np.tile(pattern, (len(D), 1)), stage.gather(D))
+            stage.set_outputs(D, outputs)
             parts.append(hidden.reshape(len(D), pattern.size))
         return np.concatenate(parts, axis=1)
+
+    def input_slopes(self, directions: Array) -> Array:
+        """(B, n) derivatives of all columns that networks read along directions (B, d)."""
+        D = self._in_columns(directions)
+        for stage, pattern in zip(self.objective.stages[:-1], self.patterns, strict=False):
+            stage.set_outputs(D, _masked_slopes(stage.network, np.tile(pattern, (len(D), 1)), stage.gather(D))[1])
+        return D
+
+    def _in_columns(self, directions: Array) -> Array:
+        D = np.zeros((len(directions), self.v.size))
+        D[:, self.objective.columns] = directions
+        return D
 
     def slopes_with_free(self, free: Array) -> tuple[Array, Array]:
         """Slopes of everything in the decision columns and in the activations of free neurons, all others held.
@@ -96,11 +108,11 @@ class CompositeRegion:
         columns : (d + k, n) array
             Slopes of the problem's columns, transposed.
         """
-        d, n = self.landscape.size, self.landscape.problem.n_columns
+        d, n = self.objective.size, self.v.size
         D = np.zeros((d + free.size, n))
-        D[np.arange(d), self.landscape.columns] = 1.0
+        D[np.arange(d), self.objective.columns] = 1.0
         parts, first = [np.zeros((0, len(D)))], 0
-        for stage, patterns in zip(self.landscape.problem.stages, self.patterns, strict=True):
+        for stage, patterns in zip(self.objective.stages, self.patterns, strict=True):
             for inputs, outputs, pattern in zip(stage.inputs, stage.outputs, patterns, strict=True):
                 inside = np.flatnonzero((free >= first) & (free < first + pattern.size))
                 injected = np.zeros((len(D), pattern.size))
@@ -112,48 +124,45 @@ class CompositeRegion:
                 first += pattern.size
         return np.concatenate(parts), D
 
+    # --- backward: gradients of pre-activations ------------------------------------------------------------------
+
     def gradients(self, neurons: Array) -> Array:
         """(m, d) gradients of the given neurons' pre-activations; zero where they are nothing but rounding."""
-        result = np.zeros((neurons.size, self.landscape.problem.n_columns))
-        for key, positions, columns in self._by_layer(neurons):
-            result[positions] = self._gradients(*key, columns)
-        gradients: Array = result[:, columns_or_slice(self.landscape.columns)]
-        rounding = CONSTANT_ROW_TOLERANCE * self._gradient_bounds[neurons]
-        gradients[np.einsum("ij,ij->i", gradients, gradients) <= rounding * rounding] = 0.0
-        return gradients
+        gradients = self.pull_back(self._input_gradients(neurons))
+        return _without_rounding(gradients, self._gradient_bounds[0][neurons])
 
-    @cached_property
-    def _gradient_bounds(self) -> Array:
-        """(N,) bounds on the lengths of the pre-activations' gradients, whatever the pattern."""
-        parts, reach = [np.zeros(0)], 1.0
-        for stage in self.landscape.problem.stages:
-            parts.append(np.tile(reach * stage.network.gradient_bounds, len(stage.inputs)))
-            reach *= max(1.0, stage.network.jacobian_bound)
-        return np.concatenate(parts)
+    def input_gradients(self, neurons: Array) -> Array:
+        """(m, n) gradients in the columns that each neuron's network reads, whichever network writes these."""
+        return _without_rounding(self._input_gradients(neurons), self._gradient_bounds[1][neurons])
 
-    def _gradients(self, stage: int, embedding: int, layer: int, neurons: Array) -> Array:
-        """Gradients (m, n) of neurons of one layer of one embedding, pulled back through the stages before it."""
-        part = self.landscape.problem.stages[stage]
-        gradients = part.network.preactivation_gradients(self.patterns[stage][embedding], layer, neurons)
-        rows = np.zeros((neurons.size, self.landscape.problem.n_columns))
-        if part.inputs_repeat:
-            np.add.at(rows.T, part.inputs[embedding], gradients.T)
-        else:
-            rows[:, columns_or_slice(part.inputs[embedding])] = gradients
-        for earlier in range(stage - 1, -1, -1):
-            self._pull_through(earlier, rows)
+    def pull_back(self, rows: Array) -> Array:
+        """Derivatives (m, d) in the decision columns from those in all columns (m, n), which are overwritten."""
+        for stage, pattern in zip(reversed(self.objective.stages), reversed(self.patterns), strict=True):
+            stage.pull_back_rows(rows, pattern)
+        return self.objective.decisions(rows)
+
+    def _input_gradients(self, neurons: Array) -> Array:
+        rows = np.zeros((neurons.size, self.v.size))
+        for (index, embedding, layer), positions, columns in self._by_layer(neurons):
+            stage = self.objective.stages[index].members[embedding]
+            gradients = stage.network.preactivation_gradients(self.patterns[index][embedding], layer, columns)
+            part = np.zeros((columns.size, self.v.size))
+            stage.scatter(part, gradients)
+            rows[positions] = part
         return rows
 
-    def _pull_through(self, stage: int, rows: Array) -> None:
-        """Replace derivatives in a stage's outputs by derivatives in its inputs, in place."""
-        part = self.landscape.problem.stages[stage]
-        if not rows[:, part.outputs].any():
-            return
-        seeds = rows[:, part.outputs].reshape(-1, part.network.n_outputs)
-        pattern = np.tile(self.patterns[stage], (len(rows), 1))
-        pulled = part.network.pull_back(pattern, len(part.network.layers) - 1, seeds)
-        rows[:, part.outputs] = 0.0
-        add_to_inputs(part, rows, pulled.reshape(len(rows), *part.inputs.shape))
+    @cached_property
+    def _gradient_bounds(self) -> tuple[Array, Array]:
+        """(N,) bounds on the lengths of the pre-activations' gradients, whatever the pattern.
+
+        In the decision columns, and in the columns that the neuron's network reads.
+        """
+        far, near, reach = [np.zeros(0)], [np.zeros(0)], 1.0
+        for stage in self.objective.stages:
+            near.append(np.tile(stage.network.gradient_bounds, len(stage.inputs)))
+            far.append(reach * near[-1])
+            reach *= max(1.0, stage.network.jacobian_bound)
+        return np.concatenate(far), np.concatenate(near)
 
     def _by_layer(self, neurons: Array) -> list[tuple[tuple[int, int, int], Array, Array]]:
         """((stage, embedding, layer), positions in `neurons`, indices in the layer) of each layer that occurs."""
@@ -168,12 +177,19 @@ class CompositeRegion:
     @cached_property
     def _layer_starts(self) -> tuple[list[tuple[int, int, int]], Array]:
         keys, widths = [], []
-        for index, stage in enumerate(self.landscape.problem.stages):
+        for index, stage in enumerate(self.objective.stages):
             for embedding in range(len(stage.inputs)):
                 for layer, width in enumerate(stage.network.widths):
                     keys.append((index, embedding, layer))
                     widths.append(width)
         return keys, np.concatenate([[0], np.cumsum(widths)[:-1]]).astype(np.int64) if keys else np.zeros(0, np.int64)
+
+
+def _without_rounding(gradients: Array, bounds: Array) -> Array:
+    """Gradients, those replaced by zero that are tiny against a bound on their length."""
+    rounding = CONSTANT_ROW_TOLERANCE * bounds
+    gradients[np.einsum("ij,ij->i", gradients, gradients) <= rounding * rounding] = 0.0
+    return gradients
 
 
 def _masked_slopes(network: Network, pattern: Array, D: Array, injected: Array | None = None) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""The default search over polytopes in the inputs: climbs by linear programs within a trust region, then vertices."""
+"""The default search over polytopes in the inputs: descents by linear programs within a trust region, then vertices."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.search.climbing.elite_pool import Elite, ElitePool
-from pyomo_relugrad.search.climbing.starts import structured_starts
+from pyomo_relugrad.search.descent.elite_pool import Elite, ElitePool
+from pyomo_relugrad.search.descent.starts import structured_starts
 from pyomo_relugrad.search.domains.polytope import domain_of
-from pyomo_relugrad.search.regions.composite import CompositeRegion
 from pyomo_relugrad.search.regions.program import RegionProgram
-from pyomo_relugrad.search.regions.walk import exceeds, walk_regions
+from pyomo_relugrad.search.regions.walk import is_lower, walk_regions
 
-#: Vertices that a round draws by linear programs, mixtures of them that are compared, and climbs from the best.
-DRAWN_VERTICES, MIXTURES, CLIMBS = 6, 64, 2
+#: Vertices that a round draws by linear programs, mixtures of them that are compared, and descents from the best.
+DRAWN_VERTICES, MIXTURES, DESCENTS = 6, 64, 2
 #: First and last trust region, as shares of the domain's widths.
 FIRST_RADIUS, LAST_RADIUS = 1.0, 1e-3
 #: Shares of a step that are compared at once.
@@ -42,52 +41,51 @@ class PolytopeSearch:
     def __init__(self, problem: Problem, context: SearchContext) -> None:
         self.budget, self.random = context.budget, context.random
         self.program = RegionProgram(problem)
-        self.landscape = self.program.landscape
+        self.objective = self.program.objective
         self.domain = domain_of(problem, context.budget)
         self.width = self.domain.upper - self.domain.lower
         self.pool = ElitePool(POOL_SIZE)
         self.start = self.program.warm_start(context.start)
 
     def run(self) -> Iterator[Incumbent | None]:
-        """Rounds of climbs from vertices and mixtures until the budget is spent, or many rounds bring nothing."""
+        """Rounds of descents from vertices and mixtures until the budget is spent, or many rounds bring nothing."""
         centre = self.domain.vertices(np.zeros((1, self.width.size)))[0] if self.start is None else self.start
         yield self.program.incumbent(centre)
         idle, starts = 0, centre[None, :]
         while not self.budget.is_exhausted() and idle <= PATIENCE:
             record = self.pool.best
             for u in starts:
-                u = yield from self._climb(u)
+                u = yield from self._descend(u)
                 yield self.program.incumbent(u)
-                summit = yield from walk_regions(self.program, u, self.budget)
-                self.pool.add(Elite(summit.u, summit.height, is_polished=True))
-                yield self.program.incumbent(summit.u)
+                vertex = yield from walk_regions(self.program, u, self.budget)
+                self.pool.add(Elite(vertex.values[self.program.columns], vertex.objective, is_polished=True))
                 if self.budget.is_exhausted():
                     return
-            idle = 0 if exceeds(self.pool.best, record) else idle + 1
+            idle = 0 if is_lower(self.pool.best, record) else idle + 1
             starts = self._starts()
 
     def _starts(self) -> Array:
-        """The highest of many mixtures of elites and of vertices for gradients under random patterns."""
-        drawn = structured_starts(self.landscape, self.domain, self.random, DRAWN_VERTICES)
+        """The best of many mixtures of elites and of vertices for gradients under random patterns."""
+        drawn = structured_starts(self.objective, self.domain, self.random, DRAWN_VERTICES)
         corners = np.concatenate([drawn, np.stack([member.u for member in self.pool.members])])
         weights = self.random.dirichlet(np.full(len(corners), 0.2), MIXTURES)
         mixtures = np.concatenate([drawn, weights @ corners])
         self.budget.count(points=len(mixtures))
-        heights = self.landscape.height(mixtures)
-        return np.asarray(mixtures[np.argsort(-heights, kind="stable")[:CLIMBS]])
+        values = self.objective.value(mixtures)
+        return np.asarray(mixtures[np.argsort(values, kind="stable")[:DESCENTS]])
 
-    def _climb(self, u: Array) -> Generator[Incumbent | None, None, Array]:
+    def _descend(self, u: Array) -> Generator[Incumbent | None, None, Array]:
         """Trust-region steps: the linear program of the gradient, then the best of several shares of the step."""
-        radius, height = FIRST_RADIUS, float(self.landscape.height(u[None, :])[0])
+        radius, value = FIRST_RADIUS, float(self.objective.value(u[None, :])[0])
         while radius >= LAST_RADIUS and not self.budget.is_exhausted():
-            target = self.program.gradient_step(CompositeRegion.at(self.landscape, u), radius * self.width, self.budget)
+            target = self.program.gradient_step(self.program.region_at(u), radius * self.width, self.budget)
             points = u + STEP_SHARES[:, None] * (target - u)
-            heights = self.landscape.height(points)
+            values = self.objective.value(points)
             self.budget.count(points=len(points), iterations=0)
-            best = int(heights.argmax())
-            if exceeds(float(heights[best]), height):
+            best = int(values.argmin())
+            if is_lower(float(values[best]), value):
                 radius *= 2.0 if STEP_SHARES[best] > 0.9 else max(STEP_SHARES[best], 0.25)
-                u, height = points[best], float(heights[best])
+                u, value = points[best], float(values[best])
             else:
                 radius *= 0.25
             radius = min(radius, FIRST_RADIUS)
@@ -96,5 +94,5 @@ class PolytopeSearch:
 
 
 def polytope_search(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
-    """Climb and polish from vertices of the polytope until the budget is spent."""
+    """Descend and polish from vertices of the polytope until the budget is spent."""
     return PolytopeSearch(problem, context).run()

@@ -9,8 +9,8 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.search.domains.projection import Domain
 
-# Relative difference of heights below which two points count as the same summit.
-SAME_HEIGHT = 1e-7
+# Relative difference of values below which two points count as the same.
+SAME_VALUE = 1e-7
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,19 +20,20 @@ class Elite:
     Parameters
     ----------
     u : (d,) array
-    height : float
+    value : float
+        Of the objective.
     is_polished : bool
         Whether it is a vertex that the region walk ended at.
     """
 
     u: Array
-    height: float
+    value: float
     is_polished: bool = False
 
 
 @dataclass
 class ElitePool:
-    """Distinct good points, highest first.
+    """Distinct good points, best first.
 
     Parameters
     ----------
@@ -45,24 +46,24 @@ class ElitePool:
 
     @property
     def best(self) -> float:
-        """The largest height, minus infinity where there is no point."""
-        return self.members[0].height if self.members else -np.inf
+        """The smallest value, infinity where there is no point."""
+        return self.members[0].value if self.members else np.inf
 
     def add(self, elite: Elite) -> None:
-        """Take the point in if it is high enough, unless a point of the same height is there."""
-        scale = SAME_HEIGHT * max(1e-3, abs(elite.height))
-        if any(abs(elite.height - other.height) <= scale for other in self.members):
+        """Take the point in if it is good enough, unless a point of the same value is there."""
+        scale = SAME_VALUE * max(1e-3, abs(elite.value))
+        if any(abs(elite.value - other.value) <= scale for other in self.members):
             return
-        self.members = sorted([*self.members, elite], key=lambda member: -member.height)[: self.size]
+        self.members = sorted([*self.members, elite], key=lambda member: member.value)[: self.size]
 
     def unpolished(self) -> Elite | None:
-        """The highest point that has not been polished."""
+        """The best point that has not been polished."""
         return next((member for member in self.members if not member.is_polished), None)
 
-    def polished(self, elite: Elite, u: Array, height: float) -> None:
+    def polished(self, elite: Elite, u: Array, value: float) -> None:
         """Replace a point by the vertex that polishing found from it."""
         self.members = [member for member in self.members if member is not elite]
-        self.add(replace(elite, u=u, height=height, is_polished=True))
+        self.add(replace(elite, u=u, value=value, is_polished=True))
 
     def offspring(self, domain: Domain, random: np.random.Generator, count: int) -> Array:
         """Crossings (count, d) of two members each, column by column, a random share of the columns drawn anew."""

@@ -1,0 +1,151 @@
+"""The objective as a function of the decision columns alone, evaluated and differentiated on batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.network import Network
+from pyomo_relugrad.problem.embedding import columns_or_slice
+from pyomo_relugrad.problem.problem import Problem
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+
+class ReducedObjective:
+    """The objective, to be minimized, over the decision columns: those that no network writes.
+
+    Parameters
+    ----------
+    problem : Problem
+    dtype : floating-point type, optional
+        float32 halves the cost of a step; the incumbents are re-evaluated in float64 elsewhere.
+    """
+
+    def __init__(self, problem: Problem, dtype: DTypeLike = np.float64) -> None:
+        self.problem = problem
+        self.dtype = np.dtype(dtype)
+        self.columns = np.flatnonzero(~problem.is_output)
+        self.stages = tuple(stage.astype(dtype) for stage in problem.stages)
+        self._chosen = columns_or_slice(self.columns)
+        self._function = problem.function.astype(dtype)
+        self._single = SingleNetwork.of(self)
+
+    @property
+    def size(self) -> int:
+        """Number of decision columns."""
+        return int(self.columns.size)
+
+    @property
+    def n_weights(self) -> int:
+        """Weights that one evaluation of a point multiplies."""
+        return sum(stage.network.n_weights * len(stage.inputs) for stage in self.stages)
+
+    @property
+    def n_relus(self) -> int:
+        """ReLUs that one evaluation of a point passes, counted once per embedding."""
+        return sum(stage.network.n_relus * len(stage.inputs) for stage in self.stages)
+
+    def points(self, U: Array) -> Array:
+        """All columns (B, n) at the rows of `U` (B, size), in float64, with the networks' values filled in."""
+        V = np.zeros((len(U), self.problem.n_columns))
+        V[:, self._chosen] = self.in_float64(U)
+        return self.problem.propagate(V)
+
+    def in_float64(self, U: Array) -> Array:
+        """The points (B, size) or (size,) in float64, with entries on a rounded bound set onto the bound itself."""
+        exact = U.astype(np.float64)
+        if U.dtype != np.float64:
+            for bound in (self.problem.lower[self.columns], self.problem.upper[self.columns]):
+                exact = np.where(bound.astype(U.dtype) == U, bound, exact)
+        return exact
+
+    def decisions(self, V: Array) -> Array:
+        """The decision columns (B, size) of points (B, n)."""
+        return V[:, self._chosen]
+
+    def value(self, U: Array) -> Array:
+        """Values (B,) at the rows of `U`."""
+        return self._function.value(self._forward(U)[0]) if self._single is None else self._single.value(U)
+
+    def value_and_gradient(self, U: Array) -> tuple[Array, Array]:
+        """Values (B,) and gradients (B, size) at the rows of `U`, one-sided at kinks."""
+        if self._single is not None:
+            return self._single.value_and_gradient(U)
+        V, patterns = self._forward(U)
+        return self._function.value(V), self.pull_back(patterns, self.partial_gradient(V))
+
+    def patterns(self, U: Array) -> tuple[Array, ...]:
+        """Activation patterns at the rows of `U`: per stage a (B * embeddings, n_relus) boolean array."""
+        return self._forward(U)[1]
+
+    def gradient_under(self, U: Array, patterns: tuple[Array, ...]) -> Array:
+        """Gradients (B, size) at the rows of `U` with the ReLUs held in the given patterns."""
+        return self.pull_back(patterns, self.partial_gradient(self._forward(U)[0]))
+
+    def partial_gradient(self, V: Array) -> Array:
+        """Derivatives (B, n) in all columns, outputs counted as independent."""
+        return self._function.gradient(V)
+
+    def pull_back(self, patterns: tuple[Array, ...], gradient: Array) -> Array:
+        """Total derivatives (B, size) in the decision columns from partial ones (B, n), which are overwritten."""
+        for stage, pattern in zip(reversed(self.stages), reversed(patterns), strict=True):
+            stage.pull_back(gradient, pattern)
+        return self.decisions(gradient)
+
+    def _forward(self, U: Array) -> tuple[Array, tuple[Array, ...]]:
+        """All columns (B, n) in the class's floating-point type, and the activation patterns."""
+        V = np.zeros((len(U), self.problem.n_columns), self.dtype)
+        V[:, self._chosen] = U
+        return V, tuple([stage.propagate_with_pattern(V) for stage in self.stages])
+
+
+@dataclass(frozen=True, eq=False)
+class SingleNetwork:
+    """An objective of one network that reads every decision column, in order: nothing has to be copied for it.
+
+    Parameters
+    ----------
+    network : Network
+    input_weights : (n_inputs,) array or None
+        Costs of the inputs, None where they are zero.
+    output_weights : (n_outputs,) array
+    constant : float
+    """
+
+    network: Network
+    input_weights: Array | None
+    output_weights: Array
+    constant: float
+
+    @classmethod
+    def of(cls, objective: ReducedObjective) -> SingleNetwork | None:
+        """The objective in this form, None where it has another one."""
+        problem = objective.problem
+        if len(problem.networks) != 1 or problem.quadratic is not None:
+            return None
+        embedded, weights = problem.networks[0], problem.cost.astype(objective.dtype)
+        if not np.array_equal(embedded.inputs, objective.columns):
+            return None
+        on_inputs = weights[embedded.inputs]
+        network = objective.stages[0].network
+        return cls(network, on_inputs if on_inputs.any() else None, weights[embedded.outputs], problem.constant)
+
+    def value(self, U: Array) -> Array:
+        """Values (B,) at the rows of `U`."""
+        return self._with_inputs(U, self.network.value(U))
+
+    def value_and_gradient(self, U: Array) -> tuple[Array, Array]:
+        """Values (B,) and gradients (B, n_inputs) at the rows of `U`."""
+        outputs, gradient = self.network.value_and_gradient(U, self.output_weights)
+        if self.input_weights is not None:
+            gradient += self.input_weights
+        return self._with_inputs(U, outputs), gradient
+
+    def _with_inputs(self, U: Array, outputs: Array) -> Array:
+        values = outputs @ self.output_weights + self.constant
+        return values if self.input_weights is None else values + U @ self.input_weights

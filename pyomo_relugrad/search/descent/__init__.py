@@ -1,0 +1,1 @@
+"""Batches of points that descend together: the ways of ``auto`` over boxes and polytopes."""
