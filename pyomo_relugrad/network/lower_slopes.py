@@ -105,16 +105,16 @@ def _slope_gradient(relaxation: Relaxation, functions: LinearFunctions, boxes: A
     ``a * s * z``, with ``z`` computed forward through the chosen lines.
     """
     network, pick = relaxation.network, relaxation.boxes.pick
-    signs = zip(relaxation.lines, functions.adjoints, network.split_pattern(slopes), strict=True)
-    gates, intercepts, weights = [], [], []
-    for lines, adjoint, lower_slope in signs:
-        used = np.zeros_like(lower_slope) if adjoint is None else adjoint
-        gates.append(np.where(used > 0, lower_slope, pick(lines.upper_slope, boxes)))
-        intercepts.append(np.where(used > 0, pick(lines.lower_intercept, boxes), pick(lines.upper_intercept, boxes)))
-        weights.append(np.maximum(used, 0))
+    lower_slopes = network.split_pattern(slopes)
+    adjoints = [np.zeros(1) if own is None else own for own in functions.adjoints]
+    gates, intercepts = [], []
+    for lines, adjoint, lower_slope in zip(relaxation.lines, adjoints, lower_slopes, strict=True):
+        below = adjoint > 0
+        gates.append(np.where(below, lower_slope, pick(lines.upper_slope, boxes)))
+        intercepts.append(np.where(below, pick(lines.lower_intercept, boxes), pick(lines.upper_intercept, boxes)))
     corners = relaxation.boxes.minimizers(functions.coefficients, boxes)
     sweep = forward(network.layers, corners, gates, intercepts)
-    parts = [weight * values for weight, (values, _) in zip(weights, sweep, strict=False)]
+    parts = [np.maximum(adjoint, 0) * values for adjoint, (values, _) in zip(adjoints, sweep, strict=False)]
     return _concatenate(parts, len(functions.minima))
 
 
