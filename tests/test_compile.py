@@ -473,7 +473,7 @@ def test_variables_with_the_coefficient_zero_get_a_value_where_they_have_none():
     assert "v[7]" in column_names(compiled)
     assert sorted(variable.name for variable in compiled.idle) == [f"v[{i}]" for i in range(6)]
     m.v[4].value = 7.0
-    compiled.load(np.zeros(len(compiled.columns)))
+    load(m, compiled, np.zeros(len(compiled.columns)))
     assert [m.v[i].value for i in range(6)] == [-2.5, -3, 2.5, 3, 7.0, 0]
     assert m.v[6].value is None
     for constraint in m.component_data_objects(pyo.Constraint, active=True):
