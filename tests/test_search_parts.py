@@ -18,8 +18,8 @@ from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.domains.admm import AlternatingProjection, normal_equations
 from pyomo_relugrad.search.domains.polytope import Polytope, where_feasible
-from pyomo_relugrad.search.domains.projection import BoxWithRow
-from pyomo_relugrad.search.literature.ppga import first_crossing, ppga
+from pyomo_relugrad.search.domains.projection import Box, BoxWithRow
+from pyomo_relugrad.search.literature.ppga import _valved, first_crossing, ppga
 from pyomo_relugrad.search.regions.crossing import GradientChange, promising_facets
 from pyomo_relugrad.search.regions.neighbourhood import best_in_neighbourhood
 from pyomo_relugrad.search.regions.program import RegionProgram
@@ -285,6 +285,16 @@ def test_the_first_crossing_is_where_the_pattern_changes():
     objective = ReducedObjective(array_problem(network, None, 0.0, 1.0))
     shares = first_crossing(objective, np.array([[0.0], [0.6], [0.8]]), np.array([[1.0], [1.0], [0.1]]))
     assert shares == pytest.approx([0.5, 0.1, 1.0])
+
+
+def test_the_valve_lets_steps_that_stay_in_a_region_end_beyond_it():
+    network = Network.from_layers([[[1.0], [1.0]], [[1.0, 1.0]]], [[-0.5, -0.7], [0.0]])
+    objective, domain = ReducedObjective(array_problem(network, None, 0.0, 1.0)), Box(np.zeros(1), np.ones(1))
+    U, target = np.array([[0.1], [0.1], [0.1], [0.8]]), np.array([[0.2], [0.6], [0.2], [0.85]])
+    stuck = np.array([False, False, True, False])
+    moved = _valved(objective, domain, U, target.copy(), stuck)
+    # to 5 % beyond the facet at 0.5; a step that crosses it; a perturbation; to the end of the domain
+    assert moved.ravel() == pytest.approx([0.1 + 1.05 * 0.4, 0.6, 0.2, 1.0])
 
 
 def test_pruning_keeps_the_largest_weights_and_rescaling_does_not_matter():

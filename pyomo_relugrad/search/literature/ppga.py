@@ -10,6 +10,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem, ReducedObjective
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.domains.polytope import domain_of
+from pyomo_relugrad.search.domains.projection import Domain
 
 # Points that move side by side, each for itself.
 BATCH = 16
@@ -19,8 +20,8 @@ FIRST_STEP, SHRINK, LAST_STEP = 0.1, 0.5, 1e-6
 PATIENCE = 5
 # Length of a perturbation, in steps.
 PERTURBATION = 0.5
-# How far beyond the first facet a valved step goes, as a share of the way there, and at least, of the full step.
-OVERSHOOT, LEAST_SHARE = 0.05, 0.02
+# How far beyond the far end of its region a valved step goes, as a share of the way there.
+OVERSHOOT = 0.05
 
 
 def ppga(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
@@ -35,11 +36,11 @@ def ppga(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]
 
 
 def ppga_lr(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
-    """PPGA whose steps end a little beyond the first facet of the current linear region (the linear-region valve).
+    """PPGA that crosses a linear region at once where a step would stay in it (the linear-region valve).
 
-    Decided here, and perhaps unlike the authors' rule: the exact ratio test along the projected step finds the first
-    facet; the step is cut 5 % beyond it, but never below 2 % of its length, so that clusters of facets do not stop
-    the walk.
+    Decided here, and perhaps unlike the authors' rule: while steps change the activation pattern they are those of
+    PPGA. Where one would not, the objective is linear as far as the region goes: the exact ratio test along the
+    projected gradient finds the region's far end, and the step ends 5 % beyond it.
     """
     return _search(problem, context, has_valve=True)
 
@@ -68,7 +69,7 @@ def _search(problem: Problem, context: SearchContext, has_valve: bool) -> Iterat
         idle[stuck] = 0
         spent = steps < LAST_STEP * diameter
         target = domain.project(_moves(U, best, gradient, steps, stuck, random))
-        U = _valved(objective, U, target, stuck) if has_valve else target
+        U = _valved(objective, domain, U, target, stuck) if has_valve else target
         if spent.any():
             U[spent] = domain.sample(random, int(spent.sum()))
             values[spent], steps[spent] = np.inf, FIRST_STEP * diameter
@@ -82,10 +83,19 @@ def _moves(U: Array, best: Array, gradient: Array, steps: Array, stuck: Array, r
     return np.where(stuck[:, None], best + PERTURBATION * steps[:, None] * noise, moved)
 
 
-def _valved(objective: ReducedObjective, U: Array, target: Array, stuck: Array) -> Array:
-    """Cut each step from `U` to `target` a little beyond the first facet that it crosses."""
-    share = np.clip((1.0 + OVERSHOOT) * first_crossing(objective, U, target - U), LEAST_SHARE, 1.0)
-    return U + np.where(stuck, 1.0, share)[:, None] * (target - U)
+def _valved(objective: ReducedObjective, domain: Domain, U: Array, target: Array, stuck: Array) -> Array:
+    """Let steps from `U` to `target` that would stay in their linear region end a little beyond it."""
+    steps = target - U
+    stays = ~stuck & (first_crossing(objective, U, steps) >= 1.0)
+    if not stays.any():
+        return target
+    lengths = np.linalg.norm(steps[stays], axis=1, keepdims=True)
+    diameter = float(np.linalg.norm(domain.upper - domain.lower))
+    far = np.divide(steps[stays] * diameter, lengths, out=np.zeros_like(steps[stays]), where=lengths > 0)
+    way = domain.project(U[stays] + far) - U[stays]
+    shares = np.minimum((1.0 + OVERSHOOT) * first_crossing(objective, U[stays], way), 1.0)
+    target[stays] = U[stays] + shares[:, None] * way
+    return target
 
 
 def first_crossing(objective: ReducedObjective, U: Array, D: Array) -> Array:
