@@ -147,6 +147,23 @@ def _gains(layout, region, optimum) -> dict[tuple[int, ...], float]:
     return {tuple(neurons.tolist()): gain for neurons, gain in zip(facets, gains, strict=True)}
 
 
+def test_gradients_through_a_long_chain_of_networks_are_no_rounding():
+    """Whatever the bounds on the Jacobians of all these networks multiply to."""
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(40, 2)), rng.normal(size=(1, 40))
+    step = Network.from_layers([first, second], [-0.9 * np.abs(first).sum(axis=1), [0.0]])
+    assert step.jacobian_bound > 20
+    networks = tuple(EmbeddedNetwork(step, [20 + i, i], [21 + i]) for i in range(20))
+    lower = np.r_[np.full(20, -1.0), -1.0, np.full(20, -INF)]
+    problem = Problem(np.r_[np.zeros(40), 1.0], lower, -lower, networks=networks)
+    region = Region.at(ReducedObjective(problem), np.r_[np.full(20, 0.9), 0.9])
+    neurons = np.arange(region.signs.size)
+    gradients = region.gradients(neurons)
+    assert np.linalg.norm(gradients, axis=1).min() > 0
+    direction = rng.normal(size=21)
+    assert np.allclose(gradients @ direction, region.slopes(direction[None])[0])
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @given(st.integers(0, 10_000))
 @settings(max_examples=15, deadline=None)

@@ -128,18 +128,23 @@ class Region:
 
     def gradients(self, neurons: Array) -> Array:
         """(m, d) gradients of the given neurons' pre-activations; zero where they are nothing but rounding."""
-        gradients = self.pull_back(self._input_gradients(neurons))
-        return _without_rounding(gradients, self._gradient_bounds[0][neurons])
+        return _without_rounding(*self._pulled_back(self._input_gradients(neurons), self._gradient_bounds[neurons]))
 
     def input_gradients(self, neurons: Array) -> Array:
         """(m, n) gradients in the columns that each neuron's network reads, whichever network writes these."""
-        return _without_rounding(self._input_gradients(neurons), self._gradient_bounds[1][neurons])
+        return _without_rounding(self._input_gradients(neurons), self._gradient_bounds[neurons])
 
     def pull_back(self, rows: Array) -> Array:
         """Derivatives (m, d) in the decision columns from those in all columns (m, n), which are overwritten."""
+        return self._pulled_back(rows, np.zeros(len(rows)))[0]
+
+    def _pulled_back(self, rows: Array, sizes: Array) -> tuple[Array, Array]:
+        """Rows (m, n) pulled back to the decision columns (m, d), and the sizes (m,) of what was added on the way."""
         for stage, pattern in zip(reversed(self.objective.stages), reversed(self.patterns), strict=True):
+            seeds = stage.gather_outputs(rows).reshape(len(rows), stage.outputs.size)
+            sizes = sizes + stage.network.jacobian_bound * np.linalg.norm(seeds, axis=1)
             stage.pull_back_rows(rows, pattern)
-        return self.objective.decisions(rows)
+        return self.objective.decisions(rows), sizes
 
     def _input_gradients(self, neurons: Array) -> Array:
         rows = np.zeros((neurons.size, self.v.size))
@@ -152,17 +157,11 @@ class Region:
         return rows
 
     @cached_property
-    def _gradient_bounds(self) -> tuple[Array, Array]:
-        """(N,) bounds on the lengths of the pre-activations' gradients, whatever the pattern.
-
-        In the decision columns, and in the columns that the neuron's network reads.
-        """
-        far, near, reach = [np.zeros(0)], [np.zeros(0)], 1.0
-        for stage in self.objective.stages:
-            near.append(np.tile(stage.network.gradient_bounds, len(stage.inputs)))
-            far.append(reach * near[-1])
-            reach *= max(1.0, stage.network.jacobian_bound)
-        return np.concatenate(far), np.concatenate(near)
+    def _gradient_bounds(self) -> Array:
+        """(N,) bounds on the lengths of the pre-activations' gradients in their networks' inputs, for all patterns."""
+        stages = self.objective.stages
+        parts = [np.tile(stage.network.gradient_bounds, len(stage.inputs)) for stage in stages]
+        return np.concatenate([np.zeros(0), *parts])
 
     def _by_layer(self, neurons: Array) -> list[tuple[tuple[int, int, int], Array, Array]]:
         """((stage, embedding, layer), positions in `neurons`, indices in the layer) of each layer that occurs."""
@@ -185,9 +184,9 @@ class Region:
         return keys, np.concatenate([[0], np.cumsum(widths)[:-1]]).astype(np.int64) if keys else np.zeros(0, np.int64)
 
 
-def _without_rounding(gradients: Array, bounds: Array) -> Array:
-    """Gradients, those replaced by zero that are tiny against a bound on their length."""
-    rounding = CONSTANT_ROW_TOLERANCE * bounds
+def _without_rounding(gradients: Array, sizes: Array) -> Array:
+    """Gradients, those replaced by zero that are tiny against the sizes (m,) of what they were computed from."""
+    rounding = CONSTANT_ROW_TOLERANCE * sizes
     gradients[np.einsum("ij,ij->i", gradients, gradients) <= rounding * rounding] = 0.0
     return gradients
 
