@@ -90,7 +90,7 @@ correction = np.zeros(4)
 for round_number in range(1, 16):
     correction = 0.5 * (correction + simulate() - predict())
     m.correction.store_values(dict(enumerate(correction.tolist())))
-    solver.solve(m, warmstart=True, iteration_limit=150)
+    solver.solve(m, warmstart=True, iteration_limit=200)
     error = np.abs(simulate() - predict() - correction).max()
     print(f"Round {round_number:2}: {pyo.value(m.volume):.3f} minutes, the corrected network is off by {error:.2f}")
     if error < 0.1:
