@@ -17,7 +17,6 @@ def test_value_and_slope():
     np.testing.assert_array_equal(RELU.slope(z), [[0.0, 0.0, 0.0, 1.0, 1.0, 0.0]])
     np.testing.assert_array_equal(RELU.slope(RELU.value(z)), RELU.slope(z))
     assert RELU.slope(z.astype(np.float32)).dtype == np.float32
-    assert RELU.is_piecewise_linear
 
 
 def test_states_and_ranges():

@@ -16,8 +16,7 @@ from pyomo_relugrad.problem.bounds import BOUND_METHODS
 from pyomo_relugrad.proof import MilpProof, SearchTree
 from pyomo_relugrad.proof.root_bound import dual_bound
 from pyomo_relugrad.run.budget import Stop
-from pyomo_relugrad.solve import Options, Route, solve_exactly
-from pyomo_relugrad.solve import portfolio as solve_module
+from pyomo_relugrad.solve import Options, Route, portfolio, solve_exactly
 from pyomo_relugrad.solve.driver import search
 from pyomo_relugrad.solve.routes import FEW_INPUTS, choose_routes, lead_seconds
 from pyomo_relugrad.solve.runner import Runner
@@ -51,7 +50,7 @@ def integer_program() -> Problem:
 
 
 def only(route: Route, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(solve_module, "choose_routes", lambda problem: (route,))
+    monkeypatch.setattr(portfolio, "choose_routes", lambda problem: (route,))
 
 
 def assert_solved(problem: Problem, optimum: float, options: Options = TIGHT) -> None:
@@ -115,7 +114,7 @@ def test_integers_under_a_quadratic_objective(with_search, monkeypatch):
     """Minimize (x - 1.3)^2 + (y - 1.6)^2 over x + 2 y <= 4.2, y integer: 0.36 at (1.3, 1), 1.37 at y = 2."""
     only(Route.MILP, monkeypatch)
     if not with_search:
-        monkeypatch.setattr(solve_module._ExactSolve, "_search_for", lambda *_: None)
+        monkeypatch.setattr(portfolio._ExactSolve, "_search_for", lambda *_: None)
     problem = replace(
         integer_program(),
         cost=np.array([-2.6, -3.2]),
@@ -152,7 +151,7 @@ def test_every_bound_method_comes_to_the_optimum(bounds, monkeypatch):
 
 @pytest.mark.parametrize("first_search", [0.2, 0.0])
 def test_a_problem_without_networks_is_a_milp(first_search, monkeypatch):
-    monkeypatch.setattr(solve_module, "first_search_seconds", lambda _: first_search)
+    monkeypatch.setattr(portfolio, "first_search_seconds", lambda _: first_search)
     result = solve_exactly(integer_program())
     assert result.stop is Stop.OPTIMAL
     assert result.incumbent.objective == pytest.approx(-4)
@@ -208,7 +207,7 @@ def watched_runners(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, float]
         def note(self) -> None:
             steps.append((self.bound, np.inf if self.incumbent is None else self.incumbent.objective))
 
-    monkeypatch.setattr(solve_module, "Runner", WatchedRunner)
+    monkeypatch.setattr(portfolio, "Runner", WatchedRunner)
     return steps
 
 
@@ -244,7 +243,7 @@ def test_a_proof_begins_with_the_incumbent_and_takes_better_ones(route, monkeypa
         solve._take(late[0] if late else centre)
         late.append(best)
 
-    monkeypatch.setattr(solve_module._ExactSolve, "_search_for", search_for)
+    monkeypatch.setattr(portfolio._ExactSolve, "_search_for", search_for)
     monkeypatch.setattr(SearchTree, "_try", lambda *_: None)
     monkeypatch.setattr(MilpProof, "_take_points", lambda *_: None)
     solve_exactly(
@@ -260,7 +259,7 @@ def test_a_proof_begins_with_the_incumbent_and_takes_better_ones(route, monkeypa
 @pytest.mark.parametrize("route", list(Route))
 def test_without_a_search_the_proof_brings_the_incumbent(route, monkeypatch):
     only(route, monkeypatch)
-    monkeypatch.setattr(solve_module._ExactSolve, "_search_for", lambda *_: None)
+    monkeypatch.setattr(portfolio._ExactSolve, "_search_for", lambda *_: None)
     problem = random_problem("integer", 1)
     assert_solved(problem, exact_optimum(problem))
 

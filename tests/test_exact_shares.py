@@ -15,8 +15,7 @@ from pyomo_relugrad.proof.milp import EQUAL_SECONDS, REPORT_INTERVAL, MilpProof
 from pyomo_relugrad.run.budget import Budget, Stop
 from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.search.relaxation import Surroundings
-from pyomo_relugrad.solve import Route, solve_exactly
-from pyomo_relugrad.solve import portfolio as solve_module
+from pyomo_relugrad.solve import Route, portfolio, solve_exactly
 from pyomo_relugrad.solve.runner import Runner
 from pyomo_relugrad.solve.searches import SECOND_SECONDS, SECOND_SHARE, Searches
 from pyomo_relugrad.solve.shares import (
@@ -187,7 +186,7 @@ def test_in_a_solve_without_an_incumbent_searches_get_half_of_the_time(step, mon
         searched.append(0.05)
         return []
 
-    monkeypatch.setattr(solve_module, "Runner", StandingProof)
+    monkeypatch.setattr(portfolio, "Runner", StandingProof)
     monkeypatch.setattr(Searches, "step", search_step)
     result = solve_exactly(hard_box(), time_limit=60.0)
     assert result.stop is Stop.TIME_LIMIT
@@ -208,7 +207,7 @@ def test_in_a_solve_searches_in_vain_fall_back_only_where_the_proof_is_about_to_
         searched.append(0.05)
         return [point]
 
-    monkeypatch.setattr(solve_module, "Runner", StandingProof)
+    monkeypatch.setattr(portfolio, "Runner", StandingProof)
     monkeypatch.setattr(StandingProof, "closes_within", lambda *_: closes)
     monkeypatch.setattr(Searches, "step", search_step)
     assert solve_exactly(problem, time_limit=60.0).stop is Stop.TIME_LIMIT
@@ -235,7 +234,7 @@ def test_searches_go_on_while_the_milp_works_in_its_own_thread(monkeypatch):
         searched.append(0.02)
         return []
 
-    monkeypatch.setattr(solve_module, "Runner", ProofBeside)
+    monkeypatch.setattr(portfolio, "Runner", ProofBeside)
     monkeypatch.setattr(Searches, "step", search_step)
     result = solve_exactly(hard_box(), time_limit=60.0)
     assert result.stop is Stop.TIME_LIMIT
@@ -257,7 +256,7 @@ def test_a_proof_waits_and_is_not_given_up_while_searches_are_owed_all_that_is_l
         return []
 
     Watched.clock, Watched.seconds = clock, 7.0
-    monkeypatch.setattr(solve_module, "Runner", Watched)
+    monkeypatch.setattr(portfolio, "Runner", Watched)
     monkeypatch.setattr(Searches, "step", search_step)
     assert solve_exactly(hard_box(), time_limit=10.0).stop is Stop.TIME_LIMIT
     assert len(limits) == 1
@@ -330,7 +329,7 @@ def test_one_search_goes_on_from_turn_to_turn(monkeypatch):
     monkeypatch.setattr(Surroundings, "relax", lambda *arguments: relaxed.append(None) or relax(*arguments))
     monkeypatch.setattr(Searches, "_begin_again", lambda searches: begun.append(None) or begin(searches))
     problem = general(hard_box())
-    searches = Searches(problem, solve_module.Options(), Budget(), 0, None)
+    searches = Searches(problem, portfolio.Options(), Budget(), 0, None)
     for _ in range(30):
         searches.step()
     assert (len(relaxed), len(begun)) == (1, 0)
@@ -342,7 +341,7 @@ def general(problem: Problem) -> Problem:
 
 
 def test_a_search_that_has_ended_is_followed_by_one_with_another_seed(monkeypatch):
-    options = solve_module.Options(iteration_limit=3)
+    options = portfolio.Options(iteration_limit=3)
     searches = Searches(general(hard_box()), options, Budget(), 5, None)
     while not searches.has_ended:
         searches.step()
@@ -355,7 +354,7 @@ def test_a_search_that_has_ended_is_followed_by_one_with_another_seed(monkeypatc
 
 def test_the_next_search_begins_at_the_best_point_that_others_found():
     problem = general(hard_box())
-    searches = Searches(problem, solve_module.Options(), Budget(), 0, None)
+    searches = Searches(problem, portfolio.Options(), Budget(), 0, None)
     for _ in range(5):
         searches.step()
     better = solve_exactly(problem, time_limit=30, callback=lambda progress: progress.incumbent is not None).incumbent
@@ -366,7 +365,7 @@ def test_the_next_search_begins_at_the_best_point_that_others_found():
 
 def test_a_search_goes_on_beside_the_one_from_a_point_that_others_found():
     problem = general(hard_box())
-    searches = Searches(problem, solve_module.Options(), Budget(), 0, None)
+    searches = Searches(problem, portfolio.Options(), Budget(), 0, None)
     for _ in range(5):
         searches.step()
     first, steps = searches._search, searches._search.budget.iterations
@@ -393,7 +392,7 @@ def test_a_search_goes_on_beside_the_one_from_a_point_that_others_found():
 
 def test_points_and_steps_of_all_searches_are_booked_once():
     budget = Budget()
-    searches = Searches(general(hard_box()), solve_module.Options(iteration_limit=4), budget, 0, None)
+    searches = Searches(general(hard_box()), portfolio.Options(iteration_limit=4), budget, 0, None)
     for _ in range(40):
         searches.step()
     assert budget.iterations >= 4
@@ -401,7 +400,7 @@ def test_points_and_steps_of_all_searches_are_booked_once():
 
 
 def test_without_networks_there_is_one_search():
-    searches = Searches(integer_program(), solve_module.Options(), Budget(), 0, None)
+    searches = Searches(integer_program(), portfolio.Options(), Budget(), 0, None)
     for _ in range(5):
         searches.step()
     assert searches.has_ended

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import ClassVar
 
 import numpy as np
 
@@ -39,8 +38,6 @@ class Lines:
 @dataclass(frozen=True)
 class Relu:
     """The function ``max(z, 0)``, element by element."""
-
-    is_piecewise_linear: ClassVar[bool] = True
 
     def value(self, z: Array) -> Array:
         """Activations at pre-activations of any shape."""

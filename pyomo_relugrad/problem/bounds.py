@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +14,16 @@ from pyomo_relugrad.network import Network, PreactivationBounds, crown_bounds, i
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
 from pyomo_relugrad.problem.problem import Problem
 
-#: How pre-activations are bounded; "lp" is CROWN and then linear programs, by `tighten_by_programs`.
-BOUND_METHODS = ("interval", "crown", "lp")
+#: The function behind each kind of bounds of pre-activations; "lp" tightens those of CROWN by `tighten_by_programs`.
+BOUNDS: dict[str, Callable[[Network, Array, Array], PreactivationBounds]] = {
+    "interval": interval_bounds,
+    "crown": crown_bounds,
+    "lp": crown_bounds,
+}
+
+#: The names of the kinds of bounds.
+BOUND_METHODS = tuple(BOUNDS)
+
 # Embeddings of one network that are bounded at once.
 EMBEDDINGS_AT_ONCE = 64
 
@@ -74,7 +83,7 @@ def bound_problem(problem: Problem, method: str = "crown") -> ProblemBounds:
 
 
 def _bound_stage(network: Network, lower: Array, upper: Array, method: str) -> PreactivationBounds:
-    bound = interval_bounds if method == "interval" else crown_bounds
+    bound = BOUNDS[method]
     parts = [
         bound(network, lower[begin : begin + EMBEDDINGS_AT_ONCE], upper[begin : begin + EMBEDDINGS_AT_ONCE])
         for begin in range(0, len(lower), EMBEDDINGS_AT_ONCE)

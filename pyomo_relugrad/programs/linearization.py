@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, SparseRows
-from pyomo_relugrad.problem import NetworkStage, Problem
+from pyomo_relugrad.problem import Problem
 
 #: One (k, n_relus) boolean array per stage of the problem: the activation pattern of each embedded network.
 Patterns = tuple[Array, ...]
@@ -129,29 +129,3 @@ class Linearization:
             jacobians.append(J[:, used])
             offsets.append(t[:, used])
         return self._rows.build(jacobians, offsets)
-
-    def link_weights(self, multipliers: Array) -> tuple[Array, ...]:
-        """Spread one number per linking row over (k, n_outputs) arrays, one per stage; zero for unused outputs."""
-        result, first = [], 0
-        for stage, used in zip(self._problem.stages, self._rows.used, strict=True):
-            weights = np.zeros(stage.outputs.shape)
-            count = len(weights) * used.size
-            weights[:, used] = multipliers[first : first + count].reshape(len(weights), used.size)
-            first += count
-            result.append(weights)
-        return tuple(result)
-
-
-def stage_preactivations(stage: NetworkStage, v: Array, target: Array, pattern: Array) -> tuple[Array, Array]:
-    """Pre-activations of a stage's networks at `v` and at `target`, under one affine extension.
-
-    Returns
-    -------
-    at_point, at_target : (k, n_relus) arrays
-        Values of the affine functions that the pre-activations are on the regions of `pattern`.
-    """
-    X = v[stage.inputs]
-    values, slopes = stage.network.linearize(X, target[stage.inputs] - X, pattern)
-    empty = [np.zeros((len(X), 0))]
-    at_point = np.concatenate(empty + list(values[:-1]), axis=1)
-    return at_point, at_point + np.concatenate(empty + list(slopes[:-1]), axis=1)

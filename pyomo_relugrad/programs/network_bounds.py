@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network import Network, PreactivationBounds, crown_bounds, interval_bounds
+from pyomo_relugrad.network import Network, PreactivationBounds
 from pyomo_relugrad.network.names import by_name
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.problem.bounds import bound_problem, refuse_unknown_bounds
+from pyomo_relugrad.problem.bounds import BOUNDS, bound_problem, refuse_unknown_bounds
 from pyomo_relugrad.programs.obbt import tighten_by_programs
 from pyomo_relugrad.programs.threads import solver_threads
 
@@ -55,10 +55,8 @@ def network_bounds(
     refuse_unknown_bounds(method)
     sides = (by_name(side, network.input_names, "input", "a bound") for side in (lower, upper))
     low, high = (np.atleast_1d(np.asarray(side, np.float64)) for side in sides)
-    if method == "interval":
-        return interval_bounds(network, low[None], high[None])
-    bounds = crown_bounds(network, low[None], high[None])
-    if method == "crown" or not all(np.isfinite(side).all() for side in (*bounds.lower, *bounds.upper)):
+    bounds = BOUNDS[method](network, low[None], high[None])
+    if method != "lp" or not all(np.isfinite(side).all() for side in (*bounds.lower, *bounds.upper)):
         return bounds
     free = np.full(network.n_outputs, np.inf)
     columns = np.arange(network.n_inputs + network.n_outputs)

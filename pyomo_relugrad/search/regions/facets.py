@@ -123,7 +123,7 @@ class FacetProgram:
                 break
             crossed, reach = self._crossings(region, solution.values)
             if not crossed:
-                return self._optimum(region, solution)
+                return self._optimum(solution)
             u = region.u + reach * (self._layout.decisions(solution.values) - region.u)
             if budget.is_exhausted():
                 break
@@ -188,7 +188,7 @@ class FacetProgram:
             self._append(self._facets(region, missing[begin : begin + MANY_FACETS_AT_ONCE]), slice(None))
         return self._working.size > before
 
-    def _optimum(self, region: Region, solution: LinearSolution) -> RegionOptimum:
+    def _optimum(self, solution: LinearSolution) -> RegionOptimum:
         assert solution.values is not None
         u = np.clip(self._layout.decisions(solution.values), self._lower, self._upper)
         if solution.row_duals is None or solution.column_duals is None:

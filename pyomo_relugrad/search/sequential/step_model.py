@@ -99,11 +99,6 @@ class StepModel:
         nothing = sparse.csr_array((self._n_slacks, self._n_slacks))
         return sparse.block_diag([quadratic, nothing], format="csr")
 
-    @property
-    def trusted(self) -> Array:
-        """(n,) booleans: the columns that the trust region bounds."""
-        return self._trusted
-
     def step(self, v: Array, radius: float, merit: Merit, scale: Array, budget: Budget) -> Step | None:
         """Solve the subproblem around a point.
 
