@@ -22,6 +22,7 @@ from pyomo_relugrad.solve.shares import (
     FIRST_SEARCH,
     LATE_SECONDS,
     LATE_SHARE,
+    LATE_WITHOUT,
     LOOK_INTERVAL,
     PATIENCE,
     PROOF_TURN,
@@ -102,19 +103,19 @@ def test_searches_have_all_of_the_time_beside_proofs_until_they_are_in_vain():
 
 def test_a_search_beside_proofs_owes_them_nothing():
     alone, after_others = TimeShares(), TimeShares()
-    after_others.book_search(LATE_SECONDS[0], found=False, has_incumbent=False, beside=True)
+    after_others.book_search(LATE_WITHOUT[0], found=False, has_incumbent=False, beside=True)
     for shares in (alone, after_others):
         shares.book_proofs(1.0, has_incumbent=False)
     assert after_others.search_seconds() == alone.search_seconds() > 0.0
 
 
-def test_searches_in_vain_do_not_fall_back_behind_proofs_that_are_not_about_to_close_the_gap():
+def test_searches_in_vain_keep_half_beside_proofs_that_are_not_about_to_close_the_gap():
     shares = TimeShares()
     shares.book_search(1.0, found=True, has_incumbent=True)
     shares.book_search(100.0, found=False, has_incumbent=True)
     assert shares.search_share < 0.1
     shares.is_closing = False
-    assert shares.search_share == LATE_SHARE
+    assert shares.search_share == SEARCH_SHARE
     assert shares.share_beside == 1.0
 
 

@@ -12,7 +12,9 @@ PROOF_TURN, SHORTEST_SEARCH = 0.5, 0.2
 LOOK_INTERVAL = 0.1
 # Searches have this share of the time while there is no incumbent, and while they go on to find better ones; little by
 # little the larger one if that is still so between so many seconds. What is proven at once does not come to that.
-SEARCH_SHARE, LATE_SHARE, LATE_SECONDS = 0.5, 0.9, (0.1, 0.5)
+SEARCH_SHARE, LATE_SHARE = 0.5, 0.9
+# Those seconds of searching, while there is no incumbent and afterwards.
+LATE_WITHOUT, LATE_SECONDS = (0.1, 0.5), (0.5, 2.0)
 # A search counts as in vain after this many times the time that it had taken to its last success.
 PATIENCE = 3.0
 
@@ -22,9 +24,9 @@ class TimeShares:
 
     Searches have at least half of the time while there is no incumbent, and as long as they are successful
     afterwards; a search in vain falls back little by little, and never stops: after ``t`` seconds without success its
-    share is inversely proportional to ``t``, but only while a proof is about to close the gap in time. Beside proofs
-    that work in a thread of their own, searches have all of the time instead, and at least half of it when they fall
-    back.
+    share is inversely proportional to ``t``, but it is at least half unless a proof is about to close the gap in time.
+    Beside proofs that work in a thread of their own, searches have all of the time instead, and at least half of it
+    when they fall back behind a proof that is about to end.
 
     Parameters
     ----------
@@ -41,22 +43,21 @@ class TimeShares:
     @property
     def search_share(self) -> float:
         """The share of the time that searches have now."""
-        needed = self._last_success if self._has_incumbent else self._searched
-        largest = float(np.interp(needed, LATE_SECONDS, (SEARCH_SHARE, LATE_SHARE)))
-        return largest * self._promise if self._has_incumbent else largest
+        if not self._has_incumbent:
+            return float(np.interp(self._searched, LATE_WITHOUT, (SEARCH_SHARE, LATE_SHARE)))
+        share = self._promise * float(np.interp(self._last_success, LATE_SECONDS, (SEARCH_SHARE, LATE_SHARE)))
+        return share if self.is_closing else max(share, SEARCH_SHARE)
 
     @property
     def _promise(self) -> float:
-        """1 while searches are successful or no proof is about to end, towards 0 the longer they are in vain."""
-        if not self.is_closing:
-            return 1.0
+        """1 while searches are successful, towards 0 the longer they are in vain."""
         patience = FIRST_SEARCH + PATIENCE * self._last_success
         return min(1.0, patience / max(self._searched, patience))
 
     @property
     def share_beside(self) -> float:
         """The share of searches beside proofs that need no time of this thread."""
-        return max(SEARCH_SHARE, self._promise) if self._has_incumbent else 1.0
+        return max(SEARCH_SHARE, self._promise) if self._has_incumbent and self.is_closing else 1.0
 
     def book_search(self, seconds: float, found: bool, has_incumbent: bool, beside: bool = False) -> None:
         """Note a turn of the searches, and whether it brought a better point; one beside proofs cost these nothing.
