@@ -22,7 +22,6 @@ from pyomo_relugrad.solve.shares import (
     FIRST_SEARCH,
     LATE_SECONDS,
     LATE_SHARE,
-    LATE_WITHOUT,
     LOOK_INTERVAL,
     PATIENCE,
     PROOF_TURN,
@@ -103,7 +102,7 @@ def test_searches_have_all_of_the_time_beside_proofs_until_they_are_in_vain():
 
 def test_a_search_beside_proofs_owes_them_nothing():
     alone, after_others = TimeShares(), TimeShares()
-    after_others.book_search(LATE_WITHOUT[0], found=False, has_incumbent=False, beside=True)
+    after_others.book_search(LATE_SECONDS[0], found=False, has_incumbent=False, beside=True)
     for shares in (alone, after_others):
         shares.book_proofs(1.0, has_incumbent=False)
     assert after_others.search_seconds() == alone.search_seconds() > 0.0

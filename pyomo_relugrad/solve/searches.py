@@ -9,10 +9,11 @@ from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.budget import Budget, Stop
 from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.solve.local_search import LocalSearch
-from pyomo_relugrad.solve.shares import PATIENCE
 
 # Seconds that a second search has until its first success, and its time as a multiple of the first search's.
 SECOND_SECONDS, SECOND_SHARE = 0.5, 0.5
+# It has been in vain after this many times the time that it had taken to its last success, and those seconds.
+SECOND_PATIENCE = 3.0
 
 
 class Searches:
@@ -101,7 +102,7 @@ class Searches:
         found = search.record.incumbent
         if search.is_new and found is not None and (self._best is None or found.objective < self._best.objective):
             self._success_seconds = self._second_seconds
-        if self._second_seconds > SECOND_SECONDS + PATIENCE * self._success_seconds:
+        if self._second_seconds > SECOND_SECONDS + SECOND_PATIENCE * self._success_seconds:
             self._second = None
 
     def _next(self) -> LocalSearch:

@@ -12,11 +12,9 @@ PROOF_TURN, SHORTEST_SEARCH = 0.5, 0.2
 LOOK_INTERVAL = 0.1
 # Searches have this share of the time while there is no incumbent, and while they go on to find better ones; little by
 # little the larger one if that is still so between so many seconds. What is proven at once does not come to that.
-SEARCH_SHARE, LATE_SHARE = 0.5, 0.9
-# Those seconds of searching, while there is no incumbent and afterwards.
-LATE_WITHOUT, LATE_SECONDS = (0.1, 0.5), (0.5, 2.0)
+SEARCH_SHARE, LATE_SHARE, LATE_SECONDS = 0.5, 0.9, (0.1, 0.5)
 # A search counts as in vain after this many times the time that it had taken to its last success.
-PATIENCE = 3.0
+PATIENCE = 1.0
 
 
 class TimeShares:
@@ -43,9 +41,9 @@ class TimeShares:
     @property
     def search_share(self) -> float:
         """The share of the time that searches have now."""
-        if not self._has_incumbent:
-            return float(np.interp(self._searched, LATE_WITHOUT, (SEARCH_SHARE, LATE_SHARE)))
-        share = self._promise * float(np.interp(self._last_success, LATE_SECONDS, (SEARCH_SHARE, LATE_SHARE)))
+        needed = self._last_success if self._has_incumbent else self._searched
+        largest = float(np.interp(needed, LATE_SECONDS, (SEARCH_SHARE, LATE_SHARE)))
+        share = largest * self._promise if self._has_incumbent else largest
         return share if self.is_closing else max(share, SEARCH_SHARE)
 
     @property
