@@ -12,6 +12,7 @@ from scipy.optimize import linprog
 
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem, ReducedObjective
+from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
 from pyomo_relugrad.run.budget import Budget, Stop
 from pyomo_relugrad.search.regions.crossing import crossing_gains, neurons_across
 from pyomo_relugrad.search.regions.facets import FacetProgram
@@ -282,6 +283,24 @@ def test_a_quadratic_objective_has_its_optimum_within_a_region():
     )  # fmt: skip
     program = RegionProgram(problem)
     assert program.solve(program.region_at(np.array([1.5])), Budget()).u == pytest.approx([0.5], abs=1e-6)
+
+
+def test_a_program_that_fails_is_solved_again_without_the_facets_of_the_region_before(monkeypatch):
+    objective = ReducedObjective(dataclasses.replace(box_problem(2), quadratic=sparse.csr_array(0.1 * np.eye(5))))
+    first, second = (Region.at(objective, u) for u in np.random.default_rng(2).uniform(-1, 1, size=(2, 4)))
+    program, fresh = (RegionProgram(objective.problem) for _ in range(2))
+    assert program.solve(first, Budget()).binding.size > 0
+    statuses, solve = [], LinearProgram.solve
+
+    def fails_once(*arguments):
+        statuses.append(solve(*arguments))
+        return dataclasses.replace(statuses[-1], status=LinearStatus.FAILED) if len(statuses) == 1 else statuses[-1]
+
+    expected = fresh.solve(second, Budget())
+    monkeypatch.setattr(LinearProgram, "solve", fails_once)
+    optimum = program.solve(second, Budget())
+    assert optimum.is_exact
+    assert optimum.u == pytest.approx(expected.u, abs=1e-6)
 
 
 def test_the_layout_follows_the_objective_and_the_number_of_rows_on_outputs(monkeypatch):

@@ -111,7 +111,7 @@ class FacetProgram:
     def solve(self, region: Region, budget: Budget) -> RegionOptimum:
         """Minimize over the closed region; each program over the facets known so far counts as an iteration."""
         self._open(region)
-        u = region.u
+        u, is_fresh = region.u, self._working.size == 0
         for _ in range(MAX_ROUNDS):
             solution = self._program.solve(budget.remaining)
             budget.count()
@@ -119,6 +119,11 @@ class FacetProgram:
                 if self._add_all_facets(region):
                     continue
                 return RegionOptimum.unfinished(region.u, is_unbounded=True)
+            if solution.status is LinearStatus.FAILED and not is_fresh:
+                # HiGHS's quadratic solver may miss its tolerances where facets come from another region.
+                self._working, is_fresh = NO_NEURONS, True
+                self._open(region)
+                continue
             if solution.values is None or not solution.is_optimal:
                 break
             crossed, reach = self._crossings(region, solution.values)
