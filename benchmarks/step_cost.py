@@ -19,7 +19,7 @@ from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import ReducedObjective
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.descent.batch import Batch, descend
-from pyomo_relugrad.search.domains.polytope import domain_of
+from pyomo_relugrad.search.domains.feasible_set import domain_of
 from pyomo_relugrad.solve.arrays import array_problem
 
 SIZES = [

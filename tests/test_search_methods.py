@@ -114,9 +114,9 @@ def test_a_seed_always_gives_the_same_answer(method):
     assert first.result.points == second.result.points
 
 
-def test_auto_climbs_small_polytopes_by_projections_and_by_linear_programs_in_turn(monkeypatch):
+def test_auto_descends_on_small_polytopes_by_projections_and_by_linear_programs_in_turn(monkeypatch):
     def steps(count):
-        return lambda problem, context: iter(range(10 * count, 10 * count + count))
+        return lambda problem, domain, context: iter(range(10 * count, 10 * count + count))
 
     monkeypatch.setattr(auto, "polytope_search", steps(2))
     monkeypatch.setattr(auto, "box_search", steps(4))

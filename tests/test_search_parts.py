@@ -17,8 +17,9 @@ from pyomo_relugrad.programs.linear_program import LinearProgram
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.domains.admm import AlternatingProjection, normal_equations
-from pyomo_relugrad.search.domains.polytope import Polytope, where_feasible
-from pyomo_relugrad.search.domains.projection import Box, BoxWithRow
+from pyomo_relugrad.search.domains.box import Box, BoxWithRow
+from pyomo_relugrad.search.domains.feasible_set import domain_of, feasible_start, run_if_feasible
+from pyomo_relugrad.search.domains.polytope import Polytope
 from pyomo_relugrad.search.literature.ppga import _valved, first_crossing, ppga
 from pyomo_relugrad.search.regions.crossing import GradientChange, promising_facets
 from pyomo_relugrad.search.regions.neighbourhood import best_in_neighbourhood
@@ -93,6 +94,29 @@ def test_projections_onto_polytopes_are_feasible_and_nearly_nearest(seed):
     assert (distance[:, None] <= np.linalg.norm(U[:, None] - others[None], axis=2) + 0.05).all()
 
 
+@pytest.mark.parametrize("n_rows", [0, 1, 3])
+def test_a_domain_answers_what_its_searches_ask(n_rows):
+    random = np.random.default_rng(n_rows)
+    rows = 100.0 * random.random((n_rows, 4))
+    problem = array_problem(random_network([4, 6, 1], 1), None, 0.0, 1.0, rows=(rows, -INF, 0.6 * rows.sum(axis=1)))
+    domain = domain_of(problem)
+    assert type(domain) is (Box, BoxWithRow, Polytope, Polytope)[n_rows]
+    assert (domain.projection_work > 0) is (n_rows > 1)
+    assert domain.steps_by_signs is (n_rows == 0)
+    U = random.random((50, 4))
+    expected = (0.6 * rows.sum(axis=1) + 1e-7 >= U @ rows.T).all(axis=1)
+    assert n_rows == 0 or 0 < expected.sum() < 50
+    assert (domain.contains(U) == expected).all()
+    barely = np.full((1, 4), 0.6)
+    assert domain.contains(barely).all()
+    assert domain.contains(barely + 1e-8).all() == (n_rows == 0)  # the violation is that of the row as it is written
+    start = np.append(np.full(4, 0.6), np.nan)
+    assert feasible_start(problem, domain, start).tolist() == [0.6] * 4
+    assert (feasible_start(problem, domain, start + 0.3) is None) is (n_rows > 0)
+    assert feasible_start(problem, domain, np.append(start[:3], [np.nan, 1.0])) is None
+    assert feasible_start(problem, domain, None) is None
+
+
 def single_network_problem(seed, hidden):
     random = np.random.default_rng(seed)
     network = random_network([3, *hidden, 2], seed)
@@ -139,7 +163,7 @@ def test_an_answer_over_a_polytope_needs_no_time():
     problem = array_problem(random_network([3, 6, 1], 1), None, 0, 1, rows=(rows, -INF, 0.7))
     relaxation = Surroundings(problem).relax(Budget())
     context = SearchContext(Budget(time_limit=0.0), np.random.default_rng(0), relaxation=relaxation)
-    points = [point for point in where_feasible(ppga)(problem, context) if point is not None]
+    points = [point for point in run_if_feasible(ppga, problem, context) if point is not None]
     assert points
     assert points[0].is_feasible
 

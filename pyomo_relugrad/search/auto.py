@@ -8,7 +8,7 @@ from pyomo_relugrad.problem import Incumbent, Problem, Shape
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.descent.box_search import box_search
 from pyomo_relugrad.search.descent.polytope_search import polytope_search
-from pyomo_relugrad.search.domains.polytope import is_bounded, where_feasible
+from pyomo_relugrad.search.domains.feasible_set import domain_of, is_bounded, run_if_feasible
 from pyomo_relugrad.search.sequential.sequential_lp import sequential_lp
 
 #: Multiplications of one projection step per point, up to which batches with projections beat linear programs.
@@ -30,16 +30,22 @@ def auto(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]
     many_networks = len(problem.networks) > MANY_NETWORKS
     if problem.shape is Shape.GENERAL or has_equations or many_networks or not is_bounded(problem):
         return sequential_lp(problem, context)
-    if problem.n_rows <= 1:
-        return where_feasible(box_search)(problem, context)
-    size = int((~problem.is_output).sum())
-    projects_fast = size * (size + problem.n_rows) <= PROJECTION_WORK
-    return where_feasible(_both_in_turn if projects_fast else polytope_search)(problem, context)
+    return run_if_feasible(_by_domain, problem, context)
 
 
-def _both_in_turn(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
-    """Descents with projections and descents by linear programs, a step of each in turn, until both are done."""
-    searches = [polytope_search(problem, context), box_search(problem, context)]
+def _by_domain(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+    """Descents with projections where these are cheap, by linear programs where they are not, both in between."""
+    domain = domain_of(problem, context.budget)
+    if domain.projection_work == 0:
+        return box_search(problem, domain, context)
+    by_programs = polytope_search(problem, domain, context)
+    if domain.projection_work > PROJECTION_WORK:
+        return by_programs
+    return _in_turn([by_programs, box_search(problem, domain, context)])
+
+
+def _in_turn(searches: list[Iterator[Incumbent | None]]) -> Iterator[Incumbent | None]:
+    """A step of each search after the other, until all are done."""
     while searches:
         for search in searches.copy():
             try:

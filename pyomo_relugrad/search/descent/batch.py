@@ -10,7 +10,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import ReducedObjective
 from pyomo_relugrad.run.budget import Budget
-from pyomo_relugrad.search.domains.projection import Box, Domain
+from pyomo_relugrad.search.domains.domain import Domain
 
 #: Share of the old momentum that a step keeps.
 MOMENTUM = 0.5
@@ -90,7 +90,6 @@ def descend(
     a sign step would be projected back along them, and the step follows the momentum itself, equally long.
     """
     width = _one_if_equal((domain.upper - domain.lower).astype(objective.dtype))
-    is_box = isinstance(domain, Box)
     for length in lengths:
         if budget.is_exhausted():
             break
@@ -102,7 +101,7 @@ def descend(
         gradient /= np.where(scale > 0, scale, 1)
         batch.momentum *= MOMENTUM
         batch.momentum += gradient
-        step = np.sign(batch.momentum) if is_box else _unit_rows(batch.momentum) * np.sqrt(objective.size)
+        step = np.sign(batch.momentum) if domain.steps_by_signs else _as_long(batch.momentum)
         step *= objective.dtype.type(length) * width
         np.subtract(batch.U, step, out=step)
         batch.U = domain.project(step).astype(objective.dtype, copy=False)
@@ -131,6 +130,7 @@ def _one_if_equal(values: Array) -> Array:
     return values[:1] if values.size and (values == values[0]).all() else values
 
 
-def _unit_rows(M: Array) -> Array:
+def _as_long(M: Array) -> Array:
+    """The rows of `M`, each as long as a row of signs."""
     norms = np.linalg.norm(M, axis=1, keepdims=True)
-    return np.asarray(M / np.where(norms > 0, norms, 1))
+    return np.asarray(M / np.where(norms > 0, norms, 1)) * np.sqrt(M.shape[1])

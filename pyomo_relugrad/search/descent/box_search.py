@@ -12,7 +12,8 @@ from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.descent.batch import Batch, Schedule, descend, descend_by_halving
 from pyomo_relugrad.search.descent.elite_pool import Elite, ElitePool
 from pyomo_relugrad.search.descent.starts import structured_starts
-from pyomo_relugrad.search.domains.polytope import domain_of
+from pyomo_relugrad.search.domains.domain import Domain
+from pyomo_relugrad.search.domains.feasible_set import feasible_start
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.walk import is_lower, walk_regions
 
@@ -51,18 +52,19 @@ class BoxSearch:
     Parameters
     ----------
     problem : Problem
+    domain : Domain
+        Of its decision columns.
     context : SearchContext
     """
 
-    def __init__(self, problem: Problem, context: SearchContext) -> None:
-        self.problem, self.budget, self.random = problem, context.budget, context.random
+    def __init__(self, problem: Problem, domain: Domain, context: SearchContext) -> None:
+        self.problem, self.domain, self.budget, self.random = problem, domain, context.budget, context.random
         self.objective = ReducedObjective(problem, np.float32)
         self.program = RegionProgram(problem)
-        self.domain = domain_of(problem, context.budget)
         self.pool = ElitePool(POOL_SIZE)
         self.rounds, self.last_record, self.reported = 0, 0, np.inf
-        self.start = self.program.warm_start(context.start)
-        self.count = batch_size(self.objective) if problem.n_rows <= 1 else POLYTOPE_BATCH
+        self.start = feasible_start(problem, domain, context.start)
+        self.count = POLYTOPE_BATCH if domain.projection_work else batch_size(self.objective)
 
     def run(self) -> Iterator[Incumbent | None]:
         """Rounds of descents and polishing until the budget is spent, or many rounds bring nothing."""
@@ -120,6 +122,6 @@ class BoxSearch:
         return self.problem.incumbent(self.objective.points(u[None, :])[0])
 
 
-def box_search(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+def box_search(problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
     """Descend, polish and recombine until the budget is spent."""
-    return BoxSearch(problem, context).run()
+    return BoxSearch(problem, domain, context).run()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.search.domains.projection import Domain
+from pyomo_relugrad.search.domains.domain import Domain
 
 # Relative difference of values below which two points count as the same.
 SAME_VALUE = 1e-7

@@ -8,10 +8,12 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.programs.linear_program import LinearProgram
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.descent.elite_pool import Elite, ElitePool
 from pyomo_relugrad.search.descent.starts import structured_starts
-from pyomo_relugrad.search.domains.polytope import domain_of
+from pyomo_relugrad.search.domains.domain import Domain
+from pyomo_relugrad.search.domains.feasible_set import feasible_start
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.walk import is_lower, walk_regions
 
@@ -35,17 +37,21 @@ class PolytopeSearch:
     Parameters
     ----------
     problem : Problem
+    domain : Domain
+        Of its decision columns.
     context : SearchContext
     """
 
-    def __init__(self, problem: Problem, context: SearchContext) -> None:
-        self.budget, self.random = context.budget, context.random
+    def __init__(self, problem: Problem, domain: Domain, context: SearchContext) -> None:
+        self.domain, self.budget, self.random = domain, context.budget, context.random
         self.program = RegionProgram(problem)
         self.objective = self.program.objective
-        self.domain = domain_of(problem, context.budget)
-        self.width = self.domain.upper - self.domain.lower
+        self.width = domain.upper - domain.lower
         self.pool = ElitePool(POOL_SIZE)
-        self.start = self.program.warm_start(context.start)
+        self.start = feasible_start(problem, domain, context.start)
+        zero, rows = np.zeros(self.width.size), problem.rows[:, self.program.columns]
+        sides, options = (problem.row_lower, problem.row_upper), {"presolve": "off"}
+        self._steps = LinearProgram(zero, domain.lower, domain.upper, rows, *sides, options=options)
 
     def run(self) -> Iterator[Incumbent | None]:
         """Rounds of descents from vertices and mixtures until the budget is spent, or many rounds bring nothing."""
@@ -78,7 +84,7 @@ class PolytopeSearch:
         """Trust-region steps: the linear program of the gradient, then the best of several shares of the step."""
         radius, value = FIRST_RADIUS, float(self.objective.value(u[None, :])[0])
         while radius >= LAST_RADIUS and not self.budget.is_exhausted():
-            target = self.program.gradient_step(self.program.region_at(u), radius * self.width, self.budget)
+            target = self._gradient_step(u, radius * self.width)
             points = u + STEP_SHARES[:, None] * (target - u)
             values = self.objective.value(points)
             self.budget.count(points=len(points), iterations=0)
@@ -92,7 +98,17 @@ class PolytopeSearch:
             yield None
         return u
 
+    def _gradient_step(self, u: Array, radius: Array) -> Array:
+        """Minimize the gradient's linear function over rows and bounds within distances (d,) of a point."""
+        gradient = self.objective.value_and_gradient(u[None, :])[1][0]
+        lower, upper = np.maximum(self.domain.lower, u - radius), np.minimum(self.domain.upper, u + radius)
+        self._steps.change_costs(gradient / (float(np.abs(gradient).max(initial=0.0)) or 1.0))
+        self._steps.change_bounds(lower, upper)
+        solution = self._steps.solve(self.budget.remaining)
+        self.budget.count()
+        return u if solution.values is None else np.clip(solution.values, self.domain.lower, self.domain.upper)
 
-def polytope_search(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+
+def polytope_search(problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
     """Descend and polish from vertices of the polytope until the budget is spent."""
-    return PolytopeSearch(problem, context).run()
+    return PolytopeSearch(problem, domain, context).run()

@@ -6,7 +6,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import ReducedObjective
-from pyomo_relugrad.search.domains.projection import Domain
+from pyomo_relugrad.search.domains.domain import Domain
 
 
 def structured_starts(objective: ReducedObjective, domain: Domain, random: np.random.Generator, count: int) -> Array:

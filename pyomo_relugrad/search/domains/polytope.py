@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
-from pyomo_relugrad.run.budget import Budget, Stop
-from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.domains.admm import AlternatingProjection
-from pyomo_relugrad.search.domains.projection import Box, BoxWithRow, Domain
+from pyomo_relugrad.search.domains.domain import ROW_TOLERANCE
 
 # Steps of a projection's iteration.
 ADMM_STEPS = 40
@@ -46,6 +44,8 @@ class Polytope:
         The time that all operations together may take.
     """
 
+    steps_by_signs = False
+
     def __init__(
         self,
         lower: Array,
@@ -56,15 +56,24 @@ class Polytope:
         budget: Budget | None = None,
     ) -> None:
         self.lower, self.upper = lower, upper
+        self.projection_work = lower.size * (lower.size + row_lower.size)
         self._budget = budget or Budget()
         norms = np.sqrt(np.asarray((A * A).sum(axis=1)).ravel())
         used = norms > 0
         scale = sparse.diags_array(1.0 / norms[used])
         self.A = sparse.csr_array(scale @ A[used])
         self.row_lower, self.row_upper = row_lower[used] / norms[used], row_upper[used] / norms[used]
+        self._tolerance = ROW_TOLERANCE / norms[used]
         self._program = LinearProgram(
             np.zeros(lower.size), lower, upper, self.A, self.row_lower, self.row_upper, options={"presolve": "off"}
         )
+
+    @classmethod
+    def of(
+        cls, lower: Array, upper: Array, rows: Weight, row_lower: Array, row_upper: Array, budget: Budget
+    ) -> Self | None:
+        """The polytope of any bounds and rows."""
+        return cls(lower, upper, rows, row_lower, row_upper, budget)
 
     @cached_property
     def centre(self) -> Array:
@@ -176,80 +185,12 @@ class Polytope:
         correction = np.linalg.lstsq(E, (P @ E.T - self.row_upper[equal]).T, rcond=None)[0].T
         return P - correction
 
+    def contains(self, U: Array) -> Array:
+        """Whether the points satisfy the rows."""
+        activity = U @ self.A.T
+        inside = (activity >= self.row_lower - self._tolerance) & (activity <= self.row_upper + self._tolerance)
+        return np.asarray(inside.all(axis=1))
+
     def _excess(self, P: Array) -> Array:
         activity = P @ self.A.T
         return np.maximum(self.row_lower - activity, activity - self.row_upper).max(axis=1, initial=0.0)
-
-
-def domain_of(problem: Problem, budget: Budget | None = None) -> Domain:
-    """The decision columns' feasible set: a box, a box with one row, or a general polytope.
-
-    Parameters
-    ----------
-    problem : Problem
-        As `presolve` leaves it.
-    budget : Budget, optional
-        The time that projections and linear programs over a polytope may take.
-
-    Raises
-    ------
-    ModelError
-        If a column has no finite bounds.
-    """
-    missing = _without_bounds(problem)
-    if missing.size:
-        names = ", ".join(problem.column_name(column) for column in missing[:3].tolist())
-        raise ModelError(
-            f"this method needs finite bounds on the decision variables, but {names} has none; "
-            "give it bounds, or use method 'auto'"
-        )
-    columns = np.flatnonzero(~problem.is_output)
-    lower, upper = problem.lower[columns], problem.upper[columns]
-    if problem.n_rows == 0:
-        return Box(lower, upper)
-    rows = sparse.csr_array(problem.rows[:, columns])
-    if problem.n_rows == 1:
-        row = rows.toarray()[0]
-        return BoxWithRow(lower, upper, row, float(problem.row_lower[0]), float(problem.row_upper[0]))
-    return Polytope(lower, upper, rows, problem.row_lower, problem.row_upper, budget)
-
-
-def has_point(problem: Problem) -> bool:
-    """Whether bounds and rows, all on decision columns, leave any point."""
-    columns = np.flatnonzero(~problem.is_output)
-    lower, upper = problem.lower[columns], problem.upper[columns]
-    if problem.n_rows == 0 or (lower > upper).any():
-        return bool((lower <= upper).all())
-    rows = sparse.csr_array(problem.rows[:, columns])
-    program = LinearProgram(np.zeros(columns.size), lower, upper, rows, problem.row_lower, problem.row_upper)
-    return program.solve().status is not LinearStatus.INFEASIBLE
-
-
-def is_bounded(problem: Problem) -> bool:
-    """Whether every decision column has finite bounds."""
-    return not _without_bounds(problem).size
-
-
-def _without_bounds(problem: Problem) -> Array:
-    """Decision columns that lack a bound."""
-    return np.flatnonzero(~problem.is_output & ~(np.isfinite(problem.lower) & np.isfinite(problem.upper)))
-
-
-def where_feasible(
-    run: Callable[[Problem, SearchContext], Iterator[Incumbent | None]],
-) -> Callable[[Problem, SearchContext], Iterator[Incumbent | None]]:
-    """The method, ended at once as infeasible where bounds and rows leave no point.
-
-    Where their linear program has been solved, its point comes first: there is an answer however short the time.
-    """
-
-    def checked(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
-        known = context.relaxation
-        if known is None and not has_point(problem):
-            context.budget.stop = Stop.INFEASIBLE
-            return
-        if known is not None and known.values is not None:
-            yield problem.incumbent(known.values)
-        yield from run(problem, context)
-
-    return checked

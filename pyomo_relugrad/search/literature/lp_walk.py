@@ -9,7 +9,8 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.search.domains.polytope import domain_of
+from pyomo_relugrad.search.domains.domain import Domain
+from pyomo_relugrad.search.domains.feasible_set import domain_of, feasible_start
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.walk import is_lower
 
@@ -24,14 +25,16 @@ def lp_walk(problem: Problem, context: SearchContext) -> Iterator[Incumbent | No
     the facets that matter, and what one ends with begins the next.
     """
     program, domain = RegionProgram(problem), domain_of(problem, context.budget)
-    start = program.warm_start(context.start)
+    start = feasible_start(problem, domain, context.start)
     u = domain.sample(context.random, 1)[0] if start is None else start
     while not context.budget.is_exhausted():
-        yield from walk_from(program, u, context)
+        yield from walk_from(program, domain, u, context)
         u = domain.sample(context.random, 1)[0]
 
 
-def walk_from(program: RegionProgram, u: Array, context: SearchContext) -> Generator[Incumbent | None, None, Array]:
+def walk_from(
+    program: RegionProgram, domain: Domain, u: Array, context: SearchContext
+) -> Generator[Incumbent | None, None, Array]:
     """Region LP by region LP until one does not improve; return the last optimum.
 
     After each LP the point moves a little beyond the optimum, which chooses the next region; a coordinate that would
@@ -48,5 +51,5 @@ def walk_from(program: RegionProgram, u: Array, context: SearchContext) -> Gener
         inside = (beyond >= program.lower) & (beyond <= program.upper)
         beyond = np.where(inside, beyond, optimum.u)
         value, best = point.objective, optimum.u
-        u = beyond if program.satisfies_rows(beyond[None, :])[0] else optimum.u
+        u = beyond if domain.contains(beyond[None, :])[0] else optimum.u
     return best

@@ -9,7 +9,8 @@ import numpy as np
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.search.domains.polytope import domain_of
+from pyomo_relugrad.search.domains.domain import Domain
+from pyomo_relugrad.search.domains.feasible_set import domain_of
 from pyomo_relugrad.search.regions.neighbourhood import best_in_neighbourhood, is_small
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.walk import is_lower
@@ -35,12 +36,12 @@ def milp_walk(problem: Problem, context: SearchContext) -> Iterator[Incumbent | 
         yield point
         if point.objective > record + ENTRY_GAP * abs(record):
             continue
-        best = yield from improve_by_milps(program, point, budget, {"mip_max_nodes": MAX_NODES})
+        best = yield from improve_by_milps(program, domain, point, budget, {"mip_max_nodes": MAX_NODES})
         record = min(record, best.objective)
 
 
 def improve_by_milps(
-    program: RegionProgram, best: Incumbent, budget: Budget, options: dict[str, float]
+    program: RegionProgram, domain: Domain, best: Incumbent, budget: Budget, options: dict[str, float]
 ) -> Generator[Incumbent | None, None, Incumbent]:
     """From region optimum to region optimum by MILPs over the neurons that are zero, while the objective falls."""
     while not budget.is_exhausted():
@@ -53,7 +54,7 @@ def improve_by_milps(
             break
         found = best_in_neighbourhood(program, region, binding, budget, options)
         yield None
-        if found is None or not program.satisfies_rows(found[None, :])[0]:
+        if found is None or not domain.contains(found[None, :])[0]:
             break
         point = program.incumbent(found)
         if not is_lower(point.objective, best.objective):

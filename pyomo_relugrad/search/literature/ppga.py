@@ -9,8 +9,8 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem, ReducedObjective
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.search.domains.polytope import domain_of
-from pyomo_relugrad.search.domains.projection import Domain
+from pyomo_relugrad.search.domains.domain import Domain
+from pyomo_relugrad.search.domains.feasible_set import domain_of
 
 # Points that move side by side, each for itself.
 BATCH = 16

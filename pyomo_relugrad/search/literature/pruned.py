@@ -11,7 +11,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network.simplify import prune_weights, with_unit_rows
 from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.search.domains.polytope import domain_of
+from pyomo_relugrad.search.domains.feasible_set import domain_of
 from pyomo_relugrad.search.literature.lp_walk import walk_from
 from pyomo_relugrad.search.regions.program import RegionProgram
 
@@ -37,8 +37,8 @@ def pruned(problem: Problem, context: SearchContext) -> Iterator[Incumbent | Non
                 surrogates[rate] = RegionProgram(with_pruned_networks(problem, rate))
             if context.budget.is_exhausted():
                 return
-            end = yield from _judged(walk_from(surrogates[rate], u, context), dense)
-            yield from walk_from(dense, end, context)
+            end = yield from _judged(walk_from(surrogates[rate], domain, u, context), dense)
+            yield from walk_from(dense, domain, end, context)
 
 
 def _judged(

@@ -12,7 +12,8 @@ from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.problem.bounds import bound_problem
 from pyomo_relugrad.programs.big_m import build_big_m
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.search.domains.polytope import domain_of
+from pyomo_relugrad.search.domains.domain import Domain
+from pyomo_relugrad.search.domains.feasible_set import domain_of
 from pyomo_relugrad.search.literature.lp_walk import walk_from
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.region import Region
@@ -40,9 +41,9 @@ def relaxing_walk(problem: Problem, context: SearchContext) -> Iterator[Incumben
     seen: set[bytes] = set()
     while not context.budget.is_exhausted():
         before = len(seen)
-        yield from _round(program, binaries, seen, context)
+        yield from _round(program, domain, binaries, seen, context)
         if len(seen) == before:
-            yield from walk_from(program, domain.sample(context.random, 1)[0], context)
+            yield from walk_from(program, domain, domain.sample(context.random, 1)[0], context)
 
 
 class RelaxedBinaries:
@@ -91,7 +92,7 @@ class RelaxedBinaries:
 
 
 def _round(
-    program: RegionProgram, binaries: RelaxedBinaries, seen: set[bytes], context: SearchContext
+    program: RegionProgram, domain: Domain, binaries: RelaxedBinaries, seen: set[bytes], context: SearchContext
 ) -> Generator[Incumbent | None, None, None]:
     """Root relaxation and walk, then fixings layer by layer, all released at the end."""
     fixed: list[int] = []
@@ -111,19 +112,19 @@ def _round(
                 continue
             fixed.append(neuron)
             values = solved
-        yield from _walk_if_new(program, values, seen, context)
+        yield from _walk_if_new(program, domain, values, seen, context)
     for neuron in fixed:
         binaries.release(neuron)
 
 
 def _walk_if_new(
-    program: RegionProgram, values: Array, seen: set[bytes], context: SearchContext
+    program: RegionProgram, domain: Domain, values: Array, seen: set[bytes], context: SearchContext
 ) -> Generator[Incumbent | None, None, None]:
     u = np.clip(values[program.columns], program.lower, program.upper)
     pattern = np.packbits(program.region_at(u).signs > 0).tobytes()
     if pattern not in seen:
         seen.add(pattern)
-        yield from walk_from(program, u, context)
+        yield from walk_from(program, domain, u, context)
 
 
 def _draw(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.search.domains.polytope import domain_of
+from pyomo_relugrad.search.domains.feasible_set import domain_of
 from pyomo_relugrad.search.regions.program import RegionProgram
 
 

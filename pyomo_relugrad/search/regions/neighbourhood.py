@@ -128,11 +128,12 @@ class _Neighbourhood:
         """Minimize a network of the free neurons, the objective but for a constant, where it is at most that of `u`."""
         d = self._ends[1]
         network = Network(d, (*self._layers, self._affine(self._cost[None, :], np.zeros(1))))
+        rows = program.problem.rows[:, program.columns]
         return Problem(
             cost=np.append(np.zeros(d), 1.0),
             lower=np.append(program.lower, -np.inf),
             upper=np.append(program.upper, self._cost[:d] @ u),
-            rows=sparse.hstack([program.rows, sparse.csr_array((program.rows.shape[0], 1))]),
+            rows=sparse.hstack([rows, sparse.csr_array((rows.shape[0], 1))]),
             row_lower=program.problem.row_lower,
             row_upper=program.problem.row_upper,
             networks=(EmbeddedNetwork(network, np.arange(d), np.array([d])),),

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
-from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem, ReducedObjective
-from pyomo_relugrad.programs.linear_program import LinearProgram
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.regions.facets import NO_NEURONS, FacetProgram, RegionOptimum
 from pyomo_relugrad.search.regions.interior import RegionInterior
@@ -51,25 +47,10 @@ class RegionProgram:
         self.objective = ReducedObjective(problem)
         self.columns = self.objective.columns
         self.lower, self.upper = problem.lower[self.columns], problem.upper[self.columns]
-        self.rows = sparse.csr_array(problem.rows[:, self.columns])
         self._layout = layout_of(self.objective)
         self._simplex = FacetProgram(self._layout, self.lower, self.upper)
         self._last: RegionOptimum | None = None
         self._n_new, self._n_failures, self._setup_seconds = 0, 0, 0.0
-
-    @cached_property
-    def _steps(self) -> LinearProgram:
-        """The rows and bounds alone, for trust-region steps."""
-        zero, sides = np.zeros(self.columns.size), (self.problem.row_lower, self.problem.row_upper)
-        return LinearProgram(zero, self.lower, self.upper, self.rows, *sides, options={"presolve": "off"})
-
-    def satisfies_rows(self, U: Array) -> Array:
-        """(B,) booleans: whether the points satisfy the problem's rows."""
-        activity = U @ self.rows.T
-        inside = (activity >= self.problem.row_lower - ROW_TOLERANCE) & (
-            activity <= self.problem.row_upper + ROW_TOLERANCE
-        )
-        return inside.all(axis=1)
 
     def region_at(self, u: Array) -> Region:
         """The region that contains the point `u` of the decision columns."""
@@ -87,21 +68,6 @@ class RegionProgram:
     def incumbent(self, u: Array) -> Incumbent:
         """The point `u` of the decision columns, measured."""
         return self.problem.incumbent(self.objective.points(u[None, :])[0])
-
-    def warm_start(self, start: Array | None) -> Array | None:
-        """The decision columns of the user's start, None if it lacks one or is not feasible."""
-        if start is None or np.isnan(start[self.columns]).any():
-            return None
-        u = np.clip(start[self.columns], self.lower, self.upper)
-        return u if self.satisfies_rows(u[None, :])[0] else None
-
-    def gradient_step(self, region: Region, radius: Array, budget: Budget) -> Array:
-        """Minimize the region's gradient over rows and bounds within distances (d,) of its point, without facets."""
-        self._steps.change_costs(region.gradient / (float(np.abs(region.gradient).max(initial=0.0)) or 1.0))
-        self._steps.change_bounds(np.maximum(self.lower, region.u - radius), np.minimum(self.upper, region.u + radius))
-        solution = self._steps.solve(budget.remaining)
-        budget.count()
-        return region.u if solution.values is None else np.clip(solution.values, self.lower, self.upper)
 
     def solve(self, region: Region, budget: Budget) -> RegionOptimum:
         """Minimize the objective over the closed region.

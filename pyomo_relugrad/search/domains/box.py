@@ -1,31 +1,14 @@
-"""The feasible set of the decision columns: projections onto it and linear programs over it, on batches."""
+"""Boxes, and boxes that one row cuts: sets with projections and vertices in closed form."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Self
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
-
-
-class Domain(Protocol):
-    """A bounded convex set.
-
-    ``lower`` and ``upper`` are bounds (d,) of its bounding box.
-    """
-
-    lower: Array
-    upper: Array
-
-    def project(self, U: Array) -> Array:
-        """Nearest points (B, d) of the set to the rows of `U`."""
-
-    def vertices(self, C: Array) -> Array:
-        """Points (B, d) of the set that minimize each row's linear function ``C[i] @ u``."""
-
-    def sample(self, random: np.random.Generator, count: int) -> Array:
-        """Random points (count, d) of the set."""
+from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.search.domains.domain import ROW_TOLERANCE
 
 
 class Box:
@@ -36,8 +19,18 @@ class Box:
     lower, upper : (d,) arrays
     """
 
+    projection_work = 0
+    steps_by_signs = True
+
     def __init__(self, lower: Array, upper: Array) -> None:
         self.lower, self.upper = lower, upper
+
+    @classmethod
+    def of(
+        cls, lower: Array, upper: Array, rows: Weight, row_lower: Array, row_upper: Array, budget: Budget
+    ) -> Self | None:
+        """The box, None where there are rows."""
+        return cls(lower, upper) if len(row_lower) == 0 else None
 
     def project(self, U: Array) -> Array:
         """Clip the rows of `U` to the box, in their own floating-point type."""
@@ -53,6 +46,10 @@ class Box:
         middle = 0.5 * (self.lower + self.upper)
         return np.where(C > 0, self.lower, np.where(C < 0, self.upper, middle))
 
+    def contains(self, U: Array) -> Array:
+        """Every point that meets the bounds."""
+        return np.ones(len(U), bool)
+
 
 class BoxWithRow:
     r"""A box cut by one row: ``row_lower <= a @ u <= row_upper``; a budget or a simplex, for example.
@@ -67,9 +64,26 @@ class BoxWithRow:
     row_lower, row_upper : float
     """
 
+    projection_work = 0
+    steps_by_signs = False
+
     def __init__(self, lower: Array, upper: Array, row: Array, row_lower: float, row_upper: float) -> None:
         self.lower, self.upper, self.row = lower, upper, row
         self.row_lower, self.row_upper = row_lower, row_upper
+
+    @classmethod
+    def of(
+        cls, lower: Array, upper: Array, rows: Weight, row_lower: Array, row_upper: Array, budget: Budget
+    ) -> Self | None:
+        """The box with its row, None where there is another number of rows."""
+        if len(row_lower) != 1:
+            return None
+        return cls(lower, upper, rows.toarray()[0], float(row_lower[0]), float(row_upper[0]))
+
+    def contains(self, U: Array) -> Array:
+        """Whether the points satisfy the row."""
+        activity = U @ self.row
+        return (activity >= self.row_lower - ROW_TOLERANCE) & (activity <= self.row_upper + ROW_TOLERANCE)
 
     def project(self, U: Array) -> Array:
         """Nearest points of the set to the rows of `U`."""
