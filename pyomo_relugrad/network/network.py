@@ -208,8 +208,7 @@ class Network:
 
     def activations(self, X: ArrayLike) -> tuple[Array, ...]:
         """``(h_0, h_1, ..., h_L, y)``: the input, each hidden layer's activation and the output, each (B, n_k)."""
-        points = self.batch(X)
-        return (points, *(own for _, own in sweeps.forward(self.layers, points)))
+        return tuple(sweeps.evaluate(self.layers, self.batch(X)))
 
     def value(self, X: ArrayLike) -> Array:
         """Outputs (B, n_outputs) at the rows of `X`."""

@@ -4,7 +4,7 @@ A gate is the number that a neuron's pre-activation is multiplied by: 0 or 1 und
 a line in a relaxation. Gates are given by hidden layer, as arrays that broadcast against the (..., n_k) values of that
 layer. With fixed gates a network is affine; `tangent` and `adjoint` are its linear part and the transpose of that.
 
-The sweeps write into no array, and use no functions but those of the arrays' own namespace.
+The sweeps write into no array that they are given, and use no functions but those of the arrays' own namespace.
 """
 
 from __future__ import annotations
@@ -19,6 +19,15 @@ from pyomo_relugrad.network.linear_maps import applied, dense
 #: Coefficients (..., n_s) of the vectors that a layer may read: 0 is the network's input, ``k`` the activation of its
 #: ``k``-th layer. What is not read has none.
 Coefficients = dict[int, Array]
+
+
+def evaluate(layers: Sequence[Layer], X: Array) -> list[Array]:
+    """The input, each hidden layer's activations and the outputs: `forward` where pre-activations are not wanted."""
+    activations = [X]
+    for layer in layers[:-1]:
+        activations.append(RELU.value_in_place(layer.apply(activations)))
+    activations.append(layers[-1].apply(activations))
+    return activations
 
 
 def forward(
