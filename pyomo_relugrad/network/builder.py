@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from math import prod
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, DTypeLike
 from pyomo_relugrad.errors import NetworkFileError
 from pyomo_relugrad.network.activations import RELU
 from pyomo_relugrad.network.affine import Affine, either, stands_for_infinity
 from pyomo_relugrad.network.layer import Layer
 from pyomo_relugrad.network.linear_maps import MAX_ENTRIES, entry_count, explicit
-
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
 
 MAX_SKIPS = 8
 """A tensor that reads more activation vectors than this is not carried past a ReLU layer, but split in two ReLUs."""

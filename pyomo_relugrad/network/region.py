@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+from pyomo_relugrad.arrays import Array, ArrayLike
 
 # Relative to a bound on its norm over all inputs: a pre-activation whose gradient is smaller than this is constant on
 # the region, so that its sign is decided everywhere in it and it has no facet.

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, ArrayLike
 from pyomo_relugrad.network import Network, crown_bounds
 from pyomo_relugrad.network.bounds import PreactivationBounds
 from pyomo_relugrad.network.names import by_name
 from pyomo_relugrad.plotting.style import BLUE, GREY, INK, ORANGE, PALE, SKY, axes, calm, module_of_matplotlib
 from pyomo_relugrad.words import counted
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
 
 # Colour by state; the order is that within a layer.
 STATES = {"always active": BLUE, "unstable": ORANGE, "never active": SKY}

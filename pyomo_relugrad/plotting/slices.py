@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, ArrayLike
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.network.names import by_name
 from pyomo_relugrad.plotting.plane import box_on_plane, plane_network, regions_on_plane
 from pyomo_relugrad.plotting.style import INK, axes, calm, module_of_matplotlib
 from pyomo_relugrad.words import counted
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
 
 # Values are computed on a grid of so many points a side.
 GRID = 300
