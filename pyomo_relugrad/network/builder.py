@@ -158,6 +158,12 @@ def largest(tensor: Affine, table: Array, hidden: HiddenLayers) -> Affine:
     return vector.taken(table)
 
 
+def smallest(tensor: Affine, table: Array, hidden: HiddenLayers) -> Affine:
+    """Smallest element of each window, see `largest`."""
+    minus = np.array(-1.0)
+    return largest(tensor.scaled(minus), table, hidden).scaled(minus)
+
+
 def _paired(vector: Affine, table: Array, hidden: HiddenLayers) -> tuple[Affine, Array]:
     """One level of the tree: neighbours along the last axis are replaced by their maximum."""
     if table.shape[-1] % 2:
