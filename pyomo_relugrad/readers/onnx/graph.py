@@ -20,7 +20,6 @@ from pyomo_relugrad.readers.onnx.functions import MAX_NODES
 from pyomo_relugrad.readers.onnx.integers import with_integers
 from pyomo_relugrad.readers.onnx.labels import label, node_name
 from pyomo_relugrad.readers.onnx.node import Integers, Node, Rule, Value
-from pyomo_relugrad.readers.onnx.node_order import in_order, reads
 from pyomo_relugrad.readers.onnx.old_operators import modern
 from pyomo_relugrad.readers.onnx.refusals import refusal
 from pyomo_relugrad.readers.onnx.reorder import relus_after_maxima, without_unread_positions
@@ -39,6 +38,7 @@ from pyomo_relugrad.readers.onnx.rules import (
 from pyomo_relugrad.readers.onnx.rules.affine_operators import AFFINE
 from pyomo_relugrad.readers.onnx.rules.by_evaluation import by_evaluation
 from pyomo_relugrad.readers.onnx.subgraphs import UNROLLED, Run
+from pyomo_relugrad.readers.onnx.traversal import in_order, reads
 
 Environment: TypeAlias = dict[str, Value]
 """Values of tensors by name."""
