@@ -87,8 +87,8 @@ def timed(seen: dict[str, list[float]], what: str, run: Callable[..., Any], *arg
 def by_the_package(program: RegionProgram, u: Array) -> InteriorPointProgram:
     """The package's method, from the region's point on."""
     region = program.region_at(u)
-    domain = layout_of(program.objective).domain(region)
-    interior = InteriorPointProgram(UnitBoxRegion(region, domain), FIRST_FACETS)
+    limits = layout_of(program.objective).limits(region)
+    interior = InteriorPointProgram(UnitBoxRegion(region, limits), FIRST_FACETS)
     interior.solve(Budget())
     return interior
 

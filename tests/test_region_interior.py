@@ -53,8 +53,8 @@ def region_at_the_middle(problem):
 
 
 def by_interior_point(problem, region, n_facets=400):
-    domain = layout_of(region.objective).domain(region)
-    return InteriorPointProgram(UnitBoxRegion(region, domain), n_facets)
+    limits = layout_of(region.objective).limits(region)
+    return InteriorPointProgram(UnitBoxRegion(region, limits), n_facets)
 
 
 def facet_program(region):
@@ -455,7 +455,7 @@ def test_a_region_that_hardly_differs_goes_to_the_simplex_method(monkeypatch):
 def test_domains_that_no_unit_box_describes_are_told_apart(change):
     problem = polytope_problem(1)
     region = region_at_the_middle(problem)
-    assert ReducedLayout(region.objective).domain(region) is not None
+    assert ReducedLayout(region.objective).limits(region) is not None
     if change == "unbounded":
         problem.upper[3] = INF
     elif change == "equation":
@@ -469,7 +469,7 @@ def test_domains_that_no_unit_box_describes_are_told_apart(change):
             row_lower=np.tile(problem.row_lower, MAX_ROWS),
             row_upper=np.tile(problem.row_upper, MAX_ROWS),
         )
-    assert ReducedLayout(ReducedObjective(problem)).domain(region) is None
+    assert ReducedLayout(ReducedObjective(problem)).limits(region) is None
 
 
 def test_a_linear_program_starts_from_a_guessed_basis():

@@ -128,7 +128,7 @@ def test_both_layouts_and_the_interior_point_method_agree_where_rows_are_on_outp
         assert point.objective == pytest.approx(optimum_by_elimination(problem, region), abs=1e-7)
         results.append((LAYOUTS[layout](objective), region, optimum))
     reduced, region, _ = results[0]
-    inside = InteriorPointProgram(UnitBoxRegion(region, reduced.domain(region)), 400).solve(Budget())
+    inside = InteriorPointProgram(UnitBoxRegion(region, reduced.limits(region)), 400).solve(Budget())
     if inside is not None:
         results.append((reduced, region, inside))
     first = results[0][2]
