@@ -67,9 +67,11 @@ class RegionProgram:
         return Region.at(self.objective, u, self.objective.patterns(near[None, :]))
 
     def _inside(self, u: Array) -> Array:
-        """A point (d,) inside the bounds on no facet but by chance; beside `u` where a column has no bounds."""
-        share, width = np.random.default_rng(0).uniform(0.4, 0.6, u.size), self.upper - self.lower
-        return np.where(np.isfinite(width), self.lower + share * width, np.clip(u + share, self.lower, self.upper))
+        """A point (d,) inside the bounds on no facet but by chance; near `u` where a column has no bound."""
+        share = np.random.default_rng(0).uniform(0.4, 0.6, u.size)
+        lower = np.where(np.isfinite(self.lower), self.lower, np.minimum(u, self.upper) - 1.0)
+        upper = np.where(np.isfinite(self.upper), self.upper, np.maximum(u, self.lower) + 1.0)
+        return lower + share * (upper - lower)
 
     def feasible_values(self, U: Array) -> Array:
         """(B,) objective values at the rows of `U`, infinite where rows, or bounds on outputs, are violated."""
