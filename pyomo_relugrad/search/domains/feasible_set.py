@@ -10,7 +10,7 @@ from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.domains.box import Box, BoxWithRow
-from pyomo_relugrad.search.domains.domain import Domain
+from pyomo_relugrad.search.domains.domain import BoundsAndRows, Domain
 from pyomo_relugrad.search.domains.polytope import Polytope
 
 #: The kinds of domains, the most special first; a new kind is added here.
@@ -27,10 +27,7 @@ def domain_of(problem: Problem, budget: Budget | None = None) -> Domain:
     budget : Budget, optional
         The time that projections and linear programs over the set may take.
     """
-    columns = np.flatnonzero(~problem.is_output)
-    rows = sparse.csr_array(problem.rows[:, columns])
-    bounds, sides = (problem.lower[columns], problem.upper[columns]), (problem.row_lower, problem.row_upper)
-    kinds = (kind.of(*bounds, rows, *sides, budget or Budget()) for kind in DOMAINS)
+    kinds = (kind.of(_bounds_and_rows(problem), budget or Budget()) for kind in DOMAINS)
     return next(domain for domain in kinds if domain is not None)
 
 
@@ -45,13 +42,18 @@ def feasible_start(problem: Problem, domain: Domain, start: Array | None) -> Arr
 
 def has_point(problem: Problem) -> bool:
     """Whether bounds and rows, all on decision columns, leave any point."""
-    columns = np.flatnonzero(~problem.is_output)
-    lower, upper = problem.lower[columns], problem.upper[columns]
-    if problem.n_rows == 0 or (lower > upper).any():
-        return bool((lower <= upper).all())
-    rows = sparse.csr_array(problem.rows[:, columns])
-    program = LinearProgram(np.zeros(columns.size), lower, upper, rows, problem.row_lower, problem.row_upper)
+    limits = _bounds_and_rows(problem)
+    if problem.n_rows == 0 or (limits.lower > limits.upper).any():
+        return bool((limits.lower <= limits.upper).all())
+    program = LinearProgram(np.zeros(limits.lower.size), *limits)
     return program.solve().status is not LinearStatus.INFEASIBLE
+
+
+def _bounds_and_rows(problem: Problem) -> BoundsAndRows:
+    """Those of the decision columns."""
+    columns = np.flatnonzero(~problem.is_output)
+    rows = sparse.csr_array(problem.rows[:, columns])
+    return BoundsAndRows(problem.lower[columns], problem.upper[columns], rows, problem.row_lower, problem.row_upper)
 
 
 def columns_without_bounds(problem: Problem) -> Array:

@@ -11,7 +11,7 @@ from pyomo_relugrad.search.regions.facets import NO_NEURONS, FacetProgram, Regio
 from pyomo_relugrad.search.regions.interior_point import InteriorPointProgram
 from pyomo_relugrad.search.regions.layout import layout_of
 from pyomo_relugrad.search.regions.region import Region
-from pyomo_relugrad.search.regions.unit_box import BoundsAndRows, UnitBoxRegion
+from pyomo_relugrad.search.regions.unit_box import BoundedSides, UnitBoxRegion
 
 # Violation of a row that a point outside the program's vertices may have.
 ROW_TOLERANCE = 1e-7
@@ -99,7 +99,7 @@ class RegionProgram:
         self._remember(optimum)
         return optimum
 
-    def _by_interior_point(self, region: Region, limits: BoundsAndRows, budget: Budget) -> RegionOptimum:
+    def _by_interior_point(self, region: Region, limits: BoundedSides, budget: Budget) -> RegionOptimum:
         """The optimum by an interior-point method; by HiGHS from where that ends, if it has no vertex, and time."""
         budget.count()
         begin = budget.elapsed

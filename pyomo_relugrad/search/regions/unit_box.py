@@ -20,7 +20,7 @@ ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class BoundsAndRows:
+class BoundedSides:
     """``lower <= u <= upper`` and ``rows @ u >= sides``.
 
     Parameters
@@ -53,7 +53,7 @@ class BoundsAndRows:
         return bool(np.isfinite(upper - lower).all()) and n_sides <= MAX_ROWS and not (row_lower == row_upper).any()
 
     @classmethod
-    def of(cls, lower: Array, upper: Array, rows: Array, row_lower: Array, row_upper: Array) -> BoundsAndRows | None:
+    def of(cls, lower: Array, upper: Array, rows: Array, row_lower: Array, row_upper: Array) -> BoundedSides | None:
         """Bounds and dense rows that fit; None where nothing moves."""
         moves = upper > lower
         if not moves.any():
@@ -81,7 +81,7 @@ class UnitBoxRegion:
     Parameters
     ----------
     region : Region
-    limits : BoundsAndRows
+    limits : BoundedSides
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ class UnitBoxRegion:
         else estimated to some 20 %, and tiny where they are constant but for rounding.
     """
 
-    def __init__(self, region: Region, limits: BoundsAndRows) -> None:
+    def __init__(self, region: Region, limits: BoundedSides) -> None:
         self.region, self.limits = region, limits
         span = limits.upper - limits.lower
         self._moving = np.flatnonzero(span > 0)
