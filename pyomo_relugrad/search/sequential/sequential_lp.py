@@ -15,7 +15,7 @@ from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.run.method import Method, positive, share, whole
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.walk import walk_regions
-from pyomo_relugrad.search.relaxation import Surroundings
+from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.integer_moves import integer_descent, integer_neighbours
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.penalty_descent import penalty_descent
@@ -90,7 +90,7 @@ class SequentialLp(Method):
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Descend from start after start."""
         budget = context.budget
-        surroundings = Surroundings(problem)
+        surroundings = LinearRelaxation(problem)
         relaxed = None if context.relaxation is None else context.relaxation.values
         if not problem.networks and context.relaxation is not None and relaxed is not None:
             yield problem.incumbent(relaxed)
@@ -123,7 +123,7 @@ class Starts:
     ----------
     method : SequentialLp
     problem : Problem
-    surroundings : Surroundings
+    surroundings : LinearRelaxation
     context : SearchContext
     relaxed : (n,) array or None
         The solution of the surroundings.
@@ -133,7 +133,7 @@ class Starts:
         self,
         method: SequentialLp,
         problem: Problem,
-        surroundings: Surroundings,
+        surroundings: LinearRelaxation,
         context: SearchContext,
         relaxed: Array | None,
     ) -> None:
