@@ -197,7 +197,7 @@ def test_what_is_no_method_is_refused(method: object) -> None:
     words = r"the methods are auto, .*, pruned, or values such as Ppga\(batch=64\)"
     with pytest.raises(ModelError, match=f"unknown method .*; {words}"):
         maximize(random_network([2, 4, 1], 0), lower=0, upper=1, method=method)
-    with pytest.raises(ValueError, match=r"expected the name of a method, or a value such as Ppga\(batch=64\)"):
+    with pytest.raises(ModelError, match=f"unknown method .*; {words}"):
         pyo.SolverFactory("relugrad").solve(small_model(), method=method)
 
 

@@ -51,10 +51,9 @@ def run_over_domain(
 
     Where their linear program has been solved, its point comes first: there is an answer however short the time.
     """
-    known = context.relaxation
-    if known is None and not has_point(problem):
+    if context.relaxation is None and not has_point(problem):
         context.budget.stop = Stop.INFEASIBLE
         return
-    if known is not None and known.values is not None:
-        yield problem.incumbent(known.values)
+    if context.relaxed is not None:
+        yield problem.incumbent(context.relaxed)
     yield from search(problem, domain_of(problem, context.budget), context)

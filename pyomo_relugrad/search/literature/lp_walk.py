@@ -10,7 +10,6 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import positive
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.feasible_set import feasible_start
 from pyomo_relugrad.search.domains.method import DomainMethod
@@ -20,10 +19,11 @@ from pyomo_relugrad.search.regions.walk import is_lower
 
 @dataclass(frozen=True)
 class LpWalk(DomainMethod):
-    """Walk from uniform starts, and from the user's warm start first, one after another.
+    """From linear region to linear region by LPs (arXiv 2401.03451).
 
-    Decided here: the paper's starts from relaxations are the method ``relaxing-walk``; the linear programs have only
-    the facets that matter, and what one ends with begins the next.
+    Walks from the user's warm start and from uniform starts, one after another. Decided here: the paper's starts from
+    relaxations are the method ``relaxing-walk``; the linear programs have only the facets that matter, and what one
+    ends with begins the next.
 
     Parameters
     ----------
@@ -32,9 +32,8 @@ class LpWalk(DomainMethod):
     """
 
     name = "lp-walk"
-    summary = "from linear region to linear region by LPs (arXiv 2401.03451)"
 
-    overshoot: float = positive(0.01)
+    overshoot: float = 0.01
 
     def search(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
         """Walk from start after start."""

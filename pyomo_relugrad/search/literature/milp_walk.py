@@ -10,7 +10,6 @@ import numpy as np
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import positive, whole
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.method import DomainMethod
 from pyomo_relugrad.search.regions.neighbourhood import best_in_neighbourhood, is_small
@@ -20,9 +19,10 @@ from pyomo_relugrad.search.regions.walk import is_lower
 
 @dataclass(frozen=True)
 class MilpWalk(DomainMethod):
-    """Sample a region, minimize over it; free the neurons that are zero there and solve the small MILP; repeat.
+    """Sampling, improved by MILPs over zero neurons (arXiv 2205.14189).
 
-    Decided here: the zero neurons are those whose facets are binding in the LP's final basis; held neurons' facets
+    Sample a region, minimize over it; free the neurons that are zero there and solve the small MILP; repeat. Decided
+    here: the zero neurons are those whose facets are binding in the LP's final basis; held neurons' facets
     enter the MILP as they are violated. Where the objective is quadratic or the MILP's matrices would not fit, the
     method is ``sampling``.
 
@@ -36,10 +36,9 @@ class MilpWalk(DomainMethod):
     """
 
     name = "milp-walk"
-    summary = "sampling, improved by MILPs over zero neurons (arXiv 2205.14189)"
 
-    entry_gap: float = positive(2.0 / 3.0)
-    max_nodes: int = whole(2000)
+    entry_gap: float = 2.0 / 3.0
+    max_nodes: int = 2000
 
     def search(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
         """Yield the optimum over the region of each sample, and what MILPs make of it."""

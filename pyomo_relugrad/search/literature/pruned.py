@@ -11,7 +11,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network.simplify import prune_weights, with_unit_rows
 from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import part, share
+from pyomo_relugrad.run.method import between
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.method import DomainMethod
 from pyomo_relugrad.search.literature.lp_walk import LpWalk
@@ -20,7 +20,7 @@ from pyomo_relugrad.search.regions.program import RegionProgram
 
 @dataclass(frozen=True)
 class Pruned(DomainMethod):
-    """Walk the linear regions of magnitude-pruned copies of the networks; judge each point on the dense ones.
+    """LP walks on pruned networks, judged on the dense ones (arXiv 2505.01985).
 
     Magnitude, unstructured, without finetuning: the paper's best variant. Decided here: the rates take turns, one LP
     walk each from a uniform start; from a walk's end the dense network's walk goes on (the paper's option to solve the
@@ -36,10 +36,9 @@ class Pruned(DomainMethod):
     """
 
     name = "pruned"
-    summary = "LP walks on pruned networks, judged on the dense ones (arXiv 2505.01985)"
 
-    rates: tuple[float, ...] = share((0.5, 0.8, 0.9, 0.95))
-    walk: LpWalk = part(LpWalk())
+    rates: tuple[float, ...] = between((0.5, 0.8, 0.9, 0.95), 0, 1)
+    walk: LpWalk = LpWalk()
 
     def search(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
         """Walk on surrogate after surrogate."""

@@ -12,7 +12,7 @@ from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.problem.bounds import bound_problem
 from pyomo_relugrad.programs.big_m import build_big_m
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import part, positive, whole
+from pyomo_relugrad.run.method import between
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.method import DomainMethod
 from pyomo_relugrad.search.literature.lp_walk import LpWalk
@@ -22,13 +22,14 @@ from pyomo_relugrad.search.regions.region import Region
 
 @dataclass(frozen=True)
 class RelaxingWalk(DomainMethod):
-    """Walk from the relaxation's optimum, then fix neurons against their state, relax again, walk again.
+    """LP walks from points of the relaxation (arXiv 2401.03451).
 
-    A neuron is drawn with weight ``|true state - fractional binary| + base_weight``, layer after layer, and fixed to
-    the opposite of its true state; fixings accumulate, those that leave the relaxation infeasible are dropped, and
-    starts whose activation pattern was seen are skipped. Open in the paper, decided here: how many fixings there are
-    per layer and round; after a round without a new pattern the walk starts from a uniform point, so that the search
-    never stands still. For a quadratic objective the relaxation takes its linear part.
+    Walk from the relaxation's optimum, then fix neurons against their state, relax again, walk again. A neuron is drawn
+    with weight ``|true state - fractional binary| + base_weight``, layer after layer, and fixed to the opposite of its
+    true state; fixings accumulate, those that leave the relaxation infeasible are dropped, and starts whose activation
+    pattern was seen are skipped. Open in the paper, decided here: how many fixings there are per layer and round; after
+    a round without a new pattern the walk starts from a uniform point, so that the search never stands still. For a
+    quadratic objective the relaxation takes its linear part.
 
     Parameters
     ----------
@@ -41,11 +42,10 @@ class RelaxingWalk(DomainMethod):
     """
 
     name = "relaxing-walk"
-    summary = "LP walks from points of the relaxation (arXiv 2401.03451)"
 
-    base_weight: float = positive(0.05)
-    fixings_per_layer: int = whole(3)
-    walk: LpWalk = part(LpWalk())
+    base_weight: float = between(0.05, 1e-9)
+    fixings_per_layer: int = 3
+    walk: LpWalk = LpWalk()
 
     def search(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
         """Rounds of relaxations and walks."""
