@@ -33,11 +33,9 @@ class Method(ABC):
 
     def __post_init__(self) -> None:
         for setting in fields(self):
-            value, (words, allows) = (
-                getattr(self, setting.name),
-                _allowed(setting.default, setting.metadata.get("range")),
-            )
-            if setting.default is not MISSING and not allows(value):
+            value, default = getattr(self, setting.name), setting.default
+            words, allows = _allowed(default, setting.metadata.get("range"))
+            if default is not MISSING and not allows(value):
                 raise ModelError(f"method '{self.name}' has {setting.name}={value!r}: give {words}")
 
     @property
@@ -95,10 +93,7 @@ def _allowed(default: Any, limits: tuple[float, float] | None) -> tuple[str, Cal
     kind = type(default)
     if kind is tuple:
         words, allows = _allowed(default[0], limits)
-        return (
-            f"a tuple, each entry {words}",
-            lambda given: type(given) is tuple and given != () and all(map(allows, given)),
-        )
+        return f"a tuple, each entry {words}", lambda given: type(given) is tuple and all(map(allows, given or [None]))
     if default is None:
         words, allows = _allowed(1, limits)
         return f"{words}, or None", lambda given: given is None or allows(given)

@@ -31,7 +31,6 @@ __all__ = [
     "Sampling",
     "SequentialLp",
     "between",
-    "find_method",
 ]
 
 _ALL = (Auto(), SequentialLp(), Ppga(), PpgaLr(), LpWalk(), RelaxingWalk(), Sampling(), MilpWalk(), Pruned())

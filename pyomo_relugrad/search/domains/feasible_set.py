@@ -1,4 +1,4 @@
-"""The feasible set of a problem's decision columns: which domain it is, and whether it has a point at all."""
+"""The feasible set of a problem's decision columns: which domain it is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.domains.box import Box, BoxWithRow
 from pyomo_relugrad.search.domains.domain import Domain
@@ -41,17 +40,6 @@ def feasible_start(problem: Problem, domain: Domain, start: Array | None) -> Arr
         return None
     u = np.clip(start[columns], domain.lower, domain.upper)
     return u if domain.contains(u[None, :])[0] else None
-
-
-def has_point(problem: Problem) -> bool:
-    """Whether bounds and rows, all on decision columns, leave any point."""
-    columns = np.flatnonzero(~problem.is_output)
-    lower, upper = problem.lower[columns], problem.upper[columns]
-    if problem.n_rows == 0 or (lower > upper).any():
-        return bool((lower <= upper).all())
-    rows = sparse.csr_array(problem.rows[:, columns])
-    program = LinearProgram(np.zeros(columns.size), lower, upper, rows, problem.row_lower, problem.row_upper)
-    return program.solve().status is not LinearStatus.INFEASIBLE
 
 
 def columns_without_bounds(problem: Problem) -> Array:

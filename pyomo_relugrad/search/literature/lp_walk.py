@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,13 +46,13 @@ class LpWalk(DomainMethod):
 
     def from_start(
         self, program: RegionProgram, domain: Domain, u: Array, context: SearchContext
-    ) -> Generator[Incumbent | None, None, Array]:
-        """Region LP by region LP until one does not improve; return the last optimum.
+    ) -> Iterator[Incumbent]:
+        """Region LP by region LP until one does not improve.
 
         After each LP the point moves a little beyond the optimum, which chooses the next region; a coordinate that
         would leave its bounds stays at the optimum, and so does the point if it would leave a row.
         """
-        value, best = np.inf, u
+        value = np.inf
         while not context.budget.is_exhausted():
             optimum = program.solve(program.region_at(u), context.budget)
             point = program.incumbent(optimum.u)
@@ -62,6 +62,5 @@ class LpWalk(DomainMethod):
             beyond = optimum.u + self.overshoot * (optimum.u - u)
             inside = (beyond >= program.lower) & (beyond <= program.upper)
             beyond = np.where(inside, beyond, optimum.u)
-            value, best = point.objective, optimum.u
+            value = point.objective
             u = beyond if domain.contains(beyond[None, :])[0] else optimum.u
-        return best

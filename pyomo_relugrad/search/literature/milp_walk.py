@@ -49,29 +49,28 @@ class MilpWalk(DomainMethod):
             yield point
             if point.objective > record + self.entry_gap * abs(record):
                 continue
-            best = yield from improve_by_milps(program, domain, point, budget, {"mip_max_nodes": self.max_nodes})
+            best = yield from self._improved(program, domain, point, budget)
             record = min(record, best.objective)
 
-
-def improve_by_milps(
-    program: RegionProgram, domain: Domain, best: Incumbent, budget: Budget, options: dict[str, float]
-) -> Generator[Incumbent | None, None, Incumbent]:
-    """From region optimum to region optimum by MILPs over the neurons that are zero, while the objective falls."""
-    while not budget.is_exhausted():
-        region = program.region_at(best.values[program.columns])
-        optimum = program.solve(region, budget)
-        point = program.incumbent(optimum.u)
-        best = point if point.objective <= best.objective else best
-        binding, region = optimum.binding, region.moved_to(best.values[program.columns])
-        if binding.size == 0 or not is_small(region, binding.size):
-            break
-        found = best_in_neighbourhood(program, region, binding, budget, options)
-        yield None
-        if found is None or not domain.contains(found[None, :])[0]:
-            break
-        point = program.incumbent(found)
-        if not is_lower(point.objective, best.objective):
-            break
-        best = point
-        yield best
-    return best
+    def _improved(
+        self, program: RegionProgram, domain: Domain, best: Incumbent, budget: Budget
+    ) -> Generator[Incumbent | None, None, Incumbent]:
+        """From region optimum to region optimum by MILPs over the neurons that are zero, while the objective falls."""
+        while not budget.is_exhausted():
+            region = program.region_at(best.values[program.columns])
+            optimum = program.solve(region, budget)
+            point = program.incumbent(optimum.u)
+            best = point if point.objective <= best.objective else best
+            binding, region = optimum.binding, region.moved_to(best.values[program.columns])
+            if binding.size == 0 or not is_small(region, binding.size):
+                break
+            found = best_in_neighbourhood(program, region, binding, budget, {"mip_max_nodes": self.max_nodes})
+            yield None
+            if found is None or not domain.contains(found[None, :])[0]:
+                break
+            point = program.incumbent(found)
+            if not is_lower(point.objective, best.objective):
+                break
+            best = point
+            yield best
+        return best

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network.simplify import prune_weights, with_unit_rows
 from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
@@ -51,20 +48,10 @@ class Pruned(DomainMethod):
                     surrogates[rate] = RegionProgram(with_pruned_networks(problem, rate))
                 if context.budget.is_exhausted():
                     return
-                end = yield from _judged(self.walk.from_start(surrogates[rate], domain, u, context), dense)
-                yield from self.walk.from_start(dense, domain, end, context)
-
-
-def _judged(
-    walk: Generator[Incumbent | None, None, Array], dense: RegionProgram
-) -> Generator[Incumbent | None, None, Array]:
-    """The walk's points as points of the dense problem; returns the last optimum of the walk."""
-    while True:
-        try:
-            point = next(walk)
-        except StopIteration as end:
-            return np.asarray(end.value)
-        yield None if point is None else dense.problem.incumbent(point.values)
+                for point in self.walk.from_start(surrogates[rate], domain, u, context):
+                    u = point.values[dense.columns]
+                    yield problem.incumbent(point.values)
+                yield from self.walk.from_start(dense, domain, u, context)
 
 
 def with_pruned_networks(problem: Problem, rate: float) -> Problem:

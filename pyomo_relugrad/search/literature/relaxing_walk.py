@@ -66,49 +66,33 @@ class RelaxingWalk(DomainMethod):
         self, program: RegionProgram, binaries: RelaxedBinaries, seen: set[bytes], context: SearchContext
     ) -> Iterator[Array]:
         """Points of one round, new patterns alone: of the root relaxation, then of fixings layer by layer."""
-        fixed: list[int] = []
+        layers = iter(np.repeat(binaries.layers, self.fixings_per_layer).tolist())
         values = binaries.solve(context)
-        for layer in [None, *np.repeat(binaries.layers, self.fixings_per_layer).tolist()]:
-            if values is None or context.budget.is_exhausted():
-                break
-            u = np.clip(values[program.columns], program.lower, program.upper)
-            region = program.region_at(u)
-            if layer is not None:
-                neuron = self._draw(binaries, region, values, layer, fixed, context.random)
-                if neuron is None:
-                    continue
-                binaries.hold(neuron, not region.signs[neuron] > 0)
-                solved = binaries.solve(context)
-                if solved is None:
-                    binaries.release(neuron)
-                    continue
-                fixed.append(neuron)
-                values = solved
-                u = np.clip(values[program.columns], program.lower, program.upper)
-            pattern = np.packbits(program.region_at(u).signs > 0).tobytes()
+        while values is not None and not context.budget.is_exhausted():
+            region = program.region_at(np.clip(values[program.columns], program.lower, program.upper))
+            pattern = np.packbits(region.signs > 0).tobytes()
             if pattern not in seen:
                 seen.add(pattern)
-                yield u
-        for neuron in fixed:
-            binaries.release(neuron)
+                yield region.u
+            values = self._fixed(binaries, region, values, layers, context)
+        binaries.release(binaries.held)
 
-    def _draw(
-        self,
-        binaries: RelaxedBinaries,
-        region: Region,
-        values: Array,
-        layer: int,
-        fixed: list[int],
-        random: np.random.Generator,
-    ) -> int | None:
-        """A neuron of the layer, the likelier the more its binary differs from its state; None where none is left."""
-        candidates = binaries.of_layer(layer)
-        candidates = candidates[~np.isin(candidates, fixed)]
-        if candidates.size == 0:
-            return None
-        state = region.signs[candidates] > 0
-        weights = np.abs(state - binaries.values(values, candidates)) + self.base_weight
-        return int(random.choice(candidates, p=weights / weights.sum()))
+    def _fixed(
+        self, binaries: RelaxedBinaries, region: Region, values: Array, layers: Iterator[int], context: SearchContext
+    ) -> Array | None:
+        """The relaxation with one neuron more held, of the first layer where it has a solution."""
+        for layer in layers:
+            if context.budget.is_exhausted():
+                break
+            neuron = binaries.draw(layer, region, values, self.base_weight, context.random)
+            if neuron is None:
+                continue
+            binaries.hold(neuron, not region.signs[neuron] > 0)
+            solved = binaries.solve(context)
+            if solved is not None:
+                return solved
+            binaries.release([neuron])
+        return None
 
 
 class RelaxedBinaries:
@@ -128,7 +112,7 @@ class RelaxedBinaries:
         self._columns = np.concatenate([np.zeros(0, int), *layers])
         self._layer_of = np.concatenate([np.zeros(0, int), *(np.full(b.size, i) for i, b in enumerate(layers))])
         self._program = model.program(relaxed=True)
-        self.layers = range(len(layers))
+        self.layers, self.held = range(len(layers)), list[int]()
 
     def solve(self, context: SearchContext) -> Array | None:
         """Values of all columns at the optimum, the problem's first; None where there is none."""
@@ -136,21 +120,23 @@ class RelaxedBinaries:
         solution = self._program.solve(context.budget.remaining)
         return solution.values if solution.is_optimal else None
 
-    def of_layer(self, layer: int) -> Array:
-        """The neurons of a layer whose state is not decided."""
-        return np.flatnonzero((self._columns >= 0) & (self._layer_of == layer))
-
-    def values(self, solution: Array, neurons: Array) -> Array:
-        """The neurons' binaries in a solution."""
-        return solution[self._columns[neurons]]
+    def draw(
+        self, layer: int, region: Region, values: Array, base_weight: float, random: np.random.Generator
+    ) -> int | None:
+        """A neuron of the layer, the likelier the more its binary differs from its state; None where none is left."""
+        free = np.flatnonzero((self._columns >= 0) & (self._layer_of == layer))
+        free = free[~np.isin(free, self.held)]
+        if free.size == 0:
+            return None
+        weights = np.abs((region.signs[free] > 0) - values[self._columns[free]]) + base_weight
+        return int(random.choice(free, p=weights / weights.sum()))
 
     def hold(self, neuron: int, state: bool) -> None:
         """Hold a neuron's binary."""
-        self._bound(neuron, float(state), float(state))
+        self.held.append(neuron)
+        self._program.change_bounds(np.array([state * 1.0]), np.array([state * 1.0]), self._columns[[neuron]])
 
-    def release(self, neuron: int) -> None:
-        """Let a neuron's binary range over [0, 1] again."""
-        self._bound(neuron, 0.0, 1.0)
-
-    def _bound(self, neuron: int, lower: float, upper: float) -> None:
-        self._program.change_bounds(np.array([lower]), np.array([upper]), self._columns[[neuron]])
+    def release(self, neurons: list[int]) -> None:
+        """Let neurons' binaries range over [0, 1] again."""
+        self.held = [neuron for neuron in self.held if neuron not in neurons]
+        self._program.change_bounds(np.zeros(len(neurons)), np.ones(len(neurons)), self._columns[neurons])

@@ -115,15 +115,7 @@ def _is_lower(objective: float, before: float) -> bool:
 
 
 class Starts:
-    """Where descents begin, and the good points that they found.
-
-    Parameters
-    ----------
-    method : SequentialLp
-    problem : Problem
-    surroundings : Surroundings
-    context : SearchContext
-    """
+    """Where descents begin, and the good points that they found."""
 
     def __init__(
         self, method: SequentialLp, problem: Problem, surroundings: Surroundings, context: SearchContext
@@ -204,13 +196,7 @@ class Starts:
 class Descent:
     """One local search after another on shared HiGHS models.
 
-    Parameters
-    ----------
-    method : SequentialLp
-    problem : Problem
-    context : SearchContext
-    merit : Merit
-        Its penalties grow where they lead to no feasible point.
+    The penalties of `merit` grow where they lead to no feasible point.
     """
 
     def __init__(self, method: SequentialLp, problem: Problem, context: SearchContext, merit: Merit) -> None:
