@@ -10,7 +10,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem, ReducedObjective
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import positive, share, whole
+from pyomo_relugrad.run.method import between
 from pyomo_relugrad.search.descent.batch import Batch, Schedule, descend, descend_by_halving
 from pyomo_relugrad.search.descent.elite_pool import Elite, ElitePool
 from pyomo_relugrad.search.descent.starts import structured_starts
@@ -30,7 +30,7 @@ REPORTED_GAIN = 0.01
 
 @dataclass(frozen=True)
 class ProjectedDescent(DomainMethod):
-    """Rounds of batched projected descents from structured starts, the best points polished to vertices of regions.
+    """Batched projected descents from structured starts, the best points polished to vertices of regions.
 
     Steps are shares of the domain's widths; within a descent they fall geometrically.
 
@@ -67,22 +67,21 @@ class ProjectedDescent(DomainMethod):
     """
 
     name = "projected-descent"
-    summary = "batched descents by projected steps"
 
-    batch: int | None = whole(None)
-    first_steps: tuple[float, ...] = positive((4.0, 1.0, 0.3, 0.1))
-    last_step: float = positive(0.003)
-    momentum: float = share(0.5)
-    explore_steps: int = whole(120)
-    recombine_steps: int = whole(80)
-    explore_every: int = whole(2)
-    stages: tuple[int, ...] = whole((1, 2, 3))
-    refined: int = whole(8)
-    refine_steps: int = whole(30)
-    refined_step: float = positive(0.0001)
-    pool_size: int = whole(24)
-    polish_every: int = whole(3)
-    patience: int = whole(40)
+    batch: int | None = None
+    first_steps: tuple[float, ...] = between((4.0, 1.0, 0.3, 0.1), 1e-9)
+    last_step: float = between(0.003, 1e-9)
+    momentum: float = between(0.5, 0, 1)
+    explore_steps: int = 120
+    recombine_steps: int = 80
+    explore_every: int = 2
+    stages: tuple[int, ...] = (1, 2, 3)
+    refined: int = 8
+    refine_steps: int = 30
+    refined_step: float = between(0.0001, 1e-9)
+    pool_size: int = 24
+    polish_every: int = 3
+    patience: int = 40
 
     def search(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
         """Descend, polish and recombine until the budget is spent."""
@@ -98,16 +97,7 @@ class ProjectedDescent(DomainMethod):
 
 
 class ProjectedRounds:
-    """The state of one search; `run` yields its incumbents.
-
-    Parameters
-    ----------
-    method : ProjectedDescent
-    problem : Problem
-    domain : Domain
-        Of its decision columns.
-    context : SearchContext
-    """
+    """The state of one search, from what `ProjectedDescent.search` is given."""
 
     def __init__(self, method: ProjectedDescent, problem: Problem, domain: Domain, context: SearchContext) -> None:
         self.method, self.problem, self.domain = method, problem, domain

@@ -1,4 +1,4 @@
-"""The feasible set of a problem's decision columns: which domain it is, and whether it has a point at all."""
+"""The feasible set of a problem's decision columns: which domain it is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.domains.box import Box, BoxWithRow
 from pyomo_relugrad.search.domains.domain import BoundsAndRows, Domain
@@ -38,15 +37,6 @@ def feasible_start(problem: Problem, domain: Domain, start: Array | None) -> Arr
         return None
     u = np.clip(start[columns], domain.lower, domain.upper)
     return u if domain.contains(u[None, :])[0] else None
-
-
-def has_point(problem: Problem) -> bool:
-    """Whether bounds and rows, all on decision columns, leave any point."""
-    limits = _bounds_and_rows(problem)
-    if problem.n_rows == 0 or (limits.lower > limits.upper).any():
-        return bool((limits.lower <= limits.upper).all())
-    program = LinearProgram(np.zeros(limits.lower.size), *limits)
-    return program.solve().status is not LinearStatus.INFEASIBLE
 
 
 def _bounds_and_rows(problem: Problem) -> BoundsAndRows:
