@@ -39,29 +39,21 @@ class ProjectedDescent(DomainMethod):
     batch : int, optional
         Points that start together. None: 32 to 512, fewer for larger networks, or 64 where a projection takes
         iterations of its own.
-    first_steps : tuple of float, optional
+    first_steps, last_step : tuple of float, and float, optional
         First step of a round's descent, in turns: longer than the box, so that points jump from corner to corner, or
-        shorter, so that they stay in the basins that they start in (4, 1, 0.3, 0.1).
-    last_step : float, optional
-        Last step of a round's descent (0.003).
+        shorter, so that they stay in the basins that they start in (4, 1, 0.3, 0.1). Last step (0.003).
     momentum : float, optional
         Share of the old momentum that a step keeps (0.5).
     explore_steps, recombine_steps : int, optional
         Steps from fresh starts (120), and from the offspring of good points (80).
-    explore_every : int, optional
-        One round in so many begins from fresh starts (2).
     stages : tuple of int, optional
-        Relative lengths of the stages of successive halving; after each but the last the best quarter goes on
-        (1, 2, 3).
-    refined, refine_steps : int, optional
-        The best points of each round, which descend further towards the kinks that they sit at (8), and their steps
-        (30).
-    refined_step : float, optional
-        Last of these steps (0.0001).
+        Relative lengths of a descent's stages; after each but the last the best quarter goes on (1, 2, 3).
+    refined, refine_steps, refined_step : int, int and float, optional
+        How many of the best points descend to the kinks that they sit at (8), in how many steps (30), the last (1e-4).
+    explore_every, polish_every : int, optional
+        One round in so many begins from fresh starts (2), is polished even without a better point (3).
     pool_size : int, optional
         Good points kept (24).
-    polish_every : int, optional
-        One round in so many is polished even without a better point (3).
     patience : int, optional
         Rounds without a better point after which the search is done (40).
     """
@@ -135,16 +127,13 @@ class ProjectedRounds:
             starts = self.pool.offspring(self.domain, self.random, self.count)
         first = method.first_steps[(self.rounds // 2) % len(method.first_steps)]
         schedule = Schedule(first, method.last_step, method.explore_steps if explore else method.recombine_steps)
-        batch = yield from self._watched(
-            descend_by_halving(
-                self.objective, self.domain, starts, schedule, method.stages, method.momentum, self.budget
-            )
-        )
+        stages, share = schedule.pieces(method.stages), method.momentum
+        halving = descend_by_halving(self.objective, self.domain, starts, stages, share, self.budget)
+        batch = yield from self._watched(halving)
         best = Batch.at(batch.best[: method.refined])
         lengths = Schedule(method.last_step, method.refined_step, method.refine_steps).lengths()
-        best = yield from self._watched(
-            descend(self.objective, self.domain, best, lengths, method.momentum, self.budget)
-        )
+        refining = descend(self.objective, self.domain, best, lengths, share, self.budget)
+        best = yield from self._watched(refining)
         return best.keep(method.refined)
 
     def _watched(self, steps: Generator[Batch, None, Batch]) -> Generator[Incumbent | None, None, Batch]:

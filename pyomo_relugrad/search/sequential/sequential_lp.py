@@ -48,16 +48,12 @@ class SequentialLp(Method):
         The same where there are integers: random points, or neighbours of a good one in its integers (64).
     integer_descent_share : float, optional
         How often a start with integers first goes down along its neighbours in them (0.5).
-    first_order_share : float, optional
-        How often starts are looked for by a first-order descent of a batch rather than by drawing alone (0.2).
-    batch, batch_winners : int, optional
-        Points that descend together to first order (64), and how many of them become starts (6).
+    first_order_share, batch, batch_winners : float, int and int, optional
+        How often starts come from a first-order descent of a batch (0.2), its points (64), how many become starts (6).
     held_share : float, optional
         Share of the descents that keep the integers of their start: many cheap LPs rather than a few MILPs (0.8).
-    elite_size : int, optional
-        Good points kept to restart near them (8).
-    max_steps : int, optional
-        Steps of one descent (60).
+    elite_size, max_steps : int, optional
+        Good points kept to restart near them (8); steps of one descent at most (60).
     integer_step_time : float, optional
         Seconds that one mixed-integer step may take (1); a good step soon beats the best step later.
     smallest_radius : float, optional
@@ -65,8 +61,7 @@ class SequentialLp(Method):
     accepted_share : float, optional
         Share of the predicted gain that a step must bring (0.1).
     initial_penalty : float, optional
-        Penalty of a violation, in units of the objective's spread over the largest violation at the sampled points
-        (10).
+        Penalty of a violation, in units of the objective's spread over the largest violation at sampled points (10).
     """
 
     name = "sequential-lp"
