@@ -78,9 +78,7 @@ def batch_size(problem: Problem, largest: int) -> int:
     work = 1.0
     for stage in problem.stages:
         network = stage.network
-        entries = np.cumsum([sum(map(_entries, layer.weights)) for layer in network.layers])
-        bounds = sum(np.array(network.widths[1:]) * entries[: len(network.widths) - 1])
-        work += len(stage.inputs) * float(bounds + network.n_inputs * entries[-1])
+        work += len(stage.inputs) * (network.bounding_work + network.n_inputs * network.n_weights)
     return int(np.clip(BATCH_WORK / work, 1, largest))
 
 
@@ -106,7 +104,3 @@ def centres(lower: Array, upper: Array) -> Array:
         middle = lower + (upper - lower) / 2
     finite = np.where(np.isfinite(lower), lower, np.where(np.isfinite(upper), upper, 0.0))
     return np.where(np.isfinite(middle), middle, finite)
-
-
-def _entries(weight: Weight) -> int:
-    return int(weight.nnz if hasattr(weight, "nnz") else weight.size)

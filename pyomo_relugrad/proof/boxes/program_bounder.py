@@ -11,7 +11,7 @@ from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
 from pyomo_relugrad.proof.boxes.bounding import BoundedNodes, batch_size, centres
 from pyomo_relugrad.proof.boxes.branching import split_scores
-from pyomo_relugrad.proof.boxes.node_program import NodeProgram
+from pyomo_relugrad.proof.boxes.node_program import FREE_ROW, NodeProgram
 from pyomo_relugrad.proof.boxes.nodes import Nodes
 from pyomo_relugrad.proof.boxes.objective import ObjectiveBound, ObjectiveFunctions
 from pyomo_relugrad.proof.boxes.outputs import OutputBounds, StageFunctions
@@ -51,12 +51,12 @@ class _BoundedNodes:
 class ProgramBounder:
     """Bounds a problem by linear programs and by their multipliers.
 
-    A node's program has the rows of the problem, two rows for each output, the linear functions below and above it over
-    the node's box, and a row for the function below the objective; neurons do not occur. Its multipliers make one
-    objective of costs and rows, and that objective is substituted back through the networks as in a box problem: since
-    it is one function, its slopes can be chosen for it, and the bound is often the better one. Children begin with
-    their parent's multipliers. Integers are relaxed and split where they are fractional; a convex quadratic objective
-    is replaced by tangents.
+    A node's program has the rows of the problem and two rows for each output, the linear functions below and above it
+    over the node's box; that of the root has a row for the function below the objective besides. Neurons do not occur.
+    Its multipliers make one objective of costs and rows, and that objective is substituted back through the networks as
+    in a box problem: since it is one function, its slopes can be chosen for it, and the bound is often the better one.
+    Children begin with their parent's multipliers. Integers are relaxed and split where they are fractional; a convex
+    quadratic objective is replaced by tangents.
 
     Parameters
     ----------
@@ -111,7 +111,11 @@ class ProgramBounder:
         hopeful = np.flatnonzero(bounded.bound < cutoff)
         if not hopeful.size:
             return None
-        objective_rows = [objective.row(node, nodes.costs[node], nodes.constant[node]) for node in hopeful.tolist()]
+        # Later nodes have the multipliers that the row has led to.
+        objective_rows = [
+            objective.row(node, nodes.costs[node], nodes.constant[node]) if np.isinf(nodes.bound[node]) else FREE_ROW
+            for node in hopeful.tolist()
+        ]
         nodes, relaxations = bounded.take(hopeful), relaxations.take(hopeful)
         outputs = self._outputs.functions(relaxations)
         nodes, points, possible = self._bound_by_programs(nodes, relaxations, outputs, objective_rows, cutoff)
