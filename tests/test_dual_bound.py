@@ -14,7 +14,8 @@ from pyomo_relugrad import Network
 from pyomo_relugrad.modeling.block import ReluNetworkBlock
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.proof import root_bound
-from pyomo_relugrad.proof.root_bound import bound_seconds, dual_bound
+from pyomo_relugrad.proof.boxes.bounding import bound_seconds
+from pyomo_relugrad.proof.root_bound import dual_bound
 from pyomo_relugrad.run.budget import Stop
 from pyomo_relugrad.solve.driver import search
 
@@ -110,7 +111,7 @@ def test_a_search_ends_where_its_bound_proves_the_incumbent():
 def test_a_bound_that_would_take_too_long_is_left_out(monkeypatch):
     problem = small_box(0)
     assert 0 < bound_seconds(problem) < 1
-    monkeypatch.setattr(root_bound, "MOST_SECONDS", 0.0)
+    monkeypatch.setattr(root_bound, "MAX_SECONDS", 0.0)
     assert search(problem, iteration_limit=50).bound == -np.inf
 
 

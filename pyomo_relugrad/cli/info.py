@@ -19,7 +19,7 @@ from pyomo_relugrad.network import Network, interval_bounds
 from pyomo_relugrad.network.crown import crown_bounds
 from pyomo_relugrad.network.layer import Layer
 from pyomo_relugrad.network.statistics import StabilityStatistics, count_regions, stability_statistics
-from pyomo_relugrad.proof.root_bound import bound_seconds
+from pyomo_relugrad.proof.boxes.bounding import bound_seconds
 from pyomo_relugrad.readers.onnx import load_onnx
 from pyomo_relugrad.readers.onnx.model_file import open_model
 from pyomo_relugrad.solve.arrays import array_problem

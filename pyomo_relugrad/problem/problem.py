@@ -18,7 +18,7 @@ from pyomo_relugrad.problem.quadratic import QuadraticFunction
 #: Largest violation of a row, a bound or integrality at which a point is called feasible (as HiGHS's default for MIPs).
 FEASIBILITY_TOLERANCE = 1e-6
 
-#: Distance from a bound, relative to it, that is rounding.
+#: What counts as rounding: of a sum of products relative to their sizes, of a distance from a bound relative to that.
 ROUNDING = 1e-12
 
 

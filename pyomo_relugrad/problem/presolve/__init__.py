@@ -10,6 +10,7 @@ from pyomo_relugrad.problem.presolve.integer_bounds import round_integer_bounds
 from pyomo_relugrad.problem.presolve.reduction import Reduced, Reduction, reduce_by
 from pyomo_relugrad.problem.presolve.separate_outputs import separate_outputs
 from pyomo_relugrad.problem.presolve.short_rows import turn_short_rows_into_bounds
+from pyomo_relugrad.problem.presolve.through_networks import tighten_through_networks
 from pyomo_relugrad.problem.presolve.tied_columns import substitute_tied_columns
 from pyomo_relugrad.problem.problem import Problem
 
@@ -27,7 +28,7 @@ FOR_ALL: tuple[Reduction, ...] = (
 )
 
 #: What proofs that relax networks put a presolved problem through.
-FOR_RELAXATIONS: tuple[Reduction, ...] = (compose_chains,)
+FOR_RELAXATIONS: tuple[Reduction, ...] = (compose_chains, tighten_through_networks)
 
 
 def presolve(problem: Problem) -> Reduced:

@@ -12,13 +12,12 @@ from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Incumbent, Problem, Shape
 from pyomo_relugrad.problem.presolve import FOR_RELAXATIONS, reduce_by
 from pyomo_relugrad.programs.threads import solver_threads
-from pyomo_relugrad.proof.boxes.bounding import BoundedNodes, Bounder
+from pyomo_relugrad.proof.boxes.bounding import BoundedNodes, Bounder, bound_seconds
 from pyomo_relugrad.proof.boxes.branching import split_nodes
 from pyomo_relugrad.proof.boxes.crown_bounder import CrownBounder
 from pyomo_relugrad.proof.boxes.nodes import NodeQueue
 from pyomo_relugrad.proof.boxes.polish import Polish
 from pyomo_relugrad.proof.boxes.program_bounder import ProgramBounder
-from pyomo_relugrad.proof.root_bound import bound_seconds
 from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.run.result import Progress, SearchResult
 from pyomo_relugrad.run.worker import Prover, run_proof
