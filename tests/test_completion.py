@@ -17,7 +17,7 @@ from pyomo_relugrad.search import methods
 from pyomo_relugrad.search.completion import Completion, determined, trivial_targets
 from pyomo_relugrad.search.methods import Method
 from pyomo_relugrad.search.relaxation import Surroundings
-from pyomo_relugrad.solve.driver import search
+from pyomo_relugrad.solve import search
 
 NAN, INF = np.nan, np.inf
 HOURS = 4

@@ -16,7 +16,7 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.proof import root_bound
 from pyomo_relugrad.proof.root_bound import bound_seconds, dual_bound
 from pyomo_relugrad.run.budget import Stop
-from pyomo_relugrad.solve.driver import search
+from pyomo_relugrad.solve import search
 
 
 def box_problem(network: Network, lower: float, upper: float, maximize: bool = False) -> Problem:
