@@ -16,6 +16,7 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.programs.threads import solver_threads
 from pyomo_relugrad.readers.vnnlib import Case, Property
 from pyomo_relugrad.run.budget import Clock, Stop
+from pyomo_relugrad.run.method import Method
 from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.solve.local import solve_locally
 
@@ -44,7 +45,7 @@ class Counterexample:
 
 @solver_threads()
 def find_counterexample(
-    network: Network, property_: Property, *, time_limit: float = 10.0, seed: int = 0, method: str = "auto"
+    network: Network, property_: Property, *, time_limit: float = 10.0, seed: int = 0, method: str | Method = "auto"
 ) -> Counterexample | None:
     """Look for a counterexample.
 
@@ -60,8 +61,8 @@ def find_counterexample(
     time_limit : float, optional
         Seconds.
     seed : int, optional
-    method : str, optional
-        A name in `pyomo_relugrad.search.methods.METHODS`.
+    method : str or Method, optional
+        A name in `pyomo_relugrad.search.METHODS`, or a value such as ``Ppga(batch=64)``.
 
     Returns
     -------

@@ -39,7 +39,7 @@ class LocalSearch(Worker):
     Raises
     ------
     ModelError
-        If the method is unknown or does not handle problems of this shape.
+        If the method is unknown, or the problem lacks what it needs.
     """
 
     def __init__(self, problem: Problem, options: Options, clock: Clock, start: Array | None = None) -> None:
@@ -140,7 +140,7 @@ class LocalSearch(Worker):
             tried.append(problem.incumbent(completion.nearest(target)))
             yield tried[-1]
         known = tuple(point for point in tried if point.is_feasible)
-        yield from self._method(problem, SearchContext(self.budget, random, start, self._relaxation, known))
+        yield from self._method.run(problem, SearchContext(self.budget, random, start, self._relaxation, known))
 
     def _seeks_feasibility(self) -> bool:
         """Whether feasible points may be hard to find, and none has been looked for."""
