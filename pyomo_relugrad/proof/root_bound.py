@@ -21,10 +21,7 @@ from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, NetworkStage, Problem
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
 from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution, LinearStatus
 from pyomo_relugrad.run.budget import Budget
-from pyomo_relugrad.run.options import Options
 
-#: A search ends where its incumbent is this close to the bound, relative to the larger of one and its size.
-CLOSE = Options(relative_gap=1e-6, absolute_gap=1e-6)
 # Steps for the objective's lower slopes; there is one function only.
 SLOPE_STEPS = 20
 # Multiplications per second of a relaxation, with dense and with sparse weights (measured on one core, less a half).
@@ -78,10 +75,6 @@ class BoundKeeper:
                 self.value = max(self.value, dual_bound(self._problem))
         except OutOfTime:
             return
-
-    def proves(self, objective: float) -> bool:
-        """Whether no point can be better than this objective by more than `CLOSE` allows."""
-        return CLOSE.is_proven(objective, self.value)
 
     def _is_due(self) -> bool:
         spent = self._point_cost * self._budget.points + WORK_PER_STEP * self._budget.iterations

@@ -72,7 +72,7 @@ class Portfolio:
     late_share: float = 0.9
     late_seconds: tuple[float, float] = (0.1, 0.5)
     patience: float = 1.0
-    owed_seconds: float = np.inf
+    owed_seconds: float = 1.0
     second_seconds: float = 0.5
     second_share: float = 0.5
     second_patience: float = 3.0
