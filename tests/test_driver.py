@@ -77,6 +77,14 @@ def test_what_is_proven_ends_the_run_whatever_the_worker_says(report, stop):
     assert result.incumbent is None or result.bound <= result.incumbent.objective
 
 
+def test_a_point_whose_objective_counts_as_infinite_ends_the_run_as_unbounded():
+    problem = Problem(np.array([1.0]), np.array([-np.inf]), np.array([0.0]))
+    reports = [Report((problem.incumbent(np.array([value])),), bound=-1e26) for value in (-1e3, -1e26)]
+    seen = []
+    result = Driver(problem, EXACT, Clock(), seen.append).run(Scripted(*reports))
+    assert (result.stop, result.incumbent.objective, len(seen)) == (Stop.UNBOUNDED, -1e26, 2)
+
+
 def test_the_gap_of_the_options_counts():
     reports = [Report((point(3.0),), bound=bound) for bound in (1.0, 2.0, 2.8)]
     assert drive(Scripted(*reports), options=Options(relative_gap=0.4)).bound == 2.0

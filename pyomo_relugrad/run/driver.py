@@ -16,6 +16,9 @@ from pyomo_relugrad.run.record import Record
 from pyomo_relugrad.run.repair import repaired
 from pyomo_relugrad.run.result import Callback, Progress, SearchResult
 
+#: Objectives of this size count as infinite, as in mixed-integer solvers.
+INFINITE = 1e20
+
 
 @dataclass(frozen=True)
 class Report:
@@ -145,8 +148,11 @@ class Driver:
     # --- reasons to stop ----------------------------------------------------------------------------------------
 
     def _conclusion(self) -> Stop | None:
-        """OPTIMAL or INFEASIBLE where that is proven."""
-        return self._options.conclusion(self._record.incumbent, self._bound)
+        """OPTIMAL or INFEASIBLE where that is proven; UNBOUNDED where a feasible objective counts as infinite."""
+        incumbent = self._record.incumbent
+        if incumbent is not None and incumbent.objective <= -INFINITE:
+            return Stop.UNBOUNDED
+        return self._options.conclusion(incumbent, self._bound)
 
     def _limit(self) -> Stop | None:
         """The limit that is reached, if one is."""

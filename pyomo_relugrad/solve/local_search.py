@@ -18,8 +18,8 @@ from pyomo_relugrad.run.budget import Budget, Clock, Stop
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.run.driver import Report, Worker
 from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.search import find_method
 from pyomo_relugrad.search.completion import Completion, trivial_targets
-from pyomo_relugrad.search.methods import find_method
 from pyomo_relugrad.search.relaxation import Surroundings
 
 
