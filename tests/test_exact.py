@@ -58,10 +58,7 @@ def without_searches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def assert_solved(
-    problem: Problem,
-    optimum: float,
-    options: Options = TIGHT,
-    portfolio: Portfolio = Portfolio(),  # noqa: B008
+    problem: Problem, optimum: float, options: Options = TIGHT, portfolio: Portfolio | None = None
 ) -> None:
     result = solve_exactly(problem, options, time_limit=60, portfolio=portfolio)
     if optimum == np.inf:

@@ -36,7 +36,7 @@ class Prover(Worker):
 
     def __init__(self, problem: Problem, options: Options, start: Incumbent | None = None) -> None:
         self.problem, self.options = problem, options
-        self.incumbent = start if start is not None and start.is_feasible else None
+        self.incumbent = repaired(problem, start) if start is not None and start.is_feasible else None
         self.nodes = 0
         self._told_point, self._told_nodes = self.incumbent, 0
 
