@@ -20,7 +20,7 @@ from pyomo_relugrad.run.driver import Report, Worker
 from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.search import find_method
 from pyomo_relugrad.search.completion import Completion, trivial_targets
-from pyomo_relugrad.search.relaxation import Surroundings
+from pyomo_relugrad.search.relaxation import LinearRelaxation
 
 
 class LocalSearch(Worker):
@@ -52,8 +52,8 @@ class LocalSearch(Worker):
         self._keeper = BoundKeeper(problem, self.budget)
 
     @cached_property
-    def _surroundings(self) -> Surroundings:
-        return Surroundings(self.problem)
+    def _surroundings(self) -> LinearRelaxation:
+        return LinearRelaxation(self.problem)
 
     def _begin(self, seed: int, start: Array | None) -> None:
         self.budget = Budget(self._clock.remaining, self._options.iteration_limit)

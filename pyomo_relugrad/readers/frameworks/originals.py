@@ -34,12 +34,9 @@ def check_predictions(network: Network, estimator: Any) -> None:
     points = np.concatenate([comparison_points(network), _points_near_data(network, estimator)])
     is_classifier = hasattr(estimator, "classes_")
     evaluate = estimator.predict_proba if is_classifier else estimator.predict
+    compare = _wrong_probabilities if is_classifier else disagreement
     expected = _values(lambda rows: np.asarray(evaluate(table(rows, names)), np.float64), points)
-    if expected is None:
-        return
-    found = (
-        _wrong_probabilities(network, points, expected) if is_classifier else disagreement(network, points, expected)
-    )
+    found = None if expected is None else compare(network, points, expected)
     if found is not None:
         raise NetworkMismatchError(
             f"the network that was read from {type(estimator).__name__} {found}. It is not returned: please report it, "
