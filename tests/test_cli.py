@@ -282,8 +282,8 @@ def test_ctrl_c_ends_falsify_at_once(
         options["callback"] = lambda _: signal.raise_signal(signal.SIGINT)
         return search(*arguments, **options)
 
-    search = counterexample.search
-    monkeypatch.setattr(counterexample, "search", interrupted)
+    search = counterexample.solve_locally
+    monkeypatch.setattr(counterexample, "solve_locally", interrupted)
     code, _, error = run(capsys, "falsify", PLANT, write_property(tmp_path, BEYOND), "--time-limit", "60")
     assert (code, error) == (ExitCode.INTERRUPTED, "relugrad: error: interrupted\n")
     assert len(searches) == 1

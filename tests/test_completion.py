@@ -16,7 +16,7 @@ from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.completion import Completion, determined, trivial_targets
 from pyomo_relugrad.search.relaxation import LinearRelaxation
-from pyomo_relugrad.solve.driver import search
+from pyomo_relugrad.solve import search
 
 NAN, INF = np.nan, np.inf
 HOURS = 4

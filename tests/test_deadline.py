@@ -26,8 +26,7 @@ from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.search.regions.facets import FacetProgram
 from pyomo_relugrad.search.regions.layout import layout_of
 from pyomo_relugrad.search.regions.region import Region
-from pyomo_relugrad.solve import solve_exactly
-from pyomo_relugrad.solve.driver import search
+from pyomo_relugrad.solve import search, solve_exactly
 
 
 def chain(length: int = 3) -> Problem:

@@ -17,7 +17,7 @@ from pyomo_relugrad.proof import root_bound
 from pyomo_relugrad.proof.boxes.bounding import bound_seconds
 from pyomo_relugrad.proof.root_bound import dual_bound
 from pyomo_relugrad.run.budget import Stop
-from pyomo_relugrad.solve.driver import search
+from pyomo_relugrad.solve import search
 
 
 def box_problem(network: Network, lower: float, upper: float, maximize: bool = False) -> Problem:

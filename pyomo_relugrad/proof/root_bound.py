@@ -15,10 +15,7 @@ from pyomo_relugrad.proof.boxes.bounding import DENSE_RATE, bound_seconds
 from pyomo_relugrad.proof.boxes.crown_bounder import CrownBounder
 from pyomo_relugrad.proof.boxes.program_bounder import ProgramBounder
 from pyomo_relugrad.run.budget import Budget
-from pyomo_relugrad.run.options import Options
 
-#: A search ends where its incumbent is this close to the bound, relative to the larger of one and its size.
-CLOSE = Options(relative_gap=1e-6, absolute_gap=1e-6)
 # The bound may take this share of the time limit, and so many seconds.
 TIME_SHARE, MAX_SECONDS = 0.1, 10.0
 # What an evaluated point (with its gradient) and a step cost a search: passes over the weights, and multiplications.
@@ -66,10 +63,6 @@ class BoundKeeper:
                 self.value = max(self.value, dual_bound(self._problem))
         except OutOfTime:
             return
-
-    def proves(self, objective: float) -> bool:
-        """Whether no point can be better than this objective by more than `CLOSE` allows."""
-        return CLOSE.is_proven(objective, self.value)
 
     def _is_due(self) -> bool:
         spent = self._point_cost * self._budget.points + WORK_PER_STEP * self._budget.iterations
