@@ -281,9 +281,8 @@ def test_highs_gives_way_to_searches_when_it_has_worked_for_a_while(monkeypatch)
     clock, lowered, end = FakeClock.installed(monkeypatch), [], threading.Event()
     monkeypatch.setattr(milp_module, "_run_to_end", lambda highs: end.wait())
     monkeypatch.setattr(milp_module, "lower_priority", lowered.append)
-    monkeypatch.setattr(milp_module, "REPORT_INTERVAL", 0.0)
     for gives_way in (True, False):
-        steps = MilpProof(hard_box(), Options(), gives_way=gives_way).steps()
+        steps = MilpProof(hard_box(), Options(), gives_way=gives_way, report_interval=0.0).steps()
         next(steps)
         assert len(lowered) == (0 if gives_way else 1)
         clock.now += EQUAL_SECONDS

@@ -13,7 +13,7 @@ from scipy import sparse
 from pyomo_relugrad.errors import InfeasibleProblemError, ModelError
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, EmbeddedNetwork, Problem, Shape
-from pyomo_relugrad.problem.presolve import FOR_ALL, FOR_RELAXATIONS, presolve, reduce_by, through_networks
+from pyomo_relugrad.problem.presolve import FOR_ALL, FOR_RELAXATIONS, presolve, reduce_by
 from pyomo_relugrad.problem.presolve.chains import compose_chains
 from pyomo_relugrad.problem.presolve.implied_bounds import apply_implied_bounds, network_implied_bounds
 from pyomo_relugrad.problem.presolve.integer_bounds import round_integer_bounds
@@ -635,13 +635,12 @@ def test_problems_without_points_are_left_to_proofs(output):
     assert tighten_through_networks(one_input(peak(), output)) is None
 
 
-def test_nothing_is_done_without_constraints_on_outputs_or_bounds_of_inputs(monkeypatch):
+def test_nothing_is_done_without_constraints_on_outputs_or_bounds_of_inputs_or_in_time():
     assert tighten_through_networks(one_input(peak(), (-INF, INF))) is None
     problem = one_input(peak(), (0.5, INF))
     free = tighten_through_networks(dataclasses.replace(problem, upper=np.array([INF, INF])))
     assert free is None or free.problem.upper[0] == INF
-    monkeypatch.setattr(through_networks, "MAX_WORK", 1.0)
-    assert tighten_through_networks(problem) is None
+    assert tighten_through_networks(problem, max_work=1.0) is None
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -112,12 +112,17 @@ class MilpProof(Prover):
     works_beside = True
 
     def __init__(
-        self, problem: Problem, options: Options, start: Incumbent | None = None, gives_way: bool = False
+        self,
+        problem: Problem,
+        options: Options,
+        start: Incumbent | None = None,
+        gives_way: bool = False,
+        report_interval: float = REPORT_INTERVAL,
     ) -> None:
         super().__init__(problem, options, start)
         if problem.quadratic is not None:
             raise ModelError("HiGHS solves no mixed-integer models with quadratic objectives; use branch and bound")
-        self._gives_way = gives_way
+        self._gives_way, self._report_interval = gives_way, report_interval
         self._dual_bound = -np.inf
         self._lock, self._found = Lock(), list[Array]()
         self._to_feed: Incumbent | None = None
@@ -149,7 +154,7 @@ class MilpProof(Prover):
         try:
             while not done:
                 # Whoever comes late is not kept waiting: HiGHS has worked meanwhile.
-                self._thread.join(max(last_report + REPORT_INTERVAL - time.perf_counter(), 0.0))
+                self._thread.join(max(last_report + self._report_interval - time.perf_counter(), 0.0))
                 last_report, done = time.perf_counter(), not self._thread.is_alive()
                 if self._gives_way and not done and last_report - begin >= EQUAL_SECONDS:
                     lower_priority(self._thread)

@@ -23,7 +23,7 @@ MAX_ROUNDS, LEAST_SHRINKAGE = 2, 0.01
 MAX_WORK, WORK_PER_CALL = 2e7, 2e5
 
 
-def tighten_through_networks(problem: Problem) -> Reduced | None:
+def tighten_through_networks(problem: Problem, max_work: float = MAX_WORK) -> Reduced | None:
     """Tighten columns by rows and by slices of the networks' inputs, in turn.
 
     Each input's range is cut into slices, and the outputs are bounded over each of them by CROWN. What remains are the
@@ -34,7 +34,7 @@ def tighten_through_networks(problem: Problem) -> Reduced | None:
     """
     matters = _constrained_outputs(problem)
     stages = [stage for stage in problem.stages if matters[stage.outputs].any()]
-    if not stages or sum(map(_work, stages)) > MAX_WORK:
+    if not stages or sum(map(_work, stages)) > max_work:
         return None
     tighten = RowTightening(problem)
     lower, upper, possible = tighten(problem.lower[None], problem.upper[None])
