@@ -108,8 +108,8 @@ class _Linearization:
         if not upper[integer] - lower[integer] < MAX_VALUES:
             raise ModelError(
                 f"{name} is linear where an integer factor has few values, and "
-                f"{self._problem.describe_column(integer)} may be anything between {lower[integer]} and "
-                f"{upper[integer]}: give it bounds that leave at most {MAX_VALUES} values"
+                f"{self._problem.describe_column(integer)} may be anything between {lower[integer] + 0.0} and "
+                f"{upper[integer] + 0.0}: give it bounds that leave at most {MAX_VALUES} values"
             )
         self._demand_bounds(other, name)
         return integer, other
