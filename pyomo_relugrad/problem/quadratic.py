@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 
-from pyomo_relugrad.arrays import Array, Weight
-
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
+from pyomo_relugrad.arrays import Array, DTypeLike, Weight
 
 #: How far, relative to the largest entry, an eigenvalue of a convex quadratic part may be below zero by rounding.
 CONVEXITY_TOLERANCE = 1e-9
