@@ -83,11 +83,11 @@ def _kept_quadratic(objective: Any, maximize: bool, polynomial: Polynomial, oper
         If they are not convex.
     """
     quadratic: Polynomial = {factors: coefficient for factors, coefficient in polynomial.items() if len(factors) == 2}
-    coupled = {column for factors in quadratic if len({*factors}) == 2 for column in factors}
+    coupled = {column for factors in quadratic if factors[0] != factors[1] for column in factors}
     quadratic = {
         factors: coefficient
         for factors, coefficient in quadratic.items()
-        if not coupled.isdisjoint(factors) or len(operations.simplified(factors)) == 2
+        if factors[0] in coupled or factors[0] != factors[1] or not operations.is_binary(factors[0])
     }
     if _is_convex(quadratic):
         return quadratic
@@ -125,7 +125,8 @@ def _polynomial(objective: Any, columns: Columns, networks: NetworkCalls, operat
     columns.note_idle(objective.expr, (*repn.linear_vars, *(variable for pair in pairs for variable in pair)))
     polynomial = {(): float(repn.constant)}
     factors: list[tuple[int, ...]] = [(column,) for column in columns.of_all(repn.linear_vars)]
-    factors += [tuple(sorted(columns.of_all(pair))) for pair in pairs]
+    sides = (columns.of_all(pair[side] for pair in pairs) for side in (0, 1))
+    factors += [(i, j) if i <= j else (j, i) for i, j in zip(*sides, strict=True)]
     for key, coefficient in zip(factors, (*repn.linear_coefs, *repn.quadratic_coefs), strict=True):
         polynomial[key] = polynomial.get(key, 0.0) + coefficient
     return polynomial

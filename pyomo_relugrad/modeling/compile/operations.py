@@ -78,7 +78,7 @@ class Operations:
 
     def simplified(self, factors: tuple[int, ...]) -> tuple[int, ...]:
         """A product in which powers of binaries are the binaries."""
-        kept = (each for k, each in enumerate(factors) if each not in factors[:k] or not self._is_binary(each))
+        kept = (each for k, each in enumerate(factors) if each not in factors[:k] or not self.is_binary(each))
         return tuple(sorted(kept))
 
     def _product(self, component: Any, factors: tuple[int, ...]) -> int:
@@ -121,8 +121,10 @@ class Operations:
         variable = self._columns.variables[column]
         return bool(variable.fixed or variable.is_continuous())
 
-    def _is_binary(self, column: int) -> bool:
-        return not self.is_continuous(column) and self._columns.variables[column].bounds == (0, 1)
+    def is_binary(self, column: int) -> bool:
+        """Whether a column has the values 0 and 1 alone."""
+        variable = self._columns.variables[column]
+        return not variable.is_continuous() and not variable.fixed and variable.bounds == (0, 1)
 
     def _new_column(self, name: str) -> int:
         variable = Var(name=name)
