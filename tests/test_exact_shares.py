@@ -14,7 +14,7 @@ from pyomo_relugrad.proof import milp as milp_module
 from pyomo_relugrad.proof.milp import EQUAL_SECONDS, REPORT_INTERVAL, MilpProof
 from pyomo_relugrad.run.budget import Budget, Stop
 from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.search.relaxation import Surroundings
+from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.solve import Route, portfolio, solve_exactly
 from pyomo_relugrad.solve.runner import Runner
 from pyomo_relugrad.solve.searches import SECOND_SECONDS, SECOND_SHARE, Searches
@@ -325,8 +325,8 @@ def test_highs_gives_way_to_searches_when_it_has_worked_for_a_while(monkeypatch)
 def test_one_search_goes_on_from_turn_to_turn(monkeypatch):
     """The linear part is solved once, and what the first turn began the next one continues."""
     relaxed, begun = [], []
-    relax, begin = Surroundings.relax, Searches._begin_again
-    monkeypatch.setattr(Surroundings, "relax", lambda *arguments: relaxed.append(None) or relax(*arguments))
+    relax, begin = LinearRelaxation.relax, Searches._begin_again
+    monkeypatch.setattr(LinearRelaxation, "relax", lambda *arguments: relaxed.append(None) or relax(*arguments))
     monkeypatch.setattr(Searches, "_begin_again", lambda searches: begun.append(None) or begin(searches))
     problem = general(hard_box())
     searches = Searches(problem, portfolio.Options(), Budget(), 0, None)

@@ -20,7 +20,7 @@ from pyomo_relugrad.run.record import Record
 from pyomo_relugrad.run.repair import repaired
 from pyomo_relugrad.search import find_method
 from pyomo_relugrad.search.completion import Completion, trivial_targets
-from pyomo_relugrad.search.relaxation import Surroundings
+from pyomo_relugrad.search.relaxation import LinearRelaxation
 
 
 class LocalSearch:
@@ -53,8 +53,8 @@ class LocalSearch:
         self._begin(budget, seed, start)
 
     @cached_property
-    def _surroundings(self) -> Surroundings:
-        return Surroundings(self.problem)
+    def _surroundings(self) -> LinearRelaxation:
+        return LinearRelaxation(self.problem)
 
     def _begin(self, budget: Budget, seed: int, start: Array | None) -> None:
         self.budget, self.record = budget, Record()

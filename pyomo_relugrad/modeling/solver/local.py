@@ -36,6 +36,7 @@ from pyomo_relugrad.run.log import SearchLog
 from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.run.result import Progress, SearchResult
 from pyomo_relugrad.search.boundedness import columns_without_end
+from pyomo_relugrad.search.domains.feasible_set import columns_without_bounds
 from pyomo_relugrad.solve.driver import search
 from pyomo_relugrad.version import __version__
 from pyomo_relugrad.words import listed
@@ -269,8 +270,7 @@ def _advice(problem: Problem, found: SearchResult) -> str:
         return ""
     problem = presolve(problem).problem
     if found.stop is Stop.UNBOUNDED:
-        free = ~problem.is_output & ~(np.isfinite(problem.lower) & np.isfinite(problem.upper))
-        return f"the objective is unbounded: {_give_bounds(problem, np.flatnonzero(free))}"
+        return f"the objective is unbounded: {_give_bounds(problem, columns_without_bounds(problem))}"
     columns = columns_without_end(problem)
     return f"the objective may be unbounded: {_give_bounds(problem, columns)}" if columns.size else ""
 

@@ -40,9 +40,7 @@ def check_predictions(network: Network, estimator: Any) -> None:
     else:
         evaluate, compare = estimator.predict_proba, _wrong_probabilities
     expected = _values(lambda rows: np.asarray(evaluate(table(rows, names)), np.float64), points)
-    if expected is None:
-        return
-    found = compare(network, points, expected)
+    found = None if expected is None else compare(network, points, expected)
     if found is not None:
         raise NetworkMismatchError(
             f"the network that was read from {type(estimator).__name__} {found}. It is not returned: please report it, "
