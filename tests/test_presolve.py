@@ -153,6 +153,92 @@ def test_what_is_reduced_already_is_left_alone(name):
             assert twice is None or twice.problem is once.problem
 
 
+def rearranged(problem: Problem, order: np.ndarray, rows: np.ndarray) -> Problem:
+    """The problem with its columns and rows in another order."""
+    place, quadratic = np.argsort(order), problem.quadratic
+    return dataclasses.replace(
+        problem,
+        cost=problem.cost[order],
+        lower=problem.lower[order],
+        upper=problem.upper[order],
+        integers=problem.integers[order],
+        rows=sparse.csr_array(problem.rows[rows][:, order]),
+        row_lower=problem.row_lower[rows],
+        row_upper=problem.row_upper[rows],
+        quadratic=None if quadratic is None else sparse.csr_array(quadratic[order][:, order]),
+        networks=tuple(
+            dataclasses.replace(embedded, inputs=place[embedded.inputs], outputs=place[embedded.outputs])
+            for embedded in problem.networks
+        ),
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=seeds)
+def test_a_problem_written_differently_is_reduced_to_the_same_one(seed):
+    plain, other, _ = written_differently(seed)
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(other.n_columns)
+    other = rearranged(other, order, rng.permutation(other.n_rows))
+    first, second = presolve(plain), presolve(other)
+    assert first.problem.n_columns == second.problem.n_columns
+    # For each column of the one, the same one of the other.
+    same = np.empty(first.problem.n_columns, int)
+    same[first.columns] = second.columns[np.argsort(order)[: plain.n_columns]]
+    again = rearranged(second.problem, same, np.arange(second.problem.n_rows))
+    for attribute in ("cost", "lower", "upper"):
+        np.testing.assert_allclose(getattr(again, attribute), getattr(first.problem, attribute), atol=1e-12)
+    np.testing.assert_array_equal(again.integers, first.problem.integers)
+    for embedded, twin in zip(first.problem.networks, again.networks, strict=True):
+        np.testing.assert_array_equal(twin.inputs, embedded.inputs)
+        np.testing.assert_array_equal(twin.outputs, embedded.outputs)
+    rows = [
+        np.column_stack([problem.rows.toarray(), problem.row_lower, problem.row_upper])
+        for problem in (first.problem, again)
+    ]
+    by_entries = [own[np.lexsort(np.nan_to_num(own, posinf=1e9, neginf=-1e9).round(9).T)] for own in rows]
+    np.testing.assert_allclose(by_entries[1], by_entries[0], atol=1e-12)
+
+
+def as_rows(problem: Problem) -> Problem:
+    """The problem with all bounds as rows."""
+    bounded = np.flatnonzero(np.isfinite(problem.lower) | np.isfinite(problem.upper))
+    rows = [({int(column): 1.0}, problem.lower[column], problem.upper[column]) for column in bounded]
+    infinite = np.full(problem.n_columns, INF)
+    return dataclasses.replace(with_rows(problem, rows), lower=-infinite, upper=infinite)
+
+
+def as_bounds(problem: Problem) -> Problem:
+    """The problem with rows over one column as its bounds."""
+    single = np.diff(problem.rows.indptr) == 1
+    column = problem.rows.indices[problem.rows.indptr[:-1][single]]
+    factor = problem.rows.data[problem.rows.indptr[:-1][single]]
+    assert (factor > 0).all()
+    lower, upper = problem.lower.copy(), problem.upper.copy()
+    np.maximum.at(lower, column, problem.row_lower[single] / factor)
+    np.minimum.at(upper, column, problem.row_upper[single] / factor)
+    kept = {
+        "rows": problem.rows[~single],
+        "row_lower": problem.row_lower[~single],
+        "row_upper": problem.row_upper[~single],
+    }
+    return dataclasses.replace(problem, lower=lower, upper=upper, **kept)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("writing", ["as rows", "as bounds", "rearranged"])
+def test_searches_end_at_the_same_value_however_a_problem_is_written(writing, family):
+    problem, rng = random_problem(family, 2), np.random.default_rng(0)
+    other = {
+        "as rows": lambda: as_rows(problem),
+        "as bounds": lambda: as_bounds(problem),
+        "rearranged": lambda: rearranged(problem, rng.permutation(problem.n_columns), rng.permutation(problem.n_rows)),
+    }[writing]()
+    direct, through = (search(each, iteration_limit=300).incumbent for each in (problem, other))
+    assert through.is_feasible
+    assert through.objective == pytest.approx(direct.objective, abs=1e-5)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_searches_do_not_see_how_a_problem_is_written(family):
     problem = random_problem(family, 2)

@@ -23,7 +23,7 @@ _PROBABILITY_TOLERANCE = 1e-6
 
 
 def check_predictions(network: Network, estimator: Any) -> None:
-    """Compare a network with a scikit-learn estimator's predictions, or its classes' probabilities.
+    """Compare a network with a scikit-learn estimator's predictions, or its classes' scores or probabilities.
 
     Raises
     ------
@@ -32,9 +32,13 @@ def check_predictions(network: Network, estimator: Any) -> None:
     """
     names = getattr(estimator, "feature_names_in_", None)
     points = np.concatenate([comparison_points(network), _points_near_data(network, estimator)])
-    is_classifier = hasattr(estimator, "classes_")
-    evaluate = estimator.predict_proba if is_classifier else estimator.predict
-    compare = _wrong_probabilities if is_classifier else disagreement
+    compare: Callable[[Network, Array, Array], Disagreement | None] = disagreement
+    if not hasattr(estimator, "classes_"):
+        evaluate = estimator.predict
+    elif hasattr(estimator, "decision_function"):
+        evaluate = estimator.decision_function
+    else:
+        evaluate, compare = estimator.predict_proba, _wrong_probabilities
     expected = _values(lambda rows: np.asarray(evaluate(table(rows, names)), np.float64), points)
     found = None if expected is None else compare(network, points, expected)
     if found is not None:
