@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.descent.box_search import box_search
 from pyomo_relugrad.search.descent.polytope_search import polytope_search
 from pyomo_relugrad.search.domains.feasible_set import domain_of, is_bounded, run_if_feasible
+from pyomo_relugrad.search.separable.separable_search import separable_search
 from pyomo_relugrad.search.sequential.sequential_lp import sequential_lp
 
 #: Multiplications of one projection step per point, up to which batches with projections beat linear programs.
@@ -20,12 +22,21 @@ MANY_NETWORKS = 20
 
 
 def auto(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
-    """Search by the problem's shape.
+    """Search by what ties the networks, then by the problem's shape.
 
-    A bounded box, or one with a single row: batched descents with projections. A polytope: descents by linear programs,
+    Small networks that a few rows tie: tables and multipliers. A bounded box, or one with a single row: batched descents with projections. A polytope: descents by linear programs,
     and, while it is small, the two in turn, since either may win. Integers, rows on outputs, unbounded columns,
     equations, many networks side by side: sequential linear programming.
     """
+    found = list(context.known)
+    for point in separable_search(problem, context):
+        if point is not None and point.is_feasible:
+            found.append(point)
+        yield point
+    yield from _by_shape(problem, replace(context, known=tuple(found)))
+
+
+def _by_shape(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
     has_equations = bool((problem.row_lower == problem.row_upper).any())
     many_networks = len(problem.networks) > MANY_NETWORKS
     if problem.shape is Shape.GENERAL or has_equations or many_networks or not is_bounded(problem):
