@@ -15,6 +15,7 @@ from pyomo_relugrad.search.separable.tables import Table
 
 #: Relative gap at which a choice counts as the best: less than what ends a search.
 CHOICE_GAP = 1e-7
+PRIMAL_SIMPLEX = {"solver": "simplex", "simplex_strategy": 4}
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,9 +75,7 @@ class ChoiceProgram:
         rest = self.rest
         table_rows = sparse.vstack([problem.rows, sparse.eye_array(n, format="csr")[bounded]], format="csr")
         ones = sparse.csr_array((np.ones(self.n_points), (self.table_of, np.arange(self.n_points))))
-        self._rows = sparse.block_array(
-            [[table_rows[:, rest], table_rows @ self.points], [None, ones]], format="csr"
-        )
+        self._rows = sparse.block_array([[table_rows[:, rest], table_rows @ self.points], [None, ones]], format="csr")
         one = np.ones(len(tables))
         self._row_lower = np.concatenate([problem.row_lower, problem.lower[bounded], one])
         self._row_upper = np.concatenate([problem.row_upper, problem.upper[bounded], one])
@@ -105,7 +104,10 @@ class ChoiceProgram:
 
     def relax(self, time_limit: float) -> Choice:
         """Solve without integrality."""
-        program = LinearProgram(self._cost, self._lower, self._upper, self._rows, self._row_lower, self._row_upper)
+        # Weights are at most one by their row; there are far more of them than rows, so the primal simplex is faster.
+        upper = np.where(np.arange(self._upper.size) < self.rest.size, self._upper, np.inf)
+        sides = self._row_lower, self._row_upper
+        program = LinearProgram(self._cost, self._lower, upper, self._rows, *sides, options=PRIMAL_SIMPLEX)
         solution = program.solve(time_limit)
         if not solution.is_optimal or solution.column_duals is None or solution.row_duals is None:
             return Choice(None, np.inf, -np.inf, solution.is_optimal)
@@ -119,6 +121,11 @@ class ChoiceProgram:
             np.maximum(solution.column_duals[n_rest:], 0.0),
             solution.row_duals[: self._problem.n_rows],
         )
+
+    def cheapest(self, prices: Array, per_table: int) -> Array:
+        """The points (W,) that cost least, so many per table on average."""
+        limit = np.sort(prices)[min(per_table * len(self._tables), prices.size) - 1]
+        return np.asarray(prices <= limit)
 
     def with_neighbours(self, points: Array) -> Array:
         """The points (W,) of a mask, and those that they are joined to."""
@@ -150,9 +157,7 @@ class ChoiceProgram:
         ).T.tocsr()[is_end]
         own = sparse.eye_array(n_chosen, format="csr")[is_end]
         alone = np.flatnonzero(~is_end)
-        ones = sparse.csr_array(
-            (np.ones(alone.size), (tables[alone], alone)), shape=(n_tables, n_chosen)
-        )
+        ones = sparse.csr_array((np.ones(alone.size), (tables[alone], alone)), shape=(n_tables, n_chosen))
         one_segment = sparse.csr_array(
             (np.ones(n_segments), (self.table_of[segments], np.arange(n_segments))), shape=(n_tables, n_segments)
         )

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
 from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.search.separable.blocks import Blocks
+from pyomo_relugrad.search.separable.column_generation import column_generation, is_separable
 from pyomo_relugrad.search.separable.exact_choice import exact_choice
 from pyomo_relugrad.search.separable.tables import exact_tables
 
@@ -23,3 +25,7 @@ def separable_search(problem: Problem, context: SearchContext) -> Iterator[Incum
     tables = exact_tables(problem)
     if tables is not None:
         yield from exact_choice(problem, tables, context)
+        return
+    blocks = Blocks.of(problem)
+    if is_separable(problem, blocks):
+        yield from column_generation(problem, blocks, context)
