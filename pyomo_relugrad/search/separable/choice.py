@@ -4,23 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
-from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution, LinearStatus
+from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
 from pyomo_relugrad.search.separable.tables import Table
 
-#: Relative gap at which a choice counts as the best: less than what ends a search.
+#: Gap, relative and absolute, at which a choice counts as the best: less than what ends a search.
 CHOICE_GAP = 1e-7
-PRIMAL_SIMPLEX = {"solver": "simplex", "simplex_strategy": 4}
+#: There are far more weights than rows, for which the primal simplex method is faster.
+RELAXATION_OPTIONS: dict[str, Any] = {"solver": "simplex", "simplex_strategy": 4}
+
+
+@dataclass(frozen=True, eq=False)
+class RelaxedChoice:
+    """The optimum where weights need not be whole.
+
+    Parameters
+    ----------
+    objective : float
+    bound : float
+        The same, less what HiGHS's tolerances may have gained.
+    prices : (W,) array
+        What each point costs beyond the bound, at the least.
+    row_duals : (m,) array
+        Multipliers of the problem's rows; that of a row at its lower side is not negative.
+    """
+
+    objective: float
+    bound: float
+    prices: Array
+    row_duals: Array
 
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """What the program over the tables gave.
+    """What was chosen.
 
     Parameters
     ----------
@@ -29,171 +52,141 @@ class Choice:
     objective : float
         Of that point, infinite where there is none.
     bound : float
-        No choice has a smaller objective.
+        No choice from the same points has a smaller objective.
     is_solved : bool
-        Whether the program was solved to the end.
-    prices : (W,) array or None
-        For each point of the tables, what choosing it costs at least beyond the bound (relaxation only).
-    row_duals : (m,) array or None
-        Multipliers of the problem's rows (relaxation only).
+        Whether the program ended before its time limit.
     """
 
     values: Array | None
     objective: float
     bound: float
     is_solved: bool
-    prices: Array | None = None
-    row_duals: Array | None = None
 
 
 class ChoiceProgram:
     """The problem with columns that tables hold replaced by weights: ``v[columns] = weights @ points``.
 
-    Without integrality this is the Lagrangian relaxation of all rows that tie tables to each other, at its best
-    multipliers; with it, the problem itself, as far as tables hold it (Dantzig-Wolfe).
+    With whole weights it is the problem itself, as far as the tables hold it. Without, it is the Lagrangian relaxation
+    of all rows that tie tables to each other, at its best multipliers (Dantzig and Wolfe, 1960).
 
     Parameters
     ----------
     problem : Problem
         With a linear objective.
     tables : sequence of Table
+        None is empty, and no two share a column.
     """
 
     def __init__(self, problem: Problem, tables: Sequence[Table]) -> None:
-        self._problem, self._tables = problem, tables
-        n, sizes = problem.n_columns, [len(table.points) for table in tables]
+        self._problem, self._n_tables = problem, len(tables)
+        sizes = [len(table.points) for table in tables]
         self.n_points = sum(sizes)
-        in_table = np.zeros(n, bool)
-        for table in tables:
-            in_table[table.columns] = True
-        self.rest = np.flatnonzero(~in_table)
-        self.table_of = np.repeat(np.arange(len(tables)), sizes)
-        self.joined = np.concatenate([np.zeros(0, bool), *(table.joined for table in tables)])
-        #: (n, W) the points as columns.
-        self.points = self._point_columns()
-        bounded = np.flatnonzero(in_table & self._misses_bounds())
-        rest = self.rest
-        table_rows = sparse.vstack([problem.rows, sparse.eye_array(n, format="csr")[bounded]], format="csr")
-        ones = sparse.csr_array((np.ones(self.n_points), (self.table_of, np.arange(self.n_points))))
-        self._rows = sparse.block_array([[table_rows[:, rest], table_rows @ self.points], [None, ones]], format="csr")
-        one = np.ones(len(tables))
+        self._table_of = np.repeat(np.arange(len(tables)), sizes)
+        self._joined = np.concatenate([table.joined for table in tables])
+        self._points = _point_columns(problem, tables)
+        in_table = np.zeros(problem.n_columns, bool)
+        in_table[np.concatenate([table.columns for table in tables])] = True
+        self._rest = np.flatnonzero(~in_table)
+        n_rest = self._rest.size
+        bounded = self._columns_beyond_bounds()
+        rows = sparse.vstack([problem.rows, sparse.eye_array(problem.n_columns, format="csr")[bounded]], format="csr")
+        sums = _ones(self._table_of, np.arange(self.n_points), (self._n_tables, self.n_points))
+        self._rows = sparse.block_array([[rows[:, self._rest], rows @ self._points], [None, sums]], format="csr")
+        one = np.ones(self._n_tables)
         self._row_lower = np.concatenate([problem.row_lower, problem.lower[bounded], one])
         self._row_upper = np.concatenate([problem.row_upper, problem.upper[bounded], one])
-        self._cost = np.concatenate([problem.cost[rest], self.points.T @ problem.cost])
-        self._lower = np.concatenate([problem.lower[rest], np.zeros(self.n_points)])
-        self._upper = np.concatenate([problem.upper[rest], np.ones(self.n_points)])
+        self._cost = np.concatenate([problem.cost[self._rest], self._points.T @ problem.cost])
+        self._lower = np.concatenate([problem.lower[self._rest], np.zeros(self.n_points)])
+        self._upper = np.concatenate([problem.upper[self._rest], np.full(self.n_points, np.inf)])
+        self._weights = n_rest + np.arange(self.n_points)
 
-    def _point_columns(self) -> Weight:
-        rows, columns, entries, first = [], [], [], 0
-        for table in self._tables:
-            k, c = table.points.shape
-            rows.append(np.tile(table.columns, k))
-            columns.append(np.repeat(first + np.arange(k), c))
-            entries.append(table.points.ravel())
-            first += k
-        places = np.concatenate(rows), np.concatenate(columns)
-        return sparse.csr_array((np.concatenate(entries), places), shape=(self._problem.n_columns, self.n_points))
-
-    def _misses_bounds(self) -> Array:
-        """(n,) booleans: columns of which a point of a table is outside the bounds."""
-        points, problem = self.points.tocoo(), self._problem
+    def _columns_beyond_bounds(self) -> Array:
+        """Columns of which a point of a table is outside the bounds."""
+        points, problem = self._points.tocoo(), self._problem
         row, value = points.coords[0], points.data
-        misses = np.zeros(problem.n_columns, bool)
-        misses[row[(value < problem.lower[row]) | (value > problem.upper[row])]] = True
-        return misses
+        return np.unique(row[(value < problem.lower[row]) | (value > problem.upper[row])])
 
-    def relax(self, time_limit: float) -> Choice:
-        """Solve without integrality."""
-        # Weights are at most one by their row; there are far more of them than rows, so the primal simplex is faster.
-        upper = np.where(np.arange(self._upper.size) < self.rest.size, self._upper, np.inf)
+    def relax(self, time_limit: float) -> RelaxedChoice | None:
+        """Solve for any weights; None where that gives no optimum."""
         sides = self._row_lower, self._row_upper
-        program = LinearProgram(self._cost, self._lower, upper, self._rows, *sides, options=PRIMAL_SIMPLEX)
+        program = LinearProgram(self._cost, self._lower, self._upper, self._rows, *sides, options=RELAXATION_OPTIONS)
         solution = program.solve(time_limit)
         if not solution.is_optimal or solution.column_duals is None or solution.row_duals is None:
-            return Choice(None, np.inf, -np.inf, solution.is_optimal)
-        safe = solution.objective - 0.1 * FEASIBILITY_TOLERANCE * (1 + abs(solution.objective))
-        constant, n_rest = self._problem.constant, self.rest.size
-        return Choice(
-            self._values(solution),
-            solution.objective + constant,
-            safe + constant,
-            True,
-            np.maximum(solution.column_duals[n_rest:], 0.0),
-            solution.row_duals[: self._problem.n_rows],
-        )
+            return None
+        margin = 0.1 * FEASIBILITY_TOLERANCE * (1 + abs(solution.objective))
+        objective = solution.objective + self._problem.constant
+        prices = np.maximum(solution.column_duals[self._weights], 0.0)
+        return RelaxedChoice(objective, objective - margin, prices, solution.row_duals[: self._problem.n_rows])
 
     def cheapest(self, prices: Array, per_table: int) -> Array:
-        """The points (W,) that cost least, so many per table on average."""
-        limit = np.sort(prices)[min(per_table * len(self._tables), prices.size) - 1]
+        """(W,) booleans: the points that cost least, so many per table on average."""
+        limit = np.sort(prices)[min(per_table * self._n_tables, prices.size) - 1]
         return np.asarray(prices <= limit)
 
     def with_neighbours(self, points: Array) -> Array:
-        """The points (W,) of a mask, and those that they are joined to."""
-        after = np.roll(self.joined & points, 1)
-        before = self.joined & np.roll(points, -1)
+        """(W,) booleans: the points of a mask, and those that they are joined to."""
+        after = np.roll(self._joined & points, 1)
+        before = self._joined & np.roll(points, -1)
         return np.asarray(points | after | before)
 
     def choose(self, points: Array, time_limit: float) -> Choice:
-        """Solve with integrality over some points, and over what lies between them where they are joined.
+        """Solve for whole weights of some points, or of two that are joined, which then share one.
 
         Parameters
         ----------
         points : (W,) boolean array
         time_limit : float
         """
-        chosen, n_rest = np.flatnonzero(points), self.rest.size
-        segments = np.flatnonzero(self.joined & points & np.roll(points, -1))
-        ends = np.searchsorted(chosen, segments)
+        chosen = np.flatnonzero(points)
+        segments = np.flatnonzero(self._joined & points & np.roll(points, -1))
+        first = np.searchsorted(chosen, segments)
+        ends = np.concatenate([first, first + 1])
         is_end = np.zeros(chosen.size, bool)
-        is_end[ends] = is_end[ends + 1] = True
-        n_segments, n_chosen = segments.size, chosen.size
-        kept = np.concatenate([np.arange(n_rest), n_rest + chosen])
-        tables = self.table_of[chosen]
-        n_tables = len(self._tables)
-        # A point on a segment needs that segment; of its segments and its other points, a table gives one.
-        adjacent = sparse.csr_array(
-            (np.ones(2 * n_segments), (np.tile(np.arange(n_segments), 2), np.concatenate([ends, ends + 1]))),
-            shape=(n_segments, n_chosen),
-        ).T.tocsr()[is_end]
-        own = sparse.eye_array(n_chosen, format="csr")[is_end]
-        alone = np.flatnonzero(~is_end)
-        ones = sparse.csr_array((np.ones(alone.size), (tables[alone], alone)), shape=(n_tables, n_chosen))
-        one_segment = sparse.csr_array(
-            (np.ones(n_segments), (self.table_of[segments], np.arange(n_segments))), shape=(n_tables, n_segments)
-        )
-        rows = sparse.block_array(
-            [
-                [self._rows[:, kept[:n_rest]], self._rows[:, kept[n_rest:]], None],
-                [None, own, -adjacent],
-                [None, ones, one_segment],
-            ],
-            format="csr",
-        )
+        is_end[ends] = True
+        alone, numbers = np.flatnonzero(~is_end), np.arange(segments.size)
+        n_rest, n_segments = self._rest.size, segments.size
+        kept = np.concatenate([np.arange(n_rest), self._weights[chosen]])
+        # The end of a segment has no more weight than its segments; each table gives one segment or one other point.
+        adjacent = _ones(ends, np.tile(numbers, 2), (chosen.size, n_segments))[is_end]
+        own = sparse.eye_array(chosen.size, format="csr")[is_end]
+        others = _ones(self._table_of[chosen[alone]], alone, (self._n_tables, chosen.size))
+        one_segment = _ones(self._table_of[segments], numbers, (self._n_tables, n_segments))
+        rows = [
+            [self._rows[:, : self._rest.size], self._rows[:, self._weights[chosen]], None],
+            [None, own, -adjacent],
+            [None, others, one_segment],
+        ]
+        one = np.ones(self._n_tables)
         program = LinearProgram(
             np.concatenate([self._cost[kept], np.zeros(n_segments)]),
             np.concatenate([self._lower[kept], np.zeros(n_segments)]),
-            np.concatenate([self._upper[kept], np.ones(n_segments)]),
-            rows,
-            np.concatenate([self._row_lower, np.full(own.shape[0], -np.inf), np.ones(n_tables)]),
-            np.concatenate([self._row_upper, np.zeros(own.shape[0]), np.ones(n_tables)]),
-            integers=np.concatenate([self._problem.integers[self.rest], ~is_end, np.ones(n_segments, bool)]),
+            np.concatenate([self._upper[:n_rest], np.ones(chosen.size + n_segments)]),
+            sparse.block_array(rows, format="csr"),
+            np.concatenate([self._row_lower, np.full(own.shape[0], -np.inf), one]),
+            np.concatenate([self._row_upper, np.zeros(own.shape[0]), one]),
+            integers=np.concatenate([self._problem.integers[self._rest], ~is_end, np.ones(n_segments, bool)]),
             options={"mip_rel_gap": CHOICE_GAP, "mip_abs_gap": CHOICE_GAP},
         )
         solution = program.solve(time_limit)
+        is_solved, constant = solution.status is not LinearStatus.LIMIT, self._problem.constant
         if solution.values is None:
-            return Choice(None, np.inf, solution.bound, solution.status is not LinearStatus.LIMIT)
-        weights = np.zeros(self.n_points)
-        weights[chosen] = solution.values[n_rest:][:n_chosen]
-        values = self._assembled(solution.values[:n_rest], weights)
-        constant = self._problem.constant
-        return Choice(values, solution.objective + constant, solution.bound + constant, solution.is_optimal)
+            return Choice(None, np.inf, solution.bound, is_solved)
+        values = self._points[:, chosen] @ solution.values[n_rest:][: chosen.size]
+        values[self._rest] = solution.values[:n_rest]
+        return Choice(values, solution.objective + constant, solution.bound + constant, is_solved)
 
-    def _values(self, solution: LinearSolution) -> Array | None:
-        if solution.values is None:
-            return None
-        return self._assembled(solution.values[: self.rest.size], solution.values[self.rest.size :])
 
-    def _assembled(self, rest: Array, weights: Array) -> Array:
-        values = self.points @ weights
-        values[self.rest] = rest
-        return values
+def _point_columns(problem: Problem, tables: Sequence[Table]) -> Weight:
+    """(n, W) the points of all tables as columns."""
+    sizes = np.array([len(table.points) for table in tables])
+    first = np.cumsum(sizes) - sizes
+    rows = np.concatenate([np.tile(table.columns, len(table.points)) for table in tables])
+    columns = np.concatenate(
+        [np.repeat(begin + np.arange(len(t.points)), t.columns.size) for begin, t in zip(first, tables, strict=True)]
+    )
+    entries = np.concatenate([table.points.ravel() for table in tables])
+    return sparse.csr_array((entries, (rows, columns)), shape=(problem.n_columns, int(sizes.sum())))
+
+
+def _ones(rows: Array, columns: Array, shape: tuple[int, int]) -> Weight:
+    return sparse.csr_array((np.ones(rows.size), (rows, columns)), shape=shape)

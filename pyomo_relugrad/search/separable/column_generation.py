@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -10,51 +11,109 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.run.method import Method, positive, share, whole
 from pyomo_relugrad.search.regions.walk import is_lower
 from pyomo_relugrad.search.separable.blocks import Blocks
 from pyomo_relugrad.search.separable.choice import ChoiceProgram
 from pyomo_relugrad.search.separable.pricing import Pricing
 from pyomo_relugrad.search.separable.tables import Table
 
-#: Values of a block's integers up to which all are tried.
-MAX_MODES = 8
-#: Rows that link blocks, per block, up to which multipliers help.
-MAX_LINKS = 4
-#: Share of the new multipliers; the rest are those before.
-STEP = 0.5
-#: Rounds from one choice to the next, and seconds that a choice may take: a good one comes soon.
-ROUNDS_PER_CHOICE, CHOICE_SECONDS = 3, 0.4
-#: Points per block among which a choice is made: those that cost least at the multipliers.
-POINTS_PER_BLOCK = 3
-#: Rounds in a row without a lower relaxation after which the values of the integers are given up.
-PATIENCE = 5
 #: Distance, relative to one plus their size, at which two points of a block are two.
 DISTINCT = 1e-6
 
 
-def is_separable(problem: Problem, blocks: Blocks) -> bool:
-    """Whether few rows link several blocks, and few values of integers are in each."""
-    links = int((blocks.of_row < 0).sum())
-    return blocks.count > 1 and 0 < links <= MAX_LINKS * blocks.count and modes_of(problem, blocks) is not None
+@dataclass(frozen=True)
+class ColumnGeneration(Method):
+    """Price the rows that link blocks, let each block do its best at these prices, and choose what fits together.
+
+    The relaxation over all points found so far gives the next multipliers (Dantzig and Wolfe, 1960), until it has not
+    fallen for some rounds. Nothing is yielded where the problem does not fall apart into blocks with few integers that
+    few rows link. The blocks' points come from descents, so that the multipliers give no bound.
+
+    Parameters
+    ----------
+    max_integers : int, optional
+        Values of a block's integers up to which all are tried (8).
+    max_links : int, optional
+        Rows that link blocks, per block, up to which multipliers help (4).
+    smoothing : float, optional
+        Share of the last multipliers that is kept (0.5).
+    moved_share : float, optional
+        Share of the blocks that a descent begins at random rather than where the best point is (0.5).
+    patience : int, optional
+        Rounds in a row without a lower relaxation after which values of the integers are given up (5).
+    rounds_per_choice : int, optional
+        Rounds from one choice to the next (3).
+    points_per_block : int, optional
+        Points per block among which a choice is made: those that cost least at the multipliers (3).
+    choice_seconds : float, optional
+        Seconds that a choice may take (0.5); a good one comes soon.
+    """
+
+    name = "column-generation"
+    summary = "points of blocks at multipliers of the rows that link them, and programs that choose"
+
+    max_integers: int = whole(8)
+    max_links: int = whole(4)
+    smoothing: float = share(0.5)
+    moved_share: float = share(0.5)
+    patience: int = whole(5)
+    rounds_per_choice: int = whole(3)
+    points_per_block: int = whole(3)
+    choice_seconds: float = positive(0.5)
+
+    def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+        """Yield what the programs choose."""
+        blocks = Blocks.of(problem)
+        integers = self._integer_values(problem, blocks) if self._suits(problem, blocks) else None
+        if integers is None:
+            return
+        pricing, columns, budget = Pricing(problem, blocks, context, self.moved_share), _Columns(blocks), context.budget
+        columns.add(pricing.start, pricing.feasible_blocks(pricing.start))
+        duals, lowest, best = pricing.first_duals(), np.inf, np.inf
+        fruitless, n_rounds = np.zeros(len(integers), int), 0
+        while fruitless.min() < self.patience and not budget.is_exhausted():
+            tried, n_rounds = int(fruitless.argmin()), n_rounds + 1
+            v = pricing.descend(duals, integers[tried])
+            columns.add(v, pricing.feasible_blocks(v))
+            yield None
+            fruitless[tried] += 1
+            program = ChoiceProgram(problem, columns.tables()) if columns.is_complete else None
+            relaxed = None if program is None else program.relax(budget.remaining)
+            if program is None or relaxed is None:
+                continue
+            if is_lower(relaxed.objective, lowest):
+                lowest, fruitless[tried] = relaxed.objective, 0
+            duals = self.smoothing * duals + (1.0 - self.smoothing) * relaxed.row_duals
+            if n_rounds % self.rounds_per_choice == 0 or fruitless.min() == self.patience:
+                points = program.cheapest(relaxed.prices, self.points_per_block)
+                choice = program.choose(points, self.choice_seconds)
+                if choice.values is not None and is_lower(choice.objective, best):
+                    best = choice.objective
+                    yield problem.incumbent(choice.values)
+
+    def _suits(self, problem: Problem, blocks: Blocks) -> bool:
+        """Whether the objective is linear, and few rows link several blocks."""
+        n_links = int((blocks.of_row < 0).sum())
+        return problem.quadratic is None and blocks.count > 1 and 0 < n_links <= self.max_links * blocks.count
+
+    def _integer_values(self, problem: Problem, blocks: Blocks) -> Array | None:
+        """Values (k, n_integers) of all integer columns in which each block has each of its own, None if too many."""
+        columns = np.flatnonzero(problem.integers)
+        values, count = np.zeros((self.max_integers, columns.size)), 1
+        for block in range(blocks.count):
+            own = blocks.of_column[columns] == block
+            lower, upper = problem.lower[columns[own]], problem.upper[columns[own]]
+            if np.prod(upper - lower + 1) > self.max_integers:
+                return None
+            ranges = (np.arange(low, high + 1) for low, high in zip(lower, upper, strict=True))
+            combinations = np.array(list(product(*ranges)))
+            values[:, own] = np.resize(combinations, (self.max_integers, int(own.sum())))
+            count = max(count, len(combinations))
+        return values[:count]
 
 
-def modes_of(problem: Problem, blocks: Blocks) -> list[Array] | None:
-    """Values of all integer columns (n_integers,) such that each block has each of its own; None where they are many."""
-    columns = np.flatnonzero(problem.integers)
-    count = 1
-    values = np.zeros((MAX_MODES, columns.size))
-    for block in range(blocks.count):
-        own = blocks.of_column[columns] == block
-        ranges = [(problem.lower[i], problem.upper[i]) for i in columns[own]]
-        if np.prod([high - low + 1 for low, high in ranges]) > MAX_MODES:
-            return None
-        combinations = np.array(list(product(*(np.arange(low, high + 1) for low, high in ranges))))
-        values[:, own] = np.resize(combinations, (MAX_MODES, int(own.sum())))
-        count = max(count, len(combinations))
-    return list(values[:count])
-
-
-class Columns:
+class _Columns:
     """The points of each block that were found.
 
     Parameters
@@ -66,15 +125,12 @@ class Columns:
         self._columns = [np.flatnonzero(blocks.of_column == block) for block in range(blocks.count)]
         self._points = [np.zeros((0, columns.size)) for columns in self._columns]
 
-    def add(self, v: Array, feasible: Array) -> int:
-        """Keep the parts of a point that are feasible and new; return how many."""
-        count = 0
+    def add(self, v: Array, feasible: Array) -> None:
+        """Keep those blocks of a point (n,) that are feasible, by a mask, and new."""
         for block in np.flatnonzero(feasible):
             part, known = v[self._columns[block]], self._points[block]
             if (np.abs(known - part) > DISTINCT * (1.0 + np.abs(part))).any(axis=1).all():
                 self._points[block] = np.vstack([known, part])
-                count += 1
-        return count
 
     @property
     def is_complete(self) -> bool:
@@ -83,49 +139,5 @@ class Columns:
 
     def tables(self) -> list[Table]:
         """The points as tables."""
-        return [
-            Table(columns, points, np.zeros(len(points), bool))
-            for columns, points in zip(self._columns, self._points, strict=True)
-        ]
-
-
-def column_generation(problem: Problem, blocks: Blocks, context: SearchContext) -> Iterator[Incumbent | None]:
-    """Price the rows that link blocks, let each block do its best at these prices, and choose what fits together.
-
-    The relaxation over all points found so far gives the next multipliers (Dantzig-Wolfe), until it has not fallen for
-    some rounds with any values of the blocks' integers.
-
-    Parameters
-    ----------
-    problem : Problem
-        With a linear objective, for which `is_separable` holds.
-    blocks : Blocks
-    context : SearchContext
-    """
-    budget, modes = context.budget, modes_of(problem, blocks) or []
-    pricing, columns = Pricing(problem, blocks, context), Columns(blocks)
-    columns.add(pricing.start, pricing.feasible_blocks(pricing.start))
-    duals, lowest, best, fruitless = pricing.first_duals(), np.inf, np.inf, np.zeros(len(modes), int)
-    n_rounds = 0
-    while fruitless.min() < PATIENCE and not budget.is_exhausted():
-        mode, n_rounds = int(fruitless.argmin()), n_rounds + 1
-        v = pricing.descend(duals, modes[mode])
-        columns.add(v, pricing.feasible_blocks(v))
-        yield None
-        fruitless[mode] += 1
-        if not columns.is_complete:
-            continue
-        program = ChoiceProgram(problem, columns.tables())
-        relaxed = program.relax(budget.remaining)
-        if relaxed.row_duals is None or relaxed.prices is None:
-            continue
-        if is_lower(relaxed.objective, lowest):
-            lowest, fruitless[mode] = relaxed.objective, 0
-        duals = STEP * relaxed.row_duals + (1.0 - STEP) * duals
-        is_last = fruitless.min() == PATIENCE
-        if n_rounds % ROUNDS_PER_CHOICE == 0 or is_last:
-            points = program.cheapest(relaxed.prices, POINTS_PER_BLOCK)
-            choice = program.choose(points, min(CHOICE_SECONDS, budget.remaining))
-            if choice.values is not None and is_lower(choice.objective, best):
-                best = choice.objective
-                yield problem.incumbent(choice.values)
+        pairs = zip(self._columns, self._points, strict=True)
+        return [Table(columns, points, np.zeros(len(points), bool)) for columns, points in pairs]

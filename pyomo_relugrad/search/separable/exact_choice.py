@@ -3,54 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.run.method import Method, positive, whole
 from pyomo_relugrad.search.separable.choice import ChoiceProgram
-from pyomo_relugrad.search.separable.tables import Table
-
-#: Points per table in the first program, and how many times more the next one has.
-FIRST_POINTS, GROWTH = 2, 2
-#: Seconds that the first program may take; those that use them up are followed by programs with twice as many.
-FIRST_SECONDS = 0.5
+from pyomo_relugrad.search.separable.tables import exact_tables
 
 
-def exact_choice(problem: Problem, tables: list[Table], context: SearchContext) -> Iterator[Incumbent | None]:
-    """Choose from the points that cost least at the multipliers of the relaxation, then from more of them.
+@dataclass(frozen=True)
+class ExactChoice(Method):
+    """Tabulate the networks, choose from the points that cost least at the best multipliers, then from more of them.
 
-    A point that costs more than the gap between incumbent and relaxation is in no better solution. Once the program
-    holds all others, it proves its choice.
+    Tables are exact where networks that share inputs have one free input in all, or integer ones of few values. A point
+    that costs more than the gap between incumbent and relaxation is in no better solution: once a program holds all
+    others, it proves its choice. Nothing is yielded where there are no such tables.
 
     Parameters
     ----------
-    problem : Problem
-    tables : list of Table
-        As `exact_tables` makes them.
-    context : SearchContext
+    max_combinations : int, optional
+        Values of the integer inputs of a group of networks up to which it is tabulated (4096).
+    first_points, growth : int, optional
+        Points per table in the first program (2), and how many times more the next one has (2).
+    first_seconds : float, optional
+        Seconds that the first program may take (0.5). One that uses them up is followed by one with twice as many.
     """
-    budget, program = context.budget, ChoiceProgram(problem, tables)
-    budget.count(points=program.n_points)
-    relaxed = program.relax(budget.remaining)
-    if relaxed.prices is None:
-        return
-    context.take_bound(relaxed.bound)
-    ordered, best = np.sort(relaxed.prices), min((point.objective for point in context.known), default=np.inf)
-    size, seconds = FIRST_POINTS * len(tables), FIRST_SECONDS
-    while not budget.is_exhausted():
-        gap = best - relaxed.bound
-        limit = ordered[min(size, ordered.size) - 1]
-        holds_all = size >= ordered.size or limit >= gap
-        points = program.with_neighbours(relaxed.prices <= gap) if holds_all else relaxed.prices <= limit
-        budget.count()
-        choice = program.choose(points, min(seconds, budget.remaining))
-        if choice.values is not None:
-            best = min(best, choice.objective)
-            yield problem.incumbent(choice.values)
-        if holds_all and choice.is_solved:
-            if choice.values is not None:
-                context.take_bound(min(choice.bound, best))
+
+    name = "exact-choice"
+    summary = "programs over tables of what each network can do"
+
+    max_combinations: int = whole(4096)
+    first_points: int = whole(2)
+    growth: int = whole(2)
+    first_seconds: float = positive(0.5)
+
+    def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+        """Yield what the programs choose, and tell the context their bounds."""
+        tables = exact_tables(problem, self.max_combinations) if problem.quadratic is None else None
+        if tables is None:
             return
-        yield None
-        size, seconds = GROWTH * size, seconds if choice.is_solved else 2 * seconds
+        budget, program = context.budget, ChoiceProgram(problem, tables)
+        budget.count(points=program.n_points)
+        relaxed = program.relax(budget.remaining)
+        if relaxed is None:
+            return
+        context.take_bound(relaxed.bound)
+        best = min((point.objective for point in context.known), default=np.inf)
+        per_table, seconds = self.first_points, self.first_seconds
+        while not budget.is_exhausted():
+            points, needed = program.cheapest(relaxed.prices, per_table), relaxed.prices <= best - relaxed.bound
+            holds_all = not (needed & ~points).any()
+            budget.count()
+            choice = program.choose(program.with_neighbours(needed) if holds_all else points, seconds)
+            if choice.values is not None:
+                best = min(best, choice.objective)
+                yield problem.incumbent(choice.values)
+            if holds_all and choice.is_solved:
+                context.take_bound(min(choice.bound, best))
+                return
+            yield None
+            per_table, seconds = self.growth * per_table, seconds if choice.is_solved else 2 * seconds

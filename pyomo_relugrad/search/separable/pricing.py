@@ -17,14 +17,12 @@ from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.sequential_lp import column_scale
 from pyomo_relugrad.search.sequential.step_model import StepModel
 
-#: Points by which penalties are scaled.
-SAMPLES = 64
+#: Points by which penalties are scaled, and the penalty of the largest violation in units of the objective's spread.
+SAMPLES, PENALTY = 64, 10.0
 #: Steps of a descent, its first trust region relative to the columns' ranges, and the last one.
 MAX_STEPS, FIRST_RADIUS, LAST_RADIUS = 30, 0.3, 1e-3
 #: What is left of a block's trust region after a step that brings nothing.
 SHRINKING = 0.3
-#: Share of the blocks that begin at random.
-MOVED_SHARE = 0.5
 
 
 class Pricing:
@@ -35,10 +33,12 @@ class Pricing:
     problem : Problem
     blocks : Blocks
     context : SearchContext
+    moved_share : float
+        Share of the blocks that a descent begins at random.
     """
 
-    def __init__(self, problem: Problem, blocks: Blocks, context: SearchContext) -> None:
-        self._problem, self._blocks, self._context = problem, blocks, context
+    def __init__(self, problem: Problem, blocks: Blocks, context: SearchContext, moved_share: float) -> None:
+        self._problem, self._blocks, self._context, self._moved_share = problem, blocks, context, moved_share
         self._own_rows = blocks.of_row >= 0
         self._in_block = blocks.of_column >= 0
         self._scale = column_scale(problem)
@@ -74,11 +74,11 @@ class Pricing:
             Values of all integer columns, which are kept.
         """
         problem, budget, random = self._priced(duals), self._context.budget, self._context.random
-        model = StepModel(problem, self._linearization, holds_integers=True)
+        model = StepModel(problem, self._linearization, np.inf, holds_integers=True)
         samples = self._surroundings.random_points(SAMPLES, random)
-        merit = Merit.scaled_to(problem, problem.propagate(samples))
+        merit = Merit.scaled_to(problem, problem.propagate(samples), PENALTY)
         count, block = self._blocks.count, self._blocks.of_column
-        spread = 10.0 ** random.uniform(-2, 0, count) * (random.random(count) < MOVED_SHARE)
+        spread = 10.0 ** random.uniform(-2, 0, count) * (random.random(count) < self._moved_share)
         v = self.start + spread[block] * (samples[0] - self.start)
         v[problem.integers] = integers
         v = problem.propagate(v[None])[0]

@@ -17,8 +17,6 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.problem import NetworkStage, Problem
 
-#: Values of its integer inputs up to which a group is tabulated.
-MAX_COMBINATIONS = 4096
 #: Multiplications of one evaluation of all tables up to which they are made.
 MAX_WORK = 1e9
 #: Entries of the points behind all tables.
@@ -69,10 +67,17 @@ def network_groups(problem: Problem) -> tuple[Array, int]:
     return groups, numbers.size
 
 
-def exact_tables(problem: Problem) -> list[Table] | None:
-    """A table for each group of networks, None where a group has too many inputs or values for one."""
+def exact_tables(problem: Problem, max_combinations: int) -> list[Table] | None:
+    """A table for each group of networks, None where a group has too many inputs or values for one.
+
+    Parameters
+    ----------
+    problem : Problem
+    max_combinations : int
+        Of the values of a group's integer inputs.
+    """
     groups, count = network_groups(problem)
-    grid = _Grid.of(problem, groups, count)
+    grid = _Grid.of(problem, groups, count, max_combinations)
     if grid is None:
         return None
     T = grid.ends
@@ -91,17 +96,24 @@ class _Grid:
     """Points of all groups at once: groups do not touch each other, so that one point holds a value for each.
 
     ``T`` (K, C, U) are values of the continuous inputs of U groups, for C combinations of integer ones, in order.
+
+    Parameters
+    ----------
+    problem : Problem
+    groups : (n,) int array
+    continuous : (U,) int array
+        The continuous input of each group, -1 where there is none.
+    integers : tuple of (columns, combinations)
+        The integer inputs (i,) of each group, and their values (c, i).
     """
 
     problem: Problem
     groups: Array
     continuous: Array
-    """(U,) the continuous input of each group, -1 where there is none."""
     integers: tuple[tuple[Array, Array], ...]
-    """The integer inputs (i,) of each group, and their combinations (c, i)."""
 
     @classmethod
-    def of(cls, problem: Problem, groups: Array, count: int) -> _Grid | None:
+    def of(cls, problem: Problem, groups: Array, count: int, max_combinations: int) -> _Grid | None:
         """The grid, None where tables would be too large."""
         free_inputs = (groups >= 0) & ~problem.is_output
         if count == 0 or not np.isfinite([problem.lower[free_inputs], problem.upper[free_inputs]]).all():
@@ -115,7 +127,7 @@ class _Grid:
         ranges = problem.upper - problem.lower + 1
         for group in range(count):
             own = whole[groups[whole] == group]
-            if ranges[own].prod() > MAX_COMBINATIONS:
+            if ranges[own].prod() > max_combinations:
                 return None
             values = [np.arange(problem.lower[i], problem.upper[i] + 1) for i in own]
             integers.append((own, np.array(list(product(*values)), float)))
@@ -152,15 +164,15 @@ class _Grid:
         """The tables with the points of `T`."""
         K, C, _ = T.shape
         V = self.points(T).reshape(K, C, -1)
-        is_last = np.ones(T.shape, bool)
-        is_last[:-1] = T[1:] == T[:-1]
-        kept = np.concatenate([np.ones((1, *T.shape[1:]), bool), ~is_last[:-1]])
+        goes_on = np.zeros(T.shape, bool)
+        goes_on[:-1] = T[1:] > T[:-1]
+        kept = np.concatenate([np.ones((1, C, len(self.integers)), bool), goes_on[:-1]])
         tables = []
         for group, (_, values) in enumerate(self.integers):
             columns = np.flatnonzero(self.groups == group)
             combination, place = np.nonzero(kept[:, : len(values), group].T)
             points = V[place[:, None], combination[:, None], columns]
-            tables.append(Table(columns, points, ~is_last[place, combination, group]))
+            tables.append(Table(columns, points, goes_on[place, combination, group]))
         return tables
 
 
