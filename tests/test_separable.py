@@ -110,7 +110,9 @@ def context(seed: int = 0, **fields: object) -> SearchContext:
 
 def test_networks_that_share_a_free_column_are_one_group() -> None:
     network = random_network(np.random.default_rng(0), (2, 3, 1))
-    networks = [EmbeddedNetwork(network, inputs, [output]) for inputs, output in (([0, 2], 3), ([2, 1], 4), ([1, 2], 5))]
+    networks = [
+        EmbeddedNetwork(network, inputs, [output]) for inputs, output in (([0, 2], 3), ([2, 1], 4), ([1, 2], 5))
+    ]
     problem = Problem(np.zeros(6), np.array([0, 0, 1, *[-np.inf] * 3]), np.array([1, 1, 1, *[np.inf] * 3]),
                       networks=tuple(networks))  # fmt: skip
     groups, count = network_groups(problem)

@@ -15,6 +15,7 @@ from pyomo_relugrad.search.domains.feasible_set import columns_without_bounds
 from pyomo_relugrad.search.domains.method import run_over_domain
 from pyomo_relugrad.search.separable.column_generation import ColumnGeneration
 from pyomo_relugrad.search.separable.exact_choice import ExactChoice
+from pyomo_relugrad.search.separable.exchange import ExchangeSearch
 from pyomo_relugrad.search.sequential.sequential_lp import SequentialLp
 
 
@@ -31,6 +32,7 @@ class Auto(Method):
     ----------
     choice : ExactChoice, optional
     generation : ColumnGeneration, optional
+    exchange : ExchangeSearch, optional
     projected : ProjectedDescent, optional
     by_programs : LpDescent, optional
     sequential : SequentialLp, optional
@@ -47,6 +49,7 @@ class Auto(Method):
 
     choice: ExactChoice = part(ExactChoice())
     generation: ColumnGeneration = part(ColumnGeneration())
+    exchange: ExchangeSearch = part(ExchangeSearch())
     projected: ProjectedDescent = part(ProjectedDescent())
     by_programs: LpDescent = part(LpDescent())
     sequential: SequentialLp = part(SequentialLp())
@@ -56,7 +59,7 @@ class Auto(Method):
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Run what suits the problem."""
         known = list(context.known)
-        for method in (self.choice, self.generation) if problem.shape is not Shape.BOX else ():
+        for method in (self.choice, self.generation, self.exchange) if problem.shape is not Shape.BOX else ():
             for point in method.run(problem, replace(context, known=tuple(known))):
                 if point is not None and point.is_feasible:
                     known.append(point)
