@@ -13,11 +13,15 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.run.budget import Budget, Stop
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.auto import Auto
+from pyomo_relugrad.search.separable.assignment import Assignment, exchanged
 from pyomo_relugrad.search.separable.blocks import Blocks
 from pyomo_relugrad.search.separable.choice import ChoiceProgram
 from pyomo_relugrad.search.separable.column_generation import ColumnGeneration
 from pyomo_relugrad.search.separable.exact_choice import ExactChoice
+from pyomo_relugrad.search.separable.exchange import ExchangeSearch
+from pyomo_relugrad.search.separable.followers import Followers
 from pyomo_relugrad.search.separable.tables import Table, exact_tables, network_groups
+from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.solve import search, solve_exactly
 
 MANY = 4096
@@ -329,6 +333,114 @@ def test_column_generation_leaves_alone_what_does_not_fall_apart() -> None:
     assert list(ColumnGeneration().run(quadratic, context())) == []
     many_integers = replace(block_problem(), integers=np.isin(np.arange(20) % 5, [3, 4]))
     assert list(ColumnGeneration(max_integers=8).run(many_integers, context())) == []
+
+
+# --- exchanges ------------------------------------------------------------------------------------------------------
+
+
+def assignment_problem(jobs: int, places: int, seed: int) -> Problem:
+    """Put jobs on places, the same number on each, so that the smallest of the places' outputs is largest.
+
+    Columns: the binaries job by job, a load for each place (the sum of its jobs' sizes), an output for each, the level.
+    """
+    rng = np.random.default_rng(seed)
+    network = random_network(rng, (2, 6, 1))
+    n_binaries = jobs * places
+    n = n_binaries + 2 * places + 1
+    load, output = n_binaries + np.arange(places), n_binaries + places + np.arange(places)
+    on = np.arange(n_binaries).reshape(jobs, places)
+    rows, lower, upper = np.zeros((jobs + 3 * places, n)), [], []
+    for j in range(jobs):
+        rows[j, on[j]] = 1.0
+    sizes = rng.uniform(-1, 1, jobs)
+    for p in range(places):
+        rows[jobs + p, on[:, p]] = 1.0
+        rows[jobs + places + p, on[:, p]] = -sizes
+        rows[jobs + places + p, load[p]] = 1.0
+        rows[jobs + 2 * places + p, [output[p], n - 1]] = 1.0, -1.0
+    lower = [1.0] * jobs + [jobs / places] * places + [0.0] * (2 * places)
+    upper = [1.0] * jobs + [jobs / places] * places + [0.0] * places + [np.inf] * places
+    networks = (
+        EmbeddedNetwork(network, [load[p], load[(p + 1) % places]], [output[p]], f"p{p}") for p in range(places)
+    )
+    unlimited = np.full(places, np.inf)
+    return Problem(
+        np.append(np.zeros(n - 1), -1.0),
+        np.concatenate([np.zeros(n_binaries), np.full(places, -9.0), -unlimited, [-99.0]]),
+        np.concatenate([np.ones(n_binaries), np.full(places, 9.0), unlimited, [99.0]]),
+        sparse.csr_array(rows),
+        np.array(lower),
+        np.array(upper),
+        np.arange(n) < n_binaries,
+        tuple(networks),
+    )
+
+
+def best_assignment(problem: Problem, jobs: int, places: int) -> float:
+    """The smallest objective over all assignments."""
+    best = np.inf
+    followers = followers_of(problem)
+    for order in set(itertools.permutations(np.repeat(range(places), jobs // places).tolist())):
+        x = np.zeros(jobs * places)
+        x[np.arange(jobs) * places + np.array(order)] = 1.0
+        point = problem.incumbent(followers.whole(x))
+        assert point.is_feasible
+        best = min(best, point.objective)
+    return best
+
+
+def followers_of(problem: Problem) -> Followers:
+    assignment = Assignment.of(problem)
+    followers = None if assignment is None else Followers.of(assignment)
+    assert followers is not None
+    return followers
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_exchanges_find_the_best_of_all_assignments(seed: int) -> None:
+    problem = assignment_problem(6, 3, seed)
+    points = [p for p in ExchangeSearch().run(problem, context(seed)) if p is not None]
+    assert all(point.is_feasible for point in points)
+    assert points[-1].objective == pytest.approx(best_assignment(problem, 6, 3), abs=1e-9)
+    moved, _ = reordered(problem, seed)
+    again = [p for p in ExchangeSearch().run(moved, context(seed)) if p is not None]
+    assert again[-1].objective == pytest.approx(points[-1].objective, abs=1e-9)
+
+
+def test_every_exchange_keeps_the_rows_of_the_assignment() -> None:
+    problem = assignment_problem(6, 3, 0)
+    assignment = Assignment.of(problem)
+    assert assignment is not None
+    x = assignment.random(np.random.default_rng(0))
+    assert x is not None
+    exchanges = assignment.exchanges(x)
+    assert len(exchanges) == 12  # of the 15 pairs of jobs, 3 are on one place each
+    for exchange in exchanges:
+        assert (problem.rows[:9][:, :18] @ exchanged(x, exchange)).tolist() == [1.0] * 6 + [2.0] * 3
+    assert (problem.rows[:9][:, :18] @ assignment.kicked(x, 5, np.random.default_rng(1))).tolist() == [1] * 6 + [2] * 3
+
+
+def test_the_slopes_are_the_differences_of_the_merit() -> None:
+    problem = assignment_problem(6, 3, 1)
+    followers = followers_of(problem)
+    x = followers.assignment.random(np.random.default_rng(0))
+    assert x is not None
+    states = followers.states(x)
+    merit = Merit.scaled_to(followers.problem, followers.points(states[None]), 10.0)
+    slopes, step = followers.slopes(states, merit), 1e-6
+    for edge in range(18):
+        nearby = followers.points(np.stack([states, states + step * followers.moves[edge]]))
+        before, after = merit.of(followers.problem, nearby)
+        assert slopes[edge] == pytest.approx((after - before) / step, abs=1e-4)
+
+
+def test_there_are_no_exchanges_where_columns_do_not_follow() -> None:
+    problem = assignment_problem(6, 3, 0)
+    free_load = replace(problem, row_lower=np.where(np.arange(15) == 9, -1.0, problem.row_lower))
+    costly = replace(problem, cost=np.append(np.ones(18), problem.cost[18:]))
+    general = replace(problem, upper=np.where(problem.integers, 2.0, problem.upper))
+    for other in free_load, costly, general:
+        assert list(ExchangeSearch().run(other, context())) == []
 
 
 # --- the whole search -----------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import numpy as np
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.run.method import Method, positive, whole
+from pyomo_relugrad.search.regions.walk import is_lower
 from pyomo_relugrad.search.separable.choice import ChoiceProgram
 from pyomo_relugrad.search.separable.tables import exact_tables
 
@@ -30,6 +31,8 @@ class ExactChoice(Method):
         Points per table in the first program (2), and how many times more the next one has (2).
     first_seconds : float, optional
         Seconds that the first program may take (0.5). One that uses them up is followed by one with twice as many.
+    patience : int, optional
+        Programs in a row that use up their time and bring nothing better after which the search ends (3).
     """
 
     name = "exact-choice"
@@ -39,6 +42,7 @@ class ExactChoice(Method):
     first_points: int = whole(2)
     growth: int = whole(2)
     first_seconds: float = positive(0.5)
+    patience: int = whole(3)
 
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Yield what the programs choose, and tell the context their bounds."""
@@ -52,12 +56,13 @@ class ExactChoice(Method):
             return
         context.take_bound(relaxed.bound)
         best = min((point.objective for point in context.known), default=np.inf)
-        per_table, seconds = self.first_points, self.first_seconds
-        while not budget.is_exhausted():
+        per_table, seconds, fruitless = self.first_points, self.first_seconds, 0
+        while fruitless < self.patience and not budget.is_exhausted():
             points, needed = program.cheapest(relaxed.prices, per_table), relaxed.prices <= best - relaxed.bound
             holds_all = not (needed & ~points).any()
             budget.count()
             choice = program.choose(program.with_neighbours(needed) if holds_all else points, seconds)
+            fruitless = 0 if choice.is_solved or is_lower(choice.objective, best) else fruitless + 1
             if choice.values is not None:
                 best = min(best, choice.objective)
                 yield problem.incumbent(choice.values)
