@@ -1,17 +1,20 @@
 """Searches where few rows tie many small networks: tables, blocks, and the programs that choose from them."""
 
+import contextlib
 import itertools
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 from random_models import random_network
 from scipy import sparse
 
+from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.run.budget import Budget, Stop
 from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.run.method import Method
 from pyomo_relugrad.search.auto import Auto
 from pyomo_relugrad.search.separable.assignment import Assignment, exchanged
 from pyomo_relugrad.search.separable.blocks import Blocks
@@ -441,6 +444,26 @@ def test_there_are_no_exchanges_where_columns_do_not_follow() -> None:
     general = replace(problem, upper=np.where(problem.integers, 2.0, problem.upper))
     for other in free_load, costly, general:
         assert list(ExchangeSearch().run(other, context())) == []
+
+
+# --- settings -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "problem"),
+    [
+        (ExactChoice(), budget_problem(4, 1)),
+        (ColumnGeneration(), block_problem()),
+        (ExchangeSearch(), assignment_problem(6, 3, 0)),
+    ],
+    ids=["exact-choice", "column-generation", "exchange"],
+)
+def test_a_method_runs_with_ones_and_zeros_where_it_takes_them(method: Method, problem: Problem) -> None:
+    for value in (1, 0.0):
+        for setting in fields(method):
+            with contextlib.suppress(ModelError):
+                method = replace(method, **{setting.name: value})
+    assert all(point.is_feasible for point in method.run(problem, context()) if point is not None)
 
 
 # --- the whole search -----------------------------------------------------------------------------------------------

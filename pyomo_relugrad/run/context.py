@@ -42,3 +42,8 @@ class SearchContext:
     relaxation: LinearSolution | None = None
     known: tuple[Incumbent, ...] = ()
     take_bound: Callable[[float], None] = _ignore
+
+    @property
+    def relaxed(self) -> Array | None:
+        """The point (n,) of the relaxation, if there is one."""
+        return None if self.relaxation is None else self.relaxation.values

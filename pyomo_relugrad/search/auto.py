@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import Method, part, whole
+from pyomo_relugrad.run.method import Method
 from pyomo_relugrad.search.descent.by_programs import LpDescent
 from pyomo_relugrad.search.descent.projected import ProjectedDescent
 from pyomo_relugrad.search.domains.domain import Domain
@@ -21,12 +21,12 @@ from pyomo_relugrad.search.sequential.sequential_lp import SequentialLp
 
 @dataclass(frozen=True)
 class Auto(Method):
-    """Search by what ties the networks, then by the problem's shape.
+    """The best method for the problem's shape (the default).
 
-    Small networks that a few rows tie: tables and multipliers, before the others. A bounded box, or one with a single
-    row: batched descents with projections. A polytope: descents by linear programs, and, while it is small, the two in
-    turn, since either may win. Integers, rows on outputs, unbounded columns, equations, many networks side by side:
-    sequential linear programming.
+    First, tables and multipliers where few rows tie many small networks, and exchanges in assignments; they yield
+    nothing elsewhere. Then by shape. A bounded box, or one with a single row: batched descents with projections. A
+    polytope: descents by linear programs, and, while it is small, the two in turn, since either may win. Integers, rows
+    on outputs, unbounded columns, equations, many networks side by side: sequential linear programming.
 
     Parameters
     ----------
@@ -45,16 +45,15 @@ class Auto(Method):
     """
 
     name = "auto"
-    summary = "the best for the problem's shape (the default)"
 
-    choice: ExactChoice = part(ExactChoice())
-    generation: ColumnGeneration = part(ColumnGeneration())
-    exchange: ExchangeSearch = part(ExchangeSearch())
-    projected: ProjectedDescent = part(ProjectedDescent())
-    by_programs: LpDescent = part(LpDescent())
-    sequential: SequentialLp = part(SequentialLp())
-    projection_work: int = whole(50_000)
-    max_networks: int = whole(20)
+    choice: ExactChoice = ExactChoice()
+    generation: ColumnGeneration = ColumnGeneration()
+    exchange: ExchangeSearch = ExchangeSearch()
+    projected: ProjectedDescent = ProjectedDescent()
+    by_programs: LpDescent = LpDescent()
+    sequential: SequentialLp = SequentialLp()
+    projection_work: int = 50_000
+    max_networks: int = 20
 
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Run what suits the problem."""

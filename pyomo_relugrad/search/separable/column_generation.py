@@ -11,7 +11,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import Method, positive, share, whole
+from pyomo_relugrad.run.method import Method, between
 from pyomo_relugrad.search.regions.walk import is_lower
 from pyomo_relugrad.search.separable.blocks import Blocks
 from pyomo_relugrad.search.separable.choice import ChoiceProgram
@@ -24,7 +24,9 @@ DISTINCT = 1e-6
 
 @dataclass(frozen=True)
 class ColumnGeneration(Method):
-    """Price the rows that link blocks, let each block do its best at these prices, and choose what fits together.
+    """Points of blocks at multipliers of the rows that link them, and programs that choose.
+
+    Price the rows that link blocks, let each block do its best at these prices, and choose what fits together.
 
     The relaxation over all points found so far gives the next multipliers (Dantzig and Wolfe, 1960), until it has not
     fallen for some rounds. Nothing is yielded where the problem does not fall apart into blocks with few integers that
@@ -51,16 +53,15 @@ class ColumnGeneration(Method):
     """
 
     name = "column-generation"
-    summary = "points of blocks at multipliers of the rows that link them, and programs that choose"
 
-    max_integers: int = whole(8)
-    max_links: int = whole(4)
-    smoothing: float = share(0.5)
-    moved_share: float = share(0.5)
-    patience: int = whole(5)
-    rounds_per_choice: int = whole(3)
-    points_per_block: int = whole(3)
-    choice_seconds: float = positive(0.5)
+    max_integers: int = 8
+    max_links: int = 4
+    smoothing: float = between(0.5, 0, 1)
+    moved_share: float = between(0.5, 0, 1)
+    patience: int = 5
+    rounds_per_choice: int = 3
+    points_per_block: int = 3
+    choice_seconds: float = 0.5
 
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Yield what the programs choose."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import Method, positive, whole
+from pyomo_relugrad.run.method import Method
 from pyomo_relugrad.search.regions.walk import is_lower
 from pyomo_relugrad.search.separable.choice import ChoiceProgram
 from pyomo_relugrad.search.separable.tables import exact_tables
@@ -17,7 +17,9 @@ from pyomo_relugrad.search.separable.tables import exact_tables
 
 @dataclass(frozen=True)
 class ExactChoice(Method):
-    """Tabulate the networks, choose from the points that cost least at the best multipliers, then from more of them.
+    """Programs over tables of what each network can do.
+
+    Tabulate the networks, choose from the points that cost least at the best multipliers, then from more of them.
 
     Tables are exact where networks that share inputs have one free input in all, or integer ones of few values. A point
     that costs more than the gap between incumbent and relaxation is in no better solution: once a program holds all
@@ -36,13 +38,12 @@ class ExactChoice(Method):
     """
 
     name = "exact-choice"
-    summary = "programs over tables of what each network can do"
 
-    max_combinations: int = whole(4096)
-    first_points: int = whole(2)
-    growth: int = whole(2)
-    first_seconds: float = positive(0.5)
-    patience: int = whole(3)
+    max_combinations: int = 4096
+    first_points: int = 2
+    growth: int = 2
+    first_seconds: float = 0.5
+    patience: int = 3
 
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Yield what the programs choose, and tell the context their bounds."""

@@ -10,7 +10,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import Method, positive, whole
+from pyomo_relugrad.run.method import Method
 from pyomo_relugrad.search.regions.walk import is_lower
 from pyomo_relugrad.search.separable.assignment import Assignment, exchanged
 from pyomo_relugrad.search.separable.followers import Followers
@@ -22,7 +22,9 @@ SAMPLES, SAMPLE_KICKS = 10, 50
 
 @dataclass(frozen=True)
 class ExchangeSearch(Method):
-    """Exchange two binaries of an assignment for two others while that lowers the merit; then again from nearby.
+    """Exchanges of binaries in an assignment, evaluated together.
+
+    Exchange two binaries of an assignment for two others while that lowers the merit; then again from nearby.
 
     Continuous columns follow from the binaries: states by equations, outputs by networks, and levels, such as the
     smallest of all outputs, by the tightest of their rows. So exchanges change few numbers, and many are evaluated
@@ -42,13 +44,12 @@ class ExchangeSearch(Method):
     """
 
     name = "exchange"
-    summary = "exchanges in an assignment, evaluated together"
 
-    promising: int = whole(256)
-    drawn: int = whole(128)
-    max_kicks: int = whole(5)
-    patience: int = whole(30)
-    penalty: float = positive(10.0)
+    promising: int = 256
+    drawn: int = 128
+    max_kicks: int = 5
+    patience: int = 30
+    penalty: float = 10.0
 
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Yield better points."""

@@ -50,8 +50,7 @@ class Pricing:
         problem, context = self._problem, self._context
         if context.known:
             return min(context.known, key=lambda point: point.objective).values
-        relaxed = None if context.relaxation is None else context.relaxation.values
-        v = np.clip(0.0, problem.lower, problem.upper) if relaxed is None else relaxed
+        v = np.clip(0.0, problem.lower, problem.upper) if context.relaxed is None else context.relaxed
         return np.asarray(problem.propagate(v[None])[0])
 
     def first_duals(self) -> Array:
