@@ -28,7 +28,7 @@ class RelaxedChoice:
     ----------
     objective : float
     bound : float
-        The same, less what HiGHS's tolerances may have gained.
+        The same, less what HiGHS's tolerances may have added.
     prices : (W,) array
         What each point costs beyond the bound, at the least.
     row_duals : (m,) array
@@ -52,7 +52,7 @@ class Choice:
     objective : float
         Of that point, infinite where there is none.
     bound : float
-        No choice from the same points has a smaller objective.
+        No choice from the same points has a smaller objective; less what HiGHS's tolerances may have added.
     is_solved : bool
         Whether the program ended before its time limit.
     """
@@ -113,10 +113,9 @@ class ChoiceProgram:
         solution = program.solve(time_limit)
         if not solution.is_optimal or solution.column_duals is None or solution.row_duals is None:
             return None
-        margin = 0.1 * FEASIBILITY_TOLERANCE * (1 + abs(solution.objective))
         objective = solution.objective + self._problem.constant
         prices = np.maximum(solution.column_duals[self._weights], 0.0)
-        return RelaxedChoice(objective, objective - margin, prices, solution.row_duals[: self._problem.n_rows])
+        return RelaxedChoice(objective, _safe(objective), prices, solution.row_duals[: self._problem.n_rows])
 
     def cheapest(self, prices: Array, per_table: int) -> Array:
         """(W,) booleans: the points that cost least, so many per table on average."""
@@ -173,7 +172,7 @@ class ChoiceProgram:
             return Choice(None, np.inf, solution.bound, is_solved)
         values = self._points[:, chosen] @ solution.values[n_rest:][: chosen.size]
         values[self._rest] = solution.values[:n_rest]
-        return Choice(values, solution.objective + constant, solution.bound + constant, is_solved)
+        return Choice(values, solution.objective + constant, _safe(solution.bound + constant), is_solved)
 
 
 def _point_columns(problem: Problem, tables: Sequence[Table]) -> Weight:
@@ -186,6 +185,11 @@ def _point_columns(problem: Problem, tables: Sequence[Table]) -> Weight:
     )
     entries = np.concatenate([table.points.ravel() for table in tables])
     return sparse.csr_array((entries, (rows, columns)), shape=(problem.n_columns, int(sizes.sum())))
+
+
+def _safe(bound: float) -> float:
+    """A bound, less what HiGHS's tolerances may have added."""
+    return bound - 0.1 * FEASIBILITY_TOLERANCE * (1 + abs(bound))
 
 
 def _ones(rows: Array, columns: Array, shape: tuple[int, int]) -> Weight:

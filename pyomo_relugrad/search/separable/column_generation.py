@@ -14,7 +14,7 @@ from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.run.method import Method, between
 from pyomo_relugrad.search.regions.walk import is_lower
 from pyomo_relugrad.search.separable.blocks import Blocks
-from pyomo_relugrad.search.separable.choice import ChoiceProgram
+from pyomo_relugrad.search.separable.choice import ChoiceProgram, RelaxedChoice
 from pyomo_relugrad.search.separable.pricing import Pricing
 from pyomo_relugrad.search.separable.tables import Table
 
@@ -47,7 +47,8 @@ class ColumnGeneration(Method):
     rounds_per_choice : int, optional
         Rounds from one choice to the next (3).
     points_per_block : int, optional
-        Points per block among which a choice is made: those that cost least at the multipliers (3).
+        Points per block among which the first choice is made: those that cost least at the multipliers (3). After a
+        choice that is made in time the next one has twice as many.
     choice_seconds : float, optional
         Seconds that a choice may take (0.5); a good one comes soon.
     """
@@ -69,29 +70,37 @@ class ColumnGeneration(Method):
         integers = self._integer_values(problem, blocks) if self._suits(problem, blocks) else None
         if integers is None:
             return
-        pricing, columns, budget = Pricing(problem, blocks, context, self.moved_share), _Columns(blocks), context.budget
+        best = min((point.objective for point in context.known), default=np.inf)
+        chooser, last, n_rounds = _Chooser(problem, self.points_per_block, self.choice_seconds, best), None, 0
+        pricing = Pricing(problem, blocks, context, self.moved_share)
+        for state in self._rounds(problem, pricing, _Columns(blocks), integers, context):
+            yield None
+            last, n_rounds = state or last, n_rounds + 1
+            if state is not None and n_rounds % self.rounds_per_choice == 0:
+                yield chooser.choose(*state)
+        while last is not None and chooser.goes_on and not context.budget.is_exhausted():
+            yield chooser.choose(*last)
+
+    def _rounds(
+        self, problem: Problem, pricing: Pricing, columns: _Columns, integers: Array, context: SearchContext
+    ) -> Iterator[tuple[ChoiceProgram, RelaxedChoice] | None]:
+        """The program over all points found so far and its relaxation after each round; None where it has none."""
         columns.add(pricing.start, pricing.feasible_blocks(pricing.start))
-        duals, lowest, best = pricing.first_duals(), np.inf, np.inf
-        fruitless, n_rounds = np.zeros(len(integers), int), 0
-        while fruitless.min() < self.patience and not budget.is_exhausted():
-            tried, n_rounds = int(fruitless.argmin()), n_rounds + 1
+        duals, lowest, fruitless = pricing.first_duals(), np.inf, np.zeros(len(integers), int)
+        while fruitless.min() < self.patience and not context.budget.is_exhausted():
+            tried = int(fruitless.argmin())
             v = pricing.descend(duals, integers[tried])
             columns.add(v, pricing.feasible_blocks(v))
-            yield None
             fruitless[tried] += 1
             program = ChoiceProgram(problem, columns.tables()) if columns.is_complete else None
-            relaxed = None if program is None else program.relax(budget.remaining)
+            relaxed = None if program is None else program.relax(context.budget.remaining)
             if program is None or relaxed is None:
+                yield None
                 continue
             if is_lower(relaxed.objective, lowest):
                 lowest, fruitless[tried] = relaxed.objective, 0
             duals = self.smoothing * duals + (1.0 - self.smoothing) * relaxed.row_duals
-            if n_rounds % self.rounds_per_choice == 0 or fruitless.min() == self.patience:
-                points = program.cheapest(relaxed.prices, self.points_per_block)
-                choice = program.choose(points, self.choice_seconds)
-                if choice.values is not None and is_lower(choice.objective, best):
-                    best = choice.objective
-                    yield problem.incumbent(choice.values)
+            yield program, relaxed
 
     def _suits(self, problem: Problem, blocks: Blocks) -> bool:
         """Whether the objective is linear, and few rows link several blocks."""
@@ -142,3 +151,36 @@ class _Columns:
         """The points as tables."""
         pairs = zip(self._columns, self._points, strict=True)
         return [Table(columns, points, np.zeros(len(points), bool)) for columns, points in pairs]
+
+
+class _Chooser:
+    """Choices among the cheapest points, of more per block while programs are solved in time.
+
+    Parameters
+    ----------
+    problem : Problem
+    per_block : int
+        Points per block of the first choice, and of each at least.
+    seconds : float
+        That a choice may take.
+    best : float
+        Objective of the best point that is known.
+    """
+
+    def __init__(self, problem: Problem, per_block: int, seconds: float, best: float) -> None:
+        self._problem, self._fewest, self._seconds, self._best = problem, per_block, seconds, best
+        self._per_block = per_block
+        #: Whether a choice among more of the same points may be better.
+        self.goes_on = True
+
+    def choose(self, program: ChoiceProgram, relaxed: RelaxedChoice) -> Incumbent | None:
+        """A better point, None where none is found."""
+        points = program.cheapest(relaxed.prices, self._per_block)
+        needed = relaxed.prices <= self._best - relaxed.objective
+        choice = program.choose(points, self._seconds)
+        self._per_block = 2 * self._per_block if choice.is_solved else max(self._per_block // 2, self._fewest)
+        self.goes_on = choice.is_solved and bool((needed & ~points).any())
+        if choice.values is None or not is_lower(choice.objective, self._best):
+            return None
+        self._best = choice.objective
+        return self._problem.incumbent(choice.values)
