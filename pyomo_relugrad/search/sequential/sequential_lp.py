@@ -15,7 +15,7 @@ from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.run.method import Method, between
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.walk import walk_regions
-from pyomo_relugrad.search.relaxation import Surroundings
+from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.integer_moves import integer_descent, integer_neighbours
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.penalty_descent import penalty_descent
@@ -84,7 +84,7 @@ class SequentialLp(Method):
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Descend from start after start."""
         budget = context.budget
-        surroundings = Surroundings(problem)
+        surroundings = LinearRelaxation(problem)
         if not problem.networks and context.relaxation is not None and context.relaxed is not None:
             yield problem.incumbent(context.relaxed)
             if context.relaxation.status is LinearStatus.UNBOUNDED:
@@ -113,7 +113,7 @@ class Starts:
     """Where descents begin, and the good points that they found."""
 
     def __init__(
-        self, method: SequentialLp, problem: Problem, surroundings: Surroundings, context: SearchContext
+        self, method: SequentialLp, problem: Problem, surroundings: LinearRelaxation, context: SearchContext
     ) -> None:
         self._method, self._problem = method, problem
         self._surroundings, self._context = surroundings, context
