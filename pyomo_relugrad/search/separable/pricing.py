@@ -11,7 +11,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.programs.linearization import Linearization
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.search.relaxation import Surroundings
+from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.separable.blocks import Blocks
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.sequential_lp import column_scale
@@ -42,7 +42,7 @@ class Pricing:
         self._own_rows = blocks.of_row >= 0
         self._in_block = blocks.of_column >= 0
         self._scale = column_scale(problem)
-        self._surroundings, self._linearization = Surroundings(problem), Linearization(problem)
+        self._surroundings, self._linearization = LinearRelaxation(problem), Linearization(problem)
 
     @cached_property
     def start(self) -> Array:
