@@ -13,12 +13,18 @@ from pyomo_relugrad.search.literature.ppga import Ppga, PpgaLr
 from pyomo_relugrad.search.literature.pruned import Pruned
 from pyomo_relugrad.search.literature.relaxing_walk import RelaxingWalk
 from pyomo_relugrad.search.literature.sampling import Sampling
+from pyomo_relugrad.search.separable.column_generation import ColumnGeneration
+from pyomo_relugrad.search.separable.exact_choice import ExactChoice
+from pyomo_relugrad.search.separable.exchange import ExchangeSearch
 from pyomo_relugrad.search.sequential.sequential_lp import SequentialLp
 
 __all__ = [
     "METHODS",
     "Auto",
+    "ColumnGeneration",
     "DomainMethod",
+    "ExactChoice",
+    "ExchangeSearch",
     "LpDescent",
     "LpWalk",
     "Method",

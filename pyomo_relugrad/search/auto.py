@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
 from pyomo_relugrad.run.context import SearchContext
@@ -13,6 +13,9 @@ from pyomo_relugrad.search.descent.projected import ProjectedDescent
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.feasible_set import columns_without_bounds
 from pyomo_relugrad.search.domains.method import run_over_domain
+from pyomo_relugrad.search.separable.column_generation import ColumnGeneration
+from pyomo_relugrad.search.separable.exact_choice import ExactChoice
+from pyomo_relugrad.search.separable.exchange import ExchangeSearch
 from pyomo_relugrad.search.sequential.sequential_lp import SequentialLp
 
 
@@ -20,12 +23,16 @@ from pyomo_relugrad.search.sequential.sequential_lp import SequentialLp
 class Auto(Method):
     """The best method for the problem's shape (the default).
 
-    A bounded box, or one with a single row: batched descents with projections. A polytope: descents by linear programs,
-    and, while it is small, the two in turn, since either may win. Integers, rows on outputs, unbounded columns,
-    equations, many networks side by side: sequential linear programming.
+    First, tables and multipliers where few rows tie many small networks, and exchanges in assignments; they yield
+    nothing elsewhere. Then by shape. A bounded box, or one with a single row: batched descents with projections. A
+    polytope: descents by linear programs, and, while it is small, the two in turn, since either may win. Integers, rows
+    on outputs, unbounded columns, equations, many networks side by side: sequential linear programming.
 
     Parameters
     ----------
+    choice : ExactChoice, optional
+    generation : ColumnGeneration, optional
+    exchange : ExchangeSearch, optional
     projected : ProjectedDescent, optional
     by_programs : LpDescent, optional
     sequential : SequentialLp, optional
@@ -39,6 +46,9 @@ class Auto(Method):
 
     name = "auto"
 
+    choice: ExactChoice = ExactChoice()
+    generation: ColumnGeneration = ColumnGeneration()
+    exchange: ExchangeSearch = ExchangeSearch()
     projected: ProjectedDescent = ProjectedDescent()
     by_programs: LpDescent = LpDescent()
     sequential: SequentialLp = SequentialLp()
@@ -47,6 +57,15 @@ class Auto(Method):
 
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Run what suits the problem."""
+        known = list(context.known)
+        for method in (self.choice, self.generation, self.exchange) if problem.shape is not Shape.BOX else ():
+            for point in method.run(problem, replace(context, known=tuple(known))):
+                if point is not None and point.is_feasible:
+                    known.append(point)
+                yield point
+        yield from self._by_shape(problem, replace(context, known=tuple(known)))
+
+    def _by_shape(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         has_equations = bool((problem.row_lower == problem.row_upper).any())
         has_many_networks = len(problem.networks) > self.max_networks
         is_general = problem.shape is Shape.GENERAL or columns_without_bounds(problem).size > 0

@@ -140,7 +140,9 @@ class LocalSearch(Worker):
             tried.append(problem.incumbent(completion.nearest(target)))
             yield tried[-1]
         known = tuple(point for point in tried if point.is_feasible)
-        yield from self._method.run(problem, SearchContext(self.budget, random, start, self._relaxation, known))
+        raise_bound = self._keeper.raise_to
+        context = SearchContext(self.budget, random, start, self._relaxation, known, raise_bound)
+        yield from self._method.run(problem, context)
 
     def _seeks_feasibility(self) -> bool:
         """Whether feasible points may be hard to find, and none has been looked for."""
