@@ -9,6 +9,7 @@ from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.descent.box_search import box_search
 from pyomo_relugrad.search.descent.polytope_search import polytope_search
 from pyomo_relugrad.search.domains.feasible_set import domain_of, is_bounded, run_if_feasible
+from pyomo_relugrad.search.neighbourhoods.search import neighbourhood_search
 from pyomo_relugrad.search.sequential.sequential_lp import sequential_lp
 
 #: Multiplications of one projection step per point, up to which batches with projections beat linear programs.
@@ -28,7 +29,9 @@ def auto(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]
     """
     has_equations = bool((problem.row_lower == problem.row_upper).any())
     many_networks = len(problem.networks) > MANY_NETWORKS
-    if problem.shape is Shape.GENERAL or has_equations or many_networks or not is_bounded(problem):
+    if problem.shape is Shape.GENERAL:
+        return neighbourhood_search(problem, context)
+    if has_equations or many_networks or not is_bounded(problem):
         return sequential_lp(problem, context)
     return run_if_feasible(_by_domain, problem, context)
 

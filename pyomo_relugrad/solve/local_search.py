@@ -116,6 +116,9 @@ class LocalSearch:
         if self.budget.stop is Stop.INFEASIBLE:
             return
         relaxed = None if self._relaxation is None else self._relaxation.values
+        if targets and relaxed is not None:
+            tried.append(problem.incumbent(relaxed))
+            yield tried[-1]
         completion = Completion(problem, self._surroundings, self.budget)
         if start is not None:
             completed = []

@@ -14,6 +14,7 @@ from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.walk import walk_regions
 from pyomo_relugrad.search.relaxation import Surroundings
+from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.integer_moves import NEIGHBOURS, integer_descent, integer_neighbours
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.penalty_descent import penalty_descent
@@ -31,8 +32,6 @@ FIRST_ORDER_SHARE = 0.2
 BATCH, BATCH_WINNERS = 64, 6
 #: Share of the descents that keep the integers of their start: many cheap LPs rather than a few MILPs.
 HELD_SHARE = 0.8
-#: Good points kept to restart near them.
-ELITE_SIZE = 8
 #: Steps of one descent at most.
 MAXIMAL_STEPS = 60
 #: Trust region, relative to the columns' ranges, at which a descent ends.
@@ -43,7 +42,9 @@ ACCEPTED_SHARE = 0.1
 NEARLY_FEASIBLE = 1e-4
 
 
-def sequential_lp(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+def sequential_lp(
+    problem: Problem, context: SearchContext, elite: Elite | None = None
+) -> Iterator[Incumbent | None]:
     """Trust-region LP (or MILP, or QP) steps on linearized networks, then exact linear programs over linear regions.
 
     Each step solves the surrounding model with every network replaced by its affine function at the current point,
@@ -54,6 +55,13 @@ def sequential_lp(problem: Problem, context: SearchContext) -> Iterator[Incumben
 
     The classical method for nonlinear programs (Fletcher, Practical Methods of Optimization, section 14.4), here with
     piecewise-linear constraints, for which the final linear program over a region is exact.
+
+    Parameters
+    ----------
+    problem : Problem
+    context : SearchContext
+    elite : Elite, optional
+        Good points, to which other searches may add theirs.
     """
     budget = context.budget
     surroundings = Surroundings(problem)
@@ -64,17 +72,18 @@ def sequential_lp(problem: Problem, context: SearchContext) -> Iterator[Incumben
             budget.stop_unbounded()
         if problem.quadratic is None or not problem.integers.any() or budget.is_exhausted():
             return
-    starts = Starts(problem, surroundings, context, relaxed)
+    elite = Elite() if elite is None else elite
+    starts = Starts(problem, surroundings, context, relaxed, elite)
     samples = problem.propagate(surroundings.random_points(BATCH, context.random))
     descent = Descent(problem, context, Merit.scaled_to(problem, samples))
     fruitless = 0
     while fruitless < PATIENCE and not budget.is_exhausted():
-        best_before = starts.best
-        for point in descent.run(starts.next(descent.merit), starts.best):
+        best_before = elite.best
+        for point in descent.run(starts.next(descent.merit), elite.best):
             if point is not None:
-                starts.learn(point)
+                elite.learn(point)
             yield point
-        fruitless = 0 if _is_lower(starts.best, best_before) else fruitless + 1
+        fruitless = 0 if _is_lower(elite.best, best_before) else fruitless + 1
 
 
 def _is_lower(objective: float, before: float) -> bool:
@@ -83,7 +92,7 @@ def _is_lower(objective: float, before: float) -> bool:
 
 
 class Starts:
-    """Where descents begin, and the good points that they found.
+    """Where descents begin.
 
     Parameters
     ----------
@@ -92,32 +101,29 @@ class Starts:
     context : SearchContext
     relaxed : (n,) array or None
         The solution of the surroundings.
+    elite : Elite
+        Descents begin near its points, too.
     """
 
     def __init__(
-        self, problem: Problem, surroundings: Surroundings, context: SearchContext, relaxed: Array | None
+        self,
+        problem: Problem,
+        surroundings: Surroundings,
+        context: SearchContext,
+        relaxed: Array | None,
+        elite: Elite,
     ) -> None:
         self._problem = problem
         self._surroundings = surroundings
         self._context = context
-        self._elite: list[Incumbent] = []
+        self._elite = elite
         self._tried: set[bytes] = set()
         for point in context.known:
-            self.learn(point)
+            elite.learn(point)
         self._decided = ~problem.is_output & (problem.is_network_input | problem.integers)
         self._queue = [] if relaxed is None else [relaxed]
         if context.start is not None:
             self._queue.insert(0, context.start)
-
-    @property
-    def best(self) -> float:
-        """Objective of the best feasible point so far, infinite before there is one."""
-        return self._elite[0].objective if self._elite else np.inf
-
-    def learn(self, point: Incumbent) -> None:
-        """Remember a feasible point."""
-        if point.is_feasible and all(point.objective != other.objective for other in self._elite):
-            self._elite = sorted([*self._elite, point], key=lambda member: member.objective)[:ELITE_SIZE]
 
     def next(self, merit: Merit) -> Array:
         """The next start: an (n,) array in the surroundings, with propagated outputs."""
@@ -160,9 +166,9 @@ class Starts:
         problem, random = self._problem, self._context.random
         has_integers = bool(problem.integers.any())
         points = self._surroundings.random_points(NEIGHBOURS if has_integers else TOURNAMENT, random)
-        if not self._elite or random.random() < 0.5:
+        if not self._elite.points or random.random() < 0.5:
             return points
-        centre = self._elite[random.integers(len(self._elite))].values
+        centre = self._elite.points[random.integers(len(self._elite.points))].values
         if has_integers and random.random() < 0.7:
             neighbours = integer_neighbours(problem, centre, random, NEIGHBOURS)
             if len(neighbours):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, SparseRows, Weight
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
 from pyomo_relugrad.programs.linearization import Linearization
@@ -15,7 +16,7 @@ from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.sequential.merit import Merit
 
 #: Bounds the time of one mixed-integer step, in seconds; a good step soon beats the best step later.
-INTEGER_STEP_TIME = 1.0
+INTEGER_STEP_TIME = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +50,17 @@ class StepModel:
     linearization : Linearization
     holds_integers : bool, optional
         Keep integer columns at their values in the current point, so that steps are LPs.
+    integer_options : dict, optional
+        Of HiGHS, for steps that are MILPs.
     """
 
-    def __init__(self, problem: Problem, linearization: Linearization, holds_integers: bool = False) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        linearization: Linearization,
+        holds_integers: bool = False,
+        integer_options: dict[str, Any] | None = None,
+    ) -> None:
         self._problem = problem
         self._linearization = linearization
         self._holds_integers = holds_integers
@@ -74,7 +83,7 @@ class StepModel:
         self._lower = np.where(problem.is_output, -np.inf, problem.lower)
         self._upper = np.where(problem.is_output, np.inf, problem.upper)
         # HiGHS solves no mixed-integer quadratic programs: there the objective is linearized as well.
-        has_integers = bool(problem.integers.any()) and not holds_integers
+        self._has_integers = has_integers = bool(problem.integers.any()) and not holds_integers
         self._linearizes_objective = problem.quadratic is not None and has_integers
         self._trusted = problem.is_network_input & ~problem.is_output
         if self._linearizes_objective:
@@ -89,8 +98,13 @@ class StepModel:
             np.concatenate([problem.row_upper[order], problem.upper[bounded]]),
             integers=np.concatenate([problem.integers, np.zeros(self._n_slacks, bool)]) if has_integers else None,
             quadratic=self._quadratic,
-            options=None if has_integers or problem.quadratic is not None else {"presolve": "off", "solver": "simplex"},
+            options=self._options(integer_options if has_integers else None),
         )
+
+    def _options(self, integer_options: dict[str, Any] | None) -> dict[str, Any] | None:
+        if self._has_integers or self._problem.quadratic is not None:
+            return integer_options
+        return {"presolve": "off", "solver": "simplex"}
 
     def _hessian(self) -> sparse.csr_array | None:
         quadratic = self._problem.quadratic
@@ -123,8 +137,7 @@ class StepModel:
         self._model.change_costs(self._costs(v, merit))
         lower, upper = self._trust_region(v, radius, scale)
         self._model.change_bounds(lower, upper, np.arange(n))
-        links, right = self._linearization.links(v)
-        self._model.replace_tail(self._n_rows, links, right, right)
+        self._model.replace_tail(self._n_rows, *self._links(v, radius))
         budget.count(points=1)
         limit = min(budget.remaining, INTEGER_STEP_TIME) if self._model.has_integers else budget.remaining
         solution = self._model.solve(limit)
@@ -135,6 +148,11 @@ class StepModel:
         if solution.status is LinearStatus.UNBOUNDED:
             return Step(values, -np.inf, is_unbounded=True)
         return Step(values, solution.objective + self._constant(v, merit))
+
+    def _links(self, v: Array, radius: float) -> tuple[Weight | SparseRows, Array, Array]:
+        """The rows of a step below those of the problem, with their sides."""
+        links, right = self._linearization.links(v)
+        return links, right, right
 
     def _weigh_hessian(self, weight: float) -> None:
         if self._quadratic is not None and weight != self._hessian_weight:
