@@ -1,15 +1,14 @@
-"""Who works next: what has paid most of late, and now and then whoever had the least time."""
+"""Who works next: what has paid most of late, and whoever has had too little time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 #: How much of an arm's past counts after each of its turns.
 MEMORY = 0.5
-#: Share of the turns that go to the arm with the least time so far.
-EXPLORATION = 0.3
+
+#: Gain per cost that counts as none.
+LOWEST_RATE = 1e-3
 
 
 @dataclass
@@ -37,27 +36,28 @@ class Bandit:
 
     Parameters
     ----------
-    names : iterable of str
-    random : numpy.random.Generator
+    names : list of str
+    exploration : float
+        Share of all cost that goes to the arms in equal parts, whatever they gain.
     """
 
-    def __init__(self, names: list[str], random: np.random.Generator) -> None:
+    def __init__(self, names: list[str], exploration: float) -> None:
+        self._exploration = exploration
         self._accounts = {name: Account() for name in names}
-        self._random = random
 
     def choose(self) -> str:
         """The arm whose turn it is."""
         accounts = self._accounts
+        rarest = min(accounts, key=lambda name: accounts[name].total_cost)
         best = max(accounts, key=lambda name: accounts[name].rate)
-        if any(account.total_cost == 0 for account in accounts.values()) or accounts[best].rate == 0 or self._random.random() < EXPLORATION:
-            return min(accounts, key=lambda name: accounts[name].total_cost)
-        return best
+        spent = sum(account.total_cost for account in accounts.values())
+        is_short = accounts[rarest].total_cost <= self._exploration * spent / len(accounts)
+        return rarest if is_short or accounts[best].rate < LOWEST_RATE else best
 
     def book(self, name: str, cost: float, gain: float) -> None:
         """Note a turn of an arm."""
         self._accounts[name].book(cost, gain)
 
-    def drop(self, name: str) -> bool:
-        """Let an arm go that has ended; return whether any is left."""
+    def drop(self, name: str) -> None:
+        """Let an arm go that has ended."""
         del self._accounts[name]
-        return bool(self._accounts)

@@ -23,7 +23,7 @@ BEST_SHARE = 0.7
 #: Gap, relative to the objective, at which a box counts as searched, and at which the whole problem does.
 GAP, WHOLE_GAP = 1e-4, 1e-6
 #: Seconds of the first program over the whole problem where its gap is closed; each further one has twice the time.
-WHOLE_SECONDS = 1.5
+WHOLE_SECONDS = 2.0
 
 
 class ExactSteps:

@@ -30,8 +30,10 @@ GROWTH, SHRINKAGE = 1.5, 0.5
 MAX_FAILURES = 10
 #: Options of HiGHS: a good step soon beats the best step later.
 OPTIONS = {"presolve": "off", "mip_max_nodes": 20, "mip_rel_gap": 1e-3}
+#: Seconds that a step may take.
+STEP_SECONDS = 0.3
 #: Points by which the penalties of rows on outputs are scaled.
-POINTS = 64
+POINTS, INITIAL_PENALTY = 64, 10.0
 
 
 def switchable(problem: Problem) -> Array:
@@ -57,7 +59,7 @@ class Flips:
         self._model = _FlipModel(problem, switchable(problem), context.random)
         self._scale = column_scale(problem)
         samples = problem.propagate(Surroundings(problem).random_points(POINTS, context.random))
-        self._merit = Merit.scaled_to(problem, samples)
+        self._merit = Merit.scaled_to(problem, samples, INITIAL_PENALTY)
         self._program = RegionProgram(problem)
 
     def steps(self) -> Iterator[Incumbent | None]:
@@ -127,7 +129,7 @@ class _FlipModel(StepModel):
     """
 
     def __init__(self, problem: Problem, columns: Array, random: np.random.Generator) -> None:
-        super().__init__(problem, Linearization(problem), integer_options=OPTIONS)
+        super().__init__(problem, Linearization(problem), STEP_SECONDS, integer_options=OPTIONS)
         self._columns, self._random = columns, random
         self._rows = LinkRows(problem)
         self.n_switchable = columns.size

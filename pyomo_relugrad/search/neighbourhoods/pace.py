@@ -9,7 +9,7 @@ import numpy as np
 from pyomo_relugrad.run.budget import Budget
 
 #: Seconds of a mixed-integer program at least; and its share of the time since the last gain.
-SHORTEST_SECONDS, VAIN_SHARE = 0.3, 0.1
+SHORTEST_SECONDS, VAIN_SHARE = 0.15, 0.1
 #: Share of the time left that one program may take at most.
 LARGEST_SHARE = 0.7
 #: Nodes of a mixed-integer program where time is not limited, so that a seed gives the same answer again.

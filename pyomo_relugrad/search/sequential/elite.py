@@ -6,14 +6,18 @@ import numpy as np
 
 from pyomo_relugrad.problem import Incumbent
 
-#: Good points that are kept.
-ELITE_SIZE = 8
-
 
 class Elite:
-    """Feasible points of different objectives, best first; before there is one, the least violated point."""
+    """Feasible points of different objectives, best first; before there is one, the least violated point.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    size : int
+        Feasible points that are kept.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
         self.points: list[Incumbent] = []
         self._least_violated: Incumbent | None = None
 
@@ -27,13 +31,10 @@ class Elite:
         """The best feasible point; before there is one, the least violated point."""
         return self.points[0] if self.points else self._least_violated
 
-    def learn(self, point: Incumbent) -> float:
-        """Keep a point where it is good; return by how much it is better than the best, 0 for the first one."""
+    def learn(self, point: Incumbent) -> None:
+        """Keep a point where it is good."""
         if not point.is_feasible:
             if self._least_violated is None or point.violation < self._least_violated.violation:
                 self._least_violated = point
-            return 0.0
-        gain = self.best - point.objective if self.points else 0.0
-        if all(point.objective != other.objective for other in self.points):
-            self.points = sorted([*self.points, point], key=lambda member: member.objective)[:ELITE_SIZE]
-        return max(gain, 0.0)
+        elif all(point.objective != other.objective for other in self.points):
+            self.points = sorted([*self.points, point], key=lambda member: member.objective)[: self._size]

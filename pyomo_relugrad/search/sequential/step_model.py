@@ -15,8 +15,8 @@ from pyomo_relugrad.programs.linearization import Linearization
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.sequential.merit import Merit
 
-#: Bounds the time of one mixed-integer step, in seconds; a good step soon beats the best step later.
-INTEGER_STEP_TIME = 0.3
+#: Options of HiGHS for steps that are linear programs.
+LP_OPTIONS = {"presolve": "off", "solver": "simplex"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +48,8 @@ class StepModel:
     ----------
     problem : Problem
     linearization : Linearization
+    integer_step_time : float
+        Seconds that one mixed-integer step may take.
     holds_integers : bool, optional
         Keep integer columns at their values in the current point, so that steps are LPs.
     integer_options : dict, optional
@@ -58,12 +60,13 @@ class StepModel:
         self,
         problem: Problem,
         linearization: Linearization,
+        integer_step_time: float,
         holds_integers: bool = False,
         integer_options: dict[str, Any] | None = None,
     ) -> None:
         self._problem = problem
         self._linearization = linearization
-        self._holds_integers = holds_integers
+        self._integer_step_time, self._holds_integers = integer_step_time, holds_integers
         n = problem.n_columns
         bounded = np.flatnonzero(problem.is_output & (np.isfinite(problem.lower) | np.isfinite(problem.upper)))
         elastic, hard = np.flatnonzero(problem.rows_touch_output), np.flatnonzero(~problem.rows_touch_output)
@@ -83,7 +86,7 @@ class StepModel:
         self._lower = np.where(problem.is_output, -np.inf, problem.lower)
         self._upper = np.where(problem.is_output, np.inf, problem.upper)
         # HiGHS solves no mixed-integer quadratic programs: there the objective is linearized as well.
-        self._has_integers = has_integers = bool(problem.integers.any()) and not holds_integers
+        has_integers = bool(problem.integers.any()) and not holds_integers
         self._linearizes_objective = problem.quadratic is not None and has_integers
         self._trusted = problem.is_network_input & ~problem.is_output
         if self._linearizes_objective:
@@ -98,13 +101,8 @@ class StepModel:
             np.concatenate([problem.row_upper[order], problem.upper[bounded]]),
             integers=np.concatenate([problem.integers, np.zeros(self._n_slacks, bool)]) if has_integers else None,
             quadratic=self._quadratic,
-            options=self._options(integer_options if has_integers else None),
+            options=integer_options if has_integers or problem.quadratic is not None else LP_OPTIONS,
         )
-
-    def _options(self, integer_options: dict[str, Any] | None) -> dict[str, Any] | None:
-        if self._has_integers or self._problem.quadratic is not None:
-            return integer_options
-        return {"presolve": "off", "solver": "simplex"}
 
     def _hessian(self) -> sparse.csr_array | None:
         quadratic = self._problem.quadratic
@@ -139,7 +137,7 @@ class StepModel:
         self._model.change_bounds(lower, upper, np.arange(n))
         self._model.replace_tail(self._n_rows, *self._links(v, radius))
         budget.count(points=1)
-        limit = min(budget.remaining, INTEGER_STEP_TIME) if self._model.has_integers else budget.remaining
+        limit = min(budget.remaining, self._integer_step_time) if self._model.has_integers else budget.remaining
         solution = self._model.solve(limit)
         if solution.values is None:
             return None
