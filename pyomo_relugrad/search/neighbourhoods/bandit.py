@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 #: How much of an arm's past counts after each of its turns.
-MEMORY = 0.5
+MEMORY = 0.8
 
 #: Gain per cost that counts as none.
 LOWEST_RATE = 1e-3

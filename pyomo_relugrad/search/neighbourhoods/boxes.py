@@ -77,7 +77,7 @@ class Boxes:
 
     def _near(self, columns: Array, size: float, random: np.random.Generator) -> Array:
         """A share of the columns, those nearest to one drawn at random, rather to one in many rows."""
-        weights = self._graph.degrees[self._starts] + 1.0
+        weights = self._graph.degrees[self._starts] ** 2 + 1.0
         start = int(random.choice(self._starts, p=weights / weights.sum()))
         distances = self._graph.distances(start, random)[columns]
         return np.asarray(columns[np.argsort(distances, kind="stable")[: _share(size, columns)]])

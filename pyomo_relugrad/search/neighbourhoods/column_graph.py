@@ -36,7 +36,7 @@ class ColumnGraph:
     def distances(self, column: int, random: np.random.Generator) -> Array:
         """Distances (n,) from a column, infinite where nothing joins them; random, so that each call differs."""
         joints = self._joints.copy()
-        reach = random.exponential(size=self._lengths.size) * np.log2(1 + self._lengths)
+        reach = random.uniform(0.5, 1.5, size=self._lengths.size) * np.log2(1 + self._lengths)
         joints.data = np.repeat(reach, self._lengths)
         graph = sparse.block_array([[None, joints.T], [joints, None]], format="csr")
         return np.asarray(dijkstra(graph, indices=column)[: self._n_columns])

@@ -16,12 +16,12 @@ from pyomo_relugrad.search.sequential.elite import Elite
 
 #: Size of the first box, and by what it shrinks after one that was not searched in time.
 FIRST_SIZE, SHRINKAGE, SMALLEST_SIZE = 0.05, 0.5, 1e-3
-#: By what a box grows after one that held nothing better: more where a small share of the time was enough.
-GROWTH, FAST_GROWTH, FAST_SHARE = 1.2, 2.0, 0.2
+#: By what a box grows after one that was: more where a small share of the time was enough.
+GROWTH, FAST_GROWTH, FAST_SHARE = 1.2, 2.0, 0.3
 #: How often a box is around the best point rather than around another good one.
-BEST_SHARE = 0.7
+BEST_SHARE = 0.9
 #: Gap, relative to the objective, at which a box counts as searched, and at which the whole problem does.
-GAP, WHOLE_GAP = 1e-4, 1e-6
+GAP, WHOLE_GAP = 1e-3, 1e-6
 #: Seconds of the first program over the whole problem where its gap is closed; each further one has twice the time.
 WHOLE_SECONDS = 2.0
 
@@ -54,8 +54,10 @@ class ExactSteps:
             self._context.budget.count(points=1)
             point = outcome.point
             is_better = point is not None and point.is_feasible and point.objective < centre.objective
-            if not is_better or not centre.is_feasible:
-                size = min(growth * size, 1.0) if outcome.is_complete else max(SHRINKAGE * size, SMALLEST_SIZE)
+            if outcome.is_complete:
+                size = min(growth * size, 1.0)
+            elif not is_better:
+                size = max(SHRINKAGE * size, SMALLEST_SIZE)
             yield point
 
     def whole(self) -> Iterator[Incumbent | None]:

@@ -31,7 +31,7 @@ MAX_FAILURES = 10
 #: Options of HiGHS: a good step soon beats the best step later.
 OPTIONS = {"presolve": "off", "mip_max_nodes": 20, "mip_rel_gap": 1e-3}
 #: Seconds that a step may take.
-STEP_SECONDS = 0.3
+STEP_SECONDS = 0.15
 #: Points by which the penalties of rows on outputs are scaled.
 POINTS, INITIAL_PENALTY = 64, 10.0
 
