@@ -36,22 +36,21 @@ class Bandit:
 
     Parameters
     ----------
-    names : list of str
-    exploration : float
-        Share of all cost that goes to the arms in equal parts, whatever they gain.
+    floors : dict of str to float
+        For each arm the share of all cost that it has, whatever it gains.
     """
 
-    def __init__(self, names: list[str], exploration: float) -> None:
-        self._exploration = exploration
-        self._accounts = {name: Account() for name in names}
+    def __init__(self, floors: dict[str, float]) -> None:
+        self._floors = floors
+        self._accounts = {name: Account() for name in floors}
 
     def choose(self) -> str:
         """The arm whose turn it is."""
         accounts = self._accounts
-        rarest = min(accounts, key=lambda name: accounts[name].total_cost)
+        rarest = min(accounts, key=lambda name: accounts[name].total_cost / self._floors[name])
         best = max(accounts, key=lambda name: accounts[name].rate)
         spent = sum(account.total_cost for account in accounts.values())
-        is_short = accounts[rarest].total_cost <= self._exploration * spent / len(accounts)
+        is_short = accounts[rarest].total_cost <= self._floors[rarest] * spent
         return rarest if is_short or accounts[best].rate < LOWEST_RATE else best
 
     def book(self, name: str, cost: float, gain: float) -> None:

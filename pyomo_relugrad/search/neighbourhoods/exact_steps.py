@@ -78,9 +78,9 @@ class ExactSteps:
                 return
 
     def _gap(self, bound: float) -> float:
-        """Distance of the best point from a bound, relative to its size: a proof is far where it is large."""
+        """Distance of the best point from a bound, relative to the smaller of both: a proof is far where it is large."""
         best = self._elite.best
-        return (best - bound) / max(abs(best), 1e-9) if np.isfinite(best) else 1.0
+        return (best - bound) / max(min(abs(best), abs(bound)), 1e-9) if np.isfinite(best) else 1.0
 
     def _centre(self) -> Incumbent:
         points, random = self._elite.points, self._context.random

@@ -24,6 +24,10 @@ from pyomo_relugrad.search.sequential.step_model import Step, StepModel
 SAMPLES = 6
 #: Share of the binaries that may switch in a first step, and the number below which that share does not fall.
 FIRST_SHARE, FEWEST_FLIPS = 0.25, 1.5
+#: How often a jump begins where the last descent ended, rather than at the best point.
+WANDERING = 0.5
+#: Largest share that may switch in a jump from the best point.
+LARGEST_JUMP = 0.5
 #: By what that number changes after a step that was better, or was not.
 GROWTH, SHRINKAGE = 1.5, 0.5
 #: Steps in vain, one after another, that end a descent.
@@ -72,8 +76,10 @@ class Flips:
             yield from self._polish(point)
             if not point.is_feasible:
                 self._merit = self._merit.sharpened(2.0)
-            share = float(np.exp(random.uniform(np.log(min(2.0 / n_switchable, 0.5)), np.log(0.5))))
-            centre = yield from self._jump(share)
+            share = float(random.uniform(min(2.0 / n_switchable, LARGEST_JUMP), LARGEST_JUMP))
+            # From where the last descent ended as well: far from a poor best point there may be better ones.
+            base = point if random.random() < WANDERING else self._elite.centre
+            centre = yield from self._jump(base, share)
 
     def _descend(self, centre: Incumbent, share: float) -> Generator[Incumbent | None, None, Incumbent]:
         point, value = centre, self._value(centre)
@@ -90,14 +96,10 @@ class Flips:
             yield trial
         return point
 
-    def _jump(self, share: float) -> Generator[Incumbent | None, None, Incumbent | None]:
-        """A step from a good point that need not be better."""
-        points = self._elite.points
-        best = self._elite.centre
-        if len(points) > 1 and self._context.random.random() < 0.5:
-            best = points[int(self._context.random.integers(len(points)))]
-        step = None if best is None else self._step(best, share)
-        point = best if step is None else self._problem.incumbent(step.values)
+    def _jump(self, base: Incumbent | None, share: float) -> Generator[Incumbent | None, None, Incumbent | None]:
+        """A step that need not be better."""
+        step = None if base is None else self._step(base, share)
+        point = base if step is None else self._problem.incumbent(step.values)
         yield point
         return point
 
@@ -133,6 +135,10 @@ class _FlipModel(StepModel):
         self._columns, self._random = columns, random
         self._rows = LinkRows(problem)
         self.n_switchable = columns.size
+
+    def _trust_region(self, v: Array, radius: float, scale: Array) -> tuple[Array, Array]:
+        """Continuous columns may follow even where few binaries switch."""
+        return super()._trust_region(v, np.cbrt(radius), scale)
 
     def _links(self, v: Array, radius: float) -> tuple[Weight | SparseRows, Array, Array]:
         """Networks by slopes averaged around the point, and the row that limits how many binaries switch."""

@@ -39,8 +39,10 @@ class Neighbourhoods(Method):
         A turn ends with a gain or after so many seconds (0.1).
     turn_steps : int, optional
         The same in steps, where time is not limited (10).
+    floor : float, optional
+        Share of the time that goes to the descents, which begin everywhere (0.4).
     exploration : float, optional
-        Share of the time that goes to all of them in equal parts (0.3).
+        Share of the time that goes to the other neighbourhoods in equal parts (0.15).
     much : float, optional
         A gain of this share of the objective counts as much as any larger one: first points are bettered with ease
         (0.01).
@@ -55,7 +57,8 @@ class Neighbourhoods(Method):
     sequential: SequentialLp = part(SequentialLp())
     turn_seconds: float = positive(0.1)
     turn_steps: int = whole(10)
-    exploration: float = share(0.3)
+    floor: float = share(0.4)
+    exploration: float = share(0.15)
     much: float = positive(0.01)
     patience: int = whole(50)
 
@@ -69,7 +72,7 @@ class Neighbourhoods(Method):
         yield from _first_points(descents, elite, context)
         exact = ExactSteps(problem, elite, context, pace)
         arms = {"descents": descents, **_neighbourhoods(problem, context, elite, exact)}
-        bandit = Bandit(list(arms), self.exploration)
+        bandit = Bandit({name: self.floor if name == "descents" else self.exploration / len(arms) for name in arms})
         vain, turns = 0, 0
         while arms and not context.budget.is_exhausted() and not exact.is_complete:
             if "descents" not in arms and vain >= max(self.patience, turns - vain):
