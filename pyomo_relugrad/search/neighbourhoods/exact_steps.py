@@ -11,6 +11,7 @@ from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.neighbourhoods.boxes import BoxMaker
 from pyomo_relugrad.search.neighbourhoods.pace import Pace
+from pyomo_relugrad.search.neighbourhoods.polish import Polish
 from pyomo_relugrad.search.neighbourhoods.subproblem import solve_within
 from pyomo_relugrad.search.sequential.elite import Elite
 
@@ -35,10 +36,12 @@ class ExactSteps:
     elite : Elite
     context : SearchContext
     pace : Pace
+    polish : Polish
     """
 
-    def __init__(self, problem: Problem, elite: Elite, context: SearchContext, pace: Pace) -> None:
+    def __init__(self, problem: Problem, elite: Elite, context: SearchContext, pace: Pace, polish: Polish) -> None:
         self._problem, self._elite, self._context, self._pace = problem, elite, context, pace
+        self._polish = polish
         #: Whether the whole problem has been searched to its end.
         self.is_complete = False
 
@@ -59,6 +62,8 @@ class ExactSteps:
             elif not is_better:
                 size = max(SHRINKAGE * size, SMALLEST_SIZE)
             yield point
+            if point is not None and is_better:
+                yield from self._polish.points(point)
 
     def whole(self) -> Iterator[Incumbent | None]:
         """Programs over the whole problem, for longer and longer; one that ends, ends the search."""
@@ -72,13 +77,15 @@ class ExactSteps:
             options = self._pace.options(mip_rel_gap=WHOLE_GAP)
             outcome = solve_within(problem, problem.lower, problem.upper, start, limit, options)
             self._context.budget.count(points=1)
-            self.is_complete, bound, seconds = outcome.is_complete, max(bound, outcome.bound), 2 * seconds
+            # HiGHS's verdict says nothing of points that are feasible within the tolerance alone.
+            self.is_complete = outcome.is_complete and (outcome.point is not None or not self._elite.points)
+            bound, seconds = max(bound, outcome.bound), 2 * seconds
             yield outcome.point
             if not self._pace.is_timed:
                 return
 
     def _gap(self, bound: float) -> float:
-        """Distance of the best point from a bound, relative to the smaller of both: a proof is far where it is large."""
+        """Distance of the best point from a bound, relative to the smaller of both: large where a proof is far."""
         best = self._elite.best
         return (best - bound) / max(min(abs(best), abs(bound)), 1e-9) if np.isfinite(best) else 1.0
 

@@ -12,8 +12,7 @@ from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.problem.embedding import NetworkStage
 from pyomo_relugrad.programs.linearization import Linearization, LinkRows
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.search.regions.program import RegionProgram
-from pyomo_relugrad.search.regions.walk import walk_regions
+from pyomo_relugrad.search.neighbourhoods.polish import Polish
 from pyomo_relugrad.search.relaxation import Surroundings
 from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.merit import Merit
@@ -56,15 +55,16 @@ class Flips:
     elite : Elite
         Has a centre.
     context : SearchContext
+    polish : Polish
     """
 
-    def __init__(self, problem: Problem, elite: Elite, context: SearchContext) -> None:
+    def __init__(self, problem: Problem, elite: Elite, context: SearchContext, polish: Polish) -> None:
         self._problem, self._elite, self._context = problem, elite, context
         self._model = _FlipModel(problem, switchable(problem), context.random)
         self._scale = column_scale(problem)
         samples = problem.propagate(Surroundings(problem).random_points(POINTS, context.random))
         self._merit = Merit.scaled_to(problem, samples, INITIAL_PENALTY)
-        self._program = RegionProgram(problem)
+        self._polish = polish
 
     def steps(self) -> Iterator[Incumbent | None]:
         """Points of one descent after the other, and None after steps in vain."""
@@ -73,7 +73,7 @@ class Flips:
         centre = self._elite.centre
         while centre is not None:
             point = yield from self._descend(centre, share)
-            yield from self._polish(point)
+            yield from self._polish.points(point)
             if not point.is_feasible:
                 self._merit = self._merit.sharpened(2.0)
             share = float(random.uniform(min(2.0 / n_switchable, LARGEST_JUMP), LARGEST_JUMP))
@@ -102,15 +102,6 @@ class Flips:
         point = base if step is None else self._problem.incumbent(step.values)
         yield point
         return point
-
-    def _polish(self, point: Incumbent) -> Iterator[Incumbent | None]:
-        """The best point nearby with the same integers."""
-        budget = self._context.budget
-        if self._program.columns.size == 0 or not point.is_feasible or budget.is_exhausted():
-            return
-        if len(self._elite.points) > 1 and point.objective > self._elite.points[-1].objective:
-            return
-        yield from walk_regions(self._program, point.values[self._program.columns], budget)
 
     def _step(self, point: Incumbent, share: float) -> Step | None:
         return self._model.step(point.values, share, self._merit, self._scale, self._context.budget)

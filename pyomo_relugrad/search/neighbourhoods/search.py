@@ -16,6 +16,7 @@ from pyomo_relugrad.search.neighbourhoods.dive import Dive
 from pyomo_relugrad.search.neighbourhoods.exact_steps import ExactSteps
 from pyomo_relugrad.search.neighbourhoods.flips import Flips, switchable
 from pyomo_relugrad.search.neighbourhoods.pace import Pace
+from pyomo_relugrad.search.neighbourhoods.polish import Polish
 from pyomo_relugrad.search.neighbourhoods.subproblem import is_small
 from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.sequential_lp import SequentialLp
@@ -40,7 +41,7 @@ class Neighbourhoods(Method):
     turn_steps : int, optional
         The same in steps, where time is not limited (10).
     floor : float, optional
-        Share of the time that goes to the descents, which begin everywhere (0.4).
+        Share of the time that goes to the descents, which begin everywhere (0.25).
     exploration : float, optional
         Share of the time that goes to the other neighbourhoods in equal parts (0.15).
     much : float, optional
@@ -57,7 +58,7 @@ class Neighbourhoods(Method):
     sequential: SequentialLp = part(SequentialLp())
     turn_seconds: float = positive(0.1)
     turn_steps: int = whole(10)
-    floor: float = share(0.4)
+    floor: float = share(0.25)
     exploration: float = share(0.15)
     much: float = positive(0.01)
     patience: int = whole(50)
@@ -70,8 +71,9 @@ class Neighbourhoods(Method):
         yield from _dives(problem, elite, context)
         descents = self.sequential.descents(problem, context, elite)
         yield from _first_points(descents, elite, context)
-        exact = ExactSteps(problem, elite, context, pace)
-        arms = {"descents": descents, **_neighbourhoods(problem, context, elite, exact)}
+        polish = Polish(problem, elite, context)
+        exact = ExactSteps(problem, elite, context, pace, polish)
+        arms = {"descents": descents, **_neighbourhoods(problem, context, elite, exact, polish)}
         bandit = Bandit({name: self.floor if name == "descents" else self.exploration / len(arms) for name in arms})
         vain, turns = 0, 0
         while arms and not context.budget.is_exhausted() and not exact.is_complete:
@@ -135,14 +137,14 @@ def _first_points(
 
 
 def _neighbourhoods(
-    problem: Problem, context: SearchContext, elite: Elite, exact: ExactSteps
+    problem: Problem, context: SearchContext, elite: Elite, exact: ExactSteps, polish: Polish
 ) -> dict[str, Iterator[Incumbent | None]]:
     """The neighbourhoods that suit the problem, beside descents."""
     arms: dict[str, Iterator[Incumbent | None]] = {}
     if not problem.networks or elite.centre is None:
         return arms
     if switchable(problem).size:
-        arms["flips"] = Flips(problem, elite, context).steps()
+        arms["flips"] = Flips(problem, elite, context, polish).steps()
     if is_small(problem):
         arms |= {name: exact.within(maker) for name, maker in Boxes(problem, elite).makers().items()}
         arms["whole"] = exact.whole()
