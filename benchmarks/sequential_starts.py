@@ -51,7 +51,7 @@ def seconds_per_start(problem: Problem) -> tuple[float, int]:
     """Processor time of a start, and how many of the starts came to a feasible point."""
     method, context = SequentialLp(), SearchContext(Budget(), np.random.default_rng(0))
     surroundings = Surroundings(problem)
-    starts = Starts(method, problem, surroundings, context, None)
+    starts = Starts(method, problem, surroundings, context)
     samples = problem.propagate(surroundings.random_points(64, context.random))
     descent = Descent(method, problem, context, Merit.scaled_to(problem, samples, method.initial_penalty))
     feasible = 0

@@ -3,6 +3,8 @@
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike as ArrayLike
+from numpy.typing import DTypeLike as DTypeLike
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 

@@ -253,7 +253,7 @@ def test_a_slice_that_makes_no_sense_is_refused(arguments, message):
 
 
 def test_a_slice_with_too_many_regions_says_what_to_do(monkeypatch):
-    monkeypatch.setattr("pyomo_relugrad.plotting.slices.MOST_REGIONS", 3)
+    monkeypatch.setattr("pyomo_relugrad.plotting.slices.MAX_REGIONS", 3)
     with pytest.raises(NetworkValueError, match="more than 3 linear regions: take a smaller box, or borders=False"):
         plot_slice(network(1), [0, 0, 0], lower=-1, upper=1)
 

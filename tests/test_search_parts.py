@@ -285,7 +285,7 @@ def test_no_facet_is_tested_when_the_time_is_over():
     program = RegionProgram(array_problem(random_network([4, 20, 1], 3), None, -1.0, 1.0))
     region = Region.at(program.objective, np.zeros(4))
     optimum = program.solve(region, Budget())
-    assert optimum.active.size > 0
+    assert (optimum.multipliers > 0).any()
     assert promising(program, region.moved_to(optimum.u), optimum, Budget(time_limit=0.0)) == []
 
 

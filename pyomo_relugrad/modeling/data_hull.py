@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from pyomo.common.gc_manager import PauseGC
 from pyomo.core.base.block import BlockData
 from pyomo.core.base.component import Component
@@ -17,7 +16,7 @@ from pyomo.core.expr.numeric_expr import LinearExpression
 from pyomo.core.util import quicksum
 from scipy.cluster.vq import kmeans2
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, ArrayLike
 from pyomo_relugrad.errors import ModelError, NetworkValueError
 from pyomo_relugrad.modeling.block.arguments import listed_terms, resolve_terms
 from pyomo_relugrad.modeling.block.entries import Entries

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array, Weight
-
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
+from pyomo_relugrad.arrays import Array, DTypeLike, Weight
 
 
 @dataclass(frozen=True, eq=False)

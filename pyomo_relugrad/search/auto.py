@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import Method, part, whole
+from pyomo_relugrad.run.method import Method
 from pyomo_relugrad.search.descent.by_programs import LpDescent
 from pyomo_relugrad.search.descent.projected import ProjectedDescent
 from pyomo_relugrad.search.domains.domain import Domain
@@ -18,7 +18,7 @@ from pyomo_relugrad.search.neighbourhoods.search import Neighbourhoods
 
 @dataclass(frozen=True)
 class Auto(Method):
-    """Search by the problem's shape.
+    """The best method for the problem's shape (the default).
 
     A bounded box, or one with a single row: batched descents with projections. A polytope: descents by linear programs,
     and, while it is small, the two in turn, since either may win. Integers, rows on outputs, unbounded columns,
@@ -38,13 +38,12 @@ class Auto(Method):
     """
 
     name = "auto"
-    summary = "the best for the problem's shape (the default)"
 
-    projected: ProjectedDescent = part(ProjectedDescent())
-    by_programs: LpDescent = part(LpDescent())
-    neighbourhoods: Neighbourhoods = part(Neighbourhoods())
-    projection_work: int = whole(50_000)
-    max_networks: int = whole(20)
+    projected: ProjectedDescent = ProjectedDescent()
+    by_programs: LpDescent = LpDescent()
+    neighbourhoods: Neighbourhoods = Neighbourhoods()
+    projection_work: int = 50_000
+    max_networks: int = 20
 
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Run what suits the problem."""

@@ -18,8 +18,8 @@ from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.run.method import Method
 from pyomo_relugrad.run.record import Record
 from pyomo_relugrad.run.repair import repaired
+from pyomo_relugrad.search import find_method
 from pyomo_relugrad.search.completion import Completion, trivial_targets
-from pyomo_relugrad.search.methods import find_method
 from pyomo_relugrad.search.relaxation import Surroundings
 
 

@@ -11,7 +11,7 @@ from pyomo.core.base.constraint import Constraint
 from pyomo.core.base.objective import Objective
 from pyomo.core.base.suffix import Suffix
 
-from pyomo_relugrad.modeling.block.integrity import EquationState, changed_equations, state_of_equations
+from pyomo_relugrad.modeling.block.integrity import are_present, are_unchanged, changed_equations
 from pyomo_relugrad.modeling.block.network_block import ReluNetworkBlockData, refresh_output_bounds, unexpanded_among
 from pyomo_relugrad.modeling.embedding import Embedding
 from pyomo_relugrad.modeling.errors import IncompatibleModel
@@ -60,10 +60,9 @@ def network_embeddings(blocks: Iterable[BlockData]) -> list[Embedding]:
     """
     intact = []
     for block in unexpanded_among(blocks):
-        state = state_of_equations(block)
-        if state is EquationState.MISSING:
+        if not are_present(block):
             raise changed_equations(block)
-        if state is EquationState.INTACT:
+        if are_unchanged(block):
             intact.append(block)
     refresh_output_bounds(intact)
     return [_embedding(block) for block in intact]

@@ -14,13 +14,13 @@ from pyomo.core.base.block import BlockData
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.modeling.compile.columns import Columns
 from pyomo_relugrad.modeling.compile.components import active_blocks, active_components, network_embeddings
-from pyomo_relugrad.modeling.compile.domains import nearest_to_zero, variable_domains
 from pyomo_relugrad.modeling.compile.network_calls import NetworkCalls
 from pyomo_relugrad.modeling.compile.objective import compile_objective
 from pyomo_relugrad.modeling.compile.rows import compile_rows
 from pyomo_relugrad.modeling.embedding import Embedding
 from pyomo_relugrad.modeling.errors import IncompatibleModel
 from pyomo_relugrad.modeling.omlt.bridge import read_omlt_blocks
+from pyomo_relugrad.modeling.variables import bounds_and_integrality, nearest_to_zero
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 
 
@@ -110,7 +110,7 @@ def compile_model(model: BlockData) -> CompiledModel:
         embeddings += calls.embeddings
         networks += _embedded(calls.embeddings, columns)
         variables = columns.variables
-        lower, upper, integers = _domains(variables, embeddings, networks)
+        lower, upper, integers = _sides(variables, embeddings, networks)
         problem = Problem(
             cost=costs.cost(len(variables)),
             lower=lower,
@@ -155,11 +155,11 @@ def _embedded(embeddings: Sequence[Embedding], columns: Columns) -> list[Embedde
     ]
 
 
-def _domains(
+def _sides(
     variables: Sequence[Any], embeddings: Sequence[Embedding], networks: Sequence[EmbeddedNetwork]
 ) -> tuple[Array, Array, Array]:
     """Bounds and integrality of all columns: those of the variables, and of embeddings, without those derived."""
-    lower, upper, integers = variable_domains(variables)
+    lower, upper, integers = bounds_and_integrality(variables)
     derived = np.zeros((len(variables), 2), bool)
     for embedding, network in zip(embeddings, networks, strict=True):
         if embedding.input_lower is not None:

@@ -12,18 +12,7 @@ from pyomo_relugrad.readers.onnx.node import Integers, Node, Rule, Value
 from pyomo_relugrad.readers.onnx.rules.arithmetic import FLOATING_POINT
 from pyomo_relugrad.readers.onnx.rules.movement import MOVES
 
-INTEGERS = frozenset(
-    {
-        TensorProto.INT8,
-        TensorProto.INT16,
-        TensorProto.INT32,
-        TensorProto.INT64,
-        TensorProto.UINT8,
-        TensorProto.UINT16,
-        TensorProto.UINT32,
-        TensorProto.UINT64,
-    }
-)
+INTEGERS = frozenset(getattr(TensorProto, f"{kind}{bits}") for kind in ("INT", "UINT") for bits in (8, 16, 32, 64))
 """Types of the whole numbers that inputs may be."""
 
 _WIDE = frozenset({TensorProto.INT32, TensorProto.INT64})

@@ -9,7 +9,7 @@ import numpy as np
 
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import Method, part, positive, share, whole
+from pyomo_relugrad.run.method import Method, between
 from pyomo_relugrad.search.neighbourhoods.bandit import Bandit
 from pyomo_relugrad.search.neighbourhoods.boxes import Boxes
 from pyomo_relugrad.search.neighbourhoods.dive import Dive
@@ -27,7 +27,7 @@ N_DIVES = 5
 
 @dataclass(frozen=True)
 class Neighbourhoods(Method):
-    """Search by neighbourhoods of the good points found so far.
+    """Large neighbourhood search: descents, local branching, and MILPs over networks within boxes.
 
     The neighbourhoods: descents of sequential linear programming; local branching on slopes of the networks (`Flips`);
     and mixed-integer programs over the networks themselves, within boxes around good points or over the whole problem
@@ -53,15 +53,14 @@ class Neighbourhoods(Method):
     """
 
     name = "neighbourhoods"
-    summary = "large neighbourhood search: descents, local branching, and MILPs over networks within boxes"
 
-    sequential: SequentialLp = part(SequentialLp())
-    turn_seconds: float = positive(0.1)
-    turn_steps: int = whole(10)
-    floor: float = share(0.25)
-    exploration: float = share(0.15)
-    much: float = positive(0.01)
-    patience: int = whole(50)
+    sequential: SequentialLp = SequentialLp()
+    turn_seconds: float = 0.1
+    turn_steps: int = 10
+    floor: float = between(0.25, 0.01, 1)
+    exploration: float = between(0.15, 0.01, 1)
+    much: float = 0.01
+    patience: int = 50
 
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Let the neighbourhoods take turns."""
@@ -111,7 +110,7 @@ def _dives(problem: Problem, elite: Elite, context: SearchContext) -> Iterator[I
     """Points by dives, towards the relaxation's point first, until one is feasible."""
     if not problem.networks or not problem.integers.any():
         return
-    dive, relaxed = Dive(problem), None if context.relaxation is None else context.relaxation.values
+    dive, relaxed = Dive(problem), context.relaxed
     targets = [np.full(problem.n_columns, np.nan)] * N_DIVES
     for target in targets if relaxed is None else [relaxed, *targets]:
         if elite.points or context.budget.is_exhausted():

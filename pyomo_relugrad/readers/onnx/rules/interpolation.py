@@ -122,13 +122,9 @@ def interpolated(dimension: Dimension, attributes: Mapping[str, Any]) -> tuple[A
         positions = _nearest(dimension, places, attributes.get("nearest_mode", "round_prefer_floor"))[:, None]
         weights = np.ones(positions.shape)
     elif mode == "linear":
-        inside = np.clip(places, 0.0, last).astype(np.float64)
-        positions = np.floor(inside)[:, None] + np.arange(2)
-        weights = 1.0 - abs(positions - inside[:, None])
+        positions, weights = neighbours(np.clip(places, 0.0, last), mode)
     elif mode == "cubic":
-        positions = np.floor(places)[:, None] + np.arange(-1.0, 3.0)
-        distances = abs(positions - places[:, None].astype(np.float64))
-        weights = cubic_weights(distances, attributes.get("cubic_coeff_a", -0.75))
+        positions, weights = neighbours(places, mode, attributes.get("cubic_coeff_a", -0.75))
         if attributes.get("exclude_outside", 0):
             weights = np.where((positions >= 0) & (positions <= last), weights, 0.0)
             weights /= weights.sum(axis=1, keepdims=True)
@@ -140,8 +136,13 @@ def interpolated(dimension: Dimension, attributes: Mapping[str, Any]) -> tuple[A
     return positions, weights
 
 
-def cubic_weights(distances: Array, a: float) -> Array:
-    """Weights of neighbours at the given distances in a cubic interpolation."""
+def neighbours(places: Array, mode: str, a: float = -0.75) -> tuple[Array, Array]:
+    """Positions (..., K) on both sides of places (...), and their weights in a linear or a cubic interpolation."""
+    reach = 1 if mode == "linear" else 2
+    positions = np.floor(places)[..., None] + np.arange(1.0 - reach, 1.0 + reach)
+    distances = abs(positions - places[..., None].astype(np.float64))
+    if mode == "linear":
+        return positions, 1.0 - distances
     inner = (a + 2.0) * distances**3 - (a + 3.0) * distances**2 + 1.0
     outer = a * (distances**3 - 5.0 * distances**2 + 8.0 * distances - 4.0)
-    return np.where(distances <= 1.0, inner, outer)
+    return positions, np.where(distances <= 1.0, inner, outer)
