@@ -144,15 +144,18 @@ def test_arms_have_their_floors_and_the_rest_goes_to_what_pays():
     assert spent["floor"] == pytest.approx(300, abs=2)
 
 
-def test_an_arm_that_pays_no_longer_loses_its_time():
-    bandit = Bandit({"first": 0.1, "second": 0.1})
-    bandit.book("first", 1.0, 100.0)
-    bandit.book("second", 1.0, 0.0)
+def test_an_arm_that_pays_no_longer_gives_its_time_to_what_has_paid_in_all():
+    bandit = Bandit({"paid": 0.1, "idles": 0.1, "pays": 0.1})
+    bandit.book("paid", 1.0, 3.0)
+    bandit.book("idles", 1.0, 0.0)
+    bandit.book("pays", 1.0, 100.0)
+    bandit.drop("pays")
     chosen = []
     for _ in range(300):
         chosen.append(bandit.choose())
         bandit.book(chosen[-1], 1.0, 0.0)
-    assert abs(chosen[-100:].count("first") - 50) <= 10
+    assert chosen[:3] == ["paid"] * 3
+    assert chosen[-100:].count("paid") == pytest.approx(80, abs=5)  # four to one
 
 
 def test_boxes_hold_what_may_not_move_and_contain_their_centre():

@@ -39,10 +39,15 @@ class Boxes:
         """The ways that suit the problem, by name."""
         makers: dict[str, BoxMaker] = {"window": self.window} if self._decisions.size else {}
         if self._integers.size:
-            makers |= {"near": self.near, "random": self.random, "crossover": self.crossover}
+            makers["integers"] = self.integers
         if self._ranged.size:
             makers["box"] = self.box
         return makers
+
+    def integers(self, v: Array, size: float, random: np.random.Generator) -> tuple[Array, Array]:
+        """Some integers may move: near each other, at random, or those in which good points differ."""
+        ways = (self.near, self.random, self.crossover)
+        return ways[int(random.integers(len(ways)))](v, size, random)
 
     def near(self, v: Array, size: float, random: np.random.Generator) -> tuple[Array, Array]:
         """A share of the integers near a column may move, and all other columns."""

@@ -41,7 +41,7 @@ class Neighbourhoods(Method):
     turn_steps : int, optional
         The same in steps, where time is not limited (10).
     floor : float, optional
-        Share of the time that goes to the descents, which begin everywhere (0.25).
+        Share of the time that goes to the descents, which begin everywhere (0.2).
     exploration : float, optional
         Share of the time that goes to the other neighbourhoods in equal parts (0.15).
     much : float, optional
@@ -57,7 +57,7 @@ class Neighbourhoods(Method):
     sequential: SequentialLp = SequentialLp()
     turn_seconds: float = 0.1
     turn_steps: int = 10
-    floor: float = between(0.25, 0.01, 1)
+    floor: float = between(0.2, 0.01, 1)
     exploration: float = between(0.15, 0.01, 1)
     much: float = 0.01
     patience: int = 50
