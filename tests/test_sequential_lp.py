@@ -93,8 +93,7 @@ def test_integer_surroundings_without_a_point_are_proven():
 def test_an_infeasible_network_is_not_claimed_infeasible_nor_feasible():
     # |x| - x <= -0.1 has no solution, but no linear part of the model proves it.
     problem = one_network(absolute_value(), [0, 0], [-1, -INF], [1, INF], [[-1, 1]], [-INF], [-0.1])
-    assert search(problem, iteration_limit=300).stop is Stop.FINISHED
-    result = search(problem, "sequential-lp", iteration_limit=300)
+    result = search(problem, iteration_limit=300)
     assert result.stop is Stop.ITERATION_LIMIT
     assert result.incumbent is None
     assert result.least_violated.violation == pytest.approx(0.1, abs=1e-6)

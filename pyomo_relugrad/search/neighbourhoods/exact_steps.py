@@ -77,11 +77,11 @@ class ExactSteps:
             options = self._pace.options(mip_rel_gap=WHOLE_GAP)
             outcome = solve_within(problem, problem.lower, problem.upper, start, limit, options)
             self._context.budget.count(points=1)
-            # HiGHS's verdict says nothing of points that are feasible within the tolerance alone.
-            self.is_complete = outcome.is_complete and (outcome.point is not None or not self._elite.points)
+            # That HiGHS finds none says nothing of points that are feasible within the tolerance alone.
+            self.is_complete = outcome.is_complete and outcome.point is not None
             bound, seconds = max(bound, outcome.bound), 2 * seconds
             yield outcome.point
-            if not self._pace.is_timed:
+            if outcome.is_complete or not self._pace.is_timed:
                 return
 
     def _gap(self, bound: float) -> float:
