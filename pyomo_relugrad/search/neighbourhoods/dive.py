@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
@@ -11,6 +13,8 @@ from pyomo_relugrad.programs.linear_program import LinearProgram
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.relaxation import RANDOM_RANGE, Surroundings
 
+#: Dives to random points.
+N_DIVES = 5
 #: Values that are tried for a column before it is left open.
 ATTEMPTS = 3
 #: Columns that are fixed at most: more of them take longer than a program.
@@ -82,6 +86,18 @@ class Dive:
         context.budget.count(points=1)
         values = program.solve(context.budget.remaining).values
         return None if values is None else self._problem.incumbent(values)
+
+
+def dives(problem: Problem, context: SearchContext) -> Iterator[Incumbent]:
+    """Points by dives, towards the relaxation's point first; none where there are no integers."""
+    if not problem.integers.any():
+        return
+    dive = Dive(problem)
+    targets = [np.full(problem.n_columns, np.nan)] * N_DIVES
+    for target in targets if context.relaxed is None else [context.relaxed, *targets]:
+        point = None if context.budget.is_exhausted() else dive.point(target, context)
+        if point is not None:
+            yield point
 
 
 def _drawn(lower: float, upper: float, random: np.random.Generator) -> float:

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.run.method import Method, between
 from pyomo_relugrad.search.neighbourhoods.bandit import Bandit
 from pyomo_relugrad.search.neighbourhoods.boxes import Boxes
-from pyomo_relugrad.search.neighbourhoods.dive import Dive
 from pyomo_relugrad.search.neighbourhoods.exact_steps import ExactSteps
 from pyomo_relugrad.search.neighbourhoods.flips import Flips, switchable
 from pyomo_relugrad.search.neighbourhoods.pace import Pace
@@ -20,9 +17,6 @@ from pyomo_relugrad.search.neighbourhoods.polish import Polish
 from pyomo_relugrad.search.neighbourhoods.subproblem import is_small
 from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.sequential_lp import SequentialLp
-
-#: Dives to random points where no point is feasible.
-N_DIVES = 5
 
 
 @dataclass(frozen=True)
@@ -67,7 +61,6 @@ class Neighbourhoods(Method):
         elite, pace = Elite(self.sequential.elite_size), Pace(context.budget)
         for point in context.known:
             elite.learn(point)
-        yield from _dives(problem, elite, context)
         descents = self.sequential.descents(problem, context, elite)
         yield from _first_points(descents, elite, context)
         polish = Polish(problem, elite, context)
@@ -104,21 +97,6 @@ class Neighbourhoods(Method):
         if elite.best < best:
             pace.note_gain()
         return True
-
-
-def _dives(problem: Problem, elite: Elite, context: SearchContext) -> Iterator[Incumbent | None]:
-    """Points by dives, towards the relaxation's point first, until one is feasible."""
-    if not problem.networks or not problem.integers.any():
-        return
-    dive, relaxed = Dive(problem), context.relaxed
-    targets = [np.full(problem.n_columns, np.nan)] * N_DIVES
-    for target in targets if relaxed is None else [relaxed, *targets]:
-        if elite.points or context.budget.is_exhausted():
-            return
-        point = dive.point(target, context)
-        if point is not None:
-            elite.learn(point)
-            yield point
 
 
 def _first_points(
