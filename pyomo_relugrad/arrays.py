@@ -41,3 +41,23 @@ class SparseRows(NamedTuple):
             np.concatenate([part.indices for part in parts]).astype(np.int32),
             np.concatenate([part.data for part in parts]),
         )
+
+
+class RowBlock(NamedTuple):
+    """Rows of a linear program with their sides.
+
+    Parameters
+    ----------
+    rows : SparseRows
+    lower, upper : (m,) arrays
+    """
+
+    rows: SparseRows
+    lower: Array
+    upper: Array
+
+    @classmethod
+    def stacked(cls, parts: "list[RowBlock]") -> "RowBlock":
+        """The rows of several parts below each other."""
+        lower, upper = (np.concatenate([getattr(part, side) for part in parts]) for side in ("lower", "upper"))
+        return cls(SparseRows.stacked([part.rows for part in parts]), lower, upper)

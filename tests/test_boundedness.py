@@ -14,11 +14,8 @@ from pyomo_relugrad.cli.main import main
 from pyomo_relugrad.errors import ModelError, NetworkValueError, RelugradError
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.run.budget import Stop
-from pyomo_relugrad.run.result import Progress, SearchResult
 from pyomo_relugrad.search.boundedness import columns_without_end
 from pyomo_relugrad.solve.arrays import array_problem
-from pyomo_relugrad.solve.presolved import run_presolved
 
 INF, NAN = float("inf"), float("nan")
 #: Grows without end along every direction.
@@ -151,17 +148,3 @@ def test_weights_that_are_no_numbers_are_refused():
     with pytest.raises(NetworkValueError, match=r"a bias of shape \(1,\)"):
         Network.from_layers([weights(0, 3, 2), np.ones((1, 3))], [np.zeros(3), [INF]])
     assert random_network([2, 3, 1], 0).n_inputs == 2
-
-
-def test_a_point_whose_objective_counts_as_infinite_ends_the_run_as_unbounded():
-    problem = Problem(cost=np.array([1.0]), lower=np.array([-INF]), upper=np.array([0.0]))
-    seen = []
-
-    def run(presolved, start, callback):
-        for value in (-1e3, -1e26):
-            seen.append(callback(Progress(0.0, 1, 1, presolved.incumbent(np.array([value])), True, -INF)))
-        return SearchResult((presolved.incumbent(np.array([-1e26])),), None, Stop.TIME_LIMIT, 2, 2, 0.0, ())
-
-    result = run_presolved(problem, None, lambda progress: False, run)
-    assert result.stop is Stop.UNBOUNDED
-    assert seen == [False, True]

@@ -157,6 +157,12 @@ class Network:
         return sum(int(weight.size) for layer in self.layers for weight in layer.weights)
 
     @cached_property
+    def bounding_work(self) -> float:
+        """Multiplications that bounds of all pre-activations over one box take, each substituted back to the inputs."""
+        entries = np.cumsum([sum(weight.size for weight in layer.weights) for layer in self.layers])
+        return float(np.array(self.widths[1:]) @ entries[: max(len(self.widths) - 1, 0)])
+
+    @cached_property
     def dtype(self) -> np.dtype[Any]:
         """Floating-point type of the weights."""
         return self.layers[-1].bias.dtype

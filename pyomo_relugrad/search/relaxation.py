@@ -1,4 +1,4 @@
-"""The linear surroundings of the networks: whether there is a point at all, and where good starts are."""
+"""The linear relaxation of a problem: whether there is a point at all, and where good starts are."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ RELAXATION_TIME, RELAXATION_SHARE = 10.0, 0.2
 NEAREST_TIME, NEAREST_GAP = 0.3, 0.1
 
 
-class Surroundings:
-    """Everything of a problem but its networks, which are replaced by interval bounds on their outputs.
+class LinearRelaxation:
+    """The surroundings of the networks: all of a problem but these, which interval bounds on their outputs replace.
 
     Parameters
     ----------

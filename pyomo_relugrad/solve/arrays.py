@@ -19,7 +19,7 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.run.method import Method
 from pyomo_relugrad.run.result import Progress, SearchResult
 from pyomo_relugrad.search.boundedness import columns_without_end
-from pyomo_relugrad.solve.driver import search
+from pyomo_relugrad.solve.local import search
 from pyomo_relugrad.words import MAX_LISTED
 
 Arguments = ParamSpec("Arguments")

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
-from typing import TypeAlias
 
 import numpy as np
 
@@ -15,12 +14,7 @@ from pyomo_relugrad.errors import InfeasibleProblemError
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.run.budget import Stop
-from pyomo_relugrad.run.result import Progress, SearchResult
-
-#: Objectives of this size count as infinite, as in mixed-integer solvers.
-INFINITE = 1e20
-
-Callback: TypeAlias = Callable[[Progress], bool | None]
+from pyomo_relugrad.run.result import Callback, Progress, SearchResult
 
 
 def run_presolved(
@@ -31,8 +25,7 @@ def run_presolved(
 ) -> SearchResult:
     """Presolve a problem, run something on what is left of it, and measure what it finds on the problem itself.
 
-    Where the presolve shows that there is no feasible point, nothing runs, and the result says why. A feasible
-    point whose objective counts as infinite is no answer: the run ends, and the result says that it is unbounded.
+    Where the presolve shows that there is no feasible point, nothing runs, and the result says why.
 
     Parameters
     ----------
@@ -56,8 +49,7 @@ def run_presolved(
 
     def report(progress: Progress) -> bool | None:
         point = None if progress.incumbent is None else restored(progress.incumbent)
-        ends = callback is not None and callback(replace(progress, incumbent=point))
-        return ends or (point is not None and point.is_feasible and _is_without_end(point))
+        return callback is not None and callback(replace(progress, incumbent=point))
 
     result = run(reduced.problem, None if start is None else reduced.reduce(start), callback and report)
     points = [restored(point) for point in (*result.pool, result.least_violated) if point is not None]
@@ -65,11 +57,6 @@ def run_presolved(
     return replace(
         result,
         pool=pool,
-        stop=Stop.UNBOUNDED if pool and _is_without_end(pool[0]) else result.stop,
         least_violated=points[0] if points and not pool else None,
         bound=min(result.bound, pool[0].objective) if pool else result.bound,
     )
-
-
-def _is_without_end(point: Incumbent) -> bool:
-    return point.objective <= -INFINITE

@@ -110,9 +110,14 @@ def _linear_arguments(component: Any, call: NetworkOutputExpression) -> tuple[li
 
 def holds_network(expression: Any) -> bool:
     """Whether a network stands somewhere in an expression."""
-    if isinstance(expression, NetworkOutputExpression):
+    return holds(expression, NetworkOutputExpression)
+
+
+def holds(expression: Any, *kinds: type) -> bool:
+    """Whether an expression of some kind stands somewhere in an expression."""
+    if isinstance(expression, kinds):
         return True
-    return hasattr(expression, "args") and any(map(holds_network, expression.args))
+    return hasattr(expression, "args") and any(holds(argument, *kinds) for argument in expression.args)
 
 
 def not_linear(component: Any) -> IncompatibleModel:

@@ -35,12 +35,9 @@ def with_integers(node: Node, rule: Rule, hidden: HiddenLayers) -> Value | list[
             "computes with whole numbers, whose arithmetic is not that of real ones: export the network with float "
             "inputs, or with a Cast to float before this node"
         )
-    outputs = rule(replace(node, inputs=tuple(map(_as_real, node.inputs))), hidden)
+    inputs = tuple(value.tensor if isinstance(value, Integers) else value for value in node.inputs)
+    outputs = rule(replace(node, inputs=inputs), hidden)
     if real:
         return outputs
     moved = outputs if isinstance(outputs, list) else [outputs]
     return [Integers(value) if isinstance(value, Affine) else value for value in moved]
-
-
-def _as_real(value: Value | None) -> Value | None:
-    return value.tensor if isinstance(value, Integers) else value

@@ -11,7 +11,7 @@ from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Incumbent, Problem
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
 from pyomo_relugrad.programs.linear_program import LinearProgram
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.search.relaxation import RANDOM_RANGE, Surroundings
+from pyomo_relugrad.search.relaxation import RANDOM_RANGE, LinearRelaxation
 
 #: Dives to random points.
 N_DIVES = 5
@@ -30,7 +30,7 @@ class Dive:
     """
 
     def __init__(self, problem: Problem) -> None:
-        self._problem, self._surroundings = problem, Surroundings(problem)
+        self._problem, self._surroundings = problem, LinearRelaxation(problem)
         self._tighten = RowTightening(problem)
         self._degrees = np.bincount(problem.rows.indices, minlength=problem.n_columns)
         self._program: LinearProgram | None = None

@@ -13,7 +13,7 @@ from pyomo_relugrad.problem.embedding import NetworkStage
 from pyomo_relugrad.programs.linearization import Linearization, LinkRows
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.neighbourhoods.polish import Polish
-from pyomo_relugrad.search.relaxation import Surroundings
+from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.sequential_lp import column_scale
@@ -62,7 +62,7 @@ class Flips:
         self._problem, self._elite, self._context = problem, elite, context
         self._model = _FlipModel(problem, switchable(problem), context.random)
         self._scale = column_scale(problem)
-        samples = problem.propagate(Surroundings(problem).random_points(POINTS, context.random))
+        samples = problem.propagate(LinearRelaxation(problem).random_points(POINTS, context.random))
         self._merit = Merit.scaled_to(problem, samples, INITIAL_PENALTY)
         self._polish = polish
 

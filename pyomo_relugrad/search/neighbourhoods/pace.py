@@ -37,6 +37,10 @@ class Pace:
         """What has been spent so far: seconds, or steps."""
         return self._budget.elapsed if self.is_timed else float(self._budget.iterations)
 
+    def is_over(self) -> bool:
+        """Whether the search must end now."""
+        return self._budget.is_exhausted()
+
     def note_gain(self) -> None:
         """Programs become short again."""
         self._last_gain = self._budget.elapsed

@@ -86,7 +86,7 @@ class Neighbourhoods(Method):
     ) -> Generator[Incumbent | None, None, bool]:
         """Yield what an arm yields in its turn; False where it has ended."""
         longest, begin, best = self.turn_seconds if pace.is_timed else self.turn_steps, pace.now(), elite.best
-        while pace.now() - begin < longest and elite.best == best:
+        while pace.now() - begin < longest and elite.best == best and not pace.is_over():
             try:
                 point = next(arm)
             except StopIteration:

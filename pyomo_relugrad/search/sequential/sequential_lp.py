@@ -15,7 +15,7 @@ from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.run.method import Method, between
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.walk import walk_regions
-from pyomo_relugrad.search.relaxation import Surroundings
+from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.integer_moves import integer_descent, integer_neighbours
 from pyomo_relugrad.search.sequential.merit import Merit
@@ -89,7 +89,7 @@ class SequentialLp(Method):
     def descents(self, problem: Problem, context: SearchContext, elite: Elite) -> Iterator[Incumbent | None]:
         """The same, also from near good points that others add."""
         budget = context.budget
-        surroundings = Surroundings(problem)
+        surroundings = LinearRelaxation(problem)
         if not problem.networks and context.relaxation is not None and context.relaxed is not None:
             yield problem.incumbent(context.relaxed)
             if context.relaxation.status is LinearStatus.UNBOUNDED:
@@ -121,7 +121,7 @@ class Starts:
         self,
         method: SequentialLp,
         problem: Problem,
-        surroundings: Surroundings,
+        surroundings: LinearRelaxation,
         context: SearchContext,
         elite: Elite,
     ) -> None:

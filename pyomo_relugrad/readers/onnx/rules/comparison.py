@@ -83,11 +83,6 @@ def _not(node: Node, hidden: HiddenLayers) -> Value:
     return _made(node, truth.shape, truth.variable, truth.pieces.mapped(lambda values: 1.0 - values), is_truth=True)
 
 
-def _is_nan(node: Node, hidden: HiddenLayers) -> Value:
-    """Of a network's numbers none is: constants are checked as they are met."""
-    return np.zeros(node.settled(hidden).masked(0).shape, dtype=bool)
-
-
 def _is_infinite(node: Node, hidden: HiddenLayers) -> Value:
     """Only constants that mask are: what depends on the network's input is finite."""
     tensor = node.settled(hidden).masked(0)
@@ -110,14 +105,6 @@ def _logical(function: Callable[[Pieces, Pieces], Pieces | None]) -> Rule:
         return _made(node, left.shape, *result, is_truth=True)
 
     return rule
-
-
-def _or(left: Pieces, right: Pieces) -> Pieces | None:
-    return left.plus(right).mapped(lambda values: np.minimum(values, 1.0))
-
-
-def _xor(left: Pieces, right: Pieces) -> Pieces | None:
-    return left.plus(right).mapped(lambda values: np.where(values == 1.0, 1.0, 0.0))
 
 
 def _where(node: Node, hidden: HiddenLayers) -> Value:
@@ -220,9 +207,10 @@ RULES: dict[str, Rule] = {
     "Sign": lambda node, hidden: _signs(node, _lifted(node, 0), hidden),
     "Not": _not,
     "And": _logical(Pieces.times),
-    "Or": _logical(_or),
-    "Xor": _logical(_xor),
-    "IsNaN": _is_nan,
+    "Or": _logical(lambda left, right: left.plus(right).mapped(lambda values: np.minimum(values, 1.0))),
+    "Xor": _logical(lambda left, right: left.plus(right).mapped(lambda values: (values == 1.0).astype(np.float64))),
+    # None is: constants are checked as they are met.
+    "IsNaN": lambda node, hidden: np.zeros(node.settled(hidden).masked(0).shape, dtype=bool),
     "IsInf": _is_infinite,
     "Where": _where,
     "Mul": _if_any(_mul, arithmetic.RULES["Mul"]),

@@ -45,10 +45,6 @@ def _half_pixel(of: Dimension, at: Array, scale: np.float32) -> Array:
     return np.asarray((at + _HALF) / scale - _HALF)
 
 
-def _pytorch_half_pixel(of: Dimension, at: Array, scale: np.float32) -> Array:
-    return _half_pixel(of, at, scale) if of.wanted > 1 else np.zeros_like(at)
-
-
 def _half_pixel_symmetric(of: Dimension, at: Array, scale: np.float32) -> Array:
     adjustment = np.float32(of.wanted) / (scale * np.float32(of.size))
     offset = np.float32(of.size) / np.float32(2.0) * (_ONE - adjustment)
@@ -72,7 +68,7 @@ _PLACES: dict[str, Callable[[Dimension, Array, np.float32], Array]] = {
     "asymmetric": lambda of, at, scale: at / scale,
     "half_pixel": _half_pixel,
     "half_pixel_symmetric": _half_pixel_symmetric,
-    "pytorch_half_pixel": _pytorch_half_pixel,
+    "pytorch_half_pixel": lambda of, at, scale: _half_pixel(of, at, scale) if of.wanted > 1 else np.zeros_like(at),
     "tf_crop_and_resize": _crop,
     "tf_half_pixel_for_nn": lambda of, at, scale: (at + _HALF) / scale,
 }
