@@ -13,10 +13,10 @@ from pyomo_relugrad.search.descent.projected import ProjectedDescent
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.feasible_set import columns_without_bounds
 from pyomo_relugrad.search.domains.method import run_over_domain
+from pyomo_relugrad.search.neighbourhoods.search import Neighbourhoods
 from pyomo_relugrad.search.separable.column_generation import ColumnGeneration
 from pyomo_relugrad.search.separable.exact_choice import ExactChoice
 from pyomo_relugrad.search.separable.exchange import ExchangeSearch
-from pyomo_relugrad.search.sequential.sequential_lp import SequentialLp
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Auto(Method):
     First, tables and multipliers where few rows tie many small networks, and exchanges in assignments; they yield
     nothing elsewhere. Then by shape. A bounded box, or one with a single row: batched descents with projections. A
     polytope: descents by linear programs, and, while it is small, the two in turn, since either may win. Integers, rows
-    on outputs, unbounded columns, equations, many networks side by side: sequential linear programming.
+    on outputs, unbounded columns, equations, many networks side by side: large neighbourhood search.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Auto(Method):
     exchange : ExchangeSearch, optional
     projected : ProjectedDescent, optional
     by_programs : LpDescent, optional
-    sequential : SequentialLp, optional
+    neighbourhoods : Neighbourhoods, optional
     projection_work : int, optional
         Multiplications of one projection step per point, up to which batches with projections beat linear programs
         (50,000).
@@ -51,7 +51,7 @@ class Auto(Method):
     exchange: ExchangeSearch = ExchangeSearch()
     projected: ProjectedDescent = ProjectedDescent()
     by_programs: LpDescent = LpDescent()
-    sequential: SequentialLp = SequentialLp()
+    neighbourhoods: Neighbourhoods = Neighbourhoods()
     projection_work: int = 50_000
     max_networks: int = 20
 
@@ -70,7 +70,7 @@ class Auto(Method):
         has_many_networks = len(problem.networks) > self.max_networks
         is_general = problem.shape is Shape.GENERAL or columns_without_bounds(problem).size > 0
         if is_general or has_equations or has_many_networks:
-            return self.sequential.run(problem, context)
+            return self.neighbourhoods.run(problem, context)
         return run_over_domain(self._by_domain, problem, context)
 
     def _by_domain(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:

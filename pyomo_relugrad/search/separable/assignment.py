@@ -47,11 +47,15 @@ class Assignment:
     def of(cls, problem: Problem) -> Assignment | None:
         """The assignment, None where some integer is no binary in two such rows."""
         matrix, columns = problem.rows, np.flatnonzero(problem.integers)
+        if columns.size == 0:
+            return None
         is_binary = problem.integers & (problem.lower == 0) & (problem.upper == 1)
-        counts = sparse.csr_array(((matrix.data == 1.0) & is_binary[matrix.indices], matrix.indices, matrix.indptr))
+        counts = sparse.csr_array(
+            ((matrix.data == 1.0) & is_binary[matrix.indices], matrix.indices, matrix.indptr), matrix.shape
+        )
         is_node = (counts.sum(axis=1) == np.diff(matrix.indptr)) & (problem.row_lower == problem.row_upper)
         rows = np.flatnonzero(is_node & (np.diff(matrix.indptr) > 0))
-        if columns.size == 0 or rows.size > MAX_NODES:
+        if rows.size > MAX_NODES:
             return None
         incidence = sparse.csc_array(matrix[rows][:, columns])
         if not (np.diff(incidence.indptr) == 2).all():
