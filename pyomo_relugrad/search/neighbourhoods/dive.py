@@ -17,8 +17,8 @@ from pyomo_relugrad.search.relaxation import RANDOM_RANGE, LinearRelaxation
 N_DIVES = 5
 #: Values that are tried for a column before it is left open.
 ATTEMPTS = 3
-#: Columns that are fixed at most: more of them take longer than a program.
-MAX_FIXED = 200
+#: Values that a dive tries at most: more of them take longer than a program.
+MAX_TRIED = 200
 
 
 class Dive:
@@ -42,31 +42,31 @@ class Dive:
         lower, upper = lower[0], upper[0]
         candidates = np.flatnonzero(~problem.is_output & (lower < upper))
         order = np.lexsort((random.random(candidates.size), -self._degrees[candidates]))
-        n_fixed = 0
+        n_tried = 0
         for column in candidates[order].tolist():
-            if not possible[0] or n_fixed > MAX_FIXED:
+            if not possible[0] or n_tried > MAX_TRIED:
                 return None
             if not (problem.integers & (lower < upper)).any():
                 break
             if upper[column] - lower[column] <= FEASIBILITY_TOLERANCE:
                 continue
-            box = self._fixed_at(column, target[column], lower, upper, random)
-            if box is not None:
-                lower, upper = box
-                n_fixed += 1
+            box, tried = self._fixed_at(column, target[column], lower, upper, random)
+            lower, upper = (lower, upper) if box is None else box
+            n_tried += tried
         return lower, upper
 
     def _fixed_at(
         self, column: int, target: float, lower: Array, upper: Array, random: np.random.Generator
-    ) -> tuple[Array, Array] | None:
+    ) -> tuple[tuple[Array, Array] | None, int]:
+        """The bounds with one column fixed, None where no value that is tried fits; and how many are tried."""
         for attempt in range(ATTEMPTS):
             value = target if attempt == 0 and np.isfinite(target) else _drawn(lower[column], upper[column], random)
             low, high = lower[None].copy(), upper[None].copy()
             low[0, column] = high[0, column] = self._allowed(column, value, lower[column], upper[column])
             low, high, possible = self._tighten(low, high)
             if possible[0]:
-                return low[0], high[0]
-        return None
+                return (low[0], high[0]), attempt + 1
+        return None, ATTEMPTS
 
     def _allowed(self, column: int, value: float, lower: float, upper: float) -> float:
         value = min(max(value, lower), upper)
@@ -89,15 +89,16 @@ class Dive:
 
 
 def dives(problem: Problem, context: SearchContext) -> Iterator[Incumbent]:
-    """Points by dives, towards the relaxation's point first; none where there are no integers."""
+    """Points by dives, towards the relaxation's point first, until one of them takes too long or leads nowhere."""
     if not problem.integers.any():
         return
     dive = Dive(problem)
     targets = [np.full(problem.n_columns, np.nan)] * N_DIVES
     for target in targets if context.relaxed is None else [context.relaxed, *targets]:
         point = None if context.budget.is_exhausted() else dive.point(target, context)
-        if point is not None:
-            yield point
+        if point is None:
+            return
+        yield point
 
 
 def _drawn(lower: float, upper: float, random: np.random.Generator) -> float:
