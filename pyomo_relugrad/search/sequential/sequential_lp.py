@@ -11,6 +11,7 @@ from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.programs.linear_program import LinearStatus
 from pyomo_relugrad.programs.linearization import Linearization
 from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.search.dynamic_programming.starts import StagewiseStarts
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.walk import walk_regions
 from pyomo_relugrad.search.relaxation import Surroundings
@@ -27,6 +28,8 @@ TOURNAMENT = 16
 INTEGER_DESCENT_SHARE = 0.5
 #: How often a start is looked for by a first-order descent of a batch rather than by drawing alone.
 FIRST_ORDER_SHARE = 0.2
+#: How often a start is put together by dynamic programming, in problems that fall into stages.
+STAGEWISE_SHARE = 0.8
 #: Points that descend together to first order, and how many of them become starts.
 BATCH, BATCH_WINNERS = 64, 6
 #: Share of the descents that keep the integers of their start: many cheap LPs rather than a few MILPs.
@@ -104,8 +107,9 @@ class Starts:
         self._tried: set[bytes] = set()
         for point in context.known:
             self.learn(point)
+        self._stagewise = StagewiseStarts.of(problem, surroundings)
         self._decided = ~problem.is_output & (problem.is_network_input | problem.integers)
-        self._queue = [] if relaxed is None else [relaxed]
+        self._queue = [] if relaxed is None or self._stagewise is not None else [relaxed]
         if context.start is not None:
             self._queue.insert(0, context.start)
 
@@ -122,6 +126,9 @@ class Starts:
     def next(self, merit: Merit) -> Array:
         """The next start: an (n,) array in the surroundings, with propagated outputs."""
         problem = self._problem
+        if not self._queue and self._stagewise is not None and self._context.random.random() < STAGEWISE_SHARE:
+            good = [point.values for point in self._elite]
+            self._queue = [self._stagewise.next(good, merit, self._context.random, self._context.budget)]
         if not self._queue and self._context.random.random() < FIRST_ORDER_SHARE:
             self._queue = self._first_order_starts(merit)
         v = self._queue.pop(0) if self._queue else self._draw(merit)

@@ -1,0 +1,1 @@
+"""Dynamic programming over models that fall into stages: horizons, chains of networks."""
