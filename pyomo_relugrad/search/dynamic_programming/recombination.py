@@ -18,6 +18,8 @@ from pyomo_relugrad.search.sequential.merit import Merit
 
 #: States that are kept after a stage.
 MAX_STATES = 64
+#: Cells in which the cheapest states are looked for.
+SMALL_CELLS, LARGE_CELLS = 256, 16
 
 
 class DynamicProgram:
@@ -166,8 +168,7 @@ class _Step:
         """
         stage = self._plan.stage
         total = self._cost + value.at(self.features)
-        kept = cheapest_of_cells(self.features, total, random, 1 if value is NOTHING else 4)
-        self.kept = kept
+        self.kept = kept = kept_states(self.features, total, random)
         state = kept // self._count
         V, activity = self._states.V[state], self._states.activity[state]
         for column in stage.columns.tolist():
@@ -231,28 +232,37 @@ def _values_backward(steps: list[_Step]) -> Iterator[ValueFunction]:
         yield value
 
 
-def cheapest_of_cells(features: Array, cost: Array, random: np.random.Generator, finer: int = 1) -> Array:
-    """Numbers of the candidates that are cheapest in their cell, cheapest first; candidate 0 is always among them.
+def kept_states(features: Array, cost: Array, random: np.random.Generator) -> Array:
+    """Numbers of the candidates that go on: the cheapest of many small cells, and of a few large ones.
+
+    The large cells keep the value function known far from where it is small. Candidate 0 is always the first.
 
     Parameters
     ----------
     features : (d, B) array
     cost : (B,) array
+        Of everything before the candidates and after them.
     random : numpy.random.Generator
         Shifts the cells.
     """
     least = features.min(axis=1, keepdims=True, initial=np.inf)
     spread = features.max(axis=1, keepdims=True, initial=-np.inf) - least
     moves = spread[:, 0] > 1e-9 * (1.0 + np.abs(least[:, 0]))
-    features, least, spread = features[moves], least[moves], spread[moves]
     if not moves.any():
         return cost.argmin()[None]
-    parts = max(int((finer * MAX_STATES) ** (1.0 / len(features))), 2)
-    places = np.floor((features - least) / spread * parts + random.random((len(features), 1))).astype(np.int64)
-    cell = np.ravel_multi_index(tuple(places), (parts + 2,) * len(features))
+    places = (features[moves] - least[moves]) / spread[moves]
+    fine = _cheapest_of_cells(places, cost, SMALL_CELLS, random)[:MAX_STATES]
+    kept = np.union1d(fine, _cheapest_of_cells(places, cost, LARGE_CELLS, random))
+    return np.append(0, kept[kept > 0])
+
+
+def _cheapest_of_cells(places: Array, cost: Array, count: int, random: np.random.Generator) -> Array:
+    """The cheapest candidate of each of about so many cells, cheapest first."""
+    parts = max(round(count ** (1.0 / len(places))), 2)
+    shifted = np.floor(parts * places + random.random((len(places), 1))).astype(np.int64)
+    cell = np.ravel_multi_index(tuple(shifted), (parts + 2,) * len(places))
     order = np.lexsort((cost, cell))
-    first = np.ones(order.size, bool)
-    first[1:] = cell[order][1:] != cell[order][:-1]
-    kept = order[first]
-    kept = kept[np.argsort(cost[kept], kind="stable")][: MAX_STATES]
-    return kept if 0 in kept else np.append(kept, 0)
+    is_first = np.ones(order.size, bool)
+    is_first[1:] = cell[order][1:] != cell[order][:-1]
+    kept = order[is_first]
+    return kept[np.argsort(cost[kept], kind="stable")]

@@ -11,7 +11,7 @@ from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.programs.linear_program import LinearStatus
 from pyomo_relugrad.programs.linearization import Linearization
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.search.dynamic_programming.starts import StagewiseStarts
+from pyomo_relugrad.search.dynamic_programming.iterative import IterativeDynamicProgramming
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.walk import walk_regions
 from pyomo_relugrad.search.relaxation import Surroundings
@@ -28,8 +28,8 @@ TOURNAMENT = 16
 INTEGER_DESCENT_SHARE = 0.5
 #: How often a start is looked for by a first-order descent of a batch rather than by drawing alone.
 FIRST_ORDER_SHARE = 0.2
-#: How often a start is put together by dynamic programming, in problems that fall into stages.
-STAGEWISE_SHARE = 0.8
+#: How often a start comes from dynamic programming, in problems that fall into stages.
+STAGEWISE_SHARE = 0.5
 #: Points that descend together to first order, and how many of them become starts.
 BATCH, BATCH_WINNERS = 64, 6
 #: Share of the descents that keep the integers of their start: many cheap LPs rather than a few MILPs.
@@ -73,6 +73,8 @@ def sequential_lp(problem: Problem, context: SearchContext) -> Iterator[Incumben
     fruitless = 0
     while fruitless < PATIENCE and not budget.is_exhausted():
         best_before = starts.best
+        for v in starts.stage_by_stage(descent.merit):
+            yield starts.learn(problem.incumbent(v))
         for point in descent.run(starts.next(descent.merit), starts.best):
             if point is not None:
                 starts.learn(point)
@@ -107,9 +109,9 @@ class Starts:
         self._tried: set[bytes] = set()
         for point in context.known:
             self.learn(point)
-        self._stagewise = StagewiseStarts.of(problem, surroundings)
+        self._stages = IterativeDynamicProgramming.of(problem, surroundings)
         self._decided = ~problem.is_output & (problem.is_network_input | problem.integers)
-        self._queue = [] if relaxed is None or self._stagewise is not None else [relaxed]
+        self._queue = [] if relaxed is None else [relaxed]
         if context.start is not None:
             self._queue.insert(0, context.start)
 
@@ -118,17 +120,29 @@ class Starts:
         """Objective of the best feasible point so far, infinite before there is one."""
         return self._elite[0].objective if self._elite else np.inf
 
-    def learn(self, point: Incumbent) -> None:
-        """Remember a feasible point."""
+    def learn(self, point: Incumbent) -> Incumbent:
+        """Remember the point if it is feasible, and return it."""
         if point.is_feasible and all(point.objective != other.objective for other in self._elite):
             self._elite = sorted([*self._elite, point], key=lambda member: member.objective)[:ELITE_SIZE]
+        return point
+
+    def stage_by_stage(self, merit: Merit) -> Iterator[Array]:
+        """Yield points (n,) that dynamic programming comes to; the last and best one becomes the next start."""
+        stages, context = self._stages, self._context
+        if stages is None or (self._elite and context.random.random() > STAGEWISE_SHARE):
+            return
+        known = [*(point.values for point in self._elite), *self._queue[:1]]
+        best = np.inf
+        for v in stages.cycle(known, merit, context.random, context.budget):
+            if merit.of(self._problem, v[None])[0] < best:
+                best, start = merit.of(self._problem, v[None])[0], v
+            yield v
+        if np.isfinite(best):
+            self._queue.insert(0, start)
 
     def next(self, merit: Merit) -> Array:
         """The next start: an (n,) array in the surroundings, with propagated outputs."""
         problem = self._problem
-        if not self._queue and self._stagewise is not None and self._context.random.random() < STAGEWISE_SHARE:
-            good = [point.values for point in self._elite]
-            self._queue = [self._stagewise.next(good, merit, self._context.random, self._context.budget)]
         if not self._queue and self._context.random.random() < FIRST_ORDER_SHARE:
             self._queue = self._first_order_starts(merit)
         v = self._queue.pop(0) if self._queue else self._draw(merit)
