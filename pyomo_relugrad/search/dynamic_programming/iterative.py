@@ -15,7 +15,7 @@ from pyomo_relugrad.search.relaxation import Surroundings
 from pyomo_relugrad.search.sequential.merit import Merit
 
 #: Points whose decisions the sweeps of the first cycle put together, and those of any cycle at most.
-FEWEST_POINTS, MOST_POINTS = 32, 256
+FEWEST_POINTS, MOST_POINTS = 32, 128
 #: Sweeps of a cycle that take decisions from the whole ranges.
 WIDE_SWEEPS = 2
 #: Distances from the best point, in shares of the columns' ranges, in the sweeps after those.
@@ -25,7 +25,7 @@ NEAR_SHARE, FLIPPED_SHARE = 0.75, 0.1
 
 
 class IterativeDynamicProgramming:
-    """Cycles of sweeps; a cycle that brings nothing is followed by one with twice as many points.
+    """Cycles of sweeps, every other one anew; one that brings nothing is followed by one with twice as many points.
 
     After Luus, "Optimal control by dynamic programming using systematic reduction in grid size" (International Journal
     of Control 51, 1990), with states that are reached instead of a grid of them.
@@ -40,7 +40,7 @@ class IterativeDynamicProgramming:
 
     def __init__(self, problem: Problem, dynamic_program: DynamicProgram, surroundings: Surroundings) -> None:
         self._problem, self._dynamic_program, self._surroundings = problem, dynamic_program, surroundings
-        self._n_points = FEWEST_POINTS
+        self._n_points, self._n_cycles = FEWEST_POINTS, 0
 
     @classmethod
     def of(cls, problem: Problem, surroundings: Surroundings) -> IterativeDynamicProgramming | None:
@@ -64,8 +64,10 @@ class IterativeDynamicProgramming:
         random : numpy.random.Generator
         budget : Budget
         """
+        self._n_cycles += 1
+        record = min([self._merit(v, merit) for v in known], default=np.inf)
+        known = known if self._n_cycles % 2 == 1 else ()
         best = self._best(known, merit)
-        before = np.inf if best is None else self._merit(best, merit)
         for spread in (*[np.inf] * WIDE_SWEEPS, *SPREADS):
             if budget.is_exhausted():
                 return
@@ -73,7 +75,7 @@ class IterativeDynamicProgramming:
             v = self._dynamic_program.recombine(points, merit, random, budget)
             best = self._best([v] if best is None else [best, v], merit)
             yield v
-        if best is not None and self._merit(best, merit) >= before - 1e-9 * (1.0 + abs(before)):
+        if best is not None and self._merit(best, merit) >= record - 1e-9 * (1.0 + abs(record)):
             self._n_points = min(2 * self._n_points, MOST_POINTS)
 
     def _merit(self, v: Array, merit: Merit) -> float:

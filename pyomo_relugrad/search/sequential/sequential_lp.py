@@ -131,7 +131,7 @@ class Starts:
         stages, context = self._stages, self._context
         if stages is None or (self._elite and context.random.random() > STAGEWISE_SHARE):
             return
-        known = [*(point.values for point in self._elite), *self._queue[:1]]
+        known = [*(point.values for point in self._elite), *self._problem.propagate(np.array(self._queue[:1]).reshape(-1, self._problem.n_columns))]
         best = np.inf
         for v in stages.cycle(known, merit, context.random, context.budget):
             if merit.of(self._problem, v[None])[0] < best:
