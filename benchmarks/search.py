@@ -28,7 +28,7 @@ from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs.highs import HIGHS_THREAD
 from pyomo_relugrad.proof import prove_by_milp
 from pyomo_relugrad.run.result import SearchResult
-from pyomo_relugrad.search.methods import METHODS
+from pyomo_relugrad.search import METHODS
 from pyomo_relugrad.solve import search
 
 

@@ -16,7 +16,7 @@ from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.relaxation import Surroundings
 from pyomo_relugrad.search.sequential.merit import Merit
-from pyomo_relugrad.search.sequential.sequential_lp import Descent, Starts
+from pyomo_relugrad.search.sequential.sequential_lp import Descent, SequentialLp, Starts
 
 STARTS = 50
 
@@ -49,11 +49,11 @@ def model(seed: int) -> Problem:
 
 def seconds_per_start(problem: Problem) -> tuple[float, int]:
     """Processor time of a start, and how many of the starts came to a feasible point."""
-    context = SearchContext(Budget(), np.random.default_rng(0))
+    method, context = SequentialLp(), SearchContext(Budget(), np.random.default_rng(0))
     surroundings = Surroundings(problem)
-    starts = Starts(problem, surroundings, context, None)
+    starts = Starts(method, problem, surroundings, context, None)
     samples = problem.propagate(surroundings.random_points(64, context.random))
-    descent = Descent(problem, context, Merit.scaled_to(problem, samples))
+    descent = Descent(method, problem, context, Merit.scaled_to(problem, samples, method.initial_penalty))
     feasible = 0
     begin = time.process_time()
     for _ in range(STARTS):

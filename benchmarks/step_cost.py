@@ -64,7 +64,7 @@ def measure(network: Network, batch: int, seconds: float) -> tuple[float, float,
 
 def endless_descent(objective: ReducedObjective, domain: object, U: np.ndarray) -> Iterator[Batch]:
     """Steps of one descent, which never ends."""
-    yield from descend(objective, domain, Batch.at(U), np.full(10**6, 0.01), Budget())
+    yield from descend(objective, domain, Batch.at(U), np.full(10**6, 0.01), 0.5, Budget())
 
 
 def bare_products(network: Network, X: np.ndarray) -> Callable[[], None]:

@@ -15,7 +15,7 @@ from train_regularised import train
 
 from pyomo_relugrad import maximize
 from pyomo_relugrad.plotting import plot_progress
-from pyomo_relugrad.search.methods import METHODS
+from pyomo_relugrad.search import METHODS
 
 # %%
 # The network

@@ -21,7 +21,7 @@ from pyomo_relugrad.cli.exit_codes import ExitCode
 from pyomo_relugrad.cli.values import shown
 from pyomo_relugrad.run.log import SearchLog
 from pyomo_relugrad.run.result import Progress
-from pyomo_relugrad.search.methods import METHODS
+from pyomo_relugrad.search import METHODS
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 DIGITS, PLANT = str(EXAMPLES / "digits.onnx"), str(EXAMPLES / "plant.onnx")

@@ -9,13 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_models import random_network
 from scipy import sparse
+from scripted_method import Scripted
 
 from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.search import methods
 from pyomo_relugrad.search.completion import Completion, determined, trivial_targets
-from pyomo_relugrad.search.methods import Method
 from pyomo_relugrad.search.relaxation import Surroundings
 from pyomo_relugrad.solve.driver import search
 
@@ -184,16 +183,15 @@ def test_decisions_that_the_rows_exclude_move_to_the_nearest_that_they_allow():
 # --- in a search --------------------------------------------------------------------------------------------------
 
 
-def contexts_of_methods(monkeypatch: pytest.MonkeyPatch) -> list[SearchContext]:
-    """What methods are given; the method of that name finds nothing itself."""
+def method_that_notes_its_context() -> tuple[Scripted, list[SearchContext]]:
+    """A method that finds nothing itself, and what it is given."""
     seen: list[SearchContext] = []
 
     def nothing(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         seen.append(context)
         yield None
 
-    monkeypatch.setitem(methods.METHODS, "nothing", Method(nothing, "for tests"))
-    return seen
+    return Scripted(nothing), seen
 
 
 def treatment(shift: float) -> Problem:
@@ -211,10 +209,10 @@ def treatment(shift: float) -> Problem:
 
 
 @pytest.mark.parametrize("shift", [0.0, 5.0])
-def test_doing_nothing_is_found_before_any_method_begins(shift, monkeypatch):
+def test_doing_nothing_is_found_before_any_method_begins(shift):
     """As it stands (shift 0), or as the nearest point of the rows."""
-    seen = contexts_of_methods(monkeypatch)
-    result = search(treatment(shift), "nothing")
+    nothing, seen = method_that_notes_its_context()
+    result = search(treatment(shift), nothing)
     assert result.incumbent is not None
     assert result.incumbent.objective == 0.0
     assert all(context.known for context in seen)
@@ -226,10 +224,10 @@ def test_trivial_targets_are_zero_and_the_bounds():
     assert targets == [[4, 0, 0, 0], [4, 0, 0, 0], [6, 1, 0, 1]]
 
 
-def test_a_search_begins_from_the_completed_start(monkeypatch):
-    seen = contexts_of_methods(monkeypatch)
+def test_a_search_begins_from_the_completed_start():
+    nothing, seen = method_that_notes_its_context()
     problem, plan = controlled_store(), np.array([0.1, 0.9, 0.4, 0.2])
-    result = search(problem, "nothing", start=decisions(plan))
+    result = search(problem, nothing, start=decisions(plan))
     expected = simulated(problem, plan)
     np.testing.assert_allclose(seen[0].start, expected, atol=1e-6)
     assert result.incumbent.objective <= problem.objective(expected[None])[0] + 1e-6

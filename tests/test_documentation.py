@@ -29,7 +29,7 @@ from pyomo.contrib.solver.common.config import SolverConfig
 
 from pyomo_relugrad.cli.main import main
 from pyomo_relugrad.modeling.solver.config import ALIASES, ExactConfig
-from pyomo_relugrad.search.descent import box_search
+from pyomo_relugrad.search import METHODS, Auto, ProjectedDescent
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -142,7 +142,7 @@ def surrogate(n_inputs: int, width: int) -> onnx.ModelProto:
 @pytest.fixture
 def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with the networks and data of the examples, and a ``surrogate.onnx``; searches end sooner."""
-    monkeypatch.setattr(box_search, "PATIENCE", 8)
+    monkeypatch.setitem(METHODS, "auto", Auto(projected=ProjectedDescent(patience=8)))
     monkeypatch.setenv("MPLBACKEND", "Agg")
     for pattern in ("*.onnx", "*.csv", "*.vnnlib"):
         for file in (ROOT / "examples").glob(pattern):
@@ -198,9 +198,8 @@ def test_reference_names_everything_public(package: str) -> None:
 
 
 def test_reference_names_every_method() -> None:
-    methods = importlib.import_module("pyomo_relugrad.search.methods").METHODS
     text = (DOCS / "methods.md").read_text(encoding="utf-8")
-    assert [name for name in methods if f"`{name}`" not in text] == []
+    assert [name for name in METHODS if f"`{name}`" not in text] == []
 
 
 def test_reference_names_every_option() -> None:

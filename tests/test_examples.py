@@ -16,7 +16,7 @@ from omlt.io import load_onnx_neural_network
 from sklearn.datasets import load_digits
 
 from pyomo_relugrad import load_onnx
-from pyomo_relugrad.search.methods import METHODS
+from pyomo_relugrad.search import METHODS
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

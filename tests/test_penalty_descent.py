@@ -24,7 +24,7 @@ def points_of(problem, count=40):
 def test_merit_gradients_agree_with_finite_differences(family):
     problem = random_problem(family, 1)
     V = points_of(problem)
-    merit = Merit.scaled_to(problem, V)
+    merit = Merit.scaled_to(problem, V, 10.0)
     gradient = merit.gradient(problem, V)
     agreeing = 0
     for column in np.flatnonzero(~problem.is_output):
@@ -44,7 +44,7 @@ def test_merit_gradients_agree_with_finite_differences(family):
 def test_descents_end_lower_within_the_bounds(family):
     problem = random_problem(family, 1)
     V = points_of(problem)
-    merit = Merit.scaled_to(problem, V)
+    merit = Merit.scaled_to(problem, V, 10.0)
     W = penalty_descent(problem, V, merit, column_scale(problem), Budget())
     decides = ~problem.is_output
     assert (problem.lower[decides] <= W[:, decides]).all()
@@ -60,7 +60,7 @@ def test_descents_end_lower_within_the_bounds(family):
 def test_restoration_ignores_the_objective():
     problem = random_problem("window", 1)
     V = points_of(problem)
-    merit = Merit.scaled_to(problem, V).restoring
+    merit = Merit.scaled_to(problem, V, 10.0).restoring
     np.testing.assert_allclose(merit.of(problem, V), problem.row_violations(V) @ merit.row_penalties)
     assert (merit.of(problem, V) > 0).any()
 
@@ -76,6 +76,6 @@ def test_penalties_suit_the_units_of_rows_and_objective():
         row_lower=problem.row_lower * units,
         row_upper=problem.row_upper * units,
     )
-    merit, scaled = Merit.scaled_to(problem, V), Merit.scaled_to(other, V)
+    merit, scaled = Merit.scaled_to(problem, V, 10.0), Merit.scaled_to(other, V, 10.0)
     np.testing.assert_allclose(scaled.row_penalties * units, 100 * merit.row_penalties)
     np.testing.assert_allclose(scaled.of(other, V), 100 * merit.of(problem, V))

@@ -11,8 +11,6 @@ from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem, ReducedObjective
 from pyomo_relugrad.programs.linear_program import LinearProgram
 from pyomo_relugrad.run.budget import Budget
-from pyomo_relugrad.search.regions import interior_point
-from pyomo_relugrad.search.regions import program as region_program
 from pyomo_relugrad.search.regions.facets import FacetProgram
 from pyomo_relugrad.search.regions.interior import RegionInterior
 from pyomo_relugrad.search.regions.interior_point import Iterate, NewtonSystem, UnitBoxProgram
@@ -100,16 +98,16 @@ def test_the_interior_point_method_ends_at_the_optimum_of_a_linear_program(seed)
     assert np.abs(program.slack(iterate.x) - iterate.slack).max() < 1e-7
 
 
-def iterations_to(gap, program):
+def iterations_to(gap, program, **options):
     iterate = Iterate.start(program, np.full(program.cost.size, 0.5), 0.1)
     for count in range(60):
         if iterate.gap < gap:
             return count
-        iterate = iterate.moved(*NewtonSystem(program, iterate).step())
+        iterate = iterate.moved(*NewtonSystem(program, iterate).step(**options))
     return 60
 
 
-def test_the_correctors_save_iterations(monkeypatch):
+def test_the_correctors_save_iterations():
     programs = []
     for seed in range(10):
         random = np.random.default_rng(seed)
@@ -120,8 +118,7 @@ def test_the_correctors_save_iterations(monkeypatch):
         )
     count = sum(iterations_to(1e-8, program) for program in programs)
     assert count <= 82
-    monkeypatch.setattr(interior_point, "MAX_CORRECTORS", 0)
-    assert sum(iterations_to(1e-8, program) for program in programs) > count
+    assert sum(iterations_to(1e-8, program, max_correctors=0) for program in programs) > count
 
 
 @settings(max_examples=20, deadline=None)
@@ -405,8 +402,7 @@ def test_large_programs_without_a_vertex_end_where_the_interior_point_method_doe
     monkeypatch.setattr(RegionInterior, "_vertex", lambda interior: None)
     handed_over = RegionProgram(problem).solve(region, Budget())
     assert handed_over.is_exact
-    monkeypatch.setattr(region_program, "MOST_COEFFICIENTS", 0)
-    kept = RegionProgram(problem).solve(region, Budget())
+    kept = RegionProgram(problem, max_coefficients=0).solve(region, Budget())
     assert not kept.is_exact
     for optimum in (handed_over, kept):
         assert region.gradient @ optimum.u == pytest.approx(region.gradient @ best.u, rel=1e-7)

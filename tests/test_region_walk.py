@@ -303,13 +303,12 @@ def test_a_program_that_fails_is_solved_again_without_the_facets_of_the_region_b
     assert optimum.u == pytest.approx(expected.u, abs=1e-6)
 
 
-def test_the_layout_follows_the_objective_and_the_number_of_rows_on_outputs(monkeypatch):
+def test_the_layout_follows_the_objective_and_the_number_of_rows_on_outputs():
     objective = ReducedObjective(general_problem(0))
     assert isinstance(layout_of(objective), ReducedLayout)
     quadratic = dataclasses.replace(objective.problem, quadratic=sparse.csr_array(np.eye(10)))
     assert isinstance(layout_of(ReducedObjective(quadratic)), FullLayout)
-    monkeypatch.setattr("pyomo_relugrad.search.regions.layout.MAX_OUTPUT_ENTRIES", 19)
-    assert isinstance(layout_of(objective), FullLayout)
+    assert isinstance(layout_of(objective, max_output_entries=19), FullLayout)
 
 
 @pytest.mark.filterwarnings("error")

@@ -14,8 +14,7 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.programs.linear_program import LinearProgram
 from pyomo_relugrad.run.budget import Budget, Stop
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.search import auto
-from pyomo_relugrad.search.methods import METHODS
+from pyomo_relugrad.search import METHODS, Auto, LpDescent, ProjectedDescent
 from pyomo_relugrad.solve import search
 from pyomo_relugrad.solve.arrays import array_problem
 
@@ -116,12 +115,12 @@ def test_a_seed_always_gives_the_same_answer(method):
 
 def test_auto_descends_on_small_polytopes_by_projections_and_by_linear_programs_in_turn(monkeypatch):
     def steps(count):
-        return lambda problem, domain, context: iter(range(10 * count, 10 * count + count))
+        return lambda method, problem, domain, context: iter(range(10 * count, 10 * count + count))
 
-    monkeypatch.setattr(auto, "polytope_search", steps(2))
-    monkeypatch.setattr(auto, "box_search", steps(4))
+    monkeypatch.setattr(LpDescent, "search", steps(2))
+    monkeypatch.setattr(ProjectedDescent, "search", steps(4))
     problem = array_problem(random_network([3, 4, 1], 0), None, 0.0, 1.0, rows=(np.eye(3)[:2], -INF, 0.5))
-    yielded = list(auto.auto(problem, SearchContext(Budget(), np.random.default_rng(0))))
+    yielded = list(Auto().run(problem, SearchContext(Budget(), np.random.default_rng(0))))
     assert yielded[-6:] == [20, 40, 21, 41, 42, 43]
 
 

@@ -18,9 +18,9 @@ from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.domains.admm import AlternatingProjection, normal_equations
 from pyomo_relugrad.search.domains.box import Box, BoxWithRow
-from pyomo_relugrad.search.domains.feasible_set import domain_of, feasible_start, run_if_feasible
+from pyomo_relugrad.search.domains.feasible_set import domain_of, feasible_start
 from pyomo_relugrad.search.domains.polytope import Polytope
-from pyomo_relugrad.search.literature.ppga import _valved, first_crossing, ppga
+from pyomo_relugrad.search.literature.ppga import Ppga, PpgaLr, first_crossing
 from pyomo_relugrad.search.regions.crossing import GradientChange, promising_facets
 from pyomo_relugrad.search.regions.neighbourhood import best_in_neighbourhood
 from pyomo_relugrad.search.regions.program import RegionProgram
@@ -163,7 +163,7 @@ def test_an_answer_over_a_polytope_needs_no_time():
     problem = array_problem(random_network([3, 6, 1], 1), None, 0, 1, rows=(rows, -INF, 0.7))
     relaxation = Surroundings(problem).relax(Budget())
     context = SearchContext(Budget(time_limit=0.0), np.random.default_rng(0), relaxation=relaxation)
-    points = [point for point in run_if_feasible(ppga, problem, context) if point is not None]
+    points = [point for point in Ppga().run(problem, context) if point is not None]
     assert points
     assert points[0].is_feasible
 
@@ -316,7 +316,7 @@ def test_the_valve_lets_steps_that_stay_in_a_region_end_beyond_it():
     objective, domain = ReducedObjective(array_problem(network, None, 0.0, 1.0)), Box(np.zeros(1), np.ones(1))
     U, target = np.array([[0.1], [0.1], [0.1], [0.8]]), np.array([[0.2], [0.6], [0.2], [0.85]])
     stuck = np.array([False, False, True, False])
-    moved = _valved(objective, domain, U, target.copy(), stuck)
+    moved = PpgaLr()._stepped(objective, domain, U, target.copy(), stuck)
     # to 5 % beyond the facet at 0.5; a step that crosses it; a perturbation; to the end of the domain
     assert moved.ravel() == pytest.approx([0.1 + 1.05 * 0.4, 0.6, 0.2, 1.0])
 

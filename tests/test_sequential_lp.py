@@ -11,8 +11,8 @@ from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.programs.linearization import Linearization
 from pyomo_relugrad.run.budget import Budget, Stop
+from pyomo_relugrad.search import SequentialLp
 from pyomo_relugrad.search.regions.program import RegionProgram
-from pyomo_relugrad.search.sequential import sequential_lp
 from pyomo_relugrad.search.sequential.integer_moves import integer_neighbours
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.sequential_lp import column_scale
@@ -99,10 +99,9 @@ def test_an_infeasible_network_is_not_claimed_infeasible_nor_feasible():
     assert result.least_violated.violation == pytest.approx(0.1, abs=1e-6)
 
 
-def test_a_search_without_limits_ends_where_no_feasible_point_is_found(monkeypatch):
-    monkeypatch.setattr(sequential_lp, "PATIENCE", 5)
+def test_a_search_without_limits_ends_where_no_feasible_point_is_found():
     problem = one_network(absolute_value(), [0, 0], [-1, -INF], [1, INF], [[-1, 1]], [-INF], [-0.1])
-    result = search(problem, iteration_limit=100_000)
+    result = search(problem, SequentialLp(patience=5), iteration_limit=100_000)
     assert result.incumbent is None
     assert result.stop is Stop.FINISHED
 
@@ -269,8 +268,8 @@ def test_a_descent_that_ran_away_is_given_up_and_the_models_go_on():
     problem = one_network(network, [0.0, 0.0, 1.0], [0, 0, -INF], [INF, INF, INF])
     linearization = Linearization(problem)
     near, far = problem.propagate(np.array([[1.0, 1.0, 0.0], [3.7e122, 1.9e121, 0.0]]))
-    merit, scale = Merit.scaled_to(problem, near[None]), column_scale(problem)
-    steps, regions = StepModel(problem, linearization), RegionProgram(problem)
+    merit, scale = Merit.scaled_to(problem, near[None], 10.0), column_scale(problem)
+    steps, regions = StepModel(problem, linearization, 1.0), RegionProgram(problem)
     assert not abs(linearization.links(far)[1]).max() < 1e20
     assert steps.step(far, 1.0, merit, scale, Budget()) is None
     assert regions.incumbent(regions.solve(regions.region_at(far[:2]), Budget()).u).objective < far[2]

@@ -26,6 +26,7 @@ from pyomo.contrib.solver.common.util import (
 )
 from pyomo.opt import SolverStatus, check_available_solvers
 from pyomo.opt import TerminationCondition as LegacyTermination
+from scripted_method import Scripted
 
 from pyomo_relugrad import Network
 from pyomo_relugrad.errors import ModelError
@@ -34,7 +35,6 @@ from pyomo_relugrad.modeling.solver import SolveProgress
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.budget import Stop
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.search.methods import METHODS, Method
 
 
 def knapsack() -> pyo.ConcreteModel:
@@ -90,12 +90,6 @@ def rising(problem: Problem, context: SearchContext) -> Iterator[Incumbent | Non
 def unfeasible(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
     """Yield the upper bounds, which violate the row of `knapsack` by 5.5."""
     yield problem.incumbent(problem.upper)
-
-
-@pytest.fixture
-def methods(monkeypatch: pytest.MonkeyPatch) -> None:
-    for method in (endless, rising, unfeasible):
-        monkeypatch.setitem(METHODS, method.__name__, Method(method, "for tests"))
 
 
 # --- results ------------------------------------------------------------------------------------------------------
@@ -181,7 +175,6 @@ def test_a_part_of_a_model_is_solved_alone() -> None:
     assert outer.other.value == 3.0
 
 
-@pytest.mark.usefixtures("methods")
 @pytest.mark.parametrize(
     ("limit", "new", "legacy"),
     [
@@ -192,58 +185,54 @@ def test_a_part_of_a_model_is_solved_alone() -> None:
 )
 def test_a_search_ended_by_a_limit_loads_its_best_point(limit: dict, new: object, legacy: object) -> None:
     model = knapsack()
-    results = NewSolverFactory("relugrad").solve(model, method="endless", **limit)
+    results = NewSolverFactory("relugrad").solve(model, method=Scripted(endless), **limit)
     assert results.termination_condition == new
     assert results.solution_status == SolutionStatus.feasible
     assert values(model) == [0, 0]
     model = knapsack()
-    classic = pyo.SolverFactory("relugrad").solve(model, method="endless", **limit)
+    classic = pyo.SolverFactory("relugrad").solve(model, method=Scripted(endless), **limit)
     assert classic.solver.termination_condition == legacy
     assert classic.solver.status == SolverStatus.aborted
     assert values(model) == [0, 0]
 
 
-@pytest.mark.usefixtures("methods")
 def test_work_is_reported() -> None:
-    results = NewSolverFactory("relugrad").solve(knapsack(), method="endless", iteration_limit=5)
+    results = NewSolverFactory("relugrad").solve(knapsack(), method=Scripted(endless), iteration_limit=5)
     assert (results.extra_info.points_evaluated, results.extra_info.iterations) == (15, 5)
-    results = NewSolverFactory("relugrad").solve(knapsack(), method="rising")
+    results = NewSolverFactory("relugrad").solve(knapsack(), method=Scripted(rising))
     assert [objective for _, objective in results.extra_info.history] == [0, 1, 2, 3, 4, 5, 6]
 
 
-def test_the_time_limit_covers_the_compilation(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_limit_covers_the_compilation() -> None:
     given = []
 
     def note(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         given.append(context.budget.time_limit)
         yield problem.incumbent(problem.lower)
 
-    monkeypatch.setitem(METHODS, "note", Method(note, "for tests"))
-    results = NewSolverFactory("relugrad").solve(knapsack(), method="note", time_limit=100)
+    results = NewSolverFactory("relugrad").solve(knapsack(), method=Scripted(note), time_limit=100)
     compiling = results.timing_info.timer.get_total_time("compile")
     assert 0 < given[0] <= 100 - compiling
-    NewSolverFactory("relugrad").solve(knapsack(), method="note", time_limit=0)
+    NewSolverFactory("relugrad").solve(knapsack(), method=Scripted(note), time_limit=0)
     assert given[1] == 0
 
 
 # --- no feasible point --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("methods")
 def test_without_a_feasible_point_the_legacy_interface_warns(caplog: pytest.LogCaptureFixture) -> None:
     model = knapsack()
     model.x.set_value(0.5)
-    results = pyo.SolverFactory("relugrad").solve(model, method="unfeasible")
+    results = pyo.SolverFactory("relugrad").solve(model, method=Scripted(unfeasible))
     assert results.solver.status == SolverStatus.warning
     assert results.solver.termination_condition == LegacyTermination.noSolution
     assert values(model) == [0.5, None]
     assert "relugrad found no feasible point: locallyInfeasible" in caplog.text
 
 
-@pytest.mark.usefixtures("methods")
 def test_without_a_feasible_point_the_new_interface_raises() -> None:
     model = knapsack()
-    solver = NewSolverFactory("relugrad", method="unfeasible")
+    solver = NewSolverFactory("relugrad", method=Scripted(unfeasible))
     with pytest.raises(NoOptimalSolutionError, match=r"no feasible point: locallyInfeasible\. Set raise_exception"):
         solver.solve(model)
     with pytest.raises(NoFeasibleSolutionError, match=r"no feasible point: locallyInfeasible\. Set load_solutions"):
@@ -272,19 +261,18 @@ def test_the_legacy_interface_raises_where_asked_to() -> None:
         (Stop.UNBOUNDED, TerminationCondition.unbounded, LegacyTermination.unbounded),
     ],
 )
-def test_what_the_search_proves_is_reported(
-    stop: Stop, new: object, legacy: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_search_proves_is_reported(stop: Stop, new: object, legacy: object) -> None:
     def proof(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         context.budget.stop = stop
         yield None
 
-    monkeypatch.setitem(METHODS, "proof", Method(proof, "for tests"))
     results = NewSolverFactory("relugrad").solve(
-        knapsack(), method="proof", raise_exception_on_nonoptimal_result=False, load_solutions=False
+        knapsack(), method=Scripted(proof), raise_exception_on_nonoptimal_result=False, load_solutions=False
     )
     assert (results.termination_condition, results.solution_status) == (new, SolutionStatus.noSolution)
-    assert pyo.SolverFactory("relugrad").solve(knapsack(), method="proof").solver.termination_condition == legacy
+    assert (
+        pyo.SolverFactory("relugrad").solve(knapsack(), method=Scripted(proof)).solver.termination_condition == legacy
+    )
 
 
 def test_an_infeasible_linear_part_is_proven() -> None:
@@ -459,21 +447,18 @@ def test_threads_are_said_to_be_unused(caplog: pytest.LogCaptureFixture) -> None
     assert "option 'threads' is not used" in caplog.text
 
 
-def test_a_warm_start_hands_over_the_values_that_are_there_and_the_best_of_the_others(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_warm_start_hands_over_the_values_that_are_there_and_the_best_of_the_others() -> None:
     starts = []
 
     def note(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         starts.append(context.start)
         yield problem.incumbent(problem.lower)
 
-    monkeypatch.setitem(METHODS, "note", Method(note, "for tests"))
     model = knapsack()
     model.n.set_value(3)
-    pyo.SolverFactory("relugrad").solve(model, method="note", warmstart=True)
+    pyo.SolverFactory("relugrad").solve(model, method=Scripted(note), warmstart=True)
     np.testing.assert_array_equal(starts[0], [2, 3])
-    pyo.SolverFactory("relugrad").solve(model, method="note")
+    pyo.SolverFactory("relugrad").solve(model, method=Scripted(note))
     assert starts[1] is None
 
 
@@ -493,7 +478,6 @@ def test_timers_are_reported(capsys: pytest.CaptureFixture[str]) -> None:
 # --- the callback and Ctrl-C ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("methods")
 def test_the_callback_sees_each_incumbent_in_the_sense_of_the_model() -> None:
     model, seen = knapsack(), []
 
@@ -501,43 +485,39 @@ def test_the_callback_sees_each_incumbent_in_the_sense_of_the_model() -> None:
         assert progress.get_vars()[model.n] == progress.objective
         seen.append((progress.points, progress.objective, progress.violation, progress.is_new))
 
-    pyo.SolverFactory("relugrad").solve(model, method="rising", callback=callback)
+    pyo.SolverFactory("relugrad").solve(model, method=Scripted(rising), callback=callback)
     assert seen == [(2 * (n + 1), n, 0.0, True) for n in range(7)]
 
 
-@pytest.mark.usefixtures("methods")
 def test_the_callback_sees_that_there_is_no_feasible_point_yet() -> None:
     seen = []
     model = knapsack()
-    pyo.SolverFactory("relugrad").solve(model, method="unfeasible", callback=seen.append)
+    pyo.SolverFactory("relugrad").solve(model, method=Scripted(unfeasible), callback=seen.append)
     assert (seen[0].objective, seen[0].violation) == (None, pytest.approx(5.5))
     assert seen[0].get_vars()[model.x] == 2
 
 
-@pytest.mark.usefixtures("methods")
 def test_the_callback_ends_the_search() -> None:
     model = knapsack()
-    results = NewSolverFactory("relugrad").solve(model, method="rising", callback=lambda p: p.objective >= 3)
+    results = NewSolverFactory("relugrad").solve(model, method=Scripted(rising), callback=lambda p: p.objective >= 3)
     assert results.termination_condition == TerminationCondition.interrupted
     assert model.n.value == 3
 
 
-@pytest.mark.usefixtures("methods")
 def test_an_interrupt_returns_the_best_point() -> None:
     def interrupt(progress: SolveProgress) -> None:
         if progress.objective == 4:
             raise KeyboardInterrupt
 
     model = knapsack()
-    results = NewSolverFactory("relugrad").solve(model, method="rising", callback=interrupt)
+    results = NewSolverFactory("relugrad").solve(model, method=Scripted(rising), callback=interrupt)
     assert results.termination_condition == TerminationCondition.interrupted
     assert model.n.value == 4
-    classic = pyo.SolverFactory("relugrad").solve(model, method="rising", callback=interrupt)
+    classic = pyo.SolverFactory("relugrad").solve(model, method=Scripted(rising), callback=interrupt)
     assert classic.solver.status == SolverStatus.aborted
     assert classic.solver.termination_condition == LegacyTermination.resourceInterrupt
 
 
-@pytest.mark.usefixtures("methods")
 def test_an_error_in_the_callback_leaves_the_values_alone() -> None:
     model = knapsack()
     model.x.set_value(0.5)
@@ -546,7 +526,7 @@ def test_an_error_in_the_callback_leaves_the_values_alone() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        pyo.SolverFactory("relugrad").solve(model, method="rising", callback=fail)
+        pyo.SolverFactory("relugrad").solve(model, method=Scripted(rising), callback=fail)
     assert values(model) == [0.5, None]
 
 
@@ -554,14 +534,13 @@ INTERRUPTED = """
 import sys
 sys.path.insert(0, {tests!r})
 import pyomo.environ as pyo
-from test_solver import METHODS, Method, endless, knapsack
-METHODS["endless"] = Method(endless, "for tests")
+from test_solver import Scripted, endless, knapsack
 model = knapsack()
 said = []
 def callback(progress):
     if not said:
         said.append(print("searching", flush=True))
-results = pyo.SolverFactory("relugrad").solve(model, method="endless", time_limit=60, callback=callback)
+results = pyo.SolverFactory("relugrad").solve(model, method=Scripted(endless), time_limit=60, callback=callback)
 print(results.solver.termination_condition, model.n.value, results.solver.wallclock_time < 30)
 """
 
@@ -574,10 +553,9 @@ def test_ctrl_c_returns_the_best_point() -> None:
 # --- solutions ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("methods")
 def test_solutions_that_were_not_loaded_are_loaded_later() -> None:
     model = knapsack()
-    results = pyo.SolverFactory("relugrad").solve(model, method="rising", load_solutions=False)
+    results = pyo.SolverFactory("relugrad").solve(model, method=Scripted(rising), load_solutions=False)
     assert values(model) == [None, None]
     assert len(results.solution) == 1
     assert results.problem.number_of_solutions == 7
@@ -587,10 +565,9 @@ def test_solutions_that_were_not_loaded_are_loaded_later() -> None:
     assert values(model) == [0, 6]
 
 
-@pytest.mark.usefixtures("methods")
 def test_the_pool_is_loaded_by_number() -> None:
     model = knapsack()
-    results = NewSolverFactory("relugrad").solve(model, method="rising", load_solutions=False)
+    results = NewSolverFactory("relugrad").solve(model, method=Scripted(rising), load_solutions=False)
     loader = results.solution_loader
     assert values(model) == [None, None]
     assert loader.get_number_of_solutions() == 7

@@ -15,7 +15,7 @@ from pyomo_relugrad.cli.values import as_count, as_positive, as_positive_count, 
 from pyomo_relugrad.version import __version__
 
 if TYPE_CHECKING:
-    from pyomo_relugrad.search.methods import Method
+    from pyomo_relugrad.search import Method
 
 _DESCRIPTION = "Optimize over trained ReLU networks in ONNX files."
 
@@ -241,7 +241,7 @@ def _add_answer(parser: _Parser) -> None:
 
 def _methods() -> Mapping[str, Method]:
     """The search methods. They stand on SciPy, which is slow to import and not needed to say what can be typed."""
-    from pyomo_relugrad.search.methods import METHODS
+    from pyomo_relugrad.search import METHODS
 
     return METHODS
 

@@ -14,6 +14,7 @@ from pyomo_relugrad.problem import Incumbent
 from pyomo_relugrad.problem.bounds import refuse_unknown_bounds
 from pyomo_relugrad.programs.highs import silent_highs
 from pyomo_relugrad.run.budget import Budget, Stop
+from pyomo_relugrad.run.method import Method
 
 #: Rounding, relative to one plus the objective's size, that does not keep an incumbent from being proven.
 ROUNDING = 1e-12
@@ -32,8 +33,9 @@ class Options:
     seed : int, optional
         Of the random starts. A seed gives the same answer again where the search is limited by iterations and not by
         time.
-    method : str, optional
-        Of the local searches; "auto" takes the best one for the problem's shape.
+    method : str or Method, optional
+        Of the local searches: a name, or a value such as Ppga(batch=64); "auto" takes the best one for the problem's
+        shape.
     relative_gap : float, optional
         The run ends as optimal when incumbent and bound differ by at most this, relative to the incumbent's size.
     absolute_gap : float, optional
@@ -52,7 +54,7 @@ class Options:
     time_limit: float = math.inf
     iteration_limit: int | None = None
     seed: int = 0
-    method: str = "auto"
+    method: str | Method = "auto"
     relative_gap: float = 1e-4
     absolute_gap: float = 1e-6
     bounds: str = "crown"

@@ -3,45 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.search.descent.box_search import box_search
-from pyomo_relugrad.search.descent.polytope_search import polytope_search
-from pyomo_relugrad.search.domains.feasible_set import domain_of, is_bounded, run_if_feasible
-from pyomo_relugrad.search.sequential.sequential_lp import sequential_lp
-
-#: Multiplications of one projection step per point, up to which batches with projections beat linear programs.
-PROJECTION_WORK = 50_000
-
-#: Networks side by side (one network at many input sets) above which one linear program moves all of them better than
-#: a descent of points in many dimensions.
-MANY_NETWORKS = 20
+from pyomo_relugrad.run.method import Method, part, whole
+from pyomo_relugrad.search.descent.by_programs import LpDescent
+from pyomo_relugrad.search.descent.projected import ProjectedDescent
+from pyomo_relugrad.search.domains.domain import Domain
+from pyomo_relugrad.search.domains.feasible_set import columns_without_bounds
+from pyomo_relugrad.search.domains.method import run_over_domain
+from pyomo_relugrad.search.dynamic_programming.search import DynamicProgramming
+from pyomo_relugrad.search.dynamic_programming.stages import are_narrow, stages_in_order
+from pyomo_relugrad.search.sequential.sequential_lp import SequentialLp
 
 
-def auto(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
-    """Search by the problem's shape.
+@dataclass(frozen=True)
+class Auto(Method):
+    """Search by stages where the problem has some, then by its shape.
 
-    A bounded box, or one with a single row: batched descents with projections. A polytope: descents by linear programs,
-    and, while it is small, the two in turn, since either may win. Integers, rows on outputs, unbounded columns,
-    equations, many networks side by side: sequential linear programming.
+    Networks that feed each other through few columns: dynamic programming, and nothing else where one number and few
+    decisions make a stage. A bounded box, or one with a single row: batched descents with projections. A polytope:
+    descents by linear programs, and, while it is small, the two in turn, since either may win. Integers, rows on
+    outputs, unbounded columns, equations, many networks side by side: sequential linear programming.
+
+    Parameters
+    ----------
+    stagewise : DynamicProgramming, optional
+    projected : ProjectedDescent, optional
+    by_programs : LpDescent, optional
+    sequential : SequentialLp, optional
+    projection_work : int, optional
+        Multiplications of one projection step per point, up to which batches with projections beat linear programs
+        (50,000).
+    max_networks : int, optional
+        Networks side by side (one network at many input sets) above which one linear program moves all of them better
+        than a descent of points in many dimensions (20).
     """
-    has_equations = bool((problem.row_lower == problem.row_upper).any())
-    many_networks = len(problem.networks) > MANY_NETWORKS
-    if problem.shape is Shape.GENERAL or has_equations or many_networks or not is_bounded(problem):
-        return sequential_lp(problem, context)
-    return run_if_feasible(_by_domain, problem, context)
 
+    name = "auto"
+    summary = "the best for the problem's shape (the default)"
 
-def _by_domain(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
-    """Descents with projections where these are cheap, by linear programs where they are not, both in between."""
-    domain = domain_of(problem, context.budget)
-    if domain.projection_work == 0:
-        return box_search(problem, domain, context)
-    by_programs = polytope_search(problem, domain, context)
-    if domain.projection_work > PROJECTION_WORK:
-        return by_programs
-    return _in_turn([by_programs, box_search(problem, domain, context)])
+    stagewise: DynamicProgramming = part(DynamicProgramming())
+    projected: ProjectedDescent = part(ProjectedDescent())
+    by_programs: LpDescent = part(LpDescent())
+    sequential: SequentialLp = part(SequentialLp())
+    projection_work: int = whole(50_000)
+    max_networks: int = whole(20)
+
+    def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+        """Run what suits the problem."""
+        known = list(context.known)
+        stages = stages_in_order(problem)
+        for point in self.stagewise.search(problem, stages, context) if stages else ():
+            if point is not None and point.is_feasible:
+                known.append(point)
+            yield point
+        if not (stages and known and are_narrow(problem, stages)):
+            yield from self._by_shape(problem, replace(context, known=tuple(known)))
+
+    def _by_shape(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+        has_equations = bool((problem.row_lower == problem.row_upper).any())
+        has_many_networks = len(problem.networks) > self.max_networks
+        is_general = problem.shape is Shape.GENERAL or columns_without_bounds(problem).size > 0
+        if is_general or has_equations or has_many_networks:
+            return self.sequential.run(problem, context)
+        return run_over_domain(self._by_domain, problem, context)
+
+    def _by_domain(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
+        """Descents with projections where these are cheap, by linear programs where they are not, both in between."""
+        if domain.projection_work == 0:
+            return self.projected.search(problem, domain, context)
+        by_programs = self.by_programs.search(problem, domain, context)
+        if domain.projection_work > self.projection_work:
+            return by_programs
+        return _in_turn([by_programs, self.projected.search(problem, domain, context)])
 
 
 def _in_turn(searches: list[Iterator[Incumbent | None]]) -> Iterator[Incumbent | None]:

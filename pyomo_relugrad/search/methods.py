@@ -1,77 +1,46 @@
-"""The registry of methods: the names that users type, and what each can do."""
+"""The methods that users know by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
-
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.problem import Incumbent, Problem, Shape
-from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.search.auto import auto
-from pyomo_relugrad.search.domains.feasible_set import run_if_feasible
-from pyomo_relugrad.search.literature.lp_walk import lp_walk
-from pyomo_relugrad.search.literature.milp_walk import milp_walk
-from pyomo_relugrad.search.literature.ppga import ppga, ppga_lr
-from pyomo_relugrad.search.literature.pruned import pruned
-from pyomo_relugrad.search.literature.relaxing_walk import relaxing_walk
-from pyomo_relugrad.search.literature.sampling import sampling
-from pyomo_relugrad.search.sequential.sequential_lp import sequential_lp
+from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.run.method import Method
+from pyomo_relugrad.search.auto import Auto
+from pyomo_relugrad.search.literature.lp_walk import LpWalk
+from pyomo_relugrad.search.literature.milp_walk import MilpWalk
+from pyomo_relugrad.search.literature.ppga import Ppga, PpgaLr
+from pyomo_relugrad.search.literature.pruned import Pruned
+from pyomo_relugrad.search.literature.relaxing_walk import RelaxingWalk
+from pyomo_relugrad.search.literature.sampling import Sampling
+from pyomo_relugrad.search.sequential.sequential_lp import SequentialLp
 
-#: A method yields better incumbents, or None as a sign of life, until it is done or its budget is exhausted.
-Run = Callable[[Problem, SearchContext], Iterator[Incumbent | None]]
+_DEFAULTS = (
+    Auto(),
+    SequentialLp(),
+    Ppga(),
+    PpgaLr(),
+    LpWalk(),
+    RelaxingWalk(),
+    Sampling(),
+    MilpWalk(),
+    Pruned(),
+)
 
-_ANY = frozenset(Shape)
-_CONVEX = frozenset({Shape.BOX, Shape.POLYTOPE})
-
-
-@dataclass(frozen=True)
-class Method:
-    """A search method.
-
-    Parameters
-    ----------
-    run : callable
-    summary : str
-        One line for the documentation.
-    shapes : frozenset of Shape
-        The problems that it handles. Where these are boxes and polytopes alone, it runs only where there is a point.
-    """
-
-    run: Run
-    summary: str
-    shapes: frozenset[Shape] = _ANY
+#: The methods by name, with their default settings.
+METHODS: dict[str, Method] = {method.name: method for method in _DEFAULTS}
 
 
-METHODS: dict[str, Method] = {
-    "auto": Method(auto, "the best for the problem's shape (the default)"),
-    "sequential-lp": Method(sequential_lp, "trust-region LP or MILP steps in the surrounding variables"),
-    "ppga": Method(ppga, "perturbed projected gradient ascent (arXiv 2512.24295)", _CONVEX),
-    "ppga-lr": Method(ppga_lr, "the same, steps cut at linear regions (arXiv 2512.24295)", _CONVEX),
-    "lp-walk": Method(lp_walk, "from linear region to linear region by LPs (arXiv 2401.03451)", _CONVEX),
-    "relaxing-walk": Method(relaxing_walk, "LP walks from points of the relaxation (arXiv 2401.03451)", _CONVEX),
-    "sampling": Method(sampling, "LPs over the linear regions of random points (arXiv 2205.14189)", _CONVEX),
-    "milp-walk": Method(milp_walk, "sampling, improved by MILPs over zero neurons (arXiv 2205.14189)", _CONVEX),
-    "pruned": Method(pruned, "LP walks on pruned networks, judged on the dense ones (arXiv 2505.01985)", _CONVEX),
-}
-
-
-def find_method(name: str, problem: Problem) -> Run:
-    """The method of that name.
+def find_method(method: str | Method, problem: Problem) -> Method:
+    """The method of that name, or the given one, if it can do the problem.
 
     Raises
     ------
     ModelError
-        If there is none, or it does not handle problems of this shape.
+        If there is no such method, or the problem lacks what the method needs.
     """
-    if name not in METHODS:
-        raise ModelError(f"unknown method '{name}'; the methods are {', '.join(METHODS)}")
-    method = METHODS[name]
-    if problem.shape not in method.shapes:
-        handled = ", ".join(sorted(shape.value for shape in method.shapes))
-        raise ModelError(
-            f"method '{name}' handles problems of shape {handled}, but this one is {problem.shape.value} "
-            "(integer variables, or constraints or bounds on network outputs); use method 'auto'"
-        )
-    return method.run if Shape.GENERAL in method.shapes else partial(run_if_feasible, method.run)
+    found = method if isinstance(method, Method) else METHODS.get(method) if isinstance(method, str) else None
+    if found is None:
+        names = ", ".join(METHODS)
+        raise ModelError(f"unknown method {method!r}; the methods are {names}, or values such as Ppga(batch=64)")
+    found.check(problem)
+    return found

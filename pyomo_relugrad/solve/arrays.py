@@ -16,6 +16,7 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.network.names import by_name, rows_by_name
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.run.method import Method
 from pyomo_relugrad.run.result import Progress, SearchResult
 from pyomo_relugrad.search.boundedness import columns_without_end
 from pyomo_relugrad.solve.driver import search
@@ -80,7 +81,7 @@ def maximize(
     A: Weight = None,
     row_lower: ArrayLike = -np.inf,
     row_upper: ArrayLike = np.inf,
-    method: str = "auto",
+    method: str | Method = "auto",
     time_limit: float = 10.0,
     iteration_limit: int | None = None,
     seed: int = 0,
@@ -105,8 +106,8 @@ def maximize(
     A : (m, n_inputs) array, optional
         Rows on the inputs: ``row_lower <= A @ x <= row_upper``.
     row_lower, row_upper : float or (m,) array, optional
-    method : str, optional
-        A name in `pyomo_relugrad.search.methods.METHODS`.
+    method : str or Method, optional
+        A name in `pyomo_relugrad.search.METHODS`, or a value such as ``Ppga(batch=64)``.
     time_limit : float, optional
         Seconds.
     iteration_limit : int, optional
@@ -124,8 +125,8 @@ def maximize(
     Raises
     ------
     ModelError
-        If shapes disagree, a number is NaN, the method is unknown, nothing bounds the search, or no feasible point
-        was found.
+        If shapes disagree, a number is NaN, the method is unknown or lacks what it needs, nothing bounds the search,
+        or no feasible point was found.
 
     Examples
     --------
@@ -140,7 +141,7 @@ def maximize(
 
 def _optimum(
     problem: Problem,
-    method: str = "auto",
+    method: str | Method = "auto",
     time_limit: float = 10.0,
     iteration_limit: int | None = None,
     seed: int = 0,

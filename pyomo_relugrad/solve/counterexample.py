@@ -18,6 +18,7 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.programs.threads import solver_threads
 from pyomo_relugrad.readers.vnnlib import Case, Property
 from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.run.method import Method
 from pyomo_relugrad.solve.driver import search
 
 _SAMPLED_NUMBERS = 2**16
@@ -45,7 +46,7 @@ class Counterexample:
 
 @solver_threads()
 def find_counterexample(
-    network: Network, property_: Property, *, time_limit: float = 10.0, seed: int = 0, method: str = "auto"
+    network: Network, property_: Property, *, time_limit: float = 10.0, seed: int = 0, method: str | Method = "auto"
 ) -> Counterexample | None:
     """Look for a counterexample.
 
@@ -61,8 +62,8 @@ def find_counterexample(
     time_limit : float, optional
         Seconds.
     seed : int, optional
-    method : str, optional
-        A name in `pyomo_relugrad.search.methods.METHODS`.
+    method : str or Method, optional
+        A name in `pyomo_relugrad.search.METHODS`, or a value such as ``Ppga(batch=64)``.
 
     Returns
     -------
@@ -143,7 +144,7 @@ def _best_sample(network: Network, case: Case, seconds: float, rng: np.random.Ge
 
 
 def _search_case(
-    network: Network, case: Case, start: Array, time_limit: float, seed: int, method: str
+    network: Network, case: Case, start: Array, time_limit: float, seed: int, method: str | Method
 ) -> Counterexample | None:
     problem = violation_problem(network, case)
     result = search(

@@ -9,6 +9,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs.threads import solver_threads
 from pyomo_relugrad.run.budget import Budget, Stop
+from pyomo_relugrad.run.method import Method
 from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.run.result import Progress, SearchResult
 from pyomo_relugrad.solve.local_search import LocalSearch
@@ -18,7 +19,7 @@ from pyomo_relugrad.solve.presolved import Callback, run_presolved
 @solver_threads()
 def search(
     problem: Problem,
-    method: str = "auto",
+    method: str | Method = "auto",
     *,
     time_limit: float = np.inf,
     iteration_limit: int | None = None,
@@ -31,8 +32,9 @@ def search(
     Parameters
     ----------
     problem : Problem
-    method : str, optional
-        One of `pyomo_relugrad.search.methods.METHODS`; ``"auto"`` chooses by the problem's shape.
+    method : str or Method, optional
+        A name in `pyomo_relugrad.search.METHODS`, or a value such as ``Ppga(batch=64)``; ``"auto"`` chooses by the
+        problem's shape.
     time_limit : float, optional
         Seconds.
     iteration_limit : int, optional
@@ -53,7 +55,7 @@ def search(
     Raises
     ------
     ModelError
-        If the method is unknown or does not handle problems of this shape.
+        If the method is unknown, or the problem lacks what it needs.
     """
     options = Options(time_limit=time_limit, iteration_limit=iteration_limit, seed=seed, method=method)
     budget = Budget(options.time_limit, options.iteration_limit)

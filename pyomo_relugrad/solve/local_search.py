@@ -15,6 +15,7 @@ from pyomo_relugrad.programs.linear_program import LinearSolution, LinearStatus
 from pyomo_relugrad.proof.root_bound import BoundKeeper
 from pyomo_relugrad.run.budget import Budget, Stop
 from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.run.method import Method
 from pyomo_relugrad.run.record import Record
 from pyomo_relugrad.run.repair import repaired
 from pyomo_relugrad.search.completion import Completion, trivial_targets
@@ -29,7 +30,7 @@ class LocalSearch:
     ----------
     problem : Problem
         As `presolve` leaves it.
-    method : str
+    method : str or Method
     budget : Budget
     seed : int, optional
     start : (n,) array, optional
@@ -38,11 +39,11 @@ class LocalSearch:
     Raises
     ------
     ModelError
-        If the method is unknown or does not handle problems of this shape.
+        If the method is unknown, or the problem lacks what it needs.
     """
 
     def __init__(
-        self, problem: Problem, method: str, budget: Budget, seed: int = 0, start: Array | None = None
+        self, problem: Problem, method: str | Method, budget: Budget, seed: int = 0, start: Array | None = None
     ) -> None:
         self.problem = problem
         self._method = find_method(method, problem)
@@ -132,7 +133,7 @@ class LocalSearch:
             tried.append(problem.incumbent(completion.nearest(target)))
             yield tried[-1]
         known = tuple(point for point in tried if point.is_feasible)
-        yield from self._method(problem, SearchContext(self.budget, random, start, self._relaxation, known))
+        yield from self._method.run(problem, SearchContext(self.budget, random, start, self._relaxation, known))
 
     def _seeks_feasibility(self) -> bool:
         """Whether feasible points may be hard to find, and none has been looked for."""

@@ -12,9 +12,6 @@ from pyomo_relugrad.problem import ReducedObjective
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.domains.domain import Domain
 
-#: Share of the old momentum that a step keeps.
-MOMENTUM = 0.5
-
 
 @dataclass(frozen=True)
 class Schedule:
@@ -78,16 +75,17 @@ class Batch:
 
 
 def descend(
-    objective: ReducedObjective, domain: Domain, batch: Batch, lengths: Array, budget: Budget
+    objective: ReducedObjective, domain: Domain, batch: Batch, lengths: Array, decay: float, budget: Budget
 ) -> Generator[Batch, None, Batch]:
     """Take one step per length, all points at once, and yield the batch after each.
 
     A step is ``u <- project(u - length * width * sign(momentum))``.
 
-    The momentum is the decayed sum of the gradients, each divided by its mean absolute entry: the steps do not depend
-    on the scale of the objective, and the sign step moves every column by the same share of its width (as APGD and
-    the sign-gradient attacks do; it beats the gradient step wherever the box has many columns). Where rows cut the box,
-    a sign step would be projected back along them, and the step follows the momentum itself, equally long.
+    The momentum is the sum of the gradients, each divided by its mean absolute entry, of which a share `decay` is kept
+    from step to step: the steps do not depend on the scale of the objective, and the sign step moves every column by
+    the same share of its width (as APGD and the sign-gradient attacks do; it beats the gradient step wherever the box
+    has many columns). Where rows cut the box, a sign step would be projected back along them, and the step follows the
+    momentum itself, equally long.
     """
     width = _one_if_equal((domain.upper - domain.lower).astype(objective.dtype))
     for length in lengths:
@@ -99,7 +97,7 @@ def descend(
         gradient *= width
         scale = np.abs(gradient).mean(axis=1, keepdims=True)
         gradient /= np.where(scale > 0, scale, 1)
-        batch.momentum *= MOMENTUM
+        batch.momentum *= decay
         batch.momentum += gradient
         step = np.sign(batch.momentum) if domain.steps_by_signs else _as_long(batch.momentum)
         step *= objective.dtype.type(length) * width
@@ -110,13 +108,19 @@ def descend(
 
 
 def descend_by_halving(
-    objective: ReducedObjective, domain: Domain, U: Array, schedule: Schedule, budget: Budget, sizes: Sequence[int]
+    objective: ReducedObjective,
+    domain: Domain,
+    U: Array,
+    schedule: Schedule,
+    sizes: Sequence[int],
+    decay: float,
+    budget: Budget,
 ) -> Generator[Batch, None, Batch]:
     """Descend in stages of the given relative lengths; after each but the last only the best quarter goes on."""
     batch = Batch.at(U.astype(objective.dtype))
     pieces = schedule.pieces(sizes)
     for index, lengths in enumerate(pieces):
-        batch = yield from descend(objective, domain, batch, lengths, budget)
+        batch = yield from descend(objective, domain, batch, lengths, decay, budget)
         if index + 1 < len(pieces):
             batch = batch.keep(max(len(batch.values) // 4, 1))
     if not budget.is_exhausted():

@@ -1,1 +1,1 @@
-"""Dynamic programming over models that fall into stages: horizons, chains of networks."""
+"""Dynamic programming over problems that fall into stages: horizons and chains of networks."""

@@ -12,6 +12,8 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 
 #: Numbers that a state may consist of.
 MAX_STATE = 4
+#: Decisions of a stage that are few.
+MAX_DECISIONS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +69,13 @@ def stages_in_order(problem: Problem) -> tuple[Stage, ...]:
     return tuple(Stage(*part, *state) for part, state in zip(parts, states, strict=True))
 
 
+def are_narrow(problem: Problem, stages: tuple[Stage, ...]) -> bool:
+    """Whether each state is one number and follows from few decisions, so that sweeps leave out next to nothing."""
+    return all(
+        stage.state_columns.size + stage.state_rows.size <= 1 and stage.before.size <= MAX_DECISIONS for stage in stages
+    )
+
+
 def state_inputs(problem: Problem) -> Array:
     """(n,) booleans: what networks read and an equation with a network's output may determine."""
     equations = problem.rows[(problem.row_lower == problem.row_upper) & problem.rows_touch_output]
@@ -119,8 +128,8 @@ def _follow_equations(known: Array, row: Array, column: Array, n_rows: int, is_s
 def _places(problem: Problem, networks: list[EmbeddedNetwork]) -> Array:
     """(n,) ints: the stage of each column.
 
-    Inputs come with the first network that reads them. Other columns follow their neighbours in rows: integers come with
-    the first of them, since they decide what the others may be, and continuous columns with the last.
+    Inputs come with the first network that reads them. Other columns follow their neighbours in rows: integers come
+    with the first of them, since they decide what the others may be, and continuous columns with the last.
     """
     last = len(networks) - 1
     place = np.full(problem.n_columns, -1)
@@ -163,9 +172,7 @@ def _parts(
         )
 
 
-def _states(
-    problem: Problem, networks: list[EmbeddedNetwork], columns: list[Array]
-) -> Iterator[tuple[Array, Array]]:
+def _states(problem: Problem, networks: list[EmbeddedNetwork], columns: list[Array]) -> Iterator[tuple[Array, Array]]:
     """After each stage: the known columns that later stages read, and the rows that are open."""
     place = np.full(problem.n_columns, -1)
     for index, part in enumerate(columns):
@@ -196,8 +203,7 @@ def _row_spans(problem: Problem, place: Array) -> tuple[Array, Array]:
 
 def _distinct(problem: Problem, rows: Array, live: Array, known: Array) -> Array:
     """The rows whose known parts are multiples neither of each other nor of a live column."""
-    seen = {(int(column),): (1.0,) for column in live}
-    keys = set((columns, values) for columns, values in seen.items())
+    keys = {((column,), (1.0,)) for column in live.tolist()}
     kept = []
     for row in rows.tolist():
         entries = slice(problem.rows.indptr[row], problem.rows.indptr[row + 1])

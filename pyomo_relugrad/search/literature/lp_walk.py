@@ -3,53 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.run.method import positive
 from pyomo_relugrad.search.domains.domain import Domain
-from pyomo_relugrad.search.domains.feasible_set import domain_of, feasible_start
+from pyomo_relugrad.search.domains.feasible_set import feasible_start
+from pyomo_relugrad.search.domains.method import DomainMethod
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.walk import is_lower
 
-# How far a step goes on beyond an LP's optimum, as a share of the step (section 3 of the paper).
-OVERSHOOT = 0.01
 
-
-def lp_walk(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+@dataclass(frozen=True)
+class LpWalk(DomainMethod):
     """Walk from uniform starts, and from the user's warm start first, one after another.
 
     Decided here: the paper's starts from relaxations are the method ``relaxing-walk``; the linear programs have only
     the facets that matter, and what one ends with begins the next.
+
+    Parameters
+    ----------
+    overshoot : float, optional
+        How far a step goes on beyond an LP's optimum, as a share of the step (0.01, section 3 of the paper).
     """
-    program, domain = RegionProgram(problem), domain_of(problem, context.budget)
-    start = feasible_start(problem, domain, context.start)
-    u = domain.sample(context.random, 1)[0] if start is None else start
-    while not context.budget.is_exhausted():
-        yield from walk_from(program, domain, u, context)
-        u = domain.sample(context.random, 1)[0]
 
+    name = "lp-walk"
+    summary = "from linear region to linear region by LPs (arXiv 2401.03451)"
 
-def walk_from(
-    program: RegionProgram, domain: Domain, u: Array, context: SearchContext
-) -> Generator[Incumbent | None, None, Array]:
-    """Region LP by region LP until one does not improve; return the last optimum.
+    overshoot: float = positive(0.01)
 
-    After each LP the point moves a little beyond the optimum, which chooses the next region; a coordinate that would
-    leave its bounds stays at the optimum, and so does the point if it would leave a row.
-    """
-    value, best = np.inf, u
-    while not context.budget.is_exhausted():
-        optimum = program.solve(program.region_at(u), context.budget)
-        point = program.incumbent(optimum.u)
-        if not is_lower(point.objective, value):
-            break
-        yield point
-        beyond = optimum.u + OVERSHOOT * (optimum.u - u)
-        inside = (beyond >= program.lower) & (beyond <= program.upper)
-        beyond = np.where(inside, beyond, optimum.u)
-        value, best = point.objective, optimum.u
-        u = beyond if domain.contains(beyond[None, :])[0] else optimum.u
-    return best
+    def search(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
+        """Walk from start after start."""
+        program = RegionProgram(problem)
+        start = feasible_start(problem, domain, context.start)
+        u = domain.sample(context.random, 1)[0] if start is None else start
+        while not context.budget.is_exhausted():
+            yield from self.from_start(program, domain, u, context)
+            u = domain.sample(context.random, 1)[0]
+
+    def from_start(
+        self, program: RegionProgram, domain: Domain, u: Array, context: SearchContext
+    ) -> Generator[Incumbent | None, None, Array]:
+        """Region LP by region LP until one does not improve; return the last optimum.
+
+        After each LP the point moves a little beyond the optimum, which chooses the next region; a coordinate that
+        would leave its bounds stays at the optimum, and so does the point if it would leave a row.
+        """
+        value, best = np.inf, u
+        while not context.budget.is_exhausted():
+            optimum = program.solve(program.region_at(u), context.budget)
+            point = program.incumbent(optimum.u)
+            if not is_lower(point.objective, value):
+                break
+            yield point
+            beyond = optimum.u + self.overshoot * (optimum.u - u)
+            inside = (beyond >= program.lower) & (beyond <= program.upper)
+            beyond = np.where(inside, beyond, optimum.u)
+            value, best = point.objective, optimum.u
+            u = beyond if domain.contains(beyond[None, :])[0] else optimum.u
+        return best

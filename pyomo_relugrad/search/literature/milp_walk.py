@@ -3,41 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.run.method import positive, whole
 from pyomo_relugrad.search.domains.domain import Domain
-from pyomo_relugrad.search.domains.feasible_set import domain_of
+from pyomo_relugrad.search.domains.method import DomainMethod
 from pyomo_relugrad.search.regions.neighbourhood import best_in_neighbourhood, is_small
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.walk import is_lower
 
-# A sample's region optimum is walked from if it is within this relative distance of the incumbent (as in the paper).
-ENTRY_GAP = 2.0 / 3.0
-# Branch-and-bound nodes of one MILP.
-MAX_NODES = 2000
 
-
-def milp_walk(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+@dataclass(frozen=True)
+class MilpWalk(DomainMethod):
     """Sample a region, minimize over it; free the neurons that are zero there and solve the small MILP; repeat.
 
     Decided here: the zero neurons are those whose facets are binding in the LP's final basis; held neurons' facets
-    enter the MILP as they are violated; each MILP stops after 2000 nodes. Where the objective is quadratic or the
-    MILP's matrices would not fit, the method is ``sampling``.
+    enter the MILP as they are violated. Where the objective is quadratic or the MILP's matrices would not fit, the
+    method is ``sampling``.
+
+    Parameters
+    ----------
+    entry_gap : float, optional
+        A sample's region optimum is walked from if it is within this distance of the incumbent, relative to the
+        incumbent's size (two thirds, as in the paper).
+    max_nodes : int, optional
+        Branch-and-bound nodes of one MILP (2000, decided here).
     """
-    program, domain = RegionProgram(problem), domain_of(problem, context.budget)
-    budget, record = context.budget, np.inf
-    while not budget.is_exhausted():
-        u = domain.sample(context.random, 1)[0]
-        point = program.incumbent(program.solve(program.region_at(u), budget).u)
-        yield point
-        if point.objective > record + ENTRY_GAP * abs(record):
-            continue
-        best = yield from improve_by_milps(program, domain, point, budget, {"mip_max_nodes": MAX_NODES})
-        record = min(record, best.objective)
+
+    name = "milp-walk"
+    summary = "sampling, improved by MILPs over zero neurons (arXiv 2205.14189)"
+
+    entry_gap: float = positive(2.0 / 3.0)
+    max_nodes: int = whole(2000)
+
+    def search(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
+        """Yield the optimum over the region of each sample, and what MILPs make of it."""
+        program, budget, record = RegionProgram(problem), context.budget, np.inf
+        while not budget.is_exhausted():
+            u = domain.sample(context.random, 1)[0]
+            point = program.incumbent(program.solve(program.region_at(u), budget).u)
+            yield point
+            if point.objective > record + self.entry_gap * abs(record):
+                continue
+            best = yield from improve_by_milps(program, domain, point, budget, {"mip_max_nodes": self.max_nodes})
+            record = min(record, best.objective)
 
 
 def improve_by_milps(

@@ -3,99 +3,127 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem, ReducedObjective
 from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.run.method import positive, share, whole
 from pyomo_relugrad.search.domains.domain import Domain
-from pyomo_relugrad.search.domains.feasible_set import domain_of
-
-# Points that move side by side, each for itself.
-BATCH = 16
-# First step and last step of a point, as shares of the domain's diameter, and the factor between.
-FIRST_STEP, SHRINK, LAST_STEP = 0.1, 0.5, 1e-6
-# Steps without a gain after which a point is perturbed and its step shrinks.
-PATIENCE = 5
-# Length of a perturbation, in steps.
-PERTURBATION = 0.5
-# How far beyond the far end of its region a valved step goes, as a share of the way there.
-OVERSHOOT = 0.05
+from pyomo_relugrad.search.domains.method import DomainMethod
 
 
-def ppga(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+@dataclass(frozen=True)
+class Ppga(DomainMethod):
     """Step ``x <- P(x - gamma g / |g|)`` against the objective's gradient g, P the projection onto the feasible set.
 
-    Decided here, and perhaps unlike the authors' schedule: the step gamma starts at a tenth of the domain's diameter; a
-    point that has not gained for five steps returns to its best place, is perturbed by a random displacement of half
-    a step, and its step halves; when the step is negligible it starts anew at a uniform point. Sixteen points move
-    as one batch.
+    Decided here, and perhaps unlike the authors' schedule: a point that has not gained for some steps returns to its
+    best place, is perturbed by a random displacement, and its step gamma shrinks; when gamma is negligible the point
+    starts anew at a uniform one. Some points move as one batch.
+
+    Parameters
+    ----------
+    batch : int, optional
+        Points that move side by side, each for itself (16).
+    first_step, last_step : float, optional
+        The step with which a point starts, and the one below which it starts anew, as shares of the domain's diameter
+        (0.1 and 1e-6).
+    shrinkage : float, optional
+        Factor from one step length to the next (0.5).
+    patience : int, optional
+        Steps without a gain after which a point is perturbed and its step shrinks (5).
+    perturbation : float, optional
+        Length of a perturbation, in steps (0.5).
     """
-    return _search(problem, context, has_valve=False)
+
+    name = "ppga"
+    summary = "perturbed projected gradient ascent (arXiv 2512.24295)"
+
+    batch: int = whole(16)
+    first_step: float = positive(0.1)
+    last_step: float = positive(1e-6)
+    shrinkage: float = share(0.5)
+    patience: int = whole(5)
+    perturbation: float = positive(0.5)
+
+    def search(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
+        """Move the batch until the budget is spent."""
+        budget, random, objective = context.budget, context.random, ReducedObjective(problem)
+        diameter = float(np.linalg.norm(domain.upper - domain.lower))
+        U = domain.sample(random, self.batch)
+        best, values = U.copy(), np.full(self.batch, np.inf)
+        steps, idle = np.full(self.batch, self.first_step * diameter), np.zeros(self.batch, int)
+        record = np.inf
+        while not budget.is_exhausted():
+            reached, gradient = objective.value_and_gradient(U)
+            budget.count(points=self.batch)
+            better = reached < values
+            best[better], values[better] = U[better], reached[better]
+            idle = np.where(better, 0, idle + 1)
+            if values.min() < record:
+                record = values.min()
+                yield problem.incumbent(objective.points(best[[values.argmin()]])[0])
+            else:
+                yield None
+            stuck = idle >= self.patience
+            steps[stuck] *= self.shrinkage
+            idle[stuck] = 0
+            spent = steps < self.last_step * diameter
+            target = domain.project(self._moved(U, best, gradient, steps, stuck, random))
+            U = self._stepped(objective, domain, U, target, stuck)
+            if spent.any():
+                U[spent] = domain.sample(random, int(spent.sum()))
+                values[spent], steps[spent] = np.inf, self.first_step * diameter
+
+    def _moved(
+        self, U: Array, best: Array, gradient: Array, steps: Array, stuck: Array, random: np.random.Generator
+    ) -> Array:
+        """Gradient steps of the given lengths, perturbations of the best places for points that are stuck."""
+        norms = np.linalg.norm(gradient, axis=1, keepdims=True)
+        moved = U - steps[:, None] * np.divide(gradient, norms, out=np.zeros_like(gradient), where=norms > 0)
+        noise = random.standard_normal(U.shape) / np.sqrt(U.shape[1])
+        return np.where(stuck[:, None], best + self.perturbation * steps[:, None] * noise, moved)
+
+    def _stepped(self, objective: ReducedObjective, domain: Domain, U: Array, target: Array, stuck: Array) -> Array:
+        """Where steps from `U` to `target` end."""
+        return target
 
 
-def ppga_lr(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+@dataclass(frozen=True)
+class PpgaLr(Ppga):
     """PPGA that crosses a linear region at once where a step would stay in it (the linear-region valve).
 
     Decided here, and perhaps unlike the authors' rule: while steps change the activation pattern they are those of
     PPGA. Where one would not, the objective is linear as far as the region goes: the exact ratio test along the
-    projected gradient finds the region's far end, and the step ends 5 % beyond it.
+    projected gradient finds the region's far end, and the step ends a little beyond it. The other parameters are those
+    of `Ppga`.
+
+    Parameters
+    ----------
+    overshoot : float, optional
+        How far beyond the far end of its region such a step goes, as a share of the way there (0.05).
     """
-    return _search(problem, context, has_valve=True)
 
+    name = "ppga-lr"
+    summary = "the same, steps cut at linear regions (arXiv 2512.24295)"
 
-def _search(problem: Problem, context: SearchContext, has_valve: bool) -> Iterator[Incumbent | None]:
-    budget, random = context.budget, context.random
-    objective, domain = ReducedObjective(problem), domain_of(problem, budget)
-    diameter = float(np.linalg.norm(domain.upper - domain.lower))
-    U = domain.sample(random, BATCH)
-    best, values = U.copy(), np.full(BATCH, np.inf)
-    steps, idle = np.full(BATCH, FIRST_STEP * diameter), np.zeros(BATCH, int)
-    record = np.inf
-    while not budget.is_exhausted():
-        reached, gradient = objective.value_and_gradient(U)
-        budget.count(points=BATCH)
-        better = reached < values
-        best[better], values[better] = U[better], reached[better]
-        idle = np.where(better, 0, idle + 1)
-        if values.min() < record:
-            record = values.min()
-            yield problem.incumbent(objective.points(best[[values.argmin()]])[0])
-        else:
-            yield None
-        stuck = idle >= PATIENCE
-        steps[stuck] *= SHRINK
-        idle[stuck] = 0
-        spent = steps < LAST_STEP * diameter
-        target = domain.project(_moves(U, best, gradient, steps, stuck, random))
-        U = _valved(objective, domain, U, target, stuck) if has_valve else target
-        if spent.any():
-            U[spent] = domain.sample(random, int(spent.sum()))
-            values[spent], steps[spent] = np.inf, FIRST_STEP * diameter
+    overshoot: float = positive(0.05)
 
-
-def _moves(U: Array, best: Array, gradient: Array, steps: Array, stuck: Array, random: np.random.Generator) -> Array:
-    """Gradient steps of the given lengths, perturbations of the best places for points that are stuck."""
-    norms = np.linalg.norm(gradient, axis=1, keepdims=True)
-    moved = U - steps[:, None] * np.divide(gradient, norms, out=np.zeros_like(gradient), where=norms > 0)
-    noise = random.standard_normal(U.shape) / np.sqrt(U.shape[1])
-    return np.where(stuck[:, None], best + PERTURBATION * steps[:, None] * noise, moved)
-
-
-def _valved(objective: ReducedObjective, domain: Domain, U: Array, target: Array, stuck: Array) -> Array:
-    """Let steps from `U` to `target` that would stay in their linear region end a little beyond it."""
-    steps = target - U
-    stays = ~stuck & (first_crossing(objective, U, steps) >= 1.0)
-    if not stays.any():
+    def _stepped(self, objective: ReducedObjective, domain: Domain, U: Array, target: Array, stuck: Array) -> Array:
+        """Let steps from `U` to `target` that would stay in their linear region end a little beyond it."""
+        steps = target - U
+        stays = ~stuck & (first_crossing(objective, U, steps) >= 1.0)
+        if not stays.any():
+            return target
+        lengths = np.linalg.norm(steps[stays], axis=1, keepdims=True)
+        diameter = float(np.linalg.norm(domain.upper - domain.lower))
+        far = np.divide(steps[stays] * diameter, lengths, out=np.zeros_like(steps[stays]), where=lengths > 0)
+        way = domain.project(U[stays] + far) - U[stays]
+        shares = np.minimum((1.0 + self.overshoot) * first_crossing(objective, U[stays], way), 1.0)
+        target[stays] = U[stays] + shares[:, None] * way
         return target
-    lengths = np.linalg.norm(steps[stays], axis=1, keepdims=True)
-    diameter = float(np.linalg.norm(domain.upper - domain.lower))
-    far = np.divide(steps[stays] * diameter, lengths, out=np.zeros_like(steps[stays]), where=lengths > 0)
-    way = domain.project(U[stays] + far) - U[stays]
-    shares = np.minimum((1.0 + OVERSHOOT) * first_crossing(objective, U[stays], way), 1.0)
-    target[stays] = U[stays] + shares[:, None] * way
-    return target
 
 
 def first_crossing(objective: ReducedObjective, U: Array, D: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,34 +11,49 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network.simplify import prune_weights, with_unit_rows
 from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.search.domains.feasible_set import domain_of
-from pyomo_relugrad.search.literature.lp_walk import walk_from
+from pyomo_relugrad.run.method import part, share
+from pyomo_relugrad.search.domains.domain import Domain
+from pyomo_relugrad.search.domains.method import DomainMethod
+from pyomo_relugrad.search.literature.lp_walk import LpWalk
 from pyomo_relugrad.search.regions.program import RegionProgram
 
-# Shares of the weights that are set to zero, one surrogate after another (as in the paper).
-RATES = (0.5, 0.8, 0.9, 0.95)
 
-
-def pruned(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+@dataclass(frozen=True)
+class Pruned(DomainMethod):
     """Walk the linear regions of magnitude-pruned copies of the networks; judge each point on the dense ones.
 
     Magnitude, unstructured, without finetuning: the paper's best variant. Decided here: the rates take turns, one LP
     walk each from a uniform start; from a walk's end the dense network's walk goes on (the paper's option to solve the
     dense region's LP), so that the answer is a vertex of the dense network. Weights are compared after every neuron's
     row has been scaled to length one, so that rescaling the network does not change what is pruned.
+
+    Parameters
+    ----------
+    rates : tuple of float, optional
+        Shares of the weights that are set to zero, one surrogate after another (0.5, 0.8, 0.9, 0.95, as in the paper).
+    walk : LpWalk, optional
+        The walks on surrogates and on the dense networks.
     """
-    dense, domain = RegionProgram(problem), domain_of(problem, context.budget)
-    surrogates: dict[float, RegionProgram] = {}
-    while not context.budget.is_exhausted():
-        for rate in RATES:
-            u = domain.sample(context.random, 1)[0]
-            yield dense.incumbent(u)
-            if rate not in surrogates:
-                surrogates[rate] = RegionProgram(with_pruned_networks(problem, rate))
-            if context.budget.is_exhausted():
-                return
-            end = yield from _judged(walk_from(surrogates[rate], domain, u, context), dense)
-            yield from walk_from(dense, domain, end, context)
+
+    name = "pruned"
+    summary = "LP walks on pruned networks, judged on the dense ones (arXiv 2505.01985)"
+
+    rates: tuple[float, ...] = share((0.5, 0.8, 0.9, 0.95))
+    walk: LpWalk = part(LpWalk())
+
+    def search(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
+        """Walk on surrogate after surrogate."""
+        dense, surrogates = RegionProgram(problem), dict[float, RegionProgram]()
+        while not context.budget.is_exhausted():
+            for rate in self.rates:
+                u = domain.sample(context.random, 1)[0]
+                yield dense.incumbent(u)
+                if rate not in surrogates:
+                    surrogates[rate] = RegionProgram(with_pruned_networks(problem, rate))
+                if context.budget.is_exhausted():
+                    return
+                end = yield from _judged(self.walk.from_start(surrogates[rate], domain, u, context), dense)
+                yield from self.walk.from_start(dense, domain, end, context)
 
 
 def _judged(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,38 +12,103 @@ from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.problem.bounds import bound_problem
 from pyomo_relugrad.programs.big_m import build_big_m
 from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.run.method import part, positive, whole
 from pyomo_relugrad.search.domains.domain import Domain
-from pyomo_relugrad.search.domains.feasible_set import domain_of
-from pyomo_relugrad.search.literature.lp_walk import walk_from
+from pyomo_relugrad.search.domains.method import DomainMethod
+from pyomo_relugrad.search.literature.lp_walk import LpWalk
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.region import Region
 
-# Added to every neuron's weight in the draw (section 4 of the paper).
-BASE_WEIGHT = 0.05
-# Neurons fixed per layer before all are released again; later relaxations of a round hardly give new starts.
-FIXINGS_PER_LAYER = 3
 
-
-def relaxing_walk(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+@dataclass(frozen=True)
+class RelaxingWalk(DomainMethod):
     """Walk from the relaxation's optimum, then fix neurons against their state, relax again, walk again.
 
-    A neuron is drawn with weight ``|true state - fractional binary| + 0.05``, layer after layer, and fixed to the
-    opposite of its true state; fixings accumulate, those that leave the relaxation infeasible are dropped, and starts
-    whose activation pattern was seen are skipped. Open in the paper, decided here: three fixings per layer and round;
-    after a round without a new pattern the walk starts from a uniform point, so that the search never stands still.
-    For a quadratic objective the relaxation takes its linear part.
+    A neuron is drawn with weight ``|true state - fractional binary| + base_weight``, layer after layer, and fixed to
+    the opposite of its true state; fixings accumulate, those that leave the relaxation infeasible are dropped, and
+    starts whose activation pattern was seen are skipped. Open in the paper, decided here: how many fixings there are
+    per layer and round; after a round without a new pattern the walk starts from a uniform point, so that the search
+    never stands still. For a quadratic objective the relaxation takes its linear part.
+
+    Parameters
+    ----------
+    base_weight : float, optional
+        Added to every neuron's weight in the draw (0.05, section 4 of the paper).
+    fixings_per_layer : int, optional
+        Neurons fixed per layer before all are released again (3); later relaxations of a round hardly give new starts.
+    walk : LpWalk, optional
+        The walks from the relaxations' points.
     """
-    program, domain = RegionProgram(problem), domain_of(problem, context.budget)
-    yield program.incumbent(domain.sample(context.random, 1)[0])
-    lower, upper = problem.lower.copy(), problem.upper.copy()
-    lower[program.columns], upper[program.columns] = domain.lower, domain.upper
-    binaries = RelaxedBinaries(replace(problem, lower=lower, upper=upper))
-    seen: set[bytes] = set()
-    while not context.budget.is_exhausted():
-        before = len(seen)
-        yield from _round(program, domain, binaries, seen, context)
-        if len(seen) == before:
-            yield from walk_from(program, domain, domain.sample(context.random, 1)[0], context)
+
+    name = "relaxing-walk"
+    summary = "LP walks from points of the relaxation (arXiv 2401.03451)"
+
+    base_weight: float = positive(0.05)
+    fixings_per_layer: int = whole(3)
+    walk: LpWalk = part(LpWalk())
+
+    def search(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
+        """Rounds of relaxations and walks."""
+        program = RegionProgram(problem)
+        yield program.incumbent(domain.sample(context.random, 1)[0])
+        lower, upper = problem.lower.copy(), problem.upper.copy()
+        lower[program.columns], upper[program.columns] = domain.lower, domain.upper
+        binaries = RelaxedBinaries(replace(problem, lower=lower, upper=upper))
+        seen: set[bytes] = set()
+        while not context.budget.is_exhausted():
+            before = len(seen)
+            for u in self._starts(program, binaries, seen, context):
+                yield from self.walk.from_start(program, domain, u, context)
+            if len(seen) == before:
+                yield from self.walk.from_start(program, domain, domain.sample(context.random, 1)[0], context)
+
+    def _starts(
+        self, program: RegionProgram, binaries: RelaxedBinaries, seen: set[bytes], context: SearchContext
+    ) -> Iterator[Array]:
+        """Points of one round, new patterns alone: of the root relaxation, then of fixings layer by layer."""
+        fixed: list[int] = []
+        values = binaries.solve(context)
+        for layer in [None, *np.repeat(binaries.layers, self.fixings_per_layer).tolist()]:
+            if values is None or context.budget.is_exhausted():
+                break
+            u = np.clip(values[program.columns], program.lower, program.upper)
+            region = program.region_at(u)
+            if layer is not None:
+                neuron = self._draw(binaries, region, values, layer, fixed, context.random)
+                if neuron is None:
+                    continue
+                binaries.hold(neuron, not region.signs[neuron] > 0)
+                solved = binaries.solve(context)
+                if solved is None:
+                    binaries.release(neuron)
+                    continue
+                fixed.append(neuron)
+                values = solved
+                u = np.clip(values[program.columns], program.lower, program.upper)
+            pattern = np.packbits(program.region_at(u).signs > 0).tobytes()
+            if pattern not in seen:
+                seen.add(pattern)
+                yield u
+        for neuron in fixed:
+            binaries.release(neuron)
+
+    def _draw(
+        self,
+        binaries: RelaxedBinaries,
+        region: Region,
+        values: Array,
+        layer: int,
+        fixed: list[int],
+        random: np.random.Generator,
+    ) -> int | None:
+        """A neuron of the layer, the likelier the more its binary differs from its state; None where none is left."""
+        candidates = binaries.of_layer(layer)
+        candidates = candidates[~np.isin(candidates, fixed)]
+        if candidates.size == 0:
+            return None
+        state = region.signs[candidates] > 0
+        weights = np.abs(state - binaries.values(values, candidates)) + self.base_weight
+        return int(random.choice(candidates, p=weights / weights.sum()))
 
 
 class RelaxedBinaries:
@@ -89,57 +154,3 @@ class RelaxedBinaries:
 
     def _bound(self, neuron: int, lower: float, upper: float) -> None:
         self._program.change_bounds(np.array([lower]), np.array([upper]), self._columns[[neuron]])
-
-
-def _round(
-    program: RegionProgram, domain: Domain, binaries: RelaxedBinaries, seen: set[bytes], context: SearchContext
-) -> Generator[Incumbent | None, None, None]:
-    """Root relaxation and walk, then fixings layer by layer, all released at the end."""
-    fixed: list[int] = []
-    values = binaries.solve(context)
-    for layer in [None, *np.repeat(binaries.layers, FIXINGS_PER_LAYER).tolist()]:
-        if values is None or context.budget.is_exhausted():
-            break
-        region = program.region_at(np.clip(values[program.columns], program.lower, program.upper))
-        if layer is not None:
-            neuron = _draw(binaries, region, values, layer, fixed, context.random)
-            if neuron is None:
-                continue
-            binaries.hold(neuron, not region.signs[neuron] > 0)
-            solved = binaries.solve(context)
-            if solved is None:
-                binaries.release(neuron)
-                continue
-            fixed.append(neuron)
-            values = solved
-        yield from _walk_if_new(program, domain, values, seen, context)
-    for neuron in fixed:
-        binaries.release(neuron)
-
-
-def _walk_if_new(
-    program: RegionProgram, domain: Domain, values: Array, seen: set[bytes], context: SearchContext
-) -> Generator[Incumbent | None, None, None]:
-    u = np.clip(values[program.columns], program.lower, program.upper)
-    pattern = np.packbits(program.region_at(u).signs > 0).tobytes()
-    if pattern not in seen:
-        seen.add(pattern)
-        yield from walk_from(program, domain, u, context)
-
-
-def _draw(
-    binaries: RelaxedBinaries,
-    region: Region,
-    values: Array,
-    layer: int,
-    fixed: list[int],
-    random: np.random.Generator,
-) -> int | None:
-    """A neuron of the layer, the likelier the more its binary differs from its state; None where all are decided."""
-    candidates = binaries.of_layer(layer)
-    candidates = candidates[~np.isin(candidates, fixed)]
-    if candidates.size == 0:
-        return None
-    state = region.signs[candidates] > 0
-    weights = np.abs(state - binaries.values(values, candidates)) + BASE_WEIGHT
-    return int(random.choice(candidates, p=weights / weights.sum()))

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.search.domains.feasible_set import domain_of
+from pyomo_relugrad.search.domains.domain import Domain
+from pyomo_relugrad.search.domains.method import DomainMethod
 from pyomo_relugrad.search.regions.program import RegionProgram
 
 
-def sampling(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+@dataclass(frozen=True)
+class Sampling(DomainMethod):
     """Draw a point, hold its activation pattern, minimize over that linear region by an LP; repeat.
 
     Decided here: points are uniform in the bounding box, projected onto the rows. The LP's facets are generated as the
     step crosses them, and the linear programs share one model.
     """
-    program, domain = RegionProgram(problem), domain_of(problem, context.budget)
-    while not context.budget.is_exhausted():
-        u = domain.sample(context.random, 1)[0]
-        optimum = program.solve(program.region_at(u), context.budget)
-        yield program.incumbent(optimum.u)
+
+    name = "sampling"
+    summary = "LPs over the linear regions of random points (arXiv 2205.14189)"
+
+    def search(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
+        """Yield the optimum over the region of each point."""
+        program = RegionProgram(problem)
+        while not context.budget.is_exhausted():
+            u = domain.sample(context.random, 1)[0]
+            optimum = program.solve(program.region_at(u), context.budget)
+            yield program.incumbent(optimum.u)

@@ -198,7 +198,7 @@ class NewtonSystem:
         dual[2 * n :] = multipliers
         return Iterate(primal, dual, n)
 
-    def step(self) -> tuple[Iterate, float, float]:
+    def step(self, max_correctors: int = MAX_CORRECTORS) -> tuple[Iterate, float, float]:
         """Predictor, corrector and further correctors: a direction with its primal and dual step, at most 1."""
         iterate, products = self.iterate, self.iterate.primal * self.iterate.dual
         predictor = self.direction(-products)
@@ -208,7 +208,7 @@ class NewtonSystem:
         change = target - products - predictor.primal * predictor.dual
         direction = self.direction(change)
         primal, dual = iterate.longest_steps(direction)
-        for _ in range(MAX_CORRECTORS):
+        for _ in range(max_correctors):
             further = change + self._correction(direction, primal, dual, target)
             other = self.direction(further)
             longer = iterate.longest_steps(other)

@@ -98,13 +98,13 @@ class Layout(ABC):
         """(n,) partial derivatives, in the outputs, of the Lagrangian without facets and links."""
 
 
-def layout_of(objective: ReducedObjective) -> Layout:
+def layout_of(objective: ReducedObjective, max_output_entries: int = MAX_OUTPUT_ENTRIES) -> Layout:
     """The decision columns alone, unless the objective is quadratic or rows on outputs are too many.
 
     Over all columns a quadratic objective is the problem's own, and its optimum over a region exact.
     """
     problem = objective.problem
-    is_large = problem.n_columns * int(problem.rows_touch_output.sum()) > MAX_OUTPUT_ENTRIES
+    is_large = problem.n_columns * int(problem.rows_touch_output.sum()) > max_output_entries
     return FullLayout(problem) if problem.quadratic is not None or is_large else ReducedLayout(objective)
 
 

@@ -23,8 +23,8 @@ FIRST_FACETS = 300
 FEW_NEW_FACETS = 0.05
 # Degenerate optima one after another from which on the interior-point method is not tried.
 MAX_FAILURES = 3
-# Coefficients of facets up to which HiGHS takes over where there is no vertex.
-MOST_COEFFICIENTS = 2_000_000
+# Coefficients of facets beyond which HiGHS would take too long.
+MAX_COEFFICIENTS = 2_000_000
 # Pre-activation beyond zero, relative to how far it was from there, at which a point counts as outside a region.
 TOUCHING = 1e-6
 
@@ -40,14 +40,17 @@ class RegionProgram:
     ----------
     problem : Problem
         Integer columns are held at the point that a region is seen from.
+    max_coefficients : int, optional
+        Coefficients of facets up to which HiGHS takes over where the interior-point method finds no vertex.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, max_coefficients: int = MAX_COEFFICIENTS) -> None:
         self.problem = problem
         self.objective = ReducedObjective(problem)
         self.columns = self.objective.columns
         self.lower, self.upper = problem.lower[self.columns], problem.upper[self.columns]
         self._layout = layout_of(self.objective)
+        self._max_coefficients = max_coefficients
         self._simplex = FacetProgram(self._layout, self.lower, self.upper)
         self._last: RegionOptimum | None = None
         self._n_new, self._n_failures, self._setup_seconds = 0, 0, 0.0
@@ -95,7 +98,7 @@ class RegionProgram:
         if optimum is not None:
             self._simplex.start_with(optimum.binding)
             return optimum
-        is_large = interior.neurons.size * region.u.size > MOST_COEFFICIENTS
+        is_large = interior.neurons.size * region.u.size > self._max_coefficients
         if is_large or budget.remaining < budget.elapsed - begin:  # HiGHS may take as long, and look at the clock late
             return interior.so_far()
         self._simplex.start_with(interior.neurons, interior.guess())

@@ -6,14 +6,11 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.sequential.merit import Merit
 
-#: Neighbours that are evaluated together.
-NEIGHBOURS = 64
 
-
-def integer_descent(problem: Problem, v: Array, merit: Merit, random: np.random.Generator, budget: Budget) -> Array:
+def integer_descent(problem: Problem, v: Array, merit: Merit, neighbours: int, context: SearchContext) -> Array:
     """Move to the best neighbour of smaller merit, again and again; all neighbours of a point are one batch.
 
     Parameters
@@ -22,8 +19,9 @@ def integer_descent(problem: Problem, v: Array, merit: Merit, random: np.random.
     v : (n,) array
         With propagated outputs.
     merit : Merit
-    random : numpy.random.Generator
-    budget : Budget
+    neighbours : int
+        How many are evaluated together.
+    context : SearchContext
 
     Returns
     -------
@@ -31,9 +29,9 @@ def integer_descent(problem: Problem, v: Array, merit: Merit, random: np.random.
         With propagated outputs. Columns that are not integer keep their values.
     """
     value = float(merit.of(problem, v[None, :])[0])
-    while not budget.is_exhausted():
-        V = problem.propagate(integer_neighbours(problem, v, random, NEIGHBOURS))
-        budget.count(points=len(V))
+    while not context.budget.is_exhausted():
+        V = problem.propagate(integer_neighbours(problem, v, context.random, neighbours))
+        context.budget.count(points=len(V))
         values = merit.of(problem, V)
         if values.min(initial=np.inf) >= value - 1e-9 * (1.0 + abs(value)):
             break

@@ -9,9 +9,6 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
 
-#: Penalty of a violation, in units of the objective's spread over the largest violation at the sampled points.
-INITIAL_PENALTY = 10.0
-
 
 @dataclass(frozen=True, eq=False)
 class Merit:
@@ -31,11 +28,14 @@ class Merit:
     output_penalties: Array
 
     @classmethod
-    def scaled_to(cls, problem: Problem, V: Array) -> Merit:
-        """Penalties that suit the units of the rows and of the objective, by some points (B, n) of the problem."""
+    def scaled_to(cls, problem: Problem, V: Array, penalty: float) -> Merit:
+        """Penalties that suit the units of the rows and of the objective, by some points (B, n) of the problem.
+
+        `penalty` is that of the largest violation, in units of the objective's spread.
+        """
         objective = problem.objective(V)
         spread = float(objective.max() - objective.min()) + float(np.abs(problem.cost).max(initial=0.0))
-        price = INITIAL_PENALTY * (spread if spread > 0 else 1.0)
+        price = penalty * (spread if spread > 0 else 1.0)
         rows = _typical(problem.row_violations(V), problem.row_activity(V))
         outputs = _typical(_output_violations(problem, V), V)
         return cls(1.0, price / rows, problem.is_output * price / outputs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,42 +12,21 @@ from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.programs.linear_program import LinearStatus
 from pyomo_relugrad.programs.linearization import Linearization
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.search.dynamic_programming.iterative import IterativeDynamicProgramming
+from pyomo_relugrad.run.method import Method, positive, share, whole
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.walk import walk_regions
 from pyomo_relugrad.search.relaxation import Surroundings
-from pyomo_relugrad.search.sequential.integer_moves import NEIGHBOURS, integer_descent, integer_neighbours
+from pyomo_relugrad.search.sequential.integer_moves import integer_descent, integer_neighbours
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.penalty_descent import penalty_descent
 from pyomo_relugrad.search.sequential.step_model import StepModel
 
-#: The search ends when so many starts in a row have brought nothing better.
-PATIENCE = 100
-#: Random points that compete, by merit, to become one start.
-TOURNAMENT = 16
-#: How often a start with integers first goes down along its neighbours in them.
-INTEGER_DESCENT_SHARE = 0.5
-#: How often a start is looked for by a first-order descent of a batch rather than by drawing alone.
-FIRST_ORDER_SHARE = 0.2
-#: How often a start comes from dynamic programming, in problems that fall into stages.
-STAGEWISE_SHARE = 0.5
-#: Points that descend together to first order, and how many of them become starts.
-BATCH, BATCH_WINNERS = 64, 6
-#: Share of the descents that keep the integers of their start: many cheap LPs rather than a few MILPs.
-HELD_SHARE = 0.8
-#: Good points kept to restart near them.
-ELITE_SIZE = 8
-#: Steps of one descent at most.
-MAXIMAL_STEPS = 60
-#: Trust region, relative to the columns' ranges, at which a descent ends.
-SMALLEST_RADIUS = 1e-2
-#: Share of the predicted gain that a step must bring.
-ACCEPTED_SHARE = 0.1
 #: Sum of violations below which a point is handed to the walk over linear regions.
 NEARLY_FEASIBLE = 1e-4
 
 
-def sequential_lp(problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+@dataclass(frozen=True)
+class SequentialLp(Method):
     """Trust-region LP (or MILP, or QP) steps on linearized networks, then exact linear programs over linear regions.
 
     Each step solves the surrounding model with every network replaced by its affine function at the current point,
@@ -57,29 +37,78 @@ def sequential_lp(problem: Problem, context: SearchContext) -> Iterator[Incumben
 
     The classical method for nonlinear programs (Fletcher, Practical Methods of Optimization, section 14.4), here with
     piecewise-linear constraints, for which the final linear program over a region is exact.
+
+    Parameters
+    ----------
+    patience : int, optional
+        The search ends when so many starts in a row have brought nothing better (100).
+    tournament : int, optional
+        Random points that compete, by merit, to become one start (16).
+    neighbours : int, optional
+        The same where there are integers: random points, or neighbours of a good one in its integers (64).
+    integer_descent_share : float, optional
+        How often a start with integers first goes down along its neighbours in them (0.5).
+    first_order_share : float, optional
+        How often starts are looked for by a first-order descent of a batch rather than by drawing alone (0.2).
+    batch, batch_winners : int, optional
+        Points that descend together to first order (64), and how many of them become starts (6).
+    held_share : float, optional
+        Share of the descents that keep the integers of their start: many cheap LPs rather than a few MILPs (0.8).
+    elite_size : int, optional
+        Good points kept to restart near them (8).
+    max_steps : int, optional
+        Steps of one descent (60).
+    integer_step_time : float, optional
+        Seconds that one mixed-integer step may take (1); a good step soon beats the best step later.
+    smallest_radius : float, optional
+        Trust region, relative to the columns' ranges, at which a descent ends (0.01).
+    accepted_share : float, optional
+        Share of the predicted gain that a step must bring (0.1).
+    initial_penalty : float, optional
+        Penalty of a violation, in units of the objective's spread over the largest violation at the sampled points
+        (10).
     """
-    budget = context.budget
-    surroundings = Surroundings(problem)
-    relaxed = None if context.relaxation is None else context.relaxation.values
-    if not problem.networks and context.relaxation is not None and relaxed is not None:
-        yield problem.incumbent(relaxed)
-        if context.relaxation.status is LinearStatus.UNBOUNDED:
-            budget.stop_unbounded()
-        if problem.quadratic is None or not problem.integers.any() or budget.is_exhausted():
-            return
-    starts = Starts(problem, surroundings, context, relaxed)
-    samples = problem.propagate(surroundings.random_points(BATCH, context.random))
-    descent = Descent(problem, context, Merit.scaled_to(problem, samples))
-    fruitless = 0
-    while fruitless < PATIENCE and not budget.is_exhausted():
-        best_before = starts.best
-        for v in starts.stage_by_stage(descent.merit):
-            yield starts.learn(problem.incumbent(v))
-        for point in descent.run(starts.next(descent.merit), starts.best):
-            if point is not None:
-                starts.learn(point)
-            yield point
-        fruitless = 0 if _is_lower(starts.best, best_before) else fruitless + 1
+
+    name = "sequential-lp"
+    summary = "trust-region LP or MILP steps in the surrounding variables"
+
+    patience: int = whole(100)
+    tournament: int = whole(16)
+    neighbours: int = whole(64)
+    integer_descent_share: float = share(0.5)
+    first_order_share: float = share(0.2)
+    batch: int = whole(64)
+    batch_winners: int = whole(6)
+    held_share: float = share(0.8)
+    elite_size: int = whole(8)
+    max_steps: int = whole(60)
+    integer_step_time: float = positive(1.0)
+    smallest_radius: float = positive(0.01)
+    accepted_share: float = share(0.1)
+    initial_penalty: float = positive(10.0)
+
+    def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+        """Descend from start after start."""
+        budget = context.budget
+        surroundings = Surroundings(problem)
+        relaxed = None if context.relaxation is None else context.relaxation.values
+        if not problem.networks and context.relaxation is not None and relaxed is not None:
+            yield problem.incumbent(relaxed)
+            if context.relaxation.status is LinearStatus.UNBOUNDED:
+                budget.stop_unbounded()
+            if problem.quadratic is None or not problem.integers.any() or budget.is_exhausted():
+                return
+        starts = Starts(self, problem, surroundings, context, relaxed)
+        samples = problem.propagate(surroundings.random_points(self.batch, context.random))
+        descent = Descent(self, problem, context, Merit.scaled_to(problem, samples, self.initial_penalty))
+        fruitless = 0
+        while fruitless < self.patience and not budget.is_exhausted():
+            best_before = starts.best
+            for point in descent.run(starts.next(descent.merit), starts.best):
+                if point is not None:
+                    starts.learn(point)
+                yield point
+            fruitless = 0 if _is_lower(starts.best, best_before) else fruitless + 1
 
 
 def _is_lower(objective: float, before: float) -> bool:
@@ -92,6 +121,7 @@ class Starts:
 
     Parameters
     ----------
+    method : SequentialLp
     problem : Problem
     surroundings : Surroundings
     context : SearchContext
@@ -100,8 +130,14 @@ class Starts:
     """
 
     def __init__(
-        self, problem: Problem, surroundings: Surroundings, context: SearchContext, relaxed: Array | None
+        self,
+        method: SequentialLp,
+        problem: Problem,
+        surroundings: Surroundings,
+        context: SearchContext,
+        relaxed: Array | None,
     ) -> None:
+        self._method = method
         self._problem = problem
         self._surroundings = surroundings
         self._context = context
@@ -109,7 +145,6 @@ class Starts:
         self._tried: set[bytes] = set()
         for point in context.known:
             self.learn(point)
-        self._stages = IterativeDynamicProgramming.of(problem, surroundings)
         self._decided = ~problem.is_output & (problem.is_network_input | problem.integers)
         self._queue = [] if relaxed is None else [relaxed]
         if context.start is not None:
@@ -120,30 +155,15 @@ class Starts:
         """Objective of the best feasible point so far, infinite before there is one."""
         return self._elite[0].objective if self._elite else np.inf
 
-    def learn(self, point: Incumbent) -> Incumbent:
-        """Remember the point if it is feasible, and return it."""
+    def learn(self, point: Incumbent) -> None:
+        """Remember a feasible point."""
         if point.is_feasible and all(point.objective != other.objective for other in self._elite):
-            self._elite = sorted([*self._elite, point], key=lambda member: member.objective)[:ELITE_SIZE]
-        return point
-
-    def stage_by_stage(self, merit: Merit) -> Iterator[Array]:
-        """Yield points (n,) that dynamic programming comes to; the last and best one becomes the next start."""
-        stages, context = self._stages, self._context
-        if stages is None or (self._elite and context.random.random() > STAGEWISE_SHARE):
-            return
-        known = [*(point.values for point in self._elite), *self._problem.propagate(np.array(self._queue[:1]).reshape(-1, self._problem.n_columns))]
-        best = np.inf
-        for v in stages.cycle(known, merit, context.random, context.budget):
-            if merit.of(self._problem, v[None])[0] < best:
-                best, start = merit.of(self._problem, v[None])[0], v
-            yield v
-        if np.isfinite(best):
-            self._queue.insert(0, start)
+            self._elite = sorted([*self._elite, point], key=lambda member: member.objective)[: self._method.elite_size]
 
     def next(self, merit: Merit) -> Array:
         """The next start: an (n,) array in the surroundings, with propagated outputs."""
         problem = self._problem
-        if not self._queue and self._context.random.random() < FIRST_ORDER_SHARE:
+        if not self._queue and self._context.random.random() < self._method.first_order_share:
             self._queue = self._first_order_starts(merit)
         v = self._queue.pop(0) if self._queue else self._draw(merit)
         v = np.clip(v, problem.lower, problem.upper)
@@ -157,9 +177,9 @@ class Starts:
     def _first_order_starts(self, merit: Merit) -> list[Array]:
         """The best of a batch of random points after a first-order descent."""
         problem = self._problem
-        V = problem.propagate(self._surroundings.random_points(BATCH, self._context.random))
+        V = problem.propagate(self._surroundings.random_points(self._method.batch, self._context.random))
         V = penalty_descent(problem, V, merit, column_scale(problem), self._context.budget)
-        return list(V[np.argsort(merit.of(problem, V), kind="stable")[:BATCH_WINNERS]])
+        return list(V[np.argsort(merit.of(problem, V), kind="stable")[: self._method.batch_winners]])
 
     def _draw(self, merit: Merit) -> Array:
         """The point of smallest merit among some drawn ones whose integer part is new."""
@@ -173,19 +193,19 @@ class Starts:
         if not problem.integers.any():
             return V[index]
         self._tried.add(integer_part)
-        if self._context.random.random() > INTEGER_DESCENT_SHARE:
+        if self._context.random.random() > self._method.integer_descent_share:
             return V[index]
-        return integer_descent(problem, V[index], merit, self._context.random, self._context.budget)
+        return integer_descent(problem, V[index], merit, self._method.neighbours, self._context)
 
     def _candidates(self) -> Array:
-        problem, random = self._problem, self._context.random
+        method, problem, random = self._method, self._problem, self._context.random
         has_integers = bool(problem.integers.any())
-        points = self._surroundings.random_points(NEIGHBOURS if has_integers else TOURNAMENT, random)
+        points = self._surroundings.random_points(method.neighbours if has_integers else method.tournament, random)
         if not self._elite or random.random() < 0.5:
             return points
         centre = self._elite[random.integers(len(self._elite))].values
         if has_integers and random.random() < 0.7:
-            neighbours = integer_neighbours(problem, centre, random, NEIGHBOURS)
+            neighbours = integer_neighbours(problem, centre, random, method.neighbours)
             if len(neighbours):
                 return neighbours
         spread = 10.0 ** random.uniform(-2, 0)
@@ -199,18 +219,21 @@ class Descent:
 
     Parameters
     ----------
+    method : SequentialLp
     problem : Problem
     context : SearchContext
     merit : Merit
         Its penalties grow where they lead to no feasible point.
     """
 
-    def __init__(self, problem: Problem, context: SearchContext, merit: Merit) -> None:
+    def __init__(self, method: SequentialLp, problem: Problem, context: SearchContext, merit: Merit) -> None:
+        self._method = method
         self._problem = problem
         self._context = context
         linearization = Linearization(problem)
-        self._model = StepModel(problem, linearization)
-        self._held_model = StepModel(problem, linearization, holds_integers=True) if problem.integers.any() else None
+        step_time, has_integers = method.integer_step_time, bool(problem.integers.any())
+        self._model = StepModel(problem, linearization, step_time)
+        self._held_model = StepModel(problem, linearization, step_time, holds_integers=True) if has_integers else None
         self._program = RegionProgram(problem)
         self._scale = column_scale(problem)
         self._largest_gain = 0.0
@@ -223,7 +246,7 @@ class Descent:
         objective `best`.
         """
         budget = self._context.budget
-        holds_integers = self._held_model is not None and self._context.random.random() < HELD_SHARE
+        holds_integers = self._held_model is not None and self._context.random.random() < self._method.held_share
         model = self._held_model if holds_integers and self._held_model is not None else self._model
         v = yield from self._descend(model, v, self.merit)
         if self._violation(v) > NEARLY_FEASIBLE and not budget.is_exhausted():
@@ -247,11 +270,11 @@ class Descent:
 
     def _descend(self, model: StepModel, v: Array, merit: Merit) -> Generator[None, None, Array]:
         """Trust-region steps, with a sign of life after each, until the region is small or no gain is predicted."""
-        problem, budget = self._problem, self._context.budget
+        method, problem, budget = self._method, self._problem, self._context.budget
         radius = 10.0 ** self._context.random.uniform(-1.0, 0.0)
         value = float(merit.of(problem, v[None, :])[0])
-        for _ in range(MAXIMAL_STEPS):
-            if budget.is_exhausted() or radius < SMALLEST_RADIUS:
+        for _ in range(method.max_steps):
+            if budget.is_exhausted() or radius < method.smallest_radius:
                 break
             step = model.step(v, radius, merit, self._scale, budget)
             yield None
@@ -263,7 +286,7 @@ class Descent:
                 return trial
             if predicted <= 1e-9 * (1.0 + abs(value)):
                 break
-            if gained > ACCEPTED_SHARE * predicted:
+            if gained > method.accepted_share * predicted:
                 v, value = trial, value - gained
                 radius = min(1.5 * radius, 1.0) if gained > 0.5 * predicted else radius
             else:

@@ -14,9 +14,6 @@ from pyomo_relugrad.programs.linearization import Linearization
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.sequential.merit import Merit
 
-#: Bounds the time of one mixed-integer step, in seconds; a good step soon beats the best step later.
-INTEGER_STEP_TIME = 1.0
-
 
 @dataclass(frozen=True, eq=False)
 class Step:
@@ -47,14 +44,18 @@ class StepModel:
     ----------
     problem : Problem
     linearization : Linearization
+    integer_step_time : float
+        Seconds that one mixed-integer step may take.
     holds_integers : bool, optional
         Keep integer columns at their values in the current point, so that steps are LPs.
     """
 
-    def __init__(self, problem: Problem, linearization: Linearization, holds_integers: bool = False) -> None:
+    def __init__(
+        self, problem: Problem, linearization: Linearization, integer_step_time: float, holds_integers: bool = False
+    ) -> None:
         self._problem = problem
         self._linearization = linearization
-        self._holds_integers = holds_integers
+        self._integer_step_time, self._holds_integers = integer_step_time, holds_integers
         n = problem.n_columns
         bounded = np.flatnonzero(problem.is_output & (np.isfinite(problem.lower) | np.isfinite(problem.upper)))
         elastic, hard = np.flatnonzero(problem.rows_touch_output), np.flatnonzero(~problem.rows_touch_output)
@@ -126,7 +127,7 @@ class StepModel:
         links, right = self._linearization.links(v)
         self._model.replace_tail(self._n_rows, links, right, right)
         budget.count(points=1)
-        limit = min(budget.remaining, INTEGER_STEP_TIME) if self._model.has_integers else budget.remaining
+        limit = min(budget.remaining, self._integer_step_time) if self._model.has_integers else budget.remaining
         solution = self._model.solve(limit)
         if solution.values is None:
             return None

@@ -29,29 +29,35 @@ class Entry:
 
 
 @dataclass(frozen=True, eq=False)
-class StagePlan:
-    """A stage with its rows.
+class StageRows:
+    """A stage with the rows, and the quadratic terms, that hold its columns.
 
     Parameters
     ----------
     stage : Stage
-    rows : (r,) int array
+    numbers : (r,) int array
         The rows with a column of the stage.
     before, after : pairs of (r, 1) arrays
         Between which sides the rows' activity leaves the later columns a value, before the stage and after it.
     entries : dict
         The places of each column of the stage in these rows.
+    curvatures : dict
+        Diagonal entry of the quadratic part for each column.
+    couplings : dict
+        For a column the columns before it that share a quadratic term with it, and the factors.
     """
 
     stage: Stage
-    rows: Array
+    numbers: Array
     before: tuple[Array, Array]
     after: tuple[Array, Array]
     entries: dict[int, tuple[Entry, ...]]
+    curvatures: dict[int, float]
+    couplings: dict[int, tuple[tuple[int, float], ...]]
 
 
-def plans_of(problem: Problem, stages: tuple[Stage, ...], lower: Array, upper: Array) -> list[StagePlan]:
-    """The plan of each stage.
+def rows_of_stages(problem: Problem, stages: tuple[Stage, ...], lower: Array, upper: Array) -> list[StageRows]:
+    """Prepare all stages.
 
     Parameters
     ----------
@@ -65,27 +71,40 @@ def plans_of(problem: Problem, stages: tuple[Stage, ...], lower: Array, upper: A
     position[order] = np.arange(order.size)
     ranges = [_Ranges(problem, row, position, lower, upper) for row in range(problem.n_rows)]
     by_column = problem.rows.tocsc()
-    return [_plan(stage, position, ranges, by_column) for stage in stages]
+    by_column.eliminate_zeros()
+    rows = np.split(by_column.indices, by_column.indptr[1:-1])
+    return [_prepared(problem, stage, position, ranges, rows) for stage in stages]
 
 
-def _plan(stage: Stage, position: Array, ranges: list[_Ranges], by_column: object) -> StagePlan:
-    columns = stage.columns
-    indptr, indices = by_column.indptr, by_column.indices  # type: ignore[attr-defined]
-    rows = np.unique(np.concatenate([indices[indptr[column] : indptr[column + 1]] for column in columns.tolist()]))
-    number = {int(row): index for index, row in enumerate(rows)}
+def _prepared(problem: Problem, stage: Stage, position: Array, ranges: list[_Ranges], rows: list[Array]) -> StageRows:
+    columns = stage.columns.tolist()
+    numbers = np.unique(np.concatenate([rows[column] for column in columns])).astype(np.int64)
+    place = {row: index for index, row in enumerate(numbers.tolist())}
     entries = {
-        column: tuple(
-            ranges[row].entry(number[row], int(position[column]))
-            for row in indices[indptr[column] : indptr[column + 1]].tolist()
-        )
-        for column in columns.tolist()
+        column: tuple(ranges[row].entry(place[row], int(position[column])) for row in rows[column].tolist())
+        for column in columns
     }
     first, last = int(position[columns[0]]), int(position[columns[-1]])
-    before = np.array([ranges[row].sides(first - 1) for row in rows.tolist()]).reshape(-1, 2)
-    after = np.array([ranges[row].sides(last) for row in rows.tolist()]).reshape(-1, 2)
-    return StagePlan(
-        stage, rows, (before[:, :1], before[:, 1:]), (after[:, :1], after[:, 1:]), entries
+    before, after = (
+        np.array([ranges[row].sides(end) for row in numbers.tolist()]).reshape(-1, 2, 1) for end in (first - 1, last)
     )
+    quadratic = {column: _quadratic_terms(problem, column) for column in columns}
+    couplings = {
+        column: tuple((other, factor) for other, factor in terms if position[other] < position[column])
+        for column, terms in quadratic.items()
+    }
+    curvatures = {column: dict(terms).get(column, 0.0) for column, terms in quadratic.items()}
+    return StageRows(
+        stage, numbers, (before[:, 0], before[:, 1]), (after[:, 0], after[:, 1]), entries, curvatures, couplings
+    )
+
+
+def _quadratic_terms(problem: Problem, column: int) -> list[tuple[int, float]]:
+    """The columns in one row of the quadratic part, and their factors."""
+    if problem.quadratic is None:
+        return []
+    entries = slice(problem.quadratic.indptr[column], problem.quadratic.indptr[column + 1])
+    return list(zip(problem.quadratic.indices[entries].tolist(), problem.quadratic.data[entries].tolist(), strict=True))
 
 
 class _Ranges:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,44 +11,77 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.programs.linear_program import LinearProgram
 from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.run.method import positive, whole
 from pyomo_relugrad.search.descent.elite_pool import Elite, ElitePool
 from pyomo_relugrad.search.descent.starts import structured_starts
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.feasible_set import feasible_start
+from pyomo_relugrad.search.domains.method import DomainMethod
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.walk import is_lower, walk_regions
 
-#: Vertices that a round draws by linear programs, mixtures of them that are compared, and descents from the best.
-DRAWN_VERTICES, MIXTURES, DESCENTS = 6, 64, 2
-#: First and last trust region, as shares of the domain's widths.
-FIRST_RADIUS, LAST_RADIUS = 1.0, 1e-3
 #: Shares of a step that are compared at once.
 STEP_SHARES = np.concatenate([np.linspace(0.1, 1.0, 10), [0.05, 0.02]])
-POOL_SIZE = 16
-#: Rounds without a better point after which the search is done.
-PATIENCE = 200
 
 
-class PolytopeSearch:
-    """The state of one search; `run` yields its incumbents.
+@dataclass(frozen=True)
+class LpDescent(DomainMethod):
+    """Rounds of descents by linear programs within a trust region, from vertices and mixtures of them, then polished.
 
     Where the feasible set is a real polytope, a projection costs as much as a linear program and brings less: the
     gradient's linear program within a trust region is the strong first-order step, on one persistent HiGHS model.
 
     Parameters
     ----------
+    vertices : int, optional
+        Vertices that a round draws by linear programs (6).
+    mixtures : int, optional
+        Mixtures of them and of good points that are compared (64).
+    descents : int, optional
+        Descents of a round, from the best of these (2).
+    first_radius, last_radius : float, optional
+        First and last trust region, as shares of the domain's widths (1 and 0.001).
+    pool_size : int, optional
+        Good points kept (16).
+    patience : int, optional
+        Rounds without a better point after which the search is done (200).
+    """
+
+    name = "lp-descent"
+    summary = "descents by linear programs within a trust region"
+
+    vertices: int = whole(6)
+    mixtures: int = whole(64)
+    descents: int = whole(2)
+    first_radius: float = positive(1.0)
+    last_radius: float = positive(1e-3)
+    pool_size: int = whole(16)
+    patience: int = whole(200)
+
+    def search(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
+        """Descend and polish until the budget is spent."""
+        return ProgramRounds(self, problem, domain, context).run()
+
+
+class ProgramRounds:
+    """The state of one search; `run` yields its incumbents.
+
+    Parameters
+    ----------
+    method : LpDescent
     problem : Problem
     domain : Domain
         Of its decision columns.
     context : SearchContext
     """
 
-    def __init__(self, problem: Problem, domain: Domain, context: SearchContext) -> None:
-        self.domain, self.budget, self.random = domain, context.budget, context.random
+    def __init__(self, method: LpDescent, problem: Problem, domain: Domain, context: SearchContext) -> None:
+        self.method, self.domain = method, domain
+        self.budget, self.random = context.budget, context.random
         self.program = RegionProgram(problem)
         self.objective = self.program.objective
         self.width = domain.upper - domain.lower
-        self.pool = ElitePool(POOL_SIZE)
+        self.pool = ElitePool(method.pool_size)
         self.start = feasible_start(problem, domain, context.start)
         zero, rows = np.zeros(self.width.size), problem.rows[:, self.program.columns]
         sides, options = (problem.row_lower, problem.row_upper), {"presolve": "off"}
@@ -58,7 +92,7 @@ class PolytopeSearch:
         centre = self.domain.vertices(np.zeros((1, self.width.size)))[0] if self.start is None else self.start
         yield self.program.incumbent(centre)
         idle, starts = 0, centre[None, :]
-        while not self.budget.is_exhausted() and idle <= PATIENCE:
+        while not self.budget.is_exhausted() and idle <= self.method.patience:
             record = self.pool.best
             for u in starts:
                 u = yield from self._descend(u)
@@ -72,18 +106,18 @@ class PolytopeSearch:
 
     def _starts(self) -> Array:
         """The best of many mixtures of elites and of vertices for gradients under random patterns."""
-        drawn = structured_starts(self.objective, self.domain, self.random, DRAWN_VERTICES)
+        drawn = structured_starts(self.objective, self.domain, self.random, self.method.vertices)
         corners = np.concatenate([drawn, np.stack([member.u for member in self.pool.members])])
-        weights = self.random.dirichlet(np.full(len(corners), 0.2), MIXTURES)
+        weights = self.random.dirichlet(np.full(len(corners), 0.2), self.method.mixtures)
         mixtures = np.concatenate([drawn, weights @ corners])
         self.budget.count(points=len(mixtures))
         values = self.objective.value(mixtures)
-        return np.asarray(mixtures[np.argsort(values, kind="stable")[:DESCENTS]])
+        return np.asarray(mixtures[np.argsort(values, kind="stable")[: self.method.descents]])
 
     def _descend(self, u: Array) -> Generator[Incumbent | None, None, Array]:
         """Trust-region steps: the linear program of the gradient, then the best of several shares of the step."""
-        radius, value = FIRST_RADIUS, float(self.objective.value(u[None, :])[0])
-        while radius >= LAST_RADIUS and not self.budget.is_exhausted():
+        radius, value = self.method.first_radius, float(self.objective.value(u[None, :])[0])
+        while radius >= self.method.last_radius and not self.budget.is_exhausted():
             target = self._gradient_step(u, radius * self.width)
             points = u + STEP_SHARES[:, None] * (target - u)
             values = self.objective.value(points)
@@ -94,7 +128,7 @@ class PolytopeSearch:
                 u, value = points[best], float(values[best])
             else:
                 radius *= 0.25
-            radius = min(radius, FIRST_RADIUS)
+            radius = min(radius, self.method.first_radius)
             yield None
         return u
 
@@ -107,8 +141,3 @@ class PolytopeSearch:
         solution = self._steps.solve(self.budget.remaining)
         self.budget.count()
         return u if solution.values is None else np.clip(solution.values, self.domain.lower, self.domain.upper)
-
-
-def polytope_search(problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
-    """Descend and polish from vertices of the polytope until the budget is spent."""
-    return PolytopeSearch(problem, domain, context).run()

@@ -1,0 +1,183 @@
+"""The default search over boxes and simple polytopes: batched descents from structured starts, polished to vertices."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.problem import Incumbent, Problem, ReducedObjective
+from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.run.method import positive, share, whole
+from pyomo_relugrad.search.descent.batch import Batch, Schedule, descend, descend_by_halving
+from pyomo_relugrad.search.descent.elite_pool import Elite, ElitePool
+from pyomo_relugrad.search.descent.starts import structured_starts
+from pyomo_relugrad.search.domains.domain import Domain
+from pyomo_relugrad.search.domains.feasible_set import feasible_start
+from pyomo_relugrad.search.domains.method import DomainMethod
+from pyomo_relugrad.search.regions.program import RegionProgram
+from pyomo_relugrad.search.regions.walk import is_lower, walk_regions
+
+#: Multiplications per batched step that keep the matrix products efficient and the steps short.
+WORK_PER_STEP = 1e8
+#: Points that start together where the projection is an iteration of its own.
+POLYTOPE_BATCH = 64
+#: Relative gain at which a point is reported while the batch still moves.
+REPORTED_GAIN = 0.01
+
+
+@dataclass(frozen=True)
+class ProjectedDescent(DomainMethod):
+    """Rounds of batched projected descents from structured starts, the best points polished to vertices of regions.
+
+    Steps are shares of the domain's widths; within a descent they fall geometrically.
+
+    Parameters
+    ----------
+    batch : int, optional
+        Points that start together. None: 32 to 512, fewer for larger networks, or 64 where a projection takes
+        iterations of its own.
+    first_steps : tuple of float, optional
+        First step of a round's descent, in turns: longer than the box, so that points jump from corner to corner, or
+        shorter, so that they stay in the basins that they start in (4, 1, 0.3, 0.1).
+    last_step : float, optional
+        Last step of a round's descent (0.003).
+    momentum : float, optional
+        Share of the old momentum that a step keeps (0.5).
+    explore_steps, recombine_steps : int, optional
+        Steps from fresh starts (120), and from the offspring of good points (80).
+    explore_every : int, optional
+        One round in so many begins from fresh starts (2).
+    stages : tuple of int, optional
+        Relative lengths of the stages of successive halving; after each but the last the best quarter goes on
+        (1, 2, 3).
+    refined, refine_steps : int, optional
+        The best points of each round, which descend further towards the kinks that they sit at (8), and their steps
+        (30).
+    refined_step : float, optional
+        Last of these steps (0.0001).
+    pool_size : int, optional
+        Good points kept (24).
+    polish_every : int, optional
+        One round in so many is polished even without a better point (3).
+    patience : int, optional
+        Rounds without a better point after which the search is done (40).
+    """
+
+    name = "projected-descent"
+    summary = "batched descents by projected steps"
+
+    batch: int | None = whole(None)
+    first_steps: tuple[float, ...] = positive((4.0, 1.0, 0.3, 0.1))
+    last_step: float = positive(0.003)
+    momentum: float = share(0.5)
+    explore_steps: int = whole(120)
+    recombine_steps: int = whole(80)
+    explore_every: int = whole(2)
+    stages: tuple[int, ...] = whole((1, 2, 3))
+    refined: int = whole(8)
+    refine_steps: int = whole(30)
+    refined_step: float = positive(0.0001)
+    pool_size: int = whole(24)
+    polish_every: int = whole(3)
+    patience: int = whole(40)
+
+    def search(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
+        """Descend, polish and recombine until the budget is spent."""
+        return ProjectedRounds(self, problem, domain, context).run()
+
+    def batch_size(self, objective: ReducedObjective, domain: Domain) -> int:
+        """Points that start together."""
+        if self.batch is not None:
+            return self.batch
+        if domain.projection_work:
+            return POLYTOPE_BATCH
+        return int(np.clip(WORK_PER_STEP / max(objective.n_weights, 1), 32, 512))
+
+
+class ProjectedRounds:
+    """The state of one search; `run` yields its incumbents.
+
+    Parameters
+    ----------
+    method : ProjectedDescent
+    problem : Problem
+    domain : Domain
+        Of its decision columns.
+    context : SearchContext
+    """
+
+    def __init__(self, method: ProjectedDescent, problem: Problem, domain: Domain, context: SearchContext) -> None:
+        self.method, self.problem, self.domain = method, problem, domain
+        self.budget, self.random = context.budget, context.random
+        self.objective = ReducedObjective(problem, np.float32)
+        self.program = RegionProgram(problem)
+        self.pool = ElitePool(method.pool_size)
+        self.rounds, self.last_record, self.reported = 0, 0, np.inf
+        self.start = feasible_start(problem, domain, context.start)
+        self.count = method.batch_size(self.objective, domain)
+
+    def run(self) -> Iterator[Incumbent | None]:
+        """Rounds of descents and polishing until the budget is spent, or many rounds bring nothing."""
+        first = structured_starts(self.objective, self.domain, self.random, 4)[0] if self.start is None else self.start
+        yield self._incumbent(first)
+        while not self.budget.is_exhausted() and self.rounds - self.last_record <= self.method.patience:
+            record = self.pool.best
+            batch = yield from self._descend(explore=self.rounds % self.method.explore_every == 0)
+            for u, value in zip(batch.best, batch.values, strict=True):
+                self.pool.add(Elite(self.objective.in_float64(u), float(value)))
+            yield self._incumbent(batch.best[0])
+            if is_lower(self.pool.best, record):
+                self.last_record = self.rounds
+            if self.pool.best < record or self.rounds % self.method.polish_every == 0:
+                yield from self._polish()
+            self.rounds += 1
+
+    def _descend(self, explore: bool) -> Generator[Incumbent | None, None, Batch]:
+        method = self.method
+        if explore:
+            starts = structured_starts(self.objective, self.domain, self.random, self.count)
+            if self.start is not None and self.rounds == 0:
+                starts[0] = self.start
+        else:
+            starts = self.pool.offspring(self.domain, self.random, self.count)
+        first = method.first_steps[(self.rounds // 2) % len(method.first_steps)]
+        schedule = Schedule(first, method.last_step, method.explore_steps if explore else method.recombine_steps)
+        batch = yield from self._watched(
+            descend_by_halving(
+                self.objective, self.domain, starts, schedule, method.stages, method.momentum, self.budget
+            )
+        )
+        best = Batch.at(batch.best[: method.refined])
+        lengths = Schedule(method.last_step, method.refined_step, method.refine_steps).lengths()
+        best = yield from self._watched(
+            descend(self.objective, self.domain, best, lengths, method.momentum, self.budget)
+        )
+        return best.keep(method.refined)
+
+    def _watched(self, steps: Generator[Batch, None, Batch]) -> Generator[Incumbent | None, None, Batch]:
+        """Report the batch's best point whenever it is a good deal better than the last one reported."""
+        while True:
+            try:
+                batch = next(steps)
+            except StopIteration as end:
+                return end.value
+            value = float(batch.values.min())
+            if value < self.reported - REPORTED_GAIN * abs(value):
+                self.reported = value
+                yield self._incumbent(batch.best[int(batch.values.argmin())])
+            else:
+                yield None
+
+    def _polish(self) -> Generator[Incumbent | None, None, None]:
+        elite = self.pool.unpolished()
+        if elite is None or self.budget.is_exhausted():
+            return
+        u = np.clip(elite.u, self.program.lower, self.program.upper)
+        vertex = yield from walk_regions(self.program, u, self.budget)
+        self.pool.polished(elite, vertex.values[self.objective.columns], vertex.objective)
+
+    def _incumbent(self, u: Array) -> Incumbent:
+        return self.problem.incumbent(self.objective.points(u[None, :])[0])

@@ -1,0 +1,60 @@
+"""Methods that search over the feasible set of the decision columns."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.problem import Incumbent, Problem, Shape
+from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.run.method import Method
+from pyomo_relugrad.search.domains.domain import Domain
+from pyomo_relugrad.search.domains.feasible_set import columns_without_bounds, domain_of, has_point
+from pyomo_relugrad.words import MAX_LISTED
+
+
+@dataclass(frozen=True)
+class DomainMethod(Method):
+    """A method for boxes and polytopes of inputs: all decision variables have finite bounds."""
+
+    shapes = frozenset({Shape.BOX, Shape.POLYTOPE})
+
+    @abstractmethod
+    def search(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
+        """Yield as `run` does; `domain`, the feasible set of the decision columns, is not empty."""
+
+    def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+        """Search over the domain, if it has a point."""
+        return run_over_domain(self.search, problem, context)
+
+    def check(self, problem: Problem) -> None:
+        """Refuse other shapes, and decision variables without bounds."""
+        super().check(problem)
+        missing = columns_without_bounds(problem)
+        if missing.size:
+            names = ", ".join(problem.column_name(column) for column in missing[:MAX_LISTED].tolist())
+            raise ModelError(
+                f"method '{self.name}' needs finite bounds on the decision variables, but {names} has none; "
+                "give it bounds, or use method 'auto'"
+            )
+
+
+def run_over_domain(
+    search: Callable[[Problem, Domain, SearchContext], Iterator[Incumbent | None]],
+    problem: Problem,
+    context: SearchContext,
+) -> Iterator[Incumbent | None]:
+    """Search over the feasible set of the decision columns, unless bounds and rows leave no point.
+
+    Where their linear program has been solved, its point comes first: there is an answer however short the time.
+    """
+    known = context.relaxation
+    if known is None and not has_point(problem):
+        context.budget.stop = Stop.INFEASIBLE
+        return
+    if known is not None and known.values is not None:
+        yield problem.incumbent(known.values)
+    yield from search(problem, domain_of(problem, context.budget), context)
