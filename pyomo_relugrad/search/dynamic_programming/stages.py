@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
@@ -26,7 +28,7 @@ class Stage:
     before : (k,) int array
         Columns chosen before the network is evaluated, integers first.
     after : (l,) int array
-        Columns that no network reads, chosen once its outputs are known.
+        Columns chosen once its outputs are known: what equations derive from these, then what no network reads.
     state_columns, state_rows : int arrays
         What the later stages depend on: values of columns, and the activity of rows that have columns in later stages.
     """
@@ -46,8 +48,8 @@ class Stage:
 def stages_in_order(problem: Problem) -> tuple[Stage, ...]:
     """The stages of a problem in which networks depend on each other, empty where there are none.
 
-    A network depends on another by reading its output, or by an equation in which that output stands. There are none
-    where some state would be of more than `MAX_STATE` numbers.
+    A network depends on another by reading its output, or what equations derive from that output. There are none where
+    some state would be of more than `MAX_STATE` numbers.
 
     Parameters
     ----------
@@ -56,12 +58,13 @@ def stages_in_order(problem: Problem) -> tuple[Stage, ...]:
     """
     if len(problem.networks) < 2:
         return ()
-    is_state = state_inputs(problem)
-    if not (is_state | (problem.is_output & problem.is_network_input)).any():
+    is_derived = _derived_columns(problem)
+    if not ((is_derived | problem.is_output) & problem.is_network_input).any():
         return ()
-    networks = [problem.networks[index] for index in network_order(problem, is_state)]
-    place = _places(problem, networks)
-    parts = list(_parts(problem, networks, place))
+    order = _order(problem, is_derived)
+    networks = [problem.networks[index] for index in order.networks]
+    place = _places(problem, networks, order.derived)
+    parts = list(_parts(problem, networks, place, order.derived))
     columns = [np.concatenate([before, network.outputs, after]) for network, before, after in parts]
     states = list(_states(problem, networks, columns))
     if max(len(state_columns) + len(state_rows) for state_columns, state_rows in states) > MAX_STATE:
@@ -76,27 +79,42 @@ def are_narrow(problem: Problem, stages: tuple[Stage, ...]) -> bool:
     )
 
 
-def state_inputs(problem: Problem) -> Array:
-    """(n,) booleans: what networks read and an equation with a network's output may determine."""
-    equations = problem.rows[(problem.row_lower == problem.row_upper) & problem.rows_touch_output]
-    in_equations = np.zeros(problem.n_columns, bool)
-    in_equations[equations.indices] = True
-    return in_equations & problem.is_network_input & ~problem.is_output & ~problem.integers
+def _derived_columns(problem: Problem) -> Array:
+    """(n,) booleans: what equations, one after another, may derive from outputs of networks."""
+    equations = problem.rows[problem.row_lower == problem.row_upper].tocoo()
+    row, column = equations.coords
+    free = (equations.data != 0) & (problem.lower < problem.upper)[column]
+    size = problem.n_columns + equations.shape[0]
+    ends = column[free], problem.n_columns + row[free]
+    links = sparse.coo_array((np.ones(ends[0].size), ends), shape=(size, size))
+    label = connected_components(links, directed=False)[1]
+    in_equation = np.isin(np.arange(problem.n_columns), column[free])
+    with_output = np.isin(label[: problem.n_columns], label[: problem.n_columns][problem.is_output])
+    return in_equation & with_output & ~problem.is_output & ~problem.integers
 
 
-def network_order(problem: Problem, is_state: Array) -> list[int]:
-    """The networks, by number, such that each comes after those that it depends on.
+@dataclass(frozen=True, eq=False)
+class _Order:
+    """The networks, by number, and per network the columns that equations derive once it is evaluated."""
+
+    networks: list[int]
+    derived: list[list[int]]
+
+
+def _order(problem: Problem, is_derived: Array) -> _Order:
+    """The networks such that each comes after those that it depends on.
 
     Where equations leave the direction open, the networks keep their order.
     """
-    known = ~is_state & ~problem.is_output | (problem.lower == problem.upper)
-    is_equation = (problem.row_lower == problem.row_upper) & problem.rows_touch_output
-    equations = problem.rows[is_equation]
+    known = ~is_derived & ~problem.is_output | (problem.lower == problem.upper)
+    equations = problem.rows[problem.row_lower == problem.row_upper]
     row = np.repeat(np.arange(equations.shape[0]), np.diff(equations.indptr))
-    order: list[int] = []
+    order, derived = list[int](), list[list[int]]()
     waiting = list(range(len(problem.networks)))
     while waiting:
-        _follow_equations(known, row, equations.indices, equations.shape[0], is_state)
+        found = _follow_equations(known, row, equations.indices, equations.shape[0], is_derived)
+        if derived:
+            derived[-1] += found
         ready = [index for index in waiting if known[problem.networks[index].inputs].all()]
         if not ready:
             first = next(index for index in waiting if not _waits(problem, known, index))
@@ -105,8 +123,10 @@ def network_order(problem: Problem, is_state: Array) -> list[int]:
         for index in ready:
             known[problem.networks[index].outputs] = True
         order += ready
+        derived += [[] for _ in ready]
         waiting = [index for index in waiting if index not in set(ready)]
-    return order
+    derived[-1] += _follow_equations(known, row, equations.indices, equations.shape[0], is_derived)
+    return _Order(order, derived)
 
 
 def _waits(problem: Problem, known: Array, index: int) -> bool:
@@ -115,17 +135,19 @@ def _waits(problem: Problem, known: Array, index: int) -> bool:
     return bool((problem.is_output[inputs] & ~known[inputs]).any())
 
 
-def _follow_equations(known: Array, row: Array, column: Array, n_rows: int, is_state: Array) -> None:
-    """Mark what equations with one unknown give as known, in place."""
+def _follow_equations(known: Array, row: Array, column: Array, n_rows: int, is_derived: Array) -> list[int]:
+    """Mark what equations with one unknown give as known, in place, and return it in the order found."""
+    found = list[int]()
     while True:
         unknown = ~known[column]
-        single = (np.bincount(row, unknown, n_rows) == 1)[row] & unknown & is_state[column]
+        single = (np.bincount(row, unknown, n_rows) == 1)[row] & unknown & is_derived[column]
         if not single.any():
-            return
+            return found
+        found += np.unique(column[single]).tolist()
         known[column[single]] = True
 
 
-def _places(problem: Problem, networks: list[EmbeddedNetwork]) -> Array:
+def _places(problem: Problem, networks: list[EmbeddedNetwork], derived: list[list[int]]) -> Array:
     """(n,) ints: the stage of each column.
 
     Inputs come with the first network that reads them. Other columns follow their neighbours in rows: integers come
@@ -137,6 +159,7 @@ def _places(problem: Problem, networks: list[EmbeddedNetwork]) -> Array:
         place[networks[index].inputs] = index
     for index, network in enumerate(networks):
         place[network.outputs] = index
+        place[derived[index]] = index
     entries = problem.rows.tocoo()
     row, column = entries.coords
     is_fixed = problem.lower == problem.upper
@@ -157,19 +180,17 @@ def _places(problem: Problem, networks: list[EmbeddedNetwork]) -> Array:
 
 
 def _parts(
-    problem: Problem, networks: list[EmbeddedNetwork], place: Array
+    problem: Problem, networks: list[EmbeddedNetwork], place: Array, derived: list[list[int]]
 ) -> Iterator[tuple[EmbeddedNetwork, Array, Array]]:
     """Each network with the columns before and after it."""
-    chosen = ~problem.is_output & (place >= 0)
+    every = np.array([column for columns in derived for column in columns], np.int64)
+    chosen = ~problem.is_output & (place >= 0) & ~np.isin(np.arange(problem.n_columns), every)
     early = problem.integers | problem.is_network_input
     for index, network in enumerate(networks):
         here = chosen & (place == index)
         before = np.flatnonzero(here & early)
-        yield (
-            network,
-            before[np.argsort(~problem.integers[before], kind="stable")],
-            np.flatnonzero(here & ~early),
-        )
+        after = np.concatenate([np.array(derived[index], np.int64), np.flatnonzero(here & ~early)])
+        yield network, before[np.argsort(~problem.integers[before], kind="stable")], after
 
 
 def _states(problem: Problem, networks: list[EmbeddedNetwork], columns: list[Array]) -> Iterator[tuple[Array, Array]]:
