@@ -1,8 +1,8 @@
 """Predictive control in a closed loop: each step solves the model of the next hours, started from the last one's plan.
 
 `python benchmarks/closed_loop.py [--steps 30] [--limits 0.05 5]` prints, for each time limit, the whole loop's cost,
-and the wall time of a step's whole ``solve`` call. The room, its prices and its network (random, seeded) are made here; the
-decisions that a step starts from are those of the last plan, shifted by an hour.
+and the wall time of a step's whole ``solve`` call. The room, its prices and its network (random, seeded) are made here.
+Each step starts from the decisions of the last plan, shifted by an hour.
 """
 
 from __future__ import annotations

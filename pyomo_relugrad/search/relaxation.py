@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from scipy import sparse
@@ -137,13 +138,19 @@ class NearestPoint:
         return None if values is None else values[: self._n_columns]
 
 
+#: Found once for each problem: several searches ask for them.
+_RANGES: WeakKeyDictionary[Problem, tuple[Array, Array]] = WeakKeyDictionary()
+
+
 def output_ranges(problem: Problem) -> tuple[Array, Array]:
     """Bounds of all columns, those of outputs tightened by interval arithmetic through the networks.
 
     An output may differ from its network by the feasibility tolerance: no such point is lost.
     """
-    lower, upper = network_implied_bounds(problem, problem.lower, problem.upper)
-    return (
-        np.maximum(problem.lower, lower - FEASIBILITY_TOLERANCE),
-        np.minimum(problem.upper, upper + FEASIBILITY_TOLERANCE),
-    )
+    if problem not in _RANGES:
+        lower, upper = network_implied_bounds(problem, problem.lower, problem.upper)
+        _RANGES[problem] = (
+            np.maximum(problem.lower, lower - FEASIBILITY_TOLERANCE),
+            np.minimum(problem.upper, upper + FEASIBILITY_TOLERANCE),
+        )
+    return _RANGES[problem]

@@ -35,6 +35,8 @@ class DynamicProgramming(Method):
 
     Parameters
     ----------
+    first_points : int, optional
+        Points of a sweep before all others where there is no start: an answer in the shortest time (8).
     points : int, optional
         Points of the first cycle's sweeps (32).
     max_points : int, optional
@@ -62,6 +64,7 @@ class DynamicProgramming(Method):
     name = "dynamic-programming"
     summary = "decisions stage by stage, for horizons and chains of networks"
 
+    first_points: int = whole(8)
     points: int = whole(32)
     max_points: int = whole(128)
     states: int = whole(64)
@@ -98,6 +101,7 @@ class _Search:
         work = method.points * sum(stage.network.network.n_weights for stage in stages)
         states = int(np.clip(method.work / work, 1, method.states))
         self._sweeps = Sweeps(problem, stages, self._surroundings.lower, self._surroundings.upper, states)
+        self._is_first = context.start is None
         self._known = [point.values for point in context.known]
         if context.start is not None:
             self._known.append(problem.propagate(context.start[None])[0])
@@ -135,8 +139,13 @@ class _Search:
         """Yield the point (n,) of each sweep."""
         method, context = self._method, self._context
         best = self._best(known)
-        for spread in (*[np.inf] * method.wide_sweeps, *method.spreads):
-            points = self._points(n_points, [] if best is None else [best, *known], spread)
+        first = [method.first_points] if self._is_first else []
+        sweeps = (*[np.inf] * (method.wide_sweeps + len(first)), *method.spreads)
+        self._is_first = False
+        for index, spread in enumerate(sweeps):
+            points = self._points(
+                first[0] if index < len(first) else n_points, [] if best is None else [best, *known], spread
+            )
             v = self._sweeps.recombine(points, self._merit, context.random, context.budget)
             if v is None:
                 return
@@ -155,7 +164,7 @@ class _Search:
             flipped = random.random(steps.shape) < method.flipped_share
             changed = np.where(flipped, points[:near], good[0])
             points[:near] = np.where(self._problem.integers, changed, good[0] + steps)
-        points[: len(good)] = good
+        points[: len(good)] = good[:count]
         return points
 
     def _value(self, v: Array | None) -> float:
