@@ -24,7 +24,7 @@ from search_instances import torch_default_network
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.programs.linear_program import LinearProgram
 from pyomo_relugrad.run.budget import Budget
-from pyomo_relugrad.search.regions.interior import RegionInterior
+from pyomo_relugrad.search.regions.interior_point import InteriorPointProgram
 from pyomo_relugrad.search.regions.layout import layout_of
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.region import Region
@@ -84,11 +84,11 @@ def timed(seen: dict[str, list[float]], what: str, run: Callable[..., Any], *arg
     return result
 
 
-def by_the_package(program: RegionProgram, u: Array) -> RegionInterior:
+def by_the_package(program: RegionProgram, u: Array) -> InteriorPointProgram:
     """The package's method, from the region's point on."""
     region = program.region_at(u)
-    domain = layout_of(program.objective).domain(region)
-    interior = RegionInterior(UnitBoxRegion(region, domain), FIRST_FACETS)
+    limits = layout_of(program.objective).limits(region)
+    interior = InteriorPointProgram(UnitBoxRegion(region, limits), FIRST_FACETS)
     interior.solve(Budget())
     return interior
 

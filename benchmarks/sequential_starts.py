@@ -14,7 +14,7 @@ from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.search.relaxation import Surroundings
+from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.sequential_lp import Descent, SequentialLp, Starts
 
@@ -50,8 +50,8 @@ def model(seed: int) -> Problem:
 def seconds_per_start(problem: Problem) -> tuple[float, int]:
     """Processor time of a start, and how many of the starts came to a feasible point."""
     method, context = SequentialLp(), SearchContext(Budget(), np.random.default_rng(0))
-    surroundings = Surroundings(problem)
-    starts = Starts(method, problem, surroundings, context, None)
+    surroundings = LinearRelaxation(problem)
+    starts = Starts(method, problem, surroundings, context)
     samples = problem.propagate(surroundings.random_points(64, context.random))
     descent = Descent(method, problem, context, Merit.scaled_to(problem, samples, method.initial_penalty))
     feasible = 0

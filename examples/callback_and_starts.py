@@ -3,7 +3,7 @@
 
 A callback sees every new best point and can end the search. Starts are values of the model's variables: last week's
 plan, the best record, an engineer's guess. Here the network is a plant's yield as its operators' records have it, and a
-search climbs over its linear regions from two of them.
+search walks over its linear regions from two of them.
 
 Run it with ``python examples/callback_and_starts.py``; it takes some seconds. Network and records come from
 ``train_plant.py``.

@@ -79,7 +79,7 @@ tell(thorough)
 # %%
 # The picture
 # -----------
-# The results of every solve have the history of both; the bound climbs towards the value, as we minimize.
+# The results of every solve have the history of both; the bound rises towards the value, as we minimize.
 
 plot_progress(thorough).set_ylabel("residence time [min]")
 plt.show()

@@ -3,6 +3,8 @@
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike as ArrayLike
+from numpy.typing import DTypeLike as DTypeLike
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -39,3 +41,23 @@ class SparseRows(NamedTuple):
             np.concatenate([part.indices for part in parts]).astype(np.int32),
             np.concatenate([part.data for part in parts]),
         )
+
+
+class RowBlock(NamedTuple):
+    """Rows of a linear program with their sides.
+
+    Parameters
+    ----------
+    rows : SparseRows
+    lower, upper : (m,) arrays
+    """
+
+    rows: SparseRows
+    lower: Array
+    upper: Array
+
+    @classmethod
+    def stacked(cls, parts: "list[RowBlock]") -> "RowBlock":
+        """The rows of several parts below each other."""
+        lower, upper = (np.concatenate([getattr(part, side) for part in parts]) for side in ("lower", "upper"))
+        return cls(SparseRows.stacked([part.rows for part in parts]), lower, upper)

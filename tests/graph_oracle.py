@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, version_converter
 
-from pyomo_relugrad.readers.onnx.runtimes import graphs
+from pyomo_relugrad.readers.onnx.traversal import graphs
 
 TYPES = {
     "tensor(float)": np.float32,

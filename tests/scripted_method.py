@@ -13,7 +13,6 @@ class Scripted(Method):
     """The method that yields what a function yields."""
 
     name = "scripted"
-    summary = "for tests"
 
     course: Callable[[Problem, SearchContext], Iterator[Incumbent | None]]
 

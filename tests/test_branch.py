@@ -23,7 +23,7 @@ from pyomo_relugrad.proof.boxes.polish import Polish
 from pyomo_relugrad.proof.boxes.relaxations import gap_by_input
 from pyomo_relugrad.run.budget import Stop
 from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.solve.driver import search
+from pyomo_relugrad.solve import search
 
 
 def box_problem(networks, cost, lower, upper, **options) -> Problem:

@@ -21,12 +21,11 @@ from scipy import sparse
 from pyomo_relugrad.errors import InfeasibleProblemError, ModelError
 from pyomo_relugrad.modeling.block import ReluNetworkBlock
 from pyomo_relugrad.modeling.compile import CompiledModel, compile_model
-from pyomo_relugrad.modeling.compile.objective import is_positive_semidefinite
 from pyomo_relugrad.modeling.embedding import Embedding
 from pyomo_relugrad.modeling.errors import IncompatibleModel, InfeasibleModel
 from pyomo_relugrad.modeling.solver.solution_loader import PoolLoader
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.problem import Incumbent, Shape
+from pyomo_relugrad.problem import Incumbent, Shape, is_positive_semidefinite
 from pyomo_relugrad.problem.presolve import presolve
 
 #: Two inputs, one output.
@@ -630,10 +629,6 @@ INCOMPATIBLE = {
     "cubic": (add("c", lambda m: pyo.Constraint(expr=m.x[0] ** 3 <= 1)), r"constraint 'c' is nonlinear"),
     "quadratic row": (add("c", lambda m: pyo.Constraint(expr=m.x[0] * m.x[1] <= 1)), r"constraint 'c' is nonlinear"),
     "exp": (add("o", lambda m: pyo.Objective(expr=pyo.exp(m.x[0]))), r"objective 'o' is not linear or quadratic"),
-    "sos": (
-        add("s", lambda m: pyo.SOSConstraint(var=m.x, sos=1)),
-        r"SOSConstraint 's' cannot be handled by relugrad: st",
-    ),
     "disjunct": (add_disjunct, r"Disjunct 'part' cannot be handled by relugrad: apply .*gdp\.bigm"),
     "disjunction": (
         add("d", lambda m: Disjunction(expr=[[m.x[0] <= 0], [m.x[0] >= 1]])),

@@ -15,8 +15,8 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.completion import Completion, determined, trivial_targets
-from pyomo_relugrad.search.relaxation import Surroundings
-from pyomo_relugrad.solve.driver import search
+from pyomo_relugrad.search.relaxation import LinearRelaxation
+from pyomo_relugrad.solve import search
 
 NAN, INF = np.nan, np.inf
 HOURS = 4
@@ -58,7 +58,7 @@ def simulated(problem: Problem, q: np.ndarray) -> np.ndarray:
 
 def completed(problem: Problem, start: np.ndarray) -> Incumbent:
     budget = Budget()
-    return problem.incumbent(Completion(problem, Surroundings(problem), budget).start(start, None))
+    return problem.incumbent(Completion(problem, LinearRelaxation(problem), budget).start(start, None))
 
 
 def decisions(q: np.ndarray, rest: float = NAN) -> np.ndarray:
@@ -143,7 +143,7 @@ def switched_store() -> Problem:
 
 
 def first_feasible(problem: Problem, start: np.ndarray) -> Incumbent:
-    completion = Completion(problem, Surroundings(problem), Budget())
+    completion = Completion(problem, LinearRelaxation(problem), Budget())
     points = (problem.incumbent(values) for values in completion.starts(start, None))
     return next(point for point in points if point.is_feasible)
 

@@ -13,7 +13,7 @@ from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.network.bounds import interval_bounds
 from pyomo_relugrad.network.crown import crown_bounds
 from pyomo_relugrad.network.lower_slopes import _slope_gradient, optimize_lower_slopes
-from pyomo_relugrad.network.relaxation import Relaxation
+from pyomo_relugrad.network.relaxation import CHUNK_ENTRIES, Relaxation
 
 
 def assert_functions_enclose(bounds, network, box, points):
@@ -208,11 +208,14 @@ def test_chosen_slopes_close_much_of_the_gap():
     assert (better.output_upper[0, 0] - sampled.max()) < 0.9 * (plain.output_upper[0, 0] - sampled.max())
 
 
-def test_many_rows_are_bounded_in_pieces(monkeypatch):
-    network = trained_like(3, (6, 40, 40, 40, 2))
-    box = np.full((1, 6), 0.5)
-    whole = crown_bounds(network, -box, box)
-    monkeypatch.setattr("pyomo_relugrad.network.relaxation.CHUNK_ENTRIES", 64)
-    pieces = crown_bounds(network, -box, box)
-    np.testing.assert_allclose(pieces.lower[2], whole.lower[2], rtol=1e-12)
-    np.testing.assert_allclose(pieces.output_upper, whole.output_upper, rtol=1e-12)
+def test_many_rows_are_bounded_in_pieces():
+    """A layer of thousands of neurons is bounded as its first and its last ones alone are."""
+    wide = trained_like(3, (6, 40, 40, 3 * CHUNK_ENTRIES // 100, 2))
+    weights, biases = zip(*((layer.weights[0], layer.bias) for layer in wide.layers), strict=True)
+    box, kept = np.full((1, 6), 0.5), [0, 1, -2, -1]
+    narrow = Network.from_layers(
+        [*weights[:2], weights[2][kept], weights[3][:, kept]], [*biases[:2], biases[2][kept], biases[3]]
+    )
+    pieces, whole = (crown_bounds(network, -box, box) for network in (wide, narrow))
+    np.testing.assert_allclose(pieces.lower[2][:, kept], whole.lower[2], rtol=1e-12)
+    np.testing.assert_allclose(pieces.upper[2][:, kept], whole.upper[2], rtol=1e-12)

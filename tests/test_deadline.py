@@ -12,6 +12,7 @@ from scipy import sparse
 from pyomo_relugrad import deadline
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.network import crown_bounds
+from pyomo_relugrad.network.relaxation import CHUNK_ENTRIES
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem, ReducedObjective
 from pyomo_relugrad.problem.bounds import bound_problem
 from pyomo_relugrad.problem.presolve.chains import compose_chains
@@ -26,8 +27,7 @@ from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.search.regions.facets import FacetProgram
 from pyomo_relugrad.search.regions.layout import layout_of
 from pyomo_relugrad.search.regions.region import Region
-from pyomo_relugrad.solve import solve_exactly
-from pyomo_relugrad.solve.driver import search
+from pyomo_relugrad.solve import search, solve_exactly
 
 
 def chain(length: int = 3) -> Problem:
@@ -163,11 +163,10 @@ def test_joining_looks_at_the_deadline_for_every_network_that_is_joined(monkeypa
 
 
 def test_crown_looks_at_the_deadline_in_every_chunk_of_neurons(monkeypatch):
-    monkeypatch.setattr("pyomo_relugrad.network.relaxation.CHUNK_ENTRIES", 1)
-    seen = looks(monkeypatch, "network.relaxation")
-    network = random_network(np.random.default_rng(0), (3, 40, 40, 1))
+    seen, width = looks(monkeypatch, "network.relaxation"), 1000
+    network = random_network(np.random.default_rng(0), (3, width, width, 1))
     crown_bounds(network, -np.ones((1, 3)), np.ones((1, 3)))
-    assert len(seen) > 2 + 40 // 8
+    assert len(seen) > 2 + width // (CHUNK_ENTRIES // width)
 
 
 def test_the_mixed_integer_model_is_built_layer_by_layer(monkeypatch):

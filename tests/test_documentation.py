@@ -188,7 +188,9 @@ def reference_text() -> str:
     return "\n".join(page.read_text(encoding="utf-8") for page in (DOCS / "reference").glob("*.md"))
 
 
-@pytest.mark.parametrize("package", ["", ".network", ".plotting", ".programs", ".proof", ".solve", ".errors"])
+@pytest.mark.parametrize(
+    "package", ["", ".network", ".plotting", ".programs", ".proof", ".search", ".solve", ".errors"]
+)
 def test_reference_names_everything_public(package: str) -> None:
     imported = importlib.import_module(f"pyomo_relugrad{package}")
     names = getattr(imported, "__all__", None) or [name for name in vars(imported) if name.endswith("Error")]

@@ -12,10 +12,10 @@ from pyomo_relugrad.search.dynamic_programming.cells import CostToGo, kept_state
 from pyomo_relugrad.search.dynamic_programming.search import DynamicProgramming
 from pyomo_relugrad.search.dynamic_programming.stages import are_narrow, stages_in_order
 from pyomo_relugrad.search.dynamic_programming.sweep import Sweeps
-from pyomo_relugrad.search.relaxation import Surroundings
+from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.merit import Merit
-from pyomo_relugrad.solve.driver import search
-from pyomo_relugrad.solve.portfolio import solve_exactly
+from pyomo_relugrad.solve.exact import solve_exactly
+from pyomo_relugrad.solve.local import search
 
 #: Prices of heat; comfort costs more than any of them.
 PRICES = np.array([0.3, 0.2, 0.5, 0.25, 0.4])
@@ -162,7 +162,7 @@ def test_networks_side_by_side_have_no_stages():
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_sweep_is_no_worse_than_its_first_point_and_keeps_to_rows(case):
     problem, random = control(**case), np.random.default_rng(0)
-    surroundings = Surroundings(problem)
+    surroundings = LinearRelaxation(problem)
     points = problem.propagate(surroundings.stratified_points(16, random))
     merit = Merit.scaled_to(problem, points, 10.0)
     sweeps = Sweeps(problem, stages_in_order(problem), surroundings.lower, surroundings.upper, 16)
@@ -174,7 +174,7 @@ def test_a_sweep_is_no_worse_than_its_first_point_and_keeps_to_rows(case):
 
 def test_a_sweep_that_runs_out_of_steps_gives_nothing():
     problem, random = control(), np.random.default_rng(0)
-    surroundings = Surroundings(problem)
+    surroundings = LinearRelaxation(problem)
     points = problem.propagate(surroundings.stratified_points(8, random))
     sweeps = Sweeps(problem, stages_in_order(problem), surroundings.lower, surroundings.upper, 8)
     budget = Budget(iteration_limit=2)

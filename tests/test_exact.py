@@ -16,10 +16,10 @@ from pyomo_relugrad.problem.bounds import BOUND_METHODS
 from pyomo_relugrad.proof import MilpProof, SearchTree
 from pyomo_relugrad.proof.root_bound import dual_bound
 from pyomo_relugrad.run.budget import Stop
-from pyomo_relugrad.solve import Options, Route, portfolio, solve_exactly
-from pyomo_relugrad.solve.driver import search
-from pyomo_relugrad.solve.routes import FEW_INPUTS, choose_routes, lead_seconds
+from pyomo_relugrad.run.driver import Report
+from pyomo_relugrad.solve import Options, Portfolio, Route, search, solve_exactly, team
 from pyomo_relugrad.solve.runner import Runner
+from pyomo_relugrad.solve.searches import Searches
 
 TIGHT = Options(relative_gap=1e-6)
 
@@ -49,12 +49,18 @@ def integer_program() -> Problem:
     )  # fmt: skip
 
 
-def only(route: Route, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(portfolio, "choose_routes", lambda problem: (route,))
+def only(route: Route, **others: float) -> Portfolio:
+    return Portfolio(routes=(route,), **others)
 
 
-def assert_solved(problem: Problem, optimum: float, options: Options = TIGHT) -> None:
-    result = solve_exactly(problem, options, time_limit=60)
+def without_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Searches, "step", lambda _: Report())
+
+
+def assert_solved(
+    problem: Problem, optimum: float, options: Options = TIGHT, portfolio: Portfolio | None = None
+) -> None:
+    result = solve_exactly(problem, options, time_limit=60, portfolio=portfolio)
     if optimum == np.inf:
         assert result.stop is Stop.INFEASIBLE
         assert result.incumbent is None
@@ -96,12 +102,11 @@ def test_a_quadratic_objective_is_proven():
 
 
 @pytest.mark.parametrize("seed", [1, 6])
-def test_both_routes_prove_the_same_quadratic_optimum(seed, monkeypatch):
+def test_both_routes_prove_the_same_quadratic_optimum(seed):
     problem = random_problem("quadratic", seed)
     bounds, objectives = [], []
     for route in Route:
-        only(route, monkeypatch)
-        result = solve_exactly(problem, Options(relative_gap=1e-3), time_limit=60)
+        result = solve_exactly(problem, Options(relative_gap=1e-3), time_limit=60, portfolio=only(route))
         assert (result.stop, result.routes) == (Stop.OPTIMAL, (route,))
         bounds.append(result.bound)
         objectives.append(result.incumbent.objective)
@@ -112,9 +117,9 @@ def test_both_routes_prove_the_same_quadratic_optimum(seed, monkeypatch):
 @pytest.mark.parametrize("with_search", [True, False])
 def test_integers_under_a_quadratic_objective(with_search, monkeypatch):
     """Minimize (x - 1.3)^2 + (y - 1.6)^2 over x + 2 y <= 4.2, y integer: 0.36 at (1.3, 1), 1.37 at y = 2."""
-    only(Route.MILP, monkeypatch)
     if not with_search:
-        monkeypatch.setattr(portfolio._ExactSolve, "_search_for", lambda *_: None)
+        without_searches(monkeypatch)
+    portfolio = only(Route.MILP, late_share=0.5)
     problem = replace(
         integer_program(),
         cost=np.array([-2.6, -3.2]),
@@ -123,36 +128,34 @@ def test_integers_under_a_quadratic_objective(with_search, monkeypatch):
         row_upper=np.array([4.2]),
         integers=np.array([False, True]),
     )
-    assert_solved(problem, 0.36)
-    assert_solved(replace(problem, row_lower=np.array([100.0]), row_upper=np.array([np.inf])), np.inf)
+    assert_solved(problem, 0.36, portfolio=portfolio)
+    infeasible = replace(problem, row_lower=np.array([100.0]), row_upper=np.array([np.inf]))
+    assert_solved(infeasible, np.inf, portfolio=portfolio)
 
 
-def test_infeasible_demands_under_a_quadratic_objective(monkeypatch):
-    only(Route.MILP, monkeypatch)
+def test_infeasible_demands_under_a_quadratic_objective():
     problem = box_problem((3, 8, 8, 1))
     upper = np.r_[problem.upper[:3], exact_optimum(problem) - 1e-3]
-    assert_solved(replace(problem, upper=upper, quadratic=sparse.csr_array(np.eye(4))), np.inf)
+    quadratic = sparse.csr_array(np.eye(4))
+    assert_solved(replace(problem, upper=upper, quadratic=quadratic), np.inf, portfolio=only(Route.MILP))
 
 
 @pytest.mark.parametrize("route", list(Route))
 @pytest.mark.parametrize(("family", "seed"), [("window", 3), ("equality", 3), ("integer", 2)])
-def test_each_route_alone_comes_to_the_optimum(route, family, seed, monkeypatch):
-    only(route, monkeypatch)
+def test_each_route_alone_comes_to_the_optimum(route, family, seed):
     problem = random_problem(family, seed)
-    assert_solved(problem, exact_optimum(problem))
+    assert_solved(problem, exact_optimum(problem), portfolio=only(route))
 
 
 @pytest.mark.parametrize("bounds", BOUND_METHODS)
-def test_every_bound_method_comes_to_the_optimum(bounds, monkeypatch):
-    only(Route.MILP, monkeypatch)
+def test_every_bound_method_comes_to_the_optimum(bounds):
     problem = random_problem("integer", 1)
-    assert_solved(problem, exact_optimum(problem), replace(TIGHT, bounds=bounds))
+    assert_solved(problem, exact_optimum(problem), replace(TIGHT, bounds=bounds), only(Route.MILP))
 
 
-@pytest.mark.parametrize("first_search", [0.2, 0.0])
-def test_a_problem_without_networks_is_a_milp(first_search, monkeypatch):
-    monkeypatch.setattr(portfolio, "first_search_seconds", lambda _: first_search)
-    result = solve_exactly(integer_program())
+@pytest.mark.parametrize("first_seconds", [0.2, 0.0])
+def test_a_problem_without_networks_is_a_milp(first_seconds):
+    result = solve_exactly(integer_program(), portfolio=Portfolio(first_seconds=first_seconds))
     assert result.stop is Stop.OPTIMAL
     assert result.incumbent.objective == pytest.approx(-4)
     assert result.bound == pytest.approx(-4)
@@ -192,7 +195,7 @@ def test_the_first_relaxation_may_be_the_proof():
 
 
 def watched_runners(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, float]]:
-    """Bound and incumbent of the proofs, as they stand when they are made and after every step."""
+    """Bound and incumbent of the proofs, as they stand when they are made, after every step, and at the end."""
     steps = []
 
     class WatchedRunner(Runner):
@@ -200,50 +203,58 @@ def watched_runners(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, float]
             super().__init__(*arguments)
             self.note()
 
-        def step(self) -> None:
-            super().step()
+        def step(self) -> Report:
+            report = super().step()
             self.note()
+            return report
+
+        def close(self) -> tuple[Report, ...]:
+            reports = super().close()
+            self.note()
+            return reports
 
         def note(self) -> None:
-            steps.append((self.bound, np.inf if self.incumbent is None else self.incumbent.objective))
+            steps.append((self._prover.bound, self._prover.incumbent_value))
 
-    monkeypatch.setattr(portfolio, "Runner", WatchedRunner)
+    monkeypatch.setattr(team, "Runner", WatchedRunner)
     return steps
 
 
 @pytest.mark.parametrize("route", list(Route))
 def test_the_bound_is_the_best_of_the_proof_and_of_the_first_relaxation(route, monkeypatch):
-    only(route, monkeypatch)
     steps, seen, problem = watched_runners(monkeypatch), [], hard_box()
 
+    def best(incumbent):
+        return min(max([dual_bound(problem), *(bound for bound, _ in steps)]), incumbent.objective)
+
     def callback(progress):
-        best = max([dual_bound(problem), *(bound for bound, _ in steps)])
         if steps:
-            seen.append((progress.bound, min(best, progress.incumbent.objective)))
+            seen.append((progress.bound, best(progress.incumbent)))
         return len(seen) >= 4 and (progress.bound > seen[0][0] or len(seen) > 30)
 
-    result = solve_exactly(problem, Options(relative_gap=0.0), time_limit=60, callback=callback)
+    result = solve_exactly(
+        problem, Options(relative_gap=0.0), time_limit=60, callback=callback, portfolio=only(route)
+    )  # fmt: skip
     reported, expected = zip(*seen, strict=True)
     np.testing.assert_allclose(reported, expected, rtol=1e-9)
-    assert result.bound == pytest.approx(expected[-1], rel=1e-9)
+    assert result.bound == pytest.approx(best(result.incumbent), rel=1e-9)
     assert result.bound < result.incumbent.objective
 
 
 @pytest.mark.parametrize("route", list(Route))
 def test_a_proof_begins_with_the_incumbent_and_takes_better_ones(route, monkeypatch):
-    only(route, monkeypatch)
     steps, problem = watched_runners(monkeypatch), hard_box()
     best = search(problem, time_limit=1.0).incumbent
     centre = problem.incumbent(np.zeros(problem.n_columns))
     assert best.objective < centre.objective - 0.01
     late = []
 
-    def search_for(solve, seconds):
+    def search_for(_, seconds):
         """In place of the first search, the centre; in place of the later ones, the optimum."""
-        solve._take(late[0] if late else centre)
+        yield Report((late[0] if late else centre,))
         late.append(best)
 
-    monkeypatch.setattr(portfolio._ExactSolve, "_search_for", search_for)
+    monkeypatch.setattr(team.Team, "_search_for", search_for)
     monkeypatch.setattr(SearchTree, "_try", lambda *_: None)
     monkeypatch.setattr(MilpProof, "_take_points", lambda *_: None)
     solve_exactly(
@@ -251,6 +262,7 @@ def test_a_proof_begins_with_the_incumbent_and_takes_better_ones(route, monkeypa
         Options(relative_gap=0.0),
         time_limit=20,
         callback=lambda _: bool(steps) and steps[-1][1] == best.objective,
+        portfolio=only(route),
     )
     assert steps[0][1] == centre.objective
     assert steps[-1][1] == best.objective
@@ -258,21 +270,19 @@ def test_a_proof_begins_with_the_incumbent_and_takes_better_ones(route, monkeypa
 
 @pytest.mark.parametrize("route", list(Route))
 def test_without_a_search_the_proof_brings_the_incumbent(route, monkeypatch):
-    only(route, monkeypatch)
-    monkeypatch.setattr(portfolio._ExactSolve, "_search_for", lambda *_: None)
+    without_searches(monkeypatch)
     problem = random_problem("integer", 1)
-    assert_solved(problem, exact_optimum(problem))
+    assert_solved(problem, exact_optimum(problem), portfolio=only(route, late_share=0.5))
 
 
 # --- no optimum ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("route", list(Route))
-def test_demands_that_the_network_cannot_meet_are_proven_infeasible(route, monkeypatch):
-    only(route, monkeypatch)
+def test_demands_that_the_network_cannot_meet_are_proven_infeasible(route):
     problem = box_problem((3, 8, 8, 1))
     upper = np.r_[problem.upper[:3], exact_optimum(problem) - 1e-3]
-    result = solve_exactly(replace(problem, upper=upper), time_limit=60)
+    result = solve_exactly(replace(problem, upper=upper), time_limit=60, portfolio=only(route))
     assert (result.stop, result.incumbent, result.bound) == (Stop.INFEASIBLE, None, np.inf)
 
 
@@ -312,14 +322,15 @@ def test_a_time_limit_leaves_incumbent_and_bound():
 @pytest.mark.parametrize("route", list(Route))
 @pytest.mark.parametrize("in_proof", [False, True])
 def test_ctrl_c_leaves_incumbent_and_bound(route, in_proof, monkeypatch):
-    only(route, monkeypatch)
     steps = watched_runners(monkeypatch)
 
     def interrupt(progress):
         if progress.incumbent is not None and bool(steps) == in_proof:
             raise KeyboardInterrupt
 
-    result = solve_exactly(hard_box(), Options(relative_gap=0.0), time_limit=60, callback=interrupt)
+    result = solve_exactly(
+        hard_box(), Options(relative_gap=0.0), time_limit=60, callback=interrupt, portfolio=only(route)
+    )  # fmt: skip
     assert result.stop is Stop.INTERRUPTED
     assert result.routes == ((route,) if in_proof else ())
     assert result.bound < result.incumbent.objective
@@ -362,29 +373,29 @@ def test_a_start_is_the_first_incumbent():
 # --- options and routes -------------------------------------------------------------------------------------------
 
 
-def test_options_that_nobody_knows_are_refused(monkeypatch):
-    only(Route.MILP, monkeypatch)
+def test_options_that_nobody_knows_are_refused():
     problem = hard_box()
     with pytest.raises(ModelError, match="HiGHS has no option mip_magic"):
         Options(highs_options={"mip_magic": 1})
     with pytest.raises(ModelError, match="HiGHS has no option threads = 'all'"):
         Options(highs_options={"threads": "all"})
     with pytest.raises(ModelError, match="unknown bounds 'magic'; known are"):
-        solve_exactly(problem, Options(bounds="magic"))
+        solve_exactly(problem, Options(bounds="magic"), portfolio=only(Route.MILP))
 
 
 def test_routes_are_chosen_by_structure():
-    box = box_problem((3, 8, 1))
+    box, choose_routes = box_problem((3, 8, 1)), Portfolio().routes_for
     assert choose_routes(box) == (Route.BRANCH, Route.MILP)
     assert choose_routes(integer_program()) == (Route.MILP,)
     assert choose_routes(replace(box, quadratic=sparse.csr_array(np.eye(4)))) == (Route.BRANCH, Route.MILP)
     assert choose_routes(replace(box, lower=np.r_[-np.inf, box.lower[1:]])) == (Route.BRANCH,)
-    wide = box_problem((FEW_INPUTS + 1, 4, 1))
+    wide = box_problem((Portfolio().few_inputs + 1, 4, 1))
     assert choose_routes(wide) == (Route.MILP, Route.BRANCH)
     fixed = np.r_[wide.upper[0], -1.0, wide.upper[2:]]
     assert choose_routes(replace(wide, upper=fixed)) == (Route.BRANCH, Route.MILP)
     many = box_problem((3, 400, 1))
-    assert lead_seconds(box, Route.BRANCH) == lead_seconds(many, Route.MILP) < lead_seconds(many, Route.BRANCH)
+    lead = Portfolio().lead_of
+    assert lead(Route.BRANCH, box) == lead(Route.MILP, many) < lead(Route.BRANCH, many)
 
 
 def test_the_second_route_joins():

@@ -3,14 +3,16 @@
 import numpy as np
 import pytest
 
-from pyomo_relugrad.solve.forecast import CLOSING, YOUNG_SECONDS, GapForecast
+from pyomo_relugrad.solve import Portfolio
+from pyomo_relugrad.solve.forecast import GapForecast
 
 OBJECTIVE, ALLOWED = 5.0, 1e-3
+CLOSING, YOUNG_SECONDS = Portfolio().closing_share, Portfolio().young_seconds
 
 
 def forecast(*gaps: float, seconds: float = 1.0) -> GapForecast:
     """A proof after turns of so many seconds, with these gaps to the objective after them."""
-    found = GapForecast()
+    found = GapForecast(Portfolio())
     for gap in gaps:
         found.book(seconds, OBJECTIVE - gap)
     return found

@@ -1,6 +1,8 @@
 """How searches and proofs share the time, counted on a clock that only they move."""
 
 import threading
+from collections.abc import Iterator
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -8,35 +10,29 @@ from fake_clock import FakeClock
 from test_exact import hard_box, integer_program, only
 
 from pyomo_relugrad import deadline
-from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.proof import SearchTree
 from pyomo_relugrad.proof import milp as milp_module
 from pyomo_relugrad.proof.milp import EQUAL_SECONDS, REPORT_INTERVAL, MilpProof
-from pyomo_relugrad.run.budget import Budget, Stop
+from pyomo_relugrad.run.budget import Clock, Stop
+from pyomo_relugrad.run.driver import Report
 from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.search.relaxation import Surroundings
-from pyomo_relugrad.solve import Route, portfolio, solve_exactly
-from pyomo_relugrad.solve.runner import Runner
-from pyomo_relugrad.solve.searches import SECOND_SECONDS, SECOND_SHARE, Searches
-from pyomo_relugrad.solve.shares import (
-    FIRST_SEARCH,
-    LATE_SECONDS,
-    LATE_SHARE,
-    LOOK_INTERVAL,
-    PATIENCE,
-    PROOF_TURN,
-    SEARCH_SHARE,
-    SHORTEST_SEARCH,
-    TimeShares,
-    first_search_seconds,
-)
+from pyomo_relugrad.run.prover import Prover
+from pyomo_relugrad.search.relaxation import LinearRelaxation
+from pyomo_relugrad.solve import Portfolio, Route, solve_exactly
+from pyomo_relugrad.solve.runner import PROOFS, Runner
+from pyomo_relugrad.solve.searches import Searches
+from pyomo_relugrad.solve.shares import TimeShares
+
+ASKED = Portfolio(owed_seconds=np.inf)
 
 # --- the rule -----------------------------------------------------------------------------------------------------
 
 
 def shared(turns: int, proof_seconds: float, successes: set[int], has_incumbent: bool) -> list[tuple[float, float]]:
     """Seconds of searches and of proofs, soon to close the gap, after each turn; when searches succeed is given."""
-    shares, searched, proven, history = TimeShares(), 0.0, 0.0, []
+    shares, searched, proven, history = TimeShares(ASKED), 0.0, 0.0, []
     for turn in range(turns):
         shares.book_proofs(proof_seconds, has_incumbent)
         proven += proof_seconds
@@ -47,170 +43,165 @@ def shared(turns: int, proof_seconds: float, successes: set[int], has_incumbent:
     return history
 
 
-@pytest.mark.parametrize("proof_seconds", [0.05, PROOF_TURN, 30.0])
+@pytest.mark.parametrize("proof_seconds", [0.05, ASKED.proof_turn, 30.0])
 def test_searches_have_half_of_the_time_while_there_is_no_incumbent(proof_seconds):
     for searched, proven in shared(50, proof_seconds, set(), has_incumbent=False):
-        assert searched >= proven - SHORTEST_SEARCH
+        assert searched >= proven - ASKED.search_turn
 
 
 def test_searches_that_find_no_point_for_long_have_most_of_the_time():
-    searched, proven = shared(200, PROOF_TURN, set(), has_incumbent=False)[-1]
-    assert LATE_SHARE >= searched / (searched + proven) >= 0.95 * LATE_SHARE
+    searched, proven = shared(200, ASKED.proof_turn, set(), has_incumbent=False)[-1]
+    assert ASKED.late_share >= searched / (searched + proven) >= 0.95 * ASKED.late_share
 
 
 def test_searches_that_succeed_keep_their_half():
-    searched, proven = shared(50, PROOF_TURN, set(range(0, 50, 3)), has_incumbent=True)[-1]
-    assert searched >= SEARCH_SHARE * (searched + proven) - SHORTEST_SEARCH
+    searched, proven = shared(50, ASKED.proof_turn, set(range(0, 50, 3)), has_incumbent=True)[-1]
+    assert searched >= ASKED.search_share * (searched + proven) - ASKED.search_turn
 
 
 def test_searches_in_vain_fall_back_and_do_not_stop():
-    history = shared(2000, PROOF_TURN, {0}, has_incumbent=True)
+    history = shared(2000, ASKED.proof_turn, {0}, has_incumbent=True)
     shares = [searched / (searched + proven) for searched, proven in history]
-    assert shares[1] >= SEARCH_SHARE
+    assert shares[1] >= ASKED.search_share
     assert shares[-1] < 0.2
     assert history[-1][0] > history[1000][0] > history[100][0]
 
 
 @pytest.mark.parametrize(
-    ("last_success", "largest"), [(10.0, LATE_SHARE), (LATE_SECONDS[1], LATE_SHARE), (LATE_SECONDS[0], SEARCH_SHARE)]
+    ("last_success", "largest"),
+    [
+        (10.0, ASKED.late_share),
+        (ASKED.late_seconds[1], ASKED.late_share),
+        (ASKED.late_seconds[0], ASKED.search_share),
+    ],
 )
 def test_the_share_falls_from_the_end_of_the_patience_on(last_success, largest):
-    shares = TimeShares()
+    shares = TimeShares(ASKED)
     shares.book_search(last_success, found=True, has_incumbent=True)
-    patience = FIRST_SEARCH + PATIENCE * last_success
+    patience = ASKED.first_seconds + ASKED.patience * last_success
     shares.book_search(patience - last_success, found=False, has_incumbent=True)
     assert shares.search_share == pytest.approx(largest, rel=1e-3)
     shares.book_search(patience, found=False, has_incumbent=True)
     assert shares.search_share == pytest.approx(largest / 2, rel=1e-3)
-    shares.book_search(LATE_SECONDS[1], found=True, has_incumbent=True)
-    assert shares.search_share == LATE_SHARE
+    shares.book_search(ASKED.late_seconds[1], found=True, has_incumbent=True)
+    assert shares.search_share == ASKED.late_share
 
 
 def test_searches_that_succeed_late_have_most_of_the_time():
-    searched, proven = shared(200, PROOF_TURN, set(range(0, 200, 3)), has_incumbent=True)[-1]
-    assert searched >= 0.95 * LATE_SHARE * (searched + proven)
+    searched, proven = shared(200, ASKED.proof_turn, set(range(0, 200, 3)), has_incumbent=True)[-1]
+    assert searched >= 0.95 * ASKED.late_share * (searched + proven)
 
 
 def test_searches_have_all_of_the_time_beside_proofs_until_they_are_in_vain():
-    shares = TimeShares()
+    shares = TimeShares(ASKED)
     assert shares.share_beside == 1.0
     shares.book_search(2.0, found=True, has_incumbent=True, beside=True)
     assert shares.share_beside == 1.0
     shares.book_search(100.0, found=False, has_incumbent=True, beside=True)
-    assert shares.share_beside == SEARCH_SHARE
+    assert shares.share_beside == ASKED.search_share
 
 
 def test_a_search_beside_proofs_owes_them_nothing():
-    alone, after_others = TimeShares(), TimeShares()
-    after_others.book_search(LATE_SECONDS[0], found=False, has_incumbent=False, beside=True)
+    alone, after_others = TimeShares(ASKED), TimeShares(ASKED)
+    after_others.book_search(ASKED.late_seconds[0], found=False, has_incumbent=False, beside=True)
     for shares in (alone, after_others):
         shares.book_proofs(1.0, has_incumbent=False)
     assert after_others.search_seconds() == alone.search_seconds() > 0.0
 
 
 def test_searches_in_vain_keep_half_beside_proofs_that_are_not_about_to_close_the_gap():
-    shares = TimeShares()
+    shares = TimeShares(ASKED)
     shares.book_search(1.0, found=True, has_incumbent=True)
     shares.book_search(100.0, found=False, has_incumbent=True)
     assert shares.search_share < 0.1
     shares.is_closing = False
-    assert shares.search_share == SEARCH_SHARE
+    assert shares.search_share == ASKED.search_share
     assert shares.share_beside == 1.0
 
 
 def test_proofs_that_could_not_take_their_turns_make_up_for_one_of_them():
-    shares = TimeShares()
+    shares = TimeShares(ASKED)
     shares.book_search(100.0, found=True, has_incumbent=True)
     shares.book_proofs(1.0, has_incumbent=True)
-    assert shares.search_seconds() == pytest.approx(LATE_SHARE / (1.0 - LATE_SHARE) - PROOF_TURN)
+    assert shares.search_seconds() == pytest.approx(ASKED.late_share / (1.0 - ASKED.late_share) - ASKED.proof_turn)
 
 
 def test_a_long_step_of_a_proof_leaves_the_searches_their_share():
-    shares = TimeShares()
+    shares = TimeShares(ASKED)
     shares.book_proofs(4.0, has_incumbent=False)
     longest = shares.longest_step(remaining=16.0)
     shares.book_proofs(longest, has_incumbent=False)
     assert shares.search_seconds() == pytest.approx(16.0 - longest)
-    assert TimeShares().longest_step(np.inf) == np.inf
+    assert TimeShares(ASKED).longest_step(np.inf) == np.inf
 
 
 def test_the_first_search_is_short():
-    assert first_search_seconds(1.0) == pytest.approx(0.1)
-    assert first_search_seconds(np.inf) == FIRST_SEARCH
+    assert ASKED.lead_of_search(1.0) == pytest.approx(0.1)
+    assert ASKED.lead_of_search(np.inf) == ASKED.first_seconds
 
 
 # --- in a solve ---------------------------------------------------------------------------------------------------
 
 
-class StandingProof:
+class StandingProof(Prover):
     """Proves nothing; each step takes its time on the clock."""
 
     clock: FakeClock
     seconds: float
+    bound = -np.inf
 
-    def __init__(self, route: Route, *_: object) -> None:
-        self.route, self.is_done = route, False
-        self.works_beside = route is Route.MILP
-        self.incumbent, self.bound, self.nodes = None, -np.inf, 0
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)
         type(self).worked = 0.0
 
-    @property
-    def is_due(self) -> bool:
-        return True
+    def steps(self) -> Iterator[None]:
+        while True:
+            self.work()
+            yield
 
-    def fits(self, seconds: float) -> bool:
-        return seconds > 0.0
-
-    def closes_within(self, *_: object) -> bool:
-        return True
-
-    def offer(self, point: object) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-    def step(self) -> None:
+    def work(self) -> None:
         self.clock.now += self.seconds
         type(self).worked += self.seconds
 
 
+def slow_searches(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, seconds: float = 0.05, points: tuple[Incumbent, ...] = ()
+) -> list[float]:
+    """Each step of the searches takes so long and finds these points; returns the list of the times taken."""
+    searched: list[float] = []
+
+    def step(searches: Searches) -> Report:
+        clock.now += seconds
+        searched.append(seconds)
+        return Report(points)
+
+    monkeypatch.setattr(Searches, "step", step)
+    return searched
+
+
 @pytest.mark.parametrize("step", [0.1, 4.0])
 def test_in_a_solve_without_an_incumbent_searches_get_half_of_the_time(step, monkeypatch):
-    only(Route.BRANCH, monkeypatch)
-    clock, searched = FakeClock.installed(monkeypatch), []
+    clock = FakeClock.installed(monkeypatch)
     StandingProof.clock, StandingProof.seconds = clock, step
-
-    def search_step(searches: Searches) -> list[object]:
-        clock.now += 0.05
-        searched.append(0.05)
-        return []
-
-    monkeypatch.setattr(portfolio, "Runner", StandingProof)
-    monkeypatch.setattr(Searches, "step", search_step)
-    result = solve_exactly(hard_box(), time_limit=60.0)
+    monkeypatch.setitem(PROOFS, Route.BRANCH, StandingProof)
+    searched = slow_searches(clock, monkeypatch)
+    result = solve_exactly(hard_box(), time_limit=60.0, portfolio=only(Route.BRANCH))
     assert result.stop is Stop.TIME_LIMIT
     assert result.elapsed <= 60.0 + step
     assert sum(searched) >= 30.0 - step
-    assert StandingProof.worked >= (1 - LATE_SHARE) * 60.0 - step
+    assert StandingProof.worked >= (1 - ASKED.late_share) * 60.0 - step
 
 
 @pytest.mark.parametrize("closes", [True, False])
 def test_in_a_solve_searches_in_vain_fall_back_only_where_the_proof_is_about_to_end(closes, monkeypatch):
-    only(Route.BRANCH, monkeypatch)
-    clock, searched, problem = FakeClock.installed(monkeypatch), [], hard_box()
+    clock, problem = FakeClock.installed(monkeypatch), hard_box()
     StandingProof.clock, StandingProof.seconds = clock, 0.1
     point = problem.incumbent(problem.propagate(np.zeros((1, problem.n_columns)))[0])
 
-    def search_step(searches: Searches) -> list[object]:
-        clock.now += 0.05
-        searched.append(0.05)
-        return [point]
-
-    monkeypatch.setattr(portfolio, "Runner", StandingProof)
-    monkeypatch.setattr(StandingProof, "closes_within", lambda *_: closes)
-    monkeypatch.setattr(Searches, "step", search_step)
-    assert solve_exactly(problem, time_limit=60.0).stop is Stop.TIME_LIMIT
+    monkeypatch.setitem(PROOFS, Route.BRANCH, StandingProof)
+    searched = slow_searches(clock, monkeypatch, points=(point,))
+    portfolio = only(Route.BRANCH, young_seconds=np.inf if closes else 0.0)
+    assert solve_exactly(problem, time_limit=60.0, portfolio=portfolio).stop is Stop.TIME_LIMIT
     assert sum(searched) < 0.3 * 60.0 if closes else sum(searched) > 0.45 * 60.0
 
 
@@ -218,65 +209,47 @@ class ProofBeside(StandingProof):
     """Works in a thread of its own: a look at it takes no time, unless there is nothing else to do."""
 
     looks: list[float]
+    works_beside = True
 
-    def step(self) -> None:
+    def work(self) -> None:
         self.looks.append(self.clock.now)
         self.clock.now += 1e-3
 
 
 def test_searches_go_on_while_the_milp_works_in_its_own_thread(monkeypatch):
-    only(Route.MILP, monkeypatch)
-    clock, searched = FakeClock.installed(monkeypatch), []
+    clock = FakeClock.installed(monkeypatch)
     ProofBeside.clock, ProofBeside.looks = clock, []
-
-    def search_step(searches: Searches) -> list[object]:
-        clock.now += 0.02
-        searched.append(0.02)
-        return []
-
-    monkeypatch.setattr(portfolio, "Runner", ProofBeside)
-    monkeypatch.setattr(Searches, "step", search_step)
-    result = solve_exactly(hard_box(), time_limit=60.0)
+    monkeypatch.setitem(PROOFS, Route.MILP, ProofBeside)
+    searched = slow_searches(clock, monkeypatch, 0.02)
+    result = solve_exactly(hard_box(), time_limit=60.0, portfolio=only(Route.MILP))
     assert result.stop is Stop.TIME_LIMIT
     assert sum(searched) >= 0.95 * 60.0
-    assert max(np.diff(ProofBeside.looks)) <= LOOK_INTERVAL + 0.05
+    assert max(np.diff(ProofBeside.looks)) <= ASKED.look_interval + 0.05
 
 
 def test_a_proof_waits_and_is_not_given_up_while_searches_are_owed_all_that_is_left(monkeypatch):
-    only(Route.BRANCH, monkeypatch)
     clock, limits = FakeClock.installed(monkeypatch), []
 
     class Watched(StandingProof):
-        def step(self) -> None:
+        def work(self) -> None:
             limits.append(deadline.remaining())
-            super().step()
-
-    def search_step(searches: Searches) -> list[object]:
-        clock.now += 0.05
-        return []
+            super().work()
 
     Watched.clock, Watched.seconds = clock, 7.0
-    monkeypatch.setattr(portfolio, "Runner", Watched)
-    monkeypatch.setattr(Searches, "step", search_step)
-    assert solve_exactly(hard_box(), time_limit=10.0).stop is Stop.TIME_LIMIT
+    monkeypatch.setitem(PROOFS, Route.BRANCH, Watched)
+    slow_searches(clock, monkeypatch)
+    assert solve_exactly(hard_box(), time_limit=10.0, portfolio=only(Route.BRANCH)).stop is Stop.TIME_LIMIT
     assert len(limits) == 1
     assert min(limits) > 0.0
 
 
 def test_a_proof_whose_first_step_would_take_the_searches_share_is_not_begun(monkeypatch):
     """Nor opened again and again; what it does not take, searches have."""
-    only(Route.BRANCH, monkeypatch)
-    clock, begun, searched = FakeClock.installed(monkeypatch), [], []
+    clock, begun = FakeClock.installed(monkeypatch), []
     monkeypatch.setattr(SearchTree, "first_seconds", 20.0)
     monkeypatch.setattr(SearchTree, "_make_bounder", lambda tree: begun.append(tree))
-
-    def search_step(searches: Searches) -> list[object]:
-        clock.now += 0.05
-        searched.append(0.05)
-        return []
-
-    monkeypatch.setattr(Searches, "step", search_step)
-    result = solve_exactly(hard_box(), time_limit=30.0)
+    searched = slow_searches(clock, monkeypatch)
+    result = solve_exactly(hard_box(), time_limit=30.0, portfolio=only(Route.BRANCH))
     assert result.stop is Stop.TIME_LIMIT
     assert (len(begun), len(result.routes)) == (0, 1)
     assert sum(searched) == pytest.approx(30.0, abs=0.1)
@@ -284,7 +257,7 @@ def test_a_proof_whose_first_step_would_take_the_searches_share_is_not_begun(mon
 
 def test_a_step_counts_as_long_as_the_one_before(monkeypatch):
     clock = FakeClock.installed(monkeypatch)
-    runner = Runner(Route.BRANCH, hard_box(), Options(), None, np.inf)
+    runner = Runner(Route.BRANCH, hard_box(), Options(), ASKED)
     assert runner.fits(0.5)
     step = SearchTree._step
     monkeypatch.setattr(SearchTree, "_step", lambda tree: step(tree) or setattr(clock, "now", clock.now + 2.0))
@@ -295,7 +268,7 @@ def test_a_step_counts_as_long_as_the_one_before(monkeypatch):
 
 def test_a_look_at_a_proof_beside_waits_for_nothing(monkeypatch):
     clock = FakeClock.installed(monkeypatch)
-    runner = Runner(Route.MILP, general(hard_box()), Options(), None, np.inf)
+    runner = Runner(Route.MILP, general(hard_box()), Options(), ASKED)
     assert runner.is_due
     runner.step()
     assert not runner.is_due
@@ -308,9 +281,8 @@ def test_highs_gives_way_to_searches_when_it_has_worked_for_a_while(monkeypatch)
     clock, lowered, end = FakeClock.installed(monkeypatch), [], threading.Event()
     monkeypatch.setattr(milp_module, "_run_to_end", lambda highs: end.wait())
     monkeypatch.setattr(milp_module, "lower_priority", lowered.append)
-    monkeypatch.setattr(milp_module, "REPORT_INTERVAL", 0.0)
     for gives_way in (True, False):
-        steps = MilpProof(hard_box(), Options(), gives_way=gives_way).steps()
+        steps = MilpProof(hard_box(), Options(), gives_way=gives_way, report_interval=0.0).steps()
         next(steps)
         assert len(lowered) == (0 if gives_way else 1)
         clock.now += EQUAL_SECONDS
@@ -325,11 +297,11 @@ def test_highs_gives_way_to_searches_when_it_has_worked_for_a_while(monkeypatch)
 def test_one_search_goes_on_from_turn_to_turn(monkeypatch):
     """The linear part is solved once, and what the first turn began the next one continues."""
     relaxed, begun = [], []
-    relax, begin = Surroundings.relax, Searches._begin_again
-    monkeypatch.setattr(Surroundings, "relax", lambda *arguments: relaxed.append(None) or relax(*arguments))
+    relax, begin = LinearRelaxation.relax, Searches._begin_again
+    monkeypatch.setattr(LinearRelaxation, "relax", lambda *arguments: relaxed.append(None) or relax(*arguments))
     monkeypatch.setattr(Searches, "_begin_again", lambda searches: begun.append(None) or begin(searches))
     problem = general(hard_box())
-    searches = Searches(problem, portfolio.Options(), Budget(), 0, None)
+    searches = Searches(problem, Options(), ASKED, Clock())
     for _ in range(30):
         searches.step()
     assert (len(relaxed), len(begun)) == (1, 0)
@@ -341,67 +313,101 @@ def general(problem: Problem) -> Problem:
 
 
 def test_a_search_that_has_ended_is_followed_by_one_with_another_seed(monkeypatch):
-    options = portfolio.Options(iteration_limit=3)
-    searches = Searches(general(hard_box()), options, Budget(), 5, None)
+    searches = Searches(general(hard_box()), Options(iteration_limit=3, seed=5), ASKED, Clock())
     while not searches.has_ended:
         searches.step()
-    ended = searches._search
+    ended = searches._first
     searches.step()
-    assert searches._search is not ended
+    assert searches._first is not ended
     assert searches._seed == 6
-    assert searches._search._relaxation is ended._relaxation
+    assert searches._first._relaxation is ended._relaxation
 
 
 def test_the_next_search_begins_at_the_best_point_that_others_found():
     problem = general(hard_box())
-    searches = Searches(problem, portfolio.Options(), Budget(), 0, None)
+    searches = Searches(problem, Options(), ASKED, Clock())
     for _ in range(5):
         searches.step()
     better = solve_exactly(problem, time_limit=30, callback=lambda progress: progress.incumbent is not None).incumbent
     searches.offer(better)
     first = searches.step()
-    assert first[0].objective == pytest.approx(better.objective)
+    assert first.points[0].objective == pytest.approx(better.objective)
 
 
 def test_a_search_goes_on_beside_the_one_from_a_point_that_others_found():
     problem = general(hard_box())
-    searches = Searches(problem, portfolio.Options(), Budget(), 0, None)
+    searches = Searches(problem, Options(), ASKED, Clock())
     for _ in range(5):
         searches.step()
-    first, steps = searches._search, searches._search.budget.iterations
+    first, steps = searches._first, searches._first.budget.iterations
     better = solve_exactly(problem, time_limit=30, callback=lambda progress: progress.incumbent is not None).incumbent
     searches.offer(better)
     for _ in range(200):
         searches.step()
-    assert searches._search is first
+    assert searches._first is first
     assert first.budget.iterations > steps
     assert searches._second.budget.iterations > 0
-    for seconds, turn in ((1.01 * SECOND_SHARE, first), (0.99 * SECOND_SHARE, searches._second)):
-        searches._first_seconds, searches._second_seconds = 1.0, seconds
+    for seconds, turn in ((1.01 * ASKED.second_share, first), (0.99 * ASKED.second_share, searches._second)):
+        searches._first_seconds, searches._second_seconds = 0.5, 0.5 * seconds
         assert searches._next() is turn
-    searches._book(searches._second, SECOND_SECONDS + PATIENCE * searches._success_seconds)
+    allowed = ASKED.second_seconds + ASKED.second_patience * searches._success_seconds
+    searches._second_seconds = 1.01 * allowed
+    assert searches._next() is first
     assert searches._second is None
     searches.offer(problem.incumbent(better.values))
     searches.step()
     seconds = searches._second
     searches.offer(problem.incumbent(better.values))
     searches.step()
-    assert searches._search is first
+    assert searches._first is first
     assert searches._second is not seconds
 
 
 def test_points_and_steps_of_all_searches_are_booked_once():
-    budget = Budget()
-    searches = Searches(general(hard_box()), portfolio.Options(iteration_limit=4), budget, 0, None)
+    searches, begun = Searches(general(hard_box()), Options(iteration_limit=4), ASKED, Clock()), []
+    reports = []
     for _ in range(40):
-        searches.step()
-    assert budget.iterations >= 4
-    assert budget.points > 0
+        reports.append(searches.step())
+        begun.append(searches._first)
+    budgets = {id(search): search.budget for search in begun}.values()
+    assert len(budgets) > 1
+    assert sum(report.iterations for report in reports) == sum(budget.iterations for budget in budgets) >= 4
+    assert sum(report.evaluated for report in reports) == sum(budget.points for budget in budgets) > 0
 
 
 def test_without_networks_there_is_one_search():
-    searches = Searches(integer_program(), portfolio.Options(), Budget(), 0, None)
+    searches = Searches(integer_program(), Options(), ASKED, Clock())
     for _ in range(5):
         searches.step()
     assert searches.has_ended
     assert searches._seed == 0
+
+
+# --- the portfolio ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Portfolio) if field.name != "routes"])
+def test_a_portfolio_has_no_negative_numbers(name):
+    wrong = (-0.1, 0.5) if name == "late_seconds" else -1
+    with pytest.raises(ModelError, match=f"portfolio's {name} is .*: give 0 or more"):
+        Portfolio(**{name: wrong})
+
+
+@pytest.mark.parametrize("shares", [(0.4, 0.9), (0.9, 0.8), (0.5, 1.0), (0.5, 1.5)])
+def test_a_portfolio_starves_nobody(shares):
+    with pytest.raises(ModelError, match="give a half or more, the late share not below the first one, and less than"):
+        Portfolio(search_share=shares[0], late_share=shares[1])
+
+
+def test_a_portfolio_has_a_proof():
+    with pytest.raises(ModelError, match="no proof: name a route"):
+        Portfolio(routes=())
+
+
+def test_a_slow_step_of_a_proof_earns_the_searches_no_more_than_is_allowed():
+    """At least its own time, so that searches keep their half."""
+    for seconds, earned in ((0.1, 0.9), (1.0, 2.0), (4.0, 4.0)):
+        shares = TimeShares(replace(ASKED, owed_seconds=2.0))
+        shares.book_search(10.0, found=True, has_incumbent=True, beside=True)
+        shares.book_proofs(seconds, has_incumbent=True)
+        assert shares.search_seconds() == pytest.approx(earned)

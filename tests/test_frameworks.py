@@ -22,7 +22,7 @@ from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.decomposition import PCA, FactorAnalysis, TruncatedSVD
 from sklearn.feature_selection import SelectKBest, VarianceThreshold
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
@@ -40,6 +40,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 from sklearn.random_projection import GaussianRandomProjection
+from sklearn.svm import LinearSVC
 
 RNG = np.random.default_rng(0)
 
@@ -221,6 +222,22 @@ class TestScikitLearn:
         load_sklearn(MLPClassifier((6,), **options).fit(X, classes))
         with pytest.raises(NetworkMismatchError, match="Limited differs"):
             load_sklearn(Limited((6,), **options).fit(X, classes))
+
+    @pytest.mark.parametrize("classes", [CLASSES, CLASSES > 0])
+    @pytest.mark.parametrize("kind", [LogisticRegression, LinearSVC, RidgeClassifier])
+    def test_linear_classifiers_give_their_scores(self, kind, classes):
+        for model in (kind(), make_pipeline(StandardScaler(), kind())):
+            network = load_sklearn(model.fit(X, classes))
+            scores = model.decision_function(POINTS).reshape(len(POINTS), -1)
+            np.testing.assert_allclose(network.value(POINTS), scores, rtol=1e-9, atol=1e-9 * abs(scores).max())
+
+    def test_scores_that_differ_are_refused(self):
+        class Limited(LogisticRegression):
+            def decision_function(self, rows):
+                return super().decision_function(np.minimum(rows, 3.0))
+
+        with pytest.raises(NetworkMismatchError, match="Limited differs"):
+            load_sklearn(Limited().fit(X, CLASSES))
 
     def test_other_estimators_need_skl2onnx(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "skl2onnx", None)

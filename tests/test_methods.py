@@ -1,5 +1,6 @@
 """Methods as values: their settings, what they say of themselves, and the ways of giving them."""
 
+import contextlib
 import inspect
 import pickle
 import re
@@ -86,7 +87,7 @@ def test_a_method_is_a_value(method: Method) -> None:
 @pytest.mark.parametrize("method", EVERY, ids=named)
 def test_a_setting_out_of_its_range_is_refused(method: Method) -> None:
     for setting in fields(method):
-        with pytest.raises(ModelError, match=rf"method '{method.name}' has {setting.name}=-1: give a"):
+        with pytest.raises(ModelError, match=rf"method '{method.name}' has {setting.name}=-1: give a "):
             replace(method, **{setting.name: -1})
 
 
@@ -96,8 +97,9 @@ def test_a_setting_out_of_its_range_is_refused(method: Method) -> None:
         (lambda: Ppga(batch=2.5), "method 'ppga' has batch=2.5: give a whole number of 1 or more"),
         (lambda: Ppga(batch="64"), "method 'ppga' has batch='64': give a whole number of 1 or more"),
         (lambda: Ppga(batch=None), "method 'ppga' has batch=None: give a whole number of 1 or more"),
-        (lambda: Ppga(first_step=np.nan), "method 'ppga' has first_step=nan: give a finite number above 0"),
-        (lambda: LpWalk(overshoot=INF), "method 'lp-walk' has overshoot=inf: give a finite number above 0"),
+        (lambda: Ppga(first_step=np.nan), "method 'ppga' has first_step=nan: give a number of 0 or more"),
+        (lambda: LpWalk(overshoot="far"), "method 'lp-walk' has overshoot='far': give a number of 0 or more"),
+        (lambda: LpDescent(last_radius=0), "method 'lp-descent' has last_radius=0: give a number of 1e-09 or more"),
         (lambda: SequentialLp(held_share=1.5), "has held_share=1.5: give a number from 0 to 1"),
         (lambda: Pruned(rates=()), r"has rates=\(\): give a tuple, each entry a number from 0 to 1"),
         (lambda: Pruned(rates=(0.5, 2)), r"has rates=\(0.5, 2\): give a tuple, each entry a number from 0 to 1"),
@@ -113,6 +115,16 @@ def test_what_is_wrong_with_a_setting_is_said(make: object, message: str) -> Non
 
 def test_numbers_of_numpy_are_numbers() -> None:
     assert Ppga(batch=np.int64(64), first_step=np.float32(0.5)) == Ppga(batch=64, first_step=0.5)
+
+
+@pytest.mark.parametrize("method", EVERY, ids=named)
+def test_a_method_runs_with_ones_and_zeros_where_it_takes_them(method: Method) -> None:
+    for value in (1, 0.0):
+        for setting in fields(method):
+            with contextlib.suppress(ModelError):
+                many = isinstance(setting.default, tuple)
+                method = replace(method, **{setting.name: (value,) if many else value})
+    assert maximize(random_network([4, 10, 1], 2), lower=0, upper=1, method=method, iteration_limit=30).value > -INF
 
 
 @pytest.mark.parametrize("method", CHANGED, ids=named)
@@ -197,7 +209,7 @@ def test_what_is_no_method_is_refused(method: object) -> None:
     words = r"the methods are auto, .*, pruned, or values such as Ppga\(batch=64\)"
     with pytest.raises(ModelError, match=f"unknown method .*; {words}"):
         maximize(random_network([2, 4, 1], 0), lower=0, upper=1, method=method)
-    with pytest.raises(ValueError, match=r"expected the name of a method, or a value such as Ppga\(batch=64\)"):
+    with pytest.raises(ModelError, match=f"unknown method .*; {words}"):
         pyo.SolverFactory("relugrad").solve(small_model(), method=method)
 
 

@@ -21,7 +21,7 @@ from pyomo_relugrad.programs import build_big_m, network_bounds, tighten_by_prog
 from pyomo_relugrad.programs.linear_program import LinearProgram
 from pyomo_relugrad.proof import MilpProof, prove, prove_by_milp, search_by_pruned_milp
 from pyomo_relugrad.run.budget import Stop
-from pyomo_relugrad.run.worker import run_proof
+from pyomo_relugrad.run.prover import run_proof
 from pyomo_relugrad.solve import Options, solve_exactly
 
 

@@ -238,9 +238,17 @@ def test_changed_rows_that_are_not_linear_are_refused_by_name(model):
 
 def test_other_components_inside_of_a_block_are_refused_by_name(model):
     layer = layer_of(model, 1)
-    layer.one = pyo.SOSConstraint(var=layer.z, sos=1)
-    with pytest.raises(IncompatibleModel, match=r"SOSConstraint 'nn.layer\[.*\].one' cannot be handled"):
+    layer.on = pyo.BooleanVar()
+    layer.one = pyo.LogicalConstraint(expr=layer.on.implies(layer.on))
+    with pytest.raises(IncompatibleModel, match=r"LogicalConstraint 'nn.layer\[.*\].one' cannot be handled"):
         pyo.SolverFactory("relugrad").solve(model)
+
+
+def test_sets_of_inner_variables_are_obeyed(model):
+    layer = layer_of(model, 1)
+    layer.one = pyo.SOSConstraint(var=layer.z, sos=1)
+    pyo.SolverFactory("relugrad.exact").solve(model, time_limit=60)
+    assert sorted(abs(z.value) for z in layer.z.values())[-2] <= 1e-6
 
 
 def test_renamed_parts_leave_the_rows(model):

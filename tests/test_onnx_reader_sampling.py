@@ -114,24 +114,21 @@ class TestProductsOfSparseMaps:
         ]
         assert_agrees(make_model(nodes, (1, 2, 6, 6), {"a": weights(0, 4, 2, 3, 3), "b": weights(1, 5, 4, 3, 3)}))
 
-    def test_in_blocks(self, monkeypatch):
+    def test_in_blocks(self):
         """Many products of numbers, few sums: the limits are on what each is."""
         rng = np.random.default_rng(0)
         left = sparse.random_array((40, 60), density=0.5, format="csr", rng=rng)
         right = sparse.random_array((60, 6), density=0.9, format="csr", rng=rng)
         expected = (left @ right).toarray()
-        monkeypatch.setattr(linear_maps, "MAX_ENTRIES", 300)
-        assert np.allclose(linear_maps.product(left, right).toarray(), expected)
-        monkeypatch.setattr(linear_maps, "MAX_TERMS", 1_000)
+        assert np.allclose(linear_maps.product(left, right, max_entries=300).toarray(), expected)
         with pytest.raises(NetworkFileError, match="two linear maps without a ReLU between them"):
-            linear_maps.product(left, right)
+            linear_maps.product(left, right, max_entries=300, max_terms=1_000)
 
-    def test_result_that_is_too_large(self, monkeypatch):
+    def test_result_that_is_too_large(self):
         rng = np.random.default_rng(0)
         left, right = (sparse.random_array((40, 40), density=0.5, format="csr", rng=rng) for _ in range(2))
-        monkeypatch.setattr(linear_maps, "MAX_ENTRIES", 1_000)
         with pytest.raises(NetworkFileError, match="the reader stops at"):
-            linear_maps.product(left, right)
+            linear_maps.product(left, right, max_entries=1_000)
 
 
 def test_what_would_take_long_is_refused():

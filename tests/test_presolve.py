@@ -20,6 +20,7 @@ from pyomo_relugrad.problem.presolve.integer_bounds import round_integer_bounds
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
 from pyomo_relugrad.problem.presolve.separate_outputs import separate_outputs
 from pyomo_relugrad.problem.presolve.short_rows import turn_short_rows_into_bounds
+from pyomo_relugrad.problem.presolve.through_networks import tighten_through_networks
 from pyomo_relugrad.problem.presolve.tied_columns import substitute_tied_columns
 from pyomo_relugrad.run.budget import Stop
 from pyomo_relugrad.solve import maximize, search, solve_exactly
@@ -95,9 +96,14 @@ REDUCTIONS = {
     "integer bounds": round_integer_bounds,
     "implied bounds": apply_implied_bounds,
     "composed chains": compose_chains,
+    "bounds through networks": tighten_through_networks,
     "the chain": presolve,
     "the chain for relaxations": lambda problem: reduce_by(problem, (*FOR_ALL, *FOR_RELAXATIONS)),
 }
+
+
+#: Slices of a smaller box are thinner, and their bounds better.
+ONCE_IS_NOT_ALL = ("bounds through networks", "the chain for relaxations")
 
 
 @pytest.mark.parametrize("name", REDUCTIONS)
@@ -110,7 +116,7 @@ def test_reductions_keep_the_optimum(name, seed):
         return
     # The oracle asks for bounds everywhere: these are wide enough.
     small = reduced.problem
-    small = dataclasses.replace(small, lower=np.fmax(small.lower, -8.0), upper=np.fmin(small.upper, 8.0))
+    small = dataclasses.replace(small, lower=np.fmax(small.lower, -100.0), upper=np.fmin(small.upper, 100.0))
     assert exact_optimum(small) == pytest.approx(exact_optimum(plain), abs=1e-5)
 
 
@@ -137,7 +143,7 @@ def test_reductions_keep_the_feasible_points(name, seed):
         np.testing.assert_array_equal(reduced.reduce(outside.values), inside.values)
 
 
-@pytest.mark.parametrize("name", REDUCTIONS)
+@pytest.mark.parametrize("name", [name for name in REDUCTIONS if name not in ONCE_IS_NOT_ALL])
 def test_what_is_reduced_already_is_left_alone(name):
     for seed in range(12):
         _, problem, _ = written_differently(seed)
@@ -145,6 +151,92 @@ def test_what_is_reduced_already_is_left_alone(name):
         if once is not None:
             twice = REDUCTIONS[name](once.problem)
             assert twice is None or twice.problem is once.problem
+
+
+def rearranged(problem: Problem, order: np.ndarray, rows: np.ndarray) -> Problem:
+    """The problem with its columns and rows in another order."""
+    place, quadratic = np.argsort(order), problem.quadratic
+    return dataclasses.replace(
+        problem,
+        cost=problem.cost[order],
+        lower=problem.lower[order],
+        upper=problem.upper[order],
+        integers=problem.integers[order],
+        rows=sparse.csr_array(problem.rows[rows][:, order]),
+        row_lower=problem.row_lower[rows],
+        row_upper=problem.row_upper[rows],
+        quadratic=None if quadratic is None else sparse.csr_array(quadratic[order][:, order]),
+        networks=tuple(
+            dataclasses.replace(embedded, inputs=place[embedded.inputs], outputs=place[embedded.outputs])
+            for embedded in problem.networks
+        ),
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=seeds)
+def test_a_problem_written_differently_is_reduced_to_the_same_one(seed):
+    plain, other, _ = written_differently(seed)
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(other.n_columns)
+    other = rearranged(other, order, rng.permutation(other.n_rows))
+    first, second = presolve(plain), presolve(other)
+    assert first.problem.n_columns == second.problem.n_columns
+    # For each column of the one, the same one of the other.
+    same = np.empty(first.problem.n_columns, int)
+    same[first.columns] = second.columns[np.argsort(order)[: plain.n_columns]]
+    again = rearranged(second.problem, same, np.arange(second.problem.n_rows))
+    for attribute in ("cost", "lower", "upper"):
+        np.testing.assert_allclose(getattr(again, attribute), getattr(first.problem, attribute), atol=1e-12)
+    np.testing.assert_array_equal(again.integers, first.problem.integers)
+    for embedded, twin in zip(first.problem.networks, again.networks, strict=True):
+        np.testing.assert_array_equal(twin.inputs, embedded.inputs)
+        np.testing.assert_array_equal(twin.outputs, embedded.outputs)
+    rows = [
+        np.column_stack([problem.rows.toarray(), problem.row_lower, problem.row_upper])
+        for problem in (first.problem, again)
+    ]
+    by_entries = [own[np.lexsort(np.nan_to_num(own, posinf=1e9, neginf=-1e9).round(9).T)] for own in rows]
+    np.testing.assert_allclose(by_entries[1], by_entries[0], atol=1e-12)
+
+
+def as_rows(problem: Problem) -> Problem:
+    """The problem with all bounds as rows."""
+    bounded = np.flatnonzero(np.isfinite(problem.lower) | np.isfinite(problem.upper))
+    rows = [({int(column): 1.0}, problem.lower[column], problem.upper[column]) for column in bounded]
+    infinite = np.full(problem.n_columns, INF)
+    return dataclasses.replace(with_rows(problem, rows), lower=-infinite, upper=infinite)
+
+
+def as_bounds(problem: Problem) -> Problem:
+    """The problem with rows over one column as its bounds."""
+    single = np.diff(problem.rows.indptr) == 1
+    column = problem.rows.indices[problem.rows.indptr[:-1][single]]
+    factor = problem.rows.data[problem.rows.indptr[:-1][single]]
+    assert (factor > 0).all()
+    lower, upper = problem.lower.copy(), problem.upper.copy()
+    np.maximum.at(lower, column, problem.row_lower[single] / factor)
+    np.minimum.at(upper, column, problem.row_upper[single] / factor)
+    kept = {
+        "rows": problem.rows[~single],
+        "row_lower": problem.row_lower[~single],
+        "row_upper": problem.row_upper[~single],
+    }
+    return dataclasses.replace(problem, lower=lower, upper=upper, **kept)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("writing", ["as rows", "as bounds", "rearranged"])
+def test_searches_end_at_the_same_value_however_a_problem_is_written(writing, family):
+    problem, rng = random_problem(family, 2), np.random.default_rng(0)
+    other = {
+        "as rows": lambda: as_rows(problem),
+        "as bounds": lambda: as_bounds(problem),
+        "rearranged": lambda: rearranged(problem, rng.permutation(problem.n_columns), rng.permutation(problem.n_rows)),
+    }[writing]()
+    direct, through = (search(each, iteration_limit=300).incumbent for each in (problem, other))
+    assert through.is_feasible
+    assert through.objective == pytest.approx(direct.objective, abs=1e-5)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -561,3 +653,96 @@ def test_a_problem_is_presolved_once(monkeypatch, solve):
     )
     solve(with_twins(box(), np.arange(4)), time_limit=2.0)
     assert seen == [Shape.BOX]
+
+
+# --- bounds through networks --------------------------------------------------------------------------------------
+
+
+def peak() -> Network:
+    """relu(x + 1) - 2 relu(x) + relu(x - 1): 1 at 0, falling to 0 at -1 and 1."""
+    return Network.from_layers([[[1.0], [1.0], [1.0]], [[1.0, -2.0, 1.0]]], [[1.0, 0.0, -1.0], [0.0]])
+
+
+def one_input(network: Network, output: tuple[float, float], **arguments) -> Problem:
+    """x in [-3, 2], y = network(x) within bounds."""
+    lower, upper = np.array([-3.0, output[0]]), np.array([2.0, output[1]])
+    return Problem(np.zeros(2), lower, upper, networks=(EmbeddedNetwork(network, [0], [1]),), **arguments)
+
+
+def test_what_is_asked_of_outputs_narrows_inputs():
+    reduced = tighten_through_networks(one_input(peak(), (0.5, INF)))
+    low, high = reduced.problem.lower[0], reduced.problem.upper[0]
+    assert -0.7 < low <= -0.5
+    assert 0.5 <= high < 0.7
+    assert 1.0 <= reduced.problem.upper[1] < 1.1
+
+
+def test_rows_pass_bounds_between_networks():
+    """Both peaks must be at least 0.5 where their sum is to be 1.5."""
+    network = peak()
+    problem = Problem(
+        np.zeros(4),
+        np.array([-3.0, -3.0, -INF, -INF]),
+        np.array([2.0, 2.0, INF, INF]),
+        rows=[[0.0, 0.0, 1.0, 1.0]],
+        row_lower=[1.5],
+        row_upper=[1.5],
+        networks=(EmbeddedNetwork(network, [0], [2]), EmbeddedNetwork(network, [1], [3])),
+    )
+    small = tighten_through_networks(problem).problem
+    assert (small.lower[:2] > -0.8).all()
+    assert (small.upper[:2] < 0.8).all()
+    assert (small.lower[:2] <= -0.5).all()
+    assert (small.upper[:2] >= 0.5).all()
+
+
+def test_a_flow_that_is_never_zero_opens_a_valve():
+    """y = x + 0.1 over [0, 1] is not zero, and y <= 10 z: the binary z is 1 by its bounds."""
+    network = Network.from_layers([[[1.0]], [[1.0]]], [[0.1], [0.0]])
+    problem = Problem(
+        np.zeros(3),
+        np.array([0.0, 0.0, 0.0]),
+        np.array([1.0, INF, 1.0]),
+        rows=[[0.0, 1.0, -10.0]],
+        row_lower=[-INF],
+        row_upper=[0.0],
+        integers=np.array([False, False, True]),
+        networks=(EmbeddedNetwork(network, [0], [1]),),
+    )
+    assert presolve(problem).problem.lower[2] == 0.0
+    small = tighten_through_networks(problem).problem
+    lower, _, possible = RowTightening(small)(small.lower[None], small.upper[None])
+    assert possible[0]
+    assert lower[0, 2] == 1.0
+
+
+@pytest.mark.parametrize("output", [(2.0, INF), (-INF, -1.0)])
+def test_problems_without_points_are_left_to_proofs(output):
+    assert tighten_through_networks(one_input(peak(), output)) is None
+
+
+def test_nothing_is_done_without_constraints_on_outputs_or_bounds_of_inputs_or_in_time():
+    assert tighten_through_networks(one_input(peak(), (-INF, INF))) is None
+    problem = one_input(peak(), (0.5, INF))
+    free = tighten_through_networks(dataclasses.replace(problem, upper=np.array([INF, INF])))
+    assert free is None or free.problem.upper[0] == INF
+    assert tighten_through_networks(problem, max_work=1.0) is None
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_feasible_point_is_cut_off(seed):
+    """Inputs at random; bounds of the outputs are drawn around the values of one of them."""
+    rng = np.random.default_rng(seed)
+    network = random_network(rng, (2, 8, 8, 2))
+    inputs = rng.uniform(-1, 1, (2000, 2))
+    outputs = network.value(inputs)
+    low, high = outputs[0] - 0.2 * rng.random(2), outputs[0] + 0.2 * rng.random(2)
+    problem = Problem(
+        np.zeros(4), np.r_[-1.0, -1.0, low], np.r_[1.0, 1.0, high], networks=(EmbeddedNetwork(network, [0, 1], [2, 3]),)
+    )
+    small = tighten_through_networks(problem).problem
+    feasible = ((outputs >= low) & (outputs <= high)).all(axis=1)
+    points = np.c_[inputs, outputs][feasible]
+    assert len(points)
+    assert (points >= small.lower).all()
+    assert (points <= small.upper).all()

@@ -15,7 +15,6 @@ from pyomo.util.infeasible import find_infeasible_constraints
 
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.block import ReluNetworkBlock
-from pyomo_relugrad.modeling.errors import IncompatibleModel
 from pyomo_relugrad.network import Network
 
 
@@ -184,12 +183,19 @@ def test_piecewise_functions_with_binaries_are_ordinary_rows(form):
 
 
 @pytest.mark.parametrize("form", ["SOS2", "BIGM_SOS1"])
-def test_sets_of_ordered_variables_are_refused_with_a_way_out(form):
-    m = blend()
-    m.z = pyo.Var(bounds=(-50, 50))
-    m.curve = pyo.Piecewise(m.z, m.x[0], pw_pts=POINTS, pw_repn=form, pw_constr_type="EQ", f_rule=lambda m, x: curve(x))
-    with pytest.raises(IncompatibleModel, match=r"SOSConstraint 'curve\..*pw_repn='BIGM_BIN'"):
-        pyo.SolverFactory("relugrad").solve(m)
+def test_piecewise_functions_by_ordered_sets_have_the_same_optimum(form):
+    found = {}
+    for own in (form, "INC"):
+        m = blend()
+        m.z = pyo.Var(bounds=(-50, 50))
+        m.curve = pyo.Piecewise(
+            m.z, m.x[0], pw_pts=POINTS, pw_repn=own, pw_constr_type="EQ", f_rule=lambda m, x: curve(x)
+        )
+        m.o.set_value(m.nn.outputs[0] + 2 * m.z)
+        pyo.assert_optimal_termination(pyo.SolverFactory("relugrad.exact").solve(m, time_limit=60))
+        assert m.z.value == pytest.approx(np.interp(m.x[0].value, POINTS, [curve(x) for x in POINTS]), abs=1e-5)
+        found[own] = pyo.value(m.o)
+    assert found[form] == pytest.approx(found["INC"], rel=2e-4)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
 from pyomo_relugrad.run.budget import Budget, Stop
 from pyomo_relugrad.search.regions.crossing import crossing_gains, neurons_across
 from pyomo_relugrad.search.regions.facets import FacetProgram
-from pyomo_relugrad.search.regions.interior import RegionInterior
+from pyomo_relugrad.search.regions.interior_point import InteriorPointProgram
 from pyomo_relugrad.search.regions.layout import FullLayout, ReducedLayout, layout_of
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.region import Region
@@ -128,7 +128,7 @@ def test_both_layouts_and_the_interior_point_method_agree_where_rows_are_on_outp
         assert point.objective == pytest.approx(optimum_by_elimination(problem, region), abs=1e-7)
         results.append((LAYOUTS[layout](objective), region, optimum))
     reduced, region, _ = results[0]
-    inside = RegionInterior(UnitBoxRegion(region, reduced.domain(region)), 400).solve(Budget())
+    inside = InteriorPointProgram(UnitBoxRegion(region, reduced.limits(region)), 400).solve(Budget())
     if inside is not None:
         results.append((reduced, region, inside))
     first = results[0][2]

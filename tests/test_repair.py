@@ -11,7 +11,6 @@ import pyomo_relugrad  # noqa: F401 - registers the solver
 from pyomo_relugrad import ReluNetworkBlock, maximize
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem, ReducedObjective
-from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.run.record import Record
 from pyomo_relugrad.run.repair import CLEAN, repaired
 
@@ -84,7 +83,7 @@ def test_a_use_of_the_tolerance_is_given_back(excess):
     used = problem.incumbent(np.array([0.2, 0.3, 0.5 + excess, 0.0]))
     assert used.is_feasible
     assert used.violation == pytest.approx(excess)
-    clean = repaired(problem, used, Budget())
+    clean = repaired(problem, used)
     assert clean.violation <= CLEAN
     assert clean.objective == pytest.approx(-1.0, abs=1e-12), "nothing more is lost than the tolerance had bought"
 
@@ -93,11 +92,11 @@ def test_what_is_clean_infeasible_or_cannot_move_stays_as_it_is():
     problem = budget_problem()
     for point in ([0.2, 0.3, 0.5, 0.0], [0.2, 0.3, 0.6, 0.0]):
         given_point = problem.incumbent(np.array(point))
-        assert repaired(problem, given_point, Budget()) is given_point
+        assert repaired(problem, given_point) is given_point
     fixed = budget_problem(limit=0.0)
     stuck = Incumbent(np.zeros(4), 0.0, 5e-7, 0.0)
     held = Problem(fixed.cost, np.array([0, 0, 0, -INF]), np.array([0, 0, 0, INF]), networks=fixed.networks)
-    assert repaired(held, stuck, Budget()) is stuck
+    assert repaired(held, stuck) is stuck
 
 
 def test_rows_and_bounds_on_outputs_are_repaired_through_the_network():
@@ -109,7 +108,7 @@ def test_rows_and_bounds_on_outputs_are_repaired_through_the_network():
         networks=(EmbeddedNetwork(network, [0], [1]),),
     )
     used = problem.incumbent(np.array([2.0 + 3e-7, 0.0]))
-    clean = repaired(problem, used, Budget())
+    clean = repaired(problem, used)
     assert used.violation == pytest.approx(6e-7)
     assert clean.violation <= CLEAN
     assert clean.values[0] == pytest.approx(2.0, abs=1e-12)

@@ -2,7 +2,7 @@ import inspect
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from random_networks import random_network
 from scipy import sparse
@@ -99,6 +99,7 @@ def test_rescaling_neurons_changes_nothing_that_a_method_finds(method, seed):
 @pytest.mark.parametrize("method", AMONG_EQUALS)
 @settings(max_examples=3, deadline=None)
 @given(seed=st.integers(0, 10**6))
+@example(seed=773)  # a walk ends on a facet that is the side of a flat region
 def test_rescaling_neurons_changes_no_answer(method, seed):
     network = random_network([2, 5, 3, 1], seed)
     plain, other = (values_found(net, method, seed, 100)[-1] for net in (network, rescaled(network, seed)))

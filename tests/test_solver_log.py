@@ -179,10 +179,9 @@ class Notice(io.StringIO):
         return super().write(text)
 
 
-def test_a_thread_writes_the_lines_of_a_long_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyomo_relugrad.run.log.INTERVAL", 0.001)
+def test_a_thread_writes_the_lines_of_a_long_step() -> None:
     stream = Notice()
-    with SearchLog([stream]).ticking(lambda: 7.0):
+    with SearchLog([stream], interval=0.001).ticking(lambda: 7.0):
         assert stream.written.wait(timeout=60)
     assert stream.getvalue().startswith("     7.00            0          0")
     assert not any(thread.name == "pyomo_relugrad.run.log" for thread in threading.enumerate())

@@ -17,7 +17,7 @@ from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.readers.onnx import load_onnx
 from pyomo_relugrad.run.budget import Stop
 from pyomo_relugrad.search import METHODS
-from pyomo_relugrad.solve.driver import search
+from pyomo_relugrad.solve import search
 
 # Widths of the random networks; their inputs lie in [-1, 1].
 _WIDTHS = (10, 50, 50, 1)

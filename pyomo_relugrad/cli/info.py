@@ -19,14 +19,14 @@ from pyomo_relugrad.network import Network, interval_bounds
 from pyomo_relugrad.network.crown import crown_bounds
 from pyomo_relugrad.network.layer import Layer
 from pyomo_relugrad.network.statistics import StabilityStatistics, count_regions, stability_statistics
-from pyomo_relugrad.proof.root_bound import bound_seconds
+from pyomo_relugrad.proof.boxes.bounding import bound_seconds
 from pyomo_relugrad.readers.onnx import load_onnx
 from pyomo_relugrad.readers.onnx.model_file import open_model
 from pyomo_relugrad.solve.arrays import array_problem
 from pyomo_relugrad.words import counted
 
 # Seconds that CROWN may take, and multiplications that counting regions may, before they are left out.
-_MOST_CROWN, _MOST_PRODUCTS = 10.0, 1e10
+MAX_CROWN_SECONDS, MAX_PRODUCTS = 10.0, 1e10
 
 _SEGMENTS = 32
 
@@ -34,7 +34,7 @@ _COLUMNS = ("layer", "reads", "width", "weights", "nonzero", "stored")
 
 
 @dataclass(frozen=True, eq=False)
-class _Difficulty:
+class Difficulty:
     """How hard a network is over a box: its stable ReLUs by each kind of bounds, and its linear regions if known."""
 
     stability: Mapping[str, StabilityStatistics]
@@ -47,27 +47,33 @@ def show_network(arguments: Arguments) -> ExitCode:
     operators = Counter(node.op_type for node in open_model(str(arguments.file)).model.graph.node)
     lower, upper = arguments.lower, arguments.upper
     low, high = np.zeros(()) if lower is None else lower, np.ones(()) if upper is None else upper
-    difficulty = _difficulty(network, *as_box(low, high, network.n_inputs))
+    difficulty = difficulty_of(network, *as_box(low, high, network.n_inputs))
     if arguments.json:
         print(json.dumps(_as_dict(network, operators, difficulty), indent=2))
     else:
-        print("\n".join(_lines(network, operators, difficulty, _box_name(arguments))))
+        print("\n".join(report(network, operators, difficulty, _box_name(arguments))))
     return ExitCode.FINE
 
 
-def _difficulty(network: Network, lower: Array, upper: Array) -> _Difficulty:
+def difficulty_of(
+    network: Network,
+    lower: Array,
+    upper: Array,
+    max_crown_seconds: float = MAX_CROWN_SECONDS,
+    max_products: float = MAX_PRODUCTS,
+) -> Difficulty:
     """What can be known in some seconds."""
     stability = {"interval": stability_statistics(interval_bounds(network, lower[None], upper[None]))}
     problem = array_problem(network, np.eye(network.n_outputs)[0], lower, upper)
-    if bound_seconds(problem) <= _MOST_CROWN:
+    if bound_seconds(problem) <= max_crown_seconds:
         stability["crown"] = stability_statistics(crown_bounds(network, lower[None], upper[None]))
     regions = None
     finite = bool(np.isfinite(lower).all() and np.isfinite(upper).all())
     nonzeros = sum(_nonzeros(layer) for layer in network.layers)
-    if finite and nonzeros * stability["interval"].unstable * _SEGMENTS <= _MOST_PRODUCTS:
+    if finite and nonzeros * stability["interval"].unstable * _SEGMENTS <= max_products:
         ends = np.random.default_rng(0).uniform(lower, upper, size=(2, _SEGMENTS, network.n_inputs))
         regions = float(count_regions(network, *ends).mean())
-    return _Difficulty(stability, regions)
+    return Difficulty(stability, regions)
 
 
 def _box_name(arguments: Arguments) -> str:
@@ -76,7 +82,8 @@ def _box_name(arguments: Arguments) -> str:
     return f"[{named[0]:g}, {named[1]:g}]" if len(named) == 2 else "given"
 
 
-def _lines(network: Network, operators: Counter[str], difficulty: _Difficulty, box: str) -> list[str]:
+def report(network: Network, operators: Counter[str], difficulty: Difficulty, box: str) -> list[str]:
+    """The lines that are shown."""
     nodes = ", ".join(f"{count} {operator}" for operator, count in operators.most_common())
     lines = [f"Network   {network.name}"]
     for title, specs in (("Inputs ", network.inputs), ("Outputs", network.outputs)):
@@ -128,7 +135,7 @@ def _table(rows: list[tuple[str, ...]]) -> list[str]:
     return ["  ".join(cell.rjust(size) for cell, size in zip(row, widths, strict=True)) for row in rows]
 
 
-def _as_dict(network: Network, operators: Counter[str], difficulty: _Difficulty) -> dict[str, Any]:
+def _as_dict(network: Network, operators: Counter[str], difficulty: Difficulty) -> dict[str, Any]:
     return {
         "name": network.name,
         "inputs": {spec.name: list(spec.shape) for spec in network.inputs},

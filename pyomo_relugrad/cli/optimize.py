@@ -19,10 +19,9 @@ from pyomo_relugrad.readers.onnx import load_onnx
 from pyomo_relugrad.run.budget import Stop
 from pyomo_relugrad.run.log import SearchLog
 from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.run.result import Progress, SearchResult
-from pyomo_relugrad.solve import solve_exactly
+from pyomo_relugrad.run.result import SearchResult
+from pyomo_relugrad.solve import solve_exactly, solve_locally
 from pyomo_relugrad.solve.arrays import array_problem, refuse_without_end
-from pyomo_relugrad.solve.driver import search
 from pyomo_relugrad.words import counted
 
 
@@ -39,7 +38,8 @@ def optimize(arguments: Arguments) -> ExitCode:
     log.header(problem, options.in_words(arguments.exact), time.perf_counter() - begin)
     started = time.perf_counter()
     with log.ticking(lambda: time.perf_counter() - started):
-        result = _find(problem, options, arguments.exact, log)
+        solve = solve_exactly if arguments.exact else solve_locally
+        result = solve(problem, options, callback=log.progress)
     log.summary(result)
     _show(network, problem, result, arguments)
     if result.incumbent is None:
@@ -84,15 +84,6 @@ def _options(arguments: Arguments) -> Options:
     return Options(
         time_limit=arguments.time_limit, seed=arguments.seed, method=arguments.method, relative_gap=gap
     )  # fmt: skip
-
-
-def _find(problem: Problem, options: Options, exact: bool, log: SearchLog) -> SearchResult:
-    def report(progress: Progress) -> None:
-        log.progress(progress)
-
-    if exact:
-        return solve_exactly(problem, options, callback=report)
-    return search(problem, options.method, time_limit=options.time_limit, seed=options.seed, callback=report)
 
 
 def _show(network: Network, problem: Problem, result: SearchResult, arguments: Arguments) -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from pyomo.common.gc_manager import PauseGC
 from pyomo.core.base.block import BlockData
 from pyomo.core.base.component import Component
@@ -17,7 +16,7 @@ from pyomo.core.expr.numeric_expr import LinearExpression
 from pyomo.core.util import quicksum
 from scipy.cluster.vq import kmeans2
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, ArrayLike
 from pyomo_relugrad.errors import ModelError, NetworkValueError
 from pyomo_relugrad.modeling.block.arguments import listed_terms, resolve_terms
 from pyomo_relugrad.modeling.block.entries import Entries
@@ -244,24 +243,21 @@ class DataHull(KeywordBlock, data=DataHullData):
         if by_keywords and (inputs is None or data is None):
             raise ModelError(f"DataHull needs {'inputs' if inputs is None else 'data'} too")
         if by_keywords:
-            kwargs["rule"] = _SharedReduction(inputs, data, clusters, margin, max_points)
+            kwargs["rule"] = _SharedReduction(inputs, margin, data, clusters, max_points)
         super().__init__(*args, **kwargs)
 
 
 class _SharedReduction(KeywordRule):
     """Reduces the data once for all indices."""
 
-    def __init__(self, inputs: Any, data: Any, clusters: Any, margin: float, max_points: int | None) -> None:
+    def __init__(self, inputs: Any, margin: float, data: Any, *reduction: Any) -> None:
         super().__init__("data hull", {"inputs": inputs})
-        self._data = data
-        self._clusters = clusters
-        self._margin = margin
-        self._max_points = max_points
+        self._margin, self._data, self._reduction = margin, data, reduction
 
     def __call__(self, block: DataHullData, *_: Any) -> None:
         if not isinstance(self._data, Hulls):
             try:
-                self._data = Hulls.of(self._data, self._clusters, self._max_points)
+                self._data = Hulls.of(self._data, *self._reduction)
             except ModelError as error:
                 raise ModelError(f"data hull '{block.name}': {error}") from error
         block.build(self.argument("inputs", block), self._data, margin=self._margin)

@@ -141,10 +141,8 @@ def _largest_differences(
     differences[np.isnan(differences)] = np.inf
     differences[largest > rounding.overflow] = 0.0  # the original overflows before the network does
     with np.errstate(over="ignore"):
-        rows, worst = (
-            np.arange(len(points)),
-            (differences / np.maximum(allowed, np.finfo(np.float64).tiny)).argmax(axis=1),
-        )
+        worst = (differences / np.maximum(allowed, np.finfo(np.float64).tiny)).argmax(axis=1)
+    rows = np.arange(len(points))
     return differences[rows, worst], allowed[rows, worst]
 
 

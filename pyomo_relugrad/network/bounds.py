@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
 
-from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.arrays import Array, ArrayLike, Weight
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network.activations import RELU
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
-    from pyomo_relugrad.network.layer import Layer
-    from pyomo_relugrad.network.network import Network
+from pyomo_relugrad.network.layer import Layer
+from pyomo_relugrad.network.network import Network
 
 
 @dataclass(frozen=True, eq=False)

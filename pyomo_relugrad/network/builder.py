@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from math import prod
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, DTypeLike
 from pyomo_relugrad.errors import NetworkFileError
 from pyomo_relugrad.network.activations import RELU
 from pyomo_relugrad.network.affine import Affine, either, stands_for_infinity
 from pyomo_relugrad.network.layer import Layer
 from pyomo_relugrad.network.linear_maps import MAX_ENTRIES, entry_count, explicit
-
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
 
 MAX_SKIPS = 8
 """A tensor that reads more activation vectors than this is not carried past a ReLU layer, but split in two ReLUs."""
@@ -160,6 +156,12 @@ def largest(tensor: Affine, table: Array, hidden: HiddenLayers) -> Affine:
     if (table < 0).any():
         raise NetworkFileError("a window lies in the padding alone")
     return vector.taken(table)
+
+
+def smallest(tensor: Affine, table: Array, hidden: HiddenLayers) -> Affine:
+    """Smallest element of each window, see `largest`."""
+    minus = np.array(-1.0)
+    return largest(tensor.scaled(minus), table, hidden).scaled(minus)
 
 
 def _paired(vector: Affine, table: Array, hidden: HiddenLayers) -> tuple[Affine, Array]:

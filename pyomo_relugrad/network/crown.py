@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, ArrayLike
 from pyomo_relugrad.network.bounds import PreactivationBounds
 from pyomo_relugrad.network.lower_slopes import optimize_lower_slopes
+from pyomo_relugrad.network.network import Network
 from pyomo_relugrad.network.relaxation import Relaxation
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
-    from pyomo_relugrad.network.network import Network
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from pyomo_relugrad.arrays import Array, Weight, namespace
+from pyomo_relugrad.arrays import Array, DTypeLike, Weight, namespace
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network.linear_maps import applied, row_norms
-
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
 
 
 @dataclass(frozen=True)

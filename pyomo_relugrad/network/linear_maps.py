@@ -51,17 +51,17 @@ class Diagonal:
 LinearMap = Diagonal | Weight
 
 
-def check_entries(count: int) -> None:
+def check_entries(count: int, max_entries: int = MAX_ENTRIES) -> None:
     """Refuse a matrix that is too large to be made.
 
     Raises
     ------
     NetworkFileError
-        If `count` is above `MAX_ENTRIES`.
+        If `count` is above `max_entries`.
     """
-    if count > MAX_ENTRIES:
+    if count > max_entries:
         raise NetworkFileError(
-            f"it would need a matrix with {count:.3g} entries, and the reader stops at {MAX_ENTRIES:.3g}"
+            f"it would need a matrix with {count:.3g} entries, and the reader stops at {max_entries:.3g}"
         )
 
 
@@ -107,13 +107,13 @@ def applied(rows: Array, matrix: Weight) -> Array:
     return reshape(reshape(rows, (prod(batch), width)) @ matrix, (*batch, matrix.shape[1]))
 
 
-def product(left: Weight, right: LinearMap) -> Weight:
-    """``left @ right``."""
+def product(left: Weight, right: LinearMap, max_entries: int = MAX_ENTRIES, max_terms: int = MAX_TERMS) -> Weight:
+    """``left @ right``, if it has no more entries, and needs no more products of numbers, than that."""
     if isinstance(right, Diagonal):
         return _scaled_columns(left, right.factors)
     if sparse.issparse(left) and sparse.issparse(right):
-        return _sparse_product(left, right)
-    check_entries(left.shape[0] * right.shape[1])
+        return _sparse_product(left, right, max_entries, max_terms)
+    check_entries(left.shape[0] * right.shape[1], max_entries)
     return left @ right
 
 
@@ -126,23 +126,25 @@ def _scaled_columns(matrix: Weight, factors: Array) -> Weight:
     return matrix * factors
 
 
-def _sparse_product(left: sparse.csr_array, right: sparse.csr_array) -> sparse.csr_array:
+def _sparse_product(
+    left: sparse.csr_array, right: sparse.csr_array, max_entries: int, max_terms: int
+) -> sparse.csr_array:
     """The product of CSR arrays, block by block where the numbers that are added up are many more than the sums."""
     terms = np.concatenate([[0], np.cumsum(np.diff(right.indptr)[left.indices], dtype=np.int64)])[left.indptr]
-    if terms[-1] <= MAX_ENTRIES:
+    if terms[-1] <= max_entries:
         return sparse.csr_array(left @ right)
-    if terms[-1] > MAX_TERMS:
+    if terms[-1] > max_terms:
         raise NetworkFileError(
             f"two linear maps without a ReLU between them would be multiplied, with {terms[-1]:.3g} products of "
-            f"numbers, and the reader stops at {MAX_TERMS:.3g}: export the network with the two layers merged"
+            f"numbers, and the reader stops at {max_terms:.3g}: export the network with the two layers merged"
         )
-    starts = np.searchsorted(terms, np.arange(0, terms[-1], MAX_ENTRIES // 8))
+    starts = np.searchsorted(terms, np.arange(0, terms[-1], max_entries // 8))
     ends = [*starts[1:], left.shape[0]]
     blocks, entries = [], 0
     for start, end in zip(starts, ends, strict=True):
         blocks.append(sparse.csr_array(left[start:end] @ right))
         entries += blocks[-1].nnz
-        check_entries(entries)
+        check_entries(entries, max_entries)
     return sparse.csr_array(sparse.vstack(blocks, format="csr"))
 
 

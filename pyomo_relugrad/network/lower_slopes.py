@@ -69,7 +69,7 @@ def optimize_lower_slopes(
     functions = _bound(relaxation, weights, boxes, slopes, input_costs)
     best, best_slopes = functions, slopes
     moment, square = np.zeros_like(slopes), np.zeros_like(slopes)
-    for step in range(1, steps + 1):
+    for step in range(1, steps + 1 if weights.any() else 1):  # without weights, slopes do not matter
         checkpoint()
         gradient = _slope_gradient(relaxation, functions, boxes, slopes) * unstable
         moment = MOMENTUM * moment + (1 - MOMENTUM) * gradient

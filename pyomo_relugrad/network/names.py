@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError, NetworkValueError
+from pyomo_relugrad.network.layer import TensorSpec
 from pyomo_relugrad.words import listed
-
-if TYPE_CHECKING:
-    from pyomo_relugrad.network.layer import TensorSpec
 
 
 def checked_names(names: Iterable[Any], size: int, what: str) -> tuple[str, ...]:

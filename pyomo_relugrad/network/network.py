@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, islice, pairwise
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, ArrayLike, DTypeLike
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network import sweeps
 from pyomo_relugrad.network.activations import RELU
@@ -19,9 +19,6 @@ from pyomo_relugrad.network.layer import Layer, TensorSpec
 from pyomo_relugrad.network.linear_maps import row_norms
 from pyomo_relugrad.network.names import checked_names, rows_by_name, tensor_names
 from pyomo_relugrad.network.region import LinearRegion
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, DTypeLike
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +155,12 @@ class Network:
     def n_weights(self) -> int:
         """Number of stored weights, biases not counted."""
         return sum(int(weight.size) for layer in self.layers for weight in layer.weights)
+
+    @cached_property
+    def bounding_work(self) -> float:
+        """Multiplications that bounds of all pre-activations over one box take, each substituted back to the inputs."""
+        entries = np.cumsum([sum(weight.size for weight in layer.weights) for layer in self.layers])
+        return float(np.array(self.widths[1:]) @ entries[: max(len(self.widths) - 1, 0)])
 
     @cached_property
     def dtype(self) -> np.dtype[Any]:

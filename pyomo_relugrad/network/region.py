@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+from pyomo_relugrad.arrays import Array, ArrayLike
 
 # Relative to a bound on its norm over all inputs: a pre-activation whose gradient is smaller than this is constant on
 # the region, so that its sign is decided everywhere in it and it has no facet.
@@ -131,16 +129,17 @@ class LinearRegion:
         """Gradients (m, n_inputs) of the given ReLUs' pre-activations on the region."""
         wanted = np.asarray(neurons, dtype=np.int64)
         result = np.zeros((wanted.size, self.point.size), self.point.dtype)
-        for layer, position, column in self._by_layer(wanted):
+        for layer, position, column in by_layer(wanted, self.network.widths):
             result[position] = self.network.preactivation_gradients(self.pattern, layer, column)
         return result
 
-    def _by_layer(self, neurons: Array) -> list[tuple[int, Array, Array]]:
-        """(layer, positions in `neurons`, indices within the layer) for each hidden layer that occurs."""
-        starts = np.concatenate([[0], np.cumsum(self.network.widths)]).astype(np.int64)
-        layers = np.searchsorted(starts, neurons, side="right") - 1
-        return [
-            (int(layer), position, neurons[position] - starts[layer])
-            for layer in np.unique(layers)
-            for position in [np.flatnonzero(layers == layer)]
-        ]
+
+def by_layer(neurons: Array, widths: Sequence[int]) -> list[tuple[int, Array, Array]]:
+    """(layer, positions in `neurons`, indices within the layer) of each hidden layer that occurs, of given widths."""
+    starts = np.concatenate([[0], np.cumsum(widths)]).astype(np.int64)
+    layers = np.searchsorted(starts, neurons, side="right") - 1
+    return [
+        (layer, positions, neurons[positions] - starts[layer])
+        for layer in np.unique(layers).tolist()
+        for positions in [np.flatnonzero(layers == layer)]
+    ]

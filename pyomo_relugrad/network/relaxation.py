@@ -14,21 +14,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, ArrayLike
 from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.network.activations import RELU, Lines
 from pyomo_relugrad.network.bounds import affine_range, check_boxes, rounding_factor
 from pyomo_relugrad.network.boxes import Boxes
+from pyomo_relugrad.network.network import Network
 from pyomo_relugrad.network.sweeps import Coefficients, backward, coefficients_of, coefficients_of_neurons, tangent
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
-    from pyomo_relugrad.network.network import Network
 
 #: Entries of the largest array that a substitution holds: small enough for a processor's cache, large enough for BLAS.
 CHUNK_ENTRIES = 1 << 17

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
 
-from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.arrays import Array, ArrayLike, Weight
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network.affine import Affine
 from pyomo_relugrad.network.bounds import PreactivationBounds
@@ -17,11 +16,7 @@ from pyomo_relugrad.network.builder import HiddenLayers, through
 from pyomo_relugrad.network.crown import crown_bounds
 from pyomo_relugrad.network.layer import Layer
 from pyomo_relugrad.network.linear_maps import Diagonal, explicit, product, scaled_rows
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
-    from pyomo_relugrad.network.network import Network
+from pyomo_relugrad.network.network import Network
 
 
 def without_stable_neurons(

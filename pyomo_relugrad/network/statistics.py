@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, ArrayLike
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network.bounds import PreactivationBounds, interval_bounds
 from pyomo_relugrad.network.crown import crown_bounds
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
-    from pyomo_relugrad.network.network import Network
+from pyomo_relugrad.network.network import Network
 
 # How far past a kink a segment is followed before the next kink is looked for, relative to its length.
 STEP_PAST_KINK = 1e-9

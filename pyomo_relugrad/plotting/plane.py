@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, ArrayLike
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network.network import Network
 from pyomo_relugrad.network.rewrite import substitute_inputs
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
 
 # A pre-activation within this of zero, relative to the largest of its layer on the polygon, is zero.
 ZERO = 1e-9

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.plotting.style import BLUE, GREY, LINE_COLOURS, LINE_STYLES, PALE, axes, calm, module_of_matplotlib
+from pyomo_relugrad.plotting.style import BLUE, GREY, LINE_COLOURS, LINE_STYLES, axes, calm, module_of_matplotlib
 from pyomo_relugrad.plotting.trajectory import Trajectory, trajectory
 
 # Incumbents that are marked one by one; more are a line.
-MOST_MARKS = 40
+MAX_MARKS = 40
 # The time axis is logarithmic where the run is so many times longer than its first incumbent took.
 LOGARITHMIC_FROM = 20
 BROKEN = (0, (4, 2))
@@ -67,8 +67,6 @@ def plot_progress(results: Any, ax: Any = None) -> Any:
     _scale_time(ax, list(runs.values()), end)
     _scale_values(ax, list(runs.values()))
     ax.set_ylabel("objective")
-    ax.grid(axis="y", color=PALE, linewidth=0.6)
-    ax.set_axisbelow(True)
     calm(ax)
     if is_named:
         ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
@@ -86,7 +84,7 @@ def _draw_value(ax: Any, run: Trajectory, prefix: str, colour: str, style: tuple
     line, mark = style
     ax.plot(
         times, values, drawstyle="steps-post", color=colour, linestyle=line, linewidth=1.8, markersize=4,
-        marker=mark if len(run.values) <= MOST_MARKS else None, markevery=range(len(run.values)),
+        marker=mark if len(run.values) <= MAX_MARKS else None, markevery=range(len(run.values)),
         label=f"{prefix}{run.value:.6g}",
     )  # fmt: skip
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, ArrayLike
 from pyomo_relugrad.network import Network, crown_bounds
 from pyomo_relugrad.network.bounds import PreactivationBounds
 from pyomo_relugrad.network.names import by_name
-from pyomo_relugrad.plotting.style import BLUE, GREY, INK, ORANGE, PALE, SKY, axes, calm, module_of_matplotlib
+from pyomo_relugrad.plotting.style import BLUE, GREY, INK, ORANGE, SKY, axes, calm, module_of_matplotlib
 from pyomo_relugrad.words import counted
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
 
 # Colour by state; the order is that within a layer.
 STATES = {"always active": BLUE, "unstable": ORANGE, "never active": SKY}
@@ -69,8 +66,6 @@ def plot_ranges(network: Network, lower: ArrayLike, upper: ArrayLike, ax: Any = 
     ax.set_xlim(-SPACE, len(groups) * (WIDTH + SPACE))
     ax.set_xticks([index * (WIDTH + SPACE) + WIDTH / 2 for index in range(len(groups))], _names(network, bounds))
     ax.set_ylabel("range over the box")
-    ax.grid(axis="y", color=PALE, linewidth=0.6)
-    ax.set_axisbelow(True)
     calm(ax)
     ax.tick_params(axis="x", length=0)
     patch = module_of_matplotlib("patches").Patch

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, ArrayLike
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.network.names import by_name
@@ -14,13 +14,10 @@ from pyomo_relugrad.plotting.plane import box_on_plane, plane_network, regions_o
 from pyomo_relugrad.plotting.style import INK, axes, calm, module_of_matplotlib
 from pyomo_relugrad.words import counted
 
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
 # Values are computed on a grid of so many points a side.
 GRID = 300
 # Beyond so many regions their borders would hide the values.
-MOST_REGIONS = 20_000
+MAX_REGIONS = 20_000
 
 
 def plot_slice(
@@ -81,21 +78,16 @@ def plot_slice(
     if not len(polygon):
         raise NetworkValueError("the slice misses the box: take a point between lower and upper")
     on_plane = plane_network(network, origin, plane)
-    regions = _regions(on_plane, polygon) if borders else []
     ax = axes(ax, (6.4, 4.8))
     _draw_values(ax, on_plane, weights, polygon)
-    if regions:
-        lines = module_of_matplotlib("collections").PolyCollection(
-            regions, facecolors="none", edgecolors="white", linewidths=0.5, alpha=0.75
-        )
-        ax.add_collection(lines, autolim=False)
-        ax.set_title(counted(len(regions), "linear region"), loc="left", fontsize="medium", pad=9)
+    if borders:
+        _draw_borders(ax, on_plane, polygon)
     if path is not None:
         _draw_path(ax, (network.batch(path) - origin) @ np.linalg.pinv(plane))
     ax.locator_params(axis="x", nbins=6)  # long numbers would touch
     ax.set_xlabel(names[0])
     ax.set_ylabel(names[1])
-    calm(ax)
+    calm(ax, has_lines=False)
     return ax
 
 
@@ -125,11 +117,15 @@ def _weights(network: Network, objective: ArrayLike | None) -> Array:
     return weights
 
 
-def _regions(on_plane: Network, polygon: Array) -> list[Array]:
+def _draw_borders(ax: Any, on_plane: Network, polygon: Array) -> None:
+    """The borders of the linear regions, whose number is the title."""
     try:
-        return regions_on_plane(on_plane, polygon, MOST_REGIONS)
+        regions = regions_on_plane(on_plane, polygon, MAX_REGIONS)
     except NetworkValueError as error:
         raise NetworkValueError(f"{error}: take a smaller box, or borders=False") from error
+    style = {"facecolors": "none", "edgecolors": "white", "linewidths": 0.5, "alpha": 0.75}
+    ax.add_collection(module_of_matplotlib("collections").PolyCollection(regions, **style), autolim=False)
+    ax.set_title(counted(len(regions), "linear region"), loc="left", fontsize="medium", pad=9)
 
 
 def _draw_values(ax: Any, on_plane: Network, weights: Array, polygon: Array) -> None:

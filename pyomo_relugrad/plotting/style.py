@@ -38,8 +38,11 @@ def axes(ax: Any, size: tuple[float, float]) -> Any:
     return ax
 
 
-def calm(ax: Any) -> None:
-    """Leave the left and the lower edge of the frame only, in grey."""
+def calm(ax: Any, has_lines: bool = True) -> None:
+    """Leave the left and the lower edge of the frame only, in grey; with pale lines behind what is drawn."""
+    if has_lines:
+        ax.grid(axis="y", color=PALE, linewidth=0.6)
+        ax.set_axisbelow(True)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     for side in ("left", "bottom"):

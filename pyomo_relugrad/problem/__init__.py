@@ -2,18 +2,23 @@
 
 from pyomo_relugrad.problem.embedding import EmbeddedNetwork, NetworkStage
 from pyomo_relugrad.problem.objective import ReducedObjective
+from pyomo_relugrad.problem.operations import Maximum, Product, SpecialOrderedSet
 from pyomo_relugrad.problem.problem import FEASIBILITY_TOLERANCE, ROUNDING, Incumbent, Problem, Shape, rows_data
-from pyomo_relugrad.problem.quadratic import QuadraticFunction
+from pyomo_relugrad.problem.quadratic import QuadraticFunction, is_positive_semidefinite
 
 __all__ = [
     "FEASIBILITY_TOLERANCE",
     "ROUNDING",
     "EmbeddedNetwork",
     "Incumbent",
+    "Maximum",
     "NetworkStage",
     "Problem",
+    "Product",
     "QuadraticFunction",
     "ReducedObjective",
     "Shape",
+    "SpecialOrderedSet",
+    "is_positive_semidefinite",
     "rows_data",
 ]

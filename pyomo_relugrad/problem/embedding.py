@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, DTypeLike
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
-
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
 
 #: What to do about networks that have no order.
 REMEDY = "presolve(problem).problem gives one of them columns of its own"

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, DTypeLike
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem.embedding import columns_or_slice
 from pyomo_relugrad.problem.problem import Problem
-
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
 
 
 class ReducedObjective:

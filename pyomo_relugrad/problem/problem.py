@@ -13,12 +13,13 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem.embedding import EmbeddedNetwork, NetworkStage, stacked, stages_of
+from pyomo_relugrad.problem.operations import Follower, Maximum, Product, SpecialOrderedSet
 from pyomo_relugrad.problem.quadratic import QuadraticFunction
 
 #: Largest violation of a row, a bound or integrality at which a point is called feasible (as HiGHS's default for MIPs).
 FEASIBILITY_TOLERANCE = 1e-6
 
-#: Distance from a bound, relative to it, that is rounding.
+#: What counts as rounding: of a sum of products relative to their sizes, of a distance from a bound relative to that.
 ROUNDING = 1e-12
 
 
@@ -54,6 +55,12 @@ class Problem:
         Whether the model maximizes: everything here is negated already, `reported` negates back.
     column_names, row_names : tuple of str, optional
         Names for messages.
+    operations : tuple of Product or Maximum, optional
+        Columns that are products or maxima of others, inner ones first. `presolve` states them by rows and networks.
+    ordered_sets : tuple of SpecialOrderedSet, optional
+        What `presolve` states by rows and binaries.
+    followers : tuple of Follower, optional
+        Columns that rows make follow from others, as `presolve` leaves them: `incumbent` computes them.
 
     Raises
     ------
@@ -88,6 +95,9 @@ class Problem:
     maximize: bool = False
     column_names: tuple[str, ...] = ()
     row_names: tuple[str, ...] = ()
+    operations: tuple[Product | Maximum, ...] = ()
+    ordered_sets: tuple[SpecialOrderedSet, ...] = ()
+    followers: tuple[Follower, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.cost)
@@ -260,16 +270,19 @@ class Problem:
         """Largest violation (B,) of rows, bounds and integrality at the points."""
         bounds = np.maximum(np.maximum(self.lower - V, V - self.upper), 0.0)
         fractions = np.abs(V - np.round(V)) * self.integers
-        parts = [self.row_violations(V), bounds, fractions, np.zeros((len(V), 1))]
+        sets = [np.array([[ordered_set.violation(v)] for v in V]) for ordered_set in self.ordered_sets]
+        parts = [self.row_violations(V), bounds, fractions, *sets, np.zeros((len(V), 1))]
         return np.concatenate(parts, axis=1).max(axis=1)
 
     def network_error(self, V: Array) -> Array:
-        """Largest difference (B,) between output columns and their networks' values at the points."""
+        """Largest difference (B,) between columns and the networks' and operations' values for them at the points."""
         error = np.zeros(len(V))
         for stage in self._equations:
             values = stage.network.value(V[:, stage.inputs].reshape(-1, stage.network.n_inputs))
             difference = np.abs(values.reshape(len(V), -1) - V[:, stage.outputs].reshape(len(V), -1))
             error = np.maximum(error, difference.max(axis=1, initial=0.0))
+        for operation in self.operations:
+            error = np.maximum(error, [abs(v[operation.output] - operation.value(v)[0]) for v in V])
         return error
 
     def incumbent(self, v: Array) -> Incumbent:
@@ -278,7 +291,19 @@ class Problem:
         for bound in (self.lower, self.upper):
             v = np.where(np.isclose(v, bound, rtol=ROUNDING, atol=0.0), bound, v)
         v = np.where(self.integers, np.round(v), v)
-        return self.measure(self.propagate(v[None, :])[0])
+        return self.measure(self.completed(v))
+
+    def completed(self, v: Array) -> Array:
+        """A copy of a point (n,) in which every output and every follower has the value that follows from the rest."""
+        v = self.propagate(v[None, :])[0]
+        for _ in self.followers:  # networks and followers may read one another
+            before = v.copy()
+            for follower in self.followers:
+                v[follower.outputs] = follower.value(v)
+            v = self.propagate(v[None, :])[0]
+            if np.array_equal(v, before, equal_nan=True):
+                break
+        return v
 
     def measure(self, v: Array) -> Incumbent:
         """A point (n,) as it stands, with its objective and what it violates."""
@@ -305,9 +330,9 @@ class Incumbent:
     objective : float
         In the sense of `Problem`, to be minimized.
     violation : float
-        Largest violation of a row, a bound or integrality.
+        Largest violation of a row, a bound, integrality or a special ordered set.
     network_error : float
-        Largest difference between an output column and its network.
+        Largest difference between a column and what a network or operation gives it.
     """
 
     values: Array

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import pairwise
 
 import numpy as np
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import splu
 
-from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.arrays import Array, DTypeLike, Weight
 
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
+#: How far, relative to the largest entry, an eigenvalue of a convex quadratic part may be below zero by rounding.
+CONVEXITY_TOLERANCE = 1e-9
+
+#: Size up to which a connected part of the quadratic part is factorised as a dense matrix.
+DENSE_SIZE = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,3 +49,43 @@ class QuadraticFunction:
         """Gradients (B, n) at the rows of `V`."""
         gradient = np.repeat(self.linear[None, :], len(V), axis=0)
         return gradient if self.matrix is None else gradient + V @ self.matrix
+
+
+def is_positive_semidefinite(matrix: Weight) -> bool:
+    """Whether a symmetric sparse matrix has no negative eigenvalue, up to rounding.
+
+    Each connected part of its pattern is factorised after a small shift of the diagonal.
+    """
+    scale = np.abs(matrix.data).max(initial=0.0)
+    shift = CONVEXITY_TOLERANCE * scale
+    if (matrix.diagonal() < -shift).any():
+        return False
+    coupled = sparse.coo_array(matrix)
+    off_diagonal = coupled.coords[0] != coupled.coords[1]
+    used = np.unique(coupled.coords[0][off_diagonal & (coupled.data != 0)])
+    if used.size == 0:
+        return True
+    part = sparse.csr_array(matrix[used][:, used])
+    n_parts, label = connected_components(part, directed=False)
+    order = np.argsort(label, kind="stable")
+    starts = np.searchsorted(label[order], np.arange(n_parts + 1))
+    members = (order[start:stop] for start, stop in pairwise(starts))
+    return all(_is_positive_definite(part[rows][:, rows], shift) for rows in members)
+
+
+def _is_positive_definite(matrix: Weight, shift: float) -> bool:
+    """Whether ``matrix + shift * identity`` has a Cholesky factorisation."""
+    size = matrix.shape[0]
+    if size <= DENSE_SIZE:
+        try:
+            np.linalg.cholesky(matrix.toarray() + shift * np.eye(size))
+        except np.linalg.LinAlgError:
+            return False
+        return True
+    shifted = sparse.csc_array(matrix + shift * sparse.eye_array(size))
+    try:
+        # With pivots taken from the diagonal this is L D L': the signs of D are those of the eigenvalues.
+        factors = splu(shifted, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    except RuntimeError:  # exactly singular
+        return False
+    return bool((factors.perm_r == factors.perm_c).all() and (factors.U.diagonal() > 0).all())

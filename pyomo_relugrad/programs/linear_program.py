@@ -19,6 +19,11 @@ from pyomo_relugrad.programs.highs import highs_with_model
 # Seconds that every solve gets: HiGHS takes a limit of zero for none at all in some of its solvers.
 SHORTEST_LIMIT = 1e-3
 
+# Iterations of a quadratic program per row and column, and at least: HiGHS's solver may go round in circles at a
+# degenerate vertex.
+QP_ITERATIONS = 50
+LEAST_QP_ITERATIONS = 2000
+
 
 class LinearStatus(Enum):
     """How a solve ended."""
@@ -253,6 +258,8 @@ class LinearProgram:
             return _NOT_STATED
         end = time.perf_counter() + time_limit
         self._limit_time(time_limit)
+        iterations = max(QP_ITERATIONS * (self.n_columns + self.n_rows), LEAST_QP_ITERATIONS)
+        self._highs.setOptionValue("qp_iteration_limit", iterations)
         self._highs.run()
         status = _STATUS.get(self._highs.getModelStatus(), LinearStatus.FAILED)
         if self._highs.getModelStatus() == highspy.HighsModelStatus.kUnboundedOrInfeasible:

@@ -16,15 +16,13 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network import PreactivationBounds
-from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, ROUNDING, Problem
 from pyomo_relugrad.problem.bounds import ProblemBounds
 from pyomo_relugrad.programs.big_m import BigMModel, build_big_m
 from pyomo_relugrad.programs.linear_program import LinearStatus
 
 # What HiGHS's tolerances may be wrong by, relative to the size of an optimum, where its multipliers prove nothing.
 SAFETY = 1e-6
-# Rounding of a sum of products, relative to the sum of their sizes.
-ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)

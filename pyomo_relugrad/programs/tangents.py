@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array, SparseRows, Weight
+from pyomo_relugrad.arrays import Array, RowBlock, SparseRows, Weight
 from pyomo_relugrad.problem import Problem
 
 # How close, relative to its size, the tangents must come to the quadratic part.
@@ -17,7 +17,7 @@ MAX_ROUNDS = 3
 
 def tangents(quadratic: Weight, points: Array) -> tuple[Array, Array]:
     """Slopes (B, n) and constants (B,) of the functions that touch ``v @ quadratic @ v / 2`` from below at points."""
-    slopes = points @ quadratic
+    slopes = (quadratic @ points.T).T  # symmetric; SciPy would transpose it for a product from the left
     return slopes, -0.5 * np.einsum("ij,ij->i", points, slopes)
 
 
@@ -37,6 +37,9 @@ class TangentCuts:
         self._slopes: list[Array] = []
         self._constants: list[float] = []
 
+    def __len__(self) -> int:
+        return len(self._slopes)
+
     @property
     def rounds(self) -> int:
         """How often a program is solved again with a new tangent."""
@@ -53,21 +56,17 @@ class TangentCuts:
         self._constants = [*self._constants[-MAX_TANGENTS + 1 :], float(constants[0])]
         return True
 
-    def below(self, rows: SparseRows, row_lower: Array, row_upper: Array) -> tuple[SparseRows, Array, Array]:
+    def below(self, block: RowBlock) -> RowBlock:
         """The given rows with the tangents' rows below them."""
         count, size = len(self._slopes), self._columns.size + 1
         if count == 0:
-            return rows, row_lower, row_upper
-        own = SparseRows(
+            return block
+        rows = SparseRows(
             size * np.arange(count + 1),
             np.tile(np.append(self._columns, self._epigraph), count),
             np.concatenate([-np.stack(self._slopes), np.ones((count, 1))], axis=1).ravel(),
         )
-        return (
-            SparseRows.stacked([rows, own]),
-            np.concatenate([row_lower, self._constants]),
-            np.concatenate([row_upper, np.full(count, np.inf)]),
-        )
+        return RowBlock.stacked([block, RowBlock(rows, np.array(self._constants), np.full(count, np.inf))])
 
     def combine(self, multipliers: Array) -> tuple[Array, float]:
         """Costs (n,) and constant of the multipliers' combination of the tangents, which is below the quadratic part.

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
+from functools import cached_property
 from threading import Lock, Thread
 from typing import Any
 
 import highspy
 import numpy as np
 
-from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.problem.bounds import bound_problem
@@ -20,10 +19,9 @@ from pyomo_relugrad.programs.big_m import BigMModel, build_big_m
 from pyomo_relugrad.programs.highs import HIGHS_THREAD, highs_with_model
 from pyomo_relugrad.programs.obbt import tighten_by_programs
 from pyomo_relugrad.programs.threads import lower_priority, solver_threads
-from pyomo_relugrad.run.budget import Stop
 from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.run.result import Progress, SearchResult
-from pyomo_relugrad.run.worker import Prover, run_proof
+from pyomo_relugrad.run.prover import Prover, run_proof
+from pyomo_relugrad.run.result import Callback, SearchResult
 
 # Seconds between two reports, and seconds that HiGHS is given to stop when told to.
 REPORT_INTERVAL, STOP_PATIENCE = 0.1, 0.3
@@ -43,7 +41,7 @@ def prove_by_milp(
     relative_gap: float = Options.relative_gap,
     absolute_gap: float = Options.absolute_gap,
     options: dict[str, Any] | None = None,
-    callback: Callable[[Progress], bool | None] | None = None,
+    callback: Callback | None = None,
 ) -> SearchResult:
     """Search for the optimum and prove it by HiGHS on the big-M formulation.
 
@@ -91,20 +89,14 @@ def prove_by_milp(
         time_limit=time_limit, relative_gap=relative_gap, absolute_gap=absolute_gap, bounds=bounds,
         highs_options=options or {},
     )  # fmt: skip
-    begin = time.perf_counter()
-    with deadline.time_limit(time_limit):
-        try:
-            proof = MilpProof(problem, asked, start)
-        except OutOfTime:
-            pool = (start,) if start is not None and start.is_feasible else ()
-            return SearchResult(pool, None, Stop.TIME_LIMIT, 0, 0, time.perf_counter() - begin, ())
-        return run_proof(proof, time_limit=deadline.remaining(), callback=callback)
+    return run_proof(MilpProof(problem, asked, start), time_limit=time_limit, callback=callback)
 
 
 class MilpProof(Prover):
     """The state of one run of HiGHS.
 
-    HiGHS runs in a thread of its own; its callbacks leave bounds and points here, and `steps` takes them.
+    The formulation is built by the first step. HiGHS runs in a thread of its own; its callbacks leave bounds and points
+    here, and `steps` takes them.
 
     Parameters
     ----------
@@ -117,50 +109,52 @@ class MilpProof(Prover):
         Whether HiGHS lets other threads go first, after `EQUAL_SECONDS`, where cores are short.
     """
 
+    works_beside = True
+
     def __init__(
-        self, problem: Problem, options: Options, start: Incumbent | None = None, gives_way: bool = False
+        self,
+        problem: Problem,
+        options: Options,
+        start: Incumbent | None = None,
+        gives_way: bool = False,
+        report_interval: float = REPORT_INTERVAL,
     ) -> None:
         super().__init__(problem, options, start)
         if problem.quadratic is not None:
             raise ModelError("HiGHS solves no mixed-integer models with quadratic objectives; use branch and bound")
-        self._gives_way = gives_way
+        self._gives_way, self._report_interval = gives_way, report_interval
         self._dual_bound = -np.inf
         self._lock, self._found = Lock(), list[Array]()
-        self._to_feed: Array | None = None
-        found = bound_problem(problem, options.bounds)
-        if options.bounds == "lp" and found.possible:
-            seconds = min(TIGHTENING_LIMIT, TIGHTENING_SHARE * options.time_limit)
-            found = tighten_by_programs(problem, found, seconds)
-        self.model: BigMModel | None = build_big_m(problem, found) if found.possible else None
-        self._highs: Any = None if self.model is None else self._passed(self.model)
+        self._to_feed: Incumbent | None = None
 
     @property
     def bound(self) -> float:
         """No feasible point has a smaller objective."""
-        return self.incumbent_value if self.model is None else min(self._dual_bound, self.incumbent_value)
+        return min(self._dual_bound, self.incumbent_value)
 
     def offer(self, point: Incumbent) -> bool:
         """Take a feasible point as incumbent if it is better, and hand it to HiGHS; return whether it was."""
-        if not super().offer(point) or self.model is None:
+        if not super().offer(point):
             return False
-        values = self.model.start(point.values)
         with self._lock:
-            self._to_feed = values
+            self._to_feed = point
         return True
 
     def steps(self) -> Generator[None, None, None]:
         """Run HiGHS and take what it found now and then, until it ends; leaving early stops it."""
-        if self._highs is None:
+        if self.model is None:
+            self._dual_bound = np.inf
             return
+        highs = self._highs
         begin = last_report = time.perf_counter()
         done = False
         # A thread of our own: `startSolve` of highspy allows one run in the whole process.
-        self._thread = Thread(target=_run_to_end, args=(self._highs,), name=HIGHS_THREAD)
+        self._thread = Thread(target=_run_to_end, args=(highs,), name=HIGHS_THREAD)
         self._thread.start()
         try:
             while not done:
                 # Whoever comes late is not kept waiting: HiGHS has worked meanwhile.
-                self._thread.join(max(last_report + REPORT_INTERVAL - time.perf_counter(), 0.0))
+                self._thread.join(max(last_report + self._report_interval - time.perf_counter(), 0.0))
                 last_report, done = time.perf_counter(), not self._thread.is_alive()
                 if self._gives_way and not done and last_report - begin >= EQUAL_SECONDS:
                     lower_priority(self._thread)
@@ -175,9 +169,20 @@ class MilpProof(Prover):
 
     # --- HiGHS ---------------------------------------------------------------------------------------------------
 
-    def _passed(self, model: BigMModel) -> Any:
+    @cached_property
+    def model(self) -> BigMModel | None:
+        """The formulation; None where bounds show that there is no feasible point."""
+        found = bound_problem(self.problem, self.options.bounds)
+        if self.options.bounds == "lp" and found.possible:
+            seconds = min(TIGHTENING_LIMIT, TIGHTENING_SHARE * self.options.time_limit)
+            found = tighten_by_programs(self.problem, found, seconds)
+        return build_big_m(self.problem, found) if found.possible else None
+
+    @cached_property
+    def _highs(self) -> Any:
         """HiGHS with the model, options, callbacks and start."""
-        options = self.options
+        options, model = self.options, self.model
+        assert model is not None
         gaps = {"mip_rel_gap": options.relative_gap, "mip_abs_gap": options.absolute_gap}
         highs = highs_with_model(
             model.cost,
@@ -210,9 +215,9 @@ class MilpProof(Prover):
     def _on_question(self, event: Any) -> None:
         """HiGHS asks for points at certain moments: hand over what was offered."""
         with self._lock:
-            values, self._to_feed = self._to_feed, None
-        if values is not None:
-            event.data_in.setSolution(values)
+            point, self._to_feed = self._to_feed, None
+        if point is not None and self.model is not None:
+            event.data_in.setSolution(self.model.start(point.values))
 
     def _take_points(self) -> None:
         """Verify HiGHS's points."""

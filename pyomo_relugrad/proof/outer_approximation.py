@@ -20,7 +20,7 @@ from pyomo_relugrad.programs.tangents import tangents
 from pyomo_relugrad.proof.milp import MilpProof
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.run.worker import Prover
+from pyomo_relugrad.run.prover import Prover
 from pyomo_relugrad.search.regions.program import RegionProgram
 
 # The programs are solved to this share of the requested gap: the tangents take the rest.
@@ -40,6 +40,8 @@ class OuterApproximation(Prover):
         As for `MilpProof`; linear programs that tighten bounds are left out, since there are many MILPs.
     start : Incumbent, optional
     """
+
+    works_beside = True
 
     def __init__(self, problem: Problem, options: Options, start: Incumbent | None = None) -> None:
         super().__init__(problem, options, start)

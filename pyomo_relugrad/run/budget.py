@@ -1,4 +1,4 @@
-"""The clock and the counters of one search."""
+"""The clock of a run, and what one search may spend."""
 
 from __future__ import annotations
 
@@ -18,13 +18,50 @@ class Stop(Enum):
     TIME_LIMIT = "time limit"
     ITERATION_LIMIT = "iteration limit"
     NODE_LIMIT = "node limit"
+    TARGET = "target reached"
     CALLBACK = "stopped by the callback"
     INTERRUPTED = "interrupted"
     INFEASIBLE = "infeasible"
     UNBOUNDED = "unbounded"
 
 
-class Budget:
+class Clock:
+    """How much time is left.
+
+    Parameters
+    ----------
+    time_limit : float, optional
+        Seconds from the creation of the clock.
+
+    Raises
+    ------
+    ModelError
+        If the time limit is NaN.
+    """
+
+    def __init__(self, time_limit: float = np.inf) -> None:
+        if np.isnan(time_limit):
+            raise ModelError("the time limit is NaN: give seconds, or infinity for no limit")
+        self._begin = time.perf_counter()
+        self.time_limit = time_limit
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the clock was made."""
+        return time.perf_counter() - self._begin
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left, not negative."""
+        return max(self.time_limit - self.elapsed, 0.0)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no time is left."""
+        return self.elapsed >= self.time_limit
+
+
+class Budget(Clock):
     """What a search may spend, and what it has spent.
 
     Parameters
@@ -33,32 +70,14 @@ class Budget:
         Seconds from the creation of the budget.
     iteration_limit : int, optional
         Number of batched steps. A search limited by iterations alone gives the same answer for the same seed.
-
-    Raises
-    ------
-    ModelError
-        If the time limit is NaN.
     """
 
     def __init__(self, time_limit: float = np.inf, iteration_limit: int | None = None) -> None:
-        if np.isnan(time_limit):
-            raise ModelError("the time limit is NaN: give seconds, or infinity for no limit")
-        self._begin = time.perf_counter()
-        self.time_limit = time_limit
+        super().__init__(time_limit)
         self.iteration_limit = iteration_limit
         self.iterations = 0
         self.points = 0
         self.stop: Stop | None = None
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the budget was made."""
-        return time.perf_counter() - self._begin
-
-    @property
-    def remaining(self) -> float:
-        """Seconds left, not negative."""
-        return max(self.time_limit - self.elapsed, 0.0)
 
     def count(self, points: int = 0, iterations: int = 1) -> None:
         """Book the evaluation of so many points, in so many batched steps (LP solves count as steps)."""
@@ -73,6 +92,6 @@ class Budget:
         """Whether the search must end now; methods ask between any two batched steps."""
         if self.stop is None and self.iteration_limit is not None and self.iterations >= self.iteration_limit:
             self.stop = Stop.ITERATION_LIMIT
-        if self.stop is None and self.elapsed >= self.time_limit:
+        if self.stop is None and self.is_over:
             self.stop = Stop.TIME_LIMIT
         return self.stop is not None

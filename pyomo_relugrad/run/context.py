@@ -34,3 +34,8 @@ class SearchContext:
     start: Array | None = None
     relaxation: LinearSolution | None = None
     known: tuple[Incumbent, ...] = ()
+
+    @property
+    def relaxed(self) -> Array | None:
+        """The point (n,) of the relaxation, if there is one."""
+        return None if self.relaxation is None else self.relaxation.values

@@ -50,10 +50,12 @@ class SearchLog:
         A terminal on which a handler of the logger shows the lines already is left to the handler.
     proves : bool, optional
         Whether there is a proof, whose nodes are counted in place of the steps.
+    interval : float, optional
+        Seconds between two lines where nothing new is found.
     """
 
-    def __init__(self, streams: Sequence[Stream] = (), proves: bool = False) -> None:
-        self._proves = proves
+    def __init__(self, streams: Sequence[Stream] = (), proves: bool = False, interval: float = INTERVAL) -> None:
+        self._proves, self._interval = proves, interval
         self._text = StringIO()
         self._streams = tuple(stream for stream in streams if not _is_shown_by_logging(stream))
         self._lock = RLock()
@@ -102,7 +104,7 @@ class SearchLog:
         """Write a line where there is a new incumbent, or nothing was written for a while."""
         with self._lock:
             self._latest = progress
-            quiet = progress.elapsed - self._last >= INTERVAL
+            quiet = progress.elapsed - self._last >= self._interval
             if progress.is_new and self._lines > BURST + RATE * progress.elapsed:
                 self._skipped = progress
             elif progress.is_new or quiet:
@@ -111,9 +113,9 @@ class SearchLog:
     def tick(self, elapsed: float) -> float:
         """Write a line where nothing was written for a while; return the seconds until the next one may be due."""
         with self._lock:
-            if elapsed - self._last >= INTERVAL:
+            if elapsed - self._last >= self._interval:
                 self._line(replace(self._latest, elapsed=elapsed, is_new=False))
-            return self._last + INTERVAL - elapsed
+            return self._last + self._interval - elapsed
 
     @contextmanager
     def ticking(self, clock: Callable[[], float]) -> Iterator[None]:
@@ -130,7 +132,7 @@ class SearchLog:
         ended = Event()
 
         def beat() -> None:
-            wait = INTERVAL
+            wait = self._interval
             while not ended.wait(wait):
                 wait = self.tick(clock())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -18,32 +18,30 @@ from pyomo_relugrad.run.context import SearchContext
 
 @dataclass(frozen=True)
 class Method(ABC):
-    """A search method. Each is a frozen dataclass; its fields are its settings, and have defaults.
+    """A search method. Each is a frozen dataclass; its fields are its settings, and refuse what is out of their range.
 
     Attributes
     ----------
     name : str
         What users type.
-    summary : str
-        One line for the documentation.
     shapes : frozenset of Shape
         The problems that it handles.
-
-    Raises
-    ------
-    ModelError
-        If a setting is out of its range.
     """
 
     name: ClassVar[str]
-    summary: ClassVar[str]
     shapes: ClassVar[frozenset[Shape]] = frozenset(Shape)
 
     def __post_init__(self) -> None:
         for setting in fields(self):
-            value, allowed = getattr(self, setting.name), setting.metadata.get("range")
-            if allowed is not None and not allowed.contains(value):
-                raise ModelError(f"method '{self.name}' has {setting.name}={value!r}: give {allowed.words}")
+            value, default = getattr(self, setting.name), setting.default
+            words, allows = _allowed(default, setting.metadata.get("range"))
+            if default is not MISSING and not allows(value):
+                raise ModelError(f"method '{self.name}' has {setting.name}={value!r}: give {words}")
+
+    @property
+    def summary(self) -> str:
+        """One line for lists of methods: the first of the docstring."""
+        return (type(self).__doc__ or "").partition("\n")[0].rstrip(".")
 
     def __str__(self) -> str:
         """The name, and the settings that differ from their defaults."""
@@ -85,48 +83,23 @@ def _why_general(problem: Problem) -> str:
 # --- settings -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Range:
-    """What a setting may be, and that in words."""
-
-    contains: Callable[[Any], bool]
-    words: str
+def between(default: Any, least: float, most: float = math.inf) -> Any:
+    """A field for numbers in a range; without one, whole numbers are to be 1 or more, and others 0 or more."""
+    return field(default=default, metadata={"range": (least, most)})
 
 
-def whole(default: Any) -> Any:
-    """A field for a whole number of 1 or more."""
-    return _numbers(default, lambda number: number >= 1 and isinstance(number, Integral), "a whole number of 1 or more")
-
-
-def positive(default: Any) -> Any:
-    """A field for a finite number above 0."""
-    return _numbers(default, lambda number: 0 < number < math.inf, "a finite number above 0")
-
-
-def share(default: Any) -> Any:
-    """A field for a number from 0 to 1."""
-    return _numbers(default, lambda number: 0 <= number <= 1, "a number from 0 to 1")
-
-
-def part(default: Method) -> Any:
-    """A field for a method that another one uses."""
+def _allowed(default: Any, limits: tuple[float, float] | None) -> tuple[str, Callable[[Any], bool]]:
+    """What a setting may be, by the kind of its default: in words, and as a test."""
     kind = type(default)
-    allowed = _Range(lambda value: isinstance(value, kind), f"a value of {kind.__name__}")
-    return field(default=default, metadata={"range": allowed})
-
-
-def _numbers(default: Any, allows: Callable[[Any], bool], words: str) -> Any:
-    """A field for a number, or for a tuple of one or more where the default is a tuple."""
-
-    def is_allowed(number: Any) -> bool:
-        return isinstance(number, Real) and bool(allows(number))
-
-    allowed = _Range(is_allowed, words)
+    if kind is tuple:
+        words, allows = _allowed(default[0], limits)
+        return f"a tuple, each entry {words}", lambda given: type(given) is tuple and all(map(allows, given or [None]))
     if default is None:
-        allowed = _Range(lambda value: value is None or is_allowed(value), f"{words}, or None")
-    elif isinstance(default, tuple):
-        allowed = _Range(
-            lambda value: isinstance(value, tuple) and bool(value) and all(map(is_allowed, value)),
-            f"a tuple, each entry {words}",
-        )
-    return field(default=default, metadata={"range": allowed})
+        words, allows = _allowed(1, limits)
+        return f"{words}, or None", lambda given: given is None or allows(given)
+    if kind not in (int, float):
+        return f"a value of {kind.__name__}", lambda given: isinstance(given, kind)
+    numbers, words, smallest = (Integral, "a whole number", 1) if kind is int else (Real, "a number", 0)
+    least, most = limits or (smallest, math.inf)
+    words += f" of {least:g} or more" if most == math.inf else f" from {least:g} to {most:g}"
+    return words, lambda given: isinstance(given, numbers) and least <= float(given) <= most

@@ -13,7 +13,7 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Incumbent
 from pyomo_relugrad.problem.bounds import refuse_unknown_bounds
 from pyomo_relugrad.programs.highs import silent_highs
-from pyomo_relugrad.run.budget import Budget, Stop
+from pyomo_relugrad.run.budget import Clock, Stop
 from pyomo_relugrad.run.method import Method
 
 #: Rounding, relative to one plus the objective's size, that does not keep an incumbent from being proven.
@@ -61,7 +61,7 @@ class Options:
     highs_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        Budget(self.time_limit)  # refuses NaN
+        Clock(self.time_limit)  # refuses NaN
         for name in ("seed", "iteration_limit", "relative_gap", "absolute_gap"):
             number = getattr(self, name)
             if number is not None and not number >= 0:

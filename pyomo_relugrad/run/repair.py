@@ -10,7 +10,6 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.programs.linear_program import LinearProgram
-from pyomo_relugrad.run.budget import Budget
 
 #: Violation that is left alone: rounding, not a use of the tolerance.
 CLEAN = 1e-9
@@ -24,7 +23,7 @@ NEAR = 1e-2
 MAX_ENTRIES = 5_000_000
 
 
-def repaired(problem: Problem, point: Incumbent, budget: Budget) -> Incumbent:
+def repaired(problem: Problem, point: Incumbent) -> Incumbent:
     """A point without violation beside one that is feasible within the tolerance alone.
 
     Searches in float32 and linear programs end at points that violate a row by 1e-7 or so, which is called feasible;
@@ -41,7 +40,7 @@ def repaired(problem: Problem, point: Incumbent, budget: Budget) -> Incumbent:
     for reach in REACHES:
         moved = point
         for _ in range(STEPS):
-            values = _step(problem, moved.values, reach, budget)
+            values = _step(problem, moved.values, reach)
             if values is None:
                 break
             moved = problem.incumbent(values)
@@ -50,7 +49,7 @@ def repaired(problem: Problem, point: Incumbent, budget: Budget) -> Incumbent:
     return point
 
 
-def _step(problem: Problem, v: Array, reach: float, budget: Budget) -> Array | None:
+def _step(problem: Problem, v: Array, reach: float) -> Array | None:
     """The best point within reach where the linearized rows and all bounds hold, None where there is none."""
     columns = np.flatnonzero(~problem.is_output & ~problem.integers & (problem.lower < problem.upper))
     if columns.size == 0:
@@ -76,7 +75,7 @@ def _step(problem: Problem, v: Array, reach: float, budget: Budget) -> Array | N
         np.concatenate(uppers) / size,
         options={"presolve": "off"},
     )
-    solution = program.solve(budget.remaining)
+    solution = program.solve()
     if solution.values is None:
         return None
     values = v.copy()

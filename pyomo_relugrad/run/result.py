@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeAlias
 
 import numpy as np
 
@@ -45,6 +47,10 @@ class Progress:
     is_new: bool
     bound: float = -np.inf
     nodes: int = 0
+
+
+#: Is told how a run goes on, and ends it by returning True.
+Callback: TypeAlias = Callable[[Progress], bool | None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,8 @@
 """Local searches: methods that find points. No Pyomo."""
 
-from pyomo_relugrad.run.method import Method
+from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.run.method import Method, between
 from pyomo_relugrad.search.auto import Auto
 from pyomo_relugrad.search.descent.by_programs import LpDescent
 from pyomo_relugrad.search.descent.projected import ProjectedDescent
@@ -11,7 +13,6 @@ from pyomo_relugrad.search.literature.ppga import Ppga, PpgaLr
 from pyomo_relugrad.search.literature.pruned import Pruned
 from pyomo_relugrad.search.literature.relaxing_walk import RelaxingWalk
 from pyomo_relugrad.search.literature.sampling import Sampling
-from pyomo_relugrad.search.methods import METHODS
 from pyomo_relugrad.search.sequential.sequential_lp import SequentialLp
 
 __all__ = [
@@ -29,4 +30,26 @@ __all__ = [
     "RelaxingWalk",
     "Sampling",
     "SequentialLp",
+    "between",
 ]
+
+_ALL = (Auto(), SequentialLp(), Ppga(), PpgaLr(), LpWalk(), RelaxingWalk(), Sampling(), MilpWalk(), Pruned())
+
+#: The methods by name, with their default settings.
+METHODS: dict[str, Method] = {method.name: method for method in _ALL}
+
+
+def find_method(method: str | Method, problem: Problem) -> Method:
+    """The method of that name, or the given one, if it can do the problem.
+
+    Raises
+    ------
+    ModelError
+        If there is no such method, or the problem lacks what the method needs.
+    """
+    found = method if isinstance(method, Method) else METHODS.get(method) if isinstance(method, str) else None
+    if found is None:
+        names = ", ".join(METHODS)
+        raise ModelError(f"unknown method {method!r}; the methods are {names}, or values such as Ppga(batch=64)")
+    found.check(problem)
+    return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import Method, part, whole
+from pyomo_relugrad.run.method import Method
 from pyomo_relugrad.search.descent.by_programs import LpDescent
 from pyomo_relugrad.search.descent.projected import ProjectedDescent
 from pyomo_relugrad.search.domains.domain import Domain
@@ -20,7 +20,7 @@ from pyomo_relugrad.search.sequential.sequential_lp import SequentialLp
 
 @dataclass(frozen=True)
 class Auto(Method):
-    """Search by stages where the problem has some, then by its shape.
+    """The best method for the problem's shape (the default).
 
     Networks that feed each other through few columns: dynamic programming, and nothing else where one number and few
     decisions make a stage. A bounded box, or one with a single row: batched descents with projections. A polytope:
@@ -42,14 +42,13 @@ class Auto(Method):
     """
 
     name = "auto"
-    summary = "the best for the problem's shape (the default)"
 
-    stagewise: DynamicProgramming = part(DynamicProgramming())
-    projected: ProjectedDescent = part(ProjectedDescent())
-    by_programs: LpDescent = part(LpDescent())
-    sequential: SequentialLp = part(SequentialLp())
-    projection_work: int = whole(50_000)
-    max_networks: int = whole(20)
+    stagewise: DynamicProgramming = DynamicProgramming()
+    projected: ProjectedDescent = ProjectedDescent()
+    by_programs: LpDescent = LpDescent()
+    sequential: SequentialLp = SequentialLp()
+    projection_work: int = 50_000
+    max_networks: int = 20
 
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Run what suits the problem."""

@@ -9,7 +9,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
 from pyomo_relugrad.run.budget import Budget
-from pyomo_relugrad.search.relaxation import Surroundings
+from pyomo_relugrad.search.relaxation import LinearRelaxation
 
 #: Seconds that the linear programs may take.
 CHECK_SECONDS = 2.0
@@ -63,4 +63,4 @@ def _is_bounded(program: LinearProgram, column: int, budget: Budget) -> bool:
 
 
 def _has_bounded_objective(problem: Problem, budget: Budget) -> bool:
-    return bool(Surroundings(problem).relax(budget).bound > -np.inf)
+    return bool(LinearRelaxation(problem).relax(budget).bound > -np.inf)

@@ -16,7 +16,7 @@ from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.programs.linear_program import LinearProgram
 from pyomo_relugrad.run.budget import Budget
-from pyomo_relugrad.search.relaxation import Surroundings
+from pyomo_relugrad.search.relaxation import LinearRelaxation
 
 # Share of the time left that one program may take: a search without completed points is better than none.
 PROGRAM_SHARE = 0.1
@@ -28,12 +28,12 @@ class Completion:
     Parameters
     ----------
     problem : Problem
-    surroundings : Surroundings
+    surroundings : LinearRelaxation
     budget : Budget
         Of the search that the points are for. They cost it time, and no iterations.
     """
 
-    def __init__(self, problem: Problem, surroundings: Surroundings, budget: Budget) -> None:
+    def __init__(self, problem: Problem, surroundings: LinearRelaxation, budget: Budget) -> None:
         self._problem, self._surroundings, self._budget = problem, surroundings, budget
         self._decided = ~problem.is_output & (problem.is_network_input | problem.integers)
         self._rest = ~problem.is_output & ~self._decided

@@ -1,4 +1,4 @@
-"""The linear surroundings of the networks: whether there is a point at all, and where good starts are."""
+"""The linear relaxation of a problem: whether there is a point at all, and where good starts are."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ RELAXATION_TIME, RELAXATION_SHARE = 10.0, 0.2
 NEAREST_TIME = 1.0
 
 
-class Surroundings:
-    """Everything of a problem but its networks, which are replaced by interval bounds on their outputs.
+class LinearRelaxation:
+    """The surroundings of the networks: all of a problem but these, which interval bounds on their outputs replace.
 
     Parameters
     ----------

@@ -4,16 +4,19 @@ from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.run.result import Route
 from pyomo_relugrad.solve.arrays import Optimum, maximize, minimize
 from pyomo_relugrad.solve.counterexample import find_counterexample
-from pyomo_relugrad.solve.driver import search
-from pyomo_relugrad.solve.portfolio import solve_exactly
+from pyomo_relugrad.solve.exact import solve_exactly
+from pyomo_relugrad.solve.local import search, solve_locally
+from pyomo_relugrad.solve.portfolio import Portfolio
 
 __all__ = [
     "Optimum",
     "Options",
+    "Portfolio",
     "Route",
     "find_counterexample",
     "maximize",
     "minimize",
     "search",
     "solve_exactly",
+    "solve_locally",
 ]

@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from scipy import sparse
 
-from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.arrays import Array, ArrayLike, Weight
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.network.names import by_name, rows_by_name
@@ -19,11 +19,8 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.run.method import Method
 from pyomo_relugrad.run.result import Progress, SearchResult
 from pyomo_relugrad.search.boundedness import columns_without_end
-from pyomo_relugrad.solve.driver import search
+from pyomo_relugrad.solve.local import search
 from pyomo_relugrad.words import MAX_LISTED
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +15,10 @@ from pyomo_relugrad.network.builder import HiddenLayers, affine_of, largest
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.programs.threads import solver_threads
 from pyomo_relugrad.readers.vnnlib import Case, Property
-from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.run.budget import Clock, Stop
 from pyomo_relugrad.run.method import Method
-from pyomo_relugrad.solve.driver import search
+from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.solve.local import solve_locally
 
 _SAMPLED_NUMBERS = 2**16
 _FIRST_SLICE = 0.1
@@ -95,30 +94,23 @@ def find_counterexample(
         _check_box(case)
     if not property_.cases:
         return None
-    end, round_ = time.perf_counter() + time_limit, 0
-    while round_ == 0 or time.perf_counter() < end:
+    clock, round_ = Clock(time_limit), 0
+    while round_ == 0 or not clock.is_over:
         rng = np.random.default_rng([seed, round_])
-        share = (end - time.perf_counter()) / 2 / len(property_.cases)
-        seconds = max(min(_FIRST_SLICE * 2.0**round_, share), _SHORTEST_SLICE)
-        sampled = [_best_sample(network, case, seconds, rng) for case in _until(end, property_.cases)]
+        share = clock.remaining / 2 / len(property_.cases)
+        options = Options(max(min(_FIRST_SLICE * 2.0**round_, share), _SHORTEST_SLICE), None, seed + round_, method)
+        sampled: list[tuple[float, Array, Case]] = []
+        for case in property_.cases:
+            if not sampled or not clock.is_over:
+                sampled.append(_best_sample(network, case, options.time_limit, rng))
         for violation, x, case in sorted(sampled, key=lambda sample: sample[0]):
             if violation <= 0.0:
                 return Counterexample(x, network.value(x[None])[0], case)
-            if time.perf_counter() >= end:
-                break
-            found = _search_case(network, case, x, seconds, seed + round_, method)
+            found = None if clock.is_over else _search_case(network, case, x, options)
             if found is not None:
                 return found
         round_ += 1
     return None
-
-
-def _until(end: float, cases: Iterable[Case]) -> Iterator[Case]:
-    """The cases, as long as there is time; at least one."""
-    for case in cases:
-        yield case
-        if time.perf_counter() >= end:
-            return
 
 
 def _check_box(case: Case) -> None:
@@ -129,10 +121,10 @@ def _check_box(case: Case) -> None:
 
 def _best_sample(network: Network, case: Case, seconds: float, rng: np.random.Generator) -> tuple[float, Array, Case]:
     """The smallest violation of a case at random points of its box, drawn for so long, and the point."""
-    end = time.perf_counter() + seconds
+    clock = Clock(seconds)
     smallest, best = np.inf, case.lower
     batch = max(_SAMPLED_NUMBERS // network.n_inputs, 1)
-    while smallest == np.inf or (smallest > 0.0 and time.perf_counter() < end):
+    while smallest == np.inf or (smallest > 0.0 and not clock.is_over):
         points = case.lower + (case.upper - case.lower) * rng.random((batch, network.n_inputs))
         points = np.clip(points, case.lower, case.upper)
         excess = points @ case.input_rows.T + network.value(points) @ case.output_rows.T - case.limits
@@ -143,18 +135,8 @@ def _best_sample(network: Network, case: Case, seconds: float, rng: np.random.Ge
     return smallest, best, case
 
 
-def _search_case(
-    network: Network, case: Case, start: Array, time_limit: float, seed: int, method: str | Method
-) -> Counterexample | None:
-    problem = violation_problem(network, case)
-    result = search(
-        problem,
-        method,
-        time_limit=time_limit,
-        seed=seed,
-        start=np.append(start, np.nan),
-        callback=lambda progress: progress.incumbent is not None and progress.incumbent.objective <= 0.0,
-    )
+def _search_case(network: Network, case: Case, start: Array, options: Options) -> Counterexample | None:
+    result = solve_locally(violation_problem(network, case), options, start=np.append(start, np.nan), target=0.0)
     for incumbent in result.pool:
         x = np.clip(incumbent.values[: network.n_inputs], case.lower, case.upper)
         y = network.value(x[None])[0]

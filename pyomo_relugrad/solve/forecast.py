@@ -6,9 +6,8 @@ from bisect import bisect_right
 
 import numpy as np
 
-# A proof stands still where the second half of its time has not brought the gap down to this share; a young one, that
-# has worked for less than so many seconds, is not judged yet.
-CLOSING, YOUNG_SECONDS = 0.9, 2.0
+from pyomo_relugrad.solve.portfolio import Portfolio
+
 # Seconds of work between two notes of the bound.
 NOTE_INTERVAL = 0.1
 
@@ -17,9 +16,15 @@ class GapForecast:
     """The bound of one proof over the time that it has worked.
 
     The gap is taken to go on falling as in the second half of that time, by the same share in the same time.
+
+    Parameters
+    ----------
+    portfolio : Portfolio
+        Says when a proof stands still, and when it is too young to be judged.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, portfolio: Portfolio) -> None:
+        self._portfolio = portfolio
         self._worked, self._bound = 0.0, -np.inf
         self._times, self._bounds = [0.0], [-np.inf]
 
@@ -32,11 +37,11 @@ class GapForecast:
 
     def closes_within(self, seconds: float, objective: float, allowed: float) -> bool:
         """Whether the gap to an objective will be the allowed one after so many more seconds of work."""
-        if self._worked < YOUNG_SECONDS:
+        if self._worked < self._portfolio.young_seconds:
             return True
         half = bisect_right(self._times, self._worked / 2.0) - 1
         before, now = objective - self._bounds[half], objective - self._bound
-        if not np.isfinite(now) or now > CLOSING * before:
+        if not np.isfinite(now) or now > self._portfolio.closing_share * before:
             return False
         if now <= allowed or before == np.inf:
             return True

@@ -1,4 +1,4 @@
-"""One local search of a presolved problem, step by step: try what is at hand, run a method, keep what it yields."""
+"""One local search of a presolved problem, step by step: try what is at hand, then run a method."""
 
 from __future__ import annotations
 
@@ -14,26 +14,25 @@ from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
 from pyomo_relugrad.programs.linear_program import LinearSolution, LinearStatus
 from pyomo_relugrad.proof.root_bound import BoundKeeper
-from pyomo_relugrad.run.budget import Budget, Stop
+from pyomo_relugrad.run.budget import Budget, Clock, Stop
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import Method
-from pyomo_relugrad.run.record import Record
-from pyomo_relugrad.run.repair import repaired
+from pyomo_relugrad.run.driver import Report, Worker
+from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.search import find_method
 from pyomo_relugrad.search.completion import Completion, trivial_targets
-from pyomo_relugrad.search.methods import find_method
-from pyomo_relugrad.search.relaxation import Surroundings
+from pyomo_relugrad.search.relaxation import LinearRelaxation
 
 
-class LocalSearch:
+class LocalSearch(Worker):
     """A search that can wait between any two steps, so that others may have their turn.
 
     Parameters
     ----------
     problem : Problem
         As `presolve` leaves it.
-    method : str or Method
-    budget : Budget
-    seed : int, optional
+    options : Options
+        Method, seed and the limit of iterations count.
+    clock : Clock
     start : (n,) array, optional
         A warm start, NaN where a column has no value.
 
@@ -43,66 +42,73 @@ class LocalSearch:
         If the method is unknown, or the problem lacks what it needs.
     """
 
-    def __init__(
-        self, problem: Problem, method: str | Method, budget: Budget, seed: int = 0, start: Array | None = None
-    ) -> None:
+    def __init__(self, problem: Problem, options: Options, clock: Clock, start: Array | None = None) -> None:
         self.problem = problem
-        self._method = find_method(method, problem)
-        self._keeper = BoundKeeper(problem, budget)
+        self._options, self._clock = options, clock
+        self._method = find_method(options.method, problem)
         self._relaxation: LinearSolution | None = None
         self._is_prepared = False
-        self._begin(budget, seed, start)
+        self._begin(options.seed, start)
+        self._keeper = BoundKeeper(problem, self.budget)
 
     @cached_property
-    def _surroundings(self) -> Surroundings:
-        return Surroundings(self.problem)
+    def _surroundings(self) -> LinearRelaxation:
+        return LinearRelaxation(self.problem)
 
-    def _begin(self, budget: Budget, seed: int, start: Array | None) -> None:
-        self.budget, self.record = budget, Record()
-        self.is_new = self.is_done = False
+    def _begin(self, seed: int, start: Array | None) -> None:
+        self.budget = Budget(self._clock.remaining, self._options.iteration_limit)
+        self.is_done = self._has_feasible = False
+        self._reported = (0, 0)
         self._points = self._search(start, np.random.default_rng(seed))
 
-    def again(self, budget: Budget, seed: int, start: Array | None = None) -> LocalSearch:
+    def again(self, seed: int, start: Array | None = None) -> LocalSearch:
         """A new search with another seed; what was prepared for this one is kept."""
         search = copy(self)
-        search._begin(budget, seed, start)
+        search._begin(seed, start)
         return search
 
-    @property
-    def bound(self) -> float:
-        """No feasible point has a smaller objective."""
-        return self._keeper.value
-
-    def step(self) -> bool:
-        """Go on to the next point or sign of life, and keep it in `record`; False where the search has ended."""
-        if self.is_done:
-            return False
+    def step(self) -> Report:
+        """Go on to the next point or sign of life; bound the problem where the time for that has come."""
+        if self._has_feasible and self._bounds():
+            return self._report()
         try:
-            self.is_done = self._is_proven()
-            point = None if self.is_done else next(self._points)
+            point = next(self._points)
         except StopIteration:
-            self.is_done = True
+            return self._ended(self.budget.stop or Stop.FINISHED)
         except OutOfTime:
-            self.budget.stop, self.is_done = self.budget.stop or Stop.TIME_LIMIT, True
-        if self.is_done:
-            return False
-        if point is not None and self.record.is_promising(point):
-            point = repaired(self.problem, point, self.budget)
-        self.is_new = point is not None and self.record.add(point, self.budget.elapsed)
-        self.record.add_bound(self.bound, self.budget.elapsed)
-        return True
+            return self._ended(self.budget.stop or Stop.TIME_LIMIT)
+        self._has_feasible = self._has_feasible or (point is not None and point.is_feasible)
+        return self._report(() if point is None else (point,))
 
-    def _is_proven(self) -> bool:
-        best = self.record.incumbent
-        if best is None:
-            return False
-        self._keeper.update()
-        return self._keeper.proves(best.objective)
-
-    def bound_at_once(self) -> None:
+    def bound_at_once(self) -> Report:
         """Compute the bound now, if that has not been done and there is time."""
-        self._keeper.update(finished=True)
-        self.record.add_bound(self.bound, self.budget.elapsed)
+        self._bounds(finished=True)
+        return self._report()
+
+    def close(self) -> tuple[Report, ...]:
+        """What a method has in hand when its time is over."""
+        points = list[Incumbent]()
+        if self.budget.is_exhausted():
+            with suppress(OutOfTime):
+                points.extend(point for point in self._points if point is not None)
+        return (self._report(tuple(points)),)
+
+    def _bounds(self, finished: bool = False) -> bool:
+        """Whether there is a better bound now."""
+        before = self._keeper.value
+        self._keeper.update(finished)
+        return self._keeper.value > before
+
+    def _ended(self, stop: Stop) -> Report:
+        self.is_done = True
+        if stop in (Stop.FINISHED, Stop.ITERATION_LIMIT):
+            self._bounds(finished=True)
+        return self._report(stop=stop)
+
+    def _report(self, points: tuple[Incumbent, ...] = (), stop: Stop | None = None) -> Report:
+        evaluated, iterations = self._reported
+        self._reported = now = self.budget.points, self.budget.iterations
+        return Report(points, self._keeper.value, now[0] - evaluated, now[1] - iterations, stop=stop)
 
     # --- points -------------------------------------------------------------------------------------------------
 

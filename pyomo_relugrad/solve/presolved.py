@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
-from typing import TypeAlias
 
 import numpy as np
 
@@ -15,9 +14,7 @@ from pyomo_relugrad.errors import InfeasibleProblemError
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.run.budget import Stop
-from pyomo_relugrad.run.result import Progress, SearchResult
-
-Callback: TypeAlias = Callable[[Progress], bool | None]
+from pyomo_relugrad.run.result import Callback, Progress, SearchResult
 
 
 def run_presolved(

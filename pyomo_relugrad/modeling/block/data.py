@@ -26,7 +26,7 @@ from pyomo_relugrad.modeling.block.arguments import BoundPair, Scaling, resolve_
 from pyomo_relugrad.modeling.block.entries import network_inputs, network_outputs
 from pyomo_relugrad.modeling.block.guards import NetworkOutputExpression
 from pyomo_relugrad.modeling.block.input_ranges import input_ranges, input_values, within_given_bounds
-from pyomo_relugrad.modeling.block.integrity import RenamedPartError, require_unchanged_expressions
+from pyomo_relugrad.modeling.block.integrity import RenamedPartError, are_unchanged, changed_equations
 from pyomo_relugrad.modeling.block.statistics import write_statistics
 from pyomo_relugrad.modeling.block.units import in_unit, unit_of
 from pyomo_relugrad.network import Network, interval_bounds
@@ -199,6 +199,10 @@ class ReluNetworkBlockData(BlockData):
         """Whether the block has a network."""
         return self._network is not None
 
+    def _require_unchanged(self) -> None:
+        if not are_unchanged(self):
+            raise changed_equations(self)
+
     def input_box(self) -> tuple[Array, Array]:
         """Lower and upper bounds of the inputs as they are now, (n_inputs,) arrays with infinities.
 
@@ -209,7 +213,7 @@ class ReluNetworkBlockData(BlockData):
         ModelError
             If a transformation rewrote the block's equations, and perhaps the units of its inputs.
         """
-        require_unchanged_expressions(self)
+        self._require_unchanged()
         lower, upper = input_ranges(self)
         for position, variable in self.inputs.items():
             if variable.fixed and variable.value is not None:
@@ -241,7 +245,7 @@ class ReluNetworkBlockData(BlockData):
         """
         if not self._automatic_output_bounds:
             return False
-        require_unchanged_expressions(self)
+        self._require_unchanged()
         lower, upper = input_ranges(self) if box is None else box
         if (lower > upper).any():
             return False
@@ -302,7 +306,7 @@ class ReluNetworkBlockData(BlockData):
         ModelError
             If an input or an output has no value, or a transformation rewrote the block's equations.
         """
-        require_unchanged_expressions(self)
+        self._require_unchanged()
         point = _numbers(self.inputs, input_values(self))
         found = _numbers(self.outputs, [variable.value for variable in self.outputs.values()])
         scaling = self._scaling

@@ -95,12 +95,9 @@ class NetworkOutputExpression(NumericExpression):
         return float(bounds.output_lower[0, self.output]), float(bounds.output_upper[0, self.output])
 
 
-def _refuse(expression: NetworkOutputExpression, *_: Any) -> None:
-    raise expression.refusal()
-
-
-def _refuse_in_visitor(visitor: Any, expression: NetworkOutputExpression, *_: Any) -> None:
-    raise expression.refusal()
+def _refuse(*arguments: Any) -> None:
+    """What Pyomo calls with the expression, some of its compilers with a visitor before it."""
+    raise next(argument for argument in arguments if isinstance(argument, NetworkOutputExpression)).refusal()
 
 
 def _bounds_in_visitor(visitor: Any, expression: NetworkOutputExpression, *bounds: Any) -> tuple[float, float]:
@@ -113,9 +110,9 @@ def _register() -> None:
     Without it most compilers refuse the expression too, as an unknown type, but in a message that does not say what to
     do; the writers for BARON and GAMS would print it.
     """
-    for collectors in (getattr(standard_repn, "_repn_collectors", {}), getattr(diff_with_pyomo, "_diff_map", {})):
-        collectors[NetworkOutputExpression] = _refuse
     for dispatcher in (
+        getattr(standard_repn, "_repn_collectors", {}),
+        getattr(diff_with_pyomo, "_diff_map", {}),
         LinearRepnVisitor.exit_node_dispatcher,
         QuadraticRepnVisitor.exit_node_dispatcher,
         GurobiMINLPVisitor.exit_node_dispatcher,
@@ -123,7 +120,7 @@ def _register() -> None:
         getattr(ToBaronVisitor, "_expression_handlers", {}),
         getattr(ToGamsVisitor, "_expression_handlers", {}),
     ):
-        dispatcher[NetworkOutputExpression] = _refuse_in_visitor
+        dispatcher[NetworkOutputExpression] = _refuse
     getattr(ExpressionBoundsVisitor, "_operator_dispatcher", {})[NetworkOutputExpression] = _bounds_in_visitor
 
 

@@ -12,8 +12,8 @@ from pyomo.core.expr.relational_expr import EqualityExpression
 from pyomo.repn import generate_standard_repn
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.block.arguments import numbers_of_bounds
+from pyomo_relugrad.modeling.variables import bounds_of
 
 
 def input_ranges(block: Any) -> tuple[Array, Array]:
@@ -24,7 +24,7 @@ def input_ranges(block: Any) -> tuple[Array, Array]:
     ModelError
         If a bound is no number.
     """
-    pairs = [_bounds(variable) for variable in block.inputs.values()]
+    pairs = [bounds_of(variable) for variable in block.inputs.values()]
     for position in block.inputs:
         if (term := linked_term(block, position)) is not None:
             pairs[position] = _intersection(pairs[position], compute_bounds_on_expr(term, ignore_fixed=True))
@@ -73,7 +73,7 @@ def ranges_by_rows(block: Any) -> ComponentMap:
     for position, row in block._link_rows.items():
         variable = block._linked_inputs[position]
         if not variable.fixed:
-            ranges[variable] = _intersection(_bounds(variable), _solved(row, variable))
+            ranges[variable] = _intersection(bounds_of(variable), _solved(row, variable))
     return ranges
 
 
@@ -86,18 +86,10 @@ def _solved(row: Any, variable: Any) -> tuple[float | None, float | None]:
     if low is None or low != high or repn.nonlinear_expr is not None or own == 0.0:
         return None, None
     others = [(v, c) for v, c in zip(repn.linear_vars, repn.linear_coefs, strict=True) if v is not variable]
-    products = [sorted(c * bound for bound in _bounds(v)) for v, c in others]
+    products = [sorted(c * bound for bound in bounds_of(v)) for v, c in others]
     rest = [repn.constant + sum(product[side] for product in products) for side in (0, 1)]
     smallest, largest = sorted((low - side) / own for side in rest)
     return smallest, largest
-
-
-def _bounds(variable: Any) -> tuple[float, float]:
-    try:
-        low, high = variable.bounds
-    except ValueError as error:
-        raise ModelError(f"variable '{variable.name}' has a bound that is no number: {error}") from error
-    return -np.inf if low is None else low, np.inf if high is None else high
 
 
 def _intersection(pair: tuple[float, float], other: tuple[float | None, float | None]) -> tuple[float, float]:

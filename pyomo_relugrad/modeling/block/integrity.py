@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Any
 
 from pyomo.core.expr.relational_expr import EqualityExpression
@@ -17,14 +16,6 @@ REMEDY = (
 )
 
 
-class EquationState(Enum):
-    """What became of the equations ``outputs == network(inputs)`` of a block."""
-
-    INTACT = "as they were built"
-    REWRITTEN = "all active, with other expressions"
-    MISSING = "some deleted or deactivated"
-
-
 class RenamedPartError(IncompatibleModel, AttributeError):
     """A component of a network block that a transformation renamed or deleted."""
 
@@ -35,17 +26,19 @@ class RenamedPartError(IncompatibleModel, AttributeError):
         )
 
 
-def state_of_equations(block: Any) -> EquationState:
-    """What became of the network equations of a built block; those of an expanded block are inactive."""
-    if not all(_is_present(block, equation) for equation in block._equations):
-        return EquationState.MISSING
-    unchanged = all(_says_network(equation) for equation in block._equations)
-    return EquationState.INTACT if unchanged else EquationState.REWRITTEN
+def are_present(block: Any) -> bool:
+    """Whether all network equations of a built block are there and active; those of an expanded block are inactive."""
+    return all(_is_present(block, equation) for equation in block._equations)
 
 
 def _is_present(block: Any, equation: Any) -> bool:
     component = equation.parent_component()
     return component is not None and component.parent_block() is block and equation.active is not block.is_expanded
+
+
+def are_unchanged(block: Any) -> bool:
+    """Whether the network equations of a built block, active or not, have the expressions that it was built with."""
+    return all(map(_says_network, block._equations))
 
 
 def _says_network(equation: Any) -> bool:
@@ -63,31 +56,7 @@ def _says_network(equation: Any) -> bool:
 
 def is_intact(block: Any) -> bool:
     """Whether a built block's equations still are those that it was built with."""
-    return state_of_equations(block) is EquationState.INTACT
-
-
-def require_unchanged_expressions(block: Any) -> None:
-    """Refuse a block whose equations, active or not, have other expressions than those that it was built with.
-
-    Raises
-    ------
-    IncompatibleModel
-        Names the block.
-    """
-    if not all(_says_network(equation) for equation in block._equations):
-        raise changed_equations(block)
-
-
-def require_intact(block: Any) -> None:
-    """Refuse a block whose equations no longer are those that it was built with, or no longer active.
-
-    Raises
-    ------
-    IncompatibleModel
-        Names the block.
-    """
-    if not is_intact(block):
-        raise changed_equations(block)
+    return are_present(block) and are_unchanged(block)
 
 
 def changed_equations(block: Any) -> IncompatibleModel:

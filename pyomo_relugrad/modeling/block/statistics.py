@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
+import numpy as np
+
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network import Network, PreactivationBounds, interval_bounds
 from pyomo_relugrad.words import counted
@@ -31,14 +33,20 @@ def write_statistics(
     """
     lower, upper = box
     bounds = interval_bounds(network, lower[None, :], upper[None, :])
-    rows = [_layer_row(network, bounds, index) for index in range(len(network.layers))]
-    rows.append(("total", "", str(network.n_weights), *map(str, _states(network, bounds))))
+    counts = _counts(bounds)
+    names = [*map(str, range(1, len(network.layers))), "output"]
+    rows = [
+        (name, f"{sum(w.shape[1] for w in layer.weights)} -> {layer.width}", sum(w.size for w in layer.weights), *own)
+        for name, layer, own in zip(names, network.layers, [*counts, ("",) * 4], strict=True)
+    ]
+    rows.append(("total", "", network.n_weights, *(np.sum(counts, axis=0) if counts else (0,) * 4)))
     header = ("layer", "shape", "weights", "relus", "active", "inactive", "unstable")
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    lines = [list(map(str, row)) for row in (header, *rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     title = f"Network block '{block_name}'" + (f": {network.name}" if network.name else "")
     sizes = f"{counted(network.n_inputs, 'input')}, {counted(network.n_outputs, 'output')}"
     print(title, sizes, *_named(network, columns), sep="\n", file=file)
-    for row in [header, *rows]:
+    for row in lines:
         cells = [row[0].ljust(widths[0]), *(cell.rjust(size) for cell, size in zip(row[1:], widths[1:], strict=True))]
         print("  ".join(cells).rstrip(), file=file)
 
@@ -52,21 +60,7 @@ def _named(network: Network, columns: Mapping[str, Sequence[Any]]) -> Iterator[s
             yield f"  ... ({len(names)} {what}s)"
 
 
-def _layer_row(network: Network, bounds: PreactivationBounds, index: int) -> tuple[str, ...]:
-    layer = network.layers[index]
-    inputs = sum(weight.shape[1] for weight in layer.weights)
-    hidden = index < len(network.layers) - 1
-    name = str(index + 1) if hidden else "output"
-    states = _states(network, bounds, index) if hidden else ()
-    weights = sum(int(weight.size) for weight in layer.weights)
-    return name, f"{inputs} -> {layer.width}", str(weights), *(map(str, states) if hidden else [""] * 4)
-
-
-def _states(network: Network, bounds: PreactivationBounds, index: int | None = None) -> tuple[int, int, int, int]:
-    """Numbers of ReLUs: all, always active, always inactive, unstable; of one layer or of all."""
-    chosen = range(len(network.widths)) if index is None else [index]
-    counts = [
-        sum(int(states[layer].sum()) for layer in chosen)
-        for states in (bounds.active, bounds.inactive, bounds.unstable)
-    ]
-    return sum(network.widths[layer] for layer in chosen), counts[0], counts[1], counts[2]
+def _counts(bounds: PreactivationBounds) -> list[tuple[int, ...]]:
+    """ReLUs of each hidden layer: all, always active, always inactive, unstable."""
+    layers = zip(bounds.active, bounds.inactive, bounds.unstable, strict=True)
+    return [(states[0].size, *(int(state.sum()) for state in states)) for states in layers]

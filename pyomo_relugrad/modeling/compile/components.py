@@ -9,15 +9,16 @@ from pyomo.core.base.block import Block, BlockData
 from pyomo.core.base.component import ActiveComponent
 from pyomo.core.base.constraint import Constraint
 from pyomo.core.base.objective import Objective
+from pyomo.core.base.sos import SOSConstraint
 from pyomo.core.base.suffix import Suffix
 
-from pyomo_relugrad.modeling.block.integrity import EquationState, changed_equations, state_of_equations
+from pyomo_relugrad.modeling.block.integrity import are_present, are_unchanged, changed_equations
 from pyomo_relugrad.modeling.block.network_block import ReluNetworkBlockData, refresh_output_bounds, unexpanded_among
 from pyomo_relugrad.modeling.embedding import Embedding
 from pyomo_relugrad.modeling.errors import IncompatibleModel
 
 #: Active components that are understood, or that say nothing about feasibility.
-KNOWN_TYPES = frozenset({Block, Constraint, Objective, Suffix})
+KNOWN_TYPES = frozenset({Block, Constraint, Objective, SOSConstraint, Suffix})
 
 DISCRETISE = "apply TransformationFactory('dae.collocation') or ('dae.finite_difference') first"
 
@@ -38,7 +39,6 @@ REMEDIES = {
         "apply a transformation of contrib.piecewise first, such as "
         "TransformationFactory('contrib.piecewise.disaggregated_logarithmic')"
     ),
-    "SOSConstraint": "state it with binary variables; pyo.Piecewise does with pw_repn='BIGM_BIN' or 'INC'",
     "Arc": "apply TransformationFactory('network.expand_arcs') first",
     "DerivativeVar": DISCRETISE,
     "Integral": DISCRETISE,
@@ -60,10 +60,9 @@ def network_embeddings(blocks: Iterable[BlockData]) -> list[Embedding]:
     """
     intact = []
     for block in unexpanded_among(blocks):
-        state = state_of_equations(block)
-        if state is EquationState.MISSING:
+        if not are_present(block):
             raise changed_equations(block)
-        if state is EquationState.INTACT:
+        if are_unchanged(block):
             intact.append(block)
     refresh_output_bounds(intact)
     return [_embedding(block) for block in intact]
@@ -90,8 +89,8 @@ def active_blocks(model: BlockData) -> Iterator[BlockData]:
         yield from active_blocks(child)
 
 
-def active_components(blocks: Iterable[BlockData], replaced: Iterable[Any]) -> tuple[list[Any], list[Any]]:
-    """Active constraints and objectives in order of declaration, without what networks replace.
+def active_components(blocks: Iterable[BlockData], replaced: Iterable[Any]) -> tuple[list[Any], list[Any], list[Any]]:
+    """Active constraints, objectives and special ordered sets in order of declaration, without what networks replace.
 
     Parameters
     ----------
@@ -106,6 +105,7 @@ def active_components(blocks: Iterable[BlockData], replaced: Iterable[Any]) -> t
     left_out = {id(component) for component in replaced}
     constraints: list[Any] = []
     objectives: list[Any] = []
+    ordered_sets: list[Any] = []
     for block in blocks:
         for ctype in block.collect_ctypes(active=None, descend_into=False):
             _refuse_unknown(block, ctype)
@@ -113,7 +113,8 @@ def active_components(blocks: Iterable[BlockData], replaced: Iterable[Any]) -> t
             if id(component) not in left_out:
                 constraints.extend(data for data in component.values() if data.active)
         objectives.extend(block.component_data_objects(Objective, active=True, descend_into=False))
-    return constraints, objectives
+        ordered_sets.extend(block.component_data_objects(SOSConstraint, active=True, descend_into=False))
+    return constraints, objectives, ordered_sets
 
 
 def _refuse_unknown(block: BlockData, ctype: type) -> None:

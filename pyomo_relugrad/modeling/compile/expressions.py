@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from pyomo.core.expr.numeric_expr import MaxExpression, MinExpression
 from pyomo.core.expr.visitor import identify_variables
 from pyomo.repn import generate_standard_repn
+from pyomo.repn.standard_repn import StandardRepn
 
-from pyomo_relugrad.modeling.compile.network_calls import NetworkCalls, holds_network, not_linear
+from pyomo_relugrad.modeling.compile.network_calls import NetworkCalls, holds, holds_network, not_linear
 from pyomo_relugrad.modeling.errors import IncompatibleModel, UnexpandedNetworkError
 
 
@@ -46,15 +48,27 @@ def standard_form(component: Any, expression: Any, quadratic: bool, networks: Ne
 def _with_networks_replaced(component: Any, expression: Any, quadratic: bool, networks: NetworkCalls | None) -> Any:
     """Pyomo's standard representation, networks in it replaced by variables where it is linear in them."""
     try:
-        repn = generate_standard_repn(expression, quadratic=quadratic)
+        repn = _representation(expression, quadratic)
     except UnexpandedNetworkError:
         if networks is None:
             raise not_linear(component) from None
-        repn = generate_standard_repn(networks.without_networks(component, expression), quadratic=quadratic)
+        repn = _representation(networks.without_networks(component, expression), quadratic)
         if repn.nonlinear_expr is not None:
             raise not_linear(component) from None
     if repn.nonlinear_expr is not None and holds_network(repn.nonlinear_expr):
         raise not_linear(component)
+    return repn
+
+
+def _representation(expression: Any, quadratic: bool) -> Any:
+    """Pyomo's standard representation, which does not know minima and maxima: these are nonlinear."""
+    try:
+        return generate_standard_repn(expression, quadratic=quadratic)
+    except ValueError:
+        if not holds(expression, MaxExpression, MinExpression):
+            raise
+    repn = StandardRepn()
+    repn.nonlinear_expr = expression
     return repn
 
 

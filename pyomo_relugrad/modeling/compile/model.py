@@ -14,14 +14,15 @@ from pyomo.core.base.block import BlockData
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.modeling.compile.columns import Columns
 from pyomo_relugrad.modeling.compile.components import active_blocks, active_components, network_embeddings
-from pyomo_relugrad.modeling.compile.domains import nearest_to_zero, variable_domains
 from pyomo_relugrad.modeling.compile.network_calls import NetworkCalls
 from pyomo_relugrad.modeling.compile.objective import compile_objective
+from pyomo_relugrad.modeling.compile.operations import Operations
 from pyomo_relugrad.modeling.compile.rows import compile_rows
 from pyomo_relugrad.modeling.embedding import Embedding
 from pyomo_relugrad.modeling.errors import IncompatibleModel
 from pyomo_relugrad.modeling.omlt.bridge import read_omlt_blocks
-from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.modeling.variables import bounds_and_integrality, nearest_to_zero
+from pyomo_relugrad.problem import EmbeddedNetwork, Problem, SpecialOrderedSet
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,8 @@ class CompiledModel:
     ----------
     problem : Problem
     columns : tuple of VarData
-        The variable of each column. Outputs of networks that stand in rows as expressions have variables of no model.
+        The variable of each column. Operations have variables of no model, as have outputs of networks that stand in
+        rows as expressions.
     constraints : tuple of ConstraintData
         The constraint of each row.
     objective : ObjectiveData or None
@@ -77,6 +79,9 @@ class CompiledModel:
 def compile_model(model: BlockData) -> CompiledModel:
     """Read a Pyomo model: linear rows, bounds, integrality, a linear or convex quadratic objective, and its networks.
 
+    Products with an integer factor, absolute values, minima and maxima in rows and in the objective are operations on
+    columns; special ordered sets are sets of columns.
+
     As for other Pyomo solvers, only active components count; fixed variables are constants; variables that occur in
     no constraint, objective or network are left out, wherever they live; several active objectives are an error. A
     model without an objective is a feasibility problem: the cost is zero.
@@ -98,19 +103,21 @@ def compile_model(model: BlockData) -> CompiledModel:
     with PauseGC():
         blocks = list(active_blocks(model))
         embeddings = network_embeddings(blocks)
-        constraints, objectives = active_components(blocks, _replaced(embeddings))
-        stated, notes = read_omlt_blocks(blocks, [*constraints, *objectives], embeddings)
+        constraints, objectives, sets = active_components(blocks, _replaced(embeddings))
+        stated, notes = read_omlt_blocks(blocks, [*constraints, *objectives, *sets], embeddings)
         left_out = set(map(id, _replaced(stated)))
         objective = _single(objectives)
         columns, calls = Columns(), NetworkCalls()
         embeddings = [*embeddings, *stated]
         networks = _embedded(embeddings, columns)
-        rows = compile_rows([row for row in constraints if id(row) not in left_out], columns, calls)
-        costs = compile_objective(objective, columns, calls)
+        operations = Operations(columns)
+        rows = compile_rows([row for row in constraints if id(row) not in left_out], columns, calls, operations)
+        costs = compile_objective(objective, columns, calls, operations)
+        ordered = [_ordered_set(each, columns) for each in sets]
         embeddings += calls.embeddings
         networks += _embedded(calls.embeddings, columns)
         variables = columns.variables
-        lower, upper, integers = _domains(variables, embeddings, networks)
+        lower, upper, integers = _sides(variables, embeddings, networks)
         problem = Problem(
             cost=costs.cost(len(variables)),
             lower=lower,
@@ -125,6 +132,8 @@ def compile_model(model: BlockData) -> CompiledModel:
             maximize=costs.maximize,
             column_names=tuple(variable.name for variable in variables),
             row_names=tuple(constraint.name for constraint in rows.constraints),
+            operations=tuple(operations.found),
+            ordered_sets=tuple(ordered),
         )
         return CompiledModel(
             problem,
@@ -141,6 +150,13 @@ def _replaced(embeddings: Iterable[Embedding]) -> list[Any]:
     return [part for embedding in embeddings for part in embedding.replaced]
 
 
+def _ordered_set(component: Any, columns: Columns) -> SpecialOrderedSet:
+    """A special ordered set, its columns in the order of their weights."""
+    items = sorted(component.get_items(), key=lambda item: item[1])
+    variables = [variable for variable, _ in items]
+    return SpecialOrderedSet(np.array(columns.of_all(variables), np.int64), component.level, component.name)
+
+
 def _single(objectives: Sequence[Any]) -> Any:
     if len(objectives) > 1:
         names = ", ".join(f"'{objective.name}'" for objective in objectives)
@@ -155,11 +171,11 @@ def _embedded(embeddings: Sequence[Embedding], columns: Columns) -> list[Embedde
     ]
 
 
-def _domains(
+def _sides(
     variables: Sequence[Any], embeddings: Sequence[Embedding], networks: Sequence[EmbeddedNetwork]
 ) -> tuple[Array, Array, Array]:
     """Bounds and integrality of all columns: those of the variables, and of embeddings, without those derived."""
-    lower, upper, integers = variable_domains(variables)
+    lower, upper, integers = bounds_and_integrality(variables)
     derived = np.zeros((len(variables), 2), bool)
     for embedding, network in zip(embeddings, networks, strict=True):
         if embedding.input_lower is not None:

@@ -14,6 +14,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.modeling.block.guards import NetworkOutputExpression
 from pyomo_relugrad.modeling.block.input_ranges import ranges_by_rows
 from pyomo_relugrad.modeling.block.integrity import REMEDY
+from pyomo_relugrad.modeling.compile.columns import Columns
 from pyomo_relugrad.modeling.embedding import Embedding
 from pyomo_relugrad.modeling.errors import IncompatibleModel
 from pyomo_relugrad.network.rewrite import substitute_inputs
@@ -92,31 +93,31 @@ def _linear_arguments(component: Any, call: NetworkOutputExpression) -> tuple[li
     IncompatibleModel
         If it is not linear.
     """
-    column: dict[int, int] = {}
-    variables: list[Any] = []
-    entries: list[tuple[int, int, float]] = []
+    columns, entries = Columns(), []
     offset = np.zeros(len(call._args_))
     for row, argument in enumerate(call._args_):
         repn = generate_standard_repn(argument, quadratic=False)
         if repn.nonlinear_expr is not None:
             raise not_linear(component)
         offset[row] = repn.constant
-        for variable, coefficient in zip(repn.linear_vars, repn.linear_coefs, strict=True):
-            if id(variable) not in column:
-                column[id(variable)] = len(variables)
-                variables.append(variable)
-            entries.append((row, column[id(variable)], coefficient))
-    matrix = np.zeros((len(offset), len(variables)))
+        pairs = zip(repn.linear_vars, repn.linear_coefs, strict=True)
+        entries += [(row, columns.of(variable), coefficient) for variable, coefficient in pairs]
+    matrix = np.zeros((len(offset), len(columns.variables)))
     for row, position, coefficient in entries:
         matrix[row, position] = coefficient
-    return variables, matrix, offset
+    return columns.variables, matrix, offset
 
 
 def holds_network(expression: Any) -> bool:
     """Whether a network stands somewhere in an expression."""
-    if isinstance(expression, NetworkOutputExpression):
+    return holds(expression, NetworkOutputExpression)
+
+
+def holds(expression: Any, *kinds: type) -> bool:
+    """Whether an expression of some kind stands somewhere in an expression."""
+    if isinstance(expression, kinds):
         return True
-    return hasattr(expression, "args") and any(map(holds_network, expression.args))
+    return hasattr(expression, "args") and any(holds(argument, *kinds) for argument in expression.args)
 
 
 def not_linear(component: Any) -> IncompatibleModel:

@@ -2,138 +2,155 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from pyomo.core.base.objective import ObjectiveSense
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import splu
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.modeling.compile.columns import Columns
 from pyomo_relugrad.modeling.compile.expressions import standard_form
 from pyomo_relugrad.modeling.compile.network_calls import NetworkCalls
+from pyomo_relugrad.modeling.compile.operations import Operations, Polynomial
 from pyomo_relugrad.modeling.errors import IncompatibleModel
-
-#: How far, relative to the largest entry, an eigenvalue of a convex quadratic part may be below zero by rounding.
-CONVEXITY_TOLERANCE = 1e-9
-
-#: Size up to which a connected part of the quadratic part is factorised as a dense matrix.
-DENSE_SIZE = 2000
+from pyomo_relugrad.problem.quadratic import CONVEXITY_TOLERANCE, is_positive_semidefinite
 
 
 @dataclass(frozen=True, eq=False)
 class CompiledObjective:
-    """``coefficients @ v[columns] + sum(q * v[i] * v[j]) + constant``, to be minimized."""
+    """``sum(linear) + sum(quadratic) + constant`` by columns and pairs of columns, to be minimized."""
 
-    name: str
-    columns: Array
-    coefficients: Array
-    quadratic: tuple[Array, Array, Array]
+    linear: Polynomial
+    quadratic: Polynomial
     constant: float
     maximize: bool
 
     def cost(self, n_columns: int) -> Array:
         """Linear coefficients (n,)."""
         cost = np.zeros(n_columns)
-        np.add.at(cost, self.columns, self.coefficients)
+        for (column,), coefficient in self.linear.items():
+            cost[column] = coefficient
         return cost
 
     def matrix(self, n_columns: int) -> Weight | None:
-        """Symmetric (n, n) matrix ``Q`` of ``v @ Q @ v / 2``, None where there is no quadratic part.
-
-        Raises
-        ------
-        IncompatibleModel
-            If it is not positive semidefinite.
-        """
-        first, second, coefficient = self.quadratic
-        if not coefficient.any():
-            return None
-        half = sparse.coo_array((coefficient, (first, second)), shape=(n_columns, n_columns))
-        matrix = sparse.csr_array(half + half.T)
-        if not is_positive_semidefinite(matrix):
-            able = "maximizes concave" if self.maximize else "minimizes convex"
-            raise IncompatibleModel(
-                f"objective '{self.name}' is quadratic but not {able.split()[1]}: relugrad {able} quadratic objectives "
-                "only"
-            )
-        return matrix
+        """Symmetric (n, n) matrix ``Q`` of ``v @ Q @ v / 2``, None where there is no quadratic part."""
+        return _matrix(self.quadratic, n_columns) if any(self.quadratic.values()) else None
 
 
-def compile_objective(objective: Any, columns: Columns, networks: NetworkCalls) -> CompiledObjective:
-    """Read an objective; `networks` collects the networks in it.
+def _matrix(quadratic: Polynomial, n_columns: int) -> Weight:
+    pairs = np.array(list(quadratic), np.int64).reshape(-1, 2).T
+    half = sparse.coo_array((list(quadratic.values()), tuple(pairs)), shape=(n_columns, n_columns))
+    return sparse.csr_array(half + half.T)
+
+
+def compile_objective(
+    objective: Any, columns: Columns, networks: NetworkCalls, operations: Operations
+) -> CompiledObjective:
+    """Read an objective; `networks` collects the networks in it, `operations` products and maxima.
+
+    Products stay products where those that have columns in common are convex together. Otherwise those with an integer
+    factor are operations.
 
     Raises
     ------
     IncompatibleModel
-        If it is neither linear nor quadratic; names it.
+        If it is neither linear nor convex quadratic in columns and operations; names it.
     """
     if objective is None:
-        nothing = np.zeros(0, np.int64)
-        return CompiledObjective("", nothing, np.zeros(0), (nothing, nothing, np.zeros(0)), 0.0, False)
-    repn = standard_form(objective, objective.expr, quadratic=True, networks=networks)
-    if repn.nonlinear_expr is not None:
-        raise IncompatibleModel(
-            f"objective '{objective.name}' is not linear or quadratic: relugrad minimizes linear and convex quadratic "
-            "objectives over networks and linear constraints"
-        )
+        return CompiledObjective({}, {}, 0.0, False)
     maximize = objective.sense == ObjectiveSense.maximize
     sign = -1.0 if maximize else 1.0
+    polynomial = {
+        factors: sign * coefficient
+        for factors, coefficient in _polynomial(objective, columns, networks, operations).items()
+    }
+    quadratic = _kept_quadratic(objective, maximize, polynomial, operations)
+    rest = {factors: coefficient for factors, coefficient in polynomial.items() if factors not in quadratic}
+    linear = operations.linear(objective, rest)
+    return CompiledObjective(linear, quadratic, linear.pop((), 0.0), maximize)
+
+
+def _kept_quadratic(objective: Any, maximize: bool, polynomial: Polynomial, operations: Operations) -> Polynomial:
+    """The products of an objective that stay products.
+
+    Raises
+    ------
+    IncompatibleModel
+        If they are not convex.
+    """
+    quadratic: Polynomial = {factors: coefficient for factors, coefficient in polynomial.items() if len(factors) == 2}
+    coupled = {column for factors in quadratic if factors[0] != factors[1] for column in factors}
+    quadratic = {
+        factors: coefficient
+        for factors, coefficient in quadratic.items()
+        if factors[0] in coupled or factors[0] != factors[1] or not operations.is_binary(factors[0])
+    }
+    if _is_convex(quadratic):
+        return quadratic
+    result: Polynomial = {}
+    for part in _parts(quadratic):
+        kept = part
+        if not _is_convex(part):
+            kept = {factors: each for factors, each in part.items() if all(map(operations.is_continuous, factors))}
+            if not _is_convex(kept):
+                raise _not_convex(objective, maximize, kept, operations)
+        result.update(kept)
+    return result
+
+
+def _parts(quadratic: Polynomial) -> Iterable[Polynomial]:
+    """A quadratic as a sum of parts that have no column in common."""
+    columns, places = np.unique(np.array(list(quadratic)), return_inverse=True)
+    first, second = places.reshape(-1, 2).T
+    links = sparse.coo_array((np.ones(first.size), (first, second)), shape=(columns.size, columns.size))
+    _, label = connected_components(links, directed=False)
+    parts: dict[int, Polynomial] = {}
+    for (factors, coefficient), part in zip(quadratic.items(), label[first].tolist(), strict=True):
+        parts.setdefault(part, {})[factors] = coefficient
+    return parts.values()
+
+
+def _polynomial(objective: Any, columns: Columns, networks: NetworkCalls, operations: Operations) -> Polynomial:
+    """The objective as it is written, by products of columns."""
+    repn = standard_form(objective, objective.expr, quadratic=True, networks=networks)
+    if repn.nonlinear_expr is not None:
+        polynomial = operations.polynomial(objective, objective.expr)
+        columns.note_idle(objective.expr, ())
+        return polynomial
     pairs = repn.quadratic_vars
     columns.note_idle(objective.expr, (*repn.linear_vars, *(variable for pair in pairs for variable in pair)))
-    return CompiledObjective(
-        name=objective.name,
-        columns=np.array(columns.of_all(repn.linear_vars), np.int64),
-        coefficients=sign * np.array(repn.linear_coefs, np.float64),
-        quadratic=(
-            np.array(columns.of_all(first for first, _ in pairs), np.int64),
-            np.array(columns.of_all(second for _, second in pairs), np.int64),
-            sign * np.array(repn.quadratic_coefs, np.float64),
-        ),
-        constant=sign * float(repn.constant),
-        maximize=maximize,
+    polynomial = {(): float(repn.constant)}
+    factors: list[tuple[int, ...]] = [(column,) for column in columns.of_all(repn.linear_vars)]
+    sides = (columns.of_all(pair[side] for pair in pairs) for side in (0, 1))
+    factors += [(i, j) if i <= j else (j, i) for i, j in zip(*sides, strict=True)]
+    for key, coefficient in zip(factors, (*repn.linear_coefs, *repn.quadratic_coefs), strict=True):
+        polynomial[key] = polynomial.get(key, 0.0) + coefficient
+    return polynomial
+
+
+def _is_convex(quadratic: Polynomial) -> bool:
+    squared = {first for (first, second), coefficient in quadratic.items() if first == second and coefficient > 0}
+    smallest = CONVEXITY_TOLERANCE * max(map(abs, quadratic.values()), default=0.0)
+    if any(abs(value) > smallest and not squared.issuperset(factors) for factors, value in quadratic.items()):
+        return False
+    columns, places = np.unique(np.array(list(quadratic), np.int64).reshape(-1, 2), return_inverse=True)
+    numbered = map(tuple, places.reshape(-1, 2).tolist())
+    return is_positive_semidefinite(_matrix(dict(zip(numbered, quadratic.values(), strict=True)), columns.size))
+
+
+def _not_convex(objective: Any, maximize: bool, quadratic: Polynomial, operations: Operations) -> IncompatibleModel:
+    """The error that names a term of an objective that keeps it from being convex."""
+    squares = [factors for factors in quadratic if factors[0] == factors[1] and quadratic[factors] < 0]
+    products = [factors for factors in quadratic if factors[0] != factors[1]]
+    worst = max(squares or products, key=lambda factors: abs(quadratic[factors]))
+    able = "maximizes concave" if maximize else "minimizes convex"
+    return IncompatibleModel(
+        f"objective '{objective.name}' is quadratic but not {able.split()[1]}: relugrad {able} quadratic "
+        f"objectives only, and {operations.name(worst)} is a product of variables that are no integers. A product with "
+        "an integer factor of few values is handled: choose one of both from a list of values, by binary variables; or "
+        "approximate the product by a network in a ReluNetworkBlock"
     )
-
-
-def is_positive_semidefinite(matrix: Weight) -> bool:
-    """Whether a symmetric sparse matrix has no negative eigenvalue, up to rounding.
-
-    Each connected part of its pattern is factorised after a small shift of the diagonal.
-    """
-    scale = np.abs(matrix.data).max(initial=0.0)
-    shift = CONVEXITY_TOLERANCE * scale
-    if (matrix.diagonal() < -shift).any():
-        return False
-    coupled = sparse.coo_array(matrix)
-    off_diagonal = coupled.coords[0] != coupled.coords[1]
-    used = np.unique(coupled.coords[0][off_diagonal & (coupled.data != 0)])
-    if used.size == 0:
-        return True
-    part = sparse.csr_array(matrix[used][:, used])
-    n_parts, label = connected_components(part, directed=False)
-    order = np.argsort(label, kind="stable")
-    starts = np.searchsorted(label[order], np.arange(n_parts + 1))
-    members = (order[start:stop] for start, stop in pairwise(starts))
-    return all(_is_positive_definite(part[rows][:, rows], shift) for rows in members)
-
-
-def _is_positive_definite(matrix: Weight, shift: float) -> bool:
-    """Whether ``matrix + shift * identity`` has a Cholesky factorisation."""
-    size = matrix.shape[0]
-    if size <= DENSE_SIZE:
-        try:
-            np.linalg.cholesky(matrix.toarray() + shift * np.eye(size))
-        except np.linalg.LinAlgError:
-            return False
-        return True
-    shifted = sparse.csc_array(matrix + shift * sparse.eye_array(size))
-    try:
-        # With pivots taken from the diagonal this is L D L': the signs of D are those of the eigenvalues.
-        factors = splu(shifted, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
-    except RuntimeError:  # exactly singular
-        return False
-    return bool((factors.perm_r == factors.perm_c).all() and (factors.U.diagonal() > 0).all())

@@ -13,6 +13,7 @@ from pyomo_relugrad.arrays import Weight
 from pyomo_relugrad.modeling.compile.columns import Columns
 from pyomo_relugrad.modeling.compile.expressions import standard_form
 from pyomo_relugrad.modeling.compile.network_calls import NetworkCalls
+from pyomo_relugrad.modeling.compile.operations import Operations
 from pyomo_relugrad.modeling.errors import IncompatibleModel, InfeasibleModel
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE
 
@@ -45,10 +46,16 @@ class Rows:
         return sparse.csr_array(parts, shape=(len(self.constraints), n_columns))
 
 
-def compile_rows(constraints: Sequence[Any], columns: Columns, networks: NetworkCalls | None = None) -> Rows:
+def compile_rows(
+    constraints: Sequence[Any],
+    columns: Columns,
+    networks: NetworkCalls | None = None,
+    operations: Operations | None = None,
+) -> Rows:
     """Read linear constraints; those without free variables are checked and left out.
 
-    Networks that stand in them are collected in `networks`, or refused without it.
+    Networks that stand in them are collected in `networks`, products and maxima in `operations`; without these they are
+    refused.
 
     Raises
     ------
@@ -66,18 +73,24 @@ def compile_rows(constraints: Sequence[Any], columns: Columns, networks: Network
         if low is None and high is None:
             continue
         repn = standard_form(constraint, body, quadratic=False, networks=networks)
+        own, coefficients, constant = columns.of_all(repn.linear_vars), repn.linear_coefs, repn.constant
         if repn.nonlinear_expr is not None:
-            raise IncompatibleModel(
-                f"constraint '{constraint.name}' is nonlinear: relugrad handles linear constraints; a piecewise-linear "
-                "function can be given as a ReluNetworkBlock"
-            )
-        lower = -np.inf if low is None else low - repn.constant
-        upper = np.inf if high is None else high - repn.constant
-        variables = repn.linear_vars
-        if max(lower - upper, 0.0 if variables else max(lower, -upper)) > FEASIBILITY_TOLERANCE:
-            shown = "body" if variables else repn.constant
+            own, coefficients, constant = _linearized(constraint, body, operations)
+        lower = -np.inf if low is None else low - constant
+        upper = np.inf if high is None else high - constant
+        if max(lower - upper, 0.0 if own else max(lower, -upper)) > FEASIBILITY_TOLERANCE:
+            shown = "body" if own else constant
             raise InfeasibleModel(f"constraint '{constraint.name}' cannot hold: {low} <= {shown} <= {high}")
-        columns.note_idle(body, variables)
-        if variables:
-            rows.add(constraint, repn.linear_coefs, columns.of_all(variables), lower, upper)
+        columns.note_idle(body, own)
+        if own:
+            rows.add(constraint, coefficients, own, lower, upper)
     return rows
+
+
+def _linearized(constraint: Any, body: Any, operations: Operations | None) -> tuple[list[int], list[float], float]:
+    """Columns, coefficients and constant of a body that is linear in products and maxima."""
+    if operations is None:
+        raise IncompatibleModel(f"constraint '{constraint.name}' is not linear")
+    linear = operations.linear(constraint, operations.polynomial(constraint, body))
+    constant = linear.pop((), 0.0)
+    return [column for (column,) in linear], list(linear.values()), constant

@@ -201,18 +201,3 @@ def unfixed(block: Any) -> Iterator[None]:
     finally:
         for variable in fixed:
             variable.fixed = True
-
-
-def variable_bounds(variables: Sequence[Any]) -> tuple[Array, Array]:
-    """Bounds (n,) of variables, infinite where there are none; a fixed variable is a point."""
-    pairs = [(v.value, v.value) if v.fixed else v.bounds for v in variables]
-    lower = np.array([-np.inf if low is None else low for low, _ in pairs], np.float64)
-    upper = np.array([np.inf if high is None else high for _, high in pairs], np.float64)
-    return lower, upper
-
-
-def nearest_values(variables: Sequence[Any], wanted: Array) -> Array:
-    """Values (n,) as near to the wanted ones as the bounds, domains and fixed values of variables allow."""
-    integer = np.array([not (v.fixed or v.is_continuous()) for v in variables], bool)
-    lower, upper = variable_bounds(variables)
-    return np.minimum(np.maximum(np.where(integer, np.round(wanted), wanted), lower), upper)

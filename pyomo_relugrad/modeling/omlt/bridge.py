@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 import pyomo.environ as pyo
 from pyomo.common.dependencies import attempt_import
 from pyomo.core.base.block import BlockData
+from pyomo.core.base.sos import SOSConstraintData
 from pyomo.core.expr.visitor import identify_variables
 
 from pyomo_relugrad.modeling.block.network_block import ReluNetworkBlockData
@@ -42,7 +43,7 @@ def read_omlt_blocks(
     Parameters
     ----------
     blocks : iterable of BlockData
-    components : sequence of ConstraintData and ObjectiveData
+    components : sequence of ConstraintData, ObjectiveData and SOSConstraintData
         All active ones of the model.
     networks : sequence of Embedding
         The other networks of the model.
@@ -168,13 +169,16 @@ def _variables_elsewhere(
     """The ids of the variables that occur outside of the rows by which blocks state their networks."""
     stated = {id(row) for statement in statements for row in omlt_embed.stated_rows(statement)}
     found = {
-        id(variable)
-        for component in components
-        if id(component) not in stated
-        for variable in identify_variables(component.expr, include_fixed=True)
+        id(variable) for component in components if id(component) not in stated for variable in _variables_of(component)
     }
     for network in networks:
         found.update(map(id, (*network.inputs, *network.outputs)))
     for statement in statements:
         found.update(map(id, (*statement.inputs, *statement.outputs)))
     return found
+
+
+def _variables_of(component: Any) -> Iterable[Any]:
+    if isinstance(component, SOSConstraintData):
+        return component.get_variables()
+    return identify_variables(component.expr, include_fixed=True)

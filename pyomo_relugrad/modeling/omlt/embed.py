@@ -10,10 +10,10 @@ from pyomo.core.expr.visitor import identify_variables
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.modeling.embedding import Embedding
-from pyomo_relugrad.modeling.omlt.block_rows import variable_bounds
 from pyomo_relugrad.modeling.omlt.ranges import level_box
 from pyomo_relugrad.modeling.omlt.relu_rows import Neurons, is_enough
 from pyomo_relugrad.modeling.omlt.statement import Statement
+from pyomo_relugrad.modeling.variables import bounds_of_all
 
 
 def stated_rows(statement: Statement) -> Iterator[Any]:
@@ -68,7 +68,7 @@ def embedding(statement: Statement, used: Collection[int], derived: list[tuple[b
 
 def _says_more(variables: list[Any], lower: Array, upper: Array, used: Collection[int], rounding: float) -> Array:
     """Which variables (n,) are referred to, or may not take all real values between the given ones."""
-    low, high = variable_bounds(variables)
+    low, high = bounds_of_all(variables)
     is_free = is_enough(-low, -lower, rounding) & is_enough(high, upper, rounding)
     return ~is_free | [id(v) in used or _is_restricted(v) for v in variables]
 

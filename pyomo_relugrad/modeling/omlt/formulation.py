@@ -12,7 +12,6 @@ from pyomo.common.gc_manager import PauseGC
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.modeling.omlt.layers import AffineLayer, BoundedInput, joined_weight, set_bounds, split_rows
-from pyomo_relugrad.modeling.omlt.values import assign, set_complementarity
 from pyomo_relugrad.network import Layer, Network, PreactivationBounds
 
 
@@ -151,7 +150,7 @@ def set_values(omlt_block: Any, network: Network, point: Array | None) -> None:
         assign(layer_block.component("sig"), zhat <= 0)
         if layer_block.component("sig") is not None:
             _assign_parts(layer_block, affine, [activations[source] for source in affine.sources])
-        set_complementarity(layer_block.component("_complementarity"), z - zhat)
+        _set_complementarity(layer_block.component("_complementarity"), z - zhat)
     for variables in (omlt_block.scaled_outputs, omlt_block.outputs):
         assign(variables, activations[-1])
 
@@ -163,3 +162,26 @@ def _assign_parts(layer_block: Any, affine: Layer, sources: list[Array]) -> None
     inactive = np.array([[sig.value] for sig in layer_block.sig.values()])
     assign(layer_block.z1, (parts * inactive).ravel())
     assign(layer_block.z2, (parts * (1 - inactive)).ravel())
+
+
+def assign(component: Any, values: Array) -> None:
+    """Set the values of an indexed variable, where there is one; fixed variables keep theirs.
+
+    Parameters
+    ----------
+    component : Var, Expression or None
+        Expressions need no values.
+    values : (n,) array
+        Numbers or booleans.
+    """
+    if component is not None and component.ctype is pyo.Var:
+        for variable, value in zip(component.values(), (values + 0).tolist(), strict=True):
+            if not variable.fixed:
+                variable.set_value(value, skip_validation=True)
+
+
+def _set_complementarity(conditions: Any, slacks: Array) -> None:
+    """Set the slack variables that Pyomo adds to complementarity conditions, where there are some."""
+    if conditions is not None:
+        for condition, slack in zip(conditions.values(), slacks.tolist(), strict=True):
+            condition.v.set_value(slack, skip_validation=True)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.modeling.omlt.block_rows import variable_bounds
 from pyomo_relugrad.modeling.omlt.formulation import NetworkFormulation
 from pyomo_relugrad.modeling.omlt.statement import Statement
 from pyomo_relugrad.modeling.omlt.steps import Step
+from pyomo_relugrad.modeling.variables import bounds_of_all
 from pyomo_relugrad.network.activations import RELU
 
 
@@ -19,7 +19,7 @@ def level_box(statement: Statement) -> tuple[Array, Array]:
     read, n = statement.read, len(statement.inputs)
     lower, upper = np.full(n, -np.inf), np.full(n, np.inf)
     for level in statement.levels:
-        low, high = variable_bounds(level.variables)
+        low, high = bounds_of_all(level.variables)
         if not level.is_scaled:
             low, high = read.scaled_input(low), read.scaled_input(high)
         lower, upper = np.maximum(lower, low), np.minimum(upper, high)
@@ -37,7 +37,7 @@ def preactivation_ranges(statement: Statement, formulation: Any) -> list[tuple[A
     An empty box, which means that the model has no solution, is treated as if its sides were exchanged. What
     ``relugrad.omlt`` computed for its expansions counts too, inside of the box that it was computed for.
     """
-    low, high = (statement.read.scaled_input(side) for side in variable_bounds(statement.inputs))
+    low, high = (statement.read.scaled_input(side) for side in bounds_of_all(statement.inputs))
     lower, upper = level_box(statement)
     sides = np.maximum(low, lower), np.minimum(high, upper)
     lower, upper = np.minimum(*sides), np.maximum(*sides)

@@ -16,7 +16,8 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.modeling.errors import NotANetwork
-from pyomo_relugrad.modeling.omlt.block_rows import BlockReader, nearest_values
+from pyomo_relugrad.modeling.omlt.block_rows import BlockReader
+from pyomo_relugrad.modeling.variables import nearest_values
 
 #: Rounding of a bound, relative to its size, in OMLT's arithmetic on weights of each type.
 ROUNDING = {np.dtype(np.float64): 1e-9, np.dtype(np.float32): 1e-5}

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.modeling.omlt.block_rows import nearest_values
 from pyomo_relugrad.modeling.omlt.network import OmltNetwork
 from pyomo_relugrad.modeling.omlt.relu_rows import Neurons
+from pyomo_relugrad.modeling.variables import nearest_values
 from pyomo_relugrad.network.affine import Affine
 
 

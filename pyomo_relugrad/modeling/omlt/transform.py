@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from pyomo.common.collections import ComponentSet
 from pyomo.common.config import ConfigDict, ConfigValue, In, IsInstance
 from pyomo.common.dependencies import attempt_import
 from pyomo.common.modeling import unique_component_name
-from pyomo.contrib.fbbt.fbbt import compute_bounds_on_expr
 from pyomo.core import Transformation
 from pyomo.core.base.transformation import ReverseTransformationToken
 from pyomo.core.util import target_list
@@ -20,8 +19,8 @@ from pyomo.gdp import Disjunct
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.modeling.block.input_ranges import input_values, linked_term
-from pyomo_relugrad.modeling.block.integrity import is_intact, require_intact
+from pyomo_relugrad.modeling.block.input_ranges import input_ranges, input_values, linked_term
+from pyomo_relugrad.modeling.block.integrity import changed_equations, is_intact
 from pyomo_relugrad.modeling.block.network_block import refresh_output_bounds, unexpanded_blocks
 from pyomo_relugrad.network import PreactivationBounds
 from pyomo_relugrad.problem.bounds import BOUND_METHODS
@@ -138,7 +137,8 @@ class ExpandToOmlt(Transformation):
             return None
         blocks = _targeted_blocks(model, config.targets)
         for block in blocks:
-            require_intact(block)
+            if not is_intact(block):
+                raise changed_equations(block)
         refresh_output_bounds([block for block in _unexpanded(model) if is_intact(block)], _input_ranges)
         ranges = [_input_ranges(block, config.formulation) for block in blocks]
         bounds = []
@@ -187,51 +187,33 @@ def _input_ranges(block: Any, formulation: str | None = None) -> tuple[Array, Ar
     ModelError
         If the formulation needs finite bounds and one is missing, an input can have no value, or is fixed without one.
     """
-    ranges = np.array([_range(block, position) for position in block.inputs], dtype=np.float64)
-    if formulation in BOUNDED and not np.isfinite(ranges).all():
-        position, side = np.argwhere(~np.isfinite(ranges))[0].tolist()
+    lower, upper = input_ranges(block)
+    for position, variable in block.inputs.items():
+        low, high = np.ceil(lower[position]), np.floor(upper[position])
+        if variable.is_integer() and low <= high:
+            lower[position], upper[position] = low, high  # HiGHS 1.15 may miss optima where these are fractional
+        if variable.fixed and variable.value is None:
+            raise ModelError(
+                f"relugrad.omlt: block '{block.name}': its input '{variable.name}' is fixed but has no value"
+            )
+        if variable.fixed:  # without bounds it counts as a constant
+            sides = lower[position], upper[position]
+            lower[position], upper[position] = (side if np.isfinite(side) else variable.value for side in sides)
+    infinite = np.argwhere(~np.isfinite([lower, upper]))
+    if formulation in BOUNDED and len(infinite):
+        side, position = infinite[0].tolist()
         raise ModelError(
             f"relugrad.omlt: block '{block.name}' cannot be expanded into '{formulation}': its input "
             f"'{block.inputs[position].name}' has no finite {('lower', 'upper')[side]} bound, and big-M constraints "
             "need bounds on every input. Give the variable bounds that hold at every point of interest, or pass "
             "input_bounds to the ReluNetworkBlock"
         )
-    crossed = np.flatnonzero(ranges[:, 0] > ranges[:, 1])
-    if crossed.size:
-        low, high = ranges[crossed[0]].tolist()
+    for position in np.flatnonzero(lower > upper).tolist():
         raise ModelError(
-            f"relugrad.omlt: block '{block.name}': its input '{block.inputs[int(crossed[0])].name}' can have no value: "
-            f"its lower bound is {low}, its upper bound {high}"
+            f"relugrad.omlt: block '{block.name}': its input '{block.inputs[position].name}' can have no value: its "
+            f"lower bound is {lower[position]}, its upper bound {upper[position]}"
         )
-    return ranges[:, 0], ranges[:, 1]
-
-
-def _range(block: Any, position: int) -> tuple[float, float]:
-    """What values an input may take, were it not fixed; and its value where that is elsewhere or there is no bound."""
-    variable = block.inputs[position]
-    domain, term = _row(block.component("input_domain"), position), linked_term(block, position)
-    low, high = -np.inf, np.inf
-    for pair in (
-        variable.bounds,
-        (None, None) if domain is None else (domain.lb, domain.ub),
-        (None, None) if term is None else compute_bounds_on_expr(term, ignore_fixed=True),
-    ):
-        low = low if pair[0] is None else max(low, pair[0])
-        high = high if pair[1] is None else min(high, pair[1])
-    if variable.is_integer() and np.ceil(low) <= np.floor(high):
-        low, high = np.ceil(low), np.floor(high)  # HiGHS 1.15 may miss optima where integers have fractional bounds
-    if variable.fixed and variable.value is None:
-        raise ModelError(f"relugrad.omlt: block '{block.name}': its input '{variable.name}' is fixed but has no value")
-    if variable.fixed:
-        low = min(low, variable.value) if np.isfinite(low) else variable.value
-        high = max(high, variable.value) if np.isfinite(high) else variable.value
-    return low, high
-
-
-def _row(constraint: Any, position: int) -> Any:
-    """The active row of an input in one of the block's constraints, None where there is none."""
-    found = constraint is not None and position in constraint and constraint[position].active
-    return constraint[position] if found else None
+    return lower, upper
 
 
 def _bound_linked_inputs(block: Any, box: tuple[Array, Array]) -> list[tuple[Any, float | None, float | None]]:
@@ -304,12 +286,6 @@ def _set_values(block: Any) -> bool:
     if point is None:
         return False
     before = [variable.value for variable in block.outputs.values()]
-    _assign(block.inputs.values(), point)
-    _assign(block.outputs.values(), block.scaled_network.value(point[None, :])[0])
+    omlt_formulation.assign(block.inputs, point)
+    omlt_formulation.assign(block.outputs, block.scaled_network.value(point[None, :])[0])
     return before != [variable.value for variable in block.outputs.values()]
-
-
-def _assign(variables: Iterable[Any], values: Array) -> None:
-    for variable, value in zip(variables, values.tolist(), strict=True):
-        if not variable.fixed:
-            variable.set_value(value, skip_validation=True)

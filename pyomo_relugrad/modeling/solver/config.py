@@ -11,7 +11,6 @@ from pyomo.common.config import Bool, ConfigDict, ConfigValue, NonNegativeFloat,
 from pyomo.contrib.solver.common.config import BranchAndBoundConfig, SolverConfig
 
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.run.method import Method
 from pyomo_relugrad.run.options import Options, meanings
 
 logger = logging.getLogger(__name__)
@@ -26,20 +25,12 @@ IGNORED = ("keepfiles", "solnfile")
 #: What Pyomo calls an option of `Options`.
 NAMES = {"relative_gap": "rel_gap", "absolute_gap": "abs_gap"}
 
-
-def _method(value: Any) -> str | Method:
-    """The domain of methods; names are looked up by the search."""
-    if not isinstance(value, str | Method):
-        raise ValueError("expected the name of a method, or a value such as Ppga(batch=64)")
-    return value
-
-
 _DOMAINS = {
     "int": NonNegativeInt,
     "int | None": NonNegativeInt,
     "float": NonNegativeFloat,
     "str": str,
-    "str | Method": _method,
+    "str | Method": None,
     "dict[str, Any]": dict,
 }
 

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from pyomo.common.config import document_class_CONFIG
 
-from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.modeling.solver.config import ExactConfig
 from pyomo_relugrad.modeling.solver.legacy import LegacyRelugrad
 from pyomo_relugrad.modeling.solver.local import Relugrad
-from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.run.result import Progress, SearchResult
 from pyomo_relugrad.solve import solve_exactly
 
 
@@ -42,16 +36,7 @@ class RelugradExact(Relugrad):
     config: ExactConfig
     proves = True
     name = "relugrad.exact"
-
-    def _find(
-        self,
-        problem: Problem,
-        options: Options,
-        start: Array | None,
-        callback: Callable[[Progress], bool],
-    ) -> SearchResult:
-        """Search and prove."""
-        return solve_exactly(problem, options, start=start, callback=callback)
+    _find = staticmethod(solve_exactly)
 
 
 @document_class_CONFIG(methods=["solve"])

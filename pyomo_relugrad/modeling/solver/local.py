@@ -5,11 +5,10 @@ from __future__ import annotations
 import datetime
 import logging
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from pyomo.common.config import document_class_CONFIG
@@ -32,12 +31,13 @@ from pyomo_relugrad.modeling.solver.results import results_of_search, results_wi
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.programs.threads import solver_threads
-from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.run.budget import Clock, Stop
 from pyomo_relugrad.run.log import SearchLog
 from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.run.result import Progress, SearchResult
 from pyomo_relugrad.search.boundedness import columns_without_end
-from pyomo_relugrad.solve.driver import search
+from pyomo_relugrad.search.domains.feasible_set import columns_without_bounds
+from pyomo_relugrad.solve import solve_locally
 from pyomo_relugrad.version import __version__
 from pyomo_relugrad.words import listed
 
@@ -76,6 +76,8 @@ class Relugrad(SolverBase):
     config: RelugradConfig
     #: Whether a proof follows the search.
     proves = False
+    #: What runs on the compiled problem.
+    _find: ClassVar[Callable[..., SearchResult]] = staticmethod(solve_locally)
 
     def __init__(self, **kwds: Any) -> None:
         # An error here would make Pyomo's legacy factory return an unknown solver: `solve` refuses what is not known.
@@ -132,7 +134,7 @@ class Relugrad(SolverBase):
             return self._run_at_once(model, config)
 
     def _run_at_once(self, model: BlockData, config: RelugradConfig) -> Results:
-        clock = _Clock()
+        clock = _Timing()
         if not isinstance(model, BlockData):
             raise ModelError(f"{self.name} solves Pyomo models and blocks; it was given {type(model).__name__}")
         if not model.is_constructed():
@@ -159,7 +161,7 @@ class Relugrad(SolverBase):
             print(config.timer)
         return results
 
-    def _compile_and_search(self, model: BlockData, config: RelugradConfig, log: SearchLog, clock: _Clock) -> Results:
+    def _compile_and_search(self, model: BlockData, config: RelugradConfig, log: SearchLog, clock: _Timing) -> Results:
         options = config.options()
         try:
             with _timed(config.timer, "compile"):
@@ -187,7 +189,7 @@ class Relugrad(SolverBase):
         return results_without_solution(model, TerminationCondition.provenInfeasible)
 
     def _search(
-        self, compiled: CompiledModel, config: RelugradConfig, options: Options, log: SearchLog, clock: _Clock
+        self, compiled: CompiledModel, config: RelugradConfig, options: Options, log: SearchLog, clock: _Timing
     ) -> SearchResult:
         """Search within what is left of the time; times in what is reported count from the solve's beginning."""
         before = clock.elapsed
@@ -203,7 +205,7 @@ class Relugrad(SolverBase):
         options = replace(options, time_limit=left - min(before, MAX_LOADING_SHARE * left))
         start = compiled.values() if config.warmstart else None
         with log.ticking(lambda: clock.elapsed):
-            found = self._find(compiled.problem, options, start, report)
+            found = self._find(compiled.problem, options, start=start, callback=report)
         history, bound_history = (
             tuple((elapsed + before, value) for elapsed, value in pairs)
             for pairs in (found.history, found.bound_history)
@@ -212,37 +214,14 @@ class Relugrad(SolverBase):
         log.summary(found)
         return found
 
-    def _find(
-        self,
-        problem: Problem,
-        options: Options,
-        start: Array | None,
-        callback: Callable[[Progress], bool],
-    ) -> SearchResult:
-        """Find points of the problem: what solvers that build on this one replace."""
-        return search(
-            problem,
-            options.method,
-            time_limit=options.time_limit,
-            iteration_limit=options.iteration_limit,
-            seed=options.seed,
-            start=start,
-            callback=callback,
-        )
 
-
-class _Clock:
+class _Timing(Clock):
     """When a solve began."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.timestamp = datetime.datetime.now(datetime.UTC)
-        self._begin = time.perf_counter()
         self._processor = os.times()
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since then."""
-        return time.perf_counter() - self._begin
 
     def processor_times(self) -> tuple[float, float]:
         """Seconds since then that this process spent in itself and in the operating system."""
@@ -281,8 +260,7 @@ def _advice(problem: Problem, found: SearchResult) -> str:
         return ""
     problem = presolve(problem).problem
     if found.stop is Stop.UNBOUNDED:
-        free = ~problem.is_output & ~(np.isfinite(problem.lower) & np.isfinite(problem.upper))
-        return f"the objective is unbounded: {_give_bounds(problem, np.flatnonzero(free))}"
+        return f"the objective is unbounded: {_give_bounds(problem, columns_without_bounds(problem))}"
     columns = columns_without_end(problem)
     return f"the objective may be unbounded: {_give_bounds(problem, columns)}" if columns.size else ""
 

@@ -7,27 +7,31 @@ that kind, tested alone, in its place in the chain.
 from pyomo_relugrad.problem.presolve.chains import compose_chains
 from pyomo_relugrad.problem.presolve.implied_bounds import apply_implied_bounds
 from pyomo_relugrad.problem.presolve.integer_bounds import round_integer_bounds
+from pyomo_relugrad.problem.presolve.linearize import linearize_operations
 from pyomo_relugrad.problem.presolve.reduction import Reduced, Reduction, reduce_by
 from pyomo_relugrad.problem.presolve.separate_outputs import separate_outputs
 from pyomo_relugrad.problem.presolve.short_rows import turn_short_rows_into_bounds
+from pyomo_relugrad.problem.presolve.through_networks import tighten_through_networks
 from pyomo_relugrad.problem.presolve.tied_columns import substitute_tied_columns
 from pyomo_relugrad.problem.problem import Problem
 
 __all__ = ["FOR_ALL", "FOR_RELAXATIONS", "Reduced", "Reduction", "presolve", "reduce_by"]
 
 #: What every problem goes through. Ties that make a network write or read in a circle are separated again; merging may
-#: leave rows with fewer columns.
+#: leave rows with fewer columns. Maxima that are stated as networks may write what is written already.
 FOR_ALL: tuple[Reduction, ...] = (
     turn_short_rows_into_bounds,
     substitute_tied_columns,
     separate_outputs,
     turn_short_rows_into_bounds,
     round_integer_bounds,
+    linearize_operations,
+    separate_outputs,
     apply_implied_bounds,
 )
 
 #: What proofs that relax networks put a presolved problem through.
-FOR_RELAXATIONS: tuple[Reduction, ...] = (compose_chains,)
+FOR_RELAXATIONS: tuple[Reduction, ...] = (compose_chains, tighten_through_networks)
 
 
 def presolve(problem: Problem) -> Reduced:

@@ -7,13 +7,14 @@ within `SAFETY` of that, and as contradicting it beyond `FEASIBILITY_TOLERANCE`,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import InfeasibleProblemError
-from pyomo_relugrad.network import interval_bounds
+from pyomo_relugrad.network import Network, PreactivationBounds, interval_bounds
 from pyomo_relugrad.problem.presolve.reduction import Reduced, same_columns
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening, met_in_the_middle, safety_margin
 from pyomo_relugrad.problem.problem import FEASIBILITY_TOLERANCE, Problem
@@ -84,14 +85,21 @@ def _checked(problem: Problem, lower: Array, upper: Array, why: str = "") -> tup
     return lower, upper
 
 
-def network_implied_bounds(problem: Problem, lower: Array, upper: Array) -> tuple[Array, Array]:
-    """Bounds that interval arithmetic through the networks, one after another, implies for their outputs.
+def network_implied_bounds(
+    problem: Problem,
+    lower: Array,
+    upper: Array,
+    bound: Callable[[Network, Array, Array], PreactivationBounds] = interval_bounds,
+) -> tuple[Array, Array]:
+    """Bounds that the networks, one after another, imply for their outputs.
 
     Parameters
     ----------
     problem : Problem
     lower, upper : (n,) arrays
         Bounds of all columns; those of an output narrow the boxes of the networks that read it.
+    bound : callable, optional
+        Bounds a network over boxes: interval arithmetic, or CROWN.
 
     Returns
     -------
@@ -104,7 +112,7 @@ def network_implied_bounds(problem: Problem, lower: Array, upper: Array) -> tupl
     for stage in problem.stages:
         low = np.minimum(lower[stage.inputs], upper[stage.inputs])
         high = np.maximum(lower[stage.inputs], upper[stage.inputs])
-        bounds = interval_bounds(stage.network, low, high)
+        bounds = bound(stage.network, low, high)
         implied_lower[stage.outputs], implied_upper[stage.outputs] = bounds.output_lower, bounds.output_upper
         lower[stage.outputs] = np.maximum(lower[stage.outputs], bounds.output_lower)
         upper[stage.outputs] = np.minimum(upper[stage.outputs], bounds.output_upper)

@@ -35,11 +35,15 @@ class Reduced:
     def reduce(self, start: Array) -> Array:
         """A start of the reduced problem from one (n,) of the original, NaN where a column has no value.
 
-        Of columns that became one, the first with a value gives it.
+        Of columns that became one, the first with a value gives it. What follows from others is computed.
         """
         reduced = np.full(self.problem.n_columns, np.nan)
         known = np.flatnonzero(~np.isnan(start))[::-1]
         reduced[self.columns[known]] = start[known]
+        if self.problem.followers:
+            completed = self.problem.completed(reduced)
+            follows = np.concatenate([follower.outputs for follower in self.problem.followers])
+            reduced[follows] = completed[follows]
         return reduced
 
 

@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem.embedding import EmbeddedNetwork
+from pyomo_relugrad.problem.presolve.extension import Extension
 from pyomo_relugrad.problem.presolve.reduction import Reduced
 from pyomo_relugrad.problem.problem import Problem
 
@@ -74,25 +75,9 @@ def _first_circle(networks: Sequence[EmbeddedNetwork], outputs: Sequence[Array])
 
 def _with_copies(problem: Problem, outputs: Sequence[Array], originals: Array) -> Problem:
     """The problem with a free copy of each original, tied to it by a row, and networks that write these outputs."""
-    n, k = problem.n_columns, originals.size
-    none, free = np.zeros(k), np.full(k, np.inf)
-    copied = sparse.csr_array((np.ones(k), (np.arange(k), originals)), shape=(k, n))
-    padding = sparse.csr_array((problem.n_rows, k))
-    names, row_names = problem.column_names, problem.row_names
-    quadratic = problem.quadratic
-    return replace(
-        problem,
-        cost=np.append(problem.cost, none),
-        lower=np.append(problem.lower, -free),
-        upper=np.append(problem.upper, free),
-        rows=sparse.block_array([[problem.rows, padding], [-copied, sparse.eye_array(k)]], format="csr"),
-        row_lower=np.append(problem.row_lower, none),
-        row_upper=np.append(problem.row_upper, none),
-        integers=np.append(problem.integers, np.zeros(k, bool)),
-        networks=tuple(
-            replace(embedded, outputs=columns) for embedded, columns in zip(problem.networks, outputs, strict=True)
-        ),
-        quadratic=None if quadratic is None else sparse.block_diag([quadratic, sparse.csr_array((k, k))], format="csr"),
-        column_names=(*names, *(names[original] for original in originals.tolist())) if names else (),
-        row_names=(*row_names, *[""] * k) if row_names else (),
-    )
+    extension = Extension(problem)
+    for original in originals.tolist():
+        copy = extension.add_column(-np.inf, np.inf, name=problem.column_name(original))
+        extension.add_row([copy, original], [1.0, -1.0], 0.0, 0.0)
+    networks = (replace(embedded, outputs=own) for embedded, own in zip(problem.networks, outputs, strict=True))
+    return replace(extension.problem(), networks=tuple(networks))

@@ -10,6 +10,7 @@ from scipy.sparse.csgraph import connected_components
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem.embedding import EmbeddedNetwork
+from pyomo_relugrad.problem.operations import renumbered
 from pyomo_relugrad.problem.presolve.reduction import Reduced
 from pyomo_relugrad.problem.presolve.short_rows import with_rows
 from pyomo_relugrad.problem.problem import Problem
@@ -64,4 +65,7 @@ def _merged(problem: Problem, group: Array, n_groups: int) -> Problem:
         ),
         quadratic=None if problem.quadratic is None else sparse.csr_array(spread.T @ problem.quadratic @ spread),
         column_names=tuple(names) if problem.column_names else (),
+        operations=renumbered(problem.operations, group),
+        ordered_sets=renumbered(problem.ordered_sets, group),
+        followers=renumbered(problem.followers, group),
     )

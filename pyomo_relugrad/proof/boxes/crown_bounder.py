@@ -13,7 +13,7 @@ from pyomo_relugrad.programs.tangents import tangents
 from pyomo_relugrad.proof.boxes.bounding import BoundedNodes, batch_size, centres
 from pyomo_relugrad.proof.boxes.branching import split_scores
 from pyomo_relugrad.proof.boxes.nodes import Nodes
-from pyomo_relugrad.proof.boxes.objective import ObjectiveBound
+from pyomo_relugrad.proof.boxes.objective import ObjectiveBound, ObjectiveFunctions
 from pyomo_relugrad.proof.boxes.relaxations import Relaxations, n_states
 
 MAX_BATCH = 256
@@ -52,14 +52,23 @@ class CrownBounder:
         with ThreadPoolExecutor(count) as pool:
             return BoundedNodes.joined(list(pool.map(lambda part: self._bound(part, cutoff), parts)))
 
-    def _bound(self, nodes: Nodes, cutoff: float) -> BoundedNodes:
+    def lower_bound(self) -> float:
+        """Of the whole box."""
+        return float(self._relax(self.root())[1].minima[0])
+
+    def _relax(self, nodes: Nodes) -> tuple[Relaxations, ObjectiveFunctions]:
+        """The networks' relaxations, and functions below the objective."""
         relaxations = Relaxations(self.problem, nodes.lower, nodes.upper, nodes.states)
-        functions = self._objective(relaxations, *self._linear_objective(nodes), nodes.slopes)
+        return relaxations, self._objective(relaxations, *self._linear_objective(nodes), nodes.slopes)
+
+    def _bound(self, nodes: Nodes, cutoff: float) -> BoundedNodes:
+        relaxations, functions = self._relax(nodes)
         lower, upper = functions.cut(nodes.lower, nodes.upper, cutoff)
         bound = np.maximum(functions.minima, nodes.bound)
         bounded = Nodes(lower, upper, bound, relaxations.states(), functions.slopes, nodes.costs, nodes.constant)
         # Splits along the slope help too: half a box is then cut off by the incumbent.
-        scores = split_scores(self.problem, functions.gaps + np.abs(functions.coefficients), lower, upper)
+        gaps = self._objective.gaps(relaxations, functions) + np.abs(functions.coefficients)
+        scores = split_scores(self.problem, gaps, lower, upper)
         candidates = np.concatenate([functions.minimizers, centres(nodes.lower, nodes.upper)])
         return BoundedNodes(bounded, functions.minimizers, scores, candidates)
 

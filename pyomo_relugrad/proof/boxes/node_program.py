@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
 
-from pyomo_relugrad.arrays import Array, SparseRows
+from pyomo_relugrad.arrays import Array, RowBlock, SparseRows
 from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.problem.presolve.row_tightening import cut_boxes
 from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution, LinearStatus
 from pyomo_relugrad.programs.linearization import Linearization
-from pyomo_relugrad.programs.tangents import TangentCuts
-from pyomo_relugrad.proof.boxes.outputs import RowBlock, two_sided
+from pyomo_relugrad.programs.tangents import TangentCuts, tangents
+from pyomo_relugrad.proof.boxes.bounding import centres
+from pyomo_relugrad.proof.boxes.outputs import two_sided
 
 # Columns whose range over the rows is found by linear programs, at the root.
 MAX_TIGHTENED = 100
+# In place of a node's row for the objective: with as many rows as before, the basis stays.
+FREE_ROW = RowBlock(
+    SparseRows(np.zeros(2, int), np.zeros(0, int), np.zeros(0)), np.array([-np.inf]), np.array([np.inf])
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +41,8 @@ class ProgramSolutions:
     costs : (N, n) array
     constant : (N,) array
         The linear functions of the columns that the multipliers of rows, tangents and outputs' bounds make of the
-        objective: below it wherever the problem's constraints are met. The rows that tie outputs to inputs are left
-        out, since such a function is substituted through the networks instead.
+        objective: below it wherever the problem's constraints are met. The rows of the node are left out, since such a
+        function is substituted through the networks instead.
     """
 
     possible: Array
@@ -56,7 +62,7 @@ class ProgramSolutions:
 
 
 class NodeProgram:
-    """Rows of the problem, rows that link outputs to inputs, and tangents of a quadratic objective.
+    """Rows of the problem and of its nodes, and tangents of a quadratic objective.
 
     Parameters
     ----------
@@ -65,21 +71,47 @@ class NodeProgram:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self._linearization = Linearization(problem)
         self._tangents = TangentCuts(problem)
         # One more column, above the quadratic part of the objective: that part is never negative.
         self._epigraph_upper = 0.0 if problem.quadratic is None else np.inf
         self._cost = np.append(problem.cost, 1.0)
-        self._n_steady = problem.n_rows + 2 * self._linearization.n_links
-        self._rows_by_column = sparse.csr_array(problem.rows.T)
+        rows = problem.rows
         self._program = LinearProgram(
             self._cost,
             np.append(problem.lower, 0.0),
             np.append(problem.upper, self._epigraph_upper),
-            sparse.hstack([problem.rows, sparse.csr_array((problem.n_rows, 1))], format="csr"),
+            sparse.csr_array((rows.data, rows.indices, rows.indptr), shape=(problem.n_rows, problem.n_columns + 1)),
             problem.row_lower,
             problem.row_upper,
         )
+
+    @cached_property
+    def _linearization(self) -> Linearization:
+        return Linearization(self.problem)
+
+    @property
+    def needs_tangent(self) -> bool:
+        """Whether the objective is quadratic and nothing is known of its quadratic part."""
+        return self._tangents.rounds > 0 and not len(self._tangents)
+
+    def first_tangent(self, links: RowBlock, lower: Array, upper: Array) -> tuple[Array, float]:
+        """Slope (n,) and constant of the quadratic part's tangent at the optimum over a node's box (n,)."""
+        problem, rows = self.problem, links.rows
+        matrix = sparse.csr_array((rows.data, rows.indices, rows.indptr), (links.lower.size, problem.n_columns))
+        program = LinearProgram(
+            problem.cost,
+            lower,
+            upper,
+            sparse.vstack([problem.rows, matrix]),
+            np.concatenate([problem.row_lower, links.lower]),
+            np.concatenate([problem.row_upper, links.upper]),
+            quadratic=problem.quadratic,
+        )
+        values = program.solve().values
+        point = centres(lower, upper) if values is None else np.clip(values, lower, upper)
+        self._tangents.add(np.append(point, -np.inf))
+        slopes, constants = tangents(problem.quadratic, point[None])
+        return slopes[0], float(constants[0])
 
     def tighten(self, lower: Array, upper: Array) -> bool:
         """Tighten the networks' inputs in a box (n,) over the rows, in place; whether the rows can be met."""
@@ -103,24 +135,24 @@ class NodeProgram:
         solution = self._program.solve()
         return solution.objective - 1e-7 * (1 + abs(solution.objective)) if solution.is_optimal else -np.inf
 
-    def solve(self, links: list[RowBlock | None], lower: Array, upper: Array, cutoff: float) -> ProgramSolutions:
-        """The programs of nodes with boxes (N, n); None in place of the rows of a node that is not possible."""
+    def solve(self, blocks: list[RowBlock | None], lower: Array, upper: Array, cutoff: float) -> ProgramSolutions:
+        """The programs of nodes with boxes (N, n); None in place of the rows of a node without points."""
         n_columns = self.problem.n_columns
         size = n_columns + self.problem.n_rows
         # Point, reduced costs and the rows' multipliers of each node side by side.
-        table = np.full((len(links), n_columns + size), np.nan)
-        bound, possible = np.full(len(links), np.nan), np.ones(len(links), bool)
-        slope, tangent_part = np.zeros((len(links), n_columns)), np.zeros(len(links))
-        for node, rows in enumerate(links):
+        table = np.full((len(blocks), n_columns + size), np.nan)
+        bound, possible = np.full(len(blocks), np.nan), np.ones(len(blocks), bool)
+        slope, tangent_part = np.zeros((len(blocks), n_columns)), np.zeros(len(blocks))
+        for node, rows in enumerate(blocks):
             checkpoint()
             solution = None if rows is None else self._solve_node(rows, lower[node], upper[node], cutoff)
             possible[node] = solution is not None and solution.status is not LinearStatus.INFEASIBLE
             if solution is None or not solution.is_optimal or solution.values is None or solution.row_duals is None:
                 continue
             bound[node] = solution.objective + self.problem.constant
-            duals, tangents = solution.row_duals[: self.problem.n_rows], solution.row_duals[self._n_steady :]
-            table[node] = np.concatenate([solution.values[:-1], _columns(solution)[:-1], duals])
-            slope[node], tangent_part[node] = self._tangents.combine(tangents)
+            duals = solution.row_duals
+            table[node] = np.concatenate([solution.values[:-1], _columns(solution)[:-1], duals[: self.problem.n_rows]])
+            slope[node], tangent_part[node] = self._tangents.combine(duals[duals.size - len(self._tangents) :])
         points, reduced, duals = np.split(table, [n_columns, 2 * n_columns], axis=1)
         costs, constant = self._multiplied(duals, reduced)
         return ProgramSolutions(possible, bound, points, reduced, costs + slope, constant + tangent_part)
@@ -141,7 +173,7 @@ class NodeProgram:
         problem = self.problem
         on_rows, row_part = _priced(duals, problem.row_lower, problem.row_upper)
         on_outputs, output_part = _priced(np.where(problem.is_output, reduced, 0.0), problem.lower, problem.upper)
-        costs = problem.cost - (self._rows_by_column @ on_rows.T).T - on_outputs
+        costs = problem.cost - (problem.rows.T @ on_rows.T).T - on_outputs
         return costs, problem.constant + row_part + output_part
 
     def follow(self, v: Array, lower: Array, upper: Array, steps: int) -> list[Array]:
@@ -155,9 +187,8 @@ class NodeProgram:
         for _ in range(steps):
             checkpoint()
             rows, right = self._linearization.links(np.where(integers, whole, v))
-            # As many rows as a node has: the basis stays.
             links = two_sided(SparseRows.stacked([rows, rows]), np.concatenate([right, right]))
-            solution = self._solve(links, lower, upper)
+            solution = self._solve(RowBlock.stacked([links, FREE_ROW]), lower, upper)
             if solution.values is None:
                 break
             v = solution.values[:-1]
@@ -166,7 +197,7 @@ class NodeProgram:
 
     def _solve(self, links: RowBlock, lower: Array, upper: Array) -> LinearSolution:
         self._change_bounds(lower, upper)
-        self._program.replace_tail(self.problem.n_rows, *self._tangents.below(*links))
+        self._program.replace_tail(self.problem.n_rows, *self._tangents.below(links))
         return self._program.solve()
 
     def _change_bounds(self, lower: Array, upper: Array) -> None:

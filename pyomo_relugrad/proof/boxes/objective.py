@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, RowBlock, SparseRows
 from pyomo_relugrad.network.boxes import Boxes
 from pyomo_relugrad.network.lower_slopes import STEPS, optimize_lower_slopes
+from pyomo_relugrad.network.relaxation import LinearFunctions
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.problem.presolve.row_tightening import cut_boxes
 from pyomo_relugrad.proof.boxes.relaxations import Relaxations, gap_by_input, split_by_stage
@@ -27,27 +28,36 @@ class ObjectiveFunctions:
     ----------
     coefficients : (N, n) array
         Zero on the columns that networks write.
+    constants : (N,) array
     minima : (N,) array
         The smallest value over the node's box.
     minimizers : (N, n) array
         Where it is taken.
-    gaps : (N, n) array
-        Per unit of each column's width, its part in the function's distance from the networks.
     slopes : (N, S) float32 array
         The ReLUs' lower slopes.
+    parts : list of LinearFunctions
+        Those of each stage's embeddings that they are put together from.
     """
 
     coefficients: Array
+    constants: Array
     minima: Array
     minimizers: Array
-    gaps: Array
     slopes: Array
+    parts: list[LinearFunctions]
 
     def cut(self, lower: Array, upper: Array, cutoff: float) -> tuple[Array, Array]:
         """The boxes (N, n) without what the functions say is above the cutoff."""
         limit = np.full(len(self.minima), cutoff)
         lower, upper = cut_boxes(self.coefficients, self.minima, limit, lower, upper)
         return lower, np.maximum(lower, upper)
+
+    def row(self, node: int, costs: Array, constant: float) -> RowBlock:
+        """A row of a node's linear program: ``costs @ v + constant`` is not below the node's function."""
+        values = costs - self.coefficients[node]
+        columns = np.flatnonzero(values)
+        row = SparseRows(np.array([0, columns.size]), columns, values[columns])
+        return RowBlock(row, self.constants[[node]] - constant, np.array([np.inf]))
 
 
 class ObjectiveBound:
@@ -75,8 +85,9 @@ class ObjectiveBound:
             Lower slopes to begin with, NaN where there are none.
         """
         problem = self.problem
-        coefficients, gaps = cost.copy(), np.zeros_like(cost)
+        coefficients = cost.copy()
         slopes = split_by_stage(problem, start)
+        parts: list[LinearFunctions] = []
         steps = FIRST_STEPS if np.isnan(start).any() else STEPS
         for index, stage in reversed(list(enumerate(problem.stages))):
             relaxation = relaxations.stages[index]
@@ -93,18 +104,26 @@ class ObjectiveBound:
             coefficients[:, stage.outputs] = 0.0
             coefficients[:, stage.inputs] = 0.0
             stage.scatter(coefficients, sloped.functions.coefficients)
-            stage.scatter(gaps, gap_by_input(relaxation, sloped.functions))
             constant = constant + sloped.functions.constants.reshape(len(cost), -1).sum(axis=1)
             slopes[index] = sloped.lower_slopes.reshape(slopes[index].shape).astype(np.float32)
+            parts.append(sloped.functions)
         boxes = Boxes(relaxations.lower, relaxations.upper)
         coefficients = _without_noise(coefficients, relaxations.lower, relaxations.upper)
         return ObjectiveFunctions(
             coefficients,
+            constant,
             boxes.minima(coefficients) + constant,
             boxes.minimizers(coefficients),
-            gaps,
             np.concatenate([start[:, :0], *slopes], axis=1),
+            parts[::-1],
         )
+
+    def gaps(self, relaxations: Relaxations, functions: ObjectiveFunctions) -> Array:
+        """Per unit of each column's width, its part in the functions' distance from the networks: (N, n)."""
+        total = np.zeros_like(functions.coefficients)
+        for stage, relaxation, part in zip(self.problem.stages, relaxations.stages, functions.parts, strict=True):
+            stage.scatter(total, gap_by_input(relaxation, part))
+        return total
 
 
 def _without_noise(coefficients: Array, lower: Array, upper: Array) -> Array:

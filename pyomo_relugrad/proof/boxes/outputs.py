@@ -6,19 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array, SparseRows
-from pyomo_relugrad.network.lower_slopes import optimize_lower_slopes
+from pyomo_relugrad.arrays import Array, RowBlock, SparseRows
 from pyomo_relugrad.network.relaxation import LinearFunctions
 from pyomo_relugrad.problem import NetworkStage, Problem
 from pyomo_relugrad.problem.presolve.row_tightening import close_boxes, cut_boxes
 from pyomo_relugrad.programs.linearization import LinkRows
 from pyomo_relugrad.proof.boxes.relaxations import Relaxations, gap_by_input
-
-# Steps of the slopes' optimization per function; there are two functions per output, and a linear program beside them.
-SLOPE_STEPS = 4
-
-#: Rows of a linear program with their lower and upper sides.
-RowBlock = tuple[SparseRows, Array, Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +34,9 @@ class StageFunctions:
 class OutputBounds:
     """Bounds the outputs that occur in the objective, in rows or in bounds by linear functions of the inputs.
 
+    Lower lines have the usual slopes of CROWN, which leave the smaller areas. Slopes chosen for each function's minimum
+    over the box make worse linear programs, whose optimum is elsewhere.
+
     Parameters
     ----------
     problem : Problem
@@ -58,10 +54,7 @@ class OutputBounds:
         for stage, used, relaxation in zip(self.problem.stages, self._rows.used, relaxations.stages, strict=True):
             weights = np.tile(np.eye(stage.network.n_outputs)[used], (relaxation.n_boxes, 1))
             boxes = np.repeat(np.arange(relaxation.n_boxes), used.size)
-            below, above = (
-                optimize_lower_slopes(relaxation, sign * weights, boxes, steps=SLOPE_STEPS).functions
-                for sign in (1, -1)
-            )
+            below, above = (relaxation.substitute(sign * weights, boxes, keep_adjoints=True) for sign in (1, -1))
             result.append(StageFunctions(below, above, boxes))
         return result
 
@@ -132,7 +125,7 @@ def two_sided(rows: SparseRows, right: Array) -> RowBlock:
     """Rows of which the first half are at least, and the second half at most their right-hand sides."""
     lower, upper = right.copy(), right.copy()
     lower[right.size // 2 :], upper[: right.size // 2] = -np.inf, np.inf
-    return rows, lower, upper
+    return RowBlock(rows, lower, upper)
 
 
 def _cut(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, RowBlock
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
 from pyomo_relugrad.proof.boxes.bounding import BoundedNodes, batch_size, centres
 from pyomo_relugrad.proof.boxes.branching import split_scores
-from pyomo_relugrad.proof.boxes.node_program import NodeProgram
+from pyomo_relugrad.proof.boxes.node_program import FREE_ROW, NodeProgram
 from pyomo_relugrad.proof.boxes.nodes import Nodes
-from pyomo_relugrad.proof.boxes.objective import ObjectiveBound
+from pyomo_relugrad.proof.boxes.objective import ObjectiveBound, ObjectiveFunctions
 from pyomo_relugrad.proof.boxes.outputs import OutputBounds, StageFunctions
 from pyomo_relugrad.proof.boxes.relaxations import Relaxations, n_states
 
@@ -25,14 +25,38 @@ REPAIR_STEPS, REPAIRED_NODES = 3, 4
 FRACTION_SCORE = 1e12
 
 
+@dataclass(frozen=True, eq=False)
+class _BoundedNodes:
+    """Nodes with their programs' points, and the functions that scores are made of.
+
+    Parameters
+    ----------
+    nodes : Nodes
+    possible : (N,) booleans
+        False where a program is infeasible.
+    points : (N, n) array
+    relaxations : Relaxations
+    outputs : list of StageFunctions
+    objective : ObjectiveFunctions
+    """
+
+    nodes: Nodes
+    possible: Array
+    points: Array
+    relaxations: Relaxations
+    outputs: list[StageFunctions]
+    objective: ObjectiveFunctions
+
+
 class ProgramBounder:
     """Bounds a problem by linear programs and by their multipliers.
 
     A node's program has the rows of the problem and two rows for each output, the linear functions below and above it
-    over the node's box; neurons do not occur. Its multipliers make one objective of costs and rows, and that objective
-    is substituted back through the networks as in a box problem: since it is one function, its slopes can be chosen
-    for it, and the bound is often the better one. Children begin with their parent's multipliers. Integers are relaxed
-    and split where they are fractional; a convex quadratic objective is replaced by tangents.
+    over the node's box; that of the root has a row for the function below the objective besides. Neurons do not occur.
+    Its multipliers make one objective of costs and rows, and that objective is substituted back through the networks as
+    in a box problem: since it is one function, its slopes can be chosen for it, and the bound is often the better one.
+    Children begin with their parent's multipliers. Integers are relaxed and split where they are fractional; a convex
+    quadratic objective is replaced by tangents.
 
     Parameters
     ----------
@@ -53,54 +77,87 @@ class ProgramBounder:
         lower, upper = self.problem.lower[None].copy(), self.problem.upper[None].copy()
         possible = np.array([self._program.tighten(lower[0], upper[0])])
         lower, upper, still = self._tighten_by_rows(lower, upper)
-        relus = n_states(self.problem)
-        nodes = Nodes.whole(lower[0], upper[0], relus, self.problem.cost, self.problem.constant)
-        return nodes.take(possible & still)
+        return self._whole(lower[0], upper[0]).take(possible & still)
+
+    def lower_bound(self) -> float:
+        """Of the whole problem, without tightening it by programs; minus infinity where there is none."""
+        bounded = self._bound(self._whole(self.problem.lower, self.problem.upper), np.inf)
+        return -np.inf if bounded is None else float(bounded.nodes.bound[0])
 
     def __call__(self, nodes: Nodes, cutoff: float) -> BoundedNodes:
         """Bound by the parents' multipliers, then by linear programs and their multipliers; score the columns."""
-        lower, upper, possible = self._tighten_by_rows(nodes.lower, nodes.upper)
-        nodes = replace(nodes, lower=lower, upper=upper).take(possible)
-        if not len(nodes):
-            return self._nothing(nodes)
-        relaxations = Relaxations(self.problem, nodes.lower, nodes.upper, nodes.states)
-        nodes, _ = self._bound_by_multipliers(nodes, relaxations, cutoff)
-        hopeful = np.flatnonzero(nodes.bound < cutoff)
-        if not hopeful.size:
-            return self._nothing(nodes.take(hopeful))
-        nodes, relaxations = nodes.take(hopeful), relaxations.take(hopeful)
-        functions = self._outputs.functions(relaxations)
-        nodes, points, possible = self._bound_by_programs(nodes, relaxations, functions, cutoff)
-        nodes, gaps = self._bound_by_multipliers(nodes, relaxations, cutoff)
-        bounded = BoundedNodes(
-            nodes,
-            points,
-            self._scores(relaxations, functions, nodes, points, gaps),
-            self._candidates(nodes, points, possible, cutoff),
-        )
-        return bounded.take(possible)
+        bounded = self._bound(nodes, cutoff)
+        if bounded is None:
+            empty = np.zeros((0, self.problem.n_columns))
+            return BoundedNodes(nodes.take(np.zeros(len(nodes), bool)), empty, empty, empty)
+        candidates = self._candidates(bounded, cutoff)
+        return BoundedNodes(bounded.nodes, bounded.points, self._scores(bounded), candidates).take(bounded.possible)
+
+    def _whole(self, lower: Array, upper: Array) -> Nodes:
+        return Nodes.whole(lower, upper, n_states(self.problem), self.problem.cost, self.problem.constant)
 
     # --- bounds -------------------------------------------------------------------------------------------------
 
-    def _bound_by_multipliers(self, nodes: Nodes, relaxations: Relaxations, cutoff: float) -> tuple[Nodes, Array]:
-        """Nodes bounded by their linear objective, and what each column matters for that bound."""
+    def _bound(self, nodes: Nodes, cutoff: float) -> _BoundedNodes | None:
+        """The nodes that may have points below the cutoff; None where there are none."""
+        lower, upper, possible = self._tighten_by_rows(nodes.lower, nodes.upper)
+        nodes = replace(nodes, lower=lower, upper=upper).take(possible)
+        if not len(nodes):
+            return None
+        relaxations = Relaxations(self.problem, nodes.lower, nodes.upper, nodes.states)
+        if self._program.needs_tangent:
+            nodes = self._above_tangent(nodes, relaxations)
+        bounded, objective = self._bound_by_multipliers(nodes, relaxations, cutoff)
+        hopeful = np.flatnonzero(bounded.bound < cutoff)
+        if not hopeful.size:
+            return None
+        # Later nodes have the multipliers that the row has led to.
+        objective_rows = [
+            objective.row(node, nodes.costs[node], nodes.constant[node]) if np.isinf(nodes.bound[node]) else FREE_ROW
+            for node in hopeful.tolist()
+        ]
+        nodes, relaxations = bounded.take(hopeful), relaxations.take(hopeful)
+        outputs = self._outputs.functions(relaxations)
+        nodes, points, possible = self._bound_by_programs(nodes, relaxations, outputs, objective_rows, cutoff)
+        nodes, objective = self._bound_by_multipliers(nodes, relaxations, cutoff)
+        return _BoundedNodes(nodes, possible, points, relaxations, outputs, objective)
+
+    def _above_tangent(self, nodes: Nodes, relaxations: Relaxations) -> Nodes:
+        """The nodes with a linear objective: a quadratic one is above its tangent at the optimum of the first node."""
+        outputs = self._outputs.functions(relaxations)
+        lower, upper, _ = self._outputs.tighten(relaxations, outputs, nodes.lower, nodes.upper)
+        slope, constant = self._program.first_tangent(self._outputs.rows(outputs, 0), lower[0], upper[0])
+        return replace(nodes, costs=nodes.costs + slope, constant=nodes.constant + constant)
+
+    def _bound_by_multipliers(
+        self, nodes: Nodes, relaxations: Relaxations, cutoff: float
+    ) -> tuple[Nodes, ObjectiveFunctions]:
+        """Nodes bounded by their linear objective, and the functions below it."""
         functions = self._objective(relaxations, nodes.costs, nodes.constant, nodes.slopes)
         lower, upper = functions.cut(nodes.lower, nodes.upper, cutoff)
         bound = np.maximum(nodes.bound, functions.minima)
         nodes = replace(
             nodes, lower=lower, upper=upper, bound=bound, slopes=functions.slopes, states=relaxations.states()
         )
-        return nodes, functions.gaps
+        return nodes, functions
 
     def _bound_by_programs(
-        self, nodes: Nodes, relaxations: Relaxations, functions: list[StageFunctions], cutoff: float
+        self,
+        nodes: Nodes,
+        relaxations: Relaxations,
+        outputs: list[StageFunctions],
+        objective_rows: list[RowBlock],
+        cutoff: float,
     ) -> tuple[Nodes, Array, Array]:
         """Nodes bounded by their programs, with new multipliers; the programs' points; and which nodes are possible."""
-        lower, upper, possible = self._outputs.tighten(relaxations, functions, nodes.lower, nodes.upper)
+        lower, upper, possible = self._outputs.tighten(relaxations, outputs, nodes.lower, nodes.upper)
         lower, upper, still = self._tighten_by_rows(lower, upper)
         possible = possible & still
-        links = [self._outputs.rows(functions, node) if possible[node] else None for node in range(len(nodes))]
-        solutions = self._program.solve(links, lower, upper, cutoff)
+        blocks = [
+            RowBlock.stacked([self._outputs.rows(outputs, node), row]) if possible[node] else None
+            for node, row in enumerate(objective_rows)
+        ]
+        solutions = self._program.solve(blocks, lower, upper, cutoff)
         solved = ~np.isnan(solutions.bound)
         points = np.where(solved[:, None], solutions.points, centres(lower, upper))
         lower, upper = solutions.cut(lower, upper, cutoff)
@@ -116,8 +173,9 @@ class ProgramBounder:
 
     # --- points and splits --------------------------------------------------------------------------------------
 
-    def _candidates(self, nodes: Nodes, points: Array, possible: Array, cutoff: float) -> Array:
+    def _candidates(self, bounded: _BoundedNodes, cutoff: float) -> Array:
         """The programs' points, and from the best of them a short way along the networks' linearizations."""
+        nodes, points, possible = bounded.nodes, bounded.points, bounded.possible
         order = np.argsort(np.where(possible, nodes.bound, np.inf), kind="stable")
         tried = order[: 1 if np.isfinite(cutoff) else REPAIRED_NODES]
         steps = [points[possible]]
@@ -126,26 +184,23 @@ class ProgramBounder:
             steps.append(np.reshape(way, (-1, points.shape[1])))
         return np.concatenate(steps)
 
-    def _scores(
-        self, relaxations: Relaxations, functions: list[StageFunctions], nodes: Nodes, points: Array, gaps: Array
-    ) -> Array:
+    def _scores(self, bounded: _BoundedNodes) -> Array:
         """Fractional integers first; then inputs by their parts in two distances, each making half of the score.
 
         One is the distance between the multipliers' objective and its bound; the other is how far the outputs are from
         the networks' values at the programs' points.
         """
-        problem, columns = self.problem, self._outputs.columns
+        problem, columns, nodes, points = self.problem, self._outputs.columns, bounded.nodes, bounded.points
         error = points[:, columns] - problem.propagate(points)[:, columns]
         distance = np.concatenate([np.maximum(-error, 0), np.maximum(error, 0)], axis=1)
-        parts = (gaps, self._outputs.gaps(relaxations, functions, distance))
+        parts = (
+            self._objective.gaps(bounded.relaxations, bounded.objective),
+            self._outputs.gaps(bounded.relaxations, bounded.outputs, distance),
+        )
         scores = sum(_shares(split_scores(problem, part, nodes.lower, nodes.upper)) for part in parts)
         fraction = np.abs(points - np.round(points)) * problem.integers
         fractional = (fraction > FEASIBILITY_TOLERANCE) & (nodes.upper - nodes.lower > 0.5)
         return np.where(fractional, FRACTION_SCORE * (1 + fraction), scores)
-
-    def _nothing(self, nodes: Nodes) -> BoundedNodes:
-        empty = np.zeros((0, self.problem.n_columns))
-        return BoundedNodes(nodes, empty, empty, empty)
 
 
 def _shares(values: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 
 import numpy as np
 
@@ -12,16 +12,15 @@ from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Incumbent, Problem, Shape
 from pyomo_relugrad.problem.presolve import FOR_RELAXATIONS, reduce_by
 from pyomo_relugrad.programs.threads import solver_threads
-from pyomo_relugrad.proof.boxes.bounding import BoundedNodes, Bounder
+from pyomo_relugrad.proof.boxes.bounding import BoundedNodes, Bounder, bound_seconds
 from pyomo_relugrad.proof.boxes.branching import split_nodes
 from pyomo_relugrad.proof.boxes.crown_bounder import CrownBounder
 from pyomo_relugrad.proof.boxes.nodes import NodeQueue
 from pyomo_relugrad.proof.boxes.polish import Polish
 from pyomo_relugrad.proof.boxes.program_bounder import ProgramBounder
-from pyomo_relugrad.proof.root_bound import bound_seconds
 from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.run.result import Progress, SearchResult
-from pyomo_relugrad.run.worker import Prover, run_proof
+from pyomo_relugrad.run.prover import Prover, run_proof
+from pyomo_relugrad.run.result import Callback, SearchResult
 
 # Points that are to replace an incumbent miss rows by no more than this, so that none is better by its violation alone.
 BETTER_TOLERANCE = 1e-7
@@ -38,7 +37,7 @@ def prove(
     node_limit: int | None = None,
     relative_gap: float = Options.relative_gap,
     absolute_gap: float = Options.absolute_gap,
-    callback: Callable[[Progress], bool | None] | None = None,
+    callback: Callback | None = None,
 ) -> SearchResult:
     """Search for the optimum of a problem and prove it, by branch and bound over the networks' inputs.
 
@@ -112,7 +111,7 @@ class SearchTree(Prover):
         return float(min(self._queue.bound, self._in_hand, self._discarded, self._unresolved, self.incumbent_value))
 
     @property
-    def first_seconds(self) -> float:
+    def first_seconds(self) -> float:  # type: ignore[override]
         """About how long the first step takes; longer where networks feed networks, which is not looked at here."""
         seconds = bound_seconds(self.problem)
         return seconds if self.problem.shape is Shape.BOX else BOUNDS_PER_PROGRAM * seconds

@@ -23,7 +23,7 @@ _PROBABILITY_TOLERANCE = 1e-6
 
 
 def check_predictions(network: Network, estimator: Any) -> None:
-    """Compare a network with a scikit-learn estimator's predictions, or its classes' probabilities.
+    """Compare a network with a scikit-learn estimator's predictions, or its classes' scores or probabilities.
 
     Raises
     ------
@@ -32,14 +32,15 @@ def check_predictions(network: Network, estimator: Any) -> None:
     """
     names = getattr(estimator, "feature_names_in_", None)
     points = np.concatenate([comparison_points(network), _points_near_data(network, estimator)])
-    is_classifier = hasattr(estimator, "classes_")
-    evaluate = estimator.predict_proba if is_classifier else estimator.predict
+    compare: Callable[[Network, Array, Array], Disagreement | None] = disagreement
+    if not hasattr(estimator, "classes_"):
+        evaluate = estimator.predict
+    elif hasattr(estimator, "decision_function"):
+        evaluate = estimator.decision_function
+    else:
+        evaluate, compare = estimator.predict_proba, _wrong_probabilities
     expected = _values(lambda rows: np.asarray(evaluate(table(rows, names)), np.float64), points)
-    if expected is None:
-        return
-    found = (
-        _wrong_probabilities(network, points, expected) if is_classifier else disagreement(network, points, expected)
-    )
+    found = None if expected is None else compare(network, points, expected)
     if found is not None:
         raise NetworkMismatchError(
             f"the network that was read from {type(estimator).__name__} {found}. It is not returned: please report it, "

@@ -27,16 +27,17 @@ def load_sklearn(estimator: Any) -> Network:
     Parameters
     ----------
     estimator : MLPRegressor, MLPClassifier, or a Pipeline, TransformedTargetRegressor or GridSearchCV with one
-        Fitted, with ``activation="relu"`` (or ``"identity"``). Other estimators are converted by skl2onnx, if it is
-        installed.
+        Fitted, with ``activation="relu"`` (or ``"identity"``). A linear classifier such as LogisticRegression may stand
+        in the network's place. Other estimators are converted by skl2onnx, if it is installed.
 
     Returns
     -------
     Network
         A regressor's predictions; a classifier's scores before its softmax or logistic function: one per class in the
-        order of ``classes_``, or a single one, positive for the second class, if there are two. Weights are taken in
-        float64, as they are. Where the estimator was fitted on a data frame, the inputs have its columns' names, and
-        scores of several classes that are words have these as their names.
+        order of ``classes_``, or a single one, positive for the second class, if there are two, as those of
+        ``decision_function``. Weights are taken in float64, as they are. Where the estimator was fitted on a data
+        frame, the inputs have its columns' names, and scores of several classes that are words have these as their
+        names.
 
     Raises
     ------
@@ -80,7 +81,15 @@ def _network_of(estimator: Any) -> Network:
         return map_outputs(network, *inverse_transformation(estimator.transformer_, "transformer", network.n_outputs))
     if hasattr(estimator, "coefs_") and hasattr(estimator, "out_activation_"):
         return _multilayer_perceptron(estimator)
+    if _is_linear_classifier(estimator):
+        return Network.from_layers([estimator.coef_], [estimator.intercept_], name=type(estimator).__name__)
     return _through_skl2onnx(estimator)
+
+
+def _is_linear_classifier(estimator: Any) -> bool:
+    """Whether its scores are affine: a fitted LogisticRegression, LinearSVC or the like."""
+    kinds = {kind.__name__ for kind in type(estimator).__mro__}
+    return "LinearClassifierMixin" in kinds and hasattr(estimator, "coef_")
 
 
 def _feature_names(estimator: Any) -> list[str]:
@@ -124,7 +133,7 @@ def _without_relus(network: Network) -> Network:
 
 def _sklearn_pipeline(pipeline: Any) -> Network:
     last = pipeline.steps[-1][1]
-    if not any(hasattr(last, name) for name in _OF_NETWORKS):
+    if not any(hasattr(last, name) for name in _OF_NETWORKS) and not _is_linear_classifier(last):
         return _through_skl2onnx(pipeline)
     network = _network_of(last)
     steps = [(name, step) for name, step in pipeline.steps[:-1] if step not in LEFT_OUT]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-from onnx import GraphProto, ModelProto, TensorProto
+from onnx import ModelProto, TensorProto
 from onnx.external_data_helper import ExternalDataInfo, uses_external_data
 
 from pyomo_relugrad.errors import NetworkFileError
+from pyomo_relugrad.readers.onnx.traversal import tensors
 
 
 def load_external_data(model: ModelProto, folder: Path | None) -> None:
@@ -25,24 +25,13 @@ def load_external_data(model: ModelProto, folder: Path | None) -> None:
     NetworkFileError
         If there is no such file, it is too short, or it lies outside the model's folder.
     """
-    for tensor in _tensors(model.graph):
+    for tensor in tensors(model.graph):
         if uses_external_data(tensor):
             if folder is None:
                 raise NetworkFileError(
                     f"the tensor {tensor.name!r} lies in another file: load the network by its path, not from memory"
                 )
             _load(tensor, folder)
-
-
-def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
-            for subgraph in (attribute.g, *attribute.graphs) if attribute.HasField("g") else attribute.graphs:
-                yield from _tensors(subgraph)
 
 
 def _load(tensor: TensorProto, folder: Path) -> None:

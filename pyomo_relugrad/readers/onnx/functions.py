@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import TypeAlias
 
 from onnx import AttributeProto, FunctionProto, ModelProto, NodeProto, OperatorSetIdProto, defs, inliner
 
 from pyomo_relugrad.errors import NetworkFileError
+from pyomo_relugrad.readers.onnx.traversal import all_nodes
 
 MAX_NODES = 50_000
 """Most nodes that a graph may have, its functions inlined."""
@@ -60,15 +61,6 @@ def _check_size(model: ModelProto) -> None:
         raise NetworkFileError(f"its functions call one another in a circle: {names}") from None
     if _inlined_size(all_nodes(model.graph.node), sizes) > MAX_NODES:
         raise NetworkFileError(f"its functions blow the graph up to more than {MAX_NODES} nodes")
-
-
-def all_nodes(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
-    """The nodes and those of the graphs inside them."""
-    for node in nodes:
-        yield node
-        for attribute in node.attribute:
-            for graph in (attribute.g, *attribute.graphs) if attribute.HasField("g") else attribute.graphs:
-                yield from all_nodes(graph.node)
 
 
 def _key(node: NodeProto) -> Key:

@@ -20,9 +20,8 @@ from pyomo_relugrad.readers.onnx.functions import MAX_NODES
 from pyomo_relugrad.readers.onnx.integers import with_integers
 from pyomo_relugrad.readers.onnx.labels import label, node_name
 from pyomo_relugrad.readers.onnx.node import Integers, Node, Rule, Value
-from pyomo_relugrad.readers.onnx.node_order import in_order, reads
 from pyomo_relugrad.readers.onnx.old_operators import modern
-from pyomo_relugrad.readers.onnx.refusals import NOT_READABLE, refusal
+from pyomo_relugrad.readers.onnx.refusals import refusal
 from pyomo_relugrad.readers.onnx.reorder import relus_after_maxima, without_unread_positions
 from pyomo_relugrad.readers.onnx.rules import (
     arithmetic,
@@ -36,8 +35,10 @@ from pyomo_relugrad.readers.onnx.rules import (
     sampling,
     scatter,
 )
+from pyomo_relugrad.readers.onnx.rules.affine_operators import AFFINE
 from pyomo_relugrad.readers.onnx.rules.by_evaluation import by_evaluation
 from pyomo_relugrad.readers.onnx.subgraphs import UNROLLED, Run
+from pyomo_relugrad.readers.onnx.traversal import in_order, reads
 
 Environment: TypeAlias = dict[str, Value]
 """Values of tensors by name."""
@@ -147,7 +148,7 @@ class GraphReader:
         """Outputs of a node that depends on the network's input; `is_output` if it computes an output."""
         domain = "" if node.proto.domain == "ai.onnx" else node.proto.domain
         rule = RULES.get(domain, {}).get(node.operator)
-        if rule is None and (domain or node.operator in NOT_READABLE):
+        if rule is None and (domain or node.operator not in AFFINE):
             raise refusal(node, is_output)
         if node.operator not in CHOICES:
             node = node.settled(self.hidden)

@@ -12,18 +12,7 @@ from pyomo_relugrad.readers.onnx.node import Integers, Node, Rule, Value
 from pyomo_relugrad.readers.onnx.rules.arithmetic import FLOATING_POINT
 from pyomo_relugrad.readers.onnx.rules.movement import MOVES
 
-INTEGERS = frozenset(
-    {
-        TensorProto.INT8,
-        TensorProto.INT16,
-        TensorProto.INT32,
-        TensorProto.INT64,
-        TensorProto.UINT8,
-        TensorProto.UINT16,
-        TensorProto.UINT32,
-        TensorProto.UINT64,
-    }
-)
+INTEGERS = frozenset(getattr(TensorProto, f"{kind}{bits}") for kind in ("INT", "UINT") for bits in (8, 16, 32, 64))
 """Types of the whole numbers that inputs may be."""
 
 _WIDE = frozenset({TensorProto.INT32, TensorProto.INT64})
@@ -46,12 +35,9 @@ def with_integers(node: Node, rule: Rule, hidden: HiddenLayers) -> Value | list[
             "computes with whole numbers, whose arithmetic is not that of real ones: export the network with float "
             "inputs, or with a Cast to float before this node"
         )
-    outputs = rule(replace(node, inputs=tuple(map(_as_real, node.inputs))), hidden)
+    inputs = tuple(value.tensor if isinstance(value, Integers) else value for value in node.inputs)
+    outputs = rule(replace(node, inputs=inputs), hidden)
     if real:
         return outputs
     moved = outputs if isinstance(outputs, list) else [outputs]
     return [Integers(value) if isinstance(value, Affine) else value for value in moved]
-
-
-def _as_real(value: Value | None) -> Value | None:
-    return value.tensor if isinstance(value, Integers) else value

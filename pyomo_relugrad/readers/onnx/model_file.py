@@ -11,7 +11,8 @@ from onnx import ModelProto, defs
 
 from pyomo_relugrad.errors import NetworkFileError, NetworkFileNotFoundError
 from pyomo_relugrad.readers.onnx.external_data import load_external_data
-from pyomo_relugrad.readers.onnx.functions import all_nodes, without_functions
+from pyomo_relugrad.readers.onnx.functions import without_functions
+from pyomo_relugrad.readers.onnx.traversal import all_nodes
 
 
 @dataclass(frozen=True, eq=False)

@@ -104,10 +104,6 @@ def _evaluated(node: Node) -> Node:
     return _rewritten(node, is_test=None)
 
 
-def _pad(node: Node) -> Node:
-    return _rewritten(node, pads=node.attribute("pads", node.attribute("paddings")), paddings=None)
-
-
 def _upsample(node: Node) -> Node:
     if node.attribute("scales") is not None:
         return _rewritten(node)
@@ -143,24 +139,16 @@ def _cast(node: Node) -> Node:
     return _rewritten(node, to=TensorProto.DataType.Value(to.upper()) if isinstance(to, str) else to)
 
 
-def _lp_pool(node: Node) -> Node:
-    return _rewritten(node, p=int(node.attribute("p", 2)))
-
-
 _CHANGES: dict[str, Callable[[Node], Node]] = {
-    **dict.fromkeys(
-        ("Add", "And", "Div", "Equal", "Greater", "Less", "Mul", "Or", "Pow", "Sub", "Xor"),
-        _broadcast,
-    ),
+    **dict.fromkeys(("Add", "And", "Div", "Equal", "Greater", "Less", "Mul", "Or", "Pow", "Sub", "Xor"), _broadcast),
     "BatchNormalization": _evaluated,
     "Cast": _cast,
     "Concat": lambda node: _rewritten(node, axis=node.attribute("axis", 1)),
     "Dropout": _evaluated,
     "Gemm": lambda node: _rewritten(node, broadcast=None),
-    "GlobalLpPool": _lp_pool,
-    "LpPool": _lp_pool,
+    **dict.fromkeys(("GlobalLpPool", "LpPool"), lambda node: _rewritten(node, p=int(node.attribute("p", 2)))),
     "PRelu": _prelu,
-    "Pad": _pad,
+    "Pad": lambda node: _rewritten(node, pads=node.attribute("pads", node.attribute("paddings")), paddings=None),
     "Reshape": _reshape,
     "Split": _split,
     "Tile": _tile,

@@ -27,9 +27,9 @@ from pyomo_relugrad.network.agreement import (
 )
 from pyomo_relugrad.readers.onnx.batch import has_symbolic_batch
 from pyomo_relugrad.readers.onnx.model_file import ModelFile
-from pyomo_relugrad.readers.onnx.node_order import nodes_in_order
 from pyomo_relugrad.readers.onnx.old_operators import FIRST_MODERN
-from pyomo_relugrad.readers.onnx.runtimes import OnnxRuntime, Reference, Runtime, element_types, graphs
+from pyomo_relugrad.readers.onnx.runtimes import OnnxRuntime, Reference, Runtime, element_types
+from pyomo_relugrad.readers.onnx.traversal import all_nodes, nodes_in_order
 
 logger = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ def rounding_of(file: ModelFile) -> Rounding:
     graph = file.model.graph
     if _HALF_TYPES & set(element_types(graph)):
         return HALF
-    operators = {node.op_type for part in graphs(graph) for node in part.node}
+    operators = {node.op_type for node in all_nodes(graph.node)}
     return COMPUTED_WEIGHTS if operators & _COMPUTED_WEIGHTS else SINGLE
 
 

@@ -46,6 +46,10 @@ class Pieces:
         return len(self.knots)
 
     @property
+    def _arrays(self) -> tuple[Array, Array, Array, Array]:
+        return self.knots, self.at, self.slopes, self.offsets
+
+    @property
     def sides(self) -> tuple[Array, Array]:
         """Limits from the left and from the right at the knots, zero where a knot is infinite."""
         places = np.where(np.isfinite(self.knots), self.knots, 0.0)
@@ -55,21 +59,13 @@ class Pieces:
 
     def taken(self, rows: Array) -> Pieces:
         """The functions of the given rows; the function zero where a row is negative."""
-        kept = (rows >= 0)[:, None]
-        return Pieces(
-            np.where(kept, self.knots[rows], np.inf),
-            np.where(kept, self.at[rows], 0.0),
-            np.where(kept, self.slopes[rows], 0.0),
-            np.where(kept, self.offsets[rows], 0.0),
-        )
+        parts = zip(self._arrays, (np.inf, 0.0, 0.0, 0.0), strict=True)
+        return Pieces(*(np.where((rows >= 0)[:, None], own[rows], empty) for own, empty in parts))
 
     def stacked(self, others: Sequence[Pieces]) -> Pieces:
         """These functions, followed by those of the others."""
-        parts = [self, *others]
-        width = max(part.knots.shape[1] for part in parts)
-        parts = [part._refined(np.full((part.n, width - part.knots.shape[1]), np.inf)) for part in parts]
-        names = ("knots", "at", "slopes", "offsets")
-        return Pieces(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+        parts = (part._arrays for part in _padded(self, *others))
+        return Pieces(*(np.concatenate(own) for own in zip(*parts, strict=True)))
 
     def substituted(self, scale: Array, shift: Array) -> Pieces:
         """The functions of ``scale * t + shift`` in place of their variable; scales may be zero or negative."""
@@ -100,7 +96,8 @@ class Pieces:
     def times(self, other: Pieces) -> Pieces | None:
         """The products, row by row; None where one is quadratic."""
         left, right = _common(self, other)
-        if (_is_open(left.knots) & (left.slopes != 0.0) & (right.slopes != 0.0)).any():
+        lower, upper = _ends(left.knots)
+        if ((lower < upper) & (left.slopes != 0.0) & (right.slopes != 0.0)).any():
             return None
         return Pieces(
             left.knots,
@@ -206,13 +203,8 @@ class Pieces:
 
 def choose(condition: Array, chosen: Pieces, other: Pieces) -> Pieces:
     """The functions of `chosen` in the rows where a condition (n, 1) holds, else those of `other`."""
-    left, right = _padded(chosen, other)
-    return Pieces(
-        np.where(condition, left.knots, right.knots),
-        np.where(condition, left.at, right.at),
-        np.where(condition, left.slopes, right.slopes),
-        np.where(condition, left.offsets, right.offsets),
-    )._simplified()
+    parts = (part._arrays for part in _padded(chosen, other))
+    return Pieces(*(np.where(condition, *own) for own in zip(*parts, strict=True)))._simplified()
 
 
 def _filled(values: Array, knots: Array) -> Array:
@@ -238,11 +230,10 @@ def _snapped(knots: Array) -> Array:
     return result
 
 
-def _padded(left: Pieces, right: Pieces) -> tuple[Pieces, Pieces]:
-    """Both with the same number of knots, some of them infinite."""
-    width = max(left.knots.shape[1], right.knots.shape[1])
-    both = [part._refined(np.full((part.n, width - part.knots.shape[1]), np.inf)) for part in (left, right)]
-    return both[0], both[1]
+def _padded(*parts: Pieces) -> list[Pieces]:
+    """All with the same number of knots, some of them infinite."""
+    width = max(part.knots.shape[1] for part in parts)
+    return [part._refined(np.full((part.n, width - part.knots.shape[1]), np.inf)) for part in parts]
 
 
 def _common(left: Pieces, right: Pieces) -> tuple[Pieces, Pieces]:
@@ -255,12 +246,6 @@ def _ends(knots: Array) -> tuple[Array, Array]:
     """Where each piece begins and ends."""
     infinite = np.full((len(knots), 1), np.inf)
     return np.concatenate([-infinite, knots], axis=1), np.concatenate([knots, infinite], axis=1)
-
-
-def _is_open(knots: Array) -> Array:
-    """Which pieces hold more than one point."""
-    lower, upper = _ends(knots)
-    return lower < upper
 
 
 def _inner_points(knots: Array) -> Array:

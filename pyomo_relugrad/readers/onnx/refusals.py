@@ -5,115 +5,63 @@ from __future__ import annotations
 from pyomo_relugrad.errors import UnsupportedOperatorError
 from pyomo_relugrad.readers.onnx.node import Node
 
-_SMOOTH = [
-    "Acos",
-    "Acosh",
-    "Asin",
-    "Asinh",
-    "Atan",
-    "Atanh",
-    "Celu",
-    "Cos",
-    "Cosh",
-    "Elu",
-    "Erf",
-    "Exp",
-    "Gelu",
-    "HardSwish",
-    "Log",
-    "LpNormalization",
-    "Mish",
-    "Pow",
-    "Reciprocal",
-    "Selu",
-    "Sigmoid",
-    "Sin",
-    "Sinh",
-    "Softplus",
-    "Softsign",
-    "Sqrt",
-    "Swish",
-    "Tan",
-    "Tanh",
-]
-_SCORES = ["Hardmax", "LogSoftmax", "Softmax"]
-_LABELS = ["ArgMax", "ArgMin", "LabelEncoder", "LinearClassifier", "OneHot", "ZipMap"]
-_STEPS = [
-    "BitShift",
-    "Ceil",
-    "Equal",
-    "Floor",
-    "Mod",
-    "NonZero",
-    "Round",
-    "Sign",
-    "Unique",
-    "And",
-    "Or",
-    "Xor",
-]
-_NORMALISING = [
-    "Attention",
-    "Det",
-    "DynamicQuantizeLinear",
-    "GroupNormalization",
-    "InstanceNormalization",
-    "LRN",
-    "LayerNormalization",
-    "MeanVarianceNormalization",
-    "Normalizer",
-    "QuantizeLinear",
-    "RMSNormalization",
-    "ReduceL2",
-    "ReduceLogSum",
-    "ReduceLogSumExp",
-    "ReduceProd",
-    "ReduceSumSquare",
-]
-RANDOM = ["Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"]
-_LOOPS = ["GRU", "LSTM", "RNN", "SequenceMap"]
-_SEQUENCES = [
-    "ConcatFromSequence",
-    "SequenceAt",
-    "SequenceConstruct",
-    "SequenceErase",
-    "SequenceInsert",
-    "SequenceLength",
-    "SplitToSequence",
-]
+RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
 
-NOT_READABLE = frozenset(["TopK", *_SMOOTH, *_SCORES, *_LABELS, *_STEPS, *_NORMALISING, *_LOOPS, *_SEQUENCES, *RANDOM])
+_OUTPUT_FUNCTIONS = frozenset(
+    [
+        *("Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Celu", "Cos", "Cosh", "Elu", "Erf", "Exp", "Gelu"),
+        *("HardSwish", "Hardmax", "Log", "LogSoftmax", "LpNormalization", "Mish", "Pow", "Reciprocal", "Selu"),
+        *("Sigmoid", "Sin", "Sinh", "Softmax", "Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh"),
+    ]
+)
+"""Smooth functions and scores: at the end of a network, what goes into them tells as much."""
+
+_NORMALISING = (
+    *("Attention", "Det", "DynamicQuantizeLinear", "GroupNormalization", "InstanceNormalization", "LRN"),
+    *("LayerNormalization", "MeanVarianceNormalization", "Normalizer", "QuantizeLinear", "RMSNormalization"),
+    *("ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceProd", "ReduceSumSquare"),
+)
+_STEPS = ("And", "BitShift", "Ceil", "Equal", "Floor", "Mod", "NonZero", "Or", "Round", "Sign", "Unique", "Xor")
+_SEQUENCES = (
+    *("ConcatFromSequence", "SequenceAt", "SequenceConstruct", "SequenceErase", "SequenceInsert", "SequenceLength"),
+    "SplitToSequence",
+)
+
+_REASONS: dict[str, str] = {
+    "TopK": "sorts, which cannot be read: take the largest by ReduceMax or sort few numbers by Max and Min; where "
+    "labels come after it, export the network up to its scores, the tensor {source!r}",
+    **dict.fromkeys(
+        ("ArgMax", "ArgMin", "LabelEncoder", "LinearClassifier", "OneHot", "ZipMap"),
+        "turns scores into labels: export the network up to its scores, the tensor {source!r}",
+    ),
+    **dict.fromkeys(_STEPS, "is not continuous: only networks of ReLUs and the like can be read"),
+    **dict.fromkeys(RANDOM, "draws random numbers: export the network in evaluation mode"),
+    **dict.fromkeys(
+        ("GRU", "LSTM", "RNN", "SequenceMap"),
+        "is recurrent: export the network unrolled, with piecewise-linear operators",
+    ),
+    **dict.fromkeys(
+        _SEQUENCES,
+        "works on a list of tensors, which cannot be read: export the network with fixed sizes, so that Split and "
+        "Concat are written instead",
+    ),
+    **dict.fromkeys(
+        (*_OUTPUT_FUNCTIONS, *_NORMALISING),
+        "is not piecewise linear: train the network with ReLUs or the like, or, if only probabilities come after it, "
+        "export the network up to the tensor {source!r}",
+    ),
+}
+"""Why an operator cannot be read, and what to do; the source is the tensor that it reads first."""
+
+_AT_THE_END = (
+    "at the end of the network is not piecewise linear: export the network up to what goes into it (the logits), the "
+    "tensor {source!r}"
+)
+_UNKNOWN = "is not an operator that can be read: export the network with standard ONNX operators"
 
 
 def refusal(node: Node, is_output: bool) -> UnsupportedOperatorError:
     """The error for a node that cannot be read; `is_output` if it computes an output of the network."""
-    source = node.proto.input[0] if node.proto.input else ""
-    if node.operator == "TopK":
-        return node.unsupported(
-            "sorts, which cannot be read: take the largest by ReduceMax or sort few numbers by Max and Min; where "
-            f"labels come after it, export the network up to its scores, the tensor {source!r}"
-        )
-    if node.operator in _LABELS:
-        return node.unsupported(f"turns scores into labels: export the network up to its scores, the tensor {source!r}")
-    if is_output and node.operator in (*_SCORES, *_SMOOTH):
-        return node.unsupported(
-            f"at the end of the network is not piecewise linear: export the network up to what goes into it (the "
-            f"logits), the tensor {source!r}"
-        )
-    if node.operator in _STEPS:
-        return node.unsupported("is not continuous: only networks of ReLUs and the like can be read")
-    if node.operator in RANDOM:
-        return node.unsupported("draws random numbers: export the network in evaluation mode")
-    if node.operator in _LOOPS:
-        return node.unsupported("is recurrent: export the network unrolled, with piecewise-linear operators")
-    if node.operator in _SEQUENCES:
-        return node.unsupported(
-            "works on a list of tensors, which cannot be read: export the network with fixed sizes, so that Split and "
-            "Concat are written instead"
-        )
-    if node.operator in (*_SCORES, *_SMOOTH, *_NORMALISING):
-        return node.unsupported(
-            f"is not piecewise linear: train the network with ReLUs or the like, or, if only probabilities come after "
-            f"it, export the network up to the tensor {source!r}"
-        )
-    return node.unsupported("is not an operator that can be read: export the network with standard ONNX operators")
+    ends = is_output and node.operator in _OUTPUT_FUNCTIONS
+    reason = _AT_THE_END if ends else _REASONS.get(node.operator, _UNKNOWN)
+    return node.unsupported(reason.format(source=node.proto.input[0] if node.proto.input else ""))

@@ -20,6 +20,7 @@ from pyomo_relugrad.readers.onnx.evaluate import MAX_ELEMENTS, output_shapes, ru
 from pyomo_relugrad.readers.onnx.graph import GraphReader
 from pyomo_relugrad.readers.onnx.node import Node
 from pyomo_relugrad.readers.onnx.rules.arithmetic import matmul_shape
+from pyomo_relugrad.readers.onnx.rules.convolution import reduced_axes
 from pyomo_relugrad.readers.onnx.rules.movement import DATA_INPUTS
 from pyomo_relugrad.readers.onnx.rules.resize import resized_axes
 
@@ -129,11 +130,7 @@ def _transposed(matrix: Any) -> Any:
 
 
 def _reduced(node: Node, tensor: Any, axes: Any = None) -> Rows:
-    rank = len(tensor.shape)
-    given = node.attribute("axes") if axes is None else axes
-    chosen = {int(axis) % rank for axis in np.ravel([] if given is None else given)}
-    if not chosen and not node.attribute("noop_with_empty_axes", 0):
-        chosen = set(range(rank))
+    chosen = reduced_axes(node, tensor.shape, node.attribute("axes") if axes is None else axes)
     if tensor.axis in chosen:
         raise _mixed(node)
     if node.attribute("keepdims", 1):

@@ -15,6 +15,7 @@ from onnx.reference import ReferenceEvaluator
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.readers.onnx.evaluate import normalised
+from pyomo_relugrad.readers.onnx.traversal import all_nodes, graphs, tensors
 
 Runtime: TypeAlias = Callable[[dict[str, Array]], Sequence[Array]]
 """All outputs of a model in the graph's order, from its inputs by name."""
@@ -90,43 +91,26 @@ class Reference:
         return self._evaluator.run(None, feeds)
 
 
-def graphs(graph: GraphProto) -> Iterator[GraphProto]:
-    """The graph and those inside its nodes."""
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                yield from graphs(attribute.g)
-
-
 def element_types(graph: GraphProto) -> Iterator[int]:
     """Types of the tensors of a graph, as far as it names them."""
     for part in graphs(graph):
         yield from (value.type.tensor_type.elem_type for value in (*part.input, *part.output))
-        yield from (tensor.data_type for tensor in _tensors(part))
-        yield from (attribute.i for attribute in _cast_targets(part))
-
-
-def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
-    """The numbers that are stored in a graph."""
-    yield from graph.initializer
-    for node in graph.node:
-        yield from (attribute.t for attribute in node.attribute if attribute.HasField("t"))
+    yield from (tensor.data_type for tensor in tensors(graph))
+    yield from (attribute.i for attribute in _cast_targets(graph))
 
 
 def _cast_targets(graph: GraphProto) -> Iterator[AttributeProto]:
     """The attributes that say what a Cast casts to."""
-    for node in graph.node:
+    for node in all_nodes(graph.node):
         if node.op_type == "Cast":
             yield from (attribute for attribute in node.attribute if attribute.name == "to")
 
 
 def _to_double(graph: GraphProto) -> None:
     """Store and compute all floating-point numbers of a graph in float64."""
-    for part in graphs(graph):
-        for tensor in _tensors(part):
-            if tensor.data_type in _REAL_TYPES:
-                tensor.CopyFrom(numpy_helper.from_array(normalised(numpy_helper.to_array(tensor)), tensor.name))
-        for attribute in _cast_targets(part):
-            if attribute.i in _REAL_TYPES:
-                attribute.i = TensorProto.DOUBLE
+    for tensor in tensors(graph):
+        if tensor.data_type in _REAL_TYPES:
+            tensor.CopyFrom(numpy_helper.from_array(normalised(numpy_helper.to_array(tensor)), tensor.name))
+    for attribute in _cast_targets(graph):
+        if attribute.i in _REAL_TYPES:
+            attribute.i = TensorProto.DOUBLE

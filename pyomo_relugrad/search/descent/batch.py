@@ -108,20 +108,13 @@ def descend(
 
 
 def descend_by_halving(
-    objective: ReducedObjective,
-    domain: Domain,
-    U: Array,
-    schedule: Schedule,
-    sizes: Sequence[int],
-    decay: float,
-    budget: Budget,
+    objective: ReducedObjective, domain: Domain, U: Array, stages: Sequence[Array], decay: float, budget: Budget
 ) -> Generator[Batch, None, Batch]:
-    """Descend in stages of the given relative lengths; after each but the last only the best quarter goes on."""
+    """Descend in stages, each given by its lengths; after each but the last only the best quarter goes on."""
     batch = Batch.at(U.astype(objective.dtype))
-    pieces = schedule.pieces(sizes)
-    for index, lengths in enumerate(pieces):
+    for index, lengths in enumerate(stages):
         batch = yield from descend(objective, domain, batch, lengths, decay, budget)
-        if index + 1 < len(pieces):
+        if index + 1 < len(stages):
             batch = batch.keep(max(len(batch.values) // 4, 1))
     if not budget.is_exhausted():
         batch.note(objective.value(batch.U))

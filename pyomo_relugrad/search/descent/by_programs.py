@@ -11,7 +11,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.programs.linear_program import LinearProgram
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import positive, whole
+from pyomo_relugrad.run.method import between
 from pyomo_relugrad.search.descent.elite_pool import Elite, ElitePool
 from pyomo_relugrad.search.descent.starts import structured_starts
 from pyomo_relugrad.search.domains.domain import Domain
@@ -26,7 +26,7 @@ STEP_SHARES = np.concatenate([np.linspace(0.1, 1.0, 10), [0.05, 0.02]])
 
 @dataclass(frozen=True)
 class LpDescent(DomainMethod):
-    """Rounds of descents by linear programs within a trust region, from vertices and mixtures of them, then polished.
+    """Descents by linear programs within a trust region, from vertices and mixtures of them, then polished.
 
     Where the feasible set is a real polytope, a projection costs as much as a linear program and brings less: the
     gradient's linear program within a trust region is the strong first-order step, on one persistent HiGHS model.
@@ -48,15 +48,14 @@ class LpDescent(DomainMethod):
     """
 
     name = "lp-descent"
-    summary = "descents by linear programs within a trust region"
 
-    vertices: int = whole(6)
-    mixtures: int = whole(64)
-    descents: int = whole(2)
-    first_radius: float = positive(1.0)
-    last_radius: float = positive(1e-3)
-    pool_size: int = whole(16)
-    patience: int = whole(200)
+    vertices: int = 6
+    mixtures: int = 64
+    descents: int = 2
+    first_radius: float = 1.0
+    last_radius: float = between(1e-3, 1e-9)
+    pool_size: int = 16
+    patience: int = 200
 
     def search(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
         """Descend and polish until the budget is spent."""
@@ -64,16 +63,7 @@ class LpDescent(DomainMethod):
 
 
 class ProgramRounds:
-    """The state of one search; `run` yields its incumbents.
-
-    Parameters
-    ----------
-    method : LpDescent
-    problem : Problem
-    domain : Domain
-        Of its decision columns.
-    context : SearchContext
-    """
+    """The state of one search, from what `LpDescent.search` is given."""
 
     def __init__(self, method: LpDescent, problem: Problem, domain: Domain, context: SearchContext) -> None:
         self.method, self.domain = method, domain

@@ -10,7 +10,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem, ReducedObjective
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import positive, share, whole
+from pyomo_relugrad.run.method import between
 from pyomo_relugrad.search.descent.batch import Batch, Schedule, descend, descend_by_halving
 from pyomo_relugrad.search.descent.elite_pool import Elite, ElitePool
 from pyomo_relugrad.search.descent.starts import structured_starts
@@ -30,7 +30,7 @@ REPORTED_GAIN = 0.01
 
 @dataclass(frozen=True)
 class ProjectedDescent(DomainMethod):
-    """Rounds of batched projected descents from structured starts, the best points polished to vertices of regions.
+    """Batched projected descents from structured starts, the best points polished to vertices of regions.
 
     Steps are shares of the domain's widths; within a descent they fall geometrically.
 
@@ -39,50 +39,41 @@ class ProjectedDescent(DomainMethod):
     batch : int, optional
         Points that start together. None: 32 to 512, fewer for larger networks, or 64 where a projection takes
         iterations of its own.
-    first_steps : tuple of float, optional
+    first_steps, last_step : tuple of float, and float, optional
         First step of a round's descent, in turns: longer than the box, so that points jump from corner to corner, or
-        shorter, so that they stay in the basins that they start in (4, 1, 0.3, 0.1).
-    last_step : float, optional
-        Last step of a round's descent (0.003).
+        shorter, so that they stay in the basins that they start in (4, 1, 0.3, 0.1). Last step (0.003).
     momentum : float, optional
         Share of the old momentum that a step keeps (0.5).
     explore_steps, recombine_steps : int, optional
         Steps from fresh starts (120), and from the offspring of good points (80).
-    explore_every : int, optional
-        One round in so many begins from fresh starts (2).
     stages : tuple of int, optional
-        Relative lengths of the stages of successive halving; after each but the last the best quarter goes on
-        (1, 2, 3).
-    refined, refine_steps : int, optional
-        The best points of each round, which descend further towards the kinks that they sit at (8), and their steps
-        (30).
-    refined_step : float, optional
-        Last of these steps (0.0001).
+        Relative lengths of a descent's stages; after each but the last the best quarter goes on (1, 2, 3).
+    refined, refine_steps, refined_step : int, int and float, optional
+        How many of the best points descend to the kinks that they sit at (8), in how many steps (30), the last (1e-4).
+    explore_every, polish_every : int, optional
+        One round in so many begins from fresh starts (2), is polished even without a better point (3).
     pool_size : int, optional
         Good points kept (24).
-    polish_every : int, optional
-        One round in so many is polished even without a better point (3).
     patience : int, optional
         Rounds without a better point after which the search is done (40).
     """
 
     name = "projected-descent"
-    summary = "batched descents by projected steps"
 
-    batch: int | None = whole(None)
-    first_steps: tuple[float, ...] = positive((4.0, 1.0, 0.3, 0.1))
-    last_step: float = positive(0.003)
-    momentum: float = share(0.5)
-    explore_steps: int = whole(120)
-    recombine_steps: int = whole(80)
-    explore_every: int = whole(2)
-    stages: tuple[int, ...] = whole((1, 2, 3))
-    refined: int = whole(8)
-    refine_steps: int = whole(30)
-    refined_step: float = positive(0.0001)
-    pool_size: int = whole(24)
-    polish_every: int = whole(3)
-    patience: int = whole(40)
+    batch: int | None = None
+    first_steps: tuple[float, ...] = between((4.0, 1.0, 0.3, 0.1), 1e-9)
+    last_step: float = between(0.003, 1e-9)
+    momentum: float = between(0.5, 0, 1)
+    explore_steps: int = 120
+    recombine_steps: int = 80
+    explore_every: int = 2
+    stages: tuple[int, ...] = (1, 2, 3)
+    refined: int = 8
+    refine_steps: int = 30
+    refined_step: float = between(0.0001, 1e-9)
+    pool_size: int = 24
+    polish_every: int = 3
+    patience: int = 40
 
     def search(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
         """Descend, polish and recombine until the budget is spent."""
@@ -98,16 +89,7 @@ class ProjectedDescent(DomainMethod):
 
 
 class ProjectedRounds:
-    """The state of one search; `run` yields its incumbents.
-
-    Parameters
-    ----------
-    method : ProjectedDescent
-    problem : Problem
-    domain : Domain
-        Of its decision columns.
-    context : SearchContext
-    """
+    """The state of one search, from what `ProjectedDescent.search` is given."""
 
     def __init__(self, method: ProjectedDescent, problem: Problem, domain: Domain, context: SearchContext) -> None:
         self.method, self.problem, self.domain = method, problem, domain
@@ -145,16 +127,13 @@ class ProjectedRounds:
             starts = self.pool.offspring(self.domain, self.random, self.count)
         first = method.first_steps[(self.rounds // 2) % len(method.first_steps)]
         schedule = Schedule(first, method.last_step, method.explore_steps if explore else method.recombine_steps)
-        batch = yield from self._watched(
-            descend_by_halving(
-                self.objective, self.domain, starts, schedule, method.stages, method.momentum, self.budget
-            )
-        )
+        stages, share = schedule.pieces(method.stages), method.momentum
+        halving = descend_by_halving(self.objective, self.domain, starts, stages, share, self.budget)
+        batch = yield from self._watched(halving)
         best = Batch.at(batch.best[: method.refined])
         lengths = Schedule(method.last_step, method.refined_step, method.refine_steps).lengths()
-        best = yield from self._watched(
-            descend(self.objective, self.domain, best, lengths, method.momentum, self.budget)
-        )
+        refining = descend(self.objective, self.domain, best, lengths, share, self.budget)
+        best = yield from self._watched(refining)
         return best.keep(method.refined)
 
     def _watched(self, steps: Generator[Batch, None, Batch]) -> Generator[Incumbent | None, None, Batch]:

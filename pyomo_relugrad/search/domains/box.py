@@ -6,9 +6,9 @@ from typing import Self
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.run.budget import Budget
-from pyomo_relugrad.search.domains.domain import ROW_TOLERANCE
+from pyomo_relugrad.search.domains.domain import ROW_TOLERANCE, BoundsAndRows
 
 
 class Box:
@@ -26,11 +26,9 @@ class Box:
         self.lower, self.upper = lower, upper
 
     @classmethod
-    def of(
-        cls, lower: Array, upper: Array, rows: Weight, row_lower: Array, row_upper: Array, budget: Budget
-    ) -> Self | None:
+    def of(cls, limits: BoundsAndRows, budget: Budget) -> Self | None:
         """The box, None where there are rows."""
-        return cls(lower, upper) if len(row_lower) == 0 else None
+        return None if len(limits.row_lower) else cls(limits.lower, limits.upper)
 
     def project(self, U: Array) -> Array:
         """Clip the rows of `U` to the box, in their own floating-point type."""
@@ -72,10 +70,9 @@ class BoxWithRow:
         self.row_lower, self.row_upper = row_lower, row_upper
 
     @classmethod
-    def of(
-        cls, lower: Array, upper: Array, rows: Weight, row_lower: Array, row_upper: Array, budget: Budget
-    ) -> Self | None:
+    def of(cls, limits: BoundsAndRows, budget: Budget) -> Self | None:
         """The box with its row, None where there is another number of rows."""
+        lower, upper, rows, row_lower, row_upper = limits
         if len(row_lower) != 1:
             return None
         return cls(lower, upper, rows.toarray()[0], float(row_lower[0]), float(row_upper[0]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -11,6 +11,16 @@ from pyomo_relugrad.run.budget import Budget
 
 # Violation of a row that a point of the set may have.
 ROW_TOLERANCE = 1e-7
+
+
+class BoundsAndRows(NamedTuple):
+    """``lower <= u <= upper`` and ``row_lower <= rows @ u <= row_upper``, the bounds finite, the rows a csr_array."""
+
+    lower: Array
+    upper: Array
+    rows: Weight
+    row_lower: Array
+    row_upper: Array
 
 
 class Domain(Protocol):
@@ -33,19 +43,10 @@ class Domain(Protocol):
     steps_by_signs: bool
 
     @classmethod
-    def of(
-        cls, lower: Array, upper: Array, rows: Weight, row_lower: Array, row_upper: Array, budget: Budget
-    ) -> Self | None:
+    def of(cls, limits: BoundsAndRows, budget: Budget) -> Self | None:
         """The set of bounds and rows, None where it is none of this kind.
 
-        Parameters
-        ----------
-        lower, upper : (d,) arrays
-            Finite.
-        rows : (m, d) csr_array
-        row_lower, row_upper : (m,) arrays
-        budget : Budget
-            The time that all operations together may take.
+        The budget says what time all operations together may take.
         """
 
     def project(self, U: Array) -> Array:

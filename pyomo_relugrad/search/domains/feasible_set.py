@@ -1,4 +1,4 @@
-"""The feasible set of a problem's decision columns: which domain it is, and whether it has a point at all."""
+"""The feasible set of a problem's decision columns: which domain it is."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.domains.box import Box, BoxWithRow
-from pyomo_relugrad.search.domains.domain import Domain
+from pyomo_relugrad.search.domains.domain import BoundsAndRows, Domain
 from pyomo_relugrad.search.domains.polytope import Polytope
 
 #: The kinds of domains, the most special first; a new kind is added here.
@@ -27,10 +26,7 @@ def domain_of(problem: Problem, budget: Budget | None = None) -> Domain:
     budget : Budget, optional
         The time that projections and linear programs over the set may take.
     """
-    columns = np.flatnonzero(~problem.is_output)
-    rows = sparse.csr_array(problem.rows[:, columns])
-    bounds, sides = (problem.lower[columns], problem.upper[columns]), (problem.row_lower, problem.row_upper)
-    kinds = (kind.of(*bounds, rows, *sides, budget or Budget()) for kind in DOMAINS)
+    kinds = (kind.of(_bounds_and_rows(problem), budget or Budget()) for kind in DOMAINS)
     return next(domain for domain in kinds if domain is not None)
 
 
@@ -43,15 +39,11 @@ def feasible_start(problem: Problem, domain: Domain, start: Array | None) -> Arr
     return u if domain.contains(u[None, :])[0] else None
 
 
-def has_point(problem: Problem) -> bool:
-    """Whether bounds and rows, all on decision columns, leave any point."""
+def _bounds_and_rows(problem: Problem) -> BoundsAndRows:
+    """Those of the decision columns."""
     columns = np.flatnonzero(~problem.is_output)
-    lower, upper = problem.lower[columns], problem.upper[columns]
-    if problem.n_rows == 0 or (lower > upper).any():
-        return bool((lower <= upper).all())
     rows = sparse.csr_array(problem.rows[:, columns])
-    program = LinearProgram(np.zeros(columns.size), lower, upper, rows, problem.row_lower, problem.row_upper)
-    return program.solve().status is not LinearStatus.INFEASIBLE
+    return BoundsAndRows(problem.lower[columns], problem.upper[columns], rows, problem.row_lower, problem.row_upper)
 
 
 def columns_without_bounds(problem: Problem) -> Array:

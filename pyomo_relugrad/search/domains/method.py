@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
-from pyomo_relugrad.run.budget import Stop
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.run.method import Method
 from pyomo_relugrad.search.domains.domain import Domain
-from pyomo_relugrad.search.domains.feasible_set import columns_without_bounds, domain_of, has_point
+from pyomo_relugrad.search.domains.feasible_set import columns_without_bounds, domain_of
 from pyomo_relugrad.words import MAX_LISTED
 
 
@@ -27,7 +26,7 @@ class DomainMethod(Method):
         """Yield as `run` does; `domain`, the feasible set of the decision columns, is not empty."""
 
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
-        """Search over the domain, if it has a point."""
+        """Search over the domain."""
         return run_over_domain(self.search, problem, context)
 
     def check(self, problem: Problem) -> None:
@@ -47,14 +46,10 @@ def run_over_domain(
     problem: Problem,
     context: SearchContext,
 ) -> Iterator[Incumbent | None]:
-    """Search over the feasible set of the decision columns, unless bounds and rows leave no point.
+    """Search over the feasible set of the decision columns, which is not empty.
 
-    Where their linear program has been solved, its point comes first: there is an answer however short the time.
+    Where its linear program has been solved, that point comes first: there is an answer however short the time.
     """
-    known = context.relaxation
-    if known is None and not has_point(problem):
-        context.budget.stop = Stop.INFEASIBLE
-        return
-    if known is not None and known.values is not None:
-        yield problem.incumbent(known.values)
+    if context.relaxed is not None:
+        yield problem.incumbent(context.relaxed)
     yield from search(problem, domain_of(problem, context.budget), context)

@@ -13,7 +13,7 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.domains.admm import AlternatingProjection
-from pyomo_relugrad.search.domains.domain import ROW_TOLERANCE
+from pyomo_relugrad.search.domains.domain import ROW_TOLERANCE, BoundsAndRows
 
 # Steps of a projection's iteration.
 ADMM_STEPS = 40
@@ -69,11 +69,9 @@ class Polytope:
         )
 
     @classmethod
-    def of(
-        cls, lower: Array, upper: Array, rows: Weight, row_lower: Array, row_upper: Array, budget: Budget
-    ) -> Self | None:
+    def of(cls, limits: BoundsAndRows, budget: Budget) -> Self | None:
         """The polytope of any bounds and rows."""
-        return cls(lower, upper, rows, row_lower, row_upper, budget)
+        return cls(*limits, budget)
 
     @cached_property
     def centre(self) -> Array:

@@ -10,10 +10,10 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import Method, part, positive, share, whole
+from pyomo_relugrad.run.method import Method, between
 from pyomo_relugrad.search.dynamic_programming.stages import Stage, stages_in_order
 from pyomo_relugrad.search.dynamic_programming.sweep import Sweeps
-from pyomo_relugrad.search.relaxation import Surroundings
+from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.sequential_lp import Descent, SequentialLp
 
@@ -23,7 +23,7 @@ GAIN = 1e-7
 
 @dataclass(frozen=True)
 class DynamicProgramming(Method):
-    """Decisions stage by stage, for networks that feed each other through few columns.
+    """Decisions stage by stage, for horizons and chains of networks.
 
     A sweep goes through the stages once and puts the decisions of many points together (`Sweeps`). A cycle begins with
     sweeps over points all over the columns' ranges and goes on with sweeps over points ever closer to the best one; a
@@ -62,20 +62,19 @@ class DynamicProgramming(Method):
     """
 
     name = "dynamic-programming"
-    summary = "decisions stage by stage, for horizons and chains of networks"
 
-    first_points: int = whole(8)
-    points: int = whole(32)
-    max_points: int = whole(128)
-    states: int = whole(64)
-    work: float = positive(1e9)
-    wide_sweeps: int = whole(2)
-    spreads: tuple[float, ...] = positive((0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001))
-    near_share: float = share(0.75)
-    flipped_share: float = share(0.1)
-    elite_size: int = whole(8)
-    patience: int = whole(4)
-    sequential: SequentialLp = part(SequentialLp())
+    first_points: int = 8
+    points: int = 32
+    max_points: int = 128
+    states: int = 64
+    work: float = 1e9
+    wide_sweeps: int = 2
+    spreads: tuple[float, ...] = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
+    near_share: float = between(0.75, 0, 1)
+    flipped_share: float = between(0.1, 0, 1)
+    elite_size: int = 8
+    patience: int = 4
+    sequential: SequentialLp = SequentialLp()
 
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Search where the problem has stages; yield nothing where it has none."""
@@ -95,7 +94,7 @@ class _Search:
         self, method: DynamicProgramming, problem: Problem, stages: tuple[Stage, ...], context: SearchContext
     ) -> None:
         self._method, self._problem, self._context = method, problem, context
-        self._surroundings = Surroundings(problem)
+        self._surroundings = LinearRelaxation(problem)
         samples = problem.propagate(self._surroundings.random_points(method.sequential.batch, context.random))
         self._merit = Merit.scaled_to(problem, samples, method.sequential.initial_penalty)
         work = method.points * sum(stage.network.network.n_weights for stage in stages)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,6 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import positive
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.feasible_set import feasible_start
 from pyomo_relugrad.search.domains.method import DomainMethod
@@ -20,10 +19,11 @@ from pyomo_relugrad.search.regions.walk import is_lower
 
 @dataclass(frozen=True)
 class LpWalk(DomainMethod):
-    """Walk from uniform starts, and from the user's warm start first, one after another.
+    """From linear region to linear region by LPs (arXiv 2401.03451).
 
-    Decided here: the paper's starts from relaxations are the method ``relaxing-walk``; the linear programs have only
-    the facets that matter, and what one ends with begins the next.
+    Walks from the user's warm start and from uniform starts, one after another. Decided here: the paper's starts from
+    relaxations are the method ``relaxing-walk``; the linear programs have only the facets that matter, and what one
+    ends with begins the next.
 
     Parameters
     ----------
@@ -32,9 +32,8 @@ class LpWalk(DomainMethod):
     """
 
     name = "lp-walk"
-    summary = "from linear region to linear region by LPs (arXiv 2401.03451)"
 
-    overshoot: float = positive(0.01)
+    overshoot: float = 0.01
 
     def search(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
         """Walk from start after start."""
@@ -47,13 +46,13 @@ class LpWalk(DomainMethod):
 
     def from_start(
         self, program: RegionProgram, domain: Domain, u: Array, context: SearchContext
-    ) -> Generator[Incumbent | None, None, Array]:
-        """Region LP by region LP until one does not improve; return the last optimum.
+    ) -> Iterator[Incumbent]:
+        """Region LP by region LP until one does not improve.
 
         After each LP the point moves a little beyond the optimum, which chooses the next region; a coordinate that
         would leave its bounds stays at the optimum, and so does the point if it would leave a row.
         """
-        value, best = np.inf, u
+        value = np.inf
         while not context.budget.is_exhausted():
             optimum = program.solve(program.region_at(u), context.budget)
             point = program.incumbent(optimum.u)
@@ -63,6 +62,5 @@ class LpWalk(DomainMethod):
             beyond = optimum.u + self.overshoot * (optimum.u - u)
             inside = (beyond >= program.lower) & (beyond <= program.upper)
             beyond = np.where(inside, beyond, optimum.u)
-            value, best = point.objective, optimum.u
+            value = point.objective
             u = beyond if domain.contains(beyond[None, :])[0] else optimum.u
-        return best

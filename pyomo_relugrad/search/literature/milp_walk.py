@@ -10,7 +10,6 @@ import numpy as np
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import positive, whole
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.method import DomainMethod
 from pyomo_relugrad.search.regions.neighbourhood import best_in_neighbourhood, is_small
@@ -20,9 +19,10 @@ from pyomo_relugrad.search.regions.walk import is_lower
 
 @dataclass(frozen=True)
 class MilpWalk(DomainMethod):
-    """Sample a region, minimize over it; free the neurons that are zero there and solve the small MILP; repeat.
+    """Sampling, improved by MILPs over zero neurons (arXiv 2205.14189).
 
-    Decided here: the zero neurons are those whose facets are binding in the LP's final basis; held neurons' facets
+    Sample a region, minimize over it; free the neurons that are zero there and solve the small MILP; repeat. Decided
+    here: the zero neurons are those whose facets are binding in the LP's final basis; held neurons' facets
     enter the MILP as they are violated. Where the objective is quadratic or the MILP's matrices would not fit, the
     method is ``sampling``.
 
@@ -36,10 +36,9 @@ class MilpWalk(DomainMethod):
     """
 
     name = "milp-walk"
-    summary = "sampling, improved by MILPs over zero neurons (arXiv 2205.14189)"
 
-    entry_gap: float = positive(2.0 / 3.0)
-    max_nodes: int = whole(2000)
+    entry_gap: float = 2.0 / 3.0
+    max_nodes: int = 2000
 
     def search(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
         """Yield the optimum over the region of each sample, and what MILPs make of it."""
@@ -50,29 +49,28 @@ class MilpWalk(DomainMethod):
             yield point
             if point.objective > record + self.entry_gap * abs(record):
                 continue
-            best = yield from improve_by_milps(program, domain, point, budget, {"mip_max_nodes": self.max_nodes})
+            best = yield from self._improved(program, domain, point, budget)
             record = min(record, best.objective)
 
-
-def improve_by_milps(
-    program: RegionProgram, domain: Domain, best: Incumbent, budget: Budget, options: dict[str, float]
-) -> Generator[Incumbent | None, None, Incumbent]:
-    """From region optimum to region optimum by MILPs over the neurons that are zero, while the objective falls."""
-    while not budget.is_exhausted():
-        region = program.region_at(best.values[program.columns])
-        optimum = program.solve(region, budget)
-        point = program.incumbent(optimum.u)
-        best = point if point.objective <= best.objective else best
-        binding, region = optimum.binding, region.moved_to(best.values[program.columns])
-        if binding.size == 0 or not is_small(region, binding.size):
-            break
-        found = best_in_neighbourhood(program, region, binding, budget, options)
-        yield None
-        if found is None or not domain.contains(found[None, :])[0]:
-            break
-        point = program.incumbent(found)
-        if not is_lower(point.objective, best.objective):
-            break
-        best = point
-        yield best
-    return best
+    def _improved(
+        self, program: RegionProgram, domain: Domain, best: Incumbent, budget: Budget
+    ) -> Generator[Incumbent | None, None, Incumbent]:
+        """From region optimum to region optimum by MILPs over the neurons that are zero, while the objective falls."""
+        while not budget.is_exhausted():
+            region = program.region_at(best.values[program.columns])
+            optimum = program.solve(region, budget)
+            point = program.incumbent(optimum.u)
+            best = point if point.objective <= best.objective else best
+            binding, region = optimum.binding, region.moved_to(best.values[program.columns])
+            if binding.size == 0 or not is_small(region, binding.size):
+                break
+            found = best_in_neighbourhood(program, region, binding, budget, {"mip_max_nodes": self.max_nodes})
+            yield None
+            if found is None or not domain.contains(found[None, :])[0]:
+                break
+            point = program.incumbent(found)
+            if not is_lower(point.objective, best.objective):
+                break
+            best = point
+            yield best
+        return best

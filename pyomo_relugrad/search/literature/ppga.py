@@ -10,18 +10,19 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem, ReducedObjective
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import positive, share, whole
+from pyomo_relugrad.run.method import between
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.method import DomainMethod
 
 
 @dataclass(frozen=True)
 class Ppga(DomainMethod):
-    """Step ``x <- P(x - gamma g / |g|)`` against the objective's gradient g, P the projection onto the feasible set.
+    """Perturbed projected gradient ascent (arXiv 2512.24295).
 
-    Decided here, and perhaps unlike the authors' schedule: a point that has not gained for some steps returns to its
-    best place, is perturbed by a random displacement, and its step gamma shrinks; when gamma is negligible the point
-    starts anew at a uniform one. Some points move as one batch.
+    ``x <- P(x - gamma g / |g|)`` against the gradient g of the objective, which is minimized; P is the projection onto
+    the feasible set. Decided here, and perhaps unlike the authors' schedule: a point that has not gained for some steps
+    returns to its best place, is perturbed by a random displacement, and its step gamma shrinks; when gamma is
+    negligible the point starts anew at a uniform one. Some points move as one batch.
 
     Parameters
     ----------
@@ -39,14 +40,13 @@ class Ppga(DomainMethod):
     """
 
     name = "ppga"
-    summary = "perturbed projected gradient ascent (arXiv 2512.24295)"
 
-    batch: int = whole(16)
-    first_step: float = positive(0.1)
-    last_step: float = positive(1e-6)
-    shrinkage: float = share(0.5)
-    patience: int = whole(5)
-    perturbation: float = positive(0.5)
+    batch: int = 16
+    first_step: float = 0.1
+    last_step: float = 1e-6
+    shrinkage: float = between(0.5, 0, 1)
+    patience: int = 5
+    perturbation: float = 0.5
 
     def search(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
         """Move the batch until the budget is spent."""
@@ -93,12 +93,12 @@ class Ppga(DomainMethod):
 
 @dataclass(frozen=True)
 class PpgaLr(Ppga):
-    """PPGA that crosses a linear region at once where a step would stay in it (the linear-region valve).
+    """PPGA that crosses linear regions at once (arXiv 2512.24295).
 
-    Decided here, and perhaps unlike the authors' rule: while steps change the activation pattern they are those of
-    PPGA. Where one would not, the objective is linear as far as the region goes: the exact ratio test along the
-    projected gradient finds the region's far end, and the step ends a little beyond it. The other parameters are those
-    of `Ppga`.
+    This is the linear-region valve. Decided here, and perhaps unlike the authors' rule: while steps change the
+    activation pattern they are those of PPGA. Where one would not, the objective is linear as far as the region goes:
+    the exact ratio test along the projected gradient finds the region's far end, and the step ends a little beyond it.
+    The other parameters are those of `Ppga`.
 
     Parameters
     ----------
@@ -107,9 +107,8 @@ class PpgaLr(Ppga):
     """
 
     name = "ppga-lr"
-    summary = "the same, steps cut at linear regions (arXiv 2512.24295)"
 
-    overshoot: float = positive(0.05)
+    overshoot: float = 0.05
 
     def _stepped(self, objective: ReducedObjective, domain: Domain, U: Array, target: Array, stuck: Array) -> Array:
         """Let steps from `U` to `target` that would stay in their linear region end a little beyond it."""

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network.simplify import prune_weights, with_unit_rows
 from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import part, share
+from pyomo_relugrad.run.method import between
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.method import DomainMethod
 from pyomo_relugrad.search.literature.lp_walk import LpWalk
@@ -20,7 +17,7 @@ from pyomo_relugrad.search.regions.program import RegionProgram
 
 @dataclass(frozen=True)
 class Pruned(DomainMethod):
-    """Walk the linear regions of magnitude-pruned copies of the networks; judge each point on the dense ones.
+    """LP walks on pruned networks, judged on the dense ones (arXiv 2505.01985).
 
     Magnitude, unstructured, without finetuning: the paper's best variant. Decided here: the rates take turns, one LP
     walk each from a uniform start; from a walk's end the dense network's walk goes on (the paper's option to solve the
@@ -36,10 +33,9 @@ class Pruned(DomainMethod):
     """
 
     name = "pruned"
-    summary = "LP walks on pruned networks, judged on the dense ones (arXiv 2505.01985)"
 
-    rates: tuple[float, ...] = share((0.5, 0.8, 0.9, 0.95))
-    walk: LpWalk = part(LpWalk())
+    rates: tuple[float, ...] = between((0.5, 0.8, 0.9, 0.95), 0, 1)
+    walk: LpWalk = LpWalk()
 
     def search(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
         """Walk on surrogate after surrogate."""
@@ -52,20 +48,10 @@ class Pruned(DomainMethod):
                     surrogates[rate] = RegionProgram(with_pruned_networks(problem, rate))
                 if context.budget.is_exhausted():
                     return
-                end = yield from _judged(self.walk.from_start(surrogates[rate], domain, u, context), dense)
-                yield from self.walk.from_start(dense, domain, end, context)
-
-
-def _judged(
-    walk: Generator[Incumbent | None, None, Array], dense: RegionProgram
-) -> Generator[Incumbent | None, None, Array]:
-    """The walk's points as points of the dense problem; returns the last optimum of the walk."""
-    while True:
-        try:
-            point = next(walk)
-        except StopIteration as end:
-            return np.asarray(end.value)
-        yield None if point is None else dense.problem.incumbent(point.values)
+                for point in self.walk.from_start(surrogates[rate], domain, u, context):
+                    u = point.values[dense.columns]
+                    yield problem.incumbent(point.values)
+                yield from self.walk.from_start(dense, domain, u, context)
 
 
 def with_pruned_networks(problem: Problem, rate: float) -> Problem:

@@ -12,7 +12,7 @@ from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.problem.bounds import bound_problem
 from pyomo_relugrad.programs.big_m import build_big_m
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import part, positive, whole
+from pyomo_relugrad.run.method import between
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.method import DomainMethod
 from pyomo_relugrad.search.literature.lp_walk import LpWalk
@@ -22,13 +22,14 @@ from pyomo_relugrad.search.regions.region import Region
 
 @dataclass(frozen=True)
 class RelaxingWalk(DomainMethod):
-    """Walk from the relaxation's optimum, then fix neurons against their state, relax again, walk again.
+    """LP walks from points of the relaxation (arXiv 2401.03451).
 
-    A neuron is drawn with weight ``|true state - fractional binary| + base_weight``, layer after layer, and fixed to
-    the opposite of its true state; fixings accumulate, those that leave the relaxation infeasible are dropped, and
-    starts whose activation pattern was seen are skipped. Open in the paper, decided here: how many fixings there are
-    per layer and round; after a round without a new pattern the walk starts from a uniform point, so that the search
-    never stands still. For a quadratic objective the relaxation takes its linear part.
+    Walk from the relaxation's optimum, then fix neurons against their state, relax again, walk again. A neuron is drawn
+    with weight ``|true state - fractional binary| + base_weight``, layer after layer, and fixed to the opposite of its
+    true state; fixings accumulate, those that leave the relaxation infeasible are dropped, and starts whose activation
+    pattern was seen are skipped. Open in the paper, decided here: how many fixings there are per layer and round; after
+    a round without a new pattern the walk starts from a uniform point, so that the search never stands still. For a
+    quadratic objective the relaxation takes its linear part.
 
     Parameters
     ----------
@@ -41,11 +42,10 @@ class RelaxingWalk(DomainMethod):
     """
 
     name = "relaxing-walk"
-    summary = "LP walks from points of the relaxation (arXiv 2401.03451)"
 
-    base_weight: float = positive(0.05)
-    fixings_per_layer: int = whole(3)
-    walk: LpWalk = part(LpWalk())
+    base_weight: float = between(0.05, 1e-9)
+    fixings_per_layer: int = 3
+    walk: LpWalk = LpWalk()
 
     def search(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
         """Rounds of relaxations and walks."""
@@ -66,49 +66,33 @@ class RelaxingWalk(DomainMethod):
         self, program: RegionProgram, binaries: RelaxedBinaries, seen: set[bytes], context: SearchContext
     ) -> Iterator[Array]:
         """Points of one round, new patterns alone: of the root relaxation, then of fixings layer by layer."""
-        fixed: list[int] = []
+        layers = iter(np.repeat(binaries.layers, self.fixings_per_layer).tolist())
         values = binaries.solve(context)
-        for layer in [None, *np.repeat(binaries.layers, self.fixings_per_layer).tolist()]:
-            if values is None or context.budget.is_exhausted():
-                break
-            u = np.clip(values[program.columns], program.lower, program.upper)
-            region = program.region_at(u)
-            if layer is not None:
-                neuron = self._draw(binaries, region, values, layer, fixed, context.random)
-                if neuron is None:
-                    continue
-                binaries.hold(neuron, not region.signs[neuron] > 0)
-                solved = binaries.solve(context)
-                if solved is None:
-                    binaries.release(neuron)
-                    continue
-                fixed.append(neuron)
-                values = solved
-                u = np.clip(values[program.columns], program.lower, program.upper)
-            pattern = np.packbits(program.region_at(u).signs > 0).tobytes()
+        while values is not None and not context.budget.is_exhausted():
+            region = program.region_at(np.clip(values[program.columns], program.lower, program.upper))
+            pattern = np.packbits(region.signs > 0).tobytes()
             if pattern not in seen:
                 seen.add(pattern)
-                yield u
-        for neuron in fixed:
-            binaries.release(neuron)
+                yield region.u
+            values = self._fixed(binaries, region, values, layers, context)
+        binaries.release(binaries.held)
 
-    def _draw(
-        self,
-        binaries: RelaxedBinaries,
-        region: Region,
-        values: Array,
-        layer: int,
-        fixed: list[int],
-        random: np.random.Generator,
-    ) -> int | None:
-        """A neuron of the layer, the likelier the more its binary differs from its state; None where none is left."""
-        candidates = binaries.of_layer(layer)
-        candidates = candidates[~np.isin(candidates, fixed)]
-        if candidates.size == 0:
-            return None
-        state = region.signs[candidates] > 0
-        weights = np.abs(state - binaries.values(values, candidates)) + self.base_weight
-        return int(random.choice(candidates, p=weights / weights.sum()))
+    def _fixed(
+        self, binaries: RelaxedBinaries, region: Region, values: Array, layers: Iterator[int], context: SearchContext
+    ) -> Array | None:
+        """The relaxation with one neuron more held, of the first layer where it has a solution."""
+        for layer in layers:
+            if context.budget.is_exhausted():
+                break
+            neuron = binaries.draw(layer, region, values, self.base_weight, context.random)
+            if neuron is None:
+                continue
+            binaries.hold(neuron, not region.signs[neuron] > 0)
+            solved = binaries.solve(context)
+            if solved is not None:
+                return solved
+            binaries.release([neuron])
+        return None
 
 
 class RelaxedBinaries:
@@ -128,7 +112,7 @@ class RelaxedBinaries:
         self._columns = np.concatenate([np.zeros(0, int), *layers])
         self._layer_of = np.concatenate([np.zeros(0, int), *(np.full(b.size, i) for i, b in enumerate(layers))])
         self._program = model.program(relaxed=True)
-        self.layers = range(len(layers))
+        self.layers, self.held = range(len(layers)), list[int]()
 
     def solve(self, context: SearchContext) -> Array | None:
         """Values of all columns at the optimum, the problem's first; None where there is none."""
@@ -136,21 +120,23 @@ class RelaxedBinaries:
         solution = self._program.solve(context.budget.remaining)
         return solution.values if solution.is_optimal else None
 
-    def of_layer(self, layer: int) -> Array:
-        """The neurons of a layer whose state is not decided."""
-        return np.flatnonzero((self._columns >= 0) & (self._layer_of == layer))
-
-    def values(self, solution: Array, neurons: Array) -> Array:
-        """The neurons' binaries in a solution."""
-        return solution[self._columns[neurons]]
+    def draw(
+        self, layer: int, region: Region, values: Array, base_weight: float, random: np.random.Generator
+    ) -> int | None:
+        """A neuron of the layer, the likelier the more its binary differs from its state; None where none is left."""
+        free = np.flatnonzero((self._columns >= 0) & (self._layer_of == layer))
+        free = free[~np.isin(free, self.held)]
+        if free.size == 0:
+            return None
+        weights = np.abs((region.signs[free] > 0) - values[self._columns[free]]) + base_weight
+        return int(random.choice(free, p=weights / weights.sum()))
 
     def hold(self, neuron: int, state: bool) -> None:
         """Hold a neuron's binary."""
-        self._bound(neuron, float(state), float(state))
+        self.held.append(neuron)
+        self._program.change_bounds(np.array([state * 1.0]), np.array([state * 1.0]), self._columns[[neuron]])
 
-    def release(self, neuron: int) -> None:
-        """Let a neuron's binary range over [0, 1] again."""
-        self._bound(neuron, 0.0, 1.0)
-
-    def _bound(self, neuron: int, lower: float, upper: float) -> None:
-        self._program.change_bounds(np.array([lower]), np.array([upper]), self._columns[[neuron]])
+    def release(self, neurons: list[int]) -> None:
+        """Let neurons' binaries range over [0, 1] again."""
+        self.held = [neuron for neuron in self.held if neuron not in neurons]
+        self._program.change_bounds(np.zeros(len(neurons)), np.ones(len(neurons)), self._columns[neurons])

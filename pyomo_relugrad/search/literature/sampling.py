@@ -14,14 +14,14 @@ from pyomo_relugrad.search.regions.program import RegionProgram
 
 @dataclass(frozen=True)
 class Sampling(DomainMethod):
-    """Draw a point, hold its activation pattern, minimize over that linear region by an LP; repeat.
+    """LPs over the linear regions of random points (arXiv 2205.14189).
 
-    Decided here: points are uniform in the bounding box, projected onto the rows. The LP's facets are generated as the
-    step crosses them, and the linear programs share one model.
+    Draw a point, hold its activation pattern, minimize over that linear region; repeat. Decided here: points are
+    uniform in the bounding box, projected onto the rows. The LP's facets are generated as the step crosses them, and
+    the linear programs share one model.
     """
 
     name = "sampling"
-    summary = "LPs over the linear regions of random points (arXiv 2205.14189)"
 
     def search(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
         """Yield the optimum over the region of each point."""

@@ -14,7 +14,7 @@ NEAR_ZERO = 1e-6
 # Distance from a facet, in units of the columns, at which a point counts as lying on it.
 FACET_DISTANCE = 1e-7
 # Facets whose far sides are differentiated as one batch.
-FACETS_AT_ONCE = 32
+FACETS_PER_BATCH = 32
 # One minus the cosine between two facets that count as one.
 PARALLEL_TOLERANCE = 1e-10
 # Gain per distance, relative to the largest multiplier, above which a facet is worth crossing.
@@ -59,10 +59,10 @@ def crossing_gains(
     facets = neurons_across(region, binding, outward)
     change = GradientChange(region, partial_gradient)
     gains = np.full(len(facets), -np.inf)
-    for begin in range(0, len(facets), FACETS_AT_ONCE):
+    for begin in range(0, len(facets), FACETS_PER_BATCH):
         if budget.is_exhausted():
             break
-        some = slice(begin, begin + FACETS_AT_ONCE)
+        some = slice(begin, begin + FACETS_PER_BATCH)
         gains[some] = multipliers[some] - change.across(facets[some], outward[some])
     return facets, gains, float(multipliers.max())
 

@@ -59,11 +59,6 @@ class RegionOptimum:
         nothing = np.zeros(0)
         return cls(u, NO_NEURONS, nothing, nothing, nothing, False, is_unbounded)
 
-    @property
-    def active(self) -> Array:
-        """(k,) neurons of `binding` with a positive multiplier."""
-        return self.binding[self.multipliers > 0]
-
 
 @dataclass(frozen=True, eq=False)
 class BasisGuess:

@@ -1,231 +1,204 @@
-"""A primal-dual interior-point method for linear programs in the unit box, to whose rows others may be added.
-
-``min cost @ x`` over ``0 <= x <= 1`` and ``rows @ x + offsets >= 0``. Mehrotra's predictor and corrector (SIAM
-J. Optim. 2, 1992) with Gondzio's further correctors (Comput. Optim. Appl. 6, 1996); the Newton systems have one
-equation for each row, whatever the number of columns.
-"""
+"""The optimum of a linear region with many active facets: an interior-point method, ended at a vertex."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import numpy as np
-from scipy.linalg import blas, lapack
+from scipy.linalg import lapack
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.search.regions.facets import NO_MULTIPLIER, BasisGuess, RegionOptimum
+from pyomo_relugrad.search.regions.primal_dual import Iterate, NewtonSystem, UnitBoxProgram
+from pyomo_relugrad.search.regions.unit_box import UnitBoxRegion
 
-# Share of the longest step that keeps everything positive.
-STEP_SHARE = 0.995
-# Gondzio's correctors at most; each costs two triangular solves, and is kept if it lengthens the steps by so much.
-MAX_CORRECTORS = 3
-LENGTHENING = 0.01
-# Products of complementary pairs outside these multiples of their target are corrected.
-PRODUCT_RANGE = 0.1, 10.0
-# Columns whose weight in the Newton system is this far below the largest do not enter it.
-NEGLIGIBLE_WEIGHT = 1e-9
-# Scale of the first complementarity, against a step across the whole box.
-FIRST_COMPLEMENTARITY = 0.1
-
-
-@dataclass(frozen=True, eq=False)
-class UnitBoxProgram:
-    """``min cost @ x`` over ``0 <= x <= 1``, ``rows @ x + offsets >= 0``.
-
-    Parameters
-    ----------
-    cost : (n,) array
-    rows : (m, n) array
-        Of unit length, so that slacks are distances.
-    offsets : (m,) array
-    """
-
-    cost: Array
-    rows: Array
-    offsets: Array
-
-    def slack(self, x: Array) -> Array:
-        """(m,) distances of a point from the rows' hyperplanes, negative beyond."""
-        return np.asarray(self.rows @ x + self.offsets)
-
-    def with_rows(self, rows: Array, offsets: Array) -> UnitBoxProgram:
-        """The program with further rows."""
-        return replace(self, rows=np.concatenate([self.rows, rows]), offsets=np.concatenate([self.offsets, offsets]))
-
-    def only_rows(self, kept: Array) -> UnitBoxProgram:
-        """The program with the rows that are kept, a boolean array (m,)."""
-        return replace(self, rows=self.rows[kept], offsets=self.offsets[kept])
+# Share of the step to the box's best corner in the order of the facets, beside their distance.
+CORNER_SHARE = 0.05
+# The first point is at least so far from bounds, and counts as so far from facets and rows.
+FIRST_MARGIN, FIRST_SLACK = 0.1, 0.05
+# Shares of the way there that are tried until few facets are violated.
+SHIFTS = 1.0, 0.3, 0.1, 0.03, 0.01
+# Share of the way to a facet outside the program that a step may take.
+FACET_SHARE = 0.7
+# Influence on the Newton system below which a facet leaves the program, if as large a share of them does.
+NEGLIGIBLE_INFLUENCE, LEAVING_SHARE = 0.2, 0.05
+# Relative duality gap below which the vertex is tried, and the one at which iterations end without a vertex.
+VERTEX_GAP, FINAL_GAP = 1e-3, 1e-10
+# Relative duality gap from which there is no feasible point: the multipliers grow without end.
+DIVERGED_GAP = 1e12
+# Newton systems at most; 10 to 16 are usual.
+MAX_ITERATIONS = 50
+# Distance, in the unit box, and share of the costs' largest component, by which a vertex may miss its conditions.
+FEASIBILITY, OPTIMALITY = 1e-9, 1e-9
 
 
-@dataclass(frozen=True, eq=False)
-class Iterate:
-    """A point, the slacks of the rows, and multipliers for all of them; all positive.
+class InteriorPointProgram:
+    """The linear program of one region, with only the facets that matter.
+
+    Facets enter when a step would come close to them, and leave when they have lost their influence. The optimum is
+    the vertex of the basis to which the iterates point, and its conditions are checked for all facets, so that it is
+    exact. At degenerate vertices there may be no such basis; then the simplex method can begin at what is nearest.
 
     Parameters
     ----------
-    primal : (2 n + m,) array
-        Distances to the lower bounds, to the upper bounds, and slacks of the rows.
-    dual : (2 n + m,) array
-        Their multipliers.
-    n : int
-        Number of columns.
-    """
+    region : UnitBoxRegion
+    n_facets : int
+        Facets of the first program.
 
-    primal: Array
-    dual: Array
-    n: int
-
-    @classmethod
-    def start(cls, program: UnitBoxProgram, x: Array, smallest_slack: float) -> Iterate:
-        """All products alike, and dual feasible; slacks of less than the smallest are set to it."""
-        n = x.size
-        slack = np.maximum(program.slack(x), smallest_slack)
-        product = FIRST_COMPLEMENTARITY * float(np.abs(program.cost).sum()) / (2 * n + slack.size)
-        multipliers = product / slack
-        pull = program.rows.T @ multipliers - program.cost
-        root = np.hypot(0.5 * pull, product / np.minimum(x, 1.0 - x))
-        dual = np.concatenate([root - 0.5 * pull, root + 0.5 * pull, multipliers])
-        return cls(np.concatenate([x, 1.0 - x, slack]), dual, n)
-
-    @property
-    def x(self) -> Array:
-        """(n,) the point."""
-        return self.primal[: self.n]
-
-    @property
-    def slack(self) -> Array:
-        """(m,) slacks of the rows."""
-        return self.primal[2 * self.n :]
-
-    @property
-    def multipliers(self) -> Array:
-        """(m,) multipliers of the rows."""
-        return self.dual[2 * self.n :]
-
-    @property
-    def gap(self) -> float:
-        """Sum of the products of complementary pairs: the duality gap at a feasible point."""
-        return float(self.primal @ self.dual)
-
-    @property
-    def mean_product(self) -> float:
-        """Mean of the products of complementary pairs."""
-        return self.gap / self.primal.size
-
-    def moved(self, direction: Iterate, primal: float, dual: float) -> Iterate:
-        """So far along a direction."""
-        return Iterate(self.primal + primal * direction.primal, self.dual + dual * direction.dual, self.n)
-
-    def longest_steps(self, direction: Iterate) -> tuple[float, float]:
-        """The primal and the dual step at which something becomes zero."""
-        return _longest_step(self.primal, direction.primal), _longest_step(self.dual, direction.dual)
-
-    def with_rows(self, rows: Array, slack: Array) -> Iterate:
-        """With further rows at their positive slacks; the bounds' multipliers keep the point dual feasible."""
-        multipliers = self.mean_product / slack
-        pull = rows.T @ multipliers
-        dual = self.dual.copy()
-        dual[: self.n] += np.maximum(-pull, 0.0)
-        dual[self.n : 2 * self.n] += np.maximum(pull, 0.0)
-        return Iterate(np.concatenate([self.primal, slack]), np.concatenate([dual, multipliers]), self.n)
-
-    def only_rows(self, kept: Array, rows: Array) -> Iterate:
-        """With the rows that are kept, of all the `rows` (m, n); the bounds' multipliers make up for the others."""
-        pull = rows[~kept].T @ self.multipliers[~kept]
-        every = np.concatenate([np.ones(2 * self.n, bool), kept])
-        dual = self.dual.copy()
-        dual[: self.n] += np.maximum(pull, 0.0)
-        dual[self.n : 2 * self.n] += np.maximum(-pull, 0.0)
-        return Iterate(self.primal[every], dual[every], self.n)
-
-
-class NewtonSystem:
-    """The linearized optimality conditions at an iterate, factored once.
-
-    Parameters
+    Attributes
     ----------
-    program : UnitBoxProgram
-    iterate : Iterate
-
-    Raises
-    ------
-    numpy.linalg.LinAlgError
-        If the matrix is not numerically positive definite.
+    neurons : (m,) int array
+        Whose facets are in the program now.
     """
 
-    def __init__(self, program: UnitBoxProgram, iterate: Iterate) -> None:
-        self.program, self.iterate = program, iterate
-        n, ratio = iterate.n, iterate.dual / iterate.primal
-        self._weight = 1.0 / (ratio[:n] + ratio[n : 2 * n])
-        self._row_weight = ratio[2 * n :]
-        duals = iterate.dual
-        pull = program.rows.T @ iterate.multipliers - program.cost
-        self._dual_residual = pull + duals[:n] - duals[n : 2 * n]
-        self._row_residual = program.slack(iterate.x) - iterate.slack
-        self.curvature, self._factor = self._factorise()
+    def __init__(self, region: UnitBoxRegion, n_facets: int) -> None:
+        self.region = region
+        self._cost_scale = float(np.abs(region.cost).max())
+        start, self._margins = self._first_point(n_facets)
+        rows, row_offsets = region.rows()
+        self.neurons, normals, offsets = region.facets(self._first_facets(n_facets))
+        self._n_rows = len(rows)
+        constraints = np.concatenate([rows, normals]), np.concatenate([row_offsets, offsets])
+        self._program = UnitBoxProgram(region.cost, *constraints)
+        self._iterate = Iterate.start(self._program, start, FIRST_SLACK)
 
-    def _factorise(self) -> tuple[Array, Array]:
-        """Curvature of each row (m,), and the Cholesky factor of ``rows W rows' + diag(slack / multipliers)``."""
-        if self._row_weight.size == 0:  # BLAS refuses empty matrices
-            return np.zeros(0), np.zeros((0, 0))
-        heavy = self._weight > NEGLIGIBLE_WEIGHT * self._weight.max()
-        rows, weight = self.program.rows, self._weight
-        scaled = rows * np.sqrt(weight) if heavy.mean() > 0.7 else rows[:, heavy] * np.sqrt(weight[heavy])
-        matrix = blas.dsyrk(1.0, scaled.T, trans=1, lower=1)
-        diagonal = np.einsum("ii->i", matrix)
-        curvature = diagonal.copy()
-        diagonal += 1.0 / self._row_weight
-        factor, info = lapack.dpotrf(matrix, lower=1, overwrite_a=1, clean=0)
-        if info != 0:
-            raise np.linalg.LinAlgError("Newton system of the interior-point method is not positive definite")
-        return curvature, factor
-
-    @property
-    def influence(self) -> Array:
-        """(m,) how much each row weighs in the system: the inverse square of its distance in the local metric."""
-        return self.curvature * self._row_weight
-
-    def direction(self, change: Array) -> Iterate:
-        """The Newton direction that changes the products of the pairs (2 n + m,) by so much."""
-        n, rows, iterate = self.iterate.n, self.program.rows, self.iterate
-        relative = change / iterate.primal
-        force = self._dual_residual + relative[:n] - relative[n : 2 * n]
-        bending = change[2 * n :] / iterate.multipliers
-        right = bending - self._row_residual - rows @ (self._weight * force)
-        multipliers = lapack.dpotrs(self._factor, right, lower=1)[0] if right.size else right
-        x = self._weight * (force + rows.T @ multipliers)
-        primal = np.concatenate([x, -x, bending - multipliers / self._row_weight])
-        dual = relative - iterate.dual / iterate.primal * primal
-        dual[2 * n :] = multipliers
-        return Iterate(primal, dual, n)
-
-    def step(self, max_correctors: int = MAX_CORRECTORS) -> tuple[Iterate, float, float]:
-        """Predictor, corrector and further correctors: a direction with its primal and dual step, at most 1."""
-        iterate, products = self.iterate, self.iterate.primal * self.iterate.dual
-        predictor = self.direction(-products)
-        primal, dual = (min(step, 1.0) for step in iterate.longest_steps(predictor))
-        shrinkage = iterate.moved(predictor, primal, dual).gap / iterate.gap
-        target = shrinkage**3 * iterate.mean_product
-        change = target - products - predictor.primal * predictor.dual
-        direction = self.direction(change)
-        primal, dual = iterate.longest_steps(direction)
-        for _ in range(max_correctors):
-            further = change + self._correction(direction, primal, dual, target)
-            other = self.direction(further)
-            longer = iterate.longest_steps(other)
-            if sum(min(step, 1.0) for step in longer) < min(primal, 1.0) + min(dual, 1.0) + LENGTHENING:
+    def _first_point(self, n_facets: int) -> tuple[Array, Array]:
+        """A point away from the bounds, but not so far that it violates more than so many facets, and its margins."""
+        region = self.region
+        shift = np.clip(region.origin, FIRST_MARGIN, 1.0 - FIRST_MARGIN) - region.origin
+        slopes = region.slopes(shift)
+        for share in SHIFTS:
+            margins = region.margins + share * slopes
+            if ((margins <= 0) & (region.lengths > 0)).sum() <= n_facets:
                 break
-            change, direction, (primal, dual) = further, other, longer
-        return direction, min(1.0, STEP_SHARE * primal), min(1.0, STEP_SHARE * dual)
+        return region.origin + share * shift, margins
 
-    def _correction(self, direction: Iterate, primal: float, dual: float, target: float) -> Array:
-        """What would bring the products after a somewhat longer step nearer to their target."""
-        longer = self.iterate.moved(direction, min(1.0, 1.1 * primal + 0.1), min(1.0, 1.1 * dual + 0.1))
-        products = longer.primal * longer.dual
-        low, high = PRODUCT_RANGE
-        return np.maximum(np.clip(products, low * target, high * target) - products, -high * target)
+    def _first_facets(self, n_facets: int) -> Array:
+        """The nearest facets, and those that the first point violates."""
+        region = self.region
+        to_corner = region.slopes(np.where(region.cost < 0, 1.0 - region.origin, -region.origin))
+        varying = np.flatnonzero(region.lengths > 0)
+        distance = (region.margins + CORNER_SHARE * to_corner)[varying] / region.lengths[varying]
+        nearest = varying[np.argsort(distance, kind="stable")[:n_facets]]
+        return np.union1d(nearest, varying[self._margins[varying] <= 0])
+
+    def solve(self, budget: Budget) -> RegionOptimum | None:
+        """The optimum; None where no basis meets the conditions."""
+        for _ in range(MAX_ITERATIONS):
+            gap = self._relative_gap()
+            if gap < VERTEX_GAP:
+                optimum = self._vertex()
+                if optimum is not None:
+                    return optimum
+            if gap < FINAL_GAP or not gap < DIVERGED_GAP:
+                return None
+            if budget.remaining <= 0.0:
+                return self.so_far()
+            try:
+                self._advance()
+            except np.linalg.LinAlgError:
+                return None
+        return None
+
+    def _relative_gap(self) -> float:
+        value = abs(float(self._program.cost @ self._iterate.x))
+        return self._iterate.gap / max(value, 1e-3 * self._cost_scale, 1e-300)
+
+    def _advance(self) -> None:
+        """One step, cut short before facets outside the program, which then enter it."""
+        system = NewtonSystem(self._program, self._iterate)
+        direction, primal, dual = system.step()
+        slopes = self.region.slopes(direction.x)
+        entering, normals, offsets = self.region.facets(self._approached(primal * slopes))
+        if entering.size:
+            primal = min(primal, float((FACET_SHARE * self._margins[entering] / -slopes[entering]).min()))
+        self._iterate = self._iterate.moved(direction, primal, dual)
+        self._margins = self._margins + primal * slopes
+        self._drop_idle(system.influence[self._n_rows :])
+        if entering.size:
+            self._add(entering, normals, offsets)
+
+    def _approached(self, change: Array) -> Array:
+        """Neurons outside the program of whose margins too little would be left."""
+        near = (self._margins + change < (1.0 - FACET_SHARE) * self._margins) & (change < 0) & (self.region.lengths > 0)
+        near[self.neurons] = False
+        return np.flatnonzero(near)
+
+    def _drop_idle(self, influence: Array) -> None:
+        idle = (influence < NEGLIGIBLE_INFLUENCE) & (self._margins[self.neurons] > 0)
+        if idle.sum() <= LEAVING_SHARE * idle.size:
+            return
+        kept = np.concatenate([np.ones(self._n_rows, bool), ~idle])
+        self._iterate = self._iterate.only_rows(kept, self._program.rows)
+        self._program = self._program.only_rows(kept)
+        self.neurons = self.neurons[~idle]
+
+    def _add(self, neurons: Array, normals: Array, offsets: Array) -> None:
+        self._program = self._program.with_rows(normals, offsets)
+        self._iterate = self._iterate.with_rows(normals, self._margins[neurons] / self.region.lengths[neurons])
+        self.neurons = np.concatenate([self.neurons, neurons])
+
+    def so_far(self) -> RegionOptimum:
+        """As far towards the last iterate as the region reaches; its own point if that is no gain."""
+        region, x = self.region, self._iterate.x
+        share = 0.0
+        if region.cost @ (x - region.origin) < 0:
+            from_origin = np.concatenate([region.margins, self._program.slack(region.origin)])
+            at_end = np.concatenate([self._margins, self._program.slack(x)])
+            crossed = at_end < 0
+            shares = np.maximum(from_origin[crossed], 0.0) / (np.maximum(from_origin, 0.0) - at_end)[crossed]
+            share = float(shares.min(initial=1.0))
+        u = region.in_columns(region.origin + share * (x - region.origin))
+        return RegionOptimum.unfinished(u)
+
+    def _basis(self) -> tuple[Array, Array]:
+        """Sides of the columns (-1 lower, 0 free, 1 upper) and which constraints are held, by the larger of a pair."""
+        iterate, n = self._iterate, self._iterate.n
+        binding = iterate.dual > self._cost_scale * iterate.primal
+        return binding[n : 2 * n].astype(int) - binding[:n].astype(int), binding[2 * n :]
+
+    def guess(self) -> BasisGuess:
+        """The basis to which the iterates point."""
+        sides, held = self._basis()
+        rows, facets = held[: self._n_rows], held[self._n_rows :]
+        return BasisGuess(self.region.column_sides(sides), self.region.limits.row_sides(rows), self.neurons[facets])
+
+    def _vertex(self) -> RegionOptimum | None:
+        """The vertex that the iterates point to, if it is feasible and optimal."""
+        sides, held = self._basis()
+        solution = _basic_solution(self._program, sides, held)
+        if solution is None:
+            return None
+        if not self._is_optimal(solution[1], sides, held) or not self._is_feasible(solution[0], held):
+            return None
+        x, multipliers = solution
+        rows, facets = held[: self._n_rows], held[self._n_rows :]
+        of_rows, of_facets = np.split(multipliers, [int(rows.sum())])
+        binding = self.neurons[facets]
+        of_facets = np.where(of_facets > NO_MULTIPLIER * of_facets.max(initial=0.0), of_facets, 0.0)
+        gains, row_duals = of_facets / self.region.lengths[binding], self.region.row_duals(rows, of_rows)
+        return RegionOptimum(self.region.in_columns(x), binding, gains, row_duals, np.zeros(0))
+
+    def _is_optimal(self, multipliers: Array, sides: Array, held: Array) -> bool:
+        reduced = self._program.rows[held].T @ multipliers - self._program.cost
+        wrong = np.concatenate([-multipliers, np.where(sides == 0, np.abs(reduced), -sides * reduced)])
+        return bool(wrong.max() <= OPTIMALITY * self._cost_scale)
+
+    def _is_feasible(self, x: Array, held: Array) -> bool:
+        slack = self._program.slack(x)
+        wrong = np.concatenate([-x, x - 1.0, np.where(held, np.abs(slack), -slack)])
+        return bool(wrong.max() <= FEASIBILITY) and self.region.contains(x)
 
 
-def _longest_step(values: Array, change: Array) -> float:
-    """The step at which the first of the positive values becomes zero."""
-    rate = float((-change / values).max(initial=0.0))
-    return np.inf if rate <= 0.0 else 1.0 / rate
+def _basic_solution(program: UnitBoxProgram, sides: Array, held: Array) -> tuple[Array, Array] | None:
+    """Point (n,) and multipliers where the free columns meet the held rows; None where that is not one point."""
+    rows, free = program.rows[held], sides == 0
+    x = (sides > 0).astype(float)
+    if len(rows) != free.sum():
+        return None
+    if len(rows) == 0:
+        return x, np.zeros(0)
+    factor, pivots, singular = lapack.dgetrf(rows[:, free])
+    if singular:
+        return None
+    x[free] = lapack.dgetrs(factor, pivots, -program.offsets[held] - rows @ x)[0]
+    return x, lapack.dgetrs(factor, pivots, program.cost[free], trans=1)[0]

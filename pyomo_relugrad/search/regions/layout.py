@@ -14,7 +14,7 @@ from pyomo_relugrad.problem import Problem, ReducedObjective
 from pyomo_relugrad.programs.linear_program import LinearProgram
 from pyomo_relugrad.programs.linearization import Linearization
 from pyomo_relugrad.search.regions.region import Region
-from pyomo_relugrad.search.regions.unit_box import BoundedDomain
+from pyomo_relugrad.search.regions.unit_box import BoundedSides
 
 # Entries of the rows on outputs over all columns up to which the networks are eliminated from them.
 MAX_OUTPUT_ENTRIES = 4_000_000
@@ -81,7 +81,7 @@ class Layout(ABC):
         """The decision columns (d,) of a solution."""
         return values[self._decides]
 
-    def domain(self, region: Region) -> BoundedDomain | None:
+    def limits(self, region: Region) -> BoundedSides | None:
         """Bounds and rows for an interior-point method; None where the simplex method is the one to take."""
         return None
 
@@ -154,16 +154,16 @@ class ReducedLayout(Layout):
         gradient: Array = self._problem.objective_gradient(region.v[None, :])[0]
         return gradient - row_duals[self.n_fixed :] @ self._on_outputs.rows
 
-    def domain(self, region: Region) -> BoundedDomain | None:
+    def limits(self, region: Region) -> BoundedSides | None:
         """Bounds and rows, unless bounds are infinite, rows are equations or many, or the facets are sparse."""
         lower, upper = (np.concatenate(sides) for sides in zip(self._fixed[1:], self._on_outputs[1:], strict=True))
         is_sparse = len(self._problem.networks) > MAX_DENSE_NETWORKS
-        if is_sparse or not BoundedDomain.fits(self._lower, self._upper, lower, upper):
+        if is_sparse or not BoundedSides.fits(self._lower, self._upper, lower, upper):
             return None
         changing = self.region_rows(region)
         rows = np.concatenate([self._dense_rows, changing.rows])
         lower, upper = (np.concatenate(sides) for sides in zip(self._fixed[1:], changing[1:], strict=True))
-        return BoundedDomain.of(*self._bounds(region), rows, lower, upper)
+        return BoundedSides.of(*self._bounds(region), rows, lower, upper)
 
     @cached_property
     def _dense_rows(self) -> Array:

@@ -8,10 +8,10 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem, ReducedObjective
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.regions.facets import NO_NEURONS, FacetProgram, RegionOptimum
-from pyomo_relugrad.search.regions.interior import RegionInterior
+from pyomo_relugrad.search.regions.interior_point import InteriorPointProgram
 from pyomo_relugrad.search.regions.layout import layout_of
 from pyomo_relugrad.search.regions.region import Region
-from pyomo_relugrad.search.regions.unit_box import BoundedDomain, UnitBoxRegion
+from pyomo_relugrad.search.regions.unit_box import BoundedSides, UnitBoxRegion
 
 # Violation of a row that a point outside the program's vertices may have.
 ROW_TOLERANCE = 1e-7
@@ -25,6 +25,8 @@ FEW_NEW_FACETS = 0.05
 MAX_FAILURES = 3
 # Coefficients of facets beyond which HiGHS would take too long.
 MAX_COEFFICIENTS = 2_000_000
+# Share of the way to the inside of the bounds at which the states of neurons are looked at.
+NUDGE = 1e-9
 # Pre-activation beyond zero, relative to how far it was from there, at which a point counts as outside a region.
 TOUCHING = 1e-6
 
@@ -56,8 +58,20 @@ class RegionProgram:
         self._n_new, self._n_failures, self._setup_seconds = 0, 0, 0.0
 
     def region_at(self, u: Array) -> Region:
-        """The region that contains the point `u` of the decision columns."""
-        return Region.at(self.objective, u)
+        """The region that contains the point `u` of the decision columns.
+
+        Of several that meet there, the one towards a fixed point inside the bounds: at a vertex the signs of the
+        pre-activations are rounding.
+        """
+        near = u + NUDGE * (self._inside(u) - u)
+        return Region.at(self.objective, u, self.objective.patterns(near[None, :]))
+
+    def _inside(self, u: Array) -> Array:
+        """A point (d,) inside the bounds on no facet but by chance; near `u` where a column has no bound."""
+        share = np.random.default_rng(0).uniform(0.4, 0.6, u.size)
+        lower = np.where(np.isfinite(self.lower), self.lower, np.minimum(u, self.upper) - 1.0)
+        upper = np.where(np.isfinite(self.upper), self.upper, np.maximum(u, self.lower) + 1.0)
+        return lower + share * (upper - lower)
 
     def feasible_values(self, U: Array) -> Array:
         """(B,) objective values at the rows of `U`, infinite where rows, or bounds on outputs, are violated."""
@@ -77,21 +91,21 @@ class RegionProgram:
 
         A region counts as an iteration of the budget, or as several where HiGHS solves it more than once.
         """
-        domain = self._layout.domain(region) if self._is_far(region) else None
-        if domain is not None:
-            optimum = self._by_interior_point(region, domain, budget)
+        limits = self._layout.limits(region) if self._is_far(region) else None
+        if limits is not None:
+            optimum = self._by_interior_point(region, limits, budget)
         else:
             optimum = self._simplex.solve(region, budget)
         self._remember(optimum)
         return optimum
 
-    def _by_interior_point(self, region: Region, domain: BoundedDomain, budget: Budget) -> RegionOptimum:
+    def _by_interior_point(self, region: Region, limits: BoundedSides, budget: Budget) -> RegionOptimum:
         """The optimum by an interior-point method; by HiGHS from where that ends, if it has no vertex, and time."""
         budget.count()
         begin = budget.elapsed
         if budget.remaining < self._setup_seconds:
             return RegionOptimum.unfinished(region.u)
-        interior = RegionInterior(UnitBoxRegion(region, domain), self._n_facets)
+        interior = InteriorPointProgram(UnitBoxRegion(region, limits), self._n_facets)
         self._setup_seconds = budget.elapsed - begin
         optimum = interior.solve(budget)
         self._n_failures = 0 if optimum is not None else self._n_failures + 1

@@ -9,7 +9,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.network.region import CONSTANT_ROW_TOLERANCE
+from pyomo_relugrad.network.region import CONSTANT_ROW_TOLERANCE, by_layer
 from pyomo_relugrad.network.sweeps import tangent
 from pyomo_relugrad.problem import ReducedObjective
 
@@ -148,7 +148,8 @@ class Region:
 
     def _input_gradients(self, neurons: Array) -> Array:
         rows = np.zeros((neurons.size, self.v.size))
-        for (index, embedding, layer), positions, columns in self._by_layer(neurons):
+        for which, positions, columns in by_layer(neurons, [width for *_, width in self._layers]):
+            index, embedding, layer, _ = self._layers[which]
             stage = self.objective.stages[index].members[embedding]
             gradients = stage.network.preactivation_gradients(self.patterns[index][embedding], layer, columns)
             part = np.zeros((columns.size, self.v.size))
@@ -163,25 +164,15 @@ class Region:
         parts = [np.tile(stage.network.gradient_bounds, len(stage.inputs)) for stage in stages]
         return np.concatenate([np.zeros(0), *parts])
 
-    def _by_layer(self, neurons: Array) -> list[tuple[tuple[int, int, int], Array, Array]]:
-        """((stage, embedding, layer), positions in `neurons`, indices in the layer) of each layer that occurs."""
-        keys, starts = self._layer_starts
-        which = np.searchsorted(starts, neurons, side="right") - 1
-        return [
-            (keys[layer], positions, neurons[positions] - starts[layer])
-            for layer in np.unique(which).tolist()
-            for positions in [np.flatnonzero(which == layer)]
-        ]
-
     @cached_property
-    def _layer_starts(self) -> tuple[list[tuple[int, int, int]], Array]:
-        keys, widths = [], []
-        for index, stage in enumerate(self.objective.stages):
-            for embedding in range(len(stage.inputs)):
-                for layer, width in enumerate(stage.network.widths):
-                    keys.append((index, embedding, layer))
-                    widths.append(width)
-        return keys, np.concatenate([[0], np.cumsum(widths)[:-1]]).astype(np.int64) if keys else np.zeros(0, np.int64)
+    def _layers(self) -> list[tuple[int, int, int, int]]:
+        """(stage, embedding, hidden layer of the network, its width) of all hidden layers."""
+        return [
+            (index, embedding, layer, width)
+            for index, stage in enumerate(self.objective.stages)
+            for embedding in range(len(stage.inputs))
+            for layer, width in enumerate(stage.network.widths)
+        ]
 
 
 def _without_rounding(gradients: Array, sizes: Array) -> Array:

@@ -20,7 +20,7 @@ ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class BoundedDomain:
+class BoundedSides:
     """``lower <= u <= upper`` and ``rows @ u >= sides``.
 
     Parameters
@@ -53,7 +53,7 @@ class BoundedDomain:
         return bool(np.isfinite(upper - lower).all()) and n_sides <= MAX_ROWS and not (row_lower == row_upper).any()
 
     @classmethod
-    def of(cls, lower: Array, upper: Array, rows: Array, row_lower: Array, row_upper: Array) -> BoundedDomain | None:
+    def of(cls, lower: Array, upper: Array, rows: Array, row_lower: Array, row_upper: Array) -> BoundedSides | None:
         """Bounds and dense rows that fit; None where nothing moves."""
         moves = upper > lower
         if not moves.any():
@@ -81,7 +81,7 @@ class UnitBoxRegion:
     Parameters
     ----------
     region : Region
-    domain : BoundedDomain
+    limits : BoundedSides
 
     Attributes
     ----------
@@ -96,12 +96,12 @@ class UnitBoxRegion:
         else estimated to some 20 %, and tiny where they are constant but for rounding.
     """
 
-    def __init__(self, region: Region, domain: BoundedDomain) -> None:
-        self.region, self.domain = region, domain
-        span = domain.upper - domain.lower
+    def __init__(self, region: Region, limits: BoundedSides) -> None:
+        self.region, self.limits = region, limits
+        span = limits.upper - limits.lower
         self._moving = np.flatnonzero(span > 0)
         self._scale = span[self._moving]
-        self.origin = (region.u - domain.lower)[self._moving] / self._scale
+        self.origin = (region.u - limits.lower)[self._moving] / self._scale
         self.cost = region.gradient[self._moving] * self._scale
         self.margins = region.signs * region.preactivations
         probes = np.random.default_rng(0).standard_normal((PROBES, self.origin.size))
@@ -128,10 +128,10 @@ class UnitBoxRegion:
         return neurons, normals, self.margins[neurons] / lengths - normals @ self.origin
 
     def rows(self) -> tuple[Array, Array]:
-        """Unit normals (r, n) and offsets (r,) of the domain's rows."""
-        normals = self.domain.rows[:, self._moving] * self._scale
+        """Unit normals (r, n) and offsets (r,) of the limits' rows."""
+        normals = self.limits.rows[:, self._moving] * self._scale
         lengths = _row_lengths(normals)
-        at_lower = self.domain.rows @ self.domain.lower - self.domain.sides
+        at_lower = self.limits.rows @ self.limits.lower - self.limits.sides
         return normals / lengths[:, None], at_lower / lengths
 
     def contains(self, x: Array) -> bool:
@@ -146,9 +146,9 @@ class UnitBoxRegion:
 
     def in_columns(self, x: Array) -> Array:
         """The point (n,) of the unit box in the decision columns (d,)."""
-        u = self.domain.lower.copy()
+        u = self.limits.lower.copy()
         u[self._moving] += self._scale * np.clip(x, 0.0, 1.0)
-        return np.clip(u, self.domain.lower, self.domain.upper)
+        return np.clip(u, self.limits.lower, self.limits.upper)
 
     def column_sides(self, sides: Array) -> Array:
         """What is given for the columns that move (n,), for all of them (d,): -1 for the fixed ones."""
@@ -157,10 +157,10 @@ class UnitBoxRegion:
         return every
 
     def row_duals(self, held: Array, multipliers: Array) -> Array:
-        """Multipliers of all given rows, from those of the unit normals of the domain's rows that are held."""
-        domain, result = self.domain, np.zeros(self.domain.n_rows)
-        lengths = _row_lengths(domain.rows[held][:, self._moving] * self._scale)
-        np.add.at(result, domain.origins[held], -domain.signs[held] * multipliers / lengths)
+        """Multipliers of all given rows, from those of the unit normals of the limits' rows that are held."""
+        limits, result = self.limits, np.zeros(self.limits.n_rows)
+        lengths = _row_lengths(limits.rows[held][:, self._moving] * self._scale)
+        np.add.at(result, limits.origins[held], -limits.signs[held] * multipliers / lengths)
         return result
 
 

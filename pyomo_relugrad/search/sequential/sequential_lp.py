@@ -12,10 +12,10 @@ from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.programs.linear_program import LinearStatus
 from pyomo_relugrad.programs.linearization import Linearization
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import Method, positive, share, whole
+from pyomo_relugrad.run.method import Method, between
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.walk import walk_regions
-from pyomo_relugrad.search.relaxation import Surroundings
+from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.integer_moves import integer_descent, integer_neighbours
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.penalty_descent import penalty_descent
@@ -27,13 +27,13 @@ NEARLY_FEASIBLE = 1e-4
 
 @dataclass(frozen=True)
 class SequentialLp(Method):
-    """Trust-region LP (or MILP, or QP) steps on linearized networks, then exact linear programs over linear regions.
+    """Trust-region LP or MILP steps in the surrounding variables.
 
     Each step solves the surrounding model with every network replaced by its affine function at the current point,
     within a trust region on the networks' inputs; rows on outputs may be violated at a penalty. A step counts by an
     exact merit on the true networks. Where a descent ends infeasible, feasibility alone is restored. What is (nearly)
-    feasible goes to `walk_regions`. Starts: the user's point, the relaxation's point, random points, and points near
-    the best ones.
+    feasible goes to `walk_regions`, by exact linear programs over regions. Starts: the user's point, the relaxation's
+    point, random points, and points near the best ones.
 
     The classical method for nonlinear programs (Fletcher, Practical Methods of Optimization, section 14.4), here with
     piecewise-linear constraints, for which the final linear program over a region is exact.
@@ -48,16 +48,12 @@ class SequentialLp(Method):
         The same where there are integers: random points, or neighbours of a good one in its integers (64).
     integer_descent_share : float, optional
         How often a start with integers first goes down along its neighbours in them (0.5).
-    first_order_share : float, optional
-        How often starts are looked for by a first-order descent of a batch rather than by drawing alone (0.2).
-    batch, batch_winners : int, optional
-        Points that descend together to first order (64), and how many of them become starts (6).
+    first_order_share, batch, batch_winners : float, int and int, optional
+        How often starts come from a first-order descent of a batch (0.2), its points (64), how many become starts (6).
     held_share : float, optional
         Share of the descents that keep the integers of their start: many cheap LPs rather than a few MILPs (0.8).
-    elite_size : int, optional
-        Good points kept to restart near them (8).
-    max_steps : int, optional
-        Steps of one descent (60).
+    elite_size, max_steps : int, optional
+        Good points kept to restart near them (8); steps of one descent at most (60).
     integer_step_time : float, optional
         Seconds that one mixed-integer step may take (1); a good step soon beats the best step later.
     smallest_radius : float, optional
@@ -65,40 +61,37 @@ class SequentialLp(Method):
     accepted_share : float, optional
         Share of the predicted gain that a step must bring (0.1).
     initial_penalty : float, optional
-        Penalty of a violation, in units of the objective's spread over the largest violation at the sampled points
-        (10).
+        Penalty of a violation, in units of the objective's spread over the largest violation at sampled points (10).
     """
 
     name = "sequential-lp"
-    summary = "trust-region LP or MILP steps in the surrounding variables"
 
-    patience: int = whole(100)
-    tournament: int = whole(16)
-    neighbours: int = whole(64)
-    integer_descent_share: float = share(0.5)
-    first_order_share: float = share(0.2)
-    batch: int = whole(64)
-    batch_winners: int = whole(6)
-    held_share: float = share(0.8)
-    elite_size: int = whole(8)
-    max_steps: int = whole(60)
-    integer_step_time: float = positive(1.0)
-    smallest_radius: float = positive(0.01)
-    accepted_share: float = share(0.1)
-    initial_penalty: float = positive(10.0)
+    patience: int = 100
+    tournament: int = 16
+    neighbours: int = 64
+    integer_descent_share: float = between(0.5, 0, 1)
+    first_order_share: float = between(0.2, 0, 1)
+    batch: int = 64
+    batch_winners: int = 6
+    held_share: float = between(0.8, 0, 1)
+    elite_size: int = 8
+    max_steps: int = 60
+    integer_step_time: float = 1.0
+    smallest_radius: float = 0.01
+    accepted_share: float = between(0.1, 0, 1)
+    initial_penalty: float = 10.0
 
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Descend from start after start."""
         budget = context.budget
-        surroundings = Surroundings(problem)
-        relaxed = None if context.relaxation is None else context.relaxation.values
-        if not problem.networks and context.relaxation is not None and relaxed is not None:
-            yield problem.incumbent(relaxed)
+        surroundings = LinearRelaxation(problem)
+        if not problem.networks and context.relaxation is not None and context.relaxed is not None:
+            yield problem.incumbent(context.relaxed)
             if context.relaxation.status is LinearStatus.UNBOUNDED:
                 budget.stop_unbounded()
             if problem.quadratic is None or not problem.integers.any() or budget.is_exhausted():
                 return
-        starts = Starts(self, problem, surroundings, context, relaxed)
+        starts = Starts(self, problem, surroundings, context)
         samples = problem.propagate(surroundings.random_points(self.batch, context.random))
         descent = Descent(self, problem, context, Merit.scaled_to(problem, samples, self.initial_penalty))
         fruitless = 0
@@ -117,38 +110,19 @@ def _is_lower(objective: float, before: float) -> bool:
 
 
 class Starts:
-    """Where descents begin, and the good points that they found.
-
-    Parameters
-    ----------
-    method : SequentialLp
-    problem : Problem
-    surroundings : Surroundings
-    context : SearchContext
-    relaxed : (n,) array or None
-        The solution of the surroundings.
-    """
+    """Where descents begin, and the good points that they found."""
 
     def __init__(
-        self,
-        method: SequentialLp,
-        problem: Problem,
-        surroundings: Surroundings,
-        context: SearchContext,
-        relaxed: Array | None,
+        self, method: SequentialLp, problem: Problem, surroundings: LinearRelaxation, context: SearchContext
     ) -> None:
-        self._method = method
-        self._problem = problem
-        self._surroundings = surroundings
-        self._context = context
+        self._method, self._problem = method, problem
+        self._surroundings, self._context = surroundings, context
         self._elite: list[Incumbent] = []
         self._tried: set[bytes] = set()
         for point in context.known:
             self.learn(point)
         self._decided = ~problem.is_output & (problem.is_network_input | problem.integers)
-        self._queue = [] if relaxed is None else [relaxed]
-        if context.start is not None:
-            self._queue.insert(0, context.start)
+        self._queue = [point for point in (context.start, context.relaxed) if point is not None]
 
     @property
     def best(self) -> float:
@@ -217,19 +191,11 @@ class Starts:
 class Descent:
     """One local search after another on shared HiGHS models.
 
-    Parameters
-    ----------
-    method : SequentialLp
-    problem : Problem
-    context : SearchContext
-    merit : Merit
-        Its penalties grow where they lead to no feasible point.
+    The penalties of `merit` grow where they lead to no feasible point.
     """
 
     def __init__(self, method: SequentialLp, problem: Problem, context: SearchContext, merit: Merit) -> None:
-        self._method = method
-        self._problem = problem
-        self._context = context
+        self._method, self._problem, self._context = method, problem, context
         linearization = Linearization(problem)
         step_time, has_integers = method.integer_step_time, bool(problem.integers.any())
         self._model = StepModel(problem, linearization, step_time)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pyomo_relugrad.network.affine import Affine
 from pyomo_relugrad.readers.onnx.node import Node
-from pyomo_relugrad.readers.onnx.refusals import refusal
+from pyomo_relugrad.readers.onnx.rules.arithmetic import BOTH_VARY
 
 _AFFINE_INPUTS: dict[str, tuple[int, ...]] = {
     "AffineGrid": (0,),
@@ -28,22 +28,23 @@ _AFFINE_INPUTS: dict[str, tuple[int, ...]] = {
 _MULTILINEAR = frozenset({"Einsum"})
 """Operators that are linear in each input when all others are constant."""
 
+AFFINE = _MULTILINEAR | _AFFINE_INPUTS.keys()
+"""All of these operators."""
+
 
 def check_affine(node: Node) -> None:
-    """Check that the node is affine in those of its inputs that are not constant.
+    """Check that a node of one of these operators is affine in those of its inputs that are not constant.
 
     Raises
     ------
     UnsupportedOperatorError
-        If it is not, or not known to be.
+        If it is not.
     """
     varying = [position for position, value in enumerate(node.inputs) if isinstance(value, Affine)]
     if node.operator in _MULTILINEAR:
         if len(varying) > 1:
-            raise node.unsupported("multiplies two tensors that both depend on the network's input: not linear")
+            raise node.unsupported(BOTH_VARY)
         return
-    if node.operator not in _AFFINE_INPUTS:
-        raise refusal(node, is_output=False)
     if node.operator == "RoiAlign" and node.attribute("mode", "avg") != "avg":
         raise node.unsupported("with mode=max cannot be read: export it with mode=avg, or use MaxPool")
     others = [position for position in varying if position not in _AFFINE_INPUTS[node.operator]]

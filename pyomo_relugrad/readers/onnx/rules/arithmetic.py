@@ -16,66 +16,42 @@ from pyomo_relugrad.network.linear_maps import check_entries
 from pyomo_relugrad.readers.onnx.node import Node, Rule, Value, finite
 from pyomo_relugrad.readers.onnx.refusals import refusal
 
+BOTH_VARY = "multiplies two tensors that both depend on the network's input: not linear"
+
 FLOATING_POINT = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16})
 
 
-def add(left: Array | Affine, right: Array | Affine) -> Affine:
-    """The sum of two tensors, at least one of which is affine; both broadcast."""
-    if isinstance(left, Affine):
-        return left.plus(right) if isinstance(right, Affine) else left.shifted(finite(right))
-    if isinstance(right, Affine):
-        return right.shifted(finite(left))
-    return add(Affine(left.shape, {}, finite(left).ravel()), right)
+def multiply(node: Node, left: Affine, right: Affine) -> Affine:
+    """The product, element by element, of two tensors of which one is constant; both broadcast."""
+    if left.terms and right.terms:
+        raise node.unsupported(BOTH_VARY)
+    varying, constant = (left, right) if left.terms else (right, left)
+    return varying.scaled(constant.offset.reshape(constant.shape))
 
 
-def multiply(node: Node, left: Array | Affine, right: Array | Affine) -> Affine:
-    """The product, element by element, of an affine tensor and a constant one; both broadcast."""
-    if isinstance(left, Affine):
-        if isinstance(right, Affine):
-            raise node.unsupported("multiplies two tensors that both depend on the network's input: not linear")
-        return left.scaled(finite(right))
-    if isinstance(right, Affine):
-        return right.scaled(finite(left))
-    return multiply(node, Affine(left.shape, {}, finite(left).ravel()), right)
-
-
-def matrix_product(node: Node, left: Array | Affine, right: Array | Affine) -> Affine:
+def _matrix_product(node: Node, left: Array | Affine, right: Array | Affine) -> Affine:
     """The product of matrices (or stacks of them) of which one is constant, as NumPy's ``matmul``."""
     if isinstance(left, Affine):
         if isinstance(right, Affine):
-            raise node.unsupported("multiplies two tensors that both depend on the network's input: not linear")
-        return _times_constant(left, finite(right))
-    if isinstance(right, Affine):
-        return _constant_times(finite(left), right)
-    return matrix_product(node, Affine(left.shape, {}, finite(left).ravel()), right)
-
-
-def _times_constant(tensor: Affine, weight: Array) -> Affine:
-    shape = matmul_shape(tensor.shape, weight.shape)
-    if weight.ndim == 2 and tensor.size == weight.shape[0]:
-        return tensor.mapped(weight.T, shape)
-    matrix = weight[:, None] if weight.ndim == 1 else weight
+            raise node.unsupported(BOTH_VARY)
+        tensor, weight = left, finite(right)
+    else:
+        tensor, weight = right if isinstance(right, Affine) else Affine.constant(finite(right)), finite(left)
+    shape = matmul_shape(left.shape, right.shape)
+    if weight.ndim == 2 and tensor.size == left.shape[-1]:
+        return tensor.mapped(weight.T if tensor is left else weight, shape)
+    check_entries(prod(shape) * left.shape[-1])
     positions = np.arange(tensor.size).reshape(tensor.shape)
-    rows = positions[None, :] if positions.ndim == 1 else positions
-    check_entries(prod(shape) * matrix.shape[-2])
-    # out[..., i, j] = sum_k tensor[..., i, k] weight[..., k, j]
-    indices, weights = np.broadcast_arrays(rows[..., :, None, :], np.swapaxes(matrix, -1, -2)[..., None, :, :])
+    indices, weights = _factors(positions, weight) if tensor is left else _factors(weight, positions)[::-1]
     terms = indices.shape[-1]
     return tensor.weighted_sums(indices.reshape(-1, terms), weights.reshape(-1, terms), shape)
 
 
-def _constant_times(weight: Array, tensor: Affine) -> Affine:
-    shape = matmul_shape(weight.shape, tensor.shape)
-    if weight.ndim == 2 and tensor.size == weight.shape[1]:
-        return tensor.mapped(weight, shape)
-    matrix = weight[None, :] if weight.ndim == 1 else weight
-    positions = np.arange(tensor.size).reshape(tensor.shape)
-    columns = positions[:, None] if positions.ndim == 1 else positions
-    check_entries(prod(shape) * matrix.shape[-1])
-    # out[..., i, j] = sum_k weight[..., i, k] tensor[..., k, j]
-    indices, weights = np.broadcast_arrays(np.swapaxes(columns, -1, -2)[..., None, :, :], matrix[..., :, None, :])
-    terms = indices.shape[-1]
-    return tensor.weighted_sums(indices.reshape(-1, terms), weights.reshape(-1, terms), shape)
+def _factors(left: Array, right: Array) -> list[Array]:
+    """What is multiplied and summed over the last axis of (..., i, j, k): ``left[..., i, k], right[..., k, j]``."""
+    rows = left[None, :] if left.ndim == 1 else left
+    columns = right[:, None] if right.ndim == 1 else right
+    return list(np.broadcast_arrays(rows[..., :, None, :], np.swapaxes(columns, -1, -2)[..., None, :, :]))
 
 
 def matmul_shape(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
@@ -109,37 +85,17 @@ def _gemm(node: Node, hidden: HiddenLayers) -> Value:
         raise NetworkFileError(f"Gemm multiplies matrices, but its inputs have shapes {left.shape} and {right.shape}")
     left = _transposed(left) if node.attribute("transA", 0) else left
     right = _transposed(right) if node.attribute("transB", 0) else right
-    result = matrix_product(node, left, right).scaled(np.array(node.attribute("alpha", 1.0)))
+    result = _matrix_product(node, left, right).scaled(np.array(node.attribute("alpha", 1.0)))
     if not node.has_input(2):
         return result
-    added, beta = node.value(2), node.attribute("beta", 1.0)
+    added = node.affine(2)
     if np.broadcast_shapes(added.shape, result.shape) != result.shape:
         raise NetworkFileError(f"Gemm cannot add C of shape {added.shape} to a product of shape {result.shape}")
-    return add(result, added if beta == 1.0 else multiply(node, added, np.array(beta)))
+    return result.plus(added.scaled(np.array(node.attribute("beta", 1.0))))
 
 
-def _div(node: Node, hidden: HiddenLayers) -> Value:
-    with np.errstate(divide="ignore"):
-        return multiply(node, node.value(0), 1.0 / finite(node.constant(1, "divisor")))
-
-
-def _add(node: Node, hidden: HiddenLayers) -> Value:
-    return node.masked(0).plus(node.masked(1))
-
-
-def _sub(node: Node, hidden: HiddenLayers) -> Value:
-    return node.masked(0).minus(node.masked(1))
-
-
-def _sum(node: Node, hidden: HiddenLayers) -> Value:
-    values = [node.value(position) for position in range(len(node.inputs))]
-    return values[0] if len(values) == 1 else reduce(add, values)
-
-
-def _mean(node: Node, hidden: HiddenLayers) -> Value:
-    total = _sum(node, hidden)
-    assert isinstance(total, Affine)  # a rule is called only if some input is
-    return total.scaled(np.array(1.0 / len(node.inputs)))
+def _sum(node: Node, hidden: HiddenLayers) -> Affine:
+    return reduce(Affine.plus, (node.affine(position) for position in range(len(node.inputs))))
 
 
 def _batch_normalization(node: Node, hidden: HiddenLayers) -> Value:
@@ -171,39 +127,16 @@ def _dropout(node: Node, hidden: HiddenLayers) -> Value | list[Value]:
     return [tensor, np.ones(tensor.shape, dtype=bool)]
 
 
-def _cast(node: Node, hidden: HiddenLayers) -> Value:
-    return _as_real(node, node.attribute("to") in FLOATING_POINT)
-
-
-def _cast_like(node: Node, hidden: HiddenLayers) -> Value:
-    """CastLike: a tensor that depends on the network's input is a real one."""
-    value, like = node.inputs[:2]
-    if isinstance(value, np.ndarray):
-        return value.astype(np.float64)
-    return _as_real(node, isinstance(like, Affine) or (isinstance(like, np.ndarray) and like.dtype.kind == "f"))
-
-
-def _as_real(node: Node, is_real: bool) -> Value:
-    """The first input, which is real already; `is_real` says whether it is cast to real numbers."""
-    value = node.inputs[0]
-    if not is_real:
-        raise node.unsupported("rounds a tensor that depends on the network's input: not piecewise linear")
-    assert isinstance(value, Affine)  # a rule is called only if some input is
-    return value
-
-
 RULES: dict[str, Rule] = {
-    "Add": _add,
-    "Sub": _sub,
-    "Div": _div,
+    "Add": lambda node, hidden: node.masked(0).plus(node.masked(1)),
+    "Sub": lambda node, hidden: node.masked(0).minus(node.masked(1)),
+    "Mul": lambda node, hidden: multiply(node, node.affine(0), node.affine(1)),
     "Neg": lambda node, hidden: node.affine(0).scaled(np.array(-1.0)),
     "Sum": _sum,
-    "Mean": _mean,
+    "Mean": lambda node, hidden: _sum(node, hidden).scaled(np.array(1.0 / len(node.inputs))),
     "Pow": _pow,
-    "MatMul": lambda node, hidden: matrix_product(node, node.value(0), node.value(1)),
+    "MatMul": lambda node, hidden: _matrix_product(node, node.value(0), node.value(1)),
     "Gemm": _gemm,
     "BatchNormalization": _batch_normalization,
     "Dropout": _dropout,
-    "Cast": _cast,
-    "CastLike": _cast_like,
 }

@@ -71,26 +71,16 @@ def _compared(holds: Callable[[Array], Array]) -> Rule:
     """The rule of a comparison that holds for some signs of the difference."""
 
     def rule(node: Node, hidden: HiddenLayers) -> Value:
-        left, right = _operands(node, (0, 1))
-        signs = _signs(node, _sum(node, left, _times(right, -1.0), hidden), hidden)
+        signs = _signs(node, _added(node, hidden, -1.0), hidden)
         truth = signs.pieces.mapped(lambda values: holds(values).astype(np.float64))
         return replace(signs, pieces=truth, is_truth=True)
 
     return rule
 
 
-def _sign(node: Node, hidden: HiddenLayers) -> Value:
-    return _signs(node, _lifted(node, 0), hidden)
-
-
 def _not(node: Node, hidden: HiddenLayers) -> Value:
-    (truth,) = _operands(node, (0,))
+    truth = _lifted(node, 0)
     return _made(node, truth.shape, truth.variable, truth.pieces.mapped(lambda values: 1.0 - values), is_truth=True)
-
-
-def _is_nan(node: Node, hidden: HiddenLayers) -> Value:
-    """Of a network's numbers none is: constants are checked as they are met."""
-    return np.zeros(node.settled(hidden).masked(0).shape, dtype=bool)
 
 
 def _is_infinite(node: Node, hidden: HiddenLayers) -> Value:
@@ -115,14 +105,6 @@ def _logical(function: Callable[[Pieces, Pieces], Pieces | None]) -> Rule:
         return _made(node, left.shape, *result, is_truth=True)
 
     return rule
-
-
-def _or(left: Pieces, right: Pieces) -> Pieces | None:
-    return left.plus(right).mapped(lambda values: np.minimum(values, 1.0))
-
-
-def _xor(left: Pieces, right: Pieces) -> Pieces | None:
-    return left.plus(right).mapped(lambda values: np.where(values == 1.0, 1.0, 0.0))
 
 
 def _where(node: Node, hidden: HiddenLayers) -> Value:
@@ -165,38 +147,32 @@ def _mul(node: Node, hidden: HiddenLayers) -> Value:
     return arithmetic.multiply(node, left.settled(hidden), right.settled(hidden))
 
 
-def _add(node: Node, hidden: HiddenLayers) -> Value:
+def _added(node: Node, hidden: HiddenLayers, factor: float) -> OneVariable:
+    """The first input plus a factor times the second."""
     left, right = _operands(node, (0, 1))
-    return _sum(node, left, right, hidden)
-
-
-def _sub(node: Node, hidden: HiddenLayers) -> Value:
-    left, right = _operands(node, (0, 1))
-    return _sum(node, left, _times(right, -1.0), hidden)
-
-
-def _cast(node: Node, hidden: HiddenLayers) -> Value:
-    return _converted(node, node.attribute("to"), hidden)
+    return _sum(node, left, right if factor == 1.0 else _times(right, factor), hidden)
 
 
 def _cast_like(node: Node, hidden: HiddenLayers) -> Value:
     like = node.inputs[1]
     if isinstance(like, np.ndarray):
-        kinds = {"b": TensorProto.BOOL, "i": TensorProto.INT64, "u": TensorProto.INT64}
-        return _converted(node, kinds.get(like.dtype.kind, TensorProto.FLOAT), hidden)
+        kinds = {"b": TensorProto.BOOL, "f": TensorProto.FLOAT}
+        return _converted(node, kinds.get(like.dtype.kind, TensorProto.INT64), hidden)
     is_truth = isinstance(like, OneVariable) and like.is_truth
     return _converted(node, TensorProto.BOOL if is_truth else TensorProto.FLOAT, hidden)
 
 
 def _converted(node: Node, kind: int, hidden: HiddenLayers) -> Value:
     """A tensor as numbers of another type, or as truth values: whether it is not zero."""
-    (tensor,) = _operands(node, (0,))
     if kind == TensorProto.BOOL:
-        signs = _signs(node, tensor, hidden)
+        signs = _signs(node, _lifted(node, 0), hidden)
         return replace(signs, pieces=signs.pieces.mapped(abs), is_truth=True)
-    if kind not in arithmetic.FLOATING_POINT and not _is_whole(tensor):
+    tensor = node.inputs[0]
+    if isinstance(tensor, np.ndarray):
+        return tensor.astype(np.float64)
+    if kind not in arithmetic.FLOATING_POINT and not (isinstance(tensor, OneVariable) and _is_whole(tensor)):
         raise node.unsupported("rounds a tensor that depends on the network's input: not piecewise linear")
-    return replace(tensor, is_truth=False)
+    return replace(tensor, is_truth=False) if isinstance(tensor, OneVariable) else node.affine(0)
 
 
 def _is_whole(tensor: OneVariable) -> bool:
@@ -216,14 +192,10 @@ def _if_any(rule: Rule, plain: Rule) -> Rule:
     return chosen
 
 
-def _multiply(node: Node, hidden: HiddenLayers) -> Value:
-    return arithmetic.multiply(node, node.value(0), node.value(1))
-
-
-def _divide(node: Node, hidden: HiddenLayers) -> Value:
+def _div(node: Node, hidden: HiddenLayers) -> Value | list[Value]:
     with np.errstate(divide="ignore"):
-        inverse = 1.0 / finite(node.constant(1, "divisor"))
-    return _mul(replace(node, inputs=(node.inputs[0], inverse)), hidden)
+        inverse = finite(1.0 / finite(node.constant(1, "divisor")))
+    return RULES["Mul"](replace(node, inputs=(node.inputs[0], inverse)), hidden)
 
 
 RULES: dict[str, Rule] = {
@@ -232,21 +204,20 @@ RULES: dict[str, Rule] = {
     "Less": _compared(lambda signs: signs < 0.0),
     "LessOrEqual": _compared(lambda signs: signs <= 0.0),
     "Equal": _compared(lambda signs: signs == 0.0),
-    "Sign": _sign,
+    "Sign": lambda node, hidden: _signs(node, _lifted(node, 0), hidden),
     "Not": _not,
     "And": _logical(Pieces.times),
-    "Or": _logical(_or),
-    "Xor": _logical(_xor),
-    "IsNaN": _is_nan,
+    "Or": _logical(lambda left, right: left.plus(right).mapped(lambda values: np.minimum(values, 1.0))),
+    "Xor": _logical(lambda left, right: left.plus(right).mapped(lambda values: (values == 1.0).astype(np.float64))),
+    # None is: constants are checked as they are met.
+    "IsNaN": lambda node, hidden: np.zeros(node.settled(hidden).masked(0).shape, dtype=bool),
     "IsInf": _is_infinite,
     "Where": _where,
-    "Mul": _if_any(_mul, _multiply),
-    "Add": _if_any(_add, arithmetic.RULES["Add"]),
-    "Sub": _if_any(_sub, arithmetic.RULES["Sub"]),
-    "Div": _if_any(_divide, arithmetic.RULES["Div"]),
+    "Mul": _if_any(_mul, arithmetic.RULES["Mul"]),
+    "Add": _if_any(lambda node, hidden: _added(node, hidden, 1.0), arithmetic.RULES["Add"]),
+    "Sub": _if_any(lambda node, hidden: _added(node, hidden, -1.0), arithmetic.RULES["Sub"]),
+    "Div": _div,
     "Neg": _if_any(lambda node, hidden: _times(_lifted(node, 0), -1.0), arithmetic.RULES["Neg"]),
-    "Cast": lambda node, hidden: (
-        _cast if node.attribute("to") == TensorProto.BOOL else _if_any(_cast, arithmetic.RULES["Cast"])
-    )(node, hidden),
-    "CastLike": _if_any(_cast_like, arithmetic.RULES["CastLike"]),
+    "Cast": lambda node, hidden: _converted(node, node.attribute("to"), hidden),
+    "CastLike": _cast_like,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -102,41 +103,55 @@ def _with_bias(node: Node, tensor: Affine) -> Affine:
     return tensor.shifted(finite(bias).reshape(-1, *(1,) * (len(tensor.shape) - 2)))
 
 
-def _average_pool(node: Node, hidden: HiddenLayers) -> Value:
-    tensor = node.affine(0)
+def pooling_windows(node: Node, tensor: Affine) -> tuple[Array, tuple[int, ...]]:
+    """Windows and output shape of a pooling node; a global one has one window for each image and channel."""
     batch, channels, spatial = image_shape(tensor)
-    ceil_mode = bool(node.attribute("ceil_mode", 0))
-    axes = windows.axes(node, spatial, node.attribute("kernel_shape"))
+    if node.operator.startswith("Global"):
+        return np.arange(tensor.size).reshape(batch * channels, -1), (batch, channels, *(1,) * len(spatial))
+    axes, ceil_mode = windows.axes(node, spatial, node.attribute("kernel_shape")), bool(node.attribute("ceil_mode", 0))
     table = windows.joined([axis.positions(ceil_mode) for axis in axes], spatial)
-    if node.attribute("count_include_pad", 0):
-        counted = [_is_counted(axis, axis.positions(ceil_mode)) for axis in axes]
-        counts = windows.joined([np.where(inside, 0, -1) for inside in counted], [1] * len(axes)) >= 0
-    else:
-        counts = table >= 0
-    weights = 1.0 / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     shape = (batch, channels, *(axis.output_size(ceil_mode) for axis in axes))
-    table = windows.repeated(table, prod(spatial), batch * channels)
-    return tensor.weighted_sums(table, np.tile(weights, (batch * channels, 1)), shape)
+    return windows.repeated(table, prod(spatial), batch * channels), shape
 
 
-def _is_counted(axis: Axis, positions: Array) -> Array:
-    """Padding counts as zeros in an average, but not what lies beyond it."""
-    return (positions >= -axis.pad_begin) & (positions < axis.size + axis.pad_end)
+def _average_pool(node: Node, hidden: HiddenLayers) -> Value:
+    """AveragePool and GlobalAveragePool."""
+    tensor = node.affine(0)
+    table, shape = pooling_windows(node, tensor)
+    counts = (table >= 0).sum(axis=1)
+    if node.attribute("count_include_pad", 0):
+        counts = np.tile(_counts_with_padding(node, tensor.shape[2:]), tensor.shape[0] * tensor.shape[1])
+    return tensor.weighted_sums(table, 1.0 / np.maximum(counts, 1)[:, None], shape)
+
+
+def _counts_with_padding(node: Node, spatial: Sequence[int]) -> Array:
+    """Elements of each window of one image: padding counts as zeros in an average, but not what lies beyond it."""
+    counts = np.ones(1, np.int64)
+    for axis in windows.axes(node, spatial, node.attribute("kernel_shape")):
+        positions = axis.positions(bool(node.attribute("ceil_mode", 0)))
+        inside = (positions >= -axis.pad_begin) & (positions < axis.size + axis.pad_end)
+        counts = np.multiply.outer(counts, inside.sum(axis=1)).ravel()
+    return counts
 
 
 def reduction_windows(node: Node, tensor: Affine) -> tuple[Array, tuple[int, ...]]:
     """Windows and output shape of a reduction node, whose axes are an attribute or, later, an input."""
-    rank = len(tensor.shape)
     given = node.optional_constant(1, "axes") if node.has_input(1) else node.attribute("axes")
-    chosen = [] if given is None else [int(axis) for axis in np.ravel(given)]
-    if any(not -rank <= axis < rank for axis in chosen):
-        raise NetworkFileError(f"axes {chosen} do not exist in a tensor of shape {tensor.shape}")
-    if not chosen and not node.attribute("noop_with_empty_axes", 0):
-        chosen = list(range(rank))
-    reduced = sorted({axis % rank for axis in chosen})
+    reduced = reduced_axes(node, tensor.shape, given)
     keep = node.attribute("keepdims", 1)
     shape = [1 if axis in reduced else size for axis, size in enumerate(tensor.shape) if keep or axis not in reduced]
     return windows.reduction(tensor.shape, reduced), tuple(shape)
+
+
+def reduced_axes(node: Node, shape: tuple[int, ...], given: Any) -> list[int]:
+    """The axes of a tensor that a reduction node takes together, from those that it is given."""
+    rank = len(shape)
+    chosen = [] if given is None else [int(axis) for axis in np.ravel(given)]
+    if any(not -rank <= axis < rank for axis in chosen):
+        raise NetworkFileError(f"axes {chosen} do not exist in a tensor of shape {shape}")
+    if not chosen and not node.attribute("noop_with_empty_axes", 0):
+        chosen = list(range(rank))
+    return sorted({axis % rank for axis in chosen})
 
 
 def _reduce(node: Node, hidden: HiddenLayers) -> Value:
@@ -146,18 +161,11 @@ def _reduce(node: Node, hidden: HiddenLayers) -> Value:
     return tensor.weighted_sums(table, weight, shape)
 
 
-def _global_average_pool(node: Node, hidden: HiddenLayers) -> Value:
-    tensor = node.affine(0)
-    batch, channels, spatial = image_shape(tensor)
-    table = np.arange(tensor.size).reshape(batch * channels, -1)
-    return tensor.weighted_sums(table, 1.0 / prod(spatial), (batch, channels, *(1,) * len(spatial)))
-
-
 RULES: dict[str, Rule] = {
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
     "AveragePool": _average_pool,
-    "GlobalAveragePool": _global_average_pool,
+    "GlobalAveragePool": _average_pool,
     "ReduceMean": _reduce,
     "ReduceSum": _reduce,
 }

@@ -45,10 +45,6 @@ def _half_pixel(of: Dimension, at: Array, scale: np.float32) -> Array:
     return np.asarray((at + _HALF) / scale - _HALF)
 
 
-def _pytorch_half_pixel(of: Dimension, at: Array, scale: np.float32) -> Array:
-    return _half_pixel(of, at, scale) if of.wanted > 1 else np.zeros_like(at)
-
-
 def _half_pixel_symmetric(of: Dimension, at: Array, scale: np.float32) -> Array:
     adjustment = np.float32(of.wanted) / (scale * np.float32(of.size))
     offset = np.float32(of.size) / np.float32(2.0) * (_ONE - adjustment)
@@ -72,7 +68,7 @@ _PLACES: dict[str, Callable[[Dimension, Array, np.float32], Array]] = {
     "asymmetric": lambda of, at, scale: at / scale,
     "half_pixel": _half_pixel,
     "half_pixel_symmetric": _half_pixel_symmetric,
-    "pytorch_half_pixel": _pytorch_half_pixel,
+    "pytorch_half_pixel": lambda of, at, scale: _half_pixel(of, at, scale) if of.wanted > 1 else np.zeros_like(at),
     "tf_crop_and_resize": _crop,
     "tf_half_pixel_for_nn": lambda of, at, scale: (at + _HALF) / scale,
 }
@@ -122,13 +118,9 @@ def interpolated(dimension: Dimension, attributes: Mapping[str, Any]) -> tuple[A
         positions = _nearest(dimension, places, attributes.get("nearest_mode", "round_prefer_floor"))[:, None]
         weights = np.ones(positions.shape)
     elif mode == "linear":
-        inside = np.clip(places, 0.0, last).astype(np.float64)
-        positions = np.floor(inside)[:, None] + np.arange(2)
-        weights = 1.0 - abs(positions - inside[:, None])
+        positions, weights = neighbours(np.clip(places, 0.0, last), mode)
     elif mode == "cubic":
-        positions = np.floor(places)[:, None] + np.arange(-1.0, 3.0)
-        distances = abs(positions - places[:, None].astype(np.float64))
-        weights = cubic_weights(distances, attributes.get("cubic_coeff_a", -0.75))
+        positions, weights = neighbours(places, mode, attributes.get("cubic_coeff_a", -0.75))
         if attributes.get("exclude_outside", 0):
             weights = np.where((positions >= 0) & (positions <= last), weights, 0.0)
             weights /= weights.sum(axis=1, keepdims=True)
@@ -140,8 +132,13 @@ def interpolated(dimension: Dimension, attributes: Mapping[str, Any]) -> tuple[A
     return positions, weights
 
 
-def cubic_weights(distances: Array, a: float) -> Array:
-    """Weights of neighbours at the given distances in a cubic interpolation."""
+def neighbours(places: Array, mode: str, a: float = -0.75) -> tuple[Array, Array]:
+    """Positions (..., K) on both sides of places (...), and their weights in a linear or a cubic interpolation."""
+    reach = 1 if mode == "linear" else 2
+    positions = np.floor(places)[..., None] + np.arange(1.0 - reach, 1.0 + reach)
+    distances = abs(positions - places[..., None].astype(np.float64))
+    if mode == "linear":
+        return positions, 1.0 - distances
     inner = (a + 2.0) * distances**3 - (a + 3.0) * distances**2 + 1.0
     outer = a * (distances**3 - 5.0 * distances**2 + 8.0 * distances - 4.0)
-    return np.where(distances <= 1.0, inner, outer)
+    return positions, np.where(distances <= 1.0, inner, outer)

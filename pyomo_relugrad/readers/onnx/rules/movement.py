@@ -66,7 +66,7 @@ def move(node: Node, hidden: HiddenLayers) -> list[Value]:
         else:
             moved.append(node.optional_constant(position, "indices or shape"))
     vector = _stacked(node, data)
-    return [vector.taken(_as_indices(output)) for output in run_node(node.proto, node.opset, moved)]
+    return [vector.taken(output.astype(np.int64) - 1) for output in run_node(node.proto, node.opset, moved)]
 
 
 def _stacked(node: Node, data: Sequence[Affine | OneVariable]) -> Affine | OneVariable:
@@ -108,10 +108,6 @@ def _pads_and_value(node: Node, rank: int) -> tuple[Array, Array]:
     pads = np.zeros((2, rank), dtype=np.int64)
     pads[:, chosen] = node.constant(1, "pads").reshape(2, len(chosen))
     return pads, np.array(0.0) if value is None else value.reshape(())
-
-
-def _as_indices(output: Array) -> Array:
-    return output.astype(np.int64) - 1
 
 
 def _shape(node: Node, hidden: HiddenLayers) -> list[Value]:

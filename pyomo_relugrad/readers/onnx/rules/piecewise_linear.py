@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from math import prod
-
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.network.affine import Affine
 from pyomo_relugrad.network.builder import HiddenLayers, clip, two_slopes
-from pyomo_relugrad.readers.onnx import windows
 from pyomo_relugrad.readers.onnx.node import Node, Rule, Value, finite, real
-from pyomo_relugrad.readers.onnx.rules.convolution import image_shape, reduction_windows
-
-
-def _leaky_relu(node: Node, hidden: HiddenLayers) -> Value:
-    return two_slopes(node.affine(0), np.array(node.attribute("alpha", 0.01)), hidden)
-
-
-def _prelu(node: Node, hidden: HiddenLayers) -> Value:
-    tensor, slope = node.affine(0), finite(node.constant(1, "slope"))
-    return two_slopes(tensor, slope, hidden)
+from pyomo_relugrad.readers.onnx.rules.convolution import pooling_windows, reduction_windows
 
 
 def _clip(node: Node, hidden: HiddenLayers) -> Value:
@@ -40,7 +29,7 @@ def _hard_sigmoid(node: Node, hidden: HiddenLayers) -> Value:
     return clip(node.affine(0).scaled(np.array(alpha)).shifted(np.array(beta)), 0.0, 1.0, hidden)
 
 
-def _abs(node: Node, hidden: HiddenLayers) -> Value:
+def _abs(node: Node, hidden: HiddenLayers) -> Affine:
     return two_slopes(node.affine(0), np.array(-1.0), hidden)
 
 
@@ -59,7 +48,7 @@ def _shrink(node: Node, hidden: HiddenLayers) -> Value:
 
 
 def _reduce_l1(node: Node, hidden: HiddenLayers) -> Value:
-    magnitudes = two_slopes(node.affine(0), np.array(-1.0), hidden)
+    magnitudes = _abs(node, hidden)
     table, shape = reduction_windows(node, magnitudes)
     return magnitudes.weighted_sums(table, 1.0, shape)
 
@@ -71,23 +60,15 @@ def _lp_pool(node: Node, hidden: HiddenLayers) -> Value:
             f"with p={node.attribute('p', 2)} takes roots of sums of powers, which is not piecewise linear: only p=1 "
             "can be read; use MaxPool or AveragePool"
         )
-    magnitudes = two_slopes(node.affine(0), np.array(-1.0), hidden)
-    batch, channels, spatial = image_shape(magnitudes)
-    if node.operator == "GlobalLpPool":
-        table, sizes = np.arange(magnitudes.size).reshape(batch * channels, -1), [1] * len(spatial)
-    else:
-        ceil_mode = bool(node.attribute("ceil_mode", 0))
-        axes = windows.axes(node, spatial, node.attribute("kernel_shape"))
-        table = windows.joined([axis.positions(ceil_mode) for axis in axes], spatial)
-        table = windows.repeated(table, prod(spatial), batch * channels)
-        sizes = [axis.output_size(ceil_mode) for axis in axes]
-    return magnitudes.weighted_sums(table, 1.0, (batch, channels, *sizes))
+    magnitudes = _abs(node, hidden)
+    table, shape = pooling_windows(node, magnitudes)
+    return magnitudes.weighted_sums(table, 1.0, shape)
 
 
 RULES: dict[str, Rule] = {
     "Relu": lambda node, hidden: hidden.relu(node.affine(0)),
-    "LeakyRelu": _leaky_relu,
-    "PRelu": _prelu,
+    "LeakyRelu": lambda node, hidden: two_slopes(node.affine(0), np.array(node.attribute("alpha", 0.01)), hidden),
+    "PRelu": lambda node, hidden: two_slopes(node.affine(0), finite(node.constant(1, "slope")), hidden),
     "Clip": _clip,
     "HardSigmoid": _hard_sigmoid,
     "Abs": _abs,

@@ -14,13 +14,11 @@ from pyomo_relugrad.network.linear_maps import check_entries
 from pyomo_relugrad.readers.onnx import windows
 from pyomo_relugrad.readers.onnx.node import Node, Rule, Value, finite
 from pyomo_relugrad.readers.onnx.rules.convolution import image_shape
-from pyomo_relugrad.readers.onnx.rules.interpolation import cubic_weights
+from pyomo_relugrad.readers.onnx.rules.interpolation import neighbours
 from pyomo_relugrad.readers.onnx.windows import Axis
 
 _MODES = {"bilinear": "linear", "bicubic": "cubic"}
 """What versions before 20 call modes."""
-
-_CUBIC = -0.75
 
 
 def _grid_sample(node: Node, hidden: HiddenLayers) -> Value:
@@ -62,18 +60,12 @@ def _neighbours(node: Node, places: Array, size: int, mode: str) -> tuple[Array,
         at = _inside(at, padding, first, last, size)
     if mode == "nearest":
         positions, weights = np.rint(at)[..., None], np.ones((*at.shape, 1))
-    elif mode == "linear":
-        below = np.floor(at)
-        positions = below[..., None] + np.arange(2)
-        weights = np.stack([1.0 - (at - below), at - below], axis=-1)
-    elif mode == "cubic":
-        below = np.floor(at)
-        positions = _inside(below[..., None] + np.arange(-1, 3), padding, first, last, size)
-        fraction = at - below
-        distances = np.stack([1.0 + fraction, fraction, 1.0 - fraction, 2.0 - fraction], axis=-1)
-        weights = cubic_weights(distances, _CUBIC)
+    elif mode in ("linear", "cubic"):
+        positions, weights = neighbours(at, mode)
     else:
         raise NetworkFileError(f"there is no mode {mode!r}")
+    if mode == "cubic":
+        positions = _inside(positions, padding, first, last, size)
     return np.clip(positions, -1, size).astype(np.int64), weights
 
 

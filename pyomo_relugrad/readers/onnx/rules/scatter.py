@@ -12,9 +12,10 @@ from onnx import NodeProto
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError
 from pyomo_relugrad.network.affine import Affine
-from pyomo_relugrad.network.builder import HiddenLayers, largest
+from pyomo_relugrad.network.builder import HiddenLayers, largest, smallest
 from pyomo_relugrad.network.linear_maps import check_entries
 from pyomo_relugrad.readers.onnx.node import Node, Rule, Value
+from pyomo_relugrad.readers.onnx.rules.arithmetic import BOTH_VARY
 from pyomo_relugrad.readers.onnx.rules.movement import move
 
 
@@ -70,28 +71,15 @@ def _hits(targets: Array, size: int) -> Array:
     return table
 
 
-def _sum(node: Node, vector: Affine, table: Array, hidden: HiddenLayers) -> Affine:
-    return vector.weighted_sums(table, 1.0, table.shape[:1])
-
-
 def _product(node: Node, vector: Affine, table: Array, hidden: HiddenLayers) -> Affine:
     """Products of which at most one factor depends on the network's input."""
     varies = (table >= 0) & (vector.row_sizes > 0.0)[table]
     if (varies.sum(axis=1) > 1).any():
-        raise node.unsupported("multiplies two tensors that both depend on the network's input: not linear")
+        raise node.unsupported(BOTH_VARY)
     factors = np.where((table >= 0) & ~varies, vector.offset[table], 1.0).prod(axis=1)
     variable = np.where(varies.any(axis=1), table[np.arange(len(table)), varies.argmax(axis=1)], -1)
     products = vector.taken(variable).scaled(factors)
     return products.shifted(np.where(variable < 0, factors, 0.0))
-
-
-def _maximum(node: Node, vector: Affine, table: Array, hidden: HiddenLayers) -> Affine:
-    return largest(vector, table, hidden)
-
-
-def _minimum(node: Node, vector: Affine, table: Array, hidden: HiddenLayers) -> Affine:
-    minus = np.array(-1.0)
-    return largest(vector.scaled(minus), table, hidden).scaled(minus)
 
 
 def as_scatter_elements(node: Node) -> Node:
@@ -108,10 +96,10 @@ _TARGETS: dict[str, Callable[[Node, tuple[int, ...], Array], Array]] = {
 }
 
 _REDUCTIONS: dict[str, Callable[[Node, Affine, Array, HiddenLayers], Affine]] = {
-    "add": _sum,
+    "add": lambda node, vector, table, hidden: vector.weighted_sums(table, 1.0, table.shape[:1]),
     "mul": _product,
-    "max": _maximum,
-    "min": _minimum,
+    "max": lambda node, vector, table, hidden: largest(vector, table, hidden),
+    "min": lambda node, vector, table, hidden: smallest(vector, table, hidden),
 }
 
 RULES: dict[str, Rule] = {

@@ -1,14 +1,48 @@
-"""The nodes of a graph that its outputs need, in the order in which they can be computed."""
+"""The parts of a graph: what lies inside its nodes, and the nodes in the order in which they can be computed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
 
-from onnx import AttributeProto, GraphProto, NodeProto
+from onnx import GraphProto, NodeProto, TensorProto
 
 from pyomo_relugrad.errors import NetworkFileError
 from pyomo_relugrad.readers.onnx.labels import label
+
+
+def inner_graphs(node: NodeProto) -> Iterator[GraphProto]:
+    """The graphs inside a node."""
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def graphs(graph: GraphProto) -> Iterator[GraphProto]:
+    """The graph and those inside its nodes."""
+    yield graph
+    for node in graph.node:
+        for inner in inner_graphs(node):
+            yield from graphs(inner)
+
+
+def all_nodes(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
+    """The nodes and those of the graphs inside them."""
+    for node in nodes:
+        yield node
+        for graph in inner_graphs(node):
+            yield from all_nodes(graph.node)
+
+
+def tensors(graph: GraphProto) -> Iterator[TensorProto]:
+    """The numbers that are stored in a graph and in those inside its nodes."""
+    for part in graphs(graph):
+        yield from part.initializer
+        for attribute in (attribute for node in part.node for attribute in node.attribute):
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
 
 
 def nodes_in_order(graph: GraphProto) -> list[NodeProto]:
@@ -40,8 +74,7 @@ def in_order(nodes: Sequence[NodeProto], wanted: Iterable[str]) -> list[NodeProt
 def reads(node: NodeProto) -> Iterator[str]:
     """Names of the tensors that a node, or a graph inside it, reads."""
     yield from node.input
-    for attribute in node.attribute:
-        if attribute.type == AttributeProto.GRAPH:
-            for inner in attribute.g.node:
-                yield from reads(inner)
-            yield from (output.name for output in attribute.g.output)
+    for graph in inner_graphs(node):
+        for inner in graph.node:
+            yield from reads(inner)
+        yield from (output.name for output in graph.output)

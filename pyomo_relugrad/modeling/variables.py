@@ -1,4 +1,4 @@
-"""Bounds and integrality of a model's variables as arrays."""
+"""Bounds, integrality and values of a model's variables as arrays."""
 
 from __future__ import annotations
 
@@ -12,7 +12,29 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.modeling.errors import IncompatibleModel
 
 
-def variable_domains(variables: Sequence[Any]) -> tuple[Array, Array, Array]:
+def bounds_of(variable: Any) -> tuple[float, float]:
+    """Bounds of a variable, infinite where there is none.
+
+    Raises
+    ------
+    IncompatibleModel
+        If a bound is no number.
+    """
+    try:
+        low, high = variable.bounds
+    except ValueError as error:
+        raise IncompatibleModel(f"variable '{variable.name}' has a bound that is no number: {error}") from error
+    return -np.inf if low is None else low, np.inf if high is None else high
+
+
+def bounds_of_all(variables: Sequence[Any]) -> tuple[Array, Array]:
+    """Bounds (n,) of variables, see `bounds_of`; one that is fixed is a point."""
+    pairs = [(v.value, v.value) if v.fixed and v.value is not None else bounds_of(v) for v in variables]
+    lower, upper = np.array(pairs, np.float64).reshape(-1, 2).T
+    return lower, upper
+
+
+def bounds_and_integrality(variables: Sequence[Any]) -> tuple[Array, Array, Array]:
     """Bounds and integrality of variables, (n,) arrays; a fixed one is a point.
 
     Raises
@@ -20,10 +42,8 @@ def variable_domains(variables: Sequence[Any]) -> tuple[Array, Array, Array]:
     IncompatibleModel
         If a variable is fixed without a finite value, or its domain is not an interval of the reals or of the integers.
     """
-    pairs = [(v.value, v.value) if v.fixed else _bounds(v) for v in variables]
-    lower = np.array([-np.inf if low is None else low for low, _ in pairs], np.float64)
-    upper = np.array([np.inf if high is None else high for _, high in pairs], np.float64)
-    integers = np.array([not (v.fixed or v.is_continuous()) for v in variables], bool)
+    lower, upper = bounds_of_all(variables)
+    integers = are_integers(variables)
     for variable, integer in zip(variables, integers, strict=True):
         if variable.fixed and variable.value is None:
             raise IncompatibleModel(f"variable '{variable.name}' is fixed but has no value")
@@ -37,11 +57,15 @@ def variable_domains(variables: Sequence[Any]) -> tuple[Array, Array, Array]:
     return lower, upper, integers
 
 
-def _bounds(variable: Any) -> tuple[float | None, float | None]:
-    try:
-        return variable.bounds
-    except ValueError as error:
-        raise IncompatibleModel(f"variable '{variable.name}' has a bound that is no number: {error}") from error
+def are_integers(variables: Sequence[Any]) -> Array:
+    """Which variables (n,) are neither fixed nor continuous."""
+    return np.array([not (v.fixed or v.is_continuous()) for v in variables], bool)
+
+
+def nearest_values(variables: Sequence[Any], wanted: Array) -> Array:
+    """Values (n,) as near to the wanted ones as the bounds, domains and fixed values of variables allow."""
+    lower, upper = bounds_of_all(variables)
+    return np.minimum(np.maximum(np.where(are_integers(variables), np.round(wanted), wanted), lower), upper)
 
 
 def nearest_to_zero(variable: Any) -> float:

@@ -1,22 +1,26 @@
-"""One search from start to end."""
+"""The search for a good feasible point: the driver with one local search."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs.threads import solver_threads
-from pyomo_relugrad.run.budget import Budget, Stop
+from pyomo_relugrad.run.budget import Clock, Stop
+from pyomo_relugrad.run.driver import Driver
 from pyomo_relugrad.run.method import Method
 from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.run.result import Progress, SearchResult
+from pyomo_relugrad.run.result import Callback, SearchResult
 from pyomo_relugrad.solve.local_search import LocalSearch
-from pyomo_relugrad.solve.presolved import Callback, run_presolved
+from pyomo_relugrad.solve.presolved import run_presolved
+
+#: A search ends where its incumbent is this close to the bound, relative to its size or absolutely.
+CLOSE = 1e-6
 
 
-@solver_threads()
 def search(
     problem: Problem,
     method: str | Method = "auto",
@@ -58,45 +62,37 @@ def search(
         If the method is unknown, or the problem lacks what it needs.
     """
     options = Options(time_limit=time_limit, iteration_limit=iteration_limit, seed=seed, method=method)
-    budget = Budget(options.time_limit, options.iteration_limit)
+    return solve_locally(problem, options, start=start, callback=callback)
+
+
+@solver_threads()
+def solve_locally(
+    problem: Problem,
+    options: Options,
+    *,
+    start: Array | None = None,
+    callback: Callback | None = None,
+    target: float = -np.inf,
+) -> SearchResult:
+    """Look for a good feasible point, as `search` does, by options and up to a target.
+
+    Parameters
+    ----------
+    problem : Problem
+    options : Options
+        Limits, seed and method count.
+    start, callback
+        As in `search`.
+    target : float, optional
+        The search ends where it has a feasible point whose objective is not above this.
+    """
+    clock = Clock(options.time_limit)
+    options = replace(options, relative_gap=CLOSE, absolute_gap=CLOSE)
 
     def run(problem: Problem, start: Array | None, callback: Callback | None) -> SearchResult:
-        with deadline.time_limit(budget.remaining):
-            return _run(LocalSearch(problem, options.method, budget, options.seed, start), callback)
+        driver = Driver(problem, options, clock, callback, target=target)
+        return driver.run(LocalSearch(problem, options, clock, start))
 
-    return run_presolved(problem, start, callback, run)
-
-
-def _run(run: LocalSearch, callback: Callback | None) -> SearchResult:
-    """Step until the search ends, or the callback or Ctrl-C ends it."""
-    budget = run.budget
-    try:
-        while run.step():
-            if callback is not None and callback(_progress(run)):
-                budget.stop = budget.stop or Stop.CALLBACK
-                break
-        if budget.stop in (None, Stop.ITERATION_LIMIT):
-            run.bound_at_once()
-    except KeyboardInterrupt:
-        budget.stop = Stop.INTERRUPTED
-    return _result(run)
-
-
-def _progress(run: LocalSearch) -> Progress:
-    budget = run.budget
-    return Progress(budget.elapsed, budget.points, budget.iterations, run.record.best, run.is_new, run.bound)
-
-
-def _result(run: LocalSearch) -> SearchResult:
-    budget, record = run.budget, run.record
-    return SearchResult(
-        pool=tuple(record.pool),
-        least_violated=record.least_violated,
-        stop=budget.stop or Stop.FINISHED,
-        points=budget.points,
-        iterations=budget.iterations,
-        elapsed=budget.elapsed,
-        history=tuple(record.history),
-        bound=run.bound if record.incumbent is None else min(run.bound, record.incumbent.objective),
-        bound_history=record.limited_bound_history(),
-    )
+    result = run_presolved(problem, start, callback, run)
+    # A heuristic calls nothing optimal: its bound is a by-product.
+    return replace(result, stop=Stop.FINISHED) if result.stop is Stop.OPTIMAL else result

@@ -1,0 +1,197 @@
+"""The one loop: a worker goes on step by step until the problem is solved, a limit is reached, or somebody ends it."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from contextlib import suppress
+from dataclasses import dataclass
+
+from pyomo_relugrad import deadline
+from pyomo_relugrad.deadline import OutOfTime
+from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.run.budget import Clock, Stop
+from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.run.record import Record
+from pyomo_relugrad.run.repair import repaired
+from pyomo_relugrad.run.result import Callback, Progress, SearchResult
+
+#: Objectives of this size count as infinite, as in mixed-integer solvers.
+INFINITE = 1e20
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a worker has to tell after a step.
+
+    Parameters
+    ----------
+    points : tuple of Incumbent, optional
+        Found in the step, feasible or not.
+    bound : float, optional
+        No feasible point has a smaller objective.
+    evaluated, iterations, nodes : int, optional
+        Points and batched steps of searches, and nodes of proofs, since the report before.
+    stop : Stop, optional
+        Why the worker has ended; None where it goes on.
+    """
+
+    points: tuple[Incumbent, ...] = ()
+    bound: float = -math.inf
+    evaluated: int = 0
+    iterations: int = 0
+    nodes: int = 0
+    stop: Stop | None = None
+
+
+class Worker(ABC):
+    """Finds points, proves bounds, or both, a step at a time."""
+
+    @abstractmethod
+    def step(self) -> Report:
+        """Go on by one step, within the `deadline` around it."""
+
+    def offer(self, point: Incumbent) -> bool:
+        """Take note of the incumbent, whoever found it; return whether it is of use."""
+        return False
+
+    def close(self) -> tuple[Report, ...]:
+        """Stop what runs, also in threads; return what was not reported yet."""
+        return ()
+
+
+class Driver:
+    """Runs a worker, and owns what every run has: clock, record, bound, counters, callback, Ctrl-C, reason to stop.
+
+    Parameters
+    ----------
+    problem : Problem
+        Of the worker's points.
+    options : Options
+        The gaps count: the run ends where they are met.
+    clock : Clock
+        Of the whole run, which may have begun before the worker.
+    callback : callable, optional
+        Called with a `Progress` after each step; the run ends when it returns True.
+    node_limit : int, optional
+    target : float, optional
+        The run ends with the first feasible point whose objective is not above this.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        options: Options,
+        clock: Clock,
+        callback: Callback | None = None,
+        *,
+        node_limit: int | None = None,
+        target: float = -math.inf,
+    ) -> None:
+        self._problem, self._options, self._clock, self._callback = problem, options, clock, callback
+        self._node_limit = math.inf if node_limit is None else node_limit
+        self._target = target
+        self._record, self._bound = Record(), -math.inf
+        self._points = self._iterations = self._nodes = 0
+        self._stop: Stop | None = None
+
+    def run(self, worker: Worker, start: Incumbent | None = None) -> SearchResult:
+        """Let a worker work until there is a reason to stop.
+
+        Parameters
+        ----------
+        worker : Worker
+        start : Incumbent, optional
+            A feasible point that the worker knows already.
+        """
+        try:
+            self._book(Report() if start is None else Report((start,)))
+            while self._stop is None:
+                self._step(worker)
+        except OutOfTime:
+            self._stop = Stop.TIME_LIMIT
+        except KeyboardInterrupt:
+            self._stop = Stop.INTERRUPTED
+        finally:
+            with suppress(OutOfTime), deadline.time_limit(self._clock.remaining):
+                for report in worker.close():
+                    self._book(report)
+        return self._result()
+
+    def _step(self, worker: Worker) -> None:
+        """One step, its report, and what follows from it."""
+        with deadline.time_limit(self._clock.remaining):
+            report = worker.step()
+            is_new = self._book(report)
+        incumbent = self._record.incumbent
+        if is_new and incumbent is not None:
+            worker.offer(incumbent)
+        is_told_to_end = False
+        if self._callback is not None and (is_new or report.stop is None):
+            is_told_to_end = bool(self._callback(self._progress(is_new)))
+        self._stop = self._conclusion() or report.stop or (Stop.CALLBACK if is_told_to_end else self._limit())
+
+    def _book(self, report: Report) -> bool:
+        """Keep what a worker reports; return whether there is a new incumbent."""
+        self._points += report.evaluated
+        self._iterations += report.iterations
+        self._nodes += report.nodes
+        is_new = False
+        for point in report.points:
+            if self._record.is_promising(point):
+                point = repaired(self._problem, point)
+            is_new = self._record.add(point, self._clock.elapsed) or is_new
+        self._bound = max(self._bound, report.bound)
+        self._record.add_bound(self._bound, self._clock.elapsed)
+        return is_new
+
+    # --- reasons to stop ----------------------------------------------------------------------------------------
+
+    def _conclusion(self) -> Stop | None:
+        """OPTIMAL or INFEASIBLE where that is proven; UNBOUNDED where a feasible objective counts as infinite."""
+        incumbent = self._record.incumbent
+        if incumbent is not None and incumbent.objective <= -INFINITE:
+            return Stop.UNBOUNDED
+        return self._options.conclusion(incumbent, self._bound)
+
+    def _limit(self) -> Stop | None:
+        """The limit that is reached, if one is."""
+        incumbent = self._record.incumbent
+        if incumbent is not None and incumbent.objective <= self._target:
+            return Stop.TARGET
+        if self._clock.is_over:
+            return Stop.TIME_LIMIT
+        return Stop.NODE_LIMIT if self._nodes >= self._node_limit else None
+
+    # --- what is told -------------------------------------------------------------------------------------------
+
+    @property
+    def _shown_bound(self) -> float:
+        """The bound, not beyond the incumbent: proofs may pass it by their tolerance."""
+        incumbent = self._record.incumbent
+        return self._bound if incumbent is None else min(self._bound, incumbent.objective)
+
+    def _progress(self, is_new: bool) -> Progress:
+        return Progress(
+            elapsed=self._clock.elapsed,
+            points=self._points,
+            iterations=self._iterations,
+            incumbent=self._record.best,
+            is_new=is_new,
+            bound=self._shown_bound,
+            nodes=self._nodes,
+        )
+
+    def _result(self) -> SearchResult:
+        return SearchResult(
+            pool=tuple(self._record.pool),
+            least_violated=self._record.least_violated,
+            stop=self._conclusion() or self._stop or Stop.FINISHED,
+            points=self._points,
+            iterations=self._iterations,
+            elapsed=self._clock.elapsed,
+            history=tuple(self._record.history),
+            bound=self._shown_bound,
+            nodes=self._nodes,
+            bound_history=self._record.limited_bound_history(),
+        )

@@ -1,0 +1,181 @@
+"""Searches and proofs that take turns, as a portfolio says, until the gap is closed."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from itertools import chain
+
+import numpy as np
+
+from pyomo_relugrad import deadline
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.run.budget import Clock, Stop
+from pyomo_relugrad.run.driver import Report, Worker
+from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.run.result import Route
+from pyomo_relugrad.solve.portfolio import Portfolio
+from pyomo_relugrad.solve.runner import Runner
+from pyomo_relugrad.solve.searches import Searches
+from pyomo_relugrad.solve.shares import TimeShares
+
+
+class Team(Worker):
+    """A short search, then proofs and searches in turn; all of them share the incumbent.
+
+    Parameters
+    ----------
+    problem : Problem
+        As `presolve` leaves it.
+    options : Options
+    portfolio : Portfolio
+    clock : Clock
+        Of the whole solve.
+    start : (n,) array, optional
+        A warm start, NaN where a column has no value.
+    """
+
+    def __init__(
+        self, problem: Problem, options: Options, portfolio: Portfolio, clock: Clock, start: Array | None = None
+    ) -> None:
+        self._problem, self._options, self._portfolio, self._clock = problem, options, portfolio, clock
+        self._searches = Searches(problem, options, portfolio, clock, start)
+        self._shares = TimeShares(portfolio)
+        self._runners: list[Runner] = []
+        self._waiting: list[Route] = []
+        self._join_at = 0.0
+        self._best: Incumbent | None = None
+        self._turns = self._take_turns()
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """The proofs that have begun, in their order."""
+        return tuple(runner.route for runner in self._runners)
+
+    def step(self) -> Report:
+        """One step of whoever's turn it is."""
+        return next(self._turns, Report(stop=Stop.FINISHED))
+
+    def offer(self, point: Incumbent) -> bool:
+        """Take note of the incumbent; proofs take it when their turn comes."""
+        self._best = point
+        return True
+
+    def close(self) -> tuple[Report, ...]:
+        """Stop all of them."""
+        return tuple(chain.from_iterable(worker.close() for worker in (self._searches, *self._runners)))
+
+    def _take_turns(self) -> Iterator[Report]:
+        """Proofs, then searches if they are owed time, until nothing is left to do."""
+        yield from self._search_for(self._portfolio.lead_of_search(self._clock.time_limit))
+        # A relaxation of the whole problem: HiGHS has no bound until its presolve ends.
+        yield self._searches.bound_at_once()
+        self._waiting = list(self._portfolio.routes_for(self._problem))
+        self._join_at = self._clock.elapsed + self._portfolio.lead_of(self._waiting[0], self._problem)
+        while not self._clock.is_over:
+            is_proving = yield from self._prove()
+            if not is_proving and self._searches.has_ended and not self._may_search_on():
+                return
+            yield from self._search_for(self._search_seconds(is_proving))
+
+    def _search_seconds(self, is_proving: bool) -> float:
+        """How long the searches may work now."""
+        if not is_proving:
+            return self._portfolio.proof_turn
+        if all(runner.works_beside for runner in self._active):
+            return self._portfolio.proof_turn * self._share_beside
+        return self._shares.search_seconds()
+
+    @property
+    def _active(self) -> list[Runner]:
+        """The proofs that are on their way; not those whose next step would take the searches' share."""
+        return [runner for runner in self._unfinished if runner.fits(self._longest_step(runner))]
+
+    @property
+    def _unfinished(self) -> list[Runner]:
+        return [runner for runner in self._runners if not runner.is_done]
+
+    @property
+    def _value(self) -> float:
+        """Objective of the incumbent; infinite where there is none."""
+        return np.inf if self._best is None else self._best.objective
+
+    def _may_search_on(self) -> bool:
+        """Whether to search with other seeds after the last proof has given up: never without a time limit."""
+        return np.isfinite(self._clock.time_limit) and bool(self._problem.networks)
+
+    @property
+    def _share_beside(self) -> float:
+        """The share of searches beside proofs in threads of their own; these are waited for where no search goes on."""
+        return self._shares.share_beside if self._searches.can_go_on else 0.0
+
+    # --- local search -------------------------------------------------------------------------------------------
+
+    def _search_for(self, seconds: float) -> Iterator[Report]:
+        """Let the searches go on for so long."""
+        begin = looked = self._clock.elapsed
+        beside = bool(self._unfinished) and all(runner.works_beside for runner in self._unfinished)
+        gain = 0.0
+        while self._clock.elapsed - begin < seconds:
+            before = self._value
+            yield self._searches.step()
+            if self._best is not None and self._value < before:
+                gain += before - self._value
+                self._searches.note_success(self._best)
+            if self._searches.has_ended:
+                break
+            if self._clock.elapsed - looked >= self._portfolio.look_interval:
+                yield from self._look_beside()
+                looked = self._clock.elapsed
+        has_incumbent = self._best is not None
+        found = gain > (self._options.allowed_gap(self._value) if has_incumbent else 0.0)
+        self._shares.book_search(self._clock.elapsed - begin, found, has_incumbent, beside)
+
+    # --- proofs -------------------------------------------------------------------------------------------------
+
+    def _prove(self) -> Generator[Report, None, bool]:
+        """A turn of each proof that runs; whether there is one."""
+        begin = self._clock.elapsed
+        if self._waiting and (not self._active or begin >= self._join_at):
+            self._open(self._waiting.pop(0))
+        active = self._active
+        alone = [runner for runner in active if not runner.works_beside]
+        yield from self._look_beside(0.0 if alone else self._portfolio.proof_turn * (1.0 - self._share_beside))
+        for runner in alone:
+            yield from self._turn(runner, self._portfolio.proof_turn)
+        if alone:
+            self._shares.book_proofs(self._clock.elapsed - begin, self._best is not None)
+        self._shares.is_closing = any(runner.closes_within(self._clock.remaining, self._value) for runner in active)
+        return bool(active or self._waiting)
+
+    def _open(self, route: Route) -> None:
+        left = replace(self._options, time_limit=self._clock.remaining)
+        self._runners.append(Runner(route, self._problem, left, self._portfolio, self._best))
+
+    def _look_beside(self, seconds: float = 0.0) -> Iterator[Report]:
+        """Take what proofs report that work in threads of their own, and wait for them for so long."""
+        for runner in self._active:
+            if runner.works_beside and (seconds > 0.0 or runner.is_due):
+                yield from self._turn(runner, seconds)
+
+    def _turn(self, runner: Runner, seconds: float) -> Iterator[Report]:
+        """One turn of a proof, step by step."""
+        if self._best is not None:
+            runner.offer(self._best)
+        end = self._clock.elapsed + seconds
+        while not runner.is_done and runner.fits(longest := self._longest_step(runner)):
+            with deadline.time_limit(longest):
+                report = runner.step()
+            before = self._best
+            yield report
+            if self._best is not None and self._best is not before:
+                self._searches.offer(self._best)
+            if self._clock.elapsed >= end:
+                return
+
+    def _longest_step(self, runner: Runner) -> float:
+        """Seconds after which a single step of a proof is given up."""
+        if runner.works_beside:  # begun once, it needs no time of this thread
+            return (1.0 - self._portfolio.search_share) * self._clock.remaining
+        return self._shares.longest_step(self._clock.remaining)
