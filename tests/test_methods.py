@@ -19,6 +19,9 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.search import (
     METHODS,
     Auto,
+    ColumnGeneration,
+    ExactChoice,
+    ExchangeSearch,
     LpDescent,
     LpWalk,
     Method,
@@ -37,7 +40,9 @@ from pyomo_relugrad.solve.arrays import array_problem
 INF = np.inf
 NETWORK = random_network([2, 4, 1], 0)
 MIDDLE = float(NETWORK.value([[0.5, 1.5]])[0, 0])
-EVERY = [*METHODS.values(), ProjectedDescent(), LpDescent()]
+ALONE = [*METHODS.values(), ProjectedDescent(), LpDescent()]
+#: With those that yield nothing on most problems.
+EVERY = [*ALONE, ExactChoice(), ColumnGeneration(), ExchangeSearch()]
 #: A setting of each method under which it finds something else, or stops elsewhere, than by default.
 CHANGED = [
     Auto(projected=ProjectedDescent(batch=5)),
@@ -117,7 +122,7 @@ def test_numbers_of_numpy_are_numbers() -> None:
     assert Ppga(batch=np.int64(64), first_step=np.float32(0.5)) == Ppga(batch=64, first_step=0.5)
 
 
-@pytest.mark.parametrize("method", EVERY, ids=named)
+@pytest.mark.parametrize("method", ALONE, ids=named)
 def test_a_method_runs_with_ones_and_zeros_where_it_takes_them(method: Method) -> None:
     for value in (1, 0.0):
         for setting in fields(method):

@@ -246,6 +246,10 @@ class LinearProgram:
         basis.row_status = [kinds[side] for side in rows.tolist()]
         _check(self._highs.setBasis(basis), "the guessed basis")
 
+    def start_from_values(self, values: Array) -> None:
+        """Begin the next solve of a MILP with a point (n,); HiGHS leaves out one that is not feasible."""
+        self._highs.setSolution(self.n_columns, self._columns, np.asarray(values, np.float64))
+
     def solve(self, time_limit: float = np.inf) -> LinearSolution:
         """Solve the model as it stands.
 

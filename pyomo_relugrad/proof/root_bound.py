@@ -50,6 +50,10 @@ class BoundKeeper:
         if relaxation.status in (LinearStatus.OPTIMAL, LinearStatus.LIMIT):
             self.value = max(self.value, relaxation.bound + problem.constant)
 
+    def raise_to(self, value: float) -> None:
+        """Take a bound that a method came to."""
+        self.value = max(self.value, value)
+
     def update(self, finished: bool = False) -> None:
         """Solve the relaxation if its time has come, at the latest when the search has finished."""
         if not self._is_open or not (finished or self._is_due()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,10 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent
 from pyomo_relugrad.programs.linear_program import LinearSolution
 from pyomo_relugrad.run.budget import Budget
+
+
+def _ignore(bound: float) -> None:
+    """Take no note of a bound."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +32,8 @@ class SearchContext:
         The linear surroundings solved without the networks; None for a box around networks.
     known : tuple of Incumbent, optional
         Feasible points that were found before the method began.
+    take_bound : callable, optional
+        Told of a number that no feasible point's objective is below, where a method comes to one.
     """
 
     budget: Budget
@@ -34,6 +41,7 @@ class SearchContext:
     start: Array | None = None
     relaxation: LinearSolution | None = None
     known: tuple[Incumbent, ...] = ()
+    take_bound: Callable[[float], None] = _ignore
 
     @property
     def relaxed(self) -> Array | None:

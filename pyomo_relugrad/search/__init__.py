@@ -13,16 +13,24 @@ from pyomo_relugrad.search.literature.ppga import Ppga, PpgaLr
 from pyomo_relugrad.search.literature.pruned import Pruned
 from pyomo_relugrad.search.literature.relaxing_walk import RelaxingWalk
 from pyomo_relugrad.search.literature.sampling import Sampling
+from pyomo_relugrad.search.neighbourhoods.search import Neighbourhoods
+from pyomo_relugrad.search.separable.column_generation import ColumnGeneration
+from pyomo_relugrad.search.separable.exact_choice import ExactChoice
+from pyomo_relugrad.search.separable.exchange import ExchangeSearch
 from pyomo_relugrad.search.sequential.sequential_lp import SequentialLp
 
 __all__ = [
     "METHODS",
     "Auto",
+    "ColumnGeneration",
     "DomainMethod",
+    "ExactChoice",
+    "ExchangeSearch",
     "LpDescent",
     "LpWalk",
     "Method",
     "MilpWalk",
+    "Neighbourhoods",
     "Ppga",
     "PpgaLr",
     "ProjectedDescent",
@@ -33,7 +41,18 @@ __all__ = [
     "between",
 ]
 
-_ALL = (Auto(), SequentialLp(), Ppga(), PpgaLr(), LpWalk(), RelaxingWalk(), Sampling(), MilpWalk(), Pruned())
+_ALL = (
+    Auto(),
+    Neighbourhoods(),
+    SequentialLp(),
+    Ppga(),
+    PpgaLr(),
+    LpWalk(),
+    RelaxingWalk(),
+    Sampling(),
+    MilpWalk(),
+    Pruned(),
+)
 
 #: The methods by name, with their default settings.
 METHODS: dict[str, Method] = {method.name: method for method in _ALL}

@@ -15,7 +15,10 @@ from pyomo_relugrad.search.domains.feasible_set import columns_without_bounds
 from pyomo_relugrad.search.domains.method import run_over_domain
 from pyomo_relugrad.search.dynamic_programming.search import DynamicProgramming
 from pyomo_relugrad.search.dynamic_programming.stages import are_narrow, stages_in_order
-from pyomo_relugrad.search.sequential.sequential_lp import SequentialLp
+from pyomo_relugrad.search.neighbourhoods.search import Neighbourhoods
+from pyomo_relugrad.search.separable.column_generation import ColumnGeneration
+from pyomo_relugrad.search.separable.exact_choice import ExactChoice
+from pyomo_relugrad.search.separable.exchange import ExchangeSearch
 
 
 @dataclass(frozen=True)
@@ -23,16 +26,20 @@ class Auto(Method):
     """The best method for the problem's shape (the default).
 
     Networks that feed each other through few columns: dynamic programming, and nothing else where one number and few
-    decisions make a stage. A bounded box, or one with a single row: batched descents with projections. A polytope:
-    descents by linear programs, and, while it is small, the two in turn, since either may win. Integers, rows on
-    outputs, unbounded columns, equations, many networks side by side: sequential linear programming.
+    decisions make a stage. Tables and multipliers where few rows tie many small networks, and exchanges in assignments;
+    they yield nothing elsewhere. Then by shape. A bounded box, or one with a single row: batched descents with
+    projections. A polytope: descents by linear programs, and, while it is small, the two in turn, since either may win.
+    Integers, rows on outputs, unbounded columns, equations, many networks side by side: large neighbourhood search.
 
     Parameters
     ----------
     stagewise : DynamicProgramming, optional
+    choice : ExactChoice, optional
+    generation : ColumnGeneration, optional
+    exchange : ExchangeSearch, optional
     projected : ProjectedDescent, optional
     by_programs : LpDescent, optional
-    sequential : SequentialLp, optional
+    neighbourhoods : Neighbourhoods, optional
     projection_work : int, optional
         Multiplications of one projection step per point, up to which batches with projections beat linear programs
         (50,000).
@@ -44,9 +51,12 @@ class Auto(Method):
     name = "auto"
 
     stagewise: DynamicProgramming = DynamicProgramming()
+    choice: ExactChoice = ExactChoice()
+    generation: ColumnGeneration = ColumnGeneration()
+    exchange: ExchangeSearch = ExchangeSearch()
     projected: ProjectedDescent = ProjectedDescent()
     by_programs: LpDescent = LpDescent()
-    sequential: SequentialLp = SequentialLp()
+    neighbourhoods: Neighbourhoods = Neighbourhoods()
     projection_work: int = 50_000
     max_networks: int = 20
 
@@ -58,15 +68,21 @@ class Auto(Method):
             if point is not None and point.is_feasible:
                 known.append(point)
             yield point
-        if not (stages and known and are_narrow(problem, stages)):
-            yield from self._by_shape(problem, replace(context, known=tuple(known)))
+        if stages and known and are_narrow(problem, stages):
+            return
+        for method in (self.choice, self.generation, self.exchange) if problem.shape is not Shape.BOX else ():
+            for point in method.run(problem, replace(context, known=tuple(known))):
+                if point is not None and point.is_feasible:
+                    known.append(point)
+                yield point
+        yield from self._by_shape(problem, replace(context, known=tuple(known)))
 
     def _by_shape(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         has_equations = bool((problem.row_lower == problem.row_upper).any())
         has_many_networks = len(problem.networks) > self.max_networks
         is_general = problem.shape is Shape.GENERAL or columns_without_bounds(problem).size > 0
         if is_general or has_equations or has_many_networks:
-            return self.sequential.run(problem, context)
+            return self.neighbourhoods.run(problem, context)
         return run_over_domain(self._by_domain, problem, context)
 
     def _by_domain(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:

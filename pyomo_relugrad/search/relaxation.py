@@ -18,8 +18,8 @@ from pyomo_relugrad.run.budget import Budget
 RANDOM_RANGE = 10.0
 #: Seconds, and share of the time left, that surroundings with integers may take before the search goes on without.
 RELAXATION_TIME, RELAXATION_SHARE = 10.0, 0.2
-#: Seconds for the nearest point; with integers a near one is good enough.
-NEAREST_TIME = 1.0
+#: Seconds for the nearest point, and the gap in its distance; with integers a near one is good enough.
+NEAREST_TIME, NEAREST_GAP = 0.3, 0.1
 
 
 class LinearRelaxation:
@@ -127,6 +127,7 @@ class NearestPoint:
             np.concatenate([problem.row_lower, np.zeros(count), np.full(count, -np.inf)]),
             np.concatenate([problem.row_upper, np.full(count, np.inf), np.zeros(count)]),
             integers=np.concatenate([problem.integers, np.zeros(count, bool)]),
+            options={"mip_rel_gap": NEAREST_GAP},
         )
 
     def to(self, v: Array, time_limit: float) -> Array | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from copy import copy
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -20,6 +21,7 @@ from pyomo_relugrad.run.driver import Report, Worker
 from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.search import find_method
 from pyomo_relugrad.search.completion import Completion, trivial_targets
+from pyomo_relugrad.search.neighbourhoods.dive import dives
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 
 
@@ -131,6 +133,9 @@ class LocalSearch(Worker):
         if self.budget.stop is Stop.INFEASIBLE:
             return
         relaxed = None if self._relaxation is None else self._relaxation.values
+        if targets and relaxed is not None:
+            tried.append(problem.incumbent(relaxed))
+            yield tried[-1]
         if start is not None:
             completed = tried[:1] if is_started else []
             for values in completion.starts(start, relaxed) if not is_started else ():
@@ -140,13 +145,20 @@ class LocalSearch(Worker):
                     break
             start = completed[-1 if completed[-1].is_feasible else 0].values
             tried += completed
+        context = SearchContext(self.budget, random, start, self._relaxation, take_bound=self._keeper.raise_to)
+        if targets and not any(point.is_feasible for point in tried):
+            for point in dives(problem, context):
+                tried.append(point)
+                yield point
+                if point.is_feasible:
+                    break
         for target in [*targets, relaxed] if targets and relaxed is not None else targets:
             if any(point.is_feasible for point in tried):
                 break
             tried.append(problem.incumbent(completion.nearest(target)))
             yield tried[-1]
         known = tuple(point for point in tried if point.is_feasible)
-        yield from self._method.run(problem, SearchContext(self.budget, random, start, self._relaxation, known))
+        yield from self._method.run(problem, replace(context, known=known))
 
     def _seeks_feasibility(self) -> bool:
         """Whether feasible points may be hard to find, and none has been looked for."""

@@ -16,6 +16,7 @@ from pyomo_relugrad.run.method import Method, between
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.walk import walk_regions
 from pyomo_relugrad.search.relaxation import LinearRelaxation
+from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.integer_moves import integer_descent, integer_neighbours
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.penalty_descent import penalty_descent
@@ -55,7 +56,7 @@ class SequentialLp(Method):
     elite_size, max_steps : int, optional
         Good points kept to restart near them (8); steps of one descent at most (60).
     integer_step_time : float, optional
-        Seconds that one mixed-integer step may take (1); a good step soon beats the best step later.
+        Seconds that one mixed-integer step may take (0.3); a good step soon beats the best step later.
     smallest_radius : float, optional
         Trust region, relative to the columns' ranges, at which a descent ends (0.01).
     accepted_share : float, optional
@@ -76,13 +77,17 @@ class SequentialLp(Method):
     held_share: float = between(0.8, 0, 1)
     elite_size: int = 8
     max_steps: int = 60
-    integer_step_time: float = 1.0
+    integer_step_time: float = 0.3
     smallest_radius: float = 0.01
     accepted_share: float = between(0.1, 0, 1)
     initial_penalty: float = 10.0
 
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Descend from start after start."""
+        yield from self.descents(problem, context, Elite(self.elite_size))
+
+    def descents(self, problem: Problem, context: SearchContext, elite: Elite) -> Iterator[Incumbent | None]:
+        """The same, also from near good points that others add."""
         budget = context.budget
         surroundings = LinearRelaxation(problem)
         if not problem.networks and context.relaxation is not None and context.relaxed is not None:
@@ -91,17 +96,17 @@ class SequentialLp(Method):
                 budget.stop_unbounded()
             if problem.quadratic is None or not problem.integers.any() or budget.is_exhausted():
                 return
-        starts = Starts(self, problem, surroundings, context)
+        starts = Starts(self, problem, surroundings, context, elite)
         samples = problem.propagate(surroundings.random_points(self.batch, context.random))
         descent = Descent(self, problem, context, Merit.scaled_to(problem, samples, self.initial_penalty))
         fruitless = 0
         while fruitless < self.patience and not budget.is_exhausted():
-            best_before = starts.best
-            for point in descent.run(starts.next(descent.merit), starts.best):
+            best_before = elite.best
+            for point in descent.run(starts.next(descent.merit), elite.best):
                 if point is not None:
-                    starts.learn(point)
+                    elite.learn(point)
                 yield point
-            fruitless = 0 if _is_lower(starts.best, best_before) else fruitless + 1
+            fruitless = 0 if _is_lower(elite.best, best_before) else fruitless + 1
 
 
 def _is_lower(objective: float, before: float) -> bool:
@@ -110,29 +115,24 @@ def _is_lower(objective: float, before: float) -> bool:
 
 
 class Starts:
-    """Where descents begin, and the good points that they found."""
+    """Where descents begin, also near the elite."""
 
     def __init__(
-        self, method: SequentialLp, problem: Problem, surroundings: LinearRelaxation, context: SearchContext
+        self,
+        method: SequentialLp,
+        problem: Problem,
+        surroundings: LinearRelaxation,
+        context: SearchContext,
+        elite: Elite,
     ) -> None:
         self._method, self._problem = method, problem
         self._surroundings, self._context = surroundings, context
-        self._elite: list[Incumbent] = []
+        self._elite = elite
         self._tried: set[bytes] = set()
         for point in context.known:
-            self.learn(point)
+            elite.learn(point)
         self._decided = ~problem.is_output & (problem.is_network_input | problem.integers)
         self._queue = [point for point in (context.start, context.relaxed) if point is not None]
-
-    @property
-    def best(self) -> float:
-        """Objective of the best feasible point so far, infinite before there is one."""
-        return self._elite[0].objective if self._elite else np.inf
-
-    def learn(self, point: Incumbent) -> None:
-        """Remember a feasible point."""
-        if point.is_feasible and all(point.objective != other.objective for other in self._elite):
-            self._elite = sorted([*self._elite, point], key=lambda member: member.objective)[: self._method.elite_size]
 
     def next(self, merit: Merit) -> Array:
         """The next start: an (n,) array in the surroundings, with propagated outputs."""
@@ -175,9 +175,9 @@ class Starts:
         method, problem, random = self._method, self._problem, self._context.random
         has_integers = bool(problem.integers.any())
         points = self._surroundings.random_points(method.neighbours if has_integers else method.tournament, random)
-        if not self._elite or random.random() < 0.5:
+        if not self._elite.points or random.random() < 0.5:
             return points
-        centre = self._elite[random.integers(len(self._elite))].values
+        centre = self._elite.points[random.integers(len(self._elite.points))].values
         if has_integers and random.random() < 0.7:
             neighbours = integer_neighbours(problem, centre, random, method.neighbours)
             if len(neighbours):

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, SparseRows, Weight
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
 from pyomo_relugrad.programs.linearization import Linearization
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.sequential.merit import Merit
+
+#: Options of HiGHS for steps that are linear programs.
+LP_OPTIONS = {"presolve": "off", "solver": "simplex"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +52,17 @@ class StepModel:
         Seconds that one mixed-integer step may take.
     holds_integers : bool, optional
         Keep integer columns at their values in the current point, so that steps are LPs.
+    integer_options : dict, optional
+        Of HiGHS, for steps that are MILPs.
     """
 
     def __init__(
-        self, problem: Problem, linearization: Linearization, integer_step_time: float, holds_integers: bool = False
+        self,
+        problem: Problem,
+        linearization: Linearization,
+        integer_step_time: float,
+        holds_integers: bool = False,
+        integer_options: dict[str, Any] | None = None,
     ) -> None:
         self._problem = problem
         self._linearization = linearization
@@ -90,7 +101,7 @@ class StepModel:
             np.concatenate([problem.row_upper[order], problem.upper[bounded]]),
             integers=np.concatenate([problem.integers, np.zeros(self._n_slacks, bool)]) if has_integers else None,
             quadratic=self._quadratic,
-            options=None if has_integers or problem.quadratic is not None else {"presolve": "off", "solver": "simplex"},
+            options=integer_options if has_integers or problem.quadratic is not None else LP_OPTIONS,
         )
 
     def _hessian(self) -> sparse.csr_array | None:
@@ -124,8 +135,7 @@ class StepModel:
         self._model.change_costs(self._costs(v, merit))
         lower, upper = self._trust_region(v, radius, scale)
         self._model.change_bounds(lower, upper, np.arange(n))
-        links, right = self._linearization.links(v)
-        self._model.replace_tail(self._n_rows, links, right, right)
+        self._model.replace_tail(self._n_rows, *self._links(v, radius))
         budget.count(points=1)
         limit = min(budget.remaining, self._integer_step_time) if self._model.has_integers else budget.remaining
         solution = self._model.solve(limit)
@@ -136,6 +146,11 @@ class StepModel:
         if solution.status is LinearStatus.UNBOUNDED:
             return Step(values, -np.inf, is_unbounded=True)
         return Step(values, solution.objective + self._constant(v, merit))
+
+    def _links(self, v: Array, radius: float) -> tuple[Weight | SparseRows, Array, Array]:
+        """The rows of a step below those of the problem, with their sides."""
+        links, right = self._linearization.links(v)
+        return links, right, right
 
     def _weigh_hessian(self, weight: float) -> None:
         if self._quadratic is not None and weight != self._hessian_weight:

@@ -1,0 +1,57 @@
+"""How much a turn costs and may cost: seconds where time is limited, steps where only steps are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pyomo_relugrad.run.budget import Budget
+
+#: Seconds of a mixed-integer program at least; and its share of the time since the last gain.
+SHORTEST_SECONDS, VAIN_SHARE = 0.15, 0.1
+#: Share of the time left that one program may take at most.
+LARGEST_SHARE = 0.7
+#: Nodes of a mixed-integer program where time is not limited, so that a seed gives the same answer again.
+MAX_NODES = 300
+
+
+class Pace:
+    """The clock of a search by neighbourhoods.
+
+    Parameters
+    ----------
+    budget : Budget
+    """
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._last_gain = budget.elapsed
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether seconds count: the answer of a search without a time limit must not depend on the machine."""
+        return bool(np.isfinite(self._budget.time_limit))
+
+    def now(self) -> float:
+        """What has been spent so far: seconds, or steps."""
+        return self._budget.elapsed if self.is_timed else float(self._budget.iterations)
+
+    def is_over(self) -> bool:
+        """Whether the search must end now."""
+        return self._budget.is_exhausted()
+
+    def note_gain(self) -> None:
+        """Programs become short again."""
+        self._last_gain = self._budget.elapsed
+
+    def seconds(self, least: float = SHORTEST_SECONDS) -> float:
+        """What the next mixed-integer program may take: the longer all has been in vain, the more."""
+        if not self.is_timed:
+            return np.inf
+        vain = VAIN_SHARE * (self._budget.elapsed - self._last_gain)
+        return min(max(least, vain, SHORTEST_SECONDS), LARGEST_SHARE * self._budget.remaining)
+
+    def options(self, **options: Any) -> dict[str, Any]:
+        """Options of HiGHS."""
+        return options if self.is_timed else {"mip_max_nodes": MAX_NODES, **options}

@@ -1,0 +1,128 @@
+"""Large neighbourhood search: descents, local branching and exact programs, each with the time that its gains earn."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+
+from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.run.method import Method, between
+from pyomo_relugrad.search.neighbourhoods.bandit import Bandit
+from pyomo_relugrad.search.neighbourhoods.boxes import Boxes
+from pyomo_relugrad.search.neighbourhoods.exact_steps import ExactSteps
+from pyomo_relugrad.search.neighbourhoods.flips import Flips, switchable
+from pyomo_relugrad.search.neighbourhoods.pace import Pace
+from pyomo_relugrad.search.neighbourhoods.polish import Polish
+from pyomo_relugrad.search.neighbourhoods.subproblem import is_small
+from pyomo_relugrad.search.sequential.elite import Elite
+from pyomo_relugrad.search.sequential.sequential_lp import SequentialLp
+
+
+@dataclass(frozen=True)
+class Neighbourhoods(Method):
+    """Large neighbourhood search: descents, local branching, and MILPs over networks within boxes.
+
+    The neighbourhoods: descents of sequential linear programming; local branching on slopes of the networks (`Flips`);
+    and mixed-integer programs over the networks themselves, within boxes around good points or over the whole problem
+    (`ExactSteps`). Whose turn it is follows from what each has gained in its time (`Bandit`).
+
+    Parameters
+    ----------
+    sequential : SequentialLp, optional
+    turn_seconds : float, optional
+        A turn ends with a gain or after so many seconds (0.1).
+    turn_steps : int, optional
+        The same in steps, where time is not limited (10).
+    floor : float, optional
+        Share of the time that goes to the descents, which begin everywhere (0.2).
+    exploration : float, optional
+        Share of the time that goes to the other neighbourhoods in equal parts (0.15).
+    much : float, optional
+        A gain of this share of the objective counts as much as any larger one: first points are bettered with ease
+        (0.01).
+    patience : int, optional
+        Turns in vain that end the search once the descents have ended, and at least as many as it took to the last
+        gain (50).
+    """
+
+    name = "neighbourhoods"
+
+    sequential: SequentialLp = SequentialLp()
+    turn_seconds: float = 0.1
+    turn_steps: int = 10
+    floor: float = between(0.2, 0.01, 1)
+    exploration: float = between(0.15, 0.01, 1)
+    much: float = 0.01
+    patience: int = 50
+
+    def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+        """Let the neighbourhoods take turns."""
+        elite, pace = Elite(self.sequential.elite_size), Pace(context.budget)
+        for point in context.known:
+            elite.learn(point)
+        descents = self.sequential.descents(problem, context, elite)
+        yield from _first_points(descents, elite, context)
+        polish = Polish(problem, elite, context)
+        exact = ExactSteps(problem, elite, context, pace, polish)
+        arms = {"descents": descents, **_neighbourhoods(problem, context, elite, exact, polish)}
+        bandit = Bandit({name: self.floor if name == "descents" else self.exploration / len(arms) for name in arms})
+        vain, turns = 0, 0
+        while arms and not context.budget.is_exhausted() and not exact.is_complete:
+            if "descents" not in arms and vain >= max(self.patience, turns - vain):
+                return
+            name, before, begin = bandit.choose(), elite.best, pace.now()
+            goes_on = yield from self._turn(arms[name], elite, pace)
+            gain = before - elite.best if elite.points else 0.0
+            worth = min(gain / (self.much * (1.0 + abs(elite.best))), 1.0) if gain > 0 else 0.0
+            bandit.book(name, pace.now() - begin, worth)
+            turns, vain = turns + 1, 0 if gain > 0 else vain + 1
+            if not goes_on:
+                del arms[name]
+                bandit.drop(name)
+
+    def _turn(
+        self, arm: Iterator[Incumbent | None], elite: Elite, pace: Pace
+    ) -> Generator[Incumbent | None, None, bool]:
+        """Yield what an arm yields in its turn; False where it has ended."""
+        longest, begin, best = self.turn_seconds if pace.is_timed else self.turn_steps, pace.now(), elite.best
+        while pace.now() - begin < longest and elite.best == best and not pace.is_over():
+            try:
+                point = next(arm)
+            except StopIteration:
+                return False
+            if point is not None:
+                elite.learn(point)
+            yield point
+        if elite.best < best:
+            pace.note_gain()
+        return True
+
+
+def _first_points(
+    descents: Iterator[Incumbent | None], elite: Elite, context: SearchContext
+) -> Iterator[Incumbent | None]:
+    """Descend until there is a point at which neighbourhoods can begin."""
+    while elite.centre is None and not context.budget.is_exhausted():
+        try:
+            point = next(descents)
+        except StopIteration:
+            return
+        if point is not None:
+            elite.learn(point)
+        yield point
+
+
+def _neighbourhoods(
+    problem: Problem, context: SearchContext, elite: Elite, exact: ExactSteps, polish: Polish
+) -> dict[str, Iterator[Incumbent | None]]:
+    """The neighbourhoods that suit the problem, beside descents."""
+    arms: dict[str, Iterator[Incumbent | None]] = {}
+    if not problem.networks or elite.centre is None:
+        return arms
+    if switchable(problem).size:
+        arms["flips"] = Flips(problem, elite, context, polish).steps()
+    if is_small(problem):
+        arms |= {name: exact.within(maker) for name, maker in Boxes(problem, elite).makers().items()}
+        arms["whole"] = exact.whole()
+    return arms

@@ -1,0 +1,196 @@
+"""Programs that choose from tables: a weight for each point in place of the columns that the tables hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
+from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
+from pyomo_relugrad.search.separable.tables import Table
+
+#: Gap, relative and absolute, at which a choice counts as the best: less than what ends a search.
+CHOICE_GAP = 1e-7
+#: There are far more weights than rows, for which the primal simplex method is faster.
+RELAXATION_OPTIONS: dict[str, Any] = {"solver": "simplex", "simplex_strategy": 4}
+
+
+@dataclass(frozen=True, eq=False)
+class RelaxedChoice:
+    """The optimum where weights need not be whole.
+
+    Parameters
+    ----------
+    objective : float
+    bound : float
+        The same, less what HiGHS's tolerances may have added.
+    prices : (W,) array
+        What each point costs beyond the bound, at the least.
+    row_duals : (m,) array
+        Multipliers of the problem's rows; that of a row at its lower side is not negative.
+    """
+
+    objective: float
+    bound: float
+    prices: Array
+    row_duals: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What was chosen.
+
+    Parameters
+    ----------
+    values : (n,) array or None
+        A point of the problem; None where none was found.
+    objective : float
+        Of that point, infinite where there is none.
+    bound : float
+        No choice from the same points has a smaller objective; less what HiGHS's tolerances may have added.
+    is_solved : bool
+        Whether the program ended before its time limit.
+    """
+
+    values: Array | None
+    objective: float
+    bound: float
+    is_solved: bool
+
+
+class ChoiceProgram:
+    """The problem with columns that tables hold replaced by weights: ``v[columns] = weights @ points``.
+
+    With whole weights it is the problem itself, as far as the tables hold it. Without, it is the Lagrangian relaxation
+    of all rows that tie tables to each other, at its best multipliers (Dantzig and Wolfe, 1960).
+
+    Parameters
+    ----------
+    problem : Problem
+        With a linear objective.
+    tables : sequence of Table
+        None is empty, and no two share a column.
+    """
+
+    def __init__(self, problem: Problem, tables: Sequence[Table]) -> None:
+        self._problem, self._n_tables = problem, len(tables)
+        sizes = [len(table.points) for table in tables]
+        self.n_points = sum(sizes)
+        self._table_of = np.repeat(np.arange(len(tables)), sizes)
+        self._joined = np.concatenate([table.joined for table in tables])
+        self._points = _point_columns(problem, tables)
+        in_table = np.zeros(problem.n_columns, bool)
+        in_table[np.concatenate([table.columns for table in tables])] = True
+        self._rest = np.flatnonzero(~in_table)
+        n_rest = self._rest.size
+        bounded = self._columns_beyond_bounds()
+        rows = sparse.vstack([problem.rows, sparse.eye_array(problem.n_columns, format="csr")[bounded]], format="csr")
+        sums = _ones(self._table_of, np.arange(self.n_points), (self._n_tables, self.n_points))
+        self._rows = sparse.block_array([[rows[:, self._rest], rows @ self._points], [None, sums]], format="csr")
+        one = np.ones(self._n_tables)
+        self._row_lower = np.concatenate([problem.row_lower, problem.lower[bounded], one])
+        self._row_upper = np.concatenate([problem.row_upper, problem.upper[bounded], one])
+        self._cost = np.concatenate([problem.cost[self._rest], self._points.T @ problem.cost])
+        self._lower = np.concatenate([problem.lower[self._rest], np.zeros(self.n_points)])
+        self._upper = np.concatenate([problem.upper[self._rest], np.full(self.n_points, np.inf)])
+        self._weights = n_rest + np.arange(self.n_points)
+
+    def _columns_beyond_bounds(self) -> Array:
+        """Columns of which a point of a table is outside the bounds."""
+        points, problem = self._points.tocoo(), self._problem
+        row, value = points.coords[0], points.data
+        return np.unique(row[(value < problem.lower[row]) | (value > problem.upper[row])])
+
+    def relax(self, time_limit: float) -> RelaxedChoice | None:
+        """Solve for any weights; None where that gives no optimum."""
+        sides = self._row_lower, self._row_upper
+        program = LinearProgram(self._cost, self._lower, self._upper, self._rows, *sides, options=RELAXATION_OPTIONS)
+        solution = program.solve(time_limit)
+        if not solution.is_optimal or solution.column_duals is None or solution.row_duals is None:
+            return None
+        objective = solution.objective + self._problem.constant
+        prices = np.maximum(solution.column_duals[self._weights], 0.0)
+        return RelaxedChoice(objective, _safe(objective), prices, solution.row_duals[: self._problem.n_rows])
+
+    def cheapest(self, prices: Array, per_table: int) -> Array:
+        """(W,) booleans: the points that cost least, so many per table on average."""
+        limit = np.sort(prices)[min(per_table * self._n_tables, prices.size) - 1]
+        return np.asarray(prices <= limit)
+
+    def with_neighbours(self, points: Array) -> Array:
+        """(W,) booleans: the points of a mask, and those that they are joined to."""
+        after = np.roll(self._joined & points, 1)
+        before = self._joined & np.roll(points, -1)
+        return np.asarray(points | after | before)
+
+    def choose(self, points: Array, time_limit: float) -> Choice:
+        """Solve for whole weights of some points, or of two that are joined, which then share one.
+
+        Parameters
+        ----------
+        points : (W,) boolean array
+        time_limit : float
+        """
+        chosen = np.flatnonzero(points)
+        segments = np.flatnonzero(self._joined & points & np.roll(points, -1))
+        first = np.searchsorted(chosen, segments)
+        ends = np.concatenate([first, first + 1])
+        is_end = np.zeros(chosen.size, bool)
+        is_end[ends] = True
+        alone, numbers = np.flatnonzero(~is_end), np.arange(segments.size)
+        n_rest, n_segments = self._rest.size, segments.size
+        kept = np.concatenate([np.arange(n_rest), self._weights[chosen]])
+        # The end of a segment has no more weight than its segments; each table gives one segment or one other point.
+        adjacent = _ones(ends, np.tile(numbers, 2), (chosen.size, n_segments))[is_end]
+        own = sparse.eye_array(chosen.size, format="csr")[is_end]
+        others = _ones(self._table_of[chosen[alone]], alone, (self._n_tables, chosen.size))
+        one_segment = _ones(self._table_of[segments], numbers, (self._n_tables, n_segments))
+        rows = [
+            [self._rows[:, : self._rest.size], self._rows[:, self._weights[chosen]], None],
+            [None, own, -adjacent],
+            [None, others, one_segment],
+        ]
+        one = np.ones(self._n_tables)
+        program = LinearProgram(
+            np.concatenate([self._cost[kept], np.zeros(n_segments)]),
+            np.concatenate([self._lower[kept], np.zeros(n_segments)]),
+            np.concatenate([self._upper[:n_rest], np.ones(chosen.size + n_segments)]),
+            sparse.block_array(rows, format="csr"),
+            np.concatenate([self._row_lower, np.full(own.shape[0], -np.inf), one]),
+            np.concatenate([self._row_upper, np.zeros(own.shape[0]), one]),
+            integers=np.concatenate([self._problem.integers[self._rest], ~is_end, np.ones(n_segments, bool)]),
+            options={"mip_rel_gap": CHOICE_GAP, "mip_abs_gap": CHOICE_GAP},
+        )
+        solution = program.solve(time_limit)
+        is_solved, constant = solution.status is not LinearStatus.LIMIT, self._problem.constant
+        if solution.values is None:
+            return Choice(None, np.inf, solution.bound, is_solved)
+        values = self._points[:, chosen] @ solution.values[n_rest:][: chosen.size]
+        values[self._rest] = solution.values[:n_rest]
+        return Choice(values, solution.objective + constant, _safe(solution.bound + constant), is_solved)
+
+
+def _point_columns(problem: Problem, tables: Sequence[Table]) -> Weight:
+    """(n, W) the points of all tables as columns."""
+    sizes = np.array([len(table.points) for table in tables])
+    first = np.cumsum(sizes) - sizes
+    rows = np.concatenate([np.tile(table.columns, len(table.points)) for table in tables])
+    columns = np.concatenate(
+        [np.repeat(begin + np.arange(len(t.points)), t.columns.size) for begin, t in zip(first, tables, strict=True)]
+    )
+    entries = np.concatenate([table.points.ravel() for table in tables])
+    return sparse.csr_array((entries, (rows, columns)), shape=(problem.n_columns, int(sizes.sum())))
+
+
+def _safe(bound: float) -> float:
+    """A bound, less what HiGHS's tolerances may have added."""
+    return bound - 0.1 * FEASIBILITY_TOLERANCE * (1 + abs(bound))
+
+
+def _ones(rows: Array, columns: Array, shape: tuple[int, int]) -> Weight:
+    return sparse.csr_array((np.ones(rows.size), (rows, columns)), shape=shape)

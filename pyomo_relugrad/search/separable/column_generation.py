@@ -1,0 +1,186 @@
+"""Column generation: points of blocks at the multipliers of the rows that link them, and programs that choose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.run.method import Method, between
+from pyomo_relugrad.search.regions.walk import is_lower
+from pyomo_relugrad.search.separable.blocks import Blocks
+from pyomo_relugrad.search.separable.choice import ChoiceProgram, RelaxedChoice
+from pyomo_relugrad.search.separable.pricing import Pricing
+from pyomo_relugrad.search.separable.tables import Table
+
+#: Distance, relative to one plus their size, at which two points of a block are two.
+DISTINCT = 1e-6
+
+
+@dataclass(frozen=True)
+class ColumnGeneration(Method):
+    """Points of blocks at multipliers of the rows that link them, and programs that choose.
+
+    Price the rows that link blocks, let each block do its best at these prices, and choose what fits together.
+
+    The relaxation over all points found so far gives the next multipliers (Dantzig and Wolfe, 1960), until it has not
+    fallen for some rounds. Nothing is yielded where the problem does not fall apart into blocks with few integers that
+    few rows link. The blocks' points come from descents, so that the multipliers give no bound.
+
+    Parameters
+    ----------
+    max_integers : int, optional
+        Values of a block's integers up to which all are tried (8).
+    max_links : int, optional
+        Rows that link blocks, per block, up to which multipliers help (4).
+    smoothing : float, optional
+        Share of the last multipliers that is kept (0.5).
+    moved_share : float, optional
+        Share of the blocks that a descent begins at random rather than where the best point is (0.5).
+    patience : int, optional
+        Rounds in a row without a lower relaxation after which values of the integers are given up (5).
+    rounds_per_choice : int, optional
+        Rounds from one choice to the next (3).
+    points_per_block : int, optional
+        Points per block among which the first choice is made: those that cost least at the multipliers (3). After a
+        choice that is made in time the next one has twice as many.
+    choice_seconds : float, optional
+        Seconds that a choice may take (0.5); a good one comes soon.
+    """
+
+    name = "column-generation"
+
+    max_integers: int = 8
+    max_links: int = 4
+    smoothing: float = between(0.5, 0, 1)
+    moved_share: float = between(0.5, 0, 1)
+    patience: int = 5
+    rounds_per_choice: int = 3
+    points_per_block: int = 3
+    choice_seconds: float = 0.5
+
+    def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+        """Yield what the programs choose."""
+        blocks = Blocks.of(problem)
+        integers = self._integer_values(problem, blocks) if self._suits(problem, blocks) else None
+        if integers is None:
+            return
+        best = min((point.objective for point in context.known), default=np.inf)
+        chooser, last, n_rounds = _Chooser(problem, self.points_per_block, self.choice_seconds, best), None, 0
+        pricing = Pricing(problem, blocks, context, self.moved_share)
+        for state in self._rounds(problem, pricing, _Columns(blocks), integers, context):
+            yield None
+            last, n_rounds = state or last, n_rounds + 1
+            if state is not None and n_rounds % self.rounds_per_choice == 0:
+                yield chooser.choose(*state)
+        while last is not None and chooser.goes_on and not context.budget.is_exhausted():
+            yield chooser.choose(*last)
+
+    def _rounds(
+        self, problem: Problem, pricing: Pricing, columns: _Columns, integers: Array, context: SearchContext
+    ) -> Iterator[tuple[ChoiceProgram, RelaxedChoice] | None]:
+        """The program over all points found so far and its relaxation after each round; None where it has none."""
+        columns.add(pricing.start, pricing.feasible_blocks(pricing.start))
+        duals, lowest, fruitless = pricing.first_duals(), np.inf, np.zeros(len(integers), int)
+        while fruitless.min() < self.patience and not context.budget.is_exhausted():
+            tried = int(fruitless.argmin())
+            v = pricing.descend(duals, integers[tried])
+            columns.add(v, pricing.feasible_blocks(v))
+            fruitless[tried] += 1
+            program = ChoiceProgram(problem, columns.tables()) if columns.is_complete else None
+            relaxed = None if program is None else program.relax(context.budget.remaining)
+            if program is None or relaxed is None:
+                yield None
+                continue
+            if is_lower(relaxed.objective, lowest):
+                lowest, fruitless[tried] = relaxed.objective, 0
+            duals = self.smoothing * duals + (1.0 - self.smoothing) * relaxed.row_duals
+            yield program, relaxed
+
+    def _suits(self, problem: Problem, blocks: Blocks) -> bool:
+        """Whether the objective is linear, and few rows link several blocks."""
+        n_links = int((blocks.of_row < 0).sum())
+        return problem.quadratic is None and blocks.count > 1 and 0 < n_links <= self.max_links * blocks.count
+
+    def _integer_values(self, problem: Problem, blocks: Blocks) -> Array | None:
+        """Values (k, n_integers) of all integer columns in which each block has each of its own, None if too many."""
+        columns = np.flatnonzero(problem.integers)
+        values, count = np.zeros((self.max_integers, columns.size)), 1
+        for block in range(blocks.count):
+            own = blocks.of_column[columns] == block
+            lower, upper = problem.lower[columns[own]], problem.upper[columns[own]]
+            if np.prod(upper - lower + 1) > self.max_integers:
+                return None
+            ranges = (np.arange(low, high + 1) for low, high in zip(lower, upper, strict=True))
+            combinations = np.array(list(product(*ranges)))
+            values[:, own] = np.resize(combinations, (self.max_integers, int(own.sum())))
+            count = max(count, len(combinations))
+        return values[:count]
+
+
+class _Columns:
+    """The points of each block that were found.
+
+    Parameters
+    ----------
+    blocks : Blocks
+    """
+
+    def __init__(self, blocks: Blocks) -> None:
+        self._columns = [np.flatnonzero(blocks.of_column == block) for block in range(blocks.count)]
+        self._points = [np.zeros((0, columns.size)) for columns in self._columns]
+
+    def add(self, v: Array, feasible: Array) -> None:
+        """Keep those blocks of a point (n,) that are feasible, by a mask, and new."""
+        for block in np.flatnonzero(feasible):
+            part, known = v[self._columns[block]], self._points[block]
+            if (np.abs(known - part) > DISTINCT * (1.0 + np.abs(part))).any(axis=1).all():
+                self._points[block] = np.vstack([known, part])
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether each block has a point."""
+        return all(len(points) for points in self._points)
+
+    def tables(self) -> list[Table]:
+        """The points as tables."""
+        pairs = zip(self._columns, self._points, strict=True)
+        return [Table(columns, points, np.zeros(len(points), bool)) for columns, points in pairs]
+
+
+class _Chooser:
+    """Choices among the cheapest points, of more per block while programs are solved in time.
+
+    Parameters
+    ----------
+    problem : Problem
+    per_block : int
+        Points per block of the first choice, and of each at least.
+    seconds : float
+        That a choice may take.
+    best : float
+        Objective of the best point that is known.
+    """
+
+    def __init__(self, problem: Problem, per_block: int, seconds: float, best: float) -> None:
+        self._problem, self._fewest, self._seconds, self._best = problem, per_block, seconds, best
+        self._per_block = per_block
+        #: Whether a choice among more of the same points may be better.
+        self.goes_on = True
+
+    def choose(self, program: ChoiceProgram, relaxed: RelaxedChoice) -> Incumbent | None:
+        """A better point, None where none is found."""
+        points = program.cheapest(relaxed.prices, self._per_block)
+        needed = relaxed.prices <= self._best - relaxed.objective
+        choice = program.choose(points, self._seconds)
+        self._per_block = 2 * self._per_block if choice.is_solved else max(self._per_block // 2, self._fewest)
+        self.goes_on = choice.is_solved and bool((needed & ~points).any())
+        if choice.values is None or not is_lower(choice.objective, self._best):
+            return None
+        self._best = choice.objective
+        return self._problem.incumbent(choice.values)
