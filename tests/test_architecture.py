@@ -41,7 +41,16 @@ STAIR: dict[str, set[str]] = {
 #: The same inside packages whose parts stand on one another.
 INNER_STAIRS: dict[str, list[str]] = {
     "problem": ["problem", "presolve"],
-    "search": ["domains", "regions", "descent", "sequential", "separable", "neighbourhoods", "literature"],
+    "search": [
+        "domains",
+        "regions",
+        "descent",
+        "sequential",
+        "dynamic_programming",
+        "separable",
+        "neighbourhoods",
+        "literature",
+    ],
 }
 
 

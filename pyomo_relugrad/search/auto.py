@@ -13,6 +13,8 @@ from pyomo_relugrad.search.descent.projected import ProjectedDescent
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.feasible_set import columns_without_bounds
 from pyomo_relugrad.search.domains.method import run_over_domain
+from pyomo_relugrad.search.dynamic_programming.search import DynamicProgramming
+from pyomo_relugrad.search.dynamic_programming.stages import are_narrow, stages_in_order
 from pyomo_relugrad.search.neighbourhoods.search import Neighbourhoods
 from pyomo_relugrad.search.separable.column_generation import ColumnGeneration
 from pyomo_relugrad.search.separable.exact_choice import ExactChoice
@@ -23,13 +25,15 @@ from pyomo_relugrad.search.separable.exchange import ExchangeSearch
 class Auto(Method):
     """The best method for the problem's shape (the default).
 
-    First, tables and multipliers where few rows tie many small networks, and exchanges in assignments; they yield
-    nothing elsewhere. Then by shape. A bounded box, or one with a single row: batched descents with projections. A
-    polytope: descents by linear programs, and, while it is small, the two in turn, since either may win. Integers, rows
-    on outputs, unbounded columns, equations, many networks side by side: large neighbourhood search.
+    Networks that feed each other through few columns: dynamic programming, and nothing else where one number and few
+    decisions make a stage. Tables and multipliers where few rows tie many small networks, and exchanges in assignments;
+    they yield nothing elsewhere. Then by shape. A bounded box, or one with a single row: batched descents with
+    projections. A polytope: descents by linear programs, and, while it is small, the two in turn, since either may win.
+    Integers, rows on outputs, unbounded columns, equations, many networks side by side: large neighbourhood search.
 
     Parameters
     ----------
+    stagewise : DynamicProgramming, optional
     choice : ExactChoice, optional
     generation : ColumnGeneration, optional
     exchange : ExchangeSearch, optional
@@ -46,6 +50,7 @@ class Auto(Method):
 
     name = "auto"
 
+    stagewise: DynamicProgramming = DynamicProgramming()
     choice: ExactChoice = ExactChoice()
     generation: ColumnGeneration = ColumnGeneration()
     exchange: ExchangeSearch = ExchangeSearch()
@@ -58,6 +63,13 @@ class Auto(Method):
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Run what suits the problem."""
         known = list(context.known)
+        stages = stages_in_order(problem)
+        for point in self.stagewise.search(problem, stages, context) if stages else ():
+            if point is not None and point.is_feasible:
+                known.append(point)
+            yield point
+        if stages and known and are_narrow(problem, stages):
+            return
         for method in (self.choice, self.generation, self.exchange) if problem.shape is not Shape.BOX else ():
             for point in method.run(problem, replace(context, known=tuple(known))):
                 if point is not None and point.is_feasible:

@@ -59,6 +59,11 @@ class Completion:
         if nearest is not None:
             yield self.start(np.where(moved, nearest, np.nan), relaxed)
 
+    def is_decided(self, start: Array) -> bool:
+        """Whether a start has all decisions, but for states and fixed columns."""
+        needed = self._decided & ~self._states & (self._problem.lower < self._problem.upper)
+        return not bool(np.isnan(start[needed]).any())
+
     @cached_property
     def _states(self) -> Array:
         """(n,) booleans: what networks read and an equation with a network's output may determine."""

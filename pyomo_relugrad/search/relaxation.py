@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from weakref import WeakKeyDictionary
+
 import numpy as np
 from scipy import sparse
 
@@ -66,12 +69,27 @@ class LinearRelaxation:
 
     def random_points(self, count: int, random: np.random.Generator) -> Array:
         """Points (count, n) drawn uniformly between the bounds, integers rounded; rows are not regarded."""
+        lower, upper = self._ranges
+        return self._rounded(random.uniform(lower, upper, size=(count, self._problem.n_columns)))
+
+    def stratified_points(self, count: int, random: np.random.Generator) -> Array:
+        """The same with every column's values spread evenly over its range, its ends included."""
+        lower, upper = self._ranges
+        places = random.permuted(np.tile(np.arange(count)[:, None], (1, lower.size)), axis=0)
+        shares = (places + random.random(places.shape)) / count
+        return self._rounded(lower + np.clip(1.1 * shares - 0.05, 0.0, 1.0) * (upper - lower))
+
+    @cached_property
+    def _ranges(self) -> tuple[Array, Array]:
+        """Between what columns are drawn: their bounds, or something in the place of infinite ones."""
         problem = self._problem
         anchored = np.where(np.isfinite(problem.lower), problem.lower, problem.upper - 2 * RANDOM_RANGE)
         lower = np.where(np.isfinite(anchored), anchored, -RANDOM_RANGE)
         upper = np.where(np.isfinite(problem.upper), problem.upper, lower + 2 * RANDOM_RANGE)
-        points = random.uniform(lower, np.maximum(upper, lower), size=(count, problem.n_columns))
-        return np.where(problem.integers, np.round(points), points)
+        return lower, np.maximum(upper, lower)
+
+    def _rounded(self, points: Array) -> Array:
+        return np.where(self._problem.integers, np.round(points), points)
 
     def nearest(self, v: Array, columns: Array, budget: Budget) -> Array | None:
         """The point of the surroundings nearest to `v` in the 1-norm of the given columns (an (n,) mask)."""
@@ -121,13 +139,19 @@ class NearestPoint:
         return None if values is None else values[: self._n_columns]
 
 
+#: Found once for each problem: several searches ask for them.
+_RANGES: WeakKeyDictionary[Problem, tuple[Array, Array]] = WeakKeyDictionary()
+
+
 def output_ranges(problem: Problem) -> tuple[Array, Array]:
     """Bounds of all columns, those of outputs tightened by interval arithmetic through the networks.
 
     An output may differ from its network by the feasibility tolerance: no such point is lost.
     """
-    lower, upper = network_implied_bounds(problem, problem.lower, problem.upper)
-    return (
-        np.maximum(problem.lower, lower - FEASIBILITY_TOLERANCE),
-        np.minimum(problem.upper, upper + FEASIBILITY_TOLERANCE),
-    )
+    if problem not in _RANGES:
+        lower, upper = network_implied_bounds(problem, problem.lower, problem.upper)
+        _RANGES[problem] = (
+            np.maximum(problem.lower, lower - FEASIBILITY_TOLERANCE),
+            np.minimum(problem.upper, upper + FEASIBILITY_TOLERANCE),
+        )
+    return _RANGES[problem]

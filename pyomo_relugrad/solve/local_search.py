@@ -119,9 +119,16 @@ class LocalSearch(Worker):
         problem = self.problem
         if start is not None and not np.isnan(start[~problem.is_output]).any():
             yield problem.incumbent(start)
-        targets = trivial_targets(problem) if self._seeks_feasibility() else []
-        tried = [problem.incumbent(target) for target in targets]
-        yield from tried
+        completion, tried = Completion(problem, self._surroundings, self.budget), list[Incumbent]()
+        if start is not None and completion.is_decided(start):
+            with suppress(OutOfTime):
+                tried.append(problem.incumbent(completion.start(start, None)))
+            yield from tried
+        is_started = bool(tried) and tried[0].is_feasible
+        targets = trivial_targets(problem) if self._seeks_feasibility() and not is_started else []
+        for target in targets:
+            tried.append(problem.incumbent(target))
+            yield tried[-1]
         self._prepare()
         if self.budget.stop is Stop.INFEASIBLE:
             return
@@ -129,10 +136,9 @@ class LocalSearch(Worker):
         if targets and relaxed is not None:
             tried.append(problem.incumbent(relaxed))
             yield tried[-1]
-        completion = Completion(problem, self._surroundings, self.budget)
         if start is not None:
-            completed = []
-            for values in completion.starts(start, relaxed):
+            completed = tried[:1] if is_started else []
+            for values in completion.starts(start, relaxed) if not is_started else ():
                 completed.append(problem.incumbent(values))
                 yield completed[-1]
                 if completed[-1].is_feasible:

@@ -6,12 +6,13 @@ import datetime
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 from pyomo.common.config import document_class_CONFIG
+from pyomo.common.gc_manager import PauseGC
 from pyomo.common.log import LogStream
 from pyomo.common.timing import HierarchicalTimer
 from pyomo.contrib.solver.common.base import Availability, SolverBase
@@ -41,6 +42,11 @@ from pyomo_relugrad.version import __version__
 from pyomo_relugrad.words import listed
 
 logger = logging.getLogger(__name__)
+
+#: Loading values into a model takes about as long as reading it, for which at most this share of the time is kept.
+MAX_LOADING_SHARE = 0.1
+#: Solves this short are not interrupted by the garbage collector, which needs 50 ms and more for a few models.
+MAX_PAUSED_SECONDS = 1.0
 
 
 @document_class_CONFIG(methods=["solve"])
@@ -123,6 +129,11 @@ class Relugrad(SolverBase):
 
     def _run(self, model: BlockData, config: RelugradConfig) -> Results:
         """Compile, search and load; a model that has no solution keeps its values."""
+        is_short = config.time_limit is not None and config.time_limit <= MAX_PAUSED_SECONDS
+        with PauseGC() if is_short else nullcontext():
+            return self._run_at_once(model, config)
+
+    def _run_at_once(self, model: BlockData, config: RelugradConfig) -> Results:
         clock = _Timing()
         if not isinstance(model, BlockData):
             raise ModelError(f"{self.name} solves Pyomo models and blocks; it was given {type(model).__name__}")
@@ -190,7 +201,8 @@ class Relugrad(SolverBase):
             log.progress(progress)
             return config.callback is not None and bool(config.callback(SolveProgress.of(compiled, progress)))
 
-        options = replace(options, time_limit=max(options.time_limit - before, 0.0))
+        left = max(options.time_limit - before, 0.0)
+        options = replace(options, time_limit=left - min(before, MAX_LOADING_SHARE * left))
         start = compiled.values() if config.warmstart else None
         with log.ticking(lambda: clock.elapsed):
             found = self._find(compiled.problem, options, start=start, callback=report)

@@ -1,0 +1,1 @@
+"""Dynamic programming over problems that fall into stages: horizons and chains of networks."""
