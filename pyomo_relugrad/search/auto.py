@@ -29,7 +29,8 @@ class Auto(Method):
     decisions make a stage. Tables and multipliers where few rows tie many small networks, and exchanges in assignments;
     they yield nothing elsewhere. Then by shape. A bounded box, or one with a single row: batched descents with
     projections. A polytope: descents by linear programs, and, while it is small, the two in turn, since either may win.
-    Integers, rows on outputs, unbounded columns, equations, many networks side by side: large neighbourhood search.
+    Integers: large neighbourhood search. Rows on outputs, unbounded columns, equations, many networks side by side:
+    sequential linear programming.
 
     Parameters
     ----------
@@ -40,6 +41,7 @@ class Auto(Method):
     projected : ProjectedDescent, optional
     by_programs : LpDescent, optional
     neighbourhoods : Neighbourhoods, optional
+        Its ``sequential`` serves models without integers, too.
     projection_work : int, optional
         Multiplications of one projection step per point, up to which batches with projections beat linear programs
         (50,000).
@@ -82,7 +84,8 @@ class Auto(Method):
         has_many_networks = len(problem.networks) > self.max_networks
         is_general = problem.shape is Shape.GENERAL or columns_without_bounds(problem).size > 0
         if is_general or has_equations or has_many_networks:
-            return self.neighbourhoods.run(problem, context)
+            method = self.neighbourhoods if problem.integers.any() else self.neighbourhoods.sequential
+            return method.run(problem, context)
         return run_over_domain(self._by_domain, problem, context)
 
     def _by_domain(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:

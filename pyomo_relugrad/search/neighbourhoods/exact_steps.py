@@ -54,7 +54,7 @@ class ExactSteps:
             options, seconds, begin = self._pace.options(mip_rel_gap=GAP), self._pace.seconds(), self._pace.now()
             outcome = solve_within(self._problem, *box, self._start(centre), seconds, options)
             growth = FAST_GROWTH if self._pace.now() - begin < FAST_SHARE * seconds else GROWTH
-            self._context.budget.count(points=1)
+            self._context.budget.count(points=1, iterations=outcome.steps)
             point = outcome.point
             is_better = point is not None and point.is_feasible and point.objective < centre.objective
             if outcome.is_complete:
@@ -76,7 +76,7 @@ class ExactSteps:
             limit = self._pace.seconds(seconds / (1.0 + self._gap(bound)))
             options = self._pace.options(mip_rel_gap=WHOLE_GAP)
             outcome = solve_within(problem, problem.lower, problem.upper, start, limit, options)
-            self._context.budget.count(points=1)
+            self._context.budget.count(points=1, iterations=outcome.steps)
             # That HiGHS finds none says nothing of points that are feasible within the tolerance alone.
             self.is_complete = outcome.is_complete and outcome.point is not None
             bound, seconds = max(bound, outcome.bound), 2 * seconds

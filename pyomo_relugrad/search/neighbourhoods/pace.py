@@ -12,7 +12,7 @@ from pyomo_relugrad.run.budget import Budget
 SHORTEST_SECONDS, VAIN_SHARE = 0.15, 0.1
 #: Share of the time left that one program may take at most.
 LARGEST_SHARE = 0.7
-#: Nodes of a mixed-integer program where time is not limited, so that a seed gives the same answer again.
+#: Nodes of a mixed-integer program where steps alone are limited, so that a seed gives the same answer again.
 MAX_NODES = 300
 
 
@@ -30,8 +30,8 @@ class Pace:
 
     @property
     def is_timed(self) -> bool:
-        """Whether seconds count: the answer of a search without a time limit must not depend on the machine."""
-        return bool(np.isfinite(self._budget.time_limit))
+        """Whether seconds count: where steps alone are limited, the answer must not depend on the machine."""
+        return self._budget.iteration_limit is None or bool(np.isfinite(self._budget.time_limit))
 
     def now(self) -> float:
         """What has been spent so far: seconds, or steps."""

@@ -15,6 +15,8 @@ from pyomo_relugrad.programs.linear_program import LinearStatus
 
 #: Coefficients of rows and networks above which no program is built.
 MAX_ENTRIES = 400_000
+#: Iterations of the simplex that count as one step, the linear program of a descent.
+ITERATIONS_PER_STEP = 100
 #: Options of HiGHS: small programs are rather searched than presolved again.
 OPTIONS = {"mip_allow_restart": False}
 
@@ -30,11 +32,14 @@ class Outcome:
         Whether the box is known to hold nothing better.
     bound : float
         Nothing in the box has a smaller objective.
+    steps : int
+        Linear programs of common size that were solved in all, roughly.
     """
 
     point: Incumbent | None
     is_complete: bool
     bound: float = -np.inf
+    steps: int = 1
 
 
 def is_small(problem: Problem) -> bool:
@@ -74,4 +79,5 @@ def solve_within(
     solution = program.solve(time_limit)
     point = None if solution.values is None else problem.incumbent(solution.values[: problem.n_columns])
     is_complete = solution.status in (LinearStatus.OPTIMAL, LinearStatus.INFEASIBLE)
-    return Outcome(point, is_complete, solution.bound + problem.constant)
+    steps = 1 + solution.iterations // ITERATIONS_PER_STEP
+    return Outcome(point, is_complete, solution.bound + problem.constant, steps)
