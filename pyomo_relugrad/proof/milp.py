@@ -26,7 +26,7 @@ from pyomo_relugrad.run.result import Callback, SearchResult
 # Seconds between two reports, and seconds that HiGHS is given to stop when told to.
 REPORT_INTERVAL, STOP_PATIENCE = 0.1, 0.3
 # Seconds, and share of the time limit, for tightening by linear programs.
-TIGHTENING_LIMIT, TIGHTENING_SHARE = 10.0, 0.2
+MAX_TIGHTENING_SECONDS, TIGHTENING_SHARE = 10.0, 0.2
 # Seconds after which HiGHS lets others go first that work beside it: a short run delays them little.
 EQUAL_SECONDS = 1.0
 
@@ -174,7 +174,7 @@ class MilpProof(Prover):
         """The formulation; None where bounds show that there is no feasible point."""
         found = bound_problem(self.problem, self.options.bounds)
         if self.options.bounds == "lp" and found.possible:
-            seconds = min(TIGHTENING_LIMIT, TIGHTENING_SHARE * self.options.time_limit)
+            seconds = min(MAX_TIGHTENING_SECONDS, TIGHTENING_SHARE * self.options.time_limit)
             found = tighten_by_programs(self.problem, found, seconds)
         return build_big_m(self.problem, found) if found.possible else None
 

@@ -12,7 +12,7 @@ from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 
 #: Seconds that the linear programs may take.
-CHECK_SECONDS = 2.0
+MAX_SECONDS = 2.0
 
 
 def columns_without_end(problem: Problem) -> Array:
@@ -28,7 +28,7 @@ def columns_without_end(problem: Problem) -> Array:
     columns = np.flatnonzero(problem.is_network_input & ~problem.is_output & open_sides)
     if columns.size == 0:
         return columns
-    budget = Budget(CHECK_SECONDS)
+    budget = Budget(MAX_SECONDS)
     columns = _unbounded_by_rows(problem, columns, budget)
     return np.zeros(0, np.int64) if columns.size == 0 or _has_bounded_objective(problem, budget) else columns
 

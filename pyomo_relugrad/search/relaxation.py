@@ -17,9 +17,9 @@ from pyomo_relugrad.run.budget import Budget
 #: Stands for an infinite bound where points are drawn at random.
 RANDOM_RANGE = 10.0
 #: Seconds, and share of the time left, that surroundings with integers may take before the search goes on without.
-RELAXATION_TIME, RELAXATION_SHARE = 10.0, 0.2
+MAX_RELAXATION_SECONDS, RELAXATION_SHARE = 10.0, 0.2
 #: Seconds for the nearest point, and the gap in its distance; with integers a near one is good enough.
-NEAREST_TIME, NEAREST_GAP = 0.3, 0.1
+MAX_NEAREST_SECONDS, NEAREST_GAP = 0.3, 0.1
 
 
 class LinearRelaxation:
@@ -43,7 +43,7 @@ class LinearRelaxation:
         problem = self._problem
         limit = RELAXATION_SHARE * budget.remaining if problem.integers.any() else budget.remaining
         model = self.program(integral=True)
-        return model.solve(min(limit, RELAXATION_TIME) if problem.networks else budget.remaining)
+        return model.solve(min(limit, MAX_RELAXATION_SECONDS) if problem.networks else budget.remaining)
 
     def program(self, integral: bool) -> LinearProgram:
         """The surroundings as a program; a quadratic objective with integers is left out, as HiGHS has no such solver.
@@ -98,7 +98,7 @@ class LinearRelaxation:
             model = NearestPoint(self._problem, self.lower, self.upper, columns)
             self._nearest_models[columns.tobytes()] = model
         budget.count()
-        return model.to(v, min(budget.remaining, NEAREST_TIME))
+        return model.to(v, min(budget.remaining, MAX_NEAREST_SECONDS))
 
 
 class NearestPoint:

@@ -147,7 +147,7 @@ class ReluNetworkBlockData(BlockData):
     def _hold_reference(self, name: str, reference: Any) -> None:
         """Make variables of the user available as an attribute that is no declared component.
 
-        Declared, they would be met a second time by all that walks over variables, or as a type of component that
+        Declared, they would be met a second time by all that goes through variables, or as a type of component that
         Pyomo's transformations refuse.
         """
         reference._name, reference._parent = name, weakref.ref(self)

@@ -38,7 +38,7 @@ FORMULATIONS = ("bigm", "partition", "complementarity", "full-space", "reduced-s
 BOUNDED = ("bigm", "partition", "full-space")
 
 #: Seconds that linear programs may take to tighten bounds, shared by all networks of one call.
-TIGHTENING_LIMIT = 10.0
+MAX_TIGHTENING_SECONDS = 10.0
 
 
 class ExpandToOmlt(Transformation):
@@ -236,7 +236,7 @@ def _bound_linked_inputs(block: Any, box: tuple[Array, Array]) -> list[tuple[Any
 
 def _expand_all(blocks: Sequence[Any], ranges: Sequence[tuple[Array, Array]], config: Any) -> None:
     """Bound and expand the blocks; linear programs for the bounds share their time equally."""
-    end = time.perf_counter() + TIGHTENING_LIMIT
+    end = time.perf_counter() + MAX_TIGHTENING_SECONDS
     for number, (block, (lower, upper)) in enumerate(zip(blocks, ranges, strict=True)):
         share = max(end - time.perf_counter(), 0.0) / (len(blocks) - number)
         bounds = network_bounds(block.scaled_network, lower, upper, config.bounds, share)

@@ -11,7 +11,7 @@ from pyomo_relugrad.errors import MissingPackageError
 #: Colours of terminals.
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 #: Characters of another package's message that are repeated.
-_LONGEST = 200
+MAX_LENGTH = 200
 
 
 def require(name: str, purpose: str) -> Any:
@@ -34,4 +34,4 @@ def first_line(error: BaseException) -> str:
         error = error.__cause__
     lines = [line.strip() for line in _ESCAPE.sub("", str(error)).splitlines()]
     text = next((line for line in lines if line), type(error).__name__)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return text if len(text) <= MAX_LENGTH else f"{text[:MAX_LENGTH]}..."

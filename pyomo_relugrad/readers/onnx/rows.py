@@ -26,7 +26,7 @@ from pyomo_relugrad.readers.onnx.rules.resize import resized_axes
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowTensor:
     """A tensor that depends on the network's input and holds the rows of the batch along an axis."""
 
     shape: tuple[int, ...]
@@ -58,12 +58,12 @@ def treats_rows_apart(graph: GraphProto, opsets: dict[str, int], shapes: Mapping
     shapes : mapping of str to tuple of int
         Those of the inputs, all with the same number of rows first.
     """
-    inputs: dict[str, Any] = {name: Rows(shape, 0) for name, shape in shapes.items()}
+    inputs: dict[str, Any] = {name: RowTensor(shape, 0) for name, shape in shapes.items()}
     try:
         outputs: list[Any] = list(_RowWalk(opsets).run(graph, inputs))
     except RelugradError:
         return False
-    return all(isinstance(output, Rows) and output.axis == 0 for output in outputs)
+    return all(isinstance(output, RowTensor) and output.axis == 0 for output in outputs)
 
 
 class _RowWalk(GraphReader):
@@ -81,22 +81,22 @@ def _mixed(node: Node) -> UnsupportedOperatorError:
     return node.unsupported("mixes the rows of the batch")
 
 
-def _elementwise(node: Node, *inputs: Any) -> Rows:
+def _elementwise(node: Node, *inputs: Any) -> RowTensor:
     values = [value for value in inputs if value is not None]
     shape = np.broadcast_shapes(*(value.shape for value in values))
     return _aligned(node, values, shape)
 
 
-def _aligned(node: Node, values: Sequence[Any], shape: tuple[int, ...]) -> Rows:
+def _aligned(node: Node, values: Sequence[Any], shape: tuple[int, ...]) -> RowTensor:
     """The result of tensors that broadcast against one another, all with their rows at the same place."""
-    places = {value.place for value in values if isinstance(value, Rows)}
+    places = {value.place for value in values if isinstance(value, RowTensor)}
     if len(places) != 1:
         raise _mixed(node)
     (place,) = places
     for value in values:
         if isinstance(value, np.ndarray):
             _check_alike(node, value, place)
-    return Rows(shape, len(shape) - place)
+    return RowTensor(shape, len(shape) - place)
 
 
 def _check_alike(node: Node, constant: Array, place: int) -> None:
@@ -107,18 +107,18 @@ def _check_alike(node: Node, constant: Array, place: int) -> None:
             raise _mixed(node)
 
 
-def _matrix_product(node: Node, left: Any, right: Any) -> Rows:
+def _matrix_product(node: Node, left: Any, right: Any) -> RowTensor:
     shape = matmul_shape(left.shape, right.shape)
-    tensor, other, summed = (left, right, 1) if isinstance(left, Rows) else (right, left, min(2, len(right.shape)))
-    if isinstance(other, Rows) or tensor.place == summed:
+    tensor, other, summed = (left, right, 1) if isinstance(left, RowTensor) else (right, left, min(2, len(right.shape)))
+    if isinstance(other, RowTensor) or tensor.place == summed:
         raise _mixed(node)
     if tensor.place > 2:
         _check_alike(node, other, tensor.place)
     place = tensor.place - (other.ndim == 1 and tensor.place > summed)
-    return Rows(shape, len(shape) - place)
+    return RowTensor(shape, len(shape) - place)
 
 
-def _gemm(node: Node, left: Any, right: Any, added: Any = None) -> Rows:
+def _gemm(node: Node, left: Any, right: Any, added: Any = None) -> RowTensor:
     left = _transposed(left) if node.attribute("transA", 0) else left
     right = _transposed(right) if node.attribute("transB", 0) else right
     product = _matrix_product(node, left, right)
@@ -126,29 +126,29 @@ def _gemm(node: Node, left: Any, right: Any, added: Any = None) -> Rows:
 
 
 def _transposed(matrix: Any) -> Any:
-    return matrix.T if isinstance(matrix, np.ndarray) else Rows(matrix.shape[::-1], 1 - matrix.axis)
+    return matrix.T if isinstance(matrix, np.ndarray) else RowTensor(matrix.shape[::-1], 1 - matrix.axis)
 
 
-def _reduced(node: Node, tensor: Any, axes: Any = None) -> Rows:
+def _reduced(node: Node, tensor: Any, axes: Any = None) -> RowTensor:
     chosen = reduced_axes(node, tensor.shape, node.attribute("axes") if axes is None else axes)
     if tensor.axis in chosen:
         raise _mixed(node)
     if node.attribute("keepdims", 1):
-        return Rows(tuple(1 if axis in chosen else size for axis, size in enumerate(tensor.shape)), tensor.axis)
+        return RowTensor(tuple(1 if axis in chosen else size for axis, size in enumerate(tensor.shape)), tensor.axis)
     shape = tuple(size for axis, size in enumerate(tensor.shape) if axis not in chosen)
-    return Rows(shape, tensor.axis - sum(axis < tensor.axis for axis in chosen))
+    return RowTensor(shape, tensor.axis - sum(axis < tensor.axis for axis in chosen))
 
 
-def _cumulated(node: Node, tensor: Any, axis: Any) -> Rows:
+def _cumulated(node: Node, tensor: Any, axis: Any) -> RowTensor:
     if int(axis.ravel()[0]) % len(tensor.shape) == tensor.axis:
         raise _mixed(node)
-    return Rows(tensor.shape, tensor.axis)
+    return RowTensor(tensor.shape, tensor.axis)
 
 
-def _first_axis(node: Node, tensor: Any, *others: Any) -> Rows:
+def _first_axis(node: Node, tensor: Any, *others: Any) -> RowTensor:
     """Operators on images and the like, whose first dimension is a batch by definition."""
     constants = [other for other in others if other is not None]
-    if not isinstance(tensor, Rows) or any(isinstance(other, Rows) for other in constants):
+    if not isinstance(tensor, RowTensor) or any(isinstance(other, RowTensor) for other in constants):
         raise _mixed(node)
     if node.operator == "GridSample":
         _check_alike(node, constants[0], constants[0].ndim)
@@ -156,36 +156,36 @@ def _first_axis(node: Node, tensor: Any, *others: Any) -> Rows:
     shape = output_shapes(node.proto, node.opset, feeds)[0]
     if tensor.axis != 0 or shape[0] != tensor.count:
         raise _mixed(node)
-    return Rows(shape, 0)
+    return RowTensor(shape, 0)
 
 
-def _resized(node: Node, tensor: Any, *others: Any) -> Rows:
+def _resized(node: Node, tensor: Any, *others: Any) -> RowTensor:
     shape = list(tensor.shape)
     for axis in resized_axes(node, tensor.shape):
         shape[axis.axis] = axis.dimension.wanted
         if axis.axis == tensor.axis and axis.dimension.scale != 1.0:
             raise _mixed(node)
-    return Rows(tuple(shape), tensor.axis)
+    return RowTensor(tuple(shape), tensor.axis)
 
 
-def _features(node: Node, tensor: Any) -> Rows:
+def _features(node: Node, tensor: Any) -> RowTensor:
     """Operators that take a number of each column."""
     if len(tensor.shape) != 2 or tensor.axis != 0:
         raise _mixed(node)
-    return Rows(tensor.shape, 0)
+    return RowTensor(tensor.shape, 0)
 
 
-def _moved(node: Node, *inputs: Any) -> list[Rows]:
+def _moved(node: Node, *inputs: Any) -> list[RowTensor]:
     """Number the elements, move the numbers, and see along which axis they are those of one row after the other."""
     positions = DATA_INPUTS[node.operator]
     data = [positions is None or position in positions for position in range(len(inputs))]
-    tensors = [value for value in inputs if isinstance(value, Rows)]
-    if any(isinstance(value, Rows) and not is_data for value, is_data in zip(inputs, data, strict=True)):
+    tensors = [value for value in inputs if isinstance(value, RowTensor)]
+    if any(isinstance(value, RowTensor) and not is_data for value, is_data in zip(inputs, data, strict=True)):
         raise _mixed(node)
     count, width = tensors[0].count, sum(prod(tensor.shape) // tensor.count for tensor in tensors)
     start, moved = 1, []
     for value, is_data in zip(inputs, data, strict=True):
-        if isinstance(value, Rows):
+        if isinstance(value, RowTensor):
             by_row = np.arange(count)[:, None] * width + np.arange(start, start + prod(value.shape) // count)
             rest = value.shape[: value.axis] + value.shape[value.axis + 1 :]
             moved.append(np.moveaxis(by_row.reshape(count, *rest), 0, value.axis).astype(np.float64))
@@ -198,7 +198,7 @@ def _moved(node: Node, *inputs: Any) -> list[Rows]:
     return [_with_rows(node, numbers, count, width) for numbers in run_node(node.proto, node.opset, moved)]
 
 
-def _with_rows(node: Node, numbers: Array, count: int, width: int) -> Rows:
+def _with_rows(node: Node, numbers: Array, count: int, width: int) -> RowTensor:
     """The axis along which the numbers, `width` of each row, are those of one row after the other."""
     for axis, size in enumerate(numbers.shape):
         if size == count:
@@ -207,7 +207,7 @@ def _with_rows(node: Node, numbers: Array, count: int, width: int) -> Rows:
             of_input = by_row > 0.0
             kind = np.where(of_input, place, by_row - 1.0)
             if (kind == kind[:1]).all() and (~of_input | (row == np.arange(count)[:, None])).all():
-                return Rows(numbers.shape, axis)
+                return RowTensor(numbers.shape, axis)
     raise _mixed(node)
 
 

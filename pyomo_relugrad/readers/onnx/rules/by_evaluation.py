@@ -20,7 +20,7 @@ MAX_EVALUATIONS = 20_000
 """Most inputs of an operator that is evaluated once for each."""
 
 _MAX_ELEMENTS = {"DeformConv": 1_000, "RoiAlign": 30_000}
-"""Most elements that operators which the reference implementation walks in Python may compute in all."""
+"""Most elements that operators which the reference implementation evaluates in Python may compute in all."""
 
 
 def by_evaluation(node: Node, hidden: HiddenLayers) -> list[Value]:
