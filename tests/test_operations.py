@@ -10,7 +10,7 @@ from pyomo.core.expr.numeric_expr import MaxExpression, MinExpression
 
 from pyomo_relugrad import ReluNetworkBlock
 from pyomo_relugrad.errors import InfeasibleProblemError, ModelError
-from pyomo_relugrad.modeling.compile import compile_model, operations
+from pyomo_relugrad.modeling.compile import compile_model
 from pyomo_relugrad.modeling.errors import IncompatibleModel
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import Maximum, Problem, Product, SpecialOrderedSet
@@ -437,7 +437,7 @@ def row(expression):
 
 REFUSED = {
     "product": (row(lambda m: m.x[0] * m.x[1]), r"'c' is nonlinear: the product x\[0\]\*x\[1\] has no integer factor"),
-    "square": (row(lambda m: m.b[0] * m.x[0] ** 2), r"the product b\[0\]\*x\[0\]\*x\[0\] has no integer factor\. Prod"),
+    "square": (row(lambda m: m.b[0] * m.x[0] ** 2), r"the product b\[0\]\*x\[0\]\*\*2 has no integer factor\. Prod"),
     "function": (row(lambda m: m.b[0] * pyo.exp(m.x[0])), r"constraint 'c' is nonlinear: it holds 'exp'"),
     "choice": (
         row(lambda m: pyo.Expr_if(m.x[0] >= 0, m.x[0], m.x[1])),
@@ -445,6 +445,8 @@ REFUSED = {
     ),
     "quotient": (row(lambda m: m.b[0] * m.x[0] / (1 + m.n)), r"it divides by an expression of variables"),
     "exponent": (row(lambda m: m.n**0.5), r"a power whose exponent is no natural number"),
+    "high exponent": (row(lambda m: m.x[0] ** 1500), r"'c' is nonlinear: it has powers beyond the 64th; scale the var"),
+    "high exponent in parts": (row(lambda m: (m.n**40) ** 40), r"it has powers beyond the 64th; .*lower the exponent"),
     "variable exponent": (row(lambda m: 2**m.n), r"a power whose exponent is no natural number"),
     "objective": (
         lambda m: setattr(m, "o", pyo.Objective(expr=m.b[0] * pyo.sin(m.x[0]))),
@@ -481,11 +483,23 @@ def test_what_stays_nonlinear_is_refused(case):
         compile_model(model(build))
 
 
-def test_what_has_too_many_products_is_refused(monkeypatch):
-    monkeypatch.setattr(operations, "MAX_TERMS", 10)
-    m = model(row(lambda m: (m.b[0] + m.n + 1) ** 4))
-    with pytest.raises(IncompatibleModel, match="multiplied out it has more than 10 products"):
+def test_what_has_too_many_products_is_refused():
+    m = pyo.ConcreteModel()
+    m.n = pyo.Var(range(500), domain=pyo.Integers, bounds=(0, 3))
+    m.c = pyo.Constraint(expr=sum(m.n[i] for i in range(250)) * sum(m.n[i] for i in range(250, 500)) <= 1)
+    with pytest.raises(IncompatibleModel, match="multiplied out it has more than 50000 products"):
         compile_model(m)
+
+
+def test_high_powers_of_constants_and_products_of_many_binaries_are_read():
+    m = pyo.ConcreteModel()
+    m.rate = pyo.Var(initialize=1.01)
+    m.rate.fix()
+    m.b = pyo.Var(range(100), domain=pyo.Binary)
+    m.o = pyo.Objective(expr=m.rate**365 * pyo.prod(m.b[i] for i in range(100)) + m.b[0] ** 64)
+    problem = compile_model(m).problem
+    assert len(problem.operations) == 99
+    assert problem.cost.max() == pytest.approx(1.01**365)
 
 
 @pytest.mark.parametrize("case", WITHOUT_BOUNDS)
