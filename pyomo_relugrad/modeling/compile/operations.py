@@ -46,6 +46,7 @@ class Operations:
         self.found: list[Product | Maximum] = []
         self._columns = columns
         self._column_of: dict[Any, int] = {}
+        self._names: dict[int, str] = {}
 
     def polynomial(self, component: Any, expression: Any) -> Polynomial:
         """An expression as a polynomial in columns, some of them of operations.
@@ -118,8 +119,13 @@ class Operations:
 
     def name(self, factors: Sequence[int]) -> str:
         """A product in words."""
-        names = ((self._columns.variables[column].name, power) for column, power in Counter(factors).items())
-        return "*".join(name if power == 1 else f"{name}**{power}" for name, power in names)
+        powers = Counter(factors).items()
+        return "*".join(
+            f"{self._name(column)}**{power}" if power > 1 else self._name(column) for column, power in powers
+        )
+
+    def _name(self, column: int) -> str:
+        return self._names.get(column) or self._columns.variables[column].name
 
     def is_continuous(self, column: int) -> bool:
         """Whether a column may have values that are no integers."""
@@ -134,7 +140,9 @@ class Operations:
     def _new_column(self, name: str) -> int:
         variable = Var(name=name)
         variable.construct()
-        return self._columns.of(variable)
+        column = self._columns.of(variable)
+        self._names[column] = name  # Pyomo's name has quotes around it, and quotes around those of a part
+        return column
 
     @staticmethod
     def refusal(component: Any, reason: str) -> IncompatibleModel:
