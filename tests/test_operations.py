@@ -8,14 +8,17 @@ from hypothesis import strategies as st
 from milp_oracle import exact_optimum
 from pyomo.core.expr.numeric_expr import MaxExpression, MinExpression
 
-from pyomo_relugrad import ReluNetworkBlock
+from pyomo_relugrad import ReluNetworkBlock, deadline
+from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.errors import InfeasibleProblemError, ModelError
 from pyomo_relugrad.modeling.compile import compile_model
 from pyomo_relugrad.modeling.errors import IncompatibleModel
-from pyomo_relugrad.network import Network
+from pyomo_relugrad.network import Network, crown_bounds
 from pyomo_relugrad.problem import Maximum, Problem, Product, SpecialOrderedSet
 from pyomo_relugrad.problem.operations import BinaryDigits, Choice
-from pyomo_relugrad.problem.presolve import presolve
+from pyomo_relugrad.problem.presolve import linearize, presolve
+from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.solve import solve_exactly
 from pyomo_relugrad.solve.arrays import array_problem
 
 seeds = st.integers(0, 10**6)
@@ -519,6 +522,48 @@ def test_bounds_may_follow_from_rows_and_networks():
     m.tied = pyo.Constraint(expr=m.free == 2 * m.nn.outputs[0] + 1)
     m.o = pyo.Objective(expr=-m.free * m.b[0])
     assert solved(m) <= 0
+
+
+def over_a_network(expression) -> Problem:
+    m = model(lambda m: None)
+    m.nn = ReluNetworkBlock(network=network(0), inputs=[m.x[0], m.x[1]])
+    m.c = pyo.Constraint(expr=expression(m) <= 1)
+    m.o = pyo.Objective(expr=m.nn.outputs[0])
+    return compile_model(m).problem
+
+
+def test_networks_are_bounded_by_crown_only_where_a_factor_or_a_set_needs_it(monkeypatch):
+    passes = []
+
+    def counted(*arguments):
+        passes.append(arguments)
+        return crown_bounds(*arguments)
+
+    monkeypatch.setattr(linearize, "crown_bounds", counted)
+    for expression, count in (
+        (lambda m: m.b[0] * m.x[0] + abs(m.x[1]), 0),
+        (lambda m: m.b[0] * m.nn.outputs[0], 1),
+    ):
+        passes.clear()
+        presolve(over_a_network(expression))
+        assert len(passes) == count
+
+
+def test_bounds_by_crown_are_given_up_where_time_is_short(monkeypatch):
+    def fail(*_):
+        raise OutOfTime
+
+    problem = over_a_network(lambda m: m.b[0] * m.nn.outputs[0])
+    monkeypatch.setattr(linearize, "crown_bounds", fail)
+    assert presolve(problem).problem.operations == ()
+
+
+def test_what_cannot_be_linearized_in_time_ends_the_solve():
+    problem = over_a_network(lambda m: m.b[0] * m.x[0] + m.x[1])
+    with pytest.raises(OutOfTime), deadline.time_limit(0.0):
+        presolve(problem)
+    result = solve_exactly(problem, time_limit=0.0)
+    assert (result.stop, result.incumbent, result.bound) == (Stop.TIME_LIMIT, None, -np.inf)
 
 
 def test_wrong_data_is_refused():
