@@ -190,6 +190,17 @@ def test_infeasible_demands_are_proven_infeasible(seed):
 # --- being stopped -----------------------------------------------------------------------------------------------
 
 
+def test_a_point_that_only_the_tolerance_allows_is_not_called_optimal():
+    problem = single_network_box(0, (2, 4, 1))
+    cost, row = np.array([1.0, 1.0, 0.0]), sparse.csr_array([[1.0, 1.0, 0.0]])
+    lower, low, high = problem.lower * [0, 0, 1], np.array([-np.inf]), np.array([-5e-7])
+    problem = replace(problem, cost=cost, lower=lower, rows=row, row_lower=low, row_upper=high)
+    start = problem.incumbent(problem.propagate(np.zeros((1, 3)))[0])
+    result = prove(problem, start=start)
+    assert (result.stop, result.bound, result.incumbent.is_feasible) == (Stop.FINISHED, -np.inf, True)
+    assert prove(problem).stop is Stop.INFEASIBLE
+
+
 def hard_problem() -> Problem:
     return single_network_box(1, (9, 40, 40, 1))
 

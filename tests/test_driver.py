@@ -69,6 +69,7 @@ def test_a_worker_that_has_ended_says_why_and_its_work_adds_up():
         (Report(stop=Stop.UNBOUNDED), Stop.UNBOUNDED),
         (Report((point(3.0),), bound=3.0, stop=Stop.FINISHED), Stop.OPTIMAL),
         (Report((point(3.0),), bound=2.9, stop=Stop.FINISHED), Stop.FINISHED),
+        (Report((point(3.0),), stop=Stop.INFEASIBLE), Stop.FINISHED),
     ],
 )
 def test_what_is_proven_ends_the_run_whatever_the_worker_says(report, stop):

@@ -15,7 +15,7 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.problem.bounds import BOUND_METHODS
 from pyomo_relugrad.proof import MilpProof, SearchTree
 from pyomo_relugrad.proof.root_bound import dual_bound
-from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.run.budget import Clock, Stop
 from pyomo_relugrad.run.driver import Report
 from pyomo_relugrad.solve import Options, Portfolio, Route, search, solve_exactly, team
 from pyomo_relugrad.solve.runner import Runner
@@ -351,6 +351,21 @@ def test_the_callback_sees_the_bound_close_in_and_ends_the_solve():
     assert bounds == sorted(bounds)
     assert objectives == sorted(objectives, reverse=True)
     assert sum(progress.is_new for progress in seen) >= len(result.history) > 0
+
+
+def test_all_workers_are_closed_where_one_of_them_fails():
+    closed = []
+
+    class Closing:
+        def close(self) -> tuple[Report, ...]:
+            closed.append(self)
+            raise ZeroDivisionError
+
+    workers = team.Team(integer_program(), Options(), Portfolio(), Clock())
+    workers._searches, workers._runners = Closing(), [Closing(), Closing()]
+    with pytest.raises(ZeroDivisionError):
+        workers.close()
+    assert closed == [workers._searches, *workers._runners]
 
 
 def test_an_error_in_the_callback_passes():

@@ -371,6 +371,42 @@ def test_nothing_is_proven_where_highs_fails():
     assert proof.conclusion() is None
 
 
+def test_an_error_in_a_callback_of_highs_is_raised(monkeypatch):
+    def fail(*_):
+        raise ZeroDivisionError("in a callback")
+
+    problem = single_network_box(0, (6, 30, 30, 1))
+    for name in ("_on_point", "_on_progress"):
+        proof = MilpProof(problem, Options(highs_options={"presolve": "off"}))
+        monkeypatch.setattr(proof, name, fail)
+        with pytest.raises(ZeroDivisionError, match="in a callback"):
+            run_proof(proof, time_limit=20)
+        proof._thread.join(20)  # it was told to stop
+        assert not proof._thread.is_alive()
+
+
+def test_an_error_of_highs_is_raised_and_its_threads_are_ended(monkeypatch):
+    def fail():
+        raise ZeroDivisionError
+
+    ended = []
+    proof = MilpProof(single_network_box(0, (6, 30, 30, 1)), Options())
+    monkeypatch.setattr(proof._highs, "run", fail)
+    monkeypatch.setattr(highspy.Highs, "resetGlobalScheduler", ended.append)
+    with pytest.raises(ZeroDivisionError):
+        run_proof(proof)
+    assert False in ended  # as after a run that goes well
+
+
+def test_the_final_bound_is_not_below_one_that_was_known():
+    problem = Problem(np.array([1.0]), np.array([2.0]), np.array([3.0]))
+    proof = MilpProof(problem, Options())
+    proof._dual_bound = 2.5
+    for _ in proof.steps():
+        pass
+    assert proof._dual_bound == 2.5
+
+
 def test_an_infeasible_program_proves_nothing_beside_a_feasible_point(monkeypatch):
     problem = single_network_box(3, (2, 6, 1))
     point = problem.incumbent(np.zeros(problem.n_columns))

@@ -8,14 +8,17 @@ from hypothesis import strategies as st
 from milp_oracle import exact_optimum
 from pyomo.core.expr.numeric_expr import MaxExpression, MinExpression
 
-from pyomo_relugrad import ReluNetworkBlock
+from pyomo_relugrad import ReluNetworkBlock, deadline
+from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.errors import InfeasibleProblemError, ModelError
-from pyomo_relugrad.modeling.compile import compile_model, operations
+from pyomo_relugrad.modeling.compile import compile_model
 from pyomo_relugrad.modeling.errors import IncompatibleModel
-from pyomo_relugrad.network import Network
+from pyomo_relugrad.network import Network, crown_bounds
 from pyomo_relugrad.problem import Maximum, Problem, Product, SpecialOrderedSet
 from pyomo_relugrad.problem.operations import BinaryDigits, Choice
-from pyomo_relugrad.problem.presolve import presolve
+from pyomo_relugrad.problem.presolve import linearize, presolve
+from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.solve import solve_exactly
 from pyomo_relugrad.solve.arrays import array_problem
 
 seeds = st.integers(0, 10**6)
@@ -437,7 +440,7 @@ def row(expression):
 
 REFUSED = {
     "product": (row(lambda m: m.x[0] * m.x[1]), r"'c' is nonlinear: the product x\[0\]\*x\[1\] has no integer factor"),
-    "square": (row(lambda m: m.b[0] * m.x[0] ** 2), r"the product b\[0\]\*x\[0\]\*x\[0\] has no integer factor\. Prod"),
+    "square": (row(lambda m: m.b[0] * m.x[0] ** 2), r"the product b\[0\]\*x\[0\]\*\*2 has no integer factor\. Prod"),
     "function": (row(lambda m: m.b[0] * pyo.exp(m.x[0])), r"constraint 'c' is nonlinear: it holds 'exp'"),
     "choice": (
         row(lambda m: pyo.Expr_if(m.x[0] >= 0, m.x[0], m.x[1])),
@@ -445,6 +448,8 @@ REFUSED = {
     ),
     "quotient": (row(lambda m: m.b[0] * m.x[0] / (1 + m.n)), r"it divides by an expression of variables"),
     "exponent": (row(lambda m: m.n**0.5), r"a power whose exponent is no natural number"),
+    "high exponent": (row(lambda m: m.x[0] ** 1500), r"'c' is nonlinear: it has powers beyond the 64th; scale the var"),
+    "high exponent in parts": (row(lambda m: (m.n**40) ** 40), r"it has powers beyond the 64th; .*lower the exponent"),
     "variable exponent": (row(lambda m: 2**m.n), r"a power whose exponent is no natural number"),
     "objective": (
         lambda m: setattr(m, "o", pyo.Objective(expr=m.b[0] * pyo.sin(m.x[0]))),
@@ -481,11 +486,23 @@ def test_what_stays_nonlinear_is_refused(case):
         compile_model(model(build))
 
 
-def test_what_has_too_many_products_is_refused(monkeypatch):
-    monkeypatch.setattr(operations, "MAX_TERMS", 10)
-    m = model(row(lambda m: (m.b[0] + m.n + 1) ** 4))
-    with pytest.raises(IncompatibleModel, match="multiplied out it has more than 10 products"):
+def test_what_has_too_many_products_is_refused():
+    m = pyo.ConcreteModel()
+    m.n = pyo.Var(range(500), domain=pyo.Integers, bounds=(0, 3))
+    m.c = pyo.Constraint(expr=sum(m.n[i] for i in range(250)) * sum(m.n[i] for i in range(250, 500)) <= 1)
+    with pytest.raises(IncompatibleModel, match="multiplied out it has more than 50000 products"):
         compile_model(m)
+
+
+def test_high_powers_of_constants_and_products_of_many_binaries_are_read():
+    m = pyo.ConcreteModel()
+    m.rate = pyo.Var(initialize=1.01)
+    m.rate.fix()
+    m.b = pyo.Var(range(100), domain=pyo.Binary)
+    m.o = pyo.Objective(expr=m.rate**365 * pyo.prod(m.b[i] for i in range(100)) + m.b[0] ** 64)
+    problem = compile_model(m).problem
+    assert len(problem.operations) == 99
+    assert problem.cost.max() == pytest.approx(1.01**365)
 
 
 @pytest.mark.parametrize("case", WITHOUT_BOUNDS)
@@ -505,6 +522,48 @@ def test_bounds_may_follow_from_rows_and_networks():
     m.tied = pyo.Constraint(expr=m.free == 2 * m.nn.outputs[0] + 1)
     m.o = pyo.Objective(expr=-m.free * m.b[0])
     assert solved(m) <= 0
+
+
+def over_a_network(expression) -> Problem:
+    m = model(lambda m: None)
+    m.nn = ReluNetworkBlock(network=network(0), inputs=[m.x[0], m.x[1]])
+    m.c = pyo.Constraint(expr=expression(m) <= 1)
+    m.o = pyo.Objective(expr=m.nn.outputs[0])
+    return compile_model(m).problem
+
+
+def test_networks_are_bounded_by_crown_only_where_a_factor_or_a_set_needs_it(monkeypatch):
+    passes = []
+
+    def counted(*arguments):
+        passes.append(arguments)
+        return crown_bounds(*arguments)
+
+    monkeypatch.setattr(linearize, "crown_bounds", counted)
+    for expression, count in (
+        (lambda m: m.b[0] * m.x[0] + abs(m.x[1]), 0),
+        (lambda m: m.b[0] * m.nn.outputs[0], 1),
+    ):
+        passes.clear()
+        presolve(over_a_network(expression))
+        assert len(passes) == count
+
+
+def test_bounds_by_crown_are_given_up_where_time_is_short(monkeypatch):
+    def fail(*_):
+        raise OutOfTime
+
+    problem = over_a_network(lambda m: m.b[0] * m.nn.outputs[0])
+    monkeypatch.setattr(linearize, "crown_bounds", fail)
+    assert presolve(problem).problem.operations == ()
+
+
+def test_what_cannot_be_linearized_in_time_ends_the_solve():
+    problem = over_a_network(lambda m: m.b[0] * m.x[0] + m.x[1])
+    with pytest.raises(OutOfTime), deadline.time_limit(0.0):
+        presolve(problem)
+    result = solve_exactly(problem, time_limit=0.0)
+    assert (result.stop, result.incumbent, result.bound) == (Stop.TIME_LIMIT, None, -np.inf)
 
 
 def test_wrong_data_is_refused():

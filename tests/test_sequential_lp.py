@@ -17,7 +17,7 @@ from pyomo_relugrad.search.sequential.integer_moves import integer_neighbours
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.sequential_lp import column_scale
 from pyomo_relugrad.search.sequential.step_model import StepModel
-from pyomo_relugrad.solve import search
+from pyomo_relugrad.solve import search, solve_exactly
 
 INF = np.inf
 
@@ -69,6 +69,24 @@ def test_infeasible_surroundings_are_proven():
     result = search(problem)
     assert result.stop is Stop.INFEASIBLE
     assert result.incumbent is None
+
+
+def test_a_row_that_no_output_can_meet_is_infeasible_with_a_reason():
+    rows = [[1.0, 1.0, 0.0], [1.0, -1.0, 0.0], [0.0, 0.0, 1.0]]
+    problem = one_network(absolute_value(), [0, 0, 0], [0, -INF, 0], [1, INF, 1], rows, [1.5, 1.0, 0], [INF, INF, 1.0])
+    result = search(problem)
+    assert (result.stop, result.bound) == (Stop.INFEASIBLE, INF)
+    assert result.reason.startswith("no point satisfies bounds and constraints")
+
+
+@pytest.mark.parametrize("solve", [search, solve_exactly])
+def test_a_point_that_is_feasible_within_the_tolerance_refutes_what_a_smaller_one_calls_infeasible(solve):
+    """HiGHS's tolerance is 1e-7: the first row has no point for it."""
+    rows = [[1.0, 0.0, 1.0], [1.0, 1.0, 1.0]]
+    problem = one_network(absolute_value(), [1, 0, 1], [0, -INF, 0], [1, INF, 1], rows, [-INF, -INF], [-5e-7, 1.0])
+    result = solve(problem, time_limit=0.5)
+    assert result.incumbent.is_feasible
+    assert result.stop in (Stop.FINISHED, Stop.TIME_LIMIT, Stop.OPTIMAL)
 
 
 def test_an_output_bound_beyond_its_interval_is_proven_infeasible():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import cached_property
 from threading import Lock, Thread
 from typing import Any
@@ -126,6 +126,7 @@ class MilpProof(Prover):
         self._dual_bound = -np.inf
         self._lock, self._found = Lock(), list[Array]()
         self._to_feed: Incumbent | None = None
+        self._error: Exception | None = None
 
     @property
     def bound(self) -> float:
@@ -143,13 +144,13 @@ class MilpProof(Prover):
     def steps(self) -> Generator[None, None, None]:
         """Run HiGHS and take what it found now and then, until it ends; leaving early stops it."""
         if self.model is None:
-            self._dual_bound = np.inf
+            self._dual_bound = self.bound_if_empty
             return
         highs = self._highs
         begin = last_report = time.perf_counter()
         done = False
         # A thread of our own: `startSolve` of highspy allows one run in the whole process.
-        self._thread = Thread(target=_run_to_end, args=(highs,), name=HIGHS_THREAD)
+        self._thread = Thread(target=self._run_to_end, args=(highs,), name=HIGHS_THREAD)
         self._thread.start()
         try:
             while not done:
@@ -159,6 +160,8 @@ class MilpProof(Prover):
                 if self._gives_way and not done and last_report - begin >= EQUAL_SECONDS:
                     lower_priority(self._thread)
                     self._gives_way = False
+                if self._error is not None:
+                    raise self._error
                 if done:
                     self._finish()
                 self._take_points()
@@ -195,14 +198,33 @@ class MilpProof(Prover):
             {**gaps, **options.highs_options},
         )
         highs.HandleUserInterrupt = True
-        highs.cbMipImprovingSolution.subscribe(self._on_point)
-        highs.cbMipInterrupt.subscribe(self._on_progress)
-        highs.cbMipUserSolution.subscribe(self._on_question)
+        highs.cbMipImprovingSolution.subscribe(self._kept(self._on_point))
+        highs.cbMipInterrupt.subscribe(self._kept(self._on_progress))
+        highs.cbMipUserSolution.subscribe(self._kept(self._on_question))
         if self.incumbent is not None:
             values = model.start(self.incumbent.values)
             columns = np.arange(values.size, dtype=np.int32)
             highs.setSolution(columns.size, columns, values)
         return highs
+
+    def _run_to_end(self, highs: Any) -> None:
+        try:
+            highs.run()
+        except Exception as error:
+            self._error = self._error or error
+        finally:
+            highspy.Highs.resetGlobalScheduler(False)
+
+    def _kept(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
+        """A callback whose exception is kept for `steps` to raise: HiGHS would lose it."""
+
+        def keeping(event: Any) -> None:
+            try:
+                callback(event)
+            except Exception as error:
+                self._error = self._error or error
+
+        return keeping
 
     def _on_point(self, event: Any) -> None:
         with self._lock:
@@ -231,8 +253,7 @@ class MilpProof(Prover):
         highs = self._highs
         status, info = highs.getModelStatus(), highs.getInfo()
         if status == highspy.HighsModelStatus.kInfeasible:
-            # Beside a point that is feasible within the tolerance, HiGHS's verdict says nothing of points like it.
-            self._dual_bound = np.inf if self.incumbent is None else self._dual_bound
+            self._dual_bound = max(self._dual_bound, self.bound_if_empty)
             return
         if not info.valid:  # HiGHS has failed, and its bound reads 0
             return
@@ -240,7 +261,7 @@ class MilpProof(Prover):
         if is_mip:
             self._dual_bound = max(self._dual_bound, info.mip_dual_bound + self.problem.constant)
         elif status == highspy.HighsModelStatus.kOptimal:
-            self._dual_bound = info.objective_function_value + self.problem.constant
+            self._dual_bound = max(self._dual_bound, info.objective_function_value + self.problem.constant)
         if info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible:
             with self._lock:
                 self._found.append(np.array(highs.getSolution().col_value)[: self.problem.n_columns])
@@ -250,8 +271,3 @@ class MilpProof(Prover):
         self._highs.cancelSolve()
         self._thread.join(STOP_PATIENCE)
         self._take_points()
-
-
-def _run_to_end(highs: Any) -> None:
-    highs.run()
-    highspy.Highs.resetGlobalScheduler(False)

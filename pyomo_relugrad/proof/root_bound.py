@@ -48,7 +48,7 @@ class BoundKeeper:
         if relaxation is None or ignores_objective:
             return
         if relaxation.status in (LinearStatus.OPTIMAL, LinearStatus.LIMIT):
-            self.value = max(self.value, relaxation.bound + problem.constant)
+            self.raise_to(_below_tolerance(relaxation.bound + problem.constant))
 
     def raise_to(self, value: float) -> None:
         """Take a bound that a method came to."""
@@ -93,4 +93,9 @@ def dual_bound(problem: Problem) -> float:
     if problem.shape is Shape.BOX and problem.quadratic is None:
         return CrownBounder(problem).lower_bound()
     bound = ProgramBounder(problem).lower_bound()
-    return bound - 0.1 * FEASIBILITY_TOLERANCE * (1 + abs(bound)) if np.isfinite(bound) else -np.inf
+    return _below_tolerance(bound) if np.isfinite(bound) else -np.inf
+
+
+def _below_tolerance(bound: float) -> float:
+    """A bound of a program, lowered by what the tolerances of HiGHS may have added."""
+    return bound - 0.1 * FEASIBILITY_TOLERANCE * (1 + abs(bound))

@@ -34,6 +34,8 @@ class Report:
         Points and batched steps of searches, and nodes of proofs, since the report before.
     stop : Stop, optional
         Why the worker has ended; None where it goes on.
+    reason : str, optional
+        Why there is no feasible point.
     """
 
     points: tuple[Incumbent, ...] = ()
@@ -42,6 +44,7 @@ class Report:
     iterations: int = 0
     nodes: int = 0
     stop: Stop | None = None
+    reason: str = ""
 
 
 class Worker(ABC):
@@ -94,6 +97,7 @@ class Driver:
         self._record, self._bound = Record(), -math.inf
         self._points = self._iterations = self._nodes = 0
         self._stop: Stop | None = None
+        self._reason = ""
 
     def run(self, worker: Worker, start: Incumbent | None = None) -> SearchResult:
         """Let a worker work until there is a reason to stop.
@@ -141,6 +145,7 @@ class Driver:
             if self._record.is_promising(point):
                 point = repaired(self._problem, point)
             is_new = self._record.add(point, self._clock.elapsed) or is_new
+        self._reason = report.reason or self._reason
         self._bound = max(self._bound, report.bound)
         self._record.add_bound(self._bound, self._clock.elapsed)
         return is_new
@@ -183,10 +188,13 @@ class Driver:
         )
 
     def _result(self) -> SearchResult:
+        stop = self._conclusion() or self._stop or Stop.FINISHED
+        if stop is Stop.INFEASIBLE and self._record.incumbent is not None:
+            stop = Stop.FINISHED  # a proof to a smaller tolerance says nothing of points like this one
         return SearchResult(
             pool=tuple(self._record.pool),
             least_violated=self._record.least_violated,
-            stop=self._conclusion() or self._stop or Stop.FINISHED,
+            stop=stop,
             points=self._points,
             iterations=self._iterations,
             elapsed=self._clock.elapsed,
@@ -194,4 +202,5 @@ class Driver:
             bound=self._shown_bound,
             nodes=self._nodes,
             bound_history=self._record.limited_bound_history(),
+            reason=self._reason if stop is Stop.INFEASIBLE else "",
         )

@@ -50,6 +50,15 @@ class Prover(Worker):
     def bound(self) -> float:
         """No feasible point has a smaller objective."""
 
+    @property
+    def bound_if_empty(self) -> float:
+        """The bound where programs have no point.
+
+        Beside an incumbent, which is feasible within a tolerance larger than theirs, it is none: there may be more
+        points like it, and better ones, so that it is not called optimal.
+        """
+        return np.inf if self.incumbent is None else -np.inf
+
     @abstractmethod
     def steps(self) -> Generator[None, None, None]:
         """Go on step by step until nothing is left to prove."""

@@ -80,4 +80,4 @@ def solve_exactly(
         team = Team(problem, asked, chosen, clock, start)
         return replace(Driver(problem, asked, clock, callback).run(team), routes=team.routes)
 
-    return run_presolved(problem, start, callback, run)
+    return run_presolved(problem, start, callback, run, clock)

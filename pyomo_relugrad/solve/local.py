@@ -93,6 +93,6 @@ def solve_locally(
         driver = Driver(problem, options, clock, callback, target=target)
         return driver.run(LocalSearch(problem, options, clock, start))
 
-    result = run_presolved(problem, start, callback, run)
+    result = run_presolved(problem, start, callback, run, clock)
     # A heuristic calls nothing optimal: its bound is a by-product.
     return replace(result, stop=Stop.FINISHED) if result.stop is Stop.OPTIMAL else result

@@ -24,6 +24,9 @@ from pyomo_relugrad.search.completion import Completion, trivial_targets
 from pyomo_relugrad.search.neighbourhoods.dive import dives
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 
+#: Why a problem is infeasible whose relaxation is.
+NO_POINT = "no point satisfies bounds and constraints, whatever the networks' outputs within their ranges are"
+
 
 class LocalSearch(Worker):
     """A search that can wait between any two steps, so that others may have their turn.
@@ -110,7 +113,8 @@ class LocalSearch(Worker):
     def _report(self, points: tuple[Incumbent, ...] = (), stop: Stop | None = None) -> Report:
         evaluated, iterations = self._reported
         self._reported = now = self.budget.points, self.budget.iterations
-        return Report(points, self._keeper.value, now[0] - evaluated, now[1] - iterations, stop=stop)
+        reason = NO_POINT if self.budget.stop is Stop.INFEASIBLE else ""
+        return Report(points, self._keeper.value, now[0] - evaluated, now[1] - iterations, stop=stop, reason=reason)
 
     # --- points -------------------------------------------------------------------------------------------------
 
@@ -171,7 +175,9 @@ class LocalSearch(Worker):
             return
         self._is_prepared = True
         relaxation = self._surroundings.relax(self.budget)
-        if relaxation.status is LinearStatus.INFEASIBLE:
+        # Beside a point that is feasible within its larger tolerance, HiGHS's verdict says nothing of points like it.
+        if relaxation.status is LinearStatus.INFEASIBLE and not self._has_feasible:
             self.budget.stop = Stop.INFEASIBLE
+            self._keeper.raise_to(np.inf)
         self._relaxation = relaxation
         self._keeper.take(relaxation)

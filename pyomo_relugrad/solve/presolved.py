@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 
+from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.errors import InfeasibleProblemError
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.problem.presolve import presolve
-from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.run.budget import Clock, Stop
 from pyomo_relugrad.run.result import Callback, Progress, SearchResult
+
+#: Reasons to stop that only a feasible point gives.
+ABOUT_POINTS = (Stop.OPTIMAL, Stop.TARGET, Stop.UNBOUNDED)
 
 
 def run_presolved(
@@ -22,6 +26,7 @@ def run_presolved(
     start: Array | None,
     callback: Callback | None,
     run: Callable[[Problem, Array | None, Callback | None], SearchResult],
+    clock: Clock,
 ) -> SearchResult:
     """Presolve a problem, run something on what is left of it, and measure what it finds on the problem itself.
 
@@ -35,13 +40,22 @@ def run_presolved(
         Is told of points of the problem.
     run : callable
         Takes the presolved problem, and a start and a callback for it.
+    clock : Clock
+        Of the whole run, the presolve included.
     """
-    begin = time.perf_counter()
+
+    def ended(stop: Stop, bound: float = -np.inf, reason: str = "") -> SearchResult:
+        return SearchResult((), None, stop, 0, 0, clock.elapsed, (), bound=bound, reason=reason)
+
     try:
-        reduced = presolve(problem)
+        with deadline.time_limit(clock.remaining):
+            reduced = presolve(problem)
     except InfeasibleProblemError as error:
-        elapsed = time.perf_counter() - begin
-        return SearchResult((), None, Stop.INFEASIBLE, 0, 0, elapsed, (), bound=np.inf, reason=str(error))
+        return ended(Stop.INFEASIBLE, np.inf, str(error))
+    except OutOfTime:
+        return ended(Stop.TIME_LIMIT)
+    except KeyboardInterrupt:
+        return ended(Stop.INTERRUPTED)
 
     @lru_cache(maxsize=1)  # reports repeat their point
     def restored(point: Incumbent) -> Incumbent:
@@ -54,6 +68,8 @@ def run_presolved(
     result = run(reduced.problem, None if start is None else reduced.reduce(start), callback and report)
     points = [restored(point) for point in (*result.pool, result.least_violated) if point is not None]
     pool = tuple(point for point in points if point.is_feasible)
+    if result.pool and not pool:  # rows of the original may be scaled so that its tolerance allows less
+        result = replace(result, stop=Stop.FINISHED if result.stop in ABOUT_POINTS else result.stop, history=())
     return replace(
         result,
         pool=pool,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
-from itertools import chain
 
 import numpy as np
 
@@ -64,7 +64,15 @@ class Team(Worker):
 
     def close(self) -> tuple[Report, ...]:
         """Stop all of them."""
-        return tuple(chain.from_iterable(worker.close() for worker in (self._searches, *self._runners)))
+        reports: list[Report] = []
+
+        def close(worker: Worker | Runner) -> None:
+            reports.extend(worker.close())
+
+        with ExitStack() as stack:  # the others are stopped too where one fails
+            for worker in (*reversed(self._runners), self._searches):
+                stack.callback(close, worker)
+        return tuple(reports)
 
     def _take_turns(self) -> Iterator[Report]:
         """Proofs, then searches if they are owed time, until nothing is left to do."""

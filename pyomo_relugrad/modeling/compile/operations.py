@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -21,6 +22,9 @@ Polynomial: TypeAlias = dict[tuple[int, ...], float]
 
 #: Most products that one expression may be multiplied out to.
 MAX_TERMS = 50_000
+
+#: Largest exponent of a variable that is no binary.
+MAX_EXPONENT = 64
 
 #: What helps where nothing is linear.
 ADVICE = (
@@ -42,6 +46,7 @@ class Operations:
         self.found: list[Product | Maximum] = []
         self._columns = columns
         self._column_of: dict[Any, int] = {}
+        self._names: dict[int, str] = {}
 
     def polynomial(self, component: Any, expression: Any) -> Polynomial:
         """An expression as a polynomial in columns, some of them of operations.
@@ -114,7 +119,13 @@ class Operations:
 
     def name(self, factors: Sequence[int]) -> str:
         """A product in words."""
-        return "*".join(self._columns.variables[column].name for column in factors)
+        powers = Counter(factors).items()
+        return "*".join(
+            f"{self._name(column)}**{power}" if power > 1 else self._name(column) for column, power in powers
+        )
+
+    def _name(self, column: int) -> str:
+        return self._names.get(column) or self._columns.variables[column].name
 
     def is_continuous(self, column: int) -> bool:
         """Whether a column may have values that are no integers."""
@@ -129,7 +140,9 @@ class Operations:
     def _new_column(self, name: str) -> int:
         variable = Var(name=name)
         variable.construct()
-        return self._columns.of(variable)
+        column = self._columns.of(variable)
+        self._names[column] = name  # Pyomo's name has quotes around it, and quotes around those of a part
+        return column
 
     @staticmethod
     def refusal(component: Any, reason: str) -> IncompatibleModel:
@@ -189,6 +202,8 @@ class _Reader(StreamBasedExpressionVisitor):
         for own, first in left.items():
             for other, second in right.items():
                 factors = self._operations.simplified(tuple(sorted((*own, *other))))
+                if len(factors) - len(set(factors)) >= MAX_EXPONENT:
+                    raise self._too_high()
                 total[factors] = total.get(factors, 0.0) + first * second
         return total
 
@@ -201,6 +216,10 @@ class _Reader(StreamBasedExpressionVisitor):
         power = exponent.get((), 0.0)
         if not set(exponent) <= {()} or power < 0 or power != int(power):
             raise self._refusal("it has a power whose exponent is no natural number")
+        if set(base) <= {()}:
+            return {(): float(np.float64(base.get((), 0.0)) ** power)}
+        if power > MAX_EXPONENT:
+            raise self._too_high()
         result: Polynomial = {(): 1.0}
         for _ in range(int(power)):
             result = self._product(result, base)
@@ -217,6 +236,9 @@ class _Reader(StreamBasedExpressionVisitor):
 
     def _minimum(self, *terms: Polynomial) -> Polynomial:
         return self._negated(self._maximum(*map(self._negated, terms)))
+
+    def _too_high(self) -> IncompatibleModel:
+        return self._refusal(f"it has powers beyond the {MAX_EXPONENT}th; scale the variable or lower the exponent")
 
     def _refusal(self, reason: str) -> IncompatibleModel:
         return self._operations.refusal(self._component, reason)

@@ -21,7 +21,9 @@ from pyomo.contrib.solver.common.util import NoFeasibleSolutionError, NoOptimalS
 from pyomo.core.base.block import BlockData
 from pyomo.core.staleflag import StaleFlagManager
 
+from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.compile import CompiledModel, compile_model
 from pyomo_relugrad.modeling.errors import InfeasibleModel
@@ -47,6 +49,8 @@ logger = logging.getLogger(__name__)
 MAX_LOADING_SHARE = 0.1
 #: Solves this short are not interrupted by the garbage collector, which needs 50 ms and more for a few models.
 MAX_PAUSED_SECONDS = 1.0
+#: Seconds for advice about a missing bound, beside as many as the solve took.
+ADVICE_SECONDS = 1.0
 
 
 @document_class_CONFIG(methods=["solve"])
@@ -258,7 +262,11 @@ def _advice(problem: Problem, found: SearchResult) -> str:
     """What to do about an objective that improves without end, or may do so; empty where it cannot."""
     if found.stop is not Stop.UNBOUNDED and np.isfinite(found.bound):
         return ""
-    problem = presolve(problem).problem
+    try:
+        with deadline.time_limit(found.elapsed + ADVICE_SECONDS):
+            problem = presolve(problem).problem
+    except OutOfTime:
+        return ""
     if found.stop is Stop.UNBOUNDED:
         return f"the objective is unbounded: {_give_bounds(problem, columns_without_bounds(problem))}"
     columns = columns_without_end(problem)

@@ -8,11 +8,13 @@ within `SAFETY` of that, and as contradicting it beyond `FEASIBILITY_TOLERANCE`,
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.errors import InfeasibleProblemError
 from pyomo_relugrad.network import Network, PreactivationBounds, interval_bounds
 from pyomo_relugrad.problem.presolve.reduction import Reduced, same_columns
@@ -33,7 +35,8 @@ def apply_implied_bounds(problem: Problem) -> Reduced | None:
         If a column is left without a value; names it.
     """
     lower, upper = _checked(problem, problem.lower, problem.upper)
-    lower, upper = _with_missing_bounds(problem, lower, upper)
+    with suppress(OutOfTime):
+        lower, upper = _with_missing_bounds(problem, lower, upper)
     implied = network_implied_bounds(problem, lower, upper)
     _checked(problem, np.maximum(lower, implied[0]), np.minimum(upper, implied[1]), " by its network")
     droppable = problem.is_output & (lower < upper)

@@ -6,14 +6,17 @@ pressed down is exact in one row per piece; any other one is a small ReLU networ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 
+from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.network import Network, crown_bounds
+from pyomo_relugrad.network import Network, PreactivationBounds, crown_bounds, interval_bounds
 from pyomo_relugrad.network.affine import Affine
 from pyomo_relugrad.network.builder import HiddenLayers, largest
 from pyomo_relugrad.problem.embedding import EmbeddedNetwork
@@ -29,6 +32,9 @@ MAX_VALUES = 1024
 
 #: Rounds in which bounds pass from column to column; each is a pass over the networks, the operations and the rows.
 MAX_ROUNDS = 10
+
+#: Share of the time left that bounds by CROWN may take.
+CROWN_SHARE = 0.1
 
 
 def linearize_operations(problem: Problem) -> Reduced | None:
@@ -245,18 +251,45 @@ def _held_columns(problem: Problem) -> Array:
 
 
 def _bounds(problem: Problem) -> tuple[Array, Array]:
-    """Bounds (n,) of all columns that follow from rows, networks and operations, rounded outward."""
-    lower, upper, tighten = problem.lower, problem.upper, RowTightening(problem)
-    n_missing = -1
+    """Bounds (n,) of all columns that follow from rows, networks and operations, rounded outward.
+
+    Intervals bound the networks; then CROWN, where a factor or a column of a set lacks a bound, or is an output: its
+    bounds become coefficients. That is given up where it takes long.
+    """
+    products = [each for each in problem.operations if isinstance(each, Product)]
+    factors = [column for each in products for column in (each.first, each.second)]
+    in_sets = [column for each in problem.ordered_sets for column in each.columns]
+    needed = np.array([*factors, *in_sets], np.int64)
+    lower, upper = _tightened(problem, problem.lower, problem.upper, needed, interval_bounds)
+    if problem.is_output[needed].any() or not np.isfinite([lower[needed], upper[needed]]).all():
+        with suppress(OutOfTime), deadline.time_limit(CROWN_SHARE * deadline.remaining()):
+            lower, upper = _tightened(problem, lower, upper, needed, crown_bounds)
+    return lower, upper
+
+
+def _tightened(
+    problem: Problem,
+    lower: Array,
+    upper: Array,
+    needed: Array,
+    bound: Callable[[Network, Array, Array], PreactivationBounds],
+) -> tuple[Array, Array]:
+    """The bounds after rounds, until none that is needed is missing or no column gets its first."""
+    tighten = RowTightening(problem)
+    n_missing = _count_infinite(lower, upper)
     for _ in range(MAX_ROUNDS):
-        implied = network_implied_bounds(problem, lower, upper, crown_bounds)
+        implied = network_implied_bounds(problem, lower, upper, bound)
         lower, upper = np.maximum(lower, loosened(implied[0], -1)), np.minimum(upper, loosened(implied[1], 1))
         for operation in problem.operations:
             low, high = operation.range(lower, upper)
             lower[operation.output] = max(lower[operation.output], low)
             upper[operation.output] = min(upper[operation.output], high)
         lower, upper = (side[0] for side in tighten.rounds(lower[None], upper[None]))
-        before, n_missing = n_missing, int(np.isinf(lower).sum() + np.isinf(upper).sum())
-        if n_missing == before:
+        before, n_missing = n_missing, _count_infinite(lower, upper)
+        if n_missing == before or not _count_infinite(lower[needed], upper[needed]):
             break
     return lower, upper
+
+
+def _count_infinite(lower: Array, upper: Array) -> int:
+    return int(np.isinf(lower).sum() + np.isinf(upper).sum())

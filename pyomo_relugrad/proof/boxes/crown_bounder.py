@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 
 import numpy as np
 
@@ -49,8 +50,9 @@ class CrownBounder:
         if count <= 1:
             return self._bound(nodes, cutoff)
         parts = [nodes.take(part) for part in np.array_split(np.arange(len(nodes)), count)]
-        with ThreadPoolExecutor(count) as pool:
-            return BoundedNodes.joined(list(pool.map(lambda part: self._bound(part, cutoff), parts)))
+        with ThreadPoolExecutor(count) as pool:  # its threads know no deadline but that of their context
+            bounded = [pool.submit(copy_context().run, self._bound, part, cutoff) for part in parts]
+        return BoundedNodes.joined([each.result() for each in bounded])
 
     def lower_bound(self) -> float:
         """Of the whole box."""

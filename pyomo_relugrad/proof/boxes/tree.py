@@ -119,8 +119,9 @@ class SearchTree(Prover):
     def steps(self) -> Generator[None, None, None]:
         """Bound one batch after another until nothing is left to prove."""
         self._bounder = self._make_bounder()
-        self._queue.add(self._bounder.root())
-        self._in_hand = np.inf
+        root = self._bounder.root()
+        self._queue.add(root)
+        self._in_hand = np.inf if len(root) else self.bound_if_empty
         while len(self._queue) and self._queue.bound < self.cutoff:
             self._step()
             yield
