@@ -48,6 +48,7 @@ INNER_STAIRS: dict[str, list[str]] = {
         "sequential",
         "dynamic_programming",
         "separable",
+        "decisions",
         "neighbourhoods",
         "literature",
     ],

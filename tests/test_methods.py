@@ -20,6 +20,7 @@ from pyomo_relugrad.search import (
     METHODS,
     Auto,
     ColumnGeneration,
+    DecisionSearch,
     ExactChoice,
     ExchangeSearch,
     LpDescent,
@@ -42,7 +43,7 @@ NETWORK = random_network([2, 4, 1], 0)
 MIDDLE = float(NETWORK.value([[0.5, 1.5]])[0, 0])
 ALONE = [*METHODS.values(), ProjectedDescent(), LpDescent()]
 #: With those that yield nothing on most problems.
-EVERY = [*ALONE, ExactChoice(), ColumnGeneration(), ExchangeSearch()]
+EVERY = [*ALONE, ExactChoice(), ColumnGeneration(), ExchangeSearch(), DecisionSearch()]
 #: A setting of each method under which it finds something else, or stops elsewhere, than by default.
 CHANGED = [
     Auto(projected=ProjectedDescent(batch=5)),

@@ -4,6 +4,7 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.run.method import Method, between
 from pyomo_relugrad.search.auto import Auto
+from pyomo_relugrad.search.decisions.search import DecisionSearch
 from pyomo_relugrad.search.descent.by_programs import LpDescent
 from pyomo_relugrad.search.descent.projected import ProjectedDescent
 from pyomo_relugrad.search.domains.method import DomainMethod
@@ -23,6 +24,7 @@ __all__ = [
     "METHODS",
     "Auto",
     "ColumnGeneration",
+    "DecisionSearch",
     "DomainMethod",
     "ExactChoice",
     "ExchangeSearch",

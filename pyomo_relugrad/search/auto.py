@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.run.method import Method
+from pyomo_relugrad.search.decisions.search import DecisionSearch
 from pyomo_relugrad.search.descent.by_programs import LpDescent
 from pyomo_relugrad.search.descent.projected import ProjectedDescent
 from pyomo_relugrad.search.domains.domain import Domain
@@ -26,11 +27,11 @@ class Auto(Method):
     """The best method for the problem's shape (the default).
 
     Networks that feed each other through few columns: dynamic programming, and nothing else where one number and few
-    decisions make a stage. Tables and multipliers where few rows tie many small networks, and exchanges in assignments;
-    they yield nothing elsewhere. Then by shape. A bounded box, or one with a single row: batched descents with
-    projections. A polytope: descents by linear programs, and, while it is small, the two in turn, since either may win.
-    Integers: large neighbourhood search. Rows on outputs, unbounded columns, equations, many networks side by side:
-    sequential linear programming.
+    decisions make a stage. Tables and multipliers where few rows tie many small networks, exchanges in assignments, and
+    moves of the few columns from which all others follow; they yield nothing elsewhere. Then by shape. A bounded box,
+    or one with a single row: batched descents with projections. A polytope: descents by linear programs, and, while it
+    is small, the two in turn, since either may win. Integers: large neighbourhood search. Rows on outputs, unbounded
+    columns, equations, many networks side by side: sequential linear programming.
 
     Parameters
     ----------
@@ -38,6 +39,7 @@ class Auto(Method):
     choice : ExactChoice, optional
     generation : ColumnGeneration, optional
     exchange : ExchangeSearch, optional
+    decisions : DecisionSearch, optional
     projected : ProjectedDescent, optional
     by_programs : LpDescent, optional
     neighbourhoods : Neighbourhoods, optional
@@ -56,6 +58,7 @@ class Auto(Method):
     choice: ExactChoice = ExactChoice()
     generation: ColumnGeneration = ColumnGeneration()
     exchange: ExchangeSearch = ExchangeSearch()
+    decisions: DecisionSearch = DecisionSearch()
     projected: ProjectedDescent = ProjectedDescent()
     by_programs: LpDescent = LpDescent()
     neighbourhoods: Neighbourhoods = Neighbourhoods()
@@ -72,7 +75,8 @@ class Auto(Method):
             yield point
         if stages and known and are_narrow(problem, stages):
             return
-        for method in (self.choice, self.generation, self.exchange) if problem.shape is not Shape.BOX else ():
+        special = (self.choice, self.generation, self.exchange, self.decisions)
+        for method in special if problem.shape is not Shape.BOX else ():
             for point in method.run(problem, replace(context, known=tuple(known))):
                 if point is not None and point.is_feasible:
                     known.append(point)

@@ -1,0 +1,87 @@
+"""Decisions, and whole points computed from them in batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.search.decisions.deduction import Deduction
+from pyomo_relugrad.search.decisions.steps import Step
+
+#: Coefficients of rows above which structure is not looked for.
+MAX_ENTRIES = 200_000
+#: Share of the columns that may be decisions.
+MAX_SHARE = 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class Decisions:
+    """The columns that decide a problem, and the steps by which all others follow.
+
+    Parameters
+    ----------
+    problem : Problem
+    columns : (d,) int array
+    steps : tuple of Step
+    """
+
+    problem: Problem
+    columns: Array
+    steps: tuple[Step, ...]
+
+    @classmethod
+    def of(cls, problem: Problem) -> Decisions | None:
+        """The decisions, None where they are no few columns with bounds."""
+        if not problem.networks or not problem.integers.any() or problem.rows.nnz > MAX_ENTRIES:
+            return None
+        chosen = _chosen(problem)
+        if chosen is None:
+            return None
+        deduction = Deduction(problem)
+        deduction.learn(chosen)
+        columns = np.array(chosen, int)
+        has_bounds = np.isfinite(problem.lower[columns]).all() and np.isfinite(problem.upper[columns]).all()
+        return cls(problem, columns, tuple(deduction.steps)) if has_bounds and deduction.known.all() else None
+
+    @property
+    def bounds(self) -> tuple[Array, Array]:
+        """Bounds (d,) of the decisions."""
+        return self.problem.lower[self.columns], self.problem.upper[self.columns]
+
+    def random(self, count: int, random: np.random.Generator) -> Array:
+        """Decisions (count, d) anywhere between their bounds."""
+        return self.rounded(random.uniform(*self.bounds, size=(count, self.columns.size)))
+
+    def rounded(self, X: Array) -> Array:
+        """Decisions (B, d) within their bounds, integers rounded."""
+        X = np.clip(X, *self.bounds)
+        return np.where(self.problem.integers[self.columns], np.round(X), X)
+
+    def points(self, X: Array) -> Array:
+        """Points (B, n) from decisions (B, d)."""
+        problem = self.problem
+        V = np.zeros((problem.n_columns, len(X)))
+        fixed = problem.lower == problem.upper
+        V[fixed] = problem.lower[fixed, None]
+        V[self.columns] = X.T
+        for step in self.steps:
+            step.fill(V)
+        return V.T
+
+
+def _chosen(problem: Problem) -> list[int] | None:
+    """Columns from which all others follow, those of the most influence first; None where they are many."""
+    deduction = Deduction(problem)
+    influence = deduction.influence()
+    most = MAX_SHARE * int((~deduction.known).sum())
+    chosen: list[int] = []
+    for column in np.argsort(-influence, kind="stable").tolist() if influence.any() else ():
+        if not deduction.known[column] and not problem.is_output[column]:
+            chosen.append(column)
+            if len(chosen) > most:
+                return None
+            deduction.learn([column])
+    return chosen or None

@@ -1,0 +1,190 @@
+"""Steps by which columns follow from others, for many points at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE
+from pyomo_relugrad.problem.embedding import NetworkStage
+
+
+class Step(Protocol):
+    """Fills in some columns."""
+
+    def fill(self, V: Array) -> None:
+        """Set these columns (rows of an (n, B) array) from others, in place."""
+
+
+@dataclass
+class Affine:
+    """``constant + sum(coefficient * v[column])``.
+
+    Parameters
+    ----------
+    coefficients : dict of int to float
+        By column.
+    constant : float
+    """
+
+    coefficients: dict[int, float] = field(default_factory=dict)
+    constant: float = 0.0
+
+    def plus(self, factor: float, other: Affine) -> Affine:
+        """Add a multiple of another."""
+        coefficients = dict(self.coefficients)
+        for column, value in other.coefficients.items():
+            coefficients[column] = coefficients.get(column, 0.0) + factor * value
+        return Affine(coefficients, self.constant + factor * other.constant)
+
+
+class AffineMap:
+    """Many affine functions as one sparse matrix.
+
+    Parameters
+    ----------
+    functions : sequence of Affine
+    n_columns : int
+    """
+
+    def __init__(self, functions: Sequence[Affine], n_columns: int) -> None:
+        sizes = [len(function.coefficients) for function in functions]
+        columns = [column for function in functions for column in function.coefficients]
+        values = [value for function in functions for value in function.coefficients.values()]
+        indptr = np.concatenate([[0], np.cumsum(sizes)]).astype(int)
+        self._matrix = sparse.csr_array(
+            (np.array(values, float), np.array(columns, int), indptr), shape=(len(functions), n_columns)
+        )
+        self._constants = np.array([[function.constant] for function in functions]).reshape(-1, 1)
+
+    def __call__(self, V: Array) -> Array:
+        """Values (k, B) at points (n, B)."""
+        return np.asarray(self._matrix @ V) + self._constants
+
+
+class Equations:
+    """Columns that equations give.
+
+    Parameters
+    ----------
+    columns : list of int
+    values : list of Affine
+    integers : (n,) boolean array
+    """
+
+    def __init__(self, columns: list[int], values: list[Affine], integers: Array) -> None:
+        self._columns, self._values = np.array(columns), AffineMap(values, integers.size)
+        self._is_integer = integers[self._columns][:, None]
+
+    def fill(self, V: Array) -> None:
+        """Solve the equations."""
+        values = self._values(V)
+        V[self._columns] = np.where(self._is_integer, np.round(values), values)
+
+
+@dataclass(frozen=True)
+class Branch:
+    """What follows from one value of a binary.
+
+    Parameters
+    ----------
+    values : dict of int to Affine
+        Of the columns that follow.
+    excesses : tuple of Affine
+        Not positive where the value is possible.
+    """
+
+    values: dict[int, Affine]
+    excesses: tuple[Affine, ...]
+
+
+class Switches:
+    """Binaries that take the value which violates less, and columns that follow from them.
+
+    Parameters
+    ----------
+    binaries : list of int
+    branches : list of (Branch, Branch)
+        For zero and for one.
+    n_columns : int
+    """
+
+    def __init__(self, binaries: list[int], branches: list[tuple[Branch, Branch]], n_columns: int) -> None:
+        self._binaries = np.array(binaries)
+        self._columns = np.array([column for pair in branches for column in pair[0].values], int)
+        self._owner = np.repeat(np.arange(len(branches)), [len(pair[0].values) for pair in branches])
+        self._values = [
+            AffineMap([pair[side].values[column] for pair in branches for column in pair[0].values], n_columns)
+            for side in (0, 1)
+        ]
+        self._excesses = [
+            AffineMap([excess for pair in branches for excess in pair[side].excesses], n_columns) for side in (0, 1)
+        ]
+        sizes = [[len(pair[side].excesses) for pair in branches] for side in (0, 1)]
+        self._starts = [np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(int) for counts in sizes]
+
+    def fill(self, V: Array) -> None:
+        """Choose the binaries."""
+        off, on = (
+            np.maximum(np.maximum.reduceat(excesses(V), starts, axis=0), 0.0)
+            for excesses, starts in zip(self._excesses, self._starts, strict=True)
+        )
+        is_on = on < off
+        V[self._binaries] = is_on
+        if self._columns.size:
+            V[self._columns] = np.where(is_on[self._owner], self._values[1](V), self._values[0](V))
+
+
+class Levels:
+    """Columns between the tightest of their rows: at the end that costs less, in the middle where none does.
+
+    Parameters
+    ----------
+    columns : list of int
+    lower, upper : list of list of Affine
+        At least one for each column; infinite constants are no bounds.
+    cost : (n,) array
+    integers : (n,) boolean array
+    """
+
+    def __init__(
+        self, columns: list[int], lower: list[list[Affine]], upper: list[list[Affine]], cost: Array, integers: Array
+    ) -> None:
+        self._columns = np.array(columns)
+        self._sides = [AffineMap([one for ones in side for one in ones], cost.size) for side in (lower, upper)]
+        counts = [[len(ones) for ones in side] for side in (lower, upper)]
+        self._starts = [np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(int) for sizes in counts]
+        self._cost, self._is_integer = cost[self._columns][:, None], integers[self._columns][:, None]
+
+    def fill(self, V: Array) -> None:
+        """Choose the levels."""
+        low = np.maximum.reduceat(self._sides[0](V), self._starts[0], axis=0)
+        high = np.minimum.reduceat(self._sides[1](V), self._starts[1], axis=0)
+        low = np.where(self._is_integer, np.ceil(low - FEASIBILITY_TOLERANCE), low)
+        high = np.where(self._is_integer, np.floor(high + FEASIBILITY_TOLERANCE), high)
+        bounded = np.isfinite(low) & np.isfinite(high) & ~self._is_integer
+        with np.errstate(invalid="ignore"):
+            free = np.where(bounded, (low + high) / 2, np.where(np.isfinite(low), low, high))
+        V[self._columns] = np.where(self._cost > 0, low, np.where(self._cost < 0, high, free))
+
+
+class Networks:
+    """Outputs of networks.
+
+    Parameters
+    ----------
+    stages : tuple of NetworkStage
+    """
+
+    def __init__(self, stages: tuple[NetworkStage, ...]) -> None:
+        self._stages = stages
+
+    def fill(self, V: Array) -> None:
+        """Evaluate the networks."""
+        for stage in self._stages:
+            stage.propagate(V.T)

@@ -1,0 +1,137 @@
+"""Searches over the few columns that decide a problem: what follows from them, and what is found."""
+
+import contextlib
+import itertools
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from random_models import random_network
+
+from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.search.decisions.decisions import Decisions
+from pyomo_relugrad.search.decisions.moves import Moves
+from pyomo_relugrad.search.decisions.search import DecisionSearch
+
+#: Columns of each home: plus, minus, sign of each of two distances; the nearer of both, which, the output.
+PER_HOME = 9
+
+
+def places_problem(homes: int, seed: int, integers: bool = True) -> Problem:
+    """Two places on a line from 0 to 4, 1.5 apart; a network for each home reads the distance to the nearer one.
+
+    Columns: the places; their distance's plus, minus and sign; then those of each home.
+    """
+    rng = np.random.default_rng(seed)
+    network, far = random_network(rng, (1, 5, 1)), 10.0
+    n = 5 + PER_HOME * homes
+    rows: list[tuple[dict[int, float], float, float]] = []
+
+    def split(difference: dict[int, float], offset: float, plus: int) -> None:
+        rows.append(({**difference, plus: -1.0, plus + 1: 1.0}, offset, offset))
+        rows.append(({plus: 1.0, plus + 2: -far}, -np.inf, 0.0))
+        rows.append(({plus + 1: 1.0, plus + 2: far}, -np.inf, far))
+
+    split({0: 1.0, 1: -1.0}, 0.0, 2)
+    rows.append(({2: 1.0, 3: 1.0}, 1.5, np.inf))
+    networks = []
+    for home, at in enumerate(rng.integers(0, 5, homes).tolist()):
+        base = 5 + PER_HOME * home
+        split({0: 1.0}, at, base)
+        split({1: 1.0}, at, base + 3)
+        near, which = base + 6, base + 7
+        first, second = {base: 1.0, base + 1: 1.0}, {base + 3: 1.0, base + 4: 1.0}
+        for sign in (1.0, -1.0):
+            one, other = (first, second) if sign > 0 else (second, first)
+            negative = {column: -value for column, value in other.items()}
+            rows.append(({**one, **negative, which: -sign * far}, -np.inf, 0.0 if sign > 0 else far))
+            rows.append(({near: -1.0, **one, which: -sign * far}, -np.inf, 0.0 if sign > 0 else far))
+            rows.append(({near: 1.0, **dict.fromkeys(one, -1.0)}, -np.inf, 0.0))
+        networks.append(EmbeddedNetwork(network, [near], [base + 8]))
+    matrix = np.zeros((len(rows), n))
+    for index, (entries, _, _) in enumerate(rows):
+        matrix[index, list(entries)] = list(entries.values())
+    is_binary, is_output = np.zeros(n, bool), np.zeros(n, bool)
+    is_binary[[4, *(5 + PER_HOME * h + k for h in range(homes) for k in (2, 5, 7))]] = True
+    is_output[[5 + PER_HOME * h + 8 for h in range(homes)]] = True
+    upper = np.where(is_binary, 1.0, np.where(is_output, np.inf, far))
+    upper[:2] = 4.0
+    is_integer = is_binary.copy()
+    is_integer[:2] = integers
+    lower = np.where(is_output, -np.inf, 0.0)
+    sides = ([row[side] for row in rows] for side in (1, 2))
+    return Problem(is_output * 1.0, lower, upper, matrix, *map(np.array, sides), is_integer, tuple(networks))
+
+
+def decisions_of(problem: Problem) -> Decisions:
+    decisions = Decisions.of(problem)
+    assert decisions is not None
+    return decisions
+
+
+def context(seed: int = 0) -> SearchContext:
+    return SearchContext(Budget(iteration_limit=300), np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_all_columns_follow_from_the_places(seed: int) -> None:
+    problem = places_problem(4, seed)
+    decisions = decisions_of(problem)
+    assert sorted(decisions.columns.tolist()) == [0, 1]
+    X = np.array(list(itertools.product(range(5), repeat=2)), float)
+    points = decisions.points(X[:, np.argsort(decisions.columns)])
+    apart = np.abs(points[:, 0] - points[:, 1])
+    assert problem.network_error(points).max() <= 1e-12
+    assert ((problem.violation(points) <= 1e-9) == (apart >= 1.5)).all()
+    for point, x in zip(points, X[:, np.argsort(decisions.columns)], strict=True):
+        assert decisions.points(x[None])[0] == pytest.approx(point, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_search_finds_the_best_of_all_places(seed: int) -> None:
+    problem = places_problem(4, seed)
+    decisions = decisions_of(problem)
+    points = decisions.points(np.array(list(itertools.product(range(5), repeat=2)), float))
+    allowed = points[np.abs(points[:, 0] - points[:, 1]) >= 1.5]
+    found = [p for p in DecisionSearch().run(problem, context(seed)) if p is not None]
+    assert all(point.is_feasible for point in found)
+    assert found[-1].objective == pytest.approx(problem.objective(allowed).min(), abs=1e-9)
+
+
+def test_the_search_moves_places_between_whole_numbers() -> None:
+    problem = places_problem(4, 0, integers=False)
+    decisions = decisions_of(problem)
+    grid = decisions.points(np.array(list(itertools.product(np.linspace(0, 4, 41), repeat=2))))
+    allowed = grid[np.abs(grid[:, 0] - grid[:, 1]) >= 1.5]
+    found = [p for p in DecisionSearch().run(problem, context()) if p is not None]
+    assert found[-1].is_feasible
+    assert found[-1].objective <= problem.objective(allowed).min() + 1e-6
+
+
+def test_decisions_that_change_the_same_inputs_move_together() -> None:
+    moves = Moves.of(decisions_of(places_problem(4, 0)), np.random.default_rng(0))
+    assert [group.tolist() for group in moves.groups] == [[0, 1], [0, 1]]
+    around = moves.around(np.array([1.0, 3.0]), 200, np.random.default_rng(0))
+    assert (around >= 0).all()
+    assert (around <= 4).all()
+    assert (around == np.round(around)).all()
+
+
+def test_nothing_is_yielded_where_columns_do_not_follow() -> None:
+    problem = places_problem(2, 0)
+    loose = replace(problem, row_lower=np.where(problem.row_lower == problem.row_upper, -np.inf, problem.row_lower))
+    relaxed = replace(problem, integers=np.zeros(problem.n_columns, bool))
+    for other in (loose, relaxed, replace(problem, networks=())):
+        assert list(DecisionSearch().run(other, context())) == []
+
+
+def test_the_search_runs_with_ones_and_zeros_where_it_takes_them() -> None:
+    problem, method = places_problem(2, 0), DecisionSearch()
+    for value in (1, 0.0):
+        for setting in fields(method):
+            with contextlib.suppress(ModelError):
+                method = replace(method, **{setting.name: value})
+        assert all(p is None or p.network_error == 0.0 for p in method.run(problem, context()))
