@@ -92,6 +92,25 @@ def test_searches_that_succeed_late_have_most_of_the_time():
     assert searched >= 0.95 * ASKED.late_share * (searched + proven)
 
 
+def test_short_steps_of_proofs_leave_late_successful_searches_their_share():
+    """Also by the default settings, which limit what a turn of the proofs earns the searches."""
+    asked = Portfolio()
+    shares, searched, proven = TimeShares(asked), 0.0, 0.0
+    shares.book_search(1.0, found=True, has_incumbent=True)
+    for _ in range(100):
+        turn = shares.proof_seconds()
+        shares.book_proofs(turn, has_incumbent=True)
+        seconds = shares.search_seconds()
+        shares.book_search(seconds, found=True, has_incumbent=True)
+        searched, proven = searched + seconds, proven + turn
+    assert turn < asked.proof_turn
+    assert searched >= 0.95 * asked.late_share * (searched + proven)
+
+
+def test_proofs_have_whole_turns_while_searches_have_half():
+    assert TimeShares(Portfolio()).proof_seconds() == Portfolio().proof_turn
+
+
 def test_searches_have_all_of_the_time_beside_proofs_until_they_are_in_vain():
     shares = TimeShares(ASKED)
     assert shares.share_beside == 1.0
@@ -336,7 +355,7 @@ def test_the_next_search_begins_at_the_best_point_that_others_found():
 
 def test_a_search_goes_on_beside_the_one_from_a_point_that_others_found():
     problem = general(hard_box())
-    searches = Searches(problem, Options(), ASKED, Clock())
+    searches = Searches(problem, Options(), replace(ASKED, second_seconds=np.inf), Clock())
     for _ in range(5):
         searches.step()
     first, steps = searches._first, searches._first.budget.iterations

@@ -30,6 +30,7 @@ class Auto(Method):
     they yield nothing elsewhere. Then by shape. A bounded box, or one with a single row: batched descents with
     projections. A polytope: descents by linear programs, and, while it is small, the two in turn, since either may win.
     Integers, rows on outputs, unbounded columns, equations, many networks side by side: large neighbourhood search.
+    A later search of the same problem begins with the last of these, which goes on from the best point.
 
     Parameters
     ----------
@@ -62,6 +63,9 @@ class Auto(Method):
 
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Run what suits the problem."""
+        if not context.is_first:
+            yield from self._by_shape(problem, context)
+            return
         known = list(context.known)
         stages = stages_in_order(problem)
         for point in self.stagewise.search(problem, stages, context) if stages else ():
