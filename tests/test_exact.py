@@ -8,6 +8,7 @@ from milp_oracle import exact_optimum
 from omlt_oracle import proven_optimum
 from random_models import random_network, random_problem
 from scipy import sparse
+from scripted_method import Scripted
 
 from pyomo_relugrad import Network
 from pyomo_relugrad.errors import ModelError
@@ -273,6 +274,18 @@ def test_without_a_search_the_proof_brings_the_incumbent(route, monkeypatch):
     without_searches(monkeypatch)
     problem = random_problem("integer", 1)
     assert_solved(problem, exact_optimum(problem), portfolio=only(route, late_share=0.5))
+
+
+def test_searches_after_the_first_are_told_so():
+    told = []
+
+    def course(problem, context):
+        told.append(context.is_first)
+        yield None
+
+    method = Scripted(course)
+    solve_exactly(hard_box(), Options(method=method), portfolio=Portfolio(), callback=lambda _: len(told) >= 3)
+    assert told[:3] == [True, False, False]
 
 
 # --- no optimum ---------------------------------------------------------------------------------------------------

@@ -92,6 +92,25 @@ def test_searches_that_succeed_late_have_most_of_the_time():
     assert searched >= 0.95 * ASKED.late_share * (searched + proven)
 
 
+def test_short_steps_of_proofs_leave_late_successful_searches_their_share():
+    """Also by the default settings, which limit what a turn of the proofs earns the searches."""
+    asked = Portfolio()
+    shares, searched, proven = TimeShares(asked), 0.0, 0.0
+    shares.book_search(1.0, found=True, has_incumbent=True)
+    for _ in range(100):
+        turn = shares.proof_seconds()
+        shares.book_proofs(turn, has_incumbent=True)
+        seconds = shares.search_seconds()
+        shares.book_search(seconds, found=True, has_incumbent=True)
+        searched, proven = searched + seconds, proven + turn
+    assert turn < asked.proof_turn
+    assert searched >= 0.95 * asked.late_share * (searched + proven)
+
+
+def test_proofs_have_whole_turns_while_searches_have_half():
+    assert TimeShares(Portfolio()).proof_seconds() == Portfolio().proof_turn
+
+
 def test_searches_have_all_of_the_time_beside_proofs_until_they_are_in_vain():
     shares = TimeShares(ASKED)
     assert shares.share_beside == 1.0
@@ -344,6 +363,8 @@ def test_a_search_goes_on_beside_the_one_from_a_point_that_others_found():
     searches.offer(better)
     for _ in range(200):
         searches.step()
+        if first.budget.iterations > steps and searches._second.budget.iterations > 0:
+            break
     assert searches._first is first
     assert first.budget.iterations > steps
     assert searches._second.budget.iterations > 0

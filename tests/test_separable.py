@@ -16,6 +16,7 @@ from pyomo_relugrad.run.budget import Budget, Stop
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.run.method import Method
 from pyomo_relugrad.search.auto import Auto
+from pyomo_relugrad.search.neighbourhoods.search import Neighbourhoods
 from pyomo_relugrad.search.separable.assignment import Assignment, exchanged
 from pyomo_relugrad.search.separable.blocks import Blocks
 from pyomo_relugrad.search.separable.choice import ChoiceProgram
@@ -25,7 +26,7 @@ from pyomo_relugrad.search.separable.exchange import ExchangeSearch
 from pyomo_relugrad.search.separable.followers import Followers
 from pyomo_relugrad.search.separable.tables import Table, exact_tables, network_groups
 from pyomo_relugrad.search.sequential.merit import Merit
-from pyomo_relugrad.solve import search, solve_exactly
+from pyomo_relugrad.solve import Portfolio, search, solve_exactly
 
 MANY = 4096
 
@@ -311,6 +312,29 @@ def test_a_problem_without_a_feasible_choice_gives_no_point_and_no_bound() -> No
     problem = budget_problem(3, 0)
     problem = replace(problem, row_lower=np.array([7.0]), row_upper=np.array([8.0]))
     assert list(ExactChoice().run(problem, context(take_bound=pytest.fail))) == []
+
+
+def test_tables_that_prove_the_optimum_end_the_exact_solve(monkeypatch) -> None:
+    """Before another method begins, and without a proof beside."""
+    problem = budget_problem(4, 0)
+    monkeypatch.setattr(ColumnGeneration, "run", lambda *_: pytest.fail("the optimum is proven"))
+    result = solve_exactly(problem, portfolio=Portfolio(first_seconds=np.inf))
+    assert (result.stop, result.routes) == (Stop.OPTIMAL, ())
+
+
+def test_a_later_search_goes_on_by_shape(monkeypatch) -> None:
+    """What stages and tables give was given by the first search."""
+    begun: list[str] = []
+
+    def recorded(name: str):
+        return lambda *_: begun.append(name) or iter(())
+
+    for method in (ExactChoice, ColumnGeneration, ExchangeSearch, Neighbourhoods):
+        monkeypatch.setattr(method, "run", recorded(method.name))
+    problem = budget_problem(4, 0, integers=True)
+    for is_first in (True, False):
+        assert list(Auto().run(problem, context(is_first=is_first))) == []
+    assert begun == ["exact-choice", "column-generation", "exchange", "neighbourhoods", "neighbourhoods"]
 
 
 # --- column generation ----------------------------------------------------------------------------------------------

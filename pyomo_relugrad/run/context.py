@@ -32,6 +32,8 @@ class SearchContext:
         The linear surroundings solved without the networks; None for a box around networks.
     known : tuple of Incumbent, optional
         Feasible points that were found before the method began.
+    is_first : bool, optional
+        Whether no search of the problem came before. Where one did, methods leave out what begins from nothing.
     take_bound : callable, optional
         Told of a number that no feasible point's objective is below, where a method comes to one.
     """
@@ -41,6 +43,7 @@ class SearchContext:
     start: Array | None = None
     relaxation: LinearSolution | None = None
     known: tuple[Incumbent, ...] = ()
+    is_first: bool = True
     take_bound: Callable[[float], None] = _ignore
 
     @property

@@ -32,6 +32,7 @@ class Auto(Method):
     or one with a single row: batched descents with projections. A polytope: descents by linear programs, and, while it
     is small, the two in turn, since either may win. Integers: large neighbourhood search. Rows on outputs, unbounded
     columns, equations, many networks side by side: sequential linear programming.
+    A later search of the same problem begins by shape, and goes on from the best point.
 
     Parameters
     ----------
@@ -67,6 +68,9 @@ class Auto(Method):
 
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Run what suits the problem."""
+        if not context.is_first:
+            yield from self._by_shape(problem, context)
+            return
         known = list(context.known)
         stages = stages_in_order(problem)
         for point in self.stagewise.search(problem, stages, context) if stages else ():

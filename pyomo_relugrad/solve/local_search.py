@@ -52,7 +52,7 @@ class LocalSearch(Worker):
         self._options, self._clock = options, clock
         self._method = find_method(options.method, problem)
         self._relaxation: LinearSolution | None = None
-        self._is_prepared = False
+        self._is_prepared, self._is_first = False, True
         self._begin(options.seed, start)
         self._keeper = BoundKeeper(problem, self.budget)
 
@@ -69,6 +69,7 @@ class LocalSearch(Worker):
     def again(self, seed: int, start: Array | None = None) -> LocalSearch:
         """A new search with another seed; what was prepared for this one is kept."""
         search = copy(self)
+        search._is_first = False
         search._begin(seed, start)
         return search
 
@@ -149,7 +150,9 @@ class LocalSearch(Worker):
                     break
             start = completed[-1 if completed[-1].is_feasible else 0].values
             tried += completed
-        context = SearchContext(self.budget, random, start, self._relaxation, take_bound=self._keeper.raise_to)
+        context = SearchContext(
+            self.budget, random, start, self._relaxation, is_first=self._is_first, take_bound=self._keeper.raise_to
+        )
         if targets and not any(point.is_feasible for point in tried):
             for point in dives(problem, context):
                 tried.append(point)

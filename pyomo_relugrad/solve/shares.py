@@ -69,6 +69,12 @@ class TimeShares:
         earned = seconds * self.search_share / (1.0 - self.search_share)
         self._owed += min(earned, max(self._portfolio.owed_seconds, seconds))
 
+    def proof_seconds(self) -> float:
+        """How long proofs may work now: a turn, less where the searches' share for it would be more than is owed."""
+        asked, share = self._portfolio, self.search_share
+        earned = asked.proof_turn * share / (1.0 - share)
+        return asked.proof_turn if earned <= asked.owed_seconds else asked.owed_seconds * (1.0 - share) / share
+
     def search_seconds(self) -> float:
         """How long the searches may work now; 0 where it is not their turn."""
         return self._owed if self._owed >= self._portfolio.search_turn else 0.0

@@ -151,7 +151,7 @@ class Team(Worker):
         alone = [runner for runner in active if not runner.works_beside]
         yield from self._look_beside(0.0 if alone else self._portfolio.proof_turn * (1.0 - self._share_beside))
         for runner in alone:
-            yield from self._turn(runner, self._portfolio.proof_turn)
+            yield from self._turn(runner, self._shares.proof_seconds())
         if alone:
             self._shares.book_proofs(self._clock.elapsed - begin, self._best is not None)
         self._shares.is_closing = any(runner.closes_within(self._clock.remaining, self._value) for runner in active)

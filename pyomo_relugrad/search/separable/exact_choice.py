@@ -56,6 +56,7 @@ class ExactChoice(Method):
         if relaxed is None:
             return
         context.take_bound(relaxed.bound)
+        yield None
         best = min((point.objective for point in context.known), default=np.inf)
         per_table, seconds, fruitless = self.first_points, self.first_seconds, 0
         while fruitless < self.patience and not budget.is_exhausted():
@@ -69,6 +70,7 @@ class ExactChoice(Method):
                 yield problem.incumbent(choice.values)
             if holds_all and choice.is_solved:
                 context.take_bound(min(choice.bound, best))
+                yield None
                 return
             yield None
             per_table, seconds = self.growth * per_table, seconds if choice.is_solved else 2 * seconds
