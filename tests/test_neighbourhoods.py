@@ -158,6 +158,15 @@ def test_an_arm_that_pays_no_longer_gives_its_time_to_what_has_paid_in_all():
     assert chosen[-100:].count("paid") == pytest.approx(80, abs=5)  # four to one
 
 
+def test_small_change_does_not_outrun_what_has_paid_in_all():
+    bandit = Bandit({"paid": 0.1, "creeps": 0.1})
+    bandit.book("paid", 1.0, 30.0)
+    for _ in range(12):
+        bandit.book("paid", 1.0, 0.0)
+    bandit.book("creeps", 12.0, 2.0)
+    assert bandit.choose() == "paid"
+
+
 def test_boxes_hold_what_may_not_move_and_contain_their_centre():
     problem = places([0.5, 1.5, 2.5, 3.5])
     point = Dive(problem).point(np.full(problem.n_columns, 1.0), context_of())

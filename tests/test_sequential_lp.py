@@ -14,6 +14,7 @@ from pyomo_relugrad.run.budget import Budget, Stop
 from pyomo_relugrad.search import SequentialLp
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.sequential.integer_moves import integer_neighbours
+from pyomo_relugrad.search.sequential.integer_outputs import nearest_targets, next_targets, with_targets
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.sequential_lp import column_scale
 from pyomo_relugrad.search.sequential.step_model import StepModel
@@ -54,6 +55,25 @@ def test_a_window_on_the_output_is_met_and_the_vertex_is_exact():
 def test_bounds_on_outputs_are_rows_like_any_other():
     problem = one_network(absolute_value(), [-1.0, 0.0], [-3, 1.5], [3, 2.5])
     assert search(problem, "sequential-lp", iteration_limit=500).incumbent.objective == pytest.approx(-2.5)
+
+
+def test_an_integer_that_a_network_writes_gets_its_value_by_exact_steps():
+    network = Network.from_layers([[[1.7], [-1.7]], [[1.0, 1.0]]], [[0.0, 0.0], [0.0]])
+    problem = one_network(network, [-1.0, 0.0], [-1, -INF], [1, INF], integers=np.array([False, True]))
+    method = SequentialLp(held_share=1.0)
+    result = search(problem, method, iteration_limit=300)
+    assert result.incumbent.objective == pytest.approx(-1 / 1.7, abs=1e-9)
+    assert result.incumbent.is_feasible
+
+
+def test_a_missed_value_of_an_integer_output_gives_way_to_the_next():
+    problem = one_network(absolute_value(), [1.0, 0.0], [-1, 0], [1, 5], integers=np.array([False, True]))
+    assert nearest_targets(problem, np.array([0.6, 0.6])).tolist() == [1.0]
+    assert next_targets(problem, np.array([0.6, 0.6]), np.array([1.0])).tolist() == [0.0]
+    assert next_targets(problem, np.array([1.0, 1.0]), np.array([1.0])).tolist() == [1.0]
+    aimed = with_targets(problem, np.array([1.0]))
+    assert (aimed.lower[1], aimed.upper[1]) == (1.0, 1.0)
+    assert not aimed.integers.any()
 
 
 def test_an_equality_between_an_output_and_an_extra_column():

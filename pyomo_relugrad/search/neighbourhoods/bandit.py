@@ -8,7 +8,7 @@ from dataclasses import dataclass
 MEMORY = 0.5
 
 #: Gain per cost that counts as none.
-LOWEST_RATE = 0.03
+LOWEST_RATE = 0.3
 
 
 @dataclass

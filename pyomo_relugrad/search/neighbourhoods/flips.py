@@ -26,11 +26,13 @@ FIRST_SHARE, FEWEST_FLIPS = 0.25, 1.5
 #: How often a jump begins where the last descent ended, rather than at the best point.
 WANDERING = 0.5
 #: Largest share that may switch in a jump from the best point.
-LARGEST_JUMP = 0.5
+LARGEST_JUMP = 0.7
 #: By what that number changes after a step that was better, or was not.
 GROWTH, SHRINKAGE = 1.5, 0.5
 #: Steps in vain, one after another, that end a descent.
 MAX_FAILURES = 10
+#: As how many a step in vain counts at the smallest share, where the slopes hardly change from step to step.
+FAILURES_AT_SMALLEST = 5
 #: Options of HiGHS: a good step soon beats the best step later.
 OPTIONS = {"presolve": "off", "mip_max_nodes": 20, "mip_rel_gap": 1e-3}
 #: Seconds that a step may take.
@@ -83,7 +85,7 @@ class Flips:
 
     def _descend(self, centre: Incumbent, share: float) -> Generator[Incumbent | None, None, Incumbent]:
         point, value = centre, self._value(centre)
-        failures = 0
+        failures, smallest = 0, FEWEST_FLIPS / self._model.n_switchable
         while failures < MAX_FAILURES and not self._context.budget.is_exhausted():
             step = self._step(point, share)
             trial = None if step is None else self._problem.incumbent(step.values)
@@ -91,8 +93,8 @@ class Flips:
                 point, value, failures = trial, self._value(trial), 0
                 share = min(GROWTH * share, 1.0)
             else:
-                share = max(SHRINKAGE * share, FEWEST_FLIPS / self._model.n_switchable)
-                failures += 1
+                failures += 1 if share > smallest else FAILURES_AT_SMALLEST
+                share = max(SHRINKAGE * share, smallest)
             yield trial
         return point
 

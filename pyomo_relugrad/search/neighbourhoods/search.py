@@ -18,6 +18,9 @@ from pyomo_relugrad.search.neighbourhoods.subproblem import is_small
 from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.sequential_lp import SequentialLp
 
+#: The arms that go far from the best point.
+WIDE = ("descents", "flips")
+
 
 @dataclass(frozen=True)
 class Neighbourhoods(Method):
@@ -35,7 +38,8 @@ class Neighbourhoods(Method):
     turn_steps : int, optional
         The same in steps, where time is not limited (10).
     floor : float, optional
-        Share of the time that goes to the descents, which begin everywhere (0.2).
+        Share of the time that goes to the descents, and to local branching: both begin everywhere, and may find nothing
+        for long (0.25).
     exploration : float, optional
         Share of the time that goes to the other neighbourhoods in equal parts (0.15).
     much : float, optional
@@ -51,7 +55,7 @@ class Neighbourhoods(Method):
     sequential: SequentialLp = SequentialLp()
     turn_seconds: float = 0.1
     turn_steps: int = 10
-    floor: float = between(0.2, 0.01, 1)
+    floor: float = between(0.25, 0.01, 1)
     exploration: float = between(0.15, 0.01, 1)
     much: float = 0.01
     patience: int = 50
@@ -66,7 +70,7 @@ class Neighbourhoods(Method):
         polish = Polish(problem, elite, context)
         exact = ExactSteps(problem, elite, context, pace, polish)
         arms = {"descents": descents, **_neighbourhoods(problem, context, elite, exact, polish)}
-        bandit = Bandit({name: self.floor if name == "descents" else self.exploration / len(arms) for name in arms})
+        bandit = Bandit({name: self.floor if name in WIDE else self.exploration / len(arms) for name in arms})
         vain, turns = 0, 0
         while arms and not context.budget.is_exhausted() and not exact.is_complete:
             if "descents" not in arms and vain >= max(self.patience, turns - vain):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,12 +18,20 @@ from pyomo_relugrad.search.regions.walk import walk_regions
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.integer_moves import integer_descent, integer_neighbours
+from pyomo_relugrad.search.sequential.integer_outputs import (
+    integer_outputs,
+    nearest_targets,
+    next_targets,
+    with_targets,
+)
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.penalty_descent import penalty_descent
 from pyomo_relugrad.search.sequential.step_model import StepModel
 
 #: Sum of violations below which a point is handed to the walk over linear regions.
 NEARLY_FEASIBLE = 1e-4
+#: Values that integer outputs are given in a descent.
+MAX_TARGETS = 5
 
 
 @dataclass(frozen=True)
@@ -211,6 +219,9 @@ class Descent:
         The walk over regions is spared where the largest gain of any walk so far, three times, would not reach the
         objective `best`.
         """
+        if self._aims:
+            yield from self._aimed(v, best)
+            return
         budget = self._context.budget
         holds_integers = self._held_model is not None and self._context.random.random() < self._method.held_share
         model = self._held_model if holds_integers and self._held_model is not None else self._model
@@ -230,6 +241,25 @@ class Descent:
             yield better
             if point.is_feasible and better is not None:
                 self._largest_gain = max(self._largest_gain, point.objective - better.objective)
+
+    @property
+    def _aims(self) -> bool:
+        """Whether integer outputs get values now: no step that holds or rounds them leads to any."""
+        has_integer_outputs = integer_outputs(self._problem).size > 0
+        return has_integer_outputs and self._context.random.random() < self._method.held_share
+
+    def _aimed(self, v: Array, best: float) -> Iterator[Incumbent | None]:
+        """Descents with values for the integer outputs: the nearest, then others where these were missed."""
+        method, problem = replace(self._method, held_share=1.0), self._problem
+        targets = nearest_targets(problem, v)
+        for _ in range(MAX_TARGETS):
+            aimed = with_targets(problem, targets)
+            for point in Descent(method, aimed, self._context, self.merit).run(v, best):
+                v = v if point is None else point.values
+                yield None if point is None else problem.incumbent(point.values)
+            before, targets = targets, next_targets(problem, v, targets)
+            if self._context.budget.is_exhausted() or (before == targets).all():
+                return
 
     def _violation(self, v: Array) -> float:
         return float(self._problem.violation(v[None, :])[0])
