@@ -32,6 +32,8 @@ class SearchContext:
         The linear surroundings solved without the networks; None for a box around networks.
     known : tuple of Incumbent, optional
         Feasible points that were found before the method began.
+    near : tuple of Incumbent, optional
+        Where none was found: points that only networks keep from being feasible.
     take_bound : callable, optional
         Told of a number that no feasible point's objective is below, where a method comes to one.
     """
@@ -41,6 +43,7 @@ class SearchContext:
     start: Array | None = None
     relaxation: LinearSolution | None = None
     known: tuple[Incumbent, ...] = ()
+    near: tuple[Incumbent, ...] = ()
     take_bound: Callable[[float], None] = _ignore
 
     @property

@@ -11,13 +11,15 @@ from pyomo_relugrad.run.method import Method, between
 from pyomo_relugrad.search.neighbourhoods.bandit import Bandit
 from pyomo_relugrad.search.neighbourhoods.boxes import Boxes
 from pyomo_relugrad.search.neighbourhoods.exact_steps import ExactSteps
+from pyomo_relugrad.search.neighbourhoods.exchanges import Exchanges
 from pyomo_relugrad.search.neighbourhoods.flips import Flips, switchable
+from pyomo_relugrad.search.neighbourhoods.integer_exchanges import exchangeable
 from pyomo_relugrad.search.neighbourhoods.pace import Pace
 from pyomo_relugrad.search.neighbourhoods.polish import Polish
 from pyomo_relugrad.search.neighbourhoods.subproblem import is_small
+from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.sequential_lp import SequentialLp
-
 
 @dataclass(frozen=True)
 class Neighbourhoods(Method):
@@ -35,7 +37,10 @@ class Neighbourhoods(Method):
     turn_steps : int, optional
         The same in steps, where time is not limited (10).
     floor : float, optional
-        Share of the time that goes to the descents, which begin everywhere (0.2).
+        Share of the time that goes to the descents, which begin everywhere, and to exchanges of few integers, which
+        come to all of them (0.2).
+    few_integers : int, optional
+        So many are few (24).
     exploration : float, optional
         Share of the time that goes to the other neighbourhoods in equal parts (0.15).
     much : float, optional
@@ -52,6 +57,7 @@ class Neighbourhoods(Method):
     turn_seconds: float = 0.1
     turn_steps: int = 10
     floor: float = between(0.2, 0.01, 1)
+    few_integers: int = 24
     exploration: float = between(0.15, 0.01, 1)
     much: float = 0.01
     patience: int = 50
@@ -59,14 +65,15 @@ class Neighbourhoods(Method):
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Let the neighbourhoods take turns."""
         elite, pace = Elite(self.sequential.elite_size), Pace(context.budget)
-        for point in context.known:
+        for point in (*context.known, *context.near):
             elite.learn(point)
         descents = self.sequential.descents(problem, context, elite)
         yield from _first_points(descents, elite, context)
         polish = Polish(problem, elite, context)
         exact = ExactSteps(problem, elite, context, pace, polish)
-        arms = {"descents": descents, **_neighbourhoods(problem, context, elite, exact, polish)}
-        bandit = Bandit({name: self.floor if name == "descents" else self.exploration / len(arms) for name in arms})
+        arms = self._neighbourhoods(problem, context, elite, exact, polish) | {"descents": descents}
+        wide = {"descents", "exchanges"} if exchangeable(problem).size <= self.few_integers else {"descents"}
+        bandit = Bandit({name: self.floor if name in wide else self.exploration / len(arms) for name in arms})
         vain, turns = 0, 0
         while arms and not context.budget.is_exhausted() and not exact.is_complete:
             if "descents" not in arms and vain >= max(self.patience, turns - vain):
@@ -98,6 +105,23 @@ class Neighbourhoods(Method):
             pace.note_gain()
         return True
 
+    def _neighbourhoods(
+        self, problem: Problem, context: SearchContext, elite: Elite, exact: ExactSteps, polish: Polish
+    ) -> dict[str, Iterator[Incumbent | None]]:
+        """The neighbourhoods that suit the problem, beside descents."""
+        arms: dict[str, Iterator[Incumbent | None]] = {}
+        if not problem.networks or elite.centre is None:
+            return arms
+        if exchangeable(problem).size:
+            descent = self.sequential.descent(problem, context, LinearRelaxation(problem))
+            arms["exchanges"] = Exchanges(problem, elite, context, descent, polish).steps()
+        if switchable(problem).size:
+            arms["flips"] = Flips(problem, elite, context, polish).steps()
+        if is_small(problem):
+            arms |= {name: exact.within(maker) for name, maker in Boxes(problem, elite).makers().items()}
+            arms["whole"] = exact.whole()
+        return arms
+
 
 def _first_points(
     descents: Iterator[Incumbent | None], elite: Elite, context: SearchContext
@@ -111,18 +135,3 @@ def _first_points(
         if point is not None:
             elite.learn(point)
         yield point
-
-
-def _neighbourhoods(
-    problem: Problem, context: SearchContext, elite: Elite, exact: ExactSteps, polish: Polish
-) -> dict[str, Iterator[Incumbent | None]]:
-    """The neighbourhoods that suit the problem, beside descents."""
-    arms: dict[str, Iterator[Incumbent | None]] = {}
-    if not problem.networks or elite.centre is None:
-        return arms
-    if switchable(problem).size:
-        arms["flips"] = Flips(problem, elite, context, polish).steps()
-    if is_small(problem):
-        arms |= {name: exact.within(maker) for name, maker in Boxes(problem, elite).makers().items()}
-        arms["whole"] = exact.whole()
-    return arms
