@@ -15,13 +15,13 @@ from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.sequential_lp import Descent
 
 #: Pairs of moves that are tried once single ones bring nothing.
-MAX_PAIRS = 100
+MAX_PAIRS = 300
 #: Pairs of which these are the likeliest.
 PAIRS_DRAWN = 1000
 #: Moves that are looked at together.
 BATCH = 32
 #: Moves of a jump, at random, away from where nothing better is near.
-LEAST_JUMP, LARGEST_JUMP = 2, 6
+LEAST_JUMP, LARGEST_JUMP = 3, 5
 
 
 class Exchanges:
@@ -45,7 +45,7 @@ class Exchanges:
         self._exchanges = IntegerExchanges(problem)
         self._tried = set[bytes]()
         #: (n_moves,) by how much the merit was worse after each move alone, when last tried.
-        self._losses = np.zeros(self._exchanges.n_moves)
+        self._losses = np.zeros(2 * self._exchanges.columns.size)
 
     def steps(self) -> Iterator[Incumbent | None]:
         """Points of one local search after the other, and None between them."""
@@ -66,7 +66,7 @@ class Exchanges:
         better: Incumbent | None = point
         while better is not None:
             point, better = better, None
-            for moves in self._neighbourhood():
+            for moves in self._neighbourhood(self._exchanges.moves(point.values)):
                 better = yield from self._first_better(point, moves)
                 if better is not None or self._context.budget.is_exhausted():
                     break
@@ -86,29 +86,29 @@ class Exchanges:
                     return trial
         return None
 
-    def _neighbourhood(self) -> Iterator[Array]:
+    def _neighbourhood(self, moves: Array) -> Iterator[Array]:
         """All single moves in random order, then pairs, those first that lose least alone: (N, m) int arrays."""
-        random, n_moves = self._context.random, self._exchanges.n_moves
-        singles = random.permutation(n_moves)[:, None]
-        for begin in range(0, n_moves, BATCH):
+        random = self._context.random
+        singles = random.permutation(moves)[:, None]
+        for begin in range(0, len(singles), BATCH):
             yield singles[begin : begin + BATCH]
-        first, second = random.integers(n_moves, size=(2, PAIRS_DRAWN))
-        likely = np.argsort(self._losses[first] + self._losses[second], kind="stable")[:MAX_PAIRS]
+        pairs = random.choice(moves, size=(PAIRS_DRAWN, 2)) if moves.size else np.zeros((0, 2), int)
+        likely = np.argsort(self._losses[pairs].sum(axis=1), kind="stable")[:MAX_PAIRS]
         for begin in range(0, likely.size, BATCH):
-            pairs = likely[begin : begin + BATCH]
-            yield np.stack([first[pairs], second[pairs]], axis=1)
+            yield pairs[likely[begin : begin + BATCH]]
 
     def _jump(self) -> Incumbent | None:
         """Some moves away from the best point."""
         centre, random = self._elite.centre, self._context.random
         if centre is None:
             return None
-        count = min(int(random.integers(LEAST_JUMP, LARGEST_JUMP + 1)), self._exchanges.n_moves)
-        likely = np.argsort(self._losses, kind="stable")[: max(self._exchanges.n_moves // 2, count)]
-        moves = np.stack([random.permutation(likely)[:count] for _ in range(BATCH)])
-        points, _ = self._exchanges.points(centre.values, moves)
-        new = next((values for values in points if self._is_new(values)), None)
-        return centre if new is None else self._problem.incumbent(new)
+        moves = self._exchanges.moves(centre.values)
+        likely = moves[np.argsort(self._losses[moves], kind="stable")][: max(moves.size // 2, LARGEST_JUMP)]
+        count = min(int(random.integers(LEAST_JUMP, LARGEST_JUMP + 1)), likely.size)
+        drawn = np.array([random.permutation(likely)[:count] for _ in range(BATCH)])
+        new = (values for values in self._exchanges.points(centre.values, drawn)[0] if self._is_new(values))
+        values = next(new, None)
+        return centre if values is None else self._problem.incumbent(values)
 
     def _settled(self, v: Array, target: float) -> Generator[Incumbent | None, None, Incumbent]:
         """Where the descent from a point leads, its integers held."""

@@ -30,7 +30,7 @@ class IntegerExchanges:
     >>> choice = Problem(
     ...     np.zeros(2), np.zeros(2), np.ones(2), np.ones((1, 2)), np.ones(1), np.ones(1), np.array([True, True]))
     >>> exchanges = IntegerExchanges(choice)
-    >>> exchanges.points(np.array([1.0, 0.0]), np.array([[0], [1], [3]]))[0].tolist()
+    >>> exchanges.points(np.array([1.0, 0.0]), exchanges.moves(np.array([1.0, 0.0]))[:, None])[0].tolist()
     [[0.0, 1.0], [0.0, 1.0]]
     """
 
@@ -41,19 +41,20 @@ class IntegerExchanges:
         #: (k,) columns that may move.
         self.columns = exchangeable(problem)
 
-    @property
-    def n_moves(self) -> int:
-        """Each column may move down and up: moves `i` and ``i + k``."""
-        return 2 * self.columns.size
+    def moves(self, v: Array) -> Array:
+        """The moves that the bounds leave a point `v`: column `i` may go down (move `i`) or up (move ``i + k``)."""
+        values = np.round(v[self.columns])
+        can_move = [values > self._lower[self.columns], values < self._upper[self.columns]]
+        return np.flatnonzero(np.concatenate(can_move))
 
     def points(self, v: Array, moves: Array) -> tuple[Array, Array]:
-        """The points that moves lead to, and which moves these are: those are left out that bounds or rows exclude.
+        """The points that moves lead to, and which moves these are: those are left out that rows exclude.
 
         Parameters
         ----------
         v : (n,) array
         moves : (N, m) int array
-            Moves that are made together.
+            Of those of `moves`, made together.
 
         Returns
         -------
@@ -65,12 +66,11 @@ class IntegerExchanges:
         k = self.columns.size
         columns = self.columns[moves % k]
         values = np.round(v[columns]) + np.where(moves < k, -1.0, 1.0)
-        inside = ((values >= self._lower[columns]) & (values <= self._upper[columns])).all(axis=1)
-        columns, values, row = columns[inside], values[inside], np.arange(inside.sum())[:, None]
+        row = np.arange(len(moves))[:, None]
         lower, upper = (np.repeat(side[None], len(values), axis=0) for side in (self._lower, self._upper))
         lower[row, columns] = upper[row, columns] = values
         lower, upper, possible = self._tighten(lower, upper)
         lower, upper = lower[possible], upper[possible]
         V = np.where(self._is_integer, np.clip(np.round(v), lower, upper), v)
         fits = self._tighten(np.where(self._is_integer, V, self._lower), np.where(self._is_integer, V, self._upper))[2]
-        return np.asarray(V[fits]), np.flatnonzero(inside)[possible][fits]
+        return np.asarray(V[fits]), np.flatnonzero(possible)[fits]
