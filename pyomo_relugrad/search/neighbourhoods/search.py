@@ -21,6 +21,7 @@ from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.sequential_lp import SequentialLp
 
+
 @dataclass(frozen=True)
 class Neighbourhoods(Method):
     """Large neighbourhood search: descents, local branching, and MILPs over networks within boxes.
