@@ -8,7 +8,6 @@ from scipy import sparse
 
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.search.neighbourhoods.bandit import Bandit
 from pyomo_relugrad.search.neighbourhoods.integer_exchanges import IntegerExchanges, exchangeable
 from pyomo_relugrad.solve import search
 
@@ -119,12 +118,3 @@ def test_equations_on_outputs_are_met_at_the_least_cost(seed):
     found = search(levels(kinks, targets), seed=seed, iteration_limit=6000)
     assert found.incumbent is not None
     assert found.incumbent.objective == pytest.approx(least_cost(kinks, targets), abs=1e-5)
-
-
-def test_an_arm_that_gains_much_goes_on_before_others_have_their_floors():
-    bandit = Bandit({"gains": 0.1, "waits": 0.9})
-    bandit.book("gains", 0.1, 1.0)
-    assert bandit.choose() == "gains"
-    for _ in range(4):
-        bandit.book("gains", 0.1, 0.0)
-    assert bandit.choose() == "waits"

@@ -10,9 +10,6 @@ MEMORY = 0.5
 #: Gain per cost that counts as none.
 LOWEST_RATE = 0.03
 
-#: Gain per cost of late with which an arm goes on before all others.
-HIGH_RATE = 1.0
-
 
 @dataclass
 class Account:
@@ -68,12 +65,10 @@ class Bandit:
     def choose(self) -> str:
         """The arm whose turn it is."""
         accounts = self._accounts
-        best = max(accounts, key=lambda name: accounts[name].rate)
-        if accounts[best].rate >= HIGH_RATE:
-            return best
         rarest = min(accounts, key=lambda name: accounts[name].use)
         if accounts[rarest].use <= sum(account.total_cost for account in accounts.values()):
             return rarest
+        best = max(accounts, key=lambda name: accounts[name].rate)
         if accounts[best].rate >= LOWEST_RATE:
             return best
         return min(accounts, key=lambda name: accounts[name].use_by_merit)

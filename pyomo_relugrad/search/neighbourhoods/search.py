@@ -41,7 +41,7 @@ class Neighbourhoods(Method):
         Share of the time that goes to the descents, which begin everywhere, and to exchanges of few integers, which
         come to all of them (0.2).
     few_integers : int, optional
-        So many are few (24).
+        So many integers at most are exchanged (24).
     exploration : float, optional
         Share of the time that goes to the other neighbourhoods in equal parts (0.15).
     much : float, optional
@@ -72,9 +72,11 @@ class Neighbourhoods(Method):
         yield from _first_points(descents, elite, context)
         polish = Polish(problem, elite, context)
         exact = ExactSteps(problem, elite, context, pace, polish)
-        arms = self._neighbourhoods(problem, context, elite, exact, polish) | {"descents": descents}
-        wide = {"descents", "exchanges"} if exchangeable(problem).size <= self.few_integers else {"descents"}
-        bandit = Bandit({name: self.floor if name in wide else self.exploration / len(arms) for name in arms})
+        arms = self._exchanges(problem, context, elite, polish) | {"descents": descents}
+        arms |= _neighbourhoods(problem, context, elite, exact, polish)
+        bandit = Bandit(
+            {name: self.floor if name in ("descents", "exchanges") else self.exploration / len(arms) for name in arms}
+        )
         vain, turns = 0, 0
         while arms and not context.budget.is_exhausted() and not exact.is_complete:
             if "descents" not in arms and vain >= max(self.patience, turns - vain):
@@ -106,22 +108,14 @@ class Neighbourhoods(Method):
             pace.note_gain()
         return True
 
-    def _neighbourhoods(
-        self, problem: Problem, context: SearchContext, elite: Elite, exact: ExactSteps, polish: Polish
+    def _exchanges(
+        self, problem: Problem, context: SearchContext, elite: Elite, polish: Polish
     ) -> dict[str, Iterator[Incumbent | None]]:
-        """The neighbourhoods that suit the problem, beside descents."""
-        arms: dict[str, Iterator[Incumbent | None]] = {}
-        if not problem.networks or elite.centre is None:
-            return arms
-        if exchangeable(problem).size:
-            descent = self.sequential.descent(problem, context, LinearRelaxation(problem))
-            arms["exchanges"] = Exchanges(problem, elite, context, descent, polish).steps()
-        if switchable(problem).size:
-            arms["flips"] = Flips(problem, elite, context, polish).steps()
-        if is_small(problem):
-            arms |= {name: exact.within(maker) for name, maker in Boxes(problem, elite).makers().items()}
-            arms["whole"] = exact.whole()
-        return arms
+        """Exchanges, where there are integers, and few of them."""
+        if not problem.networks or elite.centre is None or not 0 < exchangeable(problem).size <= self.few_integers:
+            return {}
+        descent = self.sequential.descent(problem, context, LinearRelaxation(problem))
+        return {"exchanges": Exchanges(problem, elite, context, descent, polish).steps()}
 
 
 def _first_points(
@@ -136,3 +130,18 @@ def _first_points(
         if point is not None:
             elite.learn(point)
         yield point
+
+
+def _neighbourhoods(
+    problem: Problem, context: SearchContext, elite: Elite, exact: ExactSteps, polish: Polish
+) -> dict[str, Iterator[Incumbent | None]]:
+    """The neighbourhoods that suit the problem, beside descents and exchanges."""
+    arms: dict[str, Iterator[Incumbent | None]] = {}
+    if not problem.networks or elite.centre is None:
+        return arms
+    if switchable(problem).size:
+        arms["flips"] = Flips(problem, elite, context, polish).steps()
+    if is_small(problem):
+        arms |= {name: exact.within(maker) for name, maker in Boxes(problem, elite).makers().items()}
+        arms["whole"] = exact.whole()
+    return arms
