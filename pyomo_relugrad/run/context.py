@@ -34,6 +34,8 @@ class SearchContext:
         Feasible points that were found before the method began.
     is_first : bool, optional
         Whether no search of the problem came before. Where one did, methods leave out what begins from nothing.
+    near : tuple of Incumbent, optional
+        Where none was found: points that only networks keep from being feasible.
     take_bound : callable, optional
         Told of a number that no feasible point's objective is below, where a method comes to one.
     """
@@ -44,6 +46,7 @@ class SearchContext:
     relaxation: LinearSolution | None = None
     known: tuple[Incumbent, ...] = ()
     is_first: bool = True
+    near: tuple[Incumbent, ...] = ()
     take_bound: Callable[[float], None] = _ignore
 
     @property

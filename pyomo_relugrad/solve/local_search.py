@@ -153,19 +153,22 @@ class LocalSearch(Worker):
         context = SearchContext(
             self.budget, random, start, self._relaxation, is_first=self._is_first, take_bound=self._keeper.raise_to
         )
+        dived = list[Incumbent]()
         if targets and not any(point.is_feasible for point in tried):
             for point in dives(problem, context):
-                tried.append(point)
+                dived.append(point)
                 yield point
                 if point.is_feasible:
                     break
+            tried += dived
         for target in [*targets, relaxed] if targets and relaxed is not None else targets:
             if any(point.is_feasible for point in tried):
                 break
             tried.append(problem.incumbent(completion.nearest(target)))
             yield tried[-1]
         known = tuple(point for point in tried if point.is_feasible)
-        yield from self._method.run(problem, replace(context, known=known))
+        near = () if known else tuple(dived)
+        yield from self._method.run(problem, replace(context, known=known, near=near))
 
     def _seeks_feasibility(self) -> bool:
         """Whether feasible points may be hard to find, and none has been looked for."""

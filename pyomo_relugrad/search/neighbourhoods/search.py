@@ -11,15 +11,18 @@ from pyomo_relugrad.run.method import Method, between
 from pyomo_relugrad.search.neighbourhoods.bandit import Bandit
 from pyomo_relugrad.search.neighbourhoods.boxes import Boxes
 from pyomo_relugrad.search.neighbourhoods.exact_steps import ExactSteps
+from pyomo_relugrad.search.neighbourhoods.exchanges import Exchanges
 from pyomo_relugrad.search.neighbourhoods.flips import Flips, switchable
+from pyomo_relugrad.search.neighbourhoods.integer_exchanges import exchangeable
 from pyomo_relugrad.search.neighbourhoods.pace import Pace
 from pyomo_relugrad.search.neighbourhoods.polish import Polish
 from pyomo_relugrad.search.neighbourhoods.subproblem import is_small
+from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.sequential_lp import SequentialLp
 
 #: The arms that go far from the best point.
-WIDE = ("descents", "flips")
+WIDE = ("descents", "flips", "exchanges")
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,10 @@ class Neighbourhoods(Method):
     turn_steps : int, optional
         The same in steps, where time is not limited (10).
     floor : float, optional
-        Share of the time that goes to the descents, and to local branching: both begin everywhere, and may find nothing
-        for long (0.25).
+        Share of the time that goes to the descents, to local branching and to exchanges, each: they go far, and may
+        find nothing for long (0.25).
+    few_integers : int, optional
+        So many integers at most are exchanged (24).
     exploration : float, optional
         Share of the time that goes to the other neighbourhoods in equal parts (0.15).
     much : float, optional
@@ -56,6 +61,7 @@ class Neighbourhoods(Method):
     turn_seconds: float = 0.1
     turn_steps: int = 10
     floor: float = between(0.25, 0.01, 1)
+    few_integers: int = 24
     exploration: float = between(0.15, 0.01, 1)
     much: float = 0.01
     patience: int = 50
@@ -63,13 +69,14 @@ class Neighbourhoods(Method):
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Let the neighbourhoods take turns."""
         elite, pace = Elite(self.sequential.elite_size), Pace(context.budget)
-        for point in context.known:
+        for point in (*context.known, *context.near):
             elite.learn(point)
         descents = self.sequential.descents(problem, context, elite)
         yield from _first_points(descents, elite, context)
         polish = Polish(problem, elite, context)
         exact = ExactSteps(problem, elite, context, pace, polish)
-        arms = {"descents": descents, **_neighbourhoods(problem, context, elite, exact, polish)}
+        arms = self._exchanges(problem, context, elite, polish) | {"descents": descents}
+        arms |= _neighbourhoods(problem, context, elite, exact, polish)
         bandit = Bandit({name: self.floor if name in WIDE else self.exploration / len(arms) for name in arms})
         vain, turns = 0, 0
         while arms and not context.budget.is_exhausted() and not exact.is_complete:
@@ -102,6 +109,15 @@ class Neighbourhoods(Method):
             pace.note_gain()
         return True
 
+    def _exchanges(
+        self, problem: Problem, context: SearchContext, elite: Elite, polish: Polish
+    ) -> dict[str, Iterator[Incumbent | None]]:
+        """Exchanges, where there are integers, and few of them."""
+        if not problem.networks or elite.centre is None or not 0 < exchangeable(problem).size <= self.few_integers:
+            return {}
+        descent = self.sequential.descent(problem, context, LinearRelaxation(problem))
+        return {"exchanges": Exchanges(problem, elite, context, descent, polish).steps()}
+
 
 def _first_points(
     descents: Iterator[Incumbent | None], elite: Elite, context: SearchContext
@@ -120,7 +136,7 @@ def _first_points(
 def _neighbourhoods(
     problem: Problem, context: SearchContext, elite: Elite, exact: ExactSteps, polish: Polish
 ) -> dict[str, Iterator[Incumbent | None]]:
-    """The neighbourhoods that suit the problem, beside descents."""
+    """The neighbourhoods that suit the problem, beside descents and exchanges."""
     arms: dict[str, Iterator[Incumbent | None]] = {}
     if not problem.networks or elite.centre is None:
         return arms

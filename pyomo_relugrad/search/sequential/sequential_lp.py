@@ -105,8 +105,7 @@ class SequentialLp(Method):
             if problem.quadratic is None or not problem.integers.any() or budget.is_exhausted():
                 return
         starts = Starts(self, problem, surroundings, context, elite)
-        samples = problem.propagate(surroundings.random_points(self.batch, context.random))
-        descent = Descent(self, problem, context, Merit.scaled_to(problem, samples, self.initial_penalty))
+        descent = self.descent(problem, context, surroundings)
         fruitless = 0
         while fruitless < self.patience and not budget.is_exhausted():
             best_before = elite.best
@@ -115,6 +114,11 @@ class SequentialLp(Method):
                     elite.learn(point)
                 yield point
             fruitless = 0 if _is_lower(elite.best, best_before) else fruitless + 1
+
+    def descent(self, problem: Problem, context: SearchContext, surroundings: LinearRelaxation) -> Descent:
+        """A descent whose penalties suit the problem's values at random points."""
+        samples = problem.propagate(surroundings.random_points(self.batch, context.random))
+        return Descent(self, problem, context, Merit.scaled_to(problem, samples, self.initial_penalty))
 
 
 def _is_lower(objective: float, before: float) -> bool:
@@ -140,7 +144,8 @@ class Starts:
         for point in context.known:
             elite.learn(point)
         self._decided = ~problem.is_output & (problem.is_network_input | problem.integers)
-        self._queue = [point for point in (context.start, context.relaxed) if point is not None]
+        near = [point.values for point in context.near]
+        self._queue = [point for point in (context.start, *near, context.relaxed) if point is not None]
 
     def next(self, merit: Merit) -> Array:
         """The next start: an (n,) array in the surroundings, with propagated outputs."""
@@ -225,13 +230,13 @@ class Descent:
         budget = self._context.budget
         holds_integers = self._held_model is not None and self._context.random.random() < self._method.held_share
         model = self._held_model if holds_integers and self._held_model is not None else self._model
-        v = yield from self._descend(model, v, self.merit)
+        v = yield from self._descend(model, v, self.merit, self._first_radius())
         if self._violation(v) > NEARLY_FEASIBLE and not budget.is_exhausted():
-            v = yield from self._descend(model, v, self.merit.restoring)
+            v = yield from self._descend(model, v, self.merit.restoring, self._first_radius())
             if self._violation(v) <= NEARLY_FEASIBLE:
                 # Feasible points exist where the penalty did not lead: it was too small.
                 self.merit = self.merit.sharpened(3.0)
-                v = yield from self._descend(model, v, self.merit)
+                v = yield from self._descend(model, v, self.merit, self._first_radius())
         point = self._problem.incumbent(v)
         yield point
         hopeless = point.is_feasible and point.objective - 3.0 * self._largest_gain > best
@@ -264,12 +269,23 @@ class Descent:
     def _violation(self, v: Array) -> float:
         return float(self._problem.violation(v[None, :])[0])
 
-    def _descend(self, model: StepModel, v: Array, merit: Merit) -> Generator[None, None, Array]:
+    def settle(self, v: Array, target: float) -> Generator[None, None, Array]:
+        """The point where steps from `v` end that hold its integers; the first one goes as far as it may.
+
+        They end early where what the second or a later one promises is not below a merit `target`.
+        """
+        return self._descend(self._held_model or self._model, v, self.merit, 1.0, target)
+
+    def _first_radius(self) -> float:
+        return float(10.0 ** self._context.random.uniform(-1.0, 0.0))
+
+    def _descend(
+        self, model: StepModel, v: Array, merit: Merit, radius: float, target: float = np.inf
+    ) -> Generator[None, None, Array]:
         """Trust-region steps, with a sign of life after each, until the region is small or no gain is predicted."""
         method, problem, budget = self._method, self._problem, self._context.budget
-        radius = 10.0 ** self._context.random.uniform(-1.0, 0.0)
         value = float(merit.of(problem, v[None, :])[0])
-        for _ in range(method.max_steps):
+        for number in range(method.max_steps):
             if budget.is_exhausted() or radius < method.smallest_radius:
                 break
             step = model.step(v, radius, merit, self._scale, budget)
@@ -280,7 +296,7 @@ class Descent:
             gained = value - float(merit.of(problem, trial[None, :])[0])
             if step.is_unbounded:
                 return trial
-            if predicted <= 1e-9 * (1.0 + abs(value)):
+            if predicted <= 1e-9 * (1.0 + abs(value)) or (number > 0 and step.predicted >= target):
                 break
             if gained > method.accepted_share * predicted:
                 v, value = trial, value - gained

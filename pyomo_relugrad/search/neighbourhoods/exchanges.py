@@ -1,0 +1,128 @@
+"""Local search in the integers: each exchange of a few is judged by the descent that everything else makes after it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.search.neighbourhoods.integer_exchanges import IntegerExchanges
+from pyomo_relugrad.search.neighbourhoods.polish import Polish
+from pyomo_relugrad.search.sequential.elite import Elite
+from pyomo_relugrad.search.sequential.sequential_lp import Descent
+
+#: Pairs of moves that are tried once single ones bring nothing.
+MAX_PAIRS = 300
+#: Pairs of which these are the likeliest.
+PAIRS_DRAWN = 1000
+#: Moves that are looked at together.
+BATCH = 32
+#: Moves of a jump, at random, away from where nothing better is near.
+LEAST_JUMP, LARGEST_JUMP = 3, 5
+
+
+class Exchanges:
+    """Moves on to the first better integers, with all else settled anew from where it stood; then jumps.
+
+    Parameters
+    ----------
+    problem : Problem
+    elite : Elite
+        Has a centre.
+    context : SearchContext
+    descent : Descent
+    polish : Polish
+    """
+
+    def __init__(
+        self, problem: Problem, elite: Elite, context: SearchContext, descent: Descent, polish: Polish
+    ) -> None:
+        self._problem, self._elite, self._context = problem, elite, context
+        self._descent, self._polish = descent, polish
+        self._exchanges = IntegerExchanges(problem)
+        self._tried = set[bytes]()
+        #: (n_moves,) by how much the merit was worse after each move alone, when last tried.
+        self._losses = np.zeros(2 * self._exchanges.columns.size)
+
+    def steps(self) -> Iterator[Incumbent | None]:
+        """Points of one local search after the other, and None between them."""
+        start = self._elite.centre
+        while start is not None and not self._context.budget.is_exhausted():
+            point = yield from self._settled(start.values, np.inf)
+            point = yield from self._local_search(point)
+            if point.is_feasible:
+                yield from self._polish.points(point)
+            else:
+                self._descent.merit = self._descent.merit.sharpened(2.0)
+                self._tried.clear()
+            start = self._jump()
+            yield None
+
+    def _local_search(self, point: Incumbent) -> Generator[Incumbent | None, None, Incumbent]:
+        """Go to better neighbours until there is none."""
+        better: Incumbent | None = point
+        while better is not None:
+            point, better = better, None
+            for moves in self._neighbourhood(self._exchanges.moves(point.values)):
+                better = yield from self._first_better(point, moves)
+                if better is not None or self._context.budget.is_exhausted():
+                    break
+        return point
+
+    def _first_better(self, point: Incumbent, moves: Array) -> Generator[Incumbent | None, None, Incumbent | None]:
+        value = self._value(point)
+        points, kept = self._exchanges.points(point.values, moves)
+        for values, made in zip(points, moves[kept], strict=True):
+            if self._context.budget.is_exhausted():
+                break
+            if self._is_new(values):
+                trial = yield from self._settled(values, value)
+                if made.size == 1:
+                    self._losses[made] = max(self._value(trial) - value, 0.0)
+                if self._value(trial) < value - 1e-9 * (1.0 + abs(value)):
+                    return trial
+        return None
+
+    def _neighbourhood(self, moves: Array) -> Iterator[Array]:
+        """All single moves in random order, then pairs, those first that lose least alone: (N, m) int arrays."""
+        random = self._context.random
+        singles = random.permutation(moves)[:, None]
+        for begin in range(0, len(singles), BATCH):
+            yield singles[begin : begin + BATCH]
+        pairs = random.choice(moves, size=(PAIRS_DRAWN, 2)) if moves.size else np.zeros((0, 2), int)
+        likely = np.argsort(self._losses[pairs].sum(axis=1), kind="stable")[:MAX_PAIRS]
+        for begin in range(0, likely.size, BATCH):
+            yield pairs[likely[begin : begin + BATCH]]
+
+    def _jump(self) -> Incumbent | None:
+        """Some moves away from the best point."""
+        centre, random = self._elite.centre, self._context.random
+        if centre is None:
+            return None
+        moves = self._exchanges.moves(centre.values)
+        likely = moves[np.argsort(self._losses[moves], kind="stable")][: max(moves.size // 2, LARGEST_JUMP)]
+        count = min(int(random.integers(LEAST_JUMP, LARGEST_JUMP + 1)), likely.size)
+        drawn = np.array([random.permutation(likely)[:count] for _ in range(BATCH)])
+        new = (values for values in self._exchanges.points(centre.values, drawn)[0] if self._is_new(values))
+        values = next(new, None)
+        return centre if values is None else self._problem.incumbent(values)
+
+    def _settled(self, v: Array, target: float) -> Generator[Incumbent | None, None, Incumbent]:
+        """Where the descent from a point leads, its integers held."""
+        v = yield from self._descent.settle(self._problem.propagate(v[None])[0], target)
+        point = self._problem.incumbent(v)
+        yield point
+        return point
+
+    def _value(self, point: Incumbent) -> float:
+        return float(self._descent.merit.of(self._problem, point.values[None])[0])
+
+    def _is_new(self, values: Array) -> bool:
+        """Whether no such integers have been tried; they count as tried from now on."""
+        key = values[self._exchanges.columns].tobytes()
+        is_new = key not in self._tried
+        self._tried.add(key)
+        return is_new

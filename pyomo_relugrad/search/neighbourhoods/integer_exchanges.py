@@ -1,0 +1,76 @@
+"""Integer points near another one: one or a few integers move by one, and the rows move others after them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
+from pyomo_relugrad.search.relaxation import output_ranges
+
+
+def exchangeable(problem: Problem) -> Array:
+    """The integers that are decided: columns, as an int array."""
+    return np.flatnonzero(problem.integers & ~problem.is_output & (problem.lower < problem.upper))
+
+
+class IntegerExchanges:
+    """Integers that move together so that the rows can still hold.
+
+    Parameters
+    ----------
+    problem : Problem
+
+    Examples
+    --------
+    Of two binaries just one is 1: to move either is to exchange both.
+
+    >>> from pyomo_relugrad.problem import Problem
+    >>> choice = Problem(
+    ...     np.zeros(2), np.zeros(2), np.ones(2), np.ones((1, 2)), np.ones(1), np.ones(1), np.array([True, True]))
+    >>> exchanges = IntegerExchanges(choice)
+    >>> exchanges.points(np.array([1.0, 0.0]), exchanges.moves(np.array([1.0, 0.0]))[:, None])[0].tolist()
+    [[0.0, 1.0], [0.0, 1.0]]
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self._lower, self._upper = output_ranges(problem)
+        self._tighten = RowTightening(problem)
+        self._is_integer = problem.integers
+        #: (k,) columns that may move.
+        self.columns = exchangeable(problem)
+
+    def moves(self, v: Array) -> Array:
+        """The moves that the bounds leave a point `v`: column `i` may go down (move `i`) or up (move ``i + k``)."""
+        values = np.round(v[self.columns])
+        can_move = [values > self._lower[self.columns], values < self._upper[self.columns]]
+        return np.flatnonzero(np.concatenate(can_move))
+
+    def points(self, v: Array, moves: Array) -> tuple[Array, Array]:
+        """The points that moves lead to, and which moves these are: those are left out that rows exclude.
+
+        Parameters
+        ----------
+        v : (n,) array
+        moves : (N, m) int array
+            Of those of `moves`, made together.
+
+        Returns
+        -------
+        points : (K, n) array
+            Continuous columns have their values in `v`.
+        kept : (K,) int array
+            Rows of `moves`.
+        """
+        k = self.columns.size
+        columns = self.columns[moves % k]
+        values = np.round(v[columns]) + np.where(moves < k, -1.0, 1.0)
+        row = np.arange(len(moves))[:, None]
+        lower, upper = (np.repeat(side[None], len(values), axis=0) for side in (self._lower, self._upper))
+        lower[row, columns] = upper[row, columns] = values
+        lower, upper, possible = self._tighten(lower, upper)
+        lower, upper = lower[possible], upper[possible]
+        V = np.where(self._is_integer, np.clip(np.round(v), lower, upper), v)
+        fits = self._tighten(np.where(self._is_integer, V, self._lower), np.where(self._is_integer, V, self._upper))[2]
+        return np.asarray(V[fits]), np.flatnonzero(possible)[fits]
