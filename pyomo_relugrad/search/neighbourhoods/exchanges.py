@@ -44,6 +44,8 @@ class Exchanges:
         self._descent, self._polish = descent, polish
         self._exchanges = IntegerExchanges(problem)
         self._tried = set[bytes]()
+        #: Whether the first local search goes on: it has its time before all others.
+        self.is_first = True
         #: (n_moves,) by how much the merit was worse after each move alone, when last tried.
         self._losses = np.zeros(2 * self._exchanges.columns.size)
 
@@ -53,6 +55,7 @@ class Exchanges:
         while start is not None and not self._context.budget.is_exhausted():
             point = yield from self._settled(start.values, np.inf)
             point = yield from self._local_search(point)
+            self.is_first = False
             if point.is_feasible:
                 yield from self._polish.points(point)
             else:

@@ -75,14 +75,16 @@ class Neighbourhoods(Method):
         yield from _first_points(descents, elite, context)
         polish = Polish(problem, elite, context)
         exact = ExactSteps(problem, elite, context, pace, polish)
-        arms = self._exchanges(problem, context, elite, polish) | {"descents": descents}
-        arms |= _neighbourhoods(problem, context, elite, exact, polish)
+        exchanges = self._exchanges(problem, context, elite, polish)
+        arms = {} if exchanges is None else {"exchanges": exchanges.steps()}
+        arms |= {"descents": descents} | _neighbourhoods(problem, context, elite, exact, polish)
         bandit = Bandit({name: self.floor if name in WIDE else self.exploration / len(arms) for name in arms})
         vain, turns = 0, 0
         while arms and not context.budget.is_exhausted() and not exact.is_complete:
             if "descents" not in arms and vain >= max(self.patience, turns - vain):
                 return
-            name, before, begin = bandit.choose(), elite.best, pace.now()
+            is_first = exchanges is not None and exchanges.is_first and "exchanges" in arms
+            name, before, begin = "exchanges" if is_first else bandit.choose(), elite.best, pace.now()
             goes_on = yield from self._turn(arms[name], elite, pace)
             gain = before - elite.best if elite.points else 0.0
             worth = min(gain / (self.much * (1.0 + abs(elite.best))), 1.0) if gain > 0 else 0.0
@@ -109,14 +111,12 @@ class Neighbourhoods(Method):
             pace.note_gain()
         return True
 
-    def _exchanges(
-        self, problem: Problem, context: SearchContext, elite: Elite, polish: Polish
-    ) -> dict[str, Iterator[Incumbent | None]]:
+    def _exchanges(self, problem: Problem, context: SearchContext, elite: Elite, polish: Polish) -> Exchanges | None:
         """Exchanges, where there are integers, and few of them."""
         if not problem.networks or elite.centre is None or not 0 < exchangeable(problem).size <= self.few_integers:
-            return {}
+            return None
         descent = self.sequential.descent(problem, context, LinearRelaxation(problem))
-        return {"exchanges": Exchanges(problem, elite, context, descent, polish).steps()}
+        return Exchanges(problem, elite, context, descent, polish)
 
 
 def _first_points(
