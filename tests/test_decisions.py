@@ -90,6 +90,20 @@ def test_all_columns_follow_from_the_places(seed: int) -> None:
         assert decisions.points(x[None])[0] == pytest.approx(point, abs=1e-12)
 
 
+def test_coefficients_of_zero_are_left_out_of_a_copy_alone() -> None:
+    problem = places_problem(2, 0)
+    rows = problem.rows.copy()
+    rows.data = np.append(rows.data, 0.0)
+    rows.indices = np.append(rows.indices, 1)
+    rows.indptr = rows.indptr.copy()
+    rows.indptr[-1] += 1
+    problem = replace(problem, rows=rows)
+    before = problem.rows.toarray()
+    decisions_of(problem)
+    assert problem.rows.nnz == problem.rows.data.size
+    np.testing.assert_array_equal(problem.rows.toarray(), before)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_the_search_finds_the_best_of_all_places(seed: int) -> None:
     problem = places_problem(4, seed)

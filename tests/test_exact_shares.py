@@ -298,7 +298,7 @@ def test_a_look_at_a_proof_beside_waits_for_nothing(monkeypatch):
 
 def test_highs_gives_way_to_searches_when_it_has_worked_for_a_while(monkeypatch):
     clock, lowered, end = FakeClock.installed(monkeypatch), [], threading.Event()
-    monkeypatch.setattr(milp_module, "_run_to_end", lambda highs: end.wait())
+    monkeypatch.setattr(MilpProof, "_run_to_end", lambda *_: end.wait())
     monkeypatch.setattr(milp_module, "lower_priority", lowered.append)
     for gives_way in (True, False):
         steps = MilpProof(hard_box(), Options(), gives_way=gives_way, report_interval=0.0).steps()

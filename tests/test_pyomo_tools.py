@@ -171,7 +171,7 @@ def test_relaxed_integers_come_back():
     assert relaxed == pytest.approx(by_highs(expanded(m.clone())), abs=1e-3)
     relaxation.apply_to(m, undo=True)
     assert m.k.domain is pyo.Integers
-    assert by_proof(m) <= relaxed + 1e-6
+    assert by_proof(m) <= relaxed + 1e-4 * (1 + abs(relaxed))  # the gap to which both are proven
     assert m.k.value == round(m.k.value)
 
 

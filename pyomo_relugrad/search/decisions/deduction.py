@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import checkpoint
@@ -68,7 +67,7 @@ class Deduction:
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
-        rows = sparse.csr_array(problem.rows)
+        rows = problem.rows.copy()
         rows.eliminate_zeros()
         self._rows: list[dict[int, float]] = [
             dict(zip(rows.indices[begin:end].tolist(), rows.data[begin:end].tolist(), strict=True))
