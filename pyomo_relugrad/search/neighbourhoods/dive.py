@@ -17,8 +17,8 @@ from pyomo_relugrad.search.relaxation import RANDOM_RANGE, LinearRelaxation
 N_DIVES = 5
 #: Values that are tried for a column before it is left open.
 ATTEMPTS = 3
-#: Values that a dive tries at most: more of them take longer than a program.
-MAX_TRIED = 200
+#: Values that a dive tries at most, many where a problem has few coefficients: more of them take longer than a program.
+MAX_TRIED, LEAST_TRIED, MAX_COEFFICIENTS = 200, 50, 2_000_000
 
 
 class Dive:
@@ -33,6 +33,7 @@ class Dive:
         self._problem, self._surroundings = problem, LinearRelaxation(problem)
         self._tighten = RowTightening(problem)
         self._degrees = np.bincount(problem.rows.indices, minlength=problem.n_columns)
+        self._max_tried = min(max(MAX_COEFFICIENTS // max(problem.rows.nnz, 1), LEAST_TRIED), MAX_TRIED)
         self._program: LinearProgram | None = None
 
     def _fix(self, target: Array, random: np.random.Generator) -> tuple[Array, Array] | None:
@@ -44,7 +45,7 @@ class Dive:
         order = np.lexsort((random.random(candidates.size), -self._degrees[candidates]))
         n_tried = 0
         for column in candidates[order].tolist():
-            if not possible[0] or n_tried > MAX_TRIED:
+            if not possible[0] or n_tried > self._max_tried:
                 return None
             if not (problem.integers & (lower < upper)).any():
                 break
