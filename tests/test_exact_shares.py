@@ -128,13 +128,13 @@ def test_a_search_beside_proofs_owes_them_nothing():
     assert after_others.search_seconds() == alone.search_seconds() > 0.0
 
 
-def test_searches_in_vain_keep_half_beside_proofs_that_are_not_about_to_close_the_gap():
+def test_searches_in_vain_keep_most_of_the_time_beside_proofs_that_are_not_about_to_close_the_gap():
     shares = TimeShares(ASKED)
     shares.book_search(1.0, found=True, has_incumbent=True)
     shares.book_search(100.0, found=False, has_incumbent=True)
     assert shares.search_share < 0.1
     shares.is_closing = False
-    assert shares.search_share == ASKED.search_share
+    assert shares.search_share == ASKED.open_share
     assert shares.share_beside == 1.0
 
 

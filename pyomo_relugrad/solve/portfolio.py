@@ -38,6 +38,8 @@ class Portfolio:
     search_share, late_share : float, optional
         The searches' share of the time while there is no incumbent, and while they go on to find better ones; little
         by little the larger one if that is still so after ``late_seconds``.
+    open_share : float, optional
+        The searches' share at least while no proof is about to close the gap in time.
     late_seconds : tuple of two floats, optional
         Seconds of searching between which the share grows. What is proven at once does not come to that.
     patience : float, optional
@@ -70,6 +72,7 @@ class Portfolio:
     look_interval: float = 0.1
     search_share: float = 0.5
     late_share: float = 0.9
+    open_share: float = 0.8
     late_seconds: tuple[float, float] = (0.1, 0.5)
     patience: float = 1.0
     owed_seconds: float = 1.0
@@ -83,10 +86,10 @@ class Portfolio:
         for field in fields(self):
             if field.name != "routes" and not np.all(np.asarray(getattr(self, field.name)) >= 0):
                 raise ModelError(f"the portfolio's {field.name} is {getattr(self, field.name)}: give 0 or more")
-        if not 0.5 <= self.search_share <= self.late_share < 1.0:
+        if not (0.5 <= self.search_share <= self.late_share < 1.0 and self.open_share < 1.0):
             raise ModelError(
-                f"the portfolio's shares of the searches are {self.search_share} and {self.late_share}: give a half or "
-                "more, the late share not below the first one, and less than 1"
+                f"the portfolio's shares of the searches are {self.search_share}, {self.late_share} and "
+                f"{self.open_share}: give a half or more, the late share not below the first one, and less than 1"
             )
         if self.routes == ():
             raise ModelError("the portfolio has no proof: name a route, or search without proof")

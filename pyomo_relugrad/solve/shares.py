@@ -12,7 +12,7 @@ class TimeShares:
 
     Searches have at least half of the time while there is no incumbent, and as long as they are successful
     afterwards; a search in vain falls back little by little, and never stops: after ``t`` seconds without success its
-    share is inversely proportional to ``t``, but it is at least half unless a proof is about to close the gap in time.
+    share is inversely proportional to ``t``, but most of the time is theirs unless a proof is about to close the gap.
     Beside proofs that work in a thread of their own, searches have all of the time instead, and at least half of it
     when they fall back behind a proof that is about to end.
 
@@ -39,7 +39,7 @@ class TimeShares:
         needed = self._last_success if self._has_incumbent else self._searched
         largest = float(np.interp(needed, asked.late_seconds, (asked.search_share, asked.late_share)))
         share = largest * self._promise if self._has_incumbent else largest
-        return share if self.is_closing else max(share, asked.search_share)
+        return share if self.is_closing else max(share, asked.open_share)
 
     @property
     def _promise(self) -> float:
