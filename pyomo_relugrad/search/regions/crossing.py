@@ -109,9 +109,8 @@ class GradientChange:
         slopes = self.region.input_slopes(directions)
         facet = np.repeat(np.arange(len(facets)), [neurons.size for neurons in facets])
         neurons, first = np.concatenate(facets), 0
-        for index, (stage, pattern) in enumerate(
-            zip(self.region.objective.network_stages, self.region.patterns, strict=True)
-        ):
+        stages = self.region.objective.network_stages
+        for index, (stage, pattern) in enumerate(zip(stages, self.region.patterns, strict=True)):
             inside = (neurons >= first) & (neurons < first + pattern.size)
             member, neuron = np.divmod(neurons[inside] - first, max(pattern.shape[1], 1))
             pairs, pair = np.unique(facet[inside] * len(pattern) + member, return_inverse=True)
