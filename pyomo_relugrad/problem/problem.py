@@ -212,17 +212,28 @@ class Problem:
         return stages_of(self.functions, self.n_columns)
 
     @property
+    def is_piecewise_linear(self) -> bool:
+        """Whether every function has linear regions."""
+        return not self.expressions
+
+    @property
+    def smooth_part(self) -> str:
+        """Kind and name of the first function that is not piecewise linear, for messages."""
+        return self.expressions[0].label
+
+    @property
     def network_stages(self) -> tuple[NetworkStage, ...]:
-        """The stages of a problem of networks alone, for what needs their regions, bounds or rows.
+        """The stages of a piecewise-linear problem, for what needs linear regions, bounds or rows of networks.
 
         Raises
         ------
         ModelError
-            If there are smooth expressions; names one.
+            If there is a smooth function; names it.
         """
-        if self.expressions:
+        if not self.is_piecewise_linear:
             raise ModelError(
-                f"{self.expressions[0].label} is not piecewise linear, which is needed here: use method 'auto'"
+                f"{self.smooth_part} is smooth, and what was asked for needs piecewise-linear functions: use solver "
+                "'relugrad' with method 'auto'"
             )
         return cast(tuple[NetworkStage, ...], self.stages)
 

@@ -74,6 +74,7 @@ class SequentialLp(Method):
     """
 
     name = "sequential-lp"
+    handles_smooth = True
 
     patience: int = 100
     tournament: int = 16
