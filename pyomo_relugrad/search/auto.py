@@ -54,6 +54,7 @@ class Auto(Method):
     """
 
     name = "auto"
+    handles_smooth = True
 
     stagewise: DynamicProgramming = DynamicProgramming()
     choice: ExactChoice = ExactChoice()
