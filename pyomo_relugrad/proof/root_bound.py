@@ -38,7 +38,7 @@ class BoundKeeper:
         self.value = -np.inf
         self._problem, self._budget = problem, budget
         self._cost = bound_seconds(problem)
-        self._point_cost = PASSES_PER_POINT * sum(len(s.inputs) * s.network.n_weights for s in problem.stages)
+        self._point_cost = PASSES_PER_POINT * sum(len(s.inputs) * s.work for s in problem.stages)
         self._is_open = bool(problem.networks)
 
     def take(self, relaxation: LinearSolution | None) -> None:

@@ -106,7 +106,7 @@ class Portfolio:
             return self.routes
         if not problem.networks:
             return (Route.MILP,)
-        inputs = problem.is_network_input & ~problem.is_output
+        inputs = problem.is_input & ~problem.is_output
         low, high = problem.lower[inputs], problem.upper[inputs]
         if not (np.isfinite(low).all() and np.isfinite(high).all()):
             return (Route.BRANCH,)

@@ -22,7 +22,7 @@ from pyomo_relugrad.network.builder import HiddenLayers, largest
 from pyomo_relugrad.problem.embedding import EmbeddedNetwork
 from pyomo_relugrad.problem.operations import BinaryDigits, Choice, Follower, Maximum, Product, SpecialOrderedSet
 from pyomo_relugrad.problem.presolve.extension import Extension
-from pyomo_relugrad.problem.presolve.implied_bounds import network_implied_bounds
+from pyomo_relugrad.problem.presolve.implied_bounds import function_implied_bounds
 from pyomo_relugrad.problem.presolve.reduction import Reduced, same_columns
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening, loosened
 from pyomo_relugrad.problem.problem import Problem
@@ -234,7 +234,7 @@ def _holds(coefficients: Array | float, lower: Array | float, upper: Array | flo
 
 def _held_columns(problem: Problem) -> Array:
     """(n,) booleans: columns of which something besides an operation may want a larger value, or an exact one."""
-    held = problem.integers | problem.is_network_input | problem.is_output | (problem.cost < 0)
+    held = problem.integers | problem.is_input | problem.is_output | (problem.cost < 0)
     rows = problem.rows.tocoo()
     row, column = rows.coords
     held[column[_holds(rows.data, problem.row_lower[row], problem.row_upper[row])]] = True
@@ -278,7 +278,7 @@ def _tightened(
     tighten = RowTightening(problem)
     n_missing = _count_infinite(lower, upper)
     for _ in range(MAX_ROUNDS):
-        implied = network_implied_bounds(problem, lower, upper, bound)
+        implied = function_implied_bounds(problem, lower, upper, bound)
         lower, upper = np.maximum(lower, loosened(implied[0], -1)), np.minimum(upper, loosened(implied[1], 1))
         for operation in problem.operations:
             low, high = operation.range(lower, upper)

@@ -161,7 +161,7 @@ class Deduction:
             return None
         lower, upper = self._sided(column, self._rows_of[column], {})
         is_settled = bool(lower) and bool(upper)
-        if problem.is_network_input[column] and not is_settled:
+        if problem.is_input[column] and not is_settled:
             return None
         lower.append(Affine({}, float(problem.lower[column])))
         upper.append(Affine({}, float(problem.upper[column])))

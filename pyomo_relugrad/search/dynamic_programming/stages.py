@@ -59,7 +59,7 @@ def stages_in_order(problem: Problem) -> tuple[Stage, ...]:
     if len(problem.networks) < 2:
         return ()
     is_derived = _derived_columns(problem)
-    if not ((is_derived | problem.is_output) & problem.is_network_input).any():
+    if not ((is_derived | problem.is_output) & problem.is_input).any():
         return ()
     order = _order(problem, is_derived)
     networks = [problem.networks[index] for index in order.networks]
@@ -185,7 +185,7 @@ def _parts(
     """Each network with the columns before and after it."""
     every = np.array([column for columns in derived for column in columns], np.int64)
     chosen = ~problem.is_output & (place >= 0) & ~np.isin(np.arange(problem.n_columns), every)
-    early = problem.integers | problem.is_network_input
+    early = problem.integers | problem.is_input
     for index, network in enumerate(networks):
         here = chosen & (place == index)
         before = np.flatnonzero(here & early)
