@@ -27,7 +27,7 @@ from pyomo_relugrad.modeling.block.guards import NetworkOutputExpression
 from pyomo_relugrad.modeling.block.input_ranges import input_ranges, input_values, within_given_bounds
 from pyomo_relugrad.modeling.block.integrity import RenamedPartError, are_unchanged, changed_equations
 from pyomo_relugrad.modeling.block.statistics import write_statistics
-from pyomo_relugrad.modeling.block.units import in_unit, unit_of
+from pyomo_relugrad.modeling.block.units import in_unit, unit_of, without_unit
 from pyomo_relugrad.network import Network, interval_bounds
 from pyomo_relugrad.network.rewrite import fold_scaling
 from pyomo_relugrad.readers.sources import load_network
@@ -138,9 +138,7 @@ class ReluNetworkBlockData(BlockData):
             self.add_component(f"{what}_links", links)
             for position in own:
                 variables[position] = linked[position]
-                unit = unit_of(terms[position])
-                term = terms[position] if unit is None else terms[position] / unit
-                links[position] = EqualityExpression((linked[position], term))
+                links[position] = EqualityExpression((linked[position], without_unit(terms[position])))
         self._hold_reference(name, _reference(variables, index))
         return own
 
