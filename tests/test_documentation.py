@@ -3,8 +3,8 @@
 The python blocks of a page run one after another in one namespace, in a folder with the networks and data of the
 examples; so do the plots, and shell blocks of the command ``relugrad``. A text block that follows such a block is what
 that block prints. The line ``% times vary`` between the two says that numbers and the rows of a log differ from run to
-run; the words around them are compared all the same. Output of one run, not compared, comes after ``% one run``. A block
-after ``% needs torch`` is run where that package is installed.
+run; the words around them are compared all the same. Output of one run, not compared, comes after ``% one run``. A
+block after ``% needs torch`` is run where that package is installed.
 """
 
 from __future__ import annotations
