@@ -67,7 +67,7 @@ def named(method: Method) -> str:
 def small_model() -> pyo.ConcreteModel:
     model = pyo.ConcreteModel()
     model.x = pyo.Var(range(2), bounds=(0, 1))
-    model.nn = ReluNetworkBlock(network=random_network([2, 6, 1], 0), inputs=[model.x[0], model.x[1]])
+    model.nn = ReluNetworkBlock(network=random_network([2, 6, 1], 1), inputs=[model.x[0], model.x[1]])
     model.score = pyo.Objective(expr=model.nn.outputs[0], sense=pyo.maximize)
     return model
 
