@@ -19,10 +19,13 @@ from pyomo_relugrad.network.names import by_name, rows_by_name
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.readers.sources import load_network
 from pyomo_relugrad.run.method import Method
-from pyomo_relugrad.run.result import Progress, SearchResult
+from pyomo_relugrad.run.result import Progress, SearchResult, gap_in_words
 from pyomo_relugrad.search.boundedness import columns_without_end
 from pyomo_relugrad.solve.local import search
-from pyomo_relugrad.words import MAX_LISTED
+from pyomo_relugrad.words import MAX_LISTED, counted
+
+#: Inputs and outputs that the text of an answer shows.
+MAX_SHOWN = 8
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -53,6 +56,18 @@ class Optimum:
     maximize: bool
     network: Network
 
+    def __repr__(self) -> str:
+        known = (
+            f", bound {self.bound:.8g} (gap {gap_in_words(self.value, self.bound)})" if np.isfinite(self.bound) else ""
+        )
+        result = self.result
+        return (
+            f"<Optimum: {'largest' if self.maximize else 'smallest'} value found {self.value:.8g}{known}\n"
+            f"  inputs   {_shown(self.inputs)}\n"
+            f"  outputs  {_shown(self.outputs)}\n"
+            f"  {result.stop.value} after {result.elapsed:.2f} s; {counted(len(result.pool), 'point')} in the pool>"
+        )
+
     @property
     def inputs(self) -> dict[Any, Any]:
         """`x` under the names of the inputs, with categories; under positions where there are no names."""
@@ -81,6 +96,14 @@ class Optimum:
 
     def _reported(self, value: float) -> float:
         return 0.0 - value if self.maximize else value
+
+
+def _shown(values: dict[Any, Any]) -> str:
+    """The first few values with their names."""
+    parts = [
+        f"{name}: {value:.6g}" if isinstance(value, float) else f"{name}: {value}" for name, value in values.items()
+    ]
+    return ", ".join(parts[:MAX_SHOWN]) + (f", ... ({len(parts)} in all)" if len(parts) > MAX_SHOWN else "")
 
 
 def maximize(
@@ -275,6 +298,7 @@ def array_problem(
         networks=(EmbeddedNetwork(network, np.arange(n), n + np.arange(k), network.name),),
         maximize=maximize,
         column_names=_column_names(network),
+        row_names=(*(f"row {row}" for row in range(m)), *(f"one category of {own.name}" for own in choices)),
     )
 
 
