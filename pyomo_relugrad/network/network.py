@@ -1,4 +1,4 @@
-"""A trained network in one canonical form: affine maps and ReLUs."""
+"""A trained network in one canonical form: affine maps and activations, ReLUs or smooth ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import numpy as np
 from pyomo_relugrad.arrays import Array, ArrayLike, DTypeLike
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network import sweeps
-from pyomo_relugrad.network.activations import RELU
 from pyomo_relugrad.network.layer import Layer, TensorSpec
 from pyomo_relugrad.network.linear_maps import row_norms
 from pyomo_relugrad.network.names import checked_names, rows_by_name, tensor_names
@@ -23,16 +22,16 @@ from pyomo_relugrad.network.region import LinearRegion
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    r"""A piecewise-linear network as ReLU layers, each affine in what came before it.
+    r"""A network as layers of ReLUs or smooth neurons, each affine in what came before it.
 
-    ``h_k = relu(sum_s W_ks h_s + b_k)`` with ``h_0 = x``, and the output ``y`` is affine in the ``h``. Every method
-    works on a batch of rows: a point is one row, ``X`` is (B, n_inputs).
+    ``h_k = relu(sum_s W_ks h_s + b_k)`` with ``h_0 = x``, or another activation than the ReLU, and the output ``y`` is
+    affine in the ``h``. Every method works on a batch of rows: a point is one row, ``X`` is (B, n_inputs).
 
     Parameters
     ----------
     n_inputs : int
     layers : tuple of Layer
-        The hidden layers in order, then one last layer without a ReLU, the output.
+        The hidden layers in order, then one last layer without an activation, the output.
     inputs, outputs : tuple of TensorSpec, optional
         Names and shapes of the file's tensors; several are concatenated, flattened row by row.
     name : str, optional
@@ -143,13 +142,29 @@ class Network:
 
     @cached_property
     def widths(self) -> tuple[int, ...]:
-        """Number of ReLUs in each hidden layer."""
+        """Number of neurons in each hidden layer."""
         return tuple(layer.width for layer in self.layers[:-1])
+
+    @cached_property
+    def n_neurons(self) -> int:
+        """Number of neurons in all hidden layers."""
+        return sum(self.widths)
 
     @cached_property
     def n_relus(self) -> int:
         """Number of ReLUs."""
-        return sum(self.widths)
+        return sum(layer.width for layer in self.layers[:-1] if layer.activation.is_piecewise_linear)
+
+    @cached_property
+    def is_piecewise_linear(self) -> bool:
+        """Whether all neurons are ReLUs, so that the network has linear regions."""
+        return self.n_relus == self.n_neurons
+
+    @cached_property
+    def smooth_activations(self) -> tuple[str, ...]:
+        """Names of the activations that are not piecewise linear, in order of their first layers."""
+        activations = [layer.activation for layer in self.layers[:-1]]
+        return tuple(dict.fromkeys(own.name for own in activations if not own.is_piecewise_linear))
 
     @property
     def n_weights(self) -> int:
@@ -218,31 +233,58 @@ class Network:
         return self.activations(X)[-1]
 
     def preactivations(self, X: ArrayLike, pattern: Array | None = None) -> tuple[Array, ...]:
-        """What enters the ReLUs: one (B, n_k) array per hidden layer.
+        """What enters the neurons: one (B, n_k) array per hidden layer.
 
         With a `pattern`, a (B, n_relus) boolean array, the affine functions that they are on its region.
         """
-        gates = None if pattern is None else self.gates(pattern)
+        gates = None if pattern is None else self._gates_of_region(pattern)
         sweep = sweeps.forward(self.layers, self.batch(X), gates)
         return tuple(values for values, _ in islice(sweep, len(self.widths)))
 
     def activation_pattern(self, X: ArrayLike) -> Array:
-        """Which ReLUs are active (pre-activation > 0): (B, n_relus) booleans, layer after layer."""
-        hidden = self.activations(X)[1:-1]
-        rows = np.shape(X)[0]
-        return np.concatenate([np.zeros((rows, 0), bool), *(h > 0 for h in hidden)], axis=1)
+        """Which ReLUs are active (pre-activation > 0): (B, n_relus) booleans, layer after layer.
+
+        Of a network with smooth neurons the slopes of all neurons, (B, n_neurons) numbers; those of ReLUs are 0 or 1.
+        """
+        return self.value_and_pattern(X)[1]
+
+    def value_and_pattern(self, X: ArrayLike) -> tuple[Array, Array]:
+        """Outputs (B, n_outputs) and `activation_pattern` at the rows of `X`."""
+        if self.is_piecewise_linear:
+            *hidden, outputs = self.activations(X)
+            pattern = np.empty((len(outputs), self.n_neurons), bool)
+            for part, activations in zip(self.split_pattern(pattern), hidden[1:], strict=True):
+                np.greater(activations, 0, out=part)
+            return outputs, pattern
+        outputs, slopes = sweeps.evaluate_with_slopes(self.layers, self.batch(X))
+        return outputs, np.concatenate(slopes, axis=1)
 
     def split_pattern(self, pattern: Array) -> tuple[Array, ...]:
-        """An activation pattern (..., n_relus) as one (..., n_k) array per hidden layer."""
+        """An activation pattern (..., n_neurons) as one (..., n_k) array per hidden layer."""
         return tuple(pattern[..., begin:end] for begin, end in pairwise(self._layer_begins))
 
     def gates(self, pattern: Array) -> tuple[Array, ...]:
-        """An activation pattern (..., n_relus) as the `sweeps` take it: by layer, 0 or 1 in the network's type."""
-        return tuple(part.astype(self.dtype) for part in self.split_pattern(pattern))
+        """An activation pattern (..., n_neurons) as the `sweeps` take it: by layer, in the network's type."""
+        return tuple(part.astype(self.dtype, copy=False) for part in self.split_pattern(pattern))
+
+    def _gates_of_region(self, pattern: Array) -> tuple[Array, ...]:
+        """The gates of a linear region, on which a neuron is its pre-activation times its gate.
+
+        Raises
+        ------
+        NetworkValueError
+            If the network has no linear regions.
+        """
+        if not self.is_piecewise_linear:
+            raise NetworkValueError(
+                f"{self!r} has {', '.join(self.smooth_activations)} neurons, and so no linear regions: take its values "
+                "and derivatives at points instead"
+            )
+        return self.gates(pattern)
 
     @cached_property
     def _layer_begins(self) -> tuple[int, ...]:
-        """Place of each hidden layer's first ReLU among all, then the number of all."""
+        """Place of each hidden layer's first neuron among all, then the number of all."""
         return tuple(accumulate(self.widths, initial=0))
 
     @cached_property
@@ -273,10 +315,9 @@ class Network:
         `output_weights` is (n_outputs,) or one row per point, (B, n_outputs). At a kink the derivative is that of the
         inactive side.
         """
-        _, *hidden, outputs = self.activations(X)
+        outputs, slopes = sweeps.evaluate_with_slopes(self.layers, self.batch(X))
         seeds = np.atleast_2d(np.asarray(output_weights, dtype=self.dtype))
-        start = sweeps.coefficients_of(self.layers[-1], seeds)
-        found = sweeps.backward(self.layers, start, lambda index, own: own * RELU.slope(hidden[index]))
+        found = sweeps.adjoint(self.layers, sweeps.coefficients_of(self.layers[-1], seeds), slopes)
         return outputs, self._gradients(found, (len(outputs),))
 
     def vjp(self, X: ArrayLike, V: ArrayLike) -> Array:
@@ -335,7 +376,7 @@ class Network:
         return jacobians, values[-1] - np.einsum("bij,bj->bi", jacobians, points)
 
     def region(self, x: ArrayLike, pattern: Array | None = None) -> LinearRegion:
-        """The linear region of an activation pattern.
+        """The linear region of an activation pattern; networks with smooth neurons have none.
 
         Parameters
         ----------
@@ -345,15 +386,17 @@ class Network:
             By default the pattern at `x`. With another one, `x` should lie on the boundary of its region.
         """
         point = self.batch(np.reshape(np.asarray(x), (1, -1)))
-        return LinearRegion(self, self.activation_pattern(point)[0] if pattern is None else pattern, point[0])
+        own = self.activation_pattern(point)[0] if pattern is None else pattern
+        self._gates_of_region(own)
+        return LinearRegion(self, own, point[0])
 
     def pull_back(self, pattern: Array, layer: int, V: ArrayLike) -> Array:
         """Gradients of pre-activations under given activation patterns.
 
         Parameters
         ----------
-        pattern : (B, n_relus) boolean array
-            Which ReLUs pass their input on.
+        pattern : (B, n_neurons) array
+            Which ReLUs pass their input on, as booleans, or the slopes of all neurons.
         layer : int
             Index into `layers` of the pre-activation to differentiate; ``len(layers) - 1`` is the output.
         V : (B, n_k) array
@@ -388,9 +431,11 @@ class Network:
 
     def _values_and_gates(self, X: ArrayLike, pattern: Array | None) -> tuple[tuple[Array, ...], Sequence[Array]]:
         """Pre-activations and outputs at the rows of `X`, and the gates of a pattern, by default of that at `X`."""
-        gates = None if pattern is None else self.gates(pattern)
+        gates = None if pattern is None else self._gates_of_region(pattern)
         values = tuple(values for values, _ in sweeps.forward(self.layers, self.batch(X), gates))
-        return values, [RELU.slope(z) for z in values[:-1]] if gates is None else gates
+        if gates is not None:
+            return values, gates
+        return values, [layer.activation.slope(z) for layer, z in zip(self.layers, values[:-1], strict=False)]
 
     def _gradients(self, found: sweeps.Coefficients, batch: tuple[int, ...]) -> Array:
         """The input's coefficients (*batch, n_inputs) that a backward sweep found; what it broadcasts is repeated."""
