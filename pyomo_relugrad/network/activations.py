@@ -1,4 +1,4 @@
-"""What an activation function is, and what a ReLU is: value, slope, state over an interval, lines that enclose it there."""
+"""What an activation function is, and what a ReLU is: value, slope, and over an interval its state and lines around."""
 
 from __future__ import annotations
 
@@ -81,6 +81,10 @@ class Activation(ABC):
         """Smallest and largest activations over intervals of pre-activations, possibly infinite."""
 
     @abstractmethod
+    def bends(self, lower: Array, upper: Array) -> Array:
+        """Where the function is not linear over an interval: there better bounds of it make better lines."""
+
+    @abstractmethod
     def states(self, lower: Array, upper: Array) -> Array:
         """What intervals of pre-activations decide, int8: 1 active (``z`` itself), -1 inactive (zero), 0 neither."""
 
@@ -134,6 +138,10 @@ class Relu(Activation):
     def range(self, lower: Array, upper: Array) -> tuple[Array, Array]:
         """Smallest and largest activations over intervals of pre-activations, possibly infinite."""
         return self.value(lower), self.value(upper)
+
+    def bends(self, lower: Array, upper: Array) -> Array:
+        """Where zero is inside."""
+        return (lower < 0) & (upper > 0)
 
     def states(self, lower: Array, upper: Array) -> Array:
         """What intervals of pre-activations decide, int8: 1 active, -1 inactive, 0 undecided."""

@@ -1,8 +1,9 @@
 """Lines that enclose a curve over intervals, for curves that change between convex and concave at few points.
 
-The lower line of least area supports the convex envelope of the curve at the interval's middle: it is a tangent there, a
-tangent through an end of the interval, or the chord. So are the upper lines, of the negated curve. Where a line is a
-tangent is found by bisection and need not be exact: with a slope at hand, the line is moved down until it touches the curve.
+The lower line of least area supports the convex envelope of the curve at the interval's middle: it is a tangent there,
+a tangent through an end of the interval, or the chord. So are the upper lines, of the negated curve. Where a line is a
+tangent is found by bisection and need not be exact: with a slope at hand, the line is moved down until it only touches
+the curve.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def enclosing_lines(curve: Bending, lower: Array, upper: Array, margin: Array) -
     size = np.maximum(np.abs(low), np.abs(high))
     is_finite = np.isfinite(lower) & np.isfinite(upper) & np.isfinite(size)
     begin, end = (np.where(is_finite, side, 0).ravel() for side in (lower, upper))
-    result = []
+    lines = []
     with np.errstate(all="ignore"):  # what overflows is replaced by constants
         for sign, constant in ((1.0, low), (-1.0, -high)):
             slope, intercept = (part.reshape(lower.shape) for part in _below(_Signed(curve, sign), begin, end))
@@ -56,10 +57,14 @@ def enclosing_lines(curve: Bending, lower: Array, upper: Array, margin: Array) -
             intercept = intercept - np.abs(slope) * margin - unit * (1 + size + far)
             straight = is_finite & np.isfinite(slope) & np.isfinite(intercept)
             slope, intercept = np.where(straight, slope, 0), np.where(straight, intercept, constant)
-            result += [slope * sign, intercept * sign]
-    unbounded = np.isinf(result[3])
-    result[3] = np.where(unbounded, 0, result[3])
-    return Lines(*result, np.zeros(lower.shape, bool), unbounded if unbounded.any() else None)
+            lines += [slope * sign, intercept * sign]
+    lower_slope, lower_intercept, upper_slope, upper_intercept = lines
+    lower_intercept = np.maximum(lower_intercept, np.finfo(lower.dtype).min / 2)  # of a cube: times zero it is zero
+    unbounded = np.isinf(upper_intercept)
+    upper_intercept = np.where(unbounded, 0, upper_intercept)
+    relus = np.zeros(lower.shape, bool)
+    own = unbounded if unbounded.any() else None
+    return Lines(lower_slope, lower_intercept, upper_slope, upper_intercept, relus, own)
 
 
 @dataclass(frozen=True)
@@ -84,13 +89,15 @@ class _Signed:
 def _below(curve: _Signed, lower: Array, upper: Array) -> tuple[Array, Array]:
     """Slopes and intercepts of lines below a curve over finite intervals, all (n,).
 
-    Of several convex pieces the last one is touched: in the curves with two of them, the first one is almost straight.
+    Of several convex pieces in an interval the last one is touched: of two, the first is almost straight.
     """
     wide = upper > lower
     slope = (curve.value(upper) - curve.value(lower)) / np.where(wide, upper - lower, 1)
     places = np.full(lower.shape, np.nan, lower.dtype)
-    for begin, end in curve.convex_pieces[-1:]:
-        convex = np.flatnonzero(np.clip(begin, lower, upper) < np.clip(end, lower, upper))
+    open_ends = upper
+    for begin, end in reversed(curve.convex_pieces):
+        convex = np.flatnonzero(np.clip(begin, lower, open_ends) < np.clip(end, lower, open_ends))
+        open_ends = np.where(begin < open_ends, lower, open_ends)
         places[convex] = _tangent_places(curve, begin, end, lower[convex], upper[convex])
     touched = np.flatnonzero(np.isfinite(places))
     slope[touched] = curve.slope(places[touched])
@@ -122,7 +129,7 @@ def _tangent_places(curve: _Signed, begin: float, end: float, lower: Array, uppe
 def _tangents_through(curve: _Signed, anchor: Array, sign: float, first: Array, last: Array) -> Array:
     """Points of convex pieces whose tangents go through the curve at an anchor; NaN where there is none.
 
-    The sign is 1 for anchors on the left of the piece, -1 on the right.
+    The sign is 1 for anchors on the left of the piece, -1 on the right. A kink at the near end of the piece counts.
     """
     height = curve.value(anchor)
 
@@ -132,7 +139,8 @@ def _tangents_through(curve: _Signed, anchor: Array, sign: float, first: Array, 
 
     first, last = np.clip(first, -MAX_TANGENT, MAX_TANGENT), np.clip(last, -MAX_TANGENT, MAX_TANGENT)
     found, _ = _bisected(missed, first, last, SLOPE_STEPS)
-    return np.where((missed(first) <= 0) & (missed(last) >= 0), found, np.nan)
+    is_found = missed(last) >= 0 if sign > 0 else missed(first) <= 0
+    return np.where(is_found, found, np.nan)
 
 
 def _smallest(curve: _Signed, slope: Array, first: Array, last: Array) -> Array:

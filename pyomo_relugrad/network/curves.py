@@ -28,11 +28,14 @@ class Curve(Activation):
         Whether it is convex before the first of them.
     turning : float or None
         Where it is smallest; None where it grows everywhere.
+    limits : tuple of two floats
+        Its values at minus and plus infinity.
     """
 
     inflections: ClassVar[tuple[float, ...]] = ()
     begins_convex: ClassVar[bool] = True
     turning: ClassVar[float | None] = None
+    limits: ClassVar[tuple[float, float]] = (0.0, inf)
 
     @property
     def pieces(self) -> tuple[tuple[float, float, bool], ...]:
@@ -61,8 +64,14 @@ class Curve(Activation):
         return (np.maximum(low, 0) if self.is_nonnegative else low), high + unit * (1 + np.abs(high))
 
     def _at(self, z: Array) -> Array:
-        """Values, and limits where `z` is infinite: at minus infinity no curve here has an infinite one."""
-        return self.value(np.maximum(z, -1e6))
+        """Values, and limits where `z` is infinite."""
+        finite = np.isfinite(z)
+        value = self.value(np.where(finite, z, 0))
+        return np.where(finite, value, np.where(z > 0, *self.limits[::-1])).astype(value.dtype)
+
+    def bends(self, lower: Array, upper: Array) -> Array:
+        """Wherever there is more than a point."""
+        return lower < upper
 
     def states(self, lower: Array, upper: Array) -> Array:
         """Zero: a smooth neuron is neither active nor inactive."""
@@ -87,6 +96,7 @@ class Sigmoid(Curve):
 
     is_nonnegative = True
     inflections = (0.0,)
+    limits = (0.0, 1.0)
 
     def value(self, z: Array) -> Array:
         """By the hyperbolic tangent, which never overflows."""
@@ -103,6 +113,7 @@ class Tanh(Curve):
     """The hyperbolic tangent."""
 
     inflections = (0.0,)
+    limits = (-1.0, 1.0)
 
     def value(self, z: Array) -> Array:
         """``tanh(z)``."""
@@ -141,6 +152,11 @@ class Elu(Curve):
     """
 
     alpha: float = 1.0
+
+    @property
+    def limits(self) -> tuple[float, float]:  # type: ignore[override]  # each has its own
+        """Its values at minus and plus infinity."""
+        return -self.alpha, inf
 
     @property
     def pieces(self) -> tuple[tuple[float, float, bool], ...]:
@@ -198,6 +214,10 @@ class Gelu(Curve):
         return z * gate, gate + z * namespace(z).exp(-0.5 * z * z) * (1 / sqrt(2 * pi))
 
 
+#: The factor of the cube in the approximation of `Gelu`.
+GELU_CUBIC = 0.044715
+
+
 @dataclass(frozen=True)
 class GeluTanh(Curve):
     """The approximation of `Gelu` by a hyperbolic tangent."""
@@ -213,14 +233,11 @@ class GeluTanh(Curve):
     def value_and_slope(self, z: Array) -> tuple[Array, Array]:
         """Both from one hyperbolic tangent."""
         gate = self._gate(z)
-        inner = 2 * sqrt(2 / pi) * (1 + 3 * _CUBIC * z * z)
+        inner = 2 * sqrt(2 / pi) * (1 + 3 * GELU_CUBIC * z * z)
         return z * gate, gate + z * gate * (1 - gate) * inner
 
     def _gate(self, z: Array) -> Array:
-        return SIGMOID.value(2 * sqrt(2 / pi) * (z + _CUBIC * z * z * z))
-
-
-_CUBIC = 0.044715
+        return SIGMOID.value(2 * sqrt(2 / pi) * (z + GELU_CUBIC * z * z * z))
 
 
 @dataclass(frozen=True)
@@ -270,9 +287,10 @@ class Softsign(Curve):
     """``z / (1 + abs(z))``."""
 
     inflections = (0.0,)
+    limits = (-1.0, 1.0)
 
     def value(self, z: Array) -> Array:
-        """Also at infinity, where `_at` cuts off."""
+        """``z / (1 + abs(z))``."""
         return z / (1 + abs(z))
 
     def value_and_slope(self, z: Array) -> tuple[Array, Array]:
@@ -286,6 +304,7 @@ class Erf(Curve):
     """The error function."""
 
     inflections = (0.0,)
+    limits = (-1.0, 1.0)
 
     def value(self, z: Array) -> Array:
         """``erf(z)``."""
@@ -313,5 +332,41 @@ class Exp(Curve):
         return value, value
 
 
+@dataclass(frozen=True)
+class Square(Curve):
+    """``z ** 2``."""
+
+    is_nonnegative = True
+    turning = 0.0
+    limits = (inf, inf)
+
+    def value(self, z: Array) -> Array:
+        """``z * z``."""
+        return z * z
+
+    def value_and_slope(self, z: Array) -> tuple[Array, Array]:
+        """The slope is twice the variable."""
+        return z * z, 2 * z
+
+
+@dataclass(frozen=True)
+class Cube(Curve):
+    """``z ** 3``."""
+
+    inflections = (0.0,)
+    begins_convex = False
+    limits = (-inf, inf)
+
+    def value(self, z: Array) -> Array:
+        """``z * z * z``."""
+        return z * z * z
+
+    def value_and_slope(self, z: Array) -> tuple[Array, Array]:
+        """Both from the square."""
+        square = z * z
+        return square * z, 3 * square
+
+
 SIGMOID, TANH, SOFTPLUS, ELU, SILU, GELU = Sigmoid(), Tanh(), Softplus(), Elu(), Silu(), Gelu()
 GELU_TANH, MISH, HARD_SWISH, SOFTSIGN, ERF, EXP = GeluTanh(), Mish(), HardSwish(), Softsign(), Erf(), Exp()
+SQUARE, CUBE = Square(), Cube()

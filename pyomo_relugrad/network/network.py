@@ -14,6 +14,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array, ArrayLike, DTypeLike
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network import sweeps
+from pyomo_relugrad.network.activations import RELU, Activation
 from pyomo_relugrad.network.layer import Layer, TensorSpec
 from pyomo_relugrad.network.linear_maps import row_norms
 from pyomo_relugrad.network.names import checked_names, rows_by_name, tensor_names
@@ -99,8 +100,14 @@ class Network:
             raise NetworkValueError(f"the {what} tensors {specs} do not have {size} entries in all")
 
     @classmethod
-    def from_layers(cls, weights: Sequence[ArrayLike], biases: Sequence[ArrayLike], name: str = "") -> Network:
-        """A chain of dense layers with a ReLU after each but the last.
+    def from_layers(
+        cls,
+        weights: Sequence[ArrayLike],
+        biases: Sequence[ArrayLike],
+        name: str = "",
+        activation: Activation = RELU,
+    ) -> Network:
+        """A chain of dense layers with an activation, by default a ReLU, after each but the last.
 
         Parameters
         ----------
@@ -108,6 +115,8 @@ class Network:
             As ``torch.nn.Linear.weight``: rows are outputs.
         biases : sequence of (n_k,) arrays
         name : str, optional
+        activation : Activation, optional
+            Such as ``TANH`` of `pyomo_relugrad.network.curves`.
 
         Raises
         ------
@@ -118,7 +127,8 @@ class Network:
             raise NetworkValueError(f"from_layers got {len(weights)} weights and {len(biases)} biases")
         layers = []
         for index, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-            layers.append(Layer((index,), (np.array(weight, float, ndmin=2),), np.array(bias, float, ndmin=1)))
+            matrix, offset = np.array(weight, float, ndmin=2), np.array(bias, float, ndmin=1)
+            layers.append(Layer((index,), (matrix,), offset, activation))
         return cls(layers[0].weights[0].shape[1], tuple(layers), name=name)
 
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
@@ -145,6 +155,11 @@ class Network:
         """Number of neurons in each hidden layer."""
         return tuple(layer.width for layer in self.layers[:-1])
 
+    @property
+    def hidden_activations(self) -> tuple[Activation, ...]:
+        """The activation of each hidden layer."""
+        return tuple(layer.activation for layer in self.layers[:-1])
+
     @cached_property
     def n_neurons(self) -> int:
         """Number of neurons in all hidden layers."""
@@ -163,8 +178,7 @@ class Network:
     @cached_property
     def smooth_activations(self) -> tuple[str, ...]:
         """Names of the activations that are not piecewise linear, in order of their first layers."""
-        activations = [layer.activation for layer in self.layers[:-1]]
-        return tuple(dict.fromkeys(own.name for own in activations if not own.is_piecewise_linear))
+        return tuple(dict.fromkeys(own.name for own in self.hidden_activations if not own.is_piecewise_linear))
 
     @property
     def n_weights(self) -> int:
@@ -268,19 +282,17 @@ class Network:
         return tuple(part.astype(self.dtype, copy=False) for part in self.split_pattern(pattern))
 
     def _gates_of_region(self, pattern: Array) -> tuple[Array, ...]:
-        """The gates of a linear region, on which a neuron is its pre-activation times its gate.
+        """The gates of a linear region, on which a neuron is its pre-activation times its gate."""
+        self._check_regions()
+        return self.gates(pattern)
 
-        Raises
-        ------
-        NetworkValueError
-            If the network has no linear regions.
-        """
+    def _check_regions(self) -> None:
+        """Refuse networks that have no linear regions."""
         if not self.is_piecewise_linear:
             raise NetworkValueError(
                 f"{self!r} has {', '.join(self.smooth_activations)} neurons, and so no linear regions: take its values "
                 "and derivatives at points instead"
             )
-        return self.gates(pattern)
 
     @cached_property
     def _layer_begins(self) -> tuple[int, ...]:
@@ -384,11 +396,15 @@ class Network:
             A point of the region.
         pattern : (n_relus,) boolean array, optional
             By default the pattern at `x`. With another one, `x` should lie on the boundary of its region.
+
+        Raises
+        ------
+        NetworkValueError
+            If the network has smooth neurons.
         """
         point = self.batch(np.reshape(np.asarray(x), (1, -1)))
-        own = self.activation_pattern(point)[0] if pattern is None else pattern
-        self._gates_of_region(own)
-        return LinearRegion(self, own, point[0])
+        self._check_regions()
+        return LinearRegion(self, self.activation_pattern(point)[0] if pattern is None else pattern, point[0])
 
     def pull_back(self, pattern: Array, layer: int, V: ArrayLike) -> Array:
         """Gradients of pre-activations under given activation patterns.
@@ -435,7 +451,7 @@ class Network:
         values = tuple(values for values, _ in sweeps.forward(self.layers, self.batch(X), gates))
         if gates is not None:
             return values, gates
-        return values, [layer.activation.slope(z) for layer, z in zip(self.layers, values[:-1], strict=False)]
+        return values, [own.slope(z) for own, z in zip(self.hidden_activations, values[:-1], strict=True)]
 
     def _gradients(self, found: sweeps.Coefficients, batch: tuple[int, ...]) -> Array:
         """The input's coefficients (*batch, n_inputs) that a backward sweep found; what it broadcasts is repeated."""

@@ -1,9 +1,9 @@
 """Sweeps through a network's layers: values forward, derivatives forward, derivatives backward.
 
 A gate is the number that a neuron's pre-activation is multiplied by: 0 or 1 under an activation pattern, the slope of
-a line in a relaxation, or that of a smooth neuron at a point. Gates are given by hidden layer, as arrays that broadcast against
-the (..., n_k) values of that layer. With fixed gates a network is affine; `tangent` and `adjoint` are its linear part
-and the transpose of that.
+a line in a relaxation, or that of a smooth neuron at a point. Gates are given by hidden layer, as arrays that broadcast
+against the (..., n_k) values of that layer. With fixed gates a network is affine; `tangent` and `adjoint` are its
+linear part and the transpose of that.
 
 The sweeps write into no array that they are given, and use no functions but those of the arrays' own namespace.
 """

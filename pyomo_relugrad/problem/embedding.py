@@ -108,12 +108,9 @@ class NetworkStage:
         self.set_outputs(V, self.network.value(self.gather(V)))
 
     def propagate_with_pattern(self, V: Array) -> Array:
-        """`propagate`, and the activation patterns (B * k, n_relus)."""
-        *hidden, outputs = self.network.activations(self.gather(V))
+        """`propagate`, and the activation patterns (B * k, n_neurons)."""
+        outputs, pattern = self.network.value_and_pattern(self.gather(V))
         self.set_outputs(V, outputs)
-        pattern = np.empty((len(outputs), self.network.n_relus), bool)
-        for part, activations in zip(self.network.split_pattern(pattern), hidden[1:], strict=True):
-            np.greater(activations, 0, out=part)
         return pattern
 
     def pull_back(self, gradient: Array, pattern: Array) -> None:
@@ -122,15 +119,15 @@ class NetworkStage:
         Parameters
         ----------
         gradient : (B, n) array
-        pattern : (B * k, n_relus) boolean array
-            Which ReLUs pass their input on.
+        pattern : (B * k, n_neurons) array
+            Which ReLUs pass their input on, or the neurons' slopes.
         """
         seeds = self.gather_outputs(gradient)
         self.scatter(gradient, self.network.pull_back(pattern, len(self.network.layers) - 1, seeds))
         gradient[:, self._output_columns] = 0.0
 
     def pull_back_rows(self, rows: Array, pattern: Array) -> None:
-        """`pull_back` under one pattern (k, n_relus) for all rows, of which few may use many of the embeddings."""
+        """`pull_back` under one pattern (k, n_neurons) for all rows, of which few may use many of the embeddings."""
         seeds = self.gather_outputs(rows)
         used = np.flatnonzero(seeds.any(axis=1))
         if used.size == 0:

@@ -32,9 +32,9 @@ def random_pattern_starts(
     shares = random.random((count, 1))
     patterns = []
     for stage in objective.stages:
-        rows = (count, len(stage.inputs) * stage.network.n_relus)
+        rows = (count, len(stage.inputs) * stage.network.n_neurons)
         pattern = random.random(rows) < shares
-        patterns.append(pattern.reshape(count * len(stage.inputs), stage.network.n_relus))
+        patterns.append(pattern.reshape(count * len(stage.inputs), stage.network.n_neurons))
     anywhere = np.repeat(domain.sample(random, 1), count, axis=0)
     gradient = objective.gradient_under(anywhere, tuple(patterns))
     return domain.vertices(gradient).astype(objective.dtype)
@@ -48,6 +48,6 @@ def row_space_starts(objective: ReducedObjective, domain: Domain, random: np.ran
         rows = count * len(stage.inputs)
         norms = network.layers[0].row_norms
         weights = random.random((rows, norms.size)) ** 4 / np.where(norms > 0, norms, 1.0)
-        nothing = np.zeros((rows, network.n_relus), bool)
+        nothing = np.zeros((rows, network.n_neurons), bool)
         stage.scatter(directions, network.pull_back(nothing, 0, weights.astype(objective.dtype)))
     return domain.vertices(-directions[:, objective.columns]).astype(objective.dtype)
