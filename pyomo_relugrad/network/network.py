@@ -348,13 +348,13 @@ class Network:
         Parameters
         ----------
         X, D : (B, n_inputs) arrays
-        pattern : (B, n_relus) boolean array, optional
-            Which ReLUs pass their input on; by default those active at `X`.
+        pattern : (B, n_neurons) array, optional
+            Which ReLUs pass their input on, or the slopes of all neurons; by default those at `X`.
 
         Returns
         -------
         values, slopes : tuples of (B, n_k) arrays
-            Hidden layers' pre-activations in order, then the outputs. On the linear region of the pattern,
+            Hidden layers' pre-activations in order, then the outputs. On the linear region of the pattern of ReLUs,
             ``values + t * slopes`` is exact along ``X[i] + t * D[i]``.
         """
         values, gates = self._values_and_gates(X, pattern)
@@ -365,13 +365,13 @@ class Network:
         return self.affine(X)[0]
 
     def affine(self, X: ArrayLike, pattern: Array | None = None) -> tuple[Array, Array]:
-        """The affine function that the network is around each row of `X`.
+        """The affine function that the network is around each row of `X`, or the tangent where it is smooth.
 
         Parameters
         ----------
         X : (B, n_inputs) array
-        pattern : (B, n_relus) boolean array, optional
-            Which ReLUs pass their input on; by default those active at `X`.
+        pattern : (B, n_neurons) array, optional
+            Which ReLUs pass their input on, or the slopes of all neurons; by default those at `X`.
 
         Returns
         -------
@@ -447,8 +447,9 @@ class Network:
 
     def _values_and_gates(self, X: ArrayLike, pattern: Array | None) -> tuple[tuple[Array, ...], Sequence[Array]]:
         """Pre-activations and outputs at the rows of `X`, and the gates of a pattern, by default of that at `X`."""
-        gates = None if pattern is None else self._gates_of_region(pattern)
-        values = tuple(values for values, _ in sweeps.forward(self.layers, self.batch(X), gates))
+        gates = None if pattern is None else self.gates(pattern)
+        held = gates if self.is_piecewise_linear else None
+        values = tuple(values for values, _ in sweeps.forward(self.layers, self.batch(X), held))
         if gates is not None:
             return values, gates
         return values, [own.slope(z) for own, z in zip(self.hidden_activations, values[:-1], strict=True)]

@@ -8,6 +8,7 @@ import numpy as np
 
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem.epigraphs import is_linear_program
 from pyomo_relugrad.run.result import Route
 
 
@@ -97,16 +98,26 @@ class Portfolio:
     def routes_for(self, problem: Problem) -> tuple[Route, ...]:
         """The proofs of a presolved problem, the more promising one first.
 
-        - Without networks the problem is a MILP already, or a few of them where the objective is quadratic.
+        - Without networks the problem is a MILP already, or a few of them where the objective is quadratic; around
+          networks that are convex in the objective's sense it may be a linear program.
+        - Around smooth networks there is branch and bound alone.
         - Inputs without finite bounds are for branch and bound alone, since big-M needs them.
         - Branch and bound goes first where few inputs of networks vary: it works in their space however many neurons
           there are. With more inputs the MILP goes first.
+
+        Raises
+        ------
+        ModelError
+            If the problem has expressions.
         """
+        n_stages = len(problem.network_stages)
         if self.routes is not None:
             return self.routes
-        if not problem.networks:
+        if n_stages == 0 or is_linear_program(problem):
             return (Route.MILP,)
-        inputs = problem.is_network_input & ~problem.is_output
+        if not problem.is_piecewise_linear:
+            return (Route.BRANCH,)
+        inputs = problem.is_input & ~problem.is_output
         low, high = problem.lower[inputs], problem.upper[inputs]
         if not (np.isfinite(low).all() and np.isfinite(high).all()):
             return (Route.BRANCH,)
@@ -118,6 +129,8 @@ class Portfolio:
         n_relus = sum(embedded.network.n_relus for embedded in problem.networks)
         return self.short_lead if first is Route.MILP or n_relus <= self.few_relus else self.long_lead
 
-    def lead_of_search(self, time_limit: float) -> float:
-        """Seconds of the search that comes before any proof."""
+    def lead_of_search(self, problem: Problem, time_limit: float) -> float:
+        """Seconds of the search that comes before any proof; none before that of a linear program."""
+        if is_linear_program(problem):
+            return 0.0
         return float(np.fmin(self.first_seconds, self.first_share * time_limit))
