@@ -286,8 +286,9 @@ class Problem:
         return QuadraticFunction(self.cost, self.quadratic, self.constant)
 
     def objective(self, V: Array) -> Array:
-        """Objective values (B,) of the points, to be minimized."""
-        return self.function.value(V)
+        """Objective values (B,) of the points, to be minimized; infinite where they are not defined."""
+        values = self.function.value(V)
+        return np.where(np.isnan(values), np.inf, values)
 
     def objective_gradient(self, V: Array) -> Array:
         """Gradient (B, n) of the objective in all columns, outputs counted as independent."""
@@ -312,6 +313,13 @@ class Problem:
         for stage in reversed(self.stages):
             stage.pull_back(gradient, stage.state(V))
         return gradient
+
+    def pull_back_rows(self, v: Array, rows: Array) -> Array:
+        """`pull_back` for the gradients (k, n) of many functions at one point (n,) with propagated outputs."""
+        rows = np.array(rows, dtype=np.float64)
+        for stage in reversed(self.stages):
+            stage.pull_back_rows(rows, stage.state(v[None, :]))
+        return rows
 
     def row_activity(self, V: Array) -> Array:
         """``rows @ v`` at the points: (B, m)."""

@@ -27,7 +27,8 @@ class IncumbentPolish:
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
-        self._is_possible = problem.shape is not Shape.GENERAL and bool(problem.networks) and problem.is_piecewise_linear
+        has_regions = bool(problem.networks) and problem.is_piecewise_linear
+        self._is_possible = problem.shape is not Shape.GENERAL and has_regions
 
     @cached_property
     def _program(self) -> RegionProgram:

@@ -89,7 +89,7 @@ class _Neuron:
         return None
 
     def _products(self, hidden: HiddenLayers) -> list[tuple[Activation, Affine, float, float]]:
-        """Activations ``f``, variables ``z``, numbers ``s``, ``c``: ``s * z * (activation + c) = (1 + c) * f(s * z)``."""
+        """Activations ``f``, variables ``z``, numbers ``s``, ``c``: ``s * z * (self + c) = (1 + c) * f(s * z)``."""
         match self.activation:
             case curves.Sigmoid():
                 return [(curves.SILU, self.argument, 1.0, 0.0)]
