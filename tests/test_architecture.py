@@ -45,8 +45,8 @@ INNER_STAIRS: dict[str, list[str]] = {
     "search": [
         "domains",
         "regions",
-        "descent",
         "sequential",
+        "descent",
         "dynamic_programming",
         "separable",
         "decisions",

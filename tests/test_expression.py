@@ -143,7 +143,7 @@ def test_many_terms_that_share_an_input_are_one_step() -> None:
     x = b.input("x")
     others = [b.input(i) for i in range(50)]
     expression, _ = b.build([b.sum([b.product(x, b.function("exp", y)) for y in others])], ["x", *range(50)])
-    assert len(expression.schedule.steps) == 3
+    assert len(expression.tape.steps) == 3
     points = np.random.default_rng(0).normal(size=(3, 51))
     expected = np.concatenate([np.exp(points[:, 1:]).sum(1, keepdims=True), points[:, :1] * np.exp(points[:, 1:])], 1)
     np.testing.assert_allclose(expression.jacobian(points)[:, 0], expected, rtol=1e-12)

@@ -11,7 +11,9 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.expression.operations import Application, Operation, WeightedSum
-from pyomo_relugrad.expression.schedule import Schedule
+from pyomo_relugrad.expression.relaxation import LinearBounds, linear_bounds
+from pyomo_relugrad.expression.tape import Tape
+from pyomo_relugrad.network.boxes import Boxes
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,9 @@ class Expression:
         return len(self.outputs)
 
     @cached_property
-    def schedule(self) -> Schedule:
+    def tape(self) -> Tape:
         """The steps by which it is evaluated."""
-        return Schedule.of(self.n_inputs, self.operations, self.outputs)
+        return Tape.of(self.n_inputs, self.operations, self.outputs)
 
     def value(self, points: Array) -> Array:
         """Outputs at points.
@@ -68,7 +70,7 @@ class Expression:
         (B, n_outputs) array
         """
         with np.errstate(all="ignore"):
-            return self.schedule.outputs.take(self.schedule.evaluate(points)).T
+            return self.tape.outputs.take(self.tape.evaluate(points)).T
 
     def jacobian(self, points: Array) -> Array:
         """Derivatives of all outputs at points.
@@ -83,9 +85,9 @@ class Expression:
         """
         unit = np.eye(self.n_outputs)[:, :, None]
         with np.errstate(all="ignore"):
-            values = self.schedule.evaluate(points)
+            values = self.tape.evaluate(points)
             seeds = np.broadcast_to(unit, (*unit.shape[:2], len(points)))
-            return self.schedule.pull_back(values, seeds).transpose(2, 1, 0)
+            return self.tape.pull_back(values, seeds).transpose(2, 1, 0)
 
     def pull_back(self, points: Array, gradient: Array) -> Array:
         """Gradients of the inputs, for gradients of the outputs: the product of the gradient and the Jacobian.
@@ -100,8 +102,48 @@ class Expression:
         (B, n_inputs) array
         """
         with np.errstate(all="ignore"):
-            values = self.schedule.evaluate(points)
-            return self.schedule.pull_back(values, gradient.T[:, None])[:, 0].T
+            values = self.tape.evaluate(points)
+            return self.tape.pull_back(values, gradient.T[:, None])[:, 0].T
+
+    def range(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        """Bounds of the outputs over boxes, rounded outward; infinite where nothing is known.
+
+        They hold where the expression is defined.
+
+        Parameters
+        ----------
+        lower, upper : (B, n_inputs) arrays
+            They may be infinite.
+
+        Returns
+        -------
+        lower, upper : (B, n_outputs) arrays
+        """
+        with np.errstate(all="ignore"):
+            ranges = self.tape.enclose(lower, upper)
+            low, high = (self.tape.outputs.take(side).T for side in ranges)
+            if self._reads_twice:  # then interval arithmetic is not exact
+                bounds = linear_bounds(self.tape, ranges, _middles(lower, upper))
+                boxes = Boxes(lower, upper)
+                below, above = bounds.lower_slopes.swapaxes(0, 1), bounds.upper_slopes.swapaxes(0, 1)
+                low = np.maximum(low, boxes.minima(below).T + bounds.lower_offsets)
+                high = np.minimum(high, bounds.upper_offsets - boxes.minima(-above).T)
+            return low, high
+
+    def relaxation(self, lower: Array, upper: Array, at: Array | None = None) -> LinearBounds:
+        """Linear functions below and above the outputs over boxes; they hold where the expression is defined.
+
+        Parameters
+        ----------
+        lower, upper : (B, n_inputs) arrays
+            They may be infinite.
+        at : (B, n_inputs) array, optional
+            The points at which the functions are to be close; by default the middles of the boxes. Tangents and planes
+            at several points together enclose an expression more tightly.
+        """
+        with np.errstate(all="ignore"):
+            ranges = self.tape.enclose(lower, upper)
+            return linear_bounds(self.tape, ranges, _middles(lower, upper) if at is None else at)
 
     def describe(self) -> str:
         """What is in it, for messages.
@@ -120,8 +162,21 @@ class Expression:
         return f"{'an affine' if not parts else 'a'} function of {self.n_inputs} inputs{' with ' * bool(parts)}{parts}"
 
     @cached_property
+    def _reads_twice(self) -> bool:
+        """Whether some input or operation is read by several operations."""
+        counts = Counter(argument for operation in self.operations for argument in operation.arguments)
+        return max(counts.values(), default=0) > 1
+
+    @cached_property
     def _hash(self) -> int:
         return hash((self.n_inputs, self.operations, self.outputs))
+
+
+def _middles(lower: Array, upper: Array) -> Array:
+    """The middles of boxes; the finite side, or zero, where they are infinite."""
+    middle = lower + (upper - lower) / 2
+    side = np.where(np.isfinite(lower), lower, np.where(np.isfinite(upper), upper, 0.0))
+    return np.where(np.isfinite(middle), middle, side)
 
 
 def _kind(operation: Operation) -> str:

@@ -18,6 +18,10 @@ from pyomo_relugrad.arrays import Array
 _REALS = (-np.inf, np.inf)
 
 
+def _without_poles(lower: Array, upper: Array) -> Array:
+    return np.zeros(lower.shape, bool)
+
+
 @dataclass(frozen=True)
 class Elementary:
     """A function of one variable that is known by its name. Where it is not defined, its value is NaN.
@@ -36,8 +40,8 @@ class Elementary:
         Where it is defined, and between what its values are.
     period : float
         What may be added to a point without a change; infinite for most.
-    has_poles : bool
-        Whether its values run to infinity in the middle of each period, on both sides.
+    crosses_pole : function of the ends of intervals
+        Whether its values run to infinity somewhere inside.
     """
 
     name: str
@@ -47,7 +51,7 @@ class Elementary:
     domain: tuple[float, float] = field(default=_REALS, compare=False, repr=False)
     image: tuple[float, float] = field(default=_REALS, compare=False, repr=False)
     period: float = field(default=np.inf, compare=False, repr=False)
-    has_poles: bool = field(default=False, compare=False, repr=False)
+    crosses_pole: Callable[[Array, Array], Array] = field(default=_without_poles, compare=False, repr=False)
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return _named, (self.name,)
@@ -81,11 +85,6 @@ class Power:
         """Between what its values are."""
         return _REALS if self.exponent % 2 == 1 else (0.0, np.inf)
 
-    @property
-    def has_poles(self) -> bool:
-        """Whether its values run to infinity at zero."""
-        return self.exponent < 0
-
     def value(self, x: Array) -> Array:
         """The powers of numbers."""
         return x**self.exponent  # NumPy squares and takes reciprocals and roots where the exponent says so
@@ -93,6 +92,10 @@ class Power:
     def slope(self, x: Array) -> Array:
         """The derivatives at numbers."""
         return 2 * x if self.exponent == 2 else self.exponent * x ** (self.exponent - 1)
+
+    def crosses_pole(self, lower: Array, upper: Array) -> Array:
+        """Whether powers run to infinity inside intervals: negative ones do at zero."""
+        return (lower < 0) & (upper > 0) & (self.exponent < 0)
 
     def stationary(self, slope: Array) -> tuple[Array, ...]:
         """The points at which the derivative has given values, and their negatives."""
@@ -136,7 +139,7 @@ _EVERY = (
         lambda x: 1 + np.tan(x) ** 2,
         _both(lambda s: np.arctan(np.sqrt(s - 1))),
         period=np.pi,
-        has_poles=True,
+        crosses_pole=lambda low, high: (high - low >= np.pi) | (np.tan(low) > np.tan(high)),
     ),
     Elementary(
         "asin",

@@ -31,6 +31,7 @@ class ReducedObjective:
         self._chosen = columns_or_slice(self.columns)
         self._function = problem.function.astype(dtype)
         self._single = SingleNetwork.of(self)
+        self._is_defined = not problem.expressions  # everywhere
 
     @property
     def size(self) -> int:
@@ -71,15 +72,23 @@ class ReducedObjective:
         return V[:, self._chosen]
 
     def value(self, U: Array) -> Array:
-        """Values (B,) at the rows of `U`."""
-        return self._function.value(self._forward(U)[0]) if self._single is None else self._single.value(U)
+        """Values (B,) at the rows of `U`, infinite where there is none."""
+        values = self._function.value(self._forward(U)[0]) if self._single is None else self._single.value(U)
+        return values if self._is_defined else np.where(np.isnan(values), np.inf, values)
 
     def value_and_gradient(self, U: Array) -> tuple[Array, Array]:
-        """Values (B,) and gradients (B, size) at the rows of `U`, one-sided at kinks."""
+        """Values (B,) and gradients (B, size) at the rows of `U`, one-sided at kinks.
+
+        Where there is no value, it is infinite, and the gradient zero.
+        """
         if self._single is not None:
             return self._single.value_and_gradient(U)
         V, states = self._forward(U)
-        return self._function.value(V), self.pull_back(states, self.partial_gradient(V))
+        values, gradient = self._function.value(V), self.pull_back(states, self.partial_gradient(V))
+        if self._is_defined:
+            return values, gradient
+        undefined = np.isnan(values)
+        return np.where(undefined, np.inf, values), np.where(undefined[:, None], 0.0, gradient)
 
     def patterns(self, U: Array) -> tuple[Array, ...]:
         """Activation patterns at the rows of `U`: per stage a (B * embeddings, n_relus) boolean array."""

@@ -212,17 +212,28 @@ class Problem:
         return stages_of(self.functions, self.n_columns)
 
     @property
+    def is_piecewise_linear(self) -> bool:
+        """Whether every function has linear regions."""
+        return not self.expressions
+
+    @property
+    def smooth_part(self) -> str:
+        """Kind and name of the first function that is not piecewise linear, for messages."""
+        return self.expressions[0].label
+
+    @property
     def network_stages(self) -> tuple[NetworkStage, ...]:
-        """The stages of a problem of networks alone, for what needs their regions, bounds or rows.
+        """The stages of a piecewise-linear problem, for what needs linear regions, bounds or rows of networks.
 
         Raises
         ------
         ModelError
-            If there are smooth expressions; names one.
+            If there is a smooth function; names it.
         """
-        if self.expressions:
+        if not self.is_piecewise_linear:
             raise ModelError(
-                f"{self.expressions[0].label} is not piecewise linear, which is needed here: use method 'auto'"
+                f"{self.smooth_part} is smooth, and what was asked for needs piecewise-linear functions: use solver "
+                "'relugrad' with method 'auto'"
             )
         return cast(tuple[NetworkStage, ...], self.stages)
 
@@ -256,8 +267,9 @@ class Problem:
         return QuadraticFunction(self.cost, self.quadratic, self.constant)
 
     def objective(self, V: Array) -> Array:
-        """Objective values (B,) of the points, to be minimized."""
-        return self.function.value(V)
+        """Objective values (B,) of the points, to be minimized; infinite where they are not defined."""
+        values = self.function.value(V)
+        return np.where(np.isnan(values), np.inf, values)
 
     def objective_gradient(self, V: Array) -> Array:
         """Gradient (B, n) of the objective in all columns, outputs counted as independent."""
@@ -282,6 +294,13 @@ class Problem:
         for stage in reversed(self.stages):
             stage.pull_back(gradient, stage.state(V))
         return gradient
+
+    def pull_back_rows(self, v: Array, rows: Array) -> Array:
+        """`pull_back` for the gradients (k, n) of many functions at one point (n,) with propagated outputs."""
+        rows = np.array(rows, dtype=np.float64)
+        for stage in reversed(self.stages):
+            stage.pull_back_rows(rows, stage.state(v[None, :]))
+        return rows
 
     def row_activity(self, V: Array) -> Array:
         """``rows @ v`` at the points: (B, m)."""

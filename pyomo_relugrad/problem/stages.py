@@ -285,9 +285,7 @@ class ExpressionStage(Stage):
 
     def range(self, lower: Array, upper: Array, bounds: NetworkBounds = interval_bounds) -> tuple[Array, Array]:
         """Bounds of the expression's values."""
-        return np.full((len(lower), self.expression.n_outputs), -np.inf), np.full(
-            (len(lower), self.expression.n_outputs), np.inf
-        )
+        return self.expression.range(lower, upper)
 
 
 def columns_or_slice(columns: Array) -> Array | slice:

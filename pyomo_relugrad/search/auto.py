@@ -54,6 +54,7 @@ class Auto(Method):
     """
 
     name = "auto"
+    handles_smooth = True
 
     stagewise: DynamicProgramming = DynamicProgramming()
     choice: ExactChoice = ExactChoice()
@@ -72,7 +73,7 @@ class Auto(Method):
             yield from self._by_shape(problem, context)
             return
         known = list(context.known)
-        stages = stages_in_order(problem)
+        stages = stages_in_order(problem) if problem.is_piecewise_linear else ()
         for point in self.stagewise.search(problem, stages, context) if stages else ():
             if point is not None and point.is_feasible:
                 known.append(point)
@@ -80,7 +81,7 @@ class Auto(Method):
         if stages and known and are_narrow(problem, stages):
             return
         special = (self.choice, self.generation, self.exchange, self.decisions)
-        for method in special if problem.shape is not Shape.BOX else ():
+        for method in special if problem.shape is not Shape.BOX and problem.is_piecewise_linear else ():
             for point in method.run(problem, replace(context, known=tuple(known))):
                 if point is not None and point.is_feasible:
                     known.append(point)

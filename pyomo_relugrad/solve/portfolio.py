@@ -101,10 +101,16 @@ class Portfolio:
         - Inputs without finite bounds are for branch and bound alone, since big-M needs them.
         - Branch and bound goes first where few inputs of networks vary: it works in their space however many neurons
           there are. With more inputs the MILP goes first.
+
+        Raises
+        ------
+        ModelError
+            If a function of the problem is not piecewise linear.
         """
+        n_stages = len(problem.network_stages)
         if self.routes is not None:
             return self.routes
-        if not problem.networks:
+        if n_stages == 0:
             return (Route.MILP,)
         inputs = problem.is_input & ~problem.is_output
         low, high = problem.lower[inputs], problem.upper[inputs]
