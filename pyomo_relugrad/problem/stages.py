@@ -43,6 +43,11 @@ class Stage(ABC):
     def work(self) -> int:
         """Multiplications of one evaluation of one embedding."""
 
+    @property
+    @abstractmethod
+    def n_relus(self) -> int:
+        """ReLUs of one embedding."""
+
     @abstractmethod
     def astype(self, dtype: DTypeLike) -> Stage:
         """The stage in another floating-point type."""
@@ -178,6 +183,11 @@ class NetworkStage(Stage):
         """The weights."""
         return self.network.n_weights
 
+    @property
+    def n_relus(self) -> int:
+        """The network's."""
+        return self.network.n_relus
+
     def astype(self, dtype: DTypeLike) -> NetworkStage:
         """The stage with its network in another floating-point type."""
         return replace(self, network=self.network.astype(dtype))
@@ -245,6 +255,11 @@ class ExpressionStage(Stage):
         """A few for each output and input."""
         return self.inputs.shape[1] + self.outputs.shape[1]
 
+    @property
+    def n_relus(self) -> int:
+        """None."""
+        return 0
+
     def astype(self, dtype: DTypeLike) -> ExpressionStage:
         """The same stage: expressions are evaluated in float64."""
         return self
@@ -285,9 +300,7 @@ class ExpressionStage(Stage):
 
     def range(self, lower: Array, upper: Array, bounds: NetworkBounds = interval_bounds) -> tuple[Array, Array]:
         """Bounds of the expression's values."""
-        return np.full((len(lower), self.expression.n_outputs), -np.inf), np.full(
-            (len(lower), self.expression.n_outputs), np.inf
-        )
+        return self.expression.range(lower, upper)
 
 
 def columns_or_slice(columns: Array) -> Array | slice:
