@@ -155,8 +155,9 @@ def test_a_long_step_of_a_proof_leaves_the_searches_their_share():
 
 
 def test_the_first_search_is_short():
-    assert ASKED.lead_of_search(1.0) == pytest.approx(0.1)
-    assert ASKED.lead_of_search(np.inf) == ASKED.first_seconds
+    problem = hard_box()
+    assert ASKED.lead_of_search(problem, 1.0) == pytest.approx(0.1)
+    assert ASKED.lead_of_search(problem, np.inf) == ASKED.first_seconds
 
 
 # --- in a solve ---------------------------------------------------------------------------------------------------

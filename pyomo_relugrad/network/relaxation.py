@@ -22,6 +22,7 @@ from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.network.activations import RELU, Lines
 from pyomo_relugrad.network.bounds import affine_range, check_boxes, rounding_factor
 from pyomo_relugrad.network.boxes import Boxes
+from pyomo_relugrad.network.layer import Layer
 from pyomo_relugrad.network.network import Network
 from pyomo_relugrad.network.sweeps import Coefficients, backward, coefficients_of, coefficients_of_neurons, tangent
 
@@ -104,8 +105,19 @@ class Relaxation:
 
     def output_range(self) -> tuple[Array, Array]:
         """Bounds (B, n_outputs) of the outputs by interval arithmetic on the last layer."""
-        low, high, _ = affine_range(self.network.layers[-1], *self._ranges)
+        low, high, _ = self._output_range
         return low, high
+
+    @cached_property
+    def _output_range(self) -> tuple[Array, Array, Array]:
+        """The bounds of the outputs by interval arithmetic, and the rounding of the last layer (B, n_outputs)."""
+        layer = self.network.layers[-1]
+        low, high, size = affine_range(layer, *self._ranges)
+        return low, high, self._rounding(layer, size)
+
+    def _rounding(self, layer: Layer, size: Array) -> Array:
+        """How far rounding can move the values of a layer of which the largest sums are `size`."""
+        return rounding_factor(layer, len(self.network.layers)) * size
 
     @cached_property
     def sensitivities(self) -> tuple[Array, ...]:
@@ -128,16 +140,17 @@ class Relaxation:
         if states is not None:
             low = np.where(states > 0, low.clip(min=0), low)
             high = np.maximum(np.where(states < 0, high.clip(max=0), high), low)
+        margin = self._rounding(layer, size)
         if index > 0:
             boxes, neurons = np.nonzero((low < 0) & (high > 0))
             minima, maxima = self._preactivation_bounds(index, boxes, neurons)
+            minima, maxima = minima - margin[boxes, neurons], maxima + margin[boxes, neurons]
             low[boxes, neurons] = np.maximum(low[boxes, neurons], minima)
             high[boxes, neurons] = np.maximum(np.minimum(high[boxes, neurons], maxima), low[boxes, neurons])
         self.lower.append(low)
         self.upper.append(high)
         for ranges, side in zip(self._ranges, RELU.range(low, high), strict=True):
             ranges.append(side)
-        margin = rounding_factor(layer, len(self.network.layers)) * size
         self.lines.append(RELU.lines(low, high, margin))
 
     def _preactivation_bounds(self, index: int, boxes: Array, neurons: Array) -> tuple[Array, Array]:
@@ -178,7 +191,8 @@ class Relaxation:
         layer = self.network.layers[-1]
         slopes = None if lower_slopes is None else self.network.split_pattern(lower_slopes)
         start = coefficients_of(layer, weights[None])
-        functions = self._descend(start, (weights @ layer.bias)[None], boxes, slopes)
+        margin = np.einsum("ij,ij->i", np.abs(weights), self._for_each(self._output_range[2], boxes, weights[None]))
+        functions = self._descend(start, (weights @ layer.bias - margin)[None], boxes, slopes)
         kept = tuple(None if own is None else own[0] for own in functions.adjoints) if keep_adjoints else ()
         return LinearFunctions(functions.coefficients[0], functions.constants[0], functions.minima[0], kept)
 

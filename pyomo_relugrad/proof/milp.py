@@ -15,6 +15,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.problem.bounds import bound_problem
+from pyomo_relugrad.problem.epigraphs import epigraph_relus
 from pyomo_relugrad.programs.big_m import BigMModel, build_big_m
 from pyomo_relugrad.programs.highs import HIGHS_THREAD, highs_with_model
 from pyomo_relugrad.programs.obbt import tighten_by_programs
@@ -27,6 +28,15 @@ from pyomo_relugrad.run.result import Callback, SearchResult
 REPORT_INTERVAL, STOP_PATIENCE = 0.1, 0.3
 # Seconds, and share of the time limit, for tightening by linear programs.
 MAX_TIGHTENING_SECONDS, TIGHTENING_SHARE = 10.0, 0.2
+# Options of HiGHS where there are networks. Its heuristics cost more than they bring there, and local searches work
+# beside it; what its other threads do is waited for.
+HIGHS_OPTIONS = {
+    "mip_heuristic_run_feasibility_jump": False,
+    "mip_heuristic_run_rins": False,
+    "mip_heuristic_run_rens": False,
+    "mip_heuristic_run_root_reduced_cost": False,
+    "threads": 1,
+}
 # Seconds after which HiGHS lets others go first that work beside it: a short run delays them little.
 EQUAL_SECONDS = 1.0
 
@@ -176,10 +186,11 @@ class MilpProof(Prover):
     def model(self) -> BigMModel | None:
         """The formulation; None where bounds show that there is no feasible point."""
         found = bound_problem(self.problem, self.options.bounds)
+        epigraphs = epigraph_relus(self.problem, found)
         if self.options.bounds == "lp" and found.possible:
             seconds = min(MAX_TIGHTENING_SECONDS, TIGHTENING_SHARE * self.options.time_limit)
             found = tighten_by_programs(self.problem, found, seconds)
-        return build_big_m(self.problem, found) if found.possible else None
+        return build_big_m(self.problem, found, epigraphs) if found.possible else None
 
     @cached_property
     def _highs(self) -> Any:
@@ -195,7 +206,7 @@ class MilpProof(Prover):
             model.row_lower,
             model.row_upper,
             model.integers,
-            {**gaps, **options.highs_options},
+            {**(HIGHS_OPTIONS if self.problem.networks else {}), **gaps, **options.highs_options},
         )
         highs.HandleUserInterrupt = True
         highs.cbMipImprovingSolution.subscribe(self._kept(self._on_point))

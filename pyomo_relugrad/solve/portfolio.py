@@ -8,6 +8,7 @@ import numpy as np
 
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem.epigraphs import is_linear_program
 from pyomo_relugrad.run.result import Route
 
 
@@ -98,7 +99,8 @@ class Portfolio:
         """The proofs of a presolved problem, the more promising one first.
 
         - Smooth expressions are for branch and bound alone, which relaxes them over its boxes.
-        - Without networks the problem is a MILP already, or a few of them where the objective is quadratic.
+        - Without networks the problem is a MILP already, or a few of them where the objective is quadratic; around
+          networks that are convex in the objective's sense it may be a linear program.
         - Inputs without finite bounds are for branch and bound alone, since big-M needs them.
         - Branch and bound goes first where few inputs of networks vary: it works in their space however many neurons
           there are. With more inputs the MILP goes first.
@@ -107,7 +109,7 @@ class Portfolio:
             return self.routes
         if not problem.is_piecewise_linear:
             return (Route.BRANCH,)
-        if not problem.networks:
+        if not problem.networks or is_linear_program(problem):
             return (Route.MILP,)
         inputs = problem.is_input & ~problem.is_output
         low, high = problem.lower[inputs], problem.upper[inputs]
@@ -121,6 +123,8 @@ class Portfolio:
         n_relus = sum(embedded.network.n_relus for embedded in problem.networks)
         return self.short_lead if first is Route.MILP or n_relus <= self.few_relus else self.long_lead
 
-    def lead_of_search(self, time_limit: float) -> float:
-        """Seconds of the search that comes before any proof."""
+    def lead_of_search(self, problem: Problem, time_limit: float) -> float:
+        """Seconds of the search that comes before any proof; none before that of a linear program."""
+        if is_linear_program(problem):
+            return 0.0
         return float(np.fmin(self.first_seconds, self.first_share * time_limit))

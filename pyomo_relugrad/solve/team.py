@@ -76,7 +76,7 @@ class Team(Worker):
 
     def _take_turns(self) -> Iterator[Report]:
         """Proofs, then searches if they are owed time, until nothing is left to do."""
-        yield from self._search_for(self._portfolio.lead_of_search(self._clock.time_limit))
+        yield from self._search_for(self._portfolio.lead_of_search(self._problem, self._clock.time_limit))
         # A relaxation of the whole problem: HiGHS has no bound until its presolve ends.
         yield self._searches.bound_at_once()
         self._waiting = list(self._portfolio.routes_for(self._problem))

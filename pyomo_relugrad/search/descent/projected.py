@@ -12,7 +12,7 @@ from pyomo_relugrad.problem import Incumbent, Problem, ReducedObjective
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.run.method import between
 from pyomo_relugrad.search.descent.batch import Batch, Schedule, descend, descend_by_halving
-from pyomo_relugrad.search.descent.elite_pool import Elite, ElitePool
+from pyomo_relugrad.search.descent.elite_pool import ElitePool, PoolMember
 from pyomo_relugrad.search.descent.starts import structured_starts
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.feasible_set import feasible_start
@@ -110,7 +110,7 @@ class ProjectedRounds:
             record = self.pool.best
             batch = yield from self._descend(explore=self.rounds % self.method.explore_every == 0)
             for u, value in zip(batch.best, batch.values, strict=True):
-                self.pool.add(Elite(self.objective.in_float64(u), float(value)))
+                self.pool.add(PoolMember(self.objective.in_float64(u), float(value)))
             yield self._incumbent(batch.best[0])
             if is_lower(self.pool.best, record):
                 self.last_record = self.rounds

@@ -16,7 +16,7 @@ from pyomo_relugrad.search.sequential.elite import Elite
 BoxMaker: TypeAlias = Callable[[Array, float, np.random.Generator], tuple[Array, Array]]
 
 
-class Boxes:
+class SearchBoxes:
     """The ways to make a box around a point of one problem.
 
     Parameters

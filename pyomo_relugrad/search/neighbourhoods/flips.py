@@ -12,7 +12,7 @@ from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.problem.stages import Stage
 from pyomo_relugrad.programs.linearization import Linearization, LinkRows
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.search.neighbourhoods.polish import Polish
+from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.merit import Merit
@@ -57,10 +57,10 @@ class Flips:
     elite : Elite
         Has a centre.
     context : SearchContext
-    polish : Polish
+    polish : RegionPolish
     """
 
-    def __init__(self, problem: Problem, elite: Elite, context: SearchContext, polish: Polish) -> None:
+    def __init__(self, problem: Problem, elite: Elite, context: SearchContext, polish: RegionPolish) -> None:
         self._problem, self._elite, self._context = problem, elite, context
         self._model = _FlipModel(problem, switchable(problem), context.random)
         self._scale = column_scale(problem)
