@@ -3,8 +3,8 @@
     python benchmarks/nonlinear_models.py --models 50 --time-limit 5
 
 Optima are proven by SCIP (``pip install pyscipopt``) on the OMLT big-M expansion. A run ends when it is within 1e-4 of
-the optimum. ``refuted`` counts points reported feasible that violate a row by more than 1e-6 as Pyomo evaluates it, or are
-better than the proven optimum (must be 0).
+the optimum. ``refuted`` counts points reported feasible that violate a row by more than 1e-6 as Pyomo evaluates it, or
+are better than the proven optimum (must be 0).
 """
 
 import argparse

@@ -1,9 +1,9 @@
 """Random small nonlinear Pyomo models with networks, in families, each with a feasible point by construction.
 
-Families: ``revenue`` (a nonconvex quadratic objective over prices and the demands that networks predict, on a box or with
-a budget), ``blending`` (bilinear rows: flows times qualities, one of them a network's), ``plant`` (smooth equations, some
-of them implicit, around a network), ``sites`` (binaries times outputs and flows), and ``chained`` (networks that read
-products of variables and of other networks' outputs).
+Families: ``revenue`` (a nonconvex quadratic objective over prices and the demands that networks predict, on a box or
+with a budget), ``blending`` (bilinear rows: flows times qualities, one of them a network's), ``plant`` (smooth
+equations, some of them implicit, around a network), ``sites`` (binaries times outputs and flows), and ``chained``
+(networks that read products of variables and of other networks' outputs).
 
 The optima are proven by SCIP on the expansion of the same model.
 """

@@ -113,7 +113,7 @@ class _Support(NamedTuple):
         return np.take_along_axis(heights, first, 0)[0], np.take_along_axis(points, first, 0)[0]
 
     def _moved(self, points: Array) -> Array:
-        """Points moved by whole periods into the interval, first where it is finite, or to its nearest end."""
+        """Points moved by whole periods into the interval, near its finite end, or to its nearest end."""
         period = self.function.period
         if np.isfinite(period):
             last = np.where(np.isfinite(self.upper), self.upper - period, 0.0)

@@ -8,7 +8,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.search.dynamic_programming.stages import DecisionStage
+from pyomo_relugrad.search.dynamic_programming.stages import HorizonStage
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class StageRows:
 
     Parameters
     ----------
-    stage : DecisionStage
+    stage : HorizonStage
     numbers : (r,) int array
         The rows with a column of the stage.
     before, after : pairs of (r, 1) arrays
@@ -47,7 +47,7 @@ class StageRows:
         For a column the columns before it that share a quadratic term with it, and the factors.
     """
 
-    stage: DecisionStage
+    stage: HorizonStage
     numbers: Array
     before: tuple[Array, Array]
     after: tuple[Array, Array]
@@ -56,13 +56,13 @@ class StageRows:
     couplings: dict[int, tuple[tuple[int, float], ...]]
 
 
-def rows_of_stages(problem: Problem, stages: tuple[DecisionStage, ...], lower: Array, upper: Array) -> list[StageRows]:
+def rows_of_stages(problem: Problem, stages: tuple[HorizonStage, ...], lower: Array, upper: Array) -> list[StageRows]:
     """Prepare all stages.
 
     Parameters
     ----------
     problem : Problem
-    stages : tuple of DecisionStage
+    stages : tuple of HorizonStage
     lower, upper : (n,) arrays
         Bounds of all columns, those of outputs included.
     """
@@ -77,7 +77,7 @@ def rows_of_stages(problem: Problem, stages: tuple[DecisionStage, ...], lower: A
 
 
 def _prepared(
-    problem: Problem, stage: DecisionStage, position: Array, ranges: list[_Ranges], rows: list[Array]
+    problem: Problem, stage: HorizonStage, position: Array, ranges: list[_Ranges], rows: list[Array]
 ) -> StageRows:
     columns = stage.columns.tolist()
     numbers = np.unique(np.concatenate([rows[column] for column in columns])).astype(np.int64)

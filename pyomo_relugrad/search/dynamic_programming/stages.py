@@ -19,7 +19,7 @@ MAX_DECISIONS = 2
 
 
 @dataclass(frozen=True, eq=False)
-class DecisionStage:
+class HorizonStage:
     """One network with the columns that are chosen before it and after it.
 
     Parameters
@@ -45,7 +45,7 @@ class DecisionStage:
         return np.concatenate([self.before, self.network.outputs, self.after])
 
 
-def stages_in_order(problem: Problem) -> tuple[DecisionStage, ...]:
+def stages_in_order(problem: Problem) -> tuple[HorizonStage, ...]:
     """The stages of a problem in which networks depend on each other, empty where there are none.
 
     A network depends on another by reading its output, or what equations derive from that output. There are none where
@@ -69,10 +69,10 @@ def stages_in_order(problem: Problem) -> tuple[DecisionStage, ...]:
     states = list(_states(problem, networks, columns))
     if max(len(state_columns) + len(state_rows) for state_columns, state_rows in states) > MAX_STATE:
         return ()
-    return tuple(DecisionStage(*part, *state) for part, state in zip(parts, states, strict=True))
+    return tuple(HorizonStage(*part, *state) for part, state in zip(parts, states, strict=True))
 
 
-def are_narrow(problem: Problem, stages: tuple[DecisionStage, ...]) -> bool:
+def are_narrow(problem: Problem, stages: tuple[HorizonStage, ...]) -> bool:
     """Whether each state is one number and follows from few decisions, so that sweeps leave out next to nothing."""
     return all(
         stage.state_columns.size + stage.state_rows.size <= 1 and stage.before.size <= MAX_DECISIONS for stage in stages

@@ -13,7 +13,7 @@ from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.dynamic_programming.cells import CostToGo, kept_states
 from pyomo_relugrad.search.dynamic_programming.stage_rows import StageRows, rows_of_stages
-from pyomo_relugrad.search.dynamic_programming.stages import DecisionStage
+from pyomo_relugrad.search.dynamic_programming.stages import HorizonStage
 from pyomo_relugrad.search.sequential.merit import Merit
 
 
@@ -27,7 +27,7 @@ class Sweeps:
     Parameters
     ----------
     problem : Problem
-    stages : tuple of DecisionStage
+    stages : tuple of HorizonStage
     lower, upper : (n,) arrays
         Bounds of all columns, those of outputs included.
     n_states : int
@@ -35,7 +35,7 @@ class Sweeps:
     """
 
     def __init__(
-        self, problem: Problem, stages: tuple[DecisionStage, ...], lower: Array, upper: Array, n_states: int
+        self, problem: Problem, stages: tuple[HorizonStage, ...], lower: Array, upper: Array, n_states: int
     ) -> None:
         self._problem, self._n_states = problem, n_states
         self._stages = rows_of_stages(problem, stages, lower, upper)
