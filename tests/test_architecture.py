@@ -25,6 +25,7 @@ STAIR: dict[str, set[str]] = {
     "arrays": {"numpy"},
     "network": ARRAYS,
     "readers": ARRAYS | {"onnx", "onnxruntime", "google"},  # google.protobuf is onnx's
+    "learning": ARRAYS,
     "problem": ARRAYS,
     "programs": HIGHS | {"threadpoolctl"},
     "run": ARRAYS,
