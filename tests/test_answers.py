@@ -54,7 +54,7 @@ def test_a_search_result_in_a_line():
 def test_results_in_a_line(solver):
     results = SolverFactory(solver).solve(model(), iteration_limit=30)
     value = results.incumbent_objective
-    assert str(results).startswith(f"<Results of {results.solver_name}: {results.solution_status.name}: ")
+    assert str(results).startswith(f"<Results of {results.solver_name}: {results.solution_status.name}")
     assert f"; objective {value:.8g}, bound " in str(results)
     classic = pyo.SolverFactory(solver).solve(model(), iteration_limit=30)
     assert f"; objective {value:.8g}, bound " in classic.solver.message

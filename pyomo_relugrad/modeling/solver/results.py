@@ -28,7 +28,7 @@ _TERMINATION = {
 
 #: Why a solve ended, in words.
 _IN_WORDS = {
-    TerminationCondition.convergenceCriteriaSatisfied: "the solve came to its end",
+    TerminationCondition.convergenceCriteriaSatisfied: "the search came to its end",
     TerminationCondition.maxTimeLimit: "time limit",
     TerminationCondition.iterationLimit: "iteration limit",
     TerminationCondition.interrupted: "interrupted",
@@ -126,7 +126,8 @@ def outcome(results: Results) -> str:
         if bound is None or not math.isfinite(bound)
         else (f", bound {bound:.8g}, gap {gap_in_words(objective, bound)}")
     )
-    return f"{results.solution_status.name}: {end}; objective {objective:.8g}{known}"
+    status = results.solution_status.name if results.solution_status is SolutionStatus.optimal else f"feasible: {end}"
+    return f"{status}; objective {objective:.8g}{known}"
 
 
 def results_without_solution(model: BlockData, termination: TerminationCondition, reason: str = "") -> Results:

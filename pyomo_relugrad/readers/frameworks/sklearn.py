@@ -14,6 +14,7 @@ from pyomo_relugrad.network.activations import RELU, Activation
 from pyomo_relugrad.network.affine import Affine
 from pyomo_relugrad.network.builder import as_layer, through
 from pyomo_relugrad.network.curves import SIGMOID, TANH
+from pyomo_relugrad.network.parallel import mean_of
 from pyomo_relugrad.network.rewrite import map_outputs, substitute_inputs
 from pyomo_relugrad.readers.frameworks.originals import check_predictions
 from pyomo_relugrad.readers.frameworks.packages import first_line, require
@@ -28,6 +29,7 @@ ACTIVATIONS: dict[str, Activation] = {"relu": RELU, "tanh": TANH, "logistic": SI
 _OF_NETWORKS = ("coefs_", "regressor_", "best_estimator_", "steps")
 #: Classes of linear models and their parents, and words in the names of those that are made of decision trees.
 _LINEAR_MODELS = frozenset({"LinearClassifierMixin", "LinearModel", "BaseSGDRegressor"})
+_AVERAGES = frozenset({"BaggingRegressor", "VotingRegressor"})
 _OF_TREES = ("Tree", "Forest", "Boost", "LGBM", "XGB")
 
 
@@ -37,8 +39,9 @@ def load_sklearn(estimator: Any) -> Network:
     Parameters
     ----------
     estimator : MLPRegressor, MLPClassifier, or a Pipeline, TransformedTargetRegressor or GridSearchCV with one
-        Fitted, with any activation. A linear model such as LinearRegression or LogisticRegression may stand in the
-        network's place. Other estimators are converted by skl2onnx, if it is installed.
+        Fitted, with any activation. A linear model such as LinearRegression or LogisticRegression may stand
+        in the network's place, and so may a BaggingRegressor or VotingRegressor of these.
+        Other estimators are converted by skl2onnx, if it is installed.
 
     Returns
     -------
@@ -92,6 +95,10 @@ def _network_of(estimator: Any) -> Network:
     if hasattr(estimator, "regressor_") and hasattr(estimator, "transformer_"):
         network = _network_of(estimator.regressor_)
         return map_outputs(network, *inverse_transformation(estimator.transformer_, "transformer", network.n_outputs))
+    if kind in _AVERAGES and getattr(estimator, "weights", None) is None:
+        width = _input_width(estimator)
+        members = zip(estimator.estimators_, _columns_of_members(estimator), strict=True)
+        return mean_of([_member(member, columns, width) for member, columns in members])
     if hasattr(estimator, "coefs_") and hasattr(estimator, "out_activation_"):
         return _multilayer_perceptron(estimator)
     if _is_linear(estimator):
@@ -99,6 +106,19 @@ def _network_of(estimator: Any) -> Network:
         shifts = np.broadcast_to(np.ravel(estimator.intercept_), (len(coefficients),))
         return Network.from_layers([coefficients], [shifts], name=kind)
     return _through_skl2onnx(estimator)
+
+
+def _columns_of_members(estimator: Any) -> list[Any]:
+    """The columns that each member of an ensemble reads; None for all."""
+    return list(getattr(estimator, "estimators_features_", [None] * len(estimator.estimators_)))
+
+
+def _member(estimator: Any, columns: Any, width: int) -> Network:
+    """A member of an ensemble, as a network of all columns."""
+    network = _network_of(estimator)
+    if columns is None or network.choices:
+        return network
+    return substitute_inputs(network, np.eye(width)[np.asarray(columns)], np.zeros(network.n_inputs))
 
 
 def _is_linear(estimator: Any) -> bool:
