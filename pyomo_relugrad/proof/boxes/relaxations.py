@@ -12,7 +12,6 @@ from pyomo_relugrad.problem import NetworkStage, Problem
 from pyomo_relugrad.problem.stages import ExpressionStage, Stage
 from pyomo_relugrad.proof.boxes.expressions import ExpressionRelaxation
 
-
 #: The relaxation of a stage's function, over the boxes of all its embeddings.
 StageRelaxation: TypeAlias = Relaxation | ExpressionRelaxation
 
