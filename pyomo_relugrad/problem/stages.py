@@ -15,6 +15,8 @@ from pyomo_relugrad.expression import Expression
 from pyomo_relugrad.network import Network, PreactivationBounds, interval_bounds
 from pyomo_relugrad.network.sweeps import tangent
 
+#: Values and slopes beyond this count as not defined and as without limit: they are no use in float32.
+LARGEST = 1e30
 #: Stands for slopes without limit, such as that of a square root at zero.
 STEEP = 1e8
 
@@ -323,7 +325,7 @@ class ExpressionStage(Stage):
     def value(self, X: Array) -> Array:
         """The expression's values (rows, n_outputs), NaN where it is not defined."""
         values = self.expression.value(X.astype(np.float64, copy=False))
-        return np.where(np.isfinite(values), values, np.nan)
+        return np.where(np.abs(values) <= LARGEST, values, np.nan)
 
     def value_and_state(self, X: Array) -> tuple[Array, Array]:
         """The values and Jacobians."""
@@ -332,7 +334,8 @@ class ExpressionStage(Stage):
     def slopes(self, X: Array) -> Array:
         """Jacobians (rows, n_outputs, n_inputs) in numbers that can be calculated with, zero where there is none."""
         jacobian = self.expression.jacobian(X.astype(np.float64, copy=False))
-        return np.nan_to_num(jacobian, nan=0.0, posinf=STEEP, neginf=-STEEP)
+        slopes = np.where(np.abs(jacobian) <= LARGEST, jacobian, STEEP * np.sign(jacobian))
+        return np.where(np.isnan(slopes), 0.0, slopes)
 
     def adjoint(self, state: Array, seeds: Array) -> Array:
         """Derivatives (rows, n_inputs) of ``seeds @ outputs`` under Jacobians."""

@@ -164,7 +164,7 @@ def best_along(problem: Problem, v: Array, rows: NearRows, steps: Array, limit: 
     limit : float
         Longest step of a column, in its unit.
     """
-    if len(steps) == 0:
+    if steps.size == 0:
         return None
     length = np.abs(steps).max(axis=1, keepdims=True)
     steps = steps * np.minimum(1.0, limit / np.maximum(length, np.finfo(float).tiny))
