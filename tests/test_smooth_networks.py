@@ -1,12 +1,15 @@
 """Networks of smooth neurons, alone and among ReLUs: evaluated, bounded, searched, proven; what needs ReLUs refuses."""
 
+import io
 import pickle
 
 import numpy as np
+import onnx.parser
 import pyomo.environ as pyo
 import pytest
 
 from pyomo_relugrad import ReluNetworkBlock, maximize
+from pyomo_relugrad.cli.main import main
 from pyomo_relugrad.errors import ModelError, NetworkValueError
 from pyomo_relugrad.network import Layer, Network, crown_bounds, interval_bounds, network_statistics, prune_weights
 from pyomo_relugrad.network.activations import RELU
@@ -216,6 +219,34 @@ class TestProblems:
             prove_by_milp(problem)
         assert [route.value for route in Portfolio().routes_for(problem)] == ["branch and bound"]
         assert solve_exactly(problem, time_limit=20.0).stop.value == "optimal"
+
+
+class TestWords:
+    def test_statistics_of_a_block(self):
+        m, out = pyo.ConcreteModel(), io.StringIO()
+        m.x = pyo.Var([0, 1], bounds=(-1, 1))
+        m.nn = ReluNetworkBlock(network=NETWORKS[2], inputs=m.x)
+        m.nn.print_stats(out)
+        lines = [line.split() for line in out.getvalue().splitlines()]
+        assert ["2", "tanh", "7", "->", "5", "35", "0", "0", "0", "0"] in lines
+
+    def test_log(self):
+        m, out = pyo.ConcreteModel(), io.StringIO()
+        m.x = pyo.Var([0, 1], bounds=(-1, 1))
+        m.nn = ReluNetworkBlock(network=NETWORKS[2], inputs=m.x)
+        m.o = pyo.Objective(expr=m.nn.outputs[0])
+        pyo.SolverFactory("relugrad").solve(m, iteration_limit=3, tee=out)
+        assert "1 block; 5 ReLUs, 5 smooth neurons, 59 weights" in out.getvalue()
+
+    def test_report_of_the_command(self, capsys, tmp_path):
+        graph = onnx.parser.parse_model(
+            '<ir_version: 8, opset_import: ["" : 17]> g (float[N, 2] x) => (float[N, 2] y) { y = Tanh(x) }'
+        )
+        onnx.save(graph, tmp_path / "smooth.onnx")
+        assert main(["info", str(tmp_path / "smooth.onnx")]) == 0
+        told = capsys.readouterr().out
+        assert "Smooth    2 neurons: tanh" in told
+        assert "1 layer of neurons and an affine output" in told
 
 
 class TestExpansion:
