@@ -18,9 +18,10 @@ from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
 from pyomo_relugrad.proof import SearchTree, prove
 from pyomo_relugrad.proof.boxes.bounding import BoundedNodes
 from pyomo_relugrad.proof.boxes.branching import split_nodes
-from pyomo_relugrad.proof.boxes.nodes import NodeQueue, Nodes
-from pyomo_relugrad.proof.boxes.polish import IncumbentPolish
+from pyomo_relugrad.proof.boxes.nodes import Nodes
 from pyomo_relugrad.proof.boxes.relaxations import gap_by_input
+from pyomo_relugrad.proof.polish import IncumbentPolish
+from pyomo_relugrad.proof.queue import NodeQueue
 from pyomo_relugrad.run.budget import Stop
 from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.solve import search
