@@ -17,6 +17,7 @@ class Route(Enum):
     """A way to a proof."""
 
     BRANCH = "branch and bound"
+    RELUS = "branch and bound over ReLUs"
     MILP = "MILP"
 
 

@@ -33,7 +33,7 @@ class LeafProgram:
         self._place[self._decisions] = np.arange(self._decisions.size)
 
     def solve(self, splits: Array) -> tuple[float, Array | None]:
-        """A lower bound on the node with these splits (n_relus,), infinite where it is empty; and its best point (n,)."""
+        """A lower bound of a node with splits (n_relus,), infinite where it is empty, and its best point (n,)."""
         problem, dual, embedded = self._problem, self._dual, self._embedded
         pattern = np.where(splits != 0, splits, dual.states) > 0
         region = LinearRegion(embedded.network, pattern, problem.lower[embedded.inputs])

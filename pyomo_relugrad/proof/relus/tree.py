@@ -13,8 +13,6 @@ from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network.relaxation import Relaxation
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.problem.presolve import reduce_by
-from pyomo_relugrad.problem.presolve.chains import compose_chains
 from pyomo_relugrad.proof.boxes.bounding import bound_seconds
 from pyomo_relugrad.proof.candidates import Candidates
 from pyomo_relugrad.proof.queue import NodeQueue
@@ -56,11 +54,9 @@ class ReluTree(Prover):
 
     def __init__(self, problem: Problem, options: Options, start: Incumbent | None = None) -> None:
         super().__init__(problem, options, start)
-        flat = reduce_by(problem, (compose_chains,)).problem
-        reason = misfit(flat)
+        reason = misfit(problem)
         if reason:
             raise ModelError(f"branch and bound over ReLUs is not for this problem: {reason}")
-        self._flat = flat
         self._candidates = Candidates(problem)
         self._queue: NodeQueue[SplitNodes] = NodeQueue()
         # Smallest bounds of nodes in hand, given up for an incumbent, and of solved leaves.
@@ -81,11 +77,11 @@ class ReluTree(Prover):
     @property
     def first_seconds(self) -> float:  # type: ignore[override]
         """About how long the first step takes."""
-        return MIN_SECONDS + bound_seconds(self._flat)
+        return MIN_SECONDS + bound_seconds(self.problem)
 
     def steps(self) -> Generator[None, None, None]:
         """Bound one batch after another until nothing is left to prove."""
-        if bound_seconds(self._flat) > deadline.remaining():
+        if bound_seconds(self.problem) > deadline.remaining():
             raise OutOfTime
         self._prepare()
         root = self._exact.first_multipliers(1)
@@ -98,7 +94,7 @@ class ReluTree(Prover):
 
     def _prepare(self) -> None:
         """The dual functions, and sizes that steps are measured in."""
-        problem, (embedded,) = self._flat, self._flat.networks
+        problem, (embedded,) = self.problem, self.problem.networks
         relaxation = Relaxation(
             embedded.network, problem.lower[None, embedded.inputs], problem.upper[None, embedded.inputs]
         )
@@ -128,7 +124,7 @@ class ReluTree(Prover):
 
     def _note_adjoints(self, adjoints: Array) -> None:
         """Measure multipliers of splits by the coefficients of their layer at the root."""
-        parts = self._flat.networks[0].network.split_pattern(np.abs(adjoints).astype(np.float64))
+        parts = self.problem.networks[0].network.split_pattern(np.abs(adjoints).astype(np.float64))
         sizes = [np.full(part.size, part.mean() if part.any() else 1.0) for part in parts]
         self._scales = replace(self._scales, beta=np.concatenate([np.zeros(0), *sizes]))
 
