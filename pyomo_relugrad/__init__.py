@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pyomo_relugrad.readers.vnnlib import load_vnnlib
     from pyomo_relugrad.solve import maximize, minimize
     from pyomo_relugrad.solve.counterexample import find_counterexample
+    from pyomo_relugrad.solve.verification import verify
 
 __all__ = [
     "DataHull",
@@ -30,6 +31,7 @@ __all__ = [
     "load_vnnlib",
     "maximize",
     "minimize",
+    "verify",
 ]
 
 #: The module of each public name. It is imported when the name is first used: ONNX, OMLT and SciPy take a second.
@@ -45,6 +47,7 @@ _MODULES = {
     "load_vnnlib": "readers.vnnlib",
     "maximize": "solve",
     "minimize": "solve",
+    "verify": "solve.verification",
 }
 
 
