@@ -24,6 +24,7 @@ STAIR: dict[str, set[str]] = {
     "deadline": set(),
     "arrays": {"numpy"},
     "network": ARRAYS,
+    "expression": ARRAYS,
     "readers": ARRAYS | {"onnx", "onnxruntime", "google"},  # google.protobuf is onnx's
     "problem": ARRAYS,
     "programs": HIGHS | {"threadpoolctl"},

@@ -10,8 +10,8 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.cli.arguments import Arguments
 from pyomo_relugrad.cli.exit_codes import ExitCode
 from pyomo_relugrad.cli.values import or_none, save_vector, shown
-from pyomo_relugrad.readers.onnx import load_onnx
 from pyomo_relugrad.readers.onnx.replay import values_in_onnxruntime
+from pyomo_relugrad.readers.sources import load_network
 from pyomo_relugrad.readers.vnnlib import load_vnnlib
 from pyomo_relugrad.solve.counterexample import Counterexample
 from pyomo_relugrad.solve.verification import Answer, Verdict, verify
@@ -29,12 +29,14 @@ CODES = {
 def verify_property(arguments: Arguments) -> ExitCode:
     """Answer whether a property holds, and show a counterexample where it does not."""
     file = Path(str(arguments.file))
-    network, property_ = load_onnx(file), load_vnnlib(arguments.property)
+    network, property_ = load_network(file), load_vnnlib(arguments.property)
     verdict = verify(network, property_, time_limit=arguments.time_limit, seed=arguments.seed, method=arguments.method)
     answer, point = verdict.answer, None
     if verdict.counterexample is not None:
-        point = values_in_onnxruntime(file, verdict.counterexample.x)
-        if not _is_confirmed(verdict.counterexample, *point):
+        found = verdict.counterexample
+        is_onnx = file.suffix.lower() == ".onnx"  # files of other kinds have been compared with their owners
+        point = values_in_onnxruntime(file, found.x) if is_onnx else (found.x, found.y)
+        if not _is_confirmed(found, *point):
             answer, point = Answer.UNKNOWN, None
     if arguments.results is not None:
         arguments.results.write_text(_result(answer, point, verdict.seconds >= arguments.time_limit), encoding="utf-8")

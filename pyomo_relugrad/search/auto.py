@@ -57,6 +57,7 @@ class Auto(Method):
     """
 
     name = "auto"
+    handles_smooth = True
 
     convex: ConvexProgram = ConvexProgram()
     stagewise: DynamicProgramming = DynamicProgramming()

@@ -104,12 +104,18 @@ class Portfolio:
         - Branch and bound over inputs goes first where few of them vary: it works in their space however many neurons
           there are. With more inputs branch and bound over ReLUs does, where the problem is one for it, beside the
           MILP; else the MILP goes first.
+
+        Raises
+        ------
+        ModelError
+            If a function of the problem is not piecewise linear.
         """
+        n_stages = len(problem.network_stages)
         if self.routes is not None:
             return self.routes
-        if not problem.networks or is_linear_program(problem):
+        if n_stages == 0 or is_linear_program(problem):
             return (Route.MILP,)
-        inputs = problem.is_network_input & ~problem.is_output
+        inputs = problem.is_input & ~problem.is_output
         low, high = problem.lower[inputs], problem.upper[inputs]
         if not (np.isfinite(low).all() and np.isfinite(high).all()):
             return (Route.BRANCH,)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from os import PathLike
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +16,8 @@ from pyomo_relugrad.network.lower_slopes import optimize_lower_slopes
 from pyomo_relugrad.network.relaxation import Relaxation
 from pyomo_relugrad.problem import Incumbent
 from pyomo_relugrad.programs.threads import solver_threads
-from pyomo_relugrad.readers.vnnlib import Case, Property
+from pyomo_relugrad.readers.sources import load_network
+from pyomo_relugrad.readers.vnnlib import Case, Property, load_vnnlib
 from pyomo_relugrad.run.budget import Clock, Stop
 from pyomo_relugrad.run.method import Method
 from pyomo_relugrad.run.options import Options
@@ -93,7 +96,12 @@ class _Options(Options):
 
 @solver_threads()
 def verify(
-    network: Network, property_: Property, *, time_limit: float = 60.0, seed: int = 0, method: str | Method = "auto"
+    network: Any,
+    property_: Property | str | PathLike[str],
+    *,
+    time_limit: float = 60.0,
+    seed: int = 0,
+    method: str | Method = "auto",
 ) -> Verdict:
     """Say whether a property holds.
 
@@ -103,9 +111,9 @@ def verify(
 
     Parameters
     ----------
-    network : Network
-    property_ : Property
-        From `pyomo_relugrad.readers.vnnlib.load_vnnlib`.
+    network : Network, or what `load_network` takes
+    property_ : Property or path
+        Of a file that `load_vnnlib` reads.
     time_limit : float, optional
         Seconds.
     seed : int, optional
@@ -134,8 +142,9 @@ def verify(
     >>> verify(network, parse_vnnlib(text + "(assert (>= Y_0 1.5))")).answer
     <Answer.VIOLATED: 'violated'>
     """
+    clock, network = Clock(time_limit), load_network(network)
+    property_ = property_ if isinstance(property_, Property) else load_vnnlib(property_)
     check_property(network, property_)
-    clock = Clock(time_limit)
     bounds = screen(network, property_.cases)
     left = [index for index in np.argsort(-bounds).tolist() if not bounds[index] > PROVEN]
     for is_last in (False, True):

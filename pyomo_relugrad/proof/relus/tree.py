@@ -163,6 +163,8 @@ def misfit(problem: Problem) -> str:
     decisions = ~problem.is_output
     if len(problem.networks) != 1:
         return f"it has {len(problem.networks)} networks"
+    if not problem.is_piecewise_linear:
+        return f"{problem.smooth_part} is smooth"
     if problem.quadratic is not None:
         return "its objective is quadratic"
     if problem.integers.any():

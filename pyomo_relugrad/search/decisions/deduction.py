@@ -163,7 +163,7 @@ class Deduction:
             return None
         lower, upper = self._sided(column, self._rows_of[column], {})
         is_settled = bool(lower) and bool(upper)
-        if problem.is_network_input[column] and not is_settled:
+        if problem.is_input[column] and not is_settled:
             return None
         lower.append(LinearForm({}, float(problem.lower[column])))
         upper.append(LinearForm({}, float(problem.upper[column])))

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE
-from pyomo_relugrad.problem.embedding import NetworkStage
+from pyomo_relugrad.problem.stages import Stage
 
 
 class Filling(Protocol):
@@ -183,10 +183,10 @@ class Networks:
 
     Parameters
     ----------
-    stages : tuple of NetworkStage
+    stages : tuple of Stage
     """
 
-    def __init__(self, stages: tuple[NetworkStage, ...]) -> None:
+    def __init__(self, stages: tuple[Stage, ...]) -> None:
         self._stages = stages
 
     def fill(self, V: Array) -> None:

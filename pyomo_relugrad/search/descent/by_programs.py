@@ -48,6 +48,7 @@ class LpDescent(DomainMethod):
     """
 
     name = "lp-descent"
+    handles_smooth = True
 
     vertices: int = 6
     mixtures: int = 64

@@ -59,6 +59,7 @@ class ProjectedDescent(DomainMethod):
     """
 
     name = "projected-descent"
+    handles_smooth = True
 
     batch: int | None = None
     first_steps: tuple[float, ...] = between((4.0, 1.0, 0.3, 0.1), 1e-9)

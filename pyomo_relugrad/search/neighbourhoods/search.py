@@ -56,6 +56,7 @@ class Neighbourhoods(Method):
     """
 
     name = "neighbourhoods"
+    handles_smooth = True
 
     sequential: SequentialLp = SequentialLp()
     turn_seconds: float = 0.1
