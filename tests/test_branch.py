@@ -253,7 +253,7 @@ def test_an_interrupted_batch_stays_in_the_bound(monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tree, "_try", interrupt)
+    monkeypatch.setattr(tree._candidates, "try_on", interrupt)
     with pytest.raises(KeyboardInterrupt):
         next(steps)
     assert tree.bound <= before + 1e-9

@@ -193,3 +193,14 @@ def test_an_exact_solve_may_take_it_and_takes_it_for_wide_inputs():
     assert result.incumbent.objective == pytest.approx(exact_optimum(problem), abs=1e-3)
     wide = problem_around(random_network(np.random.default_rng(0), (Portfolio().few_inputs + 1, 4, 1)), 0)
     assert Portfolio().routes_for(wide) == (Route.MILP, Route.RELUS)
+
+
+@pytest.mark.parametrize("distance", [0.3, 1e-3])
+def test_multipliers_of_rows_alone_prove_that_there_is_no_point(distance):
+    """The output is to be below its minimum: nodes are excluded long before all ReLUs are decided."""
+    problem = problem_around(random_network(np.random.default_rng(1), (3, 8, 8, 1)), 1, with_rows=False)
+    problem = replace(problem, cost=np.r_[np.zeros(4), 1.0])
+    demand = replace(problem, upper=np.r_[problem.upper[:4], exact_optimum(problem) - problem.constant - distance])
+    result = run_proof(ReluTree(demand, Options()), time_limit=60)
+    assert result.stop is Stop.INFEASIBLE
+    assert result.nodes <= 200

@@ -13,6 +13,8 @@ from pyomo_relugrad.proof.relus.nodes import Multipliers
 
 # Steps at the root, and at later nodes, which begin with their parent's multipliers.
 ROOT_STEPS, STEPS = 100, 6
+# Steps of the multipliers that may prove a node empty, which begin anew.
+FEASIBILITY_STEPS = 20
 # Length of the first step, of slopes in themselves and of other multipliers in their `Scales`, and its decay.
 FIRST_STEP, STEP_DECAY = 0.25, 0.97
 MOMENTUM, SQUARE_MOMENTUM = 0.9, 0.999
@@ -26,10 +28,18 @@ class Scales:
     ----------
     beta : (n_relus,) array
     gamma : (m,) array
+    objective : float, optional
+        The range of the objective that they belong to.
     """
 
     beta: Array
     gamma: Array
+    objective: float = 1.0
+
+    @property
+    def relative(self) -> Scales:
+        """Those of a problem without an objective: only proportions matter."""
+        return Scales(self.beta / self.objective, self.gamma / self.objective)
 
 
 @dataclass(frozen=True, eq=False)

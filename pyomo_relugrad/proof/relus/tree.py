@@ -16,7 +16,7 @@ from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.proof.boxes.bounding import bound_seconds
 from pyomo_relugrad.proof.candidates import Candidates
 from pyomo_relugrad.proof.queue import NodeQueue
-from pyomo_relugrad.proof.relus.ascent import ROOT_STEPS, STEPS, Ascended, Scales, ascend
+from pyomo_relugrad.proof.relus.ascent import FEASIBILITY_STEPS, ROOT_STEPS, STEPS, Ascended, Scales, ascend
 from pyomo_relugrad.proof.relus.branching import split_scores
 from pyomo_relugrad.proof.relus.dual import Dual
 from pyomo_relugrad.proof.relus.leaves import LeafProgram
@@ -99,17 +99,36 @@ class ReluTree(Prover):
             embedded.network, problem.lower[None, embedded.inputs], problem.upper[None, embedded.inputs]
         )
         self._fast, self._exact = Dual(problem, relaxation, np.float32), Dual(problem, relaxation)
+        free = replace(problem, cost=np.zeros(problem.n_columns), constant=0.0)
+        self._fast_feasibility, self._exact_feasibility = Dual(free, relaxation, np.float32), Dual(free, relaxation)
         self._leaf = LeafProgram(problem, self._exact)
         functions = np.concatenate([problem.cost[None], self._exact.rows])
         sizes = -self._exact.minima(functions) - self._exact.minima(-functions)
         sizes = np.where(sizes > 0, sizes, 1.0)
         self._largest = problem.constant - float(self._exact.minima(-problem.cost[None])[0])
-        self._scales = Scales(np.ones(self._exact.states.size), sizes[0] / sizes[1:])
+        self._scales = Scales(np.ones(self._exact.states.size), sizes[0] / sizes[1:], sizes[0])
         self._batch = int(np.clip(BATCH_WORK / max(embedded.network.n_weights, 1), 1, MAX_BATCH))
 
     def _bound(self, nodes: SplitNodes, steps: int) -> None:
         """Bound nodes, try the points that this leads to, and split what is left."""
         self._in_hand = float(nodes.bound.min())
+        nodes = nodes.take(self._may_have_points(nodes))
+        if len(nodes):
+            self._bound_and_branch(nodes, steps)
+        self._in_hand = np.inf
+
+    def _may_have_points(self, nodes: SplitNodes) -> Array:
+        """(N,) booleans: false where multipliers of splits and rows alone prove that no point meets them.
+
+        Where a point is known, bounds of the objective exclude more.
+        """
+        if self.incumbent is not None or not self._exact.n_rows:
+            return np.ones(len(nodes), bool)
+        start = self._fast_feasibility.first_multipliers(len(nodes))
+        found = ascend(self._fast_feasibility, nodes.splits, start, self._scales.relative, 1e-6, FEASIBILITY_STEPS)
+        return self._exact_feasibility(nodes.splits, found.multipliers).bound <= 0.0
+
+    def _bound_and_branch(self, nodes: SplitNodes, steps: int) -> None:
         cutoff = self.cutoff
         found = ascend(self._fast, nodes.splits, nodes.multipliers, self._scales, _above(cutoff), steps)
         bound = np.maximum(self._exact(nodes.splits, found.multipliers).bound, nodes.bound)
@@ -120,7 +139,6 @@ class ReluTree(Prover):
         self._discarded = min(self._discarded, bound[bound >= self.cutoff].min(initial=np.inf))
         bounded = SplitNodes.of(nodes.splits, found.multipliers, bound)
         self._branch(bounded, found.last.adjoints, bound < self.cutoff)
-        self._in_hand = np.inf
 
     def _note_adjoints(self, adjoints: Array) -> None:
         """Measure multipliers of splits by the coefficients of their layer at the root."""
