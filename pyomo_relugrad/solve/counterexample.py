@@ -100,13 +100,7 @@ def find_counterexample(
             "state the property in a Pyomo model"
         )
     property_ = property_ if isinstance(property_, Property) else load_vnnlib(property_)
-    if (network.n_inputs, network.n_outputs) != (property_.n_inputs, property_.n_outputs):
-        raise ModelError(
-            f"the property has {property_.n_inputs} inputs and {property_.n_outputs} outputs, but the network has "
-            f"{network.n_inputs} and {network.n_outputs}"
-        )
-    for case in property_.cases:
-        _check_box(case)
+    check_property(network, property_)
     if not property_.cases:
         return None
     clock, round_ = Clock(time_limit), 0
@@ -128,10 +122,23 @@ def find_counterexample(
     return None
 
 
-def _check_box(case: Case) -> None:
-    unbounded = ~(np.isfinite(case.lower) & np.isfinite(case.upper))
-    if unbounded.any():
-        raise ModelError(f"the property sets no finite bounds on the input X_{int(np.argmax(unbounded))}")
+def check_property(network: Network, property_: Property) -> None:
+    """Refuse a property of a network of another size, or one that leaves an input without finite bounds.
+
+    Raises
+    ------
+    ModelError
+        Names what is in the way.
+    """
+    if (network.n_inputs, network.n_outputs) != (property_.n_inputs, property_.n_outputs):
+        raise ModelError(
+            f"the property has {property_.n_inputs} inputs and {property_.n_outputs} outputs, but the network has "
+            f"{network.n_inputs} and {network.n_outputs}"
+        )
+    for case in property_.cases:
+        unbounded = ~(np.isfinite(case.lower) & np.isfinite(case.upper))
+        if unbounded.any():
+            raise ModelError(f"the property sets no finite bounds on the input X_{int(np.argmax(unbounded))}")
 
 
 def _best_sample(network: Network, case: Case, seconds: float, rng: np.random.Generator) -> tuple[float, Array, Case]:
