@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pyomo_relugrad.network import Network
     from pyomo_relugrad.readers.frameworks import load_keras, load_sklearn, load_torch
     from pyomo_relugrad.readers.onnx import load_onnx
+    from pyomo_relugrad.readers.sources import load_network
     from pyomo_relugrad.readers.vnnlib import load_vnnlib
     from pyomo_relugrad.solve import maximize, minimize
     from pyomo_relugrad.solve.counterexample import find_counterexample
@@ -24,6 +25,7 @@ __all__ = [
     "__version__",
     "find_counterexample",
     "load_keras",
+    "load_network",
     "load_onnx",
     "load_sklearn",
     "load_torch",
@@ -39,6 +41,7 @@ _MODULES = {
     "ReluNetworkBlock": "modeling.block",
     "find_counterexample": "solve.counterexample",
     "load_keras": "readers.frameworks",
+    "load_network": "readers.sources",
     "load_onnx": "readers.onnx",
     "load_sklearn": "readers.frameworks",
     "load_torch": "readers.frameworks",

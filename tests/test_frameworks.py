@@ -286,7 +286,7 @@ class TestPyTorch:
     def test_module(self, exporter, monkeypatch):
         torch = pytest.importorskip("torch")
         if exporter == "TorchScript":
-            monkeypatch.setattr("pyomo_relugrad.readers.frameworks.torch.find_spec", lambda name: None)
+            monkeypatch.setattr("pyomo_relugrad.readers.frameworks.exporters.find_spec", lambda name: None)
         else:
             pytest.importorskip("onnxscript")
         module = torch.nn.Sequential(

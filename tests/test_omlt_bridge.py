@@ -356,7 +356,7 @@ def test_bounds_of_scaled_inputs_count():
     set_inputs(m.nn, [problem.upper[column], 2.0, 2.0])
     assert pyo.value(scaled[0]) == pytest.approx(0.125)
     assert problem.upper[problem.networks[0].inputs[1]] == pytest.approx(2.0)
-    assert problem.lower == pytest.approx(np.where(problem.is_network_input, -1, -np.inf))
+    assert problem.lower == pytest.approx(np.where(problem.is_input, -1, -np.inf))
 
 
 def refused(model):

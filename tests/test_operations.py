@@ -461,17 +461,6 @@ REFUSED = {
     ),
 }
 WITHOUT_BOUNDS = {
-    "no bounds": (
-        row(lambda m: m.b[0] * m.free),
-        r"the product b\[0\]\*free needs both bounds of variable 'free', which has no lower and no upper bound",
-    ),
-    "one bound": (row(lambda m: m.n * m.half), r"n\*half needs both bounds of variable 'half', which has no upper bou"),
-    "many values": (
-        row(lambda m: m.many * m.x[0]),
-        r"many\*x\[0\] is linear where an integer factor has few values, and variable 'many' may be anything between "
-        r"0.0 and 5000.0: give it bounds that leave at most 1024 values",
-    ),
-    "any value": (row(lambda m: m.any**2), r"variable 'any' may be anything between -inf and inf"),
     "set": (
         lambda m: setattr(m, "s", pyo.SOSConstraint(var=pyo.Reference([m.free, m.x[0]]), sos=1)),
         r"special ordered set 's' needs both bounds of variable 'free'.* none follows from the rest of the model",
@@ -503,6 +492,19 @@ def test_high_powers_of_constants_and_products_of_many_binaries_are_read():
     problem = compile_model(m).problem
     assert len(problem.operations) == 99
     assert problem.cost.max() == pytest.approx(1.01**365)
+
+
+@pytest.mark.parametrize(
+    "product",
+    [lambda m: m.b[0] * m.free, lambda m: m.n * m.half, lambda m: m.many * m.x[0], lambda m: m.any**2],
+    ids=["no bounds", "one bound", "many values", "any value"],
+)
+def test_products_that_rows_cannot_state_are_expressions(product):
+    problem = presolve(compile_model(model(row(product))).problem).problem
+    (product,) = problem.expressions
+    v = problem.propagate(np.arange(1.0, problem.n_columns + 1)[None])[0]
+    factors = v[product.inputs] if product.inputs.size == 2 else v[product.inputs[[0, 0]]]
+    assert v[product.outputs] == factors.prod() != 0
 
 
 @pytest.mark.parametrize("case", WITHOUT_BOUNDS)

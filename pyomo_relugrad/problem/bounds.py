@@ -71,7 +71,7 @@ def bound_problem(problem: Problem, method: str = "crown") -> ProblemBounds:
     tighten = RowTightening(problem)
     lower, upper, possible = tighten(problem.lower[None], problem.upper[None])
     networks = []
-    for stage in problem.stages:
+    for stage in problem.network_stages:
         checkpoint()
         bounds = _bound_stage(stage.network, lower[0, stage.inputs], upper[0, stage.inputs], method)
         networks.append(bounds)

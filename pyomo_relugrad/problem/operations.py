@@ -31,7 +31,7 @@ class Follower(Protocol):
 
 @dataclass(frozen=True)
 class Product:
-    """``v[output] = v[first] * v[second]``, one of both an integer.
+    """``v[output] = v[first] * v[second]``.
 
     Parameters
     ----------

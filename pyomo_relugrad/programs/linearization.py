@@ -1,4 +1,4 @@
-"""The networks of a problem as linear rows: ``y - C x = t``, such as what they are on given linear regions."""
+"""The functions of a problem as linear rows: ``y - C x = t``, such as what they are on given linear regions."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Patterns = tuple[Array, ...]
 
 
 def used_outputs(problem: Problem) -> list[Array]:
-    """Per stage the outputs, by number, that objective, rows, bounds, integrality or networks use in some embedding."""
-    used = problem.is_network_input | (problem.cost != 0) | problem.integers
+    """Per stage the outputs, by number, that objective, rows, bounds, integers or functions use in some embedding."""
+    used = problem.is_input | (problem.cost != 0) | problem.integers
     used |= np.isfinite(problem.lower) | np.isfinite(problem.upper)
     used[problem.rows.indices] = True
     if problem.quadratic is not None:
@@ -22,7 +22,7 @@ def used_outputs(problem: Problem) -> list[Array]:
 
 
 class LinkRows:
-    """Rows that link the used outputs of all networks to their inputs; their sparsity is found once.
+    """Rows that link the used outputs of all functions to their inputs; their sparsity is found once.
 
     Inputs that the problem fixes enter the right-hand side, and outputs that nothing uses have no row.
 
@@ -92,7 +92,7 @@ class LinkRows:
 
 
 class Linearization:
-    """Links each used output to the affine function that its network is on a linear region.
+    """Links each used output to the affine function that its function is: on a linear region, or near a point.
 
     Parameters
     ----------
@@ -102,10 +102,6 @@ class Linearization:
     def __init__(self, problem: Problem) -> None:
         self._problem, self._rows = problem, LinkRows(problem)
         self.n_links = self._rows.columns.size
-
-    def patterns(self, v: Array) -> Patterns:
-        """Activation patterns of all networks at the point `v`, an (n,) array."""
-        return tuple(stage.network.activation_pattern(v[stage.inputs]) for stage in self._problem.stages)
 
     def links(self, v: Array, patterns: Patterns | None = None) -> tuple[SparseRows, Array]:
         """Linking rows at a point.
@@ -121,11 +117,11 @@ class Linearization:
         rows : SparseRows
             (n_links, n).
         right : (n_links,) array
-            ``rows @ v == right`` is each network's affine function on its region.
+            ``rows @ v == right`` is each network's affine function on its region, each expression's tangent.
         """
         jacobians, offsets = [], []
         for index, (stage, used) in enumerate(zip(self._problem.stages, self._rows.used, strict=True)):
-            J, t = stage.network.affine(v[stage.inputs], None if patterns is None else patterns[index])
+            J, t = stage.affine(v[stage.inputs], None if patterns is None else patterns[index])
             jacobians.append(J[:, used])
             offsets.append(t[:, used])
         return self._rows.build(jacobians, offsets)

@@ -16,6 +16,7 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.network.names import by_name, rows_by_name
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.readers.sources import load_network
 from pyomo_relugrad.run.method import Method
 from pyomo_relugrad.run.result import Progress, SearchResult
 from pyomo_relugrad.search.boundedness import columns_without_end
@@ -69,7 +70,7 @@ class Optimum:
 
 
 def maximize(
-    network: Network,
+    network: Any,
     objective: ArrayLike | None = None,
     lower: ArrayLike = -np.inf,
     upper: ArrayLike = np.inf,
@@ -92,7 +93,8 @@ def maximize(
 
     Parameters
     ----------
-    network : Network
+    network : Network, or what `load_network` takes
+        A path, a module, a Keras model, an estimator and so on.
     objective : (n_outputs,) array, optional
         Weights of the outputs; may be left out where there is one output.
     lower, upper : float or (n_inputs,) array, optional
@@ -132,7 +134,7 @@ def maximize(
     >>> best.x, best.value
     (array([0., 1.]), 2.0)
     """
-    problem = array_problem(network, objective, lower, upper, input_objective, (A, row_lower, row_upper))
+    problem = array_problem(load_network(network), objective, lower, upper, input_objective, (A, row_lower, row_upper))
     return _optimum(problem, method, time_limit, iteration_limit, seed, start, callback)
 
 
@@ -198,7 +200,7 @@ def _with_arguments_of(
 
 @_with_arguments_of(maximize)
 def minimize(
-    network: Network,
+    network: Any,
     objective: ArrayLike | None = None,
     lower: ArrayLike = -np.inf,
     upper: ArrayLike = np.inf,
@@ -217,7 +219,7 @@ def minimize(
     >>> minimize(network, lower=0, upper=1, iteration_limit=500).value
     1.0
     """
-    rows = (A, row_lower, row_upper)
+    network, rows = load_network(network), (A, row_lower, row_upper)
     return _optimum(array_problem(network, objective, lower, upper, input_objective, rows, maximize=False), **options)
 
 

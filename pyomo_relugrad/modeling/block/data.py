@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Sequence
-from os import PathLike
 from typing import Any, TextIO
 from weakref import WeakKeyDictionary
 
@@ -28,9 +27,10 @@ from pyomo_relugrad.modeling.block.guards import NetworkOutputExpression
 from pyomo_relugrad.modeling.block.input_ranges import input_ranges, input_values, within_given_bounds
 from pyomo_relugrad.modeling.block.integrity import RenamedPartError, are_unchanged, changed_equations
 from pyomo_relugrad.modeling.block.statistics import write_statistics
-from pyomo_relugrad.modeling.block.units import in_unit, unit_of
+from pyomo_relugrad.modeling.block.units import in_unit, unit_of, without_unit
 from pyomo_relugrad.network import Network, interval_bounds
 from pyomo_relugrad.network.rewrite import fold_scaling
+from pyomo_relugrad.readers.sources import load_network
 
 #: How far, relative to its size, a bound may be off by rounding.
 BOUND_TOLERANCE = 1e-9
@@ -86,7 +86,7 @@ class ReluNetworkBlockData(BlockData):
         """
         if self._network is not None:
             raise ModelError(f"network block '{self.name}' already has a network")
-        loaded = as_network(network)
+        loaded = load_network(network)
         try:
             self._scaling = resolve_scaling(scaling, network_inputs(loaded), network_outputs(loaded))
             self._given_bounds = resolve_bounds(input_bounds, network_inputs(loaded))
@@ -138,9 +138,7 @@ class ReluNetworkBlockData(BlockData):
             self.add_component(f"{what}_links", links)
             for position in own:
                 variables[position] = linked[position]
-                unit = unit_of(terms[position])
-                term = terms[position] if unit is None else terms[position] / unit
-                links[position] = EqualityExpression((linked[position], term))
+                links[position] = EqualityExpression((linked[position], without_unit(terms[position])))
         self._hold_reference(name, _reference(variables, index))
         return own
 
@@ -361,23 +359,6 @@ class ReluNetworkBlockData(BlockData):
             self.network_equations.activate()
         else:
             self.network_equations.deactivate()
-
-
-def as_network(given: Any) -> Network:
-    """A network, read from an ONNX file where it is not one already.
-
-    Raises
-    ------
-    ModelError
-        If it is neither a network nor something that can be read as one.
-    """
-    if isinstance(given, Network):
-        return given
-    if not isinstance(given, (str, bytes, PathLike)) and not hasattr(given, "SerializeToString"):
-        raise ModelError(f"network must be a Network, a path, bytes or an onnx.ModelProto, not {type(given).__name__}")
-    from pyomo_relugrad.readers.onnx import load_onnx  # onnx is slow to import and not needed for a Network
-
-    return load_onnx(given)
 
 
 def _is_variable(term: Any) -> bool:

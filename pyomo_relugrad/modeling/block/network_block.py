@@ -9,8 +9,9 @@ from pyomo.core.base.block import BlockData
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.modeling.block.data import ReluNetworkBlockData, as_network
+from pyomo_relugrad.modeling.block.data import ReluNetworkBlockData
 from pyomo_relugrad.modeling.block.keyword_block import KeywordBlock, KeywordRule, is_rule
+from pyomo_relugrad.readers.sources import is_model, load_network
 
 __all__ = ["ReluNetworkBlock", "ReluNetworkBlockData", "refresh_output_bounds", "unexpanded_blocks"]
 
@@ -26,7 +27,8 @@ class ReluNetworkBlock(KeywordBlock, data=ReluNetworkBlockData):
     ----------
     *args
         Index sets, as for `Block`.
-    network : Network, path, bytes or onnx.ModelProto
+    network : Network, path, bytes, onnx.ModelProto, torch.nn.Module, Keras model or scikit-learn estimator
+        See `pyomo_relugrad.load_network`.
     inputs : variables or expressions, optional
         In the order of the network's inputs, flattened row by row: an indexed `Var` or `Reference`, a slice, a
         sequence, a series, or a mapping whose keys are positions ``0..n-1``, names of the file's input tensors, or
@@ -105,10 +107,15 @@ class ReluNetworkBlock(KeywordBlock, data=ReluNetworkBlockData):
 
 
 class _NetworkRule(KeywordRule):
-    """Builds the network at each index."""
+    """Builds the network at each index. Modules and models are read at once: they can change, and be called."""
 
     def __init__(self, given: Mapping[str, Any]) -> None:
-        super().__init__("network block", given)
+        network = given["network"]
+        if is_model(network):
+            network = load_network(network)
+        elif isinstance(network, Mapping):
+            network = {index: load_network(one) if is_model(one) else one for index, one in network.items()}
+        super().__init__("network block", {**given, "network": network})
 
     def __call__(self, block: ReluNetworkBlockData, *_: Any, **unknown: Any) -> None:
         if unknown:
@@ -117,7 +124,7 @@ class _NetworkRule(KeywordRule):
                 f"ReluNetworkBlock has no argument {next(iter(unknown))!r}; it has {names}, and those of a Block"
             )
         if not is_rule(self.given["network"]) and not isinstance(self.given["network"], Mapping):
-            self.given["network"] = as_network(self.given["network"])  # once, so that all indices share it
+            self.given["network"] = load_network(self.given["network"])  # once, so that all indices share it
         block.build(**{name: self.argument(name, block) for name in self.given})
 
     def is_by_index(self, name: str, given: Any) -> bool:

@@ -22,6 +22,7 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.block.input_ranges import input_ranges, input_values, linked_term
 from pyomo_relugrad.modeling.block.integrity import changed_equations, is_intact
 from pyomo_relugrad.modeling.block.network_block import refresh_output_bounds, unexpanded_blocks
+from pyomo_relugrad.modeling.block.units import without_unit
 from pyomo_relugrad.network import PreactivationBounds
 from pyomo_relugrad.problem.bounds import BOUND_METHODS
 from pyomo_relugrad.programs import network_bounds
@@ -258,7 +259,7 @@ def _expand(block: Any, lower: Array, upper: Array, bounds: PreactivationBounds,
         link = pyo.Constraint(range(len(theirs)))
         child.add_component(name, link)
         for index, (left, right) in enumerate(zip(ours.values(), theirs.values(), strict=True)):
-            link[index] = left == right
+            link[index] = without_unit(left) == right
     block.set_expansion(child)
 
 

@@ -55,7 +55,7 @@ def split_scores(problem: Problem, gaps: Array, lower: Array, upper: Array) -> A
     size = np.maximum(np.abs(lower), np.abs(upper))
     narrow = np.where(problem.integers, width <= 0, width <= 1e-9 * (1 + np.where(np.isinf(size), 0, size)))
     least = 1e-6 * gaps.max(axis=1, keepdims=True, initial=0.0) + 1e-15
-    return np.where(problem.is_network_input & ~narrow, (gaps + least) * np.fmin(width, MAX_WIDTH), 0.0)
+    return np.where(problem.is_input & ~narrow, (gaps + least) * np.fmin(width, MAX_WIDTH), 0.0)
 
 
 def _middle(low: Array, high: Array) -> Array:

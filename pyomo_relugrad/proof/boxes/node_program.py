@@ -115,7 +115,7 @@ class NodeProgram:
 
     def tighten(self, lower: Array, upper: Array) -> bool:
         """Tighten the networks' inputs in a box (n,) over the rows, in place; whether the rows can be met."""
-        columns = np.flatnonzero(self.problem.is_network_input & (lower < upper))
+        columns = np.flatnonzero(self.problem.is_input & (lower < upper))
         self._change_bounds(lower, upper)
         self._program.change_costs(np.zeros_like(self._cost))
         possible = self._program.solve().status is not LinearStatus.INFEASIBLE

@@ -70,7 +70,7 @@ class ObjectiveBound:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self._is_first = [_first_places(stage.inputs) for stage in problem.stages]
+        self._is_first = [_first_places(stage.inputs) for stage in problem.network_stages]
 
     def __call__(self, relaxations: Relaxations, cost: Array, constant: Array, start: Array) -> ObjectiveFunctions:
         """Functions below ``cost[i] @ v + constant[i]``.
@@ -89,7 +89,7 @@ class ObjectiveBound:
         slopes = split_by_stage(problem, start)
         parts: list[LinearFunctions] = []
         steps = FIRST_STEPS if np.isnan(start).any() else STEPS
-        for index, stage in reversed(list(enumerate(problem.stages))):
+        for index, stage in reversed(list(enumerate(problem.network_stages))):
             relaxation = relaxations.stages[index]
             known = slopes[index].reshape(relaxation.n_boxes, stage.network.n_relus).astype(np.float64)
             own = np.where(self._is_first[index], coefficients[:, stage.inputs], 0.0)
@@ -121,7 +121,9 @@ class ObjectiveBound:
     def gaps(self, relaxations: Relaxations, functions: ObjectiveFunctions) -> Array:
         """Per unit of each column's width, its part in the functions' distance from the networks: (N, n)."""
         total = np.zeros_like(functions.coefficients)
-        for stage, relaxation, part in zip(self.problem.stages, relaxations.stages, functions.parts, strict=True):
+        for stage, relaxation, part in zip(
+            self.problem.network_stages, relaxations.stages, functions.parts, strict=True
+        ):
             stage.scatter(total, gap_by_input(relaxation, part))
         return total
 

@@ -51,7 +51,9 @@ class OutputBounds:
     def functions(self, relaxations: Relaxations) -> list[StageFunctions]:
         """Functions of every stage over the nodes."""
         result = []
-        for stage, used, relaxation in zip(self.problem.stages, self._rows.used, relaxations.stages, strict=True):
+        for stage, used, relaxation in zip(
+            self.problem.network_stages, self._rows.used, relaxations.stages, strict=True
+        ):
             weights = np.tile(np.eye(stage.network.n_outputs)[used], (relaxation.n_boxes, 1))
             boxes = np.repeat(np.arange(relaxation.n_boxes), used.size)
             below, above = (relaxation.substitute(sign * weights, boxes, keep_adjoints=True) for sign in (1, -1))
@@ -71,7 +73,7 @@ class OutputBounds:
         lower, upper = lower.copy(), upper.copy()
         n_nodes = len(lower)
         for stage, used, relaxation, part in zip(
-            self.problem.stages, self._rows.used, relaxations.stages, functions, strict=True
+            self.problem.network_stages, self._rows.used, relaxations.stages, functions, strict=True
         ):
             columns = stage.outputs[:, used]
             low, high = (side[:, used].reshape(n_nodes, *columns.shape) for side in relaxation.output_range())
@@ -90,7 +92,7 @@ class OutputBounds:
         """The rows of one node: ``y - a @ x >= c`` for all outputs, then ``y - a @ x <= c``."""
         coefficients, constants = [], []
         for sign, name in ((1.0, "below"), (-1.0, "above")):
-            for stage, used, part in zip(self.problem.stages, self._rows.used, functions, strict=True):
+            for stage, used, part in zip(self.problem.network_stages, self._rows.used, functions, strict=True):
                 shape = (len(stage.inputs), used.size, stage.network.n_inputs)
                 rows = slice(node * shape[0] * shape[1], (node + 1) * shape[0] * shape[1])
                 values: LinearFunctions = getattr(part, name)
@@ -109,7 +111,7 @@ class OutputBounds:
         total = np.zeros((len(relaxations), self.problem.n_columns))
         half, begin = self.columns.size, 0
         for stage, used, relaxation, part in zip(
-            self.problem.stages, self._rows.used, relaxations.stages, functions, strict=True
+            self.problem.network_stages, self._rows.used, relaxations.stages, functions, strict=True
         ):
             size = len(stage.inputs) * used.size
             for side, offset in ((part.below, 0), (part.above, half)):

@@ -14,7 +14,7 @@ from pyomo_relugrad.search.regions.walk import walk_regions
 MAX_PROGRAMS = 60
 
 
-class Polish:
+class IncumbentPolish:
     """Walks from a point over linear regions to one that no neighbour betters.
 
     A good incumbent early cuts off nodes that would be bounded in vain, and a walk costs as much as some tens of nodes.

@@ -30,11 +30,11 @@ class Relaxations:
         self.problem = problem
         self.lower, self.upper = lower, upper
         self.stages: list[Relaxation] = []
-        for stage, known in zip(problem.stages, split_by_stage(problem, states), strict=True):
+        for stage, known in zip(problem.network_stages, split_by_stage(problem, states), strict=True):
             low, high = (stage.gather(side) for side in (lower, upper))
             relaxation = Relaxation(stage.network, low, high, known.reshape(len(low), stage.network.n_relus))
             self.stages.append(relaxation)
-            if problem.is_network_input[stage.outputs].any():
+            if problem.is_input[stage.outputs].any():
                 lower, upper = _with_outputs(stage, relaxation, lower, upper)
 
     def __len__(self) -> int:
@@ -44,7 +44,7 @@ class Relaxations:
         """(N, S) int8: what is known of the ReLUs now."""
         parts = [
             relaxation.states().reshape(len(self), len(stage.inputs) * stage.network.n_relus)
-            for stage, relaxation in zip(self.problem.stages, self.stages, strict=True)
+            for stage, relaxation in zip(self.problem.network_stages, self.stages, strict=True)
         ]
         return np.concatenate([np.zeros((len(self), 0), np.int8), *parts], axis=1)
 
@@ -55,7 +55,7 @@ class Relaxations:
         chosen.lower, chosen.upper = self.lower[nodes], self.upper[nodes]
         chosen.stages = [
             relaxation.take((nodes[:, None] * len(stage.inputs) + np.arange(len(stage.inputs))).ravel())
-            for stage, relaxation in zip(self.problem.stages, self.stages, strict=True)
+            for stage, relaxation in zip(self.problem.network_stages, self.stages, strict=True)
         ]
         return chosen
 
@@ -71,12 +71,12 @@ def _with_outputs(stage: NetworkStage, relaxation: Relaxation, lower: Array, upp
 
 def n_states(problem: Problem) -> int:
     """Number of ReLUs, each embedding counted."""
-    return sum(len(stage.inputs) * stage.network.n_relus for stage in problem.stages)
+    return sum(len(stage.inputs) * stage.network.n_relus for stage in problem.network_stages)
 
 
 def split_by_stage(problem: Problem, values: Array) -> list[Array]:
     """Arrays (N, S) over all ReLUs as one (N, k * n_relus) array per stage."""
-    ends = np.cumsum([len(stage.inputs) * stage.network.n_relus for stage in problem.stages])
+    ends = np.cumsum([len(stage.inputs) * stage.network.n_relus for stage in problem.network_stages])
     return np.split(values, ends[:-1], axis=1) if len(ends) else []
 
 

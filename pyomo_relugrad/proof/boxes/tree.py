@@ -16,7 +16,7 @@ from pyomo_relugrad.proof.boxes.bounding import BoundedNodes, Bounder, bound_sec
 from pyomo_relugrad.proof.boxes.branching import split_nodes
 from pyomo_relugrad.proof.boxes.crown_bounder import CrownBounder
 from pyomo_relugrad.proof.boxes.nodes import NodeQueue
-from pyomo_relugrad.proof.boxes.polish import Polish
+from pyomo_relugrad.proof.boxes.polish import IncumbentPolish
 from pyomo_relugrad.proof.boxes.program_bounder import ProgramBounder
 from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.run.prover import Prover, run_proof
@@ -95,7 +95,7 @@ class SearchTree(Prover):
 
     def __init__(self, problem: Problem, options: Options, start: Incumbent | None = None) -> None:
         super().__init__(problem, options, start)
-        self._polish = Polish(problem)
+        self._polish = IncumbentPolish(problem)
         self._queue = NodeQueue()
         # Smallest bounds of nodes in hand, given up for an incumbent, and too small to split. The root is in hand.
         self._in_hand, self._discarded, self._unresolved = -np.inf, np.inf, np.inf

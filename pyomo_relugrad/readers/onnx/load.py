@@ -43,7 +43,7 @@ def load_onnx(source: str | PathLike[str] | bytes | ModelProto) -> Network:
     Parameters
     ----------
     source : path, bytes or onnx.ModelProto
-        The file, its content, or the parsed model.
+        The file, plain or compressed (``.gz``), its content, or the parsed model.
 
     Returns
     -------

@@ -12,7 +12,7 @@ from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.programs.linear_program import LinearProgram
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.run.method import between
-from pyomo_relugrad.search.descent.elite_pool import Elite, ElitePool
+from pyomo_relugrad.search.descent.elite_pool import ElitePool, PoolMember
 from pyomo_relugrad.search.descent.starts import structured_starts
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.feasible_set import feasible_start
@@ -48,6 +48,7 @@ class LpDescent(DomainMethod):
     """
 
     name = "lp-descent"
+    handles_smooth = True
 
     vertices: int = 6
     mixtures: int = 64
@@ -88,7 +89,7 @@ class ProgramRounds:
                 u = yield from self._descend(u)
                 yield self.program.incumbent(u)
                 vertex = yield from walk_regions(self.program, u, self.budget)
-                self.pool.add(Elite(vertex.values[self.program.columns], vertex.objective, is_polished=True))
+                self.pool.add(PoolMember(vertex.values[self.program.columns], vertex.objective, is_polished=True))
                 if self.budget.is_exhausted():
                     return
             idle = 0 if is_lower(self.pool.best, record) else idle + 1

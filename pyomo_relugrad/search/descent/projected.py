@@ -12,7 +12,7 @@ from pyomo_relugrad.problem import Incumbent, Problem, ReducedObjective
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.run.method import between
 from pyomo_relugrad.search.descent.batch import Batch, Schedule, descend, descend_by_halving
-from pyomo_relugrad.search.descent.elite_pool import SAME_VALUE, Elite, ElitePool
+from pyomo_relugrad.search.descent.elite_pool import SAME_VALUE, ElitePool, PoolMember
 from pyomo_relugrad.search.descent.starts import structured_starts
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.feasible_set import feasible_start
@@ -73,6 +73,7 @@ class ProjectedDescent(DomainMethod):
     """
 
     name = "projected-descent"
+    handles_smooth = True
 
     batch: int | None = None
     first_steps: tuple[float, ...] = between((4.0, 1.0, 0.3, 0.1), 1e-9)
@@ -129,7 +130,7 @@ class ProjectedRounds:
             batch = yield from self._round()
             points = self.objective.in_float64(batch.best)
             values = self.program.objective.value(points)  # float32 may be better by its rounding
-            elites = [Elite(u, value) for u, value in zip(points, values.tolist(), strict=True)]
+            elites = [PoolMember(u, value) for u, value in zip(points, values.tolist(), strict=True)]
             for elite in elites:
                 self.pool.add(elite)
             yield self._incumbent(batch.best[0])
@@ -152,7 +153,7 @@ class ProjectedRounds:
         """Whether the present round, not the first one, begins from fresh starts."""
         return self.rounds > 0 and (self.rounds - 1) % self.method.explore_every == 0
 
-    def _agree(self, elite: Elite, record: float) -> Generator[Incumbent | None, None, None]:
+    def _agree(self, elite: PoolMember, record: float) -> Generator[Incumbent | None, None, None]:
         """Polish the best point of a round from fresh starts, and count whether it is the best of all again."""
         vertex = yield from self._walk(elite.u)
         self.pool.polished(elite, vertex.values[self.objective.columns], vertex.objective)

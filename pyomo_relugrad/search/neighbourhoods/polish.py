@@ -11,7 +11,7 @@ from pyomo_relugrad.search.regions.walk import walk_regions
 from pyomo_relugrad.search.sequential.elite import Elite
 
 
-class Polish:
+class RegionPolish:
     """Walks over linear regions, integers held.
 
     Parameters

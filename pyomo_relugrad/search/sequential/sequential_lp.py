@@ -74,6 +74,7 @@ class SequentialLp(Method):
     """
 
     name = "sequential-lp"
+    handles_smooth = True
 
     patience: int = 100
     tournament: int = 16
@@ -143,7 +144,7 @@ class Starts:
         self._tried: set[bytes] = set()
         for point in context.known:
             elite.learn(point)
-        self._decided = ~problem.is_output & (problem.is_network_input | problem.integers)
+        self._decided = ~problem.is_output & (problem.is_input | problem.integers)
         near = [point.values for point in context.near]
         self._queue = [point for point in (context.start, *near, context.relaxed) if point is not None]
 

@@ -88,7 +88,7 @@ class StepModel:
         # HiGHS solves no mixed-integer quadratic programs: there the objective is linearized as well.
         has_integers = bool(problem.integers.any()) and not holds_integers
         self._linearizes_objective = problem.quadratic is not None and has_integers
-        self._trusted = problem.is_network_input & ~problem.is_output
+        self._trusted = problem.is_input & ~problem.is_output
         if self._linearizes_objective:
             self._trusted[problem.quadratic.indices] = True
         self._quadratic, self._hessian_weight = self._hessian(), 1.0
