@@ -45,7 +45,7 @@ class Renewal:
     def of(cls, compiled: CompiledModel, blocks: Sequence[ReluNetworkBlockData]) -> Renewal | None:
         """The renewal of a model that was compiled just now, None where it has parts whose form depends on numbers."""
         problem = compiled.problem
-        if problem.operations or problem.ordered_sets or not compiled.columns:
+        if problem.operations or problem.expressions or problem.ordered_sets or not compiled.columns:
             return None
         return cls(compiled, blocks) if _are_alike(network_embeddings(blocks), compiled.embeddings) else None
 

@@ -32,7 +32,7 @@ def separate_outputs(problem: Problem) -> Reduced | None:
 
 
 def _is_simple(embedded: EmbeddedFunction) -> bool:
-    """Whether all outputs of a network are columns of their own."""
+    """Whether all outputs of a function are columns of their own."""
     written = set(embedded.outputs.tolist())
     return len(written) == embedded.outputs.size and written.isdisjoint(embedded.inputs.tolist())
 
