@@ -19,6 +19,8 @@ NO_NEURONS = np.zeros(0, np.int64)
 NO_MULTIPLIER = 1e-12
 # Facets added to the program at once, those that the step crosses first; and where all of them are needed.
 FACETS_AT_ONCE, MANY_FACETS_AT_ONCE = 64, 1024
+# Facets up to which all of them are in the program from the beginning.
+FEW_FACETS = 128
 # Distance, in units of the columns, by which a solution may lie beyond a facet.
 FACET_TOLERANCE = 1e-9
 # LPs per region; each adds facets that the one before crossed.
@@ -135,6 +137,8 @@ class FacetProgram:
     def _open(self, region: Region, reach: Array | None) -> None:
         """Set the program up for a region, with the working facets of the last one."""
         layout = self._layout
+        if region.signs.size <= FEW_FACETS:
+            self._working = np.arange(region.signs.size)
         self._scale = layout.open(self._program, region, reach)
         rows, lower, upper = layout.region_rows(region)
         facets, sides, self._working, self._lengths = self._facets(region, self._working)
