@@ -110,6 +110,8 @@ class FacetProgram:
 
         `reach` (d,) is how far each decision may move; any distance where it is None.
         """
+        if region.signs.size <= FEW_FACETS:
+            self._working = np.arange(region.signs.size)
         self._open(region, reach)
         u, is_fresh = region.u, self._working.size == 0
         for _ in range(MAX_ROUNDS):
@@ -137,8 +139,6 @@ class FacetProgram:
     def _open(self, region: Region, reach: Array | None) -> None:
         """Set the program up for a region, with the working facets of the last one."""
         layout = self._layout
-        if region.signs.size <= FEW_FACETS:
-            self._working = np.arange(region.signs.size)
         self._scale = layout.open(self._program, region, reach)
         rows, lower, upper = layout.region_rows(region)
         facets, sides, self._working, self._lengths = self._facets(region, self._working)
