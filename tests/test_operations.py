@@ -15,7 +15,7 @@ from pyomo_relugrad.modeling.compile import compile_model
 from pyomo_relugrad.modeling.errors import IncompatibleModel
 from pyomo_relugrad.network import Network, crown_bounds
 from pyomo_relugrad.problem import Maximum, Problem, Product, SpecialOrderedSet
-from pyomo_relugrad.problem.operations import BinaryDigits, Choice
+from pyomo_relugrad.problem.operations import BinaryDigits, WindowChoice
 from pyomo_relugrad.problem.presolve import linearize, presolve
 from pyomo_relugrad.run.budget import Stop
 from pyomo_relugrad.solve import solve_exactly
@@ -399,7 +399,7 @@ def test_digits_and_choices_follow_from_their_arguments():
     for value in range(-3, 5):
         bits = digits.value(np.array([float(value), 0, 0, 0]))
         assert -3 + bits @ [1, 2, 4] == value
-    choice = Choice([3, 4], SpecialOrderedSet(np.arange(3), 2))
+    choice = WindowChoice([3, 4], SpecialOrderedSet(np.arange(3), 2))
     np.testing.assert_array_equal(choice.value(np.array([0, 0.5, 0.5, 0, 0])), [0, 1])
     assert np.isnan(choice.value(np.array([np.nan, 0.5, 0.5, 0, 0]))).all()
     assert np.isnan(digits.value(np.full(4, np.nan))).all()
@@ -414,7 +414,7 @@ def test_renumbered_operations_read_the_same_values(seed):
     moved[order] = v
     maximum = Maximum(5, np.array([0, 2]), rng.normal(size=(3, 2)), rng.normal(size=3))
     ordered = SpecialOrderedSet(np.array([0, 3, 1]), 1)
-    for part in (Product(5, 1, 2), maximum, Choice([3, 4], ordered), BinaryDigits([4, 5], 0, -2)):
+    for part in (Product(5, 1, 2), maximum, WindowChoice([3, 4], ordered), BinaryDigits([4, 5], 0, -2)):
         again = part.renumbered(order)
         np.testing.assert_array_equal(again.value(moved), part.value(v))
         np.testing.assert_array_equal(again.outputs, order[list(part.outputs)])

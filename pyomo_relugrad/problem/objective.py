@@ -44,6 +44,11 @@ class ReducedObjective:
         return cast(tuple[NetworkStage, ...], self.stages) if self.problem.network_stages else ()
 
     @property
+    def relu_stages(self) -> tuple[NetworkStage, ...]:
+        """The stages of a piecewise-linear problem; raises ModelError where a function is smooth."""
+        return cast(tuple[NetworkStage, ...], self.stages) if self.problem.relu_stages else ()
+
+    @property
     def n_weights(self) -> int:
         """Weights that one evaluation of a point multiplies."""
         return sum(stage.work * len(stage.inputs) for stage in self.stages)
@@ -51,7 +56,7 @@ class ReducedObjective:
     @property
     def n_relus(self) -> int:
         """ReLUs that one evaluation of a point passes, counted once per embedding."""
-        return sum(stage.network.n_relus * len(stage.inputs) for stage in self.network_stages)
+        return sum(stage.network.n_relus * len(stage.inputs) for stage in self.relu_stages)
 
     def points(self, U: Array) -> Array:
         """All columns (B, n) at the rows of `U` (B, size), in float64, with the functions' values filled in."""

@@ -39,6 +39,7 @@ from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.run.result import Progress, SearchResult
 from pyomo_relugrad.search.boundedness import columns_without_end
 from pyomo_relugrad.search.domains.feasible_set import columns_without_bounds
+from pyomo_relugrad.search.infeasibility import violated_rows
 from pyomo_relugrad.solve import solve_locally
 from pyomo_relugrad.version import __version__
 from pyomo_relugrad.words import counted, listed
@@ -190,7 +191,7 @@ class Relugrad(SolverBase):
     def _infeasible(self, model: BlockData, reason: str, log: SearchLog) -> Results:
         log.write(f"Infeasible: {reason}")
         logger.warning("%s: the model is infeasible: %s", self.name, reason)
-        return results_without_solution(model, TerminationCondition.provenInfeasible)
+        return results_without_solution(model, TerminationCondition.provenInfeasible, reason)
 
     def _search(
         self, compiled: CompiledModel, config: RelugradConfig, options: Options, log: SearchLog, clock: _Timing
@@ -271,7 +272,10 @@ def _is_our_logger(stream: object) -> bool:
 
 
 def _advice(problem: Problem, found: SearchResult) -> str:
-    """What to do about an objective that improves without end, or may do so; empty where it cannot."""
+    """What to do about rows that no point satisfied, or an objective that may improve without end; empty if neither."""
+    if found.incumbent is None and found.least_violated is not None:
+        rows = violated_rows(problem, found.least_violated.values)
+        return f"no point that was tried satisfies all rows; the nearest one misses {rows}" if rows else ""
     if found.stop is not Stop.UNBOUNDED and np.isfinite(found.bound):
         return ""
     try:
