@@ -98,22 +98,19 @@ class Portfolio:
     def routes_for(self, problem: Problem) -> tuple[Route, ...]:
         """The proofs of a presolved problem, the more promising one first.
 
+        - Smooth functions are for branch and bound alone, which relaxes them over its boxes.
         - Without networks the problem is a MILP already, or a few of them where the objective is quadratic; around
           networks that are convex in the objective's sense it may be a linear program.
         - Inputs without finite bounds are for branch and bound alone, since big-M needs them.
         - Branch and bound over inputs goes first where few of them vary: it works in their space however many neurons
           there are. With more inputs branch and bound over ReLUs does, where the problem is one for it, beside the
           MILP; else the MILP goes first.
-
-        Raises
-        ------
-        ModelError
-            If a function of the problem is not piecewise linear.
         """
-        n_stages = len(problem.network_stages)
         if self.routes is not None:
             return self.routes
-        if n_stages == 0 or is_linear_program(problem):
+        if not problem.is_piecewise_linear:
+            return (Route.BRANCH,)
+        if not problem.networks or is_linear_program(problem):
             return (Route.MILP,)
         inputs = problem.is_input & ~problem.is_output
         low, high = problem.lower[inputs], problem.upper[inputs]
