@@ -55,7 +55,8 @@ class SequentialLp(Method):
     Parameters
     ----------
     patience : int, optional
-        The search ends when so many starts in a row have brought nothing better (100).
+        The search ends when so many starts in a row have brought nothing better (100); fewer where earlier searches of
+        the same model had found their best points after fewer.
     tournament : int, optional
         Random points that compete, by merit, to become one start (16).
     neighbours : int, optional
@@ -112,14 +113,18 @@ class SequentialLp(Method):
                 return
         starts = Starts(self, problem, surroundings, context, elite)
         descent = self.descent(problem, context, surroundings)
-        fruitless = 0
-        while fruitless < self.patience and not budget.is_exhausted():
+        fruitless, number = 0, 0
+        patience = max(context.past.begin(self.name, self.patience), 1)
+        while fruitless < patience and not budget.is_exhausted():
             best_before = elite.best
             for point in descent.run(starts.next(descent.merit), elite.best):
                 if point is not None:
                     elite.learn(point)
                 yield point
-            fruitless = 0 if _is_lower(elite.best, best_before) else fruitless + 1
+            number, fruitless = number + 1, fruitless + 1
+            if _is_lower(elite.best, best_before):
+                context.past.note(self.name, number)
+                fruitless = 0
 
     def descent(self, problem: Problem, context: SearchContext, surroundings: LinearRelaxation) -> Descent:
         """A descent whose penalties suit the problem's values at random points."""
