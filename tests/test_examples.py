@@ -120,6 +120,11 @@ def test_stations(output):
     assert best - 1e-3 <= started <= ours + 1e-3
 
 
+def test_controller(output):
+    ours, thermostat = numbers(r"cost ([\d.]+)\.\nA thermostat would have paid ([\d.]+)\.", output("controller.py"))
+    assert ours < thermostat
+
+
 @pytest.mark.slow
 def test_reactor_design(output):
     printed = output("reactor_design.py")
