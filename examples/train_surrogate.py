@@ -23,9 +23,9 @@ def main() -> None:
         "b2": np.ones(1),
     }
     nodes = [
-        helper.make_node("Gemm", ["x", "W1", "b1"], ["z"], transB=1, alpha=1.0, beta=1.0),
-        helper.make_node("Relu", ["z"], ["h"]),
-        helper.make_node("Gemm", ["h", "W2", "b2"], ["y"], transB=1, alpha=1.0, beta=1.0),
+        helper.make_node("Gemm", ["x", "W1", "b1"], ["z"], "gemm1", transB=1, alpha=1.0, beta=1.0),
+        helper.make_node("Relu", ["z"], ["h"], "relu1"),
+        helper.make_node("Gemm", ["h", "W2", "b2"], ["y"], "gemm2", transB=1, alpha=1.0, beta=1.0),
     ]
     sizes = (("x", N_INPUTS), ("y", 1))
     infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, size]) for name, size in sizes]
