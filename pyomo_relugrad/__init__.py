@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pyomo_relugrad.learning import Ensemble, conformal_margin
     from pyomo_relugrad.modeling.block import ReluNetworkBlock
     from pyomo_relugrad.modeling.data_hull import DataHull
+    from pyomo_relugrad.modeling.start import solve_from_start
     from pyomo_relugrad.network import Network
     from pyomo_relugrad.readers.frameworks import load_keras, load_sklearn, load_torch
     from pyomo_relugrad.readers.onnx import load_onnx
@@ -35,6 +36,7 @@ __all__ = [
     "load_vnnlib",
     "maximize",
     "minimize",
+    "solve_from_start",
 ]
 
 #: The module of each public name. It is imported when the name is first used: ONNX, OMLT and SciPy take a second.
@@ -53,6 +55,7 @@ _MODULES = {
     "load_vnnlib": "readers.vnnlib",
     "maximize": "solve",
     "minimize": "solve",
+    "solve_from_start": "modeling.start",
 }
 
 

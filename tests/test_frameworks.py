@@ -130,10 +130,11 @@ class TestScikitLearn:
         assert np.array_equal(scores[:, 0] > 0, model.predict(POINTS / 10))
 
     @pytest.mark.parametrize("activation", ["tanh", "logistic"])
-    def test_smooth_activations_are_refused(self, activation):
-        with pytest.raises(UnsupportedOperatorError, match=f"activation='{activation}' .*activation='relu'") as error:
-            load_sklearn(regressor(activation=activation).fit(X, Y))
-        assert error.value.operator == activation
+    def test_smooth_activations(self, activation):
+        model = make_pipeline(StandardScaler(), regressor(activation=activation)).fit(X, Y)
+        network = load_sklearn(model)
+        assert network.smooth_activations == ({"logistic": "sigmoid"}.get(activation, activation),)
+        assert np.allclose(network.value(POINTS), model.predict(POINTS), rtol=1e-12)
 
     def test_step_that_is_not_affine_is_refused(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "skl2onnx", None)

@@ -26,10 +26,13 @@ class Method(ABC):
         What users type.
     shapes : frozenset of Shape
         The problems that it handles.
+    handles_smooth : bool
+        Whether it handles functions that are not piecewise linear.
     """
 
     name: ClassVar[str]
     shapes: ClassVar[frozenset[Shape]] = frozenset(Shape)
+    handles_smooth: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for setting in fields(self):
@@ -61,6 +64,11 @@ class Method(ABC):
         ModelError
             Names what is in the way, and what helps.
         """
+        if not (self.handles_smooth or problem.is_piecewise_linear):
+            raise ModelError(
+                f"method '{self.name}' handles piecewise-linear functions, and {problem.smooth_part} is smooth; use "
+                "method 'auto'"
+            )
         if problem.shape not in self.shapes:
             handled = ", ".join(sorted(shape.value for shape in self.shapes))
             reason = f" ({_why_general(problem)})" if problem.shape is Shape.GENERAL else ""

@@ -180,11 +180,11 @@ class LocalSearch(Worker):
     def _seeks_feasibility(self) -> bool:
         """Whether feasible points may be hard to find, and none has been looked for."""
         problem = self.problem
-        return not self._is_prepared and problem.shape is Shape.GENERAL and bool(problem.networks)
+        return not self._is_prepared and problem.shape is Shape.GENERAL and bool(problem.functions)
 
     def _prepare(self) -> None:
         """Solve the linear part of the problem, once, and book where that proves that there is no feasible point."""
-        if self._is_prepared or (self.problem.shape is Shape.BOX and self.problem.networks):
+        if self._is_prepared or (self.problem.shape is Shape.BOX and self.problem.functions):
             return
         self._is_prepared = True
         relaxation = self._surroundings.relax(self.budget)

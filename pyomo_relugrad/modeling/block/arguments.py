@@ -35,6 +35,11 @@ def resolve_terms(given: Any, entries: Entries) -> list[Any]:
     for position, term in enumerate(terms):
         if term is None:
             continue
+        if hasattr(term, "get_associated_binary"):
+            raise ModelError(
+                f"{entries.what} {position} is the Boolean variable '{term.name}': give the binary variable beside it, "
+                f"{term.name}.get_associated_binary(), which associate_binary_var sets"
+            )
         if not is_term(term):
             raise ModelError(
                 f"{entries.what} {position} is {type(term).__name__} {term!r}; expected a variable or an expression"

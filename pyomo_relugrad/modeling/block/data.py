@@ -30,7 +30,7 @@ from pyomo_relugrad.modeling.block.integrity import RenamedPartError, are_unchan
 from pyomo_relugrad.modeling.block.scores import rows_of_class
 from pyomo_relugrad.modeling.block.statistics import write_statistics
 from pyomo_relugrad.modeling.block.tables import bounds_by_name
-from pyomo_relugrad.modeling.block.units import in_unit, unit_of
+from pyomo_relugrad.modeling.block.units import in_unit, unit_of, without_unit
 from pyomo_relugrad.network import Network, interval_bounds
 from pyomo_relugrad.network.rewrite import fold_scaling
 from pyomo_relugrad.readers.sources import load_network
@@ -148,9 +148,7 @@ class ReluNetworkBlockData(BlockData):
             self.add_component(f"{what}_links", links)
             variables.update(linked.items())
             for position in tied:
-                unit = unit_of(terms[position])
-                term = terms[position] if unit is None else terms[position] / unit
-                links[position] = EqualityExpression((linked[position], term))
+                links[position] = EqualityExpression((linked[position], without_unit(terms[position])))
         self._hold_reference(name, _reference(variables, index))
         return own
 

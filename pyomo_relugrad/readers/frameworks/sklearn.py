@@ -10,8 +10,10 @@ import numpy as np
 
 from pyomo_relugrad.errors import NetworkValueError, RelugradError, UnsupportedOperatorError
 from pyomo_relugrad.network import Network
+from pyomo_relugrad.network.activations import RELU, Activation
 from pyomo_relugrad.network.affine import Affine
 from pyomo_relugrad.network.builder import as_layer, through
+from pyomo_relugrad.network.curves import SIGMOID, TANH
 from pyomo_relugrad.network.parallel import mean_of
 from pyomo_relugrad.network.rewrite import map_outputs, substitute_inputs
 from pyomo_relugrad.readers.frameworks.originals import check_predictions
@@ -19,6 +21,9 @@ from pyomo_relugrad.readers.frameworks.packages import first_line, require
 from pyomo_relugrad.readers.frameworks.sklearn_columns import columns_of, first_steps
 from pyomo_relugrad.readers.frameworks.sklearn_steps import LEFT_OUT, inverse_transformation, transformation
 from pyomo_relugrad.readers.onnx import load_onnx
+
+#: What scikit-learn's names of activation functions stand for.
+ACTIVATIONS: dict[str, Activation] = {"relu": RELU, "tanh": TANH, "logistic": SIGMOID}
 
 #: Attributes that tell networks, and what networks can be inside of.
 _OF_NETWORKS = ("coefs_", "regressor_", "best_estimator_", "steps")
@@ -34,8 +39,8 @@ def load_sklearn(estimator: Any) -> Network:
     Parameters
     ----------
     estimator : MLPRegressor, MLPClassifier, or a Pipeline, TransformedTargetRegressor or GridSearchCV with one
-        Fitted, with ``activation="relu"`` (or ``"identity"``). A linear model such as LinearRegression or
-        LogisticRegression may stand in the network's place, and so may a BaggingRegressor or VotingRegressor of these.
+        Fitted, with any activation. A linear model such as LinearRegression or LogisticRegression may stand
+        in the network's place, and so may a BaggingRegressor or VotingRegressor of these.
         Other estimators are converted by skl2onnx, if it is installed.
 
     Returns
@@ -51,7 +56,7 @@ def load_sklearn(estimator: Any) -> Network:
     Raises
     ------
     UnsupportedOperatorError
-        If an activation function is not piecewise linear, or a step is not affine.
+        If a step is not affine.
     MissingPackageError
         If skl2onnx is needed and is not installed.
     NetworkValueError
@@ -141,20 +146,15 @@ def _class_names(estimator: Any, n_outputs: int) -> list[str]:
 
 def _multilayer_perceptron(estimator: Any) -> Network:
     name = type(estimator).__name__
-    if estimator.activation not in ("relu", "identity"):
-        raise UnsupportedOperatorError(
-            f"{name} with activation={estimator.activation!r} is not piecewise linear: train it with activation='relu'",
-            name,
-            estimator.activation,
-        )
     if estimator.out_activation_ not in ("identity", "softmax", "logistic"):
         raise UnsupportedOperatorError(
             f"{name} with the output function {estimator.out_activation_!r} is not piecewise linear",
             name,
             estimator.out_activation_,
         )
-    network = Network.from_layers([weight.T for weight in estimator.coefs_], estimator.intercepts_, name=name)
-    return network if estimator.activation == "relu" else _without_relus(network)
+    weights, activation = [weight.T for weight in estimator.coefs_], ACTIVATIONS.get(estimator.activation, RELU)
+    network = Network.from_layers(weights, estimator.intercepts_, name, activation)
+    return _without_relus(network) if estimator.activation == "identity" else network
 
 
 def _without_relus(network: Network) -> Network:

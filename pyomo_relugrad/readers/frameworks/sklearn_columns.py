@@ -23,7 +23,7 @@ _ROWS = 200
 
 
 @dataclass(frozen=True, eq=False)
-class Columns:
+class FeatureColumns:
     """The columns of the table that an estimator was fitted on.
 
     Parameters
@@ -83,7 +83,7 @@ def with_random_categories(rows: Array, choices: Sequence[Choice]) -> Array:
     return rows
 
 
-def columns_of(steps: Sequence[tuple[str, Any]], names: Sequence[str], width: int) -> Columns | None:
+def columns_of(steps: Sequence[tuple[str, Any]], names: Sequence[str], width: int) -> FeatureColumns | None:
     """The columns that a pipeline's steps read; None where all are numbers."""
     categories = next((found for found in (_categories(step) for _, step in steps) if found), {})
     if not categories:
@@ -91,7 +91,7 @@ def columns_of(steps: Sequence[tuple[str, Any]], names: Sequence[str], width: in
     known = tuple(names) or tuple(f"x{place}" for place in range(width))
     places = _read(steps[0][1], width) if names else range(width)
     own = {position: categories[place] for position, place in enumerate(places) if place in categories}
-    return Columns(tuple(known[place] for place in places), own, bool(names))
+    return FeatureColumns(tuple(known[place] for place in places), own, bool(names))
 
 
 def _read(step: Any, width: int) -> list[int]:
@@ -116,7 +116,7 @@ def _categories(step: Any) -> dict[int, tuple[Any, ...]]:
     return next((found for found in map(_categories, parts) if found), {})
 
 
-def first_steps(steps: Sequence[tuple[str, Any]], columns: Columns) -> tuple[AffineMap, int]:
+def first_steps(steps: Sequence[tuple[str, Any]], columns: FeatureColumns) -> tuple[AffineMap, int]:
     """The affine map from the inputs to what the first steps make of them, and how many steps these are.
 
     They are as many as it takes to turn the categories into numbers.
@@ -144,7 +144,7 @@ def first_steps(steps: Sequence[tuple[str, Any]], columns: Columns) -> tuple[Aff
     raise not_affine(*steps[0])
 
 
-def _affine(function: Callable[[Array], Array], columns: Columns, steps: Sequence[tuple[str, Any]]) -> AffineMap:
+def _affine(function: Callable[[Array], Array], columns: FeatureColumns, steps: Sequence[tuple[str, Any]]) -> AffineMap:
     """The matrix and offset of a function of numbers and indicators."""
     numbers, size = np.flatnonzero(columns.is_number), len(columns.input_names)
     base = np.zeros((1, size))
