@@ -126,6 +126,18 @@ def test_controller(output):
 
 
 @pytest.mark.slow
+def test_learned_constraint(output):
+    printed = output("learned_constraint.py")
+    (kept,) = numbers(r"margin \d+; held by (\d+)% of the people", printed)
+    assert 65 <= kept <= 95
+    table = dict(re.findall(r"^([a-z ,]+\S) +([\d.]+) +\d$", printed, re.M))
+    efforts = {kind: float(effort) for kind, effort in table.items()}
+    assert efforts["the mean of five"] <= efforts["the mean with the margin"] + 0.05  # more safety, more effort
+    assert efforts["one network"] <= efforts["all five"] + 0.05
+    assert re.search(r"^all five .* 5$", printed, re.M)
+
+
+@pytest.mark.slow
 def test_reactor_design(output):
     printed = output("reactor_design.py")
     ours, proven, bound = numbers(r"found ([\d.]+), then ([\d.]+); no design needs less than ([\d.]+)\.", printed)
