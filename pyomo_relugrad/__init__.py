@@ -8,6 +8,7 @@ from pyomo_relugrad.modeling import plugins
 from pyomo_relugrad.version import __version__
 
 if TYPE_CHECKING:
+    from pyomo_relugrad.learning import Ensemble, conformal_margin
     from pyomo_relugrad.modeling.block import ReluNetworkBlock
     from pyomo_relugrad.modeling.data_hull import DataHull
     from pyomo_relugrad.modeling.start import solve_from_start
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DataHull",
+    "Ensemble",
     "Network",
     "ReluNetworkBlock",
     "__version__",
+    "conformal_margin",
     "find_counterexample",
     "load_keras",
     "load_network",
@@ -39,8 +42,10 @@ __all__ = [
 #: The module of each public name. It is imported when the name is first used: ONNX, OMLT and SciPy take a second.
 _MODULES = {
     "DataHull": "modeling.data_hull",
+    "Ensemble": "learning",
     "Network": "network",
     "ReluNetworkBlock": "modeling.block",
+    "conformal_margin": "learning",
     "find_counterexample": "solve.counterexample",
     "load_keras": "readers.frameworks",
     "load_network": "readers.sources",

@@ -423,7 +423,7 @@ def test_routes_are_chosen_by_structure():
     assert choose_routes(replace(wide, upper=fixed)) == (Route.BRANCH, Route.MILP)
     many = box_problem((3, 400, 1))
     lead = Portfolio().lead_of
-    assert lead(Route.BRANCH, box) == lead(Route.MILP, many) < lead(Route.BRANCH, many)
+    assert lead(Route.BRANCH, box) <= lead(Route.MILP, many) < lead(Route.BRANCH, many)
 
 
 def test_the_second_route_joins():

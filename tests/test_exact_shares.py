@@ -244,7 +244,7 @@ def test_searches_go_on_while_the_milp_works_in_its_own_thread(monkeypatch):
     result = solve_exactly(hard_box(), time_limit=60.0, portfolio=only(Route.MILP))
     assert result.stop is Stop.TIME_LIMIT
     assert sum(searched) >= 0.95 * 60.0
-    assert max(np.diff(ProofBeside.looks)) <= ASKED.look_interval + 0.05
+    assert max(np.diff(ProofBeside.looks)) <= REPORT_INTERVAL + 0.05
 
 
 def test_a_proof_waits_and_is_not_given_up_while_searches_are_owed_all_that_is_left(monkeypatch):

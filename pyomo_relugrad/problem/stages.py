@@ -45,8 +45,8 @@ class Stage(ABC):
 
     @property
     @abstractmethod
-    def n_relus(self) -> int:
-        """ReLUs of one embedding."""
+    def n_neurons(self) -> int:
+        """Neurons of one embedding."""
 
     @abstractmethod
     def astype(self, dtype: DTypeLike) -> Stage:
@@ -165,7 +165,7 @@ class Stage(ABC):
 
 @dataclass(frozen=True, eq=False)
 class NetworkStage(Stage):
-    """Embeddings of a network; its state is the activation pattern (rows, n_relus), in booleans.
+    """Embeddings of a network; its state is the activation pattern (rows, n_neurons).
 
     Parameters
     ----------
@@ -184,9 +184,9 @@ class NetworkStage(Stage):
         return self.network.n_weights
 
     @property
-    def n_relus(self) -> int:
+    def n_neurons(self) -> int:
         """The network's."""
-        return self.network.n_relus
+        return self.network.n_neurons
 
     def astype(self, dtype: DTypeLike) -> NetworkStage:
         """The stage with its network in another floating-point type."""
@@ -201,32 +201,28 @@ class NetworkStage(Stage):
         return self.network.value(X)
 
     def value_and_state(self, X: Array) -> tuple[Array, Array]:
-        """The values, and which ReLUs pass their input on."""
-        *hidden, outputs = self.network.activations(X)
-        pattern = np.empty((len(outputs), self.network.n_relus), bool)
-        for part, activations in zip(self.network.split_pattern(pattern), hidden[1:], strict=True):
-            np.greater(activations, 0, out=part)
-        return outputs, pattern
+        """The values, and which ReLUs pass their input on, or the slopes of all neurons."""
+        return self.network.value_and_pattern(X)
 
     def adjoint(self, state: Array, seeds: Array) -> Array:
         """Derivatives (rows, n_inputs) of ``seeds @ outputs`` under activation patterns."""
         return self.network.pull_back(state, len(self.network.layers) - 1, seeds)
 
     def affine(self, X: Array, state: Array | None = None) -> tuple[Array, Array]:
-        """What the network is on the linear regions of its patterns."""
+        """What the network is on the linear regions of its patterns; tangents where it is smooth."""
         return self.network.affine(X, state)
 
     def random_state(self, random: np.random.Generator, shares: Array) -> Array:
         """Random patterns."""
-        rows = (len(shares), len(self.inputs) * self.network.n_relus)
-        return (random.random(rows) < shares).reshape(-1, self.network.n_relus)
+        rows = (len(shares), len(self.inputs) * self.network.n_neurons)
+        return (random.random(rows) < shares).reshape(-1, self.network.n_neurons)
 
     def random_directions(self, random: np.random.Generator, count: int) -> Array:
         """``u @ W`` for random ``u >= 0``, W the first layer's weights with rows of length one."""
         network, rows = self.network, count * len(self.inputs)
         norms = network.layers[0].row_norms
         weights = random.random((rows, norms.size)) ** 4 / np.where(norms > 0, norms, 1.0)
-        nothing = np.zeros((rows, network.n_relus), bool)
+        nothing = np.zeros((rows, network.n_neurons), bool)
         return network.pull_back(nothing, 0, weights.astype(network.dtype))
 
     def range(self, lower: Array, upper: Array, bounds: NetworkBounds = interval_bounds) -> tuple[Array, Array]:
@@ -256,7 +252,7 @@ class ExpressionStage(Stage):
         return self.inputs.shape[1] + self.outputs.shape[1]
 
     @property
-    def n_relus(self) -> int:
+    def n_neurons(self) -> int:
         """None."""
         return 0
 

@@ -35,6 +35,7 @@ HIGHS_OPTIONS = {
     "mip_heuristic_run_rins": False,
     "mip_heuristic_run_rens": False,
     "mip_heuristic_run_root_reduced_cost": False,
+    "mip_allow_cut_separation_at_nodes": False,
     "threads": 1,
 }
 # Seconds after which HiGHS lets others go first that work beside it: a short run delays them little.
@@ -136,12 +137,18 @@ class MilpProof(Prover):
         self._dual_bound = -np.inf
         self._lock, self._found = Lock(), list[Array]()
         self._to_feed: Incumbent | None = None
+        self._thread: Thread | None = None
         self._error: Exception | None = None
 
     @property
     def bound(self) -> float:
         """No feasible point has a smaller objective."""
         return min(self._dual_bound, self.incumbent_value)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether HiGHS has ended."""
+        return self._thread is not None and not self._thread.is_alive()
 
     def offer(self, point: Incumbent) -> bool:
         """Take a feasible point as incumbent if it is better, and hand it to HiGHS; return whether it was."""
@@ -160,15 +167,15 @@ class MilpProof(Prover):
         begin = last_report = time.perf_counter()
         done = False
         # A thread of our own: `startSolve` of highspy allows one run in the whole process.
-        self._thread = Thread(target=self._run_to_end, args=(highs,), name=HIGHS_THREAD)
-        self._thread.start()
+        self._thread = thread = Thread(target=self._run_to_end, args=(highs,), name=HIGHS_THREAD)
+        thread.start()
         try:
             while not done:
                 # Whoever comes late is not kept waiting: HiGHS has worked meanwhile.
-                self._thread.join(max(last_report + self._report_interval - time.perf_counter(), 0.0))
-                last_report, done = time.perf_counter(), not self._thread.is_alive()
+                thread.join(max(last_report + self._report_interval - time.perf_counter(), 0.0))
+                last_report, done = time.perf_counter(), not thread.is_alive()
                 if self._gives_way and not done and last_report - begin >= EQUAL_SECONDS:
-                    lower_priority(self._thread)
+                    lower_priority(thread)
                     self._gives_way = False
                 if self._error is not None:
                     raise self._error
@@ -280,5 +287,6 @@ class MilpProof(Prover):
     def _stop(self) -> None:
         """Tell HiGHS to stop and wait for it a little; it looks up only between some of its steps."""
         self._highs.cancelSolve()
-        self._thread.join(STOP_PATIENCE)
+        if self._thread is not None:
+            self._thread.join(STOP_PATIENCE)
         self._take_points()

@@ -122,7 +122,7 @@ class Team(Worker):
 
     def _search_for(self, seconds: float) -> Iterator[Report]:
         """Let the searches go on for so long."""
-        begin = looked = self._clock.elapsed
+        begin = self._clock.elapsed
         beside = bool(self._unfinished) and all(runner.works_beside for runner in self._unfinished)
         gain = 0.0
         while self._clock.elapsed - begin < seconds:
@@ -133,9 +133,7 @@ class Team(Worker):
                 self._searches.note_success(self._best)
             if self._searches.has_ended:
                 break
-            if self._clock.elapsed - looked >= self._portfolio.look_interval:
-                yield from self._look_beside()
-                looked = self._clock.elapsed
+            yield from self._look_beside()
         has_incumbent = self._best is not None
         found = gain > (self._options.allowed_gap(self._value) if has_incumbent else 0.0)
         self._shares.book_search(self._clock.elapsed - begin, found, has_incumbent, beside)
@@ -145,7 +143,7 @@ class Team(Worker):
     def _prove(self) -> Generator[Report, None, bool]:
         """A turn of each proof that runs; whether there is one."""
         begin = self._clock.elapsed
-        if self._waiting and (not self._active or begin >= self._join_at):
+        while self._waiting and (not self._active or begin >= self._join_at):
             self._open(self._waiting.pop(0))
         active = self._active
         alone = [runner for runner in active if not runner.works_beside]
@@ -163,7 +161,7 @@ class Team(Worker):
 
     def _look_beside(self, seconds: float = 0.0) -> Iterator[Report]:
         """Take what proofs report that work in threads of their own, and wait for them for so long."""
-        for runner in self._active:
+        for runner in self._unfinished:
             if runner.works_beside and (seconds > 0.0 or runner.is_due):
                 yield from self._turn(runner, seconds)
 
@@ -179,6 +177,8 @@ class Team(Worker):
             yield report
             if self._best is not None and self._best is not before:
                 self._searches.offer(self._best)
+            if not runner.works_beside:
+                yield from self._look_beside()
             if self._clock.elapsed >= end:
                 return
 

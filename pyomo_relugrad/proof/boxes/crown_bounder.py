@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 
@@ -11,6 +10,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs.tangents import tangents
+from pyomo_relugrad.programs.threads import n_cores
 from pyomo_relugrad.proof.boxes.bounding import BoundedNodes, batch_size, centres
 from pyomo_relugrad.proof.boxes.branching import split_scores
 from pyomo_relugrad.proof.boxes.nodes import Nodes
@@ -38,7 +38,7 @@ class CrownBounder:
         self.problem = problem
         self.batch = batch_size(problem, MAX_BATCH)
         self._objective = ObjectiveBound(problem)
-        self._threads = min(os.cpu_count() or 1, MAX_THREADS)
+        self._threads = min(n_cores(), MAX_THREADS)
 
     def root(self) -> Nodes:
         """The whole box."""

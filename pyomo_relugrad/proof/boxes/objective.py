@@ -92,7 +92,7 @@ class ObjectiveBound:
         steps = FIRST_STEPS if np.isnan(start).any() else STEPS
         for index, stage in reversed(list(enumerate(problem.stages))):
             relaxation = relaxations.stages[index]
-            known = slopes[index].reshape(relaxation.n_boxes, stage.n_relus).astype(np.float64)
+            known = slopes[index].reshape(relaxation.n_boxes, stage.n_neurons).astype(np.float64)
             own = np.where(self._is_first[index], coefficients[:, stage.inputs], 0.0)
             sloped = _substituted(
                 relaxation, stage.gather_outputs(coefficients), known, own.reshape(known.shape[0], -1), steps

@@ -12,10 +12,6 @@ from pyomo_relugrad.problem import NetworkStage, Problem
 from pyomo_relugrad.problem.stages import ExpressionStage, Stage
 from pyomo_relugrad.proof.boxes.expressions import ExpressionRelaxation
 
-# How much of a lower line's error counts when the gap is attributed to inputs: chosen slopes remove about half of it.
-LOWER_LINE_SHARE = 0.5
-
-
 #: The relaxation of a stage's function, over the boxes of all its embeddings.
 StageRelaxation: TypeAlias = Relaxation | ExpressionRelaxation
 
@@ -50,7 +46,7 @@ class Relaxations:
     def states(self) -> Array:
         """(N, S) int8: what is known of the ReLUs now."""
         parts = [
-            relaxation.states().reshape(len(self), len(stage.inputs) * stage.n_relus)
+            relaxation.states().reshape(len(self), len(stage.inputs) * stage.n_neurons)
             for stage, relaxation in zip(self.problem.stages, self.stages, strict=True)
         ]
         return np.concatenate([np.zeros((len(self), 0), np.int8), *parts], axis=1)
@@ -72,7 +68,7 @@ def _relaxed(stage: Stage, lower: Array, upper: Array, known: Array) -> StageRel
     if isinstance(stage, ExpressionStage):
         return ExpressionRelaxation(stage.expression, lower, upper)
     assert isinstance(stage, NetworkStage)
-    return Relaxation(stage.network, lower, upper, known.reshape(len(lower), stage.n_relus))
+    return Relaxation(stage.network, lower, upper, known.reshape(len(lower), stage.n_neurons))
 
 
 def _with_outputs(stage: Stage, relaxation: StageRelaxation, lower: Array, upper: Array) -> tuple[Array, Array]:
@@ -94,21 +90,21 @@ def _output_range(stage: Stage, relaxation: StageRelaxation) -> tuple[Array, Arr
 
 
 def n_states(problem: Problem) -> int:
-    """Number of ReLUs, each embedding counted."""
-    return sum(len(stage.inputs) * stage.n_relus for stage in problem.stages)
+    """Number of neurons, each embedding counted."""
+    return sum(len(stage.inputs) * stage.n_neurons for stage in problem.stages)
 
 
 def split_by_stage(problem: Problem, values: Array) -> list[Array]:
-    """Arrays (N, S) over all ReLUs as one (N, k * n_relus) array per stage."""
-    ends = np.cumsum([len(stage.inputs) * stage.n_relus for stage in problem.stages])
+    """Arrays (N, S) over all neurons as one (N, k * n_neurons) array per stage."""
+    ends = np.cumsum([len(stage.inputs) * stage.n_neurons for stage in problem.stages])
     return np.split(values, ends[:-1], axis=1) if len(ends) else []
 
 
 def gap_by_input(relaxation: StageRelaxation, functions: LinearFunctions, boxes: Array | None = None) -> Array:
     """How much of the distance between linear functions and function each input is answerable for: (R, n_inputs).
 
-    A neuron's lines err by the height of its triangle times the neuron's coefficient. The error falls with the width
-    of the neuron's range, and an input's part in that width is its own width times the neuron's slope in it.
+    A neuron's lines err by their distance from it times the neuron's coefficient. The error falls with the width of the
+    neuron's range, and an input's part in that width is its own width times the neuron's slope in it.
     """
     if isinstance(relaxation, ExpressionRelaxation):
         return relaxation.gap_by_input(functions, boxes)
@@ -117,15 +113,11 @@ def gap_by_input(relaxation: StageRelaxation, functions: LinearFunctions, boxes:
         adjoint, lines = functions.adjoints[index], relaxation.lines[index]
         if adjoint is None:
             continue
-        low, high, unstable, below = (
-            relaxation.boxes.pick(values, boxes)
-            for values in (relaxation.lower[index], relaxation.upper[index], lines.unstable, lines.lower_slope)
-        )
+        low, high = relaxation.lower[index], relaxation.upper[index]
         with np.errstate(invalid="ignore", divide="ignore"):
-            width = high - low
-            triangle = adjoint * low * high / width
-            line = LOWER_LINE_SHARE * adjoint * np.where(below > 0, -low, high)
-            error = np.where(unstable, np.where(adjoint < 0, triangle, line) / width, 0)
+            errors = relaxation.network.layers[index].activation.line_errors(low, high, lines)
+            below, above = (relaxation.boxes.pick(part / (high - low), boxes) for part in errors)
+            error = np.where(adjoint < 0, -adjoint * above, adjoint * below)
         error = np.nan_to_num(error, nan=0.0, posinf=0.0, neginf=0.0)
         total += (relaxation.boxes.pick(sensitivity, boxes) @ error[:, :, None])[:, :, 0]
     return total

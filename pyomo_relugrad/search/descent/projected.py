@@ -17,8 +17,8 @@ from pyomo_relugrad.search.descent.starts import structured_starts
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.feasible_set import feasible_start
 from pyomo_relugrad.search.domains.method import DomainMethod
-from pyomo_relugrad.search.regions.program import RegionProgram
-from pyomo_relugrad.search.regions.walk import is_lower, walk_regions
+from pyomo_relugrad.search.regions.walk import is_lower
+from pyomo_relugrad.search.sequential.smooth_polish import polisher_of
 
 #: Multiplications per batched step that keep the matrix products efficient and the steps short.
 WORK_PER_STEP = 1e8
@@ -96,7 +96,7 @@ class ProjectedRounds:
         self.method, self.problem, self.domain = method, problem, domain
         self.budget, self.random = context.budget, context.random
         self.objective = ReducedObjective(problem, np.float32)
-        self.program = RegionProgram(problem)
+        self.polish = polisher_of(problem)
         self.pool = ElitePool(method.pool_size)
         self.rounds, self.last_record, self.reported = 0, 0, np.inf
         self.start = feasible_start(problem, domain, context.start)
@@ -155,8 +155,8 @@ class ProjectedRounds:
         elite = self.pool.unpolished()
         if elite is None or self.budget.is_exhausted():
             return
-        u = np.clip(elite.u, self.program.lower, self.program.upper)
-        vertex = yield from walk_regions(self.program, u, self.budget)
+        v = self.objective.points(np.clip(elite.u, self.domain.lower, self.domain.upper)[None, :])[0]
+        vertex = yield from self.polish(v, self.budget)
         self.pool.polished(elite, vertex.values[self.objective.columns], vertex.objective)
 
     def _incumbent(self, u: Array) -> Incumbent:
