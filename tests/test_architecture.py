@@ -26,6 +26,7 @@ STAIR: dict[str, set[str]] = {
     "network": ARRAYS,
     "expression": ARRAYS,
     "readers": ARRAYS | {"onnx", "onnxruntime", "google"},  # google.protobuf is onnx's
+    "learning": ARRAYS,
     "problem": ARRAYS,
     "programs": HIGHS | {"threadpoolctl"},
     "run": ARRAYS,

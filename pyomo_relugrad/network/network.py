@@ -15,6 +15,7 @@ from pyomo_relugrad.arrays import Array, ArrayLike, DTypeLike
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network import sweeps
 from pyomo_relugrad.network.activations import RELU, Activation
+from pyomo_relugrad.network.choices import Choice, column_names, encoded
 from pyomo_relugrad.network.layer import Layer, TensorSpec
 from pyomo_relugrad.network.linear_maps import row_norms
 from pyomo_relugrad.network.names import checked_names, rows_by_name, tensor_names
@@ -41,6 +42,8 @@ class Network:
         A name for each input and each output, or none: those of a data frame's columns, for example. Where they are
         not given, they are the tensors' names, if each of several tensors holds one number. Whoever gives values under
         names is answered by name, whatever the order.
+    choices : tuple of Choice, optional
+        Categorical inputs: inputs that are 0 or 1 in groups, of each of which exactly one is 1. They need names.
 
     Notes
     -----
@@ -70,6 +73,7 @@ class Network:
     name: str = ""
     input_names: tuple[str, ...] = None  # type: ignore[assignment]  # set on creation
     output_names: tuple[str, ...] = None  # type: ignore[assignment]
+    choices: tuple[Choice, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
@@ -93,6 +97,8 @@ class Network:
         output_names = tensor_names(self.outputs) if self.output_names is None else self.output_names
         object.__setattr__(self, "input_names", checked_names(input_names, self.n_inputs, "input"))
         object.__setattr__(self, "output_names", checked_names(output_names, self.n_outputs, "output"))
+        if self.choices and not self.input_names:
+            raise NetworkValueError("a network with categorical inputs needs names for its inputs")
 
     @staticmethod
     def _check_specs(specs: tuple[TensorSpec, ...], size: int, what: str) -> None:
@@ -132,7 +138,7 @@ class Network:
         return cls(layers[0].weights[0].shape[1], tuple(layers), name=name)
 
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
-        names = self.input_names, self.output_names
+        names = self.input_names, self.output_names, self.choices
         return Network, (self.n_inputs, self.layers, self.inputs, self.outputs, self.name, *names)
 
     def __copy__(self) -> Network:
@@ -144,6 +150,11 @@ class Network:
     def __repr__(self) -> str:
         shape = "-".join(str(width) for width in (self.n_inputs, *self.widths, self.n_outputs))
         return f"<Network {self.name + ' ' if self.name else ''}{shape}>"
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of the columns of a table of inputs: the inputs' names, with one column for each categorical input."""
+        return column_names(self.input_names, self.choices)
 
     @property
     def n_outputs(self) -> int:
@@ -230,6 +241,8 @@ class Network:
         NetworkValueError
             If the batch is not (B, width), by default (B, n_inputs), or its columns have other names.
         """
+        if width is None and self.choices:
+            points = encoded(points, self.input_names, self.choices)
         array = np.asarray(points, dtype=self.dtype)
         if width is None and self.input_names and array is not points:
             array = rows_by_name(points, array, self.input_names)

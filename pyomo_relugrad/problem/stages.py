@@ -46,6 +46,11 @@ class Stage(ABC):
     def work(self) -> int:
         """Multiplications of one evaluation of one embedding."""
 
+    @property
+    @abstractmethod
+    def n_neurons(self) -> int:
+        """Neurons of one embedding."""
+
     @abstractmethod
     def astype(self, dtype: DTypeLike) -> Stage:
         """The stage in another floating-point type."""
@@ -213,6 +218,11 @@ class NetworkStage(Stage):
         """The weights."""
         return self.network.n_weights
 
+    @property
+    def n_neurons(self) -> int:
+        """The network's."""
+        return self.network.n_neurons
+
     def astype(self, dtype: DTypeLike) -> NetworkStage:
         """The stage with its network in another floating-point type."""
         return replace(self, network=self.network.astype(dtype))
@@ -313,6 +323,11 @@ class ExpressionStage(Stage):
     def work(self) -> int:
         """A few for each output and input."""
         return self.inputs.shape[1] + self.outputs.shape[1]
+
+    @property
+    def n_neurons(self) -> int:
+        """None."""
+        return 0
 
     def astype(self, dtype: DTypeLike) -> ExpressionStage:
         """The same stage: expressions are evaluated in float64."""

@@ -85,8 +85,9 @@ class Auto(Method):
             yield point
         if stages and known and are_narrow(problem, stages):
             return
-        special = (self.choice, self.generation, self.exchange, self.decisions)
-        for method in special if problem.shape is not Shape.BOX and problem.is_piecewise_linear else ():
+        tabulated = (self.choice, self.generation, self.exchange) if problem.is_piecewise_linear else ()
+        special = (*tabulated, self.decisions)
+        for method in special if problem.shape is not Shape.BOX else ():
             for point in method.run(problem, replace(context, known=tuple(known))):
                 if point is not None and point.is_feasible:
                     known.append(point)

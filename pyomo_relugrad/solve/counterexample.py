@@ -94,6 +94,11 @@ def find_counterexample(
     True
     """
     network = load_network(network)
+    if network.choices:
+        raise ModelError(
+            f"the network has the categorical input {network.choices[0].name!r}, and properties know numbers alone: "
+            "state the property in a Pyomo model"
+        )
     property_ = property_ if isinstance(property_, Property) else load_vnnlib(property_)
     if (network.n_inputs, network.n_outputs) != (property_.n_inputs, property_.n_outputs):
         raise ModelError(

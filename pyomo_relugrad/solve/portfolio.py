@@ -97,25 +97,19 @@ class Portfolio:
     def routes_for(self, problem: Problem) -> tuple[Route, ...]:
         """The proofs of a presolved problem, the more promising one first.
 
+        - Smooth functions are for branch and bound alone, which relaxes them over its boxes.
         - Without networks the problem is a MILP already, or a few of them where the objective is quadratic; around
           networks that are convex in the objective's sense it may be a linear program.
-        - Around smooth networks there is branch and bound alone.
         - Inputs without finite bounds are for branch and bound alone, since big-M needs them.
         - Branch and bound goes first where few inputs of networks vary: it works in their space however many neurons
           there are. With more inputs the MILP goes first.
-
-        Raises
-        ------
-        ModelError
-            If the problem has expressions.
         """
-        n_stages = len(problem.network_stages)
         if self.routes is not None:
             return self.routes
-        if n_stages == 0 or is_linear_program(problem):
-            return (Route.MILP,)
         if not problem.is_piecewise_linear:
             return (Route.BRANCH,)
+        if not problem.networks or is_linear_program(problem):
+            return (Route.MILP,)
         inputs = problem.is_input & ~problem.is_output
         low, high = problem.lower[inputs], problem.upper[inputs]
         if not (np.isfinite(low).all() and np.isfinite(high).all()):

@@ -166,7 +166,8 @@ class SearchTree(Prover):
         V = problem.propagate(np.where(problem.integers, np.round(V), V))
         objective = problem.objective(V)
         allowed = FEASIBILITY_TOLERANCE if self.incumbent is None else BETTER_TOLERANCE
-        feasible = np.ones(len(V), bool) if problem.shape is Shape.BOX else problem.violation(V) <= allowed
+        is_free = problem.shape is Shape.BOX and problem.is_piecewise_linear
+        feasible = np.ones(len(V), bool) if is_free else problem.violation(V) <= allowed
         objective = np.where(feasible, objective, np.inf)
         best = int(np.argmin(objective))
         if objective[best] < self.incumbent_value and self.offer(problem.incumbent(V[best])):
