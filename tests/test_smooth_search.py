@@ -16,7 +16,7 @@ from pyomo_relugrad.search import LpDescent, Method, ProjectedDescent, Sequentia
 from pyomo_relugrad.search.regions.region import Region
 from pyomo_relugrad.search.sequential.near_rows import restored
 from pyomo_relugrad.search.sequential.smooth_polish import polisher_of
-from pyomo_relugrad.solve import search
+from pyomo_relugrad.solve import search, solve_exactly
 
 INF = np.inf
 
