@@ -330,7 +330,9 @@ class Descent:
     def _along(self, v: Array, trial: Array, merit: Merit) -> tuple[float, Array, float]:
         """The best of several shares of a step from `v`, where it leads, and the merit there."""
         problem = self._problem
-        shares = SHARES[:1] if problem.integers.any() else SHARES
+        # A part of a step seldom meets integers, or the rows on smooth functions that its end meets.
+        is_plain = problem.is_piecewise_linear and not problem.integers.any()
+        shares = SHARES if is_plain else SHARES[:1]
         V = problem.propagate(v + shares[:, None] * (trial - v))
         values = merit.of(problem, V)
         best = int(values.argmin())
