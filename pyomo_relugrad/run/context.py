@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -38,6 +39,8 @@ class SearchContext:
         Where none was found: points that only networks keep from being feasible.
     take_bound : callable, optional
         Told of a number that no feasible point's objective is below, where a method comes to one.
+    offered : deque of Incumbent, optional
+        Better points that others find while the method runs.
     """
 
     budget: Budget
@@ -48,6 +51,13 @@ class SearchContext:
     is_first: bool = True
     near: tuple[Incumbent, ...] = ()
     take_bound: Callable[[float], None] = _ignore
+    offered: deque[Incumbent] = field(default_factory=deque)
+
+    def take_offered(self) -> list[Incumbent]:
+        """The points that others have found since the last time."""
+        points = list(self.offered)
+        self.offered.clear()
+        return points
 
     @property
     def relaxed(self) -> Array | None:

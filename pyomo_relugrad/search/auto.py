@@ -54,6 +54,7 @@ class Auto(Method):
     """
 
     name = "auto"
+    cooperates = True
 
     stagewise: DynamicProgramming = DynamicProgramming()
     choice: ExactChoice = ExactChoice()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from copy import copy
@@ -27,6 +28,9 @@ from pyomo_relugrad.search.relaxation import LinearRelaxation
 #: Why a problem is infeasible whose relaxation is.
 NO_POINT = "no point satisfies bounds and constraints, whatever the networks' outputs within their ranges are"
 
+#: Points of others that wait for a method to take them.
+MAX_OFFERED = 16
+
 
 class LocalSearch(Worker):
     """A search that can wait between any two steps, so that others may have their turn.
@@ -40,6 +44,9 @@ class LocalSearch(Worker):
     clock : Clock
     start : (n,) array, optional
         A warm start, NaN where a column has no value.
+    beside : bool, optional
+        Whether another search of the problem is under way, which does what is done once: try what is at hand, run
+        methods that begin from nothing, and bound the problem.
 
     Raises
     ------
@@ -47,12 +54,14 @@ class LocalSearch(Worker):
         If the method is unknown, or the problem lacks what it needs.
     """
 
-    def __init__(self, problem: Problem, options: Options, clock: Clock, start: Array | None = None) -> None:
+    def __init__(
+        self, problem: Problem, options: Options, clock: Clock, start: Array | None = None, *, beside: bool = False
+    ) -> None:
         self.problem = problem
         self._options, self._clock = options, clock
         self._method = find_method(options.method, problem)
         self._relaxation: LinearSolution | None = None
-        self._is_prepared, self._is_first = False, True
+        self._is_prepared, self._is_first, self._beside = False, not beside, beside
         self._begin(options.seed, start)
         self._keeper = BoundKeeper(problem, self.budget)
 
@@ -64,6 +73,8 @@ class LocalSearch(Worker):
         self.budget = Budget(self._clock.remaining, self._options.iteration_limit)
         self.is_done = self._has_feasible = False
         self._reported = (0, 0)
+        self._best = np.inf
+        self._offered: deque[Incumbent] = deque(maxlen=MAX_OFFERED)
         self._points = self._search(start, np.random.default_rng(seed))
 
     def again(self, seed: int, start: Array | None = None) -> LocalSearch:
@@ -83,8 +94,17 @@ class LocalSearch(Worker):
             return self._ended(self.budget.stop or Stop.FINISHED)
         except OutOfTime:
             return self._ended(self.budget.stop or Stop.TIME_LIMIT)
-        self._has_feasible = self._has_feasible or (point is not None and point.is_feasible)
+        if point is not None and point.is_feasible:
+            self._has_feasible = True
+            self._best = min(self._best, point.objective)
         return self._report(() if point is None else (point,))
+
+    def offer(self, point: Incumbent) -> bool:
+        """Hand a point to the method if others found it, and it is better than all of its own."""
+        is_better = point.is_feasible and point.objective < self._best
+        if is_better:
+            self._offered.append(point)
+        return is_better
 
     def bound_at_once(self) -> Report:
         """Compute the bound now, if that has not been done and there is time."""
@@ -101,6 +121,8 @@ class LocalSearch(Worker):
 
     def _bounds(self, finished: bool = False) -> bool:
         """Whether there is a better bound now."""
+        if self._beside:
+            return False
         before = self._keeper.value
         self._keeper.update(finished)
         return self._keeper.value > before
@@ -151,7 +173,13 @@ class LocalSearch(Worker):
             start = completed[-1 if completed[-1].is_feasible else 0].values
             tried += completed
         context = SearchContext(
-            self.budget, random, start, self._relaxation, is_first=self._is_first, take_bound=self._keeper.raise_to
+            self.budget,
+            random,
+            start,
+            self._relaxation,
+            is_first=self._is_first,
+            take_bound=self._keeper.raise_to,
+            offered=self._offered,
         )
         dived = list[Incumbent]()
         if targets and not any(point.is_feasible for point in tried):
@@ -173,7 +201,7 @@ class LocalSearch(Worker):
     def _seeks_feasibility(self) -> bool:
         """Whether feasible points may be hard to find, and none has been looked for."""
         problem = self.problem
-        return not self._is_prepared and problem.shape is Shape.GENERAL and bool(problem.networks)
+        return not self._is_prepared and not self._beside and problem.shape is Shape.GENERAL and bool(problem.networks)
 
     def _prepare(self) -> None:
         """Solve the linear part of the problem, once, and book where that proves that there is no feasible point."""

@@ -32,6 +32,7 @@ _DOMAINS = {
     "str": str,
     "str | Method": None,
     "dict[str, Any]": dict,
+    "Executor | None": None,
 }
 
 
@@ -65,7 +66,7 @@ class RelugradConfig(SolverConfig):
     #: The solver's name, for messages.
     solver = "relugrad"
     #: The fields of `Options` that are declared as `Options` describes them.
-    declared: tuple[str, ...] = ("iteration_limit", "seed", "method")
+    declared: tuple[str, ...] = ("iteration_limit", "seed", "method", "threads", "executor")
 
     def __init__(self, *args: Any, **kwds: Any) -> None:
         super().__init__(*args, **kwds)

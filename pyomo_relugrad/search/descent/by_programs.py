@@ -48,6 +48,7 @@ class LpDescent(DomainMethod):
     """
 
     name = "lp-descent"
+    cooperates = True
 
     vertices: int = 6
     mixtures: int = 64
@@ -67,7 +68,7 @@ class ProgramRounds:
 
     def __init__(self, method: LpDescent, problem: Problem, domain: Domain, context: SearchContext) -> None:
         self.method, self.domain = method, domain
-        self.budget, self.random = context.budget, context.random
+        self.context, self.budget, self.random = context, context.budget, context.random
         self.program = RegionProgram(problem)
         self.objective = self.program.objective
         self.width = domain.upper - domain.lower
@@ -83,6 +84,7 @@ class ProgramRounds:
         yield self.program.incumbent(centre)
         idle, starts = 0, centre[None, :]
         while not self.budget.is_exhausted() and idle <= self.method.patience:
+            self.pool.learn(self.context.take_offered(), self.program.columns)
             record = self.pool.best
             for u in starts:
                 u = yield from self._descend(u)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.problem import Incumbent
 from pyomo_relugrad.search.domains.domain import Domain
 
 # Relative difference of values below which two points count as the same.
@@ -55,6 +57,11 @@ class ElitePool:
         if any(abs(elite.value - other.value) <= scale for other in self.members):
             return
         self.members = sorted([*self.members, elite], key=lambda member: member.value)[: self.size]
+
+    def learn(self, points: Iterable[Incumbent], columns: Array) -> None:
+        """Take in the decision columns of points that others found, and polished."""
+        for point in points:
+            self.add(Elite(point.values[columns], point.objective, is_polished=True))
 
     def unpolished(self) -> Elite | None:
         """The best point that has not been polished."""

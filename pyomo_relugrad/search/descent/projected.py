@@ -59,6 +59,7 @@ class ProjectedDescent(DomainMethod):
     """
 
     name = "projected-descent"
+    cooperates = True
 
     batch: int | None = None
     first_steps: tuple[float, ...] = between((4.0, 1.0, 0.3, 0.1), 1e-9)
@@ -93,7 +94,7 @@ class ProjectedRounds:
 
     def __init__(self, method: ProjectedDescent, problem: Problem, domain: Domain, context: SearchContext) -> None:
         self.method, self.problem, self.domain = method, problem, domain
-        self.budget, self.random = context.budget, context.random
+        self.context, self.budget, self.random = context, context.budget, context.random
         self.objective = ReducedObjective(problem, np.float32)
         self.program = RegionProgram(problem)
         self.pool = ElitePool(method.pool_size)
@@ -106,6 +107,7 @@ class ProjectedRounds:
         first = structured_starts(self.objective, self.domain, self.random, 4)[0] if self.start is None else self.start
         yield self._incumbent(first)
         while not self.budget.is_exhausted() and self.rounds - self.last_record <= self.method.patience:
+            self.pool.learn(self.context.take_offered(), self.objective.columns)
             record = self.pool.best
             batch = yield from self._descend(explore=self.rounds % self.method.explore_every == 0)
             for u, value in zip(batch.best, batch.values, strict=True):

@@ -74,6 +74,7 @@ class SequentialLp(Method):
     """
 
     name = "sequential-lp"
+    cooperates = True
 
     patience: int = 100
     tournament: int = 16
@@ -108,6 +109,8 @@ class SequentialLp(Method):
         descent = self.descent(problem, context, surroundings)
         fruitless = 0
         while fruitless < self.patience and not budget.is_exhausted():
+            for offered in context.take_offered():
+                elite.learn(offered)
             best_before = elite.best
             for point in descent.run(starts.next(descent.merit), elite.best):
                 if point is not None:
