@@ -2,6 +2,7 @@
 
 import os
 import signal
+from concurrent.futures import FIRST_COMPLETED, wait
 
 import numpy as np
 import pytest
@@ -36,12 +37,14 @@ def test_a_cluster_joins_and_loses_no_more_than_a_task_with_a_worker(monkeypatch
         options = Options(executor=client.get_executor(), threads=2)
         worker = Islands(Idle(), presolve(PROBLEM).problem, options, Clock())
         while len(worker._pool._workers) < 2:
-            found = worker.step()
+            worker.step()
+            wait(worker._pool._tasks, timeout=5.0, return_when=FIRST_COMPLETED)
         victim = next(iter(client.run(os.getpid).values()))
         os.kill(victim, signal.SIGKILL)
         evaluated, best = 0, np.inf
         before = set(worker._pool._workers)
         while len(worker._pool._workers - before) < 1:  # its successor has come
+            wait(worker._pool._tasks, timeout=5.0, return_when=FIRST_COMPLETED)
             found = worker.step()
             evaluated += found.evaluated
             best = min([best, *(point.objective for point in found.points)])

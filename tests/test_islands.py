@@ -1,6 +1,6 @@
 """Searches side by side: what is shared, what is lost with a worker, and what does not depend on workers."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -279,8 +279,8 @@ def test_processes_of_this_machine_join_and_a_killed_one_is_replaced(at_once):
     try:
         for _ in range(2):
             while not worker.step().points:
-                pass
-            (process,) = pool._processes.values()
+                wait(worker._pool._tasks, timeout=5.0)
+            (process,) = pool.processes
             process.kill()
             worker._record.pool.clear()  # so that any point is news
     finally:

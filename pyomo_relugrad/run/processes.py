@@ -65,10 +65,15 @@ class WorkerProcesses(Executor):
                 thread.start()
         return future
 
+    @property
+    def processes(self) -> list[subprocess.Popen[bytes]]:
+        """Those that are there now."""
+        with self._lock:
+            return list(self._processes.values())
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End all processes at once; what they were doing is lost."""
-        with self._lock:
-            processes = list(self._processes.values())
+        processes = self.processes
         for process in processes:
             process.kill()
         for process in processes if wait else ():

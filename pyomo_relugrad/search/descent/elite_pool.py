@@ -67,10 +67,12 @@ class ElitePool:
         """The best point that has not been polished."""
         return next((member for member in self.members if not member.is_polished), None)
 
-    def polished(self, elite: Elite, u: Array, value: float) -> None:
-        """Replace a point by the vertex that polishing found from it."""
+    def polished(self, elite: Elite, u: Array, value: float) -> Elite:
+        """Replace a point by the one that polishing has come to from it, which is returned."""
         self.members = [member for member in self.members if member is not elite]
-        self.add(replace(elite, u=u, value=value, is_polished=True))
+        moved = replace(elite, u=u, value=value, is_polished=True)
+        self.add(moved)
+        return moved
 
     def offspring(self, domain: Domain, random: np.random.Generator, count: int) -> Array:
         """Crossings (count, d) of two members each, column by column, a random share of the columns drawn anew."""

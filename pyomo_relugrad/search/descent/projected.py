@@ -13,12 +13,13 @@ from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.run.method import between
 from pyomo_relugrad.search.descent.batch import Batch, Schedule, descend, descend_by_halving
 from pyomo_relugrad.search.descent.elite_pool import Elite, ElitePool
+from pyomo_relugrad.search.descent.polishing import Polishing
 from pyomo_relugrad.search.descent.starts import structured_starts
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.feasible_set import feasible_start
 from pyomo_relugrad.search.domains.method import DomainMethod
 from pyomo_relugrad.search.regions.program import RegionProgram
-from pyomo_relugrad.search.regions.walk import is_lower, walk_regions
+from pyomo_relugrad.search.regions.walk import is_lower
 
 #: Multiplications per batched step that keep the matrix products efficient and the steps short.
 WORK_PER_STEP = 1e8
@@ -98,6 +99,7 @@ class ProjectedRounds:
         self.objective = ReducedObjective(problem, np.float32)
         self.program = RegionProgram(problem)
         self.pool = ElitePool(method.pool_size)
+        self.polishing = Polishing(self.program, self.pool, self.budget)
         self.rounds, self.last_record, self.reported = 0, 0, np.inf
         self.start = feasible_start(problem, domain, context.start)
         self.count = method.batch_size(self.objective, domain)
@@ -115,8 +117,10 @@ class ProjectedRounds:
             yield self._incumbent(batch.best[0])
             if is_lower(self.pool.best, record):
                 self.last_record = self.rounds
-            if self.pool.best < record or self.rounds % self.method.polish_every == 0:
-                yield from self._polish()
+            if np.isfinite(self.budget.time_limit):
+                yield from self.polishing.run()
+            elif self.pool.best < record or self.rounds % self.method.polish_every == 0:
+                yield from self.polishing.to_the_end()
             self.rounds += 1
 
     def _descend(self, explore: bool) -> Generator[Incumbent | None, None, Batch]:
@@ -151,14 +155,6 @@ class ProjectedRounds:
                 yield self._incumbent(batch.best[int(batch.values.argmin())])
             else:
                 yield None
-
-    def _polish(self) -> Generator[Incumbent | None, None, None]:
-        elite = self.pool.unpolished()
-        if elite is None or self.budget.is_exhausted():
-            return
-        u = np.clip(elite.u, self.program.lower, self.program.upper)
-        vertex = yield from walk_regions(self.program, u, self.budget)
-        self.pool.polished(elite, vertex.values[self.objective.columns], vertex.objective)
 
     def _incumbent(self, u: Array) -> Incumbent:
         return self.problem.incumbent(self.objective.points(u[None, :])[0])
