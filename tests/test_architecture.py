@@ -24,7 +24,9 @@ STAIR: dict[str, set[str]] = {
     "deadline": set(),
     "arrays": {"numpy"},
     "network": ARRAYS,
+    "expression": ARRAYS,
     "readers": ARRAYS | {"onnx", "onnxruntime", "google"},  # google.protobuf is onnx's
+    "learning": ARRAYS,
     "problem": ARRAYS,
     "programs": HIGHS | {"threadpoolctl"},
     "run": ARRAYS,
@@ -44,8 +46,8 @@ INNER_STAIRS: dict[str, list[str]] = {
     "search": [
         "domains",
         "regions",
-        "descent",
         "sequential",
+        "descent",
         "dynamic_programming",
         "separable",
         "decisions",
@@ -68,7 +70,7 @@ MODULES = _modules()
 
 
 def _imports(module: str) -> set[str]:
-    """What a module imports, also inside functions and for type checkers alone."""
+    """What a module imports, also inside functions, for type checkers alone, and by name when first used."""
     names = set()
     for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -78,6 +80,8 @@ def _imports(module: str) -> set[str]:
             for alias in node.names:
                 submodule = f"{node.module}.{alias.name}"
                 names.add(submodule if submodule in MODULES else str(node.module))
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "attempt_import":
+            names.update(each.value for each in node.args if isinstance(each, ast.Constant))
     return names
 
 
@@ -124,6 +128,15 @@ def test_no_module_imports_itself_through_others() -> None:
     assert len(list(TopologicalSorter(graph).static_order())) == len(MODULES)
 
 
+def test_no_two_classes_share_a_name() -> None:
+    owners: dict[str, list[str]] = {}
+    for module, path in MODULES.items():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                owners.setdefault(node.name, []).append(module)
+    assert {name: modules for name, modules in owners.items() if len(modules) > 1} == {}
+
+
 def test_the_check_sees_imports_inside_functions_and_those_for_type_checkers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,8 +144,9 @@ def test_the_check_sees_imports_inside_functions_and_those_for_type_checkers(
     source.write_text(
         "from typing import TYPE_CHECKING\n"
         "if TYPE_CHECKING:\n    import pyomo.environ\n"
-        "def later():\n    from pyomo_relugrad import network\n",
+        "def later():\n    from pyomo_relugrad import network\n"
+        "omlt, found = attempt_import('omlt.io')\n",
         encoding="utf-8",
     )
     monkeypatch.setitem(MODULES, "module", source)
-    assert _imports("module") == {"typing", "pyomo.environ", "pyomo_relugrad.network"}
+    assert _imports("module") == {"typing", "pyomo.environ", "pyomo_relugrad.network", "omlt.io"}

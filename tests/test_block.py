@@ -658,7 +658,9 @@ def test_refusals_of_keywords(caplog):
         m.nn = ReluNetworkBlock(inputs=[1.0])
     with pytest.raises(ModelError, match=r"network block 'indexed\[2\]': inputs has no entry for the block's index 2"):
         m.indexed = ReluNetworkBlock([1, 2], network=NAMED, inputs={1: [1.0, 2.0, 3.0]})
-    with pytest.raises(ModelError, match=r"network must be a Network, a path, bytes or an onnx\.ModelProto, not dict"):
+    with pytest.raises(
+        ModelError, match=r"network must be a Network, a path, bytes or an onnx\.ModelProto, .*not dict"
+    ):
         m.wrong = ReluNetworkBlock(network={1: NAMED})
     with pytest.raises(ModelError, match="ReluNetworkBlock has no argument 'input'; it has network, inputs, outputs"):
         m.misspelt = ReluNetworkBlock(network=NAMED, input=[1.0, 2.0, 3.0])

@@ -19,7 +19,7 @@ from pyomo_relugrad.proof import SearchTree, prove
 from pyomo_relugrad.proof.boxes.bounding import BoundedNodes
 from pyomo_relugrad.proof.boxes.branching import split_nodes
 from pyomo_relugrad.proof.boxes.nodes import NodeQueue, Nodes
-from pyomo_relugrad.proof.boxes.polish import Polish
+from pyomo_relugrad.proof.boxes.polish import IncumbentPolish
 from pyomo_relugrad.proof.boxes.relaxations import gap_by_input
 from pyomo_relugrad.run.budget import Stop
 from pyomo_relugrad.run.options import Options
@@ -273,7 +273,7 @@ def test_new_incumbents_are_polished_to_a_local_optimum(with_row):
         problem = replace(problem, rows=sparse.csr_array([[1.0] * 9 + [0.0]]), **sides)
     first = prove(problem, node_limit=1).incumbent
     assert first.is_feasible
-    raw = Polish(problem)
+    raw = IncumbentPolish(problem)
     moves = np.random.default_rng(0).normal(size=(4000, 10)) * np.geomspace(1e-3, 1e-1, 4000)[:, None]
     around = problem.propagate((first.values + moves).clip(problem.lower, problem.upper))
     around = around[problem.violation(around) <= 1e-9]

@@ -3,7 +3,8 @@
 The python blocks of a page run one after another in one namespace, in a folder with the networks and data of the
 examples; so do the plots, and shell blocks of the command ``relugrad``. A text block that follows such a block is what
 that block prints. The line ``% times vary`` between the two says that numbers and the rows of a log differ from run to
-run; the words around them are compared all the same. Output of one run, not compared, comes after ``% one run``.
+run; the words around them are compared all the same. Output of one run, not compared, comes after ``% one run``. A
+block after ``% needs torch`` is run where that package is installed.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ from __future__ import annotations
 import contextlib
 import doctest
 import importlib
+import importlib.util
 import io
+import os
 import re
 import shlex
 import shutil
+import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -76,7 +80,9 @@ def blocks_of(page: Path) -> Iterator[Block]:
 def is_run(block: Block) -> bool:
     """Whether a block is code, a plot, or a command of ours."""
     starts = {"python": "", "{eval-rst}": ".. plot::", "sh": "relugrad "}
-    return block.language in starts and block.text.startswith(starts[block.language])
+    needed = re.findall(r"^% needs (\w+)$", block.before, re.M)
+    is_ours = block.language in starts and block.text.startswith(starts[block.language])
+    return is_ours and all(importlib.util.find_spec(package) for package in needed)
 
 
 def examples_with_output(page: Path) -> list[tuple[Block, Block | None]]:
@@ -144,6 +150,8 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with the networks and data of the examples, and a ``surrogate.onnx``; searches end sooner."""
     monkeypatch.setitem(METHODS, "auto", Auto(projected=ProjectedDescent(patience=8)))
     monkeypatch.setenv("MPLBACKEND", "Agg")
+    if "keras" not in sys.modules:
+        monkeypatch.setenv("KERAS_BACKEND", os.environ.get("KERAS_BACKEND", "torch"))
     for pattern in ("*.onnx", "*.csv", "*.vnnlib"):
         for file in (ROOT / "examples").glob(pattern):
             shutil.copy(file, tmp_path)

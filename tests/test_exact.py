@@ -184,12 +184,12 @@ def test_linked_columns_are_merged_and_restored():
 
 
 def test_the_first_relaxation_may_be_the_proof():
-    network = Network.from_layers([[[1.0], [2.0]], [[1.0, 1.0]]], [[0.5, 0.5], [0.0]])
+    network = Network.from_layers([[[1.0], [2.0]], [[1.0, -1.0]]], [[0.5, 0.5], [0.0]])
     embedded = EmbeddedNetwork(network, [0], [1])
     problem = Problem(np.array([0.0, 1.0]), np.array([0, -np.inf]), np.array([1, np.inf]), networks=(embedded,))
     result = solve_exactly(problem)
     assert (result.stop, result.routes, result.nodes) == (Stop.OPTIMAL, (), 0)
-    assert result.incumbent.objective == pytest.approx(1.0)
+    assert result.incumbent.objective == pytest.approx(-1.0)
 
 
 # --- what proofs and searches hand each other ---------------------------------------------------------------------
@@ -423,7 +423,7 @@ def test_routes_are_chosen_by_structure():
     assert choose_routes(replace(wide, upper=fixed)) == (Route.BRANCH, Route.MILP)
     many = box_problem((3, 400, 1))
     lead = Portfolio().lead_of
-    assert lead(Route.BRANCH, box) == lead(Route.MILP, many) < lead(Route.BRANCH, many)
+    assert lead(Route.BRANCH, box) <= lead(Route.MILP, many) < lead(Route.BRANCH, many)
 
 
 def test_the_second_route_joins():

@@ -155,8 +155,9 @@ def test_a_long_step_of_a_proof_leaves_the_searches_their_share():
 
 
 def test_the_first_search_is_short():
-    assert ASKED.lead_of_search(1.0) == pytest.approx(0.1)
-    assert ASKED.lead_of_search(np.inf) == ASKED.first_seconds
+    problem = hard_box()
+    assert ASKED.lead_of_search(problem, 1.0) == pytest.approx(0.1)
+    assert ASKED.lead_of_search(problem, np.inf) == ASKED.first_seconds
 
 
 # --- in a solve ---------------------------------------------------------------------------------------------------
@@ -243,7 +244,7 @@ def test_searches_go_on_while_the_milp_works_in_its_own_thread(monkeypatch):
     result = solve_exactly(hard_box(), time_limit=60.0, portfolio=only(Route.MILP))
     assert result.stop is Stop.TIME_LIMIT
     assert sum(searched) >= 0.95 * 60.0
-    assert max(np.diff(ProofBeside.looks)) <= ASKED.look_interval + 0.05
+    assert max(np.diff(ProofBeside.looks)) <= REPORT_INTERVAL + 0.05
 
 
 def test_a_proof_waits_and_is_not_given_up_while_searches_are_owed_all_that_is_left(monkeypatch):

@@ -20,6 +20,7 @@ from pyomo_relugrad.search import (
     METHODS,
     Auto,
     ColumnGeneration,
+    ConvexProgram,
     DecisionSearch,
     ExactChoice,
     ExchangeSearch,
@@ -43,7 +44,7 @@ NETWORK = random_network([2, 4, 1], 0)
 MIDDLE = float(NETWORK.value([[0.5, 1.5]])[0, 0])
 ALONE = [*METHODS.values(), ProjectedDescent(), LpDescent()]
 #: With those that yield nothing on most problems.
-EVERY = [*ALONE, ExactChoice(), ColumnGeneration(), ExchangeSearch(), DecisionSearch()]
+EVERY = [*ALONE, ConvexProgram(), ExactChoice(), ColumnGeneration(), ExchangeSearch(), DecisionSearch()]
 #: A setting of each method under which it finds something else, or stops elsewhere, than by default.
 CHANGED = [
     Auto(projected=ProjectedDescent(batch=5)),
@@ -66,7 +67,7 @@ def named(method: Method) -> str:
 def small_model() -> pyo.ConcreteModel:
     model = pyo.ConcreteModel()
     model.x = pyo.Var(range(2), bounds=(0, 1))
-    model.nn = ReluNetworkBlock(network=random_network([2, 6, 1], 0), inputs=[model.x[0], model.x[1]])
+    model.nn = ReluNetworkBlock(network=random_network([2, 6, 1], 1), inputs=[model.x[0], model.x[1]])
     model.score = pyo.Objective(expr=model.nn.outputs[0], sense=pyo.maximize)
     return model
 
@@ -185,7 +186,7 @@ def test_every_entry_point_takes_a_value() -> None:
         seen.append(problem)
         yield problem.incumbent(problem.lower)
 
-    network, method = random_network([2, 6, 1], 0), Scripted(note)
+    network, method = random_network([2, 6, 1], 1), Scripted(note)
     problem = array_problem(network, None, 0.0, 1.0)
     maximize(network, lower=0, upper=1, method=method)
     search(problem, method)

@@ -356,8 +356,8 @@ def proof_after(fail, problem: Problem) -> MilpProof:
 
 
 def test_nothing_is_proven_where_highs_fails():
-    """The least of |x| + 1 is 1, but HiGHS reads 0 as bound of a run that ended in an error."""
-    network = Network.from_layers([[[1.0], [-1.0]], [[1.0, 1.0]]], [[0.0, 0.0], [-5.0]])
+    """The least of -|x| - 5 is -7, but HiGHS reads 0 as bound of a run that ended in an error."""
+    network = Network.from_layers([[[1.0], [-1.0]], [[-1.0, -1.0]]], [[0.0, 0.0], [-5.0]])
     problem = Problem(
         np.array([0.0, 1.0]), np.array([-1.0, -np.inf]), np.array([2.0, np.inf]),
         networks=(EmbeddedNetwork(network, [0], [1]),),
@@ -367,7 +367,7 @@ def test_nothing_is_proven_where_highs_fails():
         raise MemoryError
 
     proof = proof_after(fail, problem)
-    assert proof.bound <= -5.0 + 1e-6
+    assert proof.bound <= -7.0 + 1e-6
     assert proof.conclusion() is None
 
 

@@ -12,12 +12,12 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.run.budget import Budget, Stop
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.neighbourhoods.bandit import Bandit
-from pyomo_relugrad.search.neighbourhoods.boxes import Boxes
+from pyomo_relugrad.search.neighbourhoods.boxes import SearchBoxes
 from pyomo_relugrad.search.neighbourhoods.column_graph import ColumnGraph
 from pyomo_relugrad.search.neighbourhoods.dive import Dive
 from pyomo_relugrad.search.neighbourhoods.flips import Flips, switchable
 from pyomo_relugrad.search.neighbourhoods.pace import MAX_NODES, Pace
-from pyomo_relugrad.search.neighbourhoods.polish import Polish
+from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
 from pyomo_relugrad.search.neighbourhoods.subproblem import MAX_ENTRIES, is_small, solve_within
 from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.solve import search
@@ -172,16 +172,16 @@ def test_boxes_hold_what_may_not_move_and_contain_their_centre():
     point = Dive(problem).point(np.full(problem.n_columns, 1.0), context_of())
     elite, random = Elite(8), np.random.default_rng(0)
     elite.learn(point)
-    for name, make in Boxes(problem, elite).makers().items():
+    for name, make in SearchBoxes(problem, elite).makers().items():
         lower, upper = make(point.values, 0.3, random)
         assert (lower >= problem.lower).all(), name
         assert (upper <= problem.upper).all(), name
         assert (lower <= point.values + 1e-9).all(), name
         assert (upper >= point.values - 1e-9).all(), name
         assert (upper - lower)[:-1].sum() < (problem.upper - problem.lower)[:-1].sum(), name
-    lower, upper = Boxes(problem, elite).near(point.values, 0.5, random)
+    lower, upper = SearchBoxes(problem, elite).near(point.values, 0.5, random)
     assert (lower < upper)[problem.integers].sum() == 2
-    lower, upper = Boxes(problem, elite).box(point.values, 0.1, random)
+    lower, upper = SearchBoxes(problem, elite).box(point.values, 0.1, random)
     assert (upper - lower)[:3].max() <= 0.8 + 1e-12
 
 
@@ -190,7 +190,7 @@ def test_crossover_frees_the_integers_that_differ():
     elite = Elite(8)
     for on in ([1, 1, 0, 0, 0, 0], [1, 0, 1, 0, 0, 0]):
         elite.learn(problem.incumbent(np.array([*on, 0.0])))
-    lower, upper = Boxes(problem, elite).crossover(elite.points[0].values, 0.1, np.random.default_rng(0))
+    lower, upper = SearchBoxes(problem, elite).crossover(elite.points[0].values, 0.1, np.random.default_rng(0))
     assert np.flatnonzero(lower < upper)[:-1].tolist() == [1, 2]
 
 
@@ -236,7 +236,7 @@ def test_local_branching_switches_no_more_than_its_share():
     elite, context = Elite(8), context_of()
     start = problem.incumbent(np.zeros(21))
     elite.learn(start)
-    flips = Flips(problem, elite, context, Polish(problem, elite, context))
+    flips = Flips(problem, elite, context, RegionPolish(problem, elite, context))
     assert switchable(problem).size == 20
     step = flips._step(start, 0.1)
     assert 1 <= step.values[:20].sum() <= 2
@@ -249,7 +249,7 @@ def test_local_branching_predicts_the_change_of_one_switch_exactly():
     elite.learn(start)
     best = min(
         point.objective
-        for point in itertools.islice(Flips(problem, elite, context, Polish(problem, elite, context)).steps(), 30)
+        for point in itertools.islice(Flips(problem, elite, context, RegionPolish(problem, elite, context)).steps(), 30)
         if point
     )
     assert best == pytest.approx(best_switches(problem, 1), abs=1e-9)

@@ -15,7 +15,7 @@ from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, EmbeddedNetwork, Problem, Shape
 from pyomo_relugrad.problem.presolve import FOR_ALL, FOR_RELAXATIONS, presolve, reduce_by
 from pyomo_relugrad.problem.presolve.chains import compose_chains
-from pyomo_relugrad.problem.presolve.implied_bounds import apply_implied_bounds, network_implied_bounds
+from pyomo_relugrad.problem.presolve.implied_bounds import apply_implied_bounds, function_implied_bounds
 from pyomo_relugrad.problem.presolve.integer_bounds import round_integer_bounds
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
 from pyomo_relugrad.problem.presolve.separate_outputs import separate_outputs
@@ -523,7 +523,7 @@ def test_network_bounds_pass_through_a_chain():
     network = Network.from_layers([[[1.0]], [[2.0]]], [[0.0], [0.0]])
     chain = (EmbeddedNetwork(network, [1], [2]), EmbeddedNetwork(network, [0], [1]))
     lower, upper = np.array([-1.0, -INF, -INF]), np.array([3.0, 4.0, INF])
-    low, high = network_implied_bounds(Problem(np.zeros(3), lower, upper, networks=chain), lower, upper)
+    low, high = function_implied_bounds(Problem(np.zeros(3), lower, upper, networks=chain), lower, upper)
     np.testing.assert_allclose(low, [-INF, 0, 0], atol=1e-12)
     np.testing.assert_allclose(high, [INF, 6, 8])
 

@@ -20,6 +20,7 @@ from pyomo.util.check_units import assert_units_consistent
 from pyomo.util.infeasible import find_infeasible_bounds, find_infeasible_constraints
 from pyomo.util.model_size import build_model_size_report
 
+from pyomo_relugrad import DataHull
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.block import ReluNetworkBlock, ReluNetworkBlockData
 from pyomo_relugrad.modeling.block.input_ranges import linked_term
@@ -357,15 +358,16 @@ def test_disjunctions_are_refused_with_both_calls():
         pyo.SolverFactory("relugrad").solve(processes())
 
 
-def test_reformulations_that_are_not_linear_in_the_network_are_refused():
+def test_reformulations_that_are_not_linear_in_the_inputs_are_refused():
     m = processes()
     with pytest.raises(UnexpandedNetworkError, match=r"'process\[0\]\.nn' is not expanded .*before other transf"):
         pyo.TransformationFactory("gdp.hull").apply_to(m)
+
+
+def test_indicators_that_multiply_networks_are_read():
     m = processes()
     pyo.TransformationFactory("gdp.binary_multiplication").apply_to(m)
-    m.process[0].says.deactivate()
-    with pytest.raises(IncompatibleModel, match=r"is nonlinear|'relugrad\.omlt'\) before other transformations"):
-        pyo.SolverFactory("relugrad").solve(m)
+    assert by_proof(m) == pytest.approx(best_process(False), abs=1e-3)
 
 
 def test_reversing_an_expansion_gives_bounds_back():
@@ -467,3 +469,59 @@ def test_units_are_checked():
     m.wrong = pyo.Constraint(expr=m.t[0] + m.y <= 1)
     with pytest.raises(Exception, match=re.escape("units")):
         assert_units_consistent(m.wrong)
+
+
+def heated():
+    m = pyo.ConcreteModel()
+    m.t = pyo.Var(bounds=(280, 400), units=pyo.units.K)
+    m.flow = pyo.Param(initialize=2.0, mutable=True, units=pyo.units.mol / pyo.units.s)
+    m.y = pyo.Var(units=pyo.units.kg)
+    m.o = pyo.Objective(expr=m.y)
+    return m
+
+
+WITH_UNITS = {
+    "parameter": lambda m: ReluNetworkBlock(network=random_network(3, 2, 1), inputs=[m.t, m.flow], outputs=[m.y]),
+    "conversion": lambda m: ReluNetworkBlock(
+        network=random_network(3, 2, 1),
+        inputs=[m.t, pyo.units.convert(m.flow, to_units=pyo.units.mol / pyo.units.min)],
+        outputs=[m.y],
+    ),
+    "bounds": lambda m: ReluNetworkBlock(
+        network=random_network(3, 1, 1), inputs=[m.t], outputs=[m.y], input_bounds=[(300 * pyo.units.K, 390)]
+    ),
+    "scaling": lambda m: ReluNetworkBlock(
+        network=random_network(3, 1, 1), inputs=[m.t], outputs=[m.y], scaling={"inputs": (300, 50), "outputs": (1, 2)}
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WITH_UNITS)
+def test_units_fit_before_and_after_the_expansion(what):
+    pytest.importorskip("pint")
+    m = heated()
+    m.nn = WITH_UNITS[what](m)
+    assert_units_consistent(m)
+    found = by_proof(m)
+    expanded(m)
+    assert_units_consistent(m)
+    assert found == pytest.approx(by_highs(m), abs=1e-2)
+    assert what != "bounds" or 300 - TOLERANCE <= m.t.value <= 390 + TOLERANCE
+
+
+def test_units_of_a_data_hull_fit():
+    pytest.importorskip("pint")
+    m = heated()
+    m.hull = DataHull(inputs=[m.t, m.flow], data=[[290, 1], [300, 3], [310, 1]])
+    m.y.fix(0)
+    assert_units_consistent(m)
+
+
+def test_a_boolean_input_is_refused_with_what_to_give():
+    m = processes()
+    choice = m.process[0].indicator_var
+    with pytest.raises(ModelError, match=r"input 1 is the Boolean variable 'process\[0\]\.indicator_var': give the"):
+        m.more = ReluNetworkBlock(network=random_network(2, 2, 1), inputs=[m.x[0], choice])
+    m.del_component("more")
+    m.more = ReluNetworkBlock(network=random_network(2, 2, 1), inputs=[m.x[0], choice.get_associated_binary()])
+    assert m.more.inputs[1] is m.process[0].binary_indicator_var

@@ -14,7 +14,7 @@ from pyomo_relugrad.cli.exit_codes import ExitCode
 from pyomo_relugrad.cli.optimize import box_problem
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.readers.onnx import load_onnx
+from pyomo_relugrad.readers.sources import load_network
 from pyomo_relugrad.run.budget import Stop
 from pyomo_relugrad.search import METHODS
 from pyomo_relugrad.solve import search
@@ -70,7 +70,7 @@ def compare_methods(arguments: Arguments) -> ExitCode:
 def _problems(arguments: Arguments) -> Iterator[tuple[str, Problem]]:
     """Name and problem of each network: the file's, or random ones."""
     if arguments.file is not None:
-        network = load_onnx(str(arguments.file))
+        network = load_network(arguments.file)
         yield str(arguments.file), box_problem(network, arguments)
         return
     box = replace(arguments, lower=np.array(-1.0), upper=np.array(1.0), output=0, weights=None)

@@ -8,14 +8,14 @@ import time
 from pyomo_relugrad.cli.arguments import Arguments
 from pyomo_relugrad.cli.exit_codes import ExitCode
 from pyomo_relugrad.cli.values import save_vector, shown
-from pyomo_relugrad.readers.onnx import load_onnx
+from pyomo_relugrad.readers.sources import load_network
 from pyomo_relugrad.readers.vnnlib import load_vnnlib
 from pyomo_relugrad.solve.counterexample import find_counterexample
 
 
 def falsify(arguments: Arguments) -> ExitCode:
     """Look for a counterexample and show it."""
-    network = load_onnx(str(arguments.file))
+    network = load_network(arguments.file)
     property_ = load_vnnlib(arguments.property)
     begin = time.perf_counter()
     found = find_counterexample(

@@ -15,7 +15,7 @@ from pyomo_relugrad.cli.exit_codes import ArgumentError, ExitCode
 from pyomo_relugrad.cli.values import as_box, or_none, save_vector, shown
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.readers.onnx import load_onnx
+from pyomo_relugrad.readers.sources import load_network
 from pyomo_relugrad.run.budget import Stop
 from pyomo_relugrad.run.log import SearchLog
 from pyomo_relugrad.run.options import Options
@@ -28,7 +28,7 @@ from pyomo_relugrad.words import counted
 def optimize(arguments: Arguments) -> ExitCode:
     """Search, prove if asked to, and show the best point."""
     begin = time.perf_counter()
-    network = load_onnx(str(arguments.file))
+    network = load_network(arguments.file)
     if arguments.gap is not None and not arguments.exact:
         raise ArgumentError("--gap says when a proof is good enough: it needs --exact")
     problem = box_problem(network, arguments, maximize=arguments.command == "maximize")

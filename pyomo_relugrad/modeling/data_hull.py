@@ -21,6 +21,7 @@ from pyomo_relugrad.errors import ModelError, NetworkValueError
 from pyomo_relugrad.modeling.block.arguments import listed_terms, resolve_terms
 from pyomo_relugrad.modeling.block.entries import Entries
 from pyomo_relugrad.modeling.block.keyword_block import KeywordBlock, KeywordRule
+from pyomo_relugrad.modeling.block.units import without_unit
 from pyomo_relugrad.modeling.extreme_points import extreme_points
 from pyomo_relugrad.network.names import checked_names
 
@@ -157,7 +158,7 @@ class DataHullData(BlockData):
         for position, term in enumerate(terms):
             combined = LinearExpression(linear_coefs=(-scaled[:, position]).tolist(), linear_vars=weights)
             middle, width = float(hulls.centre[position]), float(hulls.range[position])
-            gap = combined + term / width
+            gap = combined + without_unit(term) / width
             target = middle / width
             self.combination[position] = (target - margin, gap, target + margin) if margin else gap == target
 

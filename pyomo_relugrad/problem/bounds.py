@@ -71,7 +71,7 @@ def bound_problem(problem: Problem, method: str = "crown") -> ProblemBounds:
     tighten = RowTightening(problem)
     lower, upper, possible = tighten(problem.lower[None], problem.upper[None])
     networks = []
-    for stage in problem.stages:
+    for stage in problem.network_stages:
         checkpoint()
         bounds = _bound_stage(stage.network, lower[0, stage.inputs], upper[0, stage.inputs], method)
         networks.append(bounds)
@@ -93,4 +93,5 @@ def _bound_stage(network: Network, lower: Array, upper: Array, method: str) -> P
         tuple(np.concatenate(layer) for layer in zip(*(part.upper for part in parts), strict=True)),
         np.concatenate([part.output_lower for part in parts]),
         np.concatenate([part.output_upper for part in parts]),
+        activations=network.hidden_activations,
     )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, DTypeLike
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.problem.embedding import columns_or_slice
 from pyomo_relugrad.problem.problem import Problem
+from pyomo_relugrad.problem.stages import NetworkStage, Stage, columns_or_slice
 
 
 class ReducedObjective:
-    """The objective, to be minimized, over the decision columns: those that no network writes.
+    """The objective, to be minimized, over the decision columns: those that no function writes.
 
     Parameters
     ----------
@@ -26,10 +27,11 @@ class ReducedObjective:
         self.problem = problem
         self.dtype = np.dtype(dtype)
         self.columns = np.flatnonzero(~problem.is_output)
-        self.stages = tuple(stage.astype(dtype) for stage in problem.stages)
+        self.stages: tuple[Stage, ...] = tuple(stage.astype(dtype) for stage in problem.stages)
         self._chosen = columns_or_slice(self.columns)
         self._function = problem.function.astype(dtype)
         self._single = SingleNetwork.of(self)
+        self._is_defined = not problem.expressions  # everywhere
 
     @property
     def size(self) -> int:
@@ -37,17 +39,27 @@ class ReducedObjective:
         return int(self.columns.size)
 
     @property
+    def network_stages(self) -> tuple[NetworkStage, ...]:
+        """The stages of a problem of networks alone; raises ModelError where there are expressions."""
+        return cast(tuple[NetworkStage, ...], self.stages) if self.problem.network_stages else ()
+
+    @property
+    def relu_stages(self) -> tuple[NetworkStage, ...]:
+        """The stages of a piecewise-linear problem; raises ModelError where a function is smooth."""
+        return cast(tuple[NetworkStage, ...], self.stages) if self.problem.relu_stages else ()
+
+    @property
     def n_weights(self) -> int:
         """Weights that one evaluation of a point multiplies."""
-        return sum(stage.network.n_weights * len(stage.inputs) for stage in self.stages)
+        return sum(stage.work * len(stage.inputs) for stage in self.stages)
 
     @property
     def n_relus(self) -> int:
         """ReLUs that one evaluation of a point passes, counted once per embedding."""
-        return sum(stage.network.n_relus * len(stage.inputs) for stage in self.stages)
+        return sum(stage.network.n_relus * len(stage.inputs) for stage in self.relu_stages)
 
     def points(self, U: Array) -> Array:
-        """All columns (B, n) at the rows of `U` (B, size), in float64, with the networks' values filled in."""
+        """All columns (B, n) at the rows of `U` (B, size), in float64, with the functions' values filled in."""
         V = np.zeros((len(U), self.problem.n_columns))
         V[:, self._chosen] = self.in_float64(U)
         return self.problem.propagate(V)
@@ -65,39 +77,49 @@ class ReducedObjective:
         return V[:, self._chosen]
 
     def value(self, U: Array) -> Array:
-        """Values (B,) at the rows of `U`."""
-        return self._function.value(self._forward(U)[0]) if self._single is None else self._single.value(U)
+        """Values (B,) at the rows of `U`, infinite where there is none."""
+        values = self._function.value(self._forward(U)[0]) if self._single is None else self._single.value(U)
+        return values if self._is_defined else np.where(np.isnan(values), np.inf, values)
 
     def value_and_gradient(self, U: Array) -> tuple[Array, Array]:
-        """Values (B,) and gradients (B, size) at the rows of `U`, one-sided at kinks."""
+        """Values (B,) and gradients (B, size) at the rows of `U`, one-sided at kinks.
+
+        Where there is no value, it is infinite, and the gradient zero.
+        """
         if self._single is not None:
             return self._single.value_and_gradient(U)
-        V, patterns = self._forward(U)
-        return self._function.value(V), self.pull_back(patterns, self.partial_gradient(V))
+        V, states = self._forward(U)
+        values, gradient = self._function.value(V), self.pull_back(states, self.partial_gradient(V))
+        if self._is_defined:
+            return values, gradient
+        undefined = np.isnan(values)
+        return np.where(undefined, np.inf, values), np.where(undefined[:, None], 0.0, gradient)
 
     def patterns(self, U: Array) -> tuple[Array, ...]:
         """Activation patterns at the rows of `U`: per stage a (B * embeddings, n_relus) boolean array."""
         return self._forward(U)[1]
 
-    def gradient_under(self, U: Array, patterns: tuple[Array, ...]) -> Array:
-        """Gradients (B, size) at the rows of `U` with the ReLUs held in the given patterns."""
-        return self.pull_back(patterns, self.partial_gradient(self._forward(U)[0]))
+    def gradient_under(self, U: Array, states: tuple[Array | None, ...]) -> Array:
+        """Gradients (B, size) at the rows of `U` under the given states of the stages, None for those there."""
+        V, own = self._forward(U)
+        chosen = [at_point if given is None else given for at_point, given in zip(own, states, strict=True)]
+        return self.pull_back(tuple(chosen), self.partial_gradient(V))
 
     def partial_gradient(self, V: Array) -> Array:
         """Derivatives (B, n) in all columns, outputs counted as independent."""
         return self._function.gradient(V)
 
-    def pull_back(self, patterns: tuple[Array, ...], gradient: Array) -> Array:
+    def pull_back(self, states: tuple[Array, ...], gradient: Array) -> Array:
         """Total derivatives (B, size) in the decision columns from partial ones (B, n), which are overwritten."""
-        for stage, pattern in zip(reversed(self.stages), reversed(patterns), strict=True):
-            stage.pull_back(gradient, pattern)
+        for stage, state in zip(reversed(self.stages), reversed(states), strict=True):
+            stage.pull_back(gradient, state)
         return self.decisions(gradient)
 
     def _forward(self, U: Array) -> tuple[Array, tuple[Array, ...]]:
-        """All columns (B, n) in the class's floating-point type, and the activation patterns."""
+        """All columns (B, n) in the class's floating-point type, and the states of the stages."""
         V = np.zeros((len(U), self.problem.n_columns), self.dtype)
         V[:, self._chosen] = U
-        return V, tuple([stage.propagate_with_pattern(V) for stage in self.stages])
+        return V, tuple([stage.propagate_with_state(V) for stage in self.stages])
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,13 +144,13 @@ class SingleNetwork:
     def of(cls, objective: ReducedObjective) -> SingleNetwork | None:
         """The objective in this form, None where it has another one."""
         problem = objective.problem
-        if len(problem.networks) != 1 or problem.quadratic is not None:
+        if len(problem.networks) != 1 or problem.expressions or problem.quadratic is not None:
             return None
         embedded, weights = problem.networks[0], problem.cost.astype(objective.dtype)
         if not np.array_equal(embedded.inputs, objective.columns):
             return None
         on_inputs = weights[embedded.inputs]
-        network = objective.stages[0].network
+        network = objective.network_stages[0].network
         return cls(network, on_inputs if on_inputs.any() else None, weights[embedded.outputs], problem.constant)
 
     def value(self, U: Array) -> Array:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.problem.embedding import EmbeddedNetwork, NetworkStage, stacked, stages_of
+from pyomo_relugrad.problem.embedding import EmbeddedExpression, EmbeddedFunction, EmbeddedNetwork, stacked, stages_of
 from pyomo_relugrad.problem.operations import Follower, Maximum, Product, SpecialOrderedSet
 from pyomo_relugrad.problem.quadratic import QuadraticFunction
+from pyomo_relugrad.problem.stages import NetworkStage, Stage
 
 #: Largest violation of a row, a bound or integrality at which a point is called feasible (as HiGHS's default for MIPs).
 FEASIBILITY_TOLERANCE = 1e-6
@@ -33,10 +34,11 @@ class Shape(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """``min cost @ v + v @ quadratic @ v / 2 + constant`` over rows, bounds, integrality and embedded networks.
+    """``min cost @ v + v @ quadratic @ v / 2 + constant`` over rows, bounds, integrality and embedded functions.
 
-    Any point can be measured. Evaluating the networks one after another, as `propagate` does, asks for an order: no
-    column is written twice, and no network feeds itself through others. `presolve` brings every problem into that form.
+    Functions are networks and smooth expressions. Any point can be measured. Evaluating them one after another, as
+    `propagate` does, asks for an order: no column is written twice, and no function feeds itself through others.
+    `presolve` brings every problem into that form.
 
     Parameters
     ----------
@@ -61,6 +63,8 @@ class Problem:
         What `presolve` states by rows and binaries.
     followers : tuple of Follower, optional
         Columns that rows make follow from others, as `presolve` leaves them: `incumbent` computes them.
+    expressions : tuple of EmbeddedExpression, optional
+        Smooth functions of columns, beside the networks.
 
     Raises
     ------
@@ -98,6 +102,7 @@ class Problem:
     operations: tuple[Product | Maximum, ...] = ()
     ordered_sets: tuple[SpecialOrderedSet, ...] = ()
     followers: tuple[Follower, ...] = ()
+    expressions: tuple[EmbeddedExpression, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.cost)
@@ -112,6 +117,7 @@ class Problem:
             "row_upper": np.full(m, np.inf) if self.row_upper is None else np.asarray(self.row_upper, np.float64),
             "integers": np.zeros(n, bool) if self.integers is None else np.asarray(self.integers, bool),
             "networks": tuple(self.networks),
+            "expressions": tuple(self.expressions),
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
@@ -163,19 +169,24 @@ class Problem:
         """What a row is, for messages that begin with it."""
         return f"constraint '{self.row_names[row]}'" if self.row_names else f"row {row}"
 
+    @property
+    def functions(self) -> tuple[EmbeddedFunction, ...]:
+        """The networks, then the expressions."""
+        return (*self.networks, *self.expressions)
+
     @cached_property
     def is_output(self) -> Array:
-        """(n,) booleans: the columns that networks write."""
+        """(n,) booleans: the columns that networks and expressions write."""
         mask = np.zeros(self.n_columns, bool)
-        for embedded in self.networks:
+        for embedded in self.functions:
             mask[embedded.outputs] = True
         return mask
 
     @cached_property
-    def is_network_input(self) -> Array:
-        """(n,) booleans: the columns that networks read."""
+    def is_input(self) -> Array:
+        """(n,) booleans: the columns that networks and expressions read."""
         mask = np.zeros(self.n_columns, bool)
-        for embedded in self.networks:
+        for embedded in self.functions:
             mask[embedded.inputs] = True
         return mask
 
@@ -186,28 +197,73 @@ class Problem:
 
     @cached_property
     def rows_touch_output(self) -> Array:
-        """(m,) booleans: the rows with a column that some network writes."""
+        """(m,) booleans: the rows with a column that some function writes."""
         return abs(self.rows) @ self.is_output.astype(float) > 0
 
     @cached_property
-    def stages(self) -> tuple[NetworkStage, ...]:
-        """The networks in the order in which they can be evaluated, equal ones of one depth together.
+    def stages(self) -> tuple[Stage, ...]:
+        """The functions in the order in which they can be evaluated, equal ones of one depth together.
 
         Raises
         ------
         ModelError
-            If there is no such order, because a column is written twice or networks feed each other in a circle.
+            If there is no such order, because a column is written twice or functions feed each other in a circle.
         """
-        return stages_of(self.networks, self.n_columns)
+        return stages_of(self.functions, self.n_columns)
+
+    @property
+    def is_piecewise_linear(self) -> bool:
+        """Whether every function has linear regions."""
+        return not self.expressions and all(embedded.network.is_piecewise_linear for embedded in self.networks)
+
+    @property
+    def smooth_part(self) -> str:
+        """Kind and name of the first function that is not piecewise linear, for messages."""
+        for embedded in self.networks:
+            if not embedded.network.is_piecewise_linear:
+                return f"{embedded.label} with {', '.join(embedded.network.smooth_activations)} neurons"
+        return self.expressions[0].label
+
+    @property
+    def network_stages(self) -> tuple[NetworkStage, ...]:
+        """The stages of a problem with networks alone, for what bounds them.
+
+        Raises
+        ------
+        ModelError
+            If there is an expression; names it.
+        """
+        if self.expressions:
+            raise ModelError(
+                f"{self.expressions[0].label} is smooth, and what was asked for needs networks: use solver 'relugrad' "
+                "with method 'auto'"
+            )
+        return cast(tuple[NetworkStage, ...], self.stages)
+
+    @property
+    def relu_stages(self) -> tuple[NetworkStage, ...]:
+        """The stages of a piecewise-linear problem, for what needs linear regions or rows and binaries of networks.
+
+        Raises
+        ------
+        ModelError
+            If there is a smooth function; names it.
+        """
+        if not self.is_piecewise_linear:
+            raise ModelError(
+                f"{self.smooth_part} is smooth, and what was asked for needs piecewise-linear functions: use solver "
+                "'relugrad' with method 'auto', or 'relugrad.exact'"
+            )
+        return cast(tuple[NetworkStage, ...], self.stages)
 
     @cached_property
-    def _equations(self) -> tuple[NetworkStage, ...]:
-        """The embeddings of each network together, in any order."""
-        return stacked(self.networks, [0] * len(self.networks))
+    def _equations(self) -> tuple[Stage, ...]:
+        """The embeddings of each function together, in any order."""
+        return stacked(self.functions, [0] * len(self.functions))
 
     @cached_property
     def shape(self) -> Shape:
-        """Box, polytope in the columns that no network writes, or general (integers, rows or bounds on outputs)."""
+        """Box, polytope in the columns that no function writes, or general (integers, rows or bounds on outputs)."""
         bounded_output = np.isfinite(self.lower) | np.isfinite(self.upper)
         if self.integers.any() or (bounded_output & self.is_output).any():
             return Shape.GENERAL
@@ -218,7 +274,7 @@ class Problem:
     # --- evaluation ---------------------------------------------------------------------------------------------
 
     def propagate(self, V: Array) -> Array:
-        """A copy of the points (B, n) in which every output column is its network's value."""
+        """A copy of the points (B, n) in which every output column is its function's value."""
         V = np.array(V, dtype=np.float64, ndmin=2)
         for stage in self.stages:
             stage.propagate(V)
@@ -230,15 +286,16 @@ class Problem:
         return QuadraticFunction(self.cost, self.quadratic, self.constant)
 
     def objective(self, V: Array) -> Array:
-        """Objective values (B,) of the points, to be minimized."""
-        return self.function.value(V)
+        """Objective values (B,) of the points, to be minimized; infinite where they are not defined."""
+        values = self.function.value(V)
+        return np.where(np.isnan(values), np.inf, values)
 
     def objective_gradient(self, V: Array) -> Array:
         """Gradient (B, n) of the objective in all columns, outputs counted as independent."""
         return self.function.gradient(V)
 
     def pull_back(self, V: Array, gradient: Array) -> Array:
-        """Total derivatives (B, n) from partial ones, through the networks.
+        """Total derivatives (B, n) from partial ones, through the functions.
 
         Parameters
         ----------
@@ -250,12 +307,19 @@ class Problem:
         Returns
         -------
         (B, n) array
-            Derivatives in the columns that no network writes; zero in the output columns.
+            Derivatives in the columns that no function writes; zero in the output columns.
         """
         gradient = np.array(gradient, dtype=np.float64)
         for stage in reversed(self.stages):
-            stage.pull_back(gradient, stage.network.activation_pattern(stage.gather(V)))
+            stage.pull_back(gradient, stage.state(V))
         return gradient
+
+    def pull_back_rows(self, v: Array, rows: Array) -> Array:
+        """`pull_back` for the gradients (k, n) of many functions at one point (n,) with propagated outputs."""
+        rows = np.array(rows, dtype=np.float64)
+        for stage in reversed(self.stages):
+            stage.pull_back_rows(rows, stage.state(v[None, :]))
+        return rows
 
     def row_activity(self, V: Array) -> Array:
         """``rows @ v`` at the points: (B, m)."""
@@ -267,23 +331,26 @@ class Problem:
         return np.maximum(np.maximum(self.row_lower - activity, activity - self.row_upper), 0.0)
 
     def violation(self, V: Array) -> Array:
-        """Largest violation (B,) of rows, bounds and integrality at the points."""
+        """Largest violation (B,) of rows, bounds and integrality at the points, infinite where a number is NaN."""
         bounds = np.maximum(np.maximum(self.lower - V, V - self.upper), 0.0)
         fractions = np.abs(V - np.round(V)) * self.integers
         sets = [np.array([[ordered_set.violation(v)] for v in V]) for ordered_set in self.ordered_sets]
         parts = [self.row_violations(V), bounds, fractions, *sets, np.zeros((len(V), 1))]
-        return np.concatenate(parts, axis=1).max(axis=1)
+        largest = np.concatenate(parts, axis=1).max(axis=1)
+        return np.where(np.isnan(largest), np.inf, largest)
 
     def network_error(self, V: Array) -> Array:
-        """Largest difference (B,) between columns and the networks' and operations' values for them at the points."""
+        """Largest difference (B,) between columns and what functions and operations give them at the points.
+
+        Infinite where that is not defined.
+        """
         error = np.zeros(len(V))
         for stage in self._equations:
-            values = stage.network.value(V[:, stage.inputs].reshape(-1, stage.network.n_inputs))
-            difference = np.abs(values.reshape(len(V), -1) - V[:, stage.outputs].reshape(len(V), -1))
-            error = np.maximum(error, difference.max(axis=1, initial=0.0))
+            difference = np.abs(stage.value(stage.gather(V)) - stage.gather_outputs(V))
+            error = np.maximum(error, difference.reshape(len(V), -1).max(axis=1, initial=0.0))
         for operation in self.operations:
             error = np.maximum(error, [abs(v[operation.output] - operation.value(v)[0]) for v in V])
-        return error
+        return np.where(np.isnan(error), np.inf, error)
 
     def incumbent(self, v: Array) -> Incumbent:
         """Round the integers, clip to the bounds and onto those that are missed by rounding, propagate, and measure."""
@@ -296,7 +363,7 @@ class Problem:
     def completed(self, v: Array) -> Array:
         """A copy of a point (n,) in which every output and every follower has the value that follows from the rest."""
         v = self.propagate(v[None, :])[0]
-        for _ in self.followers:  # networks and followers may read one another
+        for _ in self.followers:  # functions and followers may read one another
             before = v.copy()
             for follower in self.followers:
                 v[follower.outputs] = follower.value(v)
@@ -322,7 +389,7 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class Incumbent:
-    """A point with what is known of it, measured in float64 on the original networks.
+    """A point with what is known of it, measured in float64 on the original networks and expressions.
 
     Parameters
     ----------
@@ -332,7 +399,7 @@ class Incumbent:
     violation : float
         Largest violation of a row, a bound, integrality or a special ordered set.
     network_error : float
-        Largest difference between a column and what a network or operation gives it.
+        Largest difference between a column and what a network, expression or operation gives it.
     """
 
     values: Array

@@ -3,7 +3,8 @@
 A ReLU is free to switch where its bounds ``L <= W h_before + b <= U`` are on both sides of zero. It is
 ``h - s = W h_before + b`` with ``h, s >= 0``, ``h <= U q`` and ``s <= -L (1 - q)``, where ``q`` is binary (Fischetti,
 Jo, Deep neural networks and mixed integer linear optimization, 2018). Where bounds decide its state, an active one is a
-column ``h`` without ``s`` and ``q``; an inactive one has no column at all.
+column ``h`` without ``s`` and ``q``; an inactive one has no column at all. One whose epigraph is enough is written
+without ``q``.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.problem.bounds import ProblemBounds
+from pyomo_relugrad.problem.epigraphs import ReluMask
 from pyomo_relugrad.programs.linear_program import LinearProgram
 
 
@@ -87,7 +89,7 @@ class BigMModel:
         values = np.zeros(self.cost.size)
         values[: v.size] = v
         for stage_index, member, layers in self.hidden:
-            stage = self.problem.stages[stage_index]
+            stage = self.problem.relu_stages[stage_index]
             preactivations = stage.network.preactivations(v[stage.inputs[member]][None])
             for columns, (z,) in zip(layers, preactivations, strict=True):
                 parts = (
@@ -100,7 +102,7 @@ class BigMModel:
         return values
 
 
-def build_big_m(problem: Problem, bounds: ProblemBounds) -> BigMModel:
+def build_big_m(problem: Problem, bounds: ProblemBounds, epigraphs: ReluMask | None = None) -> BigMModel:
     """Write the networks of a problem out as rows and binaries.
 
     Parameters
@@ -109,17 +111,20 @@ def build_big_m(problem: Problem, bounds: ProblemBounds) -> BigMModel:
         A quadratic part of its objective is left out.
     bounds : ProblemBounds
         As of `bound_problem`; possible. ReLUs whose bounds they leave on both sides of zero are free to switch.
+    epigraphs : ReluMask, optional
+        The ReLUs whose epigraph is enough, as of `epigraph_relus`; by default none is.
 
     Raises
     ------
     ModelError
-        If a ReLU has no finite bounds, because an input has none.
+        If a ReLU that is free to switch has no finite bounds, because an input has none.
     """
     builder = _Builder(problem, bounds)
     hidden = []
-    for index, stage in enumerate(problem.stages):
+    for index, stage in enumerate(problem.relu_stages):
         for member in range(len(stage.inputs)):
-            hidden.append((index, member, builder.add_network(stage.network, index, member)))
+            convex = None if epigraphs is None else [layer[member] for layer in epigraphs[index]]
+            hidden.append((index, member, builder.add_network(stage.network, index, member, convex)))
     return builder.model(tuple(hidden))
 
 
@@ -151,22 +156,25 @@ class _Builder:
             hidden=hidden,
         )
 
-    def add_network(self, network: Network, stage_index: int, member: int) -> tuple[HiddenColumns, ...]:
-        stage, bounds = self.problem.stages[stage_index], self.bounds.networks[stage_index]
+    def add_network(
+        self, network: Network, stage_index: int, member: int, convex: list[Array] | None
+    ) -> tuple[HiddenColumns, ...]:
+        stage, bounds = self.problem.relu_stages[stage_index], self.bounds.networks[stage_index]
         activations = [stage.inputs[member]]
         layers = []
         for index, layer in enumerate(network.layers[:-1]):
             checkpoint()
             low, high = bounds.lower[index][member], bounds.upper[index][member]
-            self._refuse_infinite(low, high, stage.inputs[member])
-            columns = self._add_hidden_columns(low, high)
-            kept = np.flatnonzero(columns.activation >= 0)
-            open_ = np.flatnonzero(columns.binary >= 0)
+            undecided = (low < 0) & (high > 0)
+            switching = undecided if convex is None else undecided & ~convex[index]
+            self._refuse_infinite(low[switching], high[switching], stage.inputs[member])
+            columns = self._add_hidden_columns(low, high, undecided, switching)
+            kept, open_ = np.flatnonzero(columns.activation >= 0), np.flatnonzero(undecided)
             first = self._add_rows(layer.bias[kept], layer.bias[kept])
             self._add_affine(first, layer.sources, [weight[kept] for weight in layer.weights], activations)
             self._add_entries(first + np.arange(kept.size), columns.activation[kept], 1.0)
             self._add_entries(first + np.searchsorted(kept, open_), columns.slack[open_], -1.0)
-            self._add_switches(columns, open_, low, high)
+            self._add_switches(columns, np.flatnonzero(switching), low, high)
             activations.append(columns.activation)
             layers.append(columns)
         last = network.layers[-1]
@@ -175,11 +183,10 @@ class _Builder:
         self._add_entries(first + np.arange(last.width), stage.outputs[member], 1.0)
         return tuple(layers)
 
-    def _add_hidden_columns(self, low: Array, high: Array) -> HiddenColumns:
-        kept, open_ = high > 0, (low < 0) & (high > 0)
-        activation = self._add_columns(kept, np.maximum(low, 0.0), high, False)
-        slack = self._add_columns(open_, np.zeros(low.size), -low, False)
-        binary = self._add_columns(open_, np.zeros(low.size), np.ones(low.size), True)
+    def _add_hidden_columns(self, low: Array, high: Array, undecided: Array, switching: Array) -> HiddenColumns:
+        activation = self._add_columns(high > 0, np.maximum(low, 0.0), high, False)
+        slack = self._add_columns(undecided, np.zeros(low.size), -low, False)
+        binary = self._add_columns(switching, np.zeros(low.size), np.ones(low.size), True)
         return HiddenColumns(activation, slack, binary)
 
     def _add_switches(self, columns: HiddenColumns, open_: Array, low: Array, high: Array) -> None:

@@ -1,28 +1,31 @@
-"""The networks of a problem as linear rows: ``y - C x = t``, such as what they are on given linear regions."""
+"""The functions of a problem as linear rows: ``y - C x = t``, such as what they are on given linear regions."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from pyomo_relugrad.arrays import Array, SparseRows
+from pyomo_relugrad.arrays import Array, RowBlock, SparseRows
 from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem.stages import Stage
 
 #: One (k, n_relus) boolean array per stage of the problem: the activation pattern of each embedded network.
 Patterns = tuple[Array, ...]
 
 
-def used_outputs(problem: Problem) -> list[Array]:
-    """Per stage the outputs, by number, that objective, rows, bounds, integrality or networks use in some embedding."""
-    used = problem.is_network_input | (problem.cost != 0) | problem.integers
+def used_outputs(problem: Problem, stages: Sequence[Stage]) -> list[Array]:
+    """Per stage the outputs, by number, that objective, rows, bounds, integers or functions use in some embedding."""
+    used = problem.is_input | (problem.cost != 0) | problem.integers
     used |= np.isfinite(problem.lower) | np.isfinite(problem.upper)
     used[problem.rows.indices] = True
     if problem.quadratic is not None:
         used[problem.quadratic.indices] = True
-    return [np.flatnonzero(used[stage.outputs].any(axis=0)) for stage in problem.stages]
+    return [np.flatnonzero(used[stage.outputs].any(axis=0)) for stage in stages]
 
 
 class LinkRows:
-    """Rows that link the used outputs of all networks to their inputs; their sparsity is found once.
+    """Rows that link the used outputs of all functions to their inputs; their sparsity is found once.
 
     Inputs that the problem fixes enter the right-hand side, and outputs that nothing uses have no row.
 
@@ -31,26 +34,29 @@ class LinkRows:
     problem : Problem
     copies : int, optional
         Blocks of rows, one below the other, each of which links all outputs.
+    stages : sequence of Stage, optional
+        The functions; by default all of the problem.
     """
 
-    def __init__(self, problem: Problem, copies: int = 1) -> None:
-        self.used = used_outputs(problem)
-        columns = [stage.outputs[:, used].ravel() for stage, used in zip(problem.stages, self.used, strict=True)]
+    def __init__(self, problem: Problem, copies: int = 1, stages: Sequence[Stage] | None = None) -> None:
+        self._stages = problem.stages if stages is None else stages
+        self.used = used_outputs(problem, self._stages)
+        columns = [stage.outputs[:, used].ravel() for stage, used in zip(self._stages, self.used, strict=True)]
         #: (n_links,) columns of the linked outputs, as their rows follow each other.
         self.columns = np.concatenate([np.zeros(0, int), *columns])
         is_fixed = problem.lower >= problem.upper
         fixed = np.where(is_fixed, problem.lower, 0.0)
-        self._fixed = [fixed[stage.inputs] for stage in problem.stages] if is_fixed.any() else []
-        self._find_sparsity(problem, is_fixed, copies)
+        self._fixed = [fixed[stage.inputs] for stage in self._stages] if is_fixed.any() else []
+        self._find_sparsity(is_fixed, copies)
 
-    def _find_sparsity(self, problem: Problem, is_fixed: Array, copies: int) -> None:
+    def _find_sparsity(self, is_fixed: Array, copies: int) -> None:
         """Order the entries by row and column, and find where equal places (repeated inputs) begin.
 
         Each entry has a place in the list of -1 and of all coefficients of one copy; -1 stands for an output itself.
         """
         n_links, first, place = self.columns.size, 0, 1
         rows, columns, places = [np.arange(n_links)], [self.columns], [np.zeros(n_links, int)]
-        for stage, used in zip(problem.stages, self.used, strict=True):
+        for stage, used in zip(self._stages, self.used, strict=True):
             k, n_inputs = stage.inputs.shape
             outputs = np.broadcast_to(first + np.arange(k * used.size).reshape(k, -1, 1), (k, used.size, n_inputs))
             inputs = np.broadcast_to(stage.inputs[:, None], outputs.shape)
@@ -91,8 +97,15 @@ class LinkRows:
         return SparseRows(self._indptr, self._indices, values), right
 
 
+def two_sided(rows: SparseRows, right: Array) -> RowBlock:
+    """Rows of which the first half are at least, and the second half at most their right-hand sides."""
+    lower, upper = right.copy(), right.copy()
+    lower[right.size // 2 :], upper[: right.size // 2] = -np.inf, np.inf
+    return RowBlock(rows, lower, upper)
+
+
 class Linearization:
-    """Links each used output to the affine function that its network is on a linear region.
+    """Links each used output to the affine function that its function is: on a linear region, or near a point.
 
     Parameters
     ----------
@@ -102,10 +115,6 @@ class Linearization:
     def __init__(self, problem: Problem) -> None:
         self._problem, self._rows = problem, LinkRows(problem)
         self.n_links = self._rows.columns.size
-
-    def patterns(self, v: Array) -> Patterns:
-        """Activation patterns of all networks at the point `v`, an (n,) array."""
-        return tuple(stage.network.activation_pattern(v[stage.inputs]) for stage in self._problem.stages)
 
     def links(self, v: Array, patterns: Patterns | None = None) -> tuple[SparseRows, Array]:
         """Linking rows at a point.
@@ -121,11 +130,11 @@ class Linearization:
         rows : SparseRows
             (n_links, n).
         right : (n_links,) array
-            ``rows @ v == right`` is each network's affine function on its region.
+            ``rows @ v == right`` is each network's affine function on its region, each expression's tangent.
         """
         jacobians, offsets = [], []
         for index, (stage, used) in enumerate(zip(self._problem.stages, self._rows.used, strict=True)):
-            J, t = stage.network.affine(v[stage.inputs], None if patterns is None else patterns[index])
+            J, t = stage.affine(v[stage.inputs], None if patterns is None else patterns[index])
             jacobians.append(J[:, used])
             offsets.append(t[:, used])
         return self._rows.build(jacobians, offsets)

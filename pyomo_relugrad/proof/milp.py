@@ -15,6 +15,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.problem.bounds import bound_problem
+from pyomo_relugrad.problem.epigraphs import epigraph_relus
 from pyomo_relugrad.programs.big_m import BigMModel, build_big_m
 from pyomo_relugrad.programs.highs import HIGHS_THREAD, highs_with_model
 from pyomo_relugrad.programs.obbt import tighten_by_programs
@@ -27,6 +28,16 @@ from pyomo_relugrad.run.result import Callback, SearchResult
 REPORT_INTERVAL, STOP_PATIENCE = 0.1, 0.3
 # Seconds, and share of the time limit, for tightening by linear programs.
 MAX_TIGHTENING_SECONDS, TIGHTENING_SHARE = 10.0, 0.2
+# Options of HiGHS where there are networks. Its heuristics cost more than they bring there, and local searches work
+# beside it; what its other threads do is waited for.
+HIGHS_OPTIONS = {
+    "mip_heuristic_run_feasibility_jump": False,
+    "mip_heuristic_run_rins": False,
+    "mip_heuristic_run_rens": False,
+    "mip_heuristic_run_root_reduced_cost": False,
+    "mip_allow_cut_separation_at_nodes": False,
+    "threads": 1,
+}
 # Seconds after which HiGHS lets others go first that work beside it: a short run delays them little.
 EQUAL_SECONDS = 1.0
 
@@ -126,12 +137,18 @@ class MilpProof(Prover):
         self._dual_bound = -np.inf
         self._lock, self._found = Lock(), list[Array]()
         self._to_feed: Incumbent | None = None
+        self._thread: Thread | None = None
         self._error: Exception | None = None
 
     @property
     def bound(self) -> float:
         """No feasible point has a smaller objective."""
         return min(self._dual_bound, self.incumbent_value)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether HiGHS has ended."""
+        return self._thread is not None and not self._thread.is_alive()
 
     def offer(self, point: Incumbent) -> bool:
         """Take a feasible point as incumbent if it is better, and hand it to HiGHS; return whether it was."""
@@ -150,15 +167,15 @@ class MilpProof(Prover):
         begin = last_report = time.perf_counter()
         done = False
         # A thread of our own: `startSolve` of highspy allows one run in the whole process.
-        self._thread = Thread(target=self._run_to_end, args=(highs,), name=HIGHS_THREAD)
-        self._thread.start()
+        self._thread = thread = Thread(target=self._run_to_end, args=(highs,), name=HIGHS_THREAD)
+        thread.start()
         try:
             while not done:
                 # Whoever comes late is not kept waiting: HiGHS has worked meanwhile.
-                self._thread.join(max(last_report + self._report_interval - time.perf_counter(), 0.0))
-                last_report, done = time.perf_counter(), not self._thread.is_alive()
+                thread.join(max(last_report + self._report_interval - time.perf_counter(), 0.0))
+                last_report, done = time.perf_counter(), not thread.is_alive()
                 if self._gives_way and not done and last_report - begin >= EQUAL_SECONDS:
-                    lower_priority(self._thread)
+                    lower_priority(thread)
                     self._gives_way = False
                 if self._error is not None:
                     raise self._error
@@ -176,10 +193,11 @@ class MilpProof(Prover):
     def model(self) -> BigMModel | None:
         """The formulation; None where bounds show that there is no feasible point."""
         found = bound_problem(self.problem, self.options.bounds)
+        epigraphs = epigraph_relus(self.problem, found)
         if self.options.bounds == "lp" and found.possible:
             seconds = min(MAX_TIGHTENING_SECONDS, TIGHTENING_SHARE * self.options.time_limit)
             found = tighten_by_programs(self.problem, found, seconds)
-        return build_big_m(self.problem, found) if found.possible else None
+        return build_big_m(self.problem, found, epigraphs) if found.possible else None
 
     @cached_property
     def _highs(self) -> Any:
@@ -195,7 +213,7 @@ class MilpProof(Prover):
             model.row_lower,
             model.row_upper,
             model.integers,
-            {**gaps, **options.highs_options},
+            {**(HIGHS_OPTIONS if self.problem.networks else {}), **gaps, **options.highs_options},
         )
         highs.HandleUserInterrupt = True
         highs.cbMipImprovingSolution.subscribe(self._kept(self._on_point))
@@ -269,5 +287,6 @@ class MilpProof(Prover):
     def _stop(self) -> None:
         """Tell HiGHS to stop and wait for it a little; it looks up only between some of its steps."""
         self._highs.cancelSolve()
-        self._thread.join(STOP_PATIENCE)
+        if self._thread is not None:
+            self._thread.join(STOP_PATIENCE)
         self._take_points()

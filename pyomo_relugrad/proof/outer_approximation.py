@@ -58,6 +58,11 @@ class OuterApproximation(Prover):
         """No feasible point has a smaller objective."""
         return min(self._proven, self.incumbent_value)
 
+    @property
+    def has_news(self) -> bool:
+        """Whether HiGHS has ended on the present program."""
+        return self._proof.has_news
+
     def offer(self, point: Incumbent) -> bool:
         """Take a feasible point as incumbent if it is better, and as a place of tangents; return whether it was."""
         if not super().offer(point):

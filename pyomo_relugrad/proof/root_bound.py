@@ -37,9 +37,9 @@ class BoundKeeper:
     def __init__(self, problem: Problem, budget: Budget) -> None:
         self.value = -np.inf
         self._problem, self._budget = problem, budget
-        self._cost = bound_seconds(problem)
-        self._point_cost = PASSES_PER_POINT * sum(len(s.inputs) * s.network.n_weights for s in problem.stages)
-        self._is_open = bool(problem.networks)
+        self._is_open = bool(problem.functions)
+        self._cost = bound_seconds(problem) if self._is_open else np.inf
+        self._point_cost = PASSES_PER_POINT * sum(len(s.inputs) * s.work for s in problem.stages)
 
     def take(self, relaxation: LinearSolution | None) -> None:
         """Take the bound of the linear surroundings."""

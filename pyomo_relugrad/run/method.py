@@ -29,11 +29,14 @@ class Method(ABC):
     cooperates : bool
         Whether it goes on from better points that others find, so that several such searches may work side by side.
         Published methods do not: they run as they are published.
+    handles_smooth : bool
+        Whether it handles functions that are not piecewise linear.
     """
 
     name: ClassVar[str]
     shapes: ClassVar[frozenset[Shape]] = frozenset(Shape)
     cooperates: ClassVar[bool] = False
+    handles_smooth: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for setting in fields(self):
@@ -65,6 +68,11 @@ class Method(ABC):
         ModelError
             Names what is in the way, and what helps.
         """
+        if not (self.handles_smooth or problem.is_piecewise_linear):
+            raise ModelError(
+                f"method '{self.name}' handles piecewise-linear functions, and {problem.smooth_part} is smooth; use "
+                "method 'auto'"
+            )
         if problem.shape not in self.shapes:
             handled = ", ".join(sorted(shape.value for shape in self.shapes))
             reason = f" ({_why_general(problem)})" if problem.shape is Shape.GENERAL else ""

@@ -59,6 +59,11 @@ class Prover(Worker):
         """
         return np.inf if self.incumbent is None else -np.inf
 
+    @property
+    def has_news(self) -> bool:
+        """Whether a proof that works beside has ended, or has something else that should be taken at once."""
+        return False
+
     @abstractmethod
     def steps(self) -> Generator[None, None, None]:
         """Go on step by step until nothing is left to prove."""

@@ -4,6 +4,7 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.run.method import Method, between
 from pyomo_relugrad.search.auto import Auto
+from pyomo_relugrad.search.convex import ConvexProgram
 from pyomo_relugrad.search.decisions.search import DecisionSearch
 from pyomo_relugrad.search.descent.by_programs import LpDescent
 from pyomo_relugrad.search.descent.projected import ProjectedDescent
@@ -24,6 +25,7 @@ __all__ = [
     "METHODS",
     "Auto",
     "ColumnGeneration",
+    "ConvexProgram",
     "DecisionSearch",
     "DomainMethod",
     "ExactChoice",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.run.method import Method
+from pyomo_relugrad.search.convex import ConvexProgram
 from pyomo_relugrad.search.decisions.search import DecisionSearch
 from pyomo_relugrad.search.descent.by_programs import LpDescent
 from pyomo_relugrad.search.descent.projected import ProjectedDescent
@@ -26,16 +27,18 @@ from pyomo_relugrad.search.separable.exchange import ExchangeSearch
 class Auto(Method):
     """The best method for the problem's shape (the default).
 
-    Networks that feed each other through few columns: dynamic programming, and nothing else where one number and few
-    decisions make a stage. Tables and multipliers where few rows tie many small networks, exchanges in assignments, and
-    moves of the few columns from which all others follow; they yield nothing elsewhere. Then by shape. A bounded box,
-    or one with a single row: batched descents with projections. A polytope: descents by linear programs, and, while it
-    is small, the two in turn, since either may win. Integers: large neighbourhood search. Rows on outputs, unbounded
-    columns, equations, many networks side by side: sequential linear programming.
+    Networks that are convex in the objective's sense: a linear program. Networks that feed each other through few
+    columns: dynamic programming, and nothing else where one number and few decisions make a stage. Tables and
+    multipliers where few rows tie many small networks, exchanges in assignments, and moves of the few columns from
+    which all others follow; they yield nothing elsewhere. Then by shape. A bounded box, or one with a single row:
+    batched descents with projections. A polytope: descents by linear programs, and, while it is small, the two in turn,
+    since either may win. Integers: large neighbourhood search. Rows on outputs, unbounded columns, equations, many
+    networks side by side: sequential linear programming.
     A later search of the same problem begins by shape, and goes on from the best point.
 
     Parameters
     ----------
+    convex : ConvexProgram, optional
     stagewise : DynamicProgramming, optional
     choice : ExactChoice, optional
     generation : ColumnGeneration, optional
@@ -55,7 +58,9 @@ class Auto(Method):
 
     name = "auto"
     cooperates = True
+    handles_smooth = True
 
+    convex: ConvexProgram = ConvexProgram()
     stagewise: DynamicProgramming = DynamicProgramming()
     choice: ExactChoice = ExactChoice()
     generation: ColumnGeneration = ColumnGeneration()
@@ -73,14 +78,16 @@ class Auto(Method):
             yield from self._by_shape(problem, context)
             return
         known = list(context.known)
-        stages = stages_in_order(problem)
+        yield from self.convex.run(problem, context)
+        stages = stages_in_order(problem) if problem.is_piecewise_linear else ()
         for point in self.stagewise.search(problem, stages, context) if stages else ():
             if point is not None and point.is_feasible:
                 known.append(point)
             yield point
         if stages and known and are_narrow(problem, stages):
             return
-        special = (self.choice, self.generation, self.exchange, self.decisions)
+        tabulated = (self.choice, self.generation, self.exchange) if problem.is_piecewise_linear else ()
+        special = (*tabulated, self.decisions)
         for method in special if problem.shape is not Shape.BOX else ():
             for point in method.run(problem, replace(context, known=tuple(known))):
                 if point is not None and point.is_feasible:

@@ -25,7 +25,7 @@ def columns_without_end(problem: Problem) -> Array:
         where the objective has a bound by the networks' intervals and the rows.
     """
     open_sides = np.isinf(problem.lower) | np.isinf(problem.upper)
-    columns = np.flatnonzero(problem.is_network_input & ~problem.is_output & open_sides)
+    columns = np.flatnonzero(problem.is_input & ~problem.is_output & open_sides)
     if columns.size == 0:
         return columns
     budget = Budget(MAX_SECONDS)

@@ -35,7 +35,7 @@ class Completion:
 
     def __init__(self, problem: Problem, surroundings: LinearRelaxation, budget: Budget) -> None:
         self._problem, self._surroundings, self._budget = problem, surroundings, budget
-        self._decided = ~problem.is_output & (problem.is_network_input | problem.integers)
+        self._decided = ~problem.is_output & (problem.is_input | problem.integers)
         self._rest = ~problem.is_output & ~self._decided
         self._programs: dict[bool, LinearProgram] = {}
 
@@ -51,7 +51,7 @@ class Completion:
         decisions = np.where(self._states, np.nan, start)
         if (is_given & self._states).any():
             yield self.start(decisions, relaxed)
-        indicators = is_given & self._problem.integers & ~self._problem.is_network_input
+        indicators = is_given & self._problem.integers & ~self._problem.is_input
         if indicators.any():
             yield self.start(np.where(indicators, np.nan, decisions), relaxed)
         moved = is_given & self._decided & ~self._states
@@ -71,7 +71,7 @@ class Completion:
         equations = problem.rows[(problem.row_lower == problem.row_upper) & problem.rows_touch_output]
         in_equations = np.zeros(problem.n_columns, bool)
         in_equations[equations.indices] = True
-        return in_equations & problem.is_network_input & ~problem.is_output & ~problem.integers
+        return in_equations & problem.is_input & ~problem.is_output & ~problem.integers
 
     def start(self, start: Array, relaxed: Array | None) -> Array:
         """A point (n,) from a warm start, NaN where a column has no value.
@@ -149,7 +149,7 @@ def _propagate_known(problem: Problem, v: Array) -> Array:
     for stage in problem.stages:
         ready = ~np.isnan(v[stage.inputs]).any(axis=1) & np.isnan(v[stage.outputs]).any(axis=1)
         if ready.any():
-            v[stage.outputs[ready]] = stage.network.value(v[stage.inputs[ready]])
+            v[stage.outputs[ready]] = stage.value(v[stage.inputs[ready]])
     return v
 
 

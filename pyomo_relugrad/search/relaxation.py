@@ -10,7 +10,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
-from pyomo_relugrad.problem.presolve.implied_bounds import network_implied_bounds
+from pyomo_relugrad.problem.presolve.implied_bounds import function_implied_bounds
 from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution
 from pyomo_relugrad.run.budget import Budget
 
@@ -149,7 +149,7 @@ def output_ranges(problem: Problem) -> tuple[Array, Array]:
     An output may differ from its network by the feasibility tolerance: no such point is lost.
     """
     if problem not in _RANGES:
-        lower, upper = network_implied_bounds(problem, problem.lower, problem.upper)
+        lower, upper = function_implied_bounds(problem, problem.lower, problem.upper)
         _RANGES[problem] = (
             np.maximum(problem.lower, lower - FEASIBILITY_TOLERANCE),
             np.minimum(problem.upper, upper + FEASIBILITY_TOLERANCE),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from os import PathLike
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -14,7 +16,8 @@ from pyomo_relugrad.network.affine import Affine
 from pyomo_relugrad.network.builder import HiddenLayers, affine_of, largest
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.programs.threads import solver_threads
-from pyomo_relugrad.readers.vnnlib import Case, Property
+from pyomo_relugrad.readers.sources import load_network
+from pyomo_relugrad.readers.vnnlib import Case, Property, load_vnnlib
 from pyomo_relugrad.run.budget import Clock, Stop
 from pyomo_relugrad.run.method import Method
 from pyomo_relugrad.run.options import Options
@@ -45,7 +48,12 @@ class Counterexample:
 
 @solver_threads()
 def find_counterexample(
-    network: Network, property_: Property, *, time_limit: float = 10.0, seed: int = 0, method: str | Method = "auto"
+    network: Any,
+    property_: Property | str | PathLike[str],
+    *,
+    time_limit: float = 10.0,
+    seed: int = 0,
+    method: str | Method = "auto",
 ) -> Counterexample | None:
     """Look for a counterexample.
 
@@ -55,9 +63,9 @@ def find_counterexample(
 
     Parameters
     ----------
-    network : Network
-    property_ : Property
-        From `pyomo_relugrad.readers.vnnlib.load_vnnlib`.
+    network : Network, or what `load_network` takes
+    property_ : Property or path
+        Of a file that `load_vnnlib` reads.
     time_limit : float, optional
         Seconds.
     seed : int, optional
@@ -85,6 +93,13 @@ def find_counterexample(
     >>> find_counterexample(network, parse_vnnlib(text + "(assert (<= Y_0 -0.5))"), time_limit=0.1) is None
     True
     """
+    network = load_network(network)
+    if network.choices:
+        raise ModelError(
+            f"the network has the categorical input {network.choices[0].name!r}, and properties know numbers alone: "
+            "state the property in a Pyomo model"
+        )
+    property_ = property_ if isinstance(property_, Property) else load_vnnlib(property_)
     if (network.n_inputs, network.n_outputs) != (property_.n_inputs, property_.n_outputs):
         raise ModelError(
             f"the property has {property_.n_inputs} inputs and {property_.n_outputs} outputs, but the network has "

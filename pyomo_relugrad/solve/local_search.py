@@ -22,6 +22,7 @@ from pyomo_relugrad.run.driver import Report, Worker
 from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.search import find_method
 from pyomo_relugrad.search.completion import Completion, trivial_targets
+from pyomo_relugrad.search.infeasibility import conflict
 from pyomo_relugrad.search.neighbourhoods.dive import dives
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 
@@ -136,8 +137,14 @@ class LocalSearch(Worker):
     def _report(self, points: tuple[Incumbent, ...] = (), stop: Stop | None = None) -> Report:
         evaluated, iterations = self._reported
         self._reported = now = self.budget.points, self.budget.iterations
-        reason = NO_POINT if self.budget.stop is Stop.INFEASIBLE else ""
+        reason = self._no_point if self.budget.stop is Stop.INFEASIBLE else ""
         return Report(points, self._keeper.value, now[0] - evaluated, now[1] - iterations, stop=stop, reason=reason)
+
+    @cached_property
+    def _no_point(self) -> str:
+        """Why there is no point, with the rows that contradict each other."""
+        rows = conflict(self.problem, self._surroundings.lower, self._surroundings.upper)
+        return f"{NO_POINT}; in conflict are {rows}" if rows else NO_POINT
 
     # --- points -------------------------------------------------------------------------------------------------
 
@@ -201,11 +208,11 @@ class LocalSearch(Worker):
     def _seeks_feasibility(self) -> bool:
         """Whether feasible points may be hard to find, and none has been looked for."""
         problem = self.problem
-        return not self._is_prepared and not self._beside and problem.shape is Shape.GENERAL and bool(problem.networks)
+        return not self._is_prepared and not self._beside and problem.shape is Shape.GENERAL and bool(problem.functions)
 
     def _prepare(self) -> None:
         """Solve the linear part of the problem, once, and book where that proves that there is no feasible point."""
-        if self._is_prepared or (self.problem.shape is Shape.BOX and self.problem.networks):
+        if self._is_prepared or (self.problem.shape is Shape.BOX and self.problem.functions):
             return
         self._is_prepared = True
         relaxation = self._surroundings.relax(self.budget)

@@ -8,6 +8,8 @@ import numpy as np
 
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem.epigraphs import is_linear_program
+from pyomo_relugrad.run.cores import usable_cores
 from pyomo_relugrad.run.result import Route
 
 
@@ -25,16 +27,15 @@ class Portfolio:
     few_inputs : int, optional
         Inputs that vary, up to which branch and bound over them goes first.
     few_relus : int, optional
-        ReLUs up to which the MILP joins branch and bound early: it is built in no time then, and often proves within
-        seconds what branch and bound does not, as where rows on outputs bind. With many it mostly takes time from it.
+        ReLUs up to which the MILP joins branch and bound early, at once where there is a second core for it: it is
+        built in no time then, and often proves in less than a second what branch and bound does not, as where rows on
+        outputs bind. With many it mostly takes time from it.
     short_lead, long_lead : float, optional
         Seconds that the first proof has for itself.
     first_seconds, first_share : float, optional
         Seconds of the search that comes before any proof, and its largest share of the time limit.
     proof_turn, search_turn : float, optional
         Seconds of a proof's turn, and of the shortest turn of searches.
-    look_interval : float, optional
-        Seconds between two looks at proofs that work beside a search, in threads of their own.
     search_share, late_share : float, optional
         The searches' share of the time while there is no incumbent, and while they go on to find better ones; little
         by little the larger one if that is still so after ``late_seconds``.
@@ -69,7 +70,6 @@ class Portfolio:
     first_share: float = 0.1
     proof_turn: float = 0.5
     search_turn: float = 0.2
-    look_interval: float = 0.1
     search_share: float = 0.5
     late_share: float = 0.9
     open_share: float = 0.8
@@ -97,16 +97,20 @@ class Portfolio:
     def routes_for(self, problem: Problem) -> tuple[Route, ...]:
         """The proofs of a presolved problem, the more promising one first.
 
-        - Without networks the problem is a MILP already, or a few of them where the objective is quadratic.
+        - Smooth functions are for branch and bound alone, which relaxes them over its boxes.
+        - Without networks the problem is a MILP already, or a few of them where the objective is quadratic; around
+          networks that are convex in the objective's sense it may be a linear program.
         - Inputs without finite bounds are for branch and bound alone, since big-M needs them.
         - Branch and bound goes first where few inputs of networks vary: it works in their space however many neurons
           there are. With more inputs the MILP goes first.
         """
         if self.routes is not None:
             return self.routes
-        if not problem.networks:
+        if not problem.is_piecewise_linear:
+            return (Route.BRANCH,)
+        if not problem.networks or is_linear_program(problem):
             return (Route.MILP,)
-        inputs = problem.is_network_input & ~problem.is_output
+        inputs = problem.is_input & ~problem.is_output
         low, high = problem.lower[inputs], problem.upper[inputs]
         if not (np.isfinite(low).all() and np.isfinite(high).all()):
             return (Route.BRANCH,)
@@ -116,8 +120,12 @@ class Portfolio:
     def lead_of(self, first: Route, problem: Problem) -> float:
         """Seconds that the first proof has before the second joins: few beside the MILP, which has its own thread."""
         n_relus = sum(embedded.network.n_relus for embedded in problem.networks)
+        if first is not Route.MILP and n_relus <= self.few_relus and usable_cores() > 1:
+            return 0.0
         return self.short_lead if first is Route.MILP or n_relus <= self.few_relus else self.long_lead
 
-    def lead_of_search(self, time_limit: float) -> float:
-        """Seconds of the search that comes before any proof."""
+    def lead_of_search(self, problem: Problem, time_limit: float) -> float:
+        """Seconds of the search that comes before any proof; none before that of a linear program."""
+        if is_linear_program(problem):
+            return 0.0
         return float(np.fmin(self.first_seconds, self.first_share * time_limit))

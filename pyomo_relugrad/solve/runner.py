@@ -66,7 +66,8 @@ class Runner(Worker):
     @property
     def is_due(self) -> bool:
         """Whether a proof that works beside is to begin, or has something to report without being waited for."""
-        return not self._is_begun or time.perf_counter() - self._booked >= REPORT_INTERVAL
+        waits = time.perf_counter() - self._booked < REPORT_INTERVAL
+        return not self._is_begun or not waits or self._prover.has_news
 
     def fits(self, seconds: float) -> bool:
         """Whether the next step is likely to end within so much time: it may take as long as the one before."""

@@ -35,8 +35,8 @@ class Searches(Worker):
         self, problem: Problem, options: Options, portfolio: Portfolio, clock: Clock, start: Array | None = None
     ) -> None:
         self._portfolio, self._clock, self._seed = portfolio, clock, options.seed
-        # Without networks the first step of a search is all that there is to find.
-        self._repeats = bool(problem.networks)
+        # Without functions the first step of a search is all that there is to find.
+        self._repeats = bool(problem.functions)
         self._best: Incumbent | None = None
         self._is_outdone = False
         self._first = LocalSearch(problem, options, clock, start)

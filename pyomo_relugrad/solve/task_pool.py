@@ -31,7 +31,7 @@ MAX_FAILURES = 3
 def others_may_help(problem: Problem, options: Options) -> bool:
     """Whether there are others that may work on a problem, and a search that several can share."""
     has_others = options.executor is not None or options.cores > 1
-    return has_others and bool(problem.networks) and find_method(options.method, problem).cooperates
+    return has_others and bool(problem.functions) and find_method(options.method, problem).cooperates
 
 
 class TaskPool:

@@ -82,7 +82,7 @@ class Team(Worker):
 
     def _take_turns(self) -> Iterator[Report]:
         """Proofs, then searches if they are owed time, until nothing is left to do."""
-        yield from self._search_for(self._portfolio.lead_of_search(self._clock.time_limit))
+        yield from self._search_for(self._portfolio.lead_of_search(self._problem, self._clock.time_limit))
         # A relaxation of the whole problem: HiGHS has no bound until its presolve ends.
         yield self._searches.bound_at_once()
         self._waiting = list(self._portfolio.routes_for(self._problem))
@@ -117,7 +117,7 @@ class Team(Worker):
 
     def _may_search_on(self) -> bool:
         """Whether to search with other seeds after the last proof has given up: never without a time limit."""
-        return np.isfinite(self._clock.time_limit) and bool(self._problem.networks)
+        return np.isfinite(self._clock.time_limit) and bool(self._problem.functions)
 
     @property
     def _share_beside(self) -> float:
@@ -128,7 +128,7 @@ class Team(Worker):
 
     def _search_for(self, seconds: float) -> Iterator[Report]:
         """Let the searches go on for so long."""
-        begin = looked = self._clock.elapsed
+        begin = self._clock.elapsed
         beside = bool(self._unfinished) and all(runner.works_beside for runner in self._unfinished)
         gain = 0.0
         while self._clock.elapsed - begin < seconds:
@@ -139,9 +139,7 @@ class Team(Worker):
                 self._searches.note_success(self._best)
             if self._searches.has_ended:
                 break
-            if self._clock.elapsed - looked >= self._portfolio.look_interval:
-                yield from self._look_beside()
-                looked = self._clock.elapsed
+            yield from self._look_beside()
         has_incumbent = self._best is not None
         found = gain > (self._options.allowed_gap(self._value) if has_incumbent else 0.0)
         self._shares.book_search(self._clock.elapsed - begin, found, has_incumbent, beside)
@@ -151,7 +149,7 @@ class Team(Worker):
     def _prove(self) -> Generator[Report, None, bool]:
         """A turn of each proof that runs; whether there is one."""
         begin = self._clock.elapsed
-        if self._waiting and (not self._active or begin >= self._join_at):
+        while self._waiting and (not self._active or begin >= self._join_at):
             self._open(self._waiting.pop(0))
         active = self._active
         alone = [runner for runner in active if not runner.works_beside]
@@ -169,7 +167,7 @@ class Team(Worker):
 
     def _look_beside(self, seconds: float = 0.0) -> Iterator[Report]:
         """Take what proofs report that work in threads of their own, and wait for them for so long."""
-        for runner in self._active:
+        for runner in self._unfinished:
             if runner.works_beside and (seconds > 0.0 or runner.is_due):
                 yield from self._turn(runner, seconds)
 
@@ -185,6 +183,8 @@ class Team(Worker):
             yield report
             if self._best is not None and self._best is not before:
                 self._searches.offer(self._best)
+            if not runner.works_beside:
+                yield from self._look_beside()
             if self._clock.elapsed >= end:
                 return
 

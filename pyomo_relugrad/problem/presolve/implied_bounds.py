@@ -7,7 +7,6 @@ within `SAFETY` of that, and as contradicting it beyond `FEASIBILITY_TOLERANCE`,
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -16,16 +15,17 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.errors import InfeasibleProblemError
-from pyomo_relugrad.network import Network, PreactivationBounds, interval_bounds
+from pyomo_relugrad.network import interval_bounds
 from pyomo_relugrad.problem.presolve.reduction import Reduced, same_columns
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening, met_in_the_middle, safety_margin
 from pyomo_relugrad.problem.problem import FEASIBILITY_TOLERANCE, Problem
+from pyomo_relugrad.problem.stages import NetworkBounds
 
 
 def apply_implied_bounds(problem: Problem) -> Reduced | None:
     """Bound columns that lack a bound, and make bounds of outputs infinite that follow from the inputs' bounds.
 
-    The former are columns that no network writes; rows bound them, over the ranges of the networks. Without networks
+    The former are columns that no function writes; rows bound them, over the ranges of the functions. Without these
     the problem is a program for HiGHS, which finds them itself. Bounds that cross by rounding alone, as those of two
     columns that a row sets equal, meet in the middle.
 
@@ -37,8 +37,8 @@ def apply_implied_bounds(problem: Problem) -> Reduced | None:
     lower, upper = _checked(problem, problem.lower, problem.upper)
     with suppress(OutOfTime):
         lower, upper = _with_missing_bounds(problem, lower, upper)
-    implied = network_implied_bounds(problem, lower, upper)
-    _checked(problem, np.maximum(lower, implied[0]), np.minimum(upper, implied[1]), " by its network")
+    implied = function_implied_bounds(problem, lower, upper)
+    _checked(problem, np.maximum(lower, implied[0]), np.minimum(upper, implied[1]), " by its {writer}")
     droppable = problem.is_output & (lower < upper)
     follows = [implied[0] >= lower - _allowed(lower), implied[1] <= upper + _allowed(upper)]
     lower = np.where(droppable & follows[0], -np.inf, lower)
@@ -56,11 +56,11 @@ def _allowed(bounds: Array) -> Array:
 def _with_missing_bounds(problem: Problem, lower: Array, upper: Array) -> tuple[Array, Array]:
     """The bounds, those of columns that lack one tightened by rows until no other gets its first."""
     missing = _lack_a_bound(problem, lower, upper)
-    if problem.n_rows == 0 or not problem.networks or not missing.any():
+    if problem.n_rows == 0 or not problem.functions or not missing.any():
         return lower, upper
     tighten = RowTightening(problem)
     while missing.any():
-        implied = network_implied_bounds(problem, lower, upper)
+        implied = function_implied_bounds(problem, lower, upper)
         box = np.maximum(lower, implied[0]), np.minimum(upper, implied[1])
         tight = tighten.rounds(box[0][None], box[1][None])
         lower, upper = np.where(missing, tight[0][0], lower), np.where(missing, tight[1][0], upper)
@@ -81,33 +81,34 @@ def _checked(problem: Problem, lower: Array, upper: Array, why: str = "") -> tup
     lower, upper, crossed = met_in_the_middle(lower, upper, FEASIBILITY_TOLERANCE)
     if crossed.any():
         first = int(np.argmax(crossed))
+        writer = next((each.kind for each in problem.functions if first in each.outputs), "")
         raise InfeasibleProblemError(
-            f"{problem.describe_column(first)} can have no value{why}: its lower bound is {lower[first]}, its upper "
-            f"bound {upper[first]}"
+            f"{problem.describe_column(first)} can have no value{why.format(writer=writer)}: its lower bound is "
+            f"{lower[first]}, its upper bound {upper[first]}"
         )
     return lower, upper
 
 
-def network_implied_bounds(
+def function_implied_bounds(
     problem: Problem,
     lower: Array,
     upper: Array,
-    bound: Callable[[Network, Array, Array], PreactivationBounds] = interval_bounds,
+    bounds: NetworkBounds = interval_bounds,
 ) -> tuple[Array, Array]:
-    """Bounds that the networks, one after another, imply for their outputs.
+    """Bounds that the functions, one after another, imply for their outputs.
 
     Parameters
     ----------
     problem : Problem
     lower, upper : (n,) arrays
-        Bounds of all columns; those of an output narrow the boxes of the networks that read it.
-    bound : callable, optional
+        Bounds of all columns; those of an output narrow the boxes of the functions that read it.
+    bounds : callable, optional
         Bounds a network over boxes: interval arithmetic, or CROWN.
 
     Returns
     -------
     lower, upper : (n,) arrays
-        What the networks alone imply for output columns, infinite for the others. Over an empty box, NaN-free but
+        What the functions alone imply for output columns, infinite for the others. Over an empty box, NaN-free but
         meaningless.
     """
     lower, upper = lower.copy(), upper.copy()
@@ -115,8 +116,8 @@ def network_implied_bounds(
     for stage in problem.stages:
         low = np.minimum(lower[stage.inputs], upper[stage.inputs])
         high = np.maximum(lower[stage.inputs], upper[stage.inputs])
-        bounds = bound(stage.network, low, high)
-        implied_lower[stage.outputs], implied_upper[stage.outputs] = bounds.output_lower, bounds.output_upper
-        lower[stage.outputs] = np.maximum(lower[stage.outputs], bounds.output_lower)
-        upper[stage.outputs] = np.minimum(upper[stage.outputs], bounds.output_upper)
+        least, most = stage.range(low, high, bounds)
+        implied_lower[stage.outputs], implied_upper[stage.outputs] = least, most
+        lower[stage.outputs] = np.maximum(lower[stage.outputs], least)
+        upper[stage.outputs] = np.minimum(upper[stage.outputs], most)
     return implied_lower, implied_upper

@@ -1,12 +1,13 @@
 """What integrality and convexity make linear: products, maxima and special ordered sets as rows, binaries and networks.
 
-A product with an integer factor is exact in four rows per binary digit of the integer. A maximum that is only ever
+A product with an integer factor is exact in four rows per binary digit of the integer; any other one is an expression.
+A maximum that is only ever
 pressed down is exact in one row per piece; any other one is a small ReLU network.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -16,16 +17,18 @@ from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.network import Network, PreactivationBounds, crown_bounds, interval_bounds
+from pyomo_relugrad.expression import ExpressionBuilder
+from pyomo_relugrad.network import Network, crown_bounds, interval_bounds
 from pyomo_relugrad.network.affine import Affine
 from pyomo_relugrad.network.builder import HiddenLayers, largest
-from pyomo_relugrad.problem.embedding import EmbeddedNetwork
-from pyomo_relugrad.problem.operations import BinaryDigits, Choice, Follower, Maximum, Product, SpecialOrderedSet
+from pyomo_relugrad.problem.embedding import EmbeddedExpression, EmbeddedNetwork
+from pyomo_relugrad.problem.operations import BinaryDigits, Follower, Maximum, Product, SpecialOrderedSet, WindowChoice
 from pyomo_relugrad.problem.presolve.extension import Extension
-from pyomo_relugrad.problem.presolve.implied_bounds import network_implied_bounds
+from pyomo_relugrad.problem.presolve.implied_bounds import function_implied_bounds
 from pyomo_relugrad.problem.presolve.reduction import Reduced, same_columns
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening, loosened
 from pyomo_relugrad.problem.problem import Problem
+from pyomo_relugrad.problem.stages import NetworkBounds
 
 #: Most values that an integer factor of a product may have.
 MAX_VALUES = 1024
@@ -43,7 +46,7 @@ def linearize_operations(problem: Problem) -> Reduced | None:
     Raises
     ------
     ModelError
-        If a bound that the rows need is missing, or an integer has too many values; names the column.
+        If a bound is missing that the rows of a set need; names the column.
     """
     if not problem.operations and not problem.ordered_sets:
         return None
@@ -62,6 +65,8 @@ class _Linearization:
         self._digits: dict[int, BinaryDigits] = {}
         self._networks: list[EmbeddedNetwork] = []
         self._network_of: dict[bytes, Network] = {}
+        self._expressions: list[EmbeddedExpression] = []
+        self._builder = ExpressionBuilder()
 
     def result(self) -> Problem:
         """The problem without operations and sets."""
@@ -76,6 +81,7 @@ class _Linearization:
         return replace(
             self._extension.problem(),
             networks=(*self._problem.networks, *self._networks),
+            expressions=(*self._problem.expressions, *self._expressions),
             operations=(),
             ordered_sets=(),
             followers=tuple(self._followers),
@@ -84,8 +90,12 @@ class _Linearization:
     # --- products -----------------------------------------------------------------------------------------------
 
     def _state_product(self, product: Product) -> None:
-        """``w = (least + sum(2**j * digit_j)) * other``, each product with a digit by rows."""
-        integer, other = self._factors(product)
+        """``w = (least + sum(2**j * digit_j)) * other``, each product with a digit by rows, or an expression."""
+        factors = self._factors(product)
+        if factors is None:
+            self._expressions.append(self._as_expression(product))
+            return
+        integer, other = factors
         self._limit(product.output, *product.range(self._lower, self._upper))
         self._followers.append(product)
         digits = self._digits_of(integer)
@@ -102,23 +112,23 @@ class _Linearization:
             coefficients.append(-(2.0**position))
         self._add_row(columns, coefficients, 0.0, 0.0)
 
-    def _factors(self, product: Product) -> tuple[int, int]:
-        """The integer factor with the fewest values, and the other one, whose bounds are finite."""
-        lower, upper = self._lower, self._upper
+    def _factors(self, product: Product) -> tuple[int, int] | None:
+        """The integer factor with the fewest values, and the other one; None where bounds or an integer are missing."""
+        n_values = self._upper - self._lower
         pairs = [(product.first, product.second), (product.second, product.first)]
-        integer, other = min(
-            (pair for pair in pairs if self._problem.integers[pair[0]]),
-            key=lambda pair: upper[pair[0]] - lower[pair[0]],
-        )
-        name = f"the product {self._problem.column_name(product.first)}*{self._problem.column_name(product.second)}"
-        if not upper[integer] - lower[integer] < MAX_VALUES:
-            raise ModelError(
-                f"{name} is linear where an integer factor has few values, and "
-                f"{self._problem.describe_column(integer)} may be anything between {lower[integer] + 0.0} and "
-                f"{upper[integer] + 0.0}: give it bounds that leave at most {MAX_VALUES} values"
-            )
-        self._demand_bounds(other, name)
-        return integer, other
+        pairs = [
+            (integer, other)
+            for integer, other in pairs
+            if self._problem.integers[integer] and n_values[integer] < MAX_VALUES and np.isfinite(n_values[other])
+        ]
+        return min(pairs, key=lambda pair: float(n_values[pair[0]]), default=None)
+
+    def _as_expression(self, product: Product) -> EmbeddedExpression:
+        """The product as a smooth function."""
+        factors = [self._builder.input(column) for column in (product.first, product.second)]
+        expression, inputs = self._builder.build([self._builder.product(*factors)])
+        name = self._problem.column_name(product.output)
+        return EmbeddedExpression(expression, np.array(inputs), np.array([product.output]), name)
 
     def _digits_of(self, column: int) -> BinaryDigits:
         """The binary digits of an integer; a binary is its own one."""
@@ -190,7 +200,7 @@ class _Linearization:
             self._demand_bounds(column, f"special ordered set '{ordered_set.name}'")
         binaries = [self._extension.add_column(0.0, 1.0, True, ordered_set.name) for _ in range(n_windows)]
         self._add_row(binaries, [1.0] * n_windows, 1.0, 1.0)
-        self._followers.append(Choice(binaries, ordered_set))
+        self._followers.append(WindowChoice(binaries, ordered_set))
         for column, inside in zip(columns, ordered_set.windows.T, strict=True):
             allowing = [binaries[window] for window in np.flatnonzero(inside)]
             low, high = min(self._lower[column], 0.0), max(self._upper[column], 0.0)
@@ -234,7 +244,7 @@ def _holds(coefficients: Array | float, lower: Array | float, upper: Array | flo
 
 def _held_columns(problem: Problem) -> Array:
     """(n,) booleans: columns of which something besides an operation may want a larger value, or an exact one."""
-    held = problem.integers | problem.is_network_input | problem.is_output | (problem.cost < 0)
+    held = problem.integers | problem.is_input | problem.is_output | (problem.cost < 0)
     rows = problem.rows.tocoo()
     row, column = rows.coords
     held[column[_holds(rows.data, problem.row_lower[row], problem.row_upper[row])]] = True
@@ -272,13 +282,13 @@ def _tightened(
     lower: Array,
     upper: Array,
     needed: Array,
-    bound: Callable[[Network, Array, Array], PreactivationBounds],
+    bound: NetworkBounds,
 ) -> tuple[Array, Array]:
     """The bounds after rounds, until none that is needed is missing or no column gets its first."""
     tighten = RowTightening(problem)
     n_missing = _count_infinite(lower, upper)
     for _ in range(MAX_ROUNDS):
-        implied = network_implied_bounds(problem, lower, upper, bound)
+        implied = function_implied_bounds(problem, lower, upper, bound)
         lower, upper = np.maximum(lower, loosened(implied[0], -1)), np.minimum(upper, loosened(implied[1], 1))
         for operation in problem.operations:
             low, high = operation.range(lower, upper)

@@ -9,10 +9,10 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.network import crown_bounds
-from pyomo_relugrad.problem.embedding import NetworkStage
 from pyomo_relugrad.problem.presolve.reduction import Reduced, same_columns
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
 from pyomo_relugrad.problem.problem import FEASIBILITY_TOLERANCE, Problem
+from pyomo_relugrad.problem.stages import NetworkStage
 
 # Slices of a network's inputs, all of them together, and at least so many of each: over a slice, CROWN is much closer
 # to the network than over the whole range.
@@ -33,7 +33,8 @@ def tighten_through_networks(problem: Problem, max_work: float = MAX_WORK) -> Re
     Where there is no feasible point, the problem is left to those who prove it.
     """
     matters = _constrained_outputs(problem)
-    stages = [stage for stage in problem.stages if matters[stage.outputs].any()]
+    networks = [stage for stage in problem.stages if isinstance(stage, NetworkStage)]
+    stages = [stage for stage in networks if matters[stage.outputs].any()]
     if not stages or sum(map(_work, stages)) > max_work:
         return None
     tighten = RowTightening(problem)
@@ -43,7 +44,7 @@ def tighten_through_networks(problem: Problem, max_work: float = MAX_WORK) -> Re
         if box is None:
             return None
         lower, upper, possible = tighten(box[0][None], box[1][None])
-        if not _shrinks(box, (lower[0], upper[0]), matters | problem.is_network_input):
+        if not _shrinks(box, (lower[0], upper[0]), matters | problem.is_input):
             break
     if not possible[0]:
         return None

@@ -9,7 +9,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem.embedding import EmbeddedNetwork
+from pyomo_relugrad.problem.embedding import EmbeddedExpression, EmbeddedNetwork
 from pyomo_relugrad.problem.operations import renumbered
 from pyomo_relugrad.problem.presolve.reduction import Reduced
 from pyomo_relugrad.problem.presolve.short_rows import with_rows
@@ -19,7 +19,7 @@ from pyomo_relugrad.problem.problem import Problem
 def substitute_tied_columns(problem: Problem) -> Reduced | None:
     """Merge columns that rows ``a x - a y = 0`` tie, so that ``nn.inputs[i] == x[i]`` leaves a box a box.
 
-    A column may then be written by two networks, or be both input and output of one: `separate_outputs` splits it.
+    A column may then be written by two functions, or be both input and output of one: `separate_outputs` splits it.
     """
     ties, first, second = _ties(problem)
     if ties.size == 0:
@@ -62,6 +62,10 @@ def _merged(problem: Problem, group: Array, n_groups: int) -> Problem:
         networks=tuple(
             EmbeddedNetwork(embedded.network, group[embedded.inputs], group[embedded.outputs], embedded.name)
             for embedded in problem.networks
+        ),
+        expressions=tuple(
+            EmbeddedExpression(embedded.expression, group[embedded.inputs], group[embedded.outputs], embedded.name)
+            for embedded in problem.expressions
         ),
         quadratic=None if problem.quadratic is None else sparse.csr_array(spread.T @ problem.quadratic @ spread),
         column_names=tuple(names) if problem.column_names else (),

@@ -39,14 +39,14 @@ class Nodes:
     constant: Array
 
     @classmethod
-    def whole(cls, lower: Array, upper: Array, relus: int, cost: Array, constant: float = 0.0) -> Nodes:
+    def whole(cls, lower: Array, upper: Array, neurons: int, cost: Array, constant: float = 0.0) -> Nodes:
         """One node, the box (n,) of all columns."""
         return cls(
             lower[None],
             upper[None],
             np.array([-np.inf]),
-            np.zeros((1, relus), np.int8),
-            np.full((1, relus), np.nan, np.float32),
+            np.zeros((1, neurons), np.int8),
+            np.full((1, neurons), np.nan, np.float32),
             cost[None],
             np.array([constant]),
         )

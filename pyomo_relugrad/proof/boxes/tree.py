@@ -16,7 +16,7 @@ from pyomo_relugrad.proof.boxes.bounding import BoundedNodes, Bounder, bound_sec
 from pyomo_relugrad.proof.boxes.branching import split_nodes
 from pyomo_relugrad.proof.boxes.crown_bounder import CrownBounder
 from pyomo_relugrad.proof.boxes.nodes import NodeQueue
-from pyomo_relugrad.proof.boxes.polish import Polish
+from pyomo_relugrad.proof.boxes.polish import IncumbentPolish
 from pyomo_relugrad.proof.boxes.program_bounder import ProgramBounder
 from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.run.prover import Prover, run_proof
@@ -95,7 +95,7 @@ class SearchTree(Prover):
 
     def __init__(self, problem: Problem, options: Options, start: Incumbent | None = None) -> None:
         super().__init__(problem, options, start)
-        self._polish = Polish(problem)
+        self._polish = IncumbentPolish(problem)
         self._queue = NodeQueue()
         # Smallest bounds of nodes in hand, given up for an incumbent, and too small to split. The root is in hand.
         self._in_hand, self._discarded, self._unresolved = -np.inf, np.inf, np.inf
@@ -166,7 +166,8 @@ class SearchTree(Prover):
         V = problem.propagate(np.where(problem.integers, np.round(V), V))
         objective = problem.objective(V)
         allowed = FEASIBILITY_TOLERANCE if self.incumbent is None else BETTER_TOLERANCE
-        feasible = np.ones(len(V), bool) if problem.shape is Shape.BOX else problem.violation(V) <= allowed
+        is_free = problem.shape is Shape.BOX and problem.is_piecewise_linear
+        feasible = np.ones(len(V), bool) if is_free else problem.violation(V) <= allowed
         objective = np.where(feasible, objective, np.inf)
         best = int(np.argmin(objective))
         if objective[best] < self.incumbent_value and self.offer(problem.incumbent(V[best])):

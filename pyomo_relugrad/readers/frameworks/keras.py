@@ -1,29 +1,100 @@
-"""`load_keras`: Keras models, by way of tf2onnx."""
+"""`load_keras`: Keras models, from their weights where all layers are known, or converted to ONNX."""
 
 from __future__ import annotations
 
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from pyomo_relugrad.errors import NetworkMismatchError, NetworkValueError, RelugradError, UnsupportedOperatorError
 from pyomo_relugrad.network import Network
+from pyomo_relugrad.readers.frameworks.exporters import read_exported, silence
+from pyomo_relugrad.readers.frameworks.keras_layers import model_of_layers
+from pyomo_relugrad.readers.frameworks.layer_graph import UnknownLayerError
 from pyomo_relugrad.readers.frameworks.originals import check_keras
-from pyomo_relugrad.readers.frameworks.packages import require
+from pyomo_relugrad.readers.frameworks.packages import first_line, require
 from pyomo_relugrad.readers.onnx import load_onnx
 
 
 def load_keras(model: Any) -> Network:
-    """A Keras model, converted by tf2onnx.
+    """A Keras model, sequential, functional or other, of any backend.
+
+    A model of known layers is read from its weights; others are converted by ``model.export``, or by tf2onnx.
 
     Raises
     ------
     MissingPackageError
-        If tf2onnx is not installed.
+        If tf2onnx is needed and is not installed.
     NetworkFileError, UnsupportedOperatorError, NetworkValueError
-        As `load_onnx`.
+        As `load_onnx`; also if the model has no weights yet, or cannot be converted.
     NetworkMismatchError
         If the converted network does not have the model's values at some points that are tried.
     """
-    tf2onnx = require("tf2onnx", "to convert a Keras model")
-    converted, _ = tf2onnx.convert.from_keras(model)
-    network = load_onnx(converted)
+    if getattr(model, "built", True) is False:
+        raise NetworkValueError(
+            f"the Keras model {model.name!r} is not built, so it has no weights: begin it with keras.Input(shape), or "
+            "call it once on data"
+        )
+    try:
+        return _by_layers(model)
+    except (UnknownLayerError, NetworkMismatchError) as error:
+        network = _by_conversion(model, str(error))
     check_keras(network, model)
     return network
+
+
+def _by_layers(model: Any) -> Network:
+    """The network that the model's layers make up."""
+    if not (hasattr(model, "inputs") and hasattr(model, "weights")):
+        raise UnknownLayerError
+    network = load_onnx(model_of_layers(model))
+    check_keras(network, model)
+    return network
+
+
+def _by_conversion(model: Any, unknown: str) -> Network:
+    """The network of the ONNX model that Keras or tf2onnx makes of the model; `unknown` says what is not read here."""
+    reason = ""
+    if hasattr(model, "export"):
+        try:
+            return _exported(model)
+        except RelugradError:
+            raise
+        except Exception as error:  # it raises what the backend's converter does
+            reason = first_line(error)
+        if find_spec("tf2onnx") is None:
+            raise UnsupportedOperatorError(
+                f"{unknown or 'the model is not'} read from its weights, and Keras cannot export it: {reason}. Write "
+                "it in layers such as Dense and ReLU, or write an ONNX file yourself and read it with load_onnx",
+                str(model.name),
+            )
+    tf2onnx = require("tf2onnx", "to convert a Keras model")
+    try:
+        converted, _ = tf2onnx.convert.from_keras(model)
+    except Exception as error:  # tf2onnx raises what it likes
+        raise UnsupportedOperatorError(
+            f"tf2onnx cannot convert the Keras model: {first_line(error)}. Write its layers in another way, or write "
+            "an ONNX file yourself and read it with load_onnx",
+            str(getattr(model, "name", "")),
+        ) from error
+    return load_onnx(converted)
+
+
+def _exported(model: Any) -> Network:
+    """The network of the file that Keras 3 writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{model.name}.onnx"
+        with silence():
+            if getattr(model, "inputs", None):
+                model(_zeros(model))  # a model that was never called is not exported
+            model.export(str(path), format="onnx", verbose=False)
+        return read_exported(path)
+
+
+def _zeros(model: Any) -> Any:
+    """One row of zeros for the inputs of a model."""
+    rows = [np.zeros((1, *tensor.shape[1:]), np.float32) for tensor in model.inputs]
+    return rows if len(rows) > 1 else rows[0]

@@ -1,39 +1,41 @@
-"""`load_torch`: PyTorch modules, by way of PyTorch's two exporters to ONNX."""
+"""`load_torch`: PyTorch modules, from their weights where all layers are known, or by way of PyTorch's exporters."""
 
 from __future__ import annotations
 
 import inspect
-import io
-import logging
 import os
 import tempfile
-import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from importlib.util import find_spec
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pyomo_relugrad.errors import NetworkValueError, RelugradError, UnsupportedOperatorError
+from pyomo_relugrad.errors import NetworkMismatchError, NetworkValueError
 from pyomo_relugrad.network import Network
+from pyomo_relugrad.readers.frameworks.exporters import export, read_exported, silence
+from pyomo_relugrad.readers.frameworks.layer_graph import UnknownLayerError
 from pyomo_relugrad.readers.frameworks.originals import check_module
 from pyomo_relugrad.readers.frameworks.packages import first_line, require
+from pyomo_relugrad.readers.frameworks.torch_layers import model_of_layers
 from pyomo_relugrad.readers.onnx import load_onnx
 from pyomo_relugrad.readers.onnx.model_file import open_model
 from pyomo_relugrad.readers.onnx.original import rounding_of
 
 
-def load_torch(module: Any, example: Any) -> Network:
-    """A PyTorch module, exported by ``torch.onnx`` in evaluation mode.
+def load_torch(module: Any, example: Any = None) -> Network:
+    """A PyTorch module in evaluation mode.
+
+    A module of known layers is read from its weights, in milliseconds; others are exported by ``torch.onnx``.
 
     Parameters
     ----------
     module : torch.nn.Module
         Also one that was scripted, traced or loaded by ``torch.jit``.
-    example : tensor, array or tuple of them
-        Inputs of the right shapes, with a batch of one row.
+    example : tensor, array or tuple of them, optional
+        Inputs of the right shapes, with a batch of one row. May be left out where the module takes rows of numbers and
+        its first layer with weights, a ``Linear`` or ``BatchNorm1d``, tells how many.
 
     Returns
     -------
@@ -52,26 +54,58 @@ def load_torch(module: Any, example: Any) -> Network:
     """
     torch = require("torch", "to export a PyTorch module")
     module = _checked_module(torch, module)
-    inputs = _tensors(torch, module, example)
+    inputs = _tensors(torch, module, _row(torch, module) if example is None else example)
     with _in_evaluation_mode(module), _buffers_kept(torch, module):
         outputs = _outputs(torch, module, inputs)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"{_name(module)}.onnx"
-            _export(torch, module, inputs, path)
-            network = _read(path)
-            rounding = rounding_of(open_model(path))
-        with _silence():
-            check_module(network, torch, module, inputs, rounding)
+        network = _by_layers(torch, module, inputs) or _by_export(torch, module, inputs)
     return network.with_names(_input_names(module, network), _output_names(outputs, network))
 
 
-def _read(path: Path) -> Network:
-    """The network of an exported file, whose errors name the module rather than the file."""
+def _row(torch: Any, module: Any) -> Any:
+    """A row of zeros as wide as the first layer with weights asks for.
+
+    Raises
+    ------
+    NetworkValueError
+        If that layer takes inputs of several shapes.
+    """
+    widths = {torch.nn.Linear: "in_features", torch.nn.BatchNorm1d: "num_features"}
+    layers = (part for part in module.modules() if isinstance(part, tuple(widths)) or not any(part.children()))
+    first = next((layer for layer in layers if any(True for _ in layer.parameters())), None)
+    width = next((getattr(first, name) for kind, name in widths.items() if isinstance(first, kind)), None)
+    if first is None or width is None:
+        layer = "it has no layer with weights" if first is None else f"its first layer is {type(first).__name__}"
+        raise NetworkValueError(
+            f"the shape of the inputs of {_name(module)} is not known, as {layer}: give an example, such as "
+            "load_torch(module, torch.zeros(1, 3, 8, 8))"
+        )
+    return torch.zeros(1, width, dtype=first.weight.dtype, device=first.weight.device)
+
+
+def _by_layers(torch: Any, module: Any, inputs: tuple[Any, ...]) -> Network | None:
+    """The network of the module's layers; None where one is not known, or their values are not the module's."""
     try:
-        return load_onnx(path)
-    except RelugradError as error:
-        error.args = (str(error).replace(str(path), path.stem),)
-        raise
+        model = model_of_layers(torch, module, inputs, _name(module))
+        network = load_onnx(model)
+        if network.n_inputs * len(inputs[0]) != sum(tensor.numel() for tensor in inputs):
+            return None
+        with silence():
+            check_module(network, torch, module, inputs, rounding_of(open_model(model)))
+    except (UnknownLayerError, NetworkMismatchError):
+        return None
+    return network
+
+
+def _by_export(torch: Any, module: Any, inputs: tuple[Any, ...]) -> Network:
+    """The network of the file that an exporter of PyTorch makes of the module."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{_name(module)}.onnx"
+        export(torch, module, inputs, path, _name(module))
+        network = read_exported(path)
+        rounding = rounding_of(open_model(path))
+    with silence():
+        check_module(network, torch, module, inputs, rounding)
+    return network
 
 
 def _name(module: Any) -> str:
@@ -132,76 +166,13 @@ def _outputs(torch: Any, module: Any, inputs: tuple[Any, ...]) -> Any:
     if any(tensor.is_complex() for tensor in (*inputs, *module.parameters(), *module.buffers())):
         raise NetworkValueError(f"{_name(module)} has complex numbers: only real ones can be read")
     try:
-        with torch.no_grad(), _silence():
+        with torch.no_grad(), silence():
             return module(*inputs)
     except Exception as error:  # a module may raise anything
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
         raise NetworkValueError(
             f"{_name(module)} cannot be run on the example of shape {shapes}: {first_line(error)}"
         ) from error
-
-
-def _export(torch: Any, module: Any, inputs: tuple[Any, ...], path: Path) -> None:
-    """Write the module as an ONNX file: by torch.export where it can, or else by TorchScript.
-
-    Raises
-    ------
-    UnsupportedOperatorError
-        If neither can.
-    """
-    is_script = isinstance(module, torch.jit.ScriptModule)
-    reasons = []
-    for dynamo in (True, False):
-        if dynamo and (is_script or find_spec("onnxscript") is None):
-            continue
-        try:
-            with _silence() as caught:
-                torch.onnx.export(module, inputs, str(path), verbose=False, dynamo=dynamo)
-        except Exception as error:  # the exporters raise errors of many kinds
-            reasons.append(first_line(error))
-            continue
-        guessed = any(issubclass(warning.category, torch.jit.TracerWarning) for warning in caught)
-        if not (reasons and guessed):  # a trace keeps the branch that the example takes
-            return
-    raise UnsupportedOperatorError(
-        f"PyTorch cannot export {_name(module)} to ONNX: {'; '.join(dict.fromkeys(reasons))}. Write that step "
-        "in another way, or export the module yourself and read the file with load_onnx",
-        _name(module),
-    )
-
-
-@contextmanager
-def _silence() -> Iterator[list[warnings.WarningMessage]]:
-    """Nothing is printed, warned or logged inside; yields the warnings."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(record=True) as caught, redirect_stdout(io.StringIO()), _closed_descriptors():
-            warnings.simplefilter("always")
-            with redirect_stderr(io.StringIO()):
-                yield caught
-    finally:
-        logging.disable(disabled)
-
-
-@contextmanager
-def _closed_descriptors() -> Iterator[None]:
-    """What is printed past Python, as the TorchScript exporter prints its graph, goes nowhere."""
-    try:
-        kept = [(descriptor, os.dup(descriptor)) for descriptor in (1, 2)]
-    except OSError:  # there is nothing to print to
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        for descriptor, _ in kept:
-            os.dup2(nowhere, descriptor)
-        yield
-    finally:
-        for descriptor, copy in kept:
-            os.dup2(copy, descriptor)
-            os.close(copy)
-        os.close(nowhere)
 
 
 @contextmanager

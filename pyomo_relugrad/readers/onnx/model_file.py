@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from dataclasses import dataclass
+from io import BytesIO
 from os import PathLike, fspath
 from pathlib import Path
 
@@ -13,6 +16,10 @@ from pyomo_relugrad.errors import NetworkFileError, NetworkFileNotFoundError
 from pyomo_relugrad.readers.onnx.external_data import load_external_data
 from pyomo_relugrad.readers.onnx.functions import without_functions
 from pyomo_relugrad.readers.onnx.traversal import all_nodes
+
+#: Bytes that a model, which is one message of protobuf, can have.
+MAX_BYTES = 2**31
+_GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +33,7 @@ class ModelFile:
     name : str
         What messages call it: the path, or what it was given as.
     source : path, bytes or ModelProto
-        What it was read from.
+        What it was read from, not compressed.
     """
 
     model: ModelProto
@@ -73,7 +80,22 @@ def open_model(source: str | PathLike[str] | bytes | ModelProto) -> ModelFile:
         raise NetworkFileNotFoundError(f"there is no file {name}") from None
     except OSError as error:
         raise NetworkFileError(f"{name} cannot be read: {error.strerror}") from error
+    if content.startswith(_GZIP):
+        content = _decompressed(content, name)
+        return _complete(_parse(content, name), name.removesuffix(".gz"), content)
     return _complete(_parse(content, name), name, name)
+
+
+def _decompressed(content: bytes, name: str) -> bytes:
+    """The content of a compressed file (``.gz``), read no further than a model can be long."""
+    try:
+        with gzip.open(BytesIO(content)) as file:
+            model = file.read(MAX_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise NetworkFileError(f"{name} cannot be decompressed: {error}") from error
+    if len(model) > MAX_BYTES:
+        raise NetworkFileError(f"{name} holds more than {MAX_BYTES:.3g} bytes, more than an ONNX model may have")
+    return model
 
 
 def _given_name(model: ModelProto) -> str:

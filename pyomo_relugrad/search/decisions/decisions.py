@@ -9,7 +9,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.search.decisions.deduction import Deduction
-from pyomo_relugrad.search.decisions.steps import Step
+from pyomo_relugrad.search.decisions.steps import Filling
 
 #: Coefficients of rows above which structure is not looked for.
 MAX_ENTRIES = 200_000
@@ -25,12 +25,12 @@ class Decisions:
     ----------
     problem : Problem
     columns : (d,) int array
-    steps : tuple of Step
+    steps : tuple of Filling
     """
 
     problem: Problem
     columns: Array
-    steps: tuple[Step, ...]
+    steps: tuple[Filling, ...]
 
     @classmethod
     def of(cls, problem: Problem) -> Decisions | None:

@@ -11,7 +11,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.problem.embedding import stacked
-from pyomo_relugrad.search.decisions.steps import Affine, Branch, Equations, Levels, Networks, Step, Switches
+from pyomo_relugrad.search.decisions.steps import Branch, Equations, Filling, Levels, LinearForm, Networks, Switches
 
 #: Columns that may follow from one binary.
 MAX_SWITCHED = 8
@@ -23,16 +23,16 @@ class Found:
 
     Parameters
     ----------
-    equations : dict of int to Affine
+    equations : dict of int to LinearForm
     switches : dict of int to (Branch, Branch)
-    levels : dict of int to (list of Affine, list of Affine)
+    levels : dict of int to (list of LinearForm, list of LinearForm)
         Lower and upper bounds.
     networks : list of int
     """
 
-    equations: dict[int, Affine] = field(default_factory=dict)
+    equations: dict[int, LinearForm] = field(default_factory=dict)
     switches: dict[int, tuple[Branch, Branch]] = field(default_factory=dict)
-    levels: dict[int, tuple[list[Affine], list[Affine]]] = field(default_factory=dict)
+    levels: dict[int, tuple[list[LinearForm], list[LinearForm]]] = field(default_factory=dict)
     networks: list[int] = field(default_factory=list)
 
     def columns(self, problem: Problem) -> set[int]:
@@ -41,9 +41,9 @@ class Found:
         columns |= {column for pair in self.switches.values() for column in pair[0].values}
         return columns | {column for index in self.networks for column in problem.networks[index].outputs.tolist()}
 
-    def steps(self, problem: Problem) -> list[Step]:
+    def steps(self, problem: Problem) -> list[Filling]:
         """The steps that compute them."""
-        steps: list[Step] = []
+        steps: list[Filling] = []
         if self.equations:
             steps.append(Equations(list(self.equations), list(self.equations.values()), problem.integers))
         if self.switches:
@@ -91,7 +91,7 @@ class Deduction:
         self.known = np.zeros(problem.n_columns, bool)
         self._switched = {binary: self._switched_by(binary) for binary in np.flatnonzero(is_binary).tolist()}
         self._switch_of = {c: b for b, sides in self._switched.items() for side in sides for c in side}
-        self.steps: list[Step] = []
+        self.steps: list[Filling] = []
         self.learn(np.flatnonzero(~is_free & ~problem.is_output).tolist())
 
     def learn(self, columns: Iterable[int]) -> None:
@@ -141,35 +141,39 @@ class Deduction:
     def _is_equation(self, row: int) -> bool:
         return self._sides[row][0] == self._sides[row][1]
 
-    def _solved(self, row: int, column: int, substitutes: dict[int, Affine] | None = None, side: int = 0) -> Affine:
+    def _solved(
+        self, row: int, column: int, substitutes: dict[int, LinearForm] | None = None, side: int = 0
+    ) -> LinearForm:
         """A column at a side of a row."""
         rest = self._activity(row, substitutes or {}, without=column)
-        return Affine({}, self._sides[row][side] / self._rows[row][column]).plus(-1 / self._rows[row][column], rest)
+        return LinearForm({}, self._sides[row][side] / self._rows[row][column]).plus(-1 / self._rows[row][column], rest)
 
-    def _activity(self, row: int, substitutes: dict[int, Affine], without: int = -1) -> Affine:
+    def _activity(self, row: int, substitutes: dict[int, LinearForm], without: int = -1) -> LinearForm:
         """The row's terms but for one column, some columns substituted."""
-        total = Affine()
+        total = LinearForm()
         for column, value in self._rows[row].items():
             if column != without:
-                total = total.plus(value, substitutes.get(column, Affine({column: 1.0})))
+                total = total.plus(value, substitutes.get(column, LinearForm({column: 1.0})))
         return total
 
-    def _bounds(self, column: int) -> tuple[list[Affine], list[Affine]] | None:
+    def _bounds(self, column: int) -> tuple[list[LinearForm], list[LinearForm]] | None:
         """Bounds of a column by its rows, None where one holds other unknown columns, or where its value matters."""
         problem = self._problem
         if any(len(self._unknown[row]) > 1 for row in self._rows_of[column]):
             return None
         lower, upper = self._sided(column, self._rows_of[column], {})
         is_settled = bool(lower) and bool(upper)
-        if problem.is_network_input[column] and not is_settled:
+        if problem.is_input[column] and not is_settled:
             return None
-        lower.append(Affine({}, float(problem.lower[column])))
-        upper.append(Affine({}, float(problem.upper[column])))
+        lower.append(LinearForm({}, float(problem.lower[column])))
+        upper.append(LinearForm({}, float(problem.upper[column])))
         return lower, upper
 
-    def _sided(self, column: int, rows: list[int], substitutes: dict[int, Affine]) -> tuple[list[Affine], list[Affine]]:
+    def _sided(
+        self, column: int, rows: list[int], substitutes: dict[int, LinearForm]
+    ) -> tuple[list[LinearForm], list[LinearForm]]:
         """Lower and upper bounds of a column by rows."""
-        bounds: tuple[list[Affine], list[Affine]] = ([], [])
+        bounds: tuple[list[LinearForm], list[LinearForm]] = ([], [])
         for row in rows:
             for side in (0, 1):
                 if np.isfinite(self._sides[row][side]):
@@ -189,7 +193,7 @@ class Deduction:
                 continue
             (column,) = others
             for value in (0, 1):
-                lower, upper = self._sided(column, [row], {binary: Affine({}, float(value))})
+                lower, upper = self._sided(column, [row], {binary: LinearForm({}, float(value))})
                 if any(bound.constant <= problem.lower[column] for bound in upper):
                     fixed[value][column] = float(problem.lower[column])
                 elif any(bound.constant >= problem.upper[column] for bound in lower):
@@ -206,19 +210,21 @@ class Deduction:
         rows = sorted({row for column in group for row in self._rows_of[column] if self._unknown[row] <= group})
         branches = []
         for value in (0, 1):
-            values: dict[int, Affine] | None = {
-                column: Affine({}, constant)
+            values: dict[int, LinearForm] | None = {
+                column: LinearForm({}, constant)
                 for column, constant in self._switched[binary][value].items()
                 if column in columns
             }
-            values = self._resolved(rows, columns, {binary: Affine({}, float(value)), **(values or {})})
+            values = self._resolved(rows, columns, {binary: LinearForm({}, float(value)), **(values or {})})
             if values is None:
                 return None
             branches.append(Branch({c: values[c] for c in sorted(columns)}, self._excesses(rows, columns, values)))
         is_told = all(any(e.coefficients or e.constant > 0 for e in branch.excesses) for branch in branches)
         return (branches[0], branches[1]) if is_told else None
 
-    def _resolved(self, rows: list[int], columns: set[int], values: dict[int, Affine]) -> dict[int, Affine] | None:
+    def _resolved(
+        self, rows: list[int], columns: set[int], values: dict[int, LinearForm]
+    ) -> dict[int, LinearForm] | None:
         """The columns' values in a branch, by equations; None where one has none."""
         values = dict(values)
         grows = True
@@ -231,16 +237,16 @@ class Deduction:
                     grows = True
         return values if columns <= values.keys() else None
 
-    def _excesses(self, rows: list[int], columns: set[int], values: dict[int, Affine]) -> tuple[Affine, ...]:
+    def _excesses(self, rows: list[int], columns: set[int], values: dict[int, LinearForm]) -> tuple[LinearForm, ...]:
         """What must not be positive in a branch: of its rows and its columns' bounds."""
-        problem, excesses = self._problem, [Affine()]
+        problem, excesses = self._problem, [LinearForm()]
         functions = [(self._activity(row, values), *self._sides[row]) for row in rows]
         functions += [(values[column], problem.lower[column], problem.upper[column]) for column in sorted(columns)]
         for function, lower, upper in functions:
             if np.isfinite(upper):
-                excesses.append(Affine({}, -float(upper)).plus(1.0, function))
+                excesses.append(LinearForm({}, -float(upper)).plus(1.0, function))
             if np.isfinite(lower):
-                excesses.append(Affine({}, float(lower)).plus(-1.0, function))
+                excesses.append(LinearForm({}, float(lower)).plus(-1.0, function))
         return tuple(excess for excess in excesses if excess.coefficients or excess.constant >= 0)
 
     # --- decisions ----------------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ class Moves:
     def of(cls, decisions: Decisions, random: np.random.Generator) -> Moves:
         """The moves, grouped by what changes at some points."""
         X, other = (decisions.random(SAMPLES, random) for _ in range(2))
-        inputs = decisions.problem.is_network_input
+        inputs = decisions.problem.is_input
         before = decisions.points(X)[:, inputs]
         changes = []
         for place in range(decisions.columns.size):

@@ -11,10 +11,10 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE
-from pyomo_relugrad.problem.embedding import NetworkStage
+from pyomo_relugrad.problem.stages import Stage
 
 
-class Step(Protocol):
+class Filling(Protocol):
     """Fills in some columns."""
 
     def fill(self, V: Array) -> None:
@@ -22,7 +22,7 @@ class Step(Protocol):
 
 
 @dataclass
-class Affine:
+class LinearForm:
     """``constant + sum(coefficient * v[column])``.
 
     Parameters
@@ -35,12 +35,12 @@ class Affine:
     coefficients: dict[int, float] = field(default_factory=dict)
     constant: float = 0.0
 
-    def plus(self, factor: float, other: Affine) -> Affine:
+    def plus(self, factor: float, other: LinearForm) -> LinearForm:
         """Add a multiple of another."""
         coefficients = dict(self.coefficients)
         for column, value in other.coefficients.items():
             coefficients[column] = coefficients.get(column, 0.0) + factor * value
-        return Affine(coefficients, self.constant + factor * other.constant)
+        return LinearForm(coefficients, self.constant + factor * other.constant)
 
 
 class AffineMap:
@@ -48,11 +48,11 @@ class AffineMap:
 
     Parameters
     ----------
-    functions : sequence of Affine
+    functions : sequence of LinearForm
     n_columns : int
     """
 
-    def __init__(self, functions: Sequence[Affine], n_columns: int) -> None:
+    def __init__(self, functions: Sequence[LinearForm], n_columns: int) -> None:
         sizes = [len(function.coefficients) for function in functions]
         columns = [column for function in functions for column in function.coefficients]
         values = [value for function in functions for value in function.coefficients.values()]
@@ -73,11 +73,11 @@ class Equations:
     Parameters
     ----------
     columns : list of int
-    values : list of Affine
+    values : list of LinearForm
     integers : (n,) boolean array
     """
 
-    def __init__(self, columns: list[int], values: list[Affine], integers: Array) -> None:
+    def __init__(self, columns: list[int], values: list[LinearForm], integers: Array) -> None:
         self._columns, self._values = np.array(columns), AffineMap(values, integers.size)
         self._is_integer = integers[self._columns][:, None]
 
@@ -93,14 +93,14 @@ class Branch:
 
     Parameters
     ----------
-    values : dict of int to Affine
+    values : dict of int to LinearForm
         Of the columns that follow.
-    excesses : tuple of Affine
+    excesses : tuple of LinearForm
         Not positive where the value is possible.
     """
 
-    values: dict[int, Affine]
-    excesses: tuple[Affine, ...]
+    values: dict[int, LinearForm]
+    excesses: tuple[LinearForm, ...]
 
 
 class Switches:
@@ -146,14 +146,19 @@ class Levels:
     Parameters
     ----------
     columns : list of int
-    lower, upper : list of list of Affine
+    lower, upper : list of list of LinearForm
         At least one for each column; infinite constants are no bounds.
     cost : (n,) array
     integers : (n,) boolean array
     """
 
     def __init__(
-        self, columns: list[int], lower: list[list[Affine]], upper: list[list[Affine]], cost: Array, integers: Array
+        self,
+        columns: list[int],
+        lower: list[list[LinearForm]],
+        upper: list[list[LinearForm]],
+        cost: Array,
+        integers: Array,
     ) -> None:
         self._columns = np.array(columns)
         self._sides = [AffineMap([one for ones in side for one in ones], cost.size) for side in (lower, upper)]
@@ -178,10 +183,10 @@ class Networks:
 
     Parameters
     ----------
-    stages : tuple of NetworkStage
+    stages : tuple of Stage
     """
 
-    def __init__(self, stages: tuple[NetworkStage, ...]) -> None:
+    def __init__(self, stages: tuple[Stage, ...]) -> None:
         self._stages = stages
 
     def fill(self, V: Array) -> None:

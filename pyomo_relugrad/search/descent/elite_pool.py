@@ -16,7 +16,7 @@ SAME_VALUE = 1e-7
 
 
 @dataclass(frozen=True, eq=False)
-class Elite:
+class PoolMember:
     """A good point.
 
     Parameters
@@ -44,14 +44,14 @@ class ElitePool:
     """
 
     size: int
-    members: list[Elite] = field(default_factory=list)
+    members: list[PoolMember] = field(default_factory=list)
 
     @property
     def best(self) -> float:
         """The smallest value, infinity where there is no point."""
         return self.members[0].value if self.members else np.inf
 
-    def add(self, elite: Elite) -> None:
+    def add(self, elite: PoolMember) -> None:
         """Take the point in if it is good enough, unless a point of the same value is there."""
         scale = SAME_VALUE * max(1e-3, abs(elite.value))
         if any(abs(elite.value - other.value) <= scale for other in self.members):
@@ -61,13 +61,13 @@ class ElitePool:
     def learn(self, points: Iterable[Incumbent], columns: Array) -> None:
         """Take in the decision columns of points that others found, and polished."""
         for point in points:
-            self.add(Elite(point.values[columns], point.objective, is_polished=True))
+            self.add(PoolMember(point.values[columns], point.objective, is_polished=True))
 
-    def unpolished(self) -> Elite | None:
+    def unpolished(self) -> PoolMember | None:
         """The best point that has not been polished."""
         return next((member for member in self.members if not member.is_polished), None)
 
-    def polished(self, elite: Elite, u: Array, value: float) -> Elite:
+    def polished(self, elite: PoolMember, u: Array, value: float) -> PoolMember:
         """Replace a point by the one that polishing has come to from it, which is returned."""
         self.members = [member for member in self.members if member is not elite]
         moved = replace(elite, u=u, value=value, is_polished=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from typing import TypeAlias
 
 import numpy as np
 
+from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent
 from pyomo_relugrad.run.budget import Budget
-from pyomo_relugrad.search.descent.elite_pool import Elite, ElitePool
-from pyomo_relugrad.search.regions.program import RegionProgram
-from pyomo_relugrad.search.regions.walk import walk_regions
+from pyomo_relugrad.search.descent.elite_pool import ElitePool, PoolMember
+
+Walk: TypeAlias = Generator[Incumbent | None, None, Incumbent]
 
 #: Shares of the time that walks have at least and at most while descents go on.
 LEAST_SHARE, LARGEST_SHARE = 0.15, 0.6
@@ -28,16 +30,19 @@ class Polishing:
 
     Parameters
     ----------
-    program : RegionProgram
+    walk : callable
+        Begins a walk at a point (d,), which yields better points, and None after steps that bring none.
+    columns : (d,) int array
+        Of the points that walks yield.
     pool : ElitePool
     budget : Budget
     """
 
-    def __init__(self, program: RegionProgram, pool: ElitePool, budget: Budget) -> None:
-        self._program, self._pool, self._budget = program, pool, budget
-        self._walk: Generator[Incumbent | None, None, Incumbent] | None = None
+    def __init__(self, walk: Callable[[Array], Walk], columns: Array, pool: ElitePool, budget: Budget) -> None:
+        self._begin_walk, self._columns, self._pool, self._budget = walk, columns, pool, budget
+        self._walk: Walk | None = None
         #: The walk's point, and the value that it began at.
-        self._elite, self._start = Elite(np.zeros(0), np.inf), np.inf
+        self._elite, self._start = PoolMember(np.zeros(0), np.inf), np.inf
         self._begin, self._seconds = budget.elapsed, 0.0
         self._best, self._largest_gain = np.inf, 0.0
         self._gains = {"walks": 0.0, "descents": 0.0}
@@ -70,8 +75,7 @@ class Polishing:
             if waiting is None or waiting.value > least:
                 return False
             self._elite, self._start = self._pool.polished(waiting, waiting.u, waiting.value), waiting.value
-            u = np.clip(waiting.u, self._program.lower, self._program.upper)
-            self._walk = walk_regions(self._program, u, self._budget)
+            self._walk = self._begin_walk(waiting.u)
         return True
 
     def _step(self) -> Incumbent | None:
@@ -83,7 +87,7 @@ class Polishing:
             self._walk = None
             return None
         if point is not None:
-            self._elite = self._pool.polished(self._elite, point.values[self._program.columns], point.objective)
+            self._elite = self._pool.polished(self._elite, point.values[self._columns], point.objective)
             self._largest_gain = max(self._largest_gain, self._start - point.objective)
         return point
 

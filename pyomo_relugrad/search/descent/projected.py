@@ -12,14 +12,14 @@ from pyomo_relugrad.problem import Incumbent, Problem, ReducedObjective
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.run.method import between
 from pyomo_relugrad.search.descent.batch import Batch, Schedule, descend, descend_by_halving
-from pyomo_relugrad.search.descent.elite_pool import Elite, ElitePool
+from pyomo_relugrad.search.descent.elite_pool import ElitePool, PoolMember
 from pyomo_relugrad.search.descent.polishing import Polishing
 from pyomo_relugrad.search.descent.starts import structured_starts
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.feasible_set import feasible_start
 from pyomo_relugrad.search.domains.method import DomainMethod
-from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.walk import is_lower
+from pyomo_relugrad.search.sequential.smooth_polish import polisher_of
 
 #: Multiplications per batched step that keep the matrix products efficient and the steps short.
 WORK_PER_STEP = 1e8
@@ -61,6 +61,7 @@ class ProjectedDescent(DomainMethod):
 
     name = "projected-descent"
     cooperates = True
+    handles_smooth = True
 
     batch: int | None = None
     first_steps: tuple[float, ...] = between((4.0, 1.0, 0.3, 0.1), 1e-9)
@@ -97,9 +98,9 @@ class ProjectedRounds:
         self.method, self.problem, self.domain = method, problem, domain
         self.context, self.budget, self.random = context, context.budget, context.random
         self.objective = ReducedObjective(problem, np.float32)
-        self.program = RegionProgram(problem)
+        self.polish = polisher_of(problem)
         self.pool = ElitePool(method.pool_size)
-        self.polishing = Polishing(self.program, self.pool, self.budget)
+        self.polishing = Polishing(self._walk, self.objective.columns, self.pool, self.budget)
         self.rounds, self.last_record, self.reported = 0, 0, np.inf
         self.start = feasible_start(problem, domain, context.start)
         self.count = method.batch_size(self.objective, domain)
@@ -113,7 +114,7 @@ class ProjectedRounds:
             record = self.pool.best
             batch = yield from self._descend(explore=self.rounds % self.method.explore_every == 0)
             for u, value in zip(batch.best, batch.values, strict=True):
-                self.pool.add(Elite(self.objective.in_float64(u), float(value)))
+                self.pool.add(PoolMember(self.objective.in_float64(u), float(value)))
             yield self._incumbent(batch.best[0])
             if is_lower(self.pool.best, record):
                 self.last_record = self.rounds
@@ -155,6 +156,11 @@ class ProjectedRounds:
                 yield self._incumbent(batch.best[int(batch.values.argmin())])
             else:
                 yield None
+
+    def _walk(self, u: Array) -> Generator[Incumbent | None, None, Incumbent]:
+        """The way from a point to a local optimum."""
+        v = self.objective.points(np.clip(u, self.domain.lower, self.domain.upper)[None, :])[0]
+        return self.polish(v, self.budget)
 
     def _incumbent(self, u: Array) -> Incumbent:
         return self.problem.incumbent(self.objective.points(u[None, :])[0])

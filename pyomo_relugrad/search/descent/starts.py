@@ -30,24 +30,18 @@ def random_pattern_starts(
 ) -> Array:
     """Vertices for the gradients under random activation patterns, a random share of the ReLUs active."""
     shares = random.random((count, 1))
-    patterns = []
-    for stage in objective.stages:
-        rows = (count, len(stage.inputs) * stage.network.n_relus)
-        pattern = random.random(rows) < shares
-        patterns.append(pattern.reshape(count * len(stage.inputs), stage.network.n_relus))
-    anywhere = np.repeat(domain.sample(random, 1), count, axis=0)
-    gradient = objective.gradient_under(anywhere, tuple(patterns))
+    states = tuple([stage.random_state(random, shares) for stage in objective.stages])
+    if objective.problem.expressions:  # their slopes depend on where they are seen from
+        anywhere = domain.sample(random, count)
+    else:
+        anywhere = np.repeat(domain.sample(random, 1), count, axis=0)
+    gradient = objective.gradient_under(anywhere, states)
     return domain.vertices(gradient).astype(objective.dtype)
 
 
 def row_space_starts(objective: ReducedObjective, domain: Domain, random: np.random.Generator, count: int) -> Array:
-    """Vertices farthest along ``u @ W`` for random ``u >= 0``, W the first layer's weights with rows of length one."""
+    """Vertices farthest along directions in which the first layers of networks grow, or random ones of expressions."""
     directions = np.zeros((count, objective.problem.n_columns), objective.dtype)
     for stage in objective.stages:
-        network = stage.network
-        rows = count * len(stage.inputs)
-        norms = network.layers[0].row_norms
-        weights = random.random((rows, norms.size)) ** 4 / np.where(norms > 0, norms, 1.0)
-        nothing = np.zeros((rows, network.n_relus), bool)
-        stage.scatter(directions, network.pull_back(nothing, 0, weights.astype(objective.dtype)))
+        stage.scatter(directions, stage.random_directions(random, count))
     return domain.vertices(-directions[:, objective.columns]).astype(objective.dtype)

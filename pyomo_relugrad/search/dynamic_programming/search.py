@@ -11,7 +11,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.run.method import Method, between
-from pyomo_relugrad.search.dynamic_programming.stages import Stage, stages_in_order
+from pyomo_relugrad.search.dynamic_programming.stages import HorizonStage, stages_in_order
 from pyomo_relugrad.search.dynamic_programming.sweep import Sweeps
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.merit import Merit
@@ -82,7 +82,9 @@ class DynamicProgramming(Method):
         if stages:
             yield from self.search(problem, stages, context)
 
-    def search(self, problem: Problem, stages: tuple[Stage, ...], context: SearchContext) -> Iterator[Incumbent | None]:
+    def search(
+        self, problem: Problem, stages: tuple[HorizonStage, ...], context: SearchContext
+    ) -> Iterator[Incumbent | None]:
         """Run cycles until several in a row have brought nothing."""
         return _Search(self, problem, stages, context).run()
 
@@ -91,7 +93,7 @@ class _Search:
     """The state of one search: its best point by merit, and how many points the next cycle takes."""
 
     def __init__(
-        self, method: DynamicProgramming, problem: Problem, stages: tuple[Stage, ...], context: SearchContext
+        self, method: DynamicProgramming, problem: Problem, stages: tuple[HorizonStage, ...], context: SearchContext
     ) -> None:
         self._method, self._problem, self._context = method, problem, context
         self._surroundings = LinearRelaxation(problem)

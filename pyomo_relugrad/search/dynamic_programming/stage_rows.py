@@ -8,7 +8,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.search.dynamic_programming.stages import Stage
+from pyomo_relugrad.search.dynamic_programming.stages import HorizonStage
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class StageRows:
 
     Parameters
     ----------
-    stage : Stage
+    stage : HorizonStage
     numbers : (r,) int array
         The rows with a column of the stage.
     before, after : pairs of (r, 1) arrays
@@ -47,7 +47,7 @@ class StageRows:
         For a column the columns before it that share a quadratic term with it, and the factors.
     """
 
-    stage: Stage
+    stage: HorizonStage
     numbers: Array
     before: tuple[Array, Array]
     after: tuple[Array, Array]
@@ -56,13 +56,13 @@ class StageRows:
     couplings: dict[int, tuple[tuple[int, float], ...]]
 
 
-def rows_of_stages(problem: Problem, stages: tuple[Stage, ...], lower: Array, upper: Array) -> list[StageRows]:
+def rows_of_stages(problem: Problem, stages: tuple[HorizonStage, ...], lower: Array, upper: Array) -> list[StageRows]:
     """Prepare all stages.
 
     Parameters
     ----------
     problem : Problem
-    stages : tuple of Stage
+    stages : tuple of HorizonStage
     lower, upper : (n,) arrays
         Bounds of all columns, those of outputs included.
     """
@@ -76,7 +76,9 @@ def rows_of_stages(problem: Problem, stages: tuple[Stage, ...], lower: Array, up
     return [_prepared(problem, stage, position, ranges, rows) for stage in stages]
 
 
-def _prepared(problem: Problem, stage: Stage, position: Array, ranges: list[_Ranges], rows: list[Array]) -> StageRows:
+def _prepared(
+    problem: Problem, stage: HorizonStage, position: Array, ranges: list[_Ranges], rows: list[Array]
+) -> StageRows:
     columns = stage.columns.tolist()
     numbers = np.unique(np.concatenate([rows[column] for column in columns])).astype(np.int64)
     place = {row: index for index, row in enumerate(numbers.tolist())}

@@ -19,7 +19,7 @@ MAX_DECISIONS = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Stage:
+class HorizonStage:
     """One network with the columns that are chosen before it and after it.
 
     Parameters
@@ -45,7 +45,7 @@ class Stage:
         return np.concatenate([self.before, self.network.outputs, self.after])
 
 
-def stages_in_order(problem: Problem) -> tuple[Stage, ...]:
+def stages_in_order(problem: Problem) -> tuple[HorizonStage, ...]:
     """The stages of a problem in which networks depend on each other, empty where there are none.
 
     A network depends on another by reading its output, or what equations derive from that output. There are none where
@@ -59,7 +59,7 @@ def stages_in_order(problem: Problem) -> tuple[Stage, ...]:
     if len(problem.networks) < 2:
         return ()
     is_derived = _derived_columns(problem)
-    if not ((is_derived | problem.is_output) & problem.is_network_input).any():
+    if not ((is_derived | problem.is_output) & problem.is_input).any():
         return ()
     order = _order(problem, is_derived)
     networks = [problem.networks[index] for index in order.networks]
@@ -69,10 +69,10 @@ def stages_in_order(problem: Problem) -> tuple[Stage, ...]:
     states = list(_states(problem, networks, columns))
     if max(len(state_columns) + len(state_rows) for state_columns, state_rows in states) > MAX_STATE:
         return ()
-    return tuple(Stage(*part, *state) for part, state in zip(parts, states, strict=True))
+    return tuple(HorizonStage(*part, *state) for part, state in zip(parts, states, strict=True))
 
 
-def are_narrow(problem: Problem, stages: tuple[Stage, ...]) -> bool:
+def are_narrow(problem: Problem, stages: tuple[HorizonStage, ...]) -> bool:
     """Whether each state is one number and follows from few decisions, so that sweeps leave out next to nothing."""
     return all(
         stage.state_columns.size + stage.state_rows.size <= 1 and stage.before.size <= MAX_DECISIONS for stage in stages
@@ -185,7 +185,7 @@ def _parts(
     """Each network with the columns before and after it."""
     every = np.array([column for columns in derived for column in columns], np.int64)
     chosen = ~problem.is_output & (place >= 0) & ~np.isin(np.arange(problem.n_columns), every)
-    early = problem.integers | problem.is_network_input
+    early = problem.integers | problem.is_input
     for index, network in enumerate(networks):
         here = chosen & (place == index)
         before = np.flatnonzero(here & early)

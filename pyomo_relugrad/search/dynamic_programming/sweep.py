@@ -13,7 +13,7 @@ from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.dynamic_programming.cells import CostToGo, kept_states
 from pyomo_relugrad.search.dynamic_programming.stage_rows import StageRows, rows_of_stages
-from pyomo_relugrad.search.dynamic_programming.stages import Stage
+from pyomo_relugrad.search.dynamic_programming.stages import HorizonStage
 from pyomo_relugrad.search.sequential.merit import Merit
 
 
@@ -27,14 +27,16 @@ class Sweeps:
     Parameters
     ----------
     problem : Problem
-    stages : tuple of Stage
+    stages : tuple of HorizonStage
     lower, upper : (n,) arrays
         Bounds of all columns, those of outputs included.
     n_states : int
         States that are kept after a stage.
     """
 
-    def __init__(self, problem: Problem, stages: tuple[Stage, ...], lower: Array, upper: Array, n_states: int) -> None:
+    def __init__(
+        self, problem: Problem, stages: tuple[HorizonStage, ...], lower: Array, upper: Array, n_states: int
+    ) -> None:
         self._problem, self._n_states = problem, n_states
         self._stages = rows_of_stages(problem, stages, lower, upper)
         self._fixed = np.where(problem.lower == problem.upper, problem.lower, 0.0)

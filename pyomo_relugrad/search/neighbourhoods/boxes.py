@@ -16,7 +16,7 @@ from pyomo_relugrad.search.sequential.elite import Elite
 BoxMaker: TypeAlias = Callable[[Array, float, np.random.Generator], tuple[Array, Array]]
 
 
-class Boxes:
+class SearchBoxes:
     """The ways to make a box around a point of one problem.
 
     Parameters
@@ -32,7 +32,7 @@ class Boxes:
         self._integers = np.flatnonzero(problem.integers & is_free)
         finite = np.isfinite(problem.lower) & np.isfinite(problem.upper)
         self._ranged = np.flatnonzero(is_free & finite & ~problem.integers & ~problem.is_output)
-        self._decisions = np.flatnonzero(is_free & ~problem.is_output & (problem.is_network_input | problem.integers))
+        self._decisions = np.flatnonzero(is_free & ~problem.is_output & (problem.is_input | problem.integers))
         self._starts = np.flatnonzero(is_free & ~problem.is_output)
 
     def makers(self) -> dict[str, BoxMaker]:

@@ -11,7 +11,7 @@ from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.neighbourhoods.boxes import BoxMaker
 from pyomo_relugrad.search.neighbourhoods.pace import Pace
-from pyomo_relugrad.search.neighbourhoods.polish import Polish
+from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
 from pyomo_relugrad.search.neighbourhoods.subproblem import solve_within
 from pyomo_relugrad.search.sequential.elite import Elite
 
@@ -36,10 +36,12 @@ class ExactSteps:
     elite : Elite
     context : SearchContext
     pace : Pace
-    polish : Polish
+    polish : RegionPolish
     """
 
-    def __init__(self, problem: Problem, elite: Elite, context: SearchContext, pace: Pace, polish: Polish) -> None:
+    def __init__(
+        self, problem: Problem, elite: Elite, context: SearchContext, pace: Pace, polish: RegionPolish
+    ) -> None:
         self._problem, self._elite, self._context, self._pace = problem, elite, context, pace
         self._polish = polish
         #: Whether the whole problem has been searched to its end.

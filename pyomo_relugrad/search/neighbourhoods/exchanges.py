@@ -10,7 +10,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.neighbourhoods.integer_exchanges import IntegerExchanges
-from pyomo_relugrad.search.neighbourhoods.polish import Polish
+from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
 from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.sequential_lp import Descent
 
@@ -34,11 +34,11 @@ class Exchanges:
         Has a centre.
     context : SearchContext
     descent : Descent
-    polish : Polish
+    polish : RegionPolish
     """
 
     def __init__(
-        self, problem: Problem, elite: Elite, context: SearchContext, descent: Descent, polish: Polish
+        self, problem: Problem, elite: Elite, context: SearchContext, descent: Descent, polish: RegionPolish
     ) -> None:
         self._problem, self._elite, self._context = problem, elite, context
         self._descent, self._polish = descent, polish

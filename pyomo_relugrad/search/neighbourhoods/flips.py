@@ -9,15 +9,14 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, SparseRows, Weight
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.problem.embedding import NetworkStage
+from pyomo_relugrad.problem.stages import Stage
 from pyomo_relugrad.programs.linearization import Linearization, LinkRows
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.search.neighbourhoods.polish import Polish
+from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.merit import Merit
-from pyomo_relugrad.search.sequential.sequential_lp import column_scale
-from pyomo_relugrad.search.sequential.step_model import Step, StepModel
+from pyomo_relugrad.search.sequential.step_model import Step, StepModel, column_scale
 
 #: Points around the present one whose slopes are averaged.
 SAMPLES = 6
@@ -44,7 +43,7 @@ POINTS, INITIAL_PENALTY = 64, 10.0
 def switchable(problem: Problem) -> Array:
     """The binaries that networks read, or else all binaries: columns, as an int array."""
     binaries = problem.integers & ~problem.is_output & (problem.upper - problem.lower == 1)
-    read = binaries & problem.is_network_input
+    read = binaries & problem.is_input
     return np.flatnonzero(read if read.any() else binaries)
 
 
@@ -57,10 +56,10 @@ class Flips:
     elite : Elite
         Has a centre.
     context : SearchContext
-    polish : Polish
+    polish : RegionPolish
     """
 
-    def __init__(self, problem: Problem, elite: Elite, context: SearchContext, polish: Polish) -> None:
+    def __init__(self, problem: Problem, elite: Elite, context: SearchContext, polish: RegionPolish) -> None:
         self._problem, self._elite, self._context = problem, elite, context
         self._model = _FlipModel(problem, switchable(problem), context.random)
         self._scale = column_scale(problem)
@@ -137,6 +136,7 @@ class _FlipModel(StepModel):
         """Networks by slopes averaged around the point, and the row that limits how many binaries switch."""
         problem, columns = self._problem, self._columns
         V = self._samples(v, radius)
+        V = V[np.isfinite(V).all(axis=1)] if np.isfinite(V).all(axis=1).any() else v[None]
         slopes, constants = [], []
         for stage, used in zip(problem.stages, self._rows.used, strict=True):
             mean = np.mean([_secants(problem, stage, w)[:, used] for w in V], axis=0)
@@ -165,10 +165,10 @@ class _FlipModel(StepModel):
         return problem.propagate(V)
 
 
-def _secants(problem: Problem, stage: NetworkStage, v: Array) -> Array:
-    """Slopes (k, n_outputs, n_inputs) of a stage's networks: to the next value of an integer, or the gradient."""
+def _secants(problem: Problem, stage: Stage, v: Array) -> Array:
+    """Slopes (k, n_outputs, n_inputs) of a stage's functions: to the next value of an integer, or the gradient."""
     x = v[stage.inputs]
-    slopes = np.array(stage.network.affine(x, None)[0])
+    slopes = np.array(stage.affine(x)[0])
     is_free = problem.integers & ~problem.is_output & (problem.lower < problem.upper)
     member, place = np.nonzero(is_free[stage.inputs])
     if member.size == 0:
@@ -176,6 +176,6 @@ def _secants(problem: Problem, stage: NetworkStage, v: Array) -> Array:
     change = np.where(x[member, place] + 1 <= problem.upper[stage.inputs[member, place]], 1.0, -1.0)
     moved = x[member]
     moved[np.arange(member.size), place] += change
-    difference = stage.network.value(moved) - stage.network.value(x)[member]
-    slopes[member, :, place] = difference / change[:, None]
+    difference = stage.value(moved) - stage.value(x)[member]
+    slopes[member, :, place] = np.where(np.isfinite(difference), difference / change[:, None], slopes[member, :, place])
     return slopes

@@ -9,13 +9,13 @@ from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.run.method import Method, between
 from pyomo_relugrad.search.neighbourhoods.bandit import Bandit
-from pyomo_relugrad.search.neighbourhoods.boxes import Boxes
+from pyomo_relugrad.search.neighbourhoods.boxes import SearchBoxes
 from pyomo_relugrad.search.neighbourhoods.exact_steps import ExactSteps
 from pyomo_relugrad.search.neighbourhoods.exchanges import Exchanges
 from pyomo_relugrad.search.neighbourhoods.flips import Flips, switchable
 from pyomo_relugrad.search.neighbourhoods.integer_exchanges import exchangeable
 from pyomo_relugrad.search.neighbourhoods.pace import Pace
-from pyomo_relugrad.search.neighbourhoods.polish import Polish
+from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
 from pyomo_relugrad.search.neighbourhoods.subproblem import is_small
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.elite import Elite
@@ -57,6 +57,7 @@ class Neighbourhoods(Method):
 
     name = "neighbourhoods"
     cooperates = True
+    handles_smooth = True
 
     sequential: SequentialLp = SequentialLp()
     turn_seconds: float = 0.1
@@ -74,7 +75,7 @@ class Neighbourhoods(Method):
             elite.learn(point)
         descents = self.sequential.descents(problem, context, elite)
         yield from _first_points(descents, elite, context)
-        polish = Polish(problem, elite, context)
+        polish = RegionPolish(problem, elite, context)
         exact = ExactSteps(problem, elite, context, pace, polish)
         exchanges = self._exchanges(problem, context, elite, polish)
         arms = {} if exchanges is None else {"exchanges": exchanges.steps()}
@@ -114,9 +115,11 @@ class Neighbourhoods(Method):
             pace.note_gain()
         return True
 
-    def _exchanges(self, problem: Problem, context: SearchContext, elite: Elite, polish: Polish) -> Exchanges | None:
+    def _exchanges(
+        self, problem: Problem, context: SearchContext, elite: Elite, polish: RegionPolish
+    ) -> Exchanges | None:
         """Exchanges, where there are integers, and few of them."""
-        if not problem.networks or elite.centre is None or not 0 < exchangeable(problem).size <= self.few_integers:
+        if not problem.functions or elite.centre is None or not 0 < exchangeable(problem).size <= self.few_integers:
             return None
         descent = self.sequential.descent(problem, context, LinearRelaxation(problem))
         return Exchanges(problem, elite, context, descent, polish)
@@ -137,15 +140,15 @@ def _first_points(
 
 
 def _neighbourhoods(
-    problem: Problem, context: SearchContext, elite: Elite, exact: ExactSteps, polish: Polish
+    problem: Problem, context: SearchContext, elite: Elite, exact: ExactSteps, polish: RegionPolish
 ) -> dict[str, Iterator[Incumbent | None]]:
     """The neighbourhoods that suit the problem, beside descents and exchanges."""
     arms: dict[str, Iterator[Incumbent | None]] = {}
-    if not problem.networks or elite.centre is None:
+    if not problem.functions or elite.centre is None:
         return arms
     if switchable(problem).size:
         arms["flips"] = Flips(problem, elite, context, polish).steps()
-    if is_small(problem):
-        arms |= {name: exact.within(maker) for name, maker in Boxes(problem, elite).makers().items()}
+    if problem.is_piecewise_linear and is_small(problem):
+        arms |= {name: exact.within(maker) for name, maker in SearchBoxes(problem, elite).makers().items()}
         arms["whole"] = exact.whole()
     return arms

@@ -69,7 +69,7 @@ def solve_within(
     bounds = bound_problem(within, "crown")
     if not bounds.possible:
         return Outcome(None, is_complete=True, bound=np.inf)
-    inputs = problem.is_network_input
+    inputs = problem.is_input
     if not (np.isfinite(bounds.lower[inputs]).all() and np.isfinite(bounds.upper[inputs]).all()):
         return Outcome(None, is_complete=False)
     model = build_big_m(within, bounds)

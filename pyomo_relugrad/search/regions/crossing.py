@@ -96,7 +96,7 @@ class GradientChange:
         gradient = partial_gradient[None, :].copy()
         self._seeds: list[Array] = []
         self._gradients: list[Array] = []
-        for stage, pattern in zip(reversed(region.objective.stages), reversed(region.patterns), strict=True):
+        for stage, pattern in zip(reversed(region.objective.relu_stages), reversed(region.patterns), strict=True):
             seeds = stage.gather_outputs(gradient)
             parts = stage.network.pull_back(pattern, len(stage.network.layers) - 1, seeds)
             stage.scatter(gradient, parts)
@@ -109,7 +109,8 @@ class GradientChange:
         slopes = self.region.input_slopes(directions)
         facet = np.repeat(np.arange(len(facets)), [neurons.size for neurons in facets])
         neurons, first = np.concatenate(facets), 0
-        for index, (stage, pattern) in enumerate(zip(self.region.objective.stages, self.region.patterns, strict=True)):
+        stages = self.region.objective.relu_stages
+        for index, (stage, pattern) in enumerate(zip(stages, self.region.patterns, strict=True)):
             inside = (neurons >= first) & (neurons < first + pattern.size)
             member, neuron = np.divmod(neurons[inside] - first, max(pattern.shape[1], 1))
             pairs, pair = np.unique(facet[inside] * len(pattern) + member, return_inverse=True)

@@ -26,7 +26,7 @@ SIMPLEX: dict[str, Any] = {"presolve": "off"}
 TIGHT: dict[str, Any] = {"primal_feasibility_tolerance": 1e-9}
 
 
-class RowBlock(NamedTuple):
+class LayoutRows(NamedTuple):
     """``lower <= rows @ x <= upper`` over the columns of a layout; the rows are dense or a csr_array."""
 
     rows: Weight
@@ -42,13 +42,13 @@ class Layout(ABC):
     problem : Problem
     columns : (k,) int array
         The problem's columns that the program has.
-    fixed : RowBlock
+    fixed : LayoutRows
         Rows over these columns that are the same on every region.
     options : dict
         Of HiGHS.
     """
 
-    def __init__(self, problem: Problem, columns: Array, fixed: RowBlock, options: dict[str, Any]) -> None:
+    def __init__(self, problem: Problem, columns: Array, fixed: LayoutRows, options: dict[str, Any]) -> None:
         self._problem, self._columns, self._fixed, self._options = problem, columns, fixed, options
         self.n_fixed = fixed.lower.size
         self._lower, self._upper, self._integers = (
@@ -86,7 +86,7 @@ class Layout(ABC):
         return None
 
     @abstractmethod
-    def region_rows(self, region: Region) -> RowBlock:
+    def region_rows(self, region: Region) -> LayoutRows:
         """The rows that change from region to region; their number does not."""
 
     @abstractmethod
@@ -120,11 +120,11 @@ class ReducedLayout(Layout):
     def __init__(self, objective: ReducedObjective) -> None:
         problem, columns = objective.problem, objective.columns
         hard, elastic = np.flatnonzero(~problem.rows_touch_output), np.flatnonzero(problem.rows_touch_output)
-        fixed = RowBlock(problem.rows[hard][:, columns], problem.row_lower[hard], problem.row_upper[hard])
+        fixed = LayoutRows(problem.rows[hard][:, columns], problem.row_lower[hard], problem.row_upper[hard])
         bounded = np.flatnonzero(problem.is_output & (np.isfinite(problem.lower) | np.isfinite(problem.upper)))
         picks = np.zeros((bounded.size, problem.n_columns))
         picks[np.arange(bounded.size), bounded] = 1.0
-        self._on_outputs = RowBlock(
+        self._on_outputs = LayoutRows(
             np.concatenate([problem.rows[elastic].toarray(), picks]),
             np.concatenate([problem.row_lower[elastic], problem.lower[bounded]]),
             np.concatenate([problem.row_upper[elastic], problem.upper[bounded]]),
@@ -138,12 +138,12 @@ class ReducedLayout(Layout):
         program.change_costs(region.gradient / scale)
         return scale
 
-    def region_rows(self, region: Region) -> RowBlock:
+    def region_rows(self, region: Region) -> LayoutRows:
         """Rows and bounds on outputs."""
         rows, lower, upper = self._on_outputs
         reduced = region.pull_back(rows.copy())
         constant = rows @ region.v - reduced @ region.u
-        return RowBlock(reduced, lower - constant, upper - constant)
+        return LayoutRows(reduced, lower - constant, upper - constant)
 
     def facet_gradients(self, region: Region, neurons: Array) -> Array:
         """Gradients through all networks."""
@@ -179,16 +179,16 @@ class FullLayout(Layout):
     """
 
     def __init__(self, problem: Problem) -> None:
-        rows = RowBlock(problem.rows, problem.row_lower, problem.row_upper)
+        rows = LayoutRows(problem.rows, problem.row_lower, problem.row_upper)
         options = SIMPLEX | TIGHT if problem.quadratic is None else TIGHT
         super().__init__(problem, np.arange(problem.n_columns), rows, options)
         self._linearization = Linearization(problem)
 
-    def region_rows(self, region: Region) -> RowBlock:
+    def region_rows(self, region: Region) -> LayoutRows:
         """The link rows."""
         links, right = self._linearization.links(region.v, region.patterns)
         shape = (right.size, self._problem.n_columns)
-        return RowBlock(sparse.csr_array((links.data, links.indices, links.indptr), shape=shape), right, right)
+        return LayoutRows(sparse.csr_array((links.data, links.indices, links.indptr), shape=shape), right, right)
 
     def facet_gradients(self, region: Region, neurons: Array) -> Array:
         """Gradients in the columns that each neuron's network reads."""

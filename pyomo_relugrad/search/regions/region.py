@@ -65,7 +65,7 @@ class Region:
     def preactivations(self) -> Array:
         """(N,) pre-activations at the point."""
         parts = [np.zeros(0)]
-        for stage in self.objective.stages:
+        for stage in self.objective.relu_stages:
             layers = stage.network.preactivations(self.v[stage.inputs])
             parts.append(np.concatenate([np.zeros((len(stage.inputs), 0)), *layers], axis=1).ravel())
         return np.concatenate(parts)
@@ -81,7 +81,7 @@ class Region:
         """(B, N) derivatives of the pre-activations along directions (B, d)."""
         D = self._in_columns(directions)
         parts = [np.zeros((len(D), 0))]
-        for stage, pattern in zip(self.objective.stages, self.patterns, strict=True):
+        for stage, pattern in zip(self.objective.relu_stages, self.patterns, strict=True):
             hidden, outputs = _masked_slopes(stage.network, np.tile(pattern, (len(D), 1)), stage.gather(D))
             stage.set_outputs(D, outputs)
             parts.append(hidden.reshape(len(D), pattern.size))
@@ -90,7 +90,7 @@ class Region:
     def input_slopes(self, directions: Array) -> Array:
         """(B, n) derivatives of all columns that networks read along directions (B, d)."""
         D = self._in_columns(directions)
-        for stage, pattern in zip(self.objective.stages[:-1], self.patterns, strict=False):
+        for stage, pattern in zip(self.objective.relu_stages[:-1], self.patterns, strict=False):
             stage.set_outputs(D, _masked_slopes(stage.network, np.tile(pattern, (len(D), 1)), stage.gather(D))[1])
         return D
 
@@ -112,7 +112,7 @@ class Region:
         D = np.zeros((d + free.size, n))
         D[np.arange(d), self.objective.columns] = 1.0
         parts, first = [np.zeros((0, len(D)))], 0
-        for stage, patterns in zip(self.objective.stages, self.patterns, strict=True):
+        for stage, patterns in zip(self.objective.relu_stages, self.patterns, strict=True):
             for inputs, outputs, pattern in zip(stage.inputs, stage.outputs, patterns, strict=True):
                 inside = np.flatnonzero((free >= first) & (free < first + pattern.size))
                 injected = np.zeros((len(D), pattern.size))
@@ -140,7 +140,7 @@ class Region:
 
     def _pulled_back(self, rows: Array, sizes: Array) -> tuple[Array, Array]:
         """Rows (m, n) pulled back to the decision columns (m, d), and the sizes (m,) of what was added on the way."""
-        for stage, pattern in zip(reversed(self.objective.stages), reversed(self.patterns), strict=True):
+        for stage, pattern in zip(reversed(self.objective.relu_stages), reversed(self.patterns), strict=True):
             seeds = stage.gather_outputs(rows).reshape(len(rows), stage.outputs.size)
             sizes = sizes + stage.network.jacobian_bound * np.linalg.norm(seeds, axis=1)
             stage.pull_back_rows(rows, pattern)
@@ -150,7 +150,7 @@ class Region:
         rows = np.zeros((neurons.size, self.v.size))
         for which, positions, columns in by_layer(neurons, [width for *_, width in self._layers]):
             index, embedding, layer, _ = self._layers[which]
-            stage = self.objective.stages[index].members[embedding]
+            stage = self.objective.relu_stages[index].members[embedding]
             gradients = stage.network.preactivation_gradients(self.patterns[index][embedding], layer, columns)
             part = np.zeros((columns.size, self.v.size))
             stage.scatter(part, gradients)
@@ -160,7 +160,7 @@ class Region:
     @cached_property
     def _gradient_bounds(self) -> Array:
         """(N,) bounds on the lengths of the pre-activations' gradients in their networks' inputs, for all patterns."""
-        stages = self.objective.stages
+        stages = self.objective.relu_stages
         parts = [np.tile(stage.network.gradient_bounds, len(stage.inputs)) for stage in stages]
         return np.concatenate([np.zeros(0), *parts])
 
@@ -169,7 +169,7 @@ class Region:
         """(stage, embedding, hidden layer of the network, its width) of all hidden layers."""
         return [
             (index, embedding, layer, width)
-            for index, stage in enumerate(self.objective.stages)
+            for index, stage in enumerate(self.objective.relu_stages)
             for embedding in range(len(stage.inputs))
             for layer, width in enumerate(stage.network.widths)
         ]

@@ -42,7 +42,7 @@ class RelaxedChoice:
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
+class ChosenPoints:
     """What was chosen.
 
     Parameters
@@ -128,7 +128,7 @@ class ChoiceProgram:
         before = self._joined & np.roll(points, -1)
         return np.asarray(points | after | before)
 
-    def choose(self, points: Array, time_limit: float) -> Choice:
+    def choose(self, points: Array, time_limit: float) -> ChosenPoints:
         """Solve for whole weights of some points, or of two that are joined, which then share one.
 
         Parameters
@@ -169,10 +169,10 @@ class ChoiceProgram:
         solution = program.solve(time_limit)
         is_solved, constant = solution.status is not LinearStatus.LIMIT, self._problem.constant
         if solution.values is None:
-            return Choice(None, np.inf, solution.bound, is_solved)
+            return ChosenPoints(None, np.inf, solution.bound, is_solved)
         values = self._points[:, chosen] @ solution.values[n_rest:][: chosen.size]
         values[self._rest] = solution.values[:n_rest]
-        return Choice(values, solution.objective + constant, _safe(solution.bound + constant), is_solved)
+        return ChosenPoints(values, solution.objective + constant, _safe(solution.bound + constant), is_solved)
 
 
 def _point_columns(problem: Problem, tables: Sequence[Table]) -> Weight:

@@ -58,8 +58,8 @@ class Followers:
             states.size == equations.size
             and states.size * binaries.size <= MAX_ENTRIES
             and not problem.rows_touch_output[equations].any()
-            and not problem.is_network_input[kept[is_level]].any()
-            and not problem.is_network_input[binaries].any()
+            and not problem.is_input[kept[is_level]].any()
+            and not problem.is_input[binaries].any()
             and not problem.cost[binaries].any()
             and not np.isin(rest.indices, binaries).any()
             and (rest[:, kept[is_level]] != 0).sum(axis=1).max(initial=0) <= 1

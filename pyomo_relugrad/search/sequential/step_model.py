@@ -88,7 +88,7 @@ class StepModel:
         # HiGHS solves no mixed-integer quadratic programs: there the objective is linearized as well.
         has_integers = bool(problem.integers.any()) and not holds_integers
         self._linearizes_objective = problem.quadratic is not None and has_integers
-        self._trusted = problem.is_network_input & ~problem.is_output
+        self._trusted = problem.is_input & ~problem.is_output
         if self._linearizes_objective:
             self._trusted[problem.quadratic.indices] = True
         self._quadratic, self._hessian_weight = self._hessian(), 1.0
@@ -177,3 +177,9 @@ class StepModel:
         upper = np.where(self._trusted, np.minimum(self._upper, v + reach), self._upper)
         held = self._problem.integers & self._holds_integers
         return np.where(held, v, np.minimum(lower, self._upper)), np.where(held, v, np.maximum(upper, self._lower))
+
+
+def column_scale(problem: Problem) -> Array:
+    """(n,) typical ranges of the columns: the distance of the bounds, 2 where one is infinite."""
+    ranges = problem.upper - problem.lower
+    return np.where(np.isfinite(ranges), ranges, 2.0)

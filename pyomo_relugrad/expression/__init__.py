@@ -1,0 +1,7 @@
+"""Smooth expressions as functions of arrays. Knows NumPy and SciPy, and boxes of `network/`."""
+
+from pyomo_relugrad.expression.builder import Built, ExpressionBuilder, Node
+from pyomo_relugrad.expression.expression import Expression
+from pyomo_relugrad.expression.relaxation import LinearBounds
+
+__all__ = ["Built", "Expression", "ExpressionBuilder", "LinearBounds", "Node"]

@@ -1,0 +1,123 @@
+"""ReLUs whose epigraph is enough: the problem itself presses them down onto their value.
+
+A ReLU is convex. Where a smaller activation harms neither the objective nor a row, ``h >= 0`` and ``h >= z`` may stand
+for ``h = max(z, 0)``: at every point that meets them, the activation can be lowered to the ReLU's value, and nothing
+gets worse. Such a ReLU needs no binary. A network that is convex in its inputs and minimized needs none at all (Amos,
+Xu, Kolter, Input convex neural networks, 2017, arXiv 1609.07152): it is a linear program.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.network import Network, PreactivationBounds
+from pyomo_relugrad.network.bounds import sign_parts
+from pyomo_relugrad.problem.bounds import ProblemBounds
+from pyomo_relugrad.problem.problem import Problem
+
+#: By stage and hidden layer, (k, n_k) booleans for the k embeddings of a network.
+ReluMask: TypeAlias = tuple[tuple[Array, ...], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Harm:
+    """Where a smaller value may harm, and where a larger one: booleans, changed in place."""
+
+    by_falling: Array
+    by_rising: Array
+
+    def take(self, places: Array) -> _Harm:
+        return _Harm(self.by_falling[places], self.by_rising[places])
+
+    def add(self, places: Array, other: _Harm) -> None:
+        """Harm what stands at the places, each as often as it is named."""
+        np.logical_or.at(self.by_falling, places, other.by_falling)
+        np.logical_or.at(self.by_rising, places, other.by_rising)
+
+    def __or__(self, other: _Harm) -> _Harm:
+        return _Harm(self.by_falling | other.by_falling, self.by_rising | other.by_rising)
+
+    def where(self, kept: Array) -> _Harm:
+        return _Harm(self.by_falling & kept, self.by_rising & kept)
+
+    def before(self, weight: Weight) -> _Harm:
+        """The harm (k, n_s) that comes from values which are harmed (k, n_k) and weighted sums of those."""
+        positive, negative = (abs(part) for part in sign_parts(weight))
+        falling, rising = self.by_falling.astype(float), self.by_rising.astype(float)
+        return _Harm(
+            np.asarray(falling @ positive + rising @ negative) > 0,
+            np.asarray(rising @ positive + falling @ negative) > 0,
+        )
+
+
+def epigraph_relus(problem: Problem, bounds: ProblemBounds | None = None) -> ReluMask:
+    """The ReLUs whose epigraph is enough.
+
+    Parameters
+    ----------
+    problem : Problem
+    bounds : ProblemBounds, optional
+        Of intervals or CROWN. ReLUs that they decide pass nothing or all on, and bounds on outputs that the network
+        keeps anyway harm nothing. Without them every ReLU counts as undecided.
+    """
+    harm = _harm_of_columns(problem, bounds)
+    found: list[tuple[Array, ...]] = []
+    for number, stage in reversed(list(enumerate(problem.relu_stages))):
+        of_inputs, mask = _through(
+            stage.network, harm.take(stage.outputs), None if bounds is None else bounds.networks[number]
+        )
+        harm.add(stage.inputs, of_inputs)
+        found.append(mask)
+    return tuple(found[::-1])
+
+
+def is_linear_program(problem: Problem) -> bool:
+    """Whether a problem around networks is a linear program: epigraphs are enough for all of its ReLUs."""
+    is_linear = problem.quadratic is None and not problem.integers.any() and not problem.operations
+    if not is_linear or not problem.networks or not problem.is_piecewise_linear:
+        return False
+    return all(layer.all() for stage in epigraph_relus(problem) for layer in stage)
+
+
+def _harm_of_columns(problem: Problem, bounds: ProblemBounds | None) -> _Harm:
+    """What rows, bounds and the objective say of each column, not what networks do that read it."""
+    at_least, at_most = np.isfinite(problem.row_lower), np.isfinite(problem.row_upper)
+    from_rows = _Harm(at_least[None], at_most[None]).before(problem.rows)
+    lower_binds, upper_binds = np.isfinite(problem.lower), np.isfinite(problem.upper)
+    if bounds is not None:
+        for stage, own in zip(problem.relu_stages, bounds.networks, strict=True):
+            lower_binds[stage.outputs] &= own.output_lower < problem.lower[stage.outputs]
+            upper_binds[stage.outputs] &= own.output_upper > problem.upper[stage.outputs]
+    mixed = problem.integers.copy()
+    if problem.quadratic is not None:
+        mixed[sparse.coo_array(problem.quadratic).coords[0]] = True
+    for embedded in problem.expressions:
+        mixed[embedded.inputs] = True
+    if problem.operations or problem.ordered_sets:  # not presolved
+        mixed[:] = True
+    return _Harm(
+        mixed | lower_binds | (problem.cost < 0) | from_rows.by_falling[0],
+        mixed | upper_binds | (problem.cost > 0) | from_rows.by_rising[0],
+    )
+
+
+def _through(network: Network, outputs: _Harm, bounds: PreactivationBounds | None) -> tuple[_Harm, tuple[Array, ...]]:
+    """The harm of the inputs (k, n_inputs), and the ReLUs whose epigraph is enough."""
+    count = len(outputs.by_falling)
+    sizes = (network.n_inputs, *network.widths)
+    harms = [_Harm(np.zeros((count, size), bool), np.zeros((count, size), bool)) for size in sizes]
+    masks: list[Array] = []
+    for index in range(len(network.layers) - 1, -1, -1):
+        own = outputs
+        if index < len(network.widths):
+            own = harms[index + 1]
+            masks.append(~own.by_falling)
+            own = own if bounds is None else own.where(~bounds.inactive[index])
+        for source, weight in network.layers[index].terms:
+            harms[source] |= own.before(weight)
+    return harms[0], tuple(masks[::-1])

@@ -1,0 +1,306 @@
+"""What is embedded in a problem, evaluated and differentiated on batches of points: equal functions together."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self, TypeAlias
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array, DTypeLike
+from pyomo_relugrad.expression import Expression
+from pyomo_relugrad.network import Network, PreactivationBounds, interval_bounds
+
+#: Stands for slopes without limit, such as that of a square root at zero.
+STEEP = 1e8
+
+#: Bounds a network over boxes.
+NetworkBounds: TypeAlias = Callable[[Network, Array, Array], PreactivationBounds]
+
+
+class Stage(ABC):
+    """Embeddings of one function that can be evaluated together: row ``i`` of the arrays is one of them.
+
+    Batches of points ``V`` are (B, n). Arrays of the function's inputs, outputs or states have (B * k) rows: all
+    embeddings at the first point, then all at the second one. A state is what the derivatives at a point follow from.
+
+    Attributes
+    ----------
+    inputs : (k, n_inputs) int array
+    outputs : (k, n_outputs) int array
+    """
+
+    inputs: Array
+    outputs: Array
+
+    # --- what a function is -------------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def work(self) -> int:
+        """Multiplications of one evaluation of one embedding."""
+
+    @property
+    @abstractmethod
+    def n_neurons(self) -> int:
+        """Neurons of one embedding."""
+
+    @abstractmethod
+    def astype(self, dtype: DTypeLike) -> Stage:
+        """The stage in another floating-point type."""
+
+    @abstractmethod
+    def part(self, chosen: Array) -> Self:
+        """The stage of some of the embeddings, by number."""
+
+    @abstractmethod
+    def value(self, X: Array) -> Array:
+        """The function's values (rows, n_outputs); NaN where it is not defined."""
+
+    @abstractmethod
+    def value_and_state(self, X: Array) -> tuple[Array, Array]:
+        """The values, and the states (rows, ...)."""
+
+    @abstractmethod
+    def adjoint(self, state: Array, seeds: Array) -> Array:
+        """Derivatives (rows, n_inputs) of ``seeds @ outputs`` under states, a seed (n_outputs,) for each row."""
+
+    @abstractmethod
+    def affine(self, X: Array, state: Array | None = None) -> tuple[Array, Array]:
+        """The function as ``J x + t`` under states, those at `X` by default: (rows, n_outputs, n_inputs) and its t."""
+
+    @abstractmethod
+    def random_state(self, random: np.random.Generator, shares: Array) -> Array | None:
+        """States of a batch with random ReLUs active, a share (B, 1) of them; None where there are no ReLUs."""
+
+    @abstractmethod
+    def random_directions(self, random: np.random.Generator, count: int) -> Array:
+        """Directions (count * k, n_inputs) in which the values are likely to change."""
+
+    @abstractmethod
+    def range(self, lower: Array, upper: Array, bounds: NetworkBounds = interval_bounds) -> tuple[Array, Array]:
+        """Bounds (rows, n_outputs) of the values over boxes (rows, n_inputs), rounded outward.
+
+        Parameters
+        ----------
+        lower, upper : (rows, n_inputs) arrays
+        bounds : callable, optional
+            How networks are bounded.
+        """
+
+    # --- where it stands in a point -----------------------------------------------------------------------------
+
+    @cached_property
+    def members(self) -> tuple[Self, ...]:
+        """Each embedding as a stage of its own."""
+        return tuple(self.part(np.array([i])) for i in range(len(self.inputs)))
+
+    @cached_property
+    def _input_columns(self) -> Array | slice:
+        return columns_or_slice(self.inputs.ravel())
+
+    @cached_property
+    def _output_columns(self) -> Array | slice:
+        return columns_or_slice(self.outputs.ravel())
+
+    @cached_property
+    def _inputs_repeat(self) -> bool:
+        return np.unique(self.inputs).size != self.inputs.size
+
+    def gather(self, V: Array) -> Array:
+        """Inputs (B * k, n_inputs) of the embeddings at the points."""
+        return V[:, self._input_columns].reshape(-1, self.inputs.shape[1])
+
+    def gather_outputs(self, V: Array) -> Array:
+        """Output columns (B * k, n_outputs) at the points."""
+        return V[:, self._output_columns].reshape(-1, self.outputs.shape[1])
+
+    def scatter(self, total: Array, parts: Array) -> None:
+        """Add numbers (B * k, n_inputs) for the inputs to their columns in `total` (B, n), in place."""
+        parts = parts.reshape(len(total), self.inputs.size)
+        if self._inputs_repeat:
+            np.add.at(total.T, self.inputs.ravel(), parts.T)
+        else:
+            total[:, self._input_columns] += parts
+
+    def set_outputs(self, V: Array, values: Array) -> None:
+        """Replace the output columns of the points by values (B * k, n_outputs), in place."""
+        V[:, self._output_columns] = values.reshape(len(V), self.outputs.size)
+
+    # --- at points ----------------------------------------------------------------------------------------------
+
+    def propagate(self, V: Array) -> None:
+        """Replace the output columns by the function's values, in place."""
+        self.set_outputs(V, self.value(self.gather(V)))
+
+    def propagate_with_state(self, V: Array) -> Array:
+        """`propagate`, and the states (B * k, ...)."""
+        values, state = self.value_and_state(self.gather(V))
+        self.set_outputs(V, values)
+        return state
+
+    def state(self, V: Array) -> Array:
+        """States (B * k, ...) at the points."""
+        return self.value_and_state(self.gather(V))[1]
+
+    def pull_back(self, gradient: Array, state: Array) -> None:
+        """Replace derivatives (B, n) in the output columns by what they give in the input columns, in place."""
+        self.scatter(gradient, self.adjoint(state, self.gather_outputs(gradient)))
+        gradient[:, self._output_columns] = 0.0
+
+    def pull_back_rows(self, rows: Array, state: Array) -> None:
+        """`pull_back` under one state (k, ...) for all rows, of which few may use many of the embeddings."""
+        seeds = self.gather_outputs(rows)
+        used = np.flatnonzero(seeds.any(axis=1))
+        if used.size == 0:
+            return
+        row, member = np.divmod(used, len(self.inputs))
+        parts = self.adjoint(state[member], seeds[used])
+        rows[:, self._output_columns] = 0.0
+        np.add.at(rows, (row[:, None], self.inputs[member]), parts)
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkStage(Stage):
+    """Embeddings of a network; its state is the activation pattern (rows, n_neurons).
+
+    Parameters
+    ----------
+    network : Network
+    inputs : (k, n_inputs) int array
+    outputs : (k, n_outputs) int array
+    """
+
+    network: Network
+    inputs: Array
+    outputs: Array
+
+    @property
+    def work(self) -> int:
+        """The weights."""
+        return self.network.n_weights
+
+    @property
+    def n_neurons(self) -> int:
+        """The network's."""
+        return self.network.n_neurons
+
+    def astype(self, dtype: DTypeLike) -> NetworkStage:
+        """The stage with its network in another floating-point type."""
+        return replace(self, network=self.network.astype(dtype))
+
+    def part(self, chosen: Array) -> Self:
+        """The stage of some of the embeddings, by number."""
+        return replace(self, inputs=self.inputs[chosen], outputs=self.outputs[chosen])
+
+    def value(self, X: Array) -> Array:
+        """The network's values (rows, n_outputs)."""
+        return self.network.value(X)
+
+    def value_and_state(self, X: Array) -> tuple[Array, Array]:
+        """The values, and which ReLUs pass their input on, or the slopes of all neurons."""
+        return self.network.value_and_pattern(X)
+
+    def adjoint(self, state: Array, seeds: Array) -> Array:
+        """Derivatives (rows, n_inputs) of ``seeds @ outputs`` under activation patterns."""
+        return self.network.pull_back(state, len(self.network.layers) - 1, seeds)
+
+    def affine(self, X: Array, state: Array | None = None) -> tuple[Array, Array]:
+        """What the network is on the linear regions of its patterns; tangents where it is smooth."""
+        return self.network.affine(X, state)
+
+    def random_state(self, random: np.random.Generator, shares: Array) -> Array:
+        """Random patterns."""
+        rows = (len(shares), len(self.inputs) * self.network.n_neurons)
+        return (random.random(rows) < shares).reshape(-1, self.network.n_neurons)
+
+    def random_directions(self, random: np.random.Generator, count: int) -> Array:
+        """``u @ W`` for random ``u >= 0``, W the first layer's weights with rows of length one."""
+        network, rows = self.network, count * len(self.inputs)
+        norms = network.layers[0].row_norms
+        weights = random.random((rows, norms.size)) ** 4 / np.where(norms > 0, norms, 1.0)
+        nothing = np.zeros((rows, network.n_neurons), bool)
+        return network.pull_back(nothing, 0, weights.astype(network.dtype))
+
+    def range(self, lower: Array, upper: Array, bounds: NetworkBounds = interval_bounds) -> tuple[Array, Array]:
+        """Bounds of the outputs, by intervals unless told otherwise."""
+        found = bounds(self.network, lower, upper)
+        return found.output_lower, found.output_upper
+
+
+@dataclass(frozen=True, eq=False)
+class ExpressionStage(Stage):
+    """Embeddings of a smooth expression; its state is the Jacobian (rows, n_outputs, n_inputs).
+
+    Parameters
+    ----------
+    expression : Expression
+    inputs : (k, n_inputs) int array
+    outputs : (k, n_outputs) int array
+    """
+
+    expression: Expression
+    inputs: Array
+    outputs: Array
+
+    @property
+    def work(self) -> int:
+        """A few for each output and input."""
+        return self.inputs.shape[1] + self.outputs.shape[1]
+
+    @property
+    def n_neurons(self) -> int:
+        """None."""
+        return 0
+
+    def astype(self, dtype: DTypeLike) -> ExpressionStage:
+        """The same stage: expressions are evaluated in float64."""
+        return self
+
+    def part(self, chosen: Array) -> Self:
+        """The stage of some of the embeddings, by number."""
+        return replace(self, inputs=self.inputs[chosen], outputs=self.outputs[chosen])
+
+    def value(self, X: Array) -> Array:
+        """The expression's values (rows, n_outputs), NaN where it is not defined."""
+        values = self.expression.value(X.astype(np.float64, copy=False))
+        return np.where(np.isfinite(values), values, np.nan)
+
+    def value_and_state(self, X: Array) -> tuple[Array, Array]:
+        """The values and Jacobians."""
+        return self.value(X), self.slopes(X)
+
+    def slopes(self, X: Array) -> Array:
+        """Jacobians (rows, n_outputs, n_inputs) in numbers that can be calculated with, zero where there is none."""
+        jacobian = self.expression.jacobian(X.astype(np.float64, copy=False))
+        return np.nan_to_num(jacobian, nan=0.0, posinf=STEEP, neginf=-STEEP)
+
+    def adjoint(self, state: Array, seeds: Array) -> Array:
+        """Derivatives (rows, n_inputs) of ``seeds @ outputs`` under Jacobians."""
+        return np.einsum("ro,roi->ri", seeds, state)
+
+    def affine(self, X: Array, state: Array | None = None) -> tuple[Array, Array]:
+        """The tangents at `X`, with other Jacobians if given."""
+        slopes = self.slopes(X) if state is None else state
+        return slopes, self.value(X) - np.einsum("roi,ri->ro", slopes, X)
+
+    def random_state(self, random: np.random.Generator, shares: Array) -> None:
+        """None: Jacobians are those at a point."""
+
+    def random_directions(self, random: np.random.Generator, count: int) -> Array:
+        """Any direction."""
+        return random.standard_normal((count * len(self.inputs), self.inputs.shape[1]))
+
+    def range(self, lower: Array, upper: Array, bounds: NetworkBounds = interval_bounds) -> tuple[Array, Array]:
+        """Bounds of the expression's values."""
+        return self.expression.range(lower, upper)
+
+
+def columns_or_slice(columns: Array) -> Array | slice:
+    """The columns as a slice where they are consecutive, which indexes faster."""
+    if columns.size and np.array_equal(columns, np.arange(columns[0], columns[0] + columns.size)):
+        return slice(int(columns[0]), int(columns[0]) + columns.size)
+    return columns

@@ -1,0 +1,111 @@
+"""`load_network`: a network from whatever holds one, a file, a module, a model or an estimator."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from pyomo_relugrad.errors import ModelError, NetworkFileError, NetworkFileNotFoundError
+from pyomo_relugrad.network import Network
+
+#: How files of other kinds than ONNX are opened by their owners: opening them may run code that is inside.
+_OPENED_BY_OTHERS = {
+    ".pt": "module.load_state_dict(torch.load(path, weights_only=True)) fills a module that you made",
+    ".pth": "module.load_state_dict(torch.load(path, weights_only=True)) fills a module that you made",
+    ".pt2": "torch.export.load(path).module() is a module",
+    ".pkl": "skops.io.load reads estimators without running code",
+    ".pickle": "skops.io.load reads estimators without running code",
+    ".joblib": "skops.io.load reads estimators without running code",
+    ".skops": "skops.io.load(path) is an estimator",
+}
+_KERAS_FILES = frozenset({".keras", ".h5", ".hdf5"})
+
+
+def load_network(source: Any) -> Network:
+    """Read a network from whatever holds one.
+
+    Parameters
+    ----------
+    source : Network, path, bytes, onnx.ModelProto, torch.nn.Module, Keras model, or scikit-learn estimator
+        See `load_onnx`, `load_torch`, `load_keras` and `load_sklearn`. Files of Keras are opened in its safe mode,
+        in which no code in them is run; files that cannot be opened so, such as pickles, are refused.
+
+    Raises
+    ------
+    ModelError
+        If it is none of these.
+    RelugradError
+        As the function that reads it.
+
+    Examples
+    --------
+    >>> network = Network.from_layers([[[1.0, -1.0]], [[2.0]]], [[0.5], [1.0]])
+    >>> load_network(network) is network
+    True
+    """
+    if isinstance(source, Network):
+        return source
+    suffix = Path(fspath(source)).suffix.lower() if isinstance(source, (str, PathLike)) else ""
+    if suffix in _KERAS_FILES:
+        return _from("keras", _keras_file(fspath(source)))
+    if suffix in _OPENED_BY_OTHERS:
+        raise NetworkFileError(
+            f"{fspath(source)} is not opened, as that may run code that is in it. Open it yourself and give what it "
+            f"holds: {_OPENED_BY_OTHERS[suffix]}"
+        )
+    if isinstance(source, (str, PathLike, bytes, bytearray, memoryview)) or hasattr(source, "SerializeToString"):
+        from pyomo_relugrad.readers.onnx import load_onnx  # onnx is slow to import and not needed for a Network
+
+        return load_onnx(source)
+    framework = _framework(source)
+    if framework is None:
+        raise ModelError(
+            "network must be a Network, a path, bytes or an onnx.ModelProto, a PyTorch module, a Keras model or a "
+            f"fitted scikit-learn estimator, not {_in_words(source)}"
+        )
+    return _from(framework, source)
+
+
+def is_model(source: Any) -> bool:
+    """Whether it is a module, a model or an estimator, though it may be callable as a function is."""
+    return not isinstance(source, type) and _framework(source) is not None
+
+
+def _framework(source: Any) -> str | None:
+    """The framework that an object belongs to; no framework is imported."""
+    if isinstance(source, type):
+        return None
+    kinds = {(kind.__module__.split(".")[0], kind.__name__) for kind in type(source).__mro__}
+    if kinds & {("keras", "Model"), ("tf_keras", "Model"), ("tensorflow", "Model")}:
+        return "keras"  # with PyTorch as the backend it is a module as well
+    if ("torch", "Module") in kinds:
+        return "torch"
+    return "sklearn" if hasattr(source, "fit") and hasattr(source, "predict") else None
+
+
+def _from(framework: str, source: Any) -> Network:
+    frameworks = import_module("pyomo_relugrad.readers.frameworks")  # onnx is slow to import
+    return getattr(frameworks, f"load_{framework}")(source)
+
+
+def _keras_file(path: str) -> Any:
+    """The model in a file of Keras, opened in its safe mode."""
+    packages = import_module("pyomo_relugrad.readers.frameworks.packages")
+    keras = packages.require("keras", "to open a file of Keras")
+    if not Path(path).is_file():
+        raise NetworkFileNotFoundError(f"there is no file {path}")
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # it raises what is wrong with the file in many ways
+        raise NetworkFileError(
+            f"{path} cannot be opened by Keras in its safe mode, in which it runs no code of the file: "
+            f"{packages.first_line(error)}"
+        ) from error
+
+
+def _in_words(source: Any) -> str:
+    if isinstance(source, type):
+        return f"the class {source.__name__}: make one of it, and give that"
+    return type(source).__name__
