@@ -39,6 +39,8 @@ class SearchContext:
         Where none was found: points that only networks keep from being feasible.
     take_bound : callable, optional
         Told of a number that no feasible point's objective is below, where a method comes to one.
+    device : str, optional
+        Where points move that descend together; None for this machine's processor.
     offered : deque of Incumbent, optional
         Better points that others find while the method runs.
     """
@@ -51,6 +53,7 @@ class SearchContext:
     is_first: bool = True
     near: tuple[Incumbent, ...] = ()
     take_bound: Callable[[float], None] = _ignore
+    device: str | None = None
     offered: deque[Incumbent] = field(default_factory=deque)
 
     def take_offered(self) -> list[Incumbent]:

@@ -54,6 +54,10 @@ class Options:
         What runs the work that others can do, in place of processes on this machine: Dask's
         ``Client.get_executor()``, for example. No more than ``threads`` tasks are under way at once, where it is given.
 
+    device : str, optional
+        Where points move that descend together, by PyTorch's name: "cuda", for example. It takes one dense network over
+        bounds on its inputs.
+
     Raises
     ------
     ModelError
@@ -70,6 +74,7 @@ class Options:
     highs_options: dict[str, Any] = field(default_factory=dict)
     threads: int | None = None
     executor: Executor | None = None
+    device: str | None = None
 
     def __post_init__(self) -> None:
         Clock(self.time_limit)  # refuses NaN
@@ -117,6 +122,7 @@ class Options:
         words += [f"relative gap {self.relative_gap:g}"] if proves else []
         words += [f"time limit {self.time_limit:g} s"] if math.isfinite(self.time_limit) else []
         words += [f"at most {self.iteration_limit} steps"] if self.iteration_limit is not None else []
+        words += [f"device {self.device}"] if self.device is not None else []
         words += ["executor"] if self.executor is not None else [counted(self.cores, "core")] if self.cores > 1 else []
         return ", ".join(words)
 

@@ -126,6 +126,7 @@ def maximize(
     callback: Callable[[Progress], bool | None] | None = None,
     threads: int | None = None,
     executor: Executor | None = None,
+    device: str | None = None,
 ) -> Optimum:
     """Look for inputs that make a network's outputs large.
 
@@ -161,6 +162,8 @@ def maximize(
         Processor cores that the search may use; by default all that this process may use.
     executor : concurrent.futures.Executor, optional
         What runs searches beside the first one, in place of processes on this machine.
+    device : str, optional
+        Where points move that descend together, by PyTorch's name: "cuda", for example.
 
     Returns
     -------
@@ -180,7 +183,7 @@ def maximize(
     (array([0., 1.]), 2.0)
     """
     problem = array_problem(load_network(network), objective, lower, upper, input_objective, (A, row_lower, row_upper))
-    options = Options(time_limit, iteration_limit, seed, method, threads=threads, executor=executor)
+    options = Options(time_limit, iteration_limit, seed, method, threads=threads, executor=executor, device=device)
     return _optimum(problem, options, start, callback)
 
 

@@ -22,6 +22,7 @@ from pyomo_relugrad.run.driver import Report, Worker
 from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.search import find_method
 from pyomo_relugrad.search.completion import Completion, trivial_targets
+from pyomo_relugrad.search.descent.on_device import refuse_device
 from pyomo_relugrad.search.infeasibility import conflict
 from pyomo_relugrad.search.neighbourhoods.dive import dives
 from pyomo_relugrad.search.relaxation import LinearRelaxation
@@ -61,6 +62,8 @@ class LocalSearch(Worker):
         self.problem = problem
         self._options, self._clock = options, clock
         self._method = find_method(options.method, problem)
+        if options.device is not None:
+            refuse_device(problem, options.device)
         self._relaxation: LinearSolution | None = None
         self._is_prepared, self._is_first, self._beside = False, not beside, beside
         self._begin(options.seed, start)
@@ -186,6 +189,7 @@ class LocalSearch(Worker):
             self._relaxation,
             is_first=self._is_first,
             take_bound=self._keeper.raise_to,
+            device=self._options.device,
             offered=self._offered,
         )
         dived = list[Incumbent]()

@@ -83,7 +83,15 @@ def perform(task: Task) -> TaskReport:
 def options_of_task(options: Options, number: int, time_limit: float, iteration_limit: int | None) -> Options:
     """A run's options with limits and the seed of a task."""
     seed = int(np.random.SeedSequence([options.seed, number]).generate_state(1)[0])
-    return replace(options, seed=seed, threads=1, executor=None, time_limit=time_limit, iteration_limit=iteration_limit)
+    return replace(
+        options,
+        seed=seed,
+        threads=1,
+        executor=None,
+        device=None,
+        time_limit=time_limit,
+        iteration_limit=iteration_limit,
+    )
 
 
 def search_of(problem: Problem, options: Options, known: tuple[Incumbent, ...]) -> LocalSearch:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, at_home, namespace
 from pyomo_relugrad.problem import Incumbent, Problem, ReducedObjective
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.run.method import between
-from pyomo_relugrad.search.descent.batch import Batch, Schedule, descend, descend_by_halving
+from pyomo_relugrad.search.descent.batch import Batch, Objective, Schedule, descend, descend_by_halving
 from pyomo_relugrad.search.descent.elite_pool import ElitePool, PoolMember
+from pyomo_relugrad.search.descent.on_device import on_device
 from pyomo_relugrad.search.descent.polishing import Polishing
 from pyomo_relugrad.search.descent.starts import structured_starts
 from pyomo_relugrad.search.domains.domain import Domain
@@ -99,6 +100,10 @@ class ProjectedRounds:
         self.context, self.budget, self.random = context, context.budget, context.random
         self.objective = ReducedObjective(problem, np.float32)
         self.polish = polisher_of(problem)
+        self.moving: Objective = self.objective
+        self.bounds = domain
+        if context.device is not None:
+            self.moving, self.bounds = on_device(self.objective, domain, context.device)
         self.pool = ElitePool(method.pool_size)
         self.polishing = Polishing(self._walk, self.objective.columns, self.pool, self.budget)
         self.rounds, self.last_record, self.reported = 0, 0, np.inf
@@ -135,13 +140,13 @@ class ProjectedRounds:
         first = method.first_steps[(self.rounds // 2) % len(method.first_steps)]
         schedule = Schedule(first, method.last_step, method.explore_steps if explore else method.recombine_steps)
         stages, share = schedule.pieces(method.stages), method.momentum
-        halving = descend_by_halving(self.objective, self.domain, starts, stages, share, self.budget)
+        halving = descend_by_halving(self.moving, self.bounds, starts, stages, share, self.budget)
         batch = yield from self._watched(halving)
-        best = Batch.at(batch.best[: method.refined])
+        best = Batch.at(batch.best[: method.refined, :])
         lengths = Schedule(method.last_step, method.refined_step, method.refine_steps).lengths()
-        refining = descend(self.objective, self.domain, best, lengths, share, self.budget)
+        refining = descend(self.moving, self.bounds, best, lengths, share, self.budget)
         best = yield from self._watched(refining)
-        return best.keep(method.refined)
+        return best.keep(method.refined).at_home()
 
     def _watched(self, steps: Generator[Batch, None, Batch]) -> Generator[Incumbent | None, None, Batch]:
         """Report the batch's best point whenever it is a good deal better than the last one reported."""
@@ -150,10 +155,11 @@ class ProjectedRounds:
                 batch = next(steps)
             except StopIteration as end:
                 return end.value
-            value = float(batch.values.min())
+            value = float(namespace(batch.values).min(batch.values))
             if value < self.reported - REPORTED_GAIN * abs(value):
                 self.reported = value
-                yield self._incumbent(batch.best[int(batch.values.argmin())])
+                best = int(namespace(batch.values).argmin(batch.values))
+                yield self._incumbent(at_home(batch.best[best, :]))
             else:
                 yield None
 
