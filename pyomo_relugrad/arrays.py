@@ -27,6 +27,13 @@ def at_home(array: Any) -> Array:
     return array if isinstance(array, np.ndarray) else np.array(array.cpu() if hasattr(array, "cpu") else array)
 
 
+def row_sums(array: Any) -> Any:
+    """The sums (B, 1) of the rows of an array; NumPy's own function for it takes longer than the sums do."""
+    if isinstance(array, np.ndarray):
+        return np.add.reduce(array, axis=1, keepdims=True)
+    return namespace(array).sum(array, axis=1, keepdims=True)
+
+
 def stable_order(values: Any) -> Any:
     """The indices that sort values (n,), equal ones in their order."""
     return np.argsort(values, kind="stable") if isinstance(values, np.ndarray) else namespace(values).argsort(values)

@@ -12,6 +12,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent
 from pyomo_relugrad.programs.linear_program import LinearSolution
 from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run.past import Past
 
 
 def _ignore(bound: float) -> None:
@@ -43,6 +44,8 @@ class SearchContext:
         Where points move that descend together; None for this machine's processor.
     offered : deque of Incumbent, optional
         Better points that others find while the method runs.
+    past : Past, optional
+        Of earlier searches of the same model with other numbers.
     """
 
     budget: Budget
@@ -55,6 +58,7 @@ class SearchContext:
     take_bound: Callable[[float], None] = _ignore
     device: str | None = None
     offered: deque[Incumbent] = field(default_factory=deque)
+    past: Past = field(default_factory=Past)
 
     def take_offered(self) -> list[Incumbent]:
         """The points that others have found since the last time."""

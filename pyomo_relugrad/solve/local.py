@@ -14,6 +14,7 @@ from pyomo_relugrad.run.budget import Clock, Stop
 from pyomo_relugrad.run.driver import Driver, Worker
 from pyomo_relugrad.run.method import Method
 from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.run.past import Past
 from pyomo_relugrad.run.result import Callback, SearchResult
 from pyomo_relugrad.search import find_method
 from pyomo_relugrad.solve.islands import beside_others
@@ -81,6 +82,7 @@ def solve_locally(
     start: Array | None = None,
     callback: Callback | None = None,
     target: float = -np.inf,
+    past: Past | None = None,
 ) -> SearchResult:
     """Look for a good feasible point, as `search` does, by options and up to a target.
 
@@ -93,23 +95,26 @@ def solve_locally(
         As in `search`.
     target : float, optional
         The search ends where it has a feasible point whose objective is not above this.
+    past : Past, optional
+        What earlier searches of the same model left, and this one leaves to the next.
     """
-    clock = Clock(options.time_limit)
+    clock, past = Clock(options.time_limit), past or Past()
+    past.solves += 1
     options = replace(options, relative_gap=CLOSE, absolute_gap=CLOSE)
 
     def run(problem: Problem, start: Array | None, callback: Callback | None) -> SearchResult:
         driver = Driver(problem, options, clock, callback, target=target)
-        return driver.run(_worker(problem, options, clock, start))
+        return driver.run(_worker(problem, options, clock, start, past))
 
     result = run_presolved(problem, start, callback, run, clock)
     # A heuristic calls nothing optimal: its bound is a by-product.
     return replace(result, stop=Stop.FINISHED) if result.stop is Stop.OPTIMAL else result
 
 
-def _worker(problem: Problem, options: Options, clock: Clock, start: Array | None) -> Worker:
+def _worker(problem: Problem, options: Options, clock: Clock, start: Array | None, past: Past | None) -> Worker:
     """One search, or several side by side; where steps are limited, in an order that does not depend on the time."""
     if options.iteration_limit is None:
-        return beside_others(LocalSearch(problem, options, clock, start), problem, options, clock)
+        return beside_others(LocalSearch(problem, options, clock, start, past), problem, options, clock)
     if options.iteration_limit > TASK_STEPS and find_method(options.method, problem).cooperates:
         return TaskSequence(problem, options, clock, start)
-    return LocalSearch(problem, options, clock, start)
+    return LocalSearch(problem, options, clock, start, past)

@@ -20,6 +20,7 @@ from pyomo_relugrad.run.budget import Budget, Clock, Stop
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.run.driver import Report, Worker
 from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.run.past import Past
 from pyomo_relugrad.search import find_method
 from pyomo_relugrad.search.completion import Completion, trivial_targets
 from pyomo_relugrad.search.descent.on_device import refuse_device
@@ -46,6 +47,8 @@ class LocalSearch(Worker):
     clock : Clock
     start : (n,) array, optional
         A warm start, NaN where a column has no value.
+    past : Past, optional
+        What earlier searches of the same model left.
     beside : bool, optional
         Whether another search of the problem is under way, which does what is done once: try what is at hand, run
         methods that begin from nothing, and bound the problem.
@@ -57,10 +60,17 @@ class LocalSearch(Worker):
     """
 
     def __init__(
-        self, problem: Problem, options: Options, clock: Clock, start: Array | None = None, *, beside: bool = False
+        self,
+        problem: Problem,
+        options: Options,
+        clock: Clock,
+        start: Array | None = None,
+        past: Past | None = None,
+        *,
+        beside: bool = False,
     ) -> None:
         self.problem = problem
-        self._options, self._clock = options, clock
+        self._options, self._clock, self._past = options, clock, past or Past()
         self._method = find_method(options.method, problem)
         if options.device is not None:
             refuse_device(problem, options.device)
@@ -134,7 +144,7 @@ class LocalSearch(Worker):
     def _ended(self, stop: Stop) -> Report:
         self.is_done = True
         if stop in (Stop.FINISHED, Stop.ITERATION_LIMIT):
-            self._bounds(finished=True)
+            self._bounds(finished=self._past.solves <= 1)
         return self._report(stop=stop)
 
     def _report(self, points: tuple[Incumbent, ...] = (), stop: Stop | None = None) -> Report:
@@ -154,10 +164,13 @@ class LocalSearch(Worker):
     def _search(self, start: Array | None, random: np.random.Generator) -> Iterator[Incumbent | None]:
         """The points that the search comes to: trivial ones, the start completed, then what the method yields."""
         problem = self.problem
-        if start is not None and not np.isnan(start[~problem.is_output]).any():
-            yield problem.incumbent(start)
         completion, tried = Completion(problem, self._surroundings, self.budget), list[Incumbent]()
-        if start is not None and completion.is_decided(start):
+        if start is not None and not np.isnan(start[~problem.is_output]).any():
+            point = problem.incumbent(start)
+            yield point
+            if point.is_feasible and completion.is_whole(start):
+                tried.append(point)
+        if start is not None and not tried and completion.is_decided(start):
             with suppress(OutOfTime):
                 tried.append(problem.incumbent(completion.start(start, None)))
             yield from tried
@@ -166,7 +179,8 @@ class LocalSearch(Worker):
         for target in targets:
             tried.append(problem.incumbent(target))
             yield tried[-1]
-        self._prepare()
+        if not (is_started and self._past.solves > 1 and problem.networks):
+            self._prepare()
         if self.budget.stop is Stop.INFEASIBLE:
             return
         relaxed = None if self._relaxation is None else self._relaxation.values
@@ -191,6 +205,7 @@ class LocalSearch(Worker):
             take_bound=self._keeper.raise_to,
             device=self._options.device,
             offered=self._offered,
+            past=self._past,
         )
         dived = list[Incumbent]()
         if targets and not any(point.is_feasible for point in tried):

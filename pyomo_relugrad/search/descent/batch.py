@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array, at_home, namespace, stable_order
+from pyomo_relugrad.arrays import Array, at_home, namespace, row_sums, stable_order
 from pyomo_relugrad.problem import ReducedObjective
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.search.descent.on_device import DeviceObjective
@@ -80,11 +80,12 @@ class Batch:
     def note(self, values: Array) -> None:
         """Remember the points where the values (B,) there are better than before."""
         better = values < self.values
-        self.values = namespace(values).where(better, values, self.values)
-        if isinstance(values, np.ndarray):  # most points are not
-            self.best[better] = self.U[better]
+        if isinstance(values, np.ndarray):
+            np.fmin(values, self.values, out=self.values)
+            np.copyto(self.best, self.U, where=better[:, None])
         else:
-            self.best = namespace(values).where(better[:, None], self.U, self.best)
+            where = namespace(values).where
+            self.values, self.best = where(better, values, self.values), where(better[:, None], self.U, self.best)
 
 
 def descend(
@@ -99,13 +100,14 @@ def descend(
 
     A step is ``u <- project(u - length * width * sign(momentum))``.
 
-    The momentum is the sum of the gradients, each divided by its mean absolute entry, of which a share `decay` is kept
-    from step to step: the steps do not depend on the scale of the objective, and the sign step moves every column by
-    the same share of its width (as APGD and the sign-gradient attacks do; it beats the gradient step wherever the box
-    has many columns). Where rows cut the box, a sign step would be projected back along them, and the step follows the
-    momentum itself, equally long.
+    The momentum is the sum of the gradients, each divided by the sum of its absolute entries, of which a share `decay`
+    is kept from step to step: the steps do not depend on the scale of the objective, and the sign step moves every
+    column by the same share of its width (as APGD and the sign-gradient attacks do; it beats the gradient step wherever
+    the box has many columns). Where rows cut the box, a sign step would be projected back along them, and the step
+    follows the momentum itself, equally long.
     """
     xp, width = namespace(batch.U), objective.cast(_one_if_equal(domain.upper - domain.lower))
+    tiny = float(np.finfo(objective.dtype).tiny)
     for length in lengths:
         if budget.is_exhausted():
             break
@@ -113,8 +115,7 @@ def descend(
         budget.count(points=values.shape[0])
         batch.note(values)
         gradient *= width
-        scale = xp.mean(xp.abs(gradient), axis=1, keepdims=True)
-        gradient /= xp.where(scale > 0, scale, 1)
+        gradient /= xp.maximum(row_sums(xp.abs(gradient)), tiny)
         batch.momentum *= decay
         batch.momentum += gradient
         step = xp.sign(batch.momentum) if domain.steps_by_signs else _as_long(batch.momentum)

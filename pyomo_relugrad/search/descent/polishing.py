@@ -44,19 +44,42 @@ class Polishing:
         #: The walk's point, and the value that it began at.
         self._elite, self._start = PoolMember(np.zeros(0), np.inf), np.inf
         self._begin, self._seconds = budget.elapsed, 0.0
+        #: Seconds of the walk so far, and of the last one that came to its end.
+        self._this_walk = self._last_walk = 0.0
         self._best, self._largest_gain = np.inf, 0.0
         self._gains = {"walks": 0.0, "descents": 0.0}
 
     def run(self) -> Iterator[Incumbent | None]:
         """Go on with the walk from the best point that deserves one, for as long as walks may take now."""
+        if not self._is_timed:
+            yield from self.to_the_end()
+            return
         self._book("descents")
         begin, owed = self._budget.elapsed, self._owed_seconds
         while self._budget.elapsed - begin < owed or (self._is_last and self._is_at_best):
             if self._budget.is_exhausted() or not self._goes_on():
                 break
             yield self._step()
+        self._book_walks(begin)
+
+    def afford_whole(self) -> bool:
+        """Whether another walk may go to its end at once, by how long the last one took."""
+        return not self._is_timed or (self._walk is None and self._last_walk <= self._owed_seconds)
+
+    def booked(self, steps: Iterator[Incumbent | None]) -> Iterator[Incumbent | None]:
+        """The steps of a walk of somebody else, which counts among these."""
+        self._book("descents")
+        begin = self._budget.elapsed
+        yield from steps
+        self._book_walks(begin)
+
+    def _book_walks(self, begin: float) -> None:
         self._seconds += self._budget.elapsed - begin
         self._book("walks")
+
+    @property
+    def _is_timed(self) -> bool:
+        return bool(np.isfinite(self._budget.time_limit))
 
     def to_the_end(self) -> Iterator[Incumbent | None]:
         """Walk from the best point that has not been walked from."""
@@ -70,7 +93,7 @@ class Polishing:
         waiting = self._pool.unpolished()
         if self._walk is not None and self._elite.value > least:  # others are far ahead
             self._walk.close()
-            self._walk = None
+            self._walk, self._this_walk = None, 0.0
         if self._walk is None:
             if waiting is None or waiting.value > least:
                 return False
@@ -81,11 +104,13 @@ class Polishing:
     def _step(self) -> Incumbent | None:
         """One step of the walk, whose point takes the place of the one before."""
         assert self._walk is not None
+        begin = self._budget.elapsed
         try:
             point = next(self._walk)
         except StopIteration:
-            self._walk = None
+            self._walk, self._last_walk, self._this_walk = None, self._this_walk, 0.0
             return None
+        self._this_walk += self._budget.elapsed - begin
         if point is not None:
             self._elite = self._pool.polished(self._elite, point.values[self._columns], point.objective)
             self._largest_gain = max(self._largest_gain, self._start - point.objective)
