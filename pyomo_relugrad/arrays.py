@@ -1,5 +1,6 @@
 """Types of the arrays that pass between packages, and the functions on them."""
 
+from importlib import import_module
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -14,7 +15,28 @@ Weight: TypeAlias = Any
 
 def namespace(array: Any) -> Any:
     """The module of the functions on an array: NumPy, or that of another array type."""
-    return np if isinstance(array, np.ndarray) else array.__array_namespace__()
+    if isinstance(array, np.ndarray):
+        return np
+    if hasattr(array, "__array_namespace__"):
+        return array.__array_namespace__()
+    return import_module("array_api_compat").array_namespace(array)  # PyTorch's have none of their own
+
+
+def at_home(array: Any) -> Array:
+    """An array of any kind as one of NumPy."""
+    return array if isinstance(array, np.ndarray) else np.array(array.cpu() if hasattr(array, "cpu") else array)
+
+
+def row_sums(array: Any) -> Any:
+    """The sums (B, 1) of the rows of an array; NumPy's own function for it takes longer than the sums do."""
+    if isinstance(array, np.ndarray):
+        return np.add.reduce(array, axis=1, keepdims=True)
+    return namespace(array).sum(array, axis=1, keepdims=True)
+
+
+def stable_order(values: Any) -> Any:
+    """The indices that sort values (n,), equal ones in their order."""
+    return np.argsort(values, kind="stable") if isinstance(values, np.ndarray) else namespace(values).argsort(values)
 
 
 class SparseRows(NamedTuple):

@@ -442,9 +442,12 @@ def test_keywords_without_meaning_are_noted_at_the_debug_level(caplog: pytest.Lo
     assert "keyword 'keepfiles' is ignored" in caplog.text
 
 
-def test_threads_are_said_to_be_unused(caplog: pytest.LogCaptureFixture) -> None:
-    pyo.SolverFactory("relugrad").solve(knapsack(), threads=2)
-    assert "option 'threads' is not used" in caplog.text
+def test_the_number_of_threads_is_told_and_refused_where_it_is_none() -> None:
+    stream = io.StringIO()
+    pyo.SolverFactory("relugrad").solve(knapsack(), threads=2, tee=stream)
+    assert "method auto, seed 0, 2 cores\n" in stream.getvalue()
+    with pytest.raises(ModelError, match="the number of threads is 0: give 1 or more"):
+        pyo.SolverFactory("relugrad").solve(knapsack(), threads=0)
 
 
 def test_a_warm_start_hands_over_the_values_that_are_there_and_the_best_of_the_others() -> None:

@@ -106,6 +106,7 @@ class Arguments(argparse.Namespace):
     method: str = "auto"
     methods: list[str] | None = None
     seed: int = 0
+    threads: int | None = None
     exact: bool = False
     gap: float | None = None
     networks: int = 3
@@ -187,6 +188,9 @@ def _parser() -> argparse.ArgumentParser:
         _add_box(optimize)
         _add_search(optimize)
         _add_answer(optimize)
+        optimize.add_argument(
+            "--threads", type=as_positive_count, metavar="N", help="processor cores that may be used (all)"
+        )
         optimize.add_argument("--exact", action="store_true", help="prove it: branch and bound, or HiGHS, follow")
         optimize.add_argument("--gap", type=as_positive, help="relative gap that is proof enough (1e-4), with --exact")
 

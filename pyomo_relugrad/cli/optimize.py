@@ -82,8 +82,12 @@ def _weights(network: Network, arguments: Arguments) -> Array:
 def _options(arguments: Arguments) -> Options:
     gap = Options.relative_gap if arguments.gap is None else arguments.gap
     return Options(
-        time_limit=arguments.time_limit, seed=arguments.seed, method=arguments.method, relative_gap=gap
-    )  # fmt: skip
+        time_limit=arguments.time_limit,
+        seed=arguments.seed,
+        method=arguments.method,
+        relative_gap=gap,
+        threads=arguments.threads,
+    )
 
 
 def _show(network: Network, problem: Problem, result: SearchResult, arguments: Arguments) -> None:

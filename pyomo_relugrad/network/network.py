@@ -123,9 +123,10 @@ class Network:
             layers.append(Layer((index,), (matrix,), offset, activation))
         return cls(layers[0].weights[0].shape[1], tuple(layers), name=name)
 
-    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         names = self.input_names, self.output_names, self.choices
-        return Network, (self.n_inputs, self.layers, self.inputs, self.outputs, self.name, *names)
+        made = {name: vars(self)[name] for name in ("_float32",) if name in vars(self)}
+        return Network, (self.n_inputs, self.layers, self.inputs, self.outputs, self.name, *names), made
 
     def __copy__(self) -> Network:
         return self

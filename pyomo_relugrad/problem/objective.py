@@ -71,6 +71,10 @@ class ReducedObjective:
                 exact = np.where(bound.astype(U.dtype) == U, bound, exact)
         return exact
 
+    def cast(self, U: Array) -> Array:
+        """Points in the class's floating-point type."""
+        return U.astype(self.dtype, copy=False)
+
     def decisions(self, V: Array) -> Array:
         """The decision columns (B, size) of points (B, n)."""
         return V[:, self._chosen]

@@ -49,11 +49,6 @@ def solver_threads() -> Iterator[None]:
         _release_highs_threads()
 
 
-def n_cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def lower_priority(thread: threading.Thread) -> None:
     """Let other threads go first where there are more of them than free cores; only Linux has priorities of threads."""
     if sys.platform == "linux" and thread.native_id is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -39,6 +40,10 @@ class SearchContext:
         Where none was found: points that only networks keep from being feasible.
     take_bound : callable, optional
         Told of a number that no feasible point's objective is below, where a method comes to one.
+    device : str, optional
+        Where points move that descend together; None for this machine's processor.
+    offered : deque of Incumbent, optional
+        Better points that others find while the method runs.
     past : Past, optional
         Of earlier searches of the same model with other numbers.
     """
@@ -51,7 +56,15 @@ class SearchContext:
     is_first: bool = True
     near: tuple[Incumbent, ...] = ()
     take_bound: Callable[[float], None] = _ignore
+    device: str | None = None
+    offered: deque[Incumbent] = field(default_factory=deque)
     past: Past = field(default_factory=Past)
+
+    def take_offered(self) -> list[Incumbent]:
+        """The points that others have found since the last time."""
+        points = list(self.offered)
+        self.offered.clear()
+        return points
 
     @property
     def relaxed(self) -> Array | None:

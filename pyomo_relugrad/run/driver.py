@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyomo_relugrad import deadline
 from pyomo_relugrad.deadline import OutOfTime
@@ -46,9 +47,29 @@ class Report:
     stop: Stop | None = None
     reason: str = ""
 
+    def with_work(self, others: Iterable[Report]) -> Report:
+        """The report with the points, bounds and counters of others; it says whether and why the work has ended."""
+        reports = (self, *others)
+        return replace(
+            self,
+            points=tuple(point for report in reports for point in report.points),
+            bound=max(report.bound for report in reports),
+            evaluated=sum(report.evaluated for report in reports),
+            iterations=sum(report.iterations for report in reports),
+            nodes=sum(report.nodes for report in reports),
+        )
+
 
 class Worker(ABC):
     """Finds points, proves bounds, or both, a step at a time."""
+
+    #: How many searches of the same problem run on other cores.
+    searches_beside = 0
+
+    @property
+    def cores_beside(self) -> int:
+        """Cores that the worker keeps busy beside its own thread."""
+        return 0
 
     @abstractmethod
     def step(self) -> Report:

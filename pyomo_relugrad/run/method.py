@@ -26,12 +26,16 @@ class Method(ABC):
         What users type.
     shapes : frozenset of Shape
         The problems that it handles.
+    cooperates : bool
+        Whether it goes on from better points that others find, so that several such searches may work side by side.
+        Published methods do not: they run as they are published.
     handles_smooth : bool
         Whether it handles functions that are not piecewise linear.
     """
 
     name: ClassVar[str]
     shapes: ClassVar[frozenset[Shape]] = frozenset(Shape)
+    cooperates: ClassVar[bool] = False
     handles_smooth: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -14,7 +15,9 @@ from pyomo_relugrad.problem import Incumbent
 from pyomo_relugrad.problem.bounds import refuse_unknown_bounds
 from pyomo_relugrad.programs.highs import silent_highs
 from pyomo_relugrad.run.budget import Clock, Stop
+from pyomo_relugrad.run.cores import usable_cores
 from pyomo_relugrad.run.method import Method
+from pyomo_relugrad.words import counted
 
 #: Rounding, relative to one plus the objective's size, that does not keep an incumbent from being proven.
 ROUNDING = 1e-12
@@ -44,11 +47,21 @@ class Options:
         How the MILP's pre-activations are bounded: "interval", "crown" or "lp".
     highs_options : dict, optional
         Options of HiGHS, for the MILP.
+    threads : int, optional
+        Processor cores that the run may use; by default all that this process may use. A run of a few tenths of a
+        second uses one.
+    executor : concurrent.futures.Executor, optional
+        What runs the work that others can do, in place of processes on this machine: Dask's
+        ``Client.get_executor()``, for example. No more than ``threads`` tasks are under way at once, where it is given.
+
+    device : str, optional
+        Where points move that descend together, by PyTorch's name: "cuda", for example. It takes one dense network over
+        bounds on its inputs.
 
     Raises
     ------
     ModelError
-        If a number is NaN or negative, the bounds are unknown, or HiGHS does not know an option.
+        If a number is NaN or negative, the bounds are unknown, HiGHS does not know an option, or the executor is none.
     """
 
     time_limit: float = math.inf
@@ -59,6 +72,9 @@ class Options:
     absolute_gap: float = 1e-6
     bounds: str = "crown"
     highs_options: dict[str, Any] = field(default_factory=dict)
+    threads: int | None = None
+    executor: Executor | None = None
+    device: str | None = None
 
     def __post_init__(self) -> None:
         Clock(self.time_limit)  # refuses NaN
@@ -66,9 +82,21 @@ class Options:
             number = getattr(self, name)
             if number is not None and not number >= 0:
                 raise ModelError(f"the {name.replace('_', ' ')} is {number}: give 0 or more")
+        if self.threads is not None and (self.threads < 1 or self.threads != int(self.threads)):
+            raise ModelError(f"the number of threads is {self.threads}: give 1 or more")
+        if self.executor is not None and not callable(getattr(self.executor, "submit", None)):
+            raise ModelError(
+                f"the executor is {type(self.executor).__name__}: give a concurrent.futures.Executor, such as Dask's "
+                "Client.get_executor()"
+            )
         refuse_unknown_bounds(self.bounds)
         if self.highs_options:
             silent_highs(self.highs_options)
+
+    @property
+    def cores(self) -> int:
+        """Processor cores of this machine that the run may use."""
+        return usable_cores() if self.threads is None else int(self.threads)
 
     def allowed_gap(self, objective: float) -> float:
         """The gap at which an incumbent of that objective counts as proven."""
@@ -94,6 +122,8 @@ class Options:
         words += [f"relative gap {self.relative_gap:g}"] if proves else []
         words += [f"time limit {self.time_limit:g} s"] if math.isfinite(self.time_limit) else []
         words += [f"at most {self.iteration_limit} steps"] if self.iteration_limit is not None else []
+        words += [f"device {self.device}"] if self.device is not None else []
+        words += ["executor"] if self.executor is not None else [counted(self.cores, "core")] if self.cores > 1 else []
         return ", ".join(words)
 
 

@@ -57,6 +57,7 @@ class Auto(Method):
     """
 
     name = "auto"
+    cooperates = True
     handles_smooth = True
 
     convex: ConvexProgram = ConvexProgram()

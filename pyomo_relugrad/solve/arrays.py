@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
@@ -19,9 +20,10 @@ from pyomo_relugrad.network.names import by_name, rows_by_name
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.readers.sources import load_network
 from pyomo_relugrad.run.method import Method
+from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.run.result import Progress, SearchResult, gap_in_words
 from pyomo_relugrad.search.boundedness import columns_without_end
-from pyomo_relugrad.solve.local import search
+from pyomo_relugrad.solve.local import solve_locally
 from pyomo_relugrad.words import MAX_LISTED, counted
 
 #: Inputs and outputs that the text of an answer shows.
@@ -122,6 +124,9 @@ def maximize(
     seed: int = 0,
     start: ArrayLike | None = None,
     callback: Callable[[Progress], bool | None] | None = None,
+    threads: int | None = None,
+    executor: Executor | None = None,
+    device: str | None = None,
 ) -> Optimum:
     """Look for inputs that make a network's outputs large.
 
@@ -153,6 +158,12 @@ def maximize(
         A warm start.
     callback : callable, optional
         Called with a `Progress`; the search ends when it returns True.
+    threads : int, optional
+        Processor cores that the search may use; by default all that this process may use.
+    executor : concurrent.futures.Executor, optional
+        What runs searches beside the first one, in place of processes on this machine.
+    device : str, optional
+        Where points move that descend together, by PyTorch's name: "cuda", for example.
 
     Returns
     -------
@@ -172,19 +183,17 @@ def maximize(
     (array([0., 1.]), 2.0)
     """
     problem = array_problem(load_network(network), objective, lower, upper, input_objective, (A, row_lower, row_upper))
-    return _optimum(problem, method, time_limit, iteration_limit, seed, start, callback)
+    options = Options(time_limit, iteration_limit, seed, method, threads=threads, executor=executor, device=device)
+    return _optimum(problem, options, start, callback)
 
 
 def _optimum(
     problem: Problem,
-    method: str | Method = "auto",
-    time_limit: float = 10.0,
-    iteration_limit: int | None = None,
-    seed: int = 0,
+    options: Options,
     start: ArrayLike | None = None,
     callback: Callable[[Progress], bool | None] | None = None,
 ) -> Optimum:
-    """Search a problem of `array_problem`; the arguments are those of `maximize`."""
+    """Search a problem of `array_problem`."""
     refuse_without_end(problem)
     network = problem.networks[0].network
     n = network.n_inputs
@@ -194,10 +203,7 @@ def _optimum(
         if not np.isfinite(given).all():
             raise ModelError("start has an infinite entry")
         begin = np.concatenate([given, np.full(network.n_outputs, np.nan)])
-    result = search(
-        problem, method,
-        time_limit=time_limit, iteration_limit=iteration_limit, seed=seed, start=begin, callback=callback,
-    )  # fmt: skip
+    result = solve_locally(problem, options, start=begin, callback=callback)
     best = result.incumbent
     if best is None:
         advice = result.reason or "check the bounds and rows, or give more time"
@@ -247,6 +253,9 @@ def minimize(
     A: Weight = None,
     row_lower: ArrayLike = -np.inf,
     row_upper: ArrayLike = np.inf,
+    start: ArrayLike | None = None,
+    callback: Callable[[Progress], bool | None] | None = None,
+    time_limit: float = 10.0,
     **options: Any,
 ) -> Optimum:
     """Look for inputs that make a network's outputs small; the arguments are those of `maximize`.
@@ -258,7 +267,8 @@ def minimize(
     1.0
     """
     network, rows = load_network(network), (A, row_lower, row_upper)
-    return _optimum(array_problem(network, objective, lower, upper, input_objective, rows, maximize=False), **options)
+    problem = array_problem(network, objective, lower, upper, input_objective, rows, maximize=False)
+    return _optimum(problem, Options(time_limit, **options), start, callback)
 
 
 def array_problem(

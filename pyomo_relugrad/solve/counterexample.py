@@ -100,7 +100,9 @@ def find_counterexample(
     while round_ == 0 or not clock.is_over:
         rng = np.random.default_rng([seed, round_])
         share = clock.remaining / 2 / len(property_.cases)
-        options = Options(max(min(_FIRST_SLICE * 2.0**round_, share), _SHORTEST_SLICE), None, seed + round_, method)
+        options = Options(
+            max(min(_FIRST_SLICE * 2.0**round_, share), _SHORTEST_SLICE), None, seed + round_, method, threads=1
+        )
         sampled: list[tuple[float, Array, Case]] = []
         for case in property_.cases:
             if not sampled or not clock.is_over:

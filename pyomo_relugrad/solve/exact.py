@@ -14,6 +14,7 @@ from pyomo_relugrad.run.driver import Driver
 from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.run.past import Past
 from pyomo_relugrad.run.result import Callback, SearchResult
+from pyomo_relugrad.solve.islands import beside_others
 from pyomo_relugrad.solve.portfolio import Portfolio
 from pyomo_relugrad.solve.presolved import run_presolved
 from pyomo_relugrad.solve.team import Team
@@ -36,7 +37,8 @@ def solve_exactly(
 
     A local search of a fraction of a second comes first. Then a proof runs, by branch and bound in the space of the
     networks' inputs or by the MILP as the portfolio says, and after some seconds the other one joins. Local searches
-    with new seeds take a share of the time while the gap is open. All of them share the incumbent and the bound.
+    with new seeds take a share of the time while the gap is open, and run on the other cores. All of them share the
+    incumbent and the bound.
 
     Parameters
     ----------
@@ -85,6 +87,7 @@ def solve_exactly(
 
     def run(problem: Problem, start: Array | None, callback: Callback | None) -> SearchResult:
         team = Team(problem, asked, chosen, clock, start)
-        return replace(Driver(problem, asked, clock, callback, target=target).run(team), routes=team.routes)
+        worker = beside_others(team, problem, asked, clock)
+        return replace(Driver(problem, asked, clock, callback, target=target).run(worker), routes=team.routes)
 
     return run_presolved(problem, start, callback, run, clock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import replace
 
 import numpy as np
@@ -10,13 +11,16 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs.threads import solver_threads
 from pyomo_relugrad.run.budget import Clock, Stop
-from pyomo_relugrad.run.driver import Driver
+from pyomo_relugrad.run.driver import Driver, Worker
 from pyomo_relugrad.run.method import Method
 from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.run.past import Past
 from pyomo_relugrad.run.result import Callback, SearchResult
+from pyomo_relugrad.search import find_method
+from pyomo_relugrad.solve.islands import beside_others
 from pyomo_relugrad.solve.local_search import LocalSearch
 from pyomo_relugrad.solve.presolved import run_presolved
+from pyomo_relugrad.solve.task_sequence import TASK_STEPS, TaskSequence
 
 #: A search ends where its incumbent is this close to the bound, relative to its size or absolutely.
 CLOSE = 1e-6
@@ -31,6 +35,8 @@ def search(
     seed: int = 0,
     start: Array | None = None,
     callback: Callback | None = None,
+    threads: int | None = None,
+    executor: Executor | None = None,
 ) -> SearchResult:
     """Look for a good feasible point of a problem.
 
@@ -49,6 +55,8 @@ def search(
         A warm start, NaN where a column has no value. The answer is never worse than a feasible complete start.
     callback : callable, optional
         Called with a `Progress` at each step that a method reports; the search ends when it returns True.
+    threads, executor : optional
+        As in `Options`.
 
     Returns
     -------
@@ -62,7 +70,7 @@ def search(
     ModelError
         If the method is unknown, or the problem lacks what it needs.
     """
-    options = Options(time_limit=time_limit, iteration_limit=iteration_limit, seed=seed, method=method)
+    options = Options(time_limit, iteration_limit, seed, method, threads=threads, executor=executor)
     return solve_locally(problem, options, start=start, callback=callback)
 
 
@@ -96,8 +104,17 @@ def solve_locally(
 
     def run(problem: Problem, start: Array | None, callback: Callback | None) -> SearchResult:
         driver = Driver(problem, options, clock, callback, target=target)
-        return driver.run(LocalSearch(problem, options, clock, start, past))
+        return driver.run(_worker(problem, options, clock, start, past))
 
     result = run_presolved(problem, start, callback, run, clock)
     # A heuristic calls nothing optimal: its bound is a by-product.
     return replace(result, stop=Stop.FINISHED) if result.stop is Stop.OPTIMAL else result
+
+
+def _worker(problem: Problem, options: Options, clock: Clock, start: Array | None, past: Past | None) -> Worker:
+    """One search, or several side by side; where steps are limited, in an order that does not depend on the time."""
+    if options.iteration_limit is None:
+        return beside_others(LocalSearch(problem, options, clock, start, past), problem, options, clock)
+    if options.iteration_limit > TASK_STEPS and find_method(options.method, problem).cooperates:
+        return TaskSequence(problem, options, clock, start)
+    return LocalSearch(problem, options, clock, start, past)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from copy import copy
@@ -22,12 +23,16 @@ from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.run.past import Past
 from pyomo_relugrad.search import find_method
 from pyomo_relugrad.search.completion import Completion, trivial_targets
+from pyomo_relugrad.search.descent.on_device import refuse_device
 from pyomo_relugrad.search.infeasibility import conflict
 from pyomo_relugrad.search.neighbourhoods.dive import dives
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 
 #: Why a problem is infeasible whose relaxation is.
 NO_POINT = "no point satisfies bounds and constraints, whatever the networks' outputs within their ranges are"
+
+#: Points of others that wait for a method to take them.
+MAX_OFFERED = 16
 
 
 class LocalSearch(Worker):
@@ -44,6 +49,9 @@ class LocalSearch(Worker):
         A warm start, NaN where a column has no value.
     past : Past, optional
         What earlier searches of the same model left.
+    beside : bool, optional
+        Whether another search of the problem is under way, which does what is done once: try what is at hand, run
+        methods that begin from nothing, and bound the problem.
 
     Raises
     ------
@@ -58,12 +66,16 @@ class LocalSearch(Worker):
         clock: Clock,
         start: Array | None = None,
         past: Past | None = None,
+        *,
+        beside: bool = False,
     ) -> None:
         self.problem = problem
         self._options, self._clock, self._past = options, clock, past or Past()
         self._method = find_method(options.method, problem)
+        if options.device is not None:
+            refuse_device(problem, options.device)
         self._relaxation: LinearSolution | None = None
-        self._is_prepared, self._is_first = False, True
+        self._is_prepared, self._is_first, self._beside = False, not beside, beside
         self._begin(options.seed, start)
         self._keeper = BoundKeeper(problem, self.budget)
 
@@ -75,6 +87,8 @@ class LocalSearch(Worker):
         self.budget = Budget(self._clock.remaining, self._options.iteration_limit)
         self.is_done = self._has_feasible = False
         self._reported = (0, 0)
+        self._best = np.inf
+        self._offered: deque[Incumbent] = deque(maxlen=MAX_OFFERED)
         self._points = self._search(start, np.random.default_rng(seed))
 
     def again(self, seed: int, start: Array | None = None) -> LocalSearch:
@@ -94,8 +108,17 @@ class LocalSearch(Worker):
             return self._ended(self.budget.stop or Stop.FINISHED)
         except OutOfTime:
             return self._ended(self.budget.stop or Stop.TIME_LIMIT)
-        self._has_feasible = self._has_feasible or (point is not None and point.is_feasible)
+        if point is not None and point.is_feasible:
+            self._has_feasible = True
+            self._best = min(self._best, point.objective)
         return self._report(() if point is None else (point,))
+
+    def offer(self, point: Incumbent) -> bool:
+        """Hand a point to the method if others found it, and it is better than all of its own."""
+        is_better = point.is_feasible and point.objective < self._best
+        if is_better:
+            self._offered.append(point)
+        return is_better
 
     def bound_at_once(self) -> Report:
         """Compute the bound now, if that has not been done and there is time."""
@@ -112,6 +135,8 @@ class LocalSearch(Worker):
 
     def _bounds(self, finished: bool = False) -> bool:
         """Whether there is a better bound now."""
+        if self._beside:
+            return False
         before = self._keeper.value
         self._keeper.update(finished)
         return self._keeper.value > before
@@ -178,6 +203,8 @@ class LocalSearch(Worker):
             self._relaxation,
             is_first=self._is_first,
             take_bound=self._keeper.raise_to,
+            device=self._options.device,
+            offered=self._offered,
             past=self._past,
         )
         dived = list[Incumbent]()
@@ -200,7 +227,7 @@ class LocalSearch(Worker):
     def _seeks_feasibility(self) -> bool:
         """Whether feasible points may be hard to find, and none has been looked for."""
         problem = self.problem
-        return not self._is_prepared and problem.shape is Shape.GENERAL and bool(problem.functions)
+        return not self._is_prepared and not self._beside and problem.shape is Shape.GENERAL and bool(problem.functions)
 
     def _prepare(self) -> None:
         """Solve the linear part of the problem, once, and book where that proves that there is no feasible point."""

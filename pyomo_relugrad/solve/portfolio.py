@@ -9,8 +9,8 @@ import numpy as np
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.problem.epigraphs import is_linear_program
-from pyomo_relugrad.programs.threads import n_cores
 from pyomo_relugrad.proof import misfit
+from pyomo_relugrad.run.cores import usable_cores
 from pyomo_relugrad.run.result import Route
 
 
@@ -125,7 +125,7 @@ class Portfolio:
         """Seconds that the first proof has before the second joins: few beside the MILP, which has its own thread."""
         n_relus = sum(embedded.network.n_relus for embedded in problem.networks)
         lead = self.short_lead if first is Route.MILP or n_relus <= self.few_relus else self.long_lead
-        return 0.0 if lead == self.short_lead and n_cores() > 1 else lead
+        return 0.0 if lead == self.short_lead and usable_cores() > 1 else lead
 
     def lead_of_search(self, problem: Problem, time_limit: float) -> float:
         """Seconds of the search that comes before any proof; none before that of a linear program."""

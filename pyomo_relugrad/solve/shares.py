@@ -24,6 +24,8 @@ class TimeShares:
     ----------
     is_closing : bool
         Whether a proof is about to close the gap in time, as whoever runs the proofs judges.
+    searches_beside : int
+        Searches on other cores: the shares are those of all cores.
     """
 
     def __init__(self, portfolio: Portfolio) -> None:
@@ -31,15 +33,17 @@ class TimeShares:
         self._searched = self._last_success = self._owed = 0.0
         self._has_incumbent = False
         self.is_closing = True
+        self.searches_beside = 0
 
     @property
     def search_share(self) -> float:
-        """The share of the time that searches have now."""
+        """The share of the time of this thread that searches have now."""
         asked = self._portfolio
         needed = self._last_success if self._has_incumbent else self._searched
         largest = float(np.interp(needed, asked.late_seconds, (asked.search_share, asked.late_share)))
         share = largest * self._promise if self._has_incumbent else largest
-        return share if self.is_closing else max(share, asked.open_share)
+        share = share if self.is_closing else max(share, asked.open_share)
+        return max(share - self.searches_beside * (1.0 - share), 0.0)
 
     @property
     def _promise(self) -> float:

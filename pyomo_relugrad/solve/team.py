@@ -53,8 +53,14 @@ class Team(Worker):
         """The proofs that have begun, in their order."""
         return tuple(runner.route for runner in self._runners)
 
+    @property
+    def cores_beside(self) -> int:
+        """One for each proof in a thread of its own."""
+        return sum(runner.works_beside for runner in self._unfinished)
+
     def step(self) -> Report:
         """One step of whoever's turn it is."""
+        self._shares.searches_beside = self.searches_beside
         return next(self._turns, Report(stop=Stop.FINISHED))
 
     def offer(self, point: Incumbent) -> bool:

@@ -30,8 +30,10 @@ _DOMAINS = {
     "int | None": NonNegativeInt,
     "float": NonNegativeFloat,
     "str": str,
+    "str | None": str,
     "str | Method": None,
     "dict[str, Any]": dict,
+    "Executor | None": None,
 }
 
 
@@ -65,7 +67,7 @@ class RelugradConfig(SolverConfig):
     #: The solver's name, for messages.
     solver = "relugrad"
     #: The fields of `Options` that are declared as `Options` describes them.
-    declared: tuple[str, ...] = ("iteration_limit", "seed", "method")
+    declared: tuple[str, ...] = ("iteration_limit", "seed", "method", "threads", "executor", "device")
 
     def __init__(self, *args: Any, **kwds: Any) -> None:
         super().__init__(*args, **kwds)

@@ -147,8 +147,6 @@ class Relugrad(SolverBase):
             raise ModelError(f"model '{model.name}' is abstract: solve what its create_instance() returns")
         if config.timer is None:
             config.timer = HierarchicalTimer()
-        if config.threads is not None:
-            logger.warning("option 'threads' is not used: a solve uses one BLAS thread")
         StaleFlagManager.mark_all_as_stale()
         with _log_of(config, self.proves) as log, solver_threads():
             results = self._compile_and_search(model, config, log, clock)

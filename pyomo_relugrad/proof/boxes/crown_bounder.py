@@ -10,7 +10,6 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs.tangents import tangents
-from pyomo_relugrad.programs.threads import n_cores
 from pyomo_relugrad.proof.boxes.bounding import BoundedNodes, batch_size, centres
 from pyomo_relugrad.proof.boxes.branching import split_scores
 from pyomo_relugrad.proof.boxes.nodes import Nodes
@@ -18,7 +17,7 @@ from pyomo_relugrad.proof.boxes.objective import ObjectiveBound, ObjectiveFuncti
 from pyomo_relugrad.proof.boxes.relaxations import Relaxations, n_states
 
 MAX_BATCH = 256
-# A batch is bounded in parts by as many threads as there are processors, up to four, if each gets so many nodes.
+# A batch is bounded in parts by as many threads as there are cores, up to four, if each gets so many nodes.
 MAX_THREADS, NODES_PER_THREAD = 4, 32
 
 
@@ -32,13 +31,15 @@ class CrownBounder:
     ----------
     problem : Problem
         Of shape BOX, without chains.
+    cores : int, optional
+        Processor cores that may be used.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, cores: int = 1) -> None:
         self.problem = problem
         self.batch = batch_size(problem, MAX_BATCH)
         self._objective = ObjectiveBound(problem)
-        self._threads = min(n_cores(), MAX_THREADS)
+        self._threads = min(cores, MAX_THREADS)
 
     def root(self) -> Nodes:
         """The whole box."""

@@ -130,7 +130,7 @@ class SearchTree(Prover):
         flat = reduce_by(self.problem, FOR_RELAXATIONS).problem
         if bound_seconds(flat) > deadline.remaining():
             raise OutOfTime
-        return CrownBounder(flat) if self.problem.shape is Shape.BOX else ProgramBounder(flat)
+        return CrownBounder(flat, self.options.cores) if self.problem.shape is Shape.BOX else ProgramBounder(flat)
 
     def _step(self) -> None:
         nodes = self._queue.take(self._bounder.batch)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, at_home, namespace, row_sums, stable_order
 from pyomo_relugrad.problem import ReducedObjective
 from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.search.descent.on_device import DeviceObjective
 from pyomo_relugrad.search.domains.domain import Domain
+
+Objective: TypeAlias = ReducedObjective | DeviceObjective
 
 
 @dataclass(frozen=True)
@@ -60,22 +64,37 @@ class Batch:
     @classmethod
     def at(cls, U: Array) -> Batch:
         """Points at rest at the rows of `U`, which are not evaluated yet."""
-        return cls(U, np.zeros_like(U), U.copy(), np.full(len(U), np.inf))
+        xp = namespace(U)
+        return cls(U, xp.zeros_like(U), U + xp.zeros_like(U), xp.zeros_like(U[:, 0]) + np.inf)
 
     def keep(self, count: int) -> Batch:
         """The `count` points of smallest value, in order."""
-        rows = np.argsort(self.values, kind="stable")[:count]
-        return Batch(self.U[rows], self.momentum[rows], self.best[rows], self.values[rows])
+        rows = stable_order(self.values)[:count]
+        take = namespace(self.U).take
+        return Batch(*(take(array, rows, axis=0) for array in (self.U, self.momentum, self.best, self.values)))
+
+    def at_home(self) -> Batch:
+        """The batch in arrays of NumPy."""
+        return Batch(*map(at_home, (self.U, self.momentum, self.best, self.values)))
 
     def note(self, values: Array) -> None:
         """Remember the points where the values (B,) there are better than before."""
         better = values < self.values
-        np.fmin(values, self.values, out=self.values)
-        np.copyto(self.best, self.U, where=better[:, None])
+        if isinstance(values, np.ndarray):
+            np.fmin(values, self.values, out=self.values)
+            np.copyto(self.best, self.U, where=better[:, None])
+        else:
+            where = namespace(values).where
+            self.values, self.best = where(better, values, self.values), where(better[:, None], self.U, self.best)
 
 
 def descend(
-    objective: ReducedObjective, domain: Domain, batch: Batch, lengths: Array, decay: float, budget: Budget
+    objective: Objective,
+    domain: Domain,
+    batch: Batch,
+    lengths: Array,
+    decay: float,
+    budget: Budget,
 ) -> Generator[Batch, None, Batch]:
     """Take one step per length, all points at once, and yield the batch after each.
 
@@ -87,44 +106,48 @@ def descend(
     the box has many columns). Where rows cut the box, a sign step would be projected back along them, and the step
     follows the momentum itself, equally long.
     """
-    width = _one_if_equal((domain.upper - domain.lower).astype(objective.dtype))
-    tiny = np.finfo(objective.dtype).tiny
+    xp, width = namespace(batch.U), objective.cast(_one_if_equal(domain.upper - domain.lower))
+    tiny = float(np.finfo(objective.dtype).tiny)
     for length in lengths:
         if budget.is_exhausted():
             break
         values, gradient = objective.value_and_gradient(batch.U)
-        budget.count(points=len(values))
+        budget.count(points=values.shape[0])
         batch.note(values)
         gradient *= width
-        gradient /= np.maximum(np.abs(gradient).sum(axis=1, keepdims=True), tiny)
+        gradient /= xp.maximum(row_sums(xp.abs(gradient)), tiny)
         batch.momentum *= decay
         batch.momentum += gradient
-        step = np.sign(batch.momentum) if domain.steps_by_signs else _as_long(batch.momentum)
-        step *= objective.dtype.type(length) * width
-        np.subtract(batch.U, step, out=step)
-        batch.U = domain.project(step).astype(objective.dtype, copy=False)
+        step = xp.sign(batch.momentum) if domain.steps_by_signs else _as_long(batch.momentum)
+        step *= float(length) * width
+        batch.U = objective.cast(domain.project(batch.U - step))
         yield batch
     return batch
 
 
 def descend_by_halving(
-    objective: ReducedObjective, domain: Domain, U: Array, stages: Sequence[Array], decay: float, budget: Budget
+    objective: Objective,
+    domain: Domain,
+    U: Array,
+    stages: Sequence[Array],
+    decay: float,
+    budget: Budget,
 ) -> Generator[Batch, None, Batch]:
     """Descend in stages, each given by its lengths; after each but the last only the best quarter goes on."""
-    batch = Batch.at(U.astype(objective.dtype))
+    batch = Batch.at(objective.cast(U))
     for index, lengths in enumerate(stages):
         batch = yield from descend(objective, domain, batch, lengths, decay, budget)
         if index + 1 < len(stages):
-            batch = batch.keep(max(len(batch.values) // 4, 1))
+            batch = batch.keep(max(batch.values.shape[0] // 4, 1))
     if not budget.is_exhausted():
         batch.note(objective.value(batch.U))
-        budget.count(points=len(batch.values), iterations=0)
-    return batch.keep(len(batch.values))
+        budget.count(points=batch.values.shape[0], iterations=0)
+    return batch.keep(batch.values.shape[0])
 
 
 def _one_if_equal(values: Array) -> Array:
     """The first of equal values, which multiplies a batch faster than a row of them."""
-    return values[:1] if values.size and (values == values[0]).all() else values
+    return values[:1] if values.shape[0] and bool(namespace(values).all(values == values[0])) else values
 
 
 def _as_long(M: Array) -> Array:

@@ -48,6 +48,7 @@ class LpDescent(DomainMethod):
     """
 
     name = "lp-descent"
+    cooperates = True
     handles_smooth = True
 
     vertices: int = 6
@@ -68,7 +69,7 @@ class ProgramRounds:
 
     def __init__(self, method: LpDescent, problem: Problem, domain: Domain, context: SearchContext) -> None:
         self.method, self.domain = method, domain
-        self.budget, self.random = context.budget, context.random
+        self.context, self.budget, self.random = context, context.budget, context.random
         self.problem, self.objective = problem, ReducedObjective(problem)
         self.polish = polisher_of(problem)
         self.width = domain.upper - domain.lower
@@ -84,6 +85,7 @@ class ProgramRounds:
         yield self._incumbent(centre)
         idle, starts = 0, centre[None, :]
         while not self.budget.is_exhausted() and idle <= self.method.patience:
+            self.pool.learn(self.context.take_offered(), self.objective.columns)
             record = self.pool.best
             for u in starts:
                 u = yield from self._descend(u)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.problem import Incumbent
 from pyomo_relugrad.search.domains.domain import Domain
 
 # Relative difference of values below which two points count as the same.
@@ -56,14 +58,21 @@ class ElitePool:
             return
         self.members = sorted([*self.members, elite], key=lambda member: member.value)[: self.size]
 
+    def learn(self, points: Iterable[Incumbent], columns: Array) -> None:
+        """Take in the decision columns of points that others found, and polished."""
+        for point in points:
+            self.add(PoolMember(point.values[columns], point.objective, is_polished=True))
+
     def unpolished(self) -> PoolMember | None:
         """The best point that has not been polished."""
         return next((member for member in self.members if not member.is_polished), None)
 
-    def polished(self, elite: PoolMember, u: Array, value: float) -> None:
-        """Replace a point by the vertex that polishing found from it."""
+    def polished(self, elite: PoolMember, u: Array, value: float) -> PoolMember:
+        """Replace a point by the one that polishing has come to from it, which is returned."""
         self.members = [member for member in self.members if member is not elite]
-        self.add(replace(elite, u=u, value=value, is_polished=True))
+        moved = replace(elite, u=u, value=value, is_polished=True)
+        self.add(moved)
+        return moved
 
     def offspring(self, domain: Domain, random: np.random.Generator, count: int) -> Array:
         """Crossings (count, d) of two members each, column by column, a random share of the columns drawn anew."""

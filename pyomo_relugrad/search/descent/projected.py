@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, at_home, namespace
 from pyomo_relugrad.problem import Incumbent, Problem, ReducedObjective
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.run.method import between
-from pyomo_relugrad.search.descent.batch import Batch, Schedule, descend, descend_by_halving
+from pyomo_relugrad.search.descent.batch import Batch, Objective, Schedule, descend, descend_by_halving
 from pyomo_relugrad.search.descent.elite_pool import SAME_VALUE, ElitePool, PoolMember
+from pyomo_relugrad.search.descent.on_device import on_device
+from pyomo_relugrad.search.descent.polishing import Polishing
 from pyomo_relugrad.search.descent.starts import structured_starts
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.feasible_set import feasible_start
@@ -72,6 +74,7 @@ class ProjectedDescent(DomainMethod):
     """
 
     name = "projected-descent"
+    cooperates = True
     handles_smooth = True
 
     batch: int | None = None
@@ -110,10 +113,15 @@ class ProjectedRounds:
 
     def __init__(self, method: ProjectedDescent, problem: Problem, domain: Domain, context: SearchContext) -> None:
         self.method, self.problem, self.domain = method, problem, domain
-        self.budget, self.random = context.budget, context.random
+        self.context, self.budget, self.random = context, context.budget, context.random
         self.objective, self.objective_in_float64 = ReducedObjective(problem, np.float32), ReducedObjective(problem)
         self.polish = polisher_of(problem)
+        self.moving: Objective = self.objective
+        self.bounds = domain
+        if context.device is not None:
+            self.moving, self.bounds = on_device(self.objective, domain, context.device)
         self.pool = ElitePool(method.pool_size)
+        self.polishing = Polishing(self._walk, self.objective.columns, self.pool, self.budget)
         self.rounds, self.last_record, self.agreements, self.reported = 0, 0, 0, np.inf
         self.past, self.patience = context.past, context.past.begin(method.name, method.patience)
         self.has_known = bool(context.known)
@@ -125,6 +133,7 @@ class ProjectedRounds:
         if not self.has_known:
             yield self._incumbent(self._fresh_starts(4)[0])
         while not (self.budget.is_exhausted() or self._is_done):
+            self.pool.learn(self.context.take_offered(), self.objective.columns)
             record = self.pool.best
             batch = yield from self._round()
             points = self.objective.in_float64(batch.best)
@@ -136,11 +145,17 @@ class ProjectedRounds:
             if self.rounds and _is_news(self.pool.best, record):
                 self.last_record, self.agreements = self.rounds, 0
                 self.past.note(self.method.name, self.rounds)
-            if self._is_fresh and not _is_news(record, float(values.min()), NEARLY_SAME):
-                yield from self._agree(min(elites, key=lambda elite: elite.value), record)
-            elif self.pool.best < record or self.rounds % self.method.polish_every == 0:
-                yield from self._polish()
+            is_near = not _is_news(record, float(values.min()), NEARLY_SAME)
+            if self._is_fresh and is_near and self.polishing.afford_whole():
+                agreeing = self._agree(min(elites, key=lambda elite: elite.value), record)
+                yield from self.polishing.booked(agreeing)
+            elif self._is_timed or self.pool.best < record or self.rounds % self.method.polish_every == 0:
+                yield from self.polishing.run()
             self.rounds += 1
+
+    @property
+    def _is_timed(self) -> bool:
+        return bool(np.isfinite(self.budget.time_limit))
 
     @property
     def _is_done(self) -> bool:
@@ -167,16 +182,16 @@ class ProjectedRounds:
         if number < 0:
             starts = self._fresh_starts(min(self.count, method.first_batch))
             stages = Schedule(*FIRST_ROUND, method.first_round_steps).pieces((1, 1))
-            return (yield from self._watched(self._halving(starts, stages))).keep(method.refined)
+            return (yield from self._watched(self._halving(starts, stages))).keep(method.refined).at_home()
         explore = self._is_fresh
         starts = self._fresh_starts(self.count) if explore else self._offspring()
         first = method.first_steps[(number // 2) % len(method.first_steps)]
         schedule = Schedule(first, method.last_step, method.explore_steps if explore else method.recombine_steps)
         batch = yield from self._watched(self._halving(starts, schedule.pieces(method.stages)))
-        best = Batch.at(batch.best[: method.refined])
+        best = Batch.at(batch.best[: method.refined, :])
         lengths = Schedule(method.last_step, method.refined_step, method.refine_steps).lengths()
-        refining = descend(self.objective, self.domain, best, lengths, method.momentum, self.budget)
-        return (yield from self._watched(refining)).keep(method.refined)
+        refining = descend(self.moving, self.bounds, best, lengths, method.momentum, self.budget)
+        return (yield from self._watched(refining)).keep(method.refined).at_home()
 
     def _fresh_starts(self, count: int) -> Array:
         starts = structured_starts(self.objective, self.domain, self.random, count)
@@ -188,7 +203,7 @@ class ProjectedRounds:
         return self.pool.offspring(self.domain, self.random, self.count)
 
     def _halving(self, starts: Array, stages: Sequence[Array]) -> Generator[Batch, None, Batch]:
-        return descend_by_halving(self.objective, self.domain, starts, stages, self.method.momentum, self.budget)
+        return descend_by_halving(self.moving, self.bounds, starts, stages, self.method.momentum, self.budget)
 
     def _watched(self, steps: Generator[Batch, None, Batch]) -> Generator[Incumbent | None, None, Batch]:
         """Report the batch's best point whenever it is a good deal better than the last one reported."""
@@ -201,19 +216,13 @@ class ProjectedRounds:
             if (self.budget.points - looked) * self.objective.n_weights < WORK_PER_LOOK:
                 continue
             looked = self.budget.points
-            value = float(batch.values.min())
+            value = float(namespace(batch.values).min(batch.values))
             if value < self.reported - REPORTED_GAIN * abs(value):
                 self.reported = value
-                yield self._incumbent(batch.best[int(batch.values.argmin())])
+                best = int(namespace(batch.values).argmin(batch.values))
+                yield self._incumbent(at_home(batch.best[best, :]))
             else:
                 yield None
-
-    def _polish(self) -> Generator[Incumbent | None, None, None]:
-        elite = self.pool.unpolished()
-        if elite is None or self.budget.is_exhausted():
-            return
-        vertex = yield from self._walk(elite.u)
-        self.pool.polished(elite, vertex.values[self.objective.columns], vertex.objective)
 
     def _walk(self, u: Array) -> Generator[Incumbent | None, None, Incumbent]:
         inside = np.clip(u, self.domain.lower, self.domain.upper)

@@ -56,6 +56,7 @@ class Neighbourhoods(Method):
     """
 
     name = "neighbourhoods"
+    cooperates = True
     handles_smooth = True
 
     sequential: SequentialLp = SequentialLp()
@@ -84,6 +85,8 @@ class Neighbourhoods(Method):
         while arms and not context.budget.is_exhausted() and not exact.is_complete:
             if "descents" not in arms and vain >= max(self.patience, turns - vain):
                 return
+            for point in context.take_offered():
+                elite.learn(point)
             is_first = exchanges is not None and exchanges.is_first and "exchanges" in arms
             name, before, begin = "exchanges" if is_first else bandit.choose(), elite.best, pace.now()
             goes_on = yield from self._turn(arms[name], elite, pace)

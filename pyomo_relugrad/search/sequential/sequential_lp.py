@@ -79,6 +79,7 @@ class SequentialLp(Method):
     """
 
     name = "sequential-lp"
+    cooperates = True
     handles_smooth = True
 
     patience: int = 100
@@ -115,6 +116,8 @@ class SequentialLp(Method):
         fruitless, number = 0, 0
         patience = max(context.past.begin(self.name, self.patience), 1)
         while fruitless < patience and not budget.is_exhausted():
+            for offered in context.take_offered():
+                elite.learn(offered)
             best_before = elite.best
             for point in descent.run(starts.next(descent.merit), elite.best):
                 if point is not None:

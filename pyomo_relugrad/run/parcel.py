@@ -1,0 +1,108 @@
+"""Objects with large arrays that travel to other processes once, and are shared by those of one machine."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import pickle
+import secrets
+import struct
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+_HEAD = struct.Struct("<Q")
+#: Arrays begin at multiples of this many bytes.
+ALIGNMENT = 64
+#: Objects that a process keeps.
+MAX_OPENED = 2
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """Where an object was written to. The arrays in it are one copy for all processes that can read the file.
+
+    Parameters
+    ----------
+    name : str
+        Of no other object.
+    path : str
+    content : bytes, optional
+        What the file holds, for a process that cannot read it.
+    """
+
+    name: str
+    path: str
+    content: bytes | None = field(default=None, repr=False)
+
+    def open(self) -> Any:
+        """The object; each process reads it once.
+
+        Raises
+        ------
+        OSError
+            If this process cannot read the file, and has not been given what it holds.
+        """
+        with _lock:
+            if self.name not in _opened:
+                buffer = memoryview(self.content) if self.content is not None else _mapped(self.path)
+                while len(_opened) >= MAX_OPENED:
+                    del _opened[next(iter(_opened))]
+                _opened[self.name] = _unpacked(buffer)
+            return _opened[self.name]
+
+    def with_content(self) -> Parcel:
+        """The same for a process that cannot read the file."""
+        return Parcel(self.name, self.path, Path(self.path).read_bytes())
+
+
+_opened: dict[str, Any] = {}
+_lock = threading.Lock()
+
+
+@contextmanager
+def packed(thing: Any) -> Iterator[Parcel]:
+    """Write an object to a file that lasts as long as the context."""
+    name = secrets.token_hex(16)
+    handle, path = tempfile.mkstemp(prefix="relugrad-", suffix=".parcel")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            _write(file, thing)
+        yield Parcel(name, path)
+    finally:
+        with suppress(OSError):  # Windows keeps a file that some process has mapped
+            os.unlink(path)
+
+
+def _write(file: Any, thing: Any) -> None:
+    """Pickle an object with its arrays behind it, as they are."""
+    buffers: list[pickle.PickleBuffer] = []
+    skeleton = pickle.dumps(thing, protocol=5, buffer_callback=buffers.append)
+    views = [buffer.raw() for buffer in buffers]
+    index = pickle.dumps((skeleton, [view.nbytes for view in views]))
+    file.write(_HEAD.pack(len(index)))
+    file.write(index)
+    for view in views:
+        file.write(b"\0" * (-file.tell() % ALIGNMENT))
+        file.write(view)
+
+
+def _unpacked(buffer: memoryview) -> Any:
+    (size,) = _HEAD.unpack_from(buffer)
+    end = _HEAD.size + size
+    skeleton, sizes = pickle.loads(buffer[_HEAD.size : end])
+    views = []
+    for length in sizes:
+        begin = end + -end % ALIGNMENT
+        end = begin + length
+        views.append(buffer[begin:end])
+    return pickle.loads(skeleton, buffers=views)
+
+
+def _mapped(path: str) -> memoryview:
+    with open(path, "rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))

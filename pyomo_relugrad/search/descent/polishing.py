@@ -1,0 +1,146 @@
+"""Walks from good points to vertices beside the descents, with the share of the time that they have earned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from typing import TypeAlias
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.problem import Incumbent
+from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.search.descent.elite_pool import ElitePool, PoolMember
+
+Walk: TypeAlias = Generator[Incumbent | None, None, Incumbent]
+
+#: Shares of the time that walks have at least and at most while descents go on.
+LEAST_SHARE, LARGEST_SHARE = 0.15, 0.6
+#: Share of the time limit that is left when the best point is walked from to the end.
+LAST_SHARE = 0.3
+#: A walk is spared where so many times the largest gain of any walk would not reach the best point.
+HOPE = 3.0
+
+
+class Polishing:
+    """The walks of one search; a walk may stand still while descents go on.
+
+    Where time is limited, walks have the share of it that their gains deserve beside those of the descents, and most of
+    the last part. Elsewhere each walk goes to its end at once, so that a seed gives the same answer again.
+
+    Parameters
+    ----------
+    walk : callable
+        Begins a walk at a point (d,), which yields better points, and None after steps that bring none.
+    columns : (d,) int array
+        Of the points that walks yield.
+    pool : ElitePool
+    budget : Budget
+    """
+
+    def __init__(self, walk: Callable[[Array], Walk], columns: Array, pool: ElitePool, budget: Budget) -> None:
+        self._begin_walk, self._columns, self._pool, self._budget = walk, columns, pool, budget
+        self._walk: Walk | None = None
+        #: The walk's point, and the value that it began at.
+        self._elite, self._start = PoolMember(np.zeros(0), np.inf), np.inf
+        self._begin, self._seconds = budget.elapsed, 0.0
+        #: Seconds of the walk so far, and of the last one that came to its end.
+        self._this_walk = self._last_walk = 0.0
+        self._best, self._largest_gain = np.inf, 0.0
+        self._gains = {"walks": 0.0, "descents": 0.0}
+
+    def run(self) -> Iterator[Incumbent | None]:
+        """Go on with the walk from the best point that deserves one, for as long as walks may take now."""
+        if not self._is_timed:
+            yield from self.to_the_end()
+            return
+        self._book("descents")
+        begin, owed = self._budget.elapsed, self._owed_seconds
+        while self._budget.elapsed - begin < owed or (self._is_last and self._is_at_best):
+            if self._budget.is_exhausted() or not self._goes_on():
+                break
+            yield self._step()
+        self._book_walks(begin)
+
+    def afford_whole(self) -> bool:
+        """Whether another walk may go to its end at once, by how long the last one took."""
+        return not self._is_timed or (self._walk is None and self._last_walk <= self._owed_seconds)
+
+    def booked(self, steps: Iterator[Incumbent | None]) -> Iterator[Incumbent | None]:
+        """The steps of a walk of somebody else, which counts among these."""
+        self._book("descents")
+        begin = self._budget.elapsed
+        yield from steps
+        self._book_walks(begin)
+
+    def _book_walks(self, begin: float) -> None:
+        self._seconds += self._budget.elapsed - begin
+        self._book("walks")
+
+    @property
+    def _is_timed(self) -> bool:
+        return bool(np.isfinite(self._budget.time_limit))
+
+    def to_the_end(self) -> Iterator[Incumbent | None]:
+        """Walk from the best point that has not been walked from."""
+        if not self._budget.is_exhausted() and self._goes_on():
+            while self._walk is not None:
+                yield self._step()
+
+    def _goes_on(self) -> bool:
+        """Whether there is a walk to go on with, from the best point that has not been walked from."""
+        least = self._pool.best + HOPE * self._largest_gain if self._largest_gain else np.inf
+        waiting = self._pool.unpolished()
+        if self._walk is not None and self._elite.value > least:  # others are far ahead
+            self._walk.close()
+            self._walk, self._this_walk = None, 0.0
+        if self._walk is None:
+            if waiting is None or waiting.value > least:
+                return False
+            self._elite, self._start = self._pool.polished(waiting, waiting.u, waiting.value), waiting.value
+            self._walk = self._begin_walk(waiting.u)
+        return True
+
+    def _step(self) -> Incumbent | None:
+        """One step of the walk, whose point takes the place of the one before."""
+        assert self._walk is not None
+        begin = self._budget.elapsed
+        try:
+            point = next(self._walk)
+        except StopIteration:
+            self._walk, self._last_walk, self._this_walk = None, self._this_walk, 0.0
+            return None
+        self._this_walk += self._budget.elapsed - begin
+        if point is not None:
+            self._elite = self._pool.polished(self._elite, point.values[self._columns], point.objective)
+            self._largest_gain = max(self._largest_gain, self._start - point.objective)
+        return point
+
+    @property
+    def _is_at_best(self) -> bool:
+        """Whether the best point is one to walk from, or on its walk."""
+        best = self._pool.members[0]
+        return not best.is_polished or (self._walk is not None and self._elite is best)
+
+    @property
+    def _is_last(self) -> bool:
+        return self._budget.remaining < LAST_SHARE * self._budget.time_limit
+
+    @property
+    def _owed_seconds(self) -> float:
+        """Seconds that walks may take now, by what they and the descents have gained in their time."""
+        total = self._budget.elapsed - self._begin
+        rates = [
+            gain / max(seconds, 1e-3)
+            for gain, seconds in (
+                (self._gains["walks"], self._seconds),
+                (self._gains["descents"], total - self._seconds),
+            )
+        ]
+        share = rates[0] / sum(rates) if sum(rates) > 0 else LARGEST_SHARE
+        return float(np.clip(share, LEAST_SHARE, LARGEST_SHARE)) * total - self._seconds
+
+    def _book(self, who: str) -> None:
+        if np.isfinite(self._best):
+            self._gains[who] += self._best - self._pool.best
+        self._best = self._pool.best

@@ -1,0 +1,126 @@
+"""Tasks on their way: handed to an executor, with the problem for who needs it, and taken back when they are done."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from contextlib import ExitStack
+from dataclasses import replace
+
+from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.run.driver import Report
+from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.run.parcel import Parcel, packed
+from pyomo_relugrad.run.processes import worker_processes
+from pyomo_relugrad.search import find_method
+from pyomo_relugrad.solve.tasks import Task, TaskReport, perform
+
+logger = logging.getLogger(__name__)
+
+#: Seconds of a run after which others join: on processes of our own, which take most of a second to start, and on an
+#: executor that is there.
+START_SECONDS, START_SECONDS_ON_EXECUTOR = 0.3, 0.1
+#: Seconds that must be left then.
+MIN_SECONDS = 1.0
+#: Tasks under way for each worker of an executor that has been seen, and at first.
+TASKS_PER_WORKER, FIRST_TASKS = 2, 4
+#: Tasks that fail one after another, for other reasons than a lost worker's, after which no others are given away.
+MAX_FAILURES = 3
+
+
+def others_may_help(problem: Problem, options: Options) -> bool:
+    """Whether there are others that may work on a problem, and a search that several can share."""
+    has_others = options.executor is not None or options.cores > 1
+    return has_others and bool(problem.functions) and find_method(options.method, problem).cooperates
+
+
+class TaskPool:
+    """What a run gives to others.
+
+    Parameters
+    ----------
+    problem : Problem
+        As `presolve` leaves it.
+    options : Options
+        Threads and executor count.
+    """
+
+    def __init__(self, problem: Problem, options: Options) -> None:
+        self._problem, self._options = problem, options
+        self._executor: Executor | None = options.executor
+        self._parcel: Parcel | None = None
+        self._tasks: dict[Future[TaskReport], Task] = {}
+        self._workers: set[str] = set()
+        self._failures = 0
+        self._stack = ExitStack()
+
+    @property
+    def start_seconds(self) -> float:
+        """Seconds of a run after which it is worth asking others."""
+        return START_SECONDS if self._options.executor is None else START_SECONDS_ON_EXECUTOR
+
+    @property
+    def under_way(self) -> int:
+        """How many tasks are with others."""
+        return len(self._tasks)
+
+    def room(self, cores_beside: int = 0) -> int:
+        """How many more tasks there is room for, beside a main thread and other cores in use."""
+        if self._failures >= MAX_FAILURES:
+            return 0
+        if self._options.executor is None:
+            most = self._options.cores - 1 - cores_beside
+        else:
+            most = self._options.threads or max(FIRST_TASKS, TASKS_PER_WORKER * len(self._workers))
+        return max(most - len(self._tasks), 0)
+
+    def submit(
+        self, number: int, options: Options, known: tuple[Incumbent, ...] = (), seconds: float | None = None
+    ) -> bool:
+        """Give a task away, which `done` brings back; return whether that could be done."""
+        try:
+            if self._executor is None:
+                self._executor = worker_processes(self._options.cores - 1)
+            if self._parcel is None:
+                self._parcel = self._stack.enter_context(packed(self._problem))
+            self._hand_over(Task(number, self._parcel, options, known, seconds))
+        except Exception as error:  # what cannot be pickled, an executor that is shut down
+            self._note_failure(error, MAX_FAILURES)
+            return False
+        return True
+
+    def done(self, seconds: float = 0.0) -> list[tuple[Task, Report | None]]:
+        """The tasks that have come back, None in place of the reports of lost ones; wait up to so long for a first."""
+        if seconds > 0.0 and self._tasks:
+            wait(self._tasks, seconds, FIRST_COMPLETED)
+        return [result for future in list(self._tasks) if future.done() for result in self._taken(future)]
+
+    def close(self) -> None:
+        """Call back what has not begun."""
+        for future in self._tasks:
+            future.cancel()
+        self._stack.close()
+
+    def _hand_over(self, task: Task) -> None:
+        assert self._executor is not None
+        self._tasks[self._executor.submit(perform, task)] = task
+
+    def _taken(self, future: Future[TaskReport]) -> list[tuple[Task, Report | None]]:
+        """What one future brought; nothing where the task has to be sent again, with the problem."""
+        task = self._tasks.pop(future)
+        try:
+            answer = future.result()
+            self._workers.add(answer.worker)
+            if answer.report is None and task.parcel.content is None:
+                self._hand_over(replace(task, parcel=task.parcel.with_content()))
+                return []
+        except Exception as error:
+            self._note_failure(error, 1)
+            return [(task, None)]
+        self._failures = 0
+        return [(task, answer.report)]
+
+    def _note_failure(self, error: BaseException, count: int) -> None:
+        self._failures += count
+        end = "; the run goes on alone" if self._failures >= MAX_FAILURES else ""
+        logger.info("a task was lost: %s: %s%s", type(error).__name__, error, end)

@@ -1,0 +1,288 @@
+"""Searches side by side: what is shared, what is lost with a worker, and what does not depend on workers."""
+
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyomo.environ as pyo
+import pytest
+from executors import Inline
+from fake_clock import FakeClock
+from random_models import random_problem
+from random_networks import random_network
+from scripted_method import Scripted
+
+import pyomo_relugrad as relugrad
+from pyomo_relugrad.problem.presolve import presolve
+from pyomo_relugrad.run.budget import Clock, Stop
+from pyomo_relugrad.run.driver import Report, Worker
+from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.run.parcel import packed
+from pyomo_relugrad.run.processes import WorkerProcesses
+from pyomo_relugrad.search import Auto
+from pyomo_relugrad.solve import islands, search, task_pool, task_sequence
+from pyomo_relugrad.solve.arrays import array_problem
+from pyomo_relugrad.solve.islands import Islands
+from pyomo_relugrad.solve.local_search import LocalSearch
+from pyomo_relugrad.solve.tasks import Task, options_of_task, perform
+
+WIDE = random_network((20, 60, 60, 1), 3)
+BOX = array_problem(random_network((4, 12, 12, 1), 3), None, -1.0, 1.0)
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Others join from the first step on, and are looked at after each."""
+    for module, name in ((task_pool, "START_SECONDS"), (task_pool, "START_SECONDS_ON_EXECUTOR")):
+        monkeypatch.setattr(module, name, 0.0)
+    monkeypatch.setattr(islands, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(islands, "TURN_SECONDS", 0.02)
+
+
+@pytest.fixture
+def short_tasks(monkeypatch, at_once):
+    monkeypatch.setattr(task_sequence, "TASK_STEPS", 20)
+    monkeypatch.setattr("pyomo_relugrad.solve.local.TASK_STEPS", 20)
+    monkeypatch.setattr(task_sequence, "WINDOW", 3)
+
+
+def outcome(result):
+    points = [(point.objective, point.values.tobytes()) for point in result.pool]
+    return result.stop, result.points, result.iterations, points
+
+
+# --- limited by iterations ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("problem", [BOX, random_problem("equality", 1), random_problem("window", 2)])
+def test_with_an_iteration_limit_the_answer_is_the_same_for_any_number_of_workers(short_tasks, problem):
+    alone = search(problem, iteration_limit=100, seed=4, threads=1)
+    assert alone.iterations > 20
+    inline = Inline(lost=(1, 2))
+    assert outcome(search(problem, iteration_limit=100, seed=4, executor=inline)) == outcome(alone)
+    assert len(inline.tasks) > 2
+    for workers in (2, 4) if problem is BOX else ():
+        with ThreadPoolExecutor(workers) as pool:
+            found = search(problem, iteration_limit=100, seed=4, executor=pool, threads=workers)
+        assert outcome(found) == outcome(alone)
+
+
+def test_another_seed_gives_other_tasks(short_tasks):
+    first, second = (search(BOX, iteration_limit=200, seed=seed) for seed in (0, 1))
+    assert outcome(first) != outcome(second)
+
+
+def test_few_steps_are_one_search(short_tasks):
+    inline = Inline()
+    search(BOX, iteration_limit=20, executor=inline)
+    assert not inline.tasks
+
+
+def test_a_sequence_of_tasks_does_all_steps_or_ends_when_tasks_end_in_vain(short_tasks):
+    result = search(BOX, Auto(), iteration_limit=150)
+    assert (result.stop, result.iterations) == (Stop.ITERATION_LIMIT, 150)
+    small = array_problem(random_network((2, 3, 1), 0), None, 0.0, 1.0)
+    done = search(small, iteration_limit=10**6)
+    assert done.stop is Stop.FINISHED
+    assert done.iterations < 10**5
+
+
+def test_published_methods_run_alone(short_tasks):
+    inline = Inline()
+    search(BOX, "ppga", iteration_limit=100, executor=inline)
+    assert not inline.tasks
+
+
+# --- limited by time ------------------------------------------------------------------------------------------------
+
+
+class Idle(Worker):
+    """Finds nothing itself."""
+
+    def __init__(self):
+        self.offered = []
+
+    def step(self):
+        return Report(evaluated=1)
+
+    def offer(self, point):
+        self.offered.append(point)
+        return True
+
+
+def beside(executor, clock=None, own=None, **options):
+    options = Options(executor=executor, **options)
+    return Islands(own or Idle(), presolve(BOX).problem, options, clock or Clock(5.0))
+
+
+def test_islands_report_points_and_go_on_from_turn_to_turn(at_once):
+    inline = Inline()
+    worker = beside(inline, threads=1)
+    first = [worker.step() for _ in range(3)]
+    assert first[0].evaluated == 1  # its tasks have only been sent
+    assert first[1].evaluated > 1
+    assert any(report.points for report in first)
+    numbers = [task.number for task in inline.tasks]
+    assert numbers == sorted(set(numbers))
+    assert len({task.options.seed for task in inline.tasks}) == len(numbers)
+    assert [task.options.executor for task in inline.tasks] == [None] * len(numbers)
+
+
+def test_islands_are_told_what_the_run_has_found(at_once):
+    inline = Inline()
+    worker = beside(inline, threads=1)
+    best = BOX.incumbent(np.zeros(BOX.n_columns))
+    worker.offer(best)
+    worker.step()
+    assert [point.objective for point in inline.tasks[0].known] == [best.objective]
+    report = worker.step()
+    assert all(point.objective < best.objective for point in report.points)
+
+
+def test_short_runs_are_left_alone(monkeypatch):
+    clock = FakeClock.installed(monkeypatch)
+    inline = Inline(lost=range(9))
+    worker = beside(inline, Clock(1.05))
+    worker.step()
+    clock.now += 0.5  # less than a second is left
+    worker.step()
+    assert not inline.tasks
+    worker = beside(inline, Clock(100.0))
+    worker.step()
+    assert not inline.tasks
+    clock.now += 0.5
+    worker.step()
+    assert inline.tasks
+
+
+def test_there_is_one_task_for_each_core_beside_those_in_use(at_once, monkeypatch):
+    sent = []
+    monkeypatch.setattr(task_pool, "worker_processes", lambda count: Inline())
+    monkeypatch.setattr(task_pool.TaskPool, "done", lambda self, seconds=0.0: sent.append(len(self._tasks)) or [])
+    worker = beside(None, threads=4)
+    worker._own.__class__ = type("Busy", (Idle,), {"cores_beside": 1})
+    worker.step()
+    worker.step()
+    assert sent == [0, 2]
+
+
+def test_a_lost_task_is_no_loss_and_a_broken_executor_leaves_the_run_alone(at_once):
+    inline = Inline(lost=(0,))
+    worker = beside(inline, threads=1)
+    reports = [worker.step() for _ in range(4)]
+    assert any(report.points for report in reports)
+    broken = Inline(lost=range(100))
+    worker = beside(broken, threads=1)
+    assert sum(worker.step().evaluated for _ in range(9)) == 9
+    assert len(broken.tasks) == task_pool.MAX_FAILURES
+    closed = ThreadPoolExecutor(1)
+    closed.shutdown()
+    worker = beside(closed)
+    assert sum(worker.step().evaluated for _ in range(3)) == 3
+
+
+def test_a_method_that_cannot_travel_leaves_the_run_alone(at_once):
+    @dataclass(frozen=True)
+    class Local(Auto):
+        pass
+
+    with WorkerProcesses(1) as pool:
+        worker = beside(pool, method=Local())
+        assert sum(worker.step().evaluated for _ in range(3)) == 3
+        assert not pool._threads
+
+
+def test_what_islands_have_in_hand_at_the_end_counts(at_once):
+    inline = Inline()
+    worker = beside(inline, threads=1)
+    worker.step()
+    assert [bool(report.points) for report in worker.close()] == [True]
+
+
+def test_a_search_takes_better_points_of_others(at_once):
+    known = search(BOX, iteration_limit=400).incumbent
+    seen = []
+
+    def course(problem, context):
+        for _ in range(3):
+            seen.append([point.objective for point in context.take_offered()])
+            yield None
+
+    own = LocalSearch(presolve(BOX).problem, Options(method=Scripted(course)), Clock())
+    own.step()
+    assert own.offer(known)
+    own.step()
+    own.step()
+    assert seen == [[], [known.objective], []]
+
+
+@pytest.mark.parametrize("solver", ["relugrad", "relugrad.exact"])
+def test_pyomo_takes_threads_and_an_executor(at_once, solver):
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(range(20), bounds=(-1, 1))
+    m.nn = relugrad.ReluNetworkBlock(network=WIDE, inputs=m.x)
+    m.best = pyo.Objective(expr=m.nn.outputs[0], sense=pyo.maximize)
+    inline = Inline()
+    pyo.SolverFactory(solver).solve(
+        m, executor=inline, threads=1, time_limit=60, callback=lambda progress: len(inline.tasks) > 1
+    )
+    assert len(inline.tasks) > 1
+
+
+def test_maximize_and_minimize_take_an_executor(at_once):
+    inline = Inline()
+    for function in (relugrad.maximize, relugrad.minimize):
+        inline.tasks.clear()
+        function(WIDE, lower=-1, upper=1, executor=inline, threads=1, callback=lambda _: len(inline.tasks) > 1)
+        assert len(inline.tasks) > 1
+
+
+# --- tasks ----------------------------------------------------------------------------------------------------------
+
+
+def task(parcel, **changes):
+    return replace(Task(1, parcel, options_of_task(Options(), 1, np.inf, 30)), **changes)
+
+
+def test_a_task_depends_on_nothing_but_itself():
+    problem = presolve(array_problem(WIDE, None, -1.0, 1.0)).problem
+    with packed(problem) as parcel:
+        first, again = (perform(task(parcel)).report for _ in range(2))
+        other = perform(task(parcel, options=options_of_task(Options(), 2, np.inf, 30))).report
+        known = perform(task(parcel, known=first.points)).report
+    values = [report.points[0].values.tobytes() for report in (first, again, other)]
+    assert values[0] == values[1] != values[2]
+    assert (first.stop, first.iterations, len(first.points)) == (Stop.ITERATION_LIMIT, 30, 1)
+    assert all(point.objective < first.points[0].objective for point in known.points)
+
+
+def test_a_worker_without_the_problem_asks_for_it(at_once, monkeypatch):
+    with packed(presolve(BOX).problem) as parcel:
+        pass
+    assert perform(task(parcel)).report is None
+    inline = Inline()
+    worker = beside(inline, threads=1)
+    monkeypatch.setattr(
+        "pyomo_relugrad.run.parcel._mapped", lambda path: (_ for _ in ()).throw(FileNotFoundError(path))
+    )
+    reports = [worker.step() for _ in range(4)]
+    assert any(report.points for report in reports)
+    assert [task.parcel.content is None for task in inline.tasks[:3]] == [True, False, True]  # it travelled once
+
+
+# --- real processes -------------------------------------------------------------------------------------------------
+
+
+def test_processes_of_this_machine_join_and_a_killed_one_is_replaced(at_once):
+    worker = beside(None, Clock(), threads=2)
+    pool = task_pool.worker_processes(1)
+    try:
+        for _ in range(2):
+            while not worker.step().points:
+                wait(worker._pool._tasks, timeout=5.0)
+            (process,) = pool.processes
+            process.kill()
+            worker._record.pool.clear()  # so that any point is news
+    finally:
+        worker.close()
+        pool.shutdown()

@@ -1,0 +1,108 @@
+"""Processes beside ours, and objects that travel to them."""
+
+import math
+import operator
+import os
+import pickle
+import signal
+import threading
+
+import numpy as np
+import pytest
+from random_networks import random_network
+
+from pyomo_relugrad.run import processes
+from pyomo_relugrad.run.parcel import Parcel, packed
+from pyomo_relugrad.run.processes import WorkerLost, WorkerProcesses
+from pyomo_relugrad.solve.arrays import array_problem
+
+
+@pytest.fixture(scope="module")
+def worker():
+    pool = WorkerProcesses(1)
+    yield pool
+    pool.shutdown()
+
+
+def test_a_process_calls_what_it_imports_and_does_not_run_the_main_module(worker):
+    process = worker.submit(os.getpid).result()
+    assert process != os.getpid()
+    assert worker.submit(math.hypot, 3.0, 4.0).result() == 5.0
+    assert worker.submit(eval, "__import__('__main__').__dict__.get('__file__')").result() is None
+    assert worker.submit(os.getpid).result() == process
+
+
+def test_what_is_printed_disturbs_no_answer(worker):
+    assert worker.submit(print, "words").result() is None
+    assert worker.submit(os.write, 1, b"more words").result() == 10
+
+
+def test_errors_come_back_and_the_process_goes_on(worker):
+    process = worker.submit(os.getpid).result()
+    with pytest.raises(ZeroDivisionError):
+        worker.submit(operator.truediv, 1, 0).result()
+    with pytest.raises(TypeError, match="cannot pickle"):
+        worker.submit(threading.Lock).result()
+    assert worker.submit(os.getpid).result() == process
+
+
+def test_what_cannot_travel_is_refused_at_once(worker):
+    with pytest.raises((pickle.PicklingError, AttributeError)):
+        worker.submit(lambda: 1)
+
+
+def test_a_lost_process_loses_its_own_work_only(worker):
+    process = worker.submit(os.getpid).result()
+    lost = worker.submit(signal.raise_signal, signal.SIGTERM)
+    kept = worker.submit(os.getpid)
+    with pytest.raises(WorkerLost):
+        lost.result()
+    assert kept.result() not in (process, os.getpid())
+
+
+def test_what_is_called_back_is_not_done(worker):
+    begun, waiting = worker.submit(sum, range(10**6)), worker.submit(os.getpid)
+    assert waiting.cancel() or begun.done()
+    assert worker.submit(os.getpid).result() > 0
+
+
+def test_a_process_without_work_ends(monkeypatch):
+    monkeypatch.setattr(processes, "IDLE_SECONDS", 0.0)
+    started = []
+    monkeypatch.setattr(processes, "_started", lambda: started.append(1))
+    pool = WorkerProcesses(2)
+    monkeypatch.setattr(pool, "_call", lambda own, call: (True, 1))
+    assert pool.submit(os.getpid).result() == 1
+    for thread in list(pool._threads):
+        thread.join()
+    assert not pool._threads
+    assert not started
+    assert pool.submit(os.getpid).result() == 1
+
+
+# --- parcels --------------------------------------------------------------------------------------------------------
+
+
+def test_arrays_of_a_parcel_are_the_file_itself_and_cannot_be_written_to(tmp_path):
+    network = random_network((3, 8, 1), 0)
+    network.astype(np.float32)
+    with packed(array_problem(network, None, 0.0, 1.0)) as parcel:
+        problem = parcel.open()
+        assert parcel.open() is problem
+    read = problem.networks[0].network
+    weight = read.layers[0].weights[0]
+    np.testing.assert_array_equal(weight, network.layers[0].weights[0])
+    assert not weight.flags.owndata
+    assert not weight.flags.writeable
+    assert weight.ctypes.data % 64 == 0
+    single = read.astype(np.float32).layers[0].weights[0]
+    assert not single.flags.owndata  # made before, it has travelled along
+
+
+def test_who_cannot_read_the_file_takes_what_it_holds():
+    with packed({"numbers": np.arange(5.0)}) as parcel:
+        sent = pickle.loads(pickle.dumps(parcel.with_content()))
+    with pytest.raises(OSError, match="parcel"):
+        Parcel("another", parcel.path).open()
+    np.testing.assert_array_equal(sent.open()["numbers"], np.arange(5.0))
+    assert not os.path.exists(parcel.path)
