@@ -8,8 +8,10 @@ from pyomo_relugrad.modeling import plugins
 from pyomo_relugrad.version import __version__
 
 if TYPE_CHECKING:
+    from pyomo_relugrad.learning import Ensemble, conformal_margin
     from pyomo_relugrad.modeling.block import ReluNetworkBlock
     from pyomo_relugrad.modeling.data_hull import DataHull
+    from pyomo_relugrad.modeling.start import solve_from_start
     from pyomo_relugrad.network import Network
     from pyomo_relugrad.readers.frameworks import load_keras, load_sklearn, load_torch
     from pyomo_relugrad.readers.onnx import load_onnx
@@ -17,12 +19,15 @@ if TYPE_CHECKING:
     from pyomo_relugrad.readers.vnnlib import load_vnnlib
     from pyomo_relugrad.solve import maximize, minimize
     from pyomo_relugrad.solve.counterexample import find_counterexample
+    from pyomo_relugrad.solve.verification import verify
 
 __all__ = [
     "DataHull",
+    "Ensemble",
     "Network",
     "ReluNetworkBlock",
     "__version__",
+    "conformal_margin",
     "find_counterexample",
     "load_keras",
     "load_network",
@@ -32,13 +37,17 @@ __all__ = [
     "load_vnnlib",
     "maximize",
     "minimize",
+    "solve_from_start",
+    "verify",
 ]
 
 #: The module of each public name. It is imported when the name is first used: ONNX, OMLT and SciPy take a second.
 _MODULES = {
     "DataHull": "modeling.data_hull",
+    "Ensemble": "learning",
     "Network": "network",
     "ReluNetworkBlock": "modeling.block",
+    "conformal_margin": "learning",
     "find_counterexample": "solve.counterexample",
     "load_keras": "readers.frameworks",
     "load_network": "readers.sources",
@@ -48,6 +57,8 @@ _MODULES = {
     "load_vnnlib": "readers.vnnlib",
     "maximize": "solve",
     "minimize": "solve",
+    "solve_from_start": "modeling.start",
+    "verify": "solve.verification",
 }
 
 

@@ -26,6 +26,7 @@ STAIR: dict[str, set[str]] = {
     "network": ARRAYS,
     "expression": ARRAYS,
     "readers": ARRAYS | {"onnx", "onnxruntime", "google"},  # google.protobuf is onnx's
+    "learning": ARRAYS,
     "problem": ARRAYS,
     "programs": HIGHS | {"threadpoolctl"},
     "run": ARRAYS,
@@ -45,8 +46,8 @@ INNER_STAIRS: dict[str, list[str]] = {
     "search": [
         "domains",
         "regions",
-        "descent",
         "sequential",
+        "descent",
         "dynamic_programming",
         "separable",
         "decisions",

@@ -111,7 +111,7 @@ def test_messages_tell_networks_from_expressions() -> None:
 
 
 def test_what_needs_regions_refuses_expressions() -> None:
-    with pytest.raises(ModelError, match="expression 'f' is smooth, and what was asked for needs piecewise-linear"):
+    with pytest.raises(ModelError, match="expression 'f' is smooth, and what was asked for needs networks"):
         problem_of(2, EmbeddedExpression(LOGARITHM, [0], [1], "f")).network_stages  # noqa: B018
 
 

@@ -16,15 +16,18 @@ from omlt.neuralnet import (
     FullSpaceSmoothNNFormulation,
     NetworkDefinition,
     ReducedSpaceNNFormulation,
+    ReducedSpaceSmoothNNFormulation,
     ReluBigMFormulation,
     ReluComplementarityFormulation,
     ReluPartitionFormulation,
 )
+from omlt.neuralnet.activations import tanh_activation_constraint
 from omlt.neuralnet.layer import ConvLayer2D, DenseLayer, IndexMapper, InputLayer, Layer, PoolingLayer2D
 from omlt.scaling import ScalingInterface
 from omlt_edits import broken, optimum
 from pyomo.common.tee import capture_output
 from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactory
+from pyomo.opt import SolverFactory
 from pyomo.util.infeasible import find_infeasible_constraints
 
 from pyomo_relugrad.errors import ModelError
@@ -43,6 +46,14 @@ FORMULATIONS = {
     "reduced-space": lambda net: ReducedSpaceNNFormulation(net, {"relu": lambda x: (x + abs(x)) / 2}),
 }
 MILP = ("bigm", "full-space", "partition", "partition in three")
+ACTIVATIONS = {
+    "linear": lambda z: z,
+    "relu": lambda z: np.maximum(z, 0),
+    "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
+    "softplus": lambda z: np.log1p(np.exp(z)),
+    "tanh": np.tanh,
+    "elu": np.tanh,
+}
 NETWORKS = pathlib.Path(__file__).parents[2] / "shared" / "networks" / "omlt"
 
 
@@ -68,7 +79,7 @@ def dense_definition(seed=0, widths=(3, 6, 5, 2), scaled=True, dtype=np.float64,
         z = (np.asarray(x) - offset) / factor if scaled else np.asarray(x)
         for layer in layers[1:]:
             z = z @ layer.weights.astype(float) + layer.biases.astype(float)
-            z = np.maximum(z, 0) if layer.activation == "relu" else z
+            z = ACTIVATIONS[layer.activation](z)
         return z * out_factor + out_offset if scaled else z
 
     return definition, function
@@ -366,21 +377,62 @@ def refused(model):
     return str(error.value)
 
 
-def test_smooth_activations_are_refused_by_name():
-    definition, _ = dense_definition(activations=["relu", "tanh", "linear"])
+def test_unknown_activations_are_refused_by_name():
+    definition, _ = dense_definition(activations=["relu", "elu", "linear"])
     m = pyo.ConcreteModel()
     m.nn = OmltBlock()
-    m.nn.build_formulation(FullSpaceNNFormulation(definition))
+    m.nn.build_formulation(
+        FullSpaceNNFormulation(definition, activation_constraints={"elu": tanh_activation_constraint})
+    )
     message = refused(m)
     assert "OmltBlock 'nn'" in message
     assert "DenseLayer" in message
-    assert "'tanh'" in message
+    assert "'elu'" in message
     assert "ipopt" in message
-    definition, _ = dense_definition(activations=["sigmoid", "softplus", "linear"])
-    m.smooth = OmltBlock()
-    m.smooth.build_formulation(FullSpaceSmoothNNFormulation(definition))
-    m.nn.deactivate()
-    assert "OmltBlock 'smooth'" in refused(m)
+
+
+SMOOTH_FORMULATIONS = {
+    "full-space smooth": (FullSpaceSmoothNNFormulation, ["sigmoid", "softplus", "tanh"]),
+    "reduced-space smooth": (ReducedSpaceSmoothNNFormulation, ["tanh", "sigmoid", "linear"]),
+    "full-space": (FullSpaceNNFormulation, ["relu", "tanh", "linear"]),
+}
+
+
+@pytest.mark.parametrize("name", SMOOTH_FORMULATIONS)
+def test_smooth_activations(name):
+    formulation, activations = SMOOTH_FORMULATIONS[name]
+    definition, function = dense_definition(activations=activations)
+    m = pyo.ConcreteModel()
+    m.nn = OmltBlock()
+    m.nn.build_formulation(formulation(definition))
+    (embedding,) = omlt_embeddings(m)
+    assert set(embedding.network.smooth_activations) == set(activations) - {"linear", "relu"}
+    points = np.random.default_rng(1).uniform(-1, 2, (20, 3))
+    assert embedding.network.value(points) == pytest.approx(np.array([function(x) for x in points]), rel=1e-9)
+    set_inputs(m.nn, points[0])
+    set_omlt_values(m)
+    assert not list(find_infeasible_constraints(m, tol=1e-9))
+    m.o = pyo.Objective(expr=m.nn.outputs[0])
+    SolverFactory("relugrad").solve(m, iteration_limit=3)
+    assert not list(find_infeasible_constraints(m, tol=1e-7))
+    assert pyo.value(m.o) < function(points[0])[0]
+
+
+def test_smooth_activation_that_was_changed():
+    definition, _ = dense_definition(activations=["sigmoid", "tanh", "linear"])
+    m = pyo.ConcreteModel()
+    m.nn = OmltBlock()
+    m.nn.build_formulation(FullSpaceSmoothNNFormulation(definition))
+    layer = list(m.nn.layer.values())[2]
+    row = layer._smooth_monotonic_activation_constraint[0]
+    for changed, reason in (
+        (layer.z[0] == 1.01 * pyo.tanh(layer.zhat[0]), "is not the layer"),
+        (layer.z[0] == pyo.tanh(layer.zhat[1]), "is not the layer"),
+        (layer.z[0] <= pyo.tanh(layer.zhat[0]), "not the one that OMLT built"),
+    ):
+        row.set_value(changed)
+        with pytest.raises(IncompatibleModel, match=reason):
+            omlt_embeddings(m)
 
 
 def stump():

@@ -59,7 +59,7 @@ class TestFiles:
 
     def test_name_of_the_file_is_in_every_message(self, tmp_path):
         path = tmp_path / "smooth.onnx"
-        path.write_bytes(make_model([node("Tanh", ["x"], ["y"])], (1, 3)).SerializeToString())
+        path.write_bytes(make_model([node("Tan", ["x"], ["y"])], (1, 3)).SerializeToString())
         with pytest.raises(UnsupportedOperatorError, match=r"smooth\.onnx: "):
             load_onnx(path)
 
@@ -86,13 +86,12 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("operator", "advice"),
         [
-            ("Softmax", "export the network up to what goes into it .*tensor 'h'"),
-            ("LogSoftmax", "logits"),
-            ("Sigmoid", "export the network up to what goes into it .*tensor 'h'"),
+            ("Hardmax", "export the network up to what goes into it .*tensor 'h'"),
+            ("Sqrt", "export the network up to what goes into it .*tensor 'h'"),
             ("ArgMax", "scores"),
             ("Floor", "not continuous"),
             ("LayerNormalization", "not piecewise linear"),
-            ("Erf", "piecewise linear"),
+            ("Sin", "piecewise linear"),
         ],
     )
     def test_at_the_end(self, operator, advice):
@@ -104,8 +103,8 @@ class TestRefusals:
         assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)
 
     def test_inside(self):
-        nodes = [node("Tanh", ["x"], ["h"]), node("Relu", ["h"], ["y"])]
-        with pytest.raises(UnsupportedOperatorError, match="the unnamed node that computes 'h': Tanh is not piecewise"):
+        nodes = [node("Tan", ["x"], ["h"]), node("Relu", ["h"], ["y"])]
+        with pytest.raises(UnsupportedOperatorError, match="the unnamed node that computes 'h': Tan is not piecewise"):
             load_onnx(make_model(nodes, (1, 3)))
 
     @pytest.mark.parametrize("operator", ["Mul", "Div", "MatMul"])
@@ -134,12 +133,14 @@ class TestRefusals:
             ([node("If", ["x"], ["y"], then_branch=helper.make_graph([], "t", [], []))], "from the network's input"),
             ([node("Sign", ["x"], ["y"])], "not continuous"),
             ([node("Unique", ["x"], ["y"])], "not continuous"),
-            ([node("Pow", ["x", "two"], ["y"])], "Pow is not piecewise linear"),
+            ([node("Pow", ["x", "half"], ["y"])], "Pow is not piecewise linear"),
             ([node("Pow", ["two", "x"], ["y"])], "Pow takes its exponent from the network's input"),
             ([node("TopK", ["x", "ks"], ["y", "p"])], "TopK sorts, .* ReduceMax .* its scores, the tensor 'x'"),
             ([node("RandomNormal", [], ["r"], shape=[3]), node("Add", ["x", "r"], ["y"])], "random numbers"),
             ([node("SplitToSequence", ["x"], ["l"]), node("SequenceAt", ["l", "k"], ["y"])], "SplitToSequence .* list"),
             ([node("SequenceConstruct", ["x"], ["l"]), node("ConcatFromSequence", ["l"], ["y"], axis=1)], "a list of"),
+            ([node("Elu", ["x"], ["y"], alpha=-1.0)], "negative alpha"),
+            ([node("Celu", ["x"], ["y"], alpha=-1.0)], "without a positive alpha"),
             ([node("LSTM", ["x", "x", "x"], ["y"])], "recurrent"),
         ],
     )
@@ -151,7 +152,13 @@ class TestRefusals:
                 make_model(
                     [*needed, *nodes],
                     (1, 3),
-                    {"c": np.float32(1), "k": np.int64(1), "ks": ints(1), "two": np.float32(2)},
+                    {
+                        "c": np.float32(1),
+                        "k": np.int64(1),
+                        "ks": ints(1),
+                        "two": np.float32(2),
+                        "half": np.float32(0.5),
+                    },
                 )
             )
 

@@ -124,6 +124,27 @@ ACTIVATIONS = [
     case("Shrink", lambd=0.5, bias=0.5),
 ]
 
+SMOOTH = [
+    *(case(operator, shape=(1, 5), opset=17) for operator in ("Erf", "Sigmoid", "Softplus", "Softsign", "Tanh")),
+    *(case(operator, shape=("N", 5), opset=13) for operator in ("Celu", "Elu", "Selu")),
+    case("Celu", shape=(1, 5), alpha=2.0),
+    case("Elu", shape=(1, 5), alpha=0.5),
+    case("Elu", shape=(1, 5), alpha=0.0),
+    case("Selu", shape=(1, 5), alpha=0.5, gamma=2.0),
+    case("HardSwish", shape=(1, 5)),
+    case("Mish", shape=(1, 5), opset=18),
+    case("Gelu", shape=(1, 5), opset=20),
+    case("Gelu", shape=(1, 5), opset=20, approximate="tanh"),
+    *(case(operator, shape=(1, 3, 4), opset=v) for operator in ("Softmax", "LogSoftmax") for v in (11, 13)),
+    case("Softmax", shape=(1, 2, 3), axis=1),
+    case("Softmax", shape=(1, 3, 4), opset=11, axis=2),
+    case("Softmax", shape=(2, 1)),
+    case("ReduceLogSumExp", shape=(1, 3, 4), opset=13, axes=[1]),
+    case("ReduceLogSumExp", (ints(2),), shape=(1, 3, 4), opset=18, keepdims=0),
+    case("Pow", (scalar(2),), shape=(1, 5)),
+    case("Pow", (scalar(3),), shape=(1, 5)),
+]
+
 MOVEMENT = [
     case("Pad", opset=7, pads=[0, 0, 1, 2, 0, 0, 1, 0], value=1.5),
     case("Pad", opset=7, pads=[0, 0, 1, 2, 0, 0, 1, 0], mode="reflect"),
@@ -216,7 +237,20 @@ ARITHMETIC = [
     case("MatMul", (weights(0, 2, 5, 3),), shape=(4, 5)),
 ]
 
-ALL = [*(*CONVOLUTIONS, *POOLING, *REDUCTIONS, *PLAIN, *ACTIVATIONS, *MOVEMENT, *BY_EVALUATION, *RESIZING, *ARITHMETIC)]
+ALL = [
+    *(
+        *CONVOLUTIONS,
+        *POOLING,
+        *REDUCTIONS,
+        *PLAIN,
+        *ACTIVATIONS,
+        *SMOOTH,
+        *MOVEMENT,
+        *BY_EVALUATION,
+        *RESIZING,
+        *ARITHMETIC,
+    )
+]
 
 
 @pytest.mark.parametrize(("operator", "inputs", "shape", "opset", "n_outputs", "attributes"), ALL)

@@ -45,7 +45,7 @@ def draw_proof(ax: plt.Axes) -> None:
     result = solve_exactly(problem, time_limit=60)
     assert result.incumbent is not None
     x, y = np.split(result.incumbent.values, [64])
-    plot_progress(Optimum(x, y, problem.reported(result.incumbent.objective), result, maximize=True), ax=ax)
+    plot_progress(Optimum(x, y, problem.reported(result.incumbent.objective), result, True, network), ax=ax)
     ax.set(ylim=(10, 28), ylabel="score")
     ax.set_title("Proof: the bound meets the best value", loc="left", fontsize="medium")
 

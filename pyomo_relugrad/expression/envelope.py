@@ -48,7 +48,8 @@ def outward(lower: Array, upper: Array) -> tuple[Array, Array]:
 def function_range(function: Function, lower: Array, upper: Array) -> tuple[Array, Array]:
     """Smallest and largest values of a function over intervals, rounded outward; what is not defined is left out.
 
-    Infinite where the function is defined nowhere in an interval. Warnings of NumPy are the caller's.
+    The least is infinite, and above the greatest, where the function is defined nowhere in an interval. Warnings of
+    NumPy are the caller's.
     """
     low, high = _inside(function, lower, upper)
     support = _Support(function, low, high, 1.0)
@@ -62,7 +63,7 @@ def function_range(function: Function, lower: Array, upper: Array) -> tuple[Arra
     least, greatest = outward(least, greatest)
     least, greatest = least.clip(*function.image), greatest.clip(*function.image)
     nowhere = ~(low <= high)
-    return np.where(nowhere, -np.inf, least), np.where(nowhere, np.inf, greatest)
+    return np.where(nowhere, np.inf, least), np.where(nowhere, -np.inf, greatest)
 
 
 def function_lines(function: Function, lower: Array, upper: Array, at: Array) -> EnclosingLines:

@@ -108,7 +108,8 @@ class Expression:
     def range(self, lower: Array, upper: Array) -> tuple[Array, Array]:
         """Bounds of the outputs over boxes, rounded outward; infinite where nothing is known.
 
-        They hold where the expression is defined.
+        They hold where all outputs are defined. Over a box in which they are nowhere, the lower bounds are infinite and
+        above the upper ones.
 
         Parameters
         ----------
@@ -128,7 +129,8 @@ class Expression:
                 below, above = bounds.lower_slopes.swapaxes(0, 1), bounds.upper_slopes.swapaxes(0, 1)
                 low = np.maximum(low, boxes.minima(below).T + bounds.lower_offsets)
                 high = np.minimum(high, bounds.upper_offsets - boxes.minima(-above).T)
-            return low, high
+            nowhere = np.any(ranges[0] > ranges[1], axis=0)[:, None]
+            return np.where(nowhere, np.inf, low), np.where(nowhere, -np.inf, high)
 
     def relaxation(self, lower: Array, upper: Array, at: Array | None = None) -> LinearBounds:
         """Linear functions below and above the outputs over boxes; they hold where the expression is defined.

@@ -1,6 +1,7 @@
 """Trained networks as functions of arrays. Knows NumPy and SciPy and nothing else."""
 
 from pyomo_relugrad.network.bounds import PreactivationBounds, interval_bounds
+from pyomo_relugrad.network.choices import Choice
 from pyomo_relugrad.network.crown import CrownBounds, crown_bounds
 from pyomo_relugrad.network.layer import Layer, TensorSpec
 from pyomo_relugrad.network.network import Network
@@ -9,6 +10,7 @@ from pyomo_relugrad.network.simplify import prune_weights, rescale_neurons, with
 from pyomo_relugrad.network.statistics import NetworkStatistics, network_statistics
 
 __all__ = [
+    "Choice",
     "CrownBounds",
     "Facets",
     "Layer",

@@ -157,15 +157,6 @@ class Affine:
         """(size,) sums of the absolute values of each element's coefficients."""
         return sum((linear_maps.row_sizes(matrix) for matrix in self.terms.values()), np.zeros(self.size))
 
-    def is_at_least(self, bound: float) -> bool:
-        """Whether the elements are seen to be at least `bound` from hidden activations being nonnegative.
-
-        False says nothing: the check looks at signs only.
-        """
-        if 0 in self.terms or not (self.offset >= bound).all():
-            return False
-        return all(linear_maps.is_nonnegative(matrix) for matrix in self.terms.values())
-
 
 def either(mask: Array, chosen: Affine, other: Affine) -> Affine:
     """The vector with the elements of `chosen`, one after the other, where the mask holds, and of `other` elsewhere."""

@@ -9,7 +9,6 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network.activations import RELU
 from pyomo_relugrad.network.layer import Layer
 from pyomo_relugrad.network.network import Network
 
@@ -162,8 +161,9 @@ def _values_and_rounding(
         disturbance = signs * errors
         values[count:] += disturbance.reshape(-1, layer.width)
         largest = np.maximum(largest, terms.max(axis=1))
-        activations.append(RELU.value(values))
-        sizes.append(activations[-1][:count])
+        activations.append(layer.activation.value(values))
+        inner = 0.0 if layer.activation.is_piecewise_linear else 1.0  # as in exp(z) - 1
+        sizes.append(abs(activations[-1][:count]) + inner)
     found, moved = values[:count], values[count:].reshape(samples, *terms.shape)
     allowed = _SAFETY * (abs(moved - found).max(axis=0) + errors) + _COMPOSITION * terms.max(axis=0)
     return found[:-1], allowed[:-1], largest[:-1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 
 import numpy as np
@@ -11,30 +11,39 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, ArrayLike, Weight
 from pyomo_relugrad.errors import NetworkValueError
-from pyomo_relugrad.network.activations import RELU
+from pyomo_relugrad.network.activations import RELU, Activation
 from pyomo_relugrad.network.layer import Layer
 from pyomo_relugrad.network.network import Network
 
 
 @dataclass(frozen=True, eq=False)
 class PreactivationBounds:
-    """What enters each ReLU, and each output, lies between these over each of B boxes.
+    """What enters each neuron, and each output, lies between these over each of B boxes.
 
     Parameters
     ----------
     lower, upper : tuples of (B, n_k) arrays
         One pair per hidden layer.
     output_lower, output_upper : (B, n_outputs) arrays
+    activations : tuple of Activation, optional
+        What the hidden layers' neurons are, by default ReLUs.
     """
 
     lower: tuple[Array, ...]
     upper: tuple[Array, ...]
     output_lower: Array
     output_upper: Array
+    _: KW_ONLY
+    activations: tuple[Activation, ...] = ()
+
+    @cached_property
+    def _are_relus(self) -> tuple[bool, ...]:
+        return tuple(own.is_piecewise_linear for own in self.activations or (RELU,) * len(self.lower))
 
     @cached_property
     def _states(self) -> tuple[Array, ...]:
-        return tuple(map(RELU.states, self.lower, self.upper))
+        activations = self.activations or (RELU,) * len(self.lower)
+        return tuple(own.states(*sides) for own, *sides in zip(activations, self.lower, self.upper, strict=True))
 
     @cached_property
     def active(self) -> tuple[Array, ...]:
@@ -49,7 +58,7 @@ class PreactivationBounds:
     @cached_property
     def unstable(self) -> tuple[Array, ...]:
         """Per hidden layer (B, n_k) booleans: ReLUs whose state is not decided."""
-        return tuple(states == 0 for states in self._states)
+        return tuple((states == 0) & own for states, own in zip(self._states, self._are_relus, strict=True))
 
     def intersect(self, other: PreactivationBounds) -> PreactivationBounds:
         """The tighter of two sets of bounds, entry by entry."""
@@ -58,6 +67,7 @@ class PreactivationBounds:
             tuple(np.minimum(a, b) for a, b in zip(self.upper, other.upper, strict=True)),
             np.maximum(self.output_lower, other.output_lower),
             np.minimum(self.output_upper, other.output_upper),
+            activations=self.activations,
         )
 
 
@@ -94,9 +104,10 @@ def interval_bounds(network: Network, lower: ArrayLike, upper: ArrayLike) -> Pre
         low, high, _ = affine_range(layer, activation_lower, activation_upper)
         lowers.append(low)
         uppers.append(high)
-        for ranges, side in zip((activation_lower, activation_upper), RELU.range(low, high), strict=True):
+        for ranges, side in zip((activation_lower, activation_upper), layer.activation.range(low, high), strict=True):
             ranges.append(side)
-    return PreactivationBounds(tuple(lowers[:-1]), tuple(uppers[:-1]), lowers[-1], uppers[-1])
+    sides = tuple(lowers[:-1]), tuple(uppers[:-1]), lowers[-1], uppers[-1]
+    return PreactivationBounds(*sides, activations=network.hidden_activations)
 
 
 def affine_range(layer: Layer, lower: Sequence[Array], upper: Sequence[Array]) -> tuple[Array, Array, Array]:

@@ -1,18 +1,19 @@
-"""How networks are put together: ReLU layers are added one by one, and maxima, kinks and limits are made of them."""
+"""How networks are put together: layers are added one by one, and maxima, kinks and limits are made of ReLUs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from math import prod
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, DTypeLike
 from pyomo_relugrad.errors import NetworkFileError
-from pyomo_relugrad.network.activations import RELU
+from pyomo_relugrad.network.activations import RELU, Activation
 from pyomo_relugrad.network.affine import Affine, either, stands_for_infinity
 from pyomo_relugrad.network.layer import Layer
-from pyomo_relugrad.network.linear_maps import MAX_ENTRIES, entry_count, explicit
+from pyomo_relugrad.network.linear_maps import MAX_ENTRIES, entry_count, explicit, is_nonnegative
 
 MAX_SKIPS = 8
 """A tensor that reads more activation vectors than this is not carried past a ReLU layer, but split in two ReLUs."""
@@ -23,7 +24,7 @@ LARGE = 1e4
 
 
 class HiddenLayers:
-    """Collects ReLU layers, after those that are there already: `relu` adds one and returns its activation."""
+    """Collects layers, after those that are there already: `relu` adds one and returns its activation."""
 
     def __init__(self, layers: Iterable[Layer] = ()) -> None:
         self.layers = list(layers)
@@ -31,26 +32,47 @@ class HiddenLayers:
 
     def relu(self, tensor: Affine) -> Affine:
         """The activation ``relu(tensor)``: a new layer, unless the tensor is constant or never negative."""
-        if not tensor.size or tensor.is_at_least(0.0):
+        if not tensor.size or self.is_at_least(tensor, 0.0):
             return tensor
         if not tensor.terms:
             return Affine(tensor.shape, {}, RELU.value(tensor.offset))
         masked = stands_for_infinity(tensor.offset, tensor)
         if masked.any():
             return self._relu_of_masked(tensor, masked)
-        self._entries += tensor.entry_count + tensor.size
-        if self._entries > MAX_ENTRIES:
-            raise NetworkFileError(f"the network needs more than {MAX_ENTRIES:.3g} stored weights")
-        return self.add(tensor)
+        return self._counted(tensor, RELU)
 
-    def add(self, tensor: Affine) -> Affine:
-        """The activation ``relu(tensor)`` as a new layer, whatever the tensor is."""
-        self.layers.append(as_layer(tensor))
+    def smooth(self, tensor: Affine, activation: Activation) -> Affine:
+        """A smooth activation of the tensor: a new layer, unless the tensor is constant."""
+        if not tensor.terms:
+            return Affine(tensor.shape, {}, activation.value(tensor.offset))
+        return self._counted(tensor, activation)
+
+    def add(self, tensor: Affine, activation: Activation = RELU) -> Affine:
+        """The activation of the tensor as a new layer, whatever the tensor is."""
+        self.layers.append(replace(as_layer(tensor), activation=activation))
         return Affine.variable(len(self.layers), tensor.shape)
+
+    def is_at_least(self, tensor: Affine, bound: float) -> bool:
+        """Whether the elements are seen to be at least `bound` from activations that are never negative.
+
+        False says nothing: the check looks at signs only.
+        """
+        if 0 in tensor.terms or not (tensor.offset >= bound).all():
+            return False
+        if not all(self.layers[source - 1].activation.is_nonnegative for source in tensor.terms):
+            return False
+        return all(is_nonnegative(matrix) for matrix in tensor.terms.values())
 
     def with_output(self, tensor: Affine, dtype: DTypeLike = np.float64) -> tuple[Layer, ...]:
         """All layers of the network with this output, in a floating-point type."""
         return tuple(layer.astype(dtype) for layer in (*self.layers, as_layer(tensor)))
+
+    def _counted(self, tensor: Affine, activation: Activation) -> Affine:
+        """`add`, if the weights of all layers are not too many."""
+        self._entries += tensor.entry_count + tensor.size
+        if self._entries > MAX_ENTRIES:
+            raise NetworkFileError(f"the network needs more than {MAX_ENTRIES:.3g} stored weights")
+        return self.add(tensor, activation)
 
     def _relu_of_masked(self, tensor: Affine, masked: Array) -> Affine:
         """The same where some elements stand for infinity, so that the side of zero that they are on is known."""
@@ -73,12 +95,12 @@ def as_layer(tensor: Affine) -> Layer:
 
 
 def affine_of(layer: Layer) -> Affine:
-    """The values of a layer before its ReLUs, as a vector."""
+    """The values of a layer before its activation, as a vector."""
     return Affine((layer.width,), dict(layer.terms), layer.bias)
 
 
 def through(layer: Layer, activations: Sequence[Affine]) -> Affine:
-    """The values of a layer before its ReLUs, where what it reads are these functions of something else."""
+    """The values of a layer before its activation, where what it reads are these functions of something else."""
     total = Affine.constant(layer.bias)
     for source, weight in layer.terms:
         total = total.plus(activations[source].mapped(weight, (layer.width,)))
@@ -99,7 +121,7 @@ def without_unread(layers: Sequence[Layer]) -> tuple[Layer, ...]:
     result = []
     for position in kept:
         layer = layers[position - 1]
-        result.append(Layer(tuple(number[source] for source in layer.sources), layer.weights, layer.bias))
+        result.append(replace(layer, sources=tuple(number[source] for source in layer.sources)))
     return tuple(result)
 
 
@@ -187,7 +209,7 @@ def two_slopes(tensor: Affine, slope: Array, hidden: HiddenLayers) -> Affine:
     Where that would fill up sparse maps, or skips pile up, two ReLUs are cheaper: ``relu(z) - slope * relu(-z)``. With
     large slopes they are more exact.
     """
-    if not slope.any() or tensor.is_at_least(0.0):
+    if not slope.any() or hidden.is_at_least(tensor, 0.0):
         return hidden.relu(tensor)
     if is_carried(tensor) and abs(slope).max() <= LARGE:
         return tensor.scaled(slope).plus(hidden.relu(tensor).scaled(1.0 - slope))
@@ -208,7 +230,7 @@ def clip(tensor: Affine, lower: float, upper: float, hidden: HiddenLayers) -> Af
         return either(settled, constants, free).reshaped(tensor.shape)
     below_all = lower < 0.0 and stands_for_infinity(np.array(lower), tensor).all()
     above_all = upper > 0.0 and stands_for_infinity(np.array(upper), tensor).all()
-    lower = -np.inf if below_all or tensor.is_at_least(lower) else lower
+    lower = -np.inf if below_all or hidden.is_at_least(tensor, lower) else lower
     upper = np.inf if above_all else upper
     return tensor if np.isinf([lower, upper]).all() else _between(tensor, lower, upper, hidden)
 

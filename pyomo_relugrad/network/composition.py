@@ -27,7 +27,7 @@ def embed(network: Network, inputs: Affine, hidden: HiddenLayers) -> Affine:
     activations = [inputs]
     *layers, last = network.astype(np.float64).layers
     for layer in layers:
-        activations.append(hidden.add(through(layer, activations)))
+        activations.append(hidden.add(through(layer, activations), layer.activation))
     return through(last, activations)
 
 

@@ -36,7 +36,7 @@ class CrownBounds(PreactivationBounds):
 def crown_bounds(network: Network, lower: ArrayLike, upper: ArrayLike, *, slope_steps: int = 0) -> CrownBounds:
     """Bounds by backward linear relaxation (CROWN), each the better of it and of interval arithmetic.
 
-    Neurons that interval arithmetic decides are not bounded further. All bounds are rounded outward: no value computed
+    ReLUs that interval arithmetic decides are not bounded further. All bounds are rounded outward: no value computed
     in float64 leaves them, as long as the boxes are finite.
 
     Parameters
@@ -83,4 +83,5 @@ def crown_bounds(network: Network, lower: ArrayLike, upper: ArrayLike, *, slope_
         below.constants.reshape(shape),
         -above.coefficients.reshape(*shape, -1),
         -above.constants.reshape(shape),
+        activations=network.hidden_activations,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, DTypeLike, Weight, namespace
 from pyomo_relugrad.errors import NetworkValueError
+from pyomo_relugrad.network.activations import RELU, Activation
 from pyomo_relugrad.network.linear_maps import applied, row_norms
 
 
@@ -38,7 +39,7 @@ class TensorSpec:
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One affine map of earlier activations: ``sum(weights[i] @ h[sources[i]]) + bias``.
+    """One affine map of earlier activations, ``sum(weights[i] @ h[sources[i]]) + bias``, and the activation after it.
 
     Parameters
     ----------
@@ -48,6 +49,8 @@ class Layer:
     weights : tuple of (n_k, n_source) arrays
         One linear map per source, a dense array or a ``scipy.sparse.csr_array``. They are not copied.
     bias : (n_k,) array
+    activation : Activation, optional
+        What a network applies to the map, element by element, unless it is its last layer; by default a ReLU.
 
     Raises
     ------
@@ -58,6 +61,7 @@ class Layer:
     sources: tuple[int, ...]
     weights: tuple[Weight, ...]
     bias: Array
+    activation: Activation = RELU
 
     def __post_init__(self) -> None:
         bias = _frozen(np.atleast_1d(self.bias))
@@ -88,7 +92,7 @@ class Layer:
         object.__setattr__(self, "bias", bias)
 
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
-        return Layer, (self.sources, self.weights, self.bias)
+        return Layer, (self.sources, self.weights, self.bias, self.activation)
 
     @property
     def width(self) -> int:
@@ -125,7 +129,8 @@ class Layer:
         """The layer with weights and bias of the given type."""
         if self.bias.dtype == dtype:
             return self
-        return Layer(self.sources, tuple(w.astype(dtype) for w in self.weights), self.bias.astype(dtype))
+        weights = tuple(weight.astype(dtype) for weight in self.weights)
+        return replace(self, weights=weights, bias=self.bias.astype(dtype))
 
 
 def _frozen(array: Any) -> Any:

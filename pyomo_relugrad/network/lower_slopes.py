@@ -1,4 +1,4 @@
-"""Better CROWN bounds by choosing the slopes of the ReLUs' lower lines (alpha-CROWN).
+"""Better CROWN bounds by choosing the slopes of the ReLUs' lower lines (alpha-CROWN). Smooth neurons keep theirs.
 
 Any slope between 0 and 1 gives a valid bound; ascent over the slopes looks for the best (Xu et al., Fast and Complete:
 Enabling Complete Neural Network Verification with Rapid and Massively Parallel Incomplete Verifiers, 2021,
@@ -31,7 +31,7 @@ class SlopedFunctions:
     ----------
     functions : LinearFunctions
         With adjoints.
-    lower_slopes : (R, n_relus) array
+    lower_slopes : (R, n_neurons) array
     """
 
     functions: LinearFunctions
@@ -57,7 +57,7 @@ def optimize_lower_slopes(
         The box of each function; None where function ``i`` is over box ``i``.
     steps : int, optional
         Steps of projected Adam; each function keeps the best of its steps, so the bound never gets worse.
-    start : (R, n_relus) array, optional
+    start : (R, n_neurons) array, optional
         Slopes to begin with, as from a larger box.
     input_costs : (R, n_inputs) array, optional
         A linear function of the input to add; it is part of the result.
@@ -76,7 +76,8 @@ def optimize_lower_slopes(
         square = SQUARE_MOMENTUM * square + (1 - SQUARE_MOMENTUM) * gradient**2
         scale = np.sqrt(square / (1 - SQUARE_MOMENTUM**step)) + np.finfo(slopes.dtype).tiny
         direction = moment / (1 - MOMENTUM**step) / scale
-        slopes = (slopes + FIRST_STEP * STEP_DECAY ** (step - 1) * direction).clip(0, 1)
+        moved = (slopes + FIRST_STEP * STEP_DECAY ** (step - 1) * direction).clip(0, 1)
+        slopes = np.where(unstable, moved, slopes)
         functions = _bound(relaxation, weights, boxes, slopes, input_costs)
         better = functions.minima > best.minima
         best = _merge(better, functions, best)
@@ -99,7 +100,7 @@ def _bound(
 
 
 def _slope_gradient(relaxation: Relaxation, functions: LinearFunctions, boxes: Array | None, slopes: Array) -> Array:
-    """Derivatives (R, n_relus) of the minima in the lower slopes.
+    """Derivatives (R, n_neurons) of the minima in the lower slopes.
 
     At the corner where a function is smallest, a slope ``s`` of a neuron with coefficient ``a > 0`` enters as
     ``a * s * z``, with ``z`` computed forward through the chosen lines.
@@ -129,6 +130,6 @@ def _merge(better: Array, new: LinearFunctions, old: LinearFunctions) -> LinearF
 
 
 def _concatenate(parts: list[Array], rows: int) -> Array:
-    """Arrays (R, n_k) or (1, n_k) of the hidden layers side by side: (R, n_relus)."""
+    """Arrays (R, n_k) or (1, n_k) of the hidden layers side by side: (R, n_neurons)."""
     wide = [np.broadcast_to(part, (rows, part.shape[1])) for part in parts]
     return np.concatenate([np.zeros((rows, 0), bool if wide and wide[0].dtype == bool else np.float64), *wide], axis=1)

@@ -1,4 +1,4 @@
-"""A trained network in one canonical form: affine maps and ReLUs."""
+"""A trained network in one canonical form: affine maps and activations, ReLUs or smooth ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import numpy as np
 from pyomo_relugrad.arrays import Array, ArrayLike, DTypeLike
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network import sweeps
-from pyomo_relugrad.network.activations import RELU
+from pyomo_relugrad.network.activations import RELU, Activation
+from pyomo_relugrad.network.choices import Choice, column_names, encoded
 from pyomo_relugrad.network.layer import Layer, TensorSpec
 from pyomo_relugrad.network.linear_maps import row_norms
 from pyomo_relugrad.network.names import checked_names, rows_by_name, tensor_names
@@ -23,16 +24,16 @@ from pyomo_relugrad.network.region import LinearRegion
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    r"""A piecewise-linear network as ReLU layers, each affine in what came before it.
+    r"""A network as layers of ReLUs or smooth neurons, each affine in what came before it.
 
-    ``h_k = relu(sum_s W_ks h_s + b_k)`` with ``h_0 = x``, and the output ``y`` is affine in the ``h``. Every method
-    works on a batch of rows: a point is one row, ``X`` is (B, n_inputs).
+    ``h_k = relu(sum_s W_ks h_s + b_k)`` with ``h_0 = x``, or another activation than the ReLU, and the output ``y`` is
+    affine in the ``h``. Every method works on a batch of rows: a point is one row, ``X`` is (B, n_inputs).
 
     Parameters
     ----------
     n_inputs : int
     layers : tuple of Layer
-        The hidden layers in order, then one last layer without a ReLU, the output.
+        The hidden layers in order, then one last layer without an activation, the output.
     inputs, outputs : tuple of TensorSpec, optional
         Names and shapes of the file's tensors; several are concatenated, flattened row by row.
     name : str, optional
@@ -41,6 +42,8 @@ class Network:
         A name for each input and each output, or none: those of a data frame's columns, for example. Where they are
         not given, they are the tensors' names, if each of several tensors holds one number. Whoever gives values under
         names is answered by name, whatever the order.
+    choices : tuple of Choice, optional
+        Categorical inputs: inputs that are 0 or 1 in groups, of each of which exactly one is 1. They need names.
 
     Notes
     -----
@@ -70,6 +73,7 @@ class Network:
     name: str = ""
     input_names: tuple[str, ...] = None  # type: ignore[assignment]  # set on creation
     output_names: tuple[str, ...] = None  # type: ignore[assignment]
+    choices: tuple[Choice, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
@@ -93,6 +97,8 @@ class Network:
         output_names = tensor_names(self.outputs) if self.output_names is None else self.output_names
         object.__setattr__(self, "input_names", checked_names(input_names, self.n_inputs, "input"))
         object.__setattr__(self, "output_names", checked_names(output_names, self.n_outputs, "output"))
+        if self.choices and not self.input_names:
+            raise NetworkValueError("a network with categorical inputs needs names for its inputs")
 
     @staticmethod
     def _check_specs(specs: tuple[TensorSpec, ...], size: int, what: str) -> None:
@@ -100,8 +106,14 @@ class Network:
             raise NetworkValueError(f"the {what} tensors {specs} do not have {size} entries in all")
 
     @classmethod
-    def from_layers(cls, weights: Sequence[ArrayLike], biases: Sequence[ArrayLike], name: str = "") -> Network:
-        """A chain of dense layers with a ReLU after each but the last.
+    def from_layers(
+        cls,
+        weights: Sequence[ArrayLike],
+        biases: Sequence[ArrayLike],
+        name: str = "",
+        activation: Activation = RELU,
+    ) -> Network:
+        """A chain of dense layers with an activation, by default a ReLU, after each but the last.
 
         Parameters
         ----------
@@ -109,6 +121,8 @@ class Network:
             As ``torch.nn.Linear.weight``: rows are outputs.
         biases : sequence of (n_k,) arrays
         name : str, optional
+        activation : Activation, optional
+            Such as ``TANH`` of `pyomo_relugrad.network.curves`.
 
         Raises
         ------
@@ -119,11 +133,12 @@ class Network:
             raise NetworkValueError(f"from_layers got {len(weights)} weights and {len(biases)} biases")
         layers = []
         for index, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-            layers.append(Layer((index,), (np.array(weight, float, ndmin=2),), np.array(bias, float, ndmin=1)))
+            matrix, offset = np.array(weight, float, ndmin=2), np.array(bias, float, ndmin=1)
+            layers.append(Layer((index,), (matrix,), offset, activation))
         return cls(layers[0].weights[0].shape[1], tuple(layers), name=name)
 
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
-        names = self.input_names, self.output_names
+        names = self.input_names, self.output_names, self.choices
         return Network, (self.n_inputs, self.layers, self.inputs, self.outputs, self.name, *names)
 
     def __copy__(self) -> Network:
@@ -137,19 +152,44 @@ class Network:
         return f"<Network {self.name + ' ' if self.name else ''}{shape}>"
 
     @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of the columns of a table of inputs: the inputs' names, with one column for each categorical input."""
+        return column_names(self.input_names, self.choices)
+
+    @property
     def n_outputs(self) -> int:
         """Number of outputs."""
         return self.layers[-1].width
 
     @cached_property
     def widths(self) -> tuple[int, ...]:
-        """Number of ReLUs in each hidden layer."""
+        """Number of neurons in each hidden layer."""
         return tuple(layer.width for layer in self.layers[:-1])
+
+    @property
+    def hidden_activations(self) -> tuple[Activation, ...]:
+        """The activation of each hidden layer."""
+        return tuple(layer.activation for layer in self.layers[:-1])
+
+    @cached_property
+    def n_neurons(self) -> int:
+        """Number of neurons in all hidden layers."""
+        return sum(self.widths)
 
     @cached_property
     def n_relus(self) -> int:
         """Number of ReLUs."""
-        return sum(self.widths)
+        return sum(layer.width for layer in self.layers[:-1] if layer.activation.is_piecewise_linear)
+
+    @cached_property
+    def is_piecewise_linear(self) -> bool:
+        """Whether all neurons are ReLUs, so that the network has linear regions."""
+        return self.n_relus == self.n_neurons
+
+    @cached_property
+    def smooth_activations(self) -> tuple[str, ...]:
+        """Names of the activations that are not piecewise linear, in order of their first layers."""
+        return tuple(dict.fromkeys(own.name for own in self.hidden_activations if not own.is_piecewise_linear))
 
     @property
     def n_weights(self) -> int:
@@ -201,6 +241,8 @@ class Network:
         NetworkValueError
             If the batch is not (B, width), by default (B, n_inputs), or its columns have other names.
         """
+        if width is None and self.choices:
+            points = encoded(points, self.input_names, self.choices)
         array = np.asarray(points, dtype=self.dtype)
         if width is None and self.input_names and array is not points:
             array = rows_by_name(points, array, self.input_names)
@@ -218,31 +260,56 @@ class Network:
         return self.activations(X)[-1]
 
     def preactivations(self, X: ArrayLike, pattern: Array | None = None) -> tuple[Array, ...]:
-        """What enters the ReLUs: one (B, n_k) array per hidden layer.
+        """What enters the neurons: one (B, n_k) array per hidden layer.
 
         With a `pattern`, a (B, n_relus) boolean array, the affine functions that they are on its region.
         """
-        gates = None if pattern is None else self.gates(pattern)
+        gates = None if pattern is None else self._gates_of_region(pattern)
         sweep = sweeps.forward(self.layers, self.batch(X), gates)
         return tuple(values for values, _ in islice(sweep, len(self.widths)))
 
     def activation_pattern(self, X: ArrayLike) -> Array:
-        """Which ReLUs are active (pre-activation > 0): (B, n_relus) booleans, layer after layer."""
-        hidden = self.activations(X)[1:-1]
-        rows = np.shape(X)[0]
-        return np.concatenate([np.zeros((rows, 0), bool), *(h > 0 for h in hidden)], axis=1)
+        """Which ReLUs are active (pre-activation > 0): (B, n_relus) booleans, layer after layer.
+
+        Of a network with smooth neurons the slopes of all neurons, (B, n_neurons) numbers; those of ReLUs are 0 or 1.
+        """
+        return self.value_and_pattern(X)[1]
+
+    def value_and_pattern(self, X: ArrayLike) -> tuple[Array, Array]:
+        """Outputs (B, n_outputs) and `activation_pattern` at the rows of `X`."""
+        if self.is_piecewise_linear:
+            *hidden, outputs = self.activations(X)
+            pattern = np.empty((len(outputs), self.n_neurons), bool)
+            for part, activations in zip(self.split_pattern(pattern), hidden[1:], strict=True):
+                np.greater(activations, 0, out=part)
+            return outputs, pattern
+        outputs, slopes = sweeps.evaluate_with_slopes(self.layers, self.batch(X))
+        return outputs, np.concatenate(slopes, axis=1)
 
     def split_pattern(self, pattern: Array) -> tuple[Array, ...]:
-        """An activation pattern (..., n_relus) as one (..., n_k) array per hidden layer."""
+        """An activation pattern (..., n_neurons) as one (..., n_k) array per hidden layer."""
         return tuple(pattern[..., begin:end] for begin, end in pairwise(self._layer_begins))
 
     def gates(self, pattern: Array) -> tuple[Array, ...]:
-        """An activation pattern (..., n_relus) as the `sweeps` take it: by layer, 0 or 1 in the network's type."""
-        return tuple(part.astype(self.dtype) for part in self.split_pattern(pattern))
+        """An activation pattern (..., n_neurons) as the `sweeps` take it: by layer, in the network's type."""
+        return tuple(part.astype(self.dtype, copy=False) for part in self.split_pattern(pattern))
+
+    def _gates_of_region(self, pattern: Array) -> tuple[Array, ...]:
+        """The gates of a linear region, on which a neuron is its pre-activation times its gate."""
+        self._check_regions()
+        return self.gates(pattern)
+
+    def _check_regions(self) -> None:
+        """Refuse networks that have no linear regions."""
+        if not self.is_piecewise_linear:
+            raise NetworkValueError(
+                f"{self!r} has {', '.join(self.smooth_activations)} neurons, and so no linear regions: take its values "
+                "and derivatives at points instead"
+            )
 
     @cached_property
     def _layer_begins(self) -> tuple[int, ...]:
-        """Place of each hidden layer's first ReLU among all, then the number of all."""
+        """Place of each hidden layer's first neuron among all, then the number of all."""
         return tuple(accumulate(self.widths, initial=0))
 
     @cached_property
@@ -273,10 +340,9 @@ class Network:
         `output_weights` is (n_outputs,) or one row per point, (B, n_outputs). At a kink the derivative is that of the
         inactive side.
         """
-        _, *hidden, outputs = self.activations(X)
+        outputs, slopes = sweeps.evaluate_with_slopes(self.layers, self.batch(X))
         seeds = np.atleast_2d(np.asarray(output_weights, dtype=self.dtype))
-        start = sweeps.coefficients_of(self.layers[-1], seeds)
-        found = sweeps.backward(self.layers, start, lambda index, own: own * RELU.slope(hidden[index]))
+        found = sweeps.adjoint(self.layers, sweeps.coefficients_of(self.layers[-1], seeds), slopes)
         return outputs, self._gradients(found, (len(outputs),))
 
     def vjp(self, X: ArrayLike, V: ArrayLike) -> Array:
@@ -295,13 +361,13 @@ class Network:
         Parameters
         ----------
         X, D : (B, n_inputs) arrays
-        pattern : (B, n_relus) boolean array, optional
-            Which ReLUs pass their input on; by default those active at `X`.
+        pattern : (B, n_neurons) array, optional
+            Which ReLUs pass their input on, or the slopes of all neurons; by default those at `X`.
 
         Returns
         -------
         values, slopes : tuples of (B, n_k) arrays
-            Hidden layers' pre-activations in order, then the outputs. On the linear region of the pattern,
+            Hidden layers' pre-activations in order, then the outputs. On the linear region of the pattern of ReLUs,
             ``values + t * slopes`` is exact along ``X[i] + t * D[i]``.
         """
         values, gates = self._values_and_gates(X, pattern)
@@ -312,13 +378,13 @@ class Network:
         return self.affine(X)[0]
 
     def affine(self, X: ArrayLike, pattern: Array | None = None) -> tuple[Array, Array]:
-        """The affine function that the network is around each row of `X`.
+        """The affine function that the network is around each row of `X`, or the tangent where it is smooth.
 
         Parameters
         ----------
         X : (B, n_inputs) array
-        pattern : (B, n_relus) boolean array, optional
-            Which ReLUs pass their input on; by default those active at `X`.
+        pattern : (B, n_neurons) array, optional
+            Which ReLUs pass their input on, or the slopes of all neurons; by default those at `X`.
 
         Returns
         -------
@@ -335,7 +401,7 @@ class Network:
         return jacobians, values[-1] - np.einsum("bij,bj->bi", jacobians, points)
 
     def region(self, x: ArrayLike, pattern: Array | None = None) -> LinearRegion:
-        """The linear region of an activation pattern.
+        """The linear region of an activation pattern; networks with smooth neurons have none.
 
         Parameters
         ----------
@@ -343,8 +409,14 @@ class Network:
             A point of the region.
         pattern : (n_relus,) boolean array, optional
             By default the pattern at `x`. With another one, `x` should lie on the boundary of its region.
+
+        Raises
+        ------
+        NetworkValueError
+            If the network has smooth neurons.
         """
         point = self.batch(np.reshape(np.asarray(x), (1, -1)))
+        self._check_regions()
         return LinearRegion(self, self.activation_pattern(point)[0] if pattern is None else pattern, point[0])
 
     def pull_back(self, pattern: Array, layer: int, V: ArrayLike) -> Array:
@@ -352,8 +424,8 @@ class Network:
 
         Parameters
         ----------
-        pattern : (B, n_relus) boolean array
-            Which ReLUs pass their input on.
+        pattern : (B, n_neurons) array
+            Which ReLUs pass their input on, as booleans, or the slopes of all neurons.
         layer : int
             Index into `layers` of the pre-activation to differentiate; ``len(layers) - 1`` is the output.
         V : (B, n_k) array
@@ -389,8 +461,11 @@ class Network:
     def _values_and_gates(self, X: ArrayLike, pattern: Array | None) -> tuple[tuple[Array, ...], Sequence[Array]]:
         """Pre-activations and outputs at the rows of `X`, and the gates of a pattern, by default of that at `X`."""
         gates = None if pattern is None else self.gates(pattern)
-        values = tuple(values for values, _ in sweeps.forward(self.layers, self.batch(X), gates))
-        return values, [RELU.slope(z) for z in values[:-1]] if gates is None else gates
+        held = gates if self.is_piecewise_linear else None
+        values = tuple(values for values, _ in sweeps.forward(self.layers, self.batch(X), held))
+        if gates is not None:
+            return values, gates
+        return values, [own.slope(z) for own, z in zip(self.hidden_activations, values[:-1], strict=True)]
 
     def _gradients(self, found: sweeps.Coefficients, batch: tuple[int, ...]) -> Array:
         """The input's coefficients (*batch, n_inputs) that a backward sweep found; what it broadcasts is repeated."""

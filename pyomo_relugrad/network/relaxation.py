@@ -1,11 +1,11 @@
 """The kernel of CROWN: linear functions of the input below what a network computes over a box.
 
-Every ReLU is enclosed between two lines over the range of its input. A linear function of a layer is then substituted
+Every neuron is enclosed between two lines over the range of its input. A linear function of a layer is then substituted
 backwards, layer by layer, each neuron by the line that keeps the bound valid, until a function of the input is left
 (Zhang et al., Efficient Neural Network Robustness Certification with General Activation Functions, 2018,
 arXiv 1811.00866). One kernel, `Relaxation.substitute`, does this for any number of functions over any number of boxes.
 
-The slope of a lower line may be any number between 0 and 1: `lower_slopes` looks for good ones.
+The slope of a ReLU's lower line may be any number between 0 and 1: `lower_slopes` looks for good ones.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array, ArrayLike
 from pyomo_relugrad.deadline import checkpoint
-from pyomo_relugrad.network.activations import RELU, Lines
+from pyomo_relugrad.network.activations import Lines
 from pyomo_relugrad.network.bounds import affine_range, check_boxes, rounding_factor
 from pyomo_relugrad.network.boxes import Boxes
 from pyomo_relugrad.network.layer import Layer
@@ -51,7 +51,7 @@ class LinearFunctions:
 
 
 class Relaxation:
-    """A network's ReLUs enclosed between lines, over each of B boxes.
+    """A network's neurons enclosed between lines, over each of B boxes.
 
     The bounds of every pre-activation, `lower` and `upper` (one (B, n_k) array per hidden layer), are the better of
     interval arithmetic and CROWN; the lines rest on them.
@@ -61,8 +61,8 @@ class Relaxation:
     network : Network
     box_lower, box_upper : (B, n_inputs) arrays
         The boxes; they may be infinite.
-    states : (B, n_relus) int8 array, optional
-        What is known of the ReLUs, as from a larger box: 1 active, -1 inactive, 0 unknown.
+    states : (B, n_neurons) int8 array, optional
+        What is known of the ReLUs, as from a larger box: 1 active, -1 inactive, 0 unknown, as smooth neurons are.
 
     Raises
     ------
@@ -99,14 +99,20 @@ class Relaxation:
         return chosen
 
     def states(self) -> Array:
-        """(B, n_relus) int8 array: 1 where a ReLU is active over its box, -1 inactive, 0 unknown."""
-        parts = map(RELU.states, self.lower, self.upper)
+        """(B, n_neurons) int8 array: 1 where a ReLU is active over its box, -1 inactive, 0 unknown."""
+        activations = self.network.hidden_activations
+        parts = [own.states(*sides) for own, *sides in zip(activations, self.lower, self.upper, strict=True)]
         return np.concatenate([np.zeros((self.n_boxes, 0), np.int8), *parts], axis=1)
 
     def output_range(self) -> tuple[Array, Array]:
         """Bounds (B, n_outputs) of the outputs by interval arithmetic on the last layer."""
         low, high, _ = self._output_range
         return low, high
+
+    @property
+    def output_margin(self) -> Array:
+        """(B, n_outputs): how far rounding can move the outputs."""
+        return self._output_range[2]
 
     @cached_property
     def _output_range(self) -> tuple[Array, Array, Array]:
@@ -142,16 +148,16 @@ class Relaxation:
             high = np.maximum(np.where(states < 0, high.clip(max=0), high), low)
         margin = self._rounding(layer, size)
         if index > 0:
-            boxes, neurons = np.nonzero((low < 0) & (high > 0))
+            boxes, neurons = np.nonzero(layer.activation.bends(low, high))
             minima, maxima = self._preactivation_bounds(index, boxes, neurons)
             minima, maxima = minima - margin[boxes, neurons], maxima + margin[boxes, neurons]
             low[boxes, neurons] = np.maximum(low[boxes, neurons], minima)
             high[boxes, neurons] = np.maximum(np.minimum(high[boxes, neurons], maxima), low[boxes, neurons])
         self.lower.append(low)
         self.upper.append(high)
-        for ranges, side in zip(self._ranges, RELU.range(low, high), strict=True):
+        for ranges, side in zip(self._ranges, layer.activation.range(low, high), strict=True):
             ranges.append(side)
-        self.lines.append(RELU.lines(low, high, margin))
+        self.lines.append(layer.activation.lines(low, high, margin))
 
     def _preactivation_bounds(self, index: int, boxes: Array, neurons: Array) -> tuple[Array, Array]:
         """CROWN bounds (R,) below and above the given neurons' pre-activations."""
@@ -183,7 +189,7 @@ class Relaxation:
             Function ``i`` is ``weights[i] @ y``; for a bound from above give ``-weights``.
         boxes : (R,) int array or None
             The box of each function; None where function ``i`` is over box ``i``.
-        lower_slopes : (R, n_relus) array, optional
+        lower_slopes : (R, n_neurons) array, optional
             Slopes of the lower lines: between 0 and 1 where a ReLU is unstable, those of `lines` elsewhere.
         keep_adjoints : bool, optional
             Whether the result has its `adjoints`.
@@ -191,7 +197,7 @@ class Relaxation:
         layer = self.network.layers[-1]
         slopes = None if lower_slopes is None else self.network.split_pattern(lower_slopes)
         start = coefficients_of(layer, weights[None])
-        margin = np.einsum("ij,ij->i", np.abs(weights), self._for_each(self._output_range[2], boxes, weights[None]))
+        margin = np.einsum("ij,ij->i", np.abs(weights), self._for_each(self.output_margin, boxes, weights[None]))
         functions = self._descend(start, (weights @ layer.bias - margin)[None], boxes, slopes)
         kept = tuple(None if own is None else own[0] for own in functions.adjoints) if keep_adjoints else ()
         return LinearFunctions(functions.coefficients[0], functions.constants[0], functions.minima[0], kept)

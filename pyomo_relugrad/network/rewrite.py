@@ -81,7 +81,7 @@ def substitute_inputs(network: Network, matrix: Array, offset: Array) -> Network
     hidden, inputs = HiddenLayers(), Affine.variable(0, matrix.shape[1:])
     outputs = embed(network, inputs.mapped(matrix, offset.shape).shifted(offset), hidden)
     layers = hidden.with_output(outputs, network.dtype)
-    return replace(network, n_inputs=matrix.shape[1], layers=layers, inputs=(), input_names=())
+    return replace(network, n_inputs=matrix.shape[1], layers=layers, inputs=(), input_names=(), choices=())
 
 
 def map_outputs(network: Network, matrix: Array, offset: Array) -> Network:

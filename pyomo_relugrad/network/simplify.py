@@ -22,7 +22,7 @@ from pyomo_relugrad.network.network import Network
 def without_stable_neurons(
     network: Network, lower: ArrayLike, upper: ArrayLike, bounds: PreactivationBounds | None = None
 ) -> Network:
-    """A network with the same values on a box, and with only those ReLUs that switch there.
+    """A network with the same values on a box, and with only those ReLUs that switch there, and all smooth neurons.
 
     Inactive neurons vanish; active ones are affine, so they are put into the layers that read them, which may then
     read earlier layers as well. Layers that are affine on the whole box are thereby merged with the next. Over an
@@ -48,11 +48,12 @@ def without_stable_neurons(
     known = crown_bounds(network, *box) if bounds is None else bounds
     hidden, activations = HiddenLayers(), [Affine.variable(0, (network.n_inputs,))]
     *layers, last = network.astype(np.float64).layers
-    for layer, (active,), (unstable,) in zip(layers, known.active, known.unstable, strict=True):
+    for layer, (active,), (inactive,) in zip(layers, known.active, known.inactive, strict=True):
         values = through(layer, activations)
+        unstable = ~(active | inactive)
         activation = values.scaled(active.astype(np.float64)) if active.any() else Affine.constant(0.0 * layer.bias)
         if unstable.any():
-            switching = hidden.add(values.elements(unstable))
+            switching = hidden.add(values.elements(unstable), layer.activation)
             activation = activation.plus(switching.taken(np.where(unstable, np.cumsum(unstable) - 1, -1)))
         activations.append(activation)
     return replace(network, layers=hidden.with_output(through(last, activations), network.dtype))
@@ -66,7 +67,7 @@ def rescale_neurons(
     A ReLU is positively homogeneous, so a neuron's incoming weights may be multiplied by a positive number that its
     outgoing weights are divided by. Big-M coefficients, the ends of these ranges, are then near one (Plate et al., An
     analysis of optimization problems involving ReLU neural networks, 2025, arXiv 2502.03016). The factors are powers
-    of two: not even rounding changes.
+    of two: not even rounding changes. Smooth neurons stay as they are.
 
     Parameters
     ----------
@@ -91,7 +92,7 @@ def rescale_neurons(
 
 
 def with_unit_rows(network: Network) -> Network:
-    """A network with the same values everywhere, each neuron's weights of Euclidean length one, or zero."""
+    """A network with the same values everywhere, each ReLU's weights of Euclidean length one, or zero."""
 
     def factors(index: int, layer: Layer) -> Array:
         return 1.0 / np.where(layer.row_norms > 0, layer.row_norms, 1.0)
@@ -108,10 +109,12 @@ def _rescaled(network: Network, factors: Callable[[int, Layer], Array]) -> Netwo
     inverses = [Diagonal(np.ones(network.n_inputs))]
     for index, layer in enumerate(network.layers):
         weights = tuple(product(own, inverses[source]) for source, own in layer.terms)
-        layers.append(Layer(layer.sources, weights, layer.bias))
+        layers.append(replace(layer, weights=weights))
         if index < len(network.widths):
             own = factors(index, layers[-1]).astype(network.dtype)
-            layers[-1] = Layer(layer.sources, tuple(scaled_rows(own, weight) for weight in weights), own * layer.bias)
+            own = own if layer.activation.is_piecewise_linear else np.ones_like(own)
+            scaled = tuple(scaled_rows(own, weight) for weight in weights)
+            layers[-1] = replace(layer, weights=scaled, bias=own * layer.bias)
             inverses.append(Diagonal(1.0 / own))
     return replace(network, layers=tuple(layers))
 
@@ -151,7 +154,7 @@ def _pruned(layer: Layer, rate: float) -> Layer:
     kept = _largest(np.concatenate([np.zeros(0), *sizes]), rate)
     masks = np.split(kept, np.cumsum([size.size for size in sizes])[:-1]) if sizes else []
     weights = tuple(_masked(weight, mask) for weight, mask in zip(layer.weights, masks, strict=True))
-    return Layer(layer.sources, weights, layer.bias)
+    return replace(layer, weights=weights)
 
 
 def _largest(sizes: Array, rate: float) -> Array:

@@ -57,7 +57,8 @@ class NetworkStatistics:
     stability : mapping from str to StabilityStatistics
         By the name of the bounds: "interval", "crown", and those that were given. Empty without a box.
     regions_per_segment : float or None
-        Mean number of linear regions on a segment between two random points of the box; None without a finite box.
+        Mean number of linear regions on a segment between two random points of the box; None without a finite box,
+        or with smooth neurons, where there are none.
     """
 
     n_inputs: int
@@ -114,7 +115,7 @@ def network_statistics(
             stability[name] = stability_statistics(bound(network, low[None], high[None]))
         for name, bounds in (further_bounds or {}).items():
             stability[name] = stability_statistics(bounds)
-        if np.isfinite(low).all() and np.isfinite(high).all():
+        if np.isfinite(low).all() and np.isfinite(high).all() and network.is_piecewise_linear:
             ends = np.random.default_rng(seed).uniform(low, high, size=(2, segments, network.n_inputs))
             regions = float(count_regions(network, *ends).mean())
     return NetworkStatistics(

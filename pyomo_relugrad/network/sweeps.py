@@ -1,8 +1,9 @@
 """Sweeps through a network's layers: values forward, derivatives forward, derivatives backward.
 
 A gate is the number that a neuron's pre-activation is multiplied by: 0 or 1 under an activation pattern, the slope of
-a line in a relaxation. Gates are given by hidden layer, as arrays that broadcast against the (..., n_k) values of that
-layer. With fixed gates a network is affine; `tangent` and `adjoint` are its linear part and the transpose of that.
+a line in a relaxation, or that of a smooth neuron at a point. Gates are given by hidden layer, as arrays that broadcast
+against the (..., n_k) values of that layer. With fixed gates a network is affine; `tangent` and `adjoint` are its
+linear part and the transpose of that.
 
 The sweeps write into no array that they are given, and use no functions but those of the arrays' own namespace.
 """
@@ -12,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network.activations import RELU
 from pyomo_relugrad.network.layer import Layer
 from pyomo_relugrad.network.linear_maps import applied, dense
 
@@ -25,9 +25,19 @@ def evaluate(layers: Sequence[Layer], X: Array) -> list[Array]:
     """The input, each hidden layer's activations and the outputs: `forward` where pre-activations are not wanted."""
     activations = [X]
     for layer in layers[:-1]:
-        activations.append(RELU.value_in_place(layer.apply(activations)))
+        activations.append(layer.activation.value_in_place(layer.apply(activations)))
     activations.append(layers[-1].apply(activations))
     return activations
+
+
+def evaluate_with_slopes(layers: Sequence[Layer], X: Array) -> tuple[Array, list[Array]]:
+    """The outputs, and by hidden layer the derivatives of the activations: gates of the other sweeps."""
+    activations, slopes = [X], []
+    for layer in layers[:-1]:
+        value, slope = layer.activation.value_and_slope(layer.apply(activations))
+        activations.append(value)
+        slopes.append(slope)
+    return layers[-1].apply(activations), slopes
 
 
 def forward(
@@ -40,7 +50,7 @@ def forward(
     layers : sequence of Layer
     X : (..., n_inputs) array
     gates : sequence of arrays, optional
-        By hidden layer; by default the neurons are ReLUs.
+        By hidden layer; by default the neurons are what they are.
     intercepts : sequence of arrays, optional
         What is added to the gated pre-activations.
     """
@@ -50,7 +60,7 @@ def forward(
         if index == len(layers) - 1:
             activations.append(values)
         elif gates is None:
-            activations.append(RELU.value(values))
+            activations.append(layer.activation.value(values))
         else:
             gated = values * gates[index]
             activations.append(gated if intercepts is None else gated + intercepts[index])

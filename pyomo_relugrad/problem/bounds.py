@@ -93,4 +93,5 @@ def _bound_stage(network: Network, lower: Array, upper: Array, method: str) -> P
         tuple(np.concatenate(layer) for layer in zip(*(part.upper for part in parts), strict=True)),
         np.concatenate([part.output_lower for part in parts]),
         np.concatenate([part.output_upper for part in parts]),
+        activations=network.hidden_activations,
     )

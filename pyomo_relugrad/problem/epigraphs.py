@@ -67,7 +67,7 @@ def epigraph_relus(problem: Problem, bounds: ProblemBounds | None = None) -> Rel
     """
     harm = _harm_of_columns(problem, bounds)
     found: list[tuple[Array, ...]] = []
-    for number, stage in reversed(list(enumerate(problem.network_stages))):
+    for number, stage in reversed(list(enumerate(problem.relu_stages))):
         of_inputs, mask = _through(
             stage.network, harm.take(stage.outputs), None if bounds is None else bounds.networks[number]
         )
@@ -79,7 +79,7 @@ def epigraph_relus(problem: Problem, bounds: ProblemBounds | None = None) -> Rel
 def is_linear_program(problem: Problem) -> bool:
     """Whether a problem around networks is a linear program: epigraphs are enough for all of its ReLUs."""
     is_linear = problem.quadratic is None and not problem.integers.any() and not problem.operations
-    if not is_linear or not problem.networks or problem.expressions:
+    if not is_linear or not problem.networks or not problem.is_piecewise_linear:
         return False
     return all(layer.all() for stage in epigraph_relus(problem) for layer in stage)
 
@@ -90,7 +90,7 @@ def _harm_of_columns(problem: Problem, bounds: ProblemBounds | None) -> _Harm:
     from_rows = _Harm(at_least[None], at_most[None]).before(problem.rows)
     lower_binds, upper_binds = np.isfinite(problem.lower), np.isfinite(problem.upper)
     if bounds is not None:
-        for stage, own in zip(problem.network_stages, bounds.networks, strict=True):
+        for stage, own in zip(problem.relu_stages, bounds.networks, strict=True):
             lower_binds[stage.outputs] &= own.output_lower < problem.lower[stage.outputs]
             upper_binds[stage.outputs] &= own.output_upper > problem.upper[stage.outputs]
     mixed = problem.integers.copy()

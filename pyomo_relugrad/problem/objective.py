@@ -31,6 +31,7 @@ class ReducedObjective:
         self._chosen = columns_or_slice(self.columns)
         self._function = problem.function.astype(dtype)
         self._single = SingleNetwork.of(self)
+        self._is_defined = not problem.expressions  # everywhere
 
     @property
     def size(self) -> int:
@@ -43,6 +44,11 @@ class ReducedObjective:
         return cast(tuple[NetworkStage, ...], self.stages) if self.problem.network_stages else ()
 
     @property
+    def relu_stages(self) -> tuple[NetworkStage, ...]:
+        """The stages of a piecewise-linear problem; raises ModelError where a function is smooth."""
+        return cast(tuple[NetworkStage, ...], self.stages) if self.problem.relu_stages else ()
+
+    @property
     def n_weights(self) -> int:
         """Weights that one evaluation of a point multiplies."""
         return sum(stage.work * len(stage.inputs) for stage in self.stages)
@@ -50,7 +56,7 @@ class ReducedObjective:
     @property
     def n_relus(self) -> int:
         """ReLUs that one evaluation of a point passes, counted once per embedding."""
-        return sum(stage.network.n_relus * len(stage.inputs) for stage in self.network_stages)
+        return sum(stage.network.n_relus * len(stage.inputs) for stage in self.relu_stages)
 
     def points(self, U: Array) -> Array:
         """All columns (B, n) at the rows of `U` (B, size), in float64, with the functions' values filled in."""
@@ -71,15 +77,23 @@ class ReducedObjective:
         return V[:, self._chosen]
 
     def value(self, U: Array) -> Array:
-        """Values (B,) at the rows of `U`."""
-        return self._function.value(self._forward(U)[0]) if self._single is None else self._single.value(U)
+        """Values (B,) at the rows of `U`, infinite where there is none."""
+        values = self._function.value(self._forward(U)[0]) if self._single is None else self._single.value(U)
+        return values if self._is_defined else np.where(np.isnan(values), np.inf, values)
 
     def value_and_gradient(self, U: Array) -> tuple[Array, Array]:
-        """Values (B,) and gradients (B, size) at the rows of `U`, one-sided at kinks."""
+        """Values (B,) and gradients (B, size) at the rows of `U`, one-sided at kinks.
+
+        Where there is no value, it is infinite, and the gradient zero.
+        """
         if self._single is not None:
             return self._single.value_and_gradient(U)
         V, states = self._forward(U)
-        return self._function.value(V), self.pull_back(states, self.partial_gradient(V))
+        values, gradient = self._function.value(V), self.pull_back(states, self.partial_gradient(V))
+        if self._is_defined:
+            return values, gradient
+        undefined = np.isnan(values)
+        return np.where(undefined, np.inf, values), np.where(undefined[:, None], 0.0, gradient)
 
     def patterns(self, U: Array) -> tuple[Array, ...]:
         """Activation patterns at the rows of `U`: per stage a (B * embeddings, n_relus) boolean array."""

@@ -157,7 +157,7 @@ class SpecialOrderedSet:
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
+class WindowChoice:
     """Binary columns of which the one is 1 that tells the window of a special ordered set."""
 
     outputs: list[int]
@@ -169,9 +169,9 @@ class Choice:
             return np.full(len(self.outputs), np.nan)
         return (np.arange(len(self.outputs)) == self.ordered_set.choice(v)).astype(np.float64)
 
-    def renumbered(self, columns: Array) -> Choice:
+    def renumbered(self, columns: Array) -> WindowChoice:
         """The same where column ``i`` has become ``columns[i]``."""
-        return Choice([int(columns[column]) for column in self.outputs], self.ordered_set.renumbered(columns))
+        return WindowChoice([int(columns[column]) for column in self.outputs], self.ordered_set.renumbered(columns))
 
 
 @dataclass(frozen=True, eq=False)

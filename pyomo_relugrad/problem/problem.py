@@ -214,16 +214,35 @@ class Problem:
     @property
     def is_piecewise_linear(self) -> bool:
         """Whether every function has linear regions."""
-        return not self.expressions
+        return not self.expressions and all(embedded.network.is_piecewise_linear for embedded in self.networks)
 
     @property
     def smooth_part(self) -> str:
         """Kind and name of the first function that is not piecewise linear, for messages."""
+        for embedded in self.networks:
+            if not embedded.network.is_piecewise_linear:
+                return f"{embedded.label} with {', '.join(embedded.network.smooth_activations)} neurons"
         return self.expressions[0].label
 
     @property
     def network_stages(self) -> tuple[NetworkStage, ...]:
-        """The stages of a piecewise-linear problem, for what needs linear regions, bounds or rows of networks.
+        """The stages of a problem with networks alone, for what bounds them.
+
+        Raises
+        ------
+        ModelError
+            If there is an expression; names it.
+        """
+        if self.expressions:
+            raise ModelError(
+                f"{self.expressions[0].label} is smooth, and what was asked for needs networks: use solver 'relugrad' "
+                "with method 'auto'"
+            )
+        return cast(tuple[NetworkStage, ...], self.stages)
+
+    @property
+    def relu_stages(self) -> tuple[NetworkStage, ...]:
+        """The stages of a piecewise-linear problem, for what needs linear regions or rows and binaries of networks.
 
         Raises
         ------
@@ -233,7 +252,7 @@ class Problem:
         if not self.is_piecewise_linear:
             raise ModelError(
                 f"{self.smooth_part} is smooth, and what was asked for needs piecewise-linear functions: use solver "
-                "'relugrad' with method 'auto'"
+                "'relugrad' with method 'auto', or 'relugrad.exact'"
             )
         return cast(tuple[NetworkStage, ...], self.stages)
 
@@ -267,8 +286,9 @@ class Problem:
         return QuadraticFunction(self.cost, self.quadratic, self.constant)
 
     def objective(self, V: Array) -> Array:
-        """Objective values (B,) of the points, to be minimized."""
-        return self.function.value(V)
+        """Objective values (B,) of the points, to be minimized; infinite where they are not defined."""
+        values = self.function.value(V)
+        return np.where(np.isnan(values), np.inf, values)
 
     def objective_gradient(self, V: Array) -> Array:
         """Gradient (B, n) of the objective in all columns, outputs counted as independent."""
@@ -293,6 +313,13 @@ class Problem:
         for stage in reversed(self.stages):
             stage.pull_back(gradient, stage.state(V))
         return gradient
+
+    def pull_back_rows(self, v: Array, rows: Array) -> Array:
+        """`pull_back` for the gradients (k, n) of many functions at one point (n,) with propagated outputs."""
+        rows = np.array(rows, dtype=np.float64)
+        for stage in reversed(self.stages):
+            stage.pull_back_rows(rows, stage.state(v[None, :]))
+        return rows
 
     def row_activity(self, V: Array) -> Array:
         """``rows @ v`` at the points: (B, m)."""

@@ -89,7 +89,7 @@ class BigMModel:
         values = np.zeros(self.cost.size)
         values[: v.size] = v
         for stage_index, member, layers in self.hidden:
-            stage = self.problem.network_stages[stage_index]
+            stage = self.problem.relu_stages[stage_index]
             preactivations = stage.network.preactivations(v[stage.inputs[member]][None])
             for columns, (z,) in zip(layers, preactivations, strict=True):
                 parts = (
@@ -121,7 +121,7 @@ def build_big_m(problem: Problem, bounds: ProblemBounds, epigraphs: ReluMask | N
     """
     builder = _Builder(problem, bounds)
     hidden = []
-    for index, stage in enumerate(problem.network_stages):
+    for index, stage in enumerate(problem.relu_stages):
         for member in range(len(stage.inputs)):
             convex = None if epigraphs is None else [layer[member] for layer in epigraphs[index]]
             hidden.append((index, member, builder.add_network(stage.network, index, member, convex)))
@@ -159,7 +159,7 @@ class _Builder:
     def add_network(
         self, network: Network, stage_index: int, member: int, convex: list[Array] | None
     ) -> tuple[HiddenColumns, ...]:
-        stage, bounds = self.problem.network_stages[stage_index], self.bounds.networks[stage_index]
+        stage, bounds = self.problem.relu_stages[stage_index], self.bounds.networks[stage_index]
         activations = [stage.inputs[member]]
         layers = []
         for index, layer in enumerate(network.layers[:-1]):

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from pyomo_relugrad.arrays import Array, SparseRows
+from pyomo_relugrad.arrays import Array, RowBlock, SparseRows
 from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem.stages import Stage
 
 #: One (k, n_relus) boolean array per stage of the problem: the activation pattern of each embedded network.
 Patterns = tuple[Array, ...]
 
 
-def used_outputs(problem: Problem) -> list[Array]:
+def used_outputs(problem: Problem, stages: Sequence[Stage]) -> list[Array]:
     """Per stage the outputs, by number, that objective, rows, bounds, integers or functions use in some embedding."""
     used = problem.is_input | (problem.cost != 0) | problem.integers
     used |= np.isfinite(problem.lower) | np.isfinite(problem.upper)
     used[problem.rows.indices] = True
     if problem.quadratic is not None:
         used[problem.quadratic.indices] = True
-    return [np.flatnonzero(used[stage.outputs].any(axis=0)) for stage in problem.stages]
+    return [np.flatnonzero(used[stage.outputs].any(axis=0)) for stage in stages]
 
 
 class LinkRows:
@@ -31,26 +34,29 @@ class LinkRows:
     problem : Problem
     copies : int, optional
         Blocks of rows, one below the other, each of which links all outputs.
+    stages : sequence of Stage, optional
+        The functions; by default all of the problem.
     """
 
-    def __init__(self, problem: Problem, copies: int = 1) -> None:
-        self.used = used_outputs(problem)
-        columns = [stage.outputs[:, used].ravel() for stage, used in zip(problem.stages, self.used, strict=True)]
+    def __init__(self, problem: Problem, copies: int = 1, stages: Sequence[Stage] | None = None) -> None:
+        self._stages = problem.stages if stages is None else stages
+        self.used = used_outputs(problem, self._stages)
+        columns = [stage.outputs[:, used].ravel() for stage, used in zip(self._stages, self.used, strict=True)]
         #: (n_links,) columns of the linked outputs, as their rows follow each other.
         self.columns = np.concatenate([np.zeros(0, int), *columns])
         is_fixed = problem.lower >= problem.upper
         fixed = np.where(is_fixed, problem.lower, 0.0)
-        self._fixed = [fixed[stage.inputs] for stage in problem.stages] if is_fixed.any() else []
-        self._find_sparsity(problem, is_fixed, copies)
+        self._fixed = [fixed[stage.inputs] for stage in self._stages] if is_fixed.any() else []
+        self._find_sparsity(is_fixed, copies)
 
-    def _find_sparsity(self, problem: Problem, is_fixed: Array, copies: int) -> None:
+    def _find_sparsity(self, is_fixed: Array, copies: int) -> None:
         """Order the entries by row and column, and find where equal places (repeated inputs) begin.
 
         Each entry has a place in the list of -1 and of all coefficients of one copy; -1 stands for an output itself.
         """
         n_links, first, place = self.columns.size, 0, 1
         rows, columns, places = [np.arange(n_links)], [self.columns], [np.zeros(n_links, int)]
-        for stage, used in zip(problem.stages, self.used, strict=True):
+        for stage, used in zip(self._stages, self.used, strict=True):
             k, n_inputs = stage.inputs.shape
             outputs = np.broadcast_to(first + np.arange(k * used.size).reshape(k, -1, 1), (k, used.size, n_inputs))
             inputs = np.broadcast_to(stage.inputs[:, None], outputs.shape)
@@ -89,6 +95,13 @@ class LinkRows:
             ]
         right = np.concatenate([np.zeros(0), *(t.ravel() for t in constants)])
         return SparseRows(self._indptr, self._indices, values), right
+
+
+def two_sided(rows: SparseRows, right: Array) -> RowBlock:
+    """Rows of which the first half are at least, and the second half at most their right-hand sides."""
+    lower, upper = right.copy(), right.copy()
+    lower[right.size // 2 :], upper[: right.size // 2] = -np.inf, np.inf
+    return RowBlock(rows, lower, upper)
 
 
 class Linearization:

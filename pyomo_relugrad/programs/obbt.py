@@ -128,7 +128,7 @@ class _Ranges:
 
     def __init__(self, problem: Problem, bounds: ProblemBounds) -> None:
         self._problem, self._bounds = problem, bounds
-        parts = list(zip(problem.network_stages, bounds.networks, strict=True))
+        parts = list(zip(problem.relu_stages, bounds.networks, strict=True))
         self._lower = [[*(side.copy() for side in part.lower), bounds.lower[stage.outputs]] for stage, part in parts]
         self._upper = [[*(side.copy() for side in part.upper), bounds.upper[stage.outputs]] for stage, part in parts]
 
@@ -148,7 +148,7 @@ class _Ranges:
             for lower, upper in zip(self._lower, self._upper, strict=True)
         )
         column_lower, column_upper = self._bounds.lower.copy(), self._bounds.upper.copy()
-        for stage, part in zip(self._problem.network_stages, networks, strict=True):
+        for stage, part in zip(self._problem.relu_stages, networks, strict=True):
             column_lower[stage.outputs] = np.maximum(column_lower[stage.outputs], part.output_lower)
             column_upper[stage.outputs] = np.minimum(column_upper[stage.outputs], part.output_upper)
         return replace(self._bounds, lower=column_lower, upper=column_upper, networks=networks)
@@ -170,7 +170,7 @@ def _open_neurons(model: BigMModel, bounds: ProblemBounds) -> list[_Quantity]:
 
 def _outputs(problem: Problem, bounds: ProblemBounds) -> Iterator[_Quantity]:
     """The outputs of all networks, those that feed others first."""
-    for number, stage in enumerate(problem.network_stages):
+    for number, stage in enumerate(problem.relu_stages):
         after_last = len(bounds.networks[number].lower)
         for member, columns in enumerate(stage.outputs):
             for index, column in enumerate(columns.tolist()):

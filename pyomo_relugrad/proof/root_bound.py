@@ -37,7 +37,7 @@ class BoundKeeper:
     def __init__(self, problem: Problem, budget: Budget) -> None:
         self.value = -np.inf
         self._problem, self._budget = problem, budget
-        self._is_open = bool(problem.networks) and problem.is_piecewise_linear
+        self._is_open = bool(problem.functions)
         self._cost = bound_seconds(problem) if self._is_open else np.inf
         self._point_cost = PASSES_PER_POINT * sum(len(s.inputs) * s.work for s in problem.stages)
 

@@ -16,7 +16,7 @@ from threading import Event, RLock, Thread
 from typing import Protocol
 
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.run.result import Progress, SearchResult
+from pyomo_relugrad.run.result import Progress, SearchResult, gap_in_words
 from pyomo_relugrad.version import __version__
 from pyomo_relugrad.words import counted
 
@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two lines where nothing new was found.
 INTERVAL = 1.0
+
+#: The same as a share of the time that has passed, where that is more.
+THINNING = 0.02
 
 #: New incumbents that are logged at once whenever they come, and how many per second after that.
 BURST, RATE = 20, 5
@@ -104,7 +107,7 @@ class SearchLog:
         """Write a line where there is a new incumbent, or nothing was written for a while."""
         with self._lock:
             self._latest = progress
-            quiet = progress.elapsed - self._last >= self._interval
+            quiet = progress.elapsed - self._last >= self._interval_at(progress.elapsed)
             if progress.is_new and self._lines > BURST + RATE * progress.elapsed:
                 self._skipped = progress
             elif progress.is_new or quiet:
@@ -113,9 +116,14 @@ class SearchLog:
     def tick(self, elapsed: float) -> float:
         """Write a line where nothing was written for a while; return the seconds until the next one may be due."""
         with self._lock:
-            if elapsed - self._last >= self._interval:
+            interval = self._interval_at(elapsed)
+            if elapsed - self._last >= interval:
                 self._line(replace(self._latest, elapsed=elapsed, is_new=False))
-            return self._last + self._interval - elapsed
+            return self._last + interval - elapsed
+
+    def _interval_at(self, elapsed: float) -> float:
+        """Seconds between two lines where nothing new is found: more in a long run, as others log it."""
+        return max(self._interval, THINNING * elapsed)
 
     @contextmanager
     def ticking(self, clock: Callable[[], float]) -> Iterator[None]:
@@ -160,7 +168,7 @@ class SearchLog:
             self.write(f"Found    {counted(len(result.pool), 'feasible point')}, best objective {objective:.10g}")
             if math.isfinite(result.bound):
                 bound = self._problem.reported(result.bound)
-                self.write(f"Bound    {bound:.10g}, gap {_gap(objective, bound)}")
+                self.write(f"Bound    {bound:.10g}, gap {gap_in_words(objective, bound)}")
             self.write(f"Checked  violation {best.violation:.1e}, network error {best.network_error:.1e}")
         elif result.least_violated is not None:
             self.write(f"Found    no feasible point, the best violates by {result.least_violated.violation:.3g}")
@@ -181,7 +189,7 @@ class SearchLog:
         if point is not None and point.is_feasible and self._problem is not None:
             marker = "*" if is_new else " "
             objective = f"{self._problem.reported(point.objective):.8g}"
-            gap = _gap(self._problem.reported(point.objective), bound)
+            gap = gap_in_words(self._problem.reported(point.objective), bound)
         best_bound = f"{bound:.8g}" if math.isfinite(bound) else "-"
         self.write(
             f"{marker}{progress.elapsed:8.2f} {progress.points:12d} {steps:10d}   "
@@ -208,14 +216,6 @@ def _is_same_place(one: object, other: Stream) -> bool:
     return one is other or (one in console and other in console and sys.stdout.isatty() and sys.stderr.isatty())
 
 
-def _gap(objective: float, bound: float) -> str:
-    """The relative gap as MIP solvers print it, in eight columns."""
-    if not math.isfinite(bound):
-        return "-"
-    percent = 100 * abs(objective - bound) / max(abs(objective), 1e-10)
-    return f"{percent:.2f}%" if percent < 9999.995 else f"{percent:.1e}%"
-
-
 def _model_size(problem: Problem) -> str:
     sense = "maximize" if problem.maximize else "minimize"
     kind = "quadratic" if problem.quadratic is not None else "linear"
@@ -230,8 +230,11 @@ def _network_size(problem: Problem) -> str:
     if not distinct:
         return "none"
     relus = sum(embedded.network.n_relus for embedded in problem.networks)
+    smooth = sum(embedded.network.n_neurons for embedded in problem.networks) - relus
     weights = sum(network.n_weights for network in distinct.values())
     blocks = counted(len(problem.networks), "block")
     if len(distinct) < len(problem.networks):
         blocks += f" of {counted(len(distinct), 'network')}"
-    return f"{blocks}; {counted(relus, 'ReLU')}, {counted(weights, 'weight')}"
+    neurons = [counted(relus, "ReLU")] if relus or not smooth else []
+    neurons += [counted(smooth, "smooth neuron")] if smooth else []
+    return f"{blocks}; {', '.join(neurons)}, {counted(weights, 'weight')}"

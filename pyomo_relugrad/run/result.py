@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -11,13 +12,23 @@ import numpy as np
 
 from pyomo_relugrad.problem import Incumbent
 from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.words import counted
 
 
 class Route(Enum):
     """A way to a proof."""
 
     BRANCH = "branch and bound"
+    RELUS = "branch and bound over ReLUs"
     MILP = "MILP"
+
+
+def gap_in_words(objective: float, bound: float) -> str:
+    """The relative gap as MIP solvers print it, in eight columns."""
+    if not math.isfinite(bound):
+        return "-"
+    percent = 100 * abs(objective - bound) / max(abs(objective), 1e-10)
+    return f"{percent:.2f}%" if percent < 9999.995 else f"{percent:.1e}%"
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +108,14 @@ class SearchResult:
     bound_history: tuple[tuple[float, float], ...] = ()
     routes: tuple[Route, ...] = ()
     reason: str = ""
+
+    def __repr__(self) -> str:
+        found = "no feasible point"
+        if self.incumbent is not None:
+            found = f"{counted(len(self.pool), 'feasible point')}, objective {self.incumbent.objective:.8g} (minimized)"
+            if math.isfinite(self.bound):
+                found += f", bound {self.bound:.8g}, gap {gap_in_words(self.incumbent.objective, self.bound)}"
+        return f"<SearchResult: {self.stop.value} after {self.elapsed:.2f} s; {found}>"
 
     @property
     def incumbent(self) -> Incumbent | None:

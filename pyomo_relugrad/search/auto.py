@@ -78,14 +78,15 @@ class Auto(Method):
             return
         known = list(context.known)
         yield from self.convex.run(problem, context)
-        stages = stages_in_order(problem)
+        stages = stages_in_order(problem) if problem.is_piecewise_linear else ()
         for point in self.stagewise.search(problem, stages, context) if stages else ():
             if point is not None and point.is_feasible:
                 known.append(point)
             yield point
         if stages and known and are_narrow(problem, stages):
             return
-        special = (self.choice, self.generation, self.exchange, self.decisions)
+        tabulated = (self.choice, self.generation, self.exchange) if problem.is_piecewise_linear else ()
+        special = (*tabulated, self.decisions)
         for method in special if problem.shape is not Shape.BOX else ():
             for point in method.run(problem, replace(context, known=tuple(known))):
                 if point is not None and point.is_feasible:

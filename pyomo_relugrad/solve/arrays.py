@@ -14,14 +14,18 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array, ArrayLike, Weight
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
+from pyomo_relugrad.network.choices import decoded, spread
 from pyomo_relugrad.network.names import by_name, rows_by_name
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.readers.sources import load_network
 from pyomo_relugrad.run.method import Method
-from pyomo_relugrad.run.result import Progress, SearchResult
+from pyomo_relugrad.run.result import Progress, SearchResult, gap_in_words
 from pyomo_relugrad.search.boundedness import columns_without_end
 from pyomo_relugrad.solve.local import search
-from pyomo_relugrad.words import MAX_LISTED
+from pyomo_relugrad.words import MAX_LISTED, counted
+
+#: Inputs and outputs that the text of an answer shows.
+MAX_SHOWN = 8
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -42,6 +46,7 @@ class Optimum:
         Pool, history and counters; objectives in it are negated for `maximize`.
     maximize : bool
         Whether `maximize` found it.
+    network : Network
     """
 
     x: Array
@@ -49,6 +54,30 @@ class Optimum:
     value: float
     result: SearchResult
     maximize: bool
+    network: Network
+
+    def __repr__(self) -> str:
+        known = (
+            f", bound {self.bound:.8g} (gap {gap_in_words(self.value, self.bound)})" if np.isfinite(self.bound) else ""
+        )
+        result = self.result
+        return (
+            f"<Optimum: {'largest' if self.maximize else 'smallest'} value found {self.value:.8g}{known}\n"
+            f"  inputs   {_shown(self.inputs)}\n"
+            f"  outputs  {_shown(self.outputs)}\n"
+            f"  {result.stop.value} after {result.elapsed:.2f} s; {counted(len(result.pool), 'point')} in the pool>"
+        )
+
+    @property
+    def inputs(self) -> dict[Any, Any]:
+        """`x` under the names of the inputs, with categories; under positions where there are no names."""
+        names = self.network.input_names or range(self.x.size)
+        return {name: own.tolist()[0] for name, own in decoded(self.x[None], names, self.network.choices).items()}
+
+    @property
+    def outputs(self) -> dict[Any, float]:
+        """`y` under the names of the outputs; under positions where there are no names."""
+        return dict(zip(self.network.output_names or range(self.y.size), self.y.tolist(), strict=True))
 
     @property
     def bound(self) -> float:
@@ -67,6 +96,14 @@ class Optimum:
 
     def _reported(self, value: float) -> float:
         return 0.0 - value if self.maximize else value
+
+
+def _shown(values: dict[Any, Any]) -> str:
+    """The first few values with their names."""
+    parts = [
+        f"{name}: {value:.6g}" if isinstance(value, float) else f"{name}: {value}" for name, value in values.items()
+    ]
+    return ", ".join(parts[:MAX_SHOWN]) + (f", ... ({len(parts)} in all)" if len(parts) > MAX_SHOWN else "")
 
 
 def maximize(
@@ -153,7 +190,7 @@ def _optimum(
     n = network.n_inputs
     begin = None
     if start is not None:
-        given = _vector(start, "start", n, network.input_names)
+        given = _vector(spread(start, network.choices, 0.0), "start", n, network.input_names)
         if not np.isfinite(given).all():
             raise ModelError("start has an infinite entry")
         begin = np.concatenate([given, np.full(network.n_outputs, np.nan)])
@@ -165,7 +202,8 @@ def _optimum(
     if best is None:
         advice = result.reason or "check the bounds and rows, or give more time"
         raise ModelError(f"no feasible point was found ({result.stop.value} after {result.elapsed:.1f} s); {advice}")
-    return Optimum(best.values[:n], best.values[n:], problem.reported(best.objective), result, problem.maximize)
+    x, y, value = best.values[:n], best.values[n:], problem.reported(best.objective)
+    return Optimum(x, y, value, result, problem.maximize, network)
 
 
 def refuse_without_end(problem: Problem) -> None:
@@ -233,30 +271,43 @@ def array_problem(
     maximize: bool = True,
 ) -> Problem:
     """The problem behind `maximize`: columns are the inputs, then the outputs; `rows` is (A, row_lower, row_upper)."""
-    n, k = network.n_inputs, network.n_outputs
+    n, k, choices = network.n_inputs, network.n_outputs, network.choices
     inputs = partial(_vector, size=n, names=network.input_names)
     if objective is None and k > 1:
         raise ModelError(f"the network has {k} outputs: give their weights as the objective")
     weights = np.concatenate(
         [
-            inputs(0.0 if input_objective is None else input_objective, "input_objective"),
+            inputs(spread(0.0 if input_objective is None else input_objective, choices, 0.0), "input_objective"),
             _vector(1.0 if objective is None else objective, "objective", k, network.output_names, "output"),
         ]
     )
     matrix, row_lower, row_upper = rows
     matrix = _row_matrix(matrix, n, network.input_names)
-    m = matrix.shape[0]
+    m, chosen = matrix.shape[0], _choice_rows(network)
+    low, high = inputs(spread(lower, choices, 0.0), "lower"), inputs(spread(upper, choices, 1.0), "upper")
+    binary, sums = chosen.any(axis=0), np.ones(len(chosen))
+    input_rows = sparse.vstack([sparse.csr_array(matrix), sparse.csr_array(chosen)])
     return Problem(
         cost=-weights if maximize else weights,
-        lower=np.concatenate([inputs(lower, "lower"), np.full(k, -np.inf)]),
-        upper=np.concatenate([inputs(upper, "upper"), np.full(k, np.inf)]),
-        rows=sparse.hstack([sparse.csr_array(matrix), sparse.csr_array((m, k))], format="csr"),
-        row_lower=_vector(row_lower, "row_lower", m),
-        row_upper=_vector(row_upper, "row_upper", m),
+        lower=np.concatenate([np.where(binary, np.maximum(low, 0.0), low), np.full(k, -np.inf)]),
+        upper=np.concatenate([np.where(binary, np.minimum(high, 1.0), high), np.full(k, np.inf)]),
+        integers=np.concatenate([binary, np.zeros(k, bool)]),
+        rows=sparse.hstack([input_rows, sparse.csr_array((m + len(chosen), k))], format="csr"),
+        row_lower=np.append(_vector(row_lower, "row_lower", m), sums),
+        row_upper=np.append(_vector(row_upper, "row_upper", m), sums),
         networks=(EmbeddedNetwork(network, np.arange(n), n + np.arange(k), network.name),),
         maximize=maximize,
         column_names=_column_names(network),
+        row_names=(*(f"row {row}" for row in range(m)), *(f"one category of {own.name}" for own in choices)),
     )
+
+
+def _choice_rows(network: Network) -> Array:
+    """Rows (n_choices, n_inputs) whose sums say how many categories are chosen."""
+    rows = np.zeros((len(network.choices), network.n_inputs))
+    for row, choice in zip(rows, network.choices, strict=True):
+        row[list(choice.positions)] = 1.0
+    return rows
 
 
 def _column_names(network: Network) -> tuple[str, ...]:

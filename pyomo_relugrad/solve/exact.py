@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs.threads import solver_threads
@@ -27,6 +29,7 @@ def solve_exactly(
     start: Array | None = None,
     callback: Callback | None = None,
     portfolio: Portfolio | None = None,
+    target: float = -np.inf,
     past: Past | None = None,
 ) -> SearchResult:
     """Search for the optimum of a problem and prove it.
@@ -49,6 +52,8 @@ def solve_exactly(
         Called with a `Progress`; the solve ends when it returns True.
     portfolio : Portfolio, optional
         Which proofs run, and how they and the searches share the time.
+    target : float, optional
+        The solve ends where it has a feasible point whose objective is not above this.
 
     Returns
     -------
@@ -80,6 +85,6 @@ def solve_exactly(
 
     def run(problem: Problem, start: Array | None, callback: Callback | None) -> SearchResult:
         team = Team(problem, asked, chosen, clock, start)
-        return replace(Driver(problem, asked, clock, callback).run(team), routes=team.routes)
+        return replace(Driver(problem, asked, clock, callback, target=target).run(team), routes=team.routes)
 
     return run_presolved(problem, start, callback, run, clock)

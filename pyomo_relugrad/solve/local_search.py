@@ -22,6 +22,7 @@ from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.run.past import Past
 from pyomo_relugrad.search import find_method
 from pyomo_relugrad.search.completion import Completion, trivial_targets
+from pyomo_relugrad.search.infeasibility import conflict
 from pyomo_relugrad.search.neighbourhoods.dive import dives
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 
@@ -124,8 +125,14 @@ class LocalSearch(Worker):
     def _report(self, points: tuple[Incumbent, ...] = (), stop: Stop | None = None) -> Report:
         evaluated, iterations = self._reported
         self._reported = now = self.budget.points, self.budget.iterations
-        reason = NO_POINT if self.budget.stop is Stop.INFEASIBLE else ""
+        reason = self._no_point if self.budget.stop is Stop.INFEASIBLE else ""
         return Report(points, self._keeper.value, now[0] - evaluated, now[1] - iterations, stop=stop, reason=reason)
+
+    @cached_property
+    def _no_point(self) -> str:
+        """Why there is no point, with the rows that contradict each other."""
+        rows = conflict(self.problem, self._surroundings.lower, self._surroundings.upper)
+        return f"{NO_POINT}; in conflict are {rows}" if rows else NO_POINT
 
     # --- points -------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ BoundPair = tuple[Any, Any]
 
 
 def resolve_terms(given: Any, entries: Entries) -> list[Any]:
-    """One Pyomo variable, expression or number per input or output.
+    """One Pyomo variable, expression or number per input or output; None for a variable of the block.
 
     Raises
     ------
@@ -33,6 +33,8 @@ def resolve_terms(given: Any, entries: Entries) -> list[Any]:
     if len(terms) != entries.size:
         raise ModelError(f"the {entries.owner} has {entries.size} {entries.what}s, but {len(terms)} were given")
     for position, term in enumerate(terms):
+        if term is None:
+            continue
         if hasattr(term, "get_associated_binary"):
             raise ModelError(
                 f"{entries.what} {position} is the Boolean variable '{term.name}': give the binary variable beside it, "
@@ -43,13 +45,14 @@ def resolve_terms(given: Any, entries: Entries) -> list[Any]:
                 f"{entries.what} {position} is {type(term).__name__} {term!r}; expected a variable or an expression"
             )
         if type(term) in native_numeric_types and not np.isfinite(term):
-            raise ModelError(f"{entries.what} {position} is {term}, no finite number")
+            free = ": None stands for a variable of the block" if np.isnan(term) else ""
+            raise ModelError(f"{entries.what} {position} is {term}, no finite number{free}")
     return terms
 
 
 def listed_terms(given: Any, entries: Entries) -> list[Any]:
     """What was given, in the order of the entries, as many as there may be."""
-    by_key = entries.in_order(given, lambda item, size: [item] if is_term(item) else list_entries(item))
+    by_key = entries.in_order(given, lambda item, size: [item] if item is None or is_term(item) else list_entries(item))
     if by_key is not None:
         return by_key
     if is_term(given) or not isinstance(given, (IndexedComponent, IndexedComponent_slice, Iterable)):

@@ -22,11 +22,14 @@ from pyomo.core.expr.relational_expr import EqualityExpression
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.block.arguments import BoundPair, Scaling, resolve_bounds, resolve_scaling, resolve_terms
+from pyomo_relugrad.modeling.block.categories import add_choices, check_binaries, with_categories
 from pyomo_relugrad.modeling.block.entries import network_inputs, network_outputs
 from pyomo_relugrad.modeling.block.guards import NetworkOutputExpression
 from pyomo_relugrad.modeling.block.input_ranges import input_ranges, input_values, within_given_bounds
 from pyomo_relugrad.modeling.block.integrity import RenamedPartError, are_unchanged, changed_equations
+from pyomo_relugrad.modeling.block.scores import rows_of_class
 from pyomo_relugrad.modeling.block.statistics import write_statistics
+from pyomo_relugrad.modeling.block.tables import bounds_by_name
 from pyomo_relugrad.modeling.block.units import in_unit, unit_of, without_unit
 from pyomo_relugrad.network import Network, interval_bounds
 from pyomo_relugrad.network.rewrite import fold_scaling
@@ -52,6 +55,8 @@ class ReluNetworkBlockData(BlockData):
         Where expressions were given: rows that tie them to the block's own variables.
     input_domain : Constraint
         Where `input_bounds` were given for the user's variables: rows that hold them.
+    one_category : Constraint
+        Where the network has categorical inputs: of the binaries of each, one is 1.
     network_equations : Constraint
         ``outputs == network(inputs)``, by which other solvers and writers notice the network; see
         `pyomo_relugrad.modeling.block.guards`. Inactive while the block is expanded.
@@ -89,8 +94,11 @@ class ReluNetworkBlockData(BlockData):
         loaded = load_network(network)
         try:
             self._scaling = resolve_scaling(scaling, network_inputs(loaded), network_outputs(loaded))
-            self._given_bounds = resolve_bounds(input_bounds, network_inputs(loaded))
-            input_terms = None if inputs is None else resolve_terms(inputs, network_inputs(loaded))
+            self._given_bounds = resolve_bounds(bounds_by_name(input_bounds, loaded), network_inputs(loaded))
+            input_terms = None
+            if inputs is not None:
+                input_terms = resolve_terms(with_categories(inputs, loaded), network_inputs(loaded))
+                check_binaries(input_terms, loaded)
             output_terms = None if outputs is None else resolve_terms(outputs, network_outputs(loaded))
         except ModelError as error:
             raise ModelError(f"network block '{self.name}': {error}") from error
@@ -107,11 +115,12 @@ class ReluNetworkBlockData(BlockData):
     def _add_inputs(self, terms: Sequence[Any] | None) -> None:
         bounds = self._given_bounds
         own = self._add_variables("inputs", "input", terms, self.inputs_index)
-        self._linked_inputs = {} if terms is None else {position: self.inputs[position] for position in own}
-        self._link_rows = dict(self.input_links.items()) if self._linked_inputs else {}
+        self._link_rows = {} if terms is None or not own else dict(self.input_links.items())
+        self._linked_inputs = {position: self.inputs[position] for position in self._link_rows}
         for position in own:
             self.inputs[position].setlb(bounds[position][0])
             self.inputs[position].setub(bounds[position][1])
+        add_choices(self, own)
         others = {i: pair for i, pair in enumerate(bounds) if i not in own and any(side is not None for side in pair)}
         if others:
             self.input_domain = Constraint(list(others))
@@ -133,11 +142,12 @@ class ReluNetworkBlockData(BlockData):
         own = [position for position, term in enumerate(terms) if not _is_variable(term)]
         variables = dict(enumerate(terms))
         if own:
-            linked, links = Var(own), Constraint(own)
+            tied = [position for position in own if terms[position] is not None]
+            linked, links = Var(own), Constraint(tied)
             self.add_component(f"linked_{name}", linked)
             self.add_component(f"{what}_links", links)
-            for position in own:
-                variables[position] = linked[position]
+            variables.update(linked.items())
+            for position in tied:
                 links[position] = EqualityExpression((linked[position], without_unit(terms[position])))
         self._hold_reference(name, _reference(variables, index))
         return own
@@ -326,6 +336,27 @@ class ReluNetworkBlockData(BlockData):
         box, stream = self.input_box(), sys.stdout if file is None else file
         columns = {"input": list(self.inputs.values()), "output": list(self.outputs.values())}
         write_statistics(self.name, self.scaled_network, box, columns, stream)
+
+    def predicts(self, which: Any, margin: float = 0.0) -> list[Any]:
+        """Rows by which a classifier's network gives a class the largest score.
+
+        Parameters
+        ----------
+        which : int or str
+            Position of the class among the classifier's ``classes_``, or the name of its output. A classifier of two
+            classes has one score, which is positive for class 1 and negative for class 0.
+        margin : float, optional
+            By how much the score is larger than the others; from zero, where one score tells two classes apart.
+
+        Returns
+        -------
+        list of relational expressions
+            For a `ConstraintList`.
+        """
+        try:
+            return rows_of_class(list(self.outputs.values()), self.network.output_names, which, margin)
+        except ModelError as error:
+            raise ModelError(f"network block '{self.name}': {error}") from None
 
     # --- expansion into constraints -----------------------------------------------------------------------------
 

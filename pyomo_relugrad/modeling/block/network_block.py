@@ -11,6 +11,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.block.data import ReluNetworkBlockData
 from pyomo_relugrad.modeling.block.keyword_block import KeywordBlock, KeywordRule, is_rule
+from pyomo_relugrad.modeling.block.tables import at_index, frame_of, is_frame, is_index, row_of
 from pyomo_relugrad.readers.sources import is_model, load_network
 
 __all__ = ["ReluNetworkBlock", "ReluNetworkBlockData", "refresh_output_bounds", "unexpanded_blocks"]
@@ -32,15 +33,19 @@ class ReluNetworkBlock(KeywordBlock, data=ReluNetworkBlockData):
     inputs : variables or expressions, optional
         In the order of the network's inputs, flattened row by row: an indexed `Var` or `Reference`, a slice, a
         sequence, a series, or a mapping whose keys are positions ``0..n-1``, names of the file's input tensors, or
-        pairs (name, index). Where the network's inputs have names, keys that are text count by name whatever their
-        order, of components, slices and series too. Expressions and numbers get a variable of the block and an
-        equality row. Default: variables of the block.
+        pairs (name, index). For an indexed block also a data frame whose rows have the block's index, or a mapping
+        from names to series, variables and numbers, such as ``{**frame, "price": m.price}``. A categorical
+        input (`Network.choices`) is given as a category, or as a mapping from categories to binary variables. None
+        stands for variables of the block. Where the network's inputs have names, keys that are text count by name
+        whatever their order, of components, slices and series too. Expressions and numbers get a variable of the
+        block and an equality row. Default: variables of the block.
     outputs : variables or expressions, optional
         Likewise. Variables of the block get interval bounds, variables of the user are left as they are.
-    input_bounds : pair, sequence of pairs, or mapping, optional
+    input_bounds : pair, sequence of pairs, mapping or data frame, optional
         (lower, upper) in the units of `inputs`, not scaled: numbers or mutable parameters, whose later values hold;
-        None is no bound. They become bounds of variables of the block, and rows over variables of the user, whose own
-        bounds hold as well.
+        None is no bound. Of a data frame the rows, or columns, ``lower`` and ``upper`` or ``min`` and ``max`` are
+        taken, as ``frame.describe()`` has them. They become bounds of variables of the block, and rows over variables
+        of the user, whose own bounds hold as well.
     scaling : omlt.OffsetScaling or mapping, optional
         The network computes in ``(value - offset) / factor``; a mapping is
         ``{"inputs": (offset, factor), "outputs": (offset, factor)}``, numbers or one number per entry.
@@ -103,7 +108,15 @@ class ReluNetworkBlock(KeywordBlock, data=ReluNetworkBlockData):
             kwargs["rule"] = _NetworkRule(given)
         elif any(argument is not None for argument in given.values()):
             raise ModelError("ReluNetworkBlock needs a network")
-        super().__init__(*args, **kwargs)
+        super().__init__(*(arg.tolist() if is_index(arg) else arg for arg in args), **kwargs)
+
+    def input_frame(self) -> Any:
+        """Values of the inputs as a pandas data frame: a row for each block, a column for each input or category."""
+        return frame_of(self, "inputs")
+
+    def output_frame(self) -> Any:
+        """Values of the outputs as a pandas data frame: a row for each block, a column for each output."""
+        return frame_of(self, "outputs")
 
 
 class _NetworkRule(KeywordRule):
@@ -126,6 +139,27 @@ class _NetworkRule(KeywordRule):
         if not is_rule(self.given["network"]) and not isinstance(self.given["network"], Mapping):
             self.given["network"] = load_network(self.given["network"])  # once, so that all indices share it
         block.build(**{name: self.argument(name, block) for name in self.given})
+
+    def argument(self, name: str, block: ReluNetworkBlockData) -> Any:
+        """As of any block; of inputs and outputs also the row of a data frame, or the entries of indexed parts."""
+        given = self.given[name]
+        if name not in ("inputs", "outputs") or not (is_frame(given) or isinstance(given, Mapping)):
+            return super().argument(name, block)
+        index = block.index() if block.parent_component().is_indexed() else None
+        if is_frame(given):
+            try:
+                return row_of(given, index, self._names(name, block))
+            except ModelError as error:
+                raise ModelError(f"network block '{block.name}', {name}: {error}") from None
+        names = self._names(name, block) if index is not None and index not in given else ()
+        if names and set(names) <= set(given):
+            return at_index({column: given[column] for column in names}, index)
+        return super().argument(name, block)
+
+    def _names(self, name: str, block: ReluNetworkBlockData) -> tuple[str, ...]:
+        """Names of the columns of a table of the network's inputs or outputs."""
+        network = load_network(super().argument("network", block))
+        return network.column_names if name == "inputs" else network.output_names
 
     def is_by_index(self, name: str, given: Any) -> bool:
         """Tell a scaling by its own keys from one by index."""

@@ -31,7 +31,7 @@ def standard_form(component: Any, expression: Any, quadratic: bool, networks: Ne
     Raises
     ------
     IncompatibleModel
-        If a value is missing, a coefficient is not finite, or a network stands in it nonlinearly.
+        If a value is missing, a coefficient is not finite, or a network in it has an input that is not linear.
     """
     try:
         repn = _with_networks_replaced(component, expression, quadratic, networks)
@@ -46,17 +46,17 @@ def standard_form(component: Any, expression: Any, quadratic: bool, networks: Ne
 
 
 def _with_networks_replaced(component: Any, expression: Any, quadratic: bool, networks: NetworkCalls | None) -> Any:
-    """Pyomo's standard representation, networks in it replaced by variables where it is linear in them."""
+    """Pyomo's standard representation, networks in it replaced by variables."""
     try:
         repn = _representation(expression, quadratic)
     except UnexpandedNetworkError:
         if networks is None:
             raise not_linear(component) from None
-        repn = _representation(networks.without_networks(component, expression), quadratic)
-        if repn.nonlinear_expr is not None:
-            raise not_linear(component) from None
+        return _representation(networks.without_networks(component, expression), quadratic)
     if repn.nonlinear_expr is not None and holds_network(repn.nonlinear_expr):
-        raise not_linear(component)
+        if networks is None:
+            raise not_linear(component)
+        repn.nonlinear_expr = networks.without_networks(component, repn.nonlinear_expr)
     return repn
 
 
@@ -76,4 +76,4 @@ def _explained(component: Any, expression: Any, error: Exception) -> Incompatibl
     for variable in identify_variables(expression, include_fixed=True):
         if variable.fixed and variable.value is None:
             return IncompatibleModel(f"variable '{variable.name}' in '{component.name}' is fixed but has no value")
-    return IncompatibleModel(f"'{component.name}' cannot be evaluated: {error}")
+    return IncompatibleModel(f"'{component.name}' cannot be evaluated: {str(error) or type(error).__name__}")

@@ -14,6 +14,7 @@ from pyomo.core.base.block import BlockData
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.modeling.compile.columns import Columns
 from pyomo_relugrad.modeling.compile.components import active_blocks, active_components, network_embeddings
+from pyomo_relugrad.modeling.compile.confirmation import first_refuted, values_set
 from pyomo_relugrad.modeling.compile.network_calls import NetworkCalls
 from pyomo_relugrad.modeling.compile.objective import compile_objective
 from pyomo_relugrad.modeling.compile.operations import Operations
@@ -22,7 +23,7 @@ from pyomo_relugrad.modeling.embedding import Embedding
 from pyomo_relugrad.modeling.errors import IncompatibleModel
 from pyomo_relugrad.modeling.omlt.bridge import read_omlt_blocks
 from pyomo_relugrad.modeling.variables import bounds_and_integrality, nearest_to_zero
-from pyomo_relugrad.problem import EmbeddedNetwork, Problem, SpecialOrderedSet
+from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem, SpecialOrderedSet
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,8 @@ class CompiledModel:
         Variables that stand in the model with the coefficient zero alone.
     notes : tuple of str, optional
         What a user may want to know of how the model was read.
+    nonlinear : tuple of ConstraintData and ObjectiveData, optional
+        What holds smooth terms, so that Pyomo's own evaluation of it counts.
     """
 
     problem: Problem
@@ -53,6 +56,7 @@ class CompiledModel:
     embeddings: tuple[Embedding, ...] = ()
     idle: tuple[Any, ...] = ()
     notes: tuple[str, ...] = ()
+    nonlinear: tuple[Any, ...] = ()
 
     def values(self) -> Array:
         """Current values (n,) of the columns' variables, NaN where there is none."""
@@ -75,12 +79,20 @@ class CompiledModel:
                 result[variable] = round(value) if integer else value
         return result
 
+    def refuted(self, incumbent: Incumbent) -> str:
+        """What Pyomo's own evaluation of nonlinear rows and objectives refutes at a point; empty where it confirms."""
+        if not self.nonlinear:
+            return ""
+        with values_set(self.solution(incumbent.values)):
+            return first_refuted(self.nonlinear, self.problem.reported(incumbent.objective))
+
 
 def compile_model(model: BlockData) -> CompiledModel:
-    """Read a Pyomo model: linear rows, bounds, integrality, a linear or convex quadratic objective, and its networks.
+    """Read a Pyomo model: rows, bounds, integrality, its objective, and its networks.
 
-    Products with an integer factor, absolute values, minima and maxima in rows and in the objective are operations on
-    columns; special ordered sets are sets of columns.
+    Rows are linear, and the objective is linear or convex quadratic, in columns: products with an integer factor,
+    absolute values, minima and maxima are operations that write columns, and all other products and smooth functions
+    are expressions that write columns. Special ordered sets are sets of columns.
 
     As for other Pyomo solvers, only active components count; fixed variables are constants; variables that occur in
     no constraint, objective or network are left out, wherever they live; several active objectives are an error. A
@@ -96,7 +108,7 @@ def compile_model(model: BlockData) -> CompiledModel:
     Raises
     ------
     IncompatibleModel
-        If the model has a part that is neither of these; names it.
+        If the model has a part that is none of these; names it.
     InfeasibleModel
         If a constraint cannot hold whatever the variables; names it.
     """
@@ -133,6 +145,7 @@ def compile_model(model: BlockData) -> CompiledModel:
             column_names=tuple(variable.name for variable in variables),
             row_names=tuple(constraint.name for constraint in rows.constraints),
             operations=tuple(operations.found),
+            expressions=tuple(operations.expressions),
             ordered_sets=tuple(ordered),
         )
         return CompiledModel(
@@ -143,6 +156,7 @@ def compile_model(model: BlockData) -> CompiledModel:
             tuple(embeddings),
             tuple(columns.idle),
             tuple(notes),
+            tuple(operations.nonlinear),
         )
 
 

@@ -115,16 +115,20 @@ def holds_network(expression: Any) -> bool:
 
 def holds(expression: Any, *kinds: type) -> bool:
     """Whether an expression of some kind stands somewhere in an expression."""
-    if isinstance(expression, kinds):
-        return True
-    return hasattr(expression, "args") and any(holds(argument, *kinds) for argument in expression.args)
+    left = [expression]
+    while left:
+        node = left.pop()
+        if isinstance(node, kinds):
+            return True
+        left.extend(getattr(node, "args", ()))
+    return False
 
 
 def not_linear(component: Any) -> IncompatibleModel:
-    """The error that names a component in which a network stands nonlinearly."""
+    """The error that names a component in which a network stands as an expression that cannot be read."""
     return IncompatibleModel(
-        f"'{component.name}' holds a network as an expression and is not linear in it, as after a transformation. "
-        f"{REMEDY}"
+        f"'{component.name}' holds a network as an expression and is not linear in its inputs, as after a "
+        f"transformation. {REMEDY}"
     )
 
 

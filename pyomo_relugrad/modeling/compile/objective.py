@@ -15,8 +15,9 @@ from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.modeling.compile.columns import Columns
 from pyomo_relugrad.modeling.compile.expressions import standard_form
 from pyomo_relugrad.modeling.compile.network_calls import NetworkCalls
-from pyomo_relugrad.modeling.compile.operations import Operations, Polynomial
-from pyomo_relugrad.modeling.errors import IncompatibleModel
+from pyomo_relugrad.modeling.compile.operations import Operations
+from pyomo_relugrad.modeling.compile.polynomial import Polynomial, multiple
+from pyomo_relugrad.modeling.compile.reader import read
 from pyomo_relugrad.problem.quadratic import CONVEXITY_TOLERANCE, is_positive_semidefinite
 
 
@@ -50,39 +51,35 @@ def _matrix(quadratic: Polynomial, n_columns: int) -> Weight:
 def compile_objective(
     objective: Any, columns: Columns, networks: NetworkCalls, operations: Operations
 ) -> CompiledObjective:
-    """Read an objective; `networks` collects the networks in it, `operations` products and maxima.
+    """Read an objective; `networks` collects the networks in it, `operations` products, maxima and smooth terms.
 
-    Products stay products where those that have columns in common are convex together. Otherwise those with an integer
-    factor are operations.
+    Products stay products where those that have columns in common are convex together. Otherwise they are operations or
+    smooth terms.
 
     Raises
     ------
     IncompatibleModel
-        If it is neither linear nor convex quadratic in columns and operations; names it.
+        If it cannot be read; names it.
     """
     if objective is None:
         return CompiledObjective({}, {}, 0.0, False)
     maximize = objective.sense == ObjectiveSense.maximize
     sign = -1.0 if maximize else 1.0
-    polynomial = {
-        factors: sign * coefficient
-        for factors, coefficient in _polynomial(objective, columns, networks, operations).items()
-    }
-    quadratic = _kept_quadratic(objective, maximize, polynomial, operations)
+    repn = standard_form(objective, objective.expr, quadratic=True, networks=networks)
+    pairs = [variable for pair in repn.quadratic_vars for variable in pair]
+    columns.note_idle(objective.expr, (*repn.linear_vars, *pairs))
+    polynomial = multiple(sign, read(objective, repn, operations))
+    quadratic = _kept_quadratic(polynomial, operations)
     rest = {factors: coefficient for factors, coefficient in polynomial.items() if factors not in quadratic}
     linear = operations.linear(objective, rest)
     return CompiledObjective(linear, quadratic, linear.pop((), 0.0), maximize)
 
 
-def _kept_quadratic(objective: Any, maximize: bool, polynomial: Polynomial, operations: Operations) -> Polynomial:
-    """The products of an objective that stay products.
-
-    Raises
-    ------
-    IncompatibleModel
-        If they are not convex.
-    """
-    quadratic: Polynomial = {factors: coefficient for factors, coefficient in polynomial.items() if len(factors) == 2}
+def _kept_quadratic(polynomial: Polynomial, operations: Operations) -> Polynomial:
+    """The products of an objective that stay products: those that are convex together."""
+    quadratic: Polynomial = {
+        factors: each for factors, each in polynomial.items() if len(factors) == 2 and min(factors) >= 0
+    }
     coupled = {column for factors in quadratic if factors[0] != factors[1] for column in factors}
     quadratic = {
         factors: coefficient
@@ -93,12 +90,8 @@ def _kept_quadratic(objective: Any, maximize: bool, polynomial: Polynomial, oper
         return quadratic
     result: Polynomial = {}
     for part in _parts(quadratic):
-        kept = part
-        if not _is_convex(part):
-            kept = {factors: each for factors, each in part.items() if all(map(operations.is_continuous, factors))}
-            if not _is_convex(kept):
-                raise _not_convex(objective, maximize, kept, operations)
-        result.update(kept)
+        smooth = {factors: each for factors, each in part.items() if all(map(operations.is_smooth, factors))}
+        result.update(next((kept for kept in (part, smooth) if _is_convex(kept)), {}))
     return result
 
 
@@ -114,24 +107,6 @@ def _parts(quadratic: Polynomial) -> Iterable[Polynomial]:
     return parts.values()
 
 
-def _polynomial(objective: Any, columns: Columns, networks: NetworkCalls, operations: Operations) -> Polynomial:
-    """The objective as it is written, by products of columns."""
-    repn = standard_form(objective, objective.expr, quadratic=True, networks=networks)
-    if repn.nonlinear_expr is not None:
-        polynomial = operations.polynomial(objective, objective.expr)
-        columns.note_idle(objective.expr, ())
-        return polynomial
-    pairs = repn.quadratic_vars
-    columns.note_idle(objective.expr, (*repn.linear_vars, *(variable for pair in pairs for variable in pair)))
-    polynomial = {(): float(repn.constant)}
-    factors: list[tuple[int, ...]] = [(column,) for column in columns.of_all(repn.linear_vars)]
-    sides = (columns.of_all(pair[side] for pair in pairs) for side in (0, 1))
-    factors += [(i, j) if i <= j else (j, i) for i, j in zip(*sides, strict=True)]
-    for key, coefficient in zip(factors, (*repn.linear_coefs, *repn.quadratic_coefs), strict=True):
-        polynomial[key] = polynomial.get(key, 0.0) + coefficient
-    return polynomial
-
-
 def _is_convex(quadratic: Polynomial) -> bool:
     squared = {first for (first, second), coefficient in quadratic.items() if first == second and coefficient > 0}
     smallest = CONVEXITY_TOLERANCE * max(map(abs, quadratic.values()), default=0.0)
@@ -140,17 +115,3 @@ def _is_convex(quadratic: Polynomial) -> bool:
     columns, places = np.unique(np.array(list(quadratic), np.int64).reshape(-1, 2), return_inverse=True)
     numbered = map(tuple, places.reshape(-1, 2).tolist())
     return is_positive_semidefinite(_matrix(dict(zip(numbered, quadratic.values(), strict=True)), columns.size))
-
-
-def _not_convex(objective: Any, maximize: bool, quadratic: Polynomial, operations: Operations) -> IncompatibleModel:
-    """The error that names a term of an objective that keeps it from being convex."""
-    squares = [factors for factors in quadratic if factors[0] == factors[1] and quadratic[factors] < 0]
-    products = [factors for factors in quadratic if factors[0] != factors[1]]
-    worst = max(squares or products, key=lambda factors: abs(quadratic[factors]))
-    able = "maximizes concave" if maximize else "minimizes convex"
-    return IncompatibleModel(
-        f"objective '{objective.name}' is quadratic but not {able.split()[1]}: relugrad {able} quadratic "
-        f"objectives only, and {operations.name(worst)} is a product of variables that are no integers. A product with "
-        "an integer factor of few values is handled: choose one of both from a list of values, by binary variables; or "
-        "approximate the product by a network in a ReluNetworkBlock"
-    )

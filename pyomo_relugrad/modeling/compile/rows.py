@@ -14,6 +14,8 @@ from pyomo_relugrad.modeling.compile.columns import Columns
 from pyomo_relugrad.modeling.compile.expressions import standard_form
 from pyomo_relugrad.modeling.compile.network_calls import NetworkCalls
 from pyomo_relugrad.modeling.compile.operations import Operations
+from pyomo_relugrad.modeling.compile.polynomial import Polynomial, total
+from pyomo_relugrad.modeling.compile.reader import read
 from pyomo_relugrad.modeling.errors import IncompatibleModel, InfeasibleModel
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE
 
@@ -52,15 +54,15 @@ def compile_rows(
     networks: NetworkCalls | None = None,
     operations: Operations | None = None,
 ) -> Rows:
-    """Read linear constraints; those without free variables are checked and left out.
+    """Read constraints as linear rows; those without free variables are checked and left out.
 
-    Networks that stand in them are collected in `networks`, products and maxima in `operations`; without these they are
-    refused.
+    Networks that stand in them are collected in `networks`, products, maxima and smooth terms in `operations`; without
+    these they are refused.
 
     Raises
     ------
     IncompatibleModel
-        If a constraint is not linear; names it.
+        If a constraint cannot be read; names it.
     InfeasibleModel
         If a constraint can not hold whatever the variables; names it.
     """
@@ -75,7 +77,7 @@ def compile_rows(
         repn = standard_form(constraint, body, quadratic=False, networks=networks)
         own, coefficients, constant = columns.of_all(repn.linear_vars), repn.linear_coefs, repn.constant
         if repn.nonlinear_expr is not None:
-            own, coefficients, constant = _linearized(constraint, body, operations)
+            own, coefficients, constant = _linearized(constraint, repn, operations, low if low == high else None)
         lower = -np.inf if low is None else low - constant
         upper = np.inf if high is None else high - constant
         if max(lower - upper, 0.0 if own else max(lower, -upper)) > FEASIBILITY_TOLERANCE:
@@ -87,10 +89,35 @@ def compile_rows(
     return rows
 
 
-def _linearized(constraint: Any, body: Any, operations: Operations | None) -> tuple[list[int], list[float], float]:
-    """Columns, coefficients and constant of a body that is linear in products and maxima."""
+def _linearized(
+    constraint: Any, repn: Any, operations: Operations | None, value: float | None
+) -> tuple[list[int], Sequence[float], float]:
+    """Columns, coefficients and constant of a body, linear in what products, maxima and smooth terms have columns.
+
+    The body of an equation has a `value`.
+    """
     if operations is None:
         raise IncompatibleModel(f"constraint '{constraint.name}' is not linear")
-    linear = operations.linear(constraint, operations.polynomial(constraint, body))
+    polynomial = read(constraint, repn, operations)
+    linear = None if value is None else _definition(constraint, polynomial, operations, value)
+    if linear is None:
+        linear = operations.linear(constraint, polynomial)
     constant = linear.pop((), 0.0)
     return [column for (column,) in linear], list(linear.values()), constant
+
+
+def _definition(constraint: Any, polynomial: Polynomial, operations: Operations, value: float) -> Polynomial | None:
+    """An equation that gives one column its value by a smooth function of others, as a body with the same value.
+
+    The column is that of the variable that stands alone on one side, or the only one that stands in it linearly. Where
+    functions give values, a search need not solve equations.
+    """
+    sides = [side for side in constraint.expr.args if getattr(side, "is_variable_type", bool)() and not side.fixed]
+    linear = [operations.column(side) for side in sides if side.is_continuous()]
+    linear = linear or [factors[0] for factors, each in polynomial.items() if len(factors) == 1 and each]
+    linear = [column for column in linear if column >= 0 and operations.is_smooth(column)]
+    if len(linear) != 1 or not polynomial.get((linear[0],)):
+        return None
+    equation = total((polynomial, {(): -value}))
+    found = operations.definition(constraint, linear[0], equation)
+    return None if found is None else {**found, (): value}

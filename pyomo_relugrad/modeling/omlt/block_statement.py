@@ -14,7 +14,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.modeling.errors import NotANetwork
 from pyomo_relugrad.modeling.omlt import known_rows
 from pyomo_relugrad.modeling.omlt.block_rows import BlockReader, unfixed
-from pyomo_relugrad.modeling.omlt.expressions import demand_layer_expressions
+from pyomo_relugrad.modeling.omlt.expressions import demand_activation, demand_layer_expressions
 from pyomo_relugrad.modeling.omlt.layers import joined_weight
 from pyomo_relugrad.modeling.omlt.network import OmltNetwork
 from pyomo_relugrad.modeling.omlt.partition_rows import partition, written_partition
@@ -23,7 +23,11 @@ from pyomo_relugrad.modeling.omlt.relu_rows import ROUNDING, LayerBlock, Quantit
 from pyomo_relugrad.modeling.omlt.statement import Hidden, Level, Statement
 from pyomo_relugrad.modeling.omlt.steps import MaximumStep
 from pyomo_relugrad.network import Layer
+from pyomo_relugrad.network.activations import Activation
 from pyomo_relugrad.network.affine import Affine
+
+#: What OMLT calls the constraints of smooth activations.
+SMOOTH_ROWS = "_smooth_monotonic_activation_constraint"
 
 #: Names that OMLT and ``relugrad.omlt`` give to the constraints of affine maps.
 AFFINE_ROWS = ("dense_layer", "convolutional_layer", "affine_layer")
@@ -180,9 +184,11 @@ class _Reading:
         self.statement.definitions += constraints
 
     def _read_activation(self, position: int, layer: LayerBlock) -> None:
-        """``z == zhat`` or ``z == relu(zhat)``."""
-        block = layer.block
-        if not self.network.steps[position - 1].is_relu:
+        """``z == zhat`` or ``z == relu(zhat)``, or another activation."""
+        block, activation = layer.block, self.network.steps[position - 1].activation
+        if activation is not None and not activation.is_piecewise_linear:
+            self._read_smooth_activation(layer, activation)
+        elif activation is None:
             rows = self.reader.read(block, "linear_activation", layer.z.columns)
             rows.demand(rows.only(layer.zhat.columns)[0] == -1.0)
             rows.demand_sides(0.0, 0.0)
@@ -193,6 +199,18 @@ class _Reading:
             self.statement.neurons.append((position, big_m(layer)))
         else:
             raise NotANetwork(f"'{block.name}' states a ReLU in a way that relugrad does not know")
+
+    def _read_smooth_activation(self, layer: LayerBlock, activation: Activation) -> None:
+        """``z == f(zhat)``, whichever way the function is written."""
+        rows = self.reader.constraints(layer.block, SMOOTH_ROWS, layer.width)
+        zhat, z = (self.reader.variables_of(own.columns) for own in (layer.zhat, layer.z))
+        ranges = np.stack([layer.zhat.lower, layer.zhat.upper], axis=1)
+        for row, before, after, bounds in zip(rows, zhat, z, ranges, strict=True):
+            sides = list(row.expr.args) if row.equality else []
+            if len(sides) != 2 or sides[0] is not after:
+                raise NotANetwork(f"its constraint '{row.name}' is not the one that OMLT built")
+            demand_activation(sides[1], before, activation, bounds)
+        self.statement.definitions += rows
 
     def _read_complementarity(self, position: int, layer: LayerBlock) -> None:
         """``z >= 0``, ``v == z - zhat``, ``v >= 0`` and ``z * v <= 0``, as Pyomo writes complementarity conditions."""

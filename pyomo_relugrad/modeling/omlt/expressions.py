@@ -12,12 +12,16 @@ from pyomo.core.expr.visitor import StreamBasedExpressionVisitor
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.modeling.errors import NotANetwork
 from pyomo_relugrad.modeling.omlt.steps import Step
+from pyomo_relugrad.network.activations import Activation
 
 #: Largest difference, relative to the sizes of what is added, at which two values count as equal.
 VALUE_TOLERANCE = 1e-9
 
 #: Arguments of activations where they are compared with a ReLU, besides the ends of their range and some inside of it.
 NEAR_THE_KINK = (0.0, 1e-6, -1e-6, 1e-3, -1e-3)
+
+#: Smooth activations are compared up to here: as they are written, some overflow with large arguments.
+MAX_SMOOTH_ARGUMENT = 30.0
 
 #: At how many points the affine maps are compared.
 N_POINTS = 3
@@ -52,11 +56,24 @@ def demand_layer_expressions(layer_block: Any, step: Step, sources: Sequence[Seq
         }
         for expression, expected in zip(zhat, step.preactivation(values).tolist(), strict=True):
             _demand_value(expression, known, expected)
-    ends = np.where(np.isfinite(bounds), bounds, np.array([[-1e3], [1e3]]))
-    for expression, before, (low, high) in zip(z, zhat, ends.T, strict=True):
-        for argument in (low, high, *NEAR_THE_KINK, *random.uniform(low, high, N_POINTS)):
-            value = float(argument)
-            _demand_value(expression, {id(before): value}, max(value, 0.0) if step.is_relu else value)
+    for expression, before, sides in zip(z, zhat, bounds.T, strict=True):
+        demand_activation(expression, before, step.activation, sides)
+
+
+def demand_activation(expression: Any, argument: Any, activation: Activation | None, bounds: Array) -> None:
+    """Refuse an expression that is not the activation of its argument, a variable or expression with bounds (2,).
+
+    Raises
+    ------
+    NotANetwork
+        If a value differs.
+    """
+    widest = 1e3 if activation is None or activation.is_piecewise_linear else MAX_SMOOTH_ARGUMENT
+    low, high = np.where(np.isfinite(bounds), bounds, [-widest, widest]).clip(-widest, widest)
+    points = np.array([low, high, *NEAR_THE_KINK, *np.random.default_rng(0).uniform(low, high, N_POINTS)])
+    expected = points if activation is None else activation.value(points)
+    for value, wanted in zip(points.tolist(), expected.tolist(), strict=True):
+        _demand_value(expression, {id(argument): value}, wanted)
 
 
 def _expressions(block: Any, name: str, size: int) -> list[Any]:
@@ -71,7 +88,8 @@ def _demand_value(expression: Any, known: Mapping[int, float], expected: float) 
     found = _evaluated(expression, known)
     size = 1.0 + abs(expected) + sum(map(abs, known.values()))
     if not abs(found - expected) <= VALUE_TOLERANCE * size:  # also where it is NaN
-        raise NotANetwork(f"its expression '{expression.name}' is not the layer of the network definition")
+        name = getattr(expression, "name", expression)
+        raise NotANetwork(f"its expression '{name}' is not the layer of the network definition")
 
 
 def _evaluated(expression: Any, known: Mapping[int, float]) -> float:

@@ -11,7 +11,17 @@ from omlt.neuralnet import FullSpaceNNFormulation, NetworkDefinition
 from pyomo.common.gc_manager import PauseGC
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.modeling.omlt.layers import AffineLayer, BoundedInput, joined_weight, set_bounds, split_rows
+from pyomo_relugrad.modeling.omlt.layers import (
+    SMOOTH,
+    AffineLayer,
+    BoundedInput,
+    joined_weight,
+    linear_expressions,
+    set_bounds,
+    smooth_constraints,
+    smooth_expressions,
+    split_rows,
+)
 from pyomo_relugrad.network import Layer, Network, PreactivationBounds
 
 
@@ -42,10 +52,11 @@ class NetworkFormulation(FullSpaceNNFormulation):
         self.network = network
         self.layers = _omlt_layers(network, lower, upper, bounds)
         affine, relu, linear = constraints
+        smooth = smooth_expressions if linear is linear_expressions else smooth_constraints
         super().__init__(
             _network_definition(self.layers),
             layer_constraints={AffineLayer: affine},
-            activation_constraints={"relu": relu, "linear": linear},
+            activation_constraints={**dict.fromkeys(SMOOTH, smooth), "relu": relu, "linear": linear},
         )
 
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
@@ -59,7 +70,7 @@ def _omlt_layers(
     layers: list[BoundedInput | AffineLayer] = [BoundedInput(lower, upper)]
     lowers, uppers = (*bounds.lower, bounds.output_lower), (*bounds.upper, bounds.output_upper)
     for affine, low, high in zip(network.layers, lowers, uppers, strict=True):
-        activation = "linear" if affine is network.layers[-1] else "relu"
+        activation = "linear" if affine is network.layers[-1] else affine.activation.name
         layers.append(AffineLayer(affine, [layers[source] for source in affine.sources], activation, low[0], high[0]))
     return tuple(layers)
 

@@ -21,10 +21,20 @@ from pyomo_relugrad.modeling.block.scaling_objects import input_scaling, output_
 from pyomo_relugrad.modeling.errors import NotANetwork
 from pyomo_relugrad.modeling.omlt.steps import AffineStep, MaximumStep, Step
 from pyomo_relugrad.network import Layer, Network
-from pyomo_relugrad.network.activations import RELU
+from pyomo_relugrad.network.activations import RELU, Activation
 from pyomo_relugrad.network.affine import Affine
 from pyomo_relugrad.network.builder import HiddenLayers, affine_of, as_layer
+from pyomo_relugrad.network.curves import SIGMOID, SOFTPLUS, TANH
 from pyomo_relugrad.network.rewrite import fold_scaling
+
+#: What OMLT's names of activation functions stand for.
+ACTIVATIONS: dict[str, Activation | None] = {
+    "linear": None,
+    "relu": RELU,
+    "sigmoid": SIGMOID,
+    "softplus": SOFTPLUS,
+    "tanh": TANH,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +109,7 @@ class OmltNetwork:
         z = list(zhat)
         for step in self.steps:
             zhat.append(step.preactivation(z))
-            z.append(RELU.value(zhat[-1]) if step.is_relu else zhat[-1])
+            z.append(zhat[-1] if step.activation is None else step.activation.value(zhat[-1]))
         return zhat, z
 
     def layer_ranges(self, lower: Array, upper: Array) -> list[tuple[Array, Array]]:
@@ -109,7 +119,7 @@ class OmltNetwork:
         for step in self.steps:
             low, high = step.range([side[0] for side in z], [side[1] for side in z])
             zhat.append((low, high))
-            z.append(RELU.range(low, high) if step.is_relu else (low, high))
+            z.append((low, high) if step.activation is None else step.activation.range(low, high))
         return zhat
 
 
@@ -128,7 +138,7 @@ def read_definition(definition: NetworkDefinition, keys: Sequence[int], name: st
     Raises
     ------
     NotANetwork
-        If a layer is not piecewise linear or not known, or the scaling is not one of each entry by itself.
+        If a layer or its activation is not known, or the scaling is not one of each entry by itself.
     """
     layers = tuple(definition.layer(key) for key in keys)
     positions = {id(layer): position for position, layer in enumerate(layers)}
@@ -139,7 +149,7 @@ def read_definition(definition: NetworkDefinition, keys: Sequence[int], name: st
         (source,) = (positions[id(predecessor)] for predecessor in definition.predecessors(key))
         step = _step(layer, source)
         zhat.append(step.symbolic(z, hidden))
-        z.append(hidden.relu(zhat[-1]) if step.is_relu else zhat[-1])
+        z.append(_activated(step, zhat[-1], hidden))
         steps.append(step)
     return OmltNetwork(
         scaled=Network(z[0].size, hidden.with_output(z[-1]), name=name),
@@ -157,7 +167,7 @@ def read_canonical(network: Network) -> OmltNetwork:
     *hidden, last = network.layers
     variables = [Affine.variable(number, (width,)) for number, width in enumerate((network.n_inputs, *network.widths))]
     first, tensors = variables[0], [affine_of(layer) for layer in network.layers]
-    steps = (*(AffineStep(layer, is_relu=True) for layer in hidden), AffineStep(last, is_relu=False))
+    steps = (*(AffineStep(layer, layer.activation) for layer in hidden), AffineStep(last, None))
     return OmltNetwork(network, steps, (first, *tensors), (*variables, tensors[-1]), scaling=None)
 
 
@@ -165,19 +175,25 @@ def _size(shape: Any) -> int:
     return int(np.prod(shape, dtype=np.int64))
 
 
+def _activated(step: Step, zhat: Affine, hidden: HiddenLayers) -> Affine:
+    """The activations of a layer as a function of the network's input."""
+    if step.activation is None:
+        return zhat
+    return hidden.relu(zhat) if step.activation.is_piecewise_linear else hidden.smooth(zhat, step.activation)
+
+
 def _step(layer: OmltLayer, source: int) -> Step:
-    if layer.activation not in ("linear", "relu"):
-        raise NotANetwork(
-            f"{layer} has the activation '{layer.activation}', which is not piecewise linear as 'relu' and 'linear' are"
-        )
-    is_relu = layer.activation == "relu"
+    if layer.activation not in ACTIVATIONS:
+        known = ", ".join(map(repr, ACTIVATIONS))
+        raise NotANetwork(f"{layer} has the activation '{layer.activation}', which is none of {known}")
+    activation = ACTIVATIONS[layer.activation]
     if isinstance(layer, DenseLayer) and not isinstance(layer, GNNLayer):
         weight, bias = _dense(layer)
-        return AffineStep(Layer((source,), (weight,), bias), is_relu)
+        return AffineStep(Layer((source,), (weight,), bias), activation)
     if isinstance(layer, ConvLayer2D):
-        return AffineStep(Layer((source,), (_convolution(layer),), np.zeros(_size(layer.output_size))), is_relu)
+        return AffineStep(Layer((source,), (_convolution(layer),), np.zeros(_size(layer.output_size))), activation)
     if isinstance(layer, PoolingLayer2D):
-        return MaximumStep(source, _windows(layer), is_relu)
+        return MaximumStep(source, _windows(layer), activation)
     raise NotANetwork(
         f"layers of type {type(layer).__name__} are not known to relugrad as dense, convolutional and pooling ones are"
     )

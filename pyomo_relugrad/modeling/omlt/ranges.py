@@ -11,7 +11,6 @@ from pyomo_relugrad.modeling.omlt.formulation import NetworkFormulation
 from pyomo_relugrad.modeling.omlt.statement import Statement
 from pyomo_relugrad.modeling.omlt.steps import Step
 from pyomo_relugrad.modeling.variables import bounds_of_all
-from pyomo_relugrad.network.activations import RELU
 
 
 def level_box(statement: Statement) -> tuple[Array, Array]:
@@ -28,7 +27,7 @@ def level_box(statement: Statement) -> tuple[Array, Array]:
 
 def activation_range(step: Step, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
     """Bounds of a layer's activations from those of its pre-activations."""
-    return RELU.range(*bounds) if step.is_relu else bounds
+    return bounds if step.activation is None else step.activation.range(*bounds)
 
 
 def preactivation_ranges(statement: Statement, formulation: Any) -> list[tuple[Array, Array]]:

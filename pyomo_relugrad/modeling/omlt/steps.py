@@ -9,6 +9,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network import Layer
+from pyomo_relugrad.network.activations import Activation
 from pyomo_relugrad.network.affine import Affine
 from pyomo_relugrad.network.bounds import affine_range
 from pyomo_relugrad.network.builder import HiddenLayers, largest, through
@@ -22,12 +23,12 @@ class AffineStep:
     ----------
     affine : Layer
         Its sources are positions of OMLT's layers, the input being 0.
-    is_relu : bool
-        Whether ``z = relu(zhat)`` rather than ``z = zhat``.
+    activation : Activation or None
+        None where ``z = zhat``.
     """
 
     affine: Layer
-    is_relu: bool
+    activation: Activation | None
 
     @property
     def sources(self) -> tuple[int, ...]:
@@ -57,12 +58,12 @@ class MaximumStep:
     source : int
     windows : (n, k) int array
         Positions in the source of the kernel's elements, -1 for those that lie outside.
-    is_relu : bool
+    activation : Activation or None
     """
 
     source: int
     windows: Array
-    is_relu: bool
+    activation: Activation | None
 
     @property
     def sources(self) -> tuple[int, ...]:

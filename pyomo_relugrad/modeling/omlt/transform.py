@@ -35,7 +35,10 @@ omlt_layers, _ = attempt_import("pyomo_relugrad.modeling.omlt.layers")
 #: Formulations of OMLT.
 FORMULATIONS = ("bigm", "partition", "complementarity", "full-space", "reduced-space")
 
-#: Those whose constraints need finite bounds on every input.
+#: Those for ReLUs alone.
+OF_RELUS = ("bigm", "partition", "complementarity")
+
+#: Those whose constraints of ReLUs need finite bounds on every input.
 BOUNDED = ("bigm", "partition", "full-space")
 
 #: Seconds that linear programs may take to tighten bounds, shared by all networks of one call.
@@ -59,11 +62,11 @@ class ExpandToOmlt(Transformation):
     Options of ``apply_to`` and ``create_using``, as attributes of ``CONFIG``:
 
     formulation : str
-        ``"bigm"`` (default) and ``"partition"`` are mixed-integer linear; the second has more variables and a tighter
-        relaxation. ``"complementarity"`` is smooth and nonconvex, without binaries. ``"full-space"`` is what OMLT's
-        `FullSpaceNNFormulation` makes of ReLUs, the same as ``"bigm"``. ``"reduced-space"`` has no variables for
-        neurons, only nested expressions with absolute values. The first two and ``"full-space"`` need finite bounds
-        on every input.
+        ``"full-space"`` (default) is what OMLT's `FullSpaceNNFormulation` makes of a network: big-M constraints of
+        ReLUs, an equation for each smooth neuron. ``"reduced-space"`` has no variables for neurons, only nested
+        expressions, with absolute values for ReLUs. The others are for ReLUs alone: ``"bigm"`` and ``"partition"`` are
+        mixed-integer linear; the second has more variables and a tighter relaxation. ``"complementarity"`` is smooth
+        and nonconvex, without binaries. Big-M constraints and ``"partition"`` need finite bounds on every input.
     bounds : str
         How pre-activations are bounded over the inputs' bounds: ``"interval"`` (default), ``"crown"`` or ``"lp"``, each
         tighter than the one before and longer to compute. ``"lp"`` tightens the bounds of CROWN by two linear programs
@@ -103,7 +106,7 @@ class ExpandToOmlt(Transformation):
     CONFIG.declare(
         "formulation",
         ConfigValue(
-            default="bigm",
+            default="full-space",
             domain=In(FORMULATIONS),
             description="Which formulation of OMLT to build: one of " + ", ".join(FORMULATIONS) + ".",
         ),
@@ -140,6 +143,7 @@ class ExpandToOmlt(Transformation):
         for block in blocks:
             if not is_intact(block):
                 raise changed_equations(block)
+            _check_activations(block, config.formulation)
         refresh_output_bounds([block for block in _unexpanded(model) if is_intact(block)], _input_ranges)
         ranges = [_input_ranges(block, config.formulation) for block in blocks]
         bounds = []
@@ -174,6 +178,22 @@ def _unexpanded(block: Any) -> Iterator[Any]:
         yield from unexpanded_blocks(disjunct)
 
 
+def _check_activations(block: Any, formulation: str) -> None:
+    """Refuse smooth neurons where the formulation is one of ReLUs, or Pyomo has no expression for them."""
+    smooth = block.scaled_network.smooth_activations
+    if smooth and formulation in OF_RELUS:
+        raise ModelError(
+            f"relugrad.omlt: block '{block.name}' has {', '.join(smooth)} neurons, and '{formulation}' is "
+            "for ReLUs: use 'full-space' or 'reduced-space'"
+        )
+    missing = [name for name in smooth if name not in omlt_layers.SMOOTH]
+    if missing:
+        raise ModelError(
+            f"relugrad.omlt: block '{block.name}' has {', '.join(missing)} neurons, which cannot be written as "
+            "expressions of Pyomo: solve the model with 'relugrad' or 'relugrad.exact'"
+        )
+
+
 def _is_within(block: Any, ancestor: Any) -> bool:
     while block is not None and block is not ancestor:
         block = block.parent_block()
@@ -201,7 +221,7 @@ def _input_ranges(block: Any, formulation: str | None = None) -> tuple[Array, Ar
             sides = lower[position], upper[position]
             lower[position], upper[position] = (side if np.isfinite(side) else variable.value for side in sides)
     infinite = np.argwhere(~np.isfinite([lower, upper]))
-    if formulation in BOUNDED and len(infinite):
+    if formulation in BOUNDED and block.scaled_network.n_relus and len(infinite):
         side, position = infinite[0].tolist()
         raise ModelError(
             f"relugrad.omlt: block '{block.name}' cannot be expanded into '{formulation}': its input "

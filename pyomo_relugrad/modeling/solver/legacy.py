@@ -21,7 +21,7 @@ from pyomo.opt.results.solution import SolutionStatus as LegacySolutionStatus
 
 from pyomo_relugrad.modeling.solver.config import configure
 from pyomo_relugrad.modeling.solver.local import Relugrad
-from pyomo_relugrad.modeling.solver.results import SIZES
+from pyomo_relugrad.modeling.solver.results import SIZES, outcome
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +91,8 @@ class LegacyRelugrad(LegacySolverWrapper, Relugrad):
         run, problem, timing = legacy.solver, legacy.problem, results.timing_info
         if condition in _LEGACY and not proven:
             run.status, run.termination_condition = _LEGACY[condition]
-        run.name, run.termination_message, run.message = results.solver_name, str(condition), str(condition)
+        run.name = results.solver_name
+        run.termination_message = run.message = outcome(results).replace(": ", ", ")  # YAML's sign
         run.time, run.wallclock_time = timing.wall_time, timing.wall_time
         run.user_time, run.system_time = timing.user_time, timing.system_time
         run.return_code = run.error_rc = 0

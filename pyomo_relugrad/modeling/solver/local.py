@@ -39,9 +39,10 @@ from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.run.result import Progress, SearchResult
 from pyomo_relugrad.search.boundedness import columns_without_end
 from pyomo_relugrad.search.domains.feasible_set import columns_without_bounds
+from pyomo_relugrad.search.infeasibility import violated_rows
 from pyomo_relugrad.solve import solve_locally
 from pyomo_relugrad.version import __version__
-from pyomo_relugrad.words import listed
+from pyomo_relugrad.words import counted, listed
 
 logger = logging.getLogger(__name__)
 
@@ -180,7 +181,7 @@ class Relugrad(SolverBase):
             log.write("The model has no variables to be searched for.")
             return results_without_solution(model, TerminationCondition.emptyModel)
         with _timed(config.timer, "search"):
-            found = self._search(compiled, kept, config, options, log, clock)
+            found = _confirmed(compiled, self._search(compiled, kept, config, options, log, clock), log)
         if found.reason:
             return self._infeasible(model, found.reason, log)
         advice = _advice(compiled.problem, found) if kept.times == 1 else ""
@@ -192,7 +193,7 @@ class Relugrad(SolverBase):
     def _infeasible(self, model: BlockData, reason: str, log: SearchLog) -> Results:
         log.write(f"Infeasible: {reason}")
         logger.warning("%s: the model is infeasible: %s", self.name, reason)
-        return results_without_solution(model, TerminationCondition.provenInfeasible)
+        return results_without_solution(model, TerminationCondition.provenInfeasible, reason)
 
     def _search(
         self,
@@ -227,6 +228,18 @@ class Relugrad(SolverBase):
         found = replace(found, elapsed=found.elapsed + before, history=history, bound_history=bound_history)
         log.summary(found)
         return found
+
+
+def _confirmed(compiled: CompiledModel, found: SearchResult, log: SearchLog) -> SearchResult:
+    """What was found, without the points that Pyomo's own evaluation of nonlinear constraints refutes."""
+    refuted = {id(point): compiled.refuted(point) for point in found.pool}
+    reasons = list(filter(None, refuted.values()))
+    if not reasons:
+        return found
+    log.write(f"Note     {counted(len(reasons), 'point')} left out: as Pyomo evaluates it, {reasons[0]}")
+    pool = tuple(point for point in found.pool if not refuted[id(point)])
+    stop = Stop.FINISHED if found.stop is Stop.OPTIMAL and refuted[id(found.pool[0])] else found.stop
+    return replace(found, pool=pool, least_violated=None if pool else found.pool[0], stop=stop)
 
 
 class _Timing(Clock):
@@ -269,7 +282,10 @@ def _is_our_logger(stream: object) -> bool:
 
 
 def _advice(problem: Problem, found: SearchResult) -> str:
-    """What to do about an objective that improves without end, or may do so; empty where it cannot."""
+    """What to do about rows that no point satisfied, or an objective that may improve without end; empty if neither."""
+    if found.incumbent is None and found.least_violated is not None:
+        rows = violated_rows(problem, found.least_violated.values)
+        return f"no point that was tried satisfies all rows; the nearest one misses {rows}" if rows else ""
     if found.stop is not Stop.UNBOUNDED and np.isfinite(found.bound):
         return ""
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pyomo.common.config import ConfigValue
 from pyomo.contrib.solver.common.results import Results, SolutionStatus, TerminationCondition
 from pyomo.contrib.solver.common.solution_loader import NoSolutionSolutionLoader
@@ -11,7 +13,7 @@ from pyomo_relugrad.modeling.compile.model import CompiledModel
 from pyomo_relugrad.modeling.solver.solution_loader import PoolLoader
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.run.budget import Stop
-from pyomo_relugrad.run.result import SearchResult
+from pyomo_relugrad.run.result import SearchResult, gap_in_words
 
 _TERMINATION = {
     Stop.FINISHED: TerminationCondition.convergenceCriteriaSatisfied,
@@ -22,6 +24,18 @@ _TERMINATION = {
     Stop.INTERRUPTED: TerminationCondition.interrupted,
     Stop.INFEASIBLE: TerminationCondition.provenInfeasible,
     Stop.UNBOUNDED: TerminationCondition.unbounded,
+}
+
+#: Why a solve ended, in words.
+_IN_WORDS = {
+    TerminationCondition.convergenceCriteriaSatisfied: "the search came to its end",
+    TerminationCondition.maxTimeLimit: "time limit",
+    TerminationCondition.iterationLimit: "iteration limit",
+    TerminationCondition.interrupted: "interrupted",
+    TerminationCondition.provenInfeasible: "infeasible",
+    TerminationCondition.locallyInfeasible: "the search came to its end",
+    TerminationCondition.unbounded: "unbounded",
+    TerminationCondition.emptyModel: "the model has no variables",
 }
 
 #: What the loader says where there is nothing to load.
@@ -90,9 +104,37 @@ def _sizes(problem: Problem) -> tuple[int, ...]:
     return problem.n_columns, n_binary, n_integer, n_continuous, problem.n_rows, int(problem.rows.nnz)
 
 
-def results_without_solution(model: BlockData, termination: TerminationCondition) -> Results:
-    """The results where no feasible point is known."""
-    results = Results()
+class RelugradResults(Results):
+    """Pyomo's results, which say in a line what was found."""
+
+    def __repr__(self) -> str:
+        return f"<Results of {self.solver_name or 'relugrad'}: {outcome(self)}>"
+
+    def __str__(self) -> str:
+        return repr(self)
+
+
+def outcome(results: Results) -> str:
+    """In a line: why the solve ended, and what it found."""
+    condition, info = results.termination_condition, results.extra_info.value()
+    end = _IN_WORDS.get(condition, condition.name)
+    if results.incumbent_objective is None:
+        return f"{end}: {info.get('reason', 'no feasible point was found')}"
+    objective, bound = results.incumbent_objective, results.objective_bound
+    known = (
+        ""
+        if bound is None or not math.isfinite(bound)
+        else (f", bound {bound:.8g}, gap {gap_in_words(objective, bound)}")
+    )
+    status = results.solution_status.name if results.solution_status is SolutionStatus.optimal else f"feasible: {end}"
+    return f"{status}; objective {objective:.8g}{known}"
+
+
+def results_without_solution(model: BlockData, termination: TerminationCondition, reason: str = "") -> Results:
+    """The results where no feasible point is known; `reason` says why there is none."""
+    results = RelugradResults()
+    if reason:
+        results.extra_info.reason = reason
     results.solution_loader = NoSolutionSolutionLoader(model, NO_SOLUTION)
     results.termination_condition = termination
     results.solution_status = SolutionStatus.noSolution

@@ -19,12 +19,13 @@ def compose_chains(problem: Problem) -> Reduced | None:
     the two join without a new neuron. Relaxations of the joined network keep what an interval between the two would
     lose.
     """
-    if not any(problem.is_output[embedded.inputs].any() for embedded in problem.networks):
-        return None
     writers = {int(column): embedded for embedded in problem.networks for column in embedded.outputs}
+    reads = [not writers.keys().isdisjoint(embedded.inputs.tolist()) for embedded in problem.networks]
+    if not any(reads):
+        return None
     joined = tuple(
-        _joined(embedded, writers) if problem.is_output[embedded.inputs].any() else embedded
-        for embedded in problem.networks
+        _joined(embedded, writers) if is_last else embedded
+        for embedded, is_last in zip(problem.networks, reads, strict=True)
     )
     return same_columns(replace(problem, networks=joined))
 

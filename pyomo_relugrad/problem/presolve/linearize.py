@@ -22,7 +22,7 @@ from pyomo_relugrad.network import Network, crown_bounds, interval_bounds
 from pyomo_relugrad.network.affine import Affine
 from pyomo_relugrad.network.builder import HiddenLayers, largest
 from pyomo_relugrad.problem.embedding import EmbeddedExpression, EmbeddedNetwork
-from pyomo_relugrad.problem.operations import BinaryDigits, Choice, Follower, Maximum, Product, SpecialOrderedSet
+from pyomo_relugrad.problem.operations import BinaryDigits, Follower, Maximum, Product, SpecialOrderedSet, WindowChoice
 from pyomo_relugrad.problem.presolve.extension import Extension
 from pyomo_relugrad.problem.presolve.implied_bounds import function_implied_bounds
 from pyomo_relugrad.problem.presolve.reduction import Reduced, same_columns
@@ -200,7 +200,7 @@ class _Linearization:
             self._demand_bounds(column, f"special ordered set '{ordered_set.name}'")
         binaries = [self._extension.add_column(0.0, 1.0, True, ordered_set.name) for _ in range(n_windows)]
         self._add_row(binaries, [1.0] * n_windows, 1.0, 1.0)
-        self._followers.append(Choice(binaries, ordered_set))
+        self._followers.append(WindowChoice(binaries, ordered_set))
         for column, inside in zip(columns, ordered_set.windows.T, strict=True):
             allowing = [binaries[window] for window in np.flatnonzero(inside)]
             low, high = min(self._lower[column], 0.0), max(self._upper[column], 0.0)

@@ -33,7 +33,8 @@ def tighten_through_networks(problem: Problem, max_work: float = MAX_WORK) -> Re
     Where there is no feasible point, the problem is left to those who prove it.
     """
     matters = _constrained_outputs(problem)
-    stages = [stage for stage in problem.network_stages if matters[stage.outputs].any()]
+    networks = [stage for stage in problem.stages if isinstance(stage, NetworkStage)]
+    stages = [stage for stage in networks if matters[stage.outputs].any()]
     if not stages or sum(map(_work, stages)) > max_work:
         return None
     tighten = RowTightening(problem)

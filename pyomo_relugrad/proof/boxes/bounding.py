@@ -10,7 +10,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.network.lower_slopes import STEPS
-from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem import NetworkStage, Problem
 from pyomo_relugrad.proof.boxes.nodes import Nodes
 from pyomo_relugrad.proof.boxes.objective import FIRST_STEPS
 
@@ -76,7 +76,7 @@ class Bounder(Protocol):
 def batch_size(problem: Problem, largest: int) -> int:
     """Nodes per batch by the work that their neurons' bounds and sensitivities are."""
     work = 1.0
-    for stage in problem.network_stages:
+    for stage in network_stages(problem):
         network = stage.network
         work += len(stage.inputs) * (network.bounding_work + network.n_inputs * network.n_weights)
     return int(np.clip(BATCH_WORK / work, 1, largest))
@@ -85,13 +85,18 @@ def batch_size(problem: Problem, largest: int) -> int:
 def bound_seconds(problem: Problem) -> float:
     """About how long bounding the whole problem takes: most of it goes into the pre-activations' bounds."""
     seconds = 0.0
-    for stage in problem.network_stages:
+    for stage in network_stages(problem):
         layers, widths = stage.network.layers, stage.network.widths
         passes = np.cumsum([sum(map(_seconds_per_row, layer.weights)) for layer in layers])
         bounds = 2 * sum(width * before for width, before in zip(widths[1:], passes[:-1], strict=False))
         substitutions = 2 * (FIRST_STEPS + STEPS + stage.network.n_outputs) * passes[-1]
         seconds += MIN_SECONDS + len(stage.inputs) * float(bounds + substitutions)
     return seconds
+
+
+def network_stages(problem: Problem) -> list[NetworkStage]:
+    """Those of networks: beside them, expressions cost next to nothing."""
+    return [stage for stage in problem.stages if isinstance(stage, NetworkStage)]
 
 
 def _seconds_per_row(weight: Weight) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.problem.presolve.integer_bounds import rounded_bounds
-from pyomo_relugrad.proof.boxes.bounding import BoundedNodes
+from pyomo_relugrad.proof.boxes.bounding import BoundedNodes, centres
 from pyomo_relugrad.proof.boxes.nodes import Nodes
 
 # Counts as the width of a column without bounds.
@@ -45,17 +45,32 @@ def split_scores(problem: Problem, gaps: Array, lower: Array, upper: Array) -> A
     ----------
     problem : Problem
     gaps, lower, upper : (N, n) arrays
+        A gap of a column that functions write is that of what they read.
 
     Returns
     -------
     (N, n) array
-        0 where a column is too narrow to split or no network's input; small where it only seems not to matter.
+        0 where a column is too narrow to split, written by a function or read by none; small where it only seems not to
+        matter.
     """
+    gaps = _by_free_inputs(problem, gaps, centres(lower, upper))
     width = upper - lower
     size = np.maximum(np.abs(lower), np.abs(upper))
     narrow = np.where(problem.integers, width <= 0, width <= 1e-9 * (1 + np.where(np.isinf(size), 0, size)))
     least = 1e-6 * gaps.max(axis=1, keepdims=True, initial=0.0) + 1e-15
-    return np.where(problem.is_input & ~narrow, (gaps + least) * np.fmin(width, MAX_WIDTH), 0.0)
+    return np.where(problem.is_input & ~problem.is_output & ~narrow, (gaps + least) * np.fmin(width, MAX_WIDTH), 0.0)
+
+
+def _by_free_inputs(problem: Problem, gaps: Array, points: Array) -> Array:
+    """Gaps of written columns as gaps of the inputs from which they come, by the slopes at points (N, n)."""
+    chained = [stage for stage in problem.stages if problem.is_input[stage.outputs].any()]
+    if not chained:
+        return gaps
+    gaps, points = gaps.copy(), problem.propagate(points)
+    for stage in reversed(chained):
+        slopes, _ = stage.affine(stage.gather(points))
+        stage.scatter(gaps, np.einsum("ro,roi->ri", stage.gather_outputs(gaps), np.abs(slopes)))
+    return gaps
 
 
 def _middle(low: Array, high: Array) -> Array:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -13,10 +14,9 @@ from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.problem.presolve.row_tightening import cut_boxes
 from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution, LinearStatus
-from pyomo_relugrad.programs.linearization import Linearization
+from pyomo_relugrad.programs.linearization import Linearization, two_sided
 from pyomo_relugrad.programs.tangents import TangentCuts, tangents
 from pyomo_relugrad.proof.boxes.bounding import centres
-from pyomo_relugrad.proof.boxes.outputs import two_sided
 
 # Columns whose range over the rows is found by linear programs, at the root.
 MAX_TIGHTENED = 100
@@ -40,9 +40,9 @@ class ProgramSolutions:
     reduced_costs : (N, n) array
     costs : (N, n) array
     constant : (N,) array
-        The linear functions of the columns that the multipliers of rows, tangents and outputs' bounds make of the
-        objective: below it wherever the problem's constraints are met. The rows of the node are left out, since such a
-        function is substituted through the networks instead.
+        The linear functions of the columns that the multipliers of rows, tangents, expressions and outputs' bounds make
+        of the objective: below it in the node's box wherever the problem's constraints are met. The rows of networks
+        are left out, since such a function is substituted through the networks instead.
     """
 
     possible: Array
@@ -52,6 +52,14 @@ class ProgramSolutions:
     costs: Array
     constant: Array
 
+    def updated(self, nodes: Array, solutions: ProgramSolutions) -> ProgramSolutions:
+        """With the solutions of some nodes, given by index, in place of their own."""
+        parts = {}
+        for field in fields(self):
+            parts[field.name] = getattr(self, field.name).copy()
+            parts[field.name][nodes] = getattr(solutions, field.name)
+        return ProgramSolutions(**parts)
+
     def cut(self, lower: Array, upper: Array, cutoff: float) -> tuple[Array, Array]:
         """The nodes' boxes (N, n) without what the reduced costs say is above the cutoff."""
         reduced = np.nan_to_num(self.reduced_costs)
@@ -59,6 +67,39 @@ class ProgramSolutions:
         limit = np.full(len(lower), cutoff + FEASIBILITY_TOLERANCE * (1 + abs(cutoff)))
         lower, upper = cut_boxes(reduced, np.nan_to_num(self.bound, nan=-np.inf), limit, lower, upper)
         return lower, np.maximum(lower, upper)
+
+
+class NodeRows(NamedTuple):
+    """The rows of one node.
+
+    Parameters
+    ----------
+    links : RowBlock
+        What networks are, and the objective.
+    expressions : RowBlock
+        What expressions are.
+    """
+
+    links: RowBlock
+    expressions: RowBlock
+
+    @property
+    def stacked(self) -> RowBlock:
+        """All of them."""
+        return RowBlock.stacked([self.links, self.expressions]) if self.expressions.lower.size else self.links
+
+    def with_expressions(self, more: RowBlock) -> NodeRows:
+        """With more rows of expressions."""
+        return self._replace(expressions=RowBlock.stacked([self.expressions, more]))
+
+    def priced_expressions(self, duals: Array, n_columns: int) -> tuple[Array, float]:
+        """Multipliers of all rows, on the columns (n,) and on the sides of the expressions' rows."""
+        if not self.expressions.lower.size:
+            return np.zeros(n_columns), 0.0
+        (indptr, indices, data), lower, upper = self.expressions
+        begin = self.links.lower.size
+        kept, parts = _priced(duals[None, begin : begin + lower.size], lower, upper)
+        return np.bincount(indices, np.repeat(kept[0], np.diff(indptr)) * data, n_columns), float(parts[0])
 
 
 class NodeProgram:
@@ -135,27 +176,33 @@ class NodeProgram:
         solution = self._program.solve()
         return solution.objective - 1e-7 * (1 + abs(solution.objective)) if solution.is_optimal else -np.inf
 
-    def solve(self, blocks: list[RowBlock | None], lower: Array, upper: Array, cutoff: float) -> ProgramSolutions:
+    def solve(self, blocks: list[NodeRows | None], lower: Array, upper: Array, cutoff: float) -> ProgramSolutions:
         """The programs of nodes with boxes (N, n); None in place of the rows of a node without points."""
         n_columns = self.problem.n_columns
         size = n_columns + self.problem.n_rows
         # Point, reduced costs and the rows' multipliers of each node side by side.
         table = np.full((len(blocks), n_columns + size), np.nan)
         bound, possible = np.full(len(blocks), np.nan), np.ones(len(blocks), bool)
-        slope, tangent_part = np.zeros((len(blocks), n_columns)), np.zeros(len(blocks))
+        slope, sides = np.zeros((len(blocks), n_columns)), np.zeros(len(blocks))
         for node, rows in enumerate(blocks):
             checkpoint()
-            solution = None if rows is None else self._solve_node(rows, lower[node], upper[node], cutoff)
-            possible[node] = solution is not None and solution.status is not LinearStatus.INFEASIBLE
-            if solution is None or not solution.is_optimal or solution.values is None or solution.row_duals is None:
+            if rows is None:
+                possible[node] = False
+                continue
+            solution = self._solve_node(rows.stacked, lower[node], upper[node], cutoff)
+            possible[node] = solution.status is not LinearStatus.INFEASIBLE
+            if not solution.is_optimal or solution.values is None or solution.row_duals is None:
                 continue
             bound[node] = solution.objective + self.problem.constant
             duals = solution.row_duals
             table[node] = np.concatenate([solution.values[:-1], _columns(solution)[:-1], duals[: self.problem.n_rows]])
-            slope[node], tangent_part[node] = self._tangents.combine(duals[duals.size - len(self._tangents) :])
+            slope[node], sides[node] = self._tangents.combine(duals[duals.size - len(self._tangents) :])
+            on_expressions, part = rows.priced_expressions(duals[self.problem.n_rows :], n_columns)
+            slope[node] -= on_expressions
+            sides[node] += part
         points, reduced, duals = np.split(table, [n_columns, 2 * n_columns], axis=1)
         costs, constant = self._multiplied(duals, reduced)
-        return ProgramSolutions(possible, bound, points, reduced, costs + slope, constant + tangent_part)
+        return ProgramSolutions(possible, bound, points, reduced, costs + slope, constant + sides)
 
     def _solve_node(self, links: RowBlock, lower: Array, upper: Array, cutoff: float) -> LinearSolution:
         """The program of one node, with new tangents until the quadratic part is met or the cutoff is reached."""

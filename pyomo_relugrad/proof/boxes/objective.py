@@ -1,18 +1,19 @@
-"""Linear functions of the inputs below an objective, through all networks at once."""
+"""Linear functions of the inputs below an objective, through all functions at once."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, RowBlock, SparseRows
 from pyomo_relugrad.network.boxes import Boxes
-from pyomo_relugrad.network.lower_slopes import STEPS, optimize_lower_slopes
+from pyomo_relugrad.network.lower_slopes import STEPS, SlopedFunctions, optimize_lower_slopes
 from pyomo_relugrad.network.relaxation import LinearFunctions
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.problem.presolve.row_tightening import cut_boxes
-from pyomo_relugrad.proof.boxes.relaxations import Relaxations, gap_by_input, split_by_stage
+from pyomo_relugrad.proof.boxes.expressions import ExpressionRelaxation
+from pyomo_relugrad.proof.boxes.relaxations import Relaxations, StageRelaxation, gap_by_input, split_by_stage
 
 # Steps of the lower slopes' optimization where there are none to begin with, as at the root.
 FIRST_STEPS = 20
@@ -70,7 +71,7 @@ class ObjectiveBound:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self._is_first = [_first_places(stage.inputs) for stage in problem.network_stages]
+        self._is_first = [_first_places(stage.inputs) for stage in problem.stages]
 
     def __call__(self, relaxations: Relaxations, cost: Array, constant: Array, start: Array) -> ObjectiveFunctions:
         """Functions below ``cost[i] @ v + constant[i]``.
@@ -89,17 +90,12 @@ class ObjectiveBound:
         slopes = split_by_stage(problem, start)
         parts: list[LinearFunctions] = []
         steps = FIRST_STEPS if np.isnan(start).any() else STEPS
-        for index, stage in reversed(list(enumerate(problem.network_stages))):
+        for index, stage in reversed(list(enumerate(problem.stages))):
             relaxation = relaxations.stages[index]
-            known = slopes[index].reshape(relaxation.n_boxes, stage.network.n_relus).astype(np.float64)
+            known = slopes[index].reshape(relaxation.n_boxes, stage.n_neurons).astype(np.float64)
             own = np.where(self._is_first[index], coefficients[:, stage.inputs], 0.0)
-            sloped = optimize_lower_slopes(
-                relaxation,
-                stage.gather_outputs(coefficients),
-                None,
-                steps=steps,
-                start=None if np.isnan(known).any() else known,
-                input_costs=own.reshape(-1, stage.network.n_inputs),
+            sloped = _substituted(
+                relaxation, stage.gather_outputs(coefficients), known, own.reshape(known.shape[0], -1), steps
             )
             coefficients[:, stage.outputs] = 0.0
             coefficients[:, stage.inputs] = 0.0
@@ -109,23 +105,33 @@ class ObjectiveBound:
             parts.append(sloped.functions)
         boxes = Boxes(relaxations.lower, relaxations.upper)
         coefficients = _without_noise(coefficients, relaxations.lower, relaxations.upper)
+        minima = boxes.minima(coefficients)
         return ObjectiveFunctions(
             coefficients,
             constant,
-            boxes.minima(coefficients) + constant,
+            np.where(np.isposinf(constant), np.inf, minima + np.where(np.isposinf(constant), 0.0, constant)),
             boxes.minimizers(coefficients),
             np.concatenate([start[:, :0], *slopes], axis=1),
             parts[::-1],
         )
 
     def gaps(self, relaxations: Relaxations, functions: ObjectiveFunctions) -> Array:
-        """Per unit of each column's width, its part in the functions' distance from the networks: (N, n)."""
+        """Per unit of each column's width, its part in the linear functions' distance from what they bound: (N, n)."""
         total = np.zeros_like(functions.coefficients)
-        for stage, relaxation, part in zip(
-            self.problem.network_stages, relaxations.stages, functions.parts, strict=True
-        ):
+        for stage, relaxation, part in zip(self.problem.stages, relaxations.stages, functions.parts, strict=True):
             stage.scatter(total, gap_by_input(relaxation, part))
         return total
+
+
+def _substituted(
+    relaxation: StageRelaxation, weights: Array, known: Array, input_costs: Array, steps: int
+) -> SlopedFunctions:
+    """Functions below ``weights[i] @ y + input_costs[i] @ x`` over box ``i``, and the lower slopes of ReLUs."""
+    if isinstance(relaxation, ExpressionRelaxation):
+        functions = relaxation.substitute(weights, None, keep_adjoints=True)
+        return SlopedFunctions(replace(functions, coefficients=functions.coefficients + input_costs), known)
+    start = None if np.isnan(known).any() else known
+    return optimize_lower_slopes(relaxation, weights, None, steps=steps, start=start, input_costs=input_costs)
 
 
 def _without_noise(coefficients: Array, lower: Array, upper: Array) -> Array:

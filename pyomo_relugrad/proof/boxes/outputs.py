@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array, RowBlock, SparseRows
+from pyomo_relugrad.arrays import Array, RowBlock
 from pyomo_relugrad.network.relaxation import LinearFunctions
-from pyomo_relugrad.problem import NetworkStage, Problem
+from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.problem.presolve.row_tightening import close_boxes, cut_boxes
-from pyomo_relugrad.programs.linearization import LinkRows
+from pyomo_relugrad.problem.stages import Stage
+from pyomo_relugrad.programs.linearization import LinkRows, two_sided
 from pyomo_relugrad.proof.boxes.relaxations import Relaxations, gap_by_input
 
 
@@ -51,10 +52,8 @@ class OutputBounds:
     def functions(self, relaxations: Relaxations) -> list[StageFunctions]:
         """Functions of every stage over the nodes."""
         result = []
-        for stage, used, relaxation in zip(
-            self.problem.network_stages, self._rows.used, relaxations.stages, strict=True
-        ):
-            weights = np.tile(np.eye(stage.network.n_outputs)[used], (relaxation.n_boxes, 1))
+        for stage, used, relaxation in zip(self.problem.stages, self._rows.used, relaxations.stages, strict=True):
+            weights = np.tile(np.eye(stage.outputs.shape[1])[used], (relaxation.n_boxes, 1))
             boxes = np.repeat(np.arange(relaxation.n_boxes), used.size)
             below, above = (relaxation.substitute(sign * weights, boxes, keep_adjoints=True) for sign in (1, -1))
             result.append(StageFunctions(below, above, boxes))
@@ -73,7 +72,7 @@ class OutputBounds:
         lower, upper = lower.copy(), upper.copy()
         n_nodes = len(lower)
         for stage, used, relaxation, part in zip(
-            self.problem.network_stages, self._rows.used, relaxations.stages, functions, strict=True
+            self.problem.stages, self._rows.used, relaxations.stages, functions, strict=True
         ):
             columns = stage.outputs[:, used]
             low, high = (side[:, used].reshape(n_nodes, *columns.shape) for side in relaxation.output_range())
@@ -92,8 +91,8 @@ class OutputBounds:
         """The rows of one node: ``y - a @ x >= c`` for all outputs, then ``y - a @ x <= c``."""
         coefficients, constants = [], []
         for sign, name in ((1.0, "below"), (-1.0, "above")):
-            for stage, used, part in zip(self.problem.network_stages, self._rows.used, functions, strict=True):
-                shape = (len(stage.inputs), used.size, stage.network.n_inputs)
+            for stage, used, part in zip(self.problem.stages, self._rows.used, functions, strict=True):
+                shape = (len(stage.inputs), used.size, stage.inputs.shape[1])
                 rows = slice(node * shape[0] * shape[1], (node + 1) * shape[0] * shape[1])
                 values: LinearFunctions = getattr(part, name)
                 coefficients.append(sign * values.coefficients[rows].reshape(shape))
@@ -111,28 +110,19 @@ class OutputBounds:
         total = np.zeros((len(relaxations), self.problem.n_columns))
         half, begin = self.columns.size, 0
         for stage, used, relaxation, part in zip(
-            self.problem.network_stages, self._rows.used, relaxations.stages, functions, strict=True
+            self.problem.stages, self._rows.used, relaxations.stages, functions, strict=True
         ):
             size = len(stage.inputs) * used.size
             for side, offset in ((part.below, 0), (part.above, half)):
                 gap = gap_by_input(relaxation, side, part.boxes)
                 weighted = gap * weights[:, offset + begin : offset + begin + size].reshape(-1, 1)
-                shape = (relaxation.n_boxes, used.size, stage.network.n_inputs)
+                shape = (relaxation.n_boxes, used.size, stage.inputs.shape[1])
                 stage.scatter(total, weighted.reshape(shape).sum(axis=1))
             begin += size
         return total
 
 
-def two_sided(rows: SparseRows, right: Array) -> RowBlock:
-    """Rows of which the first half are at least, and the second half at most their right-hand sides."""
-    lower, upper = right.copy(), right.copy()
-    lower[right.size // 2 :], upper[: right.size // 2] = -np.inf, np.inf
-    return RowBlock(rows, lower, upper)
-
-
-def _cut(
-    stage: NetworkStage, functions: LinearFunctions, rows: slice, limit: Array, lower: Array, upper: Array
-) -> None:
+def _cut(stage: Stage, functions: LinearFunctions, rows: slice, limit: Array, lower: Array, upper: Array) -> None:
     """Cut the stage's input boxes by ``f(x) <= limit``, in place."""
     coefficients, minima = functions.coefficients[rows], functions.minima[rows]
     box_lower, box_upper = (side[:, stage.inputs].reshape(coefficients.shape) for side in (lower, upper))

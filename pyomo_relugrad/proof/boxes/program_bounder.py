@@ -11,7 +11,8 @@ from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
 from pyomo_relugrad.proof.boxes.bounding import BoundedNodes, batch_size, centres
 from pyomo_relugrad.proof.boxes.branching import split_scores
-from pyomo_relugrad.proof.boxes.node_program import FREE_ROW, NodeProgram
+from pyomo_relugrad.proof.boxes.expressions import ExpressionRows
+from pyomo_relugrad.proof.boxes.node_program import FREE_ROW, NodeProgram, NodeRows, ProgramSolutions
 from pyomo_relugrad.proof.boxes.nodes import Nodes
 from pyomo_relugrad.proof.boxes.objective import ObjectiveBound, ObjectiveFunctions
 from pyomo_relugrad.proof.boxes.outputs import OutputBounds, StageFunctions
@@ -21,6 +22,8 @@ MAX_BATCH = 48
 # Linear programs that follow the networks' linearizations from a node's point to a feasible one, and from how many
 # nodes of a batch while nothing feasible is known.
 REPAIR_STEPS, REPAIRED_NODES = 3, 4
+# How often a program is solved again with planes of expressions at its point, and the relative error that is left.
+EXPRESSION_ROUNDS, EXPRESSION_TOLERANCE = 2, 1e-6
 # A split of a fractional integer goes before every other.
 FRACTION_SCORE = 1e12
 
@@ -70,6 +73,7 @@ class ProgramBounder:
         self._tighten_by_rows = RowTightening(problem)
         self._outputs = OutputBounds(problem)
         self._objective = ObjectiveBound(problem)
+        self._expressions = ExpressionRows(problem)
         self._program = NodeProgram(problem)
 
     def root(self) -> Nodes:
@@ -153,11 +157,9 @@ class ProgramBounder:
         lower, upper, possible = self._outputs.tighten(relaxations, outputs, nodes.lower, nodes.upper)
         lower, upper, still = self._tighten_by_rows(lower, upper)
         possible = possible & still
-        blocks = [
-            RowBlock.stacked([self._outputs.rows(outputs, node), row]) if possible[node] else None
-            for node, row in enumerate(objective_rows)
-        ]
-        solutions = self._program.solve(blocks, lower, upper, cutoff)
+        links = [RowBlock.stacked([self._outputs.rows(outputs, node), row]) for node, row in enumerate(objective_rows)]
+        blocks = list(map(NodeRows, links, self._expressions.first(lower, upper)))
+        solutions = self._solve(blocks, possible, lower, upper, cutoff)
         solved = ~np.isnan(solutions.bound)
         points = np.where(solved[:, None], solutions.points, centres(lower, upper))
         lower, upper = solutions.cut(lower, upper, cutoff)
@@ -170,6 +172,24 @@ class ProgramBounder:
             constant=np.where(solved, solutions.constant, nodes.constant),
         )
         return nodes, points, solutions.possible
+
+    def _solve(
+        self, blocks: list[NodeRows], possible: Array, lower: Array, upper: Array, cutoff: float
+    ) -> ProgramSolutions:
+        """Programs of nodes, solved again with expressions enclosed more closely where the points are."""
+        rows = [block if is_possible else None for block, is_possible in zip(blocks, possible, strict=True)]
+        solutions = self._program.solve(rows, lower, upper, cutoff)
+        for _ in range(EXPRESSION_ROUNDS):
+            wrong = self._expressions.errors(np.nan_to_num(solutions.points)) > EXPRESSION_TOLERANCE
+            again = np.flatnonzero((solutions.bound < cutoff) & wrong)
+            if not again.size:
+                break
+            closer = self._expressions.at(lower[again], upper[again], solutions.points[again])
+            for node, block in zip(again.tolist(), closer, strict=True):
+                blocks[node] = blocks[node].with_expressions(block)
+            part = self._program.solve([blocks[node] for node in again.tolist()], lower[again], upper[again], cutoff)
+            solutions = solutions.updated(again, part)
+        return solutions
 
     # --- points and splits --------------------------------------------------------------------------------------
 

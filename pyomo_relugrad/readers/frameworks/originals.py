@@ -14,6 +14,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkMismatchError
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.network.agreement import Disagreement, Rounding, comparison_points, disagreement
+from pyomo_relugrad.readers.frameworks.sklearn_columns import table_of, with_random_categories
 from pyomo_relugrad.readers.frameworks.sklearn_steps import fitted_numbers, table
 
 logger = logging.getLogger(__name__)
@@ -22,16 +23,18 @@ _ROWS = 24
 _PROBABILITY_TOLERANCE = 1e-6
 
 
-def check_predictions(network: Network, estimator: Any) -> None:
+def check_predictions(network: Network, estimator: Any, is_frame: bool) -> None:
     """Compare a network with a scikit-learn estimator's predictions, or its classes' scores or probabilities.
+
+    `is_frame` says whether it was fitted on a data frame.
 
     Raises
     ------
     NetworkMismatchError
         If they differ by more than rounding explains.
     """
-    names = getattr(estimator, "feature_names_in_", None)
     points = np.concatenate([comparison_points(network), _points_near_data(network, estimator)])
+    points = with_random_categories(points, network.choices)
     compare: Callable[[Network, Array, Array], Disagreement | None] = disagreement
     if not hasattr(estimator, "classes_"):
         evaluate = estimator.predict
@@ -39,7 +42,13 @@ def check_predictions(network: Network, estimator: Any) -> None:
         evaluate = estimator.decision_function
     else:
         evaluate, compare = estimator.predict_proba, _wrong_probabilities
-    expected = _values(lambda rows: np.asarray(evaluate(table(rows, names)), np.float64), points)
+
+    def tabulated(rows: Array) -> Any:
+        if network.choices:
+            return table_of(rows, network.input_names, network.choices, is_frame)
+        return table(rows, getattr(estimator, "feature_names_in_", None))
+
+    expected = _values(lambda rows: np.asarray(evaluate(tabulated(rows)), np.float64), points)
     found = None if expected is None else compare(network, points, expected)
     if found is not None:
         raise NetworkMismatchError(

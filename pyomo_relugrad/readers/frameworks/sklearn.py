@@ -4,21 +4,33 @@ from __future__ import annotations
 
 from dataclasses import replace
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
-from pyomo_relugrad.errors import NetworkValueError, UnsupportedOperatorError
+import numpy as np
+
+from pyomo_relugrad.errors import NetworkValueError, RelugradError, UnsupportedOperatorError
 from pyomo_relugrad.network import Network
+from pyomo_relugrad.network.activations import RELU, Activation
 from pyomo_relugrad.network.affine import Affine
 from pyomo_relugrad.network.builder import as_layer, through
+from pyomo_relugrad.network.curves import SIGMOID, TANH
+from pyomo_relugrad.network.parallel import mean_of
 from pyomo_relugrad.network.rewrite import map_outputs, substitute_inputs
 from pyomo_relugrad.readers.frameworks.originals import check_predictions
 from pyomo_relugrad.readers.frameworks.packages import first_line, require
-from pyomo_relugrad.readers.frameworks.sklearn_steps import LEFT_OUT, AffineMap, inverse_transformation, transformation
+from pyomo_relugrad.readers.frameworks.sklearn_columns import columns_of, first_steps
+from pyomo_relugrad.readers.frameworks.sklearn_steps import LEFT_OUT, inverse_transformation, transformation
 from pyomo_relugrad.readers.onnx import load_onnx
+
+#: What scikit-learn's names of activation functions stand for.
+ACTIVATIONS: dict[str, Activation] = {"relu": RELU, "tanh": TANH, "logistic": SIGMOID}
 
 #: Attributes that tell networks, and what networks can be inside of.
 _OF_NETWORKS = ("coefs_", "regressor_", "best_estimator_", "steps")
+#: Classes of linear models and their parents, and words in the names of those that are made of decision trees.
+_LINEAR_MODELS = frozenset({"LinearClassifierMixin", "LinearModel", "BaseSGDRegressor"})
+_AVERAGES = frozenset({"BaggingRegressor", "VotingRegressor"})
+_OF_TREES = ("Tree", "Forest", "Boost", "LGBM", "XGB")
 
 
 def load_sklearn(estimator: Any) -> Network:
@@ -27,8 +39,9 @@ def load_sklearn(estimator: Any) -> Network:
     Parameters
     ----------
     estimator : MLPRegressor, MLPClassifier, or a Pipeline, TransformedTargetRegressor or GridSearchCV with one
-        Fitted, with ``activation="relu"`` (or ``"identity"``). A linear classifier such as LogisticRegression may stand
-        in the network's place. Other estimators are converted by skl2onnx, if it is installed.
+        Fitted, with any activation. A linear model such as LinearRegression or LogisticRegression may stand
+        in the network's place, and so may a BaggingRegressor or VotingRegressor of these.
+        Other estimators are converted by skl2onnx, if it is installed.
 
     Returns
     -------
@@ -37,12 +50,13 @@ def load_sklearn(estimator: Any) -> Network:
         order of ``classes_``, or a single one, positive for the second class, if there are two, as those of
         ``decision_function``. Weights are taken in float64, as they are. Where the estimator was fitted on a data
         frame, the inputs have its columns' names, and scores of several classes that are words have these as their
-        names.
+        names. A column that an encoder reads (OneHotEncoder, OrdinalEncoder, TargetEncoder) is one of
+        `Network.choices`: an input that is 0 or 1 for each category.
 
     Raises
     ------
     UnsupportedOperatorError
-        If an activation function is not piecewise linear, or a step is not affine.
+        If a step is not affine.
     MissingPackageError
         If skl2onnx is needed and is not installed.
     NetworkValueError
@@ -67,11 +81,13 @@ def load_sklearn(estimator: Any) -> Network:
     if not hasattr(estimator, "fit"):
         raise NetworkValueError(f"{type(estimator).__name__} is no scikit-learn estimator")
     network = _network_of(estimator)
-    check_predictions(network, estimator)
-    return network.with_names(_feature_names(estimator), _class_names(estimator, network.n_outputs))
+    names = _feature_names(estimator)
+    check_predictions(network, estimator, bool(names))
+    return network.with_names(None if network.choices else names, _class_names(estimator, network.n_outputs))
 
 
 def _network_of(estimator: Any) -> Network:
+    kind = type(estimator).__name__
     if hasattr(estimator, "best_estimator_"):
         return _network_of(estimator.best_estimator_)
     if hasattr(estimator, "steps"):
@@ -79,24 +95,47 @@ def _network_of(estimator: Any) -> Network:
     if hasattr(estimator, "regressor_") and hasattr(estimator, "transformer_"):
         network = _network_of(estimator.regressor_)
         return map_outputs(network, *inverse_transformation(estimator.transformer_, "transformer", network.n_outputs))
+    if kind in _AVERAGES and getattr(estimator, "weights", None) is None:
+        width = _input_width(estimator)
+        members = zip(estimator.estimators_, _columns_of_members(estimator), strict=True)
+        return mean_of([_member(member, columns, width) for member, columns in members])
     if hasattr(estimator, "coefs_") and hasattr(estimator, "out_activation_"):
         return _multilayer_perceptron(estimator)
-    if _is_linear_classifier(estimator):
-        return Network.from_layers([estimator.coef_], [estimator.intercept_], name=type(estimator).__name__)
+    if _is_linear(estimator):
+        coefficients = np.atleast_2d(estimator.coef_)
+        shifts = np.broadcast_to(np.ravel(estimator.intercept_), (len(coefficients),))
+        return Network.from_layers([coefficients], [shifts], name=kind)
     return _through_skl2onnx(estimator)
 
 
-def _is_linear_classifier(estimator: Any) -> bool:
-    """Whether its scores are affine: a fitted LogisticRegression, LinearSVC or the like."""
+def _columns_of_members(estimator: Any) -> list[Any]:
+    """The columns that each member of an ensemble reads; None for all."""
+    return list(getattr(estimator, "estimators_features_", [None] * len(estimator.estimators_)))
+
+
+def _member(estimator: Any, columns: Any, width: int) -> Network:
+    """A member of an ensemble, as a network of all columns."""
+    network = _network_of(estimator)
+    if columns is None or network.choices:
+        return network
+    return substitute_inputs(network, np.eye(width)[np.asarray(columns)], np.zeros(network.n_inputs))
+
+
+def _is_linear(estimator: Any) -> bool:
+    """Whether its predictions or scores are affine: a fitted Ridge, LogisticRegression or the like."""
     kinds = {kind.__name__ for kind in type(estimator).__mro__}
-    return "LinearClassifierMixin" in kinds and hasattr(estimator, "coef_")
+    return bool(kinds & _LINEAR_MODELS) and hasattr(estimator, "coef_")
 
 
 def _feature_names(estimator: Any) -> list[str]:
     """Names of the columns of the data frame that an estimator was fitted on; none where it was an array."""
     steps = [step for _, step in getattr(estimator, "steps", ()) if step not in LEFT_OUT]
-    first = steps[0] if steps else estimator
-    return [str(name) for name in getattr(first, "feature_names_in_", ())]
+    for part in (estimator, *steps[:1], getattr(estimator, "regressor_", None)):
+        names = getattr(part, "feature_names_in_", None)
+        if names is not None:
+            return [str(name) for name in names]
+    inner = steps[0] if steps else getattr(estimator, "regressor_", None)
+    return [] if inner is None else _feature_names(inner)
 
 
 def _class_names(estimator: Any, n_outputs: int) -> list[str]:
@@ -107,20 +146,15 @@ def _class_names(estimator: Any, n_outputs: int) -> list[str]:
 
 def _multilayer_perceptron(estimator: Any) -> Network:
     name = type(estimator).__name__
-    if estimator.activation not in ("relu", "identity"):
-        raise UnsupportedOperatorError(
-            f"{name} with activation={estimator.activation!r} is not piecewise linear: train it with activation='relu'",
-            name,
-            estimator.activation,
-        )
     if estimator.out_activation_ not in ("identity", "softmax", "logistic"):
         raise UnsupportedOperatorError(
             f"{name} with the output function {estimator.out_activation_!r} is not piecewise linear",
             name,
             estimator.out_activation_,
         )
-    network = Network.from_layers([weight.T for weight in estimator.coefs_], estimator.intercepts_, name=name)
-    return network if estimator.activation == "relu" else _without_relus(network)
+    weights, activation = [weight.T for weight in estimator.coefs_], ACTIVATIONS.get(estimator.activation, RELU)
+    network = Network.from_layers(weights, estimator.intercepts_, name, activation)
+    return _without_relus(network) if estimator.activation == "identity" else network
 
 
 def _without_relus(network: Network) -> Network:
@@ -132,26 +166,48 @@ def _without_relus(network: Network) -> Network:
 
 
 def _sklearn_pipeline(pipeline: Any) -> Network:
-    last = pipeline.steps[-1][1]
-    if not any(hasattr(last, name) for name in _OF_NETWORKS) and not _is_linear_classifier(last):
+    steps = _flattened(pipeline)
+    last = steps.pop()[1]
+    if not any(hasattr(last, name) for name in _OF_NETWORKS) and not _is_linear(last):
         return _through_skl2onnx(pipeline)
     network = _network_of(last)
-    steps = [(name, step) for name, step in pipeline.steps[:-1] if step not in LEFT_OUT]
-    maps: list[AffineMap] = []
+    columns = columns_of(steps, _feature_names(pipeline), _input_width(steps[0][1])) if steps else None
     try:
-        for name, step in steps:
+        begin, used = (None, 0) if columns is None else first_steps(steps, columns)
+        maps = [] if begin is None else [begin]
+        for name, step in steps[used:]:
             width = maps[-1][1].size if maps else _input_width(step)
             maps.append(transformation(step, name, width))
-    except UnsupportedOperatorError:
-        if find_spec("skl2onnx") is None or not hasattr(last, "predict") or hasattr(last, "classes_"):
+    except UnsupportedOperatorError as error:
+        if columns is not None or not hasattr(last, "predict") or hasattr(last, "classes_"):
             raise
-        return _through_skl2onnx(pipeline)
+        return _by_skl2onnx_or(error, pipeline)
     for matrix, offset in reversed(maps):
         network = substitute_inputs(network, matrix, offset)
-    return network
+    return network if columns is None else replace(network, input_names=columns.input_names, choices=columns.choices)
+
+
+def _flattened(pipeline: Any) -> list[tuple[str, Any]]:
+    """The steps of a pipeline, and of what stands at its end, as long as that is a pipeline or a search."""
+    steps = [(name, step) for name, step in pipeline.steps if step not in LEFT_OUT]
+    while steps and (hasattr(steps[-1][1], "steps") or hasattr(steps[-1][1], "best_estimator_")):
+        _, last = steps.pop()
+        last = getattr(last, "best_estimator_", last)
+        steps.extend(_flattened(last) if hasattr(last, "steps") else [("last", last)])
+    return steps
+
+
+def _by_skl2onnx_or(error: UnsupportedOperatorError, pipeline: Any) -> Network:
+    """The network of a pipeline whose step is not affine but piecewise linear, where skl2onnx can write it."""
+    try:
+        return _through_skl2onnx(pipeline)
+    except RelugradError:
+        raise error from None
 
 
 def _through_skl2onnx(estimator: Any) -> Network:
+    last = _flattened(estimator)[-1][1] if hasattr(estimator, "steps") else estimator
+    _refuse_trees(type(last).__name__)
     width = _input_width(estimator)
     skl2onnx = require("skl2onnx", f"to convert {type(estimator).__name__}")
     types = import_module("skl2onnx.common.data_types")
@@ -164,6 +220,16 @@ def _through_skl2onnx(estimator: Any) -> Network:
             type(estimator).__name__,
         ) from error
     return load_onnx(converted)
+
+
+def _refuse_trees(kind: str) -> None:
+    if any(word in kind for word in _OF_TREES):
+        raise UnsupportedOperatorError(
+            f"{kind} is made of decision trees, whose predictions jump: train a network on the same data, such as "
+            "MLPRegressor with activation='relu'",
+            kind,
+            kind,
+        )
 
 
 def _steps_in_words(estimator: Any) -> str:

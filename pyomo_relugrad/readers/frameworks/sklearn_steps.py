@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -22,10 +23,40 @@ AffineMap: TypeAlias = tuple[Array, Array]
 #: What stands in a pipeline for no step.
 LEFT_OUT = (None, "passthrough")
 
+#: Transformers of categories.
+ENCODERS = frozenset({"OneHotEncoder", "OrdinalEncoder", "TargetEncoder"})
+
 _SCALERS = {"StandardScaler", "RobustScaler", "MinMaxScaler", "MaxAbsScaler"}
 _PROJECTIONS = {"PCA", "IncrementalPCA", "TruncatedSVD", "FactorAnalysis", "FastICA"}
 _RANDOM_PROJECTIONS = {"GaussianRandomProjection", "SparseRandomProjection"}
 _IMPUTERS = {"SimpleImputer", "KNNImputer", "IterativeImputer"}
+
+#: What a user of scikit-learn can do about transformers that are not affine.
+_ADVICE: tuple[tuple[set[str], str], ...] = (
+    (
+        {"PolynomialFeatures", "SplineTransformer", "Nystroem", "RBFSampler"},
+        "Fit the estimator on such features as columns of their own, and state them in the model",
+    ),
+    (
+        {"PowerTransformer", "QuantileTransformer"},
+        "Take StandardScaler or RobustScaler instead, or fit the estimator on the transformed columns",
+    ),
+    (
+        {"KBinsDiscretizer", "Binarizer"},
+        "It jumps where a bin ends: leave the numbers as they are, or give the bin as a category of its own, with "
+        "OneHotEncoder",
+    ),
+    ({"Normalizer"}, "It divides a row by its length: take StandardScaler, which scales each column by itself"),
+    (
+        {"MinMaxScaler", "SimpleImputer"},
+        "Take MinMaxScaler without clip, and SimpleImputer with missing_values=np.nan",
+    ),
+    (
+        set(ENCODERS),
+        "Encoders are read where they are the first to read their columns",
+    ),
+    ({"FunctionTransformer"}, "Its function bends or jumps: fit the estimator on columns that it was applied to"),
+)
 
 
 def transformation(step: Any, name: str, width: int) -> AffineMap:
@@ -36,7 +67,7 @@ def transformation(step: Any, name: str, width: int) -> AffineMap:
     UnsupportedOperatorError
         If it is not affine.
     """
-    return _map(step, step.transform, _is_affine(step), name, width)
+    return _map(step, step.transform, is_affine(step), name, width)
 
 
 def inverse_transformation(step: Any, name: str, width: int) -> AffineMap:
@@ -46,15 +77,38 @@ def inverse_transformation(step: Any, name: str, width: int) -> AffineMap:
 
 def _map(step: Any, transform: Callable[[Any], Any], is_known: bool, name: str, width: int) -> AffineMap:
     function = partial(_transformed, transform, getattr(step, "feature_names_in_", None), name)
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
+    with silent():
         matrix, offset = affine_map(function, width)
         if is_known or is_affine_map(function, matrix, offset, fitted_numbers(step, width)):
             return matrix.toarray(), offset
-    raise UnsupportedOperatorError(
-        f"the step {name!r} is not affine: only scalers and the like can be read. Transform the data before, or state "
-        "the step in the model",
+    raise not_affine(name, step)
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Nothing is warned of inside, neither by Python nor by NumPy."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def not_affine(name: str, step: Any) -> UnsupportedOperatorError:
+    """The error that names a step, the part of it that is not affine, and what to do."""
+    part, path = step, name
+    while inner := next(((own, one) for own, one in _named_parts(part) if not is_affine(one)), None):
+        path, part = f"{path}, {inner[0]}", inner[1]
+    kind = type(part).__name__
+    advice = next((text for kinds, text in _ADVICE if kind in kinds), "Transform the data before, or state the step "
+                  "in the model")  # fmt: skip
+    if part is step:
+        return UnsupportedOperatorError(
+            f"the step {name!r} is not affine: only scalers and the like can be read. {advice}", name, kind
+        )
+    return UnsupportedOperatorError(
+        f"the step {name!r} is not affine: only scalers and the like can be read, and it has {path[len(name) + 2 :]!r} "
+        f"({kind}). {advice}",
         name,
+        kind,
     )
 
 
@@ -110,21 +164,27 @@ def _rows_of(value: Any, width: int) -> Array:
 
 def _parts(step: Any) -> Iterator[Any]:
     """The transformers that a pipeline, a union or a column transformer is made of."""
+    yield from (part for _, part in _named_parts(step))
+
+
+def _named_parts(step: Any) -> Iterator[tuple[str, Any]]:
     for name in ("transformers_", "transformer_list", "steps"):
-        yield from (entry[1] for entry in getattr(step, name, ()))
+        yield from ((entry[0], entry[1]) for entry in getattr(step, name, ()))
 
 
-def _is_affine(step: Any) -> bool:
-    """Whether a transformer is affine by what it is."""
+def is_affine(step: Any, others: Collection[str] = ()) -> bool:
+    """Whether a transformer is affine by what it is, or of the `others`, and so are its parts."""
     if isinstance(step, str) or step is None:
         return True  # "passthrough", "drop"
     kind = type(step).__name__
+    if kind in others:
+        return True
     if not type(step).__module__.startswith("sklearn."):
         return False
     if kind in _SCALERS:
         return not getattr(step, "clip", False)
     if kind in ("Pipeline", "ColumnTransformer", "FeatureUnion"):
-        return all(_is_affine(part) for part in _parts(step))
+        return all(is_affine(part, others) for part in _parts(step))
     if kind == "FunctionTransformer":
         return step.func is None
     if kind in _IMPUTERS:

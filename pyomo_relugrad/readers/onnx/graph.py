@@ -34,6 +34,7 @@ from pyomo_relugrad.readers.onnx.rules import (
     resize,
     sampling,
     scatter,
+    smooth,
 )
 from pyomo_relugrad.readers.onnx.rules.affine_operators import AFFINE
 from pyomo_relugrad.readers.onnx.rules.by_evaluation import by_evaluation
@@ -53,6 +54,7 @@ RULES: dict[str, dict[str, Rule]] = {
         **sampling.RULES,
         **piecewise_linear.RULES,
         **maximum.RULES,
+        **smooth.RULES,
         **comparison.RULES,
     },
     "ai.onnx.ml": {"ArrayFeatureExtractor": movement.move, **ml_operators.RULES},

@@ -38,7 +38,7 @@ MAX_WEIGHT = 1e25
 
 
 def load_onnx(source: str | PathLike[str] | bytes | ModelProto) -> Network:
-    """Read a piecewise-linear network from an ONNX file.
+    """Read a network of ReLUs, of what can be written by them, and of smooth activations from an ONNX file.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def load_onnx(source: str | PathLike[str] | bytes | ModelProto) -> Network:
     NetworkFileError
         If the file is corrupt, inconsistent or unsafe.
     UnsupportedOperatorError
-        If the network is not piecewise linear, or has an operator that cannot be read; it names the node.
+        If the network is not continuous, or has an operator that cannot be read; it names the node.
     NetworkValueError
         If a weight is NaN, infinite, or so large that it swallows the others.
     NetworkMismatchError

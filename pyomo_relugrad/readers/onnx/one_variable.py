@@ -121,7 +121,7 @@ def wholes(tensor: OneVariable, hidden: HiddenLayers) -> Iterator[tuple[Affine, 
         zero = np.zeros(tensor.rest.size)
         yield tensor.variable, tensor.pieces.plus(Pieces.affine(zero, tensor.rest.offset))
         return
-    for variable, pieces in (_resolved(tensor.rest, hidden, MAX_DEPTH), (tensor.rest, _identity(tensor.rest.size))):
+    for variable, pieces in (_resolved(tensor.rest, hidden, MAX_DEPTH), (tensor.rest, identity(tensor.rest.size))):
         met = unified(tensor.variable, tensor.pieces, variable, pieces)
         if met is not None:
             yield met[0], met[1].plus(met[2])
@@ -142,9 +142,10 @@ def combined(
 
 def _resolved(tensor: Affine, hidden: HiddenLayers, depth: int) -> tuple[Affine, Pieces]:
     """Variables and functions of them that make up a vector; the vector itself where its ReLUs read several."""
-    unresolved = tensor, _identity(tensor.size)
+    unresolved = tensor, identity(tensor.size)
     source = max(tensor.terms, default=0)
-    slots = _slots(tensor.terms[source]) if source and depth else None
+    is_followed = source and depth and hidden.layers[source - 1].activation.is_piecewise_linear
+    slots = entries_by_row(tensor.terms[source]) if is_followed else None
     if slots is None:
         return unresolved
     units, weights = slots
@@ -161,7 +162,7 @@ def _resolved(tensor: Affine, hidden: HiddenLayers, depth: int) -> tuple[Affine,
     return variable, pieces
 
 
-def _slots(matrix: LinearMap) -> tuple[Array, Array] | None:
+def entries_by_row(matrix: LinearMap) -> tuple[Array, Array] | None:
     """Columns (n, k) of each row's entries, -1 where a row has fewer, and the entries; None if a row has many."""
     if isinstance(matrix, Diagonal):
         columns = np.where(matrix.factors != 0.0, np.arange(matrix.factors.size), -1)
@@ -200,7 +201,8 @@ def unified(
     return left, left_pieces, right_pieces.substituted(scale, shift)
 
 
-def _identity(size: int) -> Pieces:
+def identity(size: int) -> Pieces:
+    """The variables themselves."""
     return Pieces.affine(np.ones(size), np.zeros(size))
 
 

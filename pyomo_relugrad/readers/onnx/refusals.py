@@ -1,4 +1,4 @@
-"""What to say about operators that are not piecewise linear."""
+"""What to say about operators that cannot be read."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "Rando
 
 _OUTPUT_FUNCTIONS = frozenset(
     [
-        *("Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Celu", "Cos", "Cosh", "Elu", "Erf", "Exp", "Gelu"),
-        *("HardSwish", "Hardmax", "Log", "LogSoftmax", "LpNormalization", "Mish", "Pow", "Reciprocal", "Selu"),
-        *("Sigmoid", "Sin", "Sinh", "Softmax", "Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh"),
+        *("Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Cos", "Cosh", "Hardmax", "Log", "LpNormalization"),
+        *("Pow", "Reciprocal", "Sin", "Sinh", "Sqrt", "Tan"),
     ]
 )
 """Smooth functions and scores: at the end of a network, what goes into them tells as much."""
@@ -19,7 +18,7 @@ _OUTPUT_FUNCTIONS = frozenset(
 _NORMALISING = (
     *("Attention", "Det", "DynamicQuantizeLinear", "GroupNormalization", "InstanceNormalization", "LRN"),
     *("LayerNormalization", "MeanVarianceNormalization", "Normalizer", "QuantizeLinear", "RMSNormalization"),
-    *("ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceProd", "ReduceSumSquare"),
+    *("ReduceL2", "ReduceLogSum", "ReduceProd", "ReduceSumSquare"),
 )
 _STEPS = ("And", "BitShift", "Ceil", "Equal", "Floor", "Mod", "NonZero", "Or", "Round", "Sign", "Unique", "Xor")
 _SEQUENCES = (
@@ -47,15 +46,15 @@ _REASONS: dict[str, str] = {
     ),
     **dict.fromkeys(
         (*_OUTPUT_FUNCTIONS, *_NORMALISING),
-        "is not piecewise linear: train the network with ReLUs or the like, or, if only probabilities come after it, "
-        "export the network up to the tensor {source!r}",
+        "is not piecewise linear, and no smooth activation that can be read: train the network with ReLUs, sigmoids or "
+        "the like, or, if only scores are made of it, export the network up to the tensor {source!r}",
     ),
 }
 """Why an operator cannot be read, and what to do; the source is the tensor that it reads first."""
 
 _AT_THE_END = (
-    "at the end of the network is not piecewise linear: export the network up to what goes into it (the logits), the "
-    "tensor {source!r}"
+    "at the end of the network is not piecewise linear, and no smooth activation that can be read: export the network "
+    "up to what goes into it (the scores), the tensor {source!r}"
 )
 _UNKNOWN = "is not an operator that can be read: export the network with standard ONNX operators"
 

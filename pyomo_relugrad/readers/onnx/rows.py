@@ -139,6 +139,14 @@ def _reduced(node: Node, tensor: Any, axes: Any = None) -> RowTensor:
     return RowTensor(shape, tensor.axis - sum(axis < tensor.axis for axis in chosen))
 
 
+def _normalised(node: Node, tensor: Any) -> RowTensor:
+    """Softmax and its logarithm: along one axis, before set 13 over all from it on."""
+    axis = node.attribute("axis", -1 if node.opset >= 13 else 1) % len(tensor.shape)
+    if axis == tensor.axis or (node.opset < 13 and axis < tensor.axis):
+        raise _mixed(node)
+    return RowTensor(tensor.shape, tensor.axis)
+
+
 def _cumulated(node: Node, tensor: Any, axis: Any) -> RowTensor:
     if int(axis.ravel()[0]) % len(tensor.shape) == tensor.axis:
         raise _mixed(node)
@@ -218,13 +226,14 @@ def _shape(node: Node, tensor: Any) -> list[Array]:
 _ELEMENTWISE = (
     *("Abs", "Add", "And", "Cast", "Clip", "Div", "Dropout", "Equal", "Greater", "GreaterOrEqual", "HardSigmoid"),
     *("LeakyRelu", "Less", "LessOrEqual", "Max", "Mean", "Min", "Mul", "Neg", "Not", "Or", "PRelu", "Relu", "Shrink"),
-    *("Sign", "Sub", "Sum", "ThresholdedRelu", "Where", "Xor"),
+    *("Sign", "Sub", "Sum", "ThresholdedRelu", "Where", "Xor", "Celu", "Elu", "Erf", "Exp", "Gelu", "HardSwish"),
+    *("Mish", "Pow", "Selu", "Sigmoid", "Softplus", "Softsign", "Swish", "Tanh"),
 )
 _IMAGES = (
     *("AveragePool", "BatchNormalization", "Col2Im", "Conv", "ConvTranspose", "GlobalAveragePool", "GlobalLpPool"),
     *("GlobalMaxPool", "GridSample", "LpPool", "MaxPool"),
 )
-_REDUCTIONS = ("ReduceL1", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum")
+_REDUCTIONS = ("ReduceL1", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum")
 
 _RULES: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(_ELEMENTWISE, _elementwise),
@@ -233,6 +242,7 @@ _RULES: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(DATA_INPUTS, _moved),
     "CastLike": lambda node, tensor, like: _elementwise(node, tensor),
     "CumSum": _cumulated,
+    **dict.fromkeys(("LogSoftmax", "Softmax"), _normalised),
     "Gemm": _gemm,
     "Imputer": _features,
     "MatMul": _matrix_product,

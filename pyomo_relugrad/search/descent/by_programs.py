@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.problem import Incumbent, Problem, ReducedObjective
 from pyomo_relugrad.programs.linear_program import LinearProgram
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.run.method import between
@@ -17,8 +17,8 @@ from pyomo_relugrad.search.descent.starts import structured_starts
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.feasible_set import feasible_start
 from pyomo_relugrad.search.domains.method import DomainMethod
-from pyomo_relugrad.search.regions.program import RegionProgram
-from pyomo_relugrad.search.regions.walk import is_lower, walk_regions
+from pyomo_relugrad.search.regions.walk import is_lower
+from pyomo_relugrad.search.sequential.smooth_polish import polisher_of
 
 #: Shares of a step that are compared at once.
 STEP_SHARES = np.concatenate([np.linspace(0.1, 1.0, 10), [0.05, 0.02]])
@@ -69,31 +69,35 @@ class ProgramRounds:
     def __init__(self, method: LpDescent, problem: Problem, domain: Domain, context: SearchContext) -> None:
         self.method, self.domain = method, domain
         self.budget, self.random = context.budget, context.random
-        self.program = RegionProgram(problem)
-        self.objective = self.program.objective
+        self.problem, self.objective = problem, ReducedObjective(problem)
+        self.polish = polisher_of(problem)
         self.width = domain.upper - domain.lower
         self.pool = ElitePool(method.pool_size)
         self.start = feasible_start(problem, domain, context.start)
-        zero, rows = np.zeros(self.width.size), problem.rows[:, self.program.columns]
+        zero, rows = np.zeros(self.width.size), problem.rows[:, self.objective.columns]
         sides, options = (problem.row_lower, problem.row_upper), {"presolve": "off"}
         self._steps = LinearProgram(zero, domain.lower, domain.upper, rows, *sides, options=options)
 
     def run(self) -> Iterator[Incumbent | None]:
         """Rounds of descents from vertices and mixtures until the budget is spent, or many rounds bring nothing."""
         centre = self.domain.vertices(np.zeros((1, self.width.size)))[0] if self.start is None else self.start
-        yield self.program.incumbent(centre)
+        yield self._incumbent(centre)
         idle, starts = 0, centre[None, :]
         while not self.budget.is_exhausted() and idle <= self.method.patience:
             record = self.pool.best
             for u in starts:
                 u = yield from self._descend(u)
-                yield self.program.incumbent(u)
-                vertex = yield from walk_regions(self.program, u, self.budget)
-                self.pool.add(PoolMember(vertex.values[self.program.columns], vertex.objective, is_polished=True))
+                point = self._incumbent(u)
+                yield point
+                vertex = yield from self.polish(point.values, self.budget)
+                self.pool.add(PoolMember(vertex.values[self.objective.columns], vertex.objective, is_polished=True))
                 if self.budget.is_exhausted():
                     return
             idle = 0 if is_lower(self.pool.best, record) else idle + 1
             starts = self._starts()
+
+    def _incumbent(self, u: Array) -> Incumbent:
+        return self.problem.incumbent(self.objective.points(u[None, :])[0])
 
     def _starts(self) -> Array:
         """The best of many mixtures of elites and of vertices for gradients under random patterns."""

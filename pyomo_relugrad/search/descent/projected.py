@@ -17,8 +17,7 @@ from pyomo_relugrad.search.descent.starts import structured_starts
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.feasible_set import feasible_start
 from pyomo_relugrad.search.domains.method import DomainMethod
-from pyomo_relugrad.search.regions.program import RegionProgram
-from pyomo_relugrad.search.regions.walk import walk_regions
+from pyomo_relugrad.search.sequential.smooth_polish import polisher_of
 
 #: Multiplications per batched step that keep the matrix products efficient and the steps short.
 WORK_PER_STEP = 1e8
@@ -112,8 +111,8 @@ class ProjectedRounds:
     def __init__(self, method: ProjectedDescent, problem: Problem, domain: Domain, context: SearchContext) -> None:
         self.method, self.problem, self.domain = method, problem, domain
         self.budget, self.random = context.budget, context.random
-        self.objective = ReducedObjective(problem, np.float32)
-        self.program = RegionProgram(problem)
+        self.objective, self.objective_in_float64 = ReducedObjective(problem, np.float32), ReducedObjective(problem)
+        self.polish = polisher_of(problem)
         self.pool = ElitePool(method.pool_size)
         self.rounds, self.last_record, self.agreements, self.reported = 0, 0, 0, np.inf
         self.past, self.patience = context.past, context.past.begin(method.name, method.patience)
@@ -129,7 +128,7 @@ class ProjectedRounds:
             record = self.pool.best
             batch = yield from self._round()
             points = self.objective.in_float64(batch.best)
-            values = self.program.objective.value(points)  # float32 may be better by its rounding
+            values = self.objective_in_float64.value(points)  # float32 may be better by its rounding
             elites = [PoolMember(u, value) for u, value in zip(points, values.tolist(), strict=True)]
             for elite in elites:
                 self.pool.add(elite)
@@ -217,8 +216,8 @@ class ProjectedRounds:
         self.pool.polished(elite, vertex.values[self.objective.columns], vertex.objective)
 
     def _walk(self, u: Array) -> Generator[Incumbent | None, None, Incumbent]:
-        inside = np.clip(u, self.program.lower, self.program.upper)
-        return (yield from walk_regions(self.program, inside, self.budget))
+        inside = np.clip(u, self.domain.lower, self.domain.upper)
+        return (yield from self.polish(self.objective_in_float64.points(inside[None, :])[0], self.budget))
 
     def _incumbent(self, u: Array) -> Incumbent:
         return self.problem.incumbent(self.objective.points(u[None, :])[0])

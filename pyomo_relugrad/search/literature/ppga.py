@@ -131,7 +131,7 @@ def first_crossing(objective: ReducedObjective, U: Array, D: Array) -> Array:
     directions = np.zeros_like(V)
     directions[:, objective.columns] = D
     shares = np.ones(len(U))
-    for stage in objective.network_stages:
+    for stage in objective.relu_stages:
         values, slopes = stage.network.linearize(stage.gather(V), stage.gather(directions))
         stage.set_outputs(directions, slopes[-1])
         for value, slope in zip(values[:-1], slopes[:-1], strict=True):

@@ -16,8 +16,7 @@ from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.merit import Merit
-from pyomo_relugrad.search.sequential.sequential_lp import column_scale
-from pyomo_relugrad.search.sequential.step_model import Step, StepModel
+from pyomo_relugrad.search.sequential.step_model import Step, StepModel, column_scale
 
 #: Points around the present one whose slopes are averaged.
 SAMPLES = 6
@@ -137,6 +136,7 @@ class _FlipModel(StepModel):
         """Networks by slopes averaged around the point, and the row that limits how many binaries switch."""
         problem, columns = self._problem, self._columns
         V = self._samples(v, radius)
+        V = V[np.isfinite(V).all(axis=1)] if np.isfinite(V).all(axis=1).any() else v[None]
         slopes, constants = [], []
         for stage, used in zip(problem.stages, self._rows.used, strict=True):
             mean = np.mean([_secants(problem, stage, w)[:, used] for w in V], axis=0)
@@ -177,5 +177,5 @@ def _secants(problem: Problem, stage: Stage, v: Array) -> Array:
     moved = x[member]
     moved[np.arange(member.size), place] += change
     difference = stage.value(moved) - stage.value(x)[member]
-    slopes[member, :, place] = difference / change[:, None]
+    slopes[member, :, place] = np.where(np.isfinite(difference), difference / change[:, None], slopes[member, :, place])
     return slopes

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.search.regions.program import RegionProgram
-from pyomo_relugrad.search.regions.walk import walk_regions
 from pyomo_relugrad.search.sequential.elite import Elite
+from pyomo_relugrad.search.sequential.smooth_polish import polisher_of
 
 
 class RegionPolish:
-    """Walks over linear regions, integers held.
+    """Walks over linear regions, or steps where functions are smooth; integers held.
 
     Parameters
     ----------
@@ -24,12 +23,12 @@ class RegionPolish:
 
     def __init__(self, problem: Problem, elite: Elite, context: SearchContext) -> None:
         self._elite, self._budget = elite, context.budget
-        self._program = RegionProgram(problem)
+        self._polish, self._has_decisions = polisher_of(problem), bool((~problem.is_output).any())
 
     def points(self, point: Incumbent) -> Iterator[Incumbent | None]:
         """Better and better points; none where nothing but integers is decided."""
-        points, columns = self._elite.points, self._program.columns
+        points = self._elite.points
         is_poor = len(points) > 1 and point.objective > points[-1].objective
-        if columns.size == 0 or not point.is_feasible or is_poor or self._budget.is_exhausted():
+        if not self._has_decisions or not point.is_feasible or is_poor or self._budget.is_exhausted():
             return
-        yield from walk_regions(self._program, point.values[columns], self._budget)
+        yield from self._polish(point.values, self._budget)

@@ -116,7 +116,7 @@ class Neighbourhoods(Method):
         self, problem: Problem, context: SearchContext, elite: Elite, polish: RegionPolish
     ) -> Exchanges | None:
         """Exchanges, where there are integers, and few of them."""
-        if not problem.networks or elite.centre is None or not 0 < exchangeable(problem).size <= self.few_integers:
+        if not problem.functions or elite.centre is None or not 0 < exchangeable(problem).size <= self.few_integers:
             return None
         descent = self.sequential.descent(problem, context, LinearRelaxation(problem))
         return Exchanges(problem, elite, context, descent, polish)
@@ -141,11 +141,11 @@ def _neighbourhoods(
 ) -> dict[str, Iterator[Incumbent | None]]:
     """The neighbourhoods that suit the problem, beside descents and exchanges."""
     arms: dict[str, Iterator[Incumbent | None]] = {}
-    if not problem.networks or elite.centre is None:
+    if not problem.functions or elite.centre is None:
         return arms
     if switchable(problem).size:
         arms["flips"] = Flips(problem, elite, context, polish).steps()
-    if is_small(problem):
+    if problem.is_piecewise_linear and is_small(problem):
         arms |= {name: exact.within(maker) for name, maker in SearchBoxes(problem, elite).makers().items()}
         arms["whole"] = exact.whole()
     return arms

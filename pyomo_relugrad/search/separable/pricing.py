@@ -14,8 +14,7 @@ from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.separable.blocks import Blocks
 from pyomo_relugrad.search.sequential.merit import Merit
-from pyomo_relugrad.search.sequential.sequential_lp import column_scale
-from pyomo_relugrad.search.sequential.step_model import StepModel
+from pyomo_relugrad.search.sequential.step_model import StepModel, column_scale
 
 #: Points by which penalties are scaled, and the penalty of the largest violation in units of the objective's spread.
 SAMPLES, PENALTY = 64, 10.0

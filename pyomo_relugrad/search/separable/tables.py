@@ -81,7 +81,7 @@ def exact_tables(problem: Problem, max_combinations: int) -> list[Table] | None:
     if grid is None:
         return None
     T = grid.ends
-    for stage in problem.network_stages if len(T) > 1 else ():
+    for stage in problem.relu_stages if len(T) > 1 else ():
         members = groups[stage.outputs[:, 0]]
         for layer in range(len(stage.network.widths)):
             checkpoint()
@@ -132,9 +132,7 @@ class _Grid:
             values = [np.arange(problem.lower[i], problem.upper[i] + 1) for i in own]
             integers.append((own, np.array(list(product(*values)), float)))
         grid = cls(problem, groups, continuous, tuple(integers))
-        work = grid.n_combinations * sum(
-            len(stage.inputs) * stage.network.n_weights for stage in problem.network_stages
-        )
+        work = grid.n_combinations * sum(len(stage.inputs) * stage.network.n_weights for stage in problem.relu_stages)
         return None if max(work / MAX_WORK, grid.n_combinations * problem.n_columns / MAX_ENTRIES) > 1 else grid
 
     @property

@@ -31,8 +31,10 @@ class Merit:
     def scaled_to(cls, problem: Problem, V: Array, penalty: float) -> Merit:
         """Penalties that suit the units of the rows and of the objective, by some points (B, n) of the problem.
 
-        `penalty` is that of the largest violation, in units of the objective's spread.
+        `penalty` is that of the largest violation, in units of the objective's spread. Points where something is not
+        defined do not count.
         """
+        V = V[np.isfinite(V).all(axis=1)] if np.isfinite(V).all(axis=1).any() else np.zeros((1, problem.n_columns))
         objective = problem.objective(V)
         spread = float(objective.max() - objective.min()) + float(np.abs(problem.cost).max(initial=0.0))
         price = penalty * (spread if spread > 0 else 1.0)
@@ -50,10 +52,11 @@ class Merit:
         return replace(self, row_penalties=factor * self.row_penalties, output_penalties=factor * self.output_penalties)
 
     def of(self, problem: Problem, V: Array) -> Array:
-        """Merit (B,) of points with propagated outputs."""
+        """Merit (B,) of points with propagated outputs, infinite where something is not defined."""
         violations = problem.row_violations(V) @ self.row_penalties
         beyond = _output_violations(problem, V) @ self.output_penalties
-        return self.weight * problem.objective(V) + violations + beyond
+        value = self.weight * problem.objective(V) + violations + beyond
+        return np.where(np.isnan(value), np.inf, value)
 
     def gradient(self, problem: Problem, V: Array) -> Array:
         """Subgradients (B, n) in the columns that no network writes, at points with propagated outputs."""

@@ -14,8 +14,6 @@ from pyomo_relugrad.programs.linear_program import LinearStatus
 from pyomo_relugrad.programs.linearization import Linearization
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.run.method import Method, between
-from pyomo_relugrad.search.regions.program import RegionProgram
-from pyomo_relugrad.search.regions.walk import walk_regions
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.integer_moves import integer_descent, integer_neighbours
@@ -27,7 +25,8 @@ from pyomo_relugrad.search.sequential.integer_outputs import (
 )
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.penalty_descent import penalty_descent
-from pyomo_relugrad.search.sequential.step_model import StepModel
+from pyomo_relugrad.search.sequential.smooth_polish import Polisher, polisher_of
+from pyomo_relugrad.search.sequential.step_model import StepModel, column_scale
 
 #: Sum of violations below which a point is handed to the walk over linear regions.
 NEARLY_FEASIBLE = 1e-4
@@ -105,7 +104,7 @@ class SequentialLp(Method):
         """The same, also from near good points that others add."""
         budget = context.budget
         surroundings = LinearRelaxation(problem)
-        if not problem.networks and context.relaxation is not None and context.relaxed is not None:
+        if not problem.functions and context.relaxation is not None and context.relaxed is not None:
             yield problem.incumbent(context.relaxed)
             if context.relaxation.status is LinearStatus.UNBOUNDED:
                 budget.stop_unbounded()
@@ -230,8 +229,8 @@ class Descent:
         self.merit = merit
 
     @cached_property
-    def _program(self) -> RegionProgram:
-        return RegionProgram(self._problem)
+    def _polish(self) -> Polisher:
+        return polisher_of(self._problem)
 
     def run(self, v: Array, best: float = np.inf) -> Iterator[Incumbent | None]:
         """Yield the points that a descent from `v` comes to, which may be infeasible.
@@ -255,11 +254,12 @@ class Descent:
         point = self._problem.incumbent(v)
         yield point
         hopeless = point.is_feasible and point.objective - 3.0 * self._largest_gain > best
-        if self._violation(v) > NEARLY_FEASIBLE or hopeless or budget.is_exhausted():
+        is_far = self._problem.is_piecewise_linear and self._violation(v) > NEARLY_FEASIBLE
+        if is_far or hopeless or budget.is_exhausted():
             return
-        for better in walk_regions(self._program, point.values[self._program.columns], budget):
+        for better in self._polish(point.values, budget):
             yield better
-            if point.is_feasible and better is not None:
+            if point.is_feasible and better is not None and better.is_feasible:
                 self._largest_gain = max(self._largest_gain, point.objective - better.objective)
 
     @property
@@ -335,9 +335,3 @@ class Descent:
         values = merit.of(problem, V)
         best = int(values.argmin())
         return float(shares[best]), V[best], float(values[best])
-
-
-def column_scale(problem: Problem) -> Array:
-    """(n,) typical ranges of the columns: the distance of the bounds, 2 where one is infinite."""
-    ranges = problem.upper - problem.lower
-    return np.where(np.isfinite(ranges), ranges, 2.0)

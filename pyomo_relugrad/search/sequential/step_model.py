@@ -177,3 +177,9 @@ class StepModel:
         upper = np.where(self._trusted, np.minimum(self._upper, v + reach), self._upper)
         held = self._problem.integers & self._holds_integers
         return np.where(held, v, np.minimum(lower, self._upper)), np.where(held, v, np.maximum(upper, self._lower))
+
+
+def column_scale(problem: Problem) -> Array:
+    """(n,) typical ranges of the columns: the distance of the bounds, 2 where one is infinite."""
+    ranges = problem.upper - problem.lower
+    return np.where(np.isfinite(ranges), ranges, 2.0)

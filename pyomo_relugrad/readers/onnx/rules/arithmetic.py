@@ -10,21 +10,29 @@ from onnx import TensorProto
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError
+from pyomo_relugrad.network.activations import Activation
 from pyomo_relugrad.network.affine import Affine
 from pyomo_relugrad.network.builder import HiddenLayers
+from pyomo_relugrad.network.curves import CUBE, SQUARE
 from pyomo_relugrad.network.linear_maps import check_entries
+from pyomo_relugrad.readers.onnx.gates import gated
 from pyomo_relugrad.readers.onnx.node import Node, Rule, Value, finite
 from pyomo_relugrad.readers.onnx.refusals import refusal
 
 BOTH_VARY = "multiplies two tensors that both depend on the network's input: not linear"
 
+_POWERS: dict[float, Activation | None] = {1.0: None, 2.0: SQUARE, 3.0: CUBE}
+
 FLOATING_POINT = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16})
 
 
-def multiply(node: Node, left: Affine, right: Affine) -> Affine:
-    """The product, element by element, of two tensors of which one is constant; both broadcast."""
+def multiply(node: Node, left: Affine, right: Affine, hidden: HiddenLayers) -> Affine:
+    """The product, element by element, of tensors that broadcast, of which one is constant or a gate of the other."""
     if left.terms and right.terms:
-        raise node.unsupported(BOTH_VARY)
+        product = gated(left, right, hidden)
+        if product is None:
+            raise node.unsupported(BOTH_VARY)
+        return product
     varying, constant = (left, right) if left.terms else (right, left)
     return varying.scaled(constant.offset.reshape(constant.shape))
 
@@ -72,11 +80,13 @@ def _transposed(value: Array | Affine) -> Array | Affine:
 
 
 def _pow(node: Node, hidden: HiddenLayers) -> Value:
-    """The first power, which exporters write for norms and pools of that order."""
+    """The first power, which exporters write for norms and pools of that order, and squares and cubes."""
     exponent, tensor = node.constant(1, "exponent"), node.affine(0)
-    if (exponent != 1).any():
+    power = float(exponent.flat[0])
+    if power not in _POWERS or (exponent != power).any():
         raise refusal(node, is_output=False)
-    return tensor.broadcast(np.broadcast_shapes(tensor.shape, exponent.shape))
+    wide, curve = tensor.broadcast(np.broadcast_shapes(tensor.shape, exponent.shape)), _POWERS[power]
+    return wide if curve is None else hidden.smooth(wide, curve)
 
 
 def _gemm(node: Node, hidden: HiddenLayers) -> Value:
@@ -130,7 +140,7 @@ def _dropout(node: Node, hidden: HiddenLayers) -> Value | list[Value]:
 RULES: dict[str, Rule] = {
     "Add": lambda node, hidden: node.masked(0).plus(node.masked(1)),
     "Sub": lambda node, hidden: node.masked(0).minus(node.masked(1)),
-    "Mul": lambda node, hidden: multiply(node, node.affine(0), node.affine(1)),
+    "Mul": lambda node, hidden: multiply(node, node.affine(0), node.affine(1), hidden),
     "Neg": lambda node, hidden: node.affine(0).scaled(np.array(-1.0)),
     "Sum": _sum,
     "Mean": lambda node, hidden: _sum(node, hidden).scaled(np.array(1.0 / len(node.inputs))),

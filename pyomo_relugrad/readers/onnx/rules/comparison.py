@@ -11,6 +11,7 @@ from onnx import TensorProto
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network.affine import Affine, stands_for_infinity
 from pyomo_relugrad.network.builder import HiddenLayers
+from pyomo_relugrad.readers.onnx.gates import cut_off
 from pyomo_relugrad.readers.onnx.node import Node, Rule, Value, finite
 from pyomo_relugrad.readers.onnx.one_variable import OneVariable, combined, lifted, unified, wholes
 from pyomo_relugrad.readers.onnx.pieces import Pieces
@@ -117,6 +118,9 @@ def _where(node: Node, hidden: HiddenLayers) -> Value:
     difference = _sum(node, chosen, _times(other, -1.0), hidden)
     product = combined(truth, difference, hidden, Pieces.times)
     if product is None:
+        softplus = cut_off(truth, chosen, other, hidden)
+        if softplus is not None:
+            return softplus
         raise node.unsupported(
             "chooses by a comparison between functions that do not depend on what it compares alone, and cannot be "
             "seen to be continuous: write the choice by Max, Min, Clip or Relu"
@@ -144,7 +148,7 @@ def _mul(node: Node, hidden: HiddenLayers) -> Value:
     product = combined(left, right, hidden, Pieces.times)
     if product is not None:
         return _made(node, left.shape, *product, is_truth=False)
-    return arithmetic.multiply(node, left.settled(hidden), right.settled(hidden))
+    return arithmetic.multiply(node, left.settled(hidden), right.settled(hidden), hidden)
 
 
 def _added(node: Node, hidden: HiddenLayers, factor: float) -> OneVariable:

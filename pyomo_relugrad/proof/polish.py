@@ -22,12 +22,13 @@ class IncumbentPolish:
     Parameters
     ----------
     problem : Problem
-        Points stay as they are where it is neither a box nor a polytope in the inputs.
+        Points stay as they are where it has no linear regions, or is neither a box nor a polytope in the inputs.
     """
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
-        self._is_possible = problem.shape is not Shape.GENERAL and bool(problem.networks)
+        has_regions = bool(problem.networks) and problem.is_piecewise_linear
+        self._is_possible = has_regions and problem.shape is not Shape.GENERAL
 
     @cached_property
     def _program(self) -> RegionProgram:

@@ -1,0 +1,120 @@
+"""Data frames of inputs, bounds and outputs: their rows are blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from pyomo.core.base.indexed_component import IndexedComponent
+from pyomo.core.expr.numvalue import value
+
+from pyomo_relugrad.errors import MissingPackageError, ModelError
+from pyomo_relugrad.modeling.block.entries import keyed_entries
+from pyomo_relugrad.network import Network
+from pyomo_relugrad.network.choices import decoded
+
+#: Names of the two rows, or columns, of a data frame of bounds.
+_SIDES = (("lower", "upper"), ("min", "max"))
+
+
+def is_frame(given: Any) -> bool:
+    """Whether it is a data frame; pandas is not imported."""
+    return all(hasattr(type(given), name) for name in ("columns", "index", "loc"))  # a slice has any attribute
+
+
+def is_index(given: Any) -> bool:
+    """Whether it is the index of a data frame, which Pyomo would take for a set without an order."""
+    return hasattr(type(given), "get_indexer") and hasattr(type(given), "tolist")
+
+
+def row_of(frame: Any, index: Any, names: tuple[str, ...]) -> dict[Any, Any]:
+    """One row of a data frame under its columns' names; columns that the network does not have are left out.
+
+    Parameters
+    ----------
+    frame : data frame
+    index : object
+        Label of the row; None for the only one.
+    names : tuple of str
+        Columns that the network has, none where it has no names.
+
+    Raises
+    ------
+    ModelError
+        If there is no such row, or more than one.
+    """
+    if index is None and len(frame.index) != 1:
+        raise ModelError(
+            f"the data frame has {len(frame.index)} rows, and a block takes one: index the block by them, as in "
+            "ReluNetworkBlock(frame.index, network=..., inputs=frame)"
+        )
+    if index is not None and index not in frame.index:
+        raise ModelError(f"the data frame has no row {index!r}, which is an index of the block")
+    row = frame.iloc[0] if index is None else frame.loc[index]
+    if is_frame(row):
+        raise ModelError(f"the data frame has {len(row.index)} rows {index!r}: give each row a label of its own")
+    pairs = {str(key) if str(key) in names else key: item for key, item in row.items()}
+    return {name: pairs[name] for name in names} if names and set(names) <= set(pairs) else pairs
+
+
+def at_index(given: Mapping[Any, Any], index: Any) -> dict[Any, Any]:
+    """Inputs by name at one index of the block: the entries of what has this index, anything else as it is."""
+    return {name: item[index] if _has(item, index) else item for name, item in given.items()}
+
+
+def _has(item: Any, index: Any) -> bool:
+    if hasattr(type(item), "iloc"):  # a series
+        return index in item.index
+    return isinstance(item, (IndexedComponent, Mapping)) and index in item
+
+
+def bounds_by_name(given: Any, network: Network) -> Any:
+    """Bounds by name from a data frame with rows or columns that say which side they are; anything else as it is.
+
+    Where bounds are given under names, categories have none.
+    """
+    if is_frame(given):
+        for low, high in _SIDES:
+            if {low, high} <= set(given.index):
+                given = {str(name): (given.loc[low, name], given.loc[high, name]) for name in given.columns}
+                break
+            if {low, high} <= set(given.columns):
+                given = {str(name): (given.loc[name, low], given.loc[name, high]) for name in given.index}
+                break
+    pairs = keyed_entries(given) if network.choices else None
+    if pairs is None or any(isinstance(key, int) for key in pairs[0]):
+        return given
+    names = [name for choice in network.choices for name in choice.input_names]
+    return {**dict.fromkeys(names, (None, None)), **dict(zip(*pairs, strict=True))}
+
+
+def frame_of(component: Any, what: str) -> Any:
+    """Values of the inputs or outputs of a block component, a row for each of its blocks.
+
+    Raises
+    ------
+    MissingPackageError
+        If pandas is not installed.
+    """
+    try:
+        pandas = import_module("pandas")
+    except ImportError as error:
+        raise MissingPackageError("pandas is needed for a data frame: python -m pip install pandas") from error
+    blocks = [component[index] for index in component]
+    records = [_record(block, what) for block in blocks]
+    labels = list(component) if component.is_indexed() else [component.name]
+    index = pandas.MultiIndex.from_tuples(labels) if labels and isinstance(labels[0], tuple) else labels
+    return pandas.DataFrame(records, index=index)
+
+
+def _record(block: Any, what: str) -> dict[Any, Any]:
+    network = block.network
+    values = [value(variable, exception=False) for variable in getattr(block, what).values()]
+    row = np.array([np.nan if number is None else number for number in values], np.float64)
+    names = network.input_names if what == "inputs" else network.output_names
+    if what == "inputs" and network.choices:
+        columns = decoded(row[None], names, network.choices)
+        return {name: column[0] for name, column in columns.items()}
+    return dict(zip(names or range(row.size), row.tolist(), strict=True))

@@ -1,0 +1,79 @@
+"""Smooth functions of columns that stand in rows and objectives, and what they become in a problem."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pyomo_relugrad.expression import ExpressionBuilder, Node
+from pyomo_relugrad.modeling.compile.polynomial import Polynomial
+from pyomo_relugrad.problem import EmbeddedExpression
+
+
+class SmoothTerms:
+    """Smooth functions by nodes of one builder: equal ones are one, and those of equal structure one expression.
+
+    A node stands in a `Polynomial` as a factor that is negative.
+    """
+
+    def __init__(self) -> None:
+        self._builder = ExpressionBuilder()
+        self._column_of_input: dict[Node, int] = {}
+
+    def node(self, polynomial: Polynomial) -> Node:
+        """A polynomial as a node."""
+        constant = polynomial.get((), 0.0)
+        products = {factors: coefficient for factors, coefficient in polynomial.items() if factors}
+        nodes = [self.product(factors) for factors in products]
+        return self._builder.affine(nodes, list(products.values()), constant)
+
+    def product(self, factors: Sequence[int]) -> Node:
+        """A product of columns and nodes as a node."""
+        return self._builder.product(*map(self._factor, factors))
+
+    def quotient(self, left: Polynomial, right: Polynomial) -> Polynomial:
+        """One polynomial divided by another."""
+        return self._polynomial(self._builder.quotient(self.node(left), self.node(right)))
+
+    def power(self, base: Polynomial, exponent: Polynomial) -> Polynomial:
+        """One polynomial to the power of another."""
+        return self._polynomial(self._builder.power(self.node(base), self.node(exponent)))
+
+    def multiplied(self, left: Polynomial, right: Polynomial) -> Polynomial:
+        """The product of polynomials as one term."""
+        return self._polynomial(self._builder.product(self.node(left), self.node(right)))
+
+    def function(self, name: str, argument: Polynomial) -> Polynomial:
+        """A function of one variable by its name.
+
+        Raises
+        ------
+        ModelError
+            If there is no such smooth function.
+        """
+        return self._polynomial(self._builder.function(name, self.node(argument)))
+
+    def inputs(self, node: Node) -> set[Any]:
+        """The columns that a node reads."""
+        return set(self._builder.build([node]).inputs)
+
+    def embedded(self, node: Node, column: int, name: str) -> EmbeddedExpression:
+        """A node as a function of columns that writes another column."""
+        expression, inputs = self._builder.build([node])
+        return EmbeddedExpression(expression, np.array(inputs, np.int64), np.array([column]), name)
+
+    def _factor(self, factor: int) -> Node:
+        if factor < 0:
+            return Node(~factor)
+        node = self._builder.input(factor)
+        self._column_of_input[node] = factor
+        return node
+
+    def _polynomial(self, node: Node) -> Polynomial:
+        """A node as a polynomial: a constant, a column or a smooth term."""
+        number = self._builder.constant_value(node)
+        if number is not None:
+            return {(): number}
+        return {(self._column_of_input.get(node, ~node),): 1.0}

@@ -1,0 +1,73 @@
+"""Networks of the same inputs side by side: their mean, and the value that some of them reach."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from pyomo_relugrad.network.affine import Affine
+from pyomo_relugrad.network.builder import HiddenLayers, smallest, through
+from pyomo_relugrad.network.network import Network
+
+
+def mean_of(networks: Sequence[Network]) -> Network:
+    """The network whose outputs are the means of the networks' outputs.
+
+    Examples
+    --------
+    >>> networks = [Network.from_layers([[[slope]]], [[0.0]]) for slope in (1.0, 2.0, 6.0)]
+    >>> mean_of(networks).value([[2.0]]).tolist()
+    [[6.0]]
+    """
+    hidden, outputs = _side_by_side(networks)
+    total = outputs[0]
+    for output in outputs[1:]:
+        total = total.plus(output)
+    return _network(networks, hidden, total.scaled(np.array(1.0 / len(networks))))
+
+
+def ranked(networks: Sequence[Network], rank: int) -> Network:
+    """The network whose outputs are those of the networks that stand at a rank: 0 is the smallest value.
+
+    Two values are put in order by one ReLU, ``min(a, b) = a - relu(a - b)`` and ``max(a, b) = b + relu(a - b)``.
+
+    Examples
+    --------
+    >>> networks = [Network.from_layers([[[slope]]], [[0.0]]) for slope in (6.0, 1.0, 2.0)]
+    >>> ranked(networks, 1).value([[2.0], [-2.0]]).tolist()
+    [[4.0], [-4.0]]
+    """
+    hidden, values = _side_by_side(networks)
+    sign = np.array(1.0 if 2 * rank < len(networks) else -1.0)  # from the end that is nearer
+    values, passes = [value.scaled(sign) for value in values], rank if sign > 0 else len(networks) - 1 - rank
+    for _ in range(passes):  # the smallest value of each output is left out
+        carried, rest = values[0], []
+        for value in values[1:]:
+            excess = hidden.relu(carried.minus(value))
+            rest.append(value.plus(excess))
+            carried = carried.minus(excess)
+        values = rest
+    stacked, size = values[0].stacked(values[1:]), values[0].size
+    table = np.arange(stacked.size).reshape(len(values), size).T
+    return _network(networks, hidden, smallest(stacked, table, hidden).scaled(sign))
+
+
+def _side_by_side(networks: Sequence[Network]) -> tuple[HiddenLayers, list[Affine]]:
+    """The hidden layers of all networks, those of one depth as one layer, and the networks' outputs."""
+    hidden, depth = HiddenLayers(), max(len(network.widths) for network in networks)
+    known = [[Affine.variable(0, (network.n_inputs,))] for network in networks]
+    for level in range(depth):
+        own = [place for place, network in enumerate(networks) if level < len(network.widths)]
+        values = [through(networks[place].layers[level], known[place]) for place in own]
+        layer, begin = hidden.add(values[0].stacked(values[1:])), 0
+        for place, value in zip(own, values, strict=True):
+            known[place].append(layer.taken(np.arange(begin, begin + value.size)))
+            begin += value.size
+    return hidden, [through(network.layers[-1], own) for network, own in zip(networks, known, strict=True)]
+
+
+def _network(networks: Sequence[Network], hidden: HiddenLayers, output: Affine) -> Network:
+    first = networks[0]
+    return replace(first, layers=hidden.with_output(output, first.dtype), name=f"{first.name} x{len(networks)}".strip())
