@@ -21,6 +21,10 @@ from pyomo_relugrad.search.sequential.sequential_lp import Descent, SequentialLp
 GAIN = 1e-7
 
 
+#: Cycles in vain of a search of which nothing is known.
+MAX_CYCLES = 1_000_000
+
+
 @dataclass(frozen=True)
 class DynamicProgramming(Method):
     """Decisions stage by stage, for horizons and chains of networks.
@@ -56,7 +60,8 @@ class DynamicProgramming(Method):
     elite_size : int, optional
         Ends of cycles whose decisions take part in every other one (8).
     patience : int, optional
-        Cycles of the most points that end the search when they bring nothing (4).
+        Cycles of the most points that end the search when they bring nothing (4); fewer cycles where earlier searches
+        of the same model had found their best points after fewer.
     sequential : SequentialLp, optional
         The descents.
     """
@@ -111,9 +116,11 @@ class _Search:
         """Yield the points of all sweeps and descents."""
         method, budget = self._method, self._context.budget
         best, best_objective = self._best(self._known), np.inf
-        n_points, fruitless, cycles = method.points, 0, 0
+        n_points, fruitless, cycles, record = method.points, 0, 0, 0
+        past = self._context.past
+        longest = past.begin(method.name, MAX_CYCLES)
         descent: Descent | None = None
-        while fruitless < method.patience and not budget.is_exhausted():
+        while fruitless < method.patience and cycles - record <= longest and not budget.is_exhausted():
             before = self._value(best)
             found = list[Array]()
             for v in self._cycle(n_points, self._known if cycles % 2 == 0 else []):
@@ -131,7 +138,8 @@ class _Search:
             self._known = sorted([*self._known, min(found, key=self._value)], key=self._value)[: method.elite_size]
             best, cycles = self._known[0], cycles + 1
             if self._value(best) < before - (GAIN * (1.0 + abs(before)) if np.isfinite(before) else 0.0):
-                fruitless = 0
+                fruitless, record = 0, cycles
+                past.note(method.name, cycles - 1)
             else:
                 fruitless += n_points == method.max_points
                 n_points = min(2 * n_points, method.max_points)

@@ -1,0 +1,65 @@
+"""Searches that other searches of the same model came before: they end as soon as these had found their best points."""
+
+import numpy as np
+import pytest
+from random_networks import random_network
+
+from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.run.past import Past
+from pyomo_relugrad.search.descent.projected import ProjectedDescent
+from pyomo_relugrad.solve import search, solve_locally
+
+
+def box(seed: int = 0, width: float = 1.0) -> Problem:
+    """A network over a box."""
+    network, side = random_network([4, 16, 1], seed), np.full(4, width)
+    embedded = EmbeddedNetwork(network, np.arange(4), [4])
+    return Problem(np.eye(5)[4], np.append(-side, -np.inf), np.append(side, np.inf), networks=(embedded,))
+
+
+def test_patience_is_the_mean_of_the_rounds_that_the_best_points_took():
+    past = Past()
+    assert past.begin("one", 40) == 40
+    past.note("one", 2)
+    past.note("one", 6)
+    assert past.begin("one", 40) == 6
+    assert past.begin("one", 40) == 3
+    assert past.begin("one", 1) == 1
+    assert past.begin("another", 40) == 40
+
+
+def test_a_search_that_others_came_before_is_short_and_keeps_its_start():
+    past, options = Past(), Options()
+    first = solve_locally(box(), options, past=past)
+    again = solve_locally(box(), options, past=past, start=first.incumbent.values)
+    assert again.iterations < 0.2 * first.iterations
+    assert again.incumbent.objective <= first.incumbent.objective
+    assert past.solves == 2
+    assert again.bound == -np.inf < first.bound
+
+
+@pytest.mark.parametrize("width", [0.5, 0.8, 1.3])
+def test_a_short_search_finds_what_a_long_one_does(width):
+    past = Past()
+    solve_locally(box(), Options(), past=past)
+    short = solve_locally(box(width=width), Options(), past=past)
+    long = search(box(width=width))
+    assert short.incumbent.objective == pytest.approx(long.incumbent.objective, abs=1e-6)
+
+
+def test_rounds_that_agree_end_a_search():
+    sooner, later = (search(box(), ProjectedDescent(agreements=number)) for number in (1, 4))
+    assert sooner.iterations < later.iterations < 2000
+    assert sooner.incumbent.objective == pytest.approx(later.incumbent.objective, abs=1e-9)
+
+
+def test_a_start_that_is_infeasible_now_is_no_harm():
+    """Its bounds were moved away from it."""
+    past = Past()
+    first = solve_locally(box(), Options(), past=past)
+    moved = box()
+    moved.lower[:4] = 0.9
+    again = solve_locally(moved, Options(), past=past, start=first.incumbent.values)
+    assert again.incumbent.is_feasible
+    assert (again.incumbent.values[:4] >= 0.9).all()
