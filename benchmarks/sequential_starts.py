@@ -15,6 +15,7 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.search.relaxation import LinearRelaxation
+from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.sequential_lp import Descent, SequentialLp, Starts
 
@@ -51,15 +52,16 @@ def seconds_per_start(problem: Problem) -> tuple[float, int]:
     """Processor time of a start, and how many of the starts came to a feasible point."""
     method, context = SequentialLp(), SearchContext(Budget(), np.random.default_rng(0))
     surroundings = LinearRelaxation(problem)
-    starts = Starts(method, problem, surroundings, context)
+    elite = Elite(method.elite_size)
+    starts = Starts(method, problem, surroundings, context, elite)
     samples = problem.propagate(surroundings.random_points(64, context.random))
     descent = Descent(method, problem, context, Merit.scaled_to(problem, samples, method.initial_penalty))
     feasible = 0
     begin = time.process_time()
     for _ in range(STARTS):
-        points = [point for point in descent.run(starts.next(descent.merit), starts.best) if point is not None]
+        points = [point for point in descent.run(starts.next(descent.merit), elite.best) if point is not None]
         for point in points:
-            starts.learn(point)
+            elite.learn(point)
         feasible += any(point.is_feasible for point in points)
     return (time.process_time() - begin) / STARTS, feasible
 

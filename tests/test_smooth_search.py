@@ -11,12 +11,12 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.expression import ExpressionBuilder, Node
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedExpression, EmbeddedNetwork, Incumbent, Problem, ReducedObjective
-from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run.budget import Budget, Stop
 from pyomo_relugrad.search import LpDescent, Method, ProjectedDescent, SequentialLp
 from pyomo_relugrad.search.regions.region import Region
 from pyomo_relugrad.search.sequential.near_rows import restored
 from pyomo_relugrad.search.sequential.smooth_polish import polisher_of
-from pyomo_relugrad.solve import search
+from pyomo_relugrad.solve import search, solve_exactly
 
 INF = np.inf
 
@@ -237,3 +237,11 @@ def test_methods_that_need_regions_refuse(method: str) -> None:
     problem, _ = around_a_network(rows=False)
     with pytest.raises(ModelError, match=f"method '{method}' handles piecewise-linear functions, and expression 'f0'"):
         search(problem, method, time_limit=1.0)
+
+
+def test_a_proof_agrees_with_the_search() -> None:
+    problem, _ = around_a_network(rows=True)
+    proven = solve_exactly(problem, time_limit=15.0)
+    assert proven.stop is Stop.OPTIMAL
+    assert proven.incumbent is not None
+    found(problem, proven.incumbent.objective)

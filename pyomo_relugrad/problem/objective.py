@@ -9,7 +9,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array, DTypeLike
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.problem.problem import Problem
+from pyomo_relugrad.problem.problem import Problem, without_nan
 from pyomo_relugrad.problem.stages import NetworkStage, Stage, columns_or_slice
 
 
@@ -31,7 +31,6 @@ class ReducedObjective:
         self._chosen = columns_or_slice(self.columns)
         self._function = problem.function.astype(dtype)
         self._single = SingleNetwork.of(self)
-        self._is_defined = not problem.expressions  # everywhere
 
     @property
     def size(self) -> int:
@@ -79,7 +78,7 @@ class ReducedObjective:
     def value(self, U: Array) -> Array:
         """Values (B,) at the rows of `U`, infinite where there is none."""
         values = self._function.value(self._forward(U)[0]) if self._single is None else self._single.value(U)
-        return values if self._is_defined else np.where(np.isnan(values), np.inf, values)
+        return values if self.problem.is_defined_everywhere else without_nan(values)
 
     def value_and_gradient(self, U: Array) -> tuple[Array, Array]:
         """Values (B,) and gradients (B, size) at the rows of `U`, one-sided at kinks.
@@ -90,10 +89,9 @@ class ReducedObjective:
             return self._single.value_and_gradient(U)
         V, states = self._forward(U)
         values, gradient = self._function.value(V), self.pull_back(states, self.partial_gradient(V))
-        if self._is_defined:
+        if self.problem.is_defined_everywhere:
             return values, gradient
-        undefined = np.isnan(values)
-        return np.where(undefined, np.inf, values), np.where(undefined[:, None], 0.0, gradient)
+        return without_nan(values), np.where(np.isnan(values)[:, None], 0.0, gradient)
 
     def patterns(self, U: Array) -> tuple[Array, ...]:
         """Activation patterns at the rows of `U`: per stage a (B * embeddings, n_relus) boolean array."""

@@ -212,6 +212,11 @@ class Problem:
         return stages_of(self.functions, self.n_columns)
 
     @property
+    def is_defined_everywhere(self) -> bool:
+        """Whether every function has a value at every point; expressions may have none, which is NaN."""
+        return not self.expressions
+
+    @cached_property
     def is_piecewise_linear(self) -> bool:
         """Whether every function has linear regions."""
         return not self.expressions and all(embedded.network.is_piecewise_linear for embedded in self.networks)
@@ -288,7 +293,7 @@ class Problem:
     def objective(self, V: Array) -> Array:
         """Objective values (B,) of the points, to be minimized; infinite where they are not defined."""
         values = self.function.value(V)
-        return np.where(np.isnan(values), np.inf, values)
+        return values if self.is_defined_everywhere else without_nan(values)
 
     def objective_gradient(self, V: Array) -> Array:
         """Gradient (B, n) of the objective in all columns, outputs counted as independent."""
@@ -337,7 +342,7 @@ class Problem:
         sets = [np.array([[ordered_set.violation(v)] for v in V]) for ordered_set in self.ordered_sets]
         parts = [self.row_violations(V), bounds, fractions, *sets, np.zeros((len(V), 1))]
         largest = np.concatenate(parts, axis=1).max(axis=1)
-        return np.where(np.isnan(largest), np.inf, largest)
+        return largest if self.is_defined_everywhere else without_nan(largest)
 
     def network_error(self, V: Array) -> Array:
         """Largest difference (B,) between columns and what functions and operations give them at the points.
@@ -350,7 +355,7 @@ class Problem:
             error = np.maximum(error, difference.reshape(len(V), -1).max(axis=1, initial=0.0))
         for operation in self.operations:
             error = np.maximum(error, [abs(v[operation.output] - operation.value(v)[0]) for v in V])
-        return np.where(np.isnan(error), np.inf, error)
+        return error if self.is_defined_everywhere else without_nan(error)
 
     def incumbent(self, v: Array) -> Incumbent:
         """Round the integers, clip to the bounds and onto those that are missed by rounding, propagate, and measure."""
@@ -418,6 +423,11 @@ class Incumbent:
     def is_feasible(self) -> bool:
         """Whether every violation is within `FEASIBILITY_TOLERANCE`."""
         return max(self.violation, self.network_error) <= FEASIBILITY_TOLERANCE and bool(np.isfinite(self.objective))
+
+
+def without_nan(values: Array) -> Array:
+    """Values of what is to be small, infinite where they are not defined."""
+    return np.where(np.isnan(values), np.inf, values)
 
 
 def rows_data(matrix: Weight) -> Array:

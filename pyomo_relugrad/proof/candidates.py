@@ -33,7 +33,7 @@ class Candidates:
         V = problem.propagate(np.where(problem.integers, np.round(V), V))
         objective = problem.objective(V)
         allowed = FEASIBILITY_TOLERANCE if prover.incumbent is None else BETTER_TOLERANCE
-        is_free = problem.shape is Shape.BOX and problem.is_piecewise_linear
+        is_free = problem.shape is Shape.BOX and not problem.expressions
         feasible = np.ones(len(V), bool) if is_free else problem.violation(V) <= allowed
         objective = np.where(feasible, objective, np.inf)
         best = int(np.argmin(objective))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Past:
-    """How soon the searches of one model came to their best points.
+    """How soon the searches of one model came to their best points, and by which steps.
 
     A model that is solved again and again with other numbers is about as hard each time. Where its searches never found
     anything better after the first round, the next one need not go on in vain for long.
@@ -16,9 +16,12 @@ class Past:
     ----------
     solves : int, optional
         Searches that have begun.
+    radius : float, optional
+        Trust region, relative to the columns' ranges, of the last step that was accepted.
     """
 
     solves: int = 0
+    radius: float = 1.0
     _rounds: dict[str, list[int]] = field(default_factory=dict)
 
     def begin(self, method: str, patience: int) -> int:

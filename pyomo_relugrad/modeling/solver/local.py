@@ -56,7 +56,7 @@ ADVICE_SECONDS = 1.0
 
 @document_class_CONFIG(methods=["solve"])
 class Relugrad(SolverBase):
-    """Local search for good feasible points of linear and mixed-integer models with trained ReLU networks.
+    """Local search for good feasible points of models with trained ReLU networks, linear or not, with integers or not.
 
     What it returns is feasible to 1e-6, measured in float64 on the original networks; it proves neither optimality nor,
     beyond the model's linear part, infeasibility. The networks are the model's active `ReluNetworkBlock` components.
@@ -107,7 +107,7 @@ class Relugrad(SolverBase):
         Parameters
         ----------
         model : BlockData
-            With linear constraints, a linear or convex quadratic objective, and any number of `ReluNetworkBlock`.
+            With linear or smooth constraints and objective, and any number of `ReluNetworkBlock`.
 
         Returns
         -------

@@ -4,7 +4,8 @@ A *node* is a box of all columns. *Bounding* it gives a number that no objective
 box; *branching* makes two nodes of it. From the bottom to the top:
 
 - `nodes`: boxes with what is known on them, as arrays;
-- `relaxations`: every network between lines over the boxes of many nodes at once (CROWN);
+- `expressions`: smooth expressions between planes over boxes, as functions and as rows;
+- `relaxations`: every function between lines or planes over the boxes of many nodes at once (CROWN);
 - `objective`: linear functions below an objective, substituted back through the relaxations;
 - `outputs`: linear functions below and above single outputs, and the rows that they are in a linear program;
 - `node_program`: the linear program of a node;

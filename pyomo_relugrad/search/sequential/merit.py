@@ -8,6 +8,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem.problem import without_nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +57,7 @@ class Merit:
         violations = problem.row_violations(V) @ self.row_penalties
         beyond = _output_violations(problem, V) @ self.output_penalties
         value = self.weight * problem.objective(V) + violations + beyond
-        return np.where(np.isnan(value), np.inf, value)
+        return value if problem.is_defined_everywhere else without_nan(value)
 
     def gradient(self, problem: Problem, V: Array) -> Array:
         """Subgradients (B, n) in the columns that no network writes, at points with propagated outputs."""
