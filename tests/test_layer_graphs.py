@@ -55,6 +55,22 @@ def assert_same(torch, module, shape, example=None):
 
 
 class TestPyTorch:
+    def test_smooth_activations(self, torch):
+        nn = torch.nn
+        smooth = (
+            nn.Sigmoid(),
+            nn.Tanh(),
+            nn.ELU(0.5),
+            nn.SELU(),
+            nn.CELU(2.0),
+            nn.Hardswish(),
+            nn.Mish(),
+            nn.Softsign(),
+        )
+        layers = [layer for activation in smooth for layer in (nn.Linear(4, 4), activation)]
+        network = assert_same(torch, nn.Sequential(*layers, nn.Linear(4, 2)), (4,))
+        assert network.smooth_activations == ("sigmoid", "tanh", "elu", "hardswish", "mish", "softsign")
+
     def test_layers_of_rows_need_no_example(self, torch):
         nn = torch.nn
         inner = nn.Sequential(nn.Linear(7, 6), nn.LeakyReLU(0.2), nn.Identity(), nn.ReLU6())
@@ -127,13 +143,26 @@ class TestPyTorch:
         with pytest.raises(NetworkValueError, match=r"shape of the inputs of \w+ is not known.*give an example"):
             load_torch(layer)
 
-    def test_smooth_layers_are_named_by_where_they_stand(self, torch):
-        module = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Sequential(torch.nn.ELU()), torch.nn.Linear(3, 1))
+    def test_refused_layers_are_named_by_where_they_stand(self, torch):
+        module = torch.nn.Sequential(
+            torch.nn.Linear(3, 3), torch.nn.Sequential(torch.nn.ELU(-1.0)), torch.nn.Linear(3, 1)
+        )
         with pytest.raises(UnsupportedOperatorError, match=r"node '1\.0 Elu'"):
             load_torch(module)
 
 
 class TestKeras:
+    def test_smooth_activations(self, keras):
+        names = ["celu", "exponential", "gelu", "hard_silu", "mish", "selu", "silu", "softplus", "tanh", "log_softmax"]
+        layers = [keras.layers.Dense(4, activation=name) for name in names]
+        model = keras.Sequential([keras.Input((3,)), *layers])
+        points = RNG.normal(size=(6, 3)).astype(np.float32)
+        network = load_keras(model)
+        assert np.allclose(network.value(points), model.predict(points, verbose=0), rtol=1e-4, atol=1e-5)
+        assert {"elu", "exp", "gelu", "hardswish", "mish", "silu", "softplus", "tanh"} == set(
+            network.smooth_activations
+        )
+
     def models(self, keras):
         layers, start = keras.layers, keras.Input
         normalization = layers.Normalization()
@@ -191,9 +220,10 @@ class TestKeras:
         layers = keras.layers
         with pytest.raises(NetworkValueError, match=r"is not built.*keras\.Input"):
             load_keras(keras.Sequential([layers.Dense(3)]))
-        smooth = keras.Sequential([keras.Input((3,)), layers.Dense(4, activation="elu", name="gate")])
-        with pytest.raises(UnsupportedOperatorError, match="node 'gate Elu'"):
-            load_keras(smooth)
+        x = keras.Input((3,))
+        product = keras.Model(x, layers.Multiply(name="gate")([layers.Dense(2)(x), layers.Dense(2)(x)]))
+        with pytest.raises(UnsupportedOperatorError, match="node 'gate Mul'"):
+            load_keras(product)
 
         def fail(model):
             raise ValueError("no converter")

@@ -155,6 +155,15 @@ class TestBounds:
             lines = np.einsum("boi,bpi->bpo", slopes, X) + constants[:, None]
             assert (sign * lines <= sign * Y + 1e-9).all()
 
+    def test_lines_of_smooth_neurons_stay(self):
+        """Only the slopes of ReLUs' lower lines are chosen; those of an exponential may be above 1."""
+        network = Network.from_layers([[[5.0]], [[1.0]]], [[1.5], [0.0]], activation=EXP)
+        plain, chosen = (crown_bounds(network, [[-1.0]], [[0.5]], slope_steps=steps) for steps in (0, 5))
+        assert chosen.lower_coefficients == pytest.approx(plain.lower_coefficients)
+        assert plain.lower_coefficients[0, 0, 0] > 5.0
+        X = np.linspace(-1.0, 0.5, 50)[:, None]
+        assert (chosen.lower_coefficients[0, 0, 0] * X + chosen.lower_constants <= network.value(X) + 1e-9).all()
+
     def test_unbounded_boxes(self):
         bounds = crown_bounds(NETWORKS[0], [[-np.inf, 0.0]], [[np.inf, 1.0]])
         assert not np.isnan([bounds.output_lower, bounds.output_upper]).any()

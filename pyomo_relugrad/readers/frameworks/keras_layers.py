@@ -249,6 +249,7 @@ _LAYERS: dict[str, Writer] = {
     "Concatenate": _concatenate,
     "Add": partial(_of_several, "Add"),
     "Subtract": partial(_of_several, "Sub"),
+    "Multiply": partial(_of_several, "Mul"),
     "Maximum": partial(_of_several, "Max"),
     "Minimum": partial(_of_several, "Min"),
 }
