@@ -30,6 +30,9 @@ from pyomo_relugrad.search.sequential.step_model import StepModel, column_scale
 
 #: Sum of violations below which a point is handed to the walk over linear regions.
 NEARLY_FEASIBLE = 1e-4
+#: Descents in vain after which a search is done at the earliest, however soon earlier ones had their best points: with
+#: fewer, answers of models solved again were up to 40 % worse.
+MIN_PATIENCE = 16
 #: Shares of a step that are compared at once: a linearization may be good for a short step alone.
 SHARES = np.array([1.0, 0.5, 0.25, 0.1, 0.03])
 #: By which a trust region grows.
@@ -114,8 +117,9 @@ class SequentialLp(Method):
         starts = Starts(self, problem, surroundings, context, elite)
         descent = self.descent(problem, context, surroundings)
         fruitless, number = 0, 0
-        patience = max(context.past.begin(self.name, self.patience), 1)
-        while fruitless < patience and not budget.is_exhausted():
+        patience = max(context.past.begin(self.name, self.patience), min(MIN_PATIENCE, self.patience))
+        # Other solves say nothing of how long to go on where no point has been feasible.
+        while fruitless < (patience if elite.points else self.patience) and not budget.is_exhausted():
             for offered in context.take_offered():
                 elite.learn(offered)
             best_before = elite.best
@@ -127,6 +131,8 @@ class SequentialLp(Method):
             if _is_lower(elite.best, best_before):
                 context.past.note(self.name, number)
                 fruitless = 0
+        if not elite.points:
+            context.past.note(self.name, self.patience)
 
     def descent(self, problem: Problem, context: SearchContext, surroundings: LinearRelaxation) -> Descent:
         """A descent whose penalties suit the problem's values at random points."""
