@@ -150,6 +150,11 @@ class TestPyTorch:
         with pytest.raises(UnsupportedOperatorError, match=r"node '1\.0 Elu'"):
             load_torch(module)
 
+    def test_smooth_layers(self, torch):
+        nn = torch.nn
+        smooth = nn.Sequential(nn.Linear(4, 4), nn.ELU(0.5), nn.Linear(4, 4), nn.Sigmoid())
+        assert_same(torch, nn.Sequential(nn.Linear(3, 4), nn.Tanh(), smooth, nn.Linear(4, 1)), (3,))
+
 
 class TestKeras:
     def test_smooth_activations(self, keras):
@@ -213,6 +218,12 @@ class TestKeras:
         layers = keras.layers
         limited = layers.Lambda(lambda x: keras.ops.maximum(x, 0.5))
         model = keras.Sequential([keras.Input((3,)), layers.Dense(4), limited, layers.Dense(1)])
+        points = RNG.normal(size=(5, 3)).astype(np.float32)
+        assert np.allclose(load_keras(model).value(points), model.predict_on_batch(points), rtol=1e-4, atol=1e-5)
+
+    def test_smooth_layers(self, keras):
+        layers = [keras.layers.Dense(4, activation=name) for name in ("elu", "tanh", "sigmoid", "softplus")]
+        model = keras.Sequential([keras.Input((3,)), *layers, keras.layers.Dense(1)])
         points = RNG.normal(size=(5, 3)).astype(np.float32)
         assert np.allclose(load_keras(model).value(points), model.predict_on_batch(points), rtol=1e-4, atol=1e-5)
 
