@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from pyomo_relugrad.run.budget import Budget, Stop
 from pyomo_relugrad.search import LpDescent, Method, ProjectedDescent, SequentialLp
 from pyomo_relugrad.search.regions.region import Region
 from pyomo_relugrad.search.sequential.near_rows import restored
+from pyomo_relugrad.search.sequential.sequential_lp import while_promising
 from pyomo_relugrad.search.sequential.smooth_polish import polisher_of
 from pyomo_relugrad.solve import search
 from pyomo_relugrad.solve.exact import solve_exactly
@@ -246,3 +247,13 @@ def test_a_proof_agrees_with_the_search() -> None:
     assert proven.stop is Stop.OPTIMAL
     assert proven.incumbent is not None
     found(problem, proven.incumbent.objective)
+
+
+def test_a_polish_ends_where_its_gains_would_not_reach_the_best_point() -> None:
+    def points(objectives: Sequence[float]) -> Iterator[Incumbent]:
+        return (Incumbent(np.zeros(1), objective, 0.0, 0.0) for objective in objectives)
+
+    slow, fast = [10.0 - 0.01 * k for k in range(20)], [10.0 - 0.5 * k for k in range(20)]
+    assert len(list(while_promising(points(slow), 1.0))) == 5
+    assert len(list(while_promising(points(fast), 1.0))) == 20
+    assert len(list(while_promising(points(slow), np.inf))) == 20

@@ -29,6 +29,8 @@ from pyomo_relugrad.search.sequential.step_model import StepModel, column_scale
 
 #: Sum of violations below which a point is handed to the walk over linear regions.
 NEARLY_FEASIBLE = 1e-4
+#: Steps of a polish whose gain, so many times, would not reach the best point: then it ends.
+RECENT_STEPS, PATIENCE = 5, 10.0
 #: Values that integer outputs are given in a descent.
 MAX_TARGETS = 5
 
@@ -119,6 +121,22 @@ class SequentialLp(Method):
         """A descent whose penalties suit the problem's values at random points."""
         samples = problem.propagate(surroundings.random_points(self.batch, context.random))
         return Descent(self, problem, context, Merit.scaled_to(problem, samples, self.initial_penalty))
+
+
+def while_promising(polish: Iterator[Incumbent | None], best: float) -> Iterator[Incumbent | None]:
+    """The points of a polish, as long as its gains may still bring it to the objective `best`."""
+    values = list[float]()
+    for point in polish:
+        yield point
+        values.append(values[-1] if point is None and values else np.inf if point is None else point.objective)
+        missing = values[-1] - best
+        window = values[-RECENT_STEPS:]
+        if (
+            len(window) == RECENT_STEPS
+            and _is_lower(best, values[-1])
+            and missing > PATIENCE * (window[0] - window[-1])
+        ):
+            return
 
 
 def _is_lower(objective: float, before: float) -> bool:
@@ -243,7 +261,8 @@ class Descent:
         is_far = self._problem.is_piecewise_linear and self._violation(v) > NEARLY_FEASIBLE
         if is_far or hopeless or budget.is_exhausted():
             return
-        for better in self._polish(point.values, budget):
+        polish = self._polish(point.values, budget)
+        for better in polish if self._problem.is_piecewise_linear else while_promising(polish, best):
             yield better
             if point.is_feasible and better is not None and better.is_feasible:
                 self._largest_gain = max(self._largest_gain, point.objective - better.objective)
