@@ -180,6 +180,16 @@ def test_a_polish_does_not_stop_at_a_kink() -> None:
         assert last.objective == pytest.approx(best, abs=1e-8)
 
 
+def test_a_polish_crosses_a_kink_that_it_begins_at() -> None:
+    """``x**2 / 100 - x + relu(x - 0.9) / 2`` falls on both sides of its kink; the region of a kink is the left one."""
+    network = Network.from_layers([[[1.0]], [[1.0]]], [[-0.9], [0.0]])
+    problem = problem_of(
+        [(0, 1), (-INF, INF)], [(square, [0])], [-1, 0.5, 0.01], networks=(EmbeddedNetwork(network, [0], [1]),)
+    )
+    *_, last = [p for p in polisher_of(problem)(problem.propagate(np.array([[0.9, 0, 0]]))[0], Budget(np.inf)) if p]
+    assert last.values[0] == 1.0
+
+
 def test_polished_points_meet_the_conditions_of_first_order() -> None:
     problem = hock_schittkowski()
     *_, last = [p for p in polisher_of(problem)(problem.propagate(np.full((1, 7), 3.0))[0], Budget(np.inf)) if p]
