@@ -48,7 +48,7 @@ sphinx_gallery_conf = {
     # Scripts that train the networks, and modules that the examples share, are not examples.
     "ignore_pattern": r"(train_\w+|mlp_to_onnx|budget_bound|__init__)\.py$",
     "filename_pattern": r"\.py$",
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": "gallery_setup.ReadingOrder",
     "remove_config_comments": True,
     "download_all_examples": False,
     "show_memory": False,

@@ -7,6 +7,28 @@ from typing import Any
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
+#: The examples in the order in which they are best read.
+ORDER = (
+    "quickstart", "reactor_design", "blending", "stations", "customer_budget", "learned_constraint", "extrapolation",
+    "omlt_model", "proof_and_gap", "comparing_methods", "callback_and_starts", "solution_pool", "training",
+)  # fmt: skip
+
+
+class ReadingOrder:
+    """The key by which sphinx-gallery sorts the examples of a folder.
+
+    Parameters
+    ----------
+    folder : str
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def __call__(self, name: str) -> int:
+        """The place of a script."""
+        return ORDER.index(Path(name).stem)
+
 
 def prepare(gallery_conf: dict[str, Any], script: str | Path | None) -> None:
     """Before and after each example.

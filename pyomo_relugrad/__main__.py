@@ -1,8 +1,11 @@
-"""``python -m pyomo_relugrad``: the command line where the script ``relugrad`` is not on the path."""
+"""``python -m pyomo_relugrad``: versions for a report of a bug, and with arguments the command line ``relugrad``."""
 
 import sys
 
 from pyomo_relugrad.cli import main
+from pyomo_relugrad.cli.versions import version_report
 
 if __name__ == "__main__":
-    sys.exit(main())
+    if sys.argv[1:]:
+        sys.exit(main())
+    print(version_report())

@@ -25,10 +25,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 from pyomo.contrib.solver.common.config import SolverConfig
 
 from pyomo_relugrad.cli.main import main
@@ -42,13 +39,6 @@ PAGES = [ROOT / "README.md"] + [
     page for page in sorted(DOCS.rglob("*.md")) if not GENERATED & set(page.relative_to(DOCS).parts)
 ]
 LOG_ROW = re.compile(r"[*\s\d.e+%-]*")
-
-
-PROPERTY = """
-(declare-const X_0 Real) (declare-const X_1 Real) (declare-const X_2 Real) (declare-const X_3 Real)
-(declare-const Y_0 Real)
-(assert (and (>= X_0 0) (>= X_1 0) (>= X_2 0) (>= X_3 0) (<= X_0 1) (<= X_1 1) (<= X_2 1) (<= X_3 1) (>= Y_0 0.3)))
-"""
 
 
 @dataclass(frozen=True)
@@ -125,29 +115,9 @@ def run(block: Block, page: Path, namespace: dict[str, object]) -> str:
     return printed.getvalue()
 
 
-def surrogate(n_inputs: int, width: int) -> onnx.ModelProto:
-    """A small random network with one output, for pages that speak of a network of the user's."""
-    random = np.random.default_rng(0)
-    arrays = {
-        "W1": random.normal(size=(width, n_inputs)) / np.sqrt(n_inputs),
-        "b1": random.normal(size=width),
-        "W2": random.normal(size=(1, width)) / np.sqrt(width),
-        "b2": np.ones(1),
-    }
-    nodes = [
-        helper.make_node("Gemm", ["x", "W1", "b1"], ["z"], transB=1),
-        helper.make_node("Relu", ["z"], ["h"]),
-        helper.make_node("Gemm", ["h", "W2", "b2"], ["y"], transB=1),
-    ]
-    infos = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [None, k]) for n, k in (("x", n_inputs), ("y", 1))]
-    weights = [numpy_helper.from_array(array.astype(np.float32), name) for name, array in arrays.items()]
-    graph = helper.make_graph(nodes, "surrogate", infos[:1], infos[1:], weights)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-
-
 @pytest.fixture
 def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with the networks and data of the examples, and a ``surrogate.onnx``; searches end sooner."""
+    """A working folder with the networks and data of the examples; searches end sooner."""
     monkeypatch.setitem(METHODS, "auto", Auto(projected=ProjectedDescent(patience=8)))
     monkeypatch.setenv("MPLBACKEND", "Agg")
     if "keras" not in sys.modules:
@@ -155,8 +125,6 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for pattern in ("*.onnx", "*.csv", "*.vnnlib"):
         for file in (ROOT / "examples").glob(pattern):
             shutil.copy(file, tmp_path)
-    onnx.save(surrogate(4, 10), tmp_path / "surrogate.onnx")
-    (tmp_path / "property.vnnlib").write_text(PROPERTY)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

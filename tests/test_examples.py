@@ -120,6 +120,23 @@ def test_stations(output):
     assert best - 1e-3 <= started <= ours + 1e-3
 
 
+def test_controller(output):
+    ours, thermostat = numbers(r"cost ([\d.]+)\.\nA thermostat would have paid ([\d.]+)\.", output("controller.py"))
+    assert ours < thermostat
+
+
+@pytest.mark.slow
+def test_learned_constraint(output):
+    printed = output("learned_constraint.py")
+    (kept,) = numbers(r"margin \d+; held by (\d+)% of the people", printed)
+    assert 65 <= kept <= 95
+    table = dict(re.findall(r"^([a-z ,]+\S) +([\d.]+) +\d$", printed, re.M))
+    efforts = {kind: float(effort) for kind, effort in table.items()}
+    assert efforts["the mean of five"] <= efforts["the mean with the margin"] + 0.05  # more safety, more effort
+    assert efforts["one network"] <= efforts["all five"] + 0.05
+    assert re.search(r"^all five .* 5$", printed, re.M)
+
+
 @pytest.mark.slow
 def test_reactor_design(output):
     printed = output("reactor_design.py")

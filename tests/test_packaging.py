@@ -12,6 +12,7 @@ from pyomo.scripting import pyomo_main
 
 import pyomo_relugrad
 from pyomo_relugrad.cli import main
+from pyomo_relugrad.cli.versions import version_report
 
 ROOT = Path(__file__).parents[1]
 
@@ -29,8 +30,25 @@ def test_there_is_one_version(setup: ConfigParser) -> None:
     assert metadata.version("pyomo_relugrad") == version
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert re.search(r"^version: (.*)$", citation, re.M).group(1) == version
+    recipe = (ROOT / "recipe" / "meta.yaml").read_text(encoding="utf-8")
+    assert re.search(r'set version = "(.*)"', recipe).group(1) == version
     citing = (ROOT / "docs" / "citing.md").read_text(encoding="utf-8")
     assert re.search(r"version = {(.*)}", citing).group(1) == version
+
+
+def test_the_recipe_needs_what_the_package_needs(setup: ConfigParser) -> None:
+    recipe = (ROOT / "recipe" / "meta.yaml").read_text(encoding="utf-8")
+    needed = [line.replace(" ", "") for line in setup["options"]["install_requires"].split("\n") if line]
+    run = recipe.partition("  run:\n")[2].partition("\n\n")[0]
+    assert [line.strip("- ").replace(" ", "") for line in run.splitlines()[1:]] == needed
+
+
+def test_the_report_of_versions_for_bug_reports() -> None:
+    lines = version_report().splitlines()
+    assert lines[0] == f"pyomo_relugrad {pyomo_relugrad.__version__}"
+    assert f"pyomo {metadata.version('pyomo')}" in lines
+    assert not any("is missing" in line for line in lines)
+    assert lines[-1].endswith(" cores")
 
 
 def test_pyomo_finds_the_solvers_from_its_own_command_line(setup: ConfigParser) -> None:

@@ -17,8 +17,7 @@ from pyomo_relugrad.search.regions.region import Region
 from pyomo_relugrad.search.sequential.near_rows import restored
 from pyomo_relugrad.search.sequential.sequential_lp import while_promising
 from pyomo_relugrad.search.sequential.smooth_polish import polisher_of
-from pyomo_relugrad.solve import search
-from pyomo_relugrad.solve.exact import solve_exactly
+from pyomo_relugrad.solve import search, solve_exactly
 
 INF = np.inf
 

@@ -122,7 +122,8 @@ def disagreement(network: Network, points: Array, expected: Array, rounding: Rou
     fast with the depth that it tells nothing.
     """
     for samples in (_SAMPLES, _MANY_SAMPLES):
-        differences, allowed = _largest_differences(network, points, expected, rounding, samples)
+        with np.errstate(over="ignore", invalid="ignore"):  # exponentials
+            differences, allowed = _largest_differences(network, points, expected, rounding, samples)
         order = np.argsort(allowed - differences)[:_MIN_POINTS]
         doubtful = order[differences[order] > allowed[order]]
         if not doubtful.size:

@@ -133,6 +133,30 @@ class Layer:
         return replace(self, weights=weights, bias=self.bias.astype(dtype))
 
 
+def check_layers(n_inputs: int, layers: Sequence[Layer]) -> None:
+    """Refuse layers that do not fit each other, or no network.
+
+    Raises
+    ------
+    NetworkValueError
+        Says which layer does not fit.
+    """
+    if n_inputs < 1 or not layers:
+        raise NetworkValueError("a network needs at least one input and an output layer")
+    widths = [n_inputs, *(layer.width for layer in layers[:-1])]
+    for index, layer in enumerate(layers):
+        for source, weight in layer.terms:
+            if source > index:
+                raise NetworkValueError(f"layer {index + 1} reads layer {source}, which does not come before it")
+            if weight.shape[1] != widths[source]:
+                raise NetworkValueError(
+                    f"layer {index + 1} expects {weight.shape[1]} values from layer {source}, which has "
+                    f"{widths[source]}"
+                )
+    if len({layer.bias.dtype for layer in layers}) > 1:
+        raise NetworkValueError("all layers of a network must have the same floating-point type")
+
+
 def _frozen(array: Any) -> Any:
     """A read-only view (dense) or a sorted CSR array over a read-only view; float32 and float64 are kept.
 

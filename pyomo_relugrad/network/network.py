@@ -16,10 +16,9 @@ from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network import sweeps
 from pyomo_relugrad.network.activations import RELU, Activation
 from pyomo_relugrad.network.choices import Choice, column_names, encoded
-from pyomo_relugrad.network.layer import Layer, TensorSpec
-from pyomo_relugrad.network.linear_maps import row_norms
+from pyomo_relugrad.network.layer import Layer, TensorSpec, check_layers
 from pyomo_relugrad.network.names import checked_names, rows_by_name, tensor_names
-from pyomo_relugrad.network.region import LinearRegion
+from pyomo_relugrad.network.region import LinearRegion, gradient_bounds
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,20 +76,7 @@ class Network:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
-        if self.n_inputs < 1 or not self.layers:
-            raise NetworkValueError("a network needs at least one input and an output layer")
-        widths = [self.n_inputs, *(layer.width for layer in self.layers[:-1])]
-        for index, layer in enumerate(self.layers):
-            for source, weight in layer.terms:
-                if source > index:
-                    raise NetworkValueError(f"layer {index + 1} reads layer {source}, which does not come before it")
-                if weight.shape[1] != widths[source]:
-                    raise NetworkValueError(
-                        f"layer {index + 1} expects {weight.shape[1]} values from layer {source}, which has "
-                        f"{widths[source]}"
-                    )
-        if len({layer.bias.dtype for layer in self.layers}) > 1:
-            raise NetworkValueError("all layers of a network must have the same floating-point type")
+        check_layers(self.n_inputs, self.layers)
         self._check_specs(self.inputs, self.n_inputs, "input")
         self._check_specs(self.outputs, self.n_outputs, "output")
         input_names = tensor_names(self.inputs) if self.input_names is None else self.input_names
@@ -264,7 +250,9 @@ class Network:
 
         With a `pattern`, a (B, n_relus) boolean array, the affine functions that they are on its region.
         """
-        gates = None if pattern is None else self._gates_of_region(pattern)
+        if pattern is not None:
+            self._check_regions()
+        gates = None if pattern is None else self.gates(pattern)
         sweep = sweeps.forward(self.layers, self.batch(X), gates)
         return tuple(values for values, _ in islice(sweep, len(self.widths)))
 
@@ -294,11 +282,6 @@ class Network:
         """An activation pattern (..., n_neurons) as the `sweeps` take it: by layer, in the network's type."""
         return tuple(part.astype(self.dtype, copy=False) for part in self.split_pattern(pattern))
 
-    def _gates_of_region(self, pattern: Array) -> tuple[Array, ...]:
-        """The gates of a linear region, on which a neuron is its pre-activation times its gate."""
-        self._check_regions()
-        return self.gates(pattern)
-
     def _check_regions(self) -> None:
         """Refuse networks that have no linear regions."""
         if not self.is_piecewise_linear:
@@ -324,15 +307,7 @@ class Network:
 
     @cached_property
     def _gradient_bounds(self) -> list[Array]:
-        """Bounds on the norms of the gradients of each layer's values."""
-        source_bounds, result = [1.0], []
-        for layer in self.layers:
-            bounds = np.zeros(layer.width)
-            for source, weight in layer.terms:
-                bounds += row_norms(weight) * source_bounds[source]
-            result.append(bounds)
-            source_bounds.append(float(np.linalg.norm(bounds)))
-        return result
+        return gradient_bounds(self.layers)
 
     def value_and_gradient(self, X: ArrayLike, output_weights: ArrayLike) -> tuple[Array, Array]:
         """Outputs (B, n_outputs), and the gradient (B, n_inputs) of ``output_weights @ y`` at the rows of `X`.

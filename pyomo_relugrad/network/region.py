@@ -10,6 +10,8 @@ from typing import Protocol
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, ArrayLike
+from pyomo_relugrad.network.layer import Layer
+from pyomo_relugrad.network.linear_maps import row_norms
 
 # Relative to a bound on its norm over all inputs: a pre-activation whose gradient is smaller than this is constant on
 # the region, so that its sign is decided everywhere in it and it has no facet.
@@ -132,6 +134,18 @@ class LinearRegion:
         for layer, position, column in by_layer(wanted, self.network.widths):
             result[position] = self.network.preactivation_gradients(self.pattern, layer, column)
         return result
+
+
+def gradient_bounds(layers: Sequence[Layer]) -> list[Array]:
+    """Bounds (n_k,) on the Euclidean norms of the gradients of each layer's values, over all inputs, between ReLUs."""
+    source_bounds, result = [1.0], []
+    for layer in layers:
+        bounds = np.zeros(layer.width)
+        for source, weight in layer.terms:
+            bounds += row_norms(weight) * source_bounds[source]
+        result.append(bounds)
+        source_bounds.append(float(np.linalg.norm(bounds)))
+    return result
 
 
 def by_layer(neurons: Array, widths: Sequence[int]) -> list[tuple[int, Array, Array]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.proof import SearchTree
+from pyomo_relugrad.proof import BlockTree, ReluTree, SearchTree
 from pyomo_relugrad.proof.milp import REPORT_INTERVAL, MilpProof
 from pyomo_relugrad.proof.outer_approximation import OuterApproximation
 from pyomo_relugrad.run.driver import Report, Worker
@@ -26,9 +26,16 @@ def _by_milp(problem: Problem, options: Options, start: Incumbent | None) -> Pro
     return MilpProof(problem, replace(options, highs_options=told), start, gives_way=True)
 
 
+def _by_branching(problem: Problem, options: Options, start: Incumbent | None) -> Prover:
+    """Smooth problems that fall apart into blocks are bounded block by block first."""
+    is_apart = not problem.is_piecewise_linear and BlockTree.suits(problem)
+    return (BlockTree if is_apart else SearchTree)(problem, options, start)
+
+
 #: The proof of each route, made of problem, options and a point to begin with.
 PROOFS: dict[Route, Callable[[Problem, Options, Incumbent | None], Prover]] = {
-    Route.BRANCH: SearchTree,
+    Route.BRANCH: _by_branching,
+    Route.RELUS: ReluTree,
     Route.MILP: _by_milp,
 }
 

@@ -20,14 +20,12 @@ from pyomo_relugrad.modeling.omlt.network import OmltNetwork
 from pyomo_relugrad.modeling.omlt.partition_rows import partition, written_partition
 from pyomo_relugrad.modeling.omlt.ranges import activation_range, preactivation_ranges
 from pyomo_relugrad.modeling.omlt.relu_rows import ROUNDING, LayerBlock, Quantities, big_m, maximum
+from pyomo_relugrad.modeling.omlt.smooth_rows import SMOOTH_ROWS
 from pyomo_relugrad.modeling.omlt.statement import Hidden, Level, Statement
 from pyomo_relugrad.modeling.omlt.steps import MaximumStep
 from pyomo_relugrad.network import Layer
 from pyomo_relugrad.network.activations import Activation
 from pyomo_relugrad.network.affine import Affine
-
-#: What OMLT calls the constraints of smooth activations.
-SMOOTH_ROWS = "_smooth_monotonic_activation_constraint"
 
 #: Names that OMLT and ``relugrad.omlt`` give to the constraints of affine maps.
 AFFINE_ROWS = ("dense_layer", "convolutional_layer", "affine_layer")

@@ -12,16 +12,14 @@ from pyomo.common.gc_manager import PauseGC
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.modeling.omlt.layers import (
-    SMOOTH,
     AffineLayer,
     BoundedInput,
     joined_weight,
     linear_expressions,
     set_bounds,
-    smooth_constraints,
-    smooth_expressions,
     split_rows,
 )
+from pyomo_relugrad.modeling.omlt.smooth_rows import SMOOTH, smooth_constraints, smooth_expressions
 from pyomo_relugrad.network import Layer, Network, PreactivationBounds
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from math import pi, sqrt
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,6 @@ from omlt.neuralnet.activations import (
     ComplementarityReLUActivation,
     bigm_relu_activation_constraint,
     linear_activation_constraint,
-    sigmoid_activation_function,
-    softplus_activation_function,
-    tanh_activation_function,
 )
 from omlt.neuralnet.layer import InputLayer
 from omlt.neuralnet.layer import Layer as OmltLayer
@@ -25,7 +21,6 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.network import Layer
-from pyomo_relugrad.network.curves import GELU_CUBIC
 
 #: Parts into which the partition formulation splits the weights of a neuron, as in OMLT.
 PARTS = 2
@@ -240,22 +235,6 @@ def relu_expressions(net_block: Any, net: NetworkDefinition, layer_block: Any, l
         layer_block.z[index] = 0.5 * (zhat + abs(zhat))
 
 
-def smooth_constraints(net_block: Any, net: NetworkDefinition, layer_block: Any, layer: AffineLayer) -> None:
-    """``z == f(zhat)``, as OMLT states smooth activations."""
-    function, rows = SMOOTH[layer.activation], pyo.Constraint(range(layer.affine.width))
-    layer_block.add_component("_smooth_monotonic_activation_constraint", rows)
-    for index, zhat in layer_block.zhat.items():
-        rows[index] = layer_block.z[index] == function(zhat)
-
-
-def smooth_expressions(net_block: Any, net: NetworkDefinition, layer_block: Any, layer: AffineLayer) -> None:
-    """``z = f(zhat)`` as expressions."""
-    layer_block.del_component("z")
-    layer_block.z = pyo.Expression(range(layer.affine.width))
-    for index, zhat in layer_block.zhat.items():
-        layer_block.z[index] = SMOOTH[layer.activation](zhat)
-
-
 def _source_activations(net_block: Any, layer: AffineLayer) -> list[Any]:
     """The variables or expressions that the columns of ``layer.weight`` stand for."""
     return [z for source in layer.sources for z in net_block.layer[id(source)].z.values()]
@@ -291,20 +270,6 @@ def set_bounds(component: Any, lower: Array, upper: Array) -> None:
         variable.setlb(low)
         variable.setub(high)
 
-
-#: Smooth activations as expressions of Pyomo, by name; those with pieces or error functions cannot be written.
-SMOOTH: dict[str, Callable[[Any], Any]] = {
-    "sigmoid": sigmoid_activation_function,
-    "softplus": softplus_activation_function,
-    "tanh": tanh_activation_function,
-    "silu": lambda zhat: zhat / (1 + pyo.exp(-zhat)),
-    "gelutanh": lambda zhat: zhat / (1 + pyo.exp(-2 * sqrt(2 / pi) * (zhat + GELU_CUBIC * zhat**3))),
-    "mish": lambda zhat: zhat * pyo.tanh(pyo.log(1 + pyo.exp(zhat))),
-    "softsign": lambda zhat: zhat / (1 + abs(zhat)),
-    "exp": pyo.exp,
-    "square": lambda zhat: zhat**2,
-    "cube": lambda zhat: zhat**3,
-}
 
 #: formulation -> the functions that build affine maps, ReLUs, and the last layer's identity
 CONSTRAINTS = {

@@ -31,6 +31,7 @@ from pyomo_relugrad.programs import network_bounds
 omlt, _ = attempt_import("omlt")
 omlt_formulation, _ = attempt_import("pyomo_relugrad.modeling.omlt.formulation")
 omlt_layers, _ = attempt_import("pyomo_relugrad.modeling.omlt.layers")
+omlt_smooth, _ = attempt_import("pyomo_relugrad.modeling.omlt.smooth_rows")
 
 #: Formulations of OMLT.
 FORMULATIONS = ("bigm", "partition", "complementarity", "full-space", "reduced-space")
@@ -183,10 +184,10 @@ def _check_activations(block: Any, formulation: str) -> None:
     smooth = block.scaled_network.smooth_activations
     if smooth and formulation in OF_RELUS:
         raise ModelError(
-            f"relugrad.omlt: block '{block.name}' has {', '.join(smooth)} neurons, and '{formulation}' is one of "
-            "of ReLUs: use 'full-space' or 'reduced-space'"
+            f"relugrad.omlt: block '{block.name}' has {', '.join(smooth)} neurons, and '{formulation}' is "
+            "for ReLUs: use 'full-space' or 'reduced-space'"
         )
-    missing = [name for name in smooth if name not in omlt_layers.SMOOTH]
+    missing = [name for name in smooth if name not in omlt_smooth.SMOOTH]
     if missing:
         raise ModelError(
             f"relugrad.omlt: block '{block.name}' has {', '.join(missing)} neurons, which cannot be written as "

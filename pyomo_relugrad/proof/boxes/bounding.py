@@ -76,7 +76,7 @@ class Bounder(Protocol):
 def batch_size(problem: Problem, largest: int) -> int:
     """Nodes per batch by the work that their neurons' bounds and sensitivities are."""
     work = 1.0
-    for stage in network_stages(problem):
+    for stage in _network_stages(problem):
         network = stage.network
         work += len(stage.inputs) * (network.bounding_work + network.n_inputs * network.n_weights)
     return int(np.clip(BATCH_WORK / work, 1, largest))
@@ -85,7 +85,7 @@ def batch_size(problem: Problem, largest: int) -> int:
 def bound_seconds(problem: Problem) -> float:
     """About how long bounding the whole problem takes: most of it goes into the pre-activations' bounds."""
     seconds = 0.0
-    for stage in network_stages(problem):
+    for stage in _network_stages(problem):
         layers, widths = stage.network.layers, stage.network.widths
         passes = np.cumsum([sum(map(_seconds_per_row, layer.weights)) for layer in layers])
         bounds = 2 * sum(width * before for width, before in zip(widths[1:], passes[:-1], strict=False))
@@ -94,7 +94,7 @@ def bound_seconds(problem: Problem) -> float:
     return seconds
 
 
-def network_stages(problem: Problem) -> list[NetworkStage]:
+def _network_stages(problem: Problem) -> list[NetworkStage]:
     """Those of networks: beside them, expressions cost next to nothing."""
     return [stage for stage in problem.stages if isinstance(stage, NetworkStage)]
 

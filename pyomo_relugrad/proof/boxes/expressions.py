@@ -105,7 +105,8 @@ class ExpressionRelaxation:
     @cached_property
     def _diagonal(self) -> Array:
         """(3, B, n_inputs): two corners of each box, and its middle."""
-        return np.stack([self.boxes.lower, self.boxes.lower / 2 + self.boxes.upper / 2, self.boxes.upper])
+        with np.errstate(invalid="ignore"):
+            return np.stack([self.boxes.lower, self.boxes.lower / 2 + self.boxes.upper / 2, self.boxes.upper])
 
     @cached_property
     def _errors(self) -> tuple[Array, Array]:

@@ -98,7 +98,7 @@ class NodeRows(NamedTuple):
             return np.zeros(n_columns), 0.0
         (indptr, indices, data), lower, upper = self.expressions
         begin = self.links.lower.size
-        kept, parts = _priced(duals[None, begin : begin + lower.size], lower, upper)
+        kept, parts = priced(duals[None, begin : begin + lower.size], lower, upper)
         return np.bincount(indices, np.repeat(kept[0], np.diff(indptr)) * data, n_columns), float(parts[0])
 
 
@@ -218,8 +218,8 @@ class NodeProgram:
     def _multiplied(self, duals: Array, reduced: Array) -> tuple[Array, Array]:
         """Costs (N, n) and constants (N,) from multipliers (N, m) of rows and reduced costs (N, n)."""
         problem = self.problem
-        on_rows, row_part = _priced(duals, problem.row_lower, problem.row_upper)
-        on_outputs, output_part = _priced(np.where(problem.is_output, reduced, 0.0), problem.lower, problem.upper)
+        on_rows, row_part = priced(duals, problem.row_lower, problem.row_upper)
+        on_outputs, output_part = priced(np.where(problem.is_output, reduced, 0.0), problem.lower, problem.upper)
         costs = problem.cost - (problem.rows.T @ on_rows.T).T - on_outputs
         return costs, problem.constant + row_part + output_part
 
@@ -256,7 +256,7 @@ def _columns(solution: LinearSolution) -> Array:
     return np.zeros(0) if solution.column_duals is None else solution.column_duals
 
 
-def _priced(duals: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
+def priced(duals: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
     """Multipliers (N, m) without those of sides that do not exist, and their sums (N,) over the sides."""
     sides = np.where(duals > 0, lower, upper)
     exists = np.isfinite(sides)

@@ -100,12 +100,14 @@ class ObjectiveBound:
             coefficients[:, stage.outputs] = 0.0
             coefficients[:, stage.inputs] = 0.0
             stage.scatter(coefficients, sloped.functions.coefficients)
-            constant = constant + sloped.functions.constants.reshape(len(cost), -1).sum(axis=1)
+            with np.errstate(invalid="ignore"):
+                constant = constant + sloped.functions.constants.reshape(len(cost), -1).sum(axis=1)
             slopes[index] = sloped.lower_slopes.reshape(slopes[index].shape).astype(np.float32)
             parts.append(sloped.functions)
         boxes = Boxes(relaxations.lower, relaxations.upper)
         coefficients = _without_noise(coefficients, relaxations.lower, relaxations.upper)
         minima = boxes.minima(coefficients)
+        constant = np.where(np.isnan(constant), np.inf, constant)  # unknown, and where there is no point
         return ObjectiveFunctions(
             coefficients,
             constant,

@@ -188,7 +188,12 @@ _LAYERS: dict[str, Writer] = {
     "Hardtanh": _limits,
     "LeakyReLU": _operator("LeakyRelu", alpha="negative_slope"),
     "ELU": _operator("Elu", alpha="alpha"),
+    "SELU": _operator("Selu"),
+    "CELU": _operator("Celu", alpha="alpha"),
+    "Hardswish": _operator("HardSwish"),
+    "Mish": _operator("Mish"),
     "Sigmoid": _operator("Sigmoid"),
+    "Softsign": _operator("Softsign"),
     "Tanh": _operator("Tanh"),
 }
 

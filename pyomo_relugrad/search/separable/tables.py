@@ -41,7 +41,7 @@ class Table:
 
 
 def network_groups(problem: Problem) -> tuple[Array, int]:
-    """(n,) the number of each column's group, -1 where no network has to do with it or it is fixed; how many there are.
+    """(n,) the number of each column's group, -1 where no function has it or it is fixed; how many groups there are.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def network_groups(problem: Problem) -> tuple[Array, int]:
     ([0, 1, -1, 0, 1], 2)
     """
     free = (problem.lower < problem.upper) | problem.is_output
-    columns = [np.concatenate([embedded.inputs, embedded.outputs]) for embedded in problem.networks]
+    columns = [np.concatenate([embedded.inputs, embedded.outputs]) for embedded in problem.functions]
     owner = np.repeat(np.arange(len(columns)), [part.size for part in columns])
     column = np.concatenate([np.zeros(0, int), *columns])
     kept = free[column]

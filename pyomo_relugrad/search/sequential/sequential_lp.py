@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -24,13 +25,17 @@ from pyomo_relugrad.search.sequential.integer_outputs import (
 )
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.penalty_descent import penalty_descent
-from pyomo_relugrad.search.sequential.smooth_polish import polisher_of
+from pyomo_relugrad.search.sequential.smooth_polish import Polisher, polisher_of
 from pyomo_relugrad.search.sequential.step_model import StepModel, column_scale
 
 #: Sum of violations below which a point is handed to the walk over linear regions.
 NEARLY_FEASIBLE = 1e-4
 #: Steps of a polish whose gain, so many times, would not reach the best point: then it ends.
 RECENT_STEPS, PATIENCE = 5, 10.0
+#: Shares of a step that are compared at once: a linearization may be good for a short step alone.
+SHARES = np.array([1.0, 0.5, 0.25, 0.1, 0.03])
+#: By which a trust region grows.
+GROWTH = 1.5
 #: Values that integer outputs are given in a descent.
 MAX_TARGETS = 5
 
@@ -51,7 +56,8 @@ class SequentialLp(Method):
     Parameters
     ----------
     patience : int, optional
-        The search ends when so many starts in a row have brought nothing better (100).
+        The search ends when so many starts in a row have brought nothing better (100); fewer where earlier searches of
+        the same model had found their best points after fewer.
     tournament : int, optional
         Random points that compete, by merit, to become one start (16).
     neighbours : int, optional
@@ -108,14 +114,18 @@ class SequentialLp(Method):
                 return
         starts = Starts(self, problem, surroundings, context, elite)
         descent = self.descent(problem, context, surroundings)
-        fruitless = 0
-        while fruitless < self.patience and not budget.is_exhausted():
+        fruitless, number = 0, 0
+        patience = max(context.past.begin(self.name, self.patience), 1)
+        while fruitless < patience and not budget.is_exhausted():
             best_before = elite.best
             for point in descent.run(starts.next(descent.merit), elite.best):
                 if point is not None:
                     elite.learn(point)
                 yield point
-            fruitless = 0 if _is_lower(elite.best, best_before) else fruitless + 1
+            number, fruitless = number + 1, fruitless + 1
+            if _is_lower(elite.best, best_before):
+                context.past.note(self.name, number)
+                fruitless = 0
 
     def descent(self, problem: Problem, context: SearchContext, surroundings: LinearRelaxation) -> Descent:
         """A descent whose penalties suit the problem's values at random points."""
@@ -231,10 +241,14 @@ class Descent:
         step_time, has_integers = method.integer_step_time, bool(problem.integers.any())
         self._model = StepModel(problem, linearization, step_time)
         self._held_model = StepModel(problem, linearization, step_time, holds_integers=True) if has_integers else None
-        self._polish = polisher_of(problem)
         self._scale = column_scale(problem)
         self._largest_gain = 0.0
+        self._is_first = context.past.solves > 1 and context.start is not None
         self.merit = merit
+
+    @cached_property
+    def _polish(self) -> Polisher:
+        return polisher_of(self._problem)
 
     def run(self, v: Array, best: float = np.inf) -> Iterator[Incumbent | None]:
         """Yield the points that a descent from `v` comes to, which may be infeasible.
@@ -297,6 +311,10 @@ class Descent:
         return self._descend(self._held_model or self._model, v, self.merit, 1.0, target)
 
     def _first_radius(self) -> float:
+        """Random; from the start of a model that was solved before about that of the last step then."""
+        if self._is_first:
+            self._is_first = False
+            return min(GROWTH * self._context.past.radius, 1.0)
         return float(10.0 ** self._context.random.uniform(-1.0, 0.0))
 
     def _descend(
@@ -304,23 +322,37 @@ class Descent:
     ) -> Generator[None, None, Array]:
         """Trust-region steps, with a sign of life after each, until the region is small or no gain is predicted."""
         method, problem, budget = self._method, self._problem, self._context.budget
-        value = float(merit.of(problem, v[None, :])[0])
+        value, smallest = float(merit.of(problem, v[None, :])[0]), min(method.smallest_radius, 0.1 * radius)
         for number in range(method.max_steps):
-            if budget.is_exhausted() or radius < method.smallest_radius:
+            if budget.is_exhausted() or radius < smallest:
                 break
             step = model.step(v, radius, merit, self._scale, budget)
             yield None
             if step is None:
                 break
-            trial, predicted = step.values, value - step.predicted
-            gained = value - float(merit.of(problem, trial[None, :])[0])
             if step.is_unbounded:
-                return trial
+                return step.values
+            predicted = value - step.predicted
+            share, trial, trial_value = self._along(v, step.values, merit)
+            gained = value - trial_value
             if predicted <= 1e-9 * (1.0 + abs(value)) or (number > 0 and step.predicted >= target):
                 break
-            if gained > method.accepted_share * predicted:
+            if gained > method.accepted_share * share * predicted:
                 v, value = trial, value - gained
-                radius = min(1.5 * radius, 1.0) if gained > 0.5 * predicted else radius
+                radius *= share
+                self._context.past.radius = radius
+                radius = min(GROWTH * radius, 1.0) if gained > 0.5 * share * predicted else radius
             else:
                 radius *= 0.3
         return v
+
+    def _along(self, v: Array, trial: Array, merit: Merit) -> tuple[float, Array, float]:
+        """The best of several shares of a step from `v`, where it leads, and the merit there."""
+        problem = self._problem
+        # A part of a step seldom meets integers, or the rows on smooth functions that its end meets.
+        is_plain = problem.is_piecewise_linear and not problem.integers.any()
+        shares = SHARES if is_plain else SHARES[:1]
+        V = problem.propagate(v + shares[:, None] * (trial - v))
+        values = merit.of(problem, V)
+        best = int(values.argmin())
+        return float(shares[best]), V[best], float(values[best])
