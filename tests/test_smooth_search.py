@@ -12,6 +12,7 @@ from pyomo_relugrad.expression import ExpressionBuilder, Node
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedExpression, EmbeddedNetwork, Incumbent, Problem, ReducedObjective
 from pyomo_relugrad.run.budget import Budget, Stop
+from pyomo_relugrad.run.log import SearchLog
 from pyomo_relugrad.search import LpDescent, Method, ProjectedDescent, SequentialLp
 from pyomo_relugrad.search.regions.region import Region
 from pyomo_relugrad.search.sequential.near_rows import restored
@@ -235,6 +236,12 @@ def test_points_without_a_value_are_never_starts_of_anything() -> None:
     assert gradient[0, 0] == 0.0
     assert gradient[1, 0] == pytest.approx(0.5)
     assert objective.value(np.array([[-1.0]]))[0] == INF
+
+
+def test_the_log_counts_expressions() -> None:
+    log = SearchLog()
+    log.header(hock_schittkowski(), "method auto", 0.0)
+    assert "Model    7 variables (0 integer), 2 rows, 2 nonzeros, 3 expressions; minimize (nonlinear)" in log.text
 
 
 def test_an_infeasible_problem_is_not_called_feasible() -> None:
