@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.errors import InfeasibleProblemError, ModelError
 from pyomo_relugrad.expression import Expression, ExpressionBuilder
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedExpression, EmbeddedNetwork, Problem, ReducedObjective, Shape
 from pyomo_relugrad.problem.presolve import presolve
 
+INF = np.inf
 BUILDER = ExpressionBuilder()
 X, Y = BUILDER.input("x"), BUILDER.input("y")
 PRODUCT = BUILDER.build([BUILDER.product(X, Y)]).expression
@@ -136,3 +137,18 @@ def test_a_fixed_point_is_a_row() -> None:
     reduced = presolve(problem).problem
     assert reduced.n_columns == 2
     assert (reduced.row_lower == reduced.row_upper).all()
+
+
+def test_bounds_follow_from_ranges() -> None:
+    """``y = log(x)`` on 1..4: a bound of 10 on y says nothing, one of 1 is kept, and y + z == 0 bounds z."""
+    expression = EmbeddedExpression(LOGARITHM, [0], [1], "e")
+    sides = np.array([[1.0, 4.0], [-INF, 10.0], [-INF, INF]])
+    rows = {"rows": [[0.0, 1.0, 1.0]], "row_lower": [0.0], "row_upper": [0.0]}
+    reduced = presolve(problem_of(3, expression, lower=sides[:, 0], upper=sides[:, 1], **rows)).problem
+    assert reduced.upper[1] == INF
+    assert [reduced.lower[2], reduced.upper[2]] == pytest.approx([-np.log(4.0), 0.0], abs=1e-6)
+    sides[1, 1] = 1.0
+    assert presolve(problem_of(3, expression, lower=sides[:, 0], upper=sides[:, 1], **rows)).problem.upper[1] == 1.0
+    sides[1, 1] = -1.0
+    with pytest.raises(InfeasibleProblemError, match="column 1 can have no value by its expression"):
+        presolve(problem_of(3, expression, lower=sides[:, 0], upper=sides[:, 1]))

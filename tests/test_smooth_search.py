@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -12,9 +12,11 @@ from pyomo_relugrad.expression import ExpressionBuilder, Node
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedExpression, EmbeddedNetwork, Incumbent, Problem, ReducedObjective
 from pyomo_relugrad.run.budget import Budget, Stop
+from pyomo_relugrad.run.log import SearchLog
 from pyomo_relugrad.search import LpDescent, Method, ProjectedDescent, SequentialLp
 from pyomo_relugrad.search.regions.region import Region
 from pyomo_relugrad.search.sequential.near_rows import restored
+from pyomo_relugrad.search.sequential.sequential_lp import while_promising
 from pyomo_relugrad.search.sequential.smooth_polish import polisher_of
 from pyomo_relugrad.solve import search, solve_exactly
 
@@ -178,6 +180,16 @@ def test_a_polish_does_not_stop_at_a_kink() -> None:
         assert last.objective == pytest.approx(best, abs=1e-8)
 
 
+def test_a_polish_crosses_a_kink_that_it_begins_at() -> None:
+    """``x**2 / 100 - x + relu(x - 0.9) / 2`` falls on both sides of its kink; the region of a kink is the left one."""
+    network = Network.from_layers([[[1.0]], [[1.0]]], [[-0.9], [0.0]])
+    problem = problem_of(
+        [(0, 1), (-INF, INF)], [(square, [0])], [-1, 0.5, 0.01], networks=(EmbeddedNetwork(network, [0], [1]),)
+    )
+    *_, last = [p for p in polisher_of(problem)(problem.propagate(np.array([[0.9, 0, 0]]))[0], Budget(np.inf)) if p]
+    assert last.values[0] == 1.0
+
+
 def test_polished_points_meet_the_conditions_of_first_order() -> None:
     problem = hock_schittkowski()
     *_, last = [p for p in polisher_of(problem)(problem.propagate(np.full((1, 7), 3.0))[0], Budget(np.inf)) if p]
@@ -226,6 +238,12 @@ def test_points_without_a_value_are_never_starts_of_anything() -> None:
     assert objective.value(np.array([[-1.0]]))[0] == INF
 
 
+def test_the_log_counts_expressions() -> None:
+    log = SearchLog()
+    log.header(hock_schittkowski(), "method auto", 0.0)
+    assert "Model    7 variables (0 integer), 2 rows, 2 nonzeros, 3 expressions; minimize (nonlinear)" in log.text
+
+
 def test_an_infeasible_problem_is_not_called_feasible() -> None:
     problem = problem_of([(-1, 1)], [(square, [0])], [1, 0], [([0, 1], 2.0, INF)])
     result = search(problem, time_limit=5.0)
@@ -245,3 +263,13 @@ def test_a_proof_agrees_with_the_search() -> None:
     assert proven.stop is Stop.OPTIMAL
     assert proven.incumbent is not None
     found(problem, proven.incumbent.objective)
+
+
+def test_a_polish_ends_where_its_gains_would_not_reach_the_best_point() -> None:
+    def points(objectives: Sequence[float]) -> Iterator[Incumbent]:
+        return (Incumbent(np.zeros(1), objective, 0.0, 0.0) for objective in objectives)
+
+    slow, fast = [10.0 - 0.01 * k for k in range(20)], [10.0 - 0.5 * k for k in range(20)]
+    assert len(list(while_promising(points(slow), 1.0))) == 5
+    assert len(list(while_promising(points(fast), 1.0))) == 20
+    assert len(list(while_promising(points(slow), np.inf))) == 20

@@ -219,9 +219,11 @@ def _is_same_place(one: object, other: Stream) -> bool:
 def _model_size(problem: Problem) -> str:
     sense = "maximize" if problem.maximize else "minimize"
     kind = "quadratic" if problem.quadratic is not None else "linear"
+    kind = "nonlinear" if any(problem.cost[each.outputs].any() for each in problem.expressions) else kind
+    smooth = f", {counted(len(problem.expressions), 'expression')}" if problem.expressions else ""
     return (
         f"{counted(problem.n_columns, 'variable')} ({int(problem.integers.sum())} integer), "
-        f"{counted(problem.n_rows, 'row')}, {counted(problem.rows.nnz, 'nonzero')}; {sense} ({kind})"
+        f"{counted(problem.n_rows, 'row')}, {counted(problem.rows.nnz, 'nonzero')}{smooth}; {sense} ({kind})"
     )
 
 

@@ -33,6 +33,8 @@ NEARLY_FEASIBLE = 1e-4
 #: Descents in vain after which a search is done at the earliest, however soon earlier ones had their best points: with
 #: fewer, answers of models solved again were up to 40 % worse.
 MIN_PATIENCE = 16
+#: Steps of a polish whose gain, so many times, would not reach the best point: then it ends.
+RECENT_STEPS, PATIENCE = 5, 10.0
 #: Shares of a step that are compared at once: a linearization may be good for a short step alone.
 SHARES = np.array([1.0, 0.5, 0.25, 0.1, 0.03])
 #: By which a trust region grows.
@@ -138,6 +140,22 @@ class SequentialLp(Method):
         """A descent whose penalties suit the problem's values at random points."""
         samples = problem.propagate(surroundings.random_points(self.batch, context.random))
         return Descent(self, problem, context, Merit.scaled_to(problem, samples, self.initial_penalty))
+
+
+def while_promising(polish: Iterator[Incumbent | None], best: float) -> Iterator[Incumbent | None]:
+    """The points of a polish, as long as its gains may still bring it to the objective `best`."""
+    values = list[float]()
+    for point in polish:
+        yield point
+        values.append(values[-1] if point is None and values else np.inf if point is None else point.objective)
+        missing = values[-1] - best
+        window = values[-RECENT_STEPS:]
+        if (
+            len(window) == RECENT_STEPS
+            and _is_lower(best, values[-1])
+            and missing > PATIENCE * (window[0] - window[-1])
+        ):
+            return
 
 
 def _is_lower(objective: float, before: float) -> bool:
@@ -266,7 +284,8 @@ class Descent:
         is_far = self._problem.is_piecewise_linear and self._violation(v) > NEARLY_FEASIBLE
         if is_far or hopeless or budget.is_exhausted():
             return
-        for better in self._polish(point.values, budget):
+        polish = self._polish(point.values, budget)
+        for better in polish if self._problem.is_piecewise_linear else while_promising(polish, best):
             yield better
             if point.is_feasible and better is not None and better.is_feasible:
                 self._largest_gain = max(self._largest_gain, point.objective - better.objective)
