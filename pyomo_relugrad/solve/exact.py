@@ -12,6 +12,7 @@ from pyomo_relugrad.programs.threads import solver_threads
 from pyomo_relugrad.run.budget import Clock
 from pyomo_relugrad.run.driver import Driver
 from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.run.past import Past
 from pyomo_relugrad.run.result import Callback, SearchResult
 from pyomo_relugrad.solve.portfolio import Portfolio
 from pyomo_relugrad.solve.presolved import run_presolved
@@ -29,6 +30,7 @@ def solve_exactly(
     callback: Callback | None = None,
     portfolio: Portfolio | None = None,
     target: float = -np.inf,
+    past: Past | None = None,
 ) -> SearchResult:
     """Search for the optimum of a problem and prove it.
 

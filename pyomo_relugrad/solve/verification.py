@@ -16,12 +16,11 @@ from pyomo_relugrad.network.lower_slopes import optimize_lower_slopes
 from pyomo_relugrad.network.relaxation import Relaxation
 from pyomo_relugrad.problem import Incumbent
 from pyomo_relugrad.programs.threads import solver_threads
-from pyomo_relugrad.readers.sources import load_network
-from pyomo_relugrad.readers.vnnlib import Case, Property, load_vnnlib
+from pyomo_relugrad.readers.vnnlib import Case, Property
 from pyomo_relugrad.run.budget import Clock, Stop
 from pyomo_relugrad.run.method import Method
 from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.solve.counterexample import Counterexample, check_property, violation_problem
+from pyomo_relugrad.solve.counterexample import Counterexample, checked_query, violation_problem
 from pyomo_relugrad.solve.exact import solve_exactly
 from pyomo_relugrad.solve.portfolio import Portfolio
 
@@ -142,9 +141,8 @@ def verify(
     >>> verify(network, parse_vnnlib(text + "(assert (>= Y_0 1.5))")).answer
     <Answer.VIOLATED: 'violated'>
     """
-    clock, network = Clock(time_limit), load_network(network)
-    property_ = property_ if isinstance(property_, Property) else load_vnnlib(property_)
-    check_property(network, property_)
+    clock = Clock(time_limit)
+    network, property_ = checked_query(network, property_)
     bounds = screen(network, property_.cases)
     left = [index for index in np.argsort(-bounds).tolist() if not bounds[index] > PROVEN]
     for is_last in (False, True):
