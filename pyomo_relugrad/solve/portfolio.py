@@ -37,7 +37,7 @@ class Portfolio:
         Seconds of the search that comes before any proof, and its largest share of the time limit.
     proof_turn, search_turn : float, optional
         Seconds of a proof's turn, and of the shortest turn of searches. While searches are owed no more than
-        ``owed_seconds``, they wait where a proof is expected to end within twice their turn.
+        ``owed_seconds``, they wait where a proof is expected to end within three times their turn.
     search_share, late_share : float, optional
         The searches' share of the time while there is no incumbent, and while they go on to find better ones; little
         by little the larger one if that is still so after ``late_seconds``.

@@ -94,7 +94,7 @@ class Team(Worker):
         if all(runner.works_beside for runner in self._active):
             return self._portfolio.proof_turn * self._share_beside
         seconds = self._shares.search_seconds()
-        return 0.0 if seconds <= self._portfolio.owed_seconds and self._is_ending(2.0 * seconds) else seconds
+        return 0.0 if seconds <= self._portfolio.owed_seconds and self._is_ending(3.0 * seconds) else seconds
 
     def _is_ending(self, seconds: float) -> bool:
         """Whether an incumbent is about to be proven: searches wait for that a little."""
