@@ -23,6 +23,13 @@ def test_a_young_proof_is_not_judged():
     assert not forecast(1.0, 1.0, seconds=YOUNG_SECONDS).closes_within(np.inf, OBJECTIVE, ALLOWED)
 
 
+def test_the_end_of_a_young_proof_is_forecast_all_the_same():
+    """From 1 to a tenth in a fifth of a second: to a thousandth in two fifths more."""
+    found = forecast(3.0, 1.0, 0.5, 0.1, seconds=0.1)
+    assert found.ends_within(0.401, OBJECTIVE, ALLOWED)
+    assert not found.ends_within(0.399, OBJECTIVE, ALLOWED)
+
+
 @pytest.mark.parametrize(("share", "closes"), [(1.0, False), (1.01 * CLOSING, False), (0.99 * CLOSING, True)])
 def test_a_gap_that_falls_too_little_is_not_about_to_close(share, closes):
     assert forecast(1.0, 1.0, 1.0, share).closes_within(np.inf, OBJECTIVE, ALLOWED) is closes

@@ -286,6 +286,24 @@ def test_a_step_counts_as_long_as_the_one_before(monkeypatch):
     assert not runner.fits(1.9)
 
 
+@pytest.mark.parametrize("falls", [True, False])
+def test_searches_wait_a_little_for_a_proof_that_is_about_to_end(falls, monkeypatch):
+    """Not for one that stands still, and not before there is an incumbent."""
+    clock, problem = FakeClock.installed(monkeypatch), hard_box()
+    point = problem.incumbent(problem.propagate(np.zeros((1, problem.n_columns)))[0])
+
+    class Falling(StandingProof):
+        @property
+        def bound(self) -> float:
+            return point.objective - (0.5 ** (20 * self.worked) if falls else 1.0)
+
+    Falling.clock, Falling.seconds, Falling.worked = clock, 0.1, 0.0
+    monkeypatch.setitem(PROOFS, Route.BRANCH, Falling)
+    searched = slow_searches(clock, monkeypatch, points=(point,))
+    solve_exactly(problem, Options(relative_gap=1e-4), time_limit=3.0, portfolio=only(Route.BRANCH))
+    assert (sum(searched) < 0.2) is falls
+
+
 def test_a_look_at_a_proof_beside_waits_for_nothing(monkeypatch):
     clock = FakeClock.installed(monkeypatch)
     runner = Runner(Route.MILP, general(hard_box()), Options(), ASKED)

@@ -36,9 +36,11 @@ class GapForecast:
             self._bounds.append(bound)
 
     def closes_within(self, seconds: float, objective: float, allowed: float) -> bool:
+        """Whether the gap will be closed in time, as `ends_within` says; proofs too young to be judged count as if."""
+        return self._worked < self._portfolio.young_seconds or self.ends_within(seconds, objective, allowed)
+
+    def ends_within(self, seconds: float, objective: float, allowed: float) -> bool:
         """Whether the gap to an objective will be the allowed one after so many more seconds of work."""
-        if self._worked < self._portfolio.young_seconds:
-            return True
         half = bisect_right(self._times, self._worked / 2.0) - 1
         before, now = objective - self._bounds[half], objective - self._bound
         if not np.isfinite(now) or now > self._portfolio.closing_share * before:

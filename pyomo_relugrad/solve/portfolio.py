@@ -36,7 +36,8 @@ class Portfolio:
     first_seconds, first_share : float, optional
         Seconds of the search that comes before any proof, and its largest share of the time limit.
     proof_turn, search_turn : float, optional
-        Seconds of a proof's turn, and of the shortest turn of searches.
+        Seconds of a proof's turn, and of the shortest turn of searches. While searches are owed no more than
+        ``owed_seconds``, they wait where a proof is expected to end within three times their turn.
     search_share, late_share : float, optional
         The searches' share of the time while there is no incumbent, and while they go on to find better ones; little
         by little the larger one if that is still so after ``late_seconds``.
@@ -70,7 +71,7 @@ class Portfolio:
     first_seconds: float = 0.1
     first_share: float = 0.1
     proof_turn: float = 0.5
-    search_turn: float = 0.2
+    search_turn: float = 0.4
     search_share: float = 0.5
     late_share: float = 0.9
     open_share: float = 0.8

@@ -99,6 +99,10 @@ class Runner(Worker):
         """Stop; HiGHS runs in a thread of its own until then."""
         return self._prover.close()
 
+    def ends_within(self, seconds: float, objective: float) -> bool:
+        """Whether the proof, however young, is expected to close the gap within so much more time for it."""
+        return not self.is_done and self._forecast.ends_within(seconds, objective, self._options.allowed_gap(objective))
+
     def closes_within(self, seconds: float, objective: float) -> bool:
         """Whether the proof goes on and is about to close the gap to an objective within so much more time for it."""
         return not self.is_done and self._forecast.closes_within(

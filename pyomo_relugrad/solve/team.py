@@ -99,7 +99,12 @@ class Team(Worker):
             return self._portfolio.proof_turn
         if all(runner.works_beside for runner in self._active):
             return self._portfolio.proof_turn * self._share_beside
-        return self._shares.search_seconds()
+        seconds = self._shares.search_seconds()
+        return 0.0 if seconds <= self._portfolio.owed_seconds and self._is_ending(3.0 * seconds) else seconds
+
+    def _is_ending(self, seconds: float) -> bool:
+        """Whether an incumbent is about to be proven: searches wait for that a little."""
+        return self._best is not None and any(runner.ends_within(seconds, self._value) for runner in self._active)
 
     @property
     def _active(self) -> list[Runner]:
