@@ -13,7 +13,10 @@ import numpy as np
 from pyomo_relugrad.arrays import Array, DTypeLike
 from pyomo_relugrad.expression import Expression
 from pyomo_relugrad.network import Network, PreactivationBounds, interval_bounds
+from pyomo_relugrad.network.sweeps import tangent
 
+#: Values and slopes beyond this count as not defined and as without limit: they are no use in float32.
+LARGEST = 1e30
 #: Stands for slopes without limit, such as that of a square root at zero.
 STEEP = 1e8
 
@@ -91,6 +94,38 @@ class Stage(ABC):
             How networks are bounded.
         """
 
+    # --- kinks: neurons whose states a region holds ---------------------------------------------------------------
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Neurons of each hidden layer that have a kink; none where the function is smooth."""
+        return ()
+
+    def pattern(self, state: Array) -> Array:
+        """Which neurons with a kink are active: (rows, N) booleans."""
+        return np.zeros((len(state), 0), bool)
+
+    def preactivations(self, X: Array) -> Array:
+        """Pre-activations (rows, N) of the neurons with a kink."""
+        return np.zeros((len(X), 0))
+
+    def kink_gradients(self, pattern: Array, layer: int, neurons: Array) -> Array:
+        """Gradients (m, n_inputs) of the pre-activations of some neurons of a layer, by number, under one pattern."""
+        raise NotImplementedError
+
+    @property
+    def kink_gradient_bounds(self) -> Array:
+        """(N,) bounds on the lengths of these gradients, for all patterns."""
+        return np.zeros(0)
+
+    @abstractmethod
+    def tangent(self, state: Array, D: Array) -> tuple[Array, Array]:
+        """Derivatives of these pre-activations (rows, N) and of the outputs along directions (rows, n_inputs)."""
+
+    @abstractmethod
+    def jacobian_bound(self, state: Array) -> float:
+        """A bound on the size of the derivatives of outputs, against which rounding is judged."""
+
     # --- where it stands in a point -----------------------------------------------------------------------------
 
     @cached_property
@@ -112,7 +147,7 @@ class Stage(ABC):
 
     def gather(self, V: Array) -> Array:
         """Inputs (B * k, n_inputs) of the embeddings at the points."""
-        return V[:, self._input_columns].reshape(-1, self.inputs.shape[1])
+        return V[:, self._input_columns].reshape(len(V) * len(self.inputs), self.inputs.shape[1])
 
     def gather_outputs(self, V: Array) -> Array:
         """Output columns (B * k, n_outputs) at the points."""
@@ -230,6 +265,44 @@ class NetworkStage(Stage):
         found = bounds(self.network, lower, upper)
         return found.output_lower, found.output_upper
 
+    # --- kinks ----------------------------------------------------------------------------------------------------
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """ReLUs of each hidden layer; none where the network has smooth neurons."""
+        return self.network.widths if self.network.is_piecewise_linear else ()
+
+    def pattern(self, state: Array) -> Array:
+        """The activation patterns themselves."""
+        return state if self.widths else super().pattern(state)
+
+    def preactivations(self, X: Array) -> Array:
+        """Pre-activations (rows, n_relus), layer after layer."""
+        if not self.widths:
+            return super().preactivations(X)
+        return np.concatenate([np.zeros((len(X), 0)), *self.network.preactivations(X)], axis=1)
+
+    def tangent(self, state: Array, D: Array, injected: Array | None = None) -> tuple[Array, Array]:
+        """Derivatives with the neurons held; `injected` (rows, n_relus) are those of activations that come on top."""
+        network = self.network
+        extra = None if injected is None else network.split_pattern(injected)
+        *slopes, outputs = tangent(network.layers, D, network.gates(state), extra)
+        slopes = slopes if self.widths else []
+        return np.concatenate([np.zeros((len(D), 0)), *slopes], axis=1), outputs
+
+    def kink_gradients(self, pattern: Array, layer: int, neurons: Array) -> Array:
+        """Gradients (m, n_inputs) of some pre-activations of a layer."""
+        return self.network.preactivation_gradients(pattern, layer, neurons)
+
+    @property
+    def kink_gradient_bounds(self) -> Array:
+        """(n_relus,) bounds, for all patterns."""
+        return self.network.gradient_bounds if self.widths else super().kink_gradient_bounds
+
+    def jacobian_bound(self, state: Array) -> float:
+        """For all patterns."""
+        return self.network.jacobian_bound
+
 
 @dataclass(frozen=True, eq=False)
 class ExpressionStage(Stage):
@@ -267,7 +340,7 @@ class ExpressionStage(Stage):
     def value(self, X: Array) -> Array:
         """The expression's values (rows, n_outputs), NaN where it is not defined."""
         values = self.expression.value(X.astype(np.float64, copy=False))
-        return np.where(np.isfinite(values), values, np.nan)
+        return np.where(np.abs(values) <= LARGEST, values, np.nan)
 
     def value_and_state(self, X: Array) -> tuple[Array, Array]:
         """The values and Jacobians."""
@@ -276,7 +349,8 @@ class ExpressionStage(Stage):
     def slopes(self, X: Array) -> Array:
         """Jacobians (rows, n_outputs, n_inputs) in numbers that can be calculated with, zero where there is none."""
         jacobian = self.expression.jacobian(X.astype(np.float64, copy=False))
-        return np.nan_to_num(jacobian, nan=0.0, posinf=STEEP, neginf=-STEEP)
+        slopes = np.where(np.abs(jacobian) <= LARGEST, jacobian, STEEP * np.sign(jacobian))
+        return np.where(np.isnan(slopes), 0.0, slopes)
 
     def adjoint(self, state: Array, seeds: Array) -> Array:
         """Derivatives (rows, n_inputs) of ``seeds @ outputs`` under Jacobians."""
@@ -297,6 +371,14 @@ class ExpressionStage(Stage):
     def range(self, lower: Array, upper: Array, bounds: NetworkBounds = interval_bounds) -> tuple[Array, Array]:
         """Bounds of the expression's values."""
         return self.expression.range(lower, upper)
+
+    def tangent(self, state: Array, D: Array) -> tuple[Array, Array]:
+        """The Jacobians times the directions."""
+        return np.zeros((len(D), 0)), np.einsum("roi,ri->ro", state, D)
+
+    def jacobian_bound(self, state: Array) -> float:
+        """The largest Jacobian."""
+        return float(np.abs(state).max(initial=0.0))
 
 
 def columns_or_slice(columns: Array) -> Array | slice:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.proof import SearchTree
+from pyomo_relugrad.proof import ReluTree, SearchTree
 from pyomo_relugrad.proof.milp import REPORT_INTERVAL, MilpProof
 from pyomo_relugrad.proof.outer_approximation import OuterApproximation
 from pyomo_relugrad.run.driver import Report, Worker
@@ -29,6 +29,7 @@ def _by_milp(problem: Problem, options: Options, start: Incumbent | None) -> Pro
 #: The proof of each route, made of problem, options and a point to begin with.
 PROOFS: dict[Route, Callable[[Problem, Options, Incumbent | None], Prover]] = {
     Route.BRANCH: SearchTree,
+    Route.RELUS: ReluTree,
     Route.MILP: _by_milp,
 }
 

@@ -72,13 +72,19 @@ def neurons_across(region: Region, binding: Array, normals: Array) -> list[Array
 
     An absolute value, written with two ReLUs, changes both: flipping one alone would lead into an empty region.
     """
+    on = kinks_at(region)
+    gradients = region.gradients(on)
+    directions = gradients / np.linalg.norm(gradients, axis=1, keepdims=True)
+    parallel = np.abs(normals @ directions.T) > 1.0 - PARALLEL_TOLERANCE
+    return [np.union1d(neuron, on[same]) for neuron, same in zip(binding, parallel, strict=True)]
+
+
+def kinks_at(region: Region) -> Array:
+    """The neurons (m,) on whose facets the region's point lies."""
     distances = np.abs(region.preactivations)
     near = np.flatnonzero(distances <= NEAR_ZERO * max(1.0, float(distances.max(initial=0.0))))
-    gradients = region.gradients(near)
-    norms = np.linalg.norm(gradients, axis=1)
-    on = (norms > 0) & (distances[near] <= FACET_DISTANCE * norms)
-    parallel = np.abs(normals @ (gradients[on] / norms[on, None]).T) > 1.0 - PARALLEL_TOLERANCE
-    return [np.union1d(neuron, near[on][same]) for neuron, same in zip(binding, parallel, strict=True)]
+    norms = np.linalg.norm(region.gradients(near), axis=1)
+    return near[(norms > 0) & (distances[near] <= FACET_DISTANCE * norms)]
 
 
 class GradientChange:
@@ -96,9 +102,9 @@ class GradientChange:
         gradient = partial_gradient[None, :].copy()
         self._seeds: list[Array] = []
         self._gradients: list[Array] = []
-        for stage, pattern in zip(reversed(region.objective.relu_stages), reversed(region.patterns), strict=True):
+        for stage, state in zip(reversed(region.objective.stages), reversed(region.patterns), strict=True):
             seeds = stage.gather_outputs(gradient)
-            parts = stage.network.pull_back(pattern, len(stage.network.layers) - 1, seeds)
+            parts = stage.adjoint(state, seeds)
             stage.scatter(gradient, parts)
             self._seeds.insert(0, seeds)
             self._gradients.insert(0, parts)
@@ -109,8 +115,10 @@ class GradientChange:
         slopes = self.region.input_slopes(directions)
         facet = np.repeat(np.arange(len(facets)), [neurons.size for neurons in facets])
         neurons, first = np.concatenate(facets), 0
-        stages = self.region.objective.relu_stages
+        stages = self.region.objective.stages
         for index, (stage, pattern) in enumerate(zip(stages, self.region.patterns, strict=True)):
+            if not stage.widths:
+                continue
             inside = (neurons >= first) & (neurons < first + pattern.size)
             member, neuron = np.divmod(neurons[inside] - first, max(pattern.shape[1], 1))
             pairs, pair = np.unique(facet[inside] * len(pattern) + member, return_inverse=True)
@@ -118,7 +126,7 @@ class GradientChange:
             flipped = pattern[member]
             flipped[pair, neuron] ^= True
             seeds = self._seeds[index][member]
-            behind = stage.network.pull_back(flipped, len(stage.network.layers) - 1, seeds)
+            behind = stage.adjoint(flipped, seeds)
             along = slopes[which[:, None], stage.inputs[member]]
             np.add.at(change, which, np.einsum("ki,ki->k", behind - self._gradients[index][member], along))
             first += pattern.size

@@ -19,6 +19,8 @@ NO_NEURONS = np.zeros(0, np.int64)
 NO_MULTIPLIER = 1e-12
 # Facets added to the program at once, those that the step crosses first; and where all of them are needed.
 FACETS_AT_ONCE, MANY_FACETS_AT_ONCE = 64, 1024
+# Facets up to which all of them are in the program from the beginning.
+FEW_FACETS = 128
 # Distance, in units of the columns, by which a solution may lie beyond a facet.
 FACET_TOLERANCE = 1e-9
 # LPs per region; each adds facets that the one before crossed.
@@ -103,9 +105,14 @@ class FacetProgram:
         """Begin the next region with the facets of these neurons (m,), and from a guessed basis."""
         self._working, self._guess = neurons, guess
 
-    def solve(self, region: Region, budget: Budget) -> RegionOptimum:
-        """Minimize over the closed region; each program over the facets known so far counts as an iteration."""
-        self._open(region)
+    def solve(self, region: Region, budget: Budget, reach: Array | None = None) -> RegionOptimum:
+        """Minimize over the closed region; each program over the facets known so far counts as an iteration.
+
+        `reach` (d,) is how far each decision may move; any distance where it is None.
+        """
+        if region.signs.size <= FEW_FACETS:
+            self._working = np.arange(region.signs.size)
+        self._open(region, reach)
         u, is_fresh = region.u, self._working.size == 0
         for _ in range(MAX_ROUNDS):
             solution = self._program.solve(budget.remaining)
@@ -117,22 +124,22 @@ class FacetProgram:
             if solution.status is LinearStatus.FAILED and not is_fresh:
                 # HiGHS's quadratic solver may miss its tolerances where facets come from another region.
                 self._working, is_fresh = NO_NEURONS, True
-                self._open(region)
+                self._open(region, reach)
                 continue
             if solution.values is None or not solution.is_optimal:
                 break
-            crossed, reach = self._crossings(region, solution.values)
+            crossed, share = self._crossings(region, solution.values)
             if not crossed:
                 return self._optimum(solution)
-            u = region.u + reach * (self._layout.decisions(solution.values) - region.u)
+            u = region.u + share * (self._layout.decisions(solution.values) - region.u)
             if budget.is_exhausted():
                 break
         return RegionOptimum.unfinished(np.clip(u, self._lower, self._upper))
 
-    def _open(self, region: Region) -> None:
+    def _open(self, region: Region, reach: Array | None) -> None:
         """Set the program up for a region, with the working facets of the last one."""
         layout = self._layout
-        self._scale = layout.open(self._program, region)
+        self._scale = layout.open(self._program, region, reach)
         rows, lower, upper = layout.region_rows(region)
         facets, sides, self._working, self._lengths = self._facets(region, self._working)
         tail = sparse.vstack([rows, facets], format="csr") if sparse.issparse(rows) else np.concatenate([rows, facets])

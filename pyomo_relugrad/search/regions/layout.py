@@ -63,15 +63,22 @@ class Layout(ABC):
             cost, self._lower, self._upper, *self._fixed, quadratic=self._problem.quadratic, options=self._options
         )
 
-    def open(self, program: LinearProgram, region: Region) -> float:
-        """Set costs and bounds for a region; returns what the costs were divided by."""
-        if self._integers.any():
-            program.change_bounds(*self._bounds(region))
+    def open(self, program: LinearProgram, region: Region, reach: Array | None = None) -> float:
+        """Set costs and bounds for a region; returns what the costs were divided by.
+
+        `reach` (d,) is how far each decision may move; any distance where it is None.
+        """
+        if self._integers.any() or reach is not None:
+            program.change_bounds(*self._bounds(region, reach))
         return 1.0
 
-    def _bounds(self, region: Region) -> tuple[Array, Array]:
-        at = self.point(region)
-        return np.where(self._integers, at, self._lower), np.where(self._integers, at, self._upper)
+    def _bounds(self, region: Region, reach: Array | None = None) -> tuple[Array, Array]:
+        at, lower, upper = self.point(region), self._lower, self._upper
+        if reach is not None:
+            distance = np.full(at.size, np.inf)
+            distance[self._decides] = reach
+            lower, upper = np.maximum(lower, at - distance), np.minimum(upper, at + distance)
+        return np.where(self._integers, at, lower), np.where(self._integers, at, upper)
 
     def point(self, region: Region) -> Array:
         """The region's point in the program's columns."""
@@ -120,20 +127,21 @@ class ReducedLayout(Layout):
     def __init__(self, objective: ReducedObjective) -> None:
         problem, columns = objective.problem, objective.columns
         hard, elastic = np.flatnonzero(~problem.rows_touch_output), np.flatnonzero(problem.rows_touch_output)
-        fixed = LayoutRows(problem.rows[hard][:, columns], problem.row_lower[hard], problem.row_upper[hard])
+        rows = problem.rows[hard][:, columns] if hard.size else sparse.csr_array((0, columns.size))
+        fixed = LayoutRows(rows, problem.row_lower[hard], problem.row_upper[hard])
         bounded = np.flatnonzero(problem.is_output & (np.isfinite(problem.lower) | np.isfinite(problem.upper)))
         picks = np.zeros((bounded.size, problem.n_columns))
         picks[np.arange(bounded.size), bounded] = 1.0
         self._on_outputs = LayoutRows(
-            np.concatenate([problem.rows[elastic].toarray(), picks]),
+            np.concatenate([problem.rows[elastic].toarray(), picks]) if elastic.size else picks,
             np.concatenate([problem.row_lower[elastic], problem.lower[bounded]]),
             np.concatenate([problem.row_upper[elastic], problem.upper[bounded]]),
         )
         super().__init__(problem, columns, fixed, SIMPLEX | TIGHT if len(picks) + elastic.size else SIMPLEX)
 
-    def open(self, program: LinearProgram, region: Region) -> float:
+    def open(self, program: LinearProgram, region: Region, reach: Array | None = None) -> float:
         """Also set the costs to the region's gradient, of largest component one: HiGHS's tolerances are absolute."""
-        super().open(program, region)
+        super().open(program, region, reach)
         scale = float(np.abs(region.gradient).max(initial=0.0)) or 1.0
         program.change_costs(region.gradient / scale)
         return scale

@@ -86,16 +86,16 @@ class RegionProgram:
         """The point `u` of the decision columns, measured."""
         return self.problem.incumbent(self.objective.points(u[None, :])[0])
 
-    def solve(self, region: Region, budget: Budget) -> RegionOptimum:
-        """Minimize the objective over the closed region.
+    def solve(self, region: Region, budget: Budget, reach: Array | None = None) -> RegionOptimum:
+        """Minimize the objective over the closed region, or over the part of it within reach (d,) of its point.
 
         A region counts as an iteration of the budget, or as several where HiGHS solves it more than once.
         """
-        limits = self._layout.limits(region) if self._is_far(region) else None
+        limits = self._layout.limits(region) if reach is None and self._is_far(region) else None
         if limits is not None:
             optimum = self._by_interior_point(region, limits, budget)
         else:
-            optimum = self._simplex.solve(region, budget)
+            optimum = self._simplex.solve(region, budget, reach)
         self._remember(optimum)
         return optimum
 

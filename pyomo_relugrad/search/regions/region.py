@@ -8,17 +8,15 @@ from functools import cached_property
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network import Network
 from pyomo_relugrad.network.region import CONSTANT_ROW_TOLERANCE, by_layer
-from pyomo_relugrad.network.sweeps import tangent
 from pyomo_relugrad.problem import ReducedObjective
 
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """What is affine around a point when every ReLU of every embedding is held.
+    """What is affine around a point when every ReLU of every embedding is held; of smooth functions the tangent.
 
-    Neurons are counted stage by stage, embedding by embedding, layer by layer.
+    Neurons are those with a kink. They are counted stage by stage, embedding by embedding, layer by layer.
 
     Parameters
     ----------
@@ -28,8 +26,8 @@ class Region:
         Decision columns of a point of the (closed) region.
     v : (n,) array
         All columns there.
-    patterns : tuple of (embeddings, n_relus) boolean arrays
-        One per stage.
+    patterns : tuple of arrays
+        The states of each stage: (embeddings, n_relus) booleans where it is piecewise linear.
     """
 
     objective: ReducedObjective
@@ -45,30 +43,37 @@ class Region:
 
     def flipped(self, neurons: Array) -> Region:
         """The region across the facets of the given neurons, at the same point."""
-        states = np.concatenate([pattern.ravel() for pattern in self.patterns])
-        states[neurons] = ~states[neurons]
-        shapes = [pattern.shape for pattern in self.patterns]
-        pieces = np.split(states, np.cumsum([rows * columns for rows, columns in shapes])[:-1])
-        patterns = tuple(piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True))
-        return Region(self.objective, self.u, self.v, patterns)
+        states, first = list[Array](), 0
+        for stage, state in zip(self.objective.stages, self.patterns, strict=True):
+            size = stage.pattern(state).size
+            own = neurons[(neurons >= first) & (neurons < first + size)] - first
+            if own.size:
+                state = state.copy()
+                state.ravel()[own] ^= True
+            states.append(state)
+            first += size
+        return Region(self.objective, self.u, self.v, tuple(states))
 
     def moved_to(self, u: Array) -> Region:
-        """The same region, seen from another of its points."""
-        return Region.at(self.objective, u, self.patterns)
+        """The same region, seen from another of its points; where functions are smooth, they are as they are there."""
+        if self.objective.problem.is_piecewise_linear:
+            return Region.at(self.objective, u, self.patterns)
+        there = self.objective.patterns(u[None, :])
+        parts = zip(self.objective.stages, self.patterns, there, strict=True)
+        return Region.at(self.objective, u, tuple([held if stage.widths else own for stage, held, own in parts]))
 
     @cached_property
     def signs(self) -> Array:
         """(N,) array: 1 for an active neuron, -1 for an inactive one."""
-        return np.concatenate([np.zeros(0), *(np.where(pattern, 1.0, -1.0).ravel() for pattern in self.patterns)])
+        parts = zip(self.objective.stages, self.patterns, strict=True)
+        patterns = [stage.pattern(state).ravel() for stage, state in parts]
+        return np.concatenate([np.zeros(0), *(np.where(pattern, 1.0, -1.0) for pattern in patterns)])
 
     @cached_property
     def preactivations(self) -> Array:
         """(N,) pre-activations at the point."""
-        parts = [np.zeros(0)]
-        for stage in self.objective.relu_stages:
-            layers = stage.network.preactivations(self.v[stage.inputs])
-            parts.append(np.concatenate([np.zeros((len(stage.inputs), 0)), *layers], axis=1).ravel())
-        return np.concatenate(parts)
+        parts = [stage.preactivations(self.v[stage.inputs]).ravel() for stage in self.objective.stages]
+        return np.concatenate([np.zeros(0), *parts])
 
     @cached_property
     def gradient(self) -> Array:
@@ -81,17 +86,17 @@ class Region:
         """(B, N) derivatives of the pre-activations along directions (B, d)."""
         D = self._in_columns(directions)
         parts = [np.zeros((len(D), 0))]
-        for stage, pattern in zip(self.objective.relu_stages, self.patterns, strict=True):
-            hidden, outputs = _masked_slopes(stage.network, np.tile(pattern, (len(D), 1)), stage.gather(D))
+        for stage, state in zip(self.objective.stages, self.patterns, strict=True):
+            hidden, outputs = stage.tangent(_repeated(state, len(D)), stage.gather(D))
             stage.set_outputs(D, outputs)
-            parts.append(hidden.reshape(len(D), pattern.size))
+            parts.append(hidden.reshape(len(D), len(state) * hidden.shape[1]))
         return np.concatenate(parts, axis=1)
 
     def input_slopes(self, directions: Array) -> Array:
         """(B, n) derivatives of all columns that networks read along directions (B, d)."""
         D = self._in_columns(directions)
-        for stage, pattern in zip(self.objective.relu_stages[:-1], self.patterns, strict=False):
-            stage.set_outputs(D, _masked_slopes(stage.network, np.tile(pattern, (len(D), 1)), stage.gather(D))[1])
+        for stage, state in zip(self.objective.stages[:-1], self.patterns, strict=False):
+            stage.set_outputs(D, stage.tangent(_repeated(state, len(D)), stage.gather(D))[1])
         return D
 
     def _in_columns(self, directions: Array) -> Array:
@@ -119,7 +124,7 @@ class Region:
                 injected[d + inside, free[inside] - first] = 1.0
                 mask = pattern.copy()
                 mask[free[inside] - first] = False
-                hidden, D[:, outputs] = _masked_slopes(stage.network, mask[None, :], D[:, inputs], injected)
+                hidden, D[:, outputs] = stage.tangent(mask[None, :], D[:, inputs], injected)
                 parts.append(hidden.T)
                 first += pattern.size
         return np.concatenate(parts), D
@@ -140,18 +145,18 @@ class Region:
 
     def _pulled_back(self, rows: Array, sizes: Array) -> tuple[Array, Array]:
         """Rows (m, n) pulled back to the decision columns (m, d), and the sizes (m,) of what was added on the way."""
-        for stage, pattern in zip(reversed(self.objective.relu_stages), reversed(self.patterns), strict=True):
+        for stage, state in zip(reversed(self.objective.stages), reversed(self.patterns), strict=True):
             seeds = stage.gather_outputs(rows).reshape(len(rows), stage.outputs.size)
-            sizes = sizes + stage.network.jacobian_bound * np.linalg.norm(seeds, axis=1)
-            stage.pull_back_rows(rows, pattern)
+            sizes = sizes + stage.jacobian_bound(state) * np.linalg.norm(seeds, axis=1)
+            stage.pull_back_rows(rows, state)
         return self.objective.decisions(rows), sizes
 
     def _input_gradients(self, neurons: Array) -> Array:
         rows = np.zeros((neurons.size, self.v.size))
         for which, positions, columns in by_layer(neurons, [width for *_, width in self._layers]):
             index, embedding, layer, _ = self._layers[which]
-            stage = self.objective.relu_stages[index].members[embedding]
-            gradients = stage.network.preactivation_gradients(self.patterns[index][embedding], layer, columns)
+            stage = self.objective.stages[index].members[embedding]
+            gradients = stage.kink_gradients(self.patterns[index][embedding], layer, columns)
             part = np.zeros((columns.size, self.v.size))
             stage.scatter(part, gradients)
             rows[positions] = part
@@ -160,8 +165,7 @@ class Region:
     @cached_property
     def _gradient_bounds(self) -> Array:
         """(N,) bounds on the lengths of the pre-activations' gradients in their networks' inputs, for all patterns."""
-        stages = self.objective.relu_stages
-        parts = [np.tile(stage.network.gradient_bounds, len(stage.inputs)) for stage in stages]
+        parts = [np.tile(stage.kink_gradient_bounds, len(stage.inputs)) for stage in self.objective.stages]
         return np.concatenate([np.zeros(0), *parts])
 
     @cached_property
@@ -169,10 +173,15 @@ class Region:
         """(stage, embedding, hidden layer of the network, its width) of all hidden layers."""
         return [
             (index, embedding, layer, width)
-            for index, stage in enumerate(self.objective.relu_stages)
+            for index, stage in enumerate(self.objective.stages)
             for embedding in range(len(stage.inputs))
-            for layer, width in enumerate(stage.network.widths)
+            for layer, width in enumerate(stage.widths)
         ]
+
+
+def _repeated(state: Array, count: int) -> Array:
+    """The states of one point for a batch."""
+    return np.tile(state, (count, *[1] * (state.ndim - 1)))
 
 
 def _without_rounding(gradients: Array, sizes: Array) -> Array:
@@ -180,13 +189,3 @@ def _without_rounding(gradients: Array, sizes: Array) -> Array:
     rounding = CONSTANT_ROW_TOLERANCE * sizes
     gradients[np.einsum("ij,ij->i", gradients, gradients) <= rounding * rounding] = 0.0
     return gradients
-
-
-def _masked_slopes(network: Network, pattern: Array, D: Array, injected: Array | None = None) -> tuple[Array, Array]:
-    """Derivatives of the pre-activations (rows, n_relus) and of the outputs along the rows of `D`, ReLUs held.
-
-    `injected` (rows, n_relus) are derivatives of activations that come on top.
-    """
-    extra = None if injected is None else network.split_pattern(injected)
-    *slopes, outputs = tangent(network.layers, D, network.gates(pattern), extra)
-    return np.concatenate([np.zeros((len(D), 0)), *slopes], axis=1), outputs

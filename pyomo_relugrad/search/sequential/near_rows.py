@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem import Problem, ReducedObjective
+from pyomo_relugrad.search.regions.region import Region
 
 #: Slack, relative to one plus the side's size, up to which a row counts as active.
 ACTIVE = 1e-7
@@ -49,8 +50,9 @@ class NearRows:
     jacobian: Array
 
     @classmethod
-    def at(cls, problem: Problem, v: Array, columns: Array, unit: Array, reach: float = ACTIVE) -> NearRows | None:
-        """Equations, and what is violated at a point (n,) or within reach of a side; None if it is much."""
+    def at(cls, region: Region, columns: Array, unit: Array, reach: float = ACTIVE) -> NearRows | None:
+        """Equations, and what is violated at a region's point or within reach of a side; None if it is much."""
+        problem, v = region.objective.problem, region.v
         activity = problem.row_activity(v[None])[0]
         rows = np.flatnonzero(_is_near(activity, problem.row_lower, problem.row_upper, reach))
         outputs = np.flatnonzero(problem.is_output & _is_near(v, problem.lower, problem.upper, reach))
@@ -61,7 +63,8 @@ class NearRows:
         partial[np.arange(rows.size, len(partial)), outputs] = 1.0
         lower = np.concatenate([problem.row_lower[rows], problem.lower[outputs]])
         upper = np.concatenate([problem.row_upper[rows], problem.upper[outputs]])
-        jacobian = problem.pull_back_rows(v, partial)[:, columns] * unit
+        moving = np.searchsorted(region.objective.columns, columns)
+        jacobian = region.pull_back(partial.copy())[:, moving] * unit
         return cls(problem, columns, unit, partial, lower, upper, jacobian)
 
     @cached_property
@@ -99,23 +102,24 @@ def _is_near(values: Array, lower: Array, upper: Array, reach: float) -> Array:
     return np.asarray((slack <= reach * (1.0 + np.abs(values))) | (lower == upper))
 
 
-def restored(problem: Problem, v: Array, columns: Array, unit: Array) -> Array | None:
+def restored(objective: ReducedObjective, v: Array, columns: Array, unit: Array) -> Array | None:
     """The point (n,) to which Newton's method leads that violates nothing; None where it leads to none.
 
     Parameters
     ----------
-    problem : Problem
+    objective : ReducedObjective
     v : (n,) array
         With propagated outputs, within the bounds of the columns that no function writes.
     columns, unit : (d,) arrays
         The columns that may move, and their typical ranges. One at a bound that a step would cross stays there.
     """
-    free = np.ones(columns.size, bool)
+    problem, free = objective.problem, np.ones(columns.size, bool)
     for _ in range(MAX_NEWTON_STEPS):
         violation = float(problem.violation(v[None])[0])
         if violation <= CLEAN:
             return v
-        moved, after = _newton_step(problem, v, columns[free], unit[free])
+        region = Region.at(objective, v[objective.columns])
+        moved, after = _newton_step(region, columns[free], unit[free])
         on_bound = (moved == problem.lower) | (moved == problem.upper)
         stuck = free & on_bound[columns] & (moved != v)[columns]
         if not after < 0.5 * violation and not stuck.any():
@@ -124,11 +128,12 @@ def restored(problem: Problem, v: Array, columns: Array, unit: Array) -> Array |
     return None
 
 
-def _newton_step(problem: Problem, v: Array, columns: Array, unit: Array) -> tuple[Array, float]:
+def _newton_step(region: Region, columns: Array, unit: Array) -> tuple[Array, float]:
     """The less violated of two points, and its violation: rows that are near kept where they are, or not."""
+    problem, v = region.objective.problem, region.v
     best, least = v, np.inf
     for reach in (ACTIVE, -CLEAN):
-        rows = NearRows.at(problem, v, columns, unit, reach)
+        rows = NearRows.at(region, columns, unit, reach)
         if rows is None:
             continue
         moved = rows.moved_back(v[None])

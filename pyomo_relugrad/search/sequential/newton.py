@@ -1,4 +1,4 @@
-"""Newton steps for the objective within the rows and bounds that are active at a point."""
+"""Newton steps for the objective within the rows, bounds and kinks of networks that are active at a point."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from scipy.optimize import nnls
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.search.regions.crossing import kinks_at, promising_facets
+from pyomo_relugrad.search.regions.facets import RegionOptimum
+from pyomo_relugrad.search.regions.region import Region
 from pyomo_relugrad.search.sequential.near_rows import NearRows
 
 #: Distance from a bound, in units of the column's range, at which a column counts as being on it.
@@ -28,15 +32,20 @@ SHARES = np.concatenate([2.0 ** np.arange(1, -9, -1.0), [1e-3, 1e-4]])
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """What is active at a point, with its multipliers.
+    """What is active at a point of a region, with its multipliers.
 
     Parameters
     ----------
     rows : NearRows
+    kinks : (m, d) array
+        Gradients, into the region, of the pre-activations that are zero.
+    neurons : (m,) int array
+        Whose they are.
     gradient : (d,) array
         Of the objective in the columns that may move, in their units.
     multipliers : (k,) array
         Of the rows; zero where the row does not hold the objective back.
+    kink_multipliers : (m,) array
     held : (d,) booleans
         Columns that their bounds hold.
     residual : (d,) array
@@ -44,51 +53,70 @@ class Face:
     """
 
     rows: NearRows
+    kinks: Array
+    neurons: Array
     gradient: Array
     multipliers: Array
+    kink_multipliers: Array
     held: Array
     residual: Array
 
     @classmethod
-    def at(cls, problem: Problem, v: Array, columns: Array, unit: Array) -> Face | None:
-        """The face of a point (n,); None where there is too much to look at."""
-        rows = NearRows.at(problem, v, columns, unit) if columns.size <= MAX_COLUMNS else None
+    def at(cls, region: Region, columns: Array, unit: Array) -> Face | None:
+        """The face of a region's point; None where there is too much to look at."""
+        problem, v = region.objective.problem, region.v
+        rows = NearRows.at(region, columns, unit) if columns.size <= MAX_COLUMNS else None
         if rows is None:
             return None
-        partial = problem.objective_gradient(v[None])
-        gradient = problem.pull_back(v[None], partial)[0, columns] * unit
+        moving = np.searchsorted(region.objective.columns, columns)
+        gradient = region.gradient[moving] * unit
+        neurons = kinks_at(region)
+        kinks = region.gradients(neurons)[:, moving] * unit * region.signs[neurons, None]
         activity = v @ rows.partial.T
         below = (activity - rows.lower <= rows.upper - activity) | (rows.lower == rows.upper)
         above = ~below | (rows.lower == rows.upper)
         at_lower = np.flatnonzero(v[columns] - problem.lower[columns] <= ON_BOUND * unit)
         at_upper = np.flatnonzero(problem.upper[columns] - v[columns] <= ON_BOUND * unit)
         identity = np.eye(columns.size)
-        parts = rows.jacobian[below], -rows.jacobian[above], identity[at_lower], -identity[at_upper]
+        parts = rows.jacobian[below], -rows.jacobian[above], kinks, identity[at_lower], -identity[at_upper]
         weights = _nonnegative_multipliers(np.concatenate(parts), gradient)
         if weights is None:
             return None
-        of_below, of_above, of_lower, of_upper = np.split(weights, np.cumsum([len(part) for part in parts[:-1]]))
+        of_below, of_above, of_kinks, of_lower, of_upper = np.split(
+            weights, np.cumsum([len(part) for part in parts[:-1]])
+        )
         multipliers = np.zeros(len(rows.lower))
         multipliers[below] += of_below
         multipliers[above] -= of_above
         held = np.zeros(columns.size, bool)
         held[at_lower[of_lower > 0]] = held[at_upper[of_upper > 0]] = True
-        return cls(rows, gradient, multipliers, held, gradient - weights @ np.concatenate(parts))
+        residual = gradient - weights @ np.concatenate(parts)
+        return cls(rows, kinks, neurons, gradient, multipliers, of_kinks, held, residual)
 
     def directions(self, problem: Problem, v: Array) -> Array:
         """Steps (s, d) in units that may lower the objective: steepest descent, Newton's, along negative curvature."""
         steps = [-self.residual]
         holds = (self.multipliers != 0) | (self.rows.lower == self.rows.upper)
+        active = np.concatenate([self.rows.jacobian[holds], self.kinks[self.kink_multipliers > 0]])
         free = np.flatnonzero(~self.held)
         basis = np.zeros((self.held.size, 0))
         if free.size:
-            inner = null_space(self.rows.jacobian[holds][:, free]) if holds.any() else np.eye(free.size)
+            inner = null_space(active[:, free]) if len(active) else np.eye(free.size)
             basis = np.zeros((self.held.size, inner.shape[1]))
             basis[free] = inner
         if 0 < basis.shape[1] <= MAX_DIRECTIONS:
             steps += self._curved_steps(problem, v, basis)
         steps = [step for step in steps if np.isfinite(step).all() and step.any()]
         return np.array(steps).reshape(len(steps), self.held.size)
+
+    def promising(self, region: Region, budget: Budget) -> list[Array]:
+        """The neurons of each kink whose crossing promises a gain, largest first."""
+        problem = region.objective.problem
+        partial = problem.objective_gradient(region.v[None])[0] - self.multipliers @ self.rows.partial
+        nothing = np.zeros(0)
+        binding = self.kink_multipliers > 0
+        optimum = RegionOptimum(region.u, self.neurons[binding], self.kink_multipliers[binding], nothing, nothing)
+        return promising_facets(region, optimum, partial, budget)
 
     def _curved_steps(self, problem: Problem, v: Array, basis: Array) -> list[Array]:
         """Newton's step with absolute curvatures, and the direction of the most negative one, both ways."""
@@ -136,7 +164,7 @@ def best_along(problem: Problem, v: Array, rows: NearRows, steps: Array, limit: 
     limit : float
         Longest step of a column, in its unit.
     """
-    if len(steps) == 0:
+    if steps.size == 0:
         return None
     length = np.abs(steps).max(axis=1, keepdims=True)
     steps = steps * np.minimum(1.0, limit / np.maximum(length, np.finfo(float).tiny))
