@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pyomo_relugrad.readers.vnnlib import load_vnnlib
     from pyomo_relugrad.solve import maximize, minimize
     from pyomo_relugrad.solve.counterexample import find_counterexample
+    from pyomo_relugrad.solve.verification import verify
 
 __all__ = [
     "DataHull",
@@ -37,6 +38,7 @@ __all__ = [
     "maximize",
     "minimize",
     "solve_from_start",
+    "verify",
 ]
 
 #: The module of each public name. It is imported when the name is first used: ONNX, OMLT and SciPy take a second.
@@ -56,6 +58,7 @@ _MODULES = {
     "maximize": "solve",
     "minimize": "solve",
     "solve_from_start": "modeling.start",
+    "verify": "solve.verification",
 }
 
 

@@ -45,7 +45,7 @@ def test_an_optimum_in_a_few_lines():
 def test_a_search_result_in_a_line():
     result = maximize(NETWORK, lower=0, upper=1, iteration_limit=20).result
     text = repr(result)
-    assert f" point, objective {result.incumbent.objective:.8g} (minimized), bound" in text
+    assert f"feasible points, objective {result.incumbent.objective:.8g} (minimized), bound" in text
     assert "\n" not in text
     assert len(text) < 200
 

@@ -21,9 +21,12 @@ from pyomo_relugrad.cli import main
 from pyomo_relugrad.cli.exit_codes import ExitCode
 from pyomo_relugrad.cli.info import difficulty_of, report
 from pyomo_relugrad.cli.values import shown
+from pyomo_relugrad.readers.vnnlib import load_vnnlib
 from pyomo_relugrad.run.log import SearchLog
 from pyomo_relugrad.run.result import Progress
 from pyomo_relugrad.search import METHODS
+from pyomo_relugrad.solve import Answer, OpenCase, Verdict
+from pyomo_relugrad.solve.counterexample import Counterexample
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 DIGITS, PLANT = str(EXAMPLES / "digits.onnx"), str(EXAMPLES / "plant.onnx")
@@ -48,7 +51,7 @@ def onnxruntime_value(file: str, x: np.ndarray) -> np.ndarray:
 # --- help -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["info", "maximize", "minimize", "falsify", "bench"])
+@pytest.mark.parametrize("command", ["info", "maximize", "minimize", "falsify", "verify", "bench"])
 def test_help_teaches_each_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])
@@ -63,7 +66,8 @@ def test_help_names_commands_examples_and_exit_codes(capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit):
         main(["--help"])
     printed = capsys.readouterr().out
-    for word in ("info", "maximize", "minimize", "falsify", "bench", "examples:", *(code.meaning for code in ExitCode)):
+    commands = ("info", "maximize", "minimize", "falsify", "verify", "bench")
+    for word in (*commands, "examples:", *(code.meaning for code in ExitCode)):
         assert word in printed
 
 
@@ -288,6 +292,70 @@ def test_ctrl_c_ends_falsify_at_once(
     code, _, error = run(capsys, "falsify", PLANT, write_property(tmp_path, BEYOND), "--time-limit", "60")
     assert (code, error) == (ExitCode.INTERRUPTED, "relugrad: error: interrupted\n")
     assert len(searches) == 1
+
+
+# --- verify ---------------------------------------------------------------------------------------------------------
+
+
+def test_verify_shows_a_counterexample_that_onnxruntime_confirms(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    point, results = tmp_path / "point.npy", tmp_path / "results.txt"
+    words = ["verify", PLANT, write_property(tmp_path, REACHED), "--save", str(point), "--results", str(results)]
+    code, printed, _ = run(capsys, *words)
+    assert code == ExitCode.VIOLATED
+    assert printed.startswith("The property is violated (")
+    x = np.load(point)
+    assert onnxruntime_value(PLANT, x)[0] >= REACHED - 1e-3
+    answer, *values = results.read_text().split("\n")
+    pairs = [value.strip("()").split() for value in values if value]
+    assert answer == "sat"
+    assert [name for name, _ in pairs] == ["X_0", "X_1", "X_2", "X_3", "Y_0"]
+    assert [float(value) for _, value in pairs[:4]] == x.tolist()
+    assert float(pairs[4][1]) == pytest.approx(float(onnxruntime_value(PLANT, x)[0]))
+
+
+def test_verify_says_that_a_property_holds(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    results = tmp_path / "results.txt"
+    words = ["verify", PLANT, write_property(tmp_path, BEYOND), "--results", str(results)]
+    code, printed, _ = run(capsys, *words)
+    assert code == ExitCode.FINE
+    assert printed.startswith("The property holds (")
+    assert results.read_text() == "unsat\n"
+    code, printed, _ = run(capsys, *words, "--json")
+    assert code == ExitCode.FINE
+    answer = json.loads(printed)
+    assert (answer["answer"], answer["inputs"], answer["left"]) == ("holds", None, [])
+
+
+def test_verify_says_what_it_does_not_know(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = (OpenCase(0, -1.5, 0.25),)
+    for seconds, result in ((0.5, "unknown\n"), (20.0, "timeout\n")):
+        verdict = Verdict(Answer.UNKNOWN, None, left, seconds)
+        monkeypatch.setattr("pyomo_relugrad.cli.verify.verify", lambda *_, verdict=verdict, **__: verdict)
+        results = tmp_path / "results.txt"
+        words = ["verify", PLANT, write_property(tmp_path, BEYOND), "--results", str(results)]
+        code, printed, _ = run(capsys, *words)
+        assert code == ExitCode.NOTHING_FOUND
+        assert printed.splitlines()[0] == f"Unknown ({seconds:.2f} s): 1 case left."
+        assert "Case 0: every input misses it by -1.5 or more, the best one by 0.25." in printed
+        assert results.read_text() == result
+    code, printed, _ = run(capsys, *words, "--json")
+    assert json.loads(printed)["left"] == [{"case": 0, "bound": -1.5, "violation": 0.25}]
+
+
+def test_a_counterexample_that_onnxruntime_does_not_confirm_is_none(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    property_ = write_property(tmp_path, BEYOND)
+    (case,) = load_vnnlib(property_).cases
+    wrong = Verdict(Answer.VIOLATED, Counterexample(np.zeros(4), np.array([1001.0]), case), (), 0.5)
+    monkeypatch.setattr("pyomo_relugrad.cli.verify.verify", lambda *_, **__: wrong)
+    code, printed, _ = run(capsys, "verify", PLANT, property_)
+    assert code == ExitCode.NOTHING_FOUND
+    assert printed == "Unknown (0.50 s): a counterexample in float64 is none in onnxruntime, rounding decides.\n"
 
 
 # --- bench ----------------------------------------------------------------------------------------------------------

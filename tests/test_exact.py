@@ -14,7 +14,8 @@ from pyomo_relugrad import Network
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.problem.bounds import BOUND_METHODS
-from pyomo_relugrad.proof import MilpProof, SearchTree
+from pyomo_relugrad.proof import MilpProof
+from pyomo_relugrad.proof.candidates import Candidates
 from pyomo_relugrad.proof.root_bound import dual_bound
 from pyomo_relugrad.run.budget import Clock, Stop
 from pyomo_relugrad.run.driver import Report
@@ -23,6 +24,8 @@ from pyomo_relugrad.solve.runner import Runner
 from pyomo_relugrad.solve.searches import Searches
 
 TIGHT = Options(relative_gap=1e-6)
+#: Routes that are for models with integers, quadratic objectives and several networks as well.
+FOR_ANY = (Route.BRANCH, Route.MILP)
 
 
 def box_problem(sizes: tuple[int, ...], seed: int = 1) -> Problem:
@@ -106,7 +109,7 @@ def test_a_quadratic_objective_is_proven():
 def test_both_routes_prove_the_same_quadratic_optimum(seed):
     problem = random_problem("quadratic", seed)
     bounds, objectives = [], []
-    for route in Route:
+    for route in FOR_ANY:
         result = solve_exactly(problem, Options(relative_gap=1e-3), time_limit=60, portfolio=only(route))
         assert (result.stop, result.routes) == (Stop.OPTIMAL, (route,))
         bounds.append(result.bound)
@@ -141,7 +144,7 @@ def test_infeasible_demands_under_a_quadratic_objective():
     assert_solved(replace(problem, upper=upper, quadratic=quadratic), np.inf, portfolio=only(Route.MILP))
 
 
-@pytest.mark.parametrize("route", list(Route))
+@pytest.mark.parametrize("route", FOR_ANY)
 @pytest.mark.parametrize(("family", "seed"), [("window", 3), ("equality", 3), ("integer", 2)])
 def test_each_route_alone_comes_to_the_optimum(route, family, seed):
     problem = random_problem(family, seed)
@@ -256,7 +259,7 @@ def test_a_proof_begins_with_the_incumbent_and_takes_better_ones(route, monkeypa
         late.append(best)
 
     monkeypatch.setattr(team.Team, "_search_for", search_for)
-    monkeypatch.setattr(SearchTree, "_try", lambda *_: None)
+    monkeypatch.setattr(Candidates, "try_on", lambda *_: None)
     monkeypatch.setattr(MilpProof, "_take_points", lambda *_: None)
     solve_exactly(
         problem,
@@ -269,7 +272,7 @@ def test_a_proof_begins_with_the_incumbent_and_takes_better_ones(route, monkeypa
     assert steps[-1][1] == best.objective
 
 
-@pytest.mark.parametrize("route", list(Route))
+@pytest.mark.parametrize("route", FOR_ANY)
 def test_without_a_search_the_proof_brings_the_incumbent(route, monkeypatch):
     without_searches(monkeypatch)
     problem = random_problem("integer", 1)
@@ -291,7 +294,7 @@ def test_searches_after_the_first_are_told_so():
 # --- no optimum ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("route", list(Route))
+@pytest.mark.parametrize("route", FOR_ANY)
 def test_demands_that_the_network_cannot_meet_are_proven_infeasible(route):
     problem = box_problem((3, 8, 8, 1))
     upper = np.r_[problem.upper[:3], exact_optimum(problem) - 1e-3]
@@ -418,7 +421,9 @@ def test_routes_are_chosen_by_structure():
     assert choose_routes(replace(box, quadratic=sparse.csr_array(np.eye(4)))) == (Route.BRANCH, Route.MILP)
     assert choose_routes(replace(box, lower=np.r_[-np.inf, box.lower[1:]])) == (Route.BRANCH,)
     wide = box_problem((Portfolio().few_inputs + 1, 4, 1))
-    assert choose_routes(wide) == (Route.MILP, Route.BRANCH)
+    assert choose_routes(wide) == (Route.MILP, Route.RELUS)
+    whole = np.r_[True, np.zeros(wide.n_columns - 1, bool)]
+    assert choose_routes(replace(wide, integers=whole)) == (Route.MILP, Route.BRANCH)
     fixed = np.r_[wide.upper[0], -1.0, wide.upper[2:]]
     assert choose_routes(replace(wide, upper=fixed)) == (Route.BRANCH, Route.MILP)
     many = box_problem((3, 400, 1))

@@ -83,7 +83,7 @@ EXPRESSIONS = {
     "square": lambda m: m.z**2,
     "cube": lambda m: (m.z - 1) ** 3,
     "high power": lambda m: m.x[0] ** 1500,
-    "high power of an integer": lambda m: (m.n**10) ** 10 / 3**100,
+    "high power of an integer": lambda m: (m.n**5) ** 10 / 3**50,
     "fractional power": lambda m: m.x[0] ** 0.6,
     "negative power": lambda m: (m.z**2 + 1) ** -2,
     "power of a parameter": lambda m: m.p**m.z,

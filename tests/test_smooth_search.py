@@ -17,7 +17,6 @@ from pyomo_relugrad.search.regions.region import Region
 from pyomo_relugrad.search.sequential.near_rows import restored
 from pyomo_relugrad.search.sequential.smooth_polish import polisher_of
 from pyomo_relugrad.solve import search
-from pyomo_relugrad.solve.exact import solve_exactly
 
 INF = np.inf
 
@@ -238,8 +237,3 @@ def test_methods_that_need_regions_refuse(method: str) -> None:
     problem, _ = around_a_network(rows=False)
     with pytest.raises(ModelError, match=f"method '{method}' handles piecewise-linear functions, and expression 'f0'"):
         search(problem, method, time_limit=1.0)
-
-
-def test_a_proof_refuses() -> None:
-    with pytest.raises(ModelError, match="expression 'f0' is smooth"):
-        solve_exactly(around_a_network(rows=False)[0], time_limit=1.0)

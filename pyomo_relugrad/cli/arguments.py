@@ -26,6 +26,7 @@ examples:
   relugrad minimize digits.onnx --output 3 --lower lower.npy --upper upper.npy --save image.npy
   relugrad maximize surrogate.onnx --lower=-1,0,0 --upper 2,1,1 --exact --time-limit 60
   relugrad falsify controller.onnx property.vnnlib          an input that breaks a property
+  relugrad verify controller.onnx property.vnnlib           whether a property holds
   relugrad bench surrogate.onnx --lower 0 --upper 1         which method is best for this network
 
 'relugrad COMMAND --help' tells more about each command.
@@ -67,6 +68,17 @@ example:
   relugrad falsify controller.onnx property.vnnlib --time-limit 30 --save input.npy
 """
 
+_VERIFY = """\
+Say whether a property holds: whether no input satisfies the assertions of a VNN-LIB file.
+
+A counterexample is checked in float64 and in onnxruntime. Where neither it nor a proof is found in time (exit code 1),
+the answer is 'unknown', with the bounds that were reached. --results writes the answer as the verification competition
+VNN-COMP wants it: sat (violated), unsat (holds), timeout or unknown, and the counterexample.
+
+example:
+  relugrad verify controller.onnx property.vnnlib --time-limit 60 --results results.txt
+"""
+
 _BENCH = """\
 Compare the search methods, each for the same time: on a network of yours over a box, or on random networks.
 
@@ -99,6 +111,7 @@ class Arguments(argparse.Namespace):
     networks: int = 3
     json: bool = False
     save: Path | None = None
+    results: Path | None = None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -177,11 +190,17 @@ def _parser() -> argparse.ArgumentParser:
         optimize.add_argument("--exact", action="store_true", help="prove it: branch and bound, or HiGHS, follow")
         optimize.add_argument("--gap", type=as_positive, help="relative gap that is proof enough (1e-4), with --exact")
 
-    falsify = _command(commands, "falsify", "an input that breaks a property", _FALSIFY)
-    _add_file(falsify)
-    falsify.add_argument("property", type=Path, metavar="PROPERTY.vnnlib", help="also compressed, .vnnlib.gz")
-    _add_search(falsify)
-    _add_answer(falsify)
+    for name, summary, text in (
+        ("falsify", "an input that breaks a property", _FALSIFY),
+        ("verify", "whether a property holds", _VERIFY),
+    ):
+        question = _command(commands, name, summary, text)
+        _add_file(question)
+        question.add_argument("property", type=Path, metavar="PROPERTY.vnnlib", help="also compressed, .vnnlib.gz")
+        _add_search(question)
+        _add_answer(question)
+        if name == "verify":
+            question.add_argument("--results", type=Path, metavar="FILE", help="the answer as VNN-COMP wants it")
 
     bench = _command(commands, "bench", "compare the search methods", _BENCH)
     bench.add_argument("file", type=Path, nargs="?", metavar="FILE", help="ONNX file; random networks without")

@@ -14,10 +14,11 @@ class ExitCode(IntEnum):
 
     meaning: str
 
-    FINE = 0, "what was asked for was done; a point, or a counterexample, was found"
-    NOTHING_FOUND = 1, "no point, or no counterexample, was found in the time given (which proves nothing)"
+    FINE = 0, "what was asked for was done; a point, or a counterexample, was found; a property that holds"
+    NOTHING_FOUND = 1, "no point, counterexample or proof was found in the time given (which proves nothing)"
     USAGE = 2, "the command line is wrong"
     UNREADABLE = 3, "a file cannot be read or written, or the network cannot be handled"
+    VIOLATED = 4, "verify: the property is violated"
     INTERRUPTED = 130, "Ctrl-C, before there was anything to report"
 
     def __new__(cls, code: int, meaning: str) -> ExitCode:

@@ -90,8 +90,11 @@ def report(network: Network, operators: Counter[str], difficulty: Difficulty, bo
         lines += [f"{title}   {spec.name}: {spec.size} of shape {spec.shape}" for spec in specs]
     lines += [f"File      {operators.total()} nodes: {nodes}", f"Read as   {_form(network)}", ""]
     lines += [*_table([_COLUMNS, *(_layer_row(network, index) for index in range(len(network.layers)))]), ""]
+    if network.n_relus < network.n_neurons:
+        smooth = counted(network.n_neurons - network.n_relus, "neuron")
+        lines.append(f"Smooth    {smooth}: {', '.join(network.smooth_activations)}")
     if network.n_relus == 0:
-        return [*lines, "ReLUs     none: the network is affine"]
+        return lines if network.n_neurons else [*lines, "ReLUs     none: the network is affine"]
     lines += [f"ReLUs     {network.n_relus}; over the box {box} of inputs these are stable:"]
     for name, stability in difficulty.stability.items():
         lines.append(
@@ -108,7 +111,8 @@ def report(network: Network, operators: Counter[str], difficulty: Difficulty, bo
 def _form(network: Network) -> str:
     hidden = len(network.widths)
     skips = sum(layer.sources != (index,) for index, layer in enumerate(network.layers))
-    words = f"{counted(hidden, 'layer')} of ReLUs and an affine output"
+    neurons = "ReLUs" if network.is_piecewise_linear else "neurons"
+    words = f"{counted(hidden, 'layer')} of {neurons} and an affine output"
     return f"{words}; {skips} read more than the layer before" if skips else words
 
 
@@ -143,6 +147,7 @@ def _as_dict(network: Network, operators: Counter[str], difficulty: Difficulty) 
         "operators": dict(operators),
         "widths": list(network.widths),
         "relus": network.n_relus,
+        "smooth_activations": list(network.smooth_activations),
         "nonzeros": sum(_nonzeros(layer) for layer in network.layers),
         "stability": {name: asdict(statistics) for name, statistics in difficulty.stability.items()},
         "regions_per_segment": difficulty.regions_per_segment,

@@ -17,6 +17,7 @@ COMMANDS = {
     "maximize": ("optimize", "optimize"),
     "minimize": ("optimize", "optimize"),
     "falsify": ("falsify", "falsify"),
+    "verify": ("verify", "verify_property"),
     "bench": ("bench", "compare_methods"),
 }
 

@@ -109,6 +109,11 @@ class Relaxation:
         low, high, _ = self._output_range
         return low, high
 
+    @property
+    def output_margin(self) -> Array:
+        """(B, n_outputs): how far rounding can move the outputs."""
+        return self._output_range[2]
+
     @cached_property
     def _output_range(self) -> tuple[Array, Array, Array]:
         """The bounds of the outputs by interval arithmetic, and the rounding of the last layer (B, n_outputs)."""
@@ -192,7 +197,7 @@ class Relaxation:
         layer = self.network.layers[-1]
         slopes = None if lower_slopes is None else self.network.split_pattern(lower_slopes)
         start = coefficients_of(layer, weights[None])
-        margin = np.einsum("ij,ij->i", np.abs(weights), self._for_each(self._output_range[2], boxes, weights[None]))
+        margin = np.einsum("ij,ij->i", np.abs(weights), self._for_each(self.output_margin, boxes, weights[None]))
         functions = self._descend(start, (weights @ layer.bias - margin)[None], boxes, slopes)
         kept = tuple(None if own is None else own[0] for own in functions.adjoints) if keep_adjoints else ()
         return LinearFunctions(functions.coefficients[0], functions.constants[0], functions.minima[0], kept)

@@ -59,9 +59,9 @@ def plot_ranges(network: Network, lower: ArrayLike, upper: ArrayLike, ax: Any = 
     ax = axes(ax, (max(6.4, 1.1 * len(groups)), 4.0))
     ax.axhline(0, color=INK, linewidth=0.8, zorder=1)
     seen = set()
-    for index, (lowest, highest) in enumerate(groups):
-        is_layer = 0 < index < len(groups) - 1
-        seen |= _draw_group(ax, index * (WIDTH + SPACE), lowest, highest, is_layer)
+    are_relus = [False, *(own.is_piecewise_linear for own in network.hidden_activations), False]
+    for index, ((lowest, highest), has_states) in enumerate(zip(groups, are_relus, strict=True)):
+        seen |= _draw_group(ax, index * (WIDTH + SPACE), lowest, highest, has_states)
     _scale(ax, groups)
     ax.set_xlim(-SPACE, len(groups) * (WIDTH + SPACE))
     ax.set_xticks([index * (WIDTH + SPACE) + WIDTH / 2 for index in range(len(groups))], _names(network, bounds))
@@ -84,18 +84,19 @@ def _layers(bounds: PreactivationBounds) -> list[tuple[Array, Array]]:
 
 def _names(network: Network, bounds: PreactivationBounds) -> list[str]:
     """What is written below each group."""
-    hidden = [
-        f"layer {index}\n{counted(width, 'ReLU')}\n{int(unstable.sum())} unstable"
-        for index, (width, unstable) in enumerate(zip(network.widths, bounds.unstable, strict=True), start=1)
-    ]
+    hidden = []
+    layers = zip(network.hidden_activations, network.widths, bounds.unstable, strict=True)
+    for index, (activation, width, unstable) in enumerate(layers, start=1):
+        relus = f"{counted(width, 'ReLU')}\n{int(unstable.sum())} unstable"
+        hidden.append(f"layer {index}\n{relus if activation.is_piecewise_linear else f'{width} {activation.name}'}")
     return [counted(network.n_inputs, "input"), *hidden, counted(network.n_outputs, "output")]
 
 
-def _draw_group(ax: Any, left: float, lower: Array, upper: Array, is_layer: bool) -> set[str]:
+def _draw_group(ax: Any, left: float, lower: Array, upper: Array, has_states: bool) -> set[str]:
     """One bar for each range, those of one state side by side; returns the states that occur."""
     names, palette = np.array(list(STATES)), [*STATES.values(), GREY]
-    states = np.where(lower >= 0, 0, np.where(upper <= 0, 2, 1)) if is_layer else np.full(len(lower), len(names))
-    order = np.lexsort((-(lower + upper), states)) if is_layer else np.arange(len(lower))
+    states = np.where(lower >= 0, 0, np.where(upper <= 0, 2, 1)) if has_states else np.full(len(lower), len(names))
+    order = np.lexsort((-(lower + upper), states)) if has_states else np.arange(len(lower))
     width = min(WIDTH / len(lower), 0.12)
     begin = left + (WIDTH - width * len(lower)) / 2
     sides = begin + width * np.arange(len(lower))
@@ -109,7 +110,7 @@ def _draw_group(ax: Any, left: float, lower: Array, upper: Array, is_layer: bool
         corners, facecolors=colours, edgecolors=colours, linewidths=0.9, zorder=2
     )
     ax.add_collection(bars)  # their edges keep ranges of no length visible
-    return set(names[states].tolist()) if is_layer else set()
+    return set(names[states].tolist()) if has_states else set()
 
 
 def _scale(ax: Any, groups: list[tuple[Array, Array]]) -> None:

@@ -198,7 +198,7 @@ class Problem:
     @cached_property
     def rows_touch_output(self) -> Array:
         """(m,) booleans: the rows with a column that some function writes."""
-        return abs(self.rows) @ self.is_output.astype(float) > 0
+        return abs(self.rows) @ self.is_output.astype(float) > 0 if self.n_rows else np.zeros(0, bool)
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
@@ -355,10 +355,17 @@ class Problem:
     def incumbent(self, v: Array) -> Incumbent:
         """Round the integers, clip to the bounds and onto those that are missed by rounding, propagate, and measure."""
         v = np.clip(np.asarray(v, dtype=np.float64), self.lower, self.upper)
-        for bound in (self.lower, self.upper):
-            v = np.where(np.isclose(v, bound, rtol=ROUNDING, atol=0.0), bound, v)
+        for bound, rounding in self._bounds_with_rounding:
+            v = np.where(np.abs(v - bound) <= rounding, bound, v)
         v = np.where(self.integers, np.round(v), v)
         return self.measure(self.completed(v))
+
+    @cached_property
+    def _bounds_with_rounding(self) -> tuple[tuple[Array, Array], ...]:
+        """Lower and upper bounds, each with what is rounding of it; infinite ones are zero, with none."""
+        finite = [np.where(np.isfinite(bound), bound, 0.0) for bound in (self.lower, self.upper)]
+        none = [np.where(np.isfinite(bound), 0.0, np.inf) for bound in (self.lower, self.upper)]
+        return tuple((bound, ROUNDING * np.abs(bound) - least) for bound, least in zip(finite, none, strict=True))
 
     def completed(self, v: Array) -> Array:
         """A copy of a point (n,) in which every output and every follower has the value that follows from the rest."""

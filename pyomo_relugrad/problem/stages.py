@@ -147,7 +147,7 @@ class Stage(ABC):
 
     def gather(self, V: Array) -> Array:
         """Inputs (B * k, n_inputs) of the embeddings at the points."""
-        return V[:, self._input_columns].reshape(-1, self.inputs.shape[1])
+        return V[:, self._input_columns].reshape(len(V) * len(self.inputs), self.inputs.shape[1])
 
     def gather_outputs(self, V: Array) -> Array:
         """Output columns (B * k, n_outputs) at the points."""

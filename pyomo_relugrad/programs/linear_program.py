@@ -19,10 +19,10 @@ from pyomo_relugrad.programs.highs import highs_with_model
 # Seconds that every solve gets: HiGHS takes a limit of zero for none at all in some of its solvers.
 SHORTEST_LIMIT = 1e-3
 
-# Iterations of a quadratic program per row and column, and at least: HiGHS's solver may go round in circles at a
-# degenerate vertex.
-QP_ITERATIONS = 50
-LEAST_QP_ITERATIONS = 2000
+# What HiGHS adds to the diagonal of a quadratic objective, in one attempt after the other, and iterations per row and
+# column: its own 1e-7 makes it go round in circles at degenerate vertices; nothing fails where there is no bound.
+QP_ATTEMPTS = ((0.0, 10), (1e-7, 50))
+LEAST_QP_ITERATIONS = 200
 
 
 class LinearStatus(Enum):
@@ -130,6 +130,7 @@ class LinearProgram:
         self._highs = highs_with_model(cost, lower, upper, matrix, *sides, integers, {**defaults, **(options or {})})
         self._columns = np.arange(self.n_columns, dtype=np.int32)
         self._refused: set[tuple[str, bytes]] = set()
+        self._is_quadratic = quadratic is not None
         if quadratic is not None:
             self.change_quadratic(quadratic)
 
@@ -262,9 +263,7 @@ class LinearProgram:
             return _NOT_STATED
         end = time.perf_counter() + time_limit
         self._limit_time(time_limit)
-        iterations = max(QP_ITERATIONS * (self.n_columns + self.n_rows), LEAST_QP_ITERATIONS)
-        self._highs.setOptionValue("qp_iteration_limit", iterations)
-        self._highs.run()
+        self._run()
         status = _STATUS.get(self._highs.getModelStatus(), LinearStatus.FAILED)
         if self._highs.getModelStatus() == highspy.HighsModelStatus.kUnboundedOrInfeasible:
             status = self._unbounded_or_infeasible(end - time.perf_counter())
@@ -281,6 +280,22 @@ class LinearProgram:
             column_duals=np.array(solution.col_dual) if duals and solution is not None else None,
             iterations=max(int(info.simplex_iteration_count), 0) + max(int(info.qp_iteration_count), 0),
         )
+
+    def _run(self) -> None:
+        """Let HiGHS solve the model, a quadratic one in several attempts."""
+        if not self._is_quadratic:
+            self._highs.run()
+            return
+        for number, (added, iterations) in enumerate(QP_ATTEMPTS):
+            if number:
+                self._highs.clearSolver()
+            limit = max(iterations * (self.n_columns + self.n_rows), LEAST_QP_ITERATIONS)
+            self._highs.setOptionValue("qp_regularization_value", added)
+            self._highs.setOptionValue("qp_iteration_limit", limit)
+            self._highs.run()
+            status = self._highs.getModelStatus()
+            if _STATUS.get(status) is not None and status != highspy.HighsModelStatus.kIterationLimit:
+                return
 
     def _limit_time(self, seconds: float) -> None:
         """Set HiGHS's time limit: for a MILP it counts from each run, for other models on a clock that runs on."""

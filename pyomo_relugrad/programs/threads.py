@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import highspy
-from threadpoolctl import OpenBLASController, threadpool_limits
+from threadpoolctl import OpenBLASController, ThreadpoolController
 
 # Niceness that threads gain which let others go first: on a core that they share with one of these they get a quarter.
 LOWER_PRIORITY = 5
@@ -75,11 +75,13 @@ class _OneBlasThread:
     users: int = 0
     limits: Any = None
     lock: threading.Lock = field(default_factory=threading.Lock)
+    controller: ThreadpoolController | None = None
+    n_modules: int = 0
 
     def __enter__(self) -> None:
         with self.lock:
             if not self.users:
-                self.limits = threadpool_limits(1, user_api="blas")
+                self.limits = self._controller().limit(limits=1, user_api="blas")
                 _let_any_thread_set_limits()
             self.users += 1
 
@@ -89,6 +91,12 @@ class _OneBlasThread:
             if not self.users:
                 self.limits.restore_original_limits()
                 _let_any_thread_set_limits()
+
+    def _controller(self) -> ThreadpoolController:
+        """What controls the libraries that are loaded: looking for them takes as long as a small solve."""
+        if self.controller is None or self.n_modules != len(sys.modules):
+            self.controller, self.n_modules = ThreadpoolController(), len(sys.modules)
+        return self.controller
 
 
 _this_thread, _one_blas_thread = _ThisThread(), _OneBlasThread()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent
 from pyomo_relugrad.programs.linear_program import LinearSolution
 from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run.past import Past
 
 
 def _ignore(bound: float) -> None:
@@ -38,6 +39,8 @@ class SearchContext:
         Where none was found: points that only networks keep from being feasible.
     take_bound : callable, optional
         Told of a number that no feasible point's objective is below, where a method comes to one.
+    past : Past, optional
+        Of earlier searches of the same model with other numbers.
     """
 
     budget: Budget
@@ -48,6 +51,7 @@ class SearchContext:
     is_first: bool = True
     near: tuple[Incumbent, ...] = ()
     take_bound: Callable[[float], None] = _ignore
+    past: Past = field(default_factory=Past)
 
     @property
     def relaxed(self) -> Array | None:

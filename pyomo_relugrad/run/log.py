@@ -230,8 +230,11 @@ def _network_size(problem: Problem) -> str:
     if not distinct:
         return "none"
     relus = sum(embedded.network.n_relus for embedded in problem.networks)
+    smooth = sum(embedded.network.n_neurons for embedded in problem.networks) - relus
     weights = sum(network.n_weights for network in distinct.values())
     blocks = counted(len(problem.networks), "block")
     if len(distinct) < len(problem.networks):
         blocks += f" of {counted(len(distinct), 'network')}"
-    return f"{blocks}; {counted(relus, 'ReLU')}, {counted(weights, 'weight')}"
+    neurons = [counted(relus, "ReLU")] if relus or not smooth else []
+    neurons += [counted(smooth, "smooth neuron")] if smooth else []
+    return f"{blocks}; {', '.join(neurons)}, {counted(weights, 'weight')}"

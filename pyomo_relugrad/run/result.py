@@ -19,6 +19,7 @@ class Route(Enum):
     """A way to a proof."""
 
     BRANCH = "branch and bound"
+    RELUS = "branch and bound over ReLUs"
     MILP = "MILP"
 
 

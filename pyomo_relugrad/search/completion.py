@@ -59,6 +59,10 @@ class Completion:
         if nearest is not None:
             yield self.start(np.where(moved, nearest, np.nan), relaxed)
 
+    def is_whole(self, start: Array) -> bool:
+        """Whether a start leaves nothing to be chosen: it has all decisions, and there is nothing else."""
+        return not (np.isnan(start[self._decided]).any() or self._rest.any())
+
     def is_decided(self, start: Array) -> bool:
         """Whether a start has all decisions, but for states and fixed columns."""
         needed = self._decided & ~self._states & (self._problem.lower < self._problem.upper)

@@ -32,8 +32,17 @@ class LinearRelaxation:
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
-        self.lower, self.upper = output_ranges(problem)
         self._nearest_models: dict[bytes, NearestPoint] = {}
+
+    @property
+    def lower(self) -> Array:
+        """Lower bounds (n,) of all columns, see `output_ranges`."""
+        return output_ranges(self._problem)[0]
+
+    @property
+    def upper(self) -> Array:
+        """Upper bounds (n,) of all columns."""
+        return output_ranges(self._problem)[1]
 
     def relax(self, budget: Budget) -> LinearSolution:
         """Solve the surroundings: an infeasible answer proves the problem infeasible, a bound is valid for it.

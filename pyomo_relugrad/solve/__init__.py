@@ -7,16 +7,21 @@ from pyomo_relugrad.solve.counterexample import find_counterexample
 from pyomo_relugrad.solve.exact import solve_exactly
 from pyomo_relugrad.solve.local import search, solve_locally
 from pyomo_relugrad.solve.portfolio import Portfolio
+from pyomo_relugrad.solve.verification import Answer, OpenCase, Verdict, verify
 
 __all__ = [
+    "Answer",
+    "OpenCase",
     "Optimum",
     "Options",
     "Portfolio",
     "Route",
+    "Verdict",
     "find_counterexample",
     "maximize",
     "minimize",
     "search",
     "solve_exactly",
     "solve_locally",
+    "verify",
 ]

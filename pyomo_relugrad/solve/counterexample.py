@@ -93,20 +93,7 @@ def find_counterexample(
     >>> find_counterexample(network, parse_vnnlib(text + "(assert (<= Y_0 -0.5))"), time_limit=0.1) is None
     True
     """
-    network = load_network(network)
-    if network.choices:
-        raise ModelError(
-            f"the network has the categorical input {network.choices[0].name!r}, and properties know numbers alone: "
-            "state the property in a Pyomo model"
-        )
-    property_ = property_ if isinstance(property_, Property) else load_vnnlib(property_)
-    if (network.n_inputs, network.n_outputs) != (property_.n_inputs, property_.n_outputs):
-        raise ModelError(
-            f"the property has {property_.n_inputs} inputs and {property_.n_outputs} outputs, but the network has "
-            f"{network.n_inputs} and {network.n_outputs}"
-        )
-    for case in property_.cases:
-        _check_box(case)
+    network, property_ = checked_query(network, property_)
     if not property_.cases:
         return None
     clock, round_ = Clock(time_limit), 0
@@ -128,10 +115,31 @@ def find_counterexample(
     return None
 
 
-def _check_box(case: Case) -> None:
-    unbounded = ~(np.isfinite(case.lower) & np.isfinite(case.upper))
-    if unbounded.any():
-        raise ModelError(f"the property sets no finite bounds on the input X_{int(np.argmax(unbounded))}")
+def checked_query(network: Any, property_: Property | str | PathLike[str]) -> tuple[Network, Property]:
+    """The network and the property, in whatever form they are given.
+
+    Raises
+    ------
+    ModelError
+        If the property is not one of a network of this size, or leaves an input without finite bounds.
+    """
+    network = load_network(network)
+    if network.choices:
+        raise ModelError(
+            f"the network has the categorical input {network.choices[0].name!r}, and properties know numbers alone: "
+            "state the property in a Pyomo model"
+        )
+    property_ = property_ if isinstance(property_, Property) else load_vnnlib(property_)
+    if (network.n_inputs, network.n_outputs) != (property_.n_inputs, property_.n_outputs):
+        raise ModelError(
+            f"the property has {property_.n_inputs} inputs and {property_.n_outputs} outputs, but the network has "
+            f"{network.n_inputs} and {network.n_outputs}"
+        )
+    for case in property_.cases:
+        unbounded = ~(np.isfinite(case.lower) & np.isfinite(case.upper))
+        if unbounded.any():
+            raise ModelError(f"the property sets no finite bounds on the input X_{int(np.argmax(unbounded))}")
+    return network, property_
 
 
 def _best_sample(network: Network, case: Case, seconds: float, rng: np.random.Generator) -> tuple[float, Array, Case]:

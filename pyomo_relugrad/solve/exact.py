@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs.threads import solver_threads
 from pyomo_relugrad.run.budget import Clock
 from pyomo_relugrad.run.driver import Driver
 from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.run.past import Past
 from pyomo_relugrad.run.result import Callback, SearchResult
 from pyomo_relugrad.solve.portfolio import Portfolio
 from pyomo_relugrad.solve.presolved import run_presolved
@@ -26,6 +29,8 @@ def solve_exactly(
     start: Array | None = None,
     callback: Callback | None = None,
     portfolio: Portfolio | None = None,
+    target: float = -np.inf,
+    past: Past | None = None,
 ) -> SearchResult:
     """Search for the optimum of a problem and prove it.
 
@@ -47,6 +52,8 @@ def solve_exactly(
         Called with a `Progress`; the solve ends when it returns True.
     portfolio : Portfolio, optional
         Which proofs run, and how they and the searches share the time.
+    target : float, optional
+        The solve ends where it has a feasible point whose objective is not above this.
 
     Returns
     -------
@@ -78,6 +85,6 @@ def solve_exactly(
 
     def run(problem: Problem, start: Array | None, callback: Callback | None) -> SearchResult:
         team = Team(problem, asked, chosen, clock, start)
-        return replace(Driver(problem, asked, clock, callback).run(team), routes=team.routes)
+        return replace(Driver(problem, asked, clock, callback, target=target).run(team), routes=team.routes)
 
     return run_presolved(problem, start, callback, run, clock)

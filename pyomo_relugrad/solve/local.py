@@ -13,6 +13,7 @@ from pyomo_relugrad.run.budget import Clock, Stop
 from pyomo_relugrad.run.driver import Driver
 from pyomo_relugrad.run.method import Method
 from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.run.past import Past
 from pyomo_relugrad.run.result import Callback, SearchResult
 from pyomo_relugrad.solve.local_search import LocalSearch
 from pyomo_relugrad.solve.presolved import run_presolved
@@ -73,6 +74,7 @@ def solve_locally(
     start: Array | None = None,
     callback: Callback | None = None,
     target: float = -np.inf,
+    past: Past | None = None,
 ) -> SearchResult:
     """Look for a good feasible point, as `search` does, by options and up to a target.
 
@@ -85,13 +87,16 @@ def solve_locally(
         As in `search`.
     target : float, optional
         The search ends where it has a feasible point whose objective is not above this.
+    past : Past, optional
+        What earlier searches of the same model left, and this one leaves to the next.
     """
-    clock = Clock(options.time_limit)
+    clock, past = Clock(options.time_limit), past or Past()
+    past.solves += 1
     options = replace(options, relative_gap=CLOSE, absolute_gap=CLOSE)
 
     def run(problem: Problem, start: Array | None, callback: Callback | None) -> SearchResult:
         driver = Driver(problem, options, clock, callback, target=target)
-        return driver.run(LocalSearch(problem, options, clock, start))
+        return driver.run(LocalSearch(problem, options, clock, start, past))
 
     result = run_presolved(problem, start, callback, run, clock)
     # A heuristic calls nothing optimal: its bound is a by-product.

@@ -19,6 +19,7 @@ from pyomo_relugrad.run.budget import Budget, Clock, Stop
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.run.driver import Report, Worker
 from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.run.past import Past
 from pyomo_relugrad.search import find_method
 from pyomo_relugrad.search.completion import Completion, trivial_targets
 from pyomo_relugrad.search.infeasibility import conflict
@@ -41,6 +42,8 @@ class LocalSearch(Worker):
     clock : Clock
     start : (n,) array, optional
         A warm start, NaN where a column has no value.
+    past : Past, optional
+        What earlier searches of the same model left.
 
     Raises
     ------
@@ -48,9 +51,16 @@ class LocalSearch(Worker):
         If the method is unknown, or the problem lacks what it needs.
     """
 
-    def __init__(self, problem: Problem, options: Options, clock: Clock, start: Array | None = None) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        options: Options,
+        clock: Clock,
+        start: Array | None = None,
+        past: Past | None = None,
+    ) -> None:
         self.problem = problem
-        self._options, self._clock = options, clock
+        self._options, self._clock, self._past = options, clock, past or Past()
         self._method = find_method(options.method, problem)
         self._relaxation: LinearSolution | None = None
         self._is_prepared, self._is_first = False, True
@@ -109,7 +119,7 @@ class LocalSearch(Worker):
     def _ended(self, stop: Stop) -> Report:
         self.is_done = True
         if stop in (Stop.FINISHED, Stop.ITERATION_LIMIT):
-            self._bounds(finished=True)
+            self._bounds(finished=self._past.solves <= 1)
         return self._report(stop=stop)
 
     def _report(self, points: tuple[Incumbent, ...] = (), stop: Stop | None = None) -> Report:
@@ -129,10 +139,13 @@ class LocalSearch(Worker):
     def _search(self, start: Array | None, random: np.random.Generator) -> Iterator[Incumbent | None]:
         """The points that the search comes to: trivial ones, the start completed, then what the method yields."""
         problem = self.problem
-        if start is not None and not np.isnan(start[~problem.is_output]).any():
-            yield problem.incumbent(start)
         completion, tried = Completion(problem, self._surroundings, self.budget), list[Incumbent]()
-        if start is not None and completion.is_decided(start):
+        if start is not None and not np.isnan(start[~problem.is_output]).any():
+            point = problem.incumbent(start)
+            yield point
+            if point.is_feasible and completion.is_whole(start):
+                tried.append(point)
+        if start is not None and not tried and completion.is_decided(start):
             with suppress(OutOfTime):
                 tried.append(problem.incumbent(completion.start(start, None)))
             yield from tried
@@ -141,7 +154,8 @@ class LocalSearch(Worker):
         for target in targets:
             tried.append(problem.incumbent(target))
             yield tried[-1]
-        self._prepare()
+        if not (is_started and self._past.solves > 1 and problem.networks):
+            self._prepare()
         if self.budget.stop is Stop.INFEASIBLE:
             return
         relaxed = None if self._relaxation is None else self._relaxation.values
@@ -158,7 +172,13 @@ class LocalSearch(Worker):
             start = completed[-1 if completed[-1].is_feasible else 0].values
             tried += completed
         context = SearchContext(
-            self.budget, random, start, self._relaxation, is_first=self._is_first, take_bound=self._keeper.raise_to
+            self.budget,
+            random,
+            start,
+            self._relaxation,
+            is_first=self._is_first,
+            take_bound=self._keeper.raise_to,
+            past=self._past,
         )
         dived = list[Incumbent]()
         if targets and not any(point.is_feasible for point in tried):

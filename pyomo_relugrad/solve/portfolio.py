@@ -10,6 +10,7 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.problem.epigraphs import is_linear_program
 from pyomo_relugrad.programs.threads import n_cores
+from pyomo_relugrad.proof import misfit
 from pyomo_relugrad.run.result import Route
 
 
@@ -101,8 +102,9 @@ class Portfolio:
         - Without networks the problem is a MILP already, or a few of them where the objective is quadratic; around
           networks that are convex in the objective's sense it may be a linear program.
         - Inputs without finite bounds are for branch and bound alone, since big-M needs them.
-        - Branch and bound goes first where few inputs of networks vary: it works in their space however many neurons
-          there are. With more inputs the MILP goes first.
+        - Branch and bound over inputs goes first where few of them vary: it works in their space however many neurons
+          there are. With more inputs branch and bound over ReLUs does, where the problem is one for it, beside the
+          MILP; else the MILP goes first.
         """
         if self.routes is not None:
             return self.routes
@@ -115,14 +117,15 @@ class Portfolio:
         if not (np.isfinite(low).all() and np.isfinite(high).all()):
             return (Route.BRANCH,)
         n_varying = int((low < high).sum())
-        return (Route.BRANCH, Route.MILP) if n_varying <= self.few_inputs else (Route.MILP, Route.BRANCH)
+        if n_varying <= self.few_inputs:
+            return (Route.BRANCH, Route.MILP)
+        return (Route.MILP, Route.BRANCH) if misfit(problem) else (Route.MILP, Route.RELUS)
 
     def lead_of(self, first: Route, problem: Problem) -> float:
         """Seconds that the first proof has before the second joins: few beside the MILP, which has its own thread."""
         n_relus = sum(embedded.network.n_relus for embedded in problem.networks)
-        if first is not Route.MILP and n_relus <= self.few_relus and n_cores() > 1:
-            return 0.0
-        return self.short_lead if first is Route.MILP or n_relus <= self.few_relus else self.long_lead
+        lead = self.short_lead if first is Route.MILP or n_relus <= self.few_relus else self.long_lead
+        return 0.0 if lead == self.short_lead and n_cores() > 1 else lead
 
     def lead_of_search(self, problem: Problem, time_limit: float) -> float:
         """Seconds of the search that comes before any proof; none before that of a linear program."""

@@ -59,7 +59,7 @@ def run_presolved(
 
     @lru_cache(maxsize=1)  # reports repeat their point
     def restored(point: Incumbent) -> Incumbent:
-        return problem.measure(reduced.restore(point.values))
+        return point if reduced.problem is problem else problem.measure(reduced.restore(point.values))
 
     def report(progress: Progress) -> bool | None:
         point = None if progress.incumbent is None else restored(progress.incumbent)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.proof import BlockTree, SearchTree
+from pyomo_relugrad.proof import BlockTree, ReluTree, SearchTree
 from pyomo_relugrad.proof.milp import REPORT_INTERVAL, MilpProof
 from pyomo_relugrad.proof.outer_approximation import OuterApproximation
 from pyomo_relugrad.run.driver import Report, Worker
@@ -35,6 +35,7 @@ def _by_branching(problem: Problem, options: Options, start: Incumbent | None) -
 #: The proof of each route, made of problem, options and a point to begin with.
 PROOFS: dict[Route, Callable[[Problem, Options, Incumbent | None], Prover]] = {
     Route.BRANCH: _by_branching,
+    Route.RELUS: ReluTree,
     Route.MILP: _by_milp,
 }
 

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network import Network, PreactivationBounds, interval_bounds
+from pyomo_relugrad.network import Layer, Network, PreactivationBounds, interval_bounds
 from pyomo_relugrad.words import counted
 
 #: Named inputs, and outputs, that are listed with their variables.
@@ -33,11 +33,11 @@ def write_statistics(
     """
     lower, upper = box
     bounds = interval_bounds(network, lower[None, :], upper[None, :])
-    counts = _counts(bounds)
-    names = [*map(str, range(1, len(network.layers))), "output"]
+    counts = _counts(network, bounds)
+    names = [_name(number, layer) for number, layer in enumerate(network.layers[:-1], start=1)]
     rows = [
         (name, f"{sum(w.shape[1] for w in layer.weights)} -> {layer.width}", sum(w.size for w in layer.weights), *own)
-        for name, layer, own in zip(names, network.layers, [*counts, ("",) * 4], strict=True)
+        for name, layer, own in zip([*names, "output"], network.layers, [*counts, ("",) * 4], strict=True)
     ]
     rows.append(("total", "", network.n_weights, *(np.sum(counts, axis=0) if counts else (0,) * 4)))
     header = ("layer", "shape", "weights", "relus", "active", "inactive", "unstable")
@@ -60,7 +60,15 @@ def _named(network: Network, columns: Mapping[str, Sequence[Any]]) -> Iterator[s
             yield f"  ... ({len(names)} {what}s)"
 
 
-def _counts(bounds: PreactivationBounds) -> list[tuple[int, ...]]:
+def _name(number: int, layer: Layer) -> str:
+    """The number of a hidden layer, and what its neurons are where they are no ReLUs."""
+    return str(number) if layer.activation.is_piecewise_linear else f"{number} {layer.activation.name}"
+
+
+def _counts(network: Network, bounds: PreactivationBounds) -> list[tuple[int, ...]]:
     """ReLUs of each hidden layer: all, always active, always inactive, unstable."""
-    layers = zip(bounds.active, bounds.inactive, bounds.unstable, strict=True)
-    return [(states[0].size, *(int(state.sum()) for state in states)) for states in layers]
+    layers = zip(network.hidden_activations, bounds.active, bounds.inactive, bounds.unstable, strict=True)
+    return [
+        (states[0].size if own.is_piecewise_linear else 0, *(int(state.sum()) for state in states))
+        for own, *states in layers
+    ]

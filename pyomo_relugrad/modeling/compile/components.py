@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pyomo.core.base.block import Block, BlockData
@@ -68,16 +69,31 @@ def network_embeddings(blocks: Iterable[BlockData]) -> list[Embedding]:
     return [_embedding(block) for block in intact]
 
 
+def renewed_embeddings(blocks: Sequence[ReluNetworkBlockData], embeddings: Sequence[Embedding]) -> list[Embedding]:
+    """The embeddings that `network_embeddings` made of these blocks, whose equations have not changed since.
+
+    Bounds that the blocks derived for their outputs are brought up to date as there.
+    """
+    refresh_output_bounds(blocks)
+    return [
+        replace(embedding, derived_outputs=_derived_outputs(block))
+        for block, embedding in zip(blocks, embeddings, strict=True)
+    ]
+
+
 def _embedding(block: ReluNetworkBlockData) -> Embedding:
-    outputs = tuple(block.outputs.values())
     return Embedding(
         network=block.scaled_network,
         inputs=tuple(block.inputs.values()),
-        outputs=outputs,
+        outputs=tuple(block.outputs.values()),
         name=block.name,
         replaced=(block.network_equations,),
-        derived_outputs=[block.has_automatic_bounds(position) for position in range(len(outputs))],
+        derived_outputs=_derived_outputs(block),
     )
+
+
+def _derived_outputs(block: ReluNetworkBlockData) -> list[tuple[bool, bool]]:
+    return [block.has_automatic_bounds(position) for position in block.outputs]
 
 
 def active_blocks(model: BlockData) -> Iterator[BlockData]:
@@ -117,8 +133,14 @@ def active_components(blocks: Iterable[BlockData], replaced: Iterable[Any]) -> t
     return constraints, objectives, ordered_sets
 
 
+def is_unknown(ctype: type) -> bool:
+    """Whether active components of a type say something that is not understood."""
+    says_something = issubclass(ctype, ActiveComponent) or ctype.__name__ in UNDISCRETISED
+    return says_something and ctype not in KNOWN_TYPES
+
+
 def _refuse_unknown(block: BlockData, ctype: type) -> None:
-    if ctype in KNOWN_TYPES or not (issubclass(ctype, ActiveComponent) or ctype.__name__ in UNDISCRETISED):
+    if not is_unknown(ctype):
         return
     for component in block.component_objects(ctype, active=True, descend_into=False):
         names = [data.name for data in component.values() if data.active]

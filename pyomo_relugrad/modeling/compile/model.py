@@ -129,7 +129,7 @@ def compile_model(model: BlockData) -> CompiledModel:
         embeddings += calls.embeddings
         networks += _embedded(calls.embeddings, columns)
         variables = columns.variables
-        lower, upper, integers = _sides(variables, embeddings, networks)
+        lower, upper, integers = sides_of(variables, embeddings, networks)
         problem = Problem(
             cost=costs.cost(len(variables)),
             lower=lower,
@@ -185,7 +185,7 @@ def _embedded(embeddings: Sequence[Embedding], columns: Columns) -> list[Embedde
     ]
 
 
-def _sides(
+def sides_of(
     variables: Sequence[Any], embeddings: Sequence[Embedding], networks: Sequence[EmbeddedNetwork]
 ) -> tuple[Array, Array, Array]:
     """Bounds and integrality of all columns: those of the variables, and of embeddings, without those derived."""

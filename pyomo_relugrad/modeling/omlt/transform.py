@@ -183,8 +183,8 @@ def _check_activations(block: Any, formulation: str) -> None:
     smooth = block.scaled_network.smooth_activations
     if smooth and formulation in OF_RELUS:
         raise ModelError(
-            f"relugrad.omlt: block '{block.name}' has {', '.join(smooth)} neurons, and '{formulation}' is one of "
-            "of ReLUs: use 'full-space' or 'reduced-space'"
+            f"relugrad.omlt: block '{block.name}' has {', '.join(smooth)} neurons, and '{formulation}' is "
+            "for ReLUs: use 'full-space' or 'reduced-space'"
         )
     missing = [name for name in smooth if name not in omlt_layers.SMOOTH]
     if missing:

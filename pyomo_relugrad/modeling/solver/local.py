@@ -25,7 +25,7 @@ from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.modeling.compile import CompiledModel, compile_model
+from pyomo_relugrad.modeling.compile import CompiledModel, KeptModel, KeptModels
 from pyomo_relugrad.modeling.errors import InfeasibleModel
 from pyomo_relugrad.modeling.solver.config import RelugradConfig, configure
 from pyomo_relugrad.modeling.solver.progress import SolveProgress
@@ -89,6 +89,7 @@ class Relugrad(SolverBase):
         unknown = [name for name in kwds if name not in self.CONFIG and name != "name"]
         later = {name: kwds.pop(name) for name in unknown}
         super().__init__(**kwds)
+        self._kept = KeptModels()
         for name, value in later.items():
             self.config.solver_options[name] = value
 
@@ -170,7 +171,8 @@ class Relugrad(SolverBase):
         options = config.options()
         try:
             with _timed(config.timer, "compile"):
-                compiled = compile_model(model)
+                kept = self._kept.of(model)
+                compiled = kept.compiled(model)
         except InfeasibleModel as error:
             return self._infeasible(model, str(error), log)
         for note in compiled.notes:
@@ -179,10 +181,10 @@ class Relugrad(SolverBase):
             log.write("The model has no variables to be searched for.")
             return results_without_solution(model, TerminationCondition.emptyModel)
         with _timed(config.timer, "search"):
-            found = _confirmed(compiled, self._search(compiled, config, options, log, clock), log)
+            found = _confirmed(compiled, self._search(compiled, kept, config, options, log, clock), log)
         if found.reason:
             return self._infeasible(model, found.reason, log)
-        advice = _advice(compiled.problem, found)
+        advice = _advice(compiled.problem, found) if kept.times == 1 else ""
         if advice:
             log.write(f"Advice   {advice}")
             logger.warning("%s: %s", self.name, advice)
@@ -194,7 +196,13 @@ class Relugrad(SolverBase):
         return results_without_solution(model, TerminationCondition.provenInfeasible, reason)
 
     def _search(
-        self, compiled: CompiledModel, config: RelugradConfig, options: Options, log: SearchLog, clock: _Timing
+        self,
+        compiled: CompiledModel,
+        kept: KeptModel,
+        config: RelugradConfig,
+        options: Options,
+        log: SearchLog,
+        clock: _Timing,
     ) -> SearchResult:
         """Search within what is left of the time; times in what is reported count from the solve's beginning."""
         before = clock.elapsed
@@ -208,9 +216,11 @@ class Relugrad(SolverBase):
 
         left = max(options.time_limit - before, 0.0)
         options = replace(options, time_limit=left - min(before, MAX_LOADING_SHARE * left))
-        start = compiled.values() if config.warmstart else None
+        values = compiled.values()
+        has_answer = kept.times > 1 and not np.isnan(values).any()
+        start = values if config.warmstart or has_answer else None
         with log.ticking(lambda: clock.elapsed):
-            found = self._find(compiled.problem, options, start=start, callback=report)
+            found = self._find(compiled.problem, options, start=start, callback=report, past=kept.past)
         history, bound_history = (
             tuple((elapsed + before, value) for elapsed, value in pairs)
             for pairs in (found.history, found.bound_history)

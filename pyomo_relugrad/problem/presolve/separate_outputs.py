@@ -21,12 +21,20 @@ def separate_outputs(problem: Problem) -> Reduced | None:
 
     A row ties each fresh column to the one in whose place it is written.
     """
+    if len(problem.functions) == 1 and _is_simple(problem.functions[0]):
+        return None
     outputs = [embedded.outputs.copy() for embedded in problem.functions]
     originals = _separate_repeated(outputs, problem.n_columns)
     originals += _break_circles(problem.functions, outputs, problem.n_columns + len(originals))
     if not originals:
         return None
     return Reduced(_with_copies(problem, outputs, np.array(originals)), np.arange(problem.n_columns))
+
+
+def _is_simple(embedded: EmbeddedFunction) -> bool:
+    """Whether all outputs of a function are columns of their own."""
+    written = set(embedded.outputs.tolist())
+    return len(written) == embedded.outputs.size and written.isdisjoint(embedded.inputs.tolist())
 
 
 def _separate_repeated(outputs: Sequence[Array], n_columns: int) -> list[int]:

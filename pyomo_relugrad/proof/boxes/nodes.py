@@ -1,13 +1,13 @@
-"""Nodes of the search tree, kept as arrays, and the queue from which the most promising are taken."""
+"""Nodes of the search tree, kept as arrays."""
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import dataclass, fields
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.proof.queue import taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ class Nodes:
 
     def take(self, which: Array) -> Nodes:
         """Some of the nodes, by index or mask."""
-        return Nodes(*(getattr(self, field.name)[which] for field in fields(self)))
+        return taken(self, which)
 
     def split(self, columns: Array, low: Array, below: Array, above: Array, high: Array) -> Nodes:
         """Two children of each node: its column from `low` to `below`, or from `above` to `high`."""
@@ -72,54 +72,3 @@ class Nodes:
         lower[both, places] = np.concatenate([low, above])
         upper[both, places] = np.concatenate([below, high])
         return twice
-
-
-class NodeQueue:
-    """Waiting nodes, smallest bound first. The arrays grow as needed and their rows are used again."""
-
-    def __init__(self) -> None:
-        self._heap: list[tuple[float, int]] = []
-        self._free: list[int] = []
-        self._store: Nodes | None = None
-
-    def __len__(self) -> int:
-        return len(self._heap)
-
-    @property
-    def bound(self) -> float:
-        """The smallest bound of a waiting node; infinite where none waits."""
-        return self._heap[0][0] if self._heap else np.inf
-
-    def add(self, nodes: Nodes) -> None:
-        """Put nodes into the queue."""
-        if not len(nodes):
-            return
-        self._reserve(nodes)
-        slots = [self._free.pop() for _ in range(len(nodes))]
-        for field in fields(Nodes):
-            getattr(self._store, field.name)[slots] = getattr(nodes, field.name)
-        for bound, slot in zip(nodes.bound.tolist(), slots, strict=True):
-            heapq.heappush(self._heap, (bound, slot))
-
-    def take(self, count: int) -> Nodes:
-        """Remove and return up to `count` nodes with the smallest bounds; the queue must not be empty."""
-        slots = [heapq.heappop(self._heap)[1] for _ in range(min(count, len(self._heap)))]
-        self._free.extend(slots)
-        assert self._store is not None
-        return self._store.take(np.array(slots, dtype=np.int64))
-
-    def _reserve(self, nodes: Nodes) -> None:
-        """Have at least as many free rows as there are nodes."""
-        if len(self._free) >= len(nodes):
-            return
-        old = 0 if self._store is None else len(self._store)
-        new = max(2 * old, old + len(nodes), 64)
-        parts = []
-        for field in fields(Nodes):
-            like = getattr(nodes, field.name)
-            array = np.empty((new, *like.shape[1:]), like.dtype)
-            if self._store is not None:
-                array[:old] = getattr(self._store, field.name)
-            parts.append(array)
-        self._store = Nodes(*parts)
-        self._free.extend(range(old, new))

@@ -9,21 +9,20 @@ import numpy as np
 from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import OutOfTime
-from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Incumbent, Problem, Shape
+from pyomo_relugrad.problem import Incumbent, Problem, Shape
 from pyomo_relugrad.problem.presolve import FOR_RELAXATIONS, reduce_by
 from pyomo_relugrad.programs.threads import solver_threads
 from pyomo_relugrad.proof.boxes.bounding import BoundedNodes, Bounder, bound_seconds
 from pyomo_relugrad.proof.boxes.branching import split_nodes
 from pyomo_relugrad.proof.boxes.crown_bounder import CrownBounder
-from pyomo_relugrad.proof.boxes.nodes import NodeQueue
-from pyomo_relugrad.proof.boxes.polish import IncumbentPolish
+from pyomo_relugrad.proof.boxes.nodes import Nodes
 from pyomo_relugrad.proof.boxes.program_bounder import ProgramBounder
+from pyomo_relugrad.proof.candidates import Candidates
+from pyomo_relugrad.proof.queue import NodeQueue
 from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.run.prover import Prover, run_proof
 from pyomo_relugrad.run.result import Callback, SearchResult
 
-# Points that are to replace an incumbent miss rows by no more than this, so that none is better by its violation alone.
-BETTER_TOLERANCE = 1e-7
 # A node with a program is bounded by its parent's multipliers, by the program, and by the program's multipliers.
 BOUNDS_PER_PROGRAM = 3
 
@@ -95,8 +94,8 @@ class SearchTree(Prover):
 
     def __init__(self, problem: Problem, options: Options, start: Incumbent | None = None) -> None:
         super().__init__(problem, options, start)
-        self._polish = IncumbentPolish(problem)
-        self._queue = NodeQueue()
+        self._candidates = Candidates(problem)
+        self._queue: NodeQueue[Nodes] = NodeQueue()
         # Smallest bounds of nodes in hand, given up for an incumbent, and too small to split. The root is in hand.
         self._in_hand, self._discarded, self._unresolved = -np.inf, np.inf, np.inf
 
@@ -143,7 +142,7 @@ class SearchTree(Prover):
         # Boxes are cut where nothing better than the cutoff can be.
         self._discarded = min(self._discarded, cutoff)
         self.nodes += len(nodes)
-        self._try(bounded.candidates)
+        self._candidates.try_on(self, bounded.candidates)
         self._discard(bounded.nodes.bound)
         self._branch(bounded.take(bounded.nodes.bound < self.cutoff))
         self._in_hand = np.inf
@@ -156,19 +155,3 @@ class SearchTree(Prover):
     def _discard(self, bounds: Array) -> None:
         """Note the bounds that no longer matter."""
         self._discarded = min(self._discarded, bounds[bounds >= self.cutoff].min(initial=np.inf))
-
-    def _try(self, candidates: Array) -> None:
-        """Evaluate points; take the best feasible one, polished, where it is better than the incumbent."""
-        if not len(candidates):
-            return
-        problem = self.problem
-        V = np.clip(candidates, problem.lower, problem.upper)
-        V = problem.propagate(np.where(problem.integers, np.round(V), V))
-        objective = problem.objective(V)
-        allowed = FEASIBILITY_TOLERANCE if self.incumbent is None else BETTER_TOLERANCE
-        is_free = problem.shape is Shape.BOX and not problem.expressions
-        feasible = np.ones(len(V), bool) if is_free else problem.violation(V) <= allowed
-        objective = np.where(feasible, objective, np.inf)
-        best = int(np.argmin(objective))
-        if objective[best] < self.incumbent_value and self.offer(problem.incumbent(V[best])):
-            self.offer(problem.incumbent(self._polish(V[best])))

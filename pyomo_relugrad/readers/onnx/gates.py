@@ -48,7 +48,7 @@ def cut_off(truth: OneVariable, chosen: OneVariable, other: OneVariable, hidden:
         return None
     share = _multiple(sides[0].shifted(-neuron.offset), neuron.argument)
     met = unified(truth.variable, truth.pieces, neuron.argument, identity(neuron.argument.size))
-    if share is None or met is None or not np.allclose(share, neuron.weight, rtol=ROUNDING, atol=0.0):
+    if share is None or met is None or not np.allclose(share, neuron.weight, rtol=SINGLE_ROUNDING, atol=0.0):
         return None
     _, holds, argument = met
     zero = np.zeros(holds.n)

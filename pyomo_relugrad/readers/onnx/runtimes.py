@@ -46,6 +46,12 @@ class OnnxRuntime:
         content = self.source.SerializeToString() if isinstance(self.source, ModelProto) else self.source
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
+    @property
+    def inputs(self) -> Sequence[Any]:
+        """The inputs that are not stored in the file, each with ``name``, ``shape`` and ``type``."""
+        stored = {tensor.name for tensor in self._session.get_overridable_initializers()}
+        return [tensor for tensor in self._session.get_inputs() if tensor.name not in stored]
+
     @cached_property
     def _options(self) -> Any:
         import onnxruntime

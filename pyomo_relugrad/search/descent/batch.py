@@ -70,8 +70,8 @@ class Batch:
     def note(self, values: Array) -> None:
         """Remember the points where the values (B,) there are better than before."""
         better = values < self.values
-        self.values = np.where(better, values, self.values)
-        self.best[better] = self.U[better]
+        np.fmin(values, self.values, out=self.values)
+        np.copyto(self.best, self.U, where=better[:, None])
 
 
 def descend(
@@ -81,13 +81,14 @@ def descend(
 
     A step is ``u <- project(u - length * width * sign(momentum))``.
 
-    The momentum is the sum of the gradients, each divided by its mean absolute entry, of which a share `decay` is kept
-    from step to step: the steps do not depend on the scale of the objective, and the sign step moves every column by
-    the same share of its width (as APGD and the sign-gradient attacks do; it beats the gradient step wherever the box
-    has many columns). Where rows cut the box, a sign step would be projected back along them, and the step follows the
-    momentum itself, equally long.
+    The momentum is the sum of the gradients, each divided by the sum of its absolute entries, of which a share `decay`
+    is kept from step to step: the steps do not depend on the scale of the objective, and the sign step moves every
+    column by the same share of its width (as APGD and the sign-gradient attacks do; it beats the gradient step wherever
+    the box has many columns). Where rows cut the box, a sign step would be projected back along them, and the step
+    follows the momentum itself, equally long.
     """
     width = _one_if_equal((domain.upper - domain.lower).astype(objective.dtype))
+    tiny = np.finfo(objective.dtype).tiny
     for length in lengths:
         if budget.is_exhausted():
             break
@@ -95,8 +96,7 @@ def descend(
         budget.count(points=len(values))
         batch.note(values)
         gradient *= width
-        scale = np.abs(gradient).mean(axis=1, keepdims=True)
-        gradient /= np.where(scale > 0, scale, 1)
+        gradient /= np.maximum(np.abs(gradient).sum(axis=1, keepdims=True), tiny)
         batch.momentum *= decay
         batch.momentum += gradient
         step = np.sign(batch.momentum) if domain.steps_by_signs else _as_long(batch.momentum)

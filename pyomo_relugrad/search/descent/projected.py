@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,18 +12,25 @@ from pyomo_relugrad.problem import Incumbent, Problem, ReducedObjective
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.run.method import between
 from pyomo_relugrad.search.descent.batch import Batch, Schedule, descend, descend_by_halving
-from pyomo_relugrad.search.descent.elite_pool import ElitePool, PoolMember
+from pyomo_relugrad.search.descent.elite_pool import SAME_VALUE, ElitePool, PoolMember
 from pyomo_relugrad.search.descent.starts import structured_starts
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.feasible_set import feasible_start
 from pyomo_relugrad.search.domains.method import DomainMethod
-from pyomo_relugrad.search.regions.walk import is_lower
 from pyomo_relugrad.search.sequential.smooth_polish import polisher_of
 
 #: Multiplications per batched step that keep the matrix products efficient and the steps short.
 WORK_PER_STEP = 1e8
 #: Points that start together where the projection is an iteration of its own.
 POLYTOPE_BATCH = 64
+#: First and last step of the first round.
+FIRST_ROUND = (0.3, 0.01)
+#: Relative gain below which a better point is no news.
+NEWS = 1e-6
+#: Relative difference up to which points may be the same after polishing.
+NEARLY_SAME = 1e-2
+#: Multiplications between two looks at a batch.
+WORK_PER_LOOK = 2e6
 #: Relative gain at which a point is reported while the batch still moves.
 REPORTED_GAIN = 0.01
 
@@ -54,8 +61,14 @@ class ProjectedDescent(DomainMethod):
         One round in so many begins from fresh starts (2), is polished even without a better point (3).
     pool_size : int, optional
         Good points kept (24).
+    first_batch, first_round_steps : int, optional
+        Points of the first round (128), and its steps (24): a small round, whose points are good enough on small
+        problems.
+    agreements : int, optional
+        Rounds from fresh starts that come to the best point again, after which the search is done (4).
     patience : int, optional
-        Rounds without a better point after which the search is done (40).
+        Rounds without a better point after which the search is done (40); fewer where earlier searches of the same
+        model had found their best points after fewer rounds.
     """
 
     name = "projected-descent"
@@ -74,6 +87,9 @@ class ProjectedDescent(DomainMethod):
     refined_step: float = between(0.0001, 1e-9)
     pool_size: int = 24
     polish_every: int = 3
+    first_batch: int = 128
+    first_round_steps: int = 24
+    agreements: int = 4
     patience: int = 40
 
     def search(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
@@ -95,55 +111,96 @@ class ProjectedRounds:
     def __init__(self, method: ProjectedDescent, problem: Problem, domain: Domain, context: SearchContext) -> None:
         self.method, self.problem, self.domain = method, problem, domain
         self.budget, self.random = context.budget, context.random
-        self.objective = ReducedObjective(problem, np.float32)
+        self.objective, self.objective_in_float64 = ReducedObjective(problem, np.float32), ReducedObjective(problem)
         self.polish = polisher_of(problem)
         self.pool = ElitePool(method.pool_size)
-        self.rounds, self.last_record, self.reported = 0, 0, np.inf
+        self.rounds, self.last_record, self.agreements, self.reported = 0, 0, 0, np.inf
+        self.past, self.patience = context.past, context.past.begin(method.name, method.patience)
+        self.has_known = bool(context.known)
         self.start = feasible_start(problem, domain, context.start)
         self.count = method.batch_size(self.objective, domain)
 
     def run(self) -> Iterator[Incumbent | None]:
         """Rounds of descents and polishing until the budget is spent, or many rounds bring nothing."""
-        first = structured_starts(self.objective, self.domain, self.random, 4)[0] if self.start is None else self.start
-        yield self._incumbent(first)
-        while not self.budget.is_exhausted() and self.rounds - self.last_record <= self.method.patience:
+        if not self.has_known:
+            yield self._incumbent(self._fresh_starts(4)[0])
+        while not (self.budget.is_exhausted() or self._is_done):
             record = self.pool.best
-            batch = yield from self._descend(explore=self.rounds % self.method.explore_every == 0)
-            for u, value in zip(batch.best, batch.values, strict=True):
-                self.pool.add(PoolMember(self.objective.in_float64(u), float(value)))
+            batch = yield from self._round()
+            points = self.objective.in_float64(batch.best)
+            values = self.objective_in_float64.value(points)  # float32 may be better by its rounding
+            elites = [PoolMember(u, value) for u, value in zip(points, values.tolist(), strict=True)]
+            for elite in elites:
+                self.pool.add(elite)
             yield self._incumbent(batch.best[0])
-            if is_lower(self.pool.best, record):
-                self.last_record = self.rounds
-            if self.pool.best < record or self.rounds % self.method.polish_every == 0:
+            if self.rounds and _is_news(self.pool.best, record):
+                self.last_record, self.agreements = self.rounds, 0
+                self.past.note(self.method.name, self.rounds)
+            if self._is_fresh and not _is_news(record, float(values.min()), NEARLY_SAME):
+                yield from self._agree(min(elites, key=lambda elite: elite.value), record)
+            elif self.pool.best < record or self.rounds % self.method.polish_every == 0:
                 yield from self._polish()
             self.rounds += 1
 
-    def _descend(self, explore: bool) -> Generator[Incumbent | None, None, Batch]:
-        method = self.method
-        if explore:
-            starts = structured_starts(self.objective, self.domain, self.random, self.count)
-            if self.start is not None and self.rounds == 0:
-                starts[0] = self.start
-        else:
-            starts = self.pool.offspring(self.domain, self.random, self.count)
-        first = method.first_steps[(self.rounds // 2) % len(method.first_steps)]
+    @property
+    def _is_done(self) -> bool:
+        """Whether many rounds were in vain, or several came to the same best point."""
+        return self.rounds - self.last_record > self.patience or self.agreements >= self.method.agreements
+
+    @property
+    def _is_fresh(self) -> bool:
+        """Whether the present round, not the first one, begins from fresh starts."""
+        return self.rounds > 0 and (self.rounds - 1) % self.method.explore_every == 0
+
+    def _agree(self, elite: PoolMember, record: float) -> Generator[Incumbent | None, None, None]:
+        """Polish the best point of a round from fresh starts, and count whether it is the best of all again."""
+        vertex = yield from self._walk(elite.u)
+        self.pool.polished(elite, vertex.values[self.objective.columns], vertex.objective)
+        if _is_news(self.pool.best, record, SAME_VALUE):
+            self.agreements = 0
+        elif not _is_news(self.pool.best, vertex.objective, SAME_VALUE):
+            self.agreements += 1
+
+    def _round(self) -> Generator[Incumbent | None, None, Batch]:
+        """The best points of a round of descents: a small one, then from fresh starts and offspring in turns."""
+        method, number = self.method, self.rounds - 1
+        if number < 0:
+            starts = self._fresh_starts(min(self.count, method.first_batch))
+            stages = Schedule(*FIRST_ROUND, method.first_round_steps).pieces((1, 1))
+            return (yield from self._watched(self._halving(starts, stages))).keep(method.refined)
+        explore = self._is_fresh
+        starts = self._fresh_starts(self.count) if explore else self._offspring()
+        first = method.first_steps[(number // 2) % len(method.first_steps)]
         schedule = Schedule(first, method.last_step, method.explore_steps if explore else method.recombine_steps)
-        stages, share = schedule.pieces(method.stages), method.momentum
-        halving = descend_by_halving(self.objective, self.domain, starts, stages, share, self.budget)
-        batch = yield from self._watched(halving)
+        batch = yield from self._watched(self._halving(starts, schedule.pieces(method.stages)))
         best = Batch.at(batch.best[: method.refined])
         lengths = Schedule(method.last_step, method.refined_step, method.refine_steps).lengths()
-        refining = descend(self.objective, self.domain, best, lengths, share, self.budget)
-        best = yield from self._watched(refining)
-        return best.keep(method.refined)
+        refining = descend(self.objective, self.domain, best, lengths, method.momentum, self.budget)
+        return (yield from self._watched(refining)).keep(method.refined)
+
+    def _fresh_starts(self, count: int) -> Array:
+        starts = structured_starts(self.objective, self.domain, self.random, count)
+        if self.start is not None and self.rounds == 0:
+            starts[0] = self.start
+        return starts
+
+    def _offspring(self) -> Array:
+        return self.pool.offspring(self.domain, self.random, self.count)
+
+    def _halving(self, starts: Array, stages: Sequence[Array]) -> Generator[Batch, None, Batch]:
+        return descend_by_halving(self.objective, self.domain, starts, stages, self.method.momentum, self.budget)
 
     def _watched(self, steps: Generator[Batch, None, Batch]) -> Generator[Incumbent | None, None, Batch]:
         """Report the batch's best point whenever it is a good deal better than the last one reported."""
+        looked = self.budget.points
         while True:
             try:
                 batch = next(steps)
             except StopIteration as end:
                 return end.value
+            if (self.budget.points - looked) * self.objective.n_weights < WORK_PER_LOOK:
+                continue
+            looked = self.budget.points
             value = float(batch.values.min())
             if value < self.reported - REPORTED_GAIN * abs(value):
                 self.reported = value
@@ -155,9 +212,17 @@ class ProjectedRounds:
         elite = self.pool.unpolished()
         if elite is None or self.budget.is_exhausted():
             return
-        v = self.objective.points(np.clip(elite.u, self.domain.lower, self.domain.upper)[None, :])[0]
-        vertex = yield from self.polish(v, self.budget)
+        vertex = yield from self._walk(elite.u)
         self.pool.polished(elite, vertex.values[self.objective.columns], vertex.objective)
+
+    def _walk(self, u: Array) -> Generator[Incumbent | None, None, Incumbent]:
+        inside = np.clip(u, self.domain.lower, self.domain.upper)
+        return (yield from self.polish(self.objective_in_float64.points(inside[None, :])[0], self.budget))
 
     def _incumbent(self, u: Array) -> Incumbent:
         return self.problem.incumbent(self.objective.points(u[None, :])[0])
+
+
+def _is_news(value: float, record: float, gain: float = NEWS) -> bool:
+    """Whether a value is lower by more than a relative gain."""
+    return bool(value < record - gain * max(1e-3, abs(record)))

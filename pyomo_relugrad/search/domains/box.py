@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -24,6 +24,7 @@ class Box:
 
     def __init__(self, lower: Array, upper: Array) -> None:
         self.lower, self.upper = lower, upper
+        self._bounds: dict[Any, tuple[Array, Array]] = {}
 
     @classmethod
     def of(cls, limits: BoundsAndRows, budget: Budget) -> Self | None:
@@ -32,8 +33,11 @@ class Box:
 
     def project(self, U: Array) -> Array:
         """Clip the rows of `U` to the box, in their own floating-point type."""
-        result = np.maximum(U, self.lower.astype(U.dtype, copy=False))
-        return np.minimum(result, self.upper.astype(U.dtype, copy=False), out=result)
+        if U.dtype not in self._bounds:
+            self._bounds[U.dtype] = self.lower.astype(U.dtype), self.upper.astype(U.dtype)
+        lower, upper = self._bounds[U.dtype]
+        result = np.maximum(U, lower)
+        return np.minimum(result, upper, out=result)
 
     def sample(self, random: np.random.Generator, count: int) -> Array:
         """Uniform points of the box."""

@@ -19,6 +19,8 @@ NO_NEURONS = np.zeros(0, np.int64)
 NO_MULTIPLIER = 1e-12
 # Facets added to the program at once, those that the step crosses first; and where all of them are needed.
 FACETS_AT_ONCE, MANY_FACETS_AT_ONCE = 64, 1024
+# Facets up to which all of them are in the program from the beginning.
+FEW_FACETS = 128
 # Distance, in units of the columns, by which a solution may lie beyond a facet.
 FACET_TOLERANCE = 1e-9
 # LPs per region; each adds facets that the one before crossed.
@@ -108,6 +110,8 @@ class FacetProgram:
 
         `reach` (d,) is how far each decision may move; any distance where it is None.
         """
+        if region.signs.size <= FEW_FACETS:
+            self._working = np.arange(region.signs.size)
         self._open(region, reach)
         u, is_fresh = region.u, self._working.size == 0
         for _ in range(MAX_ROUNDS):

@@ -127,12 +127,13 @@ class ReducedLayout(Layout):
     def __init__(self, objective: ReducedObjective) -> None:
         problem, columns = objective.problem, objective.columns
         hard, elastic = np.flatnonzero(~problem.rows_touch_output), np.flatnonzero(problem.rows_touch_output)
-        fixed = LayoutRows(problem.rows[hard][:, columns], problem.row_lower[hard], problem.row_upper[hard])
+        rows = problem.rows[hard][:, columns] if hard.size else sparse.csr_array((0, columns.size))
+        fixed = LayoutRows(rows, problem.row_lower[hard], problem.row_upper[hard])
         bounded = np.flatnonzero(problem.is_output & (np.isfinite(problem.lower) | np.isfinite(problem.upper)))
         picks = np.zeros((bounded.size, problem.n_columns))
         picks[np.arange(bounded.size), bounded] = 1.0
         self._on_outputs = LayoutRows(
-            np.concatenate([problem.rows[elastic].toarray(), picks]),
+            np.concatenate([problem.rows[elastic].toarray(), picks]) if elastic.size else picks,
             np.concatenate([problem.row_lower[elastic], problem.lower[bounded]]),
             np.concatenate([problem.row_upper[elastic], problem.upper[bounded]]),
         )

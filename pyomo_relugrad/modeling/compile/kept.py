@@ -1,0 +1,100 @@
+"""Models that are solved again and again: their compiled forms, in which only what changed is read again."""
+
+from __future__ import annotations
+
+from weakref import WeakKeyDictionary
+
+from pyomo.common.gc_manager import PauseGC
+from pyomo.core.base.block import BlockData
+
+from pyomo_relugrad.modeling.block.network_block import ReluNetworkBlockData, unexpanded_among
+from pyomo_relugrad.modeling.compile.changes import Watch
+from pyomo_relugrad.modeling.compile.components import active_blocks
+from pyomo_relugrad.modeling.compile.model import CompiledModel, compile_model
+from pyomo_relugrad.modeling.compile.renewal import Renewal
+from pyomo_relugrad.run.past import Past
+
+
+class KeptModels:
+    """Compiled forms of the models that one solver object has solved; each dies with its model."""
+
+    def __init__(self) -> None:
+        self._kept: WeakKeyDictionary[BlockData, KeptModel] = WeakKeyDictionary()
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        """Copies and pickles begin with nothing."""
+        return KeptModels, ()
+
+    def of(self, model: BlockData) -> KeptModel:
+        """What is kept of a model, from the first time on that it is asked for."""
+        kept = self._kept.get(model)
+        if kept is None:
+            self._kept[model] = kept = KeptModel()
+        return kept
+
+
+class KeptModel:
+    """The compiled form of one model, brought up to date when it is asked for.
+
+    What changes is watched from the second time on. A model is read anew where more than numbers changed, and always
+    where it has parts whose form depends on numbers, or that cannot be watched.
+
+    Attributes
+    ----------
+    times : int
+        How often it was asked for.
+    past : Past
+        What searches of the model left.
+    """
+
+    def __init__(self) -> None:
+        self.times = 0
+        self.past = Past()
+        self._watch: Watch | None = None
+        self._renewal: Renewal | None = None
+        self._can_be_watched = True
+
+    def compiled(self, model: BlockData) -> CompiledModel:
+        """The model as it is now.
+
+        Raises
+        ------
+        IncompatibleModel, InfeasibleModel
+            As `compile_model`.
+        """
+        self.times += 1
+        with PauseGC():
+            return self._renewed() or self._anew(model)
+
+    def _renewed(self) -> CompiledModel | None:
+        """The kept form with what changed, None where that is not enough."""
+        renewal, self._renewal = self._renewal, None  # errors leave nothing behind that is out of date
+        if renewal is None or self._watch is None:
+            return None
+        try:
+            changes = self._watch.changes()
+        except Exception:  # as below, in a part that is new
+            self._watch, self._can_be_watched = None, False
+            return None
+        compiled = None if changes.is_structural else renewal.after(changes)
+        self._renewal = None if compiled is None else renewal
+        return compiled
+
+    def _anew(self, model: BlockData) -> CompiledModel:
+        """The model read from its beginning."""
+        compiled = compile_model(model)
+        # The equations of a network block name the block, which they would keep alive.
+        if self.times > 1 and not isinstance(model, ReluNetworkBlockData):
+            renewal = Renewal.of(compiled, list(unexpanded_among(active_blocks(model))))
+            if renewal is not None and self._is_watched(model):
+                self._renewal = renewal
+        return compiled
+
+    def _is_watched(self, model: BlockData) -> bool:
+        """Whether changes of the model are noticed from now on."""
+        if self._watch is None and self._can_be_watched:
+            try:
+                self._watch = Watch(model)
+            except Exception:  # the detector does not know parts that the model may have
+                self._can_be_watched = False
+        return self._watch is not None

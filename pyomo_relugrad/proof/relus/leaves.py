@@ -1,0 +1,69 @@
+"""Nodes on which every ReLU is decided: a linear program each."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.network.region import LinearRegion
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
+from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
+from pyomo_relugrad.proof.relus.dual import Dual
+
+# What the tolerances of HiGHS may add to an optimum, relative to one plus its size.
+SAFETY = 1e-7
+
+
+class LeafProgram:
+    """The linear program of a node on which the network is affine.
+
+    Parameters
+    ----------
+    problem : Problem
+        As for `Dual`.
+    dual : Dual
+        In float64: its rows are those of the program.
+    """
+
+    def __init__(self, problem: Problem, dual: Dual) -> None:
+        self._problem, self._dual = problem, dual
+        self._embedded = problem.networks[0]
+        self._decisions = np.flatnonzero(~problem.is_output)
+        self._place = np.full(problem.n_columns, -1)
+        self._place[self._decisions] = np.arange(self._decisions.size)
+
+    def solve(self, splits: Array) -> tuple[float, Array | None]:
+        """A lower bound of a node with splits (n_relus,), infinite where it is empty, and its best point (n,)."""
+        problem, dual, embedded = self._problem, self._dual, self._embedded
+        pattern = np.where(splits != 0, splits, dual.states) > 0
+        region = LinearRegion(embedded.network, pattern, problem.lower[embedded.inputs])
+        matrix, offset = region.jacobian, region.offset
+        facets = region.facets(np.flatnonzero(splits))
+        on_rows, on_cost = dual.rows[:, embedded.outputs], problem.cost[embedded.outputs]
+        rows = dual.rows[:, self._decisions] + self._on_decisions(on_rows @ matrix)
+        shift = on_rows @ offset
+        program = LinearProgram(
+            problem.cost[self._decisions] + self._on_decisions((on_cost @ matrix)[None])[0],
+            problem.lower[self._decisions],
+            problem.upper[self._decisions],
+            np.concatenate([rows, self._on_decisions(facets.rows)]),
+            np.concatenate([dual.row_lower + FEASIBILITY_TOLERANCE - shift, -facets.offsets]),
+            np.concatenate([dual.row_upper - FEASIBILITY_TOLERANCE - shift, np.full(facets.offsets.size, np.inf)]),
+        )
+        solution = program.solve()
+        if solution.status is LinearStatus.INFEASIBLE:
+            return np.inf, None
+        if not solution.is_optimal or solution.values is None or solution.row_duals is None:
+            return -np.inf, None
+        point = np.zeros(problem.n_columns)
+        point[self._decisions] = solution.values
+        value = solution.objective + float(on_cost @ offset) + problem.constant
+        # Points that miss rows by the tolerance count as feasible, and may be better by what that buys.
+        bought = FEASIBILITY_TOLERANCE * float(np.abs(solution.row_duals[: dual.n_rows]).sum())
+        return value - bought - SAFETY * (1 + abs(value)), point
+
+    def _on_decisions(self, of_inputs: Array) -> Array:
+        """Coefficients (m, d) of the decision columns from those of the network's inputs (m, n_inputs)."""
+        result = np.zeros((len(of_inputs), self._decisions.size))
+        np.add.at(result.T, self._place[self._embedded.inputs], of_inputs.T)
+        return result

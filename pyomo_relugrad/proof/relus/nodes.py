@@ -1,0 +1,89 @@
+"""Nodes of the search tree: which ReLUs are split, and multipliers to begin with, as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array, DTypeLike
+from pyomo_relugrad.proof.queue import taken
+
+
+@dataclass(frozen=True, eq=False)
+class Multipliers:
+    """What the bound of a node may be chosen by; any numbers in their ranges give a valid one.
+
+    Parameters
+    ----------
+    alpha : (N, n_relus) array
+        Slopes of the lower lines of undecided ReLUs, between 0 and 1.
+    beta : (N, n_relus) array
+        Multipliers of the splits, not negative; they count where a ReLU is split.
+    gamma : (N, m) array
+        Multipliers of the rows: positive ones of upper sides, negative ones of lower sides.
+    """
+
+    alpha: Array
+    beta: Array
+    gamma: Array
+
+    @property
+    def parts(self) -> tuple[Array, Array, Array]:
+        """Slopes, multipliers of splits, multipliers of rows."""
+        return self.alpha, self.beta, self.gamma
+
+    def astype(self, dtype: DTypeLike) -> Multipliers:
+        """The same in a floating-point type."""
+        return Multipliers(*(part.astype(dtype, copy=False) for part in self.parts))
+
+    def where(self, chosen: Array, other: Multipliers) -> Multipliers:
+        """Those of the chosen nodes (N,), and the other ones elsewhere."""
+        pairs = zip(self.parts, other.parts, strict=True)
+        return Multipliers(*(np.where(chosen[:, None], own, others) for own, others in pairs))
+
+
+@dataclass(frozen=True, eq=False)
+class SplitNodes:
+    """N nodes.
+
+    Parameters
+    ----------
+    splits : (N, n_relus) int8 array
+        1 where a ReLU is to be active, -1 inactive, 0 where nothing is said.
+    alpha, beta, gamma : (N, ...) float32 arrays
+        See `Multipliers`.
+    bound : (N,) array
+        Lower bounds of the objective.
+    """
+
+    splits: Array
+    alpha: Array
+    beta: Array
+    gamma: Array
+    bound: Array
+
+    @classmethod
+    def of(cls, splits: Array, multipliers: Multipliers, bound: Array) -> SplitNodes:
+        """Nodes with multipliers to begin with."""
+        return cls(splits, *multipliers.astype(np.float32).parts, bound)
+
+    @property
+    def multipliers(self) -> Multipliers:
+        """The multipliers to begin with."""
+        return Multipliers(self.alpha, self.beta, self.gamma)
+
+    def __len__(self) -> int:
+        return len(self.bound)
+
+    def take(self, which: Array) -> SplitNodes:
+        """Some of the nodes, by index or mask."""
+        return taken(self, which)
+
+    def split(self, relus: Array) -> SplitNodes:
+        """Two children of each node: its ReLU with the given number active, then inactive."""
+        rows = np.arange(len(self))
+        both = np.concatenate([rows, rows])
+        splits = self.splits[both]
+        splits[np.arange(len(both)), np.concatenate([relus, relus])] = np.repeat(np.array([1, -1], np.int8), len(self))
+        return SplitNodes(splits, self.alpha[both], self.beta[both], self.gamma[both], self.bound[both])
