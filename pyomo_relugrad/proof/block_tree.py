@@ -29,6 +29,8 @@ MAX_LINKS = 1.0
 PATIENCE, LEAST_SHARE = 3, 0.02
 # Shares of the gap that is asked for, and of the gap that is still open, that all blocks together may leave.
 GAP_SHARE, OPEN_SHARE = 0.25, 0.05
+# Points with larger numbers are no part of linear programs, which HiGHS would refuse.
+MAX_VALUE = 1e9
 # Seconds of a choice from the points that were found.
 CHOICE_SECONDS = 0.2
 # Nodes of one block at one set of multipliers.
@@ -153,7 +155,7 @@ class BlockTree(SearchTree):
         points: list[list[Array]] = [[] for _ in self._parts]
         if self.incumbent is not None:
             for part, found in zip(self._parts, points, strict=True):
-                found.append(self.incumbent.values[part.columns])
+                _keep(found, self.incumbent.values[part.columns])
         duals, fruitless, estimate = np.zeros(self._linked.n_rows), 0, np.inf
         while fruitless < PATIENCE and self._priced_bound < self.cutoff:
             before = self._priced_bound
@@ -183,7 +185,7 @@ class BlockTree(SearchTree):
             if tree.conclusion() is not None or tree.nodes >= MAX_NODES:
                 break
         if tree.incumbent is not None and tree.incumbent is not start:
-            found.append(tree.incumbent.values)
+            _keep(found, tree.incumbent.values)
         return tree.bound
 
     def _block_options(self, estimate: float) -> Options:
@@ -239,3 +241,9 @@ class BlockTree(SearchTree):
             self.offer(self.problem.incumbent(choice.values))
         duals, _ = priced(relaxed.row_duals[None], self._linked.row_lower, self._linked.row_upper)
         return duals[0], relaxed.objective
+
+
+def _keep(found: list[Array], point: Array) -> None:
+    """Add a point to those found, where a linear program can hold it."""
+    if np.abs(point).max(initial=0.0) <= MAX_VALUE:
+        found.append(point)

@@ -18,6 +18,8 @@ from pyomo_relugrad.programs.linearization import LinkRows, two_sided
 # at the first place, the others at the second one.
 PLACES = ((0.25, 0.2), (0.75, 0.8))
 NO_ROWS = RowBlock(SparseRows(np.zeros(1, int), np.zeros(0, int), np.zeros(0)), np.zeros(0), np.zeros(0))
+# The largest error that counts in scores.
+MAX_ERROR = 1e50
 # Rounding of a sum of products, relative to its terms.
 ROUNDING = 1e-15
 
@@ -130,7 +132,8 @@ class ExpressionRelaxation:
 
 
 def _finite(values: Array) -> Array:
-    return np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    """Numbers that scores can be calculated with."""
+    return np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0).clip(-MAX_ERROR, MAX_ERROR)
 
 
 class ExpressionRows:

@@ -11,7 +11,7 @@ from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
 from pyomo_relugrad.proof.boxes.bounding import BoundedNodes, batch_size, centres
 from pyomo_relugrad.proof.boxes.branching import split_scores
-from pyomo_relugrad.proof.boxes.expressions import ExpressionRows
+from pyomo_relugrad.proof.boxes.expressions import MAX_ERROR, ExpressionRows
 from pyomo_relugrad.proof.boxes.node_program import FREE_ROW, NodeProgram, NodeRows, ProgramSolutions
 from pyomo_relugrad.proof.boxes.nodes import Nodes
 from pyomo_relugrad.proof.boxes.objective import ObjectiveBound, ObjectiveFunctions
@@ -212,6 +212,7 @@ class ProgramBounder:
         """
         problem, columns, nodes, points = self.problem, self._outputs.columns, bounded.nodes, bounded.points
         error = points[:, columns] - problem.propagate(points)[:, columns]
+        error = np.nan_to_num(error, nan=1.0).clip(-MAX_ERROR, MAX_ERROR)  # NaN where a function is not defined
         distance = np.concatenate([np.maximum(-error, 0), np.maximum(error, 0)], axis=1)
         parts = (
             self._objective.gaps(bounded.relaxations, bounded.objective),
