@@ -72,6 +72,11 @@ def test_rows_that_contradict_each_other_are_named(caplog):
         maximize(NETWORK, **box, A=[[0, 0, 1], [1, 1, 0], [1, 2, 0]], row_lower=[0, -9, 0.9])
 
 
+def test_a_product_in_conflict_is_named_once_in_quotes(caplog):
+    results = pyo.SolverFactory("relugrad").solve(model(lambda m: m.x[0] * m.x[1] >= 2), iteration_limit=5)
+    assert "constraint 'rows[1]', 'x[0]*x[1]' between" in results.solver.message
+
+
 def test_ranges_of_outputs_that_contradict_rows_are_named(caplog):
     results = pyo.SolverFactory("relugrad").solve(
         model(lambda m: m.nn.outputs[0] + m.x[0] >= 1e3, lambda m: m.x[0] + m.x[1] <= 1), iteration_limit=30

@@ -150,5 +150,8 @@ def test_bounds_follow_from_ranges() -> None:
     sides[1, 1] = 1.0
     assert presolve(problem_of(3, expression, lower=sides[:, 0], upper=sides[:, 1], **rows)).problem.upper[1] == 1.0
     sides[1, 1] = -1.0
-    with pytest.raises(InfeasibleProblemError, match="column 1 can have no value by its expression"):
+    with pytest.raises(InfeasibleProblemError, match="column 1 can have no value by its expression: its lower"):
+        presolve(problem_of(3, expression, lower=sides[:, 0], upper=sides[:, 1]))
+    sides[0] = -4.0, -1.0
+    with pytest.raises(InfeasibleProblemError, match="by its expression: it is not defined anywhere within the bounds"):
         presolve(problem_of(3, expression, lower=sides[:, 0], upper=sides[:, 1]))

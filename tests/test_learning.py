@@ -51,6 +51,8 @@ def test_an_ensemble_in_a_model():
 
 
 def test_members_that_do_not_fit():
+    with pytest.raises(ModelError, match="an ensemble has several members: give a list of networks, not str"):
+        Ensemble("surrogate.onnx")
     with pytest.raises(ModelError, match="an ensemble needs at least one network"):
         Ensemble([])
     with pytest.raises(ModelError, match="member 1 of the ensemble has 2 inputs and 1 outputs, and member 0 has 3"):

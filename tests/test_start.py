@@ -78,6 +78,11 @@ def test_interfaces_that_take_no_start_are_named(name: str) -> None:
         relugrad.solve_from_start(name, expanded())
 
 
+def test_an_unknown_solver_is_refused() -> None:
+    with pytest.raises(ModelError, match="Pyomo knows no solver 'nosuch': give a name"):
+        relugrad.solve_from_start("nosuch", expanded())
+
+
 def test_integers_without_a_value_are_named_where_they_occur() -> None:
     with pytest.raises(ModelError, match=r"integer variables have no value.*'nn.omlt.*q_relu.*Search first"):
         relugrad.solve_from_start("appsi_highs", expanded(start=None, bilinear=False))

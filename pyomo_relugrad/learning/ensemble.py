@@ -38,6 +38,8 @@ class Ensemble:
     """
 
     def __init__(self, members: Iterable[Any]) -> None:
+        if isinstance(members, str) or not isinstance(members, Iterable):
+            raise ModelError(f"an ensemble has several members: give a list of networks, not {type(members).__name__}")
         self.members: tuple[Network, ...] = tuple(load_network(member) for member in members)
         if not self.members:
             raise ModelError("an ensemble needs at least one network")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyomo.environ as pyo
 from pyomo.core.expr.visitor import identify_variables
+from pyomo.opt.base.solvers import UnknownSolver
 
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.words import listed
@@ -39,7 +40,7 @@ def solve_from_start(solver: Any, model: Any, **keywords: Any) -> Any:
     Raises
     ------
     ModelError
-        If an integer variable has no value, or the solver's interface takes no start.
+        If an integer variable has no value, the solver is unknown, or its interface takes no start.
 
     Examples
     --------
@@ -51,6 +52,10 @@ def solve_from_start(solver: Any, model: Any, **keywords: Any) -> Any:
     2.0
     """
     opt = pyo.SolverFactory(solver) if isinstance(solver, str) else solver
+    if isinstance(opt, UnknownSolver):
+        raise ModelError(
+            f"Pyomo knows no solver '{solver}': give a name that SolverFactory knows, such as 'appsi_highs'"
+        )
     _refuse_missing_values(model)
     if "warmstart_discrete_vars" in getattr(opt, "config", ()):
         with _told_to_start(opt, model):

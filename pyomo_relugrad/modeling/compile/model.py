@@ -142,7 +142,7 @@ def compile_model(model: BlockData) -> CompiledModel:
             quadratic=costs.matrix(len(variables)),
             constant=costs.constant,
             maximize=costs.maximize,
-            column_names=tuple(variable.name for variable in variables),
+            column_names=tuple(map(operations.column_name, range(len(variables)))),
             row_names=tuple(constraint.name for constraint in rows.constraints),
             operations=tuple(operations.found),
             expressions=tuple(operations.expressions),

@@ -125,10 +125,12 @@ class Operations:
         """A product in words."""
         powers = Counter(factors).items()
         return "*".join(
-            f"{self._name(column)}**{power}" if power > 1 else self._name(column) for column, power in powers
+            f"{self.column_name(column)}**{power}" if power > 1 else self.column_name(column)
+            for column, power in powers
         )
 
-    def _name(self, column: int) -> str:
+    def column_name(self, column: int) -> str:
+        """Name of a column; without the quotes that Pyomo puts around one of its own making."""
         return self._names.get(column) or self._columns.variables[column].name
 
     def is_smooth(self, factor: int) -> bool:

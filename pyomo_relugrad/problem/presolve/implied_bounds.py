@@ -82,10 +82,10 @@ def _checked(problem: Problem, lower: Array, upper: Array, why: str = "") -> tup
     if crossed.any():
         first = int(np.argmax(crossed))
         writer = next((each.kind for each in problem.functions if first in each.outputs), "")
-        raise InfeasibleProblemError(
-            f"{problem.describe_column(first)} can have no value{why.format(writer=writer)}: its lower bound is "
-            f"{lower[first]}, its upper bound {upper[first]}"
-        )
+        name = f"{problem.describe_column(first)} can have no value{why.format(writer=writer)}"
+        if writer and (lower[first], upper[first]) == (np.inf, -np.inf):
+            raise InfeasibleProblemError(f"{name}: it is not defined anywhere within the bounds of its inputs")
+        raise InfeasibleProblemError(f"{name}: its lower bound is {lower[first]}, its upper bound {upper[first]}")
     return lower, upper
 
 
