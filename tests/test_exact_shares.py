@@ -138,6 +138,17 @@ def test_searches_in_vain_keep_most_of_the_time_beside_proofs_that_are_not_about
     assert shares.share_beside == 1.0
 
 
+def test_searches_on_other_cores_leave_this_one_to_a_proof_that_is_about_to_close_the_gap():
+    alone, beside = TimeShares(ASKED), TimeShares(ASKED)
+    beside.searches_beside = 1
+    for shares in (alone, beside):
+        shares.book_search(1.0, True, True)
+    assert beside.search_share == pytest.approx(max(2 * alone.search_share - 1, 0.0))
+    assert beside.search_share < alone.search_share
+    alone.is_closing = beside.is_closing = False
+    assert beside.search_share == alone.search_share >= ASKED.open_share
+
+
 def test_proofs_that_could_not_take_their_turns_make_up_for_one_of_them():
     shares = TimeShares(ASKED)
     shares.book_search(100.0, found=True, has_incumbent=True)

@@ -25,7 +25,8 @@ class TimeShares:
     is_closing : bool
         Whether a proof is about to close the gap in time, as whoever runs the proofs judges.
     searches_beside : int
-        Searches on other cores: the shares are those of all cores.
+        Searches on other cores: where a proof is about to close the gap, the shares are those of all cores. Else the
+        search of this core goes on as alone: it knows ways that suit the problem's structure, the others vary.
     """
 
     def __init__(self, portfolio: Portfolio) -> None:
@@ -42,7 +43,8 @@ class TimeShares:
         needed = self._last_success if self._has_incumbent else self._searched
         largest = float(np.interp(needed, asked.late_seconds, (asked.search_share, asked.late_share)))
         share = largest * self._promise if self._has_incumbent else largest
-        share = share if self.is_closing else max(share, asked.open_share)
+        if not self.is_closing:
+            return max(share, asked.open_share)
         return max(share - self.searches_beside * (1.0 - share), 0.0)
 
     @property
