@@ -105,6 +105,16 @@ def test_new_results_are_optimal() -> None:
     assert model.nn.get_error() <= 1e-6
 
 
+@pytest.mark.parametrize("width", [1e-4, 1e-6])
+def test_a_quadratic_program_over_a_narrow_box(width: float) -> None:
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(bounds=(0, width))
+    m.o = pyo.Objective(expr=(m.x / width - 0.3) ** 2)
+    results = pyo.SolverFactory("relugrad.exact").solve(m)
+    assert results.solver.termination_condition == LegacyTermination.optimal
+    assert pyo.value(m.o) == pytest.approx(0.0, abs=1e-4)
+
+
 def test_a_milp_without_networks() -> None:
     model = knapsack()
     results = pyo.SolverFactory("relugrad.exact").solve(model, load_solutions=False)

@@ -85,6 +85,11 @@ def test_quadratic_objectives_and_their_change():
     assert program.solve().values[0] == pytest.approx(0.25, abs=1e-6)
 
 
+def test_points_of_quadratic_programs_are_no_bounds():
+    program = LinearProgram(np.array([-1.0]), np.full(1, -9.0), np.full(1, 9.0), quadratic=sparse.csr_array([[2.0]]))
+    assert program.solve().bound == -INF
+
+
 def test_a_time_limit_counts_from_each_solve():
     program = small_program()
     for _ in range(3):

@@ -11,7 +11,7 @@ from pyomo.core.expr.numeric_expr import MaxExpression, MinExpression
 
 from pyomo_relugrad import ReluNetworkBlock
 from pyomo_relugrad.modeling.compile import compile_model
-from pyomo_relugrad.modeling.errors import InfeasibleModel
+from pyomo_relugrad.modeling.errors import IncompatibleModel, InfeasibleModel
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.problem.presolve import presolve
@@ -253,6 +253,16 @@ def test_points_outside_of_a_domain_are_no_points_and_no_crash():
     for x in (-0.5, 0.0):
         assert not problem.incumbent(np.array([x, 0.0, 0.0, 0.0])).is_feasible
     assert problem.incumbent(np.array([0.5, 0.0, 0.0, 0.0])).is_feasible
+
+
+def test_integer_exponents_of_what_may_be_negative_are_refused():
+    m = pyo.ConcreteModel()
+    m.x, m.n = pyo.Var(bounds=(-3, 1)), pyo.Var(bounds=(1, 3), domain=pyo.Integers)
+    m.o = pyo.Objective(expr=m.x**m.n)
+    with pytest.raises(IncompatibleModel, match=r"objective 'o' holds 'x\*\*n'.*Give it a lower bound of 0"):
+        compile_model(m)
+    m.x.setlb(0)
+    assert compile_model(m).problem.expressions
 
 
 def test_points_that_pyomo_refutes_are_left_out(monkeypatch):

@@ -59,7 +59,8 @@ class LinearSolution:
     objective : float
         Of `values`; infinite where there is no point.
     bound : float
-        Lower bound on the optimum: the objective itself for an LP, HiGHS's dual bound for a MILP.
+        Lower bound on the optimum: the objective itself for an LP, HiGHS's dual bound for a MILP. There is none for a
+        quadratic program: a point that HiGHS takes for its optimum may be far above it where numbers are large.
     row_duals, column_duals : arrays or None
         Multipliers and reduced costs (LPs only); the multiplier of a row at its lower side is not negative.
     iterations : int
@@ -306,7 +307,7 @@ class LinearProgram:
     def _bound(self, status: LinearStatus, info: Any) -> float:
         if status is LinearStatus.INFEASIBLE:
             return np.inf
-        if status not in (LinearStatus.OPTIMAL, LinearStatus.LIMIT):
+        if status not in (LinearStatus.OPTIMAL, LinearStatus.LIMIT) or self._is_quadratic:
             return -np.inf
         if self.has_integers:
             return float(info.mip_dual_bound)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from weakref import WeakKeyDictionary
 
@@ -12,6 +13,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.problem.presolve.implied_bounds import function_implied_bounds
 from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution
+from pyomo_relugrad.programs.tangents import tangents
 from pyomo_relugrad.run.budget import Budget
 
 #: Stands for an infinite bound where points are drawn at random.
@@ -52,7 +54,18 @@ class LinearRelaxation:
         problem = self._problem
         limit = RELAXATION_SHARE * budget.remaining if problem.integers.any() else budget.remaining
         model = self.program(integral=True)
-        return model.solve(min(limit, MAX_RELAXATION_SECONDS) if problem.networks else budget.remaining)
+        solution = model.solve(min(limit, MAX_RELAXATION_SECONDS) if problem.networks else budget.remaining)
+        if problem.quadratic is None or problem.integers.any() or solution.values is None:
+            return solution
+        return replace(solution, bound=self._bound_by_tangent(solution.values, budget))
+
+    def _bound_by_tangent(self, point: Array, budget: Budget) -> float:
+        """The least value over the surroundings of the tangent of a convex objective at a point."""
+        problem = self._problem
+        slopes, constants = tangents(problem.quadratic, point[None])
+        cost = problem.cost + slopes[0]
+        program = LinearProgram(cost, self.lower, self.upper, problem.rows, problem.row_lower, problem.row_upper)
+        return program.solve(budget.remaining).bound + float(constants[0])
 
     def program(self, integral: bool) -> LinearProgram:
         """The surroundings as a program; a quadratic objective with integers is left out, as HiGHS has no such solver.

@@ -121,6 +121,10 @@ class Operations:
         """The columns of variables."""
         return self._columns.of_all(variables)
 
+    def least_value(self, polynomial: Polynomial) -> float:
+        """A number that a polynomial is nowhere below, between the bounds of the variables."""
+        return self.smooth.least_value(polynomial, lambda column: self._columns.variables[column].bounds)
+
     def name(self, factors: Sequence[int]) -> str:
         """A product in words."""
         powers = Counter(factors).items()

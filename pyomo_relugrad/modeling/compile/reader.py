@@ -98,6 +98,8 @@ class _PolynomialVisitor(StreamBasedExpressionVisitor):
         if node.is_named_expression_type():
             self._operations.named[id(node)] = data[0]
             return data[0]
+        if isinstance(node, numeric_expr.PowExpression):
+            self._check_power(node, *data)
         for kind in node.__class__.__mro__:
             if kind in _COMBINED:
                 return self._checked(node, _COMBINED[kind](self, *data))
@@ -181,6 +183,16 @@ class _PolynomialVisitor(StreamBasedExpressionVisitor):
         for _ in range(int(power)):
             result = self._product(result, base)
         return result
+
+    def _check_power(self, node: Any, base: Polynomial, exponent: Polynomial) -> None:
+        """Refuse a power with an integer variable as exponent where the base may be negative: it is not smooth."""
+        if constant_of(base) is not None or not self._holds_integers(exponent):
+            return
+        if self._operations.least_value(base) < 0:
+            raise self._refusal(
+                f"holds '{node}', an integer variable as exponent of what may be negative. Give it a lower bound of 0, "
+                "or state the powers themselves, each times a binary variable"
+            )
 
     def _negated(self, term: Polynomial) -> Polynomial:
         return multiple(-1.0, term)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,15 @@ class SmoothTerms:
             If there is no such smooth function.
         """
         return self._polynomial(self._builder.function(name, self.node(argument)))
+
+    def least_value(self, polynomial: Polynomial, bounds: Callable[[Any], tuple[float | None, float | None]]) -> float:
+        """A number that a polynomial is nowhere below, where columns are between bounds."""
+        expression, inputs = self._builder.build([self.node(polynomial)])
+        sides = np.array([bounds(column) for column in inputs], np.float64).reshape(-1, 2)
+        lower, upper = (
+            np.where(np.isnan(side), end, side) for side, end in zip(sides.T, (-np.inf, np.inf), strict=True)
+        )
+        return float(expression.range(lower[None], upper[None])[0][0, 0])
 
     def inputs(self, node: Node) -> set[Any]:
         """The columns that a node reads."""
