@@ -3,6 +3,7 @@
 import itertools
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import highspy
 import numpy as np
@@ -409,9 +410,26 @@ def test_the_final_bound_is_not_below_one_that_was_known():
 
 def test_an_infeasible_program_proves_nothing_beside_a_feasible_point(monkeypatch):
     problem = single_network_box(3, (2, 6, 1))
+    problem = replace(problem, upper=np.where(problem.is_output, 1e3, problem.upper))
     point = problem.incumbent(np.zeros(problem.n_columns))
     for start, bound in ((None, np.inf), (point, -np.inf)):
         proof = MilpProof(problem, Options(), start)
         monkeypatch.setattr(proof._highs, "getModelStatus", lambda: highspy.HighsModelStatus.kInfeasible)
         proof._finish()
         assert proof.bound == bound
+
+
+@pytest.mark.parametrize("most", [np.inf, 5.0])
+def test_a_box_with_free_outputs_is_not_infeasible_whatever_highs_says(most):
+    network = Network.from_layers([[[1.0]], [[1.0]]], [[0.0], [0.0]])
+    problem = Problem(
+        np.array([0.0, 1.0]),
+        np.array([-1.0, -np.inf]),
+        np.array([1.0, most]),
+        networks=(EmbeddedNetwork(network, [0], [1]),),
+    )
+    proof = MilpProof(problem, Options())
+    status = highspy.HighsModelStatus.kInfeasible
+    proof.__dict__["_highs"] = SimpleNamespace(getModelStatus=lambda: status, getInfo=lambda: None)
+    proof._finish()
+    assert proof.bound == (-np.inf if most == np.inf else np.inf)

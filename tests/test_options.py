@@ -1,6 +1,7 @@
 """What is asked of a run: what is refused, what is proven by it, and how Pyomo's options follow from it."""
 
 from dataclasses import fields, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ def point(objective: float) -> Incumbent:
         ({"threads": 0}, "the number of threads is 0: give 1 or more"),
         ({"threads": 1.5}, "the number of threads is 1.5: give 1 or more"),
         ({"executor": 4}, "the executor is int: give a concurrent.futures.Executor, such as Dask's"),
+        ({"executor": SimpleNamespace(submit=print)}, "the executor is SimpleNamespace: give a concurrent.futures"),
         ({"bounds": "magic"}, "unknown bounds 'magic'; known are interval, crown, lp"),
         ({"highs_options": {"mip_magic": 1}}, "HiGHS has no option mip_magic"),
     ],

@@ -5,7 +5,10 @@ import operator
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -78,6 +81,25 @@ def test_a_process_without_work_ends(monkeypatch):
     assert not pool._threads
     assert not started
     assert pool.submit(os.getpid).result() == 1
+
+
+def test_a_process_that_does_not_end_by_itself_is_killed(monkeypatch):
+    monkeypatch.setattr(processes, "END_SECONDS", 0.01)
+    command = [sys.executable, "-c", "import time; time.sleep(600)"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    processes._end(process)
+    assert process.returncode not in (0, None)
+
+
+def test_a_process_ends_in_the_midst_of_a_call_where_nobody_waits_for_it():
+    process = processes._started()
+    processes._send(process.stdin, pickle.dumps((time.sleep, (600,), {})))
+    process.stdin.close()  # as it is where this process is killed
+    try:
+        assert process.wait(timeout=20) == 0
+    finally:
+        process.kill()
+        process.stdout.close()
 
 
 # --- parcels --------------------------------------------------------------------------------------------------------

@@ -271,7 +271,8 @@ class MilpProof(Prover):
         highs = self._highs
         status, info = highs.getModelStatus(), highs.getInfo()
         if status == highspy.HighsModelStatus.kInfeasible:
-            self._dual_bound = max(self._dual_bound, self.bound_if_empty)
+            if self._may_be_infeasible:
+                self._dual_bound = max(self._dual_bound, self.bound_if_empty)
             return
         if not info.valid:  # HiGHS has failed, and its bound reads 0
             return
@@ -283,6 +284,13 @@ class MilpProof(Prover):
         if info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible:
             with self._lock:
                 self._found.append(np.array(highs.getSolution().col_value)[: self.problem.n_columns])
+
+    @property
+    def _may_be_infeasible(self) -> bool:
+        """Whether anything restricts outputs or other columns together: else HiGHS has lost its way in huge weights."""
+        problem = self.problem
+        is_bounded = problem.is_output & (np.isfinite(problem.lower) | np.isfinite(problem.upper))
+        return bool(problem.n_rows or is_bounded.any() or problem.operations or problem.ordered_sets)
 
     def _stop(self) -> None:
         """Tell HiGHS to stop and wait for it a little; it looks up only between some of its steps."""

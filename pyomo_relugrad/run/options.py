@@ -84,7 +84,7 @@ class Options:
                 raise ModelError(f"the {name.replace('_', ' ')} is {number}: give 0 or more")
         if self.threads is not None and (self.threads < 1 or self.threads != int(self.threads)):
             raise ModelError(f"the number of threads is {self.threads}: give 1 or more")
-        if self.executor is not None and not callable(getattr(self.executor, "submit", None)):
+        if not isinstance(self.executor, Executor | None):
             raise ModelError(
                 f"the executor is {type(self.executor).__name__}: give a concurrent.futures.Executor, such as Dask's "
                 "Client.get_executor()"

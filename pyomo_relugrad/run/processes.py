@@ -23,6 +23,8 @@ from typing import Any, BinaryIO
 
 #: Seconds after which a process that has nothing to do ends.
 IDLE_SECONDS = 30.0
+#: Seconds that a process is given to end by itself.
+END_SECONDS = 1.0
 
 #: What a process runs: the path to import from is the first thing that it is told.
 _PROGRAM = (
@@ -134,16 +136,26 @@ os.register_at_fork(after_in_child=worker_processes.cache_clear) if hasattr(os, 
 
 
 def serve() -> None:
-    """Do what comes through standard input until it ends; what is printed meanwhile goes to standard error."""
+    """Do what comes through standard input; what is printed meanwhile goes to standard error."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    while (call := _receive(sys.stdin.buffer)) is not None:
+    calls: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(calls,), daemon=True).start()
+    while True:
+        call = calls.get()
         try:
             function, arguments, named = pickle.loads(call)
             answer = pickle.dumps((True, function(*arguments, **named)), protocol=5)
         except BaseException as error:
             answer = _failure(error)
         _send(answers, answer)
+
+
+def _listen(calls: queue.SimpleQueue[bytes]) -> None:
+    """Pass on what comes through standard input; where it ends, so does the process, even in the midst of a call."""
+    while (call := _receive(sys.stdin.buffer)) is not None:
+        calls.put(call)
+    os._exit(0)
 
 
 def _failure(error: BaseException) -> bytes:
@@ -173,8 +185,8 @@ def _started() -> subprocess.Popen[bytes]:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Let a process end: it does where its standard input is closed."""
-    with suppress(OSError):
-        process.communicate(timeout=1.0)
+    with suppress(OSError, subprocess.TimeoutExpired):
+        process.communicate(timeout=END_SECONDS)
     if process.poll() is None:
         process.kill()
         process.wait()
