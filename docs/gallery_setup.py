@@ -10,8 +10,8 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 #: The examples in the order in which they are best read.
 ORDER = (
     "quickstart", "reactor_design", "blending", "stations", "customer_budget", "learned_constraint", "extrapolation",
-    "omlt_model", "proof_and_gap", "comparing_methods", "callback_and_starts", "solution_pool", "controller",
-    "training",
+    "price_optimisation", "pooling", "plant_section", "controller", "omlt_model", "proof_and_gap", "comparing_methods",
+    "callback_and_starts", "solution_pool", "training",
 )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Control a heated room: the same model is solved at every step, with another temperature.
 ============================================================================================
 
-A controller plans the heat of the next six hours, applies the first hour of the plan, measures the room, and plans
+A controller plans the heat of the next 24 hours, applies the first hour of the plan, measures the room, and plans
 again. The model is built once. Each time only numbers change: the temperature now, and the prices of the hours ahead.
 The solver object keeps what it knows of the model, and begins where the last plan ended.
 
@@ -29,12 +29,12 @@ room = relugrad.Network.from_layers(
 # The model
 # ---------
 
-hours = range(6)
+hours = range(24)
 m = pyo.ConcreteModel()
 m.now = pyo.Param(initialize=18.0, mutable=True)
 m.price = pyo.Param(hours, initialize=0.2, mutable=True)
 m.heat = pyo.Var(hours, bounds=(0, 8))
-m.inside = pyo.Var(range(7), bounds=(-20, 60))
+m.inside = pyo.Var(range(25), bounds=(-20, 60))
 m.cold = pyo.Var(hours, bounds=(0, 50))
 m.begin = pyo.Constraint(expr=m.inside[0] == m.now)
 m.room = relugrad.ReluNetworkBlock(
@@ -55,7 +55,7 @@ for hour in range(48):
     m.now.set_value(temperature)
     for k in hours:
         m.price[k].set_value(0.5 if (hour + k) % 24 in (17, 18, 19, 20) else 0.2)
-        m.heat[k].set_value(m.heat[min(k + 1, 5)].value if hour else 4.0)
+        m.heat[k].set_value(m.heat[min(k + 1, 23)].value if hour else 4.0)
     begin = time.perf_counter()
     opt.solve(m, time_limit=0.05)
     seconds.append(time.perf_counter() - begin)

@@ -24,6 +24,8 @@ def layers(regressor: MLPRegressor, inputs: StandardScaler, outputs: StandardSca
 def mlp_to_onnx(pipeline: Pipeline, outputs: StandardScaler, path: Path, names: tuple[str, str]) -> None:
     """Write ``StandardScaler -> MLPRegressor -> outputs.inverse_transform`` as Gemm, Relu, Gemm, Relu, ..., Gemm.
 
+    If the regressor has ``activation="tanh"``, there is a Tanh in place of each Relu.
+
     The file maps plain units to plain units: whoever optimizes over it has to know nothing of the scaling.
 
     Parameters
@@ -47,7 +49,8 @@ def mlp_to_onnx(pipeline: Pipeline, outputs: StandardScaler, path: Path, names: 
         nodes.append(helper.make_node("Gemm", arguments, [target], f"gemm{number}", alpha=1.0, beta=1.0, transB=1))
         if number < len(pairs):
             source = f"activation{number}"
-            nodes.append(helper.make_node("Relu", [target], [source], f"relu{number}"))
+            operator = regressor.activation.capitalize()  # Relu or Tanh
+            nodes.append(helper.make_node(operator, [target], [source], f"{regressor.activation}{number}"))
     sizes = (pairs[0][0].shape[1], pairs[-1][0].shape[0])
     infos = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size])
@@ -69,7 +72,7 @@ def train(
     ----------
     X, Y : (n, n_inputs) and (n, n_outputs) arrays
     hidden : tuple of int
-        ReLUs per hidden layer.
+        Neurons per hidden layer.
     path : Path
     names : (str, str)
         Names of the input and the output tensor.

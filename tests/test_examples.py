@@ -42,6 +42,8 @@ def test_every_example_is_a_page_with_a_title_and_has_a_test(script):
     assert f"``python examples/{script}``" in " ".join(text)
     assert f"test_{Path(script).stem}" in globals()
     assert f"``{script}``" in (EXAMPLES / "README.rst").read_text(encoding="utf-8")
+    order = (EXAMPLES.parent / "docs" / "gallery_setup.py").read_text(encoding="utf-8")
+    assert f'"{Path(script).stem}"' in order
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +167,47 @@ def test_customer_budget(output):
 
 
 @pytest.mark.slow
+def test_price_optimisation(output):
+    printed = output("price_optimisation.py")
+    found, proven, bound = numbers(r"found ([\d.]+), then ([\d.]+); nobody can plan for more than ([\d.]+)", printed)
+    assert found - 1e-2 <= proven <= bound + 1e-2
+    assert proven > 0.95 * bound
+    spent, budget = numbers(r"the bottles cost ([\d.]+) of ([\d.]+)\.", printed)
+    assert spent <= budget
+    ours, same = numbers(r"Truly, they earn ([\d.]+); the best markup for all wines alike earns ([\d.]+)\.", printed)
+    assert ours > same
+    if "SCIP is not installed" not in printed:
+        assert "In six seconds, SCIP found" in printed
+
+
+@pytest.mark.slow
+def test_pooling(output):
+    printed = output("pooling.py")
+    (found,) = numbers(r"The plan found earns ([\d.]+) euros", printed)
+    assert found > 25000
+    assert numbers(r"largest violation of a row is ([\d.e-]+)\.\n", printed)[0] <= 1e-6
+    for octane, limit, true in re.findall(r"octane number ([\d.]+) of at least (\d+), truly ([\d.]+)", printed):
+        assert float(octane) >= float(limit)
+        assert float(true) == pytest.approx(float(octane), abs=0.5)
+    if "SCIP is not installed" not in printed:
+        started, bound = numbers(
+            r"SCIP started ([\d.]+)\.\nSCIP proved that no plan earns more than ([\d.]+)\.", printed
+        )
+        assert found - 0.1 <= started <= bound + 0.1
+
+
+@pytest.mark.slow
+def test_plant_section(output):
+    printed = output("plant_section.py")
+    found, proven, bound = numbers(r"found ([\d.]+), then ([\d.]+); no plan costs less than ([\d.]+)\.", printed)
+    assert bound - 0.01 <= proven <= found + 0.01
+    assert proven - bound <= 1.1e-3 * proven
+    assert proven == pytest.approx(281.6, abs=0.3)
+    conversion, true = numbers(r"conversion is ([\d.]+), truly ([\d.]+);", printed)
+    assert conversion == pytest.approx(true, abs=0.03)
+
+
+@pytest.mark.slow
 def test_extrapolation(output):
     printed = output("extrapolation.py")
     promised = {}
@@ -253,7 +296,9 @@ def test_training(output):
     assert gaps["L1 penalty"] <= gaps["plain"] + 0.001
 
 
-@pytest.mark.parametrize("script", ["blending", "stations", "reactor", "plant", "acceptance"])
+@pytest.mark.parametrize(
+    "script", ["blending", "stations", "reactor", "plant", "acceptance", "price_optimisation", "plant_section"]
+)
 def test_networks_know_what_they_were_trained_on(script, monkeypatch):
     monkeypatch.syspath_prepend(EXAMPLES)
     training = importlib.import_module(f"train_{script}")
@@ -271,6 +316,16 @@ def test_networks_know_what_they_were_trained_on(script, monkeypatch):
             training.FILE,
             x := np.column_stack([training.draw_customers(500, random), random.uniform(0, 5, 500)]),
             training.true_acceptance(x[:, :4], x[:, 4])[:, None],
+        ),
+        "price_optimisation": lambda: (
+            training.FILE,
+            x := np.column_stack([training.WINES, random.uniform(*training.PRICES, len(training.WINES))]),
+            training.true_demand(x[:, :4], x[:, 4])[:, None],
+        ),
+        "plant_section": lambda: (
+            training.REACTOR,
+            x := random.uniform(*np.transpose([training.TEMPERATURE, training.PRESSURE]), (500, 2)),
+            training.true_conversion(*x.T)[:, None],
         ),
     }
     file, inputs, truth = pairs[script]()
