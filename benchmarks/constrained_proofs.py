@@ -29,10 +29,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from omlt_oracle import FORMULATIONS, proven_optimum
 from random_models import FAMILIES, random_problem
 
-from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.problem.bounds import BOUND_METHODS
+from pyomo_relugrad.problem import BOUND_METHODS, Problem
 from pyomo_relugrad.proof import prove, prove_by_milp
-from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.run import Stop
 from pyomo_relugrad.solve import Options, solve_exactly
 
 GAPS = {"relative_gap": 1e-7, "absolute_gap": 1e-7}

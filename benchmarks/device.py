@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from pyomo_relugrad import maximize
 from pyomo_relugrad.arrays import at_home
 from pyomo_relugrad.problem import ReducedObjective
-from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.descent.batch import Batch, descend
 from pyomo_relugrad.search.descent.on_device import on_device
 from pyomo_relugrad.search.domains.feasible_set import domain_of

@@ -13,11 +13,10 @@ import time
 import numpy as np
 
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.problem.bounds import bound_problem
+from pyomo_relugrad.problem import EmbeddedNetwork, Problem, bound_problem
 from pyomo_relugrad.programs import build_big_m
 from pyomo_relugrad.proof.milp import MilpProof
-from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.run import Options
 
 
 def random_problem(sizes: list[int]) -> Problem:

@@ -23,7 +23,7 @@ from search_instances import torch_default_network
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.programs.linear_program import LinearProgram
-from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.regions.interior_point import InteriorPointProgram
 from pyomo_relugrad.search.regions.layout import layout_of
 from pyomo_relugrad.search.regions.program import RegionProgram

@@ -21,9 +21,7 @@ from search_instances import torch_default_network
 from pyomo_relugrad import load_onnx
 from pyomo_relugrad.modeling.compile import compile_model
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.run.processes import worker_processes
-from pyomo_relugrad.run.result import SearchResult
+from pyomo_relugrad.run import Options, SearchResult, worker_processes
 from pyomo_relugrad.solve import solve_locally
 from pyomo_relugrad.solve.arrays import array_problem
 

@@ -27,7 +27,7 @@ from search_results import Comparison, History, RunFile, final, instance_table, 
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs.highs import HIGHS_THREAD
 from pyomo_relugrad.proof import prove_by_milp
-from pyomo_relugrad.run.result import SearchResult
+from pyomo_relugrad.run import SearchResult
 from pyomo_relugrad.search import METHODS
 from pyomo_relugrad.solve import search
 

@@ -12,8 +12,7 @@ import numpy as np
 
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.run.budget import Budget
-from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.run import Budget, SearchContext
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.merit import Merit

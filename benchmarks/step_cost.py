@@ -17,7 +17,7 @@ from search_instances import torch_default_network
 
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import ReducedObjective
-from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.descent.batch import Batch, descend
 from pyomo_relugrad.search.domains.feasible_set import domain_of
 from pyomo_relugrad.solve.arrays import array_problem

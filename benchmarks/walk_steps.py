@@ -20,7 +20,7 @@ from search_instances import torch_default_network
 
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs.linear_program import LinearProgram
-from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.region import Region
 from pyomo_relugrad.search.regions.walk import is_lower

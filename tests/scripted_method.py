@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.run import SearchContext
 from pyomo_relugrad.search import Method
 
 

@@ -10,8 +10,7 @@ from random_networks import random_network
 
 from pyomo_relugrad import ReluNetworkBlock, maximize, minimize
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.run.log import SearchLog
-from pyomo_relugrad.run.result import Progress
+from pyomo_relugrad.run import Progress, SearchLog
 
 NETWORK = random_network([3, 6, 1], 0)
 

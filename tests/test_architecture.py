@@ -56,6 +56,9 @@ INNER_STAIRS: dict[str, list[str]] = {
     ],
 }
 
+#: Packages of which all others import from the face alone, so that a module can move (`presolve` has parts).
+FACES = ("expression", "problem", "run")
+
 
 def _modules() -> dict[str, Path]:
     """Path of each module by its dotted name; a package's is that of its `__init__`."""
@@ -117,6 +120,13 @@ def test_the_parts_of_a_package_import_only_what_stands_above_them(package: str)
         above = [found.get(name) for name in _imports(module)]
         if part in parts:
             assert not set(above) & set(parts[parts.index(part) + 1 :]), module
+
+
+@pytest.mark.parametrize("package", FACES)
+def test_others_import_from_the_face(package: str) -> None:
+    others = [module for module in MODULES if _step(module) != package]
+    inner = {name for module in others for name in _imports(module) if name.startswith(f"{PACKAGE}.{package}.")}
+    assert {name for name in inner if not name.startswith(f"{PACKAGE}.problem.presolve")} == set()
 
 
 def test_every_package_stands_on_the_stair() -> None:

@@ -22,8 +22,7 @@ from pyomo_relugrad.cli.exit_codes import ExitCode
 from pyomo_relugrad.cli.info import difficulty_of, report
 from pyomo_relugrad.cli.values import shown
 from pyomo_relugrad.readers.vnnlib import load_vnnlib
-from pyomo_relugrad.run.log import SearchLog
-from pyomo_relugrad.run.result import Progress
+from pyomo_relugrad.run import Progress, SearchLog
 from pyomo_relugrad.search import METHODS
 from pyomo_relugrad.solve import Answer, OpenCase, Verdict
 from pyomo_relugrad.solve.counterexample import Counterexample

@@ -12,8 +12,7 @@ from scipy import sparse
 from scripted_method import Scripted
 
 from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem
-from pyomo_relugrad.run.budget import Budget
-from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.run import Budget, SearchContext
 from pyomo_relugrad.search.completion import Completion, determined, trivial_targets
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.solve import search

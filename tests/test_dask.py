@@ -9,9 +9,7 @@ import pytest
 from random_networks import random_network
 
 from pyomo_relugrad.problem.presolve import presolve
-from pyomo_relugrad.run.budget import Clock
-from pyomo_relugrad.run.driver import Report, Worker
-from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.run import Clock, Options, Report, Worker
 from pyomo_relugrad.solve.arrays import array_problem
 from pyomo_relugrad.solve.islands import Islands
 

@@ -14,8 +14,7 @@ from pyomo_relugrad import deadline
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.network import crown_bounds
 from pyomo_relugrad.network.relaxation import CHUNK_ENTRIES
-from pyomo_relugrad.problem import EmbeddedNetwork, Problem, ReducedObjective
-from pyomo_relugrad.problem.bounds import bound_problem
+from pyomo_relugrad.problem import EmbeddedNetwork, Problem, ReducedObjective, bound_problem
 from pyomo_relugrad.problem.presolve.chains import compose_chains
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
 from pyomo_relugrad.programs.big_m import build_big_m
@@ -24,8 +23,7 @@ from pyomo_relugrad.proof import SearchTree, prove, prove_by_milp
 from pyomo_relugrad.proof.boxes.crown_bounder import NODES_PER_THREAD, CrownBounder
 from pyomo_relugrad.proof.boxes.program_bounder import ProgramBounder
 from pyomo_relugrad.proof.root_bound import dual_bound
-from pyomo_relugrad.run.budget import Stop
-from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.run import Options, Stop
 from pyomo_relugrad.search.regions.facets import FacetProgram
 from pyomo_relugrad.search.regions.layout import layout_of
 from pyomo_relugrad.search.regions.region import Region

@@ -10,8 +10,7 @@ from random_models import random_network
 
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.run.budget import Budget
-from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.run import Budget, SearchContext
 from pyomo_relugrad.search.decisions.decisions import Decisions
 from pyomo_relugrad.search.decisions.moves import Moves
 from pyomo_relugrad.search.decisions.search import DecisionSearch

@@ -11,7 +11,7 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network.device import Device, weights_on
 from pyomo_relugrad.problem import ReducedObjective
 from pyomo_relugrad.problem.presolve import presolve
-from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.descent import on_device
 from pyomo_relugrad.search.descent.batch import Schedule, descend_by_halving
 from pyomo_relugrad.search.domains.feasible_set import domain_of

@@ -7,9 +7,7 @@ from fake_clock import FakeClock
 from pyomo_relugrad import deadline
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.run.budget import Clock, Stop
-from pyomo_relugrad.run.driver import Driver, Report, Worker
-from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.run import Clock, Driver, Options, Report, Stop, Worker
 
 #: Minimize x over 1 <= x, as a row, and 0 <= x <= 9.
 PROBLEM = Problem(np.array([1.0]), np.array([0.0]), np.array([9.0]), np.ones((1, 1)), np.array([1.0]), np.array([9.0]))

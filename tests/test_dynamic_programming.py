@@ -7,7 +7,7 @@ from scipy import sparse
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.problem.presolve import presolve
-from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.dynamic_programming.cells import CostToGo, kept_states
 from pyomo_relugrad.search.dynamic_programming.search import DynamicProgramming
 from pyomo_relugrad.search.dynamic_programming.stages import are_narrow, stages_in_order

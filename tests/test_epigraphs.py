@@ -9,12 +9,10 @@ from milp_oracle import exact_optimum
 from random_models import random_network
 
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.problem.bounds import bound_problem
-from pyomo_relugrad.problem.epigraphs import epigraph_relus, is_linear_program
+from pyomo_relugrad.problem import EmbeddedNetwork, Problem, bound_problem, epigraph_relus, is_linear_program
 from pyomo_relugrad.programs import build_big_m
 from pyomo_relugrad.proof import prove_by_milp
-from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.run import Stop
 from pyomo_relugrad.search import Auto
 from pyomo_relugrad.solve import Route, search, solve_exactly
 

@@ -12,13 +12,11 @@ from scripted_method import Scripted
 
 from pyomo_relugrad import Network
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.problem.bounds import BOUND_METHODS
+from pyomo_relugrad.problem import BOUND_METHODS, EmbeddedNetwork, Problem
 from pyomo_relugrad.proof import MilpProof
 from pyomo_relugrad.proof.candidates import Candidates
 from pyomo_relugrad.proof.root_bound import dual_bound
-from pyomo_relugrad.run.budget import Clock, Stop
-from pyomo_relugrad.run.driver import Report
+from pyomo_relugrad.run import Clock, Report, Stop
 from pyomo_relugrad.solve import Options, Portfolio, Route, search, solve_exactly, team
 from pyomo_relugrad.solve.runner import Runner
 from pyomo_relugrad.solve.searches import Searches

@@ -15,10 +15,7 @@ from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.proof import SearchTree
 from pyomo_relugrad.proof import milp as milp_module
 from pyomo_relugrad.proof.milp import EQUAL_SECONDS, REPORT_INTERVAL, MilpProof
-from pyomo_relugrad.run.budget import Clock, Stop
-from pyomo_relugrad.run.driver import Report
-from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.run.prover import Prover
+from pyomo_relugrad.run import Clock, Options, Prover, Report, Stop
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.solve import Portfolio, Route, solve_exactly
 from pyomo_relugrad.solve.runner import PROOFS, Runner

@@ -14,10 +14,7 @@ from scripted_method import Scripted
 
 import pyomo_relugrad as relugrad
 from pyomo_relugrad.problem.presolve import presolve
-from pyomo_relugrad.run.budget import Clock, Stop
-from pyomo_relugrad.run.driver import Report, Worker
-from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.run.parcel import packed
+from pyomo_relugrad.run import Clock, Options, Report, Stop, Worker, packed
 from pyomo_relugrad.run.processes import WorkerProcesses
 from pyomo_relugrad.search import Auto
 from pyomo_relugrad.solve import islands, search, task_pool, task_sequence

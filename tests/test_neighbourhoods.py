@@ -9,8 +9,7 @@ from scipy import sparse
 
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.run.budget import Budget, Stop
-from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.run import Budget, SearchContext, Stop
 from pyomo_relugrad.search.neighbourhoods.bandit import Bandit
 from pyomo_relugrad.search.neighbourhoods.boxes import SearchBoxes
 from pyomo_relugrad.search.neighbourhoods.column_graph import ColumnGraph

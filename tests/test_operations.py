@@ -17,7 +17,7 @@ from pyomo_relugrad.network import Network, crown_bounds
 from pyomo_relugrad.problem import Maximum, Problem, Product, SpecialOrderedSet
 from pyomo_relugrad.problem.operations import BinaryDigits, WindowChoice
 from pyomo_relugrad.problem.presolve import linearize, presolve
-from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.run import Stop
 from pyomo_relugrad.solve import solve_exactly
 from pyomo_relugrad.solve.arrays import array_problem
 

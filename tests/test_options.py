@@ -10,8 +10,7 @@ from pyomo.contrib.solver.common.config import BranchAndBoundConfig
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.solver.config import NAMES, ExactConfig, RelugradConfig
 from pyomo_relugrad.problem import Incumbent
-from pyomo_relugrad.run.budget import Stop
-from pyomo_relugrad.run.options import Options, meanings
+from pyomo_relugrad.run import Options, Stop, meanings
 
 
 def point(objective: float) -> Incumbent:

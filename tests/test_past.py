@@ -5,8 +5,7 @@ import pytest
 from random_networks import random_network
 
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.run.past import Past
+from pyomo_relugrad.run import Options, Past
 from pyomo_relugrad.search.descent.projected import ProjectedDescent
 from pyomo_relugrad.solve import search, solve_locally
 

@@ -7,7 +7,7 @@ import pytest
 from random_models import FAMILIES, random_problem
 from scipy import sparse
 
-from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.penalty_descent import penalty_descent
 from pyomo_relugrad.search.sequential.sequential_lp import column_scale

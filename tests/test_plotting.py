@@ -20,7 +20,7 @@ from pyomo_relugrad.plotting import plot_progress, plot_ranges, plot_slice
 from pyomo_relugrad.plotting.plane import box_on_plane, plane_network, regions_on_plane
 from pyomo_relugrad.plotting.trajectory import trajectory
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.run.record import Record
+from pyomo_relugrad.run import Record
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from fake_clock import FakeClock
 
-from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.descent.elite_pool import ElitePool, PoolMember
 from pyomo_relugrad.search.descent.polishing import LARGEST_SHARE, LEAST_SHARE, Polishing
 

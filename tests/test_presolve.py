@@ -22,7 +22,7 @@ from pyomo_relugrad.problem.presolve.separate_outputs import separate_outputs
 from pyomo_relugrad.problem.presolve.short_rows import turn_short_rows_into_bounds
 from pyomo_relugrad.problem.presolve.through_networks import tighten_through_networks
 from pyomo_relugrad.problem.presolve.tied_columns import substitute_tied_columns
-from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.run import Stop
 from pyomo_relugrad.solve import maximize, search, solve_exactly
 from pyomo_relugrad.solve.arrays import array_problem
 

@@ -7,8 +7,7 @@ from pyomo_relugrad import deadline
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.run.budget import Clock, Stop
-from pyomo_relugrad.run.result import SearchResult
+from pyomo_relugrad.run import Clock, SearchResult, Stop
 from pyomo_relugrad.solve import presolved
 from pyomo_relugrad.solve.presolved import run_presolved
 

@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 from random_networks import random_network
 
-from pyomo_relugrad.run import processes
-from pyomo_relugrad.run.parcel import Parcel, packed
+from pyomo_relugrad.run import Parcel, packed, processes
 from pyomo_relugrad.run.processes import WorkerLost, WorkerProcesses
 from pyomo_relugrad.solve.arrays import array_problem
 

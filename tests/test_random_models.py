@@ -9,8 +9,8 @@ from omlt_oracle import FORMULATIONS, proven_optimum
 from random_models import FAMILIES, as_pyomo, random_problem
 
 from pyomo_relugrad.modeling.compile import compile_model
-from pyomo_relugrad.problem.bounds import BOUND_METHODS
-from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.problem import BOUND_METHODS
+from pyomo_relugrad.run import Stop
 from pyomo_relugrad.solve import Options, search, solve_exactly
 
 slow = pytest.mark.slow

@@ -18,9 +18,7 @@ from pyomo_relugrad.proof.relus.branching import split_scores
 from pyomo_relugrad.proof.relus.dual import Dual
 from pyomo_relugrad.proof.relus.leaves import LeafProgram
 from pyomo_relugrad.proof.relus.nodes import Multipliers
-from pyomo_relugrad.run.budget import Stop
-from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.run.prover import run_proof
+from pyomo_relugrad.run import Options, Stop, run_proof
 from pyomo_relugrad.solve import Portfolio, Route, solve_exactly
 
 

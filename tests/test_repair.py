@@ -11,7 +11,7 @@ import pyomo_relugrad  # noqa: F401 - registers the solver
 from pyomo_relugrad import ReluNetworkBlock, maximize
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem, ReducedObjective
-from pyomo_relugrad.run.record import Record
+from pyomo_relugrad.run import Record
 from pyomo_relugrad.run.repair import CLEAN, repaired
 
 INF = float("inf")

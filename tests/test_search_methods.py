@@ -12,8 +12,7 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.programs.linear_program import LinearProgram
-from pyomo_relugrad.run.budget import Budget, Stop
-from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.run import Budget, SearchContext, Stop
 from pyomo_relugrad.search import METHODS, Auto, LpDescent, ProjectedDescent
 from pyomo_relugrad.solve import search
 from pyomo_relugrad.solve.arrays import array_problem

@@ -10,12 +10,10 @@ from scipy import optimize, sparse
 
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.network.simplify import prune_weights, with_unit_rows
-from pyomo_relugrad.problem import EmbeddedNetwork, Problem, ReducedObjective
-from pyomo_relugrad.problem.bounds import bound_problem
+from pyomo_relugrad.problem import EmbeddedNetwork, Problem, ReducedObjective, bound_problem
 from pyomo_relugrad.programs import build_big_m
 from pyomo_relugrad.programs.linear_program import LinearProgram
-from pyomo_relugrad.run.budget import Budget
-from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.run import Budget, SearchContext
 from pyomo_relugrad.search.domains.admm import AlternatingProjection, normal_equations
 from pyomo_relugrad.search.domains.box import Box, BoxWithRow
 from pyomo_relugrad.search.domains.feasible_set import domain_of, feasible_start

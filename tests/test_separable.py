@@ -12,9 +12,7 @@ from scipy import sparse
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.run.budget import Budget, Stop
-from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import Method
+from pyomo_relugrad.run import Budget, Method, SearchContext, Stop
 from pyomo_relugrad.search.auto import Auto
 from pyomo_relugrad.search.neighbourhoods.search import Neighbourhoods
 from pyomo_relugrad.search.separable.assignment import Assignment, exchanged

@@ -10,7 +10,7 @@ from scipy import sparse
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.programs.linearization import Linearization
-from pyomo_relugrad.run.budget import Budget, Stop
+from pyomo_relugrad.run import Budget, Stop
 from pyomo_relugrad.search import SequentialLp
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.sequential.integer_moves import integer_neighbours

@@ -11,8 +11,7 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.expression import ExpressionBuilder, Node
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedExpression, EmbeddedNetwork, Incumbent, Problem, ReducedObjective
-from pyomo_relugrad.run.budget import Budget, Stop
-from pyomo_relugrad.run.log import SearchLog
+from pyomo_relugrad.run import Budget, SearchLog, Stop
 from pyomo_relugrad.search import LpDescent, Method, ProjectedDescent, SequentialLp
 from pyomo_relugrad.search.regions.region import Region
 from pyomo_relugrad.search.sequential.near_rows import restored

@@ -33,8 +33,7 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.block import ReluNetworkBlock
 from pyomo_relugrad.modeling.solver import SolveProgress
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.run.budget import Stop
-from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.run import SearchContext, Stop
 
 
 def knapsack() -> pyo.ConcreteModel:

@@ -14,9 +14,8 @@ from scipy import sparse
 
 from pyomo_relugrad import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem
-from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.run import Progress, SearchResult, Stop
 from pyomo_relugrad.run.log import BURST, INTERVAL, RATE, SearchLog
-from pyomo_relugrad.run.result import Progress, SearchResult
 
 
 def problem_of(maximize: bool = True, columns: int = 3, copies: int = 1) -> Problem:

@@ -11,7 +11,7 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.readers.onnx import load_onnx
 from pyomo_relugrad.readers.vnnlib import Case, Property, load_vnnlib, parse_vnnlib
-from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.run import Stop
 from pyomo_relugrad.solve import Answer, verify
 from pyomo_relugrad.solve import verification as verification_module
 from pyomo_relugrad.solve.counterexample import violation_problem

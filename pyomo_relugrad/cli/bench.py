@@ -15,7 +15,7 @@ from pyomo_relugrad.cli.optimize import box_problem
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.readers.sources import load_network
-from pyomo_relugrad.run.budget import Stop
+from pyomo_relugrad.run import Stop
 from pyomo_relugrad.search import METHODS
 from pyomo_relugrad.solve import search
 

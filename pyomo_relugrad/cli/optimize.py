@@ -16,10 +16,7 @@ from pyomo_relugrad.cli.values import as_box, or_none, save_vector, shown
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.readers.sources import load_network
-from pyomo_relugrad.run.budget import Stop
-from pyomo_relugrad.run.log import SearchLog
-from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.run.result import SearchResult
+from pyomo_relugrad.run import Options, SearchLog, SearchResult, Stop
 from pyomo_relugrad.solve import solve_exactly, solve_locally
 from pyomo_relugrad.solve.arrays import array_problem, refuse_without_end
 from pyomo_relugrad.words import counted

@@ -4,4 +4,10 @@ from pyomo_relugrad.expression.builder import Built, ExpressionBuilder, Node
 from pyomo_relugrad.expression.expression import Expression
 from pyomo_relugrad.expression.relaxation import LinearBounds
 
-__all__ = ["Built", "Expression", "ExpressionBuilder", "LinearBounds", "Node"]
+__all__ = [
+    "Built",
+    "Expression",
+    "ExpressionBuilder",
+    "LinearBounds",
+    "Node",
+]

@@ -11,7 +11,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.run.result import SearchResult
+from pyomo_relugrad.run import SearchResult
 from pyomo_relugrad.solve.arrays import Optimum
 
 

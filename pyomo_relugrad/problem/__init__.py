@@ -1,13 +1,26 @@
 """A model around networks and expressions, as arrays: what every search and every proof works on."""
 
-from pyomo_relugrad.problem.embedding import EmbeddedExpression, EmbeddedNetwork
+from pyomo_relugrad.problem.bounds import BOUND_METHODS, BOUNDS, ProblemBounds, bound_problem, refuse_unknown_bounds
+from pyomo_relugrad.problem.embedding import EmbeddedExpression, EmbeddedNetwork, stacked
+from pyomo_relugrad.problem.epigraphs import ReluMask, epigraph_relus, is_linear_program
 from pyomo_relugrad.problem.objective import ReducedObjective
 from pyomo_relugrad.problem.operations import Maximum, Product, SpecialOrderedSet
-from pyomo_relugrad.problem.problem import FEASIBILITY_TOLERANCE, ROUNDING, Incumbent, Problem, Shape, rows_data
-from pyomo_relugrad.problem.quadratic import QuadraticFunction, is_positive_semidefinite
+from pyomo_relugrad.problem.problem import (
+    FEASIBILITY_TOLERANCE,
+    ROUNDING,
+    Incumbent,
+    Problem,
+    Shape,
+    rows_data,
+    without_nan,
+)
+from pyomo_relugrad.problem.quadratic import CONVEXITY_TOLERANCE, QuadraticFunction, is_positive_semidefinite
 from pyomo_relugrad.problem.stages import ExpressionStage, NetworkStage, Stage
 
 __all__ = [
+    "BOUNDS",
+    "BOUND_METHODS",
+    "CONVEXITY_TOLERANCE",
     "FEASIBILITY_TOLERANCE",
     "ROUNDING",
     "EmbeddedExpression",
@@ -17,12 +30,20 @@ __all__ = [
     "Maximum",
     "NetworkStage",
     "Problem",
+    "ProblemBounds",
     "Product",
     "QuadraticFunction",
     "ReducedObjective",
+    "ReluMask",
     "Shape",
     "SpecialOrderedSet",
     "Stage",
+    "bound_problem",
+    "epigraph_relus",
+    "is_linear_program",
     "is_positive_semidefinite",
+    "refuse_unknown_bounds",
     "rows_data",
+    "stacked",
+    "without_nan",
 ]

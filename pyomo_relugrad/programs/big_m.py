@@ -19,9 +19,7 @@ from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.problem.bounds import ProblemBounds
-from pyomo_relugrad.problem.epigraphs import ReluMask
+from pyomo_relugrad.problem import Problem, ProblemBounds, ReluMask
 from pyomo_relugrad.programs.linear_program import LinearProgram
 
 

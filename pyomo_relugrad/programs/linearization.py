@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, RowBlock, SparseRows
-from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.problem.stages import Stage
+from pyomo_relugrad.problem import Problem, Stage
 
 #: One (k, n_relus) boolean array per stage of the problem: the activation pattern of each embedded network.
 Patterns = tuple[Array, ...]

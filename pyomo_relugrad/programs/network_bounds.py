@@ -7,8 +7,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network import Network, PreactivationBounds
 from pyomo_relugrad.network.names import by_name
-from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.problem.bounds import BOUNDS, bound_problem, refuse_unknown_bounds
+from pyomo_relugrad.problem import BOUNDS, EmbeddedNetwork, Problem, bound_problem, refuse_unknown_bounds
 from pyomo_relugrad.programs.obbt import tighten_by_programs
 from pyomo_relugrad.programs.threads import solver_threads
 

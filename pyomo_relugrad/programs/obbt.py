@@ -16,8 +16,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network import PreactivationBounds
-from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, ROUNDING, Problem
-from pyomo_relugrad.problem.bounds import ProblemBounds
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, ROUNDING, Problem, ProblemBounds
 from pyomo_relugrad.programs.big_m import BigMModel, build_big_m
 from pyomo_relugrad.programs.linear_program import LinearStatus
 

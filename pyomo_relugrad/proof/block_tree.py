@@ -18,7 +18,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import EmbeddedExpression, EmbeddedNetwork, Incumbent, Problem
 from pyomo_relugrad.proof.boxes.node_program import priced
 from pyomo_relugrad.proof.boxes.tree import SearchTree
-from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.run import Options
 from pyomo_relugrad.search.separable.blocks import Blocks
 from pyomo_relugrad.search.separable.choice import ChoiceProgram
 from pyomo_relugrad.search.separable.tables import Table

@@ -7,7 +7,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem, Shape
 from pyomo_relugrad.proof.polish import IncumbentPolish
-from pyomo_relugrad.run.prover import Prover
+from pyomo_relugrad.run import Prover
 
 # Points that are to replace an incumbent miss rows by no more than this, so that none is better by its violation alone.
 BETTER_TOLERANCE = 1e-7

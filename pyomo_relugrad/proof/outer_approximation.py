@@ -18,9 +18,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.programs.tangents import tangents
 from pyomo_relugrad.proof.milp import MilpProof
-from pyomo_relugrad.run.budget import Budget
-from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.run.prover import Prover
+from pyomo_relugrad.run import Budget, Options, Prover
 from pyomo_relugrad.search.regions.program import RegionProgram
 
 # The programs are solved to this share of the requested gap: the tangents take the rest.

@@ -8,8 +8,7 @@ import numpy as np
 
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.proof.milp import prove_by_milp
-from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.run.result import Progress
+from pyomo_relugrad.run import Options, Progress
 from pyomo_relugrad.search.literature.pruned import with_pruned_networks
 
 

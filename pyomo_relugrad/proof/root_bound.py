@@ -14,7 +14,7 @@ from pyomo_relugrad.programs.linear_program import LinearSolution, LinearStatus
 from pyomo_relugrad.proof.boxes.bounding import DENSE_RATE, bound_seconds
 from pyomo_relugrad.proof.boxes.crown_bounder import CrownBounder
 from pyomo_relugrad.proof.boxes.program_bounder import ProgramBounder
-from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run import Budget
 
 # The bound may take this share of the time limit, and so many seconds.
 TIME_SHARE, MAX_SECONDS = 0.1, 10.0

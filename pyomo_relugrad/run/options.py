@@ -11,8 +11,7 @@ from functools import cache
 from typing import Any
 
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.problem import Incumbent
-from pyomo_relugrad.problem.bounds import refuse_unknown_bounds
+from pyomo_relugrad.problem import Incumbent, refuse_unknown_bounds
 from pyomo_relugrad.programs.highs import silent_highs
 from pyomo_relugrad.run.budget import Clock, Stop
 from pyomo_relugrad.run.cores import usable_cores

@@ -2,7 +2,7 @@
 
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.run.method import Method, between
+from pyomo_relugrad.run import Method, between
 from pyomo_relugrad.search.auto import Auto
 from pyomo_relugrad.search.convex import ConvexProgram
 from pyomo_relugrad.search.decisions.search import DecisionSearch

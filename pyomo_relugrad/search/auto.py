@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
-from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import Method
+from pyomo_relugrad.run import Method, SearchContext
 from pyomo_relugrad.search.convex import ConvexProgram
 from pyomo_relugrad.search.decisions.search import DecisionSearch
 from pyomo_relugrad.search.descent.by_programs import LpDescent

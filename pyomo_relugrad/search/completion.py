@@ -15,7 +15,7 @@ from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.programs.linear_program import LinearProgram
-from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 
 # Share of the time left that one program may take: a search without completed points is better than none.

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.problem.bounds import bound_problem
-from pyomo_relugrad.problem.epigraphs import epigraph_relus, is_linear_program
+from pyomo_relugrad.problem import Incumbent, Problem, bound_problem, epigraph_relus, is_linear_program
 from pyomo_relugrad.programs.big_m import build_big_m
-from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import Method
+from pyomo_relugrad.run import Method, SearchContext
 
 
 @dataclass(frozen=True)

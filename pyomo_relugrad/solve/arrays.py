@@ -19,9 +19,7 @@ from pyomo_relugrad.network.choices import decoded, spread
 from pyomo_relugrad.network.names import by_name, rows_by_name
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.readers.sources import load_network
-from pyomo_relugrad.run.method import Method
-from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.run.result import Progress, SearchResult, gap_in_words
+from pyomo_relugrad.run import Method, Options, Progress, SearchResult, gap_in_words
 from pyomo_relugrad.search.boundedness import columns_without_end
 from pyomo_relugrad.solve.local import solve_locally
 from pyomo_relugrad.words import MAX_LISTED, counted

@@ -18,9 +18,7 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.programs.threads import solver_threads
 from pyomo_relugrad.readers.sources import load_network
 from pyomo_relugrad.readers.vnnlib import Case, Property, load_vnnlib
-from pyomo_relugrad.run.budget import Clock, Stop
-from pyomo_relugrad.run.method import Method
-from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.run import Clock, Method, Options, Stop
 from pyomo_relugrad.solve.local import solve_locally
 
 _SAMPLED_NUMBERS = 2**16

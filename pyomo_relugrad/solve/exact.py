@@ -9,11 +9,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs.threads import solver_threads
-from pyomo_relugrad.run.budget import Clock
-from pyomo_relugrad.run.driver import Driver
-from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.run.past import Past
-from pyomo_relugrad.run.result import Callback, SearchResult
+from pyomo_relugrad.run import Callback, Clock, Driver, Options, Past, SearchResult
 from pyomo_relugrad.solve.islands import beside_others
 from pyomo_relugrad.solve.portfolio import Portfolio
 from pyomo_relugrad.solve.presolved import run_presolved

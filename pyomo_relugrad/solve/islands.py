@@ -5,10 +5,7 @@ from __future__ import annotations
 import math
 
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.run.budget import Clock
-from pyomo_relugrad.run.driver import Report, Worker
-from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.run.record import Record
+from pyomo_relugrad.run import Clock, Options, Record, Report, Worker
 from pyomo_relugrad.solve.task_pool import MIN_SECONDS, TaskPool, others_may_help
 from pyomo_relugrad.solve.tasks import MAX_KNOWN, options_of_task
 

@@ -10,12 +10,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs.threads import solver_threads
-from pyomo_relugrad.run.budget import Clock, Stop
-from pyomo_relugrad.run.driver import Driver, Worker
-from pyomo_relugrad.run.method import Method
-from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.run.past import Past
-from pyomo_relugrad.run.result import Callback, SearchResult
+from pyomo_relugrad.run import Callback, Clock, Driver, Method, Options, Past, SearchResult, Stop, Worker
 from pyomo_relugrad.search import find_method
 from pyomo_relugrad.solve.islands import beside_others
 from pyomo_relugrad.solve.local_search import LocalSearch

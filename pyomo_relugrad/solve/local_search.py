@@ -16,11 +16,7 @@ from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
 from pyomo_relugrad.programs.linear_program import LinearSolution, LinearStatus
 from pyomo_relugrad.proof.root_bound import BoundKeeper
-from pyomo_relugrad.run.budget import Budget, Clock, Stop
-from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.driver import Report, Worker
-from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.run.past import Past
+from pyomo_relugrad.run import Budget, Clock, Options, Past, Report, SearchContext, Stop, Worker
 from pyomo_relugrad.search import find_method
 from pyomo_relugrad.search.completion import Completion, trivial_targets
 from pyomo_relugrad.search.descent.on_device import refuse_device

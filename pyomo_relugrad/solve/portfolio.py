@@ -7,11 +7,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.problem.epigraphs import is_linear_program
+from pyomo_relugrad.problem import Problem, is_linear_program
 from pyomo_relugrad.proof import misfit
-from pyomo_relugrad.run.cores import usable_cores
-from pyomo_relugrad.run.result import Route
+from pyomo_relugrad.run import Route, usable_cores
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.errors import InfeasibleProblemError
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.problem.presolve import presolve
-from pyomo_relugrad.run.budget import Clock, Stop
-from pyomo_relugrad.run.result import Callback, Progress, SearchResult
+from pyomo_relugrad.run import Callback, Clock, Progress, SearchResult, Stop
 
 #: Reasons to stop that only a feasible point gives.
 ABOUT_POINTS = (Stop.OPTIMAL, Stop.TARGET, Stop.UNBOUNDED)

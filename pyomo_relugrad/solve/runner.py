@@ -10,10 +10,7 @@ from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.proof import BlockTree, ReluTree, SearchTree
 from pyomo_relugrad.proof.milp import REPORT_INTERVAL, MilpProof
 from pyomo_relugrad.proof.outer_approximation import OuterApproximation
-from pyomo_relugrad.run.driver import Report, Worker
-from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.run.prover import Prover
-from pyomo_relugrad.run.result import Route
+from pyomo_relugrad.run import Options, Prover, Report, Route, Worker
 from pyomo_relugrad.solve.forecast import GapForecast
 from pyomo_relugrad.solve.portfolio import Portfolio
 

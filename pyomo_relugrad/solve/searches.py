@@ -6,9 +6,7 @@ from dataclasses import replace
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.run.budget import Clock, Stop
-from pyomo_relugrad.run.driver import Report, Worker
-from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.run import Clock, Options, Report, Stop, Worker
 from pyomo_relugrad.solve.local_search import LocalSearch
 from pyomo_relugrad.solve.portfolio import Portfolio
 

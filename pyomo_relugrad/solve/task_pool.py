@@ -8,10 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.run.driver import Report
-from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.run.parcel import Parcel, packed
-from pyomo_relugrad.run.processes import worker_processes
+from pyomo_relugrad.run import Options, Parcel, Report, packed, worker_processes
 from pyomo_relugrad.search import find_method
 from pyomo_relugrad.solve.tasks import Task, TaskReport, perform
 

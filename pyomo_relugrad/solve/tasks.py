@@ -15,10 +15,7 @@ from pyomo_relugrad import deadline
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.programs.threads import solver_threads
-from pyomo_relugrad.run.budget import Clock
-from pyomo_relugrad.run.driver import Report
-from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.run.parcel import Parcel
+from pyomo_relugrad.run import Clock, Options, Parcel, Report
 from pyomo_relugrad.solve.local_search import LocalSearch
 
 #: Points that a task begins with.

@@ -11,10 +11,7 @@ import numpy as np
 from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.run.budget import Clock, Stop
-from pyomo_relugrad.run.driver import Report, Worker
-from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.run.result import Route
+from pyomo_relugrad.run import Clock, Options, Report, Route, Stop, Worker
 from pyomo_relugrad.solve.portfolio import Portfolio
 from pyomo_relugrad.solve.runner import Runner
 from pyomo_relugrad.solve.searches import Searches

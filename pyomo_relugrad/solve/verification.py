@@ -17,9 +17,7 @@ from pyomo_relugrad.network.relaxation import Relaxation
 from pyomo_relugrad.problem import Incumbent
 from pyomo_relugrad.programs.threads import solver_threads
 from pyomo_relugrad.readers.vnnlib import Case, Property
-from pyomo_relugrad.run.budget import Clock, Stop
-from pyomo_relugrad.run.method import Method
-from pyomo_relugrad.run.options import Options
+from pyomo_relugrad.run import Clock, Method, Options, Stop
 from pyomo_relugrad.solve.counterexample import Counterexample, checked_query, violation_problem
 from pyomo_relugrad.solve.exact import solve_exactly
 from pyomo_relugrad.solve.portfolio import Portfolio

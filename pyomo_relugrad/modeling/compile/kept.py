@@ -12,7 +12,7 @@ from pyomo_relugrad.modeling.compile.changes import Watch
 from pyomo_relugrad.modeling.compile.components import active_blocks
 from pyomo_relugrad.modeling.compile.model import CompiledModel, compile_model
 from pyomo_relugrad.modeling.compile.renewal import Renewal
-from pyomo_relugrad.run.past import Past
+from pyomo_relugrad.run import Past
 
 
 class KeptModels:

@@ -18,7 +18,7 @@ from pyomo_relugrad.modeling.compile.network_calls import NetworkCalls
 from pyomo_relugrad.modeling.compile.operations import Operations
 from pyomo_relugrad.modeling.compile.polynomial import Polynomial, multiple
 from pyomo_relugrad.modeling.compile.reader import read
-from pyomo_relugrad.problem.quadratic import CONVEXITY_TOLERANCE, is_positive_semidefinite
+from pyomo_relugrad.problem import CONVEXITY_TOLERANCE, is_positive_semidefinite
 
 
 @dataclass(frozen=True, eq=False)

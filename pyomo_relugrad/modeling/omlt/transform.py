@@ -24,7 +24,7 @@ from pyomo_relugrad.modeling.block.integrity import changed_equations, is_intact
 from pyomo_relugrad.modeling.block.network_block import refresh_output_bounds, unexpanded_blocks
 from pyomo_relugrad.modeling.block.units import without_unit
 from pyomo_relugrad.network import PreactivationBounds
-from pyomo_relugrad.problem.bounds import BOUND_METHODS
+from pyomo_relugrad.problem import BOUND_METHODS
 from pyomo_relugrad.programs import network_bounds
 
 # OMLT takes a second to import, and is not needed before a network is expanded.

@@ -11,7 +11,7 @@ from pyomo.common.config import Bool, ConfigDict, ConfigValue, NonNegativeFloat,
 from pyomo.contrib.solver.common.config import BranchAndBoundConfig, SolverConfig
 
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.run.options import Options, meanings
+from pyomo_relugrad.run import Options, meanings
 
 logger = logging.getLogger(__name__)
 

@@ -33,10 +33,7 @@ from pyomo_relugrad.modeling.solver.results import results_of_search, results_wi
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.programs.threads import solver_threads
-from pyomo_relugrad.run.budget import Clock, Stop
-from pyomo_relugrad.run.log import SearchLog
-from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.run.result import Progress, SearchResult
+from pyomo_relugrad.run import Clock, Options, Progress, SearchLog, SearchResult, Stop
 from pyomo_relugrad.search.boundedness import columns_without_end
 from pyomo_relugrad.search.domains.feasible_set import columns_without_bounds
 from pyomo_relugrad.search.infeasibility import violated_rows

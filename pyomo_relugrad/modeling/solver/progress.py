@@ -9,7 +9,7 @@ from pyomo.common.collections import ComponentMap
 from pyomo.core.base.var import VarData
 
 from pyomo_relugrad.modeling.compile.model import CompiledModel
-from pyomo_relugrad.run.result import Progress
+from pyomo_relugrad.run import Progress
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,7 @@ from pyomo.core.base.block import BlockData
 from pyomo_relugrad.modeling.compile.model import CompiledModel
 from pyomo_relugrad.modeling.solver.solution_loader import PoolLoader
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.run.budget import Stop
-from pyomo_relugrad.run.result import SearchResult, gap_in_words
+from pyomo_relugrad.run import SearchResult, Stop, gap_in_words
 
 _TERMINATION = {
     Stop.FINISHED: TerminationCondition.convergenceCriteriaSatisfied,

@@ -10,8 +10,7 @@ from pyomo_relugrad.arrays import Array, RowBlock, SparseRows
 from pyomo_relugrad.expression import Expression, LinearBounds
 from pyomo_relugrad.network.boxes import Boxes
 from pyomo_relugrad.network.relaxation import LinearFunctions
-from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.problem.stages import ExpressionStage
+from pyomo_relugrad.problem import ExpressionStage, Problem
 from pyomo_relugrad.programs.linearization import LinkRows, two_sided
 
 # Where in a box planes are to be close, by odd and even inputs: of McCormick's four planes of a product, two are best

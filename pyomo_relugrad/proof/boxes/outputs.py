@@ -8,9 +8,8 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array, RowBlock
 from pyomo_relugrad.network.relaxation import LinearFunctions
-from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem import Problem, Stage
 from pyomo_relugrad.problem.presolve.row_tightening import close_boxes, cut_boxes
-from pyomo_relugrad.problem.stages import Stage
 from pyomo_relugrad.programs.linearization import LinkRows, two_sided
 from pyomo_relugrad.proof.boxes.relaxations import Relaxations, gap_by_input
 

@@ -8,8 +8,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network.relaxation import LinearFunctions, Relaxation
-from pyomo_relugrad.problem import NetworkStage, Problem
-from pyomo_relugrad.problem.stages import ExpressionStage, Stage
+from pyomo_relugrad.problem import ExpressionStage, NetworkStage, Problem, Stage
 from pyomo_relugrad.proof.boxes.expressions import ExpressionRelaxation
 
 #: The relaxation of a stage's function, over the boxes of all its embeddings.

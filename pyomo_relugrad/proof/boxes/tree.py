@@ -19,9 +19,7 @@ from pyomo_relugrad.proof.boxes.nodes import Nodes
 from pyomo_relugrad.proof.boxes.program_bounder import ProgramBounder
 from pyomo_relugrad.proof.candidates import Candidates
 from pyomo_relugrad.proof.queue import NodeQueue
-from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.run.prover import Prover, run_proof
-from pyomo_relugrad.run.result import Callback, SearchResult
+from pyomo_relugrad.run import Callback, Options, Prover, SearchResult, run_proof
 
 # A node with a program is bounded by its parent's multipliers, by the program, and by the program's multipliers.
 BOUNDS_PER_PROGRAM = 3

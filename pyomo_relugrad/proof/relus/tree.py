@@ -21,8 +21,7 @@ from pyomo_relugrad.proof.relus.branching import split_scores
 from pyomo_relugrad.proof.relus.dual import Dual
 from pyomo_relugrad.proof.relus.leaves import LeafProgram
 from pyomo_relugrad.proof.relus.nodes import SplitNodes
-from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.run.prover import Prover
+from pyomo_relugrad.run import Options, Prover
 
 # Work in one batch, in multiplications for one step of all of its nodes, and the most nodes of one.
 BATCH_WORK, MAX_BATCH = 1e8, 128

@@ -9,8 +9,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import checkpoint
-from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.problem.embedding import stacked
+from pyomo_relugrad.problem import Problem, stacked
 from pyomo_relugrad.search.decisions.steps import Branch, Equations, Filling, Levels, LinearForm, Networks, Switches
 
 #: Columns that may follow from one binary.

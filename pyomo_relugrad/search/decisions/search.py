@@ -10,8 +10,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Incumbent, Problem
-from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import Method, between
+from pyomo_relugrad.run import Method, SearchContext, between
 from pyomo_relugrad.search.decisions.decisions import Decisions
 from pyomo_relugrad.search.decisions.moves import Moves
 from pyomo_relugrad.search.regions.walk import is_lower

@@ -10,8 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE
-from pyomo_relugrad.problem.stages import Stage
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Stage
 
 
 class Filling(Protocol):

@@ -10,7 +10,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array, at_home, namespace, row_sums, stable_order
 from pyomo_relugrad.problem import ReducedObjective
-from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.descent.on_device import DeviceObjective
 from pyomo_relugrad.search.domains.domain import Domain
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent
-from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.descent.elite_pool import ElitePool, PoolMember
 
 Walk: TypeAlias = Generator[Incumbent | None, None, Incumbent]

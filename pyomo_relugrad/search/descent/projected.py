@@ -9,8 +9,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array, at_home, namespace
 from pyomo_relugrad.problem import Incumbent, Problem, ReducedObjective
-from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import between
+from pyomo_relugrad.run import SearchContext, between
 from pyomo_relugrad.search.descent.batch import Batch, Objective, Schedule, descend, descend_by_halving
 from pyomo_relugrad.search.descent.elite_pool import SAME_VALUE, ElitePool, PoolMember
 from pyomo_relugrad.search.descent.on_device import on_device

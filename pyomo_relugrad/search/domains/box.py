@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.domains.domain import ROW_TOLERANCE, BoundsAndRows
 
 

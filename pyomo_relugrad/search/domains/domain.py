@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol, Self
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, Weight
-from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run import Budget
 
 # Violation of a row that a point of the set may have.
 ROW_TOLERANCE = 1e-7

@@ -7,7 +7,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.domains.box import Box, BoxWithRow
 from pyomo_relugrad.search.domains.domain import BoundsAndRows, Domain
 from pyomo_relugrad.search.domains.polytope import Polytope

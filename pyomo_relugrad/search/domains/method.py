@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
-from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import Method
+from pyomo_relugrad.run import Method, SearchContext
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.feasible_set import columns_without_bounds, domain_of
 from pyomo_relugrad.words import MAX_LISTED

@@ -9,8 +9,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import Method, between
+from pyomo_relugrad.run import Method, SearchContext, between
 from pyomo_relugrad.search.dynamic_programming.stages import HorizonStage, stages_in_order
 from pyomo_relugrad.search.dynamic_programming.sweep import Sweeps
 from pyomo_relugrad.search.relaxation import LinearRelaxation

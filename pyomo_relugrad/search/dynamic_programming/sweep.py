@@ -10,7 +10,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
-from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.dynamic_programming.cells import CostToGo, kept_states
 from pyomo_relugrad.search.dynamic_programming.stage_rows import StageRows, rows_of_stages
 from pyomo_relugrad.search.dynamic_programming.stages import HorizonStage

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.run.budget import Budget
-from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.run import Budget, SearchContext
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.method import DomainMethod
 from pyomo_relugrad.search.regions.neighbourhood import best_in_neighbourhood, is_small

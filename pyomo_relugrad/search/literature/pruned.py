@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 from pyomo_relugrad.network.simplify import prune_weights, with_unit_rows
 from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem
-from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import between
+from pyomo_relugrad.run import SearchContext, between
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.method import DomainMethod
 from pyomo_relugrad.search.literature.lp_walk import LpWalk

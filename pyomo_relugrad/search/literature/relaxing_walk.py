@@ -8,11 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.problem.bounds import bound_problem
+from pyomo_relugrad.problem import Incumbent, Problem, bound_problem
 from pyomo_relugrad.programs.big_m import build_big_m
-from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import between
+from pyomo_relugrad.run import SearchContext, between
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.method import DomainMethod
 from pyomo_relugrad.search.literature.lp_walk import LpWalk

@@ -10,7 +10,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Incumbent, Problem
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
 from pyomo_relugrad.programs.linear_program import LinearProgram
-from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.run import SearchContext
 from pyomo_relugrad.search.relaxation import RANDOM_RANGE, LinearRelaxation
 
 #: Dives to random points.

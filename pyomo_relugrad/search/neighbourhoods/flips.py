@@ -8,10 +8,9 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, SparseRows, Weight
-from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.problem.stages import Stage
+from pyomo_relugrad.problem import Incumbent, Problem, Stage
 from pyomo_relugrad.programs.linearization import Linearization, LinkRows
-from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.run import SearchContext
 from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.elite import Elite

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run import Budget
 
 #: Seconds of a mixed-integer program at least; and its share of the time since the last gain.
 SHORTEST_SECONDS, VAIN_SHARE = 0.15, 0.1

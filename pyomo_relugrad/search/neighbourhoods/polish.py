@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.run import SearchContext
 from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.smooth_polish import polisher_of
 

@@ -6,8 +6,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import Method, between
+from pyomo_relugrad.run import Method, SearchContext, between
 from pyomo_relugrad.search.neighbourhoods.bandit import Bandit
 from pyomo_relugrad.search.neighbourhoods.boxes import SearchBoxes
 from pyomo_relugrad.search.neighbourhoods.exact_steps import ExactSteps

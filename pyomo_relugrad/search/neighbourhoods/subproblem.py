@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.problem.bounds import bound_problem
+from pyomo_relugrad.problem import Incumbent, Problem, bound_problem
 from pyomo_relugrad.programs.big_m import build_big_m
 from pyomo_relugrad.programs.linear_program import LinearStatus
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.regions.facets import RegionOptimum
 from pyomo_relugrad.search.regions.region import Region
 

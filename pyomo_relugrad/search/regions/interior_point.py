@@ -6,7 +6,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.regions.facets import NO_MULTIPLIER, BasisGuess, RegionOptimum
 from pyomo_relugrad.search.regions.primal_dual import Iterate, NewtonSystem, UnitBoxProgram
 from pyomo_relugrad.search.regions.unit_box import UnitBoxRegion

@@ -9,7 +9,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent
-from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.regions.crossing import promising_facets
 from pyomo_relugrad.search.regions.facets import RegionOptimum
 from pyomo_relugrad.search.regions.program import RegionProgram

@@ -10,8 +10,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import Method, between
+from pyomo_relugrad.run import Method, SearchContext, between
 from pyomo_relugrad.search.regions.walk import is_lower
 from pyomo_relugrad.search.separable.blocks import Blocks
 from pyomo_relugrad.search.separable.choice import ChoiceProgram, RelaxedChoice

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import Method
+from pyomo_relugrad.run import Method, SearchContext
 from pyomo_relugrad.search.regions.walk import is_lower
 from pyomo_relugrad.search.separable.choice import ChoiceProgram
 from pyomo_relugrad.search.separable.tables import exact_tables

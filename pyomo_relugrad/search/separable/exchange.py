@@ -9,8 +9,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import Method
+from pyomo_relugrad.run import Method, SearchContext
 from pyomo_relugrad.search.regions.walk import is_lower
 from pyomo_relugrad.search.separable.assignment import Assignment, exchanged
 from pyomo_relugrad.search.separable.followers import Followers

@@ -6,7 +6,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.run.context import SearchContext
+from pyomo_relugrad.run import SearchContext
 from pyomo_relugrad.search.sequential.merit import Merit
 
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.problem.problem import without_nan
+from pyomo_relugrad.problem import Problem, without_nan
 
 
 @dataclass(frozen=True, eq=False)

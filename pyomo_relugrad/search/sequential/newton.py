@@ -10,7 +10,7 @@ from scipy.optimize import nnls
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.regions.crossing import kinks_at, promising_facets
 from pyomo_relugrad.search.regions.facets import RegionOptimum
 from pyomo_relugrad.search.regions.region import Region

@@ -6,7 +6,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.run.budget import Budget
+from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.sequential.merit import Merit
 
 #: Steps of one descent, and its first and last step length, relative to the columns' ranges.

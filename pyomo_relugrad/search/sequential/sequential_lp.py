@@ -12,8 +12,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.programs.linear_program import LinearStatus
 from pyomo_relugrad.programs.linearization import Linearization
-from pyomo_relugrad.run.context import SearchContext
-from pyomo_relugrad.run.method import Method, between
+from pyomo_relugrad.run import Method, SearchContext, between
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.integer_moves import integer_descent, integer_neighbours
