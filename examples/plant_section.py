@@ -2,9 +2,9 @@
 ===============================================================================================================
 
 A feed is compressed and heated, reacts, and is separated. Two units are networks: the reactor, with tanh neurons, and
-the column, with ReLUs. The rest of the plant section are equations as they stand in textbooks: the work of the compressor
-is a power, the heat exchanger has a logarithm, the catalyst ages with an exponential of the temperature, and balances are
-products.
+the column, with ReLUs. The rest of the plant section are equations as they stand in textbooks: the work of the
+compressor is a power, the heat exchanger has a logarithm, the catalyst ages with an exponential of the temperature,
+and balances are products.
 
 Run it with ``python examples/plant_section.py``. The networks come from ``train_plant_section.py``.
 """  # noqa: D205
@@ -117,4 +117,5 @@ else:
     m = section()
     pyo.TransformationFactory("relugrad.omlt").apply_to(m, bounds="crown")
     scip = pyo.SolverFactory("scip_direct").solve(m, options={"limits/time": 6.0}, load_solutions=False).problem
-    print(f"In six seconds, SCIP found {scip.upper_bound} and proved that no plan costs less than {scip.lower_bound}.")
+    best = "nothing" if scip.upper_bound is None else f"{scip.upper_bound:.2f}"
+    print(f"In six seconds, SCIP found {best} and proved that no plan costs less than {scip.lower_bound:.2f}.")

@@ -109,5 +109,6 @@ else:
     pyo.TransformationFactory("relugrad.omlt").apply_to(alone, bounds="crown")
     alone = pyo.SolverFactory("scip_direct").solve(alone, options=options, load_solutions=False).problem
     started = relugrad.solve_from_start("scip_direct", m, options=options, load_solutions=False).problem
-    print(f"\nrelugrad found {found:.1f}, SCIP alone {alone.lower_bound}, SCIP started {started.lower_bound}.")
-    print(f"SCIP proved that no plan earns more than {started.upper_bound}.")
+    by_itself = "nothing" if alone.lower_bound is None else f"{alone.lower_bound:.1f}"
+    print(f"\nrelugrad found {found:.1f}, SCIP alone {by_itself}, SCIP started {started.lower_bound:.1f}.")
+    print(f"SCIP proved that no plan earns more than {started.upper_bound:.1f}.")

@@ -95,4 +95,5 @@ else:
     m = shop()
     pyo.TransformationFactory("relugrad.omlt").apply_to(m, bounds="crown")
     scip = pyo.SolverFactory("scip_direct").solve(m, options={"limits/time": 6.0}, load_solutions=False).problem
-    print(f"In six seconds, SCIP found {scip.lower_bound} and proved that no prices earn more than {scip.upper_bound}.")
+    best = "nothing" if scip.lower_bound is None else f"{scip.lower_bound:.2f}"
+    print(f"In six seconds, SCIP found {best} and proved that no prices earn more than {scip.upper_bound:.2f}.")
