@@ -255,13 +255,25 @@ def test_points_outside_of_a_domain_are_no_points_and_no_crash():
     assert problem.incumbent(np.array([0.5, 0.0, 0.0, 0.0])).is_feasible
 
 
-def test_integer_exponents_of_what_may_be_negative_are_refused():
+@pytest.mark.parametrize(
+    ("base", "exponent", "domain"),
+    [((-3, 1), (1, 3), pyo.Integers), ((-3, 1), (2, 2), pyo.Reals), ((-3, -1), (1, 3), pyo.Reals)],
+)
+def test_variable_exponents_of_what_may_be_negative_are_refused(base, exponent, domain):
     m = pyo.ConcreteModel()
-    m.x, m.n = pyo.Var(bounds=(-3, 1)), pyo.Var(bounds=(1, 3), domain=pyo.Integers)
+    m.x, m.n = pyo.Var(bounds=base), pyo.Var(bounds=exponent, domain=domain)
     m.o = pyo.Objective(expr=m.x**m.n)
-    with pytest.raises(IncompatibleModel, match=r"objective 'o' holds 'x\*\*n'.*Give it a lower bound of 0"):
+    with pytest.raises(IncompatibleModel, match=r"objective 'o' holds 'x\*\*n'.*Give the base a lower bound of 0"):
         compile_model(m)
+    m.x.setub(1)
     m.x.setlb(0)
+    assert compile_model(m).problem.expressions
+
+
+def test_variable_exponents_of_what_need_not_be_negative_are_read():
+    m = pyo.ConcreteModel()
+    m.x, m.y = pyo.Var(), pyo.Var(bounds=(1, 3))
+    m.o = pyo.Objective(expr=m.x**m.y + m.x**2)
     assert compile_model(m).problem.expressions
 
 

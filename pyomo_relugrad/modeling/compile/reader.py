@@ -185,14 +185,24 @@ class _PolynomialVisitor(StreamBasedExpressionVisitor):
         return result
 
     def _check_power(self, node: Any, base: Polynomial, exponent: Polynomial) -> None:
-        """Refuse a power with an integer variable as exponent where the base may be negative: it is not smooth."""
-        if constant_of(base) is not None or not self._holds_integers(exponent):
+        """Refuse a power of what may be negative whose exponent is a variable and still a whole number.
+
+        It has values that the smooth power, ``exp(y * log(x))``, has not. Such are exponents that are integers, or
+        whose bounds leave one number, and any exponent of a base that is always negative.
+        """
+        if constant_of(base) is not None or constant_of(exponent) is not None:
             return
-        if self._operations.least_value(base) < 0:
+        least, greatest = self._range(base)
+        low, high = self._range(exponent)
+        if greatest < 0 or (least < 0 and (high - low < 1e-6 or self._holds_integers(exponent))):
             raise self._refusal(
-                f"holds '{node}', an integer variable as exponent of what may be negative. Give it a lower bound of 0, "
-                "or state the powers themselves, each times a binary variable"
+                f"holds '{node}', a variable exponent of what may be negative. Give the base a lower bound of 0, fix "
+                "the exponent, or state the powers themselves, each times a binary variable"
             )
+
+    def _range(self, polynomial: Polynomial) -> tuple[float, float]:
+        least = self._operations.least_value
+        return least(polynomial), -least(self._negated(polynomial))
 
     def _negated(self, term: Polynomial) -> Polynomial:
         return multiple(-1.0, term)
