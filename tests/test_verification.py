@@ -15,7 +15,7 @@ from pyomo_relugrad.run import Stop
 from pyomo_relugrad.solve import Answer, verify
 from pyomo_relugrad.solve import verification as verification_module
 from pyomo_relugrad.solve.counterexample import violation_problem
-from pyomo_relugrad.solve.verification import screen
+from pyomo_relugrad.solve.verification import OpenCase, Verdict, screen
 
 NETWORKS = Path(__file__).parents[2] / "shared" / "networks" / "vnncomp"
 BOX = """(declare-const X_0 Real)(declare-const X_1 Real)(declare-const Y_0 Real)
@@ -111,3 +111,9 @@ def test_a_property_of_another_network_is_refused():
 def test_whether_an_image_is_read_alike_all_over_a_ball(name, answer):
     network = load_onnx(NETWORKS / "mnist-net_256x2.onnx")
     assert verify(network, load_vnnlib(NETWORKS / f"mnist_fc_prop_{name}.vnnlib"), time_limit=60).answer is answer
+
+
+def test_a_verdict_is_a_line():
+    left = tuple(OpenCase(index, 0.0, np.inf) for index in range(2))
+    assert repr(Verdict(Answer.HOLDS, None, (), 0.25)) == "<Verdict: holds after 0.25 s>"
+    assert repr(Verdict(Answer.UNKNOWN, None, left, 60.0)) == "<Verdict: unknown after 60.00 s, 2 cases undecided>"

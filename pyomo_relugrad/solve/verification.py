@@ -21,6 +21,7 @@ from pyomo_relugrad.run import Clock, Method, Options, Stop
 from pyomo_relugrad.solve.counterexample import Counterexample, checked_query, violation_problem
 from pyomo_relugrad.solve.exact import solve_exactly
 from pyomo_relugrad.solve.portfolio import Portfolio
+from pyomo_relugrad.words import counted
 
 # A case is impossible where its largest violation is proven to be above this everywhere: linear programs hold to
 # tolerances.
@@ -78,6 +79,10 @@ class Verdict:
     counterexample: Counterexample | None
     open_cases: tuple[OpenCase, ...]
     seconds: float
+
+    def __repr__(self) -> str:
+        left = f", {counted(len(self.open_cases), 'case')} undecided" if self.open_cases else ""
+        return f"<Verdict: {self.answer.value} after {self.seconds:.2f} s{left}>"
 
 
 @dataclass(frozen=True)
