@@ -3,7 +3,8 @@
     python benchmarks/device.py cuda
 
 Prints the whole table within four minutes, whatever the device is: "cpu" for PyTorch on the processor. Steps are in
-float32; the last column is the largest difference of the points' values from those of one core.
+float32; the last column is the largest difference of the points' values from those of one core, after steps by signs,
+which make large differences of small ones: compare the values that searches find.
 """
 
 from __future__ import annotations
