@@ -382,6 +382,15 @@ def test_all_workers_are_closed_where_one_of_them_fails():
     assert closed == [workers._searches, *workers._runners]
 
 
+def test_workers_whose_time_is_over_between_two_steps_say_so():
+    workers = team.Team(hard_box(), Options(), Portfolio(), Clock(0.0))
+    reports = [workers.step()]
+    while reports[-1].stop is None:
+        reports.append(workers.step())
+    assert len(reports) > 1
+    assert reports[-1].stop is Stop.TIME_LIMIT
+
+
 def test_an_error_in_the_callback_passes():
     def fail(progress):
         if progress.nodes:

@@ -58,7 +58,8 @@ class Team(Worker):
     def step(self) -> Report:
         """One step of whoever's turn it is."""
         self._shares.searches_beside = self.searches_beside
-        return next(self._turns, Report(stop=Stop.FINISHED))
+        report = next(self._turns, None)
+        return report or Report(stop=Stop.TIME_LIMIT if self._clock.is_over else Stop.FINISHED)
 
     def offer(self, point: Incumbent) -> bool:
         """Take note of the incumbent; proofs take it when their turn comes."""
