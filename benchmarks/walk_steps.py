@@ -77,7 +77,7 @@ def walk(problem: Problem, seed: int, n_regions: int) -> list[Step]:
         optimum = program.solve(region, Budget())
         seconds = time.process_time() - begin
         cold, exact = cold_program(program, region)
-        steps.append(Step(seconds, cold, optimum.active.size))
+        steps.append(Step(seconds, cold, optimum.binding.size))
         if abs(exact - region.gradient @ optimum.u) > AGREEMENT * max(1.0, abs(exact)):
             raise RuntimeError(f"the walk's optimum {region.gradient @ optimum.u} is not HiGHS's, {exact}")
         reached = program.incumbent(optimum.u).objective

@@ -13,7 +13,7 @@ from pyomo.core.expr.numvalue import is_constant, is_potentially_variable, nativ
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.modeling.block.entries import Entries, is_term, keyed_entries, list_entries
+from pyomo_relugrad.modeling.block.entries import Entries, SliceEntries, is_term, keyed_entries, list_entries
 from pyomo_relugrad.modeling.block.scaling_objects import input_scaling, output_scaling
 from pyomo_relugrad.words import listed
 
@@ -52,10 +52,12 @@ def resolve_terms(given: Any, entries: Entries) -> list[Any]:
 
 def listed_terms(given: Any, entries: Entries) -> list[Any]:
     """What was given, in the order of the entries, as many as there may be."""
+    if isinstance(given, IndexedComponent_slice):
+        given = SliceEntries.of(given)
     by_key = entries.in_order(given, lambda item, size: [item] if item is None or is_term(item) else list_entries(item))
     if by_key is not None:
         return by_key
-    if is_term(given) or not isinstance(given, (IndexedComponent, IndexedComponent_slice, Iterable)):
+    if is_term(given) or not isinstance(given, (IndexedComponent, SliceEntries, Iterable)):
         return [given]
     return list_entries(given)
 

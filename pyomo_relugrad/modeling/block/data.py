@@ -27,11 +27,12 @@ from pyomo_relugrad.modeling.block.entries import network_inputs, network_output
 from pyomo_relugrad.modeling.block.guards import NetworkOutputExpression
 from pyomo_relugrad.modeling.block.input_ranges import input_ranges, input_values, within_given_bounds
 from pyomo_relugrad.modeling.block.integrity import RenamedPartError, are_unchanged, changed_equations
+from pyomo_relugrad.modeling.block.output_ranges import OutputRanges
 from pyomo_relugrad.modeling.block.scores import rows_of_class
 from pyomo_relugrad.modeling.block.statistics import write_statistics
 from pyomo_relugrad.modeling.block.tables import bounds_by_name
 from pyomo_relugrad.modeling.block.units import in_unit, unit_of, without_unit
-from pyomo_relugrad.network import Network, interval_bounds
+from pyomo_relugrad.network import Network
 from pyomo_relugrad.network.rewrite import fold_scaling
 from pyomo_relugrad.readers.sources import load_network
 
@@ -73,6 +74,7 @@ class ReluNetworkBlockData(BlockData):
         self._link_rows: dict[int, Any] = {}
         self._linked_inputs: dict[int, Any] = {}
         self._automatic_output_bounds: dict[int, tuple[float | None, float | None]] = {}
+        self._last_ranges: OutputRanges | None = None
         self._expansion_name: str | None = None
 
     # --- building -----------------------------------------------------------------------------------------------
@@ -253,16 +255,24 @@ class ReluNetworkBlockData(BlockData):
         """
         if not self._automatic_output_bounds:
             return False
-        self._require_unchanged()
+        if box is None:
+            self._require_unchanged()
         lower, upper = input_ranges(self) if box is None else box
         if (lower > upper).any():
             return False
-        bounds = interval_bounds(self.scaled_network, lower[None, :], upper[None, :])
+        ranges = self._output_ranges(lower, upper)
         changed = False
         for position in self._automatic_output_bounds:
-            sides = (bounds.output_lower[0, position], bounds.output_upper[0, position])
-            changed |= self._set_automatic_bounds(position, *(_or_none(float(side)) for side in sides))
+            low, high = _or_none(ranges.lower[position]), _or_none(ranges.upper[position])
+            changed |= self._set_automatic_bounds(position, low, high)
         return changed
+
+    def _output_ranges(self, lower: Array, upper: Array) -> OutputRanges:
+        """Interval bounds of the outputs over a box; those of the last box are kept."""
+        network, last = self.scaled_network, self._last_ranges
+        if last is None or not last.are_over(network, lower, upper):
+            self._last_ranges = last = OutputRanges.over(network, lower, upper)
+        return last
 
     def _set_automatic_bounds(self, position: int, low: float | None, high: float | None) -> bool:
         """Set the sides that the user has not set; whether one of them changed."""
@@ -283,12 +293,12 @@ class ReluNetworkBlockData(BlockData):
         lower, upper = within_given_bounds(self, lower, upper)
         if not self._automatic_output_bounds or (lower > upper).any():
             return True
-        now = interval_bounds(self.scaled_network, lower[None, :], upper[None, :])
+        now = self._output_ranges(lower, upper)
         for position, (low, high) in self._automatic_output_bounds.items():
             slack = BOUND_TOLERANCE * (1.0 + abs(low or 0.0) + abs(high or 0.0))
-            if low is not None and now.output_lower[0, position] < low - slack:
+            if low is not None and now.lower[position] < low - slack:
                 return False
-            if high is not None and now.output_upper[0, position] > high + slack:
+            if high is not None and now.upper[position] > high + slack:
                 return False
         return True
 

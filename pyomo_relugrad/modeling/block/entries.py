@@ -158,11 +158,26 @@ def network_outputs(network: Network) -> Entries:
     return Entries("output", network.n_outputs, network.outputs, network.output_names, others=network.input_names)
 
 
+@dataclass(frozen=True)
+class SliceEntries:
+    """Keys and entries of a slice, found once: Pyomo searches the whole component for them."""
+
+    keys: list[Any]
+    entries: list[Any]
+
+    @classmethod
+    def of(cls, given: IndexedComponent_slice) -> SliceEntries:
+        """Search the component."""
+        pairs = list(given.wildcard_items())
+        return cls([key for key, _ in pairs], [entry for _, entry in pairs])
+
+
 def keyed_entries(given: Any) -> tuple[list[Any], list[Any]] | None:
     """Keys and entries of a mapping, a series, a component or a slice of one."""
     if isinstance(given, IndexedComponent_slice):
-        pairs = list(given.wildcard_items())
-        return [key for key, _ in pairs], [entry for _, entry in pairs]
+        given = SliceEntries.of(given)
+    if isinstance(given, SliceEntries):
+        return given.keys, given.entries
     return None if is_term(given) else keyed(given)
 
 
@@ -182,9 +197,9 @@ def _block_names(given: Any) -> tuple[str, ...]:
 
 def list_entries(given: Any) -> list[Any]:
     """Entries of a component, slice, array or other collection, in its order."""
-    if isinstance(given, IndexedComponent):
-        return list(given.values())
-    if isinstance(given, Mapping):
+    if isinstance(given, SliceEntries):
+        return given.entries
+    if isinstance(given, (IndexedComponent, Mapping)):
         return list(given.values())
     if isinstance(given, np.ndarray):
         return given.ravel().tolist()

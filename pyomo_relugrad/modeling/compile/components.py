@@ -14,6 +14,7 @@ from pyomo.core.base.sos import SOSConstraint
 from pyomo.core.base.suffix import Suffix
 
 from pyomo_relugrad.modeling.block.integrity import are_present, are_unchanged, changed_equations
+from pyomo_relugrad.modeling.block.input_ranges import input_ranges
 from pyomo_relugrad.modeling.block.network_block import ReluNetworkBlockData, refresh_output_bounds, unexpanded_among
 from pyomo_relugrad.modeling.embedding import Embedding
 from pyomo_relugrad.modeling.errors import IncompatibleModel
@@ -65,7 +66,7 @@ def network_embeddings(blocks: Iterable[BlockData]) -> list[Embedding]:
             raise changed_equations(block)
         if are_unchanged(block):
             intact.append(block)
-    refresh_output_bounds(intact)
+    refresh_output_bounds(intact, input_ranges)
     return [_embedding(block) for block in intact]
 
 
@@ -74,7 +75,7 @@ def renewed_embeddings(blocks: Sequence[ReluNetworkBlockData], embeddings: Seque
 
     Bounds that the blocks derived for their outputs are brought up to date as there.
     """
-    refresh_output_bounds(blocks)
+    refresh_output_bounds(blocks, input_ranges)
     return [
         replace(embedding, derived_outputs=_derived_outputs(block))
         for block, embedding in zip(blocks, embeddings, strict=True)
