@@ -49,11 +49,15 @@ class Parcel:
         """
         with _lock:
             if self.name not in _opened:
-                buffer = memoryview(self.content) if self.content is not None else _mapped(self.path)
+                thing = self.read()
                 while len(_opened) >= MAX_OPENED:
                     del _opened[next(iter(_opened))]
-                _opened[self.name] = _unpacked(buffer)
+                _opened[self.name] = thing
             return _opened[self.name]
+
+    def read(self) -> Any:
+        """The object, which this process does not keep: as `open`."""
+        return _unpacked(memoryview(self.content) if self.content is not None else _mapped(self.path))
 
     def with_content(self) -> Parcel:
         """The same for a process that cannot read the file."""
