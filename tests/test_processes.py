@@ -7,14 +7,16 @@ import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from random_networks import random_network
 
-from pyomo_relugrad.run import Parcel, packed, processes
+from pyomo_relugrad.run import Parcel, packed, parcel, processes
 from pyomo_relugrad.run.processes import WorkerLost, WorkerProcesses
 from pyomo_relugrad.solve.arrays import array_problem
 
@@ -127,3 +129,33 @@ def test_who_cannot_read_the_file_takes_what_it_holds():
         Parcel("another", parcel.path).open()
     np.testing.assert_array_equal(sent.open()["numbers"], np.arange(5.0))
     assert not os.path.exists(parcel.path)
+
+
+def test_files_of_killed_processes_are_removed_and_no_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    program = (
+        "import sys, tempfile; sys.path[:] = eval(sys.argv[2]); tempfile.tempdir = sys.argv[1]; "
+        "from pyomo_relugrad.run import packed; kept = packed([1]); kept.__enter__(); "
+        "print(flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path), repr(sys.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner, packed([2]) as own:
+        owner.stdout.readline()
+        young = tmp_path / "relugrad-young.parcel"
+        young.touch()
+        (tmp_path / "other.parcel").touch()
+        files = set(tmp_path.iterdir())
+        for file in files - {young}:
+            os.utime(file, (0, 0))
+        (theirs,) = files - {young, Path(own.path), tmp_path / "other.parcel"}
+        parcel.remove_left_behind()
+        assert set(tmp_path.iterdir()) == files
+        owner.kill()
+        owner.wait()
+        parcel.remove_left_behind()
+        assert set(tmp_path.iterdir()) == files - {theirs}
+
+
+def test_a_process_starts_without_pyomo(worker):
+    names = worker.submit(eval, "__import__('pyomo_relugrad.solve.tasks') and list(__import__('sys').modules)").result()
+    assert not {"pyomo", "onnx", "scipy.stats", "scipy.optimize"} & set(names)

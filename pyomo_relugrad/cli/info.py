@@ -18,6 +18,7 @@ from pyomo_relugrad.cli.values import as_box
 from pyomo_relugrad.network import Network, interval_bounds
 from pyomo_relugrad.network.crown import crown_bounds
 from pyomo_relugrad.network.layer import Layer
+from pyomo_relugrad.network.linear_maps import entries
 from pyomo_relugrad.network.statistics import StabilityStatistics, count_regions, stability_statistics
 from pyomo_relugrad.proof.boxes.bounding import bound_seconds
 from pyomo_relugrad.readers.onnx import load_onnx
@@ -131,7 +132,7 @@ def _layer_row(network: Network, index: int) -> tuple[str, ...]:
 
 
 def _nonzeros(layer: Layer) -> int:
-    return sum(int(np.count_nonzero(w.data if sparse.issparse(w) else w)) for w in layer.weights)
+    return sum(int(np.count_nonzero(entries(w))) for w in layer.weights)
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:

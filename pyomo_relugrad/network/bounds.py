@@ -13,6 +13,7 @@ from pyomo_relugrad.arrays import Array, ArrayLike, Weight
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network.activations import RELU, Activation
 from pyomo_relugrad.network.layer import Layer
+from pyomo_relugrad.network.linear_maps import row_blocks
 from pyomo_relugrad.network.network import Network
 
 
@@ -131,17 +132,19 @@ def affine_range(layer: Layer, lower: Sequence[Array], upper: Sequence[Array]) -
     unbounded_low = np.zeros(low.shape, bool)
     unbounded_high = np.zeros(low.shape, bool)
     for source, weight in layer.terms:
-        positive, negative = sign_parts(weight)
         finite_low, finite_high = _finite(lower[source]), _finite(upper[source])
         magnitude = np.maximum(np.abs(finite_low), np.abs(finite_high))
-        first = np.concatenate([finite_low, finite_high, magnitude]) @ positive.T
-        second = np.concatenate([finite_high, finite_low, -magnitude]) @ negative.T
-        for total, part in zip((low, high, size), np.split(first + second, 3), strict=True):
-            total += part
+        under_positive = np.concatenate([finite_low, finite_high, magnitude])
+        under_negative = np.concatenate([finite_high, finite_low, -magnitude])
         no_low, no_high = np.isinf(lower[source]), np.isinf(upper[source])
-        if no_low.any() or no_high.any():
-            unbounded_low |= (no_low @ (positive > 0).T) | (no_high @ (negative < 0).T)
-            unbounded_high |= (no_high @ (positive > 0).T) | (no_low @ (negative < 0).T)
+        for rows, part in row_blocks(weight):
+            positive, negative = sign_parts(part)
+            sums = under_positive @ positive.T + under_negative @ negative.T
+            for total, own in zip((low, high, size), np.split(sums, 3), strict=True):
+                total[:, rows] += own
+            if no_low.any() or no_high.any():
+                unbounded_low[:, rows] |= (no_low @ (positive > 0).T) | (no_high @ (negative < 0).T)
+                unbounded_high[:, rows] |= (no_high @ (positive > 0).T) | (no_low @ (negative < 0).T)
     margin = rounding_factor(layer) * size
     low, high = low - margin, high + margin
     low[unbounded_low] = -np.inf
@@ -165,7 +168,7 @@ def sign_parts(weight: Weight) -> tuple[Weight, Weight]:
     """The positive and the negative part of a dense or CSR matrix: ``weight = positive + negative``."""
     if sparse.issparse(weight):
         return weight.maximum(0).tocsr(), weight.minimum(0).tocsr()
-    return weight.clip(min=0), weight.clip(max=0)
+    return np.maximum(weight, 0), np.minimum(weight, 0)
 
 
 def check_boxes(network: Network, lower: ArrayLike, upper: ArrayLike) -> tuple[Array, Array]:

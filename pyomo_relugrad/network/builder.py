@@ -14,6 +14,7 @@ from pyomo_relugrad.network.activations import RELU, Activation
 from pyomo_relugrad.network.affine import Affine, either, stands_for_infinity
 from pyomo_relugrad.network.layer import Layer
 from pyomo_relugrad.network.linear_maps import MAX_ENTRIES, entry_count, explicit, is_nonnegative
+from pyomo_relugrad.network.widened import WidenedMatrix
 
 MAX_SKIPS = 8
 """A tensor that reads more activation vectors than this is not carried past a ReLU layer, but split in two ReLUs."""
@@ -84,7 +85,7 @@ class HiddenLayers:
 def is_carried(tensor: Affine) -> bool:
     """Whether later layers may read what the tensor reads: dense maps, or at most two coefficients per element."""
     maps = tensor.terms.values()
-    small = all(isinstance(own, np.ndarray) or entry_count(own) <= 2 * tensor.size for own in maps)
+    small = all(isinstance(own, np.ndarray | WidenedMatrix) or entry_count(own) <= 2 * tensor.size for own in maps)
     return small and len(tensor.terms) <= MAX_SKIPS
 
 

@@ -13,7 +13,8 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array, DTypeLike, Weight, namespace
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network.activations import RELU, Activation
-from pyomo_relugrad.network.linear_maps import applied, row_norms
+from pyomo_relugrad.network.linear_maps import applied, entries, row_norms
+from pyomo_relugrad.network.widened import WidenedMatrix, blocks
 
 
 @dataclass(frozen=True)
@@ -160,8 +161,10 @@ def check_layers(n_inputs: int, layers: Sequence[Layer]) -> None:
 def _frozen(array: Any) -> Any:
     """A read-only view (dense) or a sorted CSR array over a read-only view; float32 and float64 are kept.
 
-    The caller's array is not copied, and must not be changed afterwards.
+    The caller's array is not copied, and must not be changed afterwards; but see `WidenedMatrix`.
     """
+    if isinstance(array, WidenedMatrix):
+        return array
     if sparse.issparse(array):
         matrix = sparse.csr_array(array)
         if matrix.dtype not in (np.float32, np.float64):
@@ -175,10 +178,15 @@ def _frozen(array: Any) -> Any:
     array = np.asarray(array)
     if array.dtype not in (np.float32, np.float64):
         array = array.astype(np.float64)
+    array = WidenedMatrix.of(array)
+    if isinstance(array, WidenedMatrix) or not array.flags.writeable:
+        return array
     view = array.view()
     view.flags.writeable = False
     return view
 
 
 def _is_finite(array: Weight) -> bool:
-    return bool(np.isfinite(array.data if sparse.issparse(array) else array).all())
+    stored = entries(array)
+    parts = [stored] if stored.ndim == 1 else [stored[rows] for rows in blocks(*stored.shape)]
+    return all(np.isfinite(part).all() for part in parts)

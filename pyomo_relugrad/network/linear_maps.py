@@ -6,6 +6,7 @@ are the activation vector itself or a multiple of it, and a map applied to them 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
@@ -14,6 +15,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight, namespace
 from pyomo_relugrad.errors import NetworkFileError
+from pyomo_relugrad.network.widened import WidenedMatrix, blocks
 
 MAX_ENTRIES = 2**27
 """Most entries that one matrix may have (1 GB of float64): beyond, a file is refused before the memory is asked for."""
@@ -88,7 +90,26 @@ def _is_sparse(size: int, nonzeros: int) -> bool:
 
 def dense(matrix: Weight) -> Array:
     """The matrix as a dense array."""
-    return matrix.toarray() if sparse.issparse(matrix) else matrix
+    return matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)
+
+
+def entries(matrix: Weight) -> Array:
+    """The stored entries, as they are held."""
+    if sparse.issparse(matrix):
+        return matrix.data
+    return matrix.held if isinstance(matrix, WidenedMatrix) else matrix
+
+
+def row_blocks(matrix: Weight) -> Iterator[tuple[slice, Weight]]:
+    """A few rows at a time, with their place, so that what is made of them takes little memory; CSR arrays as a whole.
+
+    Dense rows are arrays.
+    """
+    if sparse.issparse(matrix):
+        yield slice(None), matrix
+        return
+    for rows in blocks(*matrix.shape):
+        yield rows, matrix[rows]
 
 
 def entry_count(matrix: LinearMap) -> int:
@@ -193,9 +214,9 @@ def row_products(left: LinearMap, right: LinearMap) -> Array:
     return np.einsum("ij,ij->i", left, right)
 
 
-def row_norms(matrix: LinearMap) -> Array:
+def row_norms(matrix: Weight) -> Array:
     """Euclidean norms of the rows."""
-    return np.sqrt(row_products(matrix, matrix))
+    return np.sqrt(np.concatenate([np.zeros(0), *(row_products(rows, rows) for _, rows in row_blocks(matrix))]))
 
 
 def row_sizes(matrix: LinearMap) -> Array:
@@ -220,10 +241,10 @@ def is_nonnegative(matrix: LinearMap) -> bool:
     """Whether no entry is negative."""
     if isinstance(matrix, Diagonal):
         return bool((matrix.factors >= 0).all())
-    entries = matrix.data if sparse.issparse(matrix) else matrix
-    if entries.size == 0:
+    stored = entries(matrix)
+    if stored.size == 0:
         return True
-    return bool(entries[0].min() >= 0) and bool(entries.min() >= 0)
+    return bool(stored[0].min() >= 0) and bool(stored.min() >= 0)
 
 
 def _array(matrix: LinearMap) -> Weight:

@@ -206,6 +206,12 @@ class Network:
             return self._float32
         return replace(self, layers=tuple(layer.astype(dtype) for layer in self.layers))
 
+    def hold(self, other: Network) -> None:
+        """Hold the arrays of an equal network, which others hold as well, in place of its own."""
+        object.__setattr__(self, "layers", other.layers)
+        if "_float32" in vars(self):
+            object.__setattr__(self._float32, "layers", other._float32.layers)
+
     def with_names(self, inputs: Iterable[str] | None = None, outputs: Iterable[str] | None = None) -> Network:
         """The network with names for its inputs or outputs; None leaves them as they are, an empty list drops them.
 

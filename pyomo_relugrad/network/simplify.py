@@ -150,7 +150,7 @@ def prune_weights(network: Network, rate: float) -> Network:
 
 
 def _pruned(layer: Layer, rate: float) -> Layer:
-    sizes = [np.abs(weight.data if sparse.issparse(weight) else weight.ravel()) for weight in layer.weights]
+    sizes = [np.abs(weight.data if sparse.issparse(weight) else np.ravel(weight)) for weight in layer.weights]
     kept = _largest(np.concatenate([np.zeros(0), *sizes]), rate)
     masks = np.split(kept, np.cumsum([size.size for size in sizes])[:-1]) if sizes else []
     weights = tuple(_masked(weight, mask) for weight, mask in zip(layer.weights, masks, strict=True))

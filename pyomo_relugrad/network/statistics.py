@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, ArrayLike
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network.bounds import PreactivationBounds, interval_bounds
 from pyomo_relugrad.network.crown import crown_bounds
+from pyomo_relugrad.network.linear_maps import entries
 from pyomo_relugrad.network.network import Network
 
 # How far past a kink a segment is followed before the next kink is looked for, relative to its length.
@@ -124,7 +124,7 @@ def network_statistics(
         n_relus=network.n_relus,
         widths=network.widths,
         n_weights=sum(weight.shape[0] * weight.shape[1] for weight in weights),
-        n_nonzeros=sum(int(np.count_nonzero(w.data if sparse.issparse(w) else w)) for w in weights),
+        n_nonzeros=sum(int(np.count_nonzero(entries(w))) for w in weights),
         stability=stability,
         regions_per_segment=regions,
     )

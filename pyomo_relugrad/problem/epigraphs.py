@@ -17,6 +17,7 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.network import Network, PreactivationBounds
 from pyomo_relugrad.network.bounds import sign_parts
+from pyomo_relugrad.network.linear_maps import row_blocks
 from pyomo_relugrad.problem.bounds import ProblemBounds
 from pyomo_relugrad.problem.problem import Problem
 
@@ -47,12 +48,15 @@ class _Harm:
 
     def before(self, weight: Weight) -> _Harm:
         """The harm (k, n_s) that comes from values which are harmed (k, n_k) and weighted sums of those."""
-        positive, negative = (abs(part) for part in sign_parts(weight))
-        falling, rising = self.by_falling.astype(float), self.by_rising.astype(float)
-        return _Harm(
-            np.asarray(falling @ positive + rising @ negative) > 0,
-            np.asarray(rising @ positive + falling @ negative) > 0,
-        )
+        shape = len(self.by_falling), weight.shape[1]
+        harm = _Harm(np.zeros(shape, bool), np.zeros(shape, bool))
+        for rows, part in row_blocks(weight):
+            positive, negative = (abs(own) for own in sign_parts(part))
+            falling, rising = (own[:, rows].astype(float) for own in (self.by_falling, self.by_rising))
+            harm |= _Harm(falling @ positive + rising @ negative > 0, rising @ positive + falling @ negative > 0)
+            if harm.by_falling.all() and harm.by_rising.all():
+                break
+        return harm
 
 
 def epigraph_relus(problem: Problem, bounds: ProblemBounds | None = None) -> ReluMask:

@@ -7,10 +7,10 @@ from typing import cast
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array, DTypeLike
+from pyomo_relugrad.arrays import Array, DTypeLike, columns_or_slice
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem.problem import Problem, without_nan
-from pyomo_relugrad.problem.stages import NetworkStage, Stage, columns_or_slice
+from pyomo_relugrad.problem.stages import NetworkStage, Stage
 
 
 class ReducedObjective:

@@ -10,7 +10,7 @@ from typing import Self, TypeAlias
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array, DTypeLike
+from pyomo_relugrad.arrays import Array, DTypeLike, columns_or_slice
 from pyomo_relugrad.expression import Expression
 from pyomo_relugrad.network import Network, PreactivationBounds, interval_bounds
 from pyomo_relugrad.network.sweeps import tangent
@@ -379,10 +379,3 @@ class ExpressionStage(Stage):
     def jacobian_bound(self, state: Array) -> float:
         """The largest Jacobian."""
         return float(np.abs(state).max(initial=0.0))
-
-
-def columns_or_slice(columns: Array) -> Array | slice:
-    """The columns as a slice where they are consecutive, which indexes faster."""
-    if columns.size and np.array_equal(columns, np.arange(columns[0], columns[0] + columns.size)):
-        return slice(int(columns[0]), int(columns[0]) + columns.size)
-    return columns

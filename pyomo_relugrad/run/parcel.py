@@ -9,15 +9,23 @@ import secrets
 import struct
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
+
 _HEAD = struct.Struct("<Q")
 #: Arrays begin at multiples of this many bytes.
 ALIGNMENT = 64
+#: Names of the files in the temporary folder, which are left alone for some seconds, until they are locked.
+PREFIX, SUFFIX, YOUNG_SECONDS = "relugrad-", ".parcel", 60.0
 #: Objects that a process keeps.
 MAX_OPENED = 2
 
@@ -49,11 +57,15 @@ class Parcel:
         """
         with _lock:
             if self.name not in _opened:
-                buffer = memoryview(self.content) if self.content is not None else _mapped(self.path)
+                thing = self.read()
                 while len(_opened) >= MAX_OPENED:
                     del _opened[next(iter(_opened))]
-                _opened[self.name] = _unpacked(buffer)
+                _opened[self.name] = thing
             return _opened[self.name]
+
+    def read(self) -> Any:
+        """The object, which this process does not keep: as `open`."""
+        return _unpacked(memoryview(self.content) if self.content is not None else _mapped(self.path))
 
     def with_content(self) -> Parcel:
         """The same for a process that cannot read the file."""
@@ -67,15 +79,38 @@ _lock = threading.Lock()
 @contextmanager
 def packed(thing: Any) -> Iterator[Parcel]:
     """Write an object to a file that lasts as long as the context."""
+    remove_left_behind()
     name = secrets.token_hex(16)
-    handle, path = tempfile.mkstemp(prefix="relugrad-", suffix=".parcel")
+    handle, path = tempfile.mkstemp(prefix=PREFIX, suffix=SUFFIX)
     try:
         with os.fdopen(handle, "wb") as file:
+            _is_locked_by_us(file)
             _write(file, thing)
-        yield Parcel(name, path)
+            file.flush()
+            yield Parcel(name, path)
     finally:
         with suppress(OSError):  # Windows keeps a file that some process has mapped
             os.unlink(path)
+
+
+def remove_left_behind() -> None:
+    """Remove files of processes that were killed: nobody holds their locks, or, on Windows, has them open."""
+    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*{SUFFIX}"):
+        with suppress(OSError):  # of another user, or removed meanwhile
+            if time.time() - path.stat().st_mtime > YOUNG_SECONDS:
+                with path.open("rb") as file:
+                    is_left = _is_locked_by_us(file)
+                if is_left:
+                    path.unlink()
+
+
+def _is_locked_by_us(file: Any) -> bool:
+    """Lock a file until it is closed, or this process ends; False if another one has. Windows locks by itself."""
+    if fcntl is not None:
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    return fcntl is None
 
 
 def _write(file: Any, thing: Any) -> None:

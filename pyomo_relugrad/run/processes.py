@@ -26,9 +26,11 @@ IDLE_SECONDS = 30.0
 #: Seconds that a process is given to end by itself.
 END_SECONDS = 1.0
 
-#: What a process runs: the path to import from is the first thing that it is told.
+#: What a process runs: the path to import from is the first thing that it is told. It needs no Pyomo, which the face
+#: of this package imports to register the solvers: 25 MB, and a good part of a second.
 _PROGRAM = (
-    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
+    "import pickle, sys, types; sys.path[:] = pickle.load(sys.stdin.buffer); "
+    "sys.modules['pyomo_relugrad.modeling.plugins'] = types.SimpleNamespace(load=lambda: None); "
     "from pyomo_relugrad.run.processes import serve; serve()"
 )
 _LENGTH = struct.Struct("<Q")

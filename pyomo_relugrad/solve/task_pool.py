@@ -21,6 +21,8 @@ START_SECONDS, START_SECONDS_ON_EXECUTOR = 0.3, 0.1
 MIN_SECONDS = 1.0
 #: Tasks under way for each worker of an executor that has been seen, and at first.
 TASKS_PER_WORKER, FIRST_TASKS = 2, 4
+#: Weights of a problem's networks from which its process gives up its own copy for the one that all share.
+MIN_SHARED_WEIGHTS = 2**22
 #: Tasks that fail one after another, for other reasons than a lost worker's, after which no others are given away.
 MAX_FAILURES = 3
 
@@ -29,6 +31,14 @@ def others_may_help(problem: Problem, options: Options) -> bool:
     """Whether there are others that may work on a problem, and a search that several can share."""
     has_others = options.executor is not None or options.cores > 1
     return has_others and bool(problem.functions) and find_method(options.method, problem).cooperates
+
+
+def _hold_what_is_packed(problem: Problem, parcel: Parcel) -> None:
+    """Let large networks hold the arrays in the file, which all processes of this machine share, in place of theirs."""
+    if sum(embedded.network.n_weights for embedded in problem.networks) < MIN_SHARED_WEIGHTS:
+        return
+    for own, packed_one in zip(problem.networks, parcel.read().networks, strict=True):
+        own.network.hold(packed_one.network)
 
 
 class TaskPool:
@@ -80,6 +90,7 @@ class TaskPool:
                 self._executor = worker_processes(self._options.cores - 1)
             if self._parcel is None:
                 self._parcel = self._stack.enter_context(packed(self._problem))
+                _hold_what_is_packed(self._problem, self._parcel)
             self._hand_over(Task(number, self._parcel, options, known, seconds))
         except Exception as error:  # what cannot be pickled, an executor that is shut down
             self._note_failure(error, MAX_FAILURES)

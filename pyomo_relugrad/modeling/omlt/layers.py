@@ -104,7 +104,7 @@ class AffineLayer(OmltLayer):
 def joined_weight(affine: Layer) -> Weight:
     """(n_k, sum of the sources' widths) array: the weights side by side, dense only if all of them are."""
     if len(affine.weights) == 1:
-        return affine.weights[0]
+        return affine.weights[0] if sparse.issparse(affine.weights[0]) else np.asarray(affine.weights[0])
     if any(sparse.issparse(weight) for weight in affine.weights):
         return sparse.csr_array(sparse.hstack(affine.weights))
     return np.concatenate([np.zeros((affine.width, 0)), *affine.weights], axis=1)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from onnx import ModelProto, TensorProto, ValueInfoProto
-from scipy import sparse
 
 from pyomo_relugrad.errors import (
     NetworkFileError,
@@ -22,6 +21,7 @@ from pyomo_relugrad.errors import (
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.network.affine import Affine
 from pyomo_relugrad.network.builder import HiddenLayers, as_layer, without_unread
+from pyomo_relugrad.network.linear_maps import entries
 from pyomo_relugrad.readers.onnx import batch
 from pyomo_relugrad.readers.onnx.checks import check_inputs_are_given
 from pyomo_relugrad.readers.onnx.graph import Environment, GraphReader
@@ -166,7 +166,7 @@ def _network(
 
 def _check_weights(layers: Sequence[Layer]) -> None:
     """No weight stands for infinity: beside its products the other numbers of a sum are lost in float64 as well."""
-    stored = (weight.data if sparse.issparse(weight) else weight for layer in layers for weight in layer.weights)
+    stored = (entries(weight) for layer in layers for weight in layer.weights)
     largest = max((float(abs(part).max(initial=0.0)) for part in stored), default=0.0)
     if largest >= MAX_WEIGHT:
         raise NetworkValueError(

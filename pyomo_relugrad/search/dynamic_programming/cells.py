@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import KDTree
+import scipy
 
 from pyomo_relugrad.arrays import Array
 
@@ -36,7 +36,7 @@ class CostToGo:
             return np.interp(features[0], self.features[0, order], self.values[order])
         spread = np.ptp(self.features, axis=1)[:, None]
         scale = np.where(spread > 0, spread, 1.0)
-        nearest = KDTree((self.features / scale).T).query((features / scale).T)[1]
+        nearest = scipy.spatial.KDTree((self.features / scale).T).query((features / scale).T)[1]
         return self.values[nearest]
 
 

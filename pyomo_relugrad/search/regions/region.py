@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, columns_or_slice
 from pyomo_relugrad.network.region import CONSTANT_ROW_TOLERANCE, by_layer
 from pyomo_relugrad.problem import ReducedObjective
 
@@ -157,9 +157,11 @@ class Region:
             index, embedding, layer, _ = self._layers[which]
             stage = self.objective.stages[index].members[embedding]
             gradients = stage.kink_gradients(self.patterns[index][embedding], layer, columns)
-            part = np.zeros((columns.size, self.v.size))
+            place = columns_or_slice(positions)
+            part = rows[place]
             stage.scatter(part, gradients)
-            rows[positions] = part
+            if not isinstance(place, slice):  # else it is a view
+                rows[place] = part
         return rows
 
     @cached_property

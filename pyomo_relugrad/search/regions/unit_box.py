@@ -118,8 +118,10 @@ class UnitBoxRegion:
 
     def facets(self, neurons: Array) -> tuple[Array, Array, Array]:
         """Those of the neurons that vary (m,), with the unit normals (m, n), into the region, and offsets (m,)."""
-        gradients = self.region.gradients(neurons)
-        normals = gradients[:, self._moving] * self._scale
+        normals = self.region.gradients(neurons)
+        if self._moving.size < normals.shape[1]:
+            normals = normals[:, self._moving]
+        normals *= self._scale
         self.lengths[neurons] = lengths = _row_lengths(normals)
         varies = lengths > 0
         if not varies.all():

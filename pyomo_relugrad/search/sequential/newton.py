@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from scipy.linalg import null_space
-from scipy.optimize import nnls
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
@@ -145,7 +145,7 @@ def _nonnegative_multipliers(rows: Array, gradient: Array) -> Array | None:
     if len(rows) == 0:
         return np.zeros(0)
     try:
-        return np.asarray(nnls(rows.T, gradient)[0])
+        return np.asarray(scipy.optimize.nnls(rows.T, gradient)[0])
     except RuntimeError:
         return None
 
