@@ -3,7 +3,7 @@
 Families: ``window`` (a two-sided window on one output, a cap on another, rows on the inputs), ``equality`` (an
 equality between outputs and inputs, and extra variables), ``integer`` (integer and binary inputs, a knapsack row),
 ``chained`` (one network feeds another), ``shared`` (two networks read the same inputs, one network twice), and
-``quadratic`` (a convex quadratic objective).
+``quadratic`` (a convex quadratic objective). Large ones have 12 to 40 inputs and wider networks.
 """
 
 import itertools
@@ -16,6 +16,8 @@ from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 
 FAMILIES = ("window", "equality", "integer", "chained", "shared", "quadratic")
+#: Numbers of inputs of large models, and of ReLUs.
+LARGE_INPUTS, LARGE_RELUS = (12, 41), (24, 65)
 
 
 def random_network(rng: np.random.Generator, sizes: tuple[int, ...]) -> Network:
@@ -27,9 +29,18 @@ def random_network(rng: np.random.Generator, sizes: tuple[int, ...]) -> Network:
 class _Builder:
     """Collects columns and rows."""
 
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.rng = rng
+    def __init__(self, rng: np.random.Generator, is_large: bool) -> None:
+        self.rng, self.is_large = rng, is_large
         self.lower, self.upper, self.integers, self.networks, self.rows = [], [], [], [], []
+
+    def count(self, low: int, high: int) -> int:
+        """A number of inputs from `low` on and below `high`; of a large model, more."""
+        return int(self.rng.integers(*(LARGE_INPUTS if self.is_large else (low, high))))
+
+    def widths(self, *small: int, n_layers: int = 2) -> tuple[int, ...]:
+        """Widths of hidden layers, of so many in all networks together; of a large model, greater ones."""
+        low, high = (count // n_layers for count in LARGE_RELUS)
+        return tuple(self.rng.integers(low, high, size=len(small)).tolist()) if self.is_large else small
 
     def columns(self, count: int, lower: float = -np.inf, upper: float = np.inf, integer: bool = False) -> np.ndarray:
         first = len(self.lower)
@@ -76,10 +87,10 @@ class _Builder:
         )
 
 
-def random_problem(family: str, seed: int) -> Problem:
+def random_problem(family: str, seed: int, is_large: bool = False) -> Problem:
     """One model of a family; some of them have no feasible point."""
     rng = np.random.default_rng([FAMILIES.index(family), seed])
-    return globals()[f"_{family}"](_Builder(rng), rng)
+    return globals()[f"_{family}"](_Builder(rng, is_large), rng)
 
 
 def _cost(rng: np.random.Generator, columns: np.ndarray) -> dict[int, float]:
@@ -95,8 +106,8 @@ def _window_rows(builder: _Builder, rng: np.random.Generator, outputs: np.ndarra
 
 
 def _window(builder: _Builder, rng: np.random.Generator) -> Problem:
-    inputs = builder.columns(int(rng.integers(3, 9)), -1.0, 1.0)
-    widths = tuple(int(width) for width in rng.integers(5, 13, size=2))
+    inputs = builder.columns(builder.count(3, 9), -1.0, 1.0)
+    widths = builder.widths(*rng.integers(5, 13, size=2).tolist())
     outputs = builder.embed(random_network(rng, (inputs.size, *widths, 3)), inputs)
     builder.row(inputs, rng.normal(size=inputs.size), -np.inf, rng.uniform(0.0, 1.0))
     _window_rows(builder, rng, outputs)
@@ -104,8 +115,8 @@ def _window(builder: _Builder, rng: np.random.Generator) -> Problem:
 
 
 def _equality(builder: _Builder, rng: np.random.Generator) -> Problem:
-    inputs = builder.columns(int(rng.integers(3, 7)), 0.0, 2.0)
-    outputs = builder.embed(random_network(rng, (inputs.size, 10, 8, 2)), inputs)
+    inputs = builder.columns(builder.count(3, 7), 0.0, 2.0)
+    outputs = builder.embed(random_network(rng, (inputs.size, *builder.widths(10, 8), 2)), inputs)
     extra = builder.columns(2, -5.0, 5.0)
     typical = builder.typical_outputs()
     target = np.quantile(typical[:, outputs[0]] - typical[:, inputs[0]], rng.uniform(0.2, 0.8))
@@ -116,21 +127,24 @@ def _equality(builder: _Builder, rng: np.random.Generator) -> Problem:
 
 
 def _integer(builder: _Builder, rng: np.random.Generator) -> Problem:
-    continuous = builder.columns(2, -1.0, 1.0)
+    n_more = builder.count(7, 8) - 7
+    continuous = builder.columns(2 + n_more // 2, -1.0, 1.0)
     integers = builder.columns(2, -3.0, 3.0, integer=True)
-    binaries = builder.columns(3, 0.0, 1.0, integer=True)
+    binaries = builder.columns(3 + n_more - n_more // 2, 0.0, 1.0, integer=True)
     inputs = np.concatenate([continuous, integers, binaries])
-    outputs = builder.embed(random_network(rng, (inputs.size, 8, 8, 3)), inputs)
-    builder.row(inputs[2:], rng.uniform(0.5, 2.0, size=5), -np.inf, rng.uniform(1.0, 4.0))
+    outputs = builder.embed(random_network(rng, (inputs.size, *builder.widths(8, 8), 3)), inputs)
+    whole = inputs[continuous.size :]
+    builder.row(whole, rng.uniform(0.5, 2.0, size=whole.size), -np.inf, rng.uniform(1.0, 4.0) * (whole.size / 5))
     _window_rows(builder, rng, outputs)
     return builder.problem({**_cost(rng, inputs), **_cost(rng, outputs)}, maximize=bool(rng.integers(2)))
 
 
 def _chained(builder: _Builder, rng: np.random.Generator) -> Problem:
-    inputs = builder.columns(int(rng.integers(3, 6)), -1.0, 1.0)
-    middle = builder.embed(random_network(rng, (inputs.size, 8, 2)), inputs)
+    inputs = builder.columns(builder.count(3, 6), -1.0, 1.0)
+    middle = builder.embed(random_network(rng, (inputs.size, *builder.widths(8, n_layers=3), 2)), inputs)
     own = builder.columns(1, -1.0, 1.0)
-    outputs = builder.embed(random_network(rng, (3, 8, 6, 2)), np.concatenate([middle, own]))
+    last = random_network(rng, (3, *builder.widths(8, 6, n_layers=3), 2))
+    outputs = builder.embed(last, np.concatenate([middle, own]))
     typical = builder.typical_outputs()
     builder.row(outputs[:1], [1.0], np.quantile(typical[:, outputs[0]], 0.6), np.inf)
     builder.row(middle[:1], [1.0], -np.inf, np.quantile(typical[:, middle[0]], 0.7))
@@ -138,10 +152,11 @@ def _chained(builder: _Builder, rng: np.random.Generator) -> Problem:
 
 
 def _shared(builder: _Builder, rng: np.random.Generator) -> Problem:
-    inputs = builder.columns(5, -1.0, 1.0)
-    first, second = random_network(rng, (4, 8, 6, 1)), random_network(rng, (5, 9, 2))
+    inputs = builder.columns(builder.count(5, 6), -1.0, 1.0)
+    first = random_network(rng, (inputs.size - 1, *builder.widths(8, 6, n_layers=5), 1))
+    second = random_network(rng, (inputs.size, *builder.widths(9, n_layers=5), 2))
     outputs = np.concatenate(
-        [builder.embed(first, inputs[:4]), builder.embed(first, inputs[1:]), builder.embed(second, inputs)]
+        [builder.embed(first, inputs[:-1]), builder.embed(first, inputs[1:]), builder.embed(second, inputs)]
     )
     typical = builder.typical_outputs()[:, outputs]
     total = typical[:, 0] + typical[:, 1]
@@ -151,8 +166,8 @@ def _shared(builder: _Builder, rng: np.random.Generator) -> Problem:
 
 
 def _quadratic(builder: _Builder, rng: np.random.Generator) -> Problem:
-    inputs = builder.columns(int(rng.integers(3, 6)), -1.0, 1.0)
-    outputs = builder.embed(random_network(rng, (inputs.size, 8, 6, 2)), inputs)
+    inputs = builder.columns(builder.count(3, 6), -1.0, 1.0)
+    outputs = builder.embed(random_network(rng, (inputs.size, *builder.widths(8, 6), 2)), inputs)
     typical = builder.typical_outputs()[:, outputs]
     builder.row(outputs[:1], [1.0], np.quantile(typical[:, 0], 0.7), np.inf)
     n = len(builder.lower)

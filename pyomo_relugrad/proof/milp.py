@@ -34,6 +34,9 @@ HIGHS_OPTIONS = {
     "mip_allow_cut_separation_at_nodes": False,
     "threads": 1,
 }
+# Options by which HiGHS tells its bound in its log, which nobody prints. It also offers to be watched at each of its
+# steps, thousands of times a second; but each of these calls waits for Python's lock, up to 5 ms while searches work.
+LOG_OPTIONS = {"log_to_console": False, "mip_min_logging_interval": REPORT_INTERVAL, "output_flag": True}
 # Seconds after which HiGHS lets others go first that work beside it: a short run delays them little.
 EQUAL_SECONDS = 1.0
 
@@ -150,8 +153,10 @@ class MilpProof(Prover):
         """Take a feasible point as incumbent if it is better, and hand it to HiGHS; return whether it was."""
         if not super().offer(point):
             return False
-        with self._lock:
-            self._to_feed = point
+        if self._thread is not None:  # before, it is what HiGHS will start from
+            with self._lock:
+                self._to_feed = point
+                self._highs.cbMipUserSolution.subscribe(self._on_question)
         return True
 
     def steps(self) -> Generator[None, None, None]:
@@ -209,12 +214,11 @@ class MilpProof(Prover):
             model.row_lower,
             model.row_upper,
             model.integers,
-            {**(HIGHS_OPTIONS if self.problem.networks else {}), **gaps, **options.highs_options},
+            {**(HIGHS_OPTIONS if self.problem.networks else {}), **LOG_OPTIONS, **gaps, **options.highs_options},
         )
-        highs.HandleUserInterrupt = True
+        highs.HandleUserInterrupt = not self._is_mip
         highs.cbMipImprovingSolution.subscribe(self._kept(self._on_point))
-        highs.cbMipInterrupt.subscribe(self._kept(self._on_progress))
-        highs.cbMipUserSolution.subscribe(self._kept(self._on_question))
+        highs.cbMipLogging.subscribe(self._kept(self._on_progress))
         if self.incumbent is not None:
             values = model.start(self.incumbent.values)
             columns = np.arange(values.size, dtype=np.int32)
@@ -248,12 +252,18 @@ class MilpProof(Prover):
         self._dual_bound = max(self._dual_bound, event.data_out.mip_dual_bound + self.problem.constant)
         self.nodes = int(event.data_out.mip_node_count)
 
-    def _on_question(self, event: Any) -> None:
-        """HiGHS asks for points at certain moments: hand over what was offered."""
-        with self._lock:
-            point, self._to_feed = self._to_feed, None
-        if point is not None and self.model is not None:
-            event.data_in.setSolution(self.model.start(point.values))
+    @cached_property
+    def _on_question(self) -> Callable[[Any], None]:
+        """What HiGHS asks for points at certain moments: it is handed what was offered, and asks no more till then."""
+
+        def feed(event: Any) -> None:
+            with self._lock:
+                point, self._to_feed = self._to_feed, None
+                self._highs.cbMipUserSolution.unsubscribe(self._on_question)
+            if point is not None and self.model is not None:
+                event.data_in.setSolution(self.model.start(point.values))
+
+        return self._kept(feed)
 
     def _take_points(self) -> None:
         """Verify HiGHS's points."""
@@ -272,14 +282,18 @@ class MilpProof(Prover):
             return
         if not info.valid:  # HiGHS has failed, and its bound reads 0
             return
-        is_mip = self.model is not None and bool(self.model.integers.any())
-        if is_mip:
+        if self._is_mip:
             self._dual_bound = max(self._dual_bound, info.mip_dual_bound + self.problem.constant)
+            self.nodes = int(info.mip_node_count)
         elif status == highspy.HighsModelStatus.kOptimal:
             self._dual_bound = max(self._dual_bound, info.objective_function_value + self.problem.constant)
         if info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible:
             with self._lock:
                 self._found.append(np.array(highs.getSolution().col_value)[: self.problem.n_columns])
+
+    @property
+    def _is_mip(self) -> bool:
+        return self.model is not None and bool(self.model.integers.any())
 
     @property
     def _may_be_infeasible(self) -> bool:
@@ -290,7 +304,10 @@ class MilpProof(Prover):
 
     def _stop(self) -> None:
         """Tell HiGHS to stop and wait for it a little; it looks up only between some of its steps."""
-        self._highs.cancelSolve()
+        if self._is_mip:
+            self._highs.setOptionValue("time_limit", 0.0)
+        else:
+            self._highs.cancelSolve()
         if self._thread is not None:
             self._thread.join(STOP_PATIENCE)
         self._take_points()
