@@ -25,7 +25,8 @@ from pyomo_relugrad.readers.vnnlib import load_vnnlib
 from pyomo_relugrad.run import Progress, SearchLog
 from pyomo_relugrad.search import METHODS
 from pyomo_relugrad.solve import Answer, OpenCase, Verdict
-from pyomo_relugrad.solve.counterexample import Counterexample
+from pyomo_relugrad.solve.counterexample import find_counterexample
+from pyomo_relugrad.solve.query import Counterexample
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 DIGITS, PLANT = str(EXAMPLES / "digits.onnx"), str(EXAMPLES / "plant.onnx")
@@ -281,13 +282,13 @@ def test_ctrl_c_ends_falsify_at_once(
 
     searches = []
 
-    def interrupted(*arguments: object, **options: object) -> object:
-        searches.append(1)
-        options["callback"] = lambda _: signal.raise_signal(signal.SIGINT)
-        return search(*arguments, **options)
+    class Interrupted(counterexample.LocalSearch):
+        def step(self) -> object:
+            searches.append(1)
+            signal.raise_signal(signal.SIGINT)
+            return super().step()
 
-    search = counterexample.solve_locally
-    monkeypatch.setattr(counterexample, "solve_locally", interrupted)
+    monkeypatch.setattr(counterexample, "LocalSearch", Interrupted)
     code, _, error = run(capsys, "falsify", PLANT, write_property(tmp_path, BEYOND), "--time-limit", "60")
     assert (code, error) == (ExitCode.INTERRUPTED, "relugrad: error: interrupted\n")
     assert len(searches) == 1
@@ -357,6 +358,64 @@ def test_a_counterexample_that_onnxruntime_does_not_confirm_is_none(
     assert printed == "Unknown (0.50 s): a counterexample in float64 is none in onnxruntime, rounding decides.\n"
 
 
+TWO = """(vnnlib-version <2.0>)
+(declare-network f (declare-input X real [1,4]) (declare-output Y Real []))
+(declare-network g (isomorphic-to f) (declare-input U real [1,4]) (declare-output V float32 []))
+"""
+
+
+@pytest.mark.parametrize("names", ["f={0},g={0}", "[('f', '{0}'), (\"g\", \"{0}\")]"])
+def test_verify_takes_several_networks(capsys: pytest.CaptureFixture[str], tmp_path: Path, names: str) -> None:
+    lines = [f"(assert (and (>= X[0,{i}] 0.1) (<= X[0,{i}] 0.7) (== X[0,{i}] U[0,{i}])))" for i in range(1, 4)]
+    lines.append("(assert (and (>= X[0,0] 0.1) (<= X[0,0] 0.7) (>= U[0,0] 0.1) (<= U[0,0] 0.7)))")
+    file, results = tmp_path / "two.vnnlib", tmp_path / "results.txt"
+    words = ["verify", names.format(PLANT), str(file), "--results", str(results)]
+    file.write_text(TWO + "".join(lines) + "(assert (> (- Y V) 0.01))")
+    code, printed, _ = run(capsys, *words)
+    assert code == ExitCode.VIOLATED
+    assert [line.split()[0] for line in printed.splitlines()[1:]] == ["X", "Y", "U", "V"]
+    answer, *values = results.read_text().split("\n")
+    heads = [values[place] for place in (0, 5, 7, 12)]
+    assert (answer, heads) == ("sat", ["X real [1,4]", "Y Real []", "U real [1,4]", "V float32 []"])
+    x, u = np.array(values[1:5], float), np.array(values[8:12], float)
+    assert np.array_equal(x[1:], u[1:])
+    assert abs(x - 0.4).max() <= 0.3  # in single precision, where neither bound is a number
+    difference = onnxruntime_value(PLANT, x)[0] - onnxruntime_value(PLANT, u)[0]
+    assert difference == pytest.approx(float(values[6]) - float(values[13]))
+    assert difference > 0.01
+    file.write_text(TWO + "".join(lines) + "(assert (== X[0,0] U[0,0])) (assert (> (- Y V) 0.01))")
+    code, printed, _ = run(capsys, *words, "--json")
+    assert code == ExitCode.FINE
+    assert json.loads(printed)["network"] == {"f": PLANT, "g": PLANT}
+
+
+def test_falsify_takes_several_networks(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "two.vnnlib"
+    boxes = [f"(assert (and (>= {name}[0,{i}] 0) (<= {name}[0,{i}] 1)))" for name in "XU" for i in range(4)]
+    file.write_text(TWO + "".join(boxes) + "(assert (> Y V))")
+    code, printed, _ = run(capsys, "falsify", f"f={PLANT},g={PLANT}", str(file), "--json")
+    assert code == ExitCode.FINE
+    answer = json.loads(printed)
+    assert answer["tensors"]["Y"] > answer["tensors"]["V"]
+    assert answer["tensors"]["U"] == [answer["inputs"][4:]]
+
+
+def test_a_counterexample_that_rounding_undoes_is_looked_for_again(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    property_ = write_property(tmp_path, REACHED)
+    found = find_counterexample(PLANT, property_, time_limit=5)
+    below = float(onnxruntime_value(PLANT, found.x)[0])
+    path = tmp_path / "tight.vnnlib"
+    path.write_text(Path(property_).read_text().replace(str(REACHED), repr(below + 1e-9)))
+    (case,) = load_vnnlib(path).cases
+    shallow = Verdict(Answer.VIOLATED, Counterexample(found.x, found.y, case), (), 0.5)
+    monkeypatch.setattr("pyomo_relugrad.cli.verify.verify", lambda *_, **__: shallow)
+    code, _, _ = run(capsys, "verify", PLANT, str(path), "--save", str(tmp_path / "point.npy"))
+    assert code == ExitCode.VIOLATED
+    assert onnxruntime_value(PLANT, np.load(tmp_path / "point.npy"))[0] >= below + 1e-9
+
+
 # --- bench ----------------------------------------------------------------------------------------------------------
 
 
@@ -412,6 +471,8 @@ def test_bench_draws_networks_by_seed(capsys: pytest.CaptureFixture[str]) -> Non
         (["maximize", PLANT, "--lower", "2", "--upper", "1"], 2, "--lower exceeds --upper at input 0: 2 and 1"),
         (["maximize", PLANT, *BOX, "--gap", "0.1"], 2, "--gap says when a proof is good enough: it needs --exact"),
         (["falsify", PLANT, "no.vnnlib"], 3, "no.vnnlib cannot be read"),
+        (["verify", "f=a.onnx,g", "no.vnnlib"], 2, "'f=a.onnx,g' is no file, and no list of names and files"),
+        (["verify", "[('f', 'a.onnx'), ('f', 'b.onnx')]", "no.vnnlib"], 2, "no list of names and files"),
     ],
 )
 def test_errors_are_one_line_and_tell_what_is_wrong(

@@ -47,13 +47,13 @@ def test_nothing_is_found_where_nothing_is(network):
 
 def test_no_case_is_begun_after_the_time_limit(network, monkeypatch):
     sampled = []
-    best_sample = counterexample._best_sample
+    best_sample = counterexample.best_sample
 
     def counted(network, case, *others):
         sampled.append(case)
         return best_sample(network, case, *others)
 
-    monkeypatch.setattr(counterexample, "_best_sample", counted)
+    monkeypatch.setattr(counterexample, "best_sample", counted)
     property_ = parse_vnnlib(HEAD + f"(assert (or {'(>= Y_0 1000)' * 20}))")
     assert find_counterexample(network, property_, time_limit=0.0) is None
     assert len(sampled) == 1

@@ -21,6 +21,7 @@ def point(objective: float) -> Incumbent:
     ("given", "message"),
     [
         ({"time_limit": np.nan}, "the time limit is NaN"),
+        ({"time_limit": -1.0}, "the time limit is -1 s: give 0 seconds or more"),
         ({"seed": -1}, "the seed is -1: give 0 or more"),
         ({"iteration_limit": -3}, "the iteration limit is -3: give 0 or more"),
         ({"relative_gap": np.nan}, "the relative gap is nan: give 0 or more"),

@@ -15,6 +15,7 @@ from pyomo_relugrad.run import Stop
 from pyomo_relugrad.solve import Answer, verify
 from pyomo_relugrad.solve import verification as verification_module
 from pyomo_relugrad.solve.counterexample import violation_problem
+from pyomo_relugrad.solve.query import query_of
 from pyomo_relugrad.solve.verification import OpenCase, Verdict, screen
 
 NETWORKS = Path(__file__).parents[2] / "shared" / "networks" / "vnncomp"
@@ -50,7 +51,7 @@ def test_verdicts_are_those_of_an_independent_program(seed):
         found = verdict.counterexample
         assert found.case.violation(found.x, found.y) <= 0.0
         assert np.array_equal(network.value(found.x[None])[0], found.y)
-    assert (screen(network, property_.cases) <= np.array(least) + 1e-9).all()
+    assert (screen(query_of(network, property_).questions) <= np.array(least) + 1e-9).all()
 
 
 def test_rows_on_inputs_and_a_case_without_rows_count():
@@ -88,7 +89,7 @@ def test_a_bound_within_the_tolerances_of_programs_is_no_proof(monkeypatch):
         result = real(*arguments, **options)
         return type(result)((), None, Stop.FINISHED, 0, 0, 0.0, (), bound=1e-7)
 
-    monkeypatch.setattr(verification_module, "screen", lambda network, cases: np.full(len(cases), -np.inf))
+    monkeypatch.setattr(verification_module, "screen", lambda questions: np.full(len(questions), -np.inf))
     monkeypatch.setattr(verification_module, "solve_exactly", barely)
     assert verify(network, property_, time_limit=1).answer is Answer.UNKNOWN
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.cli.exit_codes import ArgumentError, ExitCode
-from pyomo_relugrad.cli.values import as_count, as_positive, as_positive_count, as_vector, as_vector_file
+from pyomo_relugrad.cli.values import as_count, as_networks, as_positive, as_positive_count, as_vector, as_vector_file
 from pyomo_relugrad.version import __version__
 
 if TYPE_CHECKING:
@@ -59,24 +59,29 @@ examples:
   relugrad {command} surrogate.onnx --lower=-1,0,0 --upper 2,1,1 --exact --time-limit 60
 """
 
-_FALSIFY = """\
+_NETWORKS = """\
+A property in VNN-LIB 2.0 may be about several networks: then FILE lists their names and files, f=old.onnx,g=new.onnx.
+"""
+
+_FALSIFY = f"""\
 Look for a counterexample of a property: an input that satisfies the assertions of a VNN-LIB file.
 
 It is checked in float64, without any tolerance. Where none is found (exit code 1) there may still be one.
-
+{_NETWORKS}
 example:
   relugrad falsify controller.onnx property.vnnlib --time-limit 30 --save input.npy
 """
 
-_VERIFY = """\
+_VERIFY = f"""\
 Say whether a property holds: whether no input satisfies the assertions of a VNN-LIB file.
 
 A counterexample is checked in float64 and in onnxruntime. Where neither it nor a proof is found in time (exit code 1),
 the answer is 'unknown', with the bounds that were reached. --results writes the answer as the verification competition
 VNN-COMP wants it: sat (violated), unsat (holds), timeout or unknown, and the counterexample.
-
-example:
+{_NETWORKS}
+examples:
   relugrad verify controller.onnx property.vnnlib --time-limit 60 --results results.txt
+  relugrad verify f=controller.onnx,g=pruned.onnx alike.vnnlib --time-limit 60
 """
 
 _BENCH = """\
@@ -97,6 +102,7 @@ class Arguments(argparse.Namespace):
 
     command: str = ""
     file: Path | None = None
+    source: Path | dict[str, Path] = Path()
     property: Path = Path()
     lower: Array | None = None
     upper: Array | None = None
@@ -199,7 +205,8 @@ def _parser() -> argparse.ArgumentParser:
         ("verify", "whether a property holds", _VERIFY),
     ):
         question = _command(commands, name, summary, text)
-        _add_file(question)
+        question.add_argument("source", type=as_networks, metavar="FILE", help="ONNX file, or names and files")
+        _add_json(question)
         question.add_argument("property", type=Path, metavar="PROPERTY.vnnlib", help="also compressed, .vnnlib.gz")
         _add_search(question)
         _add_answer(question)
@@ -235,6 +242,10 @@ def _command(commands: argparse._SubParsersAction[_Parser], name: str, summary: 
 
 def _add_file(parser: _Parser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="ONNX file")
+    _add_json(parser)
+
+
+def _add_json(parser: _Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print the answer as JSON, and no log")
 
 

@@ -6,32 +6,28 @@ import json
 import time
 
 from pyomo_relugrad.cli.arguments import Arguments
+from pyomo_relugrad.cli.asked import Asked
 from pyomo_relugrad.cli.exit_codes import ExitCode
-from pyomo_relugrad.cli.values import save_vector, shown
-from pyomo_relugrad.readers.sources import load_network
-from pyomo_relugrad.readers.vnnlib import load_vnnlib
+from pyomo_relugrad.cli.values import save_vector
 from pyomo_relugrad.solve.counterexample import find_counterexample
 
 
 def falsify(arguments: Arguments) -> ExitCode:
     """Look for a counterexample and show it."""
-    network = load_network(arguments.file)
-    property_ = load_vnnlib(arguments.property)
+    asked = Asked(arguments)
+    networks, property_ = asked.networks, asked.property_
     begin = time.perf_counter()
     found = find_counterexample(
-        network, property_, time_limit=arguments.time_limit, seed=arguments.seed, method=arguments.method
+        networks, property_, time_limit=arguments.time_limit, seed=arguments.seed, method=arguments.method
     )
     seconds = time.perf_counter() - begin
     if arguments.json:
-        point = {"inputs": found and found.x.tolist(), "outputs": found and found.y.tolist()}
-        names = {"network": str(arguments.file), "property": str(arguments.property)}
-        print(json.dumps({**names, "found": found is not None, "seconds": seconds, **point}, indent=2))
+        answer = {**asked.names, "found": found is not None, "seconds": seconds, **asked.as_json(found)}
+        print(json.dumps(answer, indent=2))
     elif found is None:
         print(f"No counterexample found in {seconds:.2f} s; there may still be one.")
     else:
-        print(
-            f"Counterexample found in {seconds:.2f} s.", shown("Inputs", found.x), shown("Outputs", found.y), sep="\n"
-        )
+        print(f"Counterexample found in {seconds:.2f} s.", *asked.in_words(found), sep="\n")
     if found is None:
         return ExitCode.NOTHING_FOUND
     if arguments.save is not None:

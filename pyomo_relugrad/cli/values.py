@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import textwrap
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from pyomo_relugrad.words import counted
 
 #: How files of vectors end.
 SUFFIXES = (".npy", ".csv")
+
+# A name and a file in a list of VNN-COMP.
+_PAIR = re.compile(r"""[(\[]\s*['"](\w+)['"]\s*,\s*['"]([^'"]+)['"]\s*[)\]]""")
 
 # How many entries of a vector are shown.
 _SHOWN = 20
@@ -63,6 +67,25 @@ def as_vector_file(text: str) -> Path:
     if not path.parent.is_dir():
         raise argparse.ArgumentTypeError(f"there is no folder {str(path.parent)!r}")
     return path
+
+
+def as_networks(text: str) -> Path | dict[str, Path]:
+    """A network's file, or several by the names that a property gives them; also as VNN-COMP writes them.
+
+    Examples
+    --------
+    >>> as_networks("f=old.onnx,g=new.onnx") == as_networks("[('f', 'old.onnx'), ('g', 'new.onnx')]")
+    True
+    """
+    if Path(text).exists() or ("=" not in text and not text.startswith("[")):
+        return Path(text)
+    pairs = _PAIR.findall(text) if text.startswith("[") else [part.partition("=")[::2] for part in text.split(",")]
+    files = {name: Path(file) for name, file in pairs if name and file}
+    if not files or len(files) != len(pairs):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no file, and no list of names and files such as f=a.onnx,g=b.onnx"
+        )
+    return files
 
 
 def as_positive(text: str) -> float:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-from pyomo_relugrad.arrays import Array
+import numpy as np
+
 from pyomo_relugrad.cli.arguments import Arguments
+from pyomo_relugrad.cli.asked import Asked
 from pyomo_relugrad.cli.exit_codes import ExitCode
-from pyomo_relugrad.cli.values import or_none, save_vector, shown
-from pyomo_relugrad.readers.onnx.replay import values_in_onnxruntime
-from pyomo_relugrad.readers.sources import load_network
-from pyomo_relugrad.readers.vnnlib import load_vnnlib
-from pyomo_relugrad.solve.counterexample import Counterexample
+from pyomo_relugrad.cli.values import or_none, save_vector
+from pyomo_relugrad.readers.vnnlib import Property
+from pyomo_relugrad.solve.counterexample import find_counterexample
+from pyomo_relugrad.solve.query import Counterexample, linked_box
 from pyomo_relugrad.solve.verification import Answer, Verdict, verify
 from pyomo_relugrad.words import counted
 
-# What the outputs in onnxruntime may miss the property by, in its rounding to float32, as in the competition.
-TOLERANCE = 1e-4
+# What inputs may miss their bounds by in onnxruntime, whose types are coarser, relative to one plus their size.
+INPUT_TOLERANCE = 1e-6
+# Where rounding undoes a counterexample in onnxruntime, another one is looked for, for so many seconds, that satisfies
+# the rows by more than what they were missed by: by this share of the outputs' size.
+MARGIN, MARGIN_SECONDS = 1e-5, 2.0
 CODES = {
     Answer.HOLDS: ExitCode.FINE,
     Answer.VIOLATED: ExitCode.VIOLATED,
@@ -28,67 +32,87 @@ CODES = {
 
 def verify_property(arguments: Arguments) -> ExitCode:
     """Answer whether a property holds, and show a counterexample where it does not."""
-    file = Path(str(arguments.file))
-    network, property_ = load_network(file), load_vnnlib(arguments.property)
-    verdict = verify(network, property_, time_limit=arguments.time_limit, seed=arguments.seed, method=arguments.method)
+    asked = Asked(arguments)
+    verdict = verify(
+        asked.networks, asked.property_, time_limit=arguments.time_limit, seed=arguments.seed, method=arguments.method
+    )
     answer, point = verdict.answer, None
     if verdict.counterexample is not None:
-        found = verdict.counterexample
-        is_onnx = file.suffix.lower() == ".onnx"  # files of other kinds have been compared with their owners
-        point = values_in_onnxruntime(file, found.x) if is_onnx else (found.x, found.y)
-        if not _is_confirmed(found, *point):
-            answer, point = Answer.UNKNOWN, None
+        point = _confirmed(asked, verdict.counterexample)
+        answer = Answer.UNKNOWN if point is None else answer
     if arguments.results is not None:
-        arguments.results.write_text(_result(answer, point, verdict.seconds >= arguments.time_limit), encoding="utf-8")
+        is_late = verdict.seconds >= arguments.time_limit
+        arguments.results.write_text(_result(asked, answer, point, is_late), encoding="utf-8")
     if arguments.json:
-        print(json.dumps(_as_json(arguments, answer, point, verdict), indent=2))
+        print(json.dumps(_as_json(asked, answer, point, verdict), indent=2))
     else:
-        print(*_in_words(answer, point, verdict), sep="\n")
+        print(*_in_words(asked, answer, point, verdict), sep="\n")
     if point is not None and arguments.save is not None:
-        save_vector(point[0], arguments.save)
+        save_vector(point.x, arguments.save)
     return CODES[answer]
 
 
-def _is_confirmed(found: Counterexample, x: Array, y: Array) -> bool:
-    """Whether onnxruntime's outputs satisfy the case, up to rounding."""
-    return found.case.violation(x, y) <= TOLERANCE
+def _confirmed(asked: Asked, found: Counterexample) -> Counterexample | None:
+    """The counterexample in onnxruntime, or another one that is one there too."""
+    point = asked.in_onnxruntime(found)
+    missed = _missed(point)
+    if missed <= 0.0:
+        return point
+    if not np.isfinite(missed):
+        return None
+    margin = 2.0 * missed + MARGIN * (1.0 + abs(found.y).max())
+    case, size = replace(found.case, limits=found.case.limits - margin), (found.x.size, found.y.size)
+    deeper = find_counterexample(
+        asked.networks, Property(*size, (case,), networks=asked.property_.networks), time_limit=MARGIN_SECONDS
+    )
+    if deeper is None:
+        return None
+    point = asked.in_onnxruntime(Counterexample(deeper.x, deeper.y, found.case))
+    return point if _missed(point) <= 0.0 else None
 
 
-def _result(answer: Answer, point: tuple[Array, Array] | None, is_late: bool) -> str:
+def _missed(point: Counterexample) -> float:
+    """By how much a point misses its case, inputs beside their bounds by no more than their rounding left out."""
+    inside = np.clip(point.x, *linked_box(point.case))
+    if (abs(inside - point.x) > INPUT_TOLERANCE * (1.0 + abs(point.x))).any():
+        return float("inf")
+    return point.case.violation(inside, point.y)
+
+
+def _result(asked: Asked, answer: Answer, point: Counterexample | None, is_late: bool) -> str:
     """The lines of a result file of VNN-COMP."""
     if point is None:
         undecided = "timeout" if is_late else "unknown"
         return "unsat\n" if answer is Answer.HOLDS else f"{undecided}\n"
-    values = [
+    if asked.property_.networks:
+        lines = ["sat"]
+        for tensor, values in asked.property_.tensors(point.x, point.y).items():
+            shape = ",".join(map(str, tensor.shape))
+            lines += [f"{tensor.name} {tensor.type} [{shape}]", *map(repr, values.ravel().tolist())]
+        return "\n".join(lines) + "\n"
+    pairs = [
         f"({kind}_{index} {value!r})"
-        for kind, part in zip("XY", point, strict=True)
+        for kind, part in (("X", point.x), ("Y", point.y))
         for index, value in enumerate(part.tolist())
     ]
-    return "sat\n(" + "\n".join(values) + ")\n"
+    return "sat\n(" + "\n".join(pairs) + ")\n"
 
 
-def _as_json(arguments: Arguments, answer: Answer, point: tuple[Array, Array] | None, verdict: Verdict) -> Any:
+def _as_json(asked: Asked, answer: Answer, point: Counterexample | None, verdict: Verdict) -> Any:
     left = [
         {"case": case.index, "bound": or_none(case.bound), "violation": or_none(case.violation)}
         for case in verdict.open_cases
     ]
-    return {
-        "network": str(arguments.file),
-        "property": str(arguments.property),
-        "answer": answer.value,
-        "seconds": verdict.seconds,
-        "inputs": point and point[0].tolist(),
-        "outputs": point and point[1].tolist(),
-        "left": left,
-    }
+    answered = {"answer": answer.value, "seconds": verdict.seconds}
+    return {**asked.names, **answered, **asked.as_json(point), "left": left}
 
 
-def _in_words(answer: Answer, point: tuple[Array, Array] | None, verdict: Verdict) -> list[str]:
+def _in_words(asked: Asked, answer: Answer, point: Counterexample | None, verdict: Verdict) -> list[str]:
     took = f"({verdict.seconds:.2f} s)"
     if answer is Answer.HOLDS:
         return [f"The property holds {took}."]
     if point is not None:
-        return [f"The property is violated {took}.", shown("Inputs", point[0]), shown("Outputs", point[1])]
+        return [f"The property is violated {took}.", *asked.in_words(point)]
     if verdict.counterexample is not None:
         return [f"Unknown {took}: a counterexample in float64 is none in onnxruntime, rounding decides."]
     left = [

@@ -1,4 +1,4 @@
-"""Networks of the same inputs side by side: their mean, and the value that some of them reach."""
+"""Networks side by side: as one network, their mean, and the value that some of them reach."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def mean_of(networks: Sequence[Network]) -> Network:
     >>> mean_of(networks).value([[2.0]]).tolist()
     [[6.0]]
     """
-    hidden, outputs = _side_by_side(networks)
+    hidden, outputs = _beside(networks)
     total = outputs[0]
     for output in outputs[1:]:
         total = total.plus(output)
@@ -39,7 +39,7 @@ def ranked(networks: Sequence[Network], rank: int) -> Network:
     >>> ranked(networks, 1).value([[2.0], [-2.0]]).tolist()
     [[4.0], [-4.0]]
     """
-    hidden, values = _side_by_side(networks)
+    hidden, values = _beside(networks)
     sign = np.array(1.0 if 2 * rank < len(networks) else -1.0)  # from the end that is nearer
     values, passes = [value.scaled(sign) for value in values], rank if sign > 0 else len(networks) - 1 - rank
     for _ in range(passes):  # the smallest value of each output is left out
@@ -54,18 +54,33 @@ def ranked(networks: Sequence[Network], rank: int) -> Network:
     return _network(networks, hidden, smallest(stacked, table, hidden).scaled(sign))
 
 
-def _side_by_side(networks: Sequence[Network]) -> tuple[HiddenLayers, list[Affine]]:
-    """The hidden layers of all networks, those of one depth as one layer, and the networks' outputs."""
+def side_by_side(networks: Sequence[Network], inputs: Sequence[Affine]) -> tuple[HiddenLayers, list[Affine]]:
+    """The hidden layers of all networks, those of one depth and activation as one layer, and the networks' outputs.
+
+    Parameters
+    ----------
+    networks : sequence of Network
+    inputs : sequence of Affine
+        What each network reads, as functions of the inputs that all have in common.
+    """
     hidden, depth = HiddenLayers(), max(len(network.widths) for network in networks)
-    known = [[Affine.variable(0, (network.n_inputs,))] for network in networks]
+    known = [[own] for own in inputs]
     for level in range(depth):
-        own = [place for place, network in enumerate(networks) if level < len(network.widths)]
-        values = [through(networks[place].layers[level], known[place]) for place in own]
-        layer, begin = hidden.add(values[0].stacked(values[1:])), 0
-        for place, value in zip(own, values, strict=True):
-            known[place].append(layer.taken(np.arange(begin, begin + value.size)))
-            begin += value.size
+        deep = [place for place, network in enumerate(networks) if level < len(network.widths)]
+        kinds = {place: networks[place].hidden_activations[level] for place in deep}
+        for activation in dict.fromkeys(kinds.values()):
+            own = [place for place in deep if kinds[place] == activation]
+            values = [through(networks[place].layers[level], known[place]) for place in own]
+            layer, begin = hidden.add(values[0].stacked(values[1:]), activation), 0
+            for place, value in zip(own, values, strict=True):
+                known[place].append(layer.taken(np.arange(begin, begin + value.size)))
+                begin += value.size
     return hidden, [through(network.layers[-1], own) for network, own in zip(networks, known, strict=True)]
+
+
+def _beside(networks: Sequence[Network]) -> tuple[HiddenLayers, list[Affine]]:
+    """Networks that read the same inputs."""
+    return side_by_side(networks, [Affine.variable(0, (network.n_inputs,)) for network in networks])
 
 
 def _network(networks: Sequence[Network], hidden: HiddenLayers, output: Affine) -> Network:

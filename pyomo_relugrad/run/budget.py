@@ -36,12 +36,13 @@ class Clock:
     Raises
     ------
     ModelError
-        If the time limit is NaN.
+        If the time limit is NaN or negative.
     """
 
     def __init__(self, time_limit: float = np.inf) -> None:
-        if np.isnan(time_limit):
-            raise ModelError("the time limit is NaN: give seconds, or infinity for no limit")
+        if not time_limit >= 0.0:
+            told = "NaN" if np.isnan(time_limit) else f"{time_limit:g} s"
+            raise ModelError(f"the time limit is {told}: give 0 seconds or more, or infinity for no limit")
         self._begin = time.perf_counter()
         self.time_limit = time_limit
 

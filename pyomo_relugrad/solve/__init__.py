@@ -6,10 +6,12 @@ from pyomo_relugrad.solve.counterexample import find_counterexample
 from pyomo_relugrad.solve.exact import solve_exactly
 from pyomo_relugrad.solve.local import search, solve_locally
 from pyomo_relugrad.solve.portfolio import Portfolio
+from pyomo_relugrad.solve.query import Counterexample
 from pyomo_relugrad.solve.verification import Answer, OpenCase, Verdict, verify
 
 __all__ = [
     "Answer",
+    "Counterexample",
     "OpenCase",
     "Optimum",
     "Options",

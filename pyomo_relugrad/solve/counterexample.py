@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import Any
 
@@ -10,38 +11,20 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.network.affine import Affine
 from pyomo_relugrad.network.builder import HiddenLayers, affine_of, largest
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.programs.threads import solver_threads
-from pyomo_relugrad.readers.sources import load_network
-from pyomo_relugrad.readers.vnnlib import Case, Property, load_vnnlib
-from pyomo_relugrad.run import Clock, Method, Options, Stop
-from pyomo_relugrad.solve.local import solve_locally
+from pyomo_relugrad.readers.vnnlib import Case, Property
+from pyomo_relugrad.run import Clock, Driver, Method, Options, Report, Stop, Worker
+from pyomo_relugrad.solve.local_search import LocalSearch
+from pyomo_relugrad.solve.query import Counterexample, Query, Question, excess, query_of
 
 _SAMPLED_NUMBERS = 2**16
 _FIRST_SLICE = 0.1
 _SHORTEST_SLICE = 0.02
-
-
-@dataclass(frozen=True, eq=False)
-class Counterexample:
-    """An input that satisfies a case of a property, checked in float64 without any tolerance.
-
-    Parameters
-    ----------
-    x : (n_inputs,) array
-    y : (n_outputs,) array
-        The network's outputs at `x`.
-    case : Case
-        The case that they satisfy.
-    """
-
-    x: Array
-    y: Array
-    case: Case
 
 
 @solver_threads()
@@ -62,11 +45,13 @@ def find_counterexample(
     Parameters
     ----------
     network : Network, or what `load_network` takes
+        Of a property of several networks a dict of them by the names that the property gives them.
     property_ : Property or path
         Of a file that `load_vnnlib` reads.
     time_limit : float, optional
         Seconds.
     seed : int, optional
+        Of the random points.
     method : str or Method, optional
         A name in `pyomo_relugrad.search.METHODS`, or a value such as ``Ppga(batch=64)``.
 
@@ -78,7 +63,7 @@ def find_counterexample(
     Raises
     ------
     ModelError
-        If the property is not one of a network of this size, or an input has no finite bounds.
+        If the property is not one of such networks, or an input has no finite bounds.
 
     Examples
     --------
@@ -91,58 +76,91 @@ def find_counterexample(
     >>> find_counterexample(network, parse_vnnlib(text + "(assert (<= Y_0 -0.5))"), time_limit=0.1) is None
     True
     """
-    network, property_ = checked_query(network, property_)
-    if not property_.cases:
-        return None
-    clock, round_ = Clock(time_limit), 0
-    while round_ == 0 or not clock.is_over:
-        rng = np.random.default_rng([seed, round_])
-        share = clock.remaining / 2 / len(property_.cases)
-        options = Options(
-            max(min(_FIRST_SLICE * 2.0**round_, share), _SHORTEST_SLICE), None, seed + round_, method, threads=1
-        )
-        sampled: list[tuple[float, Array, Case]] = []
-        for case in property_.cases:
-            if not sampled or not clock.is_over:
-                sampled.append(_best_sample(network, case, options.time_limit, rng))
-        for violation, x, case in sorted(sampled, key=lambda sample: sample[0]):
-            if violation <= 0.0:
-                return Counterexample(x, network.value(x[None])[0], case)
-            found = None if clock.is_over else _search_case(network, case, x, options)
-            if found is not None:
-                return found
-        round_ += 1
-    return None
+    options = Options(time_limit, None, seed, method, threads=1)
+    query = query_of(network, property_)
+    return search_cases(query, query.questions, options) if query.questions else None
 
 
-def checked_query(network: Any, property_: Property | str | PathLike[str]) -> tuple[Network, Property]:
-    """The network and the property, in whatever form they are given.
+def search_cases(query: Query, questions: Sequence[Question], options: Options) -> Counterexample | None:
+    """Look for a counterexample among some cases.
 
     Raises
     ------
-    ModelError
-        If the property is not one of a network of this size, or leaves an input without finite bounds.
+    KeyboardInterrupt
+        Ctrl-C was meant for whoever asks.
     """
-    network = load_network(network)
-    if network.choices:
-        raise ModelError(
-            f"the network has the categorical input {network.choices[0].name!r}, and properties know numbers alone: "
-            "state the property in a Pyomo model"
-        )
-    property_ = property_ if isinstance(property_, Property) else load_vnnlib(property_)
-    if (network.n_inputs, network.n_outputs) != (property_.n_inputs, property_.n_outputs):
-        raise ModelError(
-            f"the property has {property_.n_inputs} inputs and {property_.n_outputs} outputs, but the network has "
-            f"{network.n_inputs} and {network.n_outputs}"
-        )
-    for case in property_.cases:
-        unbounded = ~(np.isfinite(case.lower) & np.isfinite(case.upper))
-        if unbounded.any():
-            raise ModelError(f"the property sets no finite bounds on the input X_{int(np.argmax(unbounded))}")
-    return network, property_
+    clock, box = Clock(options.time_limit), questions[0].case
+    searches = CaseSearches(query, questions, options, clock)
+    result = Driver(Problem(np.zeros(box.lower.size), box.lower, box.upper), options, clock).run(searches)
+    if result.stop is Stop.INTERRUPTED:
+        raise KeyboardInterrupt
+    return searches.found
 
 
-def _best_sample(network: Network, case: Case, seconds: float, rng: np.random.Generator) -> tuple[float, Array, Case]:
+class CaseSearches(Worker):
+    """Searches of the cases of a property, which take turns until there is a counterexample.
+
+    Parameters
+    ----------
+    query : Query
+    questions : sequence of Question
+        The cases.
+    options : Options
+        Seed and method of the searches.
+    clock : Clock
+        Of the whole run.
+    """
+
+    def __init__(self, query: Query, questions: Sequence[Question], options: Options, clock: Clock) -> None:
+        self._query, self._open, self._options, self._clock = query, list(questions), options, clock
+        self.found: Counterexample | None = None
+        self._turns = self._rounds()
+
+    def step(self) -> Report:
+        """Go on by one step of the case whose turn it is."""
+        report = next(self._turns, Report(stop=Stop.FINISHED))
+        return report if self.found is None else replace(report, stop=Stop.TARGET)
+
+    def _rounds(self) -> Iterator[Report]:
+        """Each case is sampled, then searched from its best point, round by round, until none can be satisfied."""
+        round_ = 0
+        while self._open:
+            rng = np.random.default_rng([self._options.seed, round_])
+            share = self._clock.remaining / 2 / len(self._open)
+            seconds = max(min(_FIRST_SLICE * 2.0**round_, share), _SHORTEST_SLICE)
+            options = replace(self._options, time_limit=seconds, seed=self._options.seed + round_)
+            samples: list[tuple[float, Array, Question]] = []
+            for question in self._open:
+                samples.append(self._sample(question, seconds, rng))
+                yield Report()
+            for _, start, question in sorted(samples, key=lambda sample: sample[0]):
+                yield from self._search(question, start, options)
+            round_ += 1
+
+    def _sample(self, question: Question, seconds: float, rng: np.random.Generator) -> tuple[float, Array, Question]:
+        """The best point of a case among random ones."""
+        violation, point = best_sample(question.network, question.case, seconds, rng)
+        if violation <= 0.0:
+            self.found = self.found or self._query.counterexample(question, point)
+        return violation, point, question
+
+    def _search(self, question: Question, start: Array, options: Options) -> Iterator[Report]:
+        """One search of a case; the case is left out of later rounds where a bound excludes it."""
+        reduced, clock = presolve(violation_problem(question.network, question.case)), Clock(options.time_limit)
+        search = LocalSearch(reduced.problem, options, clock, reduced.reduce(np.append(start, np.nan)))
+        while not search.is_done and not clock.is_over:
+            report = search.step()
+            for point in report.points:
+                if point.objective <= 0.0 and self.found is None:
+                    free = reduced.restore(point.values)[: start.size]
+                    self.found = self._query.counterexample(question, free)
+            yield replace(report, points=(), bound=-np.inf, stop=None)
+            if report.bound > 0.0:
+                self._open.remove(question)
+                return
+
+
+def best_sample(network: Network, case: Case, seconds: float, rng: np.random.Generator) -> tuple[float, Array]:
     """The smallest violation of a case at random points of its box, drawn for so long, and the point."""
     clock = Clock(seconds)
     smallest, best = np.inf, case.lower
@@ -150,24 +168,11 @@ def _best_sample(network: Network, case: Case, seconds: float, rng: np.random.Ge
     while smallest == np.inf or (smallest > 0.0 and not clock.is_over):
         points = case.lower + (case.upper - case.lower) * rng.random((batch, network.n_inputs))
         points = np.clip(points, case.lower, case.upper)
-        excess = points @ case.input_rows.T + network.value(points) @ case.output_rows.T - case.limits
-        violations = excess.max(axis=1, initial=-np.inf)
+        violations = excess(network, case, points).max(axis=1, initial=-np.inf)
         index = int(np.argmin(violations))
         if violations[index] < smallest:
             smallest, best = float(violations[index]), points[index]
-    return smallest, best, case
-
-
-def _search_case(network: Network, case: Case, start: Array, options: Options) -> Counterexample | None:
-    result = solve_locally(violation_problem(network, case), options, start=np.append(start, np.nan), target=0.0)
-    for incumbent in result.pool:
-        x = np.clip(incumbent.values[: network.n_inputs], case.lower, case.upper)
-        y = network.value(x[None])[0]
-        if case.violation(x, y) <= 0.0:
-            return Counterexample(x, y, case)
-    if result.stop is Stop.INTERRUPTED:  # Ctrl-C ends one search, but it was meant for all
-        raise KeyboardInterrupt
-    return None
+    return smallest, best
 
 
 def violation_problem(network: Network, case: Case) -> Problem:

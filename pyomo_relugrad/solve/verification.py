@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from os import PathLike
 from typing import Any
@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network import Network
 from pyomo_relugrad.network.lower_slopes import optimize_lower_slopes
 from pyomo_relugrad.network.relaxation import Relaxation
 from pyomo_relugrad.problem import Incumbent
 from pyomo_relugrad.programs.threads import solver_threads
-from pyomo_relugrad.readers.vnnlib import Case, Property
+from pyomo_relugrad.readers.vnnlib import Property
 from pyomo_relugrad.run import Clock, Method, Options, Stop
-from pyomo_relugrad.solve.counterexample import Counterexample, checked_query, violation_problem
+from pyomo_relugrad.solve.counterexample import search_cases, violation_problem
 from pyomo_relugrad.solve.exact import solve_exactly
 from pyomo_relugrad.solve.portfolio import Portfolio
+from pyomo_relugrad.solve.query import Counterexample, Query, Question, query_of
 from pyomo_relugrad.words import counted
 
 # A case is impossible where its largest violation is proven to be above this everywhere: linear programs hold to
@@ -30,8 +30,8 @@ PROVEN = 1e-6
 SCREENING_STEPS, SCREENED_ENTRIES = 20, 1 << 20
 # Points decide nothing here unless they are counterexamples: searches in vain leave most of the time to the proofs.
 PORTFOLIO = Portfolio(open_share=0.1)
-# Share of the time that the cases together have in the first round; those that it leaves have the rest.
-FIRST_SHARE = 0.3
+# Where several cases are left, a search for a counterexample comes first: seconds for each, and its share of the time.
+SEARCH_SECONDS, SEARCH_SHARE = 0.1, 0.1
 
 
 class Answer(Enum):
@@ -107,21 +107,14 @@ def verify(
 ) -> Verdict:
     """Say whether a property holds.
 
-    It holds where no input satisfies any of its cases. Cases are excluded by bounds over their boxes, all at once; each
-    that is left is an exact solve: its largest violation is minimized until it is no longer positive at some input, or
-    proven to be positive at all of them.
+    It holds where no input satisfies any of its cases. Cases are excluded by bounds over their boxes, all at once.
+    Those that are left are searched for a counterexample, then each is an exact solve: its largest violation is
+    minimized until it is no longer positive at some input, or proven to be positive at all of them.
 
     Parameters
     ----------
-    network : Network, or what `load_network` takes
-    property_ : Property or path
-        Of a file that `load_vnnlib` reads.
-    time_limit : float, optional
-        Seconds.
-    seed : int, optional
-        Of the searches for counterexamples.
-    method : str or Method, optional
-        Of these searches.
+    network, property_, time_limit, seed, method
+        As `find_counterexample` takes them.
 
     Returns
     -------
@@ -132,10 +125,11 @@ def verify(
     Raises
     ------
     ModelError
-        If the property is not one of a network of this size, or an input has no finite bounds.
+        As `find_counterexample`.
 
     Examples
     --------
+    >>> from pyomo_relugrad.network import Network
     >>> from pyomo_relugrad.readers.vnnlib import parse_vnnlib
     >>> network = Network.from_layers([[[1.0], [-1.0]], [[1.0, 1.0]]], [[0.0, 0.0], [0.0]])  # |x|
     >>> text = "(declare-const X_0 Real) (declare-const Y_0 Real) (assert (>= X_0 -1)) (assert (<= X_0 2))"
@@ -144,37 +138,40 @@ def verify(
     >>> verify(network, parse_vnnlib(text + "(assert (>= Y_0 1.5))")).answer
     <Answer.VIOLATED: 'violated'>
     """
-    clock = Clock(time_limit)
-    network, property_ = checked_query(network, property_)
-    bounds = screen(network, property_.cases)
-    left = [index for index in np.argsort(-bounds).tolist() if not bounds[index] > PROVEN]
-    for is_last in (False, True):
-        still: list[OpenCase] = []
-        for position, index in enumerate(left):
-            share = clock.remaining / (len(left) - position) * (1.0 if is_last else FIRST_SHARE)
-            decided = _decide(network, property_.cases[index], Options(share, seed=seed + is_last, method=method))
-            if isinstance(decided, Counterexample):
-                return Verdict(Answer.VIOLATED, decided, (), clock.elapsed)
-            bound, violation = decided
-            if not bound >= PROVEN:
-                still.append(OpenCase(index, max(bound, float(bounds[index])), violation))
-        left = [case.index for case in still]
-        if not left or clock.is_over:
-            break
-    return Verdict(Answer.UNKNOWN if left else Answer.HOLDS, None, tuple(still), clock.elapsed)
+    clock, options = Clock(time_limit), Options(time_limit, None, seed, method)
+    query = query_of(network, property_)
+    bounds = screen(query.questions)
+    order = [place for place in np.argsort(-bounds).tolist() if not bounds[place] > PROVEN]
+    questions = [query.questions[place] for place in order]  # what is nearly proven first: others get what it leaves
+    if len(questions) > 1:
+        seconds = min(SEARCH_SECONDS * len(questions), SEARCH_SHARE * clock.remaining)
+        found = search_cases(query, questions, replace(options, time_limit=seconds, threads=1))
+        if found is not None:
+            return Verdict(Answer.VIOLATED, found, (), clock.elapsed)
+    left: list[OpenCase] = []
+    for position, (question, known) in enumerate(zip(questions, bounds[order].tolist(), strict=True)):
+        share = replace(options, time_limit=clock.remaining / (len(questions) - position))
+        decided = _decide(query, question, share)
+        if isinstance(decided, Counterexample):
+            return Verdict(Answer.VIOLATED, decided, (), clock.elapsed)
+        bound, violation = decided
+        if not bound >= PROVEN:
+            left.append(OpenCase(question.index, question.unscaled(max(bound, known)), violation))
+    return Verdict(Answer.UNKNOWN if left else Answer.HOLDS, None, tuple(left), clock.elapsed)
 
 
-def screen(network: Network, cases: Sequence[Case]) -> Array:
-    """Bounds (C,) below the largest violation of each case's rows, from each row alone; cases with one box together."""
-    bounds = np.full(len(cases), -np.inf)
-    groups: dict[tuple[bytes, bytes], list[int]] = {}
-    for index, case in enumerate(cases):
-        groups.setdefault((case.lower.tobytes(), case.upper.tobytes()), []).append(index)
-    for indices in groups.values():
-        box = cases[indices[0]]
-        relaxation = Relaxation(network, box.lower[None], box.upper[None])
-        owners = np.repeat(indices, [cases[index].limits.size for index in indices])
-        parts = [(cases[i].output_rows, cases[i].input_rows, cases[i].limits) for i in indices]
+def screen(questions: Sequence[Question]) -> Array:
+    """Bounds (C,) below the largest violation of each case's rows, from each row alone; those over one box together."""
+    bounds = np.full(len(questions), -np.inf)
+    groups: dict[tuple[int, bytes, bytes], list[int]] = {}
+    for place, question in enumerate(questions):
+        box = question.case.lower.tobytes(), question.case.upper.tobytes()
+        groups.setdefault((id(question.network), *box), []).append(place)
+    for places in groups.values():
+        network, cases = questions[places[0]].network, [questions[place].case for place in places]
+        relaxation = Relaxation(network, cases[0].lower[None], cases[0].upper[None])
+        owners = np.repeat(places, [case.limits.size for case in cases])
+        parts = [(case.output_rows, case.input_rows, case.limits) for case in cases]
         outputs, inputs, limits = (np.concatenate(own) for own in zip(*parts, strict=True))
         size = max(SCREENED_ENTRIES // max(network.n_inputs, network.n_relus, 1), 1)
         for begin in range(0, len(limits), size):
@@ -187,18 +184,20 @@ def screen(network: Network, cases: Sequence[Case]) -> Array:
     return bounds
 
 
-def _decide(network: Network, case: Case, options: Options) -> Counterexample | tuple[float, float]:
-    """A counterexample, or a bound of the case's violation and the smallest violation that was found."""
+def _decide(query: Query, question: Question, options: Options) -> Counterexample | tuple[float, float]:
+    """A counterexample, or a bound of the scaled case's violation and the smallest violation that was found."""
+    network, case = question.network, question.case
     if not case.limits.size:  # any input in the box
-        x = (case.lower + case.upper) / 2.0
-        return Counterexample(x, network.value(x[None])[0], case)
-    asked = _Options(**vars(options))
-    result = solve_exactly(violation_problem(network, case), asked, portfolio=PORTFOLIO, target=0.0)
-    for incumbent in result.pool:
-        x = np.clip(incumbent.values[: network.n_inputs], case.lower, case.upper)
-        y = network.value(x[None])[0]
-        if case.violation(x, y) <= 0.0:
-            return Counterexample(x, y, case)
+        found = query.counterexample(question, (case.lower + case.upper) / 2.0)
+        return found or (-np.inf, np.inf)
+    target = 0.0 if not case.strict.any() else -float(np.finfo(np.float64).tiny)
+    result = solve_exactly(
+        violation_problem(network, case), _Options(**vars(options)), portfolio=PORTFOLIO, target=target
+    )
+    points = [query.candidate(question, incumbent.values[: network.n_inputs]) for incumbent in result.pool]
+    best = min(points, key=lambda point: point.violation, default=None)
+    if best is not None and best.violation <= 0.0:
+        return best
     if result.stop is Stop.INTERRUPTED:
         raise KeyboardInterrupt
-    return result.bound, np.inf if result.incumbent is None else result.incumbent.objective
+    return result.bound, np.inf if best is None else best.violation
