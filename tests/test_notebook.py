@@ -9,7 +9,9 @@ from pyomo.contrib.solver.common.factory import SolverFactory
 from random_networks import random_network
 
 from pyomo_relugrad import ReluNetworkBlock, maximize
+from pyomo_relugrad.modeling.compile import compile_model
 from pyomo_relugrad.notebook import MAX_ROWS, html_table
+from pyomo_relugrad.proof import prove_by_milp
 from pyomo_relugrad.readers.vnnlib import parse_vnnlib
 from pyomo_relugrad.run import Progress, SearchLog
 from pyomo_relugrad.solve import verify
@@ -115,7 +117,7 @@ def test_beside_another_log_no_line_is_replaced():
 def test_the_log_of_highs_goes_to_python_s_standard_output(asked, monkeypatch):
     cell = Cell()
     monkeypatch.setattr(sys, "stdout", cell)
-    pyo.SolverFactory("relugrad.exact").solve(model(), highs_options={"output_flag": asked}, bounds="interval")
+    prove_by_milp(compile_model(model()).problem, options={"output_flag": asked})
     assert ("Running HiGHS" in cell.getvalue()) == asked
 
 
