@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 from pyomo_relugrad import __version__
@@ -60,3 +61,23 @@ sphinx_gallery_conf = {
 html_theme = "furo"
 html_title = f"pyomo_relugrad {release}"
 html_copy_source = False
+html_css_files = ["pages.css"]
+html_js_files = ["versions.js"]
+templates_path = ["_templates"]
+html_sidebars = {
+    "**": [
+        "sidebar/brand.html",
+        "versions.html",
+        "sidebar/search.html",
+        "sidebar/scroll-start.html",
+        "sidebar/navigation.html",
+        "sidebar/scroll-end.html",
+    ]
+}
+
+# MathJax goes with the pages: one file of the package django-static-mathjax (it needs no Django).
+mathjax_path = "tex-svg.js"
+html_static_path = [
+    "_static",
+    str(Path(find_spec("mathjax").origin).parent / "static" / "mathjax" / "es5" / mathjax_path),
+]

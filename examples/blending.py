@@ -11,6 +11,7 @@ Run it with ``python examples/blending.py``. The networks come from ``train_blen
 
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pyomo.environ as pyo
 from train_blending import STREAMS, true_emissions, true_properties
@@ -69,6 +70,19 @@ print("\n                            limit   networks      truth")
 for name, limit, guess, true in zip(names, limits, predicted, truth, strict=True):
     print(f"    {name:<22} {limit:>9} {guess:10.2f} {true:10.2f}")
 print(f"\nThe model's outputs are the networks' to {max(m.blend.get_error(), m.engine.get_error()):.1e}.")
+
+# %%
+# The recipe
+# ----------
+# Filled is what the recipe takes, framed what there is.
+
+figure, ax = plt.subplots(figsize=(6.4, 3.0), layout="constrained")
+ax.barh(STREAMS, [100 * available[stream] for stream in STREAMS], color="none", edgecolor="#888888")
+ax.barh(STREAMS, 100 * recipe[0], color="#0072B2")
+ax.invert_yaxis()
+ax.set_xlabel("share of the petrol [%]")
+ax.spines[["top", "right"]].set_visible(False)
+plt.show()
 
 # %%
 # The proof

@@ -10,6 +10,7 @@ Run it with ``python examples/controller.py``. The network that stands for the r
 
 import time
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pyomo.environ as pyo
 
@@ -50,7 +51,7 @@ m.cost = pyo.Objective(expr=sum(m.price[k] * m.heat[k] + 5 * m.cold[k] for k in 
 # stand when the next solve begins.
 
 opt = pyo.SolverFactory("relugrad")
-random, temperature, paid, seconds = np.random.default_rng(0), 18.0, 0.0, []
+random, temperature, paid, seconds, course = np.random.default_rng(0), 18.0, 0.0, [], []
 for hour in range(48):
     m.now.set_value(temperature)
     for k in hours:
@@ -61,6 +62,7 @@ for hour in range(48):
     seconds.append(time.perf_counter() - begin)
     heat = pyo.value(m.heat[0])
     paid += pyo.value(m.price[0]) * heat
+    course.append((temperature, heat, pyo.value(m.price[0])))
     temperature = float(room.value([[temperature, heat]])[0, 0] + 0.1 * random.standard_normal())
 
 print(f"48 plans, {1e3 * np.median(seconds[1:]):.0f} ms each in the median; the heat cost {paid:.1f}.")
@@ -78,3 +80,20 @@ for hour in range(48):
     temperature = float(room.value([[temperature, heat]])[0, 0] + 0.1 * random.standard_normal())
 
 print(f"A thermostat would have paid {thermostat:.1f}.")
+
+# %%
+# Two days
+# --------
+# The room is heated before the hours in which power is dear.
+
+temperatures, heats, prices = np.transpose(course)
+figure, places = plt.subplots(2, 1, figsize=(7, 3.8), layout="constrained", sharex=True)
+places[0].plot(temperatures, color="#D55E00")
+places[0].axhline(20, color="#888888", linewidth=0.8)
+places[1].step(range(48), heats, where="post", color="#0072B2")
+for place, name in zip(places, ("temperature", "heat"), strict=True):
+    place.fill_between(range(48), 0, 1, where=prices > 0.3, color="#EEEEEE", transform=place.get_xaxis_transform())
+    place.set_ylabel(name)
+    place.spines[["top", "right"]].set_visible(False)
+places[1].set_xlabel("hour")
+plt.show()

@@ -8,6 +8,7 @@ cost more than a budget? The model has the same network two hundred times; ``rel
 Run it with ``python examples/customer_budget.py``. The network comes from ``train_acceptance.py``.
 """  # noqa: D205
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pyomo.environ as pyo
 from budget_bound import lagrangian_bound
@@ -58,6 +59,19 @@ print(
     f"\nTruly, ours earn {margins @ true_acceptance(customers, bonus):.1f} and equal bonuses "
     f"{margins @ true_acceptance(customers, same):.1f}."
 )
+
+# %%
+# Who gets what
+# -------------
+# A bonus goes to those with a large margin, if it may change their mind: each dot is a customer.
+
+figure, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+chances = np.array([m.acceptance[c].outputs[0].value for c in m.customers])
+dots = ax.scatter(margins, bonus, c=chances, s=18, cmap="viridis")
+figure.colorbar(dots, label="predicted acceptance")
+ax.set(xlabel="margin [hundreds]", ylabel="bonus [hundreds]")
+ax.spines[["top", "right"]].set_visible(False)
+plt.show()
 
 # %%
 # The proof

@@ -13,6 +13,7 @@ Run it with ``python examples/extrapolation.py``. Network and records come from 
 
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pyomo.environ as pyo
 from train_plant import SETTINGS, true_yield
@@ -54,9 +55,10 @@ def build(hull: str) -> pyo.ConcreteModel:
 models = {name: build(name) for name in ("box", "hull", "clusters")}
 print(f"The best of {len(measured)} records has a yield of {measured.max():.1f} %, measured with noise.\n")
 print("           " + "".join(f"{name:>13}" for name in SETTINGS) + "   promised   true")
+answers = {}
 for name, m in models.items():
     pyo.SolverFactory("relugrad").solve(m, time_limit=2)
-    found = np.array([m.setting[key].value for key in SETTINGS])
+    answers[name] = found = np.array([m.setting[key].value for key in SETTINGS])
     line = "".join(f"{value:13.2f}" for value in found)
     print(f"{name:<11}{line}{pyo.value(m.best):10.1f} {true_yield(found[None, :])[0]:6.1f}")
 
@@ -64,6 +66,19 @@ kept = len(models["hull"].known.weights)
 print(f"\nOf {len(settings)} records {kept} are vertices of the hull; only these became columns of the model.")
 rows = [row for row, weight in models["clusters"].known.weights.items() if weight.value > 1e-6]
 print(f"The last answer mixes the settings of records {rows}.")
+
+# %%
+# Where they are
+# --------------
+
+figure, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+ax.plot(settings[:, 0], settings[:, 1], ".", color="#BBBBBB", label="records")
+for (name, found), marker in zip(answers.items(), "X*D", strict=True):
+    ax.plot(found[0], found[1], marker, markersize=11, label=name)
+ax.set(xlabel=f"{SETTINGS[0]}", ylabel=f"{SETTINGS[1]}")
+ax.spines[["top", "right"]].set_visible(False)
+figure.legend(frameon=False, loc="outside right upper")
+plt.show()
 
 # %%
 # The proof

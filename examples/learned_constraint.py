@@ -11,6 +11,7 @@ safer step by step: several networks in place of one, a margin from data that no
 data. Run it with ``python examples/learned_constraint.py``; it needs scikit-learn.
 """  # noqa: D205
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pyomo.environ as pyo
 from sklearn.datasets import load_diabetes
@@ -110,7 +111,7 @@ KINDS = {
     "the mean with the margin": (mean, margin, False),
 }
 print(f"\n{'promise of':28} {'effort':>6} {'members below the limit':>24}")
-decisions = {}
+decisions, efforts = {}, {}
 for kind, (network, extra, near_data) in KINDS.items():
     point = decide(network, extra, near_data)
     if point is None:
@@ -118,8 +119,22 @@ for kind, (network, extra, near_data) in KINDS.items():
         continue
     decisions[kind] = point
     effort = sum(abs(point[NAMES.index(name)] - person[NAMES.index(name)]) / deviation[name] for name in FREE)
+    efforts[kind] = effort
     below = int((ensemble.values(point[None])[:, 0, 0] <= LIMIT + 1e-6).sum())
     print(f"{kind:28} {effort:6.2f} {below:24}")
+
+# %%
+# What the five members say to each decision, and the limit:
+
+figure, ax = plt.subplots(figsize=(7.2, 3.2), layout="constrained")
+for row, point in enumerate(decisions.values()):
+    ax.plot(ensemble.values(point[None])[:, 0, 0], [row] * 5, "o", color="#0072B2", alpha=0.6)
+ax.axvline(LIMIT, color="#D55E00")
+ax.set_yticks(range(len(decisions)), [f"{kind}\neffort {efforts[kind]:.1f}" for kind in decisions])
+ax.invert_yaxis()
+ax.set_xlabel("predicted progression")
+ax.spines[["top", "right"]].set_visible(False)
+plt.show()
 
 # %%
 # What the answer rests on

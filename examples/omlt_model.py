@@ -11,6 +11,7 @@ Run it with ``python examples/omlt_model.py``; it takes about ten seconds.
 import time
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import onnx
 import pyomo.environ as pyo
 from omlt import OmltBlock
@@ -75,3 +76,12 @@ show("relugrad", m, begin)
 begin = time.perf_counter()
 pyo.SolverFactory("appsi_highs").solve(m, warmstart=True, options={"time_limit": 30.0})
 show("HiGHS, started with it", m, begin)
+
+# %%
+# The clearest nine
+# -----------------
+
+figure, ax = plt.subplots(figsize=(3, 3), layout="constrained")
+ax.imshow([[m.nn.inputs[8 * row + column].value for column in range(8)] for row in range(8)], cmap="gray_r")
+ax.axis("off")
+plt.show()

@@ -11,6 +11,7 @@ Run it with ``python examples/pooling.py``. The network is that of ``blending.py
 
 from importlib.util import find_spec
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pyomo.environ as pyo
 from train_blending import PROPERTIES, STREAMS, true_properties
@@ -93,6 +94,22 @@ for petrol in sale:
     truth = true_properties(np.array([[m.recipe[petrol, s].value for s in STREAMS]]))[0]
     octane = m.quality[petrol].outputs[0].value
     print(f"    {petrol}: octane number {octane:.2f} of at least {octane_number[petrol]}, truly {truth[0]:.2f}")
+
+# %%
+# Tanks and petrols
+# -----------------
+
+figure, ax = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
+left = np.zeros(len(TANKS) + len(sale))
+for s in STREAMS:
+    shares = np.array([m.content[tank, s].value for tank in TANKS] + [m.recipe[petrol, s].value for petrol in sale])
+    ax.barh([*TANKS, *sale], shares, left=left, label=s)
+    left += shares
+ax.invert_yaxis()
+ax.set_xlabel("shares of the streams")
+ax.spines[["top", "right"]].set_visible(False)
+figure.legend(frameon=False, loc="outside right upper")
+plt.show()
 
 # %%
 # Without us

@@ -12,6 +12,7 @@ are those of scikit-learn's data, their sales are simulated.
 import time
 from importlib.util import find_spec
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pyomo.environ as pyo
 from train_price_optimisation import FILE, PRICES, WINES, true_demand
@@ -70,6 +71,21 @@ def true_profit(prices: np.ndarray) -> float:
 
 same = max(true_profit(factor * costs) for factor in np.linspace(1, 4, 301))
 print(f"\nTruly, they earn {true_profit(prices):.2f}; the best markup for all wines alike earns {same:.2f}.")
+
+# %%
+# Wine by wine
+# ------------
+# Profit over the price as the network sees it, and the prices found. The budget keeps some below their own best one.
+
+figure, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+grid, network = np.linspace(*PRICES, 200), relugrad.load_onnx(FILE)
+for w, (cost, price, bottles) in enumerate(zip(costs, prices, sold, strict=True)):
+    demand = network.value(np.column_stack([np.tile(wines[w], (200, 1)), grid]))[:, 0]
+    (line,) = ax.plot(grid, (grid - cost) * np.maximum(demand, 0), linewidth=1.2)
+    ax.plot(price, (price - cost) * bottles, "o", color=line.get_color())
+ax.set(xlabel="price", ylabel="profit of a week", ylim=(0, None))
+ax.spines[["top", "right"]].set_visible(False)
+plt.show()
 
 # %%
 # The proof

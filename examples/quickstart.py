@@ -10,6 +10,7 @@ Run it with ``python examples/quickstart.py``; it takes about ten seconds.
 
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import onnxruntime
 import pyomo.environ as pyo
@@ -81,6 +82,19 @@ scores = session.run(None, {"pixels": np.stack([picture, found]).astype(np.float
 print(f"onnxruntime reads a {scores[0].argmax()} before and a {scores[1].argmax()} after the change.")
 model_scores = [m.network.outputs[digit].value for digit in range(10)]
 print(f"Its scores differ from the model's by at most {np.abs(scores[1] - model_scores).max():.1e}.")
+
+# %%
+# Both, side by side
+# ------------------
+
+figure, places = plt.subplots(1, 3, figsize=(6.4, 2.5), layout="constrained")
+shown = {"read as a 4": picture, "the change": found - picture, f"read as a {wanted}": found}
+for place, (title, values) in zip(places, shown.items(), strict=True):
+    is_change = title == "the change"
+    place.imshow(values.reshape(8, 8), cmap="RdBu_r" if is_change else "gray_r", vmin=-1 if is_change else 0, vmax=1)
+    place.set_title(title, fontsize="medium")
+    place.axis("off")
+plt.show()
 
 # %%
 # The proof

@@ -10,6 +10,7 @@ Run it with ``python examples/reactor_design.py``. The network comes from ``trai
 
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pyomo.environ as pyo
 from train_reactor import LOWER, OUTPUTS, UPPER, true_reactor
@@ -86,6 +87,7 @@ compare()
 # simulation agrees. Plants are run like this on imperfect models.
 
 print()
+rounds = []
 correction = np.zeros(4)
 for round_number in range(1, 16):
     correction = 0.5 * (correction + simulate() - predict())
@@ -93,9 +95,21 @@ for round_number in range(1, 16):
     solver.solve(m, warmstart=True, iteration_limit=200)
     error = np.abs(simulate() - predict() - correction).max()
     print(f"Round {round_number:2}: {pyo.value(m.volume):.3f} minutes, the corrected network is off by {error:.2f}")
+    rounds.append((pyo.value(m.volume), error))
     if error < 0.1:
         break
 compare()
+
+# %%
+# Round by round
+# --------------
+
+figure, places = plt.subplots(1, 2, figsize=(8, 3.0), layout="constrained")
+for place, values, name in zip(places, np.transpose(rounds), ("minutes in all", "off by"), strict=True):
+    place.plot(np.arange(len(values)) + 1, values, "o-", color="#0072B2")
+    place.set(xlabel="round", ylabel=name)
+    place.spines[["top", "right"]].set_visible(False)
+plt.show()
 
 # %%
 # The proof

@@ -11,6 +11,7 @@ Run it with ``python examples/stations.py``. The network comes from ``train_stat
 import itertools
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pyomo.environ as pyo
 from train_stations import DISTRICTS, INHABITANTS, N_SITES, true_response_times
@@ -63,6 +64,18 @@ rank = int(((minutes @ INHABITANTS)[allowed] < found - 1e-6).sum())
 print(
     f"\nOf {len(every)} choices {allowed.sum()} are allowed. The best takes {best:.4f} minutes, and {rank} beat ours."
 )
+
+# %%
+# All of them
+# -----------
+# Each dot is a choice that is allowed; the cross is ours.
+
+figure, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+ax.plot((every @ yearly_cost)[allowed], (minutes @ INHABITANTS)[allowed], ".", color="#BBBBBB", markersize=3)
+ax.plot(yearly_cost @ choice, found, "x", color="#D55E00", markersize=10, markeredgewidth=2.5)
+ax.set(xlabel="cost [millions a year]", ylabel="mean response time [min]")
+ax.spines[["top", "right"]].set_visible(False)
+plt.show()
 
 # %%
 # The proof

@@ -7,6 +7,17 @@ from typing import Any
 MAX_LISTED = 5
 
 
+def number(value: float) -> str:
+    """An objective, a bound, or an entry of a point.
+
+    Examples
+    --------
+    >>> number(17.815694123), number(-2.0)
+    ('17.815694', '-2')
+    """
+    return f"{value:.8g}"
+
+
 def counted(number: int, thing: str) -> str:
     """A number of things in words.
 

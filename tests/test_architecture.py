@@ -21,6 +21,7 @@ STAIR: dict[str, set[str]] = {
     "version": set(),
     "errors": set(),
     "words": set(),
+    "notebook": set(),
     "deadline": set(),
     "arrays": {"numpy"},
     "network": ARRAYS,

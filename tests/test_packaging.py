@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from configparser import ConfigParser
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,22 @@ def test_links_lead_somewhere(page: str) -> None:
     assert links
     missing = [link for link in links if "://" not in link and not (ROOT / link.partition("#")[0]).exists()]
     assert missing == []
+
+
+def test_pages_of_all_versions_stand_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    publish = import_module("publish").publish
+    pages, site = tmp_path / "html", tmp_path / "site"
+    with pytest.raises(SystemExit, match="build the pages first"):
+        publish(pages, site, "dev")
+    pages.mkdir()
+    (pages / "index.html").write_text("first")
+    with pytest.raises(SystemExit, match="no name of a version"):
+        publish(pages, site, "../dev")
+    for version in ("dev", "v0.9.0", "v0.10.0"):
+        listed = publish(pages, site, version)
+    assert listed == json.loads((site / "versions.json").read_text()) == ["0.10.0", "0.9.0", "dev"]
+    assert "url=0.10.0/index.html" in (site / "index.html").read_text()
+    (pages / "index.html").write_text("second")
+    assert publish(pages, site, "dev") == listed
+    assert [(site / name / "index.html").read_text() for name in ("dev", "0.9.0")] == ["second", "first"]

@@ -26,13 +26,20 @@ class _SilentHighs(highspy.Highs):
 def silent_highs(options: dict[str, Any] | None = None) -> Any:
     """A HiGHS object with these options that prints nothing.
 
+    With ``output_flag`` among them, its log goes to Python's standard output: a notebook shows what is written there,
+    but not what HiGHS itself writes.
+
     Raises
     ------
     ModelError
         If HiGHS does not know an option, or does not take its value.
     """
     highs = _SilentHighs()
-    for name, value in (options or {}).items():
+    given = dict(options or {})
+    if given.get("output_flag") and given.get("log_to_console", True):
+        given = {"log_to_console": False} | given | {"log_to_console": False}
+        highs.cbLogging.subscribe(lambda event: print(event.message, end="", flush=True))
+    for name, value in given.items():
         if highs.setOptionValue(name, value) == highspy.HighsStatus.kError:
             raise ModelError(f"HiGHS has no option {name} = {value!r}")
     return highs

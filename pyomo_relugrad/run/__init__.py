@@ -12,7 +12,7 @@ from pyomo_relugrad.run.past import Past
 from pyomo_relugrad.run.processes import worker_processes
 from pyomo_relugrad.run.prover import Prover, run_proof
 from pyomo_relugrad.run.record import Record
-from pyomo_relugrad.run.result import Callback, Progress, Route, SearchResult, gap_in_words
+from pyomo_relugrad.run.result import Callback, Progress, Route, SearchResult, gap_in_words, value_in_words
 
 __all__ = [
     "Budget",
@@ -39,5 +39,6 @@ __all__ = [
     "packed",
     "run_proof",
     "usable_cores",
+    "value_in_words",
     "worker_processes",
 ]

@@ -15,10 +15,11 @@ from io import StringIO
 from threading import Event, RLock, Thread
 from typing import Protocol
 
+from pyomo_relugrad.notebook import replaces_lines
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.run.result import Progress, SearchResult, gap_in_words
 from pyomo_relugrad.version import __version__
-from pyomo_relugrad.words import counted
+from pyomo_relugrad.words import counted, number
 
 logger = logging.getLogger(__name__)
 
@@ -55,14 +56,19 @@ class SearchLog:
         Whether there is a proof, whose nodes are counted in place of the steps.
     interval : float, optional
         Seconds between two lines where nothing new is found.
+    alone : bool, optional
+        Whether nobody else writes to the streams meanwhile: only then lines replace each other in notebooks.
     """
 
-    def __init__(self, streams: Sequence[Stream] = (), proves: bool = False, interval: float = INTERVAL) -> None:
-        self._proves, self._interval = proves, interval
+    def __init__(
+        self, streams: Sequence[Stream] = (), proves: bool = False, interval: float = INTERVAL, alone: bool = True
+    ) -> None:
+        self._proves, self._interval, self._alone = proves, interval, alone
         self._text = StringIO()
         self._streams = tuple(stream for stream in streams if not _is_shown_by_logging(stream))
         self._lock = RLock()
         self._lines = 0
+        self._passing = ""
         self._last = 0.0
         self._latest = Progress(0.0, 0, 0, None, is_new=False)
         self._skipped: Progress | None = None
@@ -73,12 +79,15 @@ class SearchLog:
         """Everything written so far."""
         return self._text.getvalue()
 
-    def write(self, line: str = "") -> None:
-        """Write one line, visible at once."""
+    def write(self, line: str = "", passing: bool = False) -> None:
+        """Write one line, visible at once; in a notebook the next one takes the place of a passing one."""
         self._text.write(line + "\n")
+        over = f"\r{line.ljust(len(self._passing))}" if self._passing else line
         for stream in self._streams:
-            stream.write(line + "\n")
+            replaces = self._alone and replaces_lines(stream)
+            stream.write(over + ("" if passing else "\n") if replaces else line + "\n")
             stream.flush()
+        self._passing = line if passing else ""
         if line:
             logger.info("%s", line)
 
@@ -159,16 +168,17 @@ class SearchLog:
         self.write()
         work = f"{counted(result.points, 'point')} evaluated in {counted(result.iterations, 'step')}"
         if self._proves:
-            work = f"{work}, {counted(result.nodes, 'node')} bounded"
+            by = ", ".join(route.value for route in result.routes) or "a relaxation"
+            work = f"{work}, {counted(result.nodes, 'node')} bounded by {by}"
         self.write(f"Ended    {result.stop.value} after {result.elapsed:.2f} s")
         self.write(f"Work     {work}")
         if result.incumbent is not None and self._problem is not None:
             best = result.incumbent
             objective = self._problem.reported(best.objective)
-            self.write(f"Found    {counted(len(result.pool), 'feasible point')}, best objective {objective:.10g}")
+            self.write(f"Found    {counted(len(result.pool), 'feasible point')}, best objective {number(objective)}")
             if math.isfinite(result.bound):
                 bound = self._problem.reported(result.bound)
-                self.write(f"Bound    {bound:.10g}, gap {gap_in_words(objective, bound)}")
+                self.write(f"Bound    {number(bound)}, gap {gap_in_words(objective, bound)}")
             self.write(f"Checked  violation {best.violation:.1e}, network error {best.network_error:.1e}")
         elif result.least_violated is not None:
             self.write(f"Found    no feasible point, the best violates by {result.least_violated.violation:.3g}")
@@ -188,12 +198,13 @@ class SearchLog:
         marker = " "
         if point is not None and point.is_feasible and self._problem is not None:
             marker = "*" if is_new else " "
-            objective = f"{self._problem.reported(point.objective):.8g}"
+            objective = number(self._problem.reported(point.objective))
             gap = gap_in_words(self._problem.reported(point.objective), bound)
-        best_bound = f"{bound:.8g}" if math.isfinite(bound) else "-"
+        best_bound = number(bound) if math.isfinite(bound) else "-"
         self.write(
             f"{marker}{progress.elapsed:8.2f} {progress.points:12d} {steps:10d}   "
-            f"{objective:>15} {best_bound:>15} {gap:>8}   {violation:>9}"
+            f"{objective:>15} {best_bound:>15} {gap:>8}   {violation:>9}",
+            passing=marker == " ",
         )
 
 

@@ -10,9 +10,10 @@ from typing import TypeAlias
 
 import numpy as np
 
+from pyomo_relugrad.notebook import html_table
 from pyomo_relugrad.problem import Incumbent
 from pyomo_relugrad.run.budget import Stop
-from pyomo_relugrad.words import counted
+from pyomo_relugrad.words import counted, number
 
 
 class Route(Enum):
@@ -29,6 +30,12 @@ def gap_in_words(objective: float, bound: float) -> str:
         return "-"
     percent = 100 * abs(objective - bound) / max(abs(objective), 1e-10)
     return f"{percent:.2f}%" if percent < 9999.995 else f"{percent:.1e}%"
+
+
+def value_in_words(objective: float, bound: float) -> str:
+    """An objective, with its bound and gap where a bound is known."""
+    known = f", bound {number(bound)}, gap {gap_in_words(objective, bound)}" if math.isfinite(bound) else ""
+    return number(objective) + known
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +65,13 @@ class Progress:
     is_new: bool
     bound: float = -np.inf
     nodes: int = 0
+
+    def __repr__(self) -> str:
+        best = self.incumbent
+        found = "no feasible point"
+        if best is not None and best.is_feasible:
+            found = f"objective {value_in_words(best.objective, self.bound)} (minimized)"
+        return f"<Progress: {self.elapsed:.2f} s, {counted(self.points, 'point')}; {found}>"
 
 
 #: Is told how a run goes on, and ends it by returning True.
@@ -112,10 +126,20 @@ class SearchResult:
     def __repr__(self) -> str:
         found = "no feasible point"
         if self.incumbent is not None:
-            found = f"{counted(len(self.pool), 'feasible point')}, objective {self.incumbent.objective:.8g} (minimized)"
-            if math.isfinite(self.bound):
-                found += f", bound {self.bound:.8g}, gap {gap_in_words(self.incumbent.objective, self.bound)}"
+            found = f"{counted(len(self.pool), 'feasible point')}, {self._value}"
         return f"<SearchResult: {self.stop.value} after {self.elapsed:.2f} s; {found}>"
+
+    def _repr_html_(self) -> str:
+        counters = [("feasible points", len(self.pool)), ("points evaluated", self.points), ("steps", self.iterations)]
+        title = self._value if self.incumbent is not None else "no feasible point"
+        return html_table(
+            title, [*counters, ("nodes", self.nodes)], note=f"{self.stop.value} after {self.elapsed:.2f} s"
+        )
+
+    @property
+    def _value(self) -> str:
+        assert self.incumbent is not None
+        return f"objective {value_in_words(self.incumbent.objective, self.bound)} (minimized)"
 
     @property
     def incumbent(self) -> Incumbent | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import sys
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -15,95 +16,18 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array, ArrayLike, Weight
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.network.choices import decoded, spread
+from pyomo_relugrad.network.choices import spread
 from pyomo_relugrad.network.names import by_name, rows_by_name
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.readers.sources import load_network
-from pyomo_relugrad.run import Method, Options, Progress, SearchResult, gap_in_words
+from pyomo_relugrad.run import Callback, Method, Options, Progress, SearchLog, SearchResult
 from pyomo_relugrad.search.boundedness import columns_without_end
 from pyomo_relugrad.solve.local import solve_locally
-from pyomo_relugrad.words import MAX_LISTED, counted
-
-#: Inputs and outputs that the text of an answer shows.
-MAX_SHOWN = 8
+from pyomo_relugrad.solve.optimum import Optimum
+from pyomo_relugrad.words import MAX_LISTED
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, eq=False)
-class Optimum:
-    """The best point that `maximize` or `minimize` found.
-
-    Parameters
-    ----------
-    x : (n_inputs,) array
-    y : (n_outputs,) array
-        The network's outputs at `x`.
-    value : float
-        The objective at `x`, computed in float64.
-    result : SearchResult
-        Pool, history and counters; objectives in it are negated for `maximize`.
-    maximize : bool
-        Whether `maximize` found it.
-    network : Network
-    """
-
-    x: Array
-    y: Array
-    value: float
-    result: SearchResult
-    maximize: bool
-    network: Network
-
-    def __repr__(self) -> str:
-        known = (
-            f", bound {self.bound:.8g} (gap {gap_in_words(self.value, self.bound)})" if np.isfinite(self.bound) else ""
-        )
-        result = self.result
-        return (
-            f"<Optimum: {'largest' if self.maximize else 'smallest'} value found {self.value:.8g}{known}\n"
-            f"  inputs   {_shown(self.inputs)}\n"
-            f"  outputs  {_shown(self.outputs)}\n"
-            f"  {result.stop.value} after {result.elapsed:.2f} s; {counted(len(result.pool), 'point')} in the pool>"
-        )
-
-    @property
-    def inputs(self) -> dict[Any, Any]:
-        """`x` under the names of the inputs, with categories; under positions where there are no names."""
-        names = self.network.input_names or range(self.x.size)
-        return {name: own.tolist()[0] for name, own in decoded(self.x[None], names, self.network.choices).items()}
-
-    @property
-    def outputs(self) -> dict[Any, float]:
-        """`y` under the names of the outputs; under positions where there are no names."""
-        return dict(zip(self.network.output_names or range(self.y.size), self.y.tolist(), strict=True))
-
-    @property
-    def bound(self) -> float:
-        """No value is better than this; infinite where no bound is known."""
-        return self._reported(self.result.bound)
-
-    @property
-    def history(self) -> tuple[tuple[float, float], ...]:
-        """Seconds and value of each new incumbent."""
-        return tuple((elapsed, self._reported(value)) for elapsed, value in self.result.history)
-
-    @property
-    def bound_history(self) -> tuple[tuple[float, float], ...]:
-        """Seconds and value of each better bound."""
-        return tuple((elapsed, self._reported(value)) for elapsed, value in self.result.bound_history)
-
-    def _reported(self, value: float) -> float:
-        return 0.0 - value if self.maximize else value
-
-
-def _shown(values: dict[Any, Any]) -> str:
-    """The first few values with their names."""
-    parts = [
-        f"{name}: {value:.6g}" if isinstance(value, float) else f"{name}: {value}" for name, value in values.items()
-    ]
-    return ", ".join(parts[:MAX_SHOWN]) + (f", ... ({len(parts)} in all)" if len(parts) > MAX_SHOWN else "")
 
 
 def maximize(
@@ -125,6 +49,7 @@ def maximize(
     threads: int | None = None,
     executor: Executor | None = None,
     device: str | None = None,
+    tee: bool = False,
 ) -> Optimum:
     """Look for inputs that make a network's outputs large.
 
@@ -162,6 +87,8 @@ def maximize(
         What runs searches beside the first one, in place of processes on this machine.
     device : str, optional
         Where points move that descend together, by PyTorch's name: "cuda", for example.
+    tee : bool, optional
+        Whether to print the log.
 
     Returns
     -------
@@ -182,14 +109,11 @@ def maximize(
     """
     problem = array_problem(load_network(network), objective, lower, upper, input_objective, (A, row_lower, row_upper))
     options = Options(time_limit, iteration_limit, seed, method, threads=threads, executor=executor, device=device)
-    return _optimum(problem, options, start, callback)
+    return _optimum(problem, options, start, callback, tee)
 
 
 def _optimum(
-    problem: Problem,
-    options: Options,
-    start: ArrayLike | None = None,
-    callback: Callable[[Progress], bool | None] | None = None,
+    problem: Problem, options: Options, start: ArrayLike | None, callback: Callback | None, tee: bool
 ) -> Optimum:
     """Search a problem of `array_problem`."""
     refuse_without_end(problem)
@@ -201,13 +125,29 @@ def _optimum(
         if not np.isfinite(given).all():
             raise ModelError("start has an infinite entry")
         begin = np.concatenate([given, np.full(network.n_outputs, np.nan)])
-    result = solve_locally(problem, options, start=begin, callback=callback)
+    solve = _solve_with_log if tee else solve_locally
+    result = solve(problem, options, start=begin, callback=callback)
     best = result.incumbent
     if best is None:
         advice = result.reason or "check the bounds and rows, or give more time"
         raise ModelError(f"no feasible point was found ({result.stop.value} after {result.elapsed:.1f} s); {advice}")
     x, y, value = best.values[:n], best.values[n:], problem.reported(best.objective)
     return Optimum(x, y, value, result, problem.maximize, network)
+
+
+def _solve_with_log(problem: Problem, options: Options, start: Array | None, callback: Callback | None) -> SearchResult:
+    """A search whose log is printed."""
+    log, begin = SearchLog([sys.stdout]), time.perf_counter()
+
+    def report(progress: Progress) -> bool:
+        log.progress(progress)
+        return callback is not None and bool(callback(progress))
+
+    log.header(problem, options.in_words(proves=False), 0.0)
+    with log.ticking(lambda: time.perf_counter() - begin):
+        result = solve_locally(problem, options, start=start, callback=report)
+    log.summary(result)
+    return result
 
 
 def refuse_without_end(problem: Problem) -> None:
@@ -254,6 +194,7 @@ def minimize(
     start: ArrayLike | None = None,
     callback: Callable[[Progress], bool | None] | None = None,
     time_limit: float = 10.0,
+    tee: bool = False,
     **options: Any,
 ) -> Optimum:
     """Look for inputs that make a network's outputs small; the arguments are those of `maximize`.
@@ -266,7 +207,7 @@ def minimize(
     """
     network, rows = load_network(network), (A, row_lower, row_upper)
     problem = array_problem(network, objective, lower, upper, input_objective, rows, maximize=False)
-    return _optimum(problem, Options(time_limit, **options), start, callback)
+    return _optimum(problem, Options(time_limit, **options), start, callback, tee)
 
 
 def array_problem(

@@ -13,6 +13,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network.lower_slopes import optimize_lower_slopes
 from pyomo_relugrad.network.relaxation import Relaxation
+from pyomo_relugrad.notebook import html_table
 from pyomo_relugrad.problem import Incumbent
 from pyomo_relugrad.programs.threads import solver_threads
 from pyomo_relugrad.readers.vnnlib import Property
@@ -83,6 +84,15 @@ class Verdict:
     def __repr__(self) -> str:
         left = f", {counted(len(self.open_cases), 'case')} undecided" if self.open_cases else ""
         return f"<Verdict: {self.answer.value} after {self.seconds:.2f} s{left}>"
+
+    def _repr_html_(self) -> str:
+        rows: list[tuple[Any, ...]] = [(f"case {case.index}", case.bound, case.violation) for case in self.open_cases]
+        header: tuple[str, ...] = ("undecided", "bound of its violation", "smallest violation found")
+        if self.counterexample is not None:
+            header, found = ("counterexample", "value"), self.counterexample
+            rows = [(f"X_{position}", value) for position, value in enumerate(found.x.tolist())]
+            rows += [(f"Y_{position}", value) for position, value in enumerate(found.y.tolist())]
+        return html_table(f"{self.answer.value} after {self.seconds:.2f} s", rows, header if rows else ())
 
 
 @dataclass(frozen=True)

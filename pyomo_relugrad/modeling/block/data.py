@@ -29,7 +29,7 @@ from pyomo_relugrad.modeling.block.input_ranges import input_ranges, input_value
 from pyomo_relugrad.modeling.block.integrity import RenamedPartError, are_unchanged, changed_equations
 from pyomo_relugrad.modeling.block.output_ranges import OutputRanges
 from pyomo_relugrad.modeling.block.scores import rows_of_class
-from pyomo_relugrad.modeling.block.statistics import write_statistics
+from pyomo_relugrad.modeling.block.statistics import Statistics, statistics_of
 from pyomo_relugrad.modeling.block.tables import bounds_by_name
 from pyomo_relugrad.modeling.block.units import in_unit, unit_of, without_unit
 from pyomo_relugrad.network import Network
@@ -343,9 +343,15 @@ class ReluNetworkBlockData(BlockData):
         file : text stream, optional
             Default standard output.
         """
-        box, stream = self.input_box(), sys.stdout if file is None else file
+        print(self._statistics().text(), file=sys.stdout if file is None else file)
+
+    def _statistics(self) -> Statistics:
+        box = self.input_box()
         columns = {"input": list(self.inputs.values()), "output": list(self.outputs.values())}
-        write_statistics(self.name, self.scaled_network, box, columns, stream)
+        return statistics_of(self.name, self.scaled_network, box, columns)
+
+    def _repr_html_(self) -> str | None:
+        return self._statistics().html() if self.is_built and are_unchanged(self) else None
 
     def predicts(self, which: Any, margin: float = 0.0) -> list[Any]:
         """Rows by which a classifier's network gives a class the largest score.

@@ -1,24 +1,63 @@
-"""The table that `ReluNetworkBlockData.print_stats` writes."""
+"""The table that `ReluNetworkBlockData.print_stats` writes, and that notebooks show."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TextIO
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network import Layer, Network, PreactivationBounds, interval_bounds
+from pyomo_relugrad.notebook import html_table
 from pyomo_relugrad.words import counted
 
 #: Named inputs, and outputs, that are listed with their variables.
 MAX_NAMED = 20
 
+HEADER = ("layer", "shape", "weights", "relus", "active", "inactive", "unstable")
 
-def write_statistics(
-    block_name: str, network: Network, box: tuple[Array, Array], columns: Mapping[str, Sequence[Any]], file: TextIO
-) -> None:
-    """Write sizes of the network, and its ReLUs by what the inputs' bounds decide, as text.
+
+@dataclass(frozen=True)
+class Statistics:
+    """Sizes of a block's network, and its ReLUs by what the inputs' bounds decide.
+
+    Parameters
+    ----------
+    title, sizes : str
+    named : tuple of str
+        Which variable stands for each input and output that has a name.
+    rows : tuple of rows
+        For each layer what `HEADER` says.
+    """
+
+    title: str
+    sizes: str
+    named: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+    def text(self) -> str:
+        """As lines, a table of columns below."""
+        lines = [list(map(str, row)) for row in (HEADER, *self.rows)]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        table = (
+            "  ".join(
+                [row[0].ljust(widths[0]), *(cell.rjust(size) for cell, size in zip(row[1:], widths[1:], strict=True))]
+            )
+            for row in lines
+        )
+        return "\n".join([self.title, self.sizes, *self.named, *(line.rstrip() for line in table)])
+
+    def html(self) -> str:
+        """As a table for notebooks."""
+        return html_table(f"{self.title}, {self.sizes}", self.rows, HEADER)
+
+
+def statistics_of(
+    block_name: str, network: Network, box: tuple[Array, Array], columns: Mapping[str, Sequence[Any]]
+) -> Statistics:
+    """Count neurons and weights, layer by layer.
 
     Parameters
     ----------
@@ -29,7 +68,10 @@ def write_statistics(
         The inputs' bounds.
     columns : mapping
         The variables that stand for the inputs, under "input", and for the outputs, under "output".
-    file : text stream
+
+    Returns
+    -------
+    Statistics
     """
     lower, upper = box
     bounds = interval_bounds(network, lower[None, :], upper[None, :])
@@ -40,15 +82,9 @@ def write_statistics(
         for name, layer, own in zip([*names, "output"], network.layers, [*counts, ("",) * 4], strict=True)
     ]
     rows.append(("total", "", network.n_weights, *(np.sum(counts, axis=0) if counts else (0,) * 4)))
-    header = ("layer", "shape", "weights", "relus", "active", "inactive", "unstable")
-    lines = [list(map(str, row)) for row in (header, *rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     title = f"Network block '{block_name}'" + (f": {network.name}" if network.name else "")
     sizes = f"{counted(network.n_inputs, 'input')}, {counted(network.n_outputs, 'output')}"
-    print(title, sizes, *_named(network, columns), sep="\n", file=file)
-    for row in lines:
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(size) for cell, size in zip(row[1:], widths[1:], strict=True))]
-        print("  ".join(cells).rstrip(), file=file)
+    return Statistics(title, sizes, tuple(_named(network, columns)), tuple(rows))
 
 
 def _named(network: Network, columns: Mapping[str, Sequence[Any]]) -> Iterator[str]:

@@ -21,7 +21,7 @@ from pyomo.opt.results.solution import SolutionStatus as LegacySolutionStatus
 
 from pyomo_relugrad.modeling.solver.config import configure
 from pyomo_relugrad.modeling.solver.local import Relugrad
-from pyomo_relugrad.modeling.solver.results import SIZES, outcome
+from pyomo_relugrad.modeling.solver.results import SIZES, outcome, results_table
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,13 @@ _LEGACY = {
     TerminationCondition.locallyInfeasible: (SolverStatus.warning, LegacyTermination.noSolution),
     TerminationCondition.emptyModel: (SolverStatus.warning, LegacyTermination.noSolution),
 }
+
+
+class ClassicResults(SolverResults):
+    """Pyomo's classic results, which notebooks show as a table."""
+
+    def _repr_html_(self) -> str:
+        return results_table(f"{self.solver.name}: {self.solver.message}", self.extra_info, self.solver.time)
 
 
 @document_class_CONFIG(methods=["solve"])
@@ -87,6 +94,7 @@ class LegacyRelugrad(LegacySolverWrapper, Relugrad):
         if condition == TerminationCondition.emptyModel:  # which Pyomo's tables lack
             results.termination_condition = TerminationCondition.unknown
         legacy, incumbent = super()._map_results(model, results)
+        legacy.__class__ = ClassicResults
         results.termination_condition = condition
         run, problem, timing = legacy.solver, legacy.problem, results.timing_info
         if condition in _LEGACY and not proven:

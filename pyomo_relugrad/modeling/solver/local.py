@@ -268,7 +268,9 @@ def _log_of(config: RelugradConfig, proves: bool) -> Iterator[SearchLog]:
         streams = [stream for stream in config.tee or () if not _is_our_logger(stream)]
         if config.logfile is not None:
             streams.append(stack.enter_context(open(config.logfile, "w", encoding="utf-8")))
-        yield SearchLog(streams, proves)
+        highs_options = config.get("highs_options")
+        highs_writes = highs_options is not None and bool(highs_options.value().get("output_flag"))
+        yield SearchLog(streams, proves, alone=not highs_writes)
 
 
 def _is_our_logger(stream: object) -> bool:

@@ -9,7 +9,8 @@ from pyomo.common.collections import ComponentMap
 from pyomo.core.base.var import VarData
 
 from pyomo_relugrad.modeling.compile.model import CompiledModel
-from pyomo_relugrad.run import Progress
+from pyomo_relugrad.run import Progress, value_in_words
+from pyomo_relugrad.words import counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +43,12 @@ class SolveProgress:
     bound: float
     _compiled: CompiledModel
     _progress: Progress
+
+    def __repr__(self) -> str:
+        found = (
+            "no feasible point" if self.objective is None else f"objective {value_in_words(self.objective, self.bound)}"
+        )
+        return f"<SolveProgress: {self.elapsed:.2f} s, {counted(self.points, 'point')}; {found}>"
 
     @classmethod
     def of(cls, compiled: CompiledModel, progress: Progress) -> SolveProgress:

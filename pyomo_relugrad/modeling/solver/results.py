@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from pyomo.common.config import ConfigValue
 from pyomo.contrib.solver.common.results import Results, SolutionStatus, TerminationCondition
@@ -11,8 +13,9 @@ from pyomo.core.base.block import BlockData
 
 from pyomo_relugrad.modeling.compile.model import CompiledModel
 from pyomo_relugrad.modeling.solver.solution_loader import PoolLoader
+from pyomo_relugrad.notebook import html_table
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.run import SearchResult, Stop, gap_in_words
+from pyomo_relugrad.run import SearchResult, Stop, value_in_words
 
 _TERMINATION = {
     Stop.FINISHED: TerminationCondition.convergenceCriteriaSatisfied,
@@ -35,6 +38,17 @@ _IN_WORDS = {
     TerminationCondition.locallyInfeasible: "the search came to its end",
     TerminationCondition.unbounded: "unbounded",
     TerminationCondition.emptyModel: "the model has no variables",
+}
+
+#: Entries of ``extra_info`` that notebooks show, and their names there.
+_SHOWN = {
+    "number_of_variables": "variables",
+    "number_of_constraints": "constraints",
+    "points_evaluated": "points evaluated",
+    "iterations": "steps",
+    "nodes": "nodes",
+    "violation": "violation",
+    "network_error": "network error",
 }
 
 #: What the loader says where there is nothing to load.
@@ -112,6 +126,16 @@ class RelugradResults(Results):
     def __str__(self) -> str:
         return repr(self)
 
+    def _repr_html_(self) -> str:
+        title = f"{self.solver_name or 'relugrad'}: {outcome(self)}"
+        return results_table(title, self.extra_info.value(), self.timing_info.wall_time or 0.0)
+
+
+def results_table(title: str, info: Mapping[str, Any], seconds: float) -> str:
+    """What was done, by ``extra_info``, as a table in HTML."""
+    rows = [(name, info[key]) for key, name in _SHOWN.items() if info.get(key) is not None]
+    return html_table(title, rows, note=f"{seconds:.2f} s")
+
 
 def outcome(results: Results) -> str:
     """In a line: why the solve ended, and what it found."""
@@ -119,14 +143,9 @@ def outcome(results: Results) -> str:
     end = _IN_WORDS.get(condition, condition.name)
     if results.incumbent_objective is None:
         return f"{end}: {info.get('reason', 'no feasible point was found')}"
-    objective, bound = results.incumbent_objective, results.objective_bound
-    known = (
-        ""
-        if bound is None or not math.isfinite(bound)
-        else (f", bound {bound:.8g}, gap {gap_in_words(objective, bound)}")
-    )
+    bound = math.inf if results.objective_bound is None else results.objective_bound
     status = results.solution_status.name if results.solution_status is SolutionStatus.optimal else f"feasible: {end}"
-    return f"{status}; objective {objective:.8g}{known}"
+    return f"{status}; objective {value_in_words(results.incumbent_objective, bound)}"
 
 
 def results_without_solution(model: BlockData, termination: TerminationCondition, reason: str = "") -> Results:
