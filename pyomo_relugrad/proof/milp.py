@@ -214,7 +214,7 @@ class MilpProof(Prover):
             model.row_lower,
             model.row_upper,
             model.integers,
-            {**(HIGHS_OPTIONS if self.problem.networks else {}), **LOG_OPTIONS, **gaps, **options.highs_options},
+            {**(HIGHS_OPTIONS if self.problem.networks else {}), **gaps, **_with_log(options.highs_options)},
         )
         highs.HandleUserInterrupt = not self._is_mip
         highs.cbMipImprovingSolution.subscribe(self._kept(self._on_point))
@@ -311,3 +311,10 @@ class MilpProof(Prover):
         if self._thread is not None:
             self._thread.join(STOP_PATIENCE)
         self._take_points()
+
+
+def _with_log(options: dict[str, Any]) -> dict[str, Any]:
+    """The user's options of HiGHS, and those by which it tells its bound, once a second where its log is asked for."""
+    if options.get("output_flag"):
+        return {"mip_min_logging_interval": 1.0, **options}
+    return {**options, **LOG_OPTIONS}
