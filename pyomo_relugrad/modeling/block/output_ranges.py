@@ -32,7 +32,9 @@ class OutputRanges:
     def over(cls, network: Network, lower: Array, upper: Array) -> OutputRanges:
         """Compute them for a box of (n_inputs,) arrays."""
         bounds = interval_bounds(network, lower[None, :], upper[None, :])
-        return cls(network, lower.copy(), upper.copy(), bounds.output_lower[0].tolist(), bounds.output_upper[0].tolist())
+        return cls(
+            network, lower.copy(), upper.copy(), bounds.output_lower[0].tolist(), bounds.output_upper[0].tolist()
+        )
 
     def are_over(self, network: Network, lower: Array, upper: Array) -> bool:
         """Whether they are those of this network over this box."""
