@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -15,6 +15,9 @@ from pyomo_relugrad.search.descent.on_device import DeviceObjective
 from pyomo_relugrad.search.domains.domain import Domain
 
 Objective: TypeAlias = ReducedObjective | DeviceObjective
+
+#: Entries of an array that are handled at a time between two products.
+BLOCK_ENTRIES = 2**16
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,8 @@ class Batch:
         better = values < self.values
         if isinstance(values, np.ndarray):
             np.fmin(values, self.values, out=self.values)
-            np.copyto(self.best, self.U, where=better[:, None])
+            rows = np.flatnonzero(better)
+            self.best[rows] = self.U[rows]
         else:
             where = namespace(values).where
             self.values, self.best = where(better, values, self.values), where(better[:, None], self.U, self.best)
@@ -106,23 +110,47 @@ def descend(
     the box has many columns). Where rows cut the box, a sign step would be projected back along them, and the step
     follows the momentum itself, equally long.
     """
-    xp, width = namespace(batch.U), objective.cast(_one_if_equal(domain.upper - domain.lower))
-    tiny = float(np.finfo(objective.dtype).tiny)
+    width = objective.cast(_one_if_equal(domain.upper - domain.lower))
     for length in lengths:
         if budget.is_exhausted():
             break
         values, gradient = objective.value_and_gradient(batch.U)
         budget.count(points=values.shape[0])
         batch.note(values)
-        gradient *= width
-        gradient /= xp.maximum(row_sums(xp.abs(gradient)), tiny)
-        batch.momentum *= decay
-        batch.momentum += gradient
-        step = xp.sign(batch.momentum) if domain.steps_by_signs else _as_long(batch.momentum)
-        step *= float(length) * width
-        batch.U = objective.cast(domain.project(batch.U - step))
+        moved = [
+            objective.cast(domain.project(_moved(U, momentum, part, decay, width, float(length), domain)))
+            for U, momentum, part in _in_blocks(batch.U, batch.momentum, gradient)
+        ]
+        batch.U = moved[0] if len(moved) == 1 else np.concatenate(moved)
         yield batch
     return batch
+
+
+def _moved(
+    U: Array, momentum: Array, gradient: Array, decay: float, width: Array, length: float, domain: Domain
+) -> Array:
+    """Points after a step, whose momentum takes in the gradient; these two are overwritten."""
+    xp = namespace(momentum)
+    if width.shape[0] > 1:  # a common factor is divided out
+        gradient *= width
+    gradient /= xp.maximum(row_sums(xp.abs(gradient)), float(np.finfo(width.dtype).tiny))
+    momentum *= decay
+    momentum += gradient
+    step = xp.sign(momentum) if domain.steps_by_signs else _as_long(momentum)
+    step *= -length * width
+    step += U
+    return step
+
+
+def _in_blocks(*arrays: Array) -> Iterator[Sequence[Array]]:
+    """Arrays of NumPy (B, d) a few rows at a time, which stay in the cache from one operation to the next."""
+    count, width = arrays[0].shape
+    if not isinstance(arrays[0], np.ndarray) or count * width <= BLOCK_ENTRIES:
+        yield arrays
+        return
+    rows = max(BLOCK_ENTRIES // width, 1)
+    for begin in range(0, count, rows):
+        yield [array[begin : begin + rows] for array in arrays]
 
 
 def descend_by_halving(

@@ -21,7 +21,7 @@ from pyomo_relugrad.search.domains.method import DomainMethod
 from pyomo_relugrad.search.sequential.smooth_polish import polisher_of
 
 #: Multiplications per batched step that keep the matrix products efficient and the steps short.
-WORK_PER_STEP = 1e8
+WORK_PER_STEP = 3e7
 #: Points that start together where the projection is an iteration of its own.
 POLYTOPE_BATCH = 64
 #: First and last step of the first round.

@@ -34,10 +34,9 @@ class Box:
     def project(self, U: Array) -> Array:
         """Clip the rows of `U` to the box, in their own floating-point type."""
         if U.dtype not in self._bounds:
-            self._bounds[U.dtype] = self.lower.astype(U.dtype), self.upper.astype(U.dtype)
-        lower, upper = self._bounds[U.dtype]
-        result = np.maximum(U, lower)
-        return np.minimum(result, upper, out=result)
+            lower, upper = (_number_if_equal(side.astype(U.dtype)) for side in (self.lower, self.upper))
+            self._bounds[U.dtype] = lower, upper
+        return np.clip(U, *self._bounds[U.dtype])
 
     def sample(self, random: np.random.Generator, count: int) -> Array:
         """Uniform points of the box."""
@@ -147,3 +146,8 @@ class BoxWithRow:
         released = np.minimum(np.maximum(excess - (np.cumsum(release[order]) - release[order]), 0.0), release[order])
         point[order] -= released / row[order]
         return point
+
+
+def _number_if_equal(values: Array) -> Array:
+    """The first of equal values, which NumPy applies to a batch faster than a row of them."""
+    return values[0] if values.size and (values == values[0]).all() else values
