@@ -228,7 +228,8 @@ def test_in_a_solve_searches_in_vain_fall_back_only_where_the_proof_is_about_to_
 
     monkeypatch.setitem(PROOFS, Route.BRANCH, StandingProof)
     searched = slow_searches(clock, monkeypatch, points=(point,))
-    portfolio = only(Route.BRANCH, young_seconds=np.inf if closes else 0.0)
+    young = np.inf if closes else 0.0
+    portfolio = only(Route.BRANCH, young_seconds=young, young_share=young)
     assert solve_exactly(problem, time_limit=60.0, portfolio=portfolio).stop is Stop.TIME_LIMIT
     assert sum(searched) < 0.3 * 60.0 if closes else sum(searched) > 0.45 * 60.0
 

@@ -171,6 +171,7 @@ class MilpProof(Prover):
         self._thread = thread = Thread(target=self._run_to_end, args=(highs,), name=HIGHS_THREAD)
         thread.start()
         try:
+            yield
             while not done:
                 # Whoever comes late is not kept waiting: HiGHS has worked meanwhile.
                 thread.join(max(last_report + self._report_interval - time.perf_counter(), 0.0))

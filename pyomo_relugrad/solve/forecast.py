@@ -21,10 +21,13 @@ class GapForecast:
     ----------
     portfolio : Portfolio
         Says when a proof stands still, and when it is too young to be judged.
+    time_limit : float, optional
+        Seconds that are left for everything when the proof begins.
     """
 
-    def __init__(self, portfolio: Portfolio) -> None:
+    def __init__(self, portfolio: Portfolio, time_limit: float = np.inf) -> None:
         self._portfolio = portfolio
+        self._young_seconds = min(portfolio.young_seconds, portfolio.young_share * time_limit)
         self._worked, self._bound = 0.0, -np.inf
         self._times, self._bounds = [0.0], [-np.inf]
 
@@ -37,7 +40,7 @@ class GapForecast:
 
     def closes_within(self, seconds: float, objective: float, allowed: float) -> bool:
         """Whether the gap will be closed in time, as `ends_within` says; proofs too young to be judged count as if."""
-        return self._worked < self._portfolio.young_seconds or self.ends_within(seconds, objective, allowed)
+        return self._worked < self._young_seconds or self.ends_within(seconds, objective, allowed)
 
     def ends_within(self, seconds: float, objective: float, allowed: float) -> bool:
         """Whether the gap to an objective will be the allowed one after so many more seconds of work."""

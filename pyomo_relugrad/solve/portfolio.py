@@ -51,9 +51,9 @@ class Portfolio:
     second_seconds, second_share, second_patience : float, optional
         A second search, from a point that others found, has so many seconds until its first success, this multiple of
         the first search's time, and is in vain after this many times the time to its last success, and those seconds.
-    closing_share, young_seconds : float, optional
+    closing_share, young_seconds, young_share : float, optional
         A proof stands still where the second half of its time has not brought the gap down to this share; one that has
-        worked for less than so many seconds is not judged yet.
+        worked for less than so many seconds, and less than this share of the time, is not judged yet.
 
     Raises
     ------
@@ -72,7 +72,7 @@ class Portfolio:
     search_turn: float = 0.4
     search_share: float = 0.5
     late_share: float = 0.9
-    open_share: float = 0.8
+    open_share: float = 0.9
     late_seconds: tuple[float, float] = (0.1, 0.5)
     patience: float = 1.0
     owed_seconds: float = 1.0
@@ -81,6 +81,7 @@ class Portfolio:
     second_patience: float = 3.0
     closing_share: float = 0.9
     young_seconds: float = 2.0
+    young_share: float = 0.1
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -52,8 +52,9 @@ class Team(Worker):
 
     @property
     def cores_beside(self) -> int:
-        """One for each proof in a thread of its own."""
-        return sum(runner.works_beside for runner in self._unfinished)
+        """One for each proof in a thread of its own, unless it stands still: then it has what searches leave it."""
+        left, value = self._clock.remaining, self._value
+        return sum(runner.works_beside and runner.closes_within(left, value) for runner in self._unfinished)
 
     def step(self) -> Report:
         """One step of whoever's turn it is."""
