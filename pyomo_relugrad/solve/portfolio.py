@@ -41,6 +41,9 @@ class Portfolio:
         by little the larger one if that is still so after ``late_seconds``.
     open_share : float, optional
         The searches' share at least while no proof is about to close the gap in time.
+    core_share : float, optional
+        Share of the time limit that a proof in a thread of its own has a core for itself; after that a search on that
+        core works beside it, unless it is about to close the gap.
     late_seconds : tuple of two floats, optional
         Seconds of searching between which the share grows. What is proven at once does not come to that.
     patience : float, optional
@@ -73,6 +76,7 @@ class Portfolio:
     search_share: float = 0.5
     late_share: float = 0.9
     open_share: float = 0.9
+    core_share: float = 0.25
     late_seconds: tuple[float, float] = (0.1, 0.5)
     patience: float = 1.0
     owed_seconds: float = 1.0

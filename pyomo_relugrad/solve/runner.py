@@ -68,6 +68,11 @@ class Runner(Worker):
         self._next_seconds = self._prover.first_seconds
 
     @property
+    def worked(self) -> float:
+        """Seconds that the proof has worked."""
+        return self._forecast.worked
+
+    @property
     def is_due(self) -> bool:
         """Whether a proof that works beside is to begin, or has something to report without being waited for."""
         waits = time.perf_counter() - self._booked < REPORT_INTERVAL

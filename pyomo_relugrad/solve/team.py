@@ -52,9 +52,13 @@ class Team(Worker):
 
     @property
     def cores_beside(self) -> int:
-        """One for each proof in a thread of its own, unless it stands still: then it has what searches leave it."""
-        left, value = self._clock.remaining, self._value
-        return sum(runner.works_beside and runner.closes_within(left, value) for runner in self._unfinished)
+        """One for each proof in a thread of its own, unless it has had its time, and is not about to close the gap."""
+        own_seconds = self._portfolio.core_share * self._clock.time_limit
+        return sum(
+            runner.works_beside
+            and (runner.worked < own_seconds or runner.closes_within(self._clock.remaining, self._value))
+            for runner in self._unfinished
+        )
 
     def step(self) -> Report:
         """One step of whoever's turn it is."""
