@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -133,6 +134,7 @@ def by_relugrad(instance: Instance, watch: Watch) -> None:
         m,
         time_limit=watch.remaining,
         seed=watch.seed,
+        threads=os.cpu_count(),  # else one: a process that multiprocessing has started counts as one of several
         rel_gap=GAP,
         abs_gap=GAP,
         callback=note,

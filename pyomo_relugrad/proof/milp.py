@@ -38,7 +38,7 @@ HIGHS_OPTIONS = {
 # steps, thousands of times a second; but each of these calls waits for Python's lock, up to 5 ms while searches work.
 LOG_OPTIONS = {"log_to_console": False, "mip_min_logging_interval": REPORT_INTERVAL, "output_flag": True}
 # Seconds after which HiGHS lets others go first that work beside it: a short run delays them little.
-EQUAL_SECONDS = 1.0
+EQUAL_SECONDS = 2.0
 
 
 @solver_threads()

@@ -9,7 +9,7 @@ import numpy as np
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Problem, is_linear_program
 from pyomo_relugrad.proof import misfit
-from pyomo_relugrad.run import Route, usable_cores
+from pyomo_relugrad.run import Route
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Portfolio:
     open_share : float, optional
         The searches' share at least while no proof is about to close the gap in time.
     core_share : float, optional
-        Share of the time limit that a proof in a thread of its own has a core for itself; after that a search on that
-        core works beside it, unless it is about to close the gap.
+        Share of the time limit that a proof in a thread of its own has a core for itself, and ``young_seconds`` at
+        least; after that a search on that core works beside it, unless it is about to close the gap.
     late_seconds : tuple of two floats, optional
         Seconds of searching between which the share grows. What is proven at once does not come to that.
     patience : float, optional
@@ -125,11 +125,11 @@ class Portfolio:
             return (Route.BRANCH, Route.MILP)
         return (Route.MILP, Route.BRANCH) if misfit(problem) else (Route.MILP, Route.RELUS)
 
-    def lead_of(self, first: Route, problem: Problem) -> float:
+    def lead_of(self, first: Route, problem: Problem, cores: int) -> float:
         """Seconds that the first proof has before the second joins: few beside the MILP, which has its own thread."""
         n_relus = sum(embedded.network.n_relus for embedded in problem.networks)
         lead = self.short_lead if first is Route.MILP or n_relus <= self.few_relus else self.long_lead
-        return 0.0 if lead == self.short_lead and usable_cores() > 1 else lead
+        return 0.0 if lead == self.short_lead and cores > 1 else lead
 
     def lead_of_search(self, problem: Problem, time_limit: float) -> float:
         """Seconds of the search that comes before any proof; none before that of a linear program."""
