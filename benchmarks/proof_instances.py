@@ -1,17 +1,23 @@
-"""Instances for the experiment on proofs: real networks, the examples' networks, and random ones."""
+"""Instances for the experiment on proofs: real networks, the examples' networks, random ones, and random models."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pyomo.environ as pyo
 from search_instances import ONNX_FOLDER, torch_default_network
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from random_models import as_pyomo, random_problem
+
 from pyomo_relugrad import Network, ReluNetworkBlock, load_onnx
+from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.readers.vnnlib import load_vnnlib
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -58,6 +64,11 @@ class Instance:
         )
         return m
 
+    @staticmethod
+    def variables(m: pyo.ConcreteModel) -> Iterable[pyo.Var]:
+        """The variables of the model whose values `judge` takes."""
+        return m.x.values()
+
     def judge(self, x: np.ndarray) -> float:
         """The objective at inputs (n_inputs,) by the network itself; minus infinity where they are not feasible."""
         if (x < self.lower - TOLERANCE).any() or (x > self.upper + TOLERANCE).any():
@@ -67,6 +78,39 @@ class Instance:
         if any(not low - TOLERANCE <= y[k] <= high + TOLERANCE for k, low, high in self.windows):
             return -np.inf
         return float(self.weights @ y + (0.0 if self.input_weights is None else self.input_weights @ x))
+
+
+@dataclass(frozen=True, eq=False)
+class ModelInstance:
+    """A problem with rows, integers or several networks; its negative objective is maximized.
+
+    Parameters
+    ----------
+    name : str
+    problem : Problem
+        To be minimized.
+    """
+
+    name: str
+    problem: Problem
+
+    def model(self) -> pyo.ConcreteModel:
+        """The Pyomo model."""
+        m = as_pyomo(self.problem)
+        m.objective.deactivate()
+        least = m.objective.expr
+        m.profit = pyo.Objective(expr=least if self.problem.maximize else -least, sense=pyo.maximize)
+        return m
+
+    @staticmethod
+    def variables(m: pyo.ConcreteModel) -> Iterable[pyo.Var]:
+        """The variables of the model whose values `judge` takes."""
+        return m.v.values()
+
+    def judge(self, x: np.ndarray) -> float:
+        """The objective at values (n,) of all columns by the networks; minus infinity where they are not feasible."""
+        point = self.problem.incumbent(np.where(self.problem.integers, np.round(x), x))
+        return -point.objective if point.is_feasible else -np.inf
 
 
 def _window(output: pyo.Var, low: float, high: float) -> tuple:
@@ -136,4 +180,45 @@ def random_networks() -> Iterator[Instance]:
         yield _first_output(f"random {n_inputs}-{depth}x100", network, np.zeros(n_inputs), np.ones(n_inputs))
 
 
-GROUPS = {"real": real_networks, "shipped": shipped_networks, "random": random_networks}
+def other_boxes() -> Iterator[Instance]:
+    """Ten more boxes, which nothing was chosen by."""
+    folder = ONNX_FOLDER / "vnncomp"
+    for network, number in (("2_7", 3), ("3_3", 4)):
+        file = folder / f"acasxu_prop_{number}.vnnlib"
+        if file.exists():
+            (case,) = load_vnnlib(file).cases
+            loaded = load_onnx(folder / f"ACASXU_run2a_{network}_batch_2000.onnx")
+            yield _first_output(f"ACAS Xu {network}, property {number}", loaded, case.lower, case.upper)
+    for name, output, half_width in (("cartpole", 1, 0.5), ("robot", 1, 0.5), ("lunarlander", 2, 0.3)):
+        file = folder / f"{name}.onnx"
+        if file.exists():
+            network = load_onnx(file)
+            side = np.full(network.n_inputs, half_width)
+            yield Instance(f"{name}, {half_width}", network, -side, side, np.eye(network.n_outputs)[output])
+    file = folder / "mnist_fc_prop_10_0.03.vnnlib"
+    if file.exists():
+        yield replace(
+            _adversarial("", load_onnx(folder / "mnist-net_256x2.onnx"), file), name="MNIST 2x256, another ball"
+        )
+    digits = load_onnx(EXAMPLES / "digits.onnx")
+    yield Instance("digits, output 3", digits, np.zeros(64), np.ones(64), np.eye(10)[3])
+    for n_inputs, widths in ((6, [40, 40]), (40, [30]), (100, [16, 16])):
+        network = torch_default_network(n_inputs, widths, 51)
+        name = f"random {n_inputs}-{'-'.join(map(str, widths))}"
+        yield _first_output(name, network, np.zeros(n_inputs), np.ones(n_inputs))
+
+
+def random_constrained_models() -> Iterator[ModelInstance]:
+    """Ten models with windows, equations, integers, chained and shared networks, a small and a large one of each."""
+    for family in ("window", "equality", "integer", "chained", "shared"):
+        yield ModelInstance(f"{family}, small", random_problem(family, 21))
+        yield ModelInstance(f"{family}, large", random_problem(family, 20, is_large=True))
+
+
+GROUPS = {
+    "real": real_networks,
+    "shipped": shipped_networks,
+    "random": random_networks,
+    "boxes": other_boxes,
+    "models": random_constrained_models,
+}

@@ -108,13 +108,36 @@ def report(folder: Path, traces: Traces, seconds: float, plots: bool) -> None:
     if not traces:
         print("no runs")
         return
-    tables = (_summary_table(traces, seconds), _overview_table(traces, seconds), _instance_table(traces, seconds))
+    tables = (
+        _summary_table(traces, seconds),
+        _overview_table(traces, seconds),
+        _instance_table(traces, seconds),
+        _exact_table(traces),
+    )
     text = "\n\n".join("\n".join(lines) for lines in (*tables, _warnings(traces)) if lines)
     print("\n" + text)
     (folder / "table.md").write_text(text + "\n")
     if plots:
         plot_gaps(folder / "gaps.png", traces, seconds)
         plot_shares(folder / "shares.png", traces, seconds)
+
+
+def _exact_table(traces: Traces) -> list[str]:
+    """How much longer `exact` takes than the fastest other route, and whether that is more than a quarter and 0.1 s."""
+    lines = list[str]()
+    for name in dict.fromkeys(instance for instance, _ in traces):
+        others = {route: trace.proof for (instance, route), trace in traces.items() if instance == name}
+        own = others.pop("exact", None)
+        if own is None or not others or not np.isfinite([own, *others.values()]).any():
+            continue
+        fastest = min(others, key=others.__getitem__)
+        note = "more" if own > 1.25 * others[fastest] + 0.1 else ""
+        lines.append(f"| {name} | {fastest} | {_seconds(others[fastest])} | {_seconds(own)} | {note} |")
+    head = [
+        "| instance | fastest other route | its proof | exact | above 1.25 times that + 0.1 s |",
+        "|---|---|---:|---:|---|",
+    ]
+    return [*head, *lines] if lines else []
 
 
 def routes_of(traces: Traces) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 import highspy
 import numpy as np
 import pyomo.environ as pyo
-from proof_instances import Instance
+from proof_instances import Instance, ModelInstance
 from proof_results import GAP
 from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 from scipy import sparse
@@ -79,7 +80,7 @@ class Watch:
         self.note(problem.reported(incumbent.objective) if found else -np.inf, problem.reported(bound))
 
 
-Route = Callable[[Instance, Watch], None]
+Route = Callable[[Instance | ModelInstance, Watch], None]
 
 
 def by_omlt(
@@ -88,13 +89,10 @@ def by_omlt(
     """HiGHS on OMLT's big-M formulation; perhaps started, with tighter bounds, of a rewritten network."""
 
     def run(instance: Instance, watch: Watch) -> None:
-        point = _search_point(instance, watch) if start else None
-        m = instance.model(None if rewrite is None else rewrite(instance))
-        if point is not None:
-            for variable, value in zip(m.x.values(), point.tolist(), strict=True):
-                variable.set_value(value, skip_validation=True)
+        m = instance.model() if rewrite is None else instance.model(rewrite(instance))
+        is_started = start and _set_found_values(m, watch)
         pyo.TransformationFactory("relugrad.omlt").apply_to(m, formulation="bigm", bounds=bounds)
-        _HighsRun(m, instance, watch).run(start=point is not None)
+        _HighsRun(m, instance, watch).run(start=is_started)
 
     return run
 
@@ -136,6 +134,7 @@ def by_relugrad(instance: Instance, watch: Watch) -> None:
         m,
         time_limit=watch.remaining,
         seed=watch.seed,
+        threads=os.cpu_count(),  # else one: a process that multiprocessing has started counts as one of several
         rel_gap=GAP,
         abs_gap=GAP,
         callback=note,
@@ -178,11 +177,13 @@ def _search(problem: Problem, watch: Watch) -> Any:
     )
 
 
-def _search_point(instance: Instance, watch: Watch) -> np.ndarray | None:
-    """Inputs (n_inputs,) that the local search finds."""
-    compiled = compile_model(instance.model())
+def _set_found_values(m: pyo.ConcreteModel, watch: Watch) -> bool:
+    """Give the variables of a model the values that the local search finds; whether it finds some."""
+    compiled = compile_model(m)
     best = _search(compiled.problem, watch).incumbent
-    return None if best is None else best.values[compiled.problem.networks[0].inputs]
+    for variable, value in () if best is None else compiled.solution(best.values).items():
+        variable.set_value(value, skip_validation=True)
+    return best is not None
 
 
 class _HighsRun:
@@ -192,7 +193,7 @@ class _HighsRun:
         self._instance, self._watch = instance, watch
         form = LinearStandardFormCompiler().write(m, mixed_form=True)
         places = {id(variable): column for column, variable in enumerate(form.columns)}
-        self._inputs = np.array([places[id(variable)] for variable in m.x.values()])
+        self._inputs = np.array([places[id(variable)] for variable in instance.variables(m)])
         self._offset = float(form.c_offset[0])
         self._start = np.array([0.0 if variable.value is None else variable.value for variable in form.columns])
         self._highs = _highs_of(form)

@@ -435,7 +435,9 @@ def test_routes_are_chosen_by_structure():
     assert choose_routes(replace(wide, upper=fixed)) == (Route.BRANCH, Route.MILP)
     many = box_problem((3, 400, 1))
     lead = Portfolio().lead_of
-    assert lead(Route.BRANCH, box) <= lead(Route.MILP, many) < lead(Route.BRANCH, many)
+    for cores in (1, 2):
+        assert lead(Route.BRANCH, box, cores) <= lead(Route.MILP, many, cores) < lead(Route.BRANCH, many, cores)
+    assert lead(Route.BRANCH, box, 2) == 0.0 < lead(Route.BRANCH, box, 1)
 
 
 def test_the_second_route_joins():

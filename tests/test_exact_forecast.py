@@ -23,6 +23,16 @@ def test_a_young_proof_is_not_judged():
     assert not forecast(1.0, 1.0, seconds=YOUNG_SECONDS).closes_within(np.inf, OBJECTIVE, ALLOWED)
 
 
+def test_where_there_is_little_time_a_proof_is_judged_sooner():
+    limit = 5.0
+    young = Portfolio().young_share * limit
+    for seconds, is_judged in ((0.9 * young, False), (1.1 * young, True)):
+        found = GapForecast(Portfolio(), limit)
+        for _ in range(2):
+            found.book(0.5 * seconds, OBJECTIVE - 1.0)
+        assert found.closes_within(0.0, OBJECTIVE, ALLOWED) is not is_judged
+
+
 def test_the_end_of_a_young_proof_is_forecast_all_the_same():
     """From 1 to a tenth in a fifth of a second: to a thousandth in two fifths more."""
     found = forecast(3.0, 1.0, 0.5, 0.1, seconds=0.1)

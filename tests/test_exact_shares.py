@@ -21,6 +21,7 @@ from pyomo_relugrad.solve import Portfolio, Route, solve_exactly
 from pyomo_relugrad.solve.runner import PROOFS, Runner
 from pyomo_relugrad.solve.searches import Searches
 from pyomo_relugrad.solve.shares import TimeShares
+from pyomo_relugrad.solve.team import Team
 
 ASKED = Portfolio(owed_seconds=np.inf)
 
@@ -228,7 +229,8 @@ def test_in_a_solve_searches_in_vain_fall_back_only_where_the_proof_is_about_to_
 
     monkeypatch.setitem(PROOFS, Route.BRANCH, StandingProof)
     searched = slow_searches(clock, monkeypatch, points=(point,))
-    portfolio = only(Route.BRANCH, young_seconds=np.inf if closes else 0.0)
+    young = np.inf if closes else 0.0
+    portfolio = only(Route.BRANCH, young_seconds=young, young_share=young)
     assert solve_exactly(problem, time_limit=60.0, portfolio=portfolio).stop is Stop.TIME_LIMIT
     assert sum(searched) < 0.3 * 60.0 if closes else sum(searched) > 0.45 * 60.0
 
@@ -253,6 +255,21 @@ def test_searches_go_on_while_the_milp_works_in_its_own_thread(monkeypatch):
     assert result.stop is Stop.TIME_LIMIT
     assert sum(searched) >= 0.95 * 60.0
     assert max(np.diff(ProofBeside.looks)) <= REPORT_INTERVAL + 0.05
+
+
+def test_a_proof_that_stands_still_in_its_own_thread_shares_its_core_after_a_while(monkeypatch):
+    clock, limit, portfolio = FakeClock.installed(monkeypatch), 40.0, only(Route.MILP)
+    ProofBeside.clock, ProofBeside.looks = clock, []
+    monkeypatch.setitem(PROOFS, Route.MILP, ProofBeside)
+    slow_searches(clock, monkeypatch, 0.02)
+    team, cores = Team(hard_box(), Options(time_limit=limit), portfolio, Clock(limit)), {True: set(), False: set()}
+    begin, own_seconds = clock.now, portfolio.core_share * limit
+    while clock.now - begin < 1.5 * own_seconds:
+        team.step()
+        if ProofBeside.looks and abs(clock.now - begin - own_seconds) > 0.2 * own_seconds:
+            cores[clock.now - begin < own_seconds].add(team.cores_beside)
+    team.close()
+    assert cores == {True: {1}, False: {0}}
 
 
 def test_a_proof_waits_and_is_not_given_up_while_searches_are_owed_all_that_is_left(monkeypatch):

@@ -38,7 +38,7 @@ HIGHS_OPTIONS = {
 # steps, thousands of times a second; but each of these calls waits for Python's lock, up to 5 ms while searches work.
 LOG_OPTIONS = {"log_to_console": False, "mip_min_logging_interval": REPORT_INTERVAL, "output_flag": True}
 # Seconds after which HiGHS lets others go first that work beside it: a short run delays them little.
-EQUAL_SECONDS = 1.0
+EQUAL_SECONDS = 2.0
 
 
 @solver_threads()
@@ -171,6 +171,7 @@ class MilpProof(Prover):
         self._thread = thread = Thread(target=self._run_to_end, args=(highs,), name=HIGHS_THREAD)
         thread.start()
         try:
+            yield
             while not done:
                 # Whoever comes late is not kept waiting: HiGHS has worked meanwhile.
                 thread.join(max(last_report + self._report_interval - time.perf_counter(), 0.0))

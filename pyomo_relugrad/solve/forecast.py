@@ -21,27 +21,32 @@ class GapForecast:
     ----------
     portfolio : Portfolio
         Says when a proof stands still, and when it is too young to be judged.
+    time_limit : float, optional
+        Seconds that are left for everything when the proof begins.
     """
 
-    def __init__(self, portfolio: Portfolio) -> None:
+    def __init__(self, portfolio: Portfolio, time_limit: float = np.inf) -> None:
         self._portfolio = portfolio
-        self._worked, self._bound = 0.0, -np.inf
+        self._young_seconds = min(portfolio.young_seconds, portfolio.young_share * time_limit)
+        #: Seconds of work so far.
+        self.worked = 0.0
+        self._bound = -np.inf
         self._times, self._bounds = [0.0], [-np.inf]
 
     def book(self, seconds: float, bound: float) -> None:
         """Note the bound after so many more seconds of work."""
-        self._worked, self._bound = self._worked + seconds, bound
-        if self._worked - self._times[-1] >= NOTE_INTERVAL:
-            self._times.append(self._worked)
+        self.worked, self._bound = self.worked + seconds, bound
+        if self.worked - self._times[-1] >= NOTE_INTERVAL:
+            self._times.append(self.worked)
             self._bounds.append(bound)
 
     def closes_within(self, seconds: float, objective: float, allowed: float) -> bool:
         """Whether the gap will be closed in time, as `ends_within` says; proofs too young to be judged count as if."""
-        return self._worked < self._portfolio.young_seconds or self.ends_within(seconds, objective, allowed)
+        return self.worked < self._young_seconds or self.ends_within(seconds, objective, allowed)
 
     def ends_within(self, seconds: float, objective: float, allowed: float) -> bool:
         """Whether the gap to an objective will be the allowed one after so many more seconds of work."""
-        half = bisect_right(self._times, self._worked / 2.0) - 1
+        half = bisect_right(self._times, self.worked / 2.0) - 1
         before, now = objective - self._bounds[half], objective - self._bound
         if not np.isfinite(now) or now > self._portfolio.closing_share * before:
             return False
@@ -49,4 +54,4 @@ class GapForecast:
             return True
         # With both gaps to a common base, time is proportional to the logarithm of what the gap falls by.
         needed = np.log(now / max(allowed, np.finfo(float).tiny)) / np.log(before / now)
-        return bool(needed * (self._worked - self._times[half]) <= seconds)
+        return bool(needed * (self.worked - self._times[half]) <= seconds)

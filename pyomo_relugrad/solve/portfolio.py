@@ -9,7 +9,7 @@ import numpy as np
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Problem, is_linear_program
 from pyomo_relugrad.proof import misfit
-from pyomo_relugrad.run import Route, usable_cores
+from pyomo_relugrad.run import Route
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,9 @@ class Portfolio:
         by little the larger one if that is still so after ``late_seconds``.
     open_share : float, optional
         The searches' share at least while no proof is about to close the gap in time.
+    core_share : float, optional
+        Share of the time limit that a proof in a thread of its own has a core for itself, and ``young_seconds`` at
+        least; after that a search on that core works beside it, unless it is about to close the gap.
     late_seconds : tuple of two floats, optional
         Seconds of searching between which the share grows. What is proven at once does not come to that.
     patience : float, optional
@@ -51,9 +54,9 @@ class Portfolio:
     second_seconds, second_share, second_patience : float, optional
         A second search, from a point that others found, has so many seconds until its first success, this multiple of
         the first search's time, and is in vain after this many times the time to its last success, and those seconds.
-    closing_share, young_seconds : float, optional
+    closing_share, young_seconds, young_share : float, optional
         A proof stands still where the second half of its time has not brought the gap down to this share; one that has
-        worked for less than so many seconds is not judged yet.
+        worked for less than so many seconds, and less than this share of the time, is not judged yet.
 
     Raises
     ------
@@ -72,7 +75,8 @@ class Portfolio:
     search_turn: float = 0.4
     search_share: float = 0.5
     late_share: float = 0.9
-    open_share: float = 0.8
+    open_share: float = 0.9
+    core_share: float = 0.25
     late_seconds: tuple[float, float] = (0.1, 0.5)
     patience: float = 1.0
     owed_seconds: float = 1.0
@@ -81,6 +85,7 @@ class Portfolio:
     second_patience: float = 3.0
     closing_share: float = 0.9
     young_seconds: float = 2.0
+    young_share: float = 0.1
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -120,11 +125,11 @@ class Portfolio:
             return (Route.BRANCH, Route.MILP)
         return (Route.MILP, Route.BRANCH) if misfit(problem) else (Route.MILP, Route.RELUS)
 
-    def lead_of(self, first: Route, problem: Problem) -> float:
+    def lead_of(self, first: Route, problem: Problem, cores: int) -> float:
         """Seconds that the first proof has before the second joins: few beside the MILP, which has its own thread."""
         n_relus = sum(embedded.network.n_relus for embedded in problem.networks)
         lead = self.short_lead if first is Route.MILP or n_relus <= self.few_relus else self.long_lead
-        return 0.0 if lead == self.short_lead and usable_cores() > 1 else lead
+        return 0.0 if lead == self.short_lead and cores > 1 else lead
 
     def lead_of_search(self, problem: Problem, time_limit: float) -> float:
         """Seconds of the search that comes before any proof; none before that of a linear program."""

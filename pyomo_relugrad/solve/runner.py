@@ -62,10 +62,15 @@ class Runner(Worker):
         self.is_done = False
         self._prover = PROOFS[route](problem, options, start)
         self.works_beside = self._prover.works_beside
-        self._options, self._forecast = options, GapForecast(portfolio)
+        self._options, self._forecast = options, GapForecast(portfolio, options.time_limit)
         self._booked = time.perf_counter()
         self._is_begun = False
         self._next_seconds = self._prover.first_seconds
+
+    @property
+    def worked(self) -> float:
+        """Seconds that the proof has worked."""
+        return self._forecast.worked
 
     @property
     def is_due(self) -> bool:

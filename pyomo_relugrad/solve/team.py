@@ -52,8 +52,13 @@ class Team(Worker):
 
     @property
     def cores_beside(self) -> int:
-        """One for each proof in a thread of its own."""
-        return sum(runner.works_beside for runner in self._unfinished)
+        """One for each proof in a thread of its own, unless it has had its time, and is not about to close the gap."""
+        own_seconds = max(self._portfolio.young_seconds, self._portfolio.core_share * self._clock.time_limit)
+        return sum(
+            runner.works_beside
+            and (runner.worked < own_seconds or runner.closes_within(self._clock.remaining, self._value))
+            for runner in self._unfinished
+        )
 
     def step(self) -> Report:
         """One step of whoever's turn it is."""
@@ -84,7 +89,8 @@ class Team(Worker):
         # A relaxation of the whole problem: HiGHS has no bound until its presolve ends.
         yield self._searches.bound_at_once()
         self._waiting = list(self._portfolio.routes_for(self._problem))
-        self._join_at = self._clock.elapsed + self._portfolio.lead_of(self._waiting[0], self._problem)
+        lead = self._portfolio.lead_of(self._waiting[0], self._problem, self._options.cores)
+        self._join_at = self._clock.elapsed + lead
         while not self._clock.is_over:
             is_proving = yield from self._prove()
             if not is_proving and self._searches.has_ended and not self._may_search_on():
