@@ -704,7 +704,7 @@ def no_integer(m):
 
 
 INFEASIBLE = {
-    "constant row": (fix_all, r"constraint 'c' cannot hold: None <= 1\.5 <= 1"),
+    "constant row": (fix_all, r"constraint 'c' cannot hold: 1\.5 <= 1"),
     "crossed sides": (
         add("c", lambda m: pyo.Constraint(expr=pyo.inequality(m.sides[0], m.x[0] + m.x[1], m.sides[1]))),
         r"constraint 'c' cannot hold: 2.0 <= body <= 1.0",

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyomo_relugrad.expression import Expression, ExpressionBuilder, Node
+from pyomo_relugrad.expression.contraction import argument_within
 from pyomo_relugrad.expression.envelope import function_lines, function_range
 from pyomo_relugrad.expression.functions import FUNCTIONS, Function, Power
 
@@ -183,6 +184,68 @@ def test_ranges_and_relaxations_hold_at_samples(expression: Expression, seed: in
     assert not (values > high).any()
     assert not (values < np.einsum("boi,sbi->sbo", bounds.lower_slopes, samples) + bounds.lower_offsets).any()
     assert not (values > np.einsum("boi,sbi->sbo", bounds.upper_slopes, samples) + bounds.upper_offsets).any()
+
+
+@given(expressions(), st.integers(0, 1000))
+@settings(max_examples=60, deadline=None)
+def test_smaller_boxes_hold_all_points_with_values_within_bounds(expression: Expression, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    lower = rng.normal(size=(4, 3)) * rng.choice([0.1, 1.0, 3.0])
+    upper = lower + rng.exponential(size=(4, 3)) * rng.choice([0.1, 1.0, 4.0])
+    samples = rng.uniform(lower, upper, (500, 4, 3))
+    values = expression.value(samples.reshape(-1, 3)).reshape(500, 4, -1)
+    middle, reach = np.where(np.isfinite(values[0]), values[0], 0.0), rng.choice([0.0, 0.1, np.inf], 2)
+    asked = middle - reach[0], middle + reach[1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        low, high, least, greatest = expression.contracted(lower, upper, asked)
+    within = (np.isfinite(values) & (values >= asked[0]) & (values <= asked[1])).all(axis=2)
+    assert (within[0] == np.isfinite(values[0]).all(axis=1)).all()
+    assert ((samples >= low) & (samples <= high))[within].all()
+    assert ((values >= least) & (values <= greatest))[within].all()
+    assert ((low >= lower) & (high <= upper) | (low > high)).all()
+
+
+ARGUMENTS = {
+    "exp": ((1.0, np.e), (-5.0, 5.0), (0.0, 1.0)),
+    "log": ((-np.inf, 0.0), (-5.0, 5.0), (0.0, 1.0)),
+    "atan": ((0.0, 2.0), (-5.0, 5.0), (0.0, 5.0)),
+    "cosh": ((0.0, np.cosh(2.0)), (-1.0, 5.0), (-1.0, 2.0)),
+    "softplus": ((0.0, np.log(2.0)), (-5.0, 5.0), (-5.0, 0.0)),
+    "sigmoid": ((0.5, 1.0), (-5.0, 5.0), (0.0, 5.0)),
+    "asin": ((0.0, 9.0), (-5.0, 5.0), (0.0, 1.0)),
+    "sin": ((0.0, 0.5), (-5.0, 5.0), (-5.0, 5.0)),
+    2.0: ((1.0, 4.0), (-1.5, 9.0), (-1.5, 2.0)),
+    3.0: ((-8.0, 1.0), (-9.0, 9.0), (-2.0, 1.0)),
+    -1.0: ((-1.0, 4.0), (-0.5, 9.0), (0.25, 9.0)),
+    -2.0: ((0.25, 4.0), (-9.0, 1.0), (-2.0, 1.0)),
+    0.5: ((-3.0, 2.0), (-9.0, 9.0), (0.0, 4.0)),
+    -0.5: ((0.5, 2.0), (-9.0, 9.0), (0.25, 4.0)),
+}
+
+
+@pytest.mark.parametrize("which", ARGUMENTS)
+def test_arguments_are_where_functions_have_values_within_bounds(which: str | float) -> None:
+    value, argument, known = (tuple(map(np.atleast_1d, sides)) for sides in ARGUMENTS[which])
+    with np.errstate(all="ignore"):
+        low, high = argument_within(FUNCTIONS[which] if isinstance(which, str) else Power(which), value, argument)
+    found = np.maximum(low, argument[0]), np.minimum(high, argument[1])
+    assert np.allclose(found, known, atol=1e-11)
+
+
+def test_factors_are_bounded_by_products_and_terms_by_sums() -> None:
+    b = ExpressionBuilder()
+    x, y = b.input(0), b.input(1)
+    product, total = (expression_of(node, builder=b, n_inputs=2) for node in (b.product(x, y), b.sum([x, y])))
+    box = np.array([[0.0, -1.0]]), np.array([[10.0, 5.0]])
+    low, high, _, _ = product.contracted(*box, (np.array([[20.0]]), np.array([[np.inf]])))
+    assert np.allclose([low, high], [[[4.0, 2.0]], [[10.0, 5.0]]])
+    low, high, _, _ = total.contracted(*box, (np.array([[-np.inf]]), np.array([[2.0]])))
+    assert np.allclose([low, high], [[[0.0, -1.0]], [[3.0, 2.0]]])
+    low, high, _, _ = total.contracted(np.array([[-np.inf, 1.0]]), box[1], (np.array([[2.0]]), np.array([[3.0]])))
+    assert np.allclose([low, high], [[[-3.0, 1.0]], [[2.0, 5.0]]])
+    low, high, _, _ = product.contracted(*box, (np.array([[60.0]]), np.array([[70.0]])))
+    assert (low > high).any()
 
 
 @given(expressions(), st.integers(0, 1000))

@@ -1,6 +1,7 @@
 """The presolve: each reduction alone and the chain keep the feasible points and the optimum, and lead back."""
 
 import dataclasses
+import warnings
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from random_models import FAMILIES, random_network, random_problem
 from scipy import sparse
 
 from pyomo_relugrad.errors import InfeasibleProblemError, ModelError
+from pyomo_relugrad.expression import Expression, ExpressionBuilder
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, EmbeddedNetwork, Problem, Shape
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, EmbeddedExpression, EmbeddedNetwork, Problem, Shape
 from pyomo_relugrad.problem.presolve import FOR_ALL, FOR_RELAXATIONS, presolve, reduce_by
 from pyomo_relugrad.problem.presolve.chains import compose_chains
 from pyomo_relugrad.problem.presolve.implied_bounds import apply_implied_bounds, function_implied_bounds
@@ -20,6 +22,7 @@ from pyomo_relugrad.problem.presolve.integer_bounds import round_integer_bounds
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
 from pyomo_relugrad.problem.presolve.separate_outputs import separate_outputs
 from pyomo_relugrad.problem.presolve.short_rows import turn_short_rows_into_bounds
+from pyomo_relugrad.problem.presolve.through_expressions import ExpressionTightening
 from pyomo_relugrad.problem.presolve.through_networks import tighten_through_networks
 from pyomo_relugrad.problem.presolve.tied_columns import substitute_tied_columns
 from pyomo_relugrad.run import Stop
@@ -746,3 +749,53 @@ def test_no_feasible_point_is_cut_off(seed):
     assert len(points)
     assert (points >= small.lower).all()
     assert (points <= small.upper).all()
+
+
+def smooth_problem(expression: Expression, rows: list[list[float]], sides: tuple[list[float], list[float]]) -> Problem:
+    """Two columns between -10 and 10 that an expression reads, and what it writes, with rows over the three."""
+    lower, upper = np.array([-10.0, -10.0, -INF]), np.array([10.0, 10.0, INF])
+    embedded = EmbeddedExpression(expression, [0, 1], [2])
+    return Problem(np.ones(3), lower, upper, rows, *sides, expressions=(embedded,))
+
+
+def built(kind: str) -> Expression:
+    b = ExpressionBuilder()
+    x, y = b.input(0), b.input(1)
+    node = {
+        "log": lambda: b.sum([b.function("log", x), y]),
+        "sqrt": lambda: b.sum([b.power(b.affine([x], [-1.0], 2.0), b.constant(0.5)), y]),
+        "product": lambda: b.product(x, y),
+        "ball": lambda: b.sum([b.product(x, x), b.product(y, y)]),
+    }[kind]()
+    return b.build([node], range(2)).expression
+
+
+@pytest.mark.parametrize(
+    ("kind", "row", "sides", "lower", "upper"),
+    [
+        ("log", [0.0, 0.0, 1.0], ([-INF], [50.0]), [0.0, -10.0], [10.0, 10.0]),
+        ("sqrt", [0.0, 0.0, 1.0], ([-INF], [-9.0]), [1.0, -10.0], [2.0, -9.0]),
+        ("product", [0.0, 0.0, 1.0], ([100.0], [100.0]), [-10.0, -10.0], [10.0, 10.0]),
+        ("ball", [0.0, 0.0, 1.0], ([-INF], [4.0]), [-2.0, -2.0], [2.0, 2.0]),
+        ("ball", [1.0, 0.0, 1.0], ([-INF], [4.0]), [-2.561553, -2.561553], [2.561553, 2.561553]),
+    ],
+)
+def test_rows_and_domains_tighten_through_expressions(
+    kind: str, row: list[float], sides: tuple[list[float], list[float]], lower: list[float], upper: list[float]
+) -> None:
+    reduced = presolve(smooth_problem(built(kind), [row], sides)).problem
+    assert reduced.lower[:2] == pytest.approx(lower, abs=0.2)
+    assert reduced.upper[:2] == pytest.approx(upper, abs=0.2)
+    assert (reduced.lower[:2] <= np.array(lower) + 1e-6).all()
+    assert (reduced.upper[:2] >= np.array(upper) - 1e-6).all()
+
+
+def test_boxes_in_which_an_expression_has_no_value_are_not_possible() -> None:
+    problem = smooth_problem(built("log"), [[0.0, 0.0, 1.0]], ([-INF], [1.0]))
+    lower, upper = np.array([[-3.0, 0.0, -INF], [1.0, 0.0, -INF]]), np.array([[-1.0, 1.0, INF], [9.0, 1.0, 1.0]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        low, high, possible = ExpressionTightening(problem)(lower, upper)
+        assert possible.tolist() == [False, True]
+        assert RowTightening(problem)(np.full((1, 3), INF), np.full((1, 3), -INF))[2].tolist() == [False]
+    assert (low[1, 0], high[1, 0]) == pytest.approx((1.0, np.e), abs=1e-4)

@@ -207,6 +207,20 @@ def test_newton_restores_equations() -> None:
     assert problem.violation(v[None])[0] > 1.0
 
 
+def test_newton_leaves_columns_at_bounds_that_its_steps_would_cross() -> None:
+    problem = problem_of(
+        [(0, 1)] * 8 + [(0, 9)],
+        [(lambda b, *xs: b.sum([*xs[:-1], b.product(b.constant(0.1), xs[-1], xs[-1])]), range(9))],
+        [0] * 10,
+        [([0] * 9 + [1], 9.6, 9.6)],
+    )
+    objective = ReducedObjective(problem)
+    v = problem.propagate(np.array([[1.0] * 8 + [3.0, 0.0]]))[0]
+    moved = restored(objective, v, objective.columns, np.ones(9))
+    assert moved is not None
+    assert moved[:9] == pytest.approx([1.0] * 8 + [4.0])
+
+
 def test_newton_gives_up_where_there_is_no_point() -> None:
     problem = problem_of([(-1, 1)], [(square, [0])], [1, 0], [([0, 1], 2.0, INF)])
     objective = ReducedObjective(problem)

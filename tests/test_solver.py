@@ -320,7 +320,7 @@ def test_a_constant_row_that_fails_is_infeasible_before_any_search(caplog: pytes
     )
     assert results.termination_condition == TerminationCondition.provenInfeasible
     assert "fixed" in results.solver_log
-    assert "relugrad: the model is infeasible: constraint 'fixed' cannot hold: None <= 2 <= 1" in caplog.text
+    assert "relugrad: the model is infeasible: constraint 'fixed' cannot hold: 2 <= 1" in caplog.text
     assert pyo.SolverFactory("relugrad").solve(model).solver.termination_condition == LegacyTermination.infeasible
 
 
@@ -331,6 +331,20 @@ def test_a_model_without_variables_is_empty() -> None:
     )
     assert results.termination_condition == TerminationCondition.emptyModel
     assert pyo.SolverFactory("relugrad").solve(model).solver.termination_condition == LegacyTermination.noSolution
+
+
+@pytest.mark.parametrize(("solver", "condition"), [("relugrad", "feasible"), ("relugrad.exact", "optimal")])
+def test_a_model_whose_variables_are_fixed_is_a_point(solver: str, condition: str) -> None:
+    model = knapsack()
+    for variable, number in zip(model.component_data_objects(pyo.Var), (1.5, 2), strict=True):
+        variable.fix(number)
+    results = pyo.SolverFactory(solver).solve(model)
+    assert results.solver.termination_condition == condition
+    assert (
+        results.problem.lower_bound
+        == results.problem.upper_bound
+        == pyo.value(next(model.component_data_objects(pyo.Objective)))
+    )
 
 
 def test_a_model_that_cannot_be_handled_keeps_its_values() -> None:

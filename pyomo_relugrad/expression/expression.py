@@ -132,6 +132,32 @@ class Expression:
             nowhere = np.any(ranges[0] > ranges[1], axis=0)[:, None]
             return np.where(nowhere, np.inf, low), np.where(nowhere, -np.inf, high)
 
+    def contracted(self, lower: Array, upper: Array, outputs: tuple[Array, Array]) -> tuple[Array, Array, Array, Array]:
+        """Smaller boxes, in which are all points where the outputs are defined and within bounds.
+
+        Parameters
+        ----------
+        lower, upper : (B, n_inputs) arrays
+            They may be infinite.
+        outputs : pair of (B, n_outputs) arrays
+            Bounds of the outputs.
+
+        Returns
+        -------
+        lower, upper : (B, n_inputs) arrays
+            Where there is no such point, sides may cross.
+        output_lower, output_upper : (B, n_outputs) arrays
+            Smaller bounds of the outputs.
+        """
+        with np.errstate(all="ignore"):
+            low, high = self.tape.enclose(lower, upper)
+            self.tape.outputs.narrow(low, high, (outputs[0].T, outputs[1].T))
+            self.tape.contract(low, high)
+            crossed = (low > high).any(axis=0)
+        low[:, crossed], high[:, crossed] = np.inf, -np.inf
+        inputs = slice(self.n_inputs)
+        return low[inputs].T, high[inputs].T, self.tape.outputs.take(low).T, self.tape.outputs.take(high).T
+
     def relaxation(self, lower: Array, upper: Array, at: Array | None = None) -> LinearBounds:
         """Linear functions below and above the outputs over boxes; they hold where the expression is defined.
 

@@ -10,7 +10,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.expression.envelope import ROUNDING_UNITS, downward, function_lines, function_range
+from pyomo_relugrad.expression.contraction import Range, argument_within, factor_within, terms_within
+from pyomo_relugrad.expression.envelope import ROUNDING_UNITS, downward, function_lines, function_range, outward
 from pyomo_relugrad.expression.functions import Function
 from pyomo_relugrad.expression.products import product_planes, product_range
 
@@ -52,6 +53,16 @@ class Selection:
             values[self.index] += terms
         else:
             values += (self.repeated @ terms.reshape(len(terms), -1)).reshape(values.shape)
+
+    def narrow(self, lower: Array, upper: Array, found: Range) -> None:
+        """Narrow the ranges of the rows, in place, to what they have in common with others."""
+        if self.repeated is None:
+            lower[self.index] = np.maximum(lower[self.index], found[0])
+            upper[self.index] = np.minimum(upper[self.index], found[1])
+        else:
+            assert not isinstance(self.index, slice)
+            np.maximum.at(lower, self.index, found[0])
+            np.minimum.at(upper, self.index, found[1])
 
 
 class Slopes(NamedTuple):
@@ -141,6 +152,20 @@ class Sums:
         sums, sizes = (np.add.reduceat(part, self.starts, axis=0) for part in (terms, np.abs(terms)))
         return downward(sums + constants, (sizes + np.abs(constants)) * (1 + self.weights.size / ROUNDING_UNITS))
 
+    def contract(self, lower: Array, upper: Array) -> None:
+        """Narrow the ranges of the terms by those of the sums."""
+        if self.weights.size == 0:
+            return
+        low, high = downward(lower[self.rows] - self.constants), -downward(self.constants - upper[self.rows])
+        ends = self.terms.take(lower) * self.weights, self.terms.take(upper) * self.weights
+        found = terms_within((low[self.owners], high[self.owners]), (np.minimum(*ends), np.maximum(*ends)), self._sums)
+        ends = found[0] / self.weights, found[1] / self.weights
+        self.terms.narrow(lower, upper, outward(np.minimum(*ends), np.maximum(*ends)))
+
+    def _sums(self, terms: Array) -> Array:
+        """For each term the sum that it belongs to."""
+        return np.add.reduceat(terms, self.starts, axis=0)[self.owners]
+
     def relax(self, lower: Array, upper: Array, at: Array) -> Planes:
         """The sums themselves."""
         return Planes((Slopes(self.terms, self.owners, self.weights, self.weights),), self.constants, self.constants)
@@ -167,6 +192,13 @@ class Products:
     def enclose(self, lower: Array, upper: Array) -> None:
         """Write the ranges of the products, given those of their factors."""
         lower[self.rows], upper[self.rows] = product_range(*self._ranges(lower, upper))
+
+    def contract(self, lower: Array, upper: Array) -> None:
+        """Narrow the ranges of the factors by those of the products."""
+        product = lower[self.rows], upper[self.rows]
+        for own, other in ((self.left, self.right), (self.right, self.left)):
+            ranges = [(side.take(lower), side.take(upper)) for side in (own, other)]
+            own.narrow(lower, upper, factor_within(product, *ranges))
 
     def relax(self, lower: Array, upper: Array, at: Array) -> Planes:
         """McCormick's planes, those that are best at the given values of the factors."""
@@ -200,6 +232,12 @@ class Applications:
         """Write the ranges of the function, given those of its arguments."""
         ends = self.argument.take(lower), self.argument.take(upper)
         lower[self.rows], upper[self.rows] = function_range(self.function, *ends)
+
+    def contract(self, lower: Array, upper: Array) -> None:
+        """Narrow the ranges of the arguments by those of the function's values, and to where it is defined."""
+        argument = self.argument.take(lower), self.argument.take(upper)
+        found = argument_within(self.function, (lower[self.rows], upper[self.rows]), argument)
+        self.argument.narrow(lower, upper, found)
 
     def relax(self, lower: Array, upper: Array, at: Array) -> Planes:
         """The lines that are best at the given values of the arguments."""

@@ -73,6 +73,11 @@ class Tape:
             step.enclose(*ranges)
         return ranges[0], ranges[1]
 
+    def contract(self, lower: Array, upper: Array) -> None:
+        """Narrow ranges of all nodes by those of what they are arguments of, two (nodes, B) arrays, in place."""
+        for step in reversed(self.steps):
+            step.contract(lower, upper)
+
     def pull_back(self, values: Array, gradient: Array) -> Array:
         """The gradient of the inputs, (inputs, K, B), for K gradients of the outputs, (outputs, K, B)."""
         pulled = self._pulled(values, gradient, np.multiply)

@@ -56,6 +56,10 @@ def run_presolved(
     except KeyboardInterrupt:
         return ended(Stop.INTERRUPTED)
 
+    if problem.n_columns == 0:  # everything is fixed
+        point = problem.measure(np.zeros(0))
+        return replace(ended(Stop.OPTIMAL, point.objective), pool=(point,), history=((clock.elapsed, point.objective),))
+
     @lru_cache(maxsize=1)  # reports repeat their point
     def restored(point: Incumbent) -> Incumbent:
         return point if reduced.problem is problem else problem.measure(reduced.restore(point.values))

@@ -81,8 +81,9 @@ def compile_rows(
         lower = -np.inf if low is None else low - constant
         upper = np.inf if high is None else high - constant
         if max(lower - upper, 0.0 if own else max(lower, -upper)) > FEASIBILITY_TOLERANCE:
-            shown = "body" if own else constant
-            raise InfeasibleModel(f"constraint '{constraint.name}' cannot hold: {low} <= {shown} <= {high}")
+            shown = (low, "body" if own else constant, high)
+            sides = " <= ".join(str(side) for side in shown if side is not None)
+            raise InfeasibleModel(f"constraint '{constraint.name}' cannot hold: {sides}")
         columns.note_idle(body, own)
         if own:
             rows.add(constraint, coefficients, own, lower, upper)

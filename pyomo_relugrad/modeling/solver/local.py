@@ -19,6 +19,7 @@ from pyomo.contrib.solver.common.base import Availability, SolverBase
 from pyomo.contrib.solver.common.results import Results, TerminationCondition
 from pyomo.contrib.solver.common.util import NoFeasibleSolutionError, NoOptimalSolutionError
 from pyomo.core.base.block import BlockData
+from pyomo.core.base.var import Var
 from pyomo.core.staleflag import StaleFlagManager
 
 from pyomo_relugrad import deadline
@@ -172,8 +173,8 @@ class Relugrad(SolverBase):
             return self._infeasible(model, str(error), log)
         for note in compiled.notes:
             log.write(f"Note     {note}")
-        if not compiled.columns:
-            log.write("The model has no variables to be searched for.")
+        if not compiled.columns and next(model.component_data_objects(Var), None) is None:
+            log.write("The model has no variables.")
             return results_without_solution(model, TerminationCondition.emptyModel)
         with _timed(config.timer, "search"):
             found = _confirmed(compiled, self._search(compiled, kept, config, options, log, clock), log)

@@ -11,6 +11,7 @@ from pyomo_relugrad.problem.presolve.linearize import linearize_operations
 from pyomo_relugrad.problem.presolve.reduction import Reduced, Reduction, reduce_by
 from pyomo_relugrad.problem.presolve.separate_outputs import separate_outputs
 from pyomo_relugrad.problem.presolve.short_rows import turn_short_rows_into_bounds
+from pyomo_relugrad.problem.presolve.through_expressions import tighten_through_expressions
 from pyomo_relugrad.problem.presolve.through_networks import tighten_through_networks
 from pyomo_relugrad.problem.presolve.tied_columns import substitute_tied_columns
 from pyomo_relugrad.problem.problem import Problem
@@ -28,6 +29,7 @@ FOR_ALL: tuple[Reduction, ...] = (
     linearize_operations,
     separate_outputs,
     apply_implied_bounds,
+    tighten_through_expressions,
 )
 
 #: What proofs that relax networks put a presolved problem through.

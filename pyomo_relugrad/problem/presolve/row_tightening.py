@@ -119,7 +119,7 @@ def close_boxes(lower: Array, upper: Array) -> tuple[Array, Array, Array]:
 def met_in_the_middle(lower: Array, upper: Array, tolerance: Array | float) -> tuple[Array, Array, Array]:
     """Bounds of which those that cross by no more than the tolerance meet, and a mask of those that cross by more."""
     crossing = lower - upper
-    crossed = crossing > tolerance
+    crossed = (crossing > tolerance) | np.isposinf(crossing)
     meeting = (crossing > 0) & ~crossed
     if meeting.any():
         lower, upper = lower.copy(), upper.copy()
@@ -128,10 +128,18 @@ def met_in_the_middle(lower: Array, upper: Array, tolerance: Array | float) -> t
 
 
 def loosened(bounds: Array, direction: int) -> Array:
-    """Bounds moved outward by a safety margin."""
-    return bounds + direction * safety_margin(bounds)
+    """Bounds moved outward by a safety margin; NaN where an infinite one has no way out."""
+    with np.errstate(invalid="ignore"):
+        return bounds + direction * safety_margin(bounds)
 
 
 def safety_margin(bounds: Array) -> Array:
     """How far bounds are moved outward."""
     return SAFETY * (1 + np.abs(bounds))
+
+
+def shrinks(before: tuple[Array, Array], after: tuple[Array, Array], columns: Array, share: float) -> bool:
+    """Whether the range of some of the columns is smaller by more than a share of it."""
+    with np.errstate(invalid="ignore"):
+        widths = [(upper - lower)[columns] for lower, upper in (before, after)]
+        return bool((widths[1] < (1.0 - share) * widths[0]).any())

@@ -10,7 +10,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.network import crown_bounds
 from pyomo_relugrad.problem.presolve.reduction import Reduced, same_columns
-from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
+from pyomo_relugrad.problem.presolve.row_tightening import RowTightening, shrinks
 from pyomo_relugrad.problem.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.problem.stages import NetworkStage
 
@@ -44,7 +44,7 @@ def tighten_through_networks(problem: Problem, max_work: float = MAX_WORK) -> Re
         if box is None:
             return None
         lower, upper, possible = tighten(box[0][None], box[1][None])
-        if not _shrinks(box, (lower[0], upper[0]), matters | problem.is_input):
+        if not shrinks(box, (lower[0], upper[0]), matters | problem.is_input, LEAST_SHRINKAGE):
             break
     if not possible[0]:
         return None
@@ -110,10 +110,3 @@ def _through_slices(stage: NetworkStage, place: int, lower: Array, upper: Array)
     lower[outputs] = np.maximum(lower[outputs], np.where(possible[:, :, None], below, np.inf).min(axis=1))
     upper[outputs] = np.minimum(upper[outputs], np.where(possible[:, :, None], above, -np.inf).max(axis=1))
     return bool((lower[columns] <= upper[columns]).all())
-
-
-def _shrinks(before: tuple[Array, Array], after: tuple[Array, Array], columns: Array) -> bool:
-    """Whether the range of a column is smaller by more than the share that is worth another round."""
-    with np.errstate(invalid="ignore"):
-        widths = [(upper - lower)[columns] for lower, upper in (before, after)]
-        return bool((widths[1] < (1.0 - LEAST_SHRINKAGE) * widths[0]).any())

@@ -9,6 +9,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array, RowBlock
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
+from pyomo_relugrad.problem.presolve.through_expressions import ExpressionTightening
 from pyomo_relugrad.proof.boxes.bounding import BoundedNodes, batch_size, centres
 from pyomo_relugrad.proof.boxes.branching import split_scores
 from pyomo_relugrad.proof.boxes.expressions import MAX_ERROR, ExpressionRows
@@ -71,6 +72,7 @@ class ProgramBounder:
         self.problem = problem
         self.batch = batch_size(problem, MAX_BATCH)
         self._tighten_by_rows = RowTightening(problem)
+        self._tighten_by_expressions = ExpressionTightening(problem)
         self._outputs = OutputBounds(problem)
         self._objective = ObjectiveBound(problem)
         self._expressions = ExpressionRows(problem)
@@ -155,8 +157,9 @@ class ProgramBounder:
     ) -> tuple[Nodes, Array, Array]:
         """Nodes bounded by their programs, with new multipliers; the programs' points; and which nodes are possible."""
         lower, upper, possible = self._outputs.tighten(relaxations, outputs, nodes.lower, nodes.upper)
-        lower, upper, still = self._tighten_by_rows(lower, upper)
-        possible = possible & still
+        for tighten in (self._tighten_by_rows, self._tighten_by_expressions):
+            lower, upper, still = tighten(lower, upper)
+            possible = possible & still
         links = [RowBlock.stacked([self._outputs.rows(outputs, node), row]) for node, row in enumerate(objective_rows)]
         blocks = list(map(NodeRows, links, self._expressions.first(lower, upper)))
         solutions = self._solve(blocks, possible, lower, upper, cutoff)

@@ -55,7 +55,8 @@ class Merit:
         """Merit (B,) of points with propagated outputs, infinite where something is not defined."""
         violations = problem.row_violations(V) @ self.row_penalties
         beyond = _output_violations(problem, V) @ self.output_penalties
-        value = self.weight * problem.objective(V) + violations + beyond
+        with np.errstate(invalid="ignore"):  # infinite values times no weight
+            value = self.weight * problem.objective(V) + violations + beyond
         return value if problem.is_defined_everywhere else without_nan(value)
 
     def gradient(self, problem: Problem, V: Array) -> Array:

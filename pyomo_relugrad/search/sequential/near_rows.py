@@ -13,8 +13,8 @@ from pyomo_relugrad.search.regions.region import Region
 
 #: Slack, relative to one plus the side's size, up to which a row counts as active.
 ACTIVE = 1e-7
-#: Violation that a point moved onto its rows may have.
-CLEAN = 1e-9
+#: Violation that a point moved onto its rows may have; where their sides are large, rounding of these besides.
+CLEAN, ROUNDING = 1e-9, 1e-15
 #: Corrections under one Jacobian; further points are moved with Jacobians of their own, so many at most.
 CORRECTIONS, MAX_NEWTON_STEPS = 4, 12
 #: Smallest singular value, relative to the largest, that a row's gradient counts with.
@@ -111,17 +111,18 @@ def restored(objective: ReducedObjective, v: Array, columns: Array, unit: Array)
     v : (n,) array
         With propagated outputs, within the bounds of the columns that no function writes.
     columns, unit : (d,) arrays
-        The columns that may move, and their typical ranges. One at a bound that a step would cross stays there.
+        The columns that may move, and their typical ranges. One that a step leads or leaves at a bound stays there.
     """
     problem, free = objective.problem, np.ones(columns.size, bool)
+    sides = np.abs(np.concatenate([problem.row_lower, problem.row_upper]))
+    clean = CLEAN + ROUNDING * float(sides[np.isfinite(sides)].max(initial=0.0))
     for _ in range(MAX_NEWTON_STEPS):
         violation = float(problem.violation(v[None])[0])
-        if violation <= CLEAN:
+        if violation <= clean:
             return v
         region = Region.at(objective, v[objective.columns])
         moved, after = _newton_step(region, columns[free], unit[free])
-        on_bound = (moved == problem.lower) | (moved == problem.upper)
-        stuck = free & on_bound[columns] & (moved != v)[columns]
+        stuck = free & ((moved == problem.lower) | (moved == problem.upper))[columns]
         if not after < 0.5 * violation and not stuck.any():
             return None
         v, free = (moved if after < violation else v), free & ~stuck
