@@ -8,7 +8,7 @@ from scipy import sparse
 
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network import Layer, Network
-from pyomo_relugrad.network.bounds import interval_bounds
+from pyomo_relugrad.network.bounds import affine_range, interval_bounds
 
 
 def random_network(seed: int) -> Network:
@@ -124,3 +124,9 @@ def test_wrong_boxes_are_refused(lower, upper, message):
     network = Network.from_layers([[[1.0, 1.0]]], [[0.0]])
     with pytest.raises(NetworkValueError, match=message):
         interval_bounds(network, lower, upper)
+
+
+def test_the_size_of_what_is_summed_is_that_of_the_larger_sides():
+    layer = Layer((0,), (np.array([[2.0, -3.0]]),), np.array([-4.0]))
+    low, high, size = affine_range(layer, [np.array([[-1.0, 0.5]])], [np.array([[0.25, 7.0]])])
+    assert np.allclose([low, high, size], [[[-27.0]], [[-5.0]], [[27.0]]])  # rounding is relative to the size
