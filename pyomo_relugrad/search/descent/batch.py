@@ -133,7 +133,7 @@ def _moved(
     xp = namespace(momentum)
     if width.shape[0] > 1:  # a common factor is divided out
         gradient *= width
-    gradient /= xp.maximum(row_sums(xp.abs(gradient)), float(np.finfo(width.dtype).tiny))
+    gradient /= xp.maximum(row_sums(xp.abs(gradient)), float(xp.finfo(width.dtype).smallest_normal))
     momentum *= decay
     momentum += gradient
     step = xp.sign(momentum) if domain.steps_by_signs else _as_long(momentum)
