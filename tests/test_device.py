@@ -85,7 +85,7 @@ def test_values_gradients_and_descents_are_those_of_numpy(device, monkeypatch):
 @pytest.mark.parametrize("device", [STRICT, torch_or_strict()])
 def test_a_search_limited_by_iterations_ends_on_a_device_where_it_does_on_the_host(device, monkeypatch):
     monkeypatch.setattr(Device, "named", classmethod(lambda cls, name: device))
-    limits = {"iteration_limit": 120, "time_limit": np.inf}
+    limits = {"iteration_limit": 60, "time_limit": np.inf}
     for network in (random_network((30, 40, 20, 1), 1), SPARSE):
         here = relugrad.maximize(network, None, -1, 1, **limits)
         there = relugrad.maximize(network, None, -1, 1, device="cuda", **limits)
@@ -129,6 +129,20 @@ def test_bounds_on_a_device_are_those_of_numpy(device, monkeypatch):
             np.testing.assert_allclose(other, own, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(there.output_upper, here.output_upper, rtol=1e-9)
     assert dual_bound(PROBLEM, "cuda") == pytest.approx(dual_bound(PROBLEM), rel=1e-9)
+
+
+def test_a_proof_on_a_device_is_that_of_the_host(strict):
+    found = []
+    for device in (None, "cuda"):
+        m = pyo.ConcreteModel()
+        m.x = pyo.Var(range(6), bounds=(-1, 1))
+        m.nn = relugrad.ReluNetworkBlock(network=NETWORK, inputs=m.x)
+        m.best = pyo.Objective(expr=m.nn.outputs[0] - 0.5 * m.nn.outputs[1])
+        result = pyo.SolverFactory("relugrad.exact").solve(m, threads=1, device=device)
+        pyo.assert_optimal_termination(result)
+        found.append(pyo.value(m.best))
+        assert result.problem.lower_bound == pytest.approx(found[-1], rel=2e-4)
+    assert found[1] == pytest.approx(found[0], rel=1e-4)
 
 
 def test_a_batch_fills_the_device_and_its_memory(strict, monkeypatch):
