@@ -40,18 +40,18 @@ def shuffled(parts: list[Any], random: np.random.Generator) -> Any:
     return xp.take(xp.concat(parts), xp.asarray(order, device=parts[0].device), axis=0)
 
 
-def row_sums(array: Any) -> Any:
-    """The sums (B, 1) of the rows of an array; NumPy's own function for it takes longer than the sums do."""
-    if isinstance(array, np.ndarray):
-        return np.add.reduce(array, axis=1, keepdims=True)
-    return namespace(array).sum(array, axis=1, keepdims=True)
-
-
 def row_products(left: Any, right: Any) -> Any:
     """Inner products (..., m) of the rows of `left` (..., m, n) with those of `right` (m, n) or of the same shape."""
     if isinstance(left, np.ndarray):
         return np.einsum("...ij,...ij->...i", left, right)
     return namespace(left).sum(left * right, axis=-1)
+
+
+def row_sums(array: Any) -> Any:
+    """The sums (B, 1) of the rows of an array; NumPy's own function for it takes longer than the sums do."""
+    if isinstance(array, np.ndarray):
+        return np.add.reduce(array, axis=1, keepdims=True)
+    return namespace(array).sum(array, axis=1, keepdims=True)
 
 
 def stable_order(values: Any) -> Any:
