@@ -24,7 +24,27 @@ def namespace(array: Any) -> Any:
 
 def at_home(array: Any) -> Array:
     """An array of any kind as one of NumPy."""
-    return array if isinstance(array, np.ndarray) else np.array(array.cpu() if hasattr(array, "cpu") else array)
+    if isinstance(array, np.ndarray):
+        return array
+    if hasattr(array, "cpu"):  # PyTorch
+        return array.cpu().numpy()
+    return array.get() if hasattr(array, "get") else np.array(array)  # CuPy and others
+
+
+def shuffled(parts: list[Any], random: np.random.Generator) -> Any:
+    """The rows of arrays of one kind, in random order."""
+    order = random.permutation(sum(part.shape[0] for part in parts))
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)[order]
+    xp = namespace(parts[0])
+    return xp.take(xp.concat(parts), xp.asarray(order, device=parts[0].device), axis=0)
+
+
+def row_products(left: Any, right: Any) -> Any:
+    """Inner products (..., m) of the rows of `left` (..., m, n) with those of `right` (m, n) or of the same shape."""
+    if isinstance(left, np.ndarray):
+        return np.einsum("...ij,...ij->...i", left, right)
+    return namespace(left).sum(left * right, axis=-1)
 
 
 def row_sums(array: Any) -> Any:

@@ -224,7 +224,7 @@ def test_a_proof_without_time_ends_with_nothing_proven(proof):
 
 def test_branch_and_bound_does_not_begin_what_would_outlast_the_time(monkeypatch):
     problem = chain()
-    monkeypatch.setattr("pyomo_relugrad.proof.boxes.tree.bound_seconds", lambda problem: 100.0)
+    monkeypatch.setattr("pyomo_relugrad.proof.boxes.tree.bound_seconds", lambda *_: 100.0)
     assert prove(problem, time_limit=99.0).stop is Stop.TIME_LIMIT
     assert prove(problem, time_limit=1e6).stop is Stop.OPTIMAL
 

@@ -27,11 +27,11 @@ class Walks:
 
 @pytest.fixture
 def run(monkeypatch):
-    def make(limit, gain, steps=1000):
+    def make(limit, gain, steps=1000, step_seconds=0.0):
         clock = FakeClock.installed(monkeypatch)
         walks, pool = Walks(clock, gain, steps), ElitePool(9)
         walks.pool = pool
-        return clock, walks, pool, Polishing(walks, np.array([0]), pool, Budget(limit))
+        return clock, walks, pool, Polishing(walks, np.array([0]), pool, Budget(limit), step_seconds)
 
     return make
 
@@ -51,6 +51,19 @@ def test_walks_have_the_share_that_they_earn_within_limits(run, gain, share):
         pool.add(PoolMember(np.array([turn / 1000]), -1.0 - 1e-5 * turn))  # what the descents gain
         walked += seconds(clock, walks.run())
     assert walked / (clock.now - 1000.0) == pytest.approx(share, abs=0.03)
+
+
+@pytest.mark.parametrize(("step_seconds", "begin"), [(20.0, 40.0), (30.0, 50.0), (40.0, np.inf)])
+def test_no_walk_begins_without_the_time_of_a_step(run, step_seconds, begin):
+    clock, walks, pool, polishing = run(100.0, 0.0, step_seconds=step_seconds)
+    pool.add(PoolMember(np.array([0.5]), -2.0))
+    start = clock.now
+    while clock.now - start < 90.0:
+        clock.now += 10.0
+        assert seconds(clock, polishing.run()) == 0.0 or clock.now - start >= begin
+        if walks.begun:
+            break
+    assert bool(walks.begun) == np.isfinite(begin)
 
 
 def test_the_last_part_belongs_to_the_walk_from_the_best_point(run):

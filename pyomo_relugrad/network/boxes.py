@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, namespace, row_products
 
 
 class Boxes:
@@ -35,12 +35,13 @@ class Boxes:
             The box of each function; by default function ``i`` is over box ``i``.
         """
         low, high = self._rounded_corners
-        corner = np.where(coefficients > 0, self.pick(low, boxes), self.pick(high, boxes))
-        minima: Array = np.einsum("...ij,...ij->...i", coefficients, corner)
-        if self._is_unbounded:
-            no_low, no_high = self.pick(np.isinf(self.lower), boxes), self.pick(np.isinf(self.upper), boxes)
-            minima[((coefficients > 0) & no_low | (coefficients < 0) & no_high).any(axis=-1)] = -np.inf
-        return minima
+        xp = namespace(coefficients)
+        minima = row_products(coefficients, xp.where(coefficients > 0, self.pick(low, boxes), self.pick(high, boxes)))
+        if not self._is_unbounded:
+            return minima
+        no_low, no_high = self.pick(xp.isinf(self.lower), boxes), self.pick(xp.isinf(self.upper), boxes)
+        without = xp.any((coefficients > 0) & no_low | (coefficients < 0) & no_high, axis=-1)
+        return xp.where(without, -np.inf, minima)
 
     def minimizers(self, coefficients: Array, boxes: Array | None = None) -> Array:
         """Corners (R, n) where linear functions (R, n) are smallest; 0, or the finite side, in place of infinity."""
@@ -51,16 +52,22 @@ class Boxes:
 
     def pick(self, values: Array, boxes: Array | None) -> Array:
         """Rows of a (B, n) array for the given boxes; one row for all where there is one box."""
-        return values if boxes is None or self.count == 1 else values.take(boxes, axis=0)
+        if boxes is None or self.count == 1:
+            return values
+        if isinstance(values, np.ndarray):
+            return values.take(boxes, axis=0)
+        return namespace(values).take(values, boxes, axis=0)
 
     @cached_property
     def _is_unbounded(self) -> bool:
-        return bool(np.isinf(self.lower).any() or np.isinf(self.upper).any())
+        xp = namespace(self.lower)
+        return bool(xp.any(xp.isinf(self.lower)) or xp.any(xp.isinf(self.upper)))
 
     @cached_property
     def _rounded_corners(self) -> tuple[Array, Array]:
         """The boxes, moved outward by the rounding of a product with a corner; 0 for infinity."""
-        size = np.maximum(np.abs(self.lower), np.abs(self.upper))
-        margin = (size.shape[1] + 8) * np.finfo(size.dtype).eps * np.where(np.isinf(size), 0, size)
+        xp = namespace(self.lower)
+        size = xp.maximum(xp.abs(self.lower), xp.abs(self.upper))
+        margin = (size.shape[1] + 8) * float(xp.finfo(size.dtype).eps) * xp.where(xp.isinf(size), 0.0, size)
         low, high = self.lower - margin, self.upper + margin
-        return np.where(np.isinf(low), 0, low), np.where(np.isinf(high), 0, high)
+        return xp.where(xp.isinf(low), 0.0, low), xp.where(xp.isinf(high), 0.0, high)

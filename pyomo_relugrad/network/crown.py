@@ -8,6 +8,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array, ArrayLike
 from pyomo_relugrad.network.bounds import PreactivationBounds
+from pyomo_relugrad.network.device import Device
 from pyomo_relugrad.network.lower_slopes import optimize_lower_slopes
 from pyomo_relugrad.network.network import Network
 from pyomo_relugrad.network.relaxation import Relaxation
@@ -33,7 +34,9 @@ class CrownBounds(PreactivationBounds):
     upper_constants: Array
 
 
-def crown_bounds(network: Network, lower: ArrayLike, upper: ArrayLike, *, slope_steps: int = 0) -> CrownBounds:
+def crown_bounds(
+    network: Network, lower: ArrayLike, upper: ArrayLike, *, slope_steps: int = 0, device: str | None = None
+) -> CrownBounds:
     """Bounds by backward linear relaxation (CROWN), each the better of it and of interval arithmetic.
 
     ReLUs that interval arithmetic decides are not bounded further. All bounds are rounded outward: no value computed
@@ -46,6 +49,8 @@ def crown_bounds(network: Network, lower: ArrayLike, upper: ArrayLike, *, slope_
         The boxes; infinite where an input has no bound.
     slope_steps : int, optional
         Steps by which the outputs' functions are improved (`lower_slopes`); 0, the default, takes the usual slopes.
+    device : str, optional
+        Where the neurons are bounded, in float64, by PyTorch's name: "cuda", for example.
 
     Raises
     ------
@@ -66,7 +71,7 @@ def crown_bounds(network: Network, lower: ArrayLike, upper: ArrayLike, *, slope_
     >>> crown_bounds(network, [[0.0]], [[2.0]], slope_steps=20).output_upper.round(6)
     array([[1.]])
     """
-    relaxation = Relaxation(network, lower, upper)
+    relaxation = Relaxation(network, lower, upper, device=None if device is None else Device.named(device))
     shape = (relaxation.n_boxes, network.n_outputs)
     identity = np.tile(np.eye(network.n_outputs, dtype=network.dtype), (shape[0], 1))
     boxes = np.repeat(np.arange(shape[0]), shape[1])

@@ -1,9 +1,7 @@
-"""The kernel of CROWN: linear functions of the input below what a network computes over a box.
+"""CROWN: linear functions of the input below what a network computes over a box.
 
 Every neuron is enclosed between two lines over the range of its input. A linear function of a layer is then substituted
-backwards, layer by layer, each neuron by the line that keeps the bound valid, until a function of the input is left
-(Zhang et al., Efficient Neural Network Robustness Certification with General Activation Functions, 2018,
-arXiv 1811.00866). One kernel, `Relaxation.substitute`, does this for any number of functions over any number of boxes.
+backwards (`substitution`), for any number of functions over any number of boxes.
 
 The slope of a ReLU's lower line may be any number between 0 and 1: `lower_slopes` looks for good ones.
 """
@@ -11,43 +9,26 @@ The slope of a ReLU's lower line may be any number between 0 and 1: `lower_slope
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array, ArrayLike
+from pyomo_relugrad.arrays import Array, ArrayLike, at_home, row_products
 from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.network.activations import Lines
 from pyomo_relugrad.network.bounds import affine_range, check_boxes, rounding_factor
 from pyomo_relugrad.network.boxes import Boxes
+from pyomo_relugrad.network.device import Device, weights_on
 from pyomo_relugrad.network.layer import Layer
 from pyomo_relugrad.network.network import Network
-from pyomo_relugrad.network.sweeps import Coefficients, backward, coefficients_of, coefficients_of_neurons, tangent
+from pyomo_relugrad.network.substitution import LinearFunctions, Substitution
+from pyomo_relugrad.network.sweeps import coefficients_of, coefficients_of_neurons, tangent
 
 #: Entries of the largest array that a substitution holds: small enough for a processor's cache, large enough for BLAS.
 CHUNK_ENTRIES = 1 << 17
-
-
-@dataclass(frozen=True, eq=False)
-class LinearFunctions:
-    """Functions ``coefficients[i] @ x + constants[i]``, each over a box.
-
-    Parameters
-    ----------
-    coefficients : (R, n_inputs) array
-    constants : (R,) array
-    minima : (R,) array
-        The smallest value of each function over its box, rounded downward.
-    adjoints : tuple of (R, n_k) arrays or None, per hidden layer
-        The coefficients of the activations on the way, where they were asked for; None where a layer does not occur.
-    """
-
-    coefficients: Array
-    constants: Array
-    minima: Array
-    adjoints: tuple[Array | None, ...] = ()
+#: Arrays of that size for which a device's free memory is asked.
+ARRAYS_PER_CHUNK = 32
 
 
 class Relaxation:
@@ -63,6 +44,8 @@ class Relaxation:
         The boxes; they may be infinite.
     states : (B, n_neurons) int8 array, optional
         What is known of the ReLUs, as from a larger box: 1 active, -1 inactive, 0 unknown, as smooth neurons are.
+    device : Device, optional
+        Where the pre-activations are bounded, which is most of the work; it computes in the network's type.
 
     Raises
     ------
@@ -71,7 +54,12 @@ class Relaxation:
     """
 
     def __init__(
-        self, network: Network, box_lower: ArrayLike, box_upper: ArrayLike, states: Array | None = None
+        self,
+        network: Network,
+        box_lower: ArrayLike,
+        box_upper: ArrayLike,
+        states: Array | None = None,
+        device: Device | None = None,
     ) -> None:
         self.network = network
         self.boxes = Boxes(*check_boxes(network, box_lower, box_upper))
@@ -79,6 +67,8 @@ class Relaxation:
         self.upper: list[Array] = []
         self.lines: list[Lines] = []
         self._ranges: tuple[list[Array], list[Array]] = ([self.boxes.lower], [self.boxes.upper])
+        self._here = Substitution(network.layers, self.boxes, self.lines)
+        self._device, self._there = device, self._here if device is None else self._on(device)
         known = (None,) * len(network.widths) if states is None else network.split_pattern(states)
         for index, layer_states in enumerate(known):
             self._add_layer(index, layer_states)
@@ -96,6 +86,8 @@ class Relaxation:
         chosen.lower, chosen.upper = ([values[boxes] for values in side] for side in (self.lower, self.upper))
         chosen._ranges = ([values[boxes] for values in self._ranges[0]], [values[boxes] for values in self._ranges[1]])
         chosen.lines = [lines.take(boxes) for lines in self.lines]
+        chosen._here = chosen._there = Substitution(self.network.layers, chosen.boxes, chosen.lines)
+        chosen._device = None
         return chosen
 
     def states(self) -> Array:
@@ -158,6 +150,8 @@ class Relaxation:
         for ranges, side in zip(self._ranges, layer.activation.range(low, high), strict=True):
             ranges.append(side)
         self.lines.append(layer.activation.lines(low, high, margin))
+        if self._device is not None:
+            self._there.lines.append(self._device.moved(self.lines[-1]))
 
     def _preactivation_bounds(self, index: int, boxes: Array, neurons: Array) -> tuple[Array, Array]:
         """CROWN bounds (R,) below and above the given neurons' pre-activations."""
@@ -166,15 +160,26 @@ class Relaxation:
         for part in self._chunks(2 * boxes.size):
             checkpoint()
             start = coefficients_of_neurons(layer, neurons[part])
-            start = {source: _both_signs(rows) for source, rows in start.items()}
-            functions = self._descend(start, _both_signs(layer.bias[neurons[part]]), boxes[part])
-            result[:, part] = functions.minima
+            start = {source: self._move(_both_signs(rows)) for source, rows in start.items()}
+            constants = self._move(_both_signs(layer.bias[neurons[part]]))
+            functions = self._there.descend(start, constants, self._move(boxes[part]))
+            result[:, part] = at_home(functions.minima)
         return result[0], -result[1]
 
     def _chunks(self, count: int) -> Iterator[slice]:
         widest = max(self.network.n_inputs, *self.network.widths)
-        size = max(CHUNK_ENTRIES // widest, 8)
+        free = None if self._device is None else self._device.free_bytes
+        entries = CHUNK_ENTRIES if free is None else free // (ARRAYS_PER_CHUNK * self.network.dtype.itemsize)
+        size = max(entries // widest, 8)
         return (slice(begin, begin + size) for begin in range(0, count, size))
+
+    def _on(self, device: Device) -> Substitution:
+        dtype = self.network.dtype
+        boxes = Boxes(device.array(self.boxes.lower, dtype), device.array(self.boxes.upper, dtype))
+        return Substitution(weights_on(self.network, device, dtype), boxes, [])
+
+    def _move(self, values: Array) -> Array:
+        return values if self._device is None else self._device.array(values, values.dtype)
 
     # --- substitution -------------------------------------------------------------------------------------------
 
@@ -197,51 +202,11 @@ class Relaxation:
         layer = self.network.layers[-1]
         slopes = None if lower_slopes is None else self.network.split_pattern(lower_slopes)
         start = coefficients_of(layer, weights[None])
-        margin = np.einsum("ij,ij->i", np.abs(weights), self._for_each(self.output_margin, boxes, weights[None]))
-        functions = self._descend(start, (weights @ layer.bias - margin)[None], boxes, slopes)
+        margins = np.broadcast_to(self.boxes.pick(self.output_margin, boxes), weights.shape)
+        margin = row_products(np.abs(weights), margins)
+        functions = self._here.descend(start, (weights @ layer.bias - margin)[None], boxes, slopes)
         kept = tuple(None if own is None else own[0] for own in functions.adjoints) if keep_adjoints else ()
         return LinearFunctions(functions.coefficients[0], functions.constants[0], functions.minima[0], kept)
-
-    def _descend(
-        self,
-        start: Coefficients,
-        constants: Array,
-        boxes: Array | None,
-        lower_slopes: tuple[Array, ...] | None = None,
-    ) -> LinearFunctions:
-        """From sums of earlier activations, with coefficients (S, R, n_s), to functions of the input below them."""
-
-        def through(index: int, adjoint: Array) -> Array:
-            nonlocal constants
-            lower_slope = None if lower_slopes is None else lower_slopes[index]
-            adjoint, intercepts = self._through_lines(index, adjoint, boxes, lower_slope)
-            constants = constants + intercepts + adjoint @ self.network.layers[index].bias
-            return adjoint
-
-        found = backward(self.network.layers, start, through)
-        coefficients = found.get(0, np.zeros((*constants.shape, self.network.n_inputs), constants.dtype))
-        minima = self.boxes.minima(coefficients, boxes) + constants
-        adjoints = tuple(found.get(source) for source in range(1, len(self.network.layers)))
-        return LinearFunctions(coefficients, constants, minima, adjoints)
-
-    def _through_lines(
-        self, index: int, adjoint: Array, boxes: Array | None, lower_slope: Array | None
-    ) -> tuple[Array, Array]:
-        """Coefficients (S, R, n_k) of a layer's pre-activations from those of its activations, and constants (S, R)."""
-        lines, pick = self.lines[index], self.boxes.pick
-        positive = np.maximum(adjoint, 0)
-        negative = adjoint - positive
-        constants: Array = np.einsum("sij,ij->si", positive, self._for_each(lines.lower_intercept, boxes, adjoint))
-        constants += np.einsum("sij,ij->si", negative, self._for_each(lines.upper_intercept, boxes, adjoint))
-        if lines.unbounded is not None:
-            constants[((negative < 0) & pick(lines.unbounded, boxes)).any(axis=-1)] = -np.inf
-        positive *= pick(lines.lower_slope, boxes) if lower_slope is None else lower_slope
-        negative *= pick(lines.upper_slope, boxes)
-        positive += negative
-        return positive, constants
-
-    def _for_each(self, values: Array, boxes: Array | None, adjoint: Array) -> Array:
-        return np.broadcast_to(self.boxes.pick(values, boxes), adjoint.shape[1:])
 
 
 def _both_signs(values: Array) -> Array:

@@ -8,6 +8,7 @@ Xu, Kolter, Input convex neural networks, 2017, arXiv 1609.07152): it is a linea
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -69,15 +70,13 @@ def epigraph_relus(problem: Problem, bounds: ProblemBounds | None = None) -> Rel
         Of intervals or CROWN. ReLUs that they decide pass nothing or all on, and bounds on outputs that the network
         keeps anyway harm nothing. Without them every ReLU counts as undecided.
     """
-    harm = _harm_of_columns(problem, bounds)
+    masks = list(_masks_from_the_last(problem, bounds))[::-1]
     found: list[tuple[Array, ...]] = []
-    for number, stage in reversed(list(enumerate(problem.relu_stages))):
-        of_inputs, mask = _through(
-            stage.network, harm.take(stage.outputs), None if bounds is None else bounds.networks[number]
-        )
-        harm.add(stage.inputs, of_inputs)
-        found.append(mask)
-    return tuple(found[::-1])
+    for stage in problem.relu_stages:
+        count = len(stage.network.widths)
+        found.append(tuple(masks[:count]))
+        masks = masks[count:]
+    return tuple(found)
 
 
 def is_linear_program(problem: Problem) -> bool:
@@ -85,7 +84,7 @@ def is_linear_program(problem: Problem) -> bool:
     is_linear = problem.quadratic is None and not problem.integers.any() and not problem.operations
     if not is_linear or not problem.networks or not problem.is_piecewise_linear:
         return False
-    return all(layer.all() for stage in epigraph_relus(problem) for layer in stage)
+    return all(layer.all() for layer in _masks_from_the_last(problem, None))
 
 
 def _harm_of_columns(problem: Problem, bounds: ProblemBounds | None) -> _Harm:
@@ -110,18 +109,25 @@ def _harm_of_columns(problem: Problem, bounds: ProblemBounds | None) -> _Harm:
     )
 
 
-def _through(network: Network, outputs: _Harm, bounds: PreactivationBounds | None) -> tuple[_Harm, tuple[Array, ...]]:
-    """The harm of the inputs (k, n_inputs), and the ReLUs whose epigraph is enough."""
+def _masks_from_the_last(problem: Problem, bounds: ProblemBounds | None) -> Iterator[Array]:
+    """By hidden layer, from the last one of the last stage on, the ReLUs whose epigraph is enough."""
+    harm = _harm_of_columns(problem, bounds)
+    for number, stage in reversed(list(enumerate(problem.relu_stages))):
+        own = None if bounds is None else bounds.networks[number]
+        harm.add(stage.inputs, (yield from _through(stage.network, harm.take(stage.outputs), own)))
+
+
+def _through(network: Network, outputs: _Harm, bounds: PreactivationBounds | None) -> Generator[Array, None, _Harm]:
+    """The ReLUs whose epigraph is enough, from the last hidden layer on; returns the harm of the inputs."""
     count = len(outputs.by_falling)
     sizes = (network.n_inputs, *network.widths)
     harms = [_Harm(np.zeros((count, size), bool), np.zeros((count, size), bool)) for size in sizes]
-    masks: list[Array] = []
     for index in range(len(network.layers) - 1, -1, -1):
         own = outputs
         if index < len(network.widths):
             own = harms[index + 1]
-            masks.append(~own.by_falling)
+            yield ~own.by_falling
             own = own if bounds is None else own.where(~bounds.inactive[index])
         for source, weight in network.layers[index].terms:
             harms[source] |= own.before(weight)
-    return harms[0], tuple(masks[::-1])
+    return harms[0]

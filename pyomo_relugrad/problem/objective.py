@@ -107,6 +107,13 @@ class ReducedObjective:
         chosen = [at_point if given is None else given for at_point, given in zip(own, states, strict=True)]
         return self.pull_back(tuple(chosen), self.partial_gradient(V))
 
+    def row_space_directions(self, random: np.random.Generator, count: int) -> Array:
+        """Directions (count, size) in which the first layers of networks grow, or random ones of expressions."""
+        directions = np.zeros((count, self.problem.n_columns), self.dtype)
+        for stage in self.stages:
+            stage.scatter(directions, stage.random_directions(random, count))
+        return self.decisions(directions)
+
     def partial_gradient(self, V: Array) -> Array:
         """Derivatives (B, n) in all columns, outputs counted as independent."""
         return self._function.gradient(V)

@@ -254,11 +254,14 @@ class NetworkStage(Stage):
 
     def random_directions(self, random: np.random.Generator, count: int) -> Array:
         """``u @ W`` for random ``u >= 0``, W the first layer's weights with rows of length one."""
-        network, rows = self.network, count * len(self.inputs)
-        norms = network.layers[0].row_norms
-        weights = random.random((rows, norms.size)) ** 4 / np.where(norms > 0, norms, 1.0)
-        nothing = np.zeros((rows, network.n_neurons), bool)
-        return network.pull_back(nothing, 0, weights.astype(network.dtype))
+        weights = self.random_neurons(random, count)
+        nothing = np.zeros((len(weights), self.network.n_neurons), bool)
+        return self.network.pull_back(nothing, 0, weights.astype(self.network.dtype))
+
+    def random_neurons(self, random: np.random.Generator, count: int) -> Array:
+        """Weights (count * k, n_1) of the first layer's pre-activations, as if their gradients had length one."""
+        norms = self.network.layers[0].row_norms
+        return random.random((count * len(self.inputs), norms.size)) ** 4 / np.where(norms > 0, norms, 1.0)
 
     def range(self, lower: Array, upper: Array, bounds: NetworkBounds = interval_bounds) -> tuple[Array, Array]:
         """Bounds of the outputs, by intervals unless told otherwise."""

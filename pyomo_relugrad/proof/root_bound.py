@@ -32,13 +32,15 @@ class BoundKeeper:
     ----------
     problem : Problem
     budget : Budget
+    device : str, optional
+        Where networks over boxes are bounded.
     """
 
-    def __init__(self, problem: Problem, budget: Budget) -> None:
+    def __init__(self, problem: Problem, budget: Budget, device: str | None = None) -> None:
         self.value = -np.inf
-        self._problem, self._budget = problem, budget
+        self._problem, self._budget, self._device = problem, budget, device
         self._is_open = bool(problem.functions)
-        self._cost = bound_seconds(problem) if self._is_open else np.inf
+        self._cost = bound_seconds(problem, device) if self._is_open else np.inf
         self._point_cost = PASSES_PER_POINT * sum(len(s.inputs) * s.work for s in problem.stages)
 
     def take(self, relaxation: LinearSolution | None) -> None:
@@ -64,7 +66,7 @@ class BoundKeeper:
             return
         try:
             with deadline.time_limit(min(budget.remaining, MAX_SECONDS)):
-                self.value = max(self.value, dual_bound(self._problem))
+                self.value = max(self.value, dual_bound(self._problem, self._device))
         except OutOfTime:
             return
 
@@ -73,7 +75,7 @@ class BoundKeeper:
         return spent >= self._cost * DENSE_RATE
 
 
-def dual_bound(problem: Problem) -> float:
+def dual_bound(problem: Problem, device: str | None = None) -> float:
     """A number that no feasible point's objective is below.
 
     The objective is substituted back through every network as one function, with slopes chosen for it. Unless bounds
@@ -84,6 +86,8 @@ def dual_bound(problem: Problem) -> float:
     Parameters
     ----------
     problem : Problem
+    device : str, optional
+        Where the networks are bounded, if the problem is a box.
 
     Returns
     -------
@@ -91,7 +95,7 @@ def dual_bound(problem: Problem) -> float:
         In the sense of `Problem`, to be minimized; minus infinity where the relaxation gives none.
     """
     if problem.shape is Shape.BOX and problem.quadratic is None:
-        return CrownBounder(problem).lower_bound()
+        return CrownBounder(problem, device=device).lower_bound()
     bound = ProgramBounder(problem).lower_bound()
     return _below_tolerance(bound) if np.isfinite(bound) else -np.inf
 

@@ -80,6 +80,11 @@ class Budget(Clock):
         self.points = 0
         self.stop: Stop | None = None
 
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether steps are counted or time does not matter, so that the same search is expected to end the same."""
+        return self.iteration_limit is not None or not np.isfinite(self.time_limit)
+
     def count(self, points: int = 0, iterations: int = 1) -> None:
         """Book the evaluation of so many points, in so many batched steps (LP solves count as steps)."""
         self.points += points

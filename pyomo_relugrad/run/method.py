@@ -31,12 +31,15 @@ class Method(ABC):
         Published methods do not: they run as they are published.
     handles_smooth : bool
         Whether it handles functions that are not piecewise linear.
+    moves_on_devices : bool
+        Whether its points move on the device of the context, where there is one.
     """
 
     name: ClassVar[str]
     shapes: ClassVar[frozenset[Shape]] = frozenset(Shape)
     cooperates: ClassVar[bool] = False
     handles_smooth: ClassVar[bool] = False
+    moves_on_devices: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for setting in fields(self):

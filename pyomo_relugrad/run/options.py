@@ -54,8 +54,8 @@ class Options:
         ``Client.get_executor()``, for example. No more than ``threads`` tasks are under way at once, where it is given.
 
     device : str, optional
-        Where points move that descend together, by PyTorch's name: "cuda", for example. It takes one dense network over
-        bounds on its inputs.
+        Where points move that descend together, by PyTorch's name: "cuda", for example; "cupy" is CuPy's. It takes
+        networks over bounds on their inputs.
 
     Raises
     ------

@@ -58,6 +58,7 @@ class Auto(Method):
     name = "auto"
     cooperates = True
     handles_smooth = True
+    moves_on_devices = True
 
     convex: ConvexProgram = ConvexProgram()
     stagewise: DynamicProgramming = DynamicProgramming()

@@ -107,7 +107,13 @@ def solve_locally(
 
 
 def _worker(problem: Problem, options: Options, clock: Clock, start: Array | None, past: Past | None) -> Worker:
-    """One search, or several side by side; where steps are limited, in an order that does not depend on the time."""
+    """One search, or several side by side; where steps are limited, in an order that does not depend on the time.
+
+    A device takes the place of other cores, unless they are asked for: beside it they add little, and copies of large
+    networks.
+    """
+    if options.device is not None and options.threads is None and options.executor is None:
+        options = replace(options, threads=1)
     if options.iteration_limit is None:
         return beside_others(LocalSearch(problem, options, clock, start, past), problem, options, clock)
     if options.iteration_limit > TASK_STEPS and find_method(options.method, problem).cooperates:

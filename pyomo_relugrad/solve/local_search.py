@@ -69,11 +69,11 @@ class LocalSearch(Worker):
         self._options, self._clock, self._past = options, clock, past or Past()
         self._method = find_method(options.method, problem)
         if options.device is not None:
-            refuse_device(problem, options.device)
+            refuse_device(problem, self._method, options.device)
         self._relaxation: LinearSolution | None = None
         self._is_prepared, self._is_first, self._beside = False, not beside, beside
         self._begin(options.seed, start)
-        self._keeper = BoundKeeper(problem, self.budget)
+        self._keeper = BoundKeeper(problem, self.budget, options.device)
 
     @cached_property
     def _surroundings(self) -> LinearRelaxation:

@@ -124,7 +124,8 @@ class TaskSequence(Worker):
     def _begin(self, number: int) -> None:
         """Do a task here."""
         self._number, self._own = number, []
-        self._search = search_of(self._problem, self._options_of(number), self._known_to(number))
+        options = replace(self._options_of(number), device=self._options.device)
+        self._search = search_of(self._problem, options, self._known_to(number))
 
     def _has_next(self) -> bool:
         """Whether there is a task that nobody does, and all that it is to know is known."""

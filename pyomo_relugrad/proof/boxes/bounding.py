@@ -10,7 +10,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.network.lower_slopes import STEPS
-from pyomo_relugrad.problem import NetworkStage, Problem
+from pyomo_relugrad.problem import NetworkStage, Problem, Shape
 from pyomo_relugrad.proof.boxes.nodes import Nodes
 from pyomo_relugrad.proof.boxes.objective import FIRST_STEPS
 
@@ -18,6 +18,8 @@ from pyomo_relugrad.proof.boxes.objective import FIRST_STEPS
 BATCH_WORK = 1e9
 # Multiplications per second of a relaxation, with dense and with sparse weights (measured on one core, less a half).
 DENSE_RATE, SPARSE_RATE = 5e9, 1e9
+# How much faster a large device bounds pre-activations than a core.
+DEVICE_SPEED = 100.0
 # Seconds that bounding the shortest stage takes, its part of the linear program included.
 MIN_SECONDS = 0.02
 
@@ -82,15 +84,18 @@ def batch_size(problem: Problem, largest: int) -> int:
     return int(np.clip(BATCH_WORK / work, 1, largest))
 
 
-def bound_seconds(problem: Problem) -> float:
-    """About how long bounding the whole problem takes: most of it goes into the pre-activations' bounds."""
-    seconds = 0.0
+def bound_seconds(problem: Problem, device: str | None = None) -> float:
+    """About how long bounding the whole problem takes: most of it goes into the pre-activations' bounds.
+
+    Those are bounded on the device, if there is one and the problem is a box.
+    """
+    seconds, speed = 0.0, DEVICE_SPEED if device is not None and problem.shape is Shape.BOX else 1.0
     for stage in _network_stages(problem):
         layers, widths = stage.network.layers, stage.network.widths
         passes = np.cumsum([sum(map(_seconds_per_row, layer.weights)) for layer in layers])
         bounds = 2 * sum(width * before for width, before in zip(widths[1:], passes[:-1], strict=False))
         substitutions = 2 * (FIRST_STEPS + STEPS + stage.network.n_outputs) * passes[-1]
-        seconds += MIN_SECONDS + len(stage.inputs) * float(bounds + substitutions)
+        seconds += MIN_SECONDS + len(stage.inputs) * float(bounds / speed + substitutions)
     return seconds
 
 

@@ -8,6 +8,7 @@ from contextvars import copy_context
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.network.device import Device
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs.tangents import tangents
 from pyomo_relugrad.proof.boxes.bounding import BoundedNodes, batch_size, centres
@@ -33,13 +34,16 @@ class CrownBounder:
         Of shape BOX, without chains.
     cores : int, optional
         Processor cores that may be used.
+    device : str, optional
+        The device where networks are bounded; None for the processor.
     """
 
-    def __init__(self, problem: Problem, cores: int = 1) -> None:
+    def __init__(self, problem: Problem, cores: int = 1, device: str | None = None) -> None:
         self.problem = problem
         self.batch = batch_size(problem, MAX_BATCH)
         self._objective = ObjectiveBound(problem)
-        self._threads = min(cores, MAX_THREADS)
+        self._device = None if device is None else Device.named(device)
+        self._threads = min(cores, MAX_THREADS) if device is None else 1
 
     def root(self) -> Nodes:
         """The whole box."""
@@ -61,7 +65,7 @@ class CrownBounder:
 
     def _relax(self, nodes: Nodes) -> tuple[Relaxations, ObjectiveFunctions]:
         """The networks' relaxations, and functions below the objective."""
-        relaxations = Relaxations(self.problem, nodes.lower, nodes.upper, nodes.states)
+        relaxations = Relaxations(self.problem, nodes.lower, nodes.upper, nodes.states, self._device)
         return relaxations, self._objective(relaxations, *self._linear_objective(nodes), nodes.slopes)
 
     def _bound(self, nodes: Nodes, cutoff: float) -> BoundedNodes:

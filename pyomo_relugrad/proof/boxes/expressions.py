@@ -9,7 +9,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array, RowBlock, SparseRows
 from pyomo_relugrad.expression import Expression, LinearBounds
 from pyomo_relugrad.network.boxes import Boxes
-from pyomo_relugrad.network.relaxation import LinearFunctions
+from pyomo_relugrad.network.substitution import LinearFunctions
 from pyomo_relugrad.problem import ExpressionStage, Problem
 from pyomo_relugrad.programs.linearization import LinkRows, two_sided
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, RowBlock
-from pyomo_relugrad.network.relaxation import LinearFunctions
+from pyomo_relugrad.network.substitution import LinearFunctions
 from pyomo_relugrad.problem import Problem, Stage
 from pyomo_relugrad.problem.presolve.row_tightening import close_boxes, cut_boxes
 from pyomo_relugrad.programs.linearization import LinkRows, two_sided

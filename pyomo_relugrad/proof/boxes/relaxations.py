@@ -7,7 +7,9 @@ from typing import TypeAlias
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network.relaxation import LinearFunctions, Relaxation
+from pyomo_relugrad.network.device import Device
+from pyomo_relugrad.network.relaxation import Relaxation
+from pyomo_relugrad.network.substitution import LinearFunctions
 from pyomo_relugrad.problem import ExpressionStage, NetworkStage, Problem, Stage
 from pyomo_relugrad.proof.boxes.expressions import ExpressionRelaxation
 
@@ -27,14 +29,18 @@ class Relaxations:
     lower, upper : (N, n) arrays
     states : (N, S) int8 array
         What is known of the ReLUs, as `states` of larger boxes returned it.
+    device : Device, optional
+        Where networks are bounded.
     """
 
-    def __init__(self, problem: Problem, lower: Array, upper: Array, states: Array) -> None:
+    def __init__(
+        self, problem: Problem, lower: Array, upper: Array, states: Array, device: Device | None = None
+    ) -> None:
         self.problem = problem
         self.lower, self.upper = lower, upper
         self.stages: list[StageRelaxation] = []
         for stage, known in zip(problem.stages, split_by_stage(problem, states), strict=True):
-            relaxation = _relaxed(stage, stage.gather(lower), stage.gather(upper), known)
+            relaxation = _relaxed(stage, stage.gather(lower), stage.gather(upper), known, device)
             self.stages.append(relaxation)
             if problem.is_input[stage.outputs].any():
                 lower, upper = _with_outputs(stage, relaxation, lower, upper)
@@ -62,12 +68,12 @@ class Relaxations:
         return chosen
 
 
-def _relaxed(stage: Stage, lower: Array, upper: Array, known: Array) -> StageRelaxation:
+def _relaxed(stage: Stage, lower: Array, upper: Array, known: Array, device: Device | None) -> StageRelaxation:
     """The relaxation of a stage's function over boxes (N * k, n_inputs), with what is known of ReLUs."""
     if isinstance(stage, ExpressionStage):
         return ExpressionRelaxation(stage.expression, lower, upper)
     assert isinstance(stage, NetworkStage)
-    return Relaxation(stage.network, lower, upper, known.reshape(len(lower), stage.n_neurons))
+    return Relaxation(stage.network, lower, upper, known.reshape(len(lower), stage.n_neurons), device)
 
 
 def _with_outputs(stage: Stage, relaxation: StageRelaxation, lower: Array, upper: Array) -> tuple[Array, Array]:

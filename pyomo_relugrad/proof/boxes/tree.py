@@ -110,7 +110,7 @@ class SearchTree(Prover):
     @property
     def first_seconds(self) -> float:  # type: ignore[override]
         """About how long the first step takes; longer where networks feed networks, which is not looked at here."""
-        seconds = bound_seconds(self.problem)
+        seconds = bound_seconds(self.problem, self.options.device)
         return seconds if self.problem.shape is Shape.BOX else BOUNDS_PER_PROGRAM * seconds
 
     def steps(self) -> Generator[None, None, None]:
@@ -126,9 +126,11 @@ class SearchTree(Prover):
     def _make_bounder(self) -> Bounder:
         """What bounds the nodes; not begun where the bounds of a single node would outlast the time."""
         flat = reduce_by(self.problem, FOR_RELAXATIONS).problem
-        if bound_seconds(flat) > deadline.remaining():
+        if bound_seconds(flat, self.options.device) > deadline.remaining():
             raise OutOfTime
-        return CrownBounder(flat, self.options.cores) if self.problem.shape is Shape.BOX else ProgramBounder(flat)
+        if self.problem.shape is Shape.BOX:
+            return CrownBounder(flat, self.options.cores, self.options.device)
+        return ProgramBounder(flat)
 
     def _step(self) -> None:
         nodes = self._queue.take(self._bounder.batch)

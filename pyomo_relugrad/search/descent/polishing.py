@@ -36,9 +36,19 @@ class Polishing:
         Of the points that walks yield.
     pool : ElitePool
     budget : Budget
+    step_seconds : float, optional
+        About how long the first step of a walk takes. No walk begins where that is more than walks may take.
     """
 
-    def __init__(self, walk: Callable[[Array], Walk], columns: Array, pool: ElitePool, budget: Budget) -> None:
+    def __init__(
+        self,
+        walk: Callable[[Array], Walk],
+        columns: Array,
+        pool: ElitePool,
+        budget: Budget,
+        step_seconds: float = 0.0,
+    ) -> None:
+        self._step_seconds = step_seconds
         self._begin_walk, self._columns, self._pool, self._budget = walk, columns, pool, budget
         self._walk: Walk | None = None
         #: The walk's point, and the value that it began at.
@@ -64,7 +74,8 @@ class Polishing:
 
     def afford_whole(self) -> bool:
         """Whether another walk may go to its end at once, by how long the last one took."""
-        return not self._is_timed or (self._walk is None and self._last_walk <= self._owed_seconds)
+        seconds = max(self._last_walk, self._step_seconds)
+        return not self._is_timed or (self._walk is None and seconds <= self._owed_seconds)
 
     def booked(self, steps: Iterator[Incumbent | None]) -> Iterator[Incumbent | None]:
         """The steps of a walk of somebody else, which counts among these."""
@@ -95,11 +106,19 @@ class Polishing:
             self._walk.close()
             self._walk, self._this_walk = None, 0.0
         if self._walk is None:
-            if waiting is None or waiting.value > least:
+            if waiting is None or waiting.value > least or not self._may_begin:
                 return False
             self._elite, self._start = self._pool.polished(waiting, waiting.u, waiting.value), waiting.value
             self._walk = self._begin_walk(waiting.u)
         return True
+
+    @property
+    def _may_begin(self) -> bool:
+        """Whether there is time for a first step."""
+        if not self._is_timed:
+            return True
+        may_take = np.inf if self._is_last else self._owed_seconds
+        return self._step_seconds <= min(may_take, self._budget.remaining)
 
     def _step(self) -> Incumbent | None:
         """One step of the walk, whose point takes the place of the one before."""

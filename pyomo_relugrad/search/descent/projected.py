@@ -9,10 +9,10 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array, at_home, namespace
 from pyomo_relugrad.problem import Incumbent, Problem, ReducedObjective
-from pyomo_relugrad.run import SearchContext, between
+from pyomo_relugrad.run import Budget, SearchContext, between
 from pyomo_relugrad.search.descent.batch import Batch, Objective, Schedule, descend, descend_by_halving
 from pyomo_relugrad.search.descent.elite_pool import SAME_VALUE, ElitePool, PoolMember
-from pyomo_relugrad.search.descent.on_device import on_device
+from pyomo_relugrad.search.descent.on_device import DeviceObjective, on_device
 from pyomo_relugrad.search.descent.polishing import Polishing
 from pyomo_relugrad.search.descent.starts import structured_starts
 from pyomo_relugrad.search.domains.domain import Domain
@@ -30,10 +30,14 @@ FIRST_ROUND = (0.3, 0.01)
 NEWS = 1e-6
 #: Relative difference up to which points may be the same after polishing.
 NEARLY_SAME = 1e-2
+#: Weights times neurons, per second of a step of a walk (measured on one core).
+WALK_RATE = 5e10
 #: Multiplications between two looks at a batch.
 WORK_PER_LOOK = 2e6
 #: Relative gain at which a point is reported while the batch still moves.
 REPORTED_GAIN = 0.01
+#: Time of steps between two such reports, in times of what a report takes.
+STEPS_PER_REPORT = 4.0
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ class ProjectedDescent(DomainMethod):
     name = "projected-descent"
     cooperates = True
     handles_smooth = True
+    moves_on_devices = True
 
     batch: int | None = None
     first_steps: tuple[float, ...] = between((4.0, 1.0, 0.3, 0.1), 1e-9)
@@ -98,13 +103,16 @@ class ProjectedDescent(DomainMethod):
         """Descend, polish and recombine until the budget is spent."""
         return ProjectedRounds(self, problem, domain, context).run()
 
-    def batch_size(self, objective: ReducedObjective, domain: Domain) -> int:
-        """Points that start together."""
+    def batch_size(self, objective: Objective, domain: Domain, budget: Budget) -> int:
+        """Points that start together; where they are to be the same everywhere, a device does not count."""
         if self.batch is not None:
             return self.batch
         if domain.projection_work:
             return POLYTOPE_BATCH
-        return int(np.clip(WORK_PER_STEP / max(objective.n_weights, 1), 32, 512))
+        count = int(np.clip(WORK_PER_STEP / max(objective.n_weights, 1), 32, 512))
+        if isinstance(objective, DeviceObjective) and not budget.is_repeatable:
+            return objective.batch_size(count)
+        return count
 
 
 class ProjectedRounds:
@@ -113,30 +121,36 @@ class ProjectedRounds:
     def __init__(self, method: ProjectedDescent, problem: Problem, domain: Domain, context: SearchContext) -> None:
         self.method, self.problem, self.domain = method, problem, domain
         self.context, self.budget, self.random = context, context.budget, context.random
-        self.objective, self.objective_in_float64 = ReducedObjective(problem, np.float32), ReducedObjective(problem)
+        self.objective = ReducedObjective(problem)
         self.polish = polisher_of(problem)
-        self.moving: Objective = self.objective
-        self.bounds = domain
-        if context.device is not None:
-            self.moving, self.bounds = on_device(self.objective, domain, context.device)
+        #: In float32, which halves a step, but where answers are to be the same wherever they are computed.
+        dtype = np.float64 if self.budget.is_repeatable else np.float32
+        self.moving: Objective
+        if context.device is None:
+            self.moving, self.bounds = ReducedObjective(problem, dtype), domain
+        else:
+            self.moving, self.bounds = on_device(self.objective, domain, context.device, dtype)
         self.pool = ElitePool(method.pool_size)
-        self.polishing = Polishing(self._walk, self.objective.columns, self.pool, self.budget)
+        self.polishing = Polishing(
+            self._walk, self.objective.columns, self.pool, self.budget, _walk_seconds(self.objective)
+        )
         self.rounds, self.last_record, self.agreements, self.reported = 0, 0, 0, np.inf
+        self.report_seconds = 0.0
         self.past, self.patience = context.past, context.past.begin(method.name, method.patience)
         self.has_known = bool(context.known)
         self.start = feasible_start(problem, domain, context.start)
-        self.count = method.batch_size(self.objective, domain)
+        self.count = method.batch_size(self.moving, domain, self.budget)
 
     def run(self) -> Iterator[Incumbent | None]:
         """Rounds of descents and polishing until the budget is spent, or many rounds bring nothing."""
         if not self.has_known:
-            yield self._incumbent(self._fresh_starts(4)[0])
+            yield self._incumbent(at_home(self._fresh_starts(4)[0, :]))
         while not (self.budget.is_exhausted() or self._is_done):
             self.pool.learn(self.context.take_offered(), self.objective.columns)
             record = self.pool.best
             batch = yield from self._round()
             points = self.objective.in_float64(batch.best)
-            values = self.objective_in_float64.value(points)  # float32 may be better by its rounding
+            values = self.objective.value(points)  # float32 may be better by its rounding
             elites = [PoolMember(u, value) for u, value in zip(points, values.tolist(), strict=True)]
             for elite in elites:
                 self.pool.add(elite)
@@ -193,9 +207,9 @@ class ProjectedRounds:
         return (yield from self._watched(refining)).keep(method.refined).at_home()
 
     def _fresh_starts(self, count: int) -> Array:
-        starts = structured_starts(self.objective, self.domain, self.random, count)
+        starts = structured_starts(self.moving, self.bounds, self.random, count)
         if self.start is not None and self.rounds == 0:
-            starts[0] = self.start
+            starts[0, :] = self.moving.cast(self.start)
         return starts
 
     def _offspring(self) -> Array:
@@ -206,7 +220,7 @@ class ProjectedRounds:
 
     def _watched(self, steps: Generator[Batch, None, Batch]) -> Generator[Incumbent | None, None, Batch]:
         """Report the batch's best point whenever it is a good deal better than the last one reported."""
-        looked = self.budget.points
+        looked, reported = self.budget.points, self.budget.elapsed
         while True:
             try:
                 batch = next(steps)
@@ -216,19 +230,30 @@ class ProjectedRounds:
                 continue
             looked = self.budget.points
             value = float(namespace(batch.values).min(batch.values))
-            if value < self.reported - REPORTED_GAIN * abs(value):
+            may_report = self.budget.elapsed - reported >= STEPS_PER_REPORT * self.report_seconds
+            if may_report and value < self.reported - REPORTED_GAIN * abs(value):
                 self.reported = value
                 best = int(namespace(batch.values).argmin(batch.values))
                 yield self._incumbent(at_home(batch.best[best, :]))
+                reported = self.budget.elapsed
             else:
                 yield None
 
     def _walk(self, u: Array) -> Generator[Incumbent | None, None, Incumbent]:
         inside = np.clip(u, self.domain.lower, self.domain.upper)
-        return (yield from self.polish(self.objective_in_float64.points(inside[None, :])[0], self.budget))
+        return (yield from self.polish(self.objective.points(inside[None, :])[0], self.budget))
 
     def _incumbent(self, u: Array) -> Incumbent:
-        return self.problem.incumbent(self.objective.points(u[None, :])[0])
+        begin, v = self.budget.elapsed, np.zeros(self.problem.n_columns)
+        v[self.objective.columns] = self.objective.in_float64(u)
+        point = self.problem.incumbent(v)
+        self.report_seconds = self.budget.elapsed - begin
+        return point
+
+
+def _walk_seconds(objective: ReducedObjective) -> float:
+    """About how long a step of a walk takes: gradients of a good part of the ReLUs."""
+    return max((stage.n_neurons * stage.work for stage in objective.stages), default=0) / WALK_RATE
 
 
 def _is_news(value: float, record: float, gain: float = NEWS) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import ReducedObjective
+from pyomo_relugrad.arrays import Array, shuffled
+from pyomo_relugrad.search.descent.batch import Objective
 from pyomo_relugrad.search.domains.domain import Domain
 
 
-def structured_starts(objective: ReducedObjective, domain: Domain, random: np.random.Generator, count: int) -> Array:
+def structured_starts(objective: Objective, domain: Domain, random: np.random.Generator, count: int) -> Array:
     """A mixture (count, d): half random-pattern, a quarter row-space, a quarter uniform points, interleaved.
 
     On wide inputs uniform points all see nearly the same pattern and descend into the same basins; the vertices for
@@ -20,14 +20,12 @@ def structured_starts(objective: ReducedObjective, domain: Domain, random: np.ra
     parts = [
         random_pattern_starts(objective, domain, random, n_pattern),
         row_space_starts(objective, domain, random, n_row_space),
-        domain.sample(random, n_uniform).astype(objective.dtype),
+        objective.cast(domain.sample(random, n_uniform)),
     ]
-    return np.concatenate(parts)[random.permutation(count)]
+    return shuffled(parts, random)
 
 
-def random_pattern_starts(
-    objective: ReducedObjective, domain: Domain, random: np.random.Generator, count: int
-) -> Array:
+def random_pattern_starts(objective: Objective, domain: Domain, random: np.random.Generator, count: int) -> Array:
     """Vertices for the gradients under random activation patterns, a random share of the ReLUs active."""
     shares = random.random((count, 1))
     states = tuple([stage.random_state(random, shares) for stage in objective.stages])
@@ -36,12 +34,9 @@ def random_pattern_starts(
     else:
         anywhere = np.repeat(domain.sample(random, 1), count, axis=0)
     gradient = objective.gradient_under(anywhere, states)
-    return domain.vertices(gradient).astype(objective.dtype)
+    return objective.cast(domain.vertices(gradient))
 
 
-def row_space_starts(objective: ReducedObjective, domain: Domain, random: np.random.Generator, count: int) -> Array:
+def row_space_starts(objective: Objective, domain: Domain, random: np.random.Generator, count: int) -> Array:
     """Vertices farthest along directions in which the first layers of networks grow, or random ones of expressions."""
-    directions = np.zeros((count, objective.problem.n_columns), objective.dtype)
-    for stage in objective.stages:
-        stage.scatter(directions, stage.random_directions(random, count))
-    return domain.vertices(-directions[:, objective.columns]).astype(objective.dtype)
+    return objective.cast(domain.vertices(-objective.row_space_directions(random, count)))

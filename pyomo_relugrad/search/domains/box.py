@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, namespace
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.domains.domain import ROW_TOLERANCE, BoundsAndRows
 
@@ -44,8 +44,8 @@ class Box:
 
     def vertices(self, C: Array) -> Array:
         """Corners of the box; the middle where a coefficient is zero."""
-        middle = 0.5 * (self.lower + self.upper)
-        return np.where(C > 0, self.lower, np.where(C < 0, self.upper, middle))
+        where, middle = namespace(C).where, 0.5 * (self.lower + self.upper)
+        return where(C > 0, self.lower, where(C < 0, self.upper, middle))
 
     def contains(self, U: Array) -> Array:
         """Every point that meets the bounds."""
