@@ -2,16 +2,24 @@
 
     python benchmarks/scaling.py --seconds 10 --workers 1 2 4
 
-Times are wall-clock times: leave the machine alone, and do not ask for more workers than it has cores. Memory is the
-proportional set size of the processes that were started (Linux): what they share is counted once.
+    python benchmarks/scaling.py --busy 6 --match 1000
+
+With ``--busy`` the search has one thread, and so many busy processes beside it; then, on the process's own clock, as
+much time of the processor as it got. Elsewhere times are wall-clock times: leave the machine alone, and do not ask for
+more workers than it has cores. Memory is the proportional set size of the processes that were started (Linux): what
+they share is counted once.
 """
 
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from customers import EXAMPLES, build, draw_customers
@@ -53,8 +61,16 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--match", default="")
+    parser.add_argument("--busy", type=int, default=0, metavar="PROCESSES")
     arguments = parser.parse_args()
     print(describe_machine())
+    if arguments.busy:
+        for name, (make, method) in INSTANCES.items():
+            for seed in arguments.seeds if arguments.match in name else ():
+                compare_under_load(
+                    name, make(), Options(arguments.seconds, None, seed, method, threads=1), arguments.busy
+                )
+        return
     print(f"{'instance':15}{'seed':>5}{'workers':>8}{'points/s':>10}{'ratio':>7}{'at 1 s':>12}{'end':>12}{'MB':>6}")
     for name, (make, method) in INSTANCES.items():
         for seed in arguments.seeds if arguments.match in name else ():
@@ -72,6 +88,26 @@ def compare(name: str, problem: Problem, options: Options, counts: list[int]) ->
         end = np.nan if result.incumbent is None else problem.reported(result.incumbent.objective)
         numbers = f"{rate:10.0f}{rate / first:7.2f}{at_one[0]:12.6g}{end:12.6g}{memory:6.0f}"
         print(f"{name:15}{options.seed:5}{count:8}{numbers}", flush=True)
+
+
+def compare_under_load(name: str, problem: Problem, options: Options, count: int) -> None:
+    """Print what is found beside busy processes, and in the same time of the processor without them."""
+    beside = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        begin = time.process_time()
+        loaded = solve_locally(problem, options)
+        seconds = time.process_time() - begin
+    finally:
+        for process in beside:
+            process.kill()
+    with mock.patch("time.perf_counter", time.process_time):
+        quiet = solve_locally(problem, replace(options, time_limit=seconds))
+    values = [
+        np.nan if each.incumbent is None else problem.reported(each.incumbent.objective) for each in (loaded, quiet)
+    ]
+    print(f"{name:15}{options.seed:5} beside {count} busy processes {values[0]:.6f} with {loaded.points} points in "
+          f"{seconds:.1f} s of the processor, without {values[1]:.6f} with {quiet.points}; "
+          f"{(values[0] - values[1]) / abs(values[1]):+.2%}", flush=True)  # fmt: skip
 
 
 def run(problem: Problem, options: Options, count: int) -> tuple[SearchResult, float]:

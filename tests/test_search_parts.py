@@ -14,6 +14,7 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Problem, ReducedObjective, b
 from pyomo_relugrad.programs import build_big_m
 from pyomo_relugrad.programs.linear_program import LinearProgram
 from pyomo_relugrad.run import Budget, SearchContext
+from pyomo_relugrad.search.descent import batch
 from pyomo_relugrad.search.domains.admm import AlternatingProjection, normal_equations
 from pyomo_relugrad.search.domains.box import Box, BoxWithRow
 from pyomo_relugrad.search.domains.feasible_set import domain_of, feasible_start
@@ -340,3 +341,17 @@ def test_the_relaxed_big_m_model_bounds_the_objective_and_is_exact_when_integral
     exact = model.program(relaxed=False).solve(10.0)
     assert exact.objective <= best + 1e-6
     assert problem.incumbent(exact.values[:8]).objective == pytest.approx(exact.objective, abs=1e-4)
+
+
+def test_a_batch_moves_the_same_a_few_rows_at_a_time(monkeypatch):
+    problem = array_problem(random_network((6, 9, 1), 0), None, -1.0, [1.0, 2.0, 1.0, 1.0, 1.0, 1.0])
+    objective, domain = ReducedObjective(problem, np.float32), domain_of(problem)
+    starts = domain.sample(np.random.default_rng(0), 7).astype(np.float32)
+    found = []
+    for entries in (12, 10**6):
+        monkeypatch.setattr(batch, "BLOCK_ENTRIES", entries)
+        steps = batch.descend(objective, domain, batch.Batch.at(starts.copy()), np.full(5, 0.1), 0.5, Budget())
+        found.append([[step.U.copy(), step.best.copy()] for step in steps])
+    assert len(found[0]) == 5
+    np.testing.assert_array_equal(*found)
+    assert not np.array_equal(found[0][0][0], found[0][4][0])

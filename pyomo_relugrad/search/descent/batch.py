@@ -118,7 +118,7 @@ def descend(
         budget.count(points=values.shape[0])
         batch.note(values)
         moved = [
-            objective.cast(domain.project(_moved(U, momentum, part, decay, width, float(length), domain)))
+            _moved(objective, domain, U, momentum, part, (width, float(length), decay))
             for U, momentum, part in _in_blocks(batch.U, batch.momentum, gradient)
         ]
         batch.U = moved[0] if len(moved) == 1 else np.concatenate(moved)
@@ -127,19 +127,20 @@ def descend(
 
 
 def _moved(
-    U: Array, momentum: Array, gradient: Array, decay: float, width: Array, length: float, domain: Domain
+    objective: Objective, domain: Domain, U: Array, momentum: Array, gradient: Array, by: tuple[Array, float, float]
 ) -> Array:
-    """Points after a step, whose momentum takes in the gradient; these two are overwritten."""
+    """Points after a step `by` a width, a length and a decay; momentum, which takes it in, and gradient change."""
+    width, length, decay = by
     xp = namespace(momentum)
     if width.shape[0] > 1:  # a common factor is divided out
         gradient *= width
-    gradient /= xp.maximum(row_sums(xp.abs(gradient)), float(xp.finfo(width.dtype).smallest_normal))
+    gradient /= xp.maximum(row_sums(xp.abs(gradient)), float(np.finfo(objective.dtype).tiny))
     momentum *= decay
     momentum += gradient
     step = xp.sign(momentum) if domain.steps_by_signs else _as_long(momentum)
     step *= -length * width
     step += U
-    return step
+    return objective.cast(domain.project(step))
 
 
 def _in_blocks(*arrays: Array) -> Iterator[Sequence[Array]]:
