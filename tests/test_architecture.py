@@ -52,6 +52,7 @@ INNER_STAIRS: dict[str, list[str]] = {
         "dynamic_programming",
         "separable",
         "decisions",
+        "smoothing",
         "neighbourhoods",
         "literature",
     ],

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from random_networks import random_network
 
+from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.run import Options, Past
 from pyomo_relugrad.search.descent.projected import ProjectedDescent
@@ -45,6 +46,19 @@ def test_a_short_search_finds_what_a_long_one_does(width):
     short = solve_locally(box(width=width), Options(), past=past)
     long = search(box(width=width))
     assert short.incumbent.objective == pytest.approx(long.incumbent.objective, abs=1e-6)
+
+
+def test_a_method_for_another_structure_is_not_asked_again():
+    """A network over a box is no convex program and has no stages; a convex one stays one."""
+    past = Past()
+    solve_locally(box(), Options(iteration_limit=5), past=past)
+    assert {"convex-program", "dynamic-programming"} <= past.barren
+    past = Past()
+    network, side = Network.from_layers([[[1.0], [-1.0]], [[1.0, 1.0]]], [[0, 0], [0]]), np.array([1.0, np.inf])
+    convex = Problem(np.eye(2)[1], -side, side, networks=(EmbeddedNetwork(network, [0], [1]),))
+    found = [solve_locally(convex, Options(), past=past).incumbent.objective for _ in range(2)]
+    assert found == pytest.approx([0, 0], abs=1e-9)
+    assert "convex-program" not in past.barren
 
 
 def test_rounds_that_agree_end_a_search():

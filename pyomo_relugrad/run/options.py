@@ -122,7 +122,8 @@ class Options:
         words += [f"time limit {self.time_limit:g} s"] if math.isfinite(self.time_limit) else []
         words += [f"at most {self.iteration_limit} steps"] if self.iteration_limit is not None else []
         words += [f"device {self.device}"] if self.device is not None else []
-        words += ["executor"] if self.executor is not None else [counted(self.cores, "core")] if self.cores > 1 else []
+        cores = 1 if self.executor is not None else self.cores
+        words += ["executor"] if self.executor is not None else [counted(cores, "core")] if cores > 1 else []
         return ", ".join(words)
 
 

@@ -18,10 +18,13 @@ class Past:
         Searches that have begun.
     radius : float, optional
         Trust region, relative to the columns' ranges, of the last step that was accepted.
+    barren : set of str, optional
+        Names of methods for problems of a special structure, which the model lacks: they had nothing to yield.
     """
 
     solves: int = 0
     radius: float = 1.0
+    barren: set[str] = field(default_factory=set)
     _rounds: dict[str, list[int]] = field(default_factory=dict)
 
     def begin(self, method: str, patience: int) -> int:

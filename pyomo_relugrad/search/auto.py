@@ -20,6 +20,7 @@ from pyomo_relugrad.search.neighbourhoods.search import Neighbourhoods
 from pyomo_relugrad.search.separable.column_generation import ColumnGeneration
 from pyomo_relugrad.search.separable.exact_choice import ExactChoice
 from pyomo_relugrad.search.separable.exchange import ExchangeSearch
+from pyomo_relugrad.search.smoothing.search import SmoothingDescent
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,11 @@ class Auto(Method):
 
     Networks that are convex in the objective's sense: a linear program. Networks that feed each other through few
     columns: dynamic programming, and nothing else where one number and few decisions make a stage. Tables and
-    multipliers where few rows tie many small networks, exchanges in assignments, and moves of the few columns from
-    which all others follow; they yield nothing elsewhere. Then by shape. A bounded box, or one with a single row:
-    batched descents with projections. A polytope: descents by linear programs, and, while it is small, the two in turn,
-    since either may win. Integers: large neighbourhood search. Rows on outputs, unbounded columns, equations, many
-    networks side by side: sequential linear programming.
+    multipliers where few rows tie many small networks, exchanges in assignments, moves of the few columns from which
+    all others follow, and networks rounded off where they make a chain; they yield nothing elsewhere. Then by shape. A
+    bounded box, or one with a single row: batched descents with projections. A polytope: descents by linear programs,
+    and, while it is small, the two in turn, since either may win. Integers: large neighbourhood search. Rows on
+    outputs, unbounded columns, equations, many networks side by side: sequential linear programming.
     A later search of the same problem begins by shape, and goes on from the best point.
 
     Parameters
@@ -43,6 +44,7 @@ class Auto(Method):
     generation : ColumnGeneration, optional
     exchange : ExchangeSearch, optional
     decisions : DecisionSearch, optional
+    smoothing : SmoothingDescent, optional
     projected : ProjectedDescent, optional
     by_programs : LpDescent, optional
     neighbourhoods : Neighbourhoods, optional
@@ -66,6 +68,7 @@ class Auto(Method):
     generation: ColumnGeneration = ColumnGeneration()
     exchange: ExchangeSearch = ExchangeSearch()
     decisions: DecisionSearch = DecisionSearch()
+    smoothing: SmoothingDescent = SmoothingDescent()
     projected: ProjectedDescent = ProjectedDescent()
     by_programs: LpDescent = LpDescent()
     neighbourhoods: Neighbourhoods = Neighbourhoods()
@@ -78,8 +81,11 @@ class Auto(Method):
             yield from self._by_shape(problem, context)
             return
         known = list(context.known)
-        yield from self.convex.run(problem, context)
-        stages = stages_in_order(problem) if problem.is_piecewise_linear else ()
+        yield from _unless_barren(self.convex, problem, context)
+        is_staged = problem.is_piecewise_linear and self.stagewise.name not in context.past.barren
+        stages = stages_in_order(problem) if is_staged else ()
+        if not stages:
+            context.past.barren.add(self.stagewise.name)
         for point in self.stagewise.search(problem, stages, context) if stages else ():
             if point is not None and point.is_feasible:
                 known.append(point)
@@ -87,9 +93,9 @@ class Auto(Method):
         if stages and known and are_narrow(problem, stages):
             return
         tabulated = (self.choice, self.generation, self.exchange) if problem.is_piecewise_linear else ()
-        special = (*tabulated, self.decisions)
+        special = (*tabulated, self.decisions, self.smoothing)
         for method in special if problem.shape is not Shape.BOX else ():
-            for point in method.run(problem, replace(context, known=tuple(known))):
+            for point in _unless_barren(method, problem, replace(context, known=tuple(known))):
                 if point is not None and point.is_feasible:
                     known.append(point)
                 yield point
@@ -112,6 +118,18 @@ class Auto(Method):
         if domain.projection_work > self.projection_work:
             return by_programs
         return _in_turn([by_programs, self.projected.search(problem, domain, context)])
+
+
+def _unless_barren(method: Method, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+    """What a method yields; nothing where it had nothing to yield when the model had other numbers."""
+    if method.name in context.past.barren:
+        return
+    is_barren = True
+    for point in method.run(problem, context):
+        is_barren = False
+        yield point
+    if is_barren and not context.budget.is_exhausted():
+        context.past.barren.add(method.name)
 
 
 def _in_turn(searches: list[Iterator[Incumbent | None]]) -> Iterator[Incumbent | None]:

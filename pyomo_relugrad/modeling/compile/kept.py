@@ -83,6 +83,7 @@ class KeptModel:
     def _anew(self, model: BlockData) -> CompiledModel:
         """The model read from its beginning."""
         compiled = compile_model(model)
+        self.past.barren.clear()
         # The equations of a network block name the block, which they would keep alive.
         if self.times > 1 and not isinstance(model, ReluNetworkBlockData):
             renewal = Renewal.of(compiled, list(unexpanded_among(active_blocks(model))))

@@ -1,0 +1,147 @@
+"""Descents over chains of networks whose kinks are rounded off, less and less."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.run import Method, SearchContext, between
+from pyomo_relugrad.search.regions.walk import improves
+from pyomo_relugrad.search.relaxation import LinearRelaxation
+from pyomo_relugrad.search.sequential.merit import Merit
+from pyomo_relugrad.search.smoothing.chain import Chain
+from pyomo_relugrad.search.smoothing.descent import ChainDescent
+
+#: Columns that may move, and entries of their derivatives, above which other searches are better.
+MAX_MOVING, MAX_ENTRIES = 200, 200_000
+#: Networks one after another from which on a problem is a chain.
+LEAST_DEPTH = 3
+#: Random points by which penalties are scaled, and by which kinks are rounded off.
+SAMPLES = 16
+
+
+@dataclass(frozen=True)
+class SmoothingDescent(Method):
+    """Horizons and chains of networks: states eliminated, kinks rounded off, less and less.
+
+    A chain of networks has very many small kinks, at each of which a descent may come to rest. A round begins with
+    networks whose ReLUs are parabolas around zero, so wide that few local optima are left, and goes on with narrower
+    ones down to the networks themselves. Each step is a quadratic program over the decisions alone, with the exact
+    Hessian of a quadratic objective and the curvature of the rounded kinks. The first round begins at the known point;
+    later ones there and at random points in turns. Nothing is yielded where networks make no chain.
+
+    Condensing of states as in Bock and Plitt (1984); smoothing as in Chen, "Smoothing methods for nonsmooth, nonconvex
+    minimization" (Mathematical Programming 134, 2012).
+
+    Parameters
+    ----------
+    first_widths : tuple of float, optional
+        How far ReLUs are rounded off at the beginning of a round, in turns, in shares of how much their
+        pre-activations vary (0.3, 1, 0.1).
+    last_width : float, optional
+        The last such share, after which the networks are as they are (0.001).
+    shrinkage : float, optional
+        By which the share falls (0.316).
+    steps : int, optional
+        Steps of one width; fewer where the time left does not allow them (8).
+    patience : int, optional
+        Rounds in vain after which the search is done (8); fewer where earlier searches of the same model had found
+        their best points after fewer.
+    penalty : float, optional
+        Penalty of a violation, in units of the objective's spread over the largest violation at some points (10).
+    """
+
+    name = "smoothing"
+
+    first_widths: tuple[float, ...] = between((0.3, 1.0, 0.1), 1e-6)
+    last_width: float = between(1e-3, 1e-6)
+    shrinkage: float = between(0.316, 0.01, 0.9)
+    steps: int = 8
+    patience: int = 8
+    penalty: float = 10.0
+
+    def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+        """Run rounds until several have brought nothing; yield nothing where the problem is no chain."""
+        if is_chain(problem):
+            yield from _Rounds(self, problem, context).run()
+
+    def widths(self, first: float) -> list[float]:
+        """The shares of one round, the last one zero."""
+        count = 1 + max(int(np.ceil(np.log(self.last_width / first) / np.log(self.shrinkage))), 0)
+        return [*(first * self.shrinkage ** np.arange(count)).tolist(), 0.0]
+
+
+def is_chain(problem: Problem) -> bool:
+    """Whether networks feed each other, and few columns decide."""
+    if not problem.is_piecewise_linear or problem.integers.any() or len(problem.stages) < LEAST_DEPTH:
+        return False
+    moving = int((~problem.is_output & (problem.lower < problem.upper)).sum())
+    if not 0 < moving <= MAX_MOVING or moving * problem.n_columns > MAX_ENTRIES:
+        return False
+    layers = (layer for embedded in problem.networks for layer in embedded.network.layers)
+    return all(isinstance(weight, np.ndarray) for layer in layers for weight in layer.weights)
+
+
+class _Rounds:
+    """The state of one search."""
+
+    def __init__(self, method: SmoothingDescent, problem: Problem, context: SearchContext) -> None:
+        self._method, self._problem, self._context = method, problem, context
+        self._moving = np.flatnonzero(~problem.is_output & (problem.lower < problem.upper))
+        self._surroundings = LinearRelaxation(problem)
+        self._samples = problem.propagate(self._surroundings.random_points(SAMPLES, context.random))
+        merit = Merit.scaled_to(problem, self._samples, method.penalty)
+        self._descent = ChainDescent(problem, self._moving, merit, context.budget)
+        self._sharp = Chain.of(problem, self._moving)
+        self._chains: dict[float, Chain] = {0.0: self._sharp}
+        self._best = min(context.known, key=lambda point: point.objective, default=None)
+
+    def run(self) -> Iterator[Incumbent | None]:
+        """Yield better points."""
+        method, past, budget = self._method, self._context.past, self._context.budget
+        patience = max(past.begin(method.name, method.patience), 1)
+        number = fruitless = 0
+        while fruitless < patience and not budget.is_exhausted():
+            first = method.first_widths[(past.solves + number) % len(method.first_widths)]
+            fruitless += 1
+            for point in self._round(self._start(number), first):
+                if point is not None and (self._best is None or improves(point, self._best)):
+                    self._best, fruitless = point, 0
+                    past.note(method.name, number + 1)
+                yield point
+            number += 1
+
+    def _start(self, number: int) -> Array:
+        """The best point, or one that the rows allow near a random one."""
+        if self._best is not None and number % 2 == 0:
+            return self._best.values
+        start = self._context.start if number == 0 else None
+        v = self._surroundings.random_points(1, self._context.random)[0] if start is None else start
+        v = np.clip(v, self._problem.lower, self._problem.upper)
+        nearest = self._surroundings.nearest(v, ~self._problem.is_output, self._context.budget)
+        return v if nearest is None else nearest
+
+    def _round(self, v: Array, first: float) -> Generator[Incumbent | None, None, None]:
+        """Descend at each width, each for as long as any other; yield where the point would be on the networks."""
+        budget, widths = self._context.budget, self._method.widths(first)
+        for index, width in enumerate(widths):
+            if budget.is_exhausted():
+                return
+            end = budget.elapsed + budget.remaining / (len(widths) - index)
+            descent = self._descent.run(self._chain(width), v)
+            for better in islice(descent, self._method.steps):
+                v = better
+                yield None
+                if budget.elapsed > end:
+                    break
+            yield self._problem.incumbent(v)
+
+    def _chain(self, width: float) -> Chain:
+        if width not in self._chains:
+            self._chains[width] = self._sharp.rounded(width, self._samples)
+        return self._chains[width]

@@ -1,0 +1,129 @@
+"""Descents over chains of networks whose kinks are rounded off, and the quadratic programs of their steps."""
+
+import numpy as np
+import pytest
+from random_networks import random_network
+from scipy import sparse
+
+from pyomo_relugrad.network import Network
+from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.problem.presolve import presolve
+from pyomo_relugrad.programs.dense_quadratic import dense_quadratic_minimum
+from pyomo_relugrad.programs.linear_program import LinearProgram
+from pyomo_relugrad.search import SequentialLp, SmoothingDescent
+from pyomo_relugrad.search.smoothing.chain import Chain
+from pyomo_relugrad.search.smoothing.rounded import ROUNDED_RELU, rounded
+from pyomo_relugrad.search.smoothing.search import is_chain
+from pyomo_relugrad.solve import search
+
+STEPS = 5
+
+
+def horizon(seed: int = 0, top: float = 1.0) -> Problem:
+    """A state in two numbers that follows a target: ``x[k + 1] = network(x[k], u[k])``, the state at most `top`."""
+    random, network = np.random.default_rng(seed), random_network([3, 6, 2], seed)
+    n = 3 * STEPS + 2
+    state = [np.array([3 * k, 3 * k + 1]) for k in range(STEPS + 1)]
+    control = [3 * k + 2 for k in range(STEPS)]
+    weights, lower, upper = np.zeros(n), np.full(n, -np.inf), np.full(n, np.inf)
+    weights[np.concatenate(state)], weights[control] = 1.0, 0.1
+    lower[control], upper[control] = -1.0, 1.0
+    lower[:2] = upper[:2] = 0.3
+    upper[np.concatenate(state[1:])] = top
+    ramp = np.zeros((STEPS - 1, n))
+    for k in range(STEPS - 1):
+        ramp[k, [control[k + 1], control[k]]] = 1.0, -1.0
+    networks = tuple(EmbeddedNetwork(network, [*state[k], control[k]], state[k + 1]) for k in range(STEPS))
+    sides = np.full(STEPS - 1, 0.8)
+    target, quadratic = random.uniform(-1, 1, n) * weights, sparse.csr_array(sparse.diags_array(weights))
+    return Problem(-target, lower, upper, ramp, -sides, sides, networks=networks, quadratic=quadratic)
+
+
+def parts(problem: Problem) -> tuple[Problem, Chain, np.ndarray]:
+    """The problem presolved, its chain, and a point."""
+    reduced = presolve(problem).problem
+    moving = np.flatnonzero(~reduced.is_output & (reduced.lower < reduced.upper))
+    v = np.where(np.isfinite(reduced.lower), reduced.lower, 0.0)
+    v[moving] = np.random.default_rng(1).uniform(-0.3, 0.3, moving.size)
+    return reduced, Chain.of(reduced, moving), reduced.propagate(v[None])[0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_quadratic_program_has_the_optimum_of_highs(seed):
+    random = np.random.default_rng(seed)
+    root, gradient, rows = (random.standard_normal(shape) for shape in ((6, 6), 6, (9, 6)))
+    hessian, upper = root.T @ root + 0.1 * np.eye(6), random.uniform(0.1, 1, 9)
+    free = np.full(6, np.inf)
+    program = LinearProgram(
+        gradient, -free, free, rows, np.full(9, -np.inf), upper, quadratic=sparse.csr_array(hessian)
+    )
+    x = dense_quadratic_minimum(hessian, gradient, rows, upper)
+    assert (rows @ x <= upper + 1e-9).all()
+    assert gradient @ x + 0.5 * x @ hessian @ x == pytest.approx(program.solve().objective, abs=1e-6)
+
+
+def test_a_quadratic_program_without_a_point_or_a_minimum_has_none():
+    sides = np.array([[1.0], [-1.0]])
+    assert dense_quadratic_minimum(np.eye(1), np.zeros(1), sides, np.array([-1.0, -1.0])) is None
+    assert dense_quadratic_minimum(-np.eye(1), np.zeros(1), sides, np.ones(2)) is None
+    assert dense_quadratic_minimum(np.eye(1), np.array([np.nan]), sides, np.ones(2)) is None
+
+
+def test_a_rounded_network_is_the_network_far_from_its_kinks():
+    network, X = random_network([3, 6, 4, 2], 0), np.random.default_rng(0).uniform(-1, 1, (50, 3))
+    narrow, wide = (rounded(network, [np.full(6, width), np.full(4, width)]) for width in (1e-9, 0.5))
+    np.testing.assert_allclose(narrow.value(X), network.value(X), atol=1e-8)
+    assert np.abs(wide.value(X) - network.value(X)).max() > 1e-3
+    z = np.linspace(-2, 2, 9)
+    np.testing.assert_allclose(ROUNDED_RELU.value(z), [0, 0, 0, 0.0625, 0.25, 0.5625, 1, 1.5, 2])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_derivatives_along_the_chain_are_those_of_differences(share):
+    problem, chain, v = parts(horizon())
+    samples = problem.propagate(v + 0.1 * np.random.default_rng(0).standard_normal((8, v.size)))
+    chain = chain.rounded(share, samples) if share else chain
+    (v,) = chain.propagate(v[None])
+    model, length = chain.model(v), 1e-6
+    for column, moving in enumerate(chain.moving):
+        moved = np.repeat(v[None], 2, axis=0)
+        moved[:, moving] += [-length, length]
+        moved = chain.propagate(moved)
+        np.testing.assert_allclose(np.diff(moved, axis=0)[0] / (2 * length), model.slopes[:, column], atol=1e-5)
+        change = np.diff(problem.objective(moved))[0] / (2 * length)
+        assert change == pytest.approx(model.gradient[column], abs=1e-5)
+
+
+def test_the_hessian_has_the_curvature_of_valleys():
+    """Of ``|x|``, written with two ReLUs and twice handed on: rounded off within 1, it is ``(x^2 + 1) / 2`` there."""
+    absolute, onward = ([[1.0], [-1.0]], [[1.0, 1.0]]), ([[1.0], [-1.0]], [[1.0, -1.0]])
+    problem = absolute_value(absolute, onward)
+    chain = Chain.of(problem, np.array([0])).rounded(1.0, np.repeat([[-1.0], [1.0]], 4, axis=1))
+    (v,) = chain.propagate(np.zeros((1, 4)))
+    assert chain.model(v).hessian[0, 0] == pytest.approx(1.0)
+
+
+def absolute_value(*layers: tuple[list[list[float]], list[list[float]]]) -> Problem:
+    """Minimize the end of a chain of three networks, |x| and two identities, over an interval."""
+    first, onward = (Network.from_layers(weights, [np.zeros(2), np.zeros(1)]) for weights in layers)
+    networks = tuple(EmbeddedNetwork(first if k == 0 else onward, [k], [k + 1]) for k in range(3))
+    side = np.array([2.0, np.inf, np.inf, np.inf])
+    return Problem(np.eye(4)[3], -side, side, networks=networks)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_plan_is_feasible_and_as_good_as_that_of_the_sequential_method(seed):
+    problem = horizon(seed, top=0.6)
+    found = search(problem, SmoothingDescent(patience=2), seed=seed, iteration_limit=120).incumbent
+    other = search(problem, SequentialLp(), seed=seed, iteration_limit=150).incumbent
+    assert found.is_feasible
+    assert found.violation <= 1e-7
+    assert found.objective <= other.objective + 1e-3 * (1 + abs(other.objective))
+
+
+def test_other_problems_are_left_to_other_methods():
+    problem = presolve(horizon()).problem
+    assert is_chain(problem)
+    single = Problem(np.eye(4)[3], *np.array([[-1.0] * 3 + [-np.inf], [1.0] * 3 + [np.inf]]), networks=())
+    assert not is_chain(single)
+    assert search(single, SmoothingDescent()).points == 0
