@@ -240,6 +240,8 @@ def test_factors_are_bounded_by_products_and_terms_by_sums() -> None:
     box = np.array([[0.0, -1.0]]), np.array([[10.0, 5.0]])
     low, high, _, _ = product.contracted(*box, (np.array([[20.0]]), np.array([[np.inf]])))
     assert np.allclose([low, high], [[[4.0, 2.0]], [[10.0, 5.0]]])
+    low, high, _, _ = product.contracted(np.zeros((1, 2)), np.full((1, 2), 10.0), (np.full((1, 1), 20.0),) * 2)
+    assert np.allclose([low, high], [[[2.0, 2.0]], [[10.0, 10.0]]])
     low, high, _, _ = total.contracted(*box, (np.array([[-np.inf]]), np.array([[2.0]])))
     assert np.allclose([low, high], [[[0.0, -1.0]], [[3.0, 2.0]]])
     low, high, _, _ = total.contracted(np.array([[-np.inf, 1.0]]), box[1], (np.array([[2.0]]), np.array([[3.0]])))

@@ -63,7 +63,7 @@ def terms_within(total: Range, terms: Range, sums: Callable[[Array], Array]) -> 
 def factor_within(product: Range, factor: Range, other: Range) -> Range:
     """Range of one factor of products, from those of the product and of the other factor."""
     positive = _quotient(product, (np.maximum(other[0], 0.0), other[1]))
-    negative = _quotient((-product[1], -product[0]), (np.maximum(-other[1], 0.0), -other[0]))
+    negative = _quotient((-product[1], -product[0]), (np.maximum(-other[1], 0.0), 0.0 - other[0]))
     low, high = _hull(_meeting(positive, factor), _meeting(negative, factor))
     free = (product[0] <= 0) & (product[1] >= 0) & (other[0] <= 0) & (other[1] >= 0)
     return _rounded(np.where(free, -np.inf, low), np.where(free, np.inf, high))
