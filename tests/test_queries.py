@@ -129,8 +129,17 @@ def test_rows_of_unusual_size_are_scaled():
         for limit, answer in ((value + 0.5, Answer.HOLDS), (value - 0.01, Answer.VIOLATED)):
             asked = parse_vnnlib(f"{text}(assert (>= (* {factor} Y[0]) {factor * limit}))")
             (question,) = query_of(network, asked).questions
-            assert 1e-3 < question.scales[0] / factor < 1e3
+            assert 1.0 <= question.scales[0] / factor < 1e3
             assert verify(network, asked, time_limit=10).answer is answer
+
+
+def test_rows_are_not_scaled_up_where_only_their_values_are_small():
+    network = Network.from_layers([[[1.0]], [[1.0]]], [[-0.999], [0.0]])  # nearly always 0
+    text = "(declare-network f (declare-input X real [1]) (declare-output Y real []))"
+    text += "(assert (and (<= X[0] 1) (>= X[0] -1) (>= Y 1e-5)))"
+    (question,) = query_of(network, parse_vnnlib(text)).questions
+    assert question.scales.tolist() == [1.0]
+    assert (question.unscaled(2.0), question.unscaled(-2.0)) == (2.0, -2.0)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from pyomo_relugrad.cli.exit_codes import ExitCode
 from pyomo_relugrad.cli.values import or_none, save_vector
 from pyomo_relugrad.readers.vnnlib import Property
 from pyomo_relugrad.solve.counterexample import find_counterexample
-from pyomo_relugrad.solve.query import Counterexample, linked_box
+from pyomo_relugrad.solve.query import Counterexample
+from pyomo_relugrad.solve.question import linked_box
 from pyomo_relugrad.solve.verification import Answer, Verdict, verify
 from pyomo_relugrad.words import counted
 

@@ -20,7 +20,8 @@ from pyomo_relugrad.programs.threads import solver_threads
 from pyomo_relugrad.readers.vnnlib import Case, Property
 from pyomo_relugrad.run import Clock, Driver, Method, Options, Report, Stop, Worker
 from pyomo_relugrad.solve.local_search import LocalSearch
-from pyomo_relugrad.solve.query import Counterexample, Query, Question, excess, query_of
+from pyomo_relugrad.solve.query import Counterexample, Query, query_of
+from pyomo_relugrad.solve.question import Question, excess
 
 _SAMPLED_NUMBERS = 2**16
 _FIRST_SLICE = 0.1

@@ -1,4 +1,4 @@
-"""A property together with its networks, and each of its cases as a question about one network over a box."""
+"""A property together with its networks, which fit each other."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
@@ -21,9 +19,7 @@ from pyomo_relugrad.network.layer import TensorSpec
 from pyomo_relugrad.network.parallel import side_by_side
 from pyomo_relugrad.readers.sources import load_network
 from pyomo_relugrad.readers.vnnlib import Case, Declaration, Property, Tensor, load_vnnlib
-
-#: Points at which the size of rows is looked at; rows whose values are larger, or smaller than its inverse, are scaled.
-SCALING_POINTS, LARGEST_SIZE = 32, 1e3
+from pyomo_relugrad.solve.question import Question, Sizes, free_places, over_free_inputs, scaled
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,36 +44,6 @@ class Counterexample:
     def violation(self) -> float:
         """The largest amount by which it misses the case: 0 or less."""
         return self.case.violation(self.x, self.y)
-
-
-@dataclass(frozen=True, eq=False)
-class Question:
-    """Whether an input satisfies a case, over the inputs that its links leave free.
-
-    Parameters
-    ----------
-    index : int
-        Of the case.
-    case : Case
-        Over the free inputs, without links; its rows are divided by `scales`.
-    network : Network
-        All networks as one, of the free inputs.
-    places : (n_inputs,) int array
-        The free input that each input is.
-    scales : (m,) array
-        Powers of two that bring the rows' values to a usual size: what is proven holds to tolerances.
-    """
-
-    index: int
-    case: Case
-    network: Network
-    places: Array
-    scales: Array
-
-    def unscaled(self, bound: float) -> float:
-        """A bound below the largest violation of the case's rows, from one below that of the scaled rows."""
-        factors = self.scales if self.scales.size else np.ones(1)
-        return bound * float(factors.min() if bound > 0.0 else factors.max())
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,16 +80,20 @@ class Query:
     def questions(self) -> tuple[Question, ...]:
         """One for each case whose links leave a box."""
         networks: dict[bytes, Network] = {}
+        sizes: Sizes | None = None
         found = []
         for index, case in enumerate(self.property_.cases):
-            places = _places(case)
+            places = free_places(case)
             key = places.tobytes()
             if key not in networks:
                 networks[key] = self._joint(places)
-            free = _over_free_inputs(case, places)
-            if (free.lower <= free.upper).all():
-                scales = _scales(networks[key], free)
-                found.append(Question(index, _scaled(free, scales), networks[key], places, scales))
+            free = over_free_inputs(case, places)
+            if not (free.lower <= free.upper).all():
+                continue
+            if sizes is None or not sizes.are_of(networks[key], free):
+                sizes = Sizes.of(networks[key], free)
+            scales = sizes.scales(free)
+            found.append(Question(index, scaled(free, scales), networks[key], places, scales))
         return tuple(found)
 
     def _joint(self, places: Array) -> Network:
@@ -250,59 +220,3 @@ def _order(declared: Sequence[Tensor], own: Sequence[TensorSpec], size: int, wha
     if not own:
         return np.arange(size)
     return np.concatenate([np.arange(begins[place], begins[place + 1]) for place in chosen])
-
-
-# --- cases by themselves --------------------------------------------------------------------------------------------
-
-
-def _places(case: Case) -> Array:
-    """The number of each input among those that are free; equal ones have one number, in order of their first."""
-    n = case.lower.size
-    first, second = case.links.T
-    links = sparse.coo_array((np.ones(len(first)), (first, second)), shape=(n, n))
-    _, labels = connected_components(links, directed=False)
-    _, begins, places = np.unique(labels, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(begins))[places]
-
-
-def linked_box(case: Case) -> tuple[Array, Array]:
-    """Bounds (n_inputs,) of a case's inputs, those of equal inputs alike."""
-    places = _places(case)
-    free = _over_free_inputs(case, places)
-    return free.lower[places], free.upper[places]
-
-
-def _over_free_inputs(case: Case, places: Array) -> Case:
-    """The case in one input for each group of equal ones."""
-    if not len(case.links):
-        return case
-    size = int(places.max()) + 1
-    spread = sparse.csr_array((np.ones(places.size), (np.arange(places.size), places)), shape=(places.size, size))
-    lower, upper = np.full(size, -np.inf), np.full(size, np.inf)
-    np.maximum.at(lower, places, case.lower)
-    np.minimum.at(upper, places, case.upper)
-    return Case(lower, upper, case.input_rows @ spread, case.output_rows, case.limits, case.strict)
-
-
-def _scales(network: Network, case: Case) -> Array:
-    """One for each row: 1 where its values at some points are of a usual size."""
-    finite = np.isfinite(case.lower) & np.isfinite(case.upper)
-    if not finite.all() or not case.limits.size:
-        return np.ones(case.limits.size)
-    shares = np.random.default_rng(0).random((SCALING_POINTS, case.lower.size))
-    points = case.lower + (case.upper - case.lower) * shares
-    sizes = abs(excess(network, case, points)).max(axis=0)
-    is_unusual = ((sizes > LARGEST_SIZE) | (sizes < 1.0 / LARGEST_SIZE)) & (sizes > 0.0) & np.isfinite(sizes)
-    return np.where(is_unusual, np.exp2(np.round(np.log2(np.where(is_unusual, sizes, 1.0)))), 1.0)
-
-
-def _scaled(case: Case, scales: Array) -> Case:
-    if (scales == 1.0).all():
-        return case
-    rows = case.input_rows / scales[:, None], case.output_rows / scales[:, None], case.limits / scales
-    return Case(case.lower, case.upper, *rows, case.strict)
-
-
-def excess(network: Network, case: Case, points: Array) -> Array:
-    """By how much (B, m) points (B, n_inputs) miss the rows of a case; negative where they satisfy them."""
-    return points @ case.input_rows.T + network.value(points) @ case.output_rows.T - case.limits

@@ -21,7 +21,8 @@ from pyomo_relugrad.run import Clock, Method, Options, Stop
 from pyomo_relugrad.solve.counterexample import search_cases, violation_problem
 from pyomo_relugrad.solve.exact import solve_exactly
 from pyomo_relugrad.solve.portfolio import Portfolio
-from pyomo_relugrad.solve.query import Counterexample, Query, Question, query_of
+from pyomo_relugrad.solve.query import Counterexample, Query, query_of
+from pyomo_relugrad.solve.question import Question
 from pyomo_relugrad.words import counted
 
 # A case is impossible where its largest violation is proven to be above this everywhere: linear programs hold to

@@ -1,0 +1,131 @@
+"""Whether tests fail where the code of bounds is wrong: one operator at a time is changed in a copy of the package.
+
+Changed are sums and differences, signs, comparisons, ``maximum`` and ``minimum``, ``&`` and ``|`` in the functions that
+bounds are made of. For each change the tests of that part run until the first one fails. Survivors are printed: what
+only makes a bound weaker, or slower to find, may survive.
+
+    python benchmarks/mutated_bounds.py --only relus/dual
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+#: Modules, the functions that are changed in them, and the tests that should fail.
+NETWORK_TESTS = ("test_crown.py", "test_bounds.py", "test_curves.py", "test_dual_bound.py", "test_bound_sampling.py")
+PROOF_TESTS = ("test_dual_bound.py", "test_relus.py")
+VERDICT_TESTS = ("test_queries.py", "test_verification.py", "test_counterexample.py")
+PROPERTY_TESTS = ("test_vnnlib.py", "test_vnnlib_networks.py", "test_queries.py")
+TARGETS: dict[str, tuple[set[str], tuple[str, ...]]] = {
+    "network/bounds.py": ({"affine_range", "interval_bounds", "rounding_factor", "sign_parts"}, NETWORK_TESTS),
+    "network/relaxation.py": (
+        {"_add_layer", "_through_lines", "substitute", "_preactivation_bounds", "_descend", "_rounding"},
+        NETWORK_TESTS,
+    ),
+    "network/activations.py": ({"lines", "states", "bends", "range", "_chords_to_infinity"}, NETWORK_TESTS),
+    "network/boxes.py": ({"minima", "_rounded_corners"}, NETWORK_TESTS),
+    "network/lower_slopes.py": ({"_bound", "_merge", "optimize_lower_slopes"}, NETWORK_TESTS),
+    "network/crown.py": ({"crown_bounds"}, NETWORK_TESTS),
+    "network/curve_lines.py": (
+        {"enclosing_lines", "_below", "_tangent_places", "_tangents_through", "_smallest", "_bisected"},
+        NETWORK_TESTS,
+    ),
+    "proof/relus/dual.py": (
+        {"__init__", "__call__", "_lines", "_substitute", "_row_sides", "gamma_range", "minima", "is_undecided"}
+        | {"_rows_and_output_bounds"},
+        PROOF_TESTS,
+    ),
+    "proof/relus/ascent.py": ({"moved", "_same_side"}, PROOF_TESTS),
+    "solve/verification.py": ({"verify", "screen", "_decide", "cutoff", "conclusion"}, VERDICT_TESTS),
+    "solve/question.py": ({"free_places", "over_free_inputs", "scales", "scaled", "excess", "unscaled"}, VERDICT_TESTS),
+    "readers/vnnlib/property.py": ({"violation", "_case", "_links", "_ordered_inputs"}, PROPERTY_TESTS),
+}
+SWAPPED: dict[type, type] = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.Gt: ast.Lt, ast.Lt: ast.Gt,
+    ast.GtE: ast.LtE, ast.LtE: ast.GtE, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
+}  # fmt: skip
+RENAMED = {"maximum": "minimum", "minimum": "maximum", "max": "min", "min": "max"}
+
+
+def changes(node: ast.AST) -> Iterator[tuple[str, object]]:
+    """Attributes of a syntax node, with the value that makes it wrong."""
+    if isinstance(node, ast.BinOp | ast.AugAssign) and type(node.op) in SWAPPED:
+        yield "op", SWAPPED[type(node.op)]()
+    elif isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in SWAPPED:
+        yield "ops", [SWAPPED[type(node.ops[0])]()]
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and not isinstance(node.operand, ast.Constant):
+        yield "op", ast.UAdd()
+    elif isinstance(node, ast.Attribute) and node.attr in RENAMED:
+        yield "attr", RENAMED[node.attr]
+    elif isinstance(node, ast.keyword) and node.arg in ("min", "max"):
+        yield "arg", RENAMED[node.arg]
+
+
+def mutants(source: str, functions: set[str]) -> Iterator[tuple[int, str, str]]:
+    """Line, line of text and whole text of each changed module."""
+    tree, lines = ast.parse(source), source.splitlines()
+    for function in ast.walk(tree):
+        if not isinstance(function, ast.FunctionDef) or function.name not in functions:
+            continue
+        for node in (node for statement in function.body for node in ast.walk(statement)):
+            for name, value in changes(node):
+                original = getattr(node, name)
+                setattr(node, name, value)
+                line = getattr(node, "lineno", getattr(getattr(node, "value", node), "lineno", function.lineno))
+                yield line, lines[line - 1].strip(), ast.unparse(tree)
+                setattr(node, name, original)
+
+
+def copied(folder: Path) -> Callable[[tuple[str, ...]], bool]:
+    """Copy package and tests; return what says whether the given tests pass there."""
+    for name in ("pyomo_relugrad", "tests", "examples", "benchmarks"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+
+    def pass_(tests: tuple[str, ...]) -> bool:
+        words = [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not slow", *(f"tests/{name}" for name in tests)]
+        try:
+            done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, check=False, timeout=900)
+        except subprocess.TimeoutExpired:
+            return False
+        return done.returncode == 0
+
+    return pass_
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="change only modules whose path contains this")
+    arguments = parser.parse_args()
+    survived = total = 0
+    with tempfile.TemporaryDirectory() as folder:
+        pass_ = copied(Path(folder))
+        for name, (functions, tests) in TARGETS.items():
+            if arguments.only not in name:
+                continue
+            module = Path(folder) / "pyomo_relugrad" / name
+            source = module.read_text(encoding="utf-8")
+            for line, text, mutant in mutants(source, functions):
+                module.write_text(mutant, encoding="utf-8")
+                shutil.rmtree(module.parent / "__pycache__", ignore_errors=True)
+                total += 1
+                if pass_(tests):
+                    survived += 1
+                    print(f"survived: {name}:{line}: {text}", flush=True)
+            module.write_text(source, encoding="utf-8")
+    print(f"{survived} of {total} changes survived")
+
+
+if __name__ == "__main__":
+    main()
