@@ -18,6 +18,7 @@ from pyomo_relugrad.proof.milp import EQUAL_SECONDS, REPORT_INTERVAL, MilpProof
 from pyomo_relugrad.run import Clock, Options, Prover, Report, Stop
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.solve import Portfolio, Route, solve_exactly
+from pyomo_relugrad.solve.local_search import LocalSearch
 from pyomo_relugrad.solve.runner import PROOFS, Runner
 from pyomo_relugrad.solve.searches import Searches
 from pyomo_relugrad.solve.shares import TimeShares
@@ -165,7 +166,7 @@ def test_a_long_step_of_a_proof_leaves_the_searches_their_share():
 
 def test_the_first_search_is_short():
     problem = hard_box()
-    assert ASKED.lead_of_search(problem, 1.0) == pytest.approx(0.1)
+    assert ASKED.lead_of_search(problem, 0.5) == pytest.approx(0.5 * ASKED.first_share)
     assert ASKED.lead_of_search(problem, np.inf) == ASKED.first_seconds
 
 
@@ -233,6 +234,17 @@ def test_in_a_solve_searches_in_vain_fall_back_only_where_the_proof_is_about_to_
     portfolio = only(Route.BRANCH, young_seconds=young, young_share=young)
     assert solve_exactly(problem, time_limit=60.0, portfolio=portfolio).stop is Stop.TIME_LIMIT
     assert sum(searched) < 0.3 * 60.0 if closes else sum(searched) > 0.45 * 60.0
+
+
+def test_waiting_for_a_turn_is_no_work_of_a_search(monkeypatch):
+    clock = FakeClock.installed(monkeypatch)
+    search = LocalSearch(hard_box(), Options(), Clock())
+    for waited in (5.0, 7.0, 0.0):
+        search.step()
+        clock.now += waited
+    assert search.budget.elapsed >= 12.0
+    search.step()
+    assert search.budget.worked < 1.0
 
 
 class ProofBeside(StandingProof):

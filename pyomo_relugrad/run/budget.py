@@ -79,6 +79,20 @@ class Budget(Clock):
         self.iterations = 0
         self.points = 0
         self.stop: Stop | None = None
+        self._paused = self._waited = 0.0
+
+    @property
+    def worked(self) -> float:
+        """Seconds that the search has worked; not those in which it waited for its turn."""
+        return self.elapsed - self._waited
+
+    def pause(self) -> None:
+        """Note that others have their turn now."""
+        self._paused = self.elapsed
+
+    def resume(self) -> None:
+        """Note that the search goes on after a pause, or begins."""
+        self._waited += self.elapsed - self._paused
 
     @property
     def is_repeatable(self) -> bool:

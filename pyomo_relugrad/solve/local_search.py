@@ -96,6 +96,13 @@ class LocalSearch(Worker):
 
     def step(self) -> Report:
         """Go on to the next point or sign of life; bound the problem where the time for that has come."""
+        self.budget.resume()
+        try:
+            return self._step()
+        finally:
+            self.budget.pause()
+
+    def _step(self) -> Report:
         if self._has_feasible and self._bounds():
             return self._report()
         try:

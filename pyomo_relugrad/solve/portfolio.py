@@ -69,7 +69,7 @@ class Portfolio:
     few_relus: int = 64
     short_lead: float = 0.5
     long_lead: float = 5.0
-    first_seconds: float = 0.1
+    first_seconds: float = 0.08
     first_share: float = 0.1
     proof_turn: float = 0.5
     search_turn: float = 0.4
@@ -81,7 +81,7 @@ class Portfolio:
     patience: float = 1.0
     owed_seconds: float = 1.0
     second_seconds: float = 0.5
-    second_share: float = 0.5
+    second_share: float = 0.2
     second_patience: float = 3.0
     closing_share: float = 0.9
     young_seconds: float = 2.0

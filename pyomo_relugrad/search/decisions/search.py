@@ -59,11 +59,11 @@ class DecisionSearch(Method):
         if decisions is None:
             return
         random, budget = context.random, context.budget
-        end = budget.elapsed + self.share * budget.remaining
+        end = budget.worked + self.share * budget.remaining
         landscape = Landscape(decisions, decisions.random(SAMPLES, random), self.penalty)
         moves = Moves.of(decisions, random)
         best, best_merit, fruitless = None, np.inf, 0
-        while fruitless < self.patience and budget.elapsed < end and not budget.is_exhausted():
+        while fruitless < self.patience and budget.worked < end and not budget.is_exhausted():
             fruitless += 1
             if best is None or random.random() < self.fresh:
                 starts = decisions.random(SAMPLES, random)
@@ -72,7 +72,7 @@ class DecisionSearch(Method):
             values = landscape.merit(starts)
             budget.count(points=len(starts))
             x, value, vain = starts[values.argmin()], float(values.min()), 0
-            while vain < self.attempts and budget.elapsed < end and not budget.is_exhausted():
+            while vain < self.attempts and budget.worked < end and not budget.is_exhausted():
                 tried = moves.around(x, self.batch, random)
                 values = landscape.merit(tried)
                 budget.count(points=len(tried))

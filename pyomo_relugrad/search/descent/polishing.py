@@ -53,7 +53,7 @@ class Polishing:
         self._walk: Walk | None = None
         #: The walk's point, and the value that it began at.
         self._elite, self._start = PoolMember(np.zeros(0), np.inf), np.inf
-        self._begin, self._seconds = budget.elapsed, 0.0
+        self._begin, self._seconds = budget.worked, 0.0
         #: Seconds of the walk so far, and of the last one that came to its end.
         self._this_walk = self._last_walk = 0.0
         self._best, self._largest_gain = np.inf, 0.0
@@ -65,8 +65,8 @@ class Polishing:
             yield from self.to_the_end()
             return
         self._book("descents")
-        begin, owed = self._budget.elapsed, self._owed_seconds
-        while self._budget.elapsed - begin < owed or (self._is_last and self._is_at_best):
+        begin, owed = self._budget.worked, self._owed_seconds
+        while self._budget.worked - begin < owed or (self._is_last and self._is_at_best):
             if self._budget.is_exhausted() or not self._goes_on():
                 break
             yield self._step()
@@ -80,12 +80,12 @@ class Polishing:
     def booked(self, steps: Iterator[Incumbent | None]) -> Iterator[Incumbent | None]:
         """The steps of a walk of somebody else, which counts among these."""
         self._book("descents")
-        begin = self._budget.elapsed
+        begin = self._budget.worked
         yield from steps
         self._book_walks(begin)
 
     def _book_walks(self, begin: float) -> None:
-        self._seconds += self._budget.elapsed - begin
+        self._seconds += self._budget.worked - begin
         self._book("walks")
 
     @property
@@ -123,13 +123,13 @@ class Polishing:
     def _step(self) -> Incumbent | None:
         """One step of the walk, whose point takes the place of the one before."""
         assert self._walk is not None
-        begin = self._budget.elapsed
+        begin = self._budget.worked
         try:
             point = next(self._walk)
         except StopIteration:
             self._walk, self._last_walk, self._this_walk = None, self._this_walk, 0.0
             return None
-        self._this_walk += self._budget.elapsed - begin
+        self._this_walk += self._budget.worked - begin
         if point is not None:
             self._elite = self._pool.polished(self._elite, point.values[self._columns], point.objective)
             self._largest_gain = max(self._largest_gain, self._start - point.objective)
@@ -148,7 +148,7 @@ class Polishing:
     @property
     def _owed_seconds(self) -> float:
         """Seconds that walks may take now, by what they and the descents have gained in their time."""
-        total = self._budget.elapsed - self._begin
+        total = self._budget.worked - self._begin
         rates = [
             gain / max(seconds, 1e-3)
             for gain, seconds in (

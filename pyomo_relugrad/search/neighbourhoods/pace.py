@@ -26,7 +26,7 @@ class Pace:
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._last_gain = budget.elapsed
+        self._last_gain = budget.worked
 
     @property
     def is_timed(self) -> bool:
@@ -35,7 +35,7 @@ class Pace:
 
     def now(self) -> float:
         """What has been spent so far: seconds, or steps."""
-        return self._budget.elapsed if self.is_timed else float(self._budget.iterations)
+        return self._budget.worked if self.is_timed else float(self._budget.iterations)
 
     def is_over(self) -> bool:
         """Whether the search must end now."""
@@ -43,13 +43,13 @@ class Pace:
 
     def note_gain(self) -> None:
         """Programs become short again."""
-        self._last_gain = self._budget.elapsed
+        self._last_gain = self._budget.worked
 
     def seconds(self, least: float = SHORTEST_SECONDS) -> float:
         """What the next mixed-integer program may take: the longer all has been in vain, the more."""
         if not self.is_timed:
             return np.inf
-        vain = VAIN_SHARE * (self._budget.elapsed - self._last_gain)
+        vain = VAIN_SHARE * (self._budget.worked - self._last_gain)
         return min(max(least, vain, SHORTEST_SECONDS), LARGEST_SHARE * self._budget.remaining)
 
     def options(self, **options: Any) -> dict[str, Any]:
