@@ -118,7 +118,7 @@ def test_the_log_of_highs_goes_to_python_s_standard_output(asked, monkeypatch):
     cell = Cell()
     monkeypatch.setattr(sys, "stdout", cell)
     prove_by_milp(compile_model(model()).problem, options={"output_flag": asked})
-    assert ("Running HiGHS" in cell.getvalue()) == asked
+    assert ("Solving report" in cell.getvalue()) == asked
 
 
 def test_the_log_of_maximize_is_printed_on_request(capsys):
