@@ -11,7 +11,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 ORDER = (
     "quickstart", "reactor_design", "blending", "stations", "customer_budget", "learned_constraint", "extrapolation",
     "price_optimisation", "pooling", "plant_section", "controller", "omlt_model", "proof_and_gap", "comparing_methods",
-    "callback_and_starts", "solution_pool", "training",
+    "callback_and_starts", "solution_pool", "training", "optimisable_training",
 )  # fmt: skip
 
 

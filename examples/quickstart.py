@@ -105,6 +105,6 @@ plt.show()
 
 pyo.TransformationFactory("relugrad.omlt").apply_to(m, formulation="bigm", bounds="crown")
 print("\nHiGHS starts from it:\n")
-results = pyo.SolverFactory("appsi_highs").solve(m, warmstart=True, tee=True, options={"time_limit": 15.0})
+results = pyo.SolverFactory("appsi_highs").solve(m, warmstart=True, tee=True, options={"time_limit": 5.0})
 bound = results.problem.lower_bound
 print(f"\nrelugrad found a change of {total_change:.4f}; HiGHS has shown that at least {bound:.4f} is needed.")

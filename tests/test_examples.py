@@ -296,6 +296,46 @@ def test_training(output):
     assert gaps["L1 penalty"] <= gaps["plain"] + 0.001
 
 
+@pytest.mark.slow
+def test_optimisable_training(output):
+    printed = output("optimisable_training.py")
+    rows = re.findall(r"^(\w+) +(plain|with terms) +([\d.]+) +([\d.]+) +(\d+) +[\d.]+$", printed, re.MULTILINE)
+    known = {(name, kind): (float(error), float(width), int(binaries)) for name, kind, error, width, binaries in rows}
+    assert len(known) == 6
+    for name in ("peaks", "himmelblau", "ackley"):
+        plain, pressed = known[name, "plain"], known[name, "with terms"]
+        assert pressed[0] < plain[0] + 0.1
+        assert pressed[1] < 0.5 * plain[1]
+        assert pressed[2] <= plain[2]
+    rounds = re.findall(r"^ +(\d+) +(-[\d.]+) +(-[\d.]+)$", printed, re.MULTILINE)
+    assert abs(float(rounds[-1][1]) - float(rounds[-1][2])) < abs(float(rounds[0][1]) - float(rounds[0][2]))
+    best, truth = numbers(r"the best one measured (-[\d.]+); the truth is (-[\d.]+)\.", printed)
+    assert truth <= best <= truth + 0.5
+
+
+@pytest.mark.parametrize("terms", [(0.7, 0.0), (0.0, 0.3)])
+def test_terms_on_bounds_have_their_gradients(monkeypatch, terms):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    trainer = importlib.import_module("train_optimisable")
+    random = np.random.default_rng(0)
+    weights = [random.normal(size=shape) for shape in ((6, 3), (5, 6), (1, 5))]
+    biases = [random.normal(size=size) for size in (6, 5, 1)]
+
+    def loss():
+        width, stability, _ = trainer.bound_terms(weights, biases)
+        return terms[0] * width + terms[1] * stability
+
+    for parameter, gradient in zip([*weights, *biases], trainer.bound_gradients(weights, biases, *terms), strict=True):
+        for index in list(np.ndindex(parameter.shape))[::3]:
+            before = parameter[index]
+            parameter[index] = before + 1e-6
+            above = loss()
+            parameter[index] = before - 1e-6
+            below = loss()
+            parameter[index] = before
+            assert gradient[index] == pytest.approx((above - below) / 2e-6, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     "script", ["blending", "stations", "reactor", "plant", "acceptance", "price_optimisation", "plant_section"]
 )

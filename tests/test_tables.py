@@ -293,3 +293,46 @@ class TestClassRows:
             self.block(2, ("bad", "good")).predicts("worst")
         with pytest.raises(ModelError, match=r"the margin is -1; expected a finite number"):
             self.block(1).predicts(1, margin=-1)
+
+
+def test_a_hull_of_data_with_categories_holds_what_was_seen_together(home):
+    seen = HOMES[(HOMES["city"] != "Rome") | (HOMES["level"] == "low")].sample(frac=1, random_state=0)
+    m = pyo.ConcreteModel()
+    m.nn = relugrad.ReluNetworkBlock(network=home, inputs=dict.fromkeys(NUMBERS + WORDS))
+    m.hull = relugrad.DataHull(inputs=m.nn, data=seen[[*seen.columns[::-1]]], max_points=None)
+    m.price = pyo.Objective(expr=m.nn.inputs[0], sense=pyo.maximize)
+    place = {name: m.nn.inputs[k] for k, name in enumerate(m.nn.network.input_names)}
+    place["city=Rome"].fix(1)
+    m.nn.network_equations.deactivate()
+    for level, expected in (("low", seen[seen["city"] == "Rome"]["size"].max()), ("high", None)):
+        place["level=low"].fix(level == "low")
+        place["level=high"].fix(level == "high")
+        results = pyo.SolverFactory("appsi_highs").solve(m, load_solutions=False)
+        if expected is None:
+            assert results.solver.termination_condition == "infeasible"
+        else:
+            assert results.problem.upper_bound == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (HOMES.to_numpy(), "the network has categories: give the data as a frame with the columns 'size', 'age'"),
+        (HOMES.drop(columns="city"), "the data have no column 'city': the network's inputs are"),
+        (HOMES.assign(city="Paris"), "the data: 'city' is 'Paris', which is none of its categories: 'Bonn'"),
+        (HOMES.assign(size="big"), "the data: could not convert string to float: 'big'"),
+    ],
+)
+def test_data_that_do_not_fit_a_network_with_categories(home, data, message):
+    m = pyo.ConcreteModel()
+    m.nn = relugrad.ReluNetworkBlock(network=home)
+    with pytest.raises(ModelError, match=f"data hull 'hull': {message}"):
+        m.hull = relugrad.DataHull(inputs=m.nn, data=data)
+
+
+def test_a_missing_category_is_named_by_its_column(home):
+    m = pyo.ConcreteModel()
+    for given, message in ((("size", "age", "level"), "missing 'city'"), ((*NUMBERS, *WORDS, "day"), "unknown 'day'")):
+        with pytest.raises(ModelError, match=rf"{message}\. Give all 4 names, in any order") as error:
+            m.nn = relugrad.ReluNetworkBlock(network=home, inputs=dict.fromkeys(given))
+        assert "city=" not in str(error.value)

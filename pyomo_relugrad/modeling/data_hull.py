@@ -23,7 +23,10 @@ from pyomo_relugrad.modeling.block.entries import Entries
 from pyomo_relugrad.modeling.block.keyword_block import KeywordBlock, KeywordRule
 from pyomo_relugrad.modeling.block.units import without_unit
 from pyomo_relugrad.modeling.extreme_points import extreme_points
+from pyomo_relugrad.network import Network
+from pyomo_relugrad.network.choices import column_names, encoded
 from pyomo_relugrad.network.names import checked_names
+from pyomo_relugrad.words import listed
 
 #: Points of a hull, by default, before the hull is approximated from inside.
 MAX_POINTS = 500
@@ -126,7 +129,7 @@ class DataHullData(BlockData):
         if self._hulls is not None:
             raise ModelError(f"data hull '{self.name}' is built already")
         try:
-            hulls = data if isinstance(data, Hulls) else Hulls.of(data, clusters, max_points)
+            hulls = data if isinstance(data, Hulls) else Hulls.of(_in_order(data, inputs), clusters, max_points)
             terms = _terms(inputs, hulls)
             if not 0 <= margin < np.inf:
                 raise ModelError(f"the margin is {margin!r}; expected a finite number that is not negative")
@@ -185,7 +188,8 @@ class DataHull(KeywordBlock, data=DataHullData):
     inputs : variables or expressions
         One per column of the data: an indexed `Var` or `Reference`, a slice, a sequence, or a mapping; ``nn.inputs``
         of a network block too. Where the data are a frame whose columns have names, keys that are these names count,
-        in any order; positions and sequences are in the order of the columns.
+        in any order; positions and sequences are in the order of the columns. A network block stands for its inputs:
+        then the columns of a frame go by the names of these, and may hold categories.
     data : (n_rows, n_inputs) array or data frame
         The inputs that the network was trained on, in the units of `inputs`.
     clusters : int or (n_rows,) labels, optional
@@ -256,12 +260,38 @@ class _SharedReduction(KeywordRule):
         self._margin, self._data, self._reduction = margin, data, reduction
 
     def __call__(self, block: DataHullData, *_: Any) -> None:
+        inputs = self.argument("inputs", block)
         if not isinstance(self._data, Hulls):
             try:
-                self._data = Hulls.of(self._data, *self._reduction)
+                self._data = Hulls.of(_in_order(self._data, inputs), *self._reduction)
             except ModelError as error:
                 raise ModelError(f"data hull '{block.name}': {error}") from error
-        block.build(self.argument("inputs", block), self._data, margin=self._margin)
+        block.build(inputs, self._data, margin=self._margin)
+
+
+def _in_order(data: Any, inputs: Any) -> Any:
+    """A data frame as rows of a network block's inputs, with a number for each category; other data as they are.
+
+    Raises
+    ------
+    ModelError
+        If columns are missing, hold no numbers, or have categories that the network does not know.
+    """
+    network = getattr(inputs, "network", None)
+    if not isinstance(network, Network) or not network.input_names:
+        return data
+    names = column_names(network.input_names, network.choices)
+    if not hasattr(data, "columns"):
+        if network.choices:
+            raise ModelError(f"the network has categories: give the data as a frame with the columns {listed(names)}")
+        return data
+    missing = [name for name in names if name not in data.columns]
+    if missing:
+        raise ModelError(f"the data have no column {listed(missing)}: the network's inputs are {listed(names)}")
+    try:
+        return encoded(data, network.input_names, network.choices)
+    except (NetworkValueError, TypeError, ValueError) as error:
+        raise ModelError(f"the data: {error}") from None
 
 
 def _table(data: Any) -> Array:
@@ -338,6 +368,8 @@ def _cluster(table: Array, count: Any) -> Array:
 def _terms(inputs: Any, hulls: Hulls) -> list[Any]:
     """One variable or expression per column."""
     entries = Entries("input", hulls.points.shape[1], (), hulls.names, owner="data")
+    if isinstance(getattr(inputs, "network", None), Network):
+        inputs = inputs.inputs
     terms = [inputs] if isinstance(inputs, BlockData) else listed_terms(inputs, entries)
     if len(terms) != entries.size:
         raise ModelError(f"the data have {entries.size} columns, but {len(terms)} inputs were given")

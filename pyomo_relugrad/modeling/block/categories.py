@@ -12,6 +12,8 @@ from pyomo.core.base.set import Binary
 from pyomo_relugrad.errors import ModelError, NetworkValueError
 from pyomo_relugrad.modeling.block.entries import is_term, keyed_entries
 from pyomo_relugrad.network import Choice, Network
+from pyomo_relugrad.network.choices import column_names
+from pyomo_relugrad.network.names import order_by_name
 from pyomo_relugrad.words import listed
 
 
@@ -21,12 +23,15 @@ def with_categories(given: Any, network: Network) -> Any:
     Raises
     ------
     ModelError
-        If what is given for a categorical input is neither a category nor binaries by category.
+        If what is given for a categorical input is neither a category nor binaries by category, or nothing is given.
     """
     pairs = keyed_entries(given) if network.choices else None
     choices = {choice.name: choice for choice in network.choices}
-    if pairs is None or not any(isinstance(key, str) and key in choices for key in pairs[0]):
+    if pairs is None or not any(isinstance(key, str) for key in pairs[0]):
         return given
+    owners = {name: choice.name for choice in network.choices for name in choice.input_names}
+    columns = list(dict.fromkeys(owners.get(key, key) for key in pairs[0]))
+    order_by_name(columns, column_names(network.input_names, network.choices), "input")  # refuses what does not fit
     result: dict[Any, Any] = {}
     for key, item in zip(*pairs, strict=True):
         choice = choices.get(key)
