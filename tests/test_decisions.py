@@ -6,13 +6,16 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from model_families import commitment
 from random_models import random_network
 
 from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.modeling.compile import compile_model
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.run import Budget, SearchContext
 from pyomo_relugrad.search.decisions.decisions import Decisions
 from pyomo_relugrad.search.decisions.moves import Moves
+from pyomo_relugrad.search.decisions.runs import RunMoves
 from pyomo_relugrad.search.decisions.search import DecisionSearch
 
 #: Columns of each home: plus, minus, sign of each of two distances; the nearer of both, which, the output.
@@ -148,3 +151,41 @@ def test_the_search_runs_with_ones_and_zeros_where_it_takes_them() -> None:
             with contextlib.suppress(ModelError):
                 method = replace(method, **{setting.name: value})
         assert all(p is None or p.network_error == 0.0 for p in method.run(problem, context()))
+
+
+# --- binaries -------------------------------------------------------------------------------------------------------
+
+
+def commitments() -> tuple[Decisions, np.ndarray, np.ndarray]:
+    """Two plants over four hours: the decisions, all their values, and which of these are allowed."""
+    decisions = decisions_of(compile_model(commitment()).problem)
+    X = np.array(list(itertools.product((0.0, 1.0), repeat=8)))
+    hours = np.concatenate([np.tile([[[0.0], [1.0]]], (256, 1, 1)), X.reshape(256, 2, 4)], axis=2)
+    changes = np.diff(hours, axis=2) != 0
+    return decisions, X, ~(changes[:, :, 1:] & changes[:, :, :-1]).any(axis=(1, 2))
+
+
+def test_starts_and_stops_follow_from_what_is_on() -> None:
+    decisions, X, allowed = commitments()
+    assert decisions.are_binaries
+    points = decisions.points(X)
+    np.testing.assert_array_equal(points[:, decisions.columns], X)
+    np.testing.assert_array_equal(decisions.problem.violation(points) <= 1e-9, allowed)
+
+
+def test_binaries_that_networks_read_are_annealed() -> None:
+    decisions, X, allowed = commitments()
+    problem = decisions.problem
+    found = [p for p in DecisionSearch().run(problem, context()) if p is not None]
+    assert found[-1].is_feasible
+    assert found[-1].objective == pytest.approx(problem.objective(decisions.points(X[allowed])).min(), abs=1e-9)
+
+
+def test_hours_of_one_plant_move_together() -> None:
+    decisions = commitments()[0]
+    moves = RunMoves.of(decisions)
+    near = [sorted(place for place in row.tolist() if place < 8) for row in moves.nearest]
+    assert near == [[0, 1, 2, 3]] * 4 + [[4, 5, 6, 7]] * 4
+    moved = moves.around(np.zeros((1, 8)), 500, np.random.default_rng(0))[:, 0] != 0
+    assert (np.abs(np.diff(moved.astype(int), axis=1)).sum(axis=1) <= 2).mean() > 0.8
+    assert moved.any(axis=0).all()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from random_models import random_network
 from scipy import sparse
+from writings import outputs_tied_by_rows, reordered
 
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
@@ -53,48 +54,6 @@ def budget_problem(count: int, seed: int, inputs: int = 1, integers: bool = Fals
     cost[-count:] = -1.0
     is_integer = np.arange(n) < (n_free if integers else 0)
     return Problem(cost, lower, upper, row, None, np.array([0.6 * n_free]), is_integer, embedded)
-
-
-def reordered(problem: Problem, seed: int) -> tuple[Problem, np.ndarray]:
-    """The problem with its columns, rows and networks in another order, and the new number of each column."""
-    rng = np.random.default_rng(seed)
-    order, rows = rng.permutation(problem.n_columns), rng.permutation(problem.n_rows)
-    number = np.argsort(order)
-    networks = [
-        EmbeddedNetwork(e.network, number[e.inputs], number[e.outputs], e.name)
-        for e in (problem.networks[i] for i in rng.permutation(len(problem.networks)))
-    ]
-    moved = replace(
-        problem,
-        cost=problem.cost[order],
-        lower=problem.lower[order],
-        upper=problem.upper[order],
-        integers=problem.integers[order],
-        rows=problem.rows[rows][:, order],
-        row_lower=problem.row_lower[rows],
-        row_upper=problem.row_upper[rows],
-        networks=tuple(networks),
-    )
-    return moved, number
-
-
-def outputs_tied_by_rows(problem: Problem) -> Problem:
-    """The problem with a column of the user's for each output, which a row sets equal to it and the rest speaks of."""
-    outputs, n = np.flatnonzero(problem.is_output), problem.n_columns
-    count = outputs.size
-    ties = np.zeros((count, n + count))
-    ties[np.arange(count), outputs], ties[np.arange(count), n + np.arange(count)] = 1.0, -1.0
-    rows = sparse.csr_array(sparse.hstack([problem.rows, sparse.csr_array((problem.n_rows, count))]))
-    return replace(
-        problem,
-        cost=np.concatenate([np.where(problem.is_output, 0.0, problem.cost), problem.cost[outputs]]),
-        lower=np.concatenate([problem.lower, np.full(count, -50.0)]),
-        upper=np.concatenate([problem.upper, np.full(count, 50.0)]),
-        integers=np.concatenate([problem.integers, np.zeros(count, bool)]),
-        rows=sparse.vstack([rows, sparse.csr_array(ties)]),
-        row_lower=np.concatenate([problem.row_lower, np.zeros(count)]),
-        row_upper=np.concatenate([problem.row_upper, np.zeros(count)]),
-    )
 
 
 def enumerated(problem: Problem) -> float:

@@ -37,14 +37,20 @@ class Decisions:
         """The decisions, None where they are no few columns with bounds."""
         if not problem.networks or not problem.integers.any() or problem.rows.nnz > MAX_ENTRIES:
             return None
-        chosen = _chosen(problem)
-        if chosen is None:
+        chosen = _chosen(problem) or _binaries(problem)
+        if not chosen:
             return None
         deduction = Deduction(problem)
         deduction.learn(chosen)
         columns = np.array(chosen, int)
         has_bounds = np.isfinite(problem.lower[columns]).all() and np.isfinite(problem.upper[columns]).all()
         return cls(problem, columns, tuple(deduction.steps)) if has_bounds and deduction.known.all() else None
+
+    @property
+    def are_binaries(self) -> bool:
+        """Whether each decision has two values."""
+        lower, upper = self.bounds
+        return bool((self.problem.integers[self.columns] & (upper - lower == 1)).all())
 
     @property
     def bounds(self) -> tuple[Array, Array]:
@@ -70,6 +76,12 @@ class Decisions:
         for step in self.steps:
             step.fill(V)
         return V.T
+
+
+def _binaries(problem: Problem) -> list[int]:
+    """The binaries that networks read."""
+    is_binary = problem.integers & ~problem.is_output & (problem.upper - problem.lower == 1)
+    return np.flatnonzero(is_binary & problem.is_input).tolist()
 
 
 def _chosen(problem: Problem) -> list[int] | None:

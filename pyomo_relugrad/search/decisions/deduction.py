@@ -125,8 +125,8 @@ class Deduction:
                     found.equations[column] = self._solved(row, column)
                     taken.add(column)
         nearby = sorted({column for row in touched for column in self._unknown[row]} - taken)
-        for binary in sorted({self._switch_of.get(c, c) for c in nearby if self._is_binary[c] or c in self._switch_of}):
-            pair = None if self.known[binary] or binary in taken else self._branches(binary)
+        for binary in sorted({binary for column in nearby for binary in self._told_by(column)}):
+            pair = None if binary in taken else self._branches(binary)
             if pair is not None and not taken & {binary, *pair[0].values}:
                 found.switches[binary] = pair
                 taken |= {binary, *pair[0].values}
@@ -182,6 +182,12 @@ class Deduction:
 
     # --- binaries -----------------------------------------------------------------------------------------------
 
+    def _told_by(self, column: int) -> list[int]:
+        """The unknown binary from which a column follows, or which it is."""
+        binary = self._switch_of.get(column, column)
+        binary = column if self.known[binary] else binary
+        return [binary] if self._is_binary[binary] else []
+
     def _switched_by(self, binary: int) -> tuple[dict[int, float], dict[int, float]]:
         """The columns that rows with a binary alone fix, and their values: where it is zero, and where it is one."""
         problem = self._problem
@@ -202,7 +208,7 @@ class Deduction:
     def _branches(self, binary: int) -> tuple[Branch, Branch] | None:
         """What follows from each value of a binary, None where something is left open or nothing tells the value."""
         off, on = self._switched[binary]
-        columns = {column for column in (*off, *on) if not self.known[column]}
+        columns = {column for column in (*off, *on) if not self.known[column]} | self._partners(binary)
         if len(columns) > MAX_SWITCHED:
             return None
         group = {binary, *columns}
@@ -220,6 +226,11 @@ class Deduction:
             branches.append(Branch({c: values[c] for c in sorted(columns)}, self._excesses(rows, columns, values)))
         is_told = all(any(e.coefficients or e.constant > 0 for e in branch.excesses) for branch in branches)
         return (branches[0], branches[1]) if is_told else None
+
+    def _partners(self, binary: int) -> set[int]:
+        """Other binaries that equations give once the value of one is known."""
+        pairs = [self._unknown[row] for row in self._rows_of[binary] if self._is_equation(row)]
+        return {column for pair in pairs if len(pair) == 2 for column in pair - {binary} if self._is_binary[column]}
 
     def _resolved(
         self, rows: list[int], columns: set[int], values: dict[int, LinearForm]

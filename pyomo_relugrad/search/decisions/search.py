@@ -11,13 +11,18 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Incumbent, Problem
 from pyomo_relugrad.run import Method, SearchContext, between
+from pyomo_relugrad.search.decisions.annealing import Annealing, is_timed, spent
 from pyomo_relugrad.search.decisions.decisions import Decisions
 from pyomo_relugrad.search.decisions.moves import Moves
+from pyomo_relugrad.search.decisions.runs import RunMoves
 from pyomo_relugrad.search.regions.walk import is_lower
 from pyomo_relugrad.search.sequential.merit import Merit
 
 #: Random points by which penalties are scaled and moves are grouped, and of which the best is a start.
 SAMPLES = 256
+
+#: A cycle of annealing is the last one where less time is left than so many times its length.
+LAST_CYCLE = 1.5
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,8 @@ class DecisionSearch(Method):
 
     Where binaries and distances, say, follow from some positions by rows, only these are searched: of many moves of one
     or a few of them the best is taken, while one lowers the merit; then again from near the best point, or from a new
-    one. Nothing is yielded where there are no such columns, or where they are many.
+    one. Where all follows from the binaries that networks read, these are annealed, by moves of some that stand
+    together. Nothing is yielded where there are no such columns, or where they are many.
 
     Parameters
     ----------
@@ -42,6 +48,9 @@ class DecisionSearch(Method):
         Of the time left, what the search takes at most (0.6).
     penalty : float, optional
         Penalty of a violation, in units of the objective's spread over the largest violation at some points (10).
+    annealing : Annealing, optional
+    vain_cycles : int, optional
+        Cycles of annealing in a row without a better point after which the search ends (3).
     """
 
     name = "decisions"
@@ -52,6 +61,8 @@ class DecisionSearch(Method):
     fresh: float = between(0.5, 0, 1)
     share: float = between(0.6, 0, 1)
     penalty: float = 10.0
+    annealing: Annealing = Annealing()
+    vain_cycles: int = 3
 
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Yield better points."""
@@ -61,6 +72,9 @@ class DecisionSearch(Method):
         random, budget = context.random, context.budget
         end = budget.worked + self.share * budget.remaining
         landscape = Landscape(decisions, decisions.random(SAMPLES, random), self.penalty)
+        if decisions.are_binaries:
+            yield from self._annealed(decisions, landscape, context)
+            return
         moves = Moves.of(decisions, random)
         best, best_merit, fruitless = None, np.inf, 0
         while fruitless < self.patience and budget.worked < end and not budget.is_exhausted():
@@ -84,6 +98,28 @@ class DecisionSearch(Method):
                 best, best_merit, fruitless = x, value, 0
                 yield problem.incumbent(decisions.points(x[None])[0])
 
+    def _annealed(
+        self, decisions: Decisions, landscape: Landscape, context: SearchContext
+    ) -> Iterator[Incumbent | None]:
+        """Cycles of annealing, each from the best point."""
+        random, budget, moves = context.random, context.budget, RunMoves.of(decisions)
+        limit = budget.remaining if is_timed(budget) else (budget.iteration_limit or np.inf) - budget.iterations
+        known = min(context.known, key=lambda point: point.objective, default=None)
+        best = decisions.random(1, random)[0] if known is None else decisions.rounded(known.values[decisions.columns])
+        end, lowest, vain = spent(budget) + self.share * limit, np.inf, 0
+        for planned in self.annealing.cycle_lengths(budget):
+            left = end - spent(budget)
+            if vain >= self.vain_cycles or left <= 0 or budget.is_exhausted():
+                return
+            # A last cycle takes all that is left: one that is cut off does not cool down.
+            length, vain = left if left < LAST_CYCLE * planned else planned, vain + 1
+            for x, value in self.annealing.cycle(best, moves, landscape, length, budget, random):
+                if is_lower(value, lowest):
+                    best, lowest, vain = x, value, 0
+                    yield decisions.problem.incumbent(decisions.points(best[None])[0])
+                else:
+                    yield None
+
 
 class Landscape:
     """The merit of decisions: the objective, and penalties of what is violated.
@@ -100,10 +136,17 @@ class Landscape:
         problem = decisions.problem
         self._decisions, self._problem = decisions, problem
         merit = Merit.scaled_to(problem, decisions.points(X), penalty)
-        self._penalties = np.concatenate([merit.row_penalties, np.full(problem.n_columns, merit.row_penalties.max())])
-        self._rows = sparse.csr_array(sparse.vstack([problem.rows, sparse.eye_array(problem.n_columns)]))
-        self._lower = np.concatenate([problem.row_lower, problem.lower])[:, None]
-        self._upper = np.concatenate([problem.row_upper, problem.upper])[:, None]
+        # Decisions are within their bounds.
+        followers = np.setdiff1d(np.flatnonzero(problem.lower < problem.upper), decisions.columns)
+        self._penalties = np.concatenate([merit.row_penalties, np.full(followers.size, merit.row_penalties.max())])
+        bounds = sparse.eye_array(problem.n_columns, format="csr")[followers]
+        self._rows = sparse.csr_array(sparse.vstack([problem.rows, bounds]))
+        self._lower = np.concatenate([problem.row_lower, problem.lower[followers]])[:, None]
+        self._upper = np.concatenate([problem.row_upper, problem.upper[followers]])[:, None]
+
+    def objective(self, X: Array) -> Array:
+        """Objectives (B,) of decisions (B, d)."""
+        return np.asarray(self._problem.objective(self._decisions.points(X)))
 
     def merit(self, X: Array) -> Array:
         """Merits (B,) of decisions (B, d)."""

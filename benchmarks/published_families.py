@@ -1,0 +1,145 @@
+"""Published families of models at sizes and seeds that nothing was tuned on: how far the search is behind the best.
+
+    OMP_NUM_THREADS=1 python benchmarks/published_families.py --seconds 5
+    OMP_NUM_THREADS=1 python benchmarks/published_families.py --only commitment --without flips decisions
+
+Models are built by ``../shared/models/suite`` beside the repository, which has to be there. Best known values are the
+best of all runs that were made with `relugrad` (several seeds), `relugrad.exact`, HiGHS on OMLT's rows, and for the
+commitment a plain exchange of hours; where this benchmark finds a better one, the gap is negative. ``--without`` runs
+each model again without each of the parts named, for the page on ablation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import pyomo.environ as pyo
+from machine import describe_machine
+
+import pyomo_relugrad  # noqa: F401 - registers the solvers
+
+SUITE = Path(__file__).parents[2] / "shared" / "models" / "suite"
+SEARCH = "pyomo_relugrad.search"
+
+
+class Case(NamedTuple):
+    """A model: the suite's module and builder, its arguments, and the best value known."""
+
+    name: str
+    module: str
+    builder: str
+    arguments: dict[str, Any]
+    best: float
+
+
+CASES = (
+    Case("auto-3", "design", "auto_manufacturer", {"seed": 3}, 593.761602),
+    Case("auto-7", "design", "auto_manufacturer", {"seed": 7}, 592.450015),
+    Case("trees4-5", "placing", "tree_planting", {"side": 4, "seed": 5}, 9.220129),
+    Case("trees7-3", "placing", "tree_planting", {"side": 7, "seed": 3}, 25.170976),
+    Case("city4-1", "placing", "city_planning", {"apartments": 4, "seed": 1}, 101.30088),
+    Case("city5-8", "placing", "city_planning", {"apartments": 5, "seed": 8}, 96.896983),
+    Case("city8-3", "placing", "city_planning", {"apartments": 8, "seed": 3}, 178.848368),
+    Case("students60-3", "budgets", "student_scholarships", {"students": 60, "seed": 3}, 42.031363),
+    Case("students400-7", "budgets", "student_scholarships", {"students": 400, "seed": 7}, 259.094786),
+    Case("workload20-3", "placing", "workload_dispatching", {"rows": 4, "width": 5, "seed": 3}, 0.45661969),
+    Case("workload30-7", "placing", "workload_dispatching", {"rows": 5, "width": 6, "seed": 7}, 0.41539435),
+    Case("commitment6-1", "horizons", "unit_commitment", {"seed": 1}, -122.999),
+    Case("commitment6-4", "horizons", "unit_commitment", {"seed": 4}, -113.563),
+    Case("commitment5-0", "horizons", "unit_commitment", {"units": 5, "hours": 18, "seed": 0}, -35.104324),
+    Case("commitment5-3", "horizons", "unit_commitment", {"units": 5, "hours": 18, "seed": 3}, -105.933),
+    Case("water15-3", "budgets", "water_potability", {"samples": 15, "seed": 3}, 12.0),
+    Case("water35-7", "budgets", "water_potability", {"samples": 35, "seed": 7}, 21.0),
+    Case("control36-3", "horizons", "predictive_control", {"hours": 36, "seed": 3}, 49.058708),
+    Case("control72-5", "horizons", "predictive_control", {"hours": 72, "seed": 5}, 85.770127),
+    Case("onoff36-2", "horizons", "predictive_control", {"hours": 36, "on_off": True, "seed": 2}, 47.923157),
+    Case("onoff48-1", "horizons", "predictive_control", {"hours": 48, "on_off": True, "seed": 1}, 60.046683),
+    Case("counterfactual100-1", "design", "counterfactual", {"free": 100, "seed": 1}, 14.0),
+    Case("counterfactual150-3", "design", "counterfactual", {"free": 150, "seed": 3}, 13.0),
+    Case("counterfactual200-5", "design", "counterfactual", {"free": 200, "seed": 5}, 11.0),
+    Case("wine4-3", "design", "wine_blending", {"vineyards": 30, "wines": 4, "seed": 3}, 5.971365),
+    Case("wine7-7", "design", "wine_blending", {"vineyards": 40, "wines": 7, "seed": 7}, 6.067626),
+    Case("tail15-5", "budgets", "tail_value", {"scenarios": 15, "seed": 5}, 1.193604),
+    Case("tail30-3", "budgets", "tail_value", {"scenarios": 30, "seed": 3}, 6.522994),
+    Case("chance15-5", "budgets", "chance_constrained_value", {"scenarios": 15, "seed": 5}, 1.359347),
+    Case("chance25-7", "budgets", "chance_constrained_value", {"scenarios": 25, "seed": 7}, 2.6199),
+    Case("chance30-3", "budgets", "chance_constrained_value", {"scenarios": 30, "seed": 3}, 7.03672),
+    Case("capacities30-3", "design", "capacity_expansion", {"plants": 30, "components": 6, "seed": 3}, -1036.441999),
+    Case("capacities60-5", "design", "capacity_expansion", {"plants": 60, "components": 10, "seed": 5}, -269.86231),
+    Case("diet-1", "design", "diet_classes", {"seed": 1}, 4.3315),
+    Case("diet-3", "design", "diet_classes", {"seed": 3}, 6.162475),
+    Case("batches6", "horizons", "state_task_network", {"events": 6, "hours": 12.0}, 208.197039),
+    Case("batches7", "horizons", "state_task_network", {"events": 7, "hours": 14.0}, 257.868156),
+    Case("batches10", "horizons", "state_task_network", {"events": 10, "hours": 20.0}, 381.564301),
+)
+
+
+def _nothing(*_: Any, **__: Any) -> Iterator[None]:
+    return iter(())
+
+
+#: Part of the search -> what is put in the place of what to leave it out.
+PARTS: dict[str, tuple[str, Any]] = {
+    "stages": (f"{SEARCH}.auto.stages_in_order", lambda problem: ()),
+    "tables": (f"{SEARCH}.separable.exact_choice.ExactChoice.run", _nothing),
+    "columns": (f"{SEARCH}.separable.column_generation.ColumnGeneration.run", _nothing),
+    "assignments": (f"{SEARCH}.separable.exchange.ExchangeSearch.run", _nothing),
+    "decisions": (f"{SEARCH}.decisions.search.DecisionSearch.run", _nothing),
+    "exchanges": (f"{SEARCH}.neighbourhoods.exchanges.Exchanges.steps", _nothing),
+    "flips": (f"{SEARCH}.neighbourhoods.flips.Flips.steps", _nothing),
+    "boxes": (f"{SEARCH}.neighbourhoods.exact_steps.ExactSteps.within", _nothing),
+    "whole": (f"{SEARCH}.neighbourhoods.exact_steps.ExactSteps.whole", _nothing),
+}
+
+
+def gap(case: Case, seconds: float, seed: int, threads: int | None, without: str) -> tuple[float, float, float, str]:
+    """Solve a model: value, how far it is behind the best known one, seconds to the first point, and why it ended."""
+    model = getattr(importlib.import_module(case.module), case.builder)(**case.arguments)
+    objective = next(model.component_data_objects(pyo.Objective, active=True))
+    limits = {"time_limit": seconds, "seed": seed} | ({} if threads is None else {"threads": threads})
+    with patch(*PARTS[without]) if without else contextlib.nullcontext():
+        results = pyo.SolverFactory("relugrad").solve(model, load_solutions=False, **limits)
+    history = results.extra_info["history"]
+    if not history:
+        return float("nan"), float("nan"), float("nan"), str(results.solver.message)
+    value = history[-1][1]
+    behind = (case.best - value if objective.sense == pyo.maximize else value - case.best) / max(abs(case.best), 1e-9)
+    return value, behind, history[0][0], str(results.solver.message).split(";")[0]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=5.0, help="for each run (default 5)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--only", nargs="+", default=[""], help="run only models whose name contains one of these")
+    parser.add_argument("--without", nargs="+", default=[], choices=list(PARTS), help="leave out each of these in turn")
+    arguments = parser.parse_args()
+    if not SUITE.is_dir():
+        parser.error(f"there are no models in {SUITE}")
+    sys.path.insert(0, str(SUITE))
+    logging.getLogger("pyomo").setLevel(logging.ERROR)
+    print(describe_machine())
+    print(f"{'model':22}{'seed':>5}{'without':>12}{'value':>12}{'behind':>10}{'first s':>9}  end")
+    gaps = []
+    for case in CASES:
+        for seed in arguments.seeds if any(part in case.name for part in arguments.only) else ():
+            for without in ("", *arguments.without):
+                # Searches in other processes would have all parts.
+                threads = 1 if arguments.without else None
+                value, behind, first, end = gap(case, arguments.seconds, seed, threads, without)
+                print(f"{case.name:22}{seed:5}{without:>12}{value:12.6g}{behind:10.3%}{first:9.2f}  {end}", flush=True)
+                gaps += [] if without else [behind]
+    near, close = (sum(one <= limit for one in gaps) for limit in (1e-2, 1e-3))
+    print(f"{len(gaps)} runs of the whole search: {near} within 1 % of the best known value, {close} within 0.1 %")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Simulated annealing over decisions: some chains of points, each of which moves on to one of a few neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.run import Budget
+
+
+def is_timed(budget: Budget) -> bool:
+    """Whether seconds count: where iterations alone are limited, the answer must not depend on the machine."""
+    return budget.iteration_limit is None or bool(np.isfinite(budget.time_limit))
+
+
+def spent(budget: Budget) -> float:
+    """Seconds, or iterations."""
+    return budget.elapsed if is_timed(budget) else float(budget.iterations)
+
+
+class Height(Protocol):
+    """How good points are; the lower, the better."""
+
+    def merit(self, X: Array) -> Array:
+        """Values (B,) of points (B, d) that count."""
+
+    def objective(self, X: Array) -> Array:
+        """The same without penalties, by which the temperature is chosen."""
+
+
+class Neighbours(Protocol):
+    """Random moves from points."""
+
+    def around(self, X: Array, count: int, random: np.random.Generator) -> Array:
+        """Points (count, B, d) around some (B, d)."""
+
+
+@dataclass(frozen=True)
+class Annealing:
+    """A cycle of annealing from one point after the other, each longer than the one before.
+
+    Kirkpatrick, Gelatt, Vecchi, "Optimization by simulated annealing" (Science 220, 1983), with several chains at once.
+    A chain draws one of its neighbours, each as likely as it is low, and takes it by the rule of Metropolis.
+
+    Parameters
+    ----------
+    chains : int, optional
+        Points that move at once (16).
+    neighbours : int, optional
+        Moves of each that are evaluated in a step (4).
+    heat : float, optional
+        Temperature in the beginning, in units of the median change of the objective by a move (0.3).
+    cooling : float, optional
+        Share of it in the end (0.05).
+    first_seconds, first_iterations : float, optional
+        Length of the first cycle where seconds count (0.5), and where only iterations do (32).
+    growth : float, optional
+        By how much each cycle is longer than the one before (4).
+    steps_at_once : int, optional
+        Steps of an iteration (8).
+    """
+
+    chains: int = 16
+    neighbours: int = 4
+    heat: float = 0.3
+    cooling: float = 0.05
+    first_seconds: float = 0.5
+    first_iterations: float = 32.0
+    growth: float = 4.0
+    steps_at_once: int = 8
+
+    def cycle_lengths(self, budget: Budget) -> Iterator[float]:
+        """Lengths of the cycles, in seconds or in iterations."""
+        length = self.first_seconds if is_timed(budget) else self.first_iterations
+        while True:
+            yield length
+            length *= self.growth
+
+    def cycle(
+        self,
+        start: Array,
+        moves: Neighbours,
+        landscape: Height,
+        length: float,
+        budget: Budget,
+        random: np.random.Generator,
+    ) -> Iterator[tuple[Array, float]]:
+        """The lowest point so far (d,) and its merit, again and again, until the cycle ends."""
+        X = np.tile(start, (self.chains, 1))
+        values, best = landscape.merit(X), start
+        heat, lowest = self._heat(X, moves, landscape, random), float(values[0])
+        begin, progress = spent(budget), 0.0
+        while progress < 1.0 and heat > 0 and not budget.is_exhausted():
+            for _ in range(self.steps_at_once):
+                X, values = self._step(X, values, heat * self.cooling**progress, moves, landscape, random)
+                if values.min() < lowest:
+                    best, lowest = X[values.argmin()], float(values.min())
+            budget.count(points=self.chains * self.neighbours * self.steps_at_once)
+            progress = (spent(budget) - begin) / length
+            yield best, lowest
+
+    def _heat(self, X: Array, moves: Neighbours, landscape: Height, random: np.random.Generator) -> float:
+        """The first temperature."""
+        tried = moves.around(X, self.neighbours, random)
+        changes = landscape.objective(tried.reshape(-1, X.shape[1])).reshape(tried.shape[:2])
+        changes = np.abs(changes - landscape.objective(X))
+        return self.heat * float(np.median(changes[changes > 0])) if (changes > 0).any() else 0.0
+
+    def _step(
+        self,
+        X: Array,
+        values: Array,
+        temperature: float,
+        moves: Neighbours,
+        landscape: Height,
+        random: np.random.Generator,
+    ) -> tuple[Array, Array]:
+        """The chains after one move of each, or none."""
+        tried = moves.around(X, self.neighbours, random)
+        merits = landscape.merit(tried.reshape(-1, X.shape[1])).reshape(tried.shape[:2])
+        gains = (values - merits) / temperature
+        drawn, chain = (gains + random.gumbel(size=gains.shape)).argmax(axis=0), np.arange(len(X))
+        moved = np.log(random.random(len(X))) < gains[drawn, chain]
+        return np.where(moved[:, None], tried[drawn, chain], X), np.where(moved, merits[drawn, chain], values)
