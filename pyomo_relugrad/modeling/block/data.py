@@ -6,7 +6,6 @@ import sys
 import weakref
 from collections.abc import Sequence
 from typing import Any, TextIO
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from pyomo.common.gc_manager import PauseGC
@@ -28,12 +27,12 @@ from pyomo_relugrad.modeling.block.guards import NetworkOutputExpression
 from pyomo_relugrad.modeling.block.input_ranges import input_ranges, input_values, within_given_bounds
 from pyomo_relugrad.modeling.block.integrity import RenamedPartError, are_unchanged, changed_equations
 from pyomo_relugrad.modeling.block.output_ranges import OutputRanges
+from pyomo_relugrad.modeling.block.scaled import folded, scaled
 from pyomo_relugrad.modeling.block.scores import rows_of_class
 from pyomo_relugrad.modeling.block.statistics import Statistics, statistics_of
 from pyomo_relugrad.modeling.block.tables import bounds_by_name
 from pyomo_relugrad.modeling.block.units import in_unit, unit_of, without_unit
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.network.rewrite import fold_scaling
 from pyomo_relugrad.readers.sources import load_network
 
 #: How far, relative to its size, a bound may be off by rounding.
@@ -105,7 +104,7 @@ class ReluNetworkBlockData(BlockData):
         except ModelError as error:
             raise ModelError(f"network block '{self.name}': {error}") from error
         self._network = loaded
-        self._scaled_network = _folded(loaded, self._scaling)
+        self._scaled_network = folded(loaded, self._scaling)
         with PauseGC():
             self.inputs_index = RangeSet(0, loaded.n_inputs - 1)
             self.outputs_index = RangeSet(0, loaded.n_outputs - 1)
@@ -167,8 +166,8 @@ class ReluNetworkBlockData(BlockData):
         inputs, outputs = list(self.inputs.values()), list(self.outputs.values())
         if self._scaling is not None:
             scaling = self._scaling
-            inputs = _scaled(inputs, scaling.input_offset, scaling.input_factor)
-            outputs = _scaled(outputs, scaling.output_offset, scaling.output_factor)
+            inputs = scaled(inputs, scaling.input_offset, scaling.input_factor)
+            outputs = scaled(outputs, scaling.output_offset, scaling.output_factor)
         self.scaled_inputs = Expression(self.inputs_index, initialize=dict(enumerate(inputs)))
         self.scaled_outputs = Expression(self.outputs_index, initialize=dict(enumerate(outputs)))
 
@@ -430,27 +429,3 @@ def _numbers(component: Any, values: Sequence[float | None]) -> Array:
 
 def _or_none(bound: float) -> float | None:
     return bound if np.isfinite(bound) else None
-
-
-def _scaled(variables: Sequence[Any], offset: Array, factor: Array) -> list[Any]:
-    parts = zip(variables, offset.tolist(), factor.tolist(), strict=True)
-    result = []
-    for variable, shift, scale in parts:
-        unit = unit_of(variable)
-        result.append((variable - in_unit(shift, unit)) / in_unit(scale, unit))
-    return result
-
-
-_FOLDED: WeakKeyDictionary[Network, dict[bytes, Network]] = WeakKeyDictionary()
-
-
-def _folded(network: Network, scaling: Scaling | None) -> Network | None:
-    """The network with the scaling inside: the same object for equal arguments, so that blocks share it."""
-    if scaling is None:
-        return None
-    known = _FOLDED.setdefault(network, {})
-    if scaling.key() not in known:
-        known[scaling.key()] = fold_scaling(
-            network, scaling.input_offset, scaling.input_factor, scaling.output_offset, scaling.output_factor
-        )
-    return known[scaling.key()]

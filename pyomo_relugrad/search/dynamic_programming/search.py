@@ -39,7 +39,7 @@ class DynamicProgramming(Method):
     Parameters
     ----------
     first_points : int, optional
-        Points of a sweep before all others where there is no start: an answer in the shortest time (8).
+        Points of a sweep before all others: an answer in the shortest time (8).
     points : int, optional
         Points of the first cycle's sweeps (32).
     max_points : int, optional
@@ -67,7 +67,7 @@ class DynamicProgramming(Method):
 
     name = "dynamic-programming"
 
-    first_points: int = 8
+    first_points: int = 12
     points: int = 32
     max_points: int = 128
     states: int = 64
@@ -106,7 +106,7 @@ class _Search:
         work = method.points * sum(stage.network.network.n_weights for stage in stages)
         states = int(np.clip(method.work / work, 1, method.states))
         self._sweeps = Sweeps(problem, stages, self._surroundings.lower, self._surroundings.upper, states)
-        self._is_first = context.start is None
+        self._is_first = True
         self._known = [point.values for point in context.known]
         if context.start is not None:
             self._known.append(problem.propagate(context.start[None])[0])
@@ -147,13 +147,12 @@ class _Search:
         """Yield the point (n,) of each sweep."""
         method, context = self._method, self._context
         best = self._best(known)
-        first = [method.first_points] if self._is_first else []
-        sweeps = (*[np.inf] * (method.wide_sweeps + len(first)), *method.spreads)
+        quick = [np.inf if best is None else spread for spread in method.spreads[:2]] if self._is_first else []
+        sweeps = (*quick, *[np.inf] * method.wide_sweeps, *method.spreads)
         self._is_first = False
         for index, spread in enumerate(sweeps):
-            points = self._points(
-                first[0] if index < len(first) else n_points, [] if best is None else [best, *known], spread
-            )
+            count = method.first_points if index < len(quick) else n_points
+            points = self._points(count, [] if best is None else [best, *known], spread)
             v = self._sweeps.recombine(points, self._merit, context.random, context.budget)
             if v is None:
                 return
