@@ -233,6 +233,16 @@ def test_arguments_are_where_functions_have_values_within_bounds(which: str | fl
     assert np.allclose(found, known, atol=1e-11)
 
 
+@pytest.mark.parametrize("function", [FUNCTIONS["exp"], FUNCTIONS["sigmoid"], FUNCTIONS["softplus"], Power(-3.0)])
+def test_arguments_may_be_where_values_are_too_small_for_a_number(function: Function) -> None:
+    x = np.array([-1e110 if isinstance(function, Power) else -999.0])
+    with np.errstate(all="ignore"):
+        value = function_range(function, x, x)
+        assert value[1] == 0.0
+        low, high = argument_within(function, value, (x - 1.0, x + 1.0))
+    assert (low <= x) & (x <= high)
+
+
 def test_factors_are_bounded_by_products_and_terms_by_sums() -> None:
     b = ExpressionBuilder()
     x, y = b.input(0), b.input(1)

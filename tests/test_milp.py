@@ -431,5 +431,6 @@ def test_a_box_with_free_outputs_is_not_infeasible_whatever_highs_says(most):
     proof = MilpProof(problem, Options())
     status = highspy.HighsModelStatus.kInfeasible
     proof.__dict__["_highs"] = SimpleNamespace(getModelStatus=lambda: status, getInfo=lambda: None)
+    proof._on_progress(SimpleNamespace(data_out=SimpleNamespace(mip_dual_bound=np.inf, mip_node_count=1)))
     proof._finish()
     assert proof.bound == (-np.inf if most == np.inf else np.inf)

@@ -76,6 +76,7 @@ def test_unequal_sides_are_two_cases():
 def test_an_open_interval_of_one_point_is_empty():
     assert cases("(assert (and (< X[0,0] 1) (>= X[0,0] 1)))") == ()
     assert len(cases("(assert (and (<= X[0,0] 1) (>= X[0,0] 1)))")) == 1
+    assert len(cases("(assert (and (<= X[0,0] 1) (>= X[0,0] 1) (< X[0,0] 2)))")) == 1
 
 
 def test_equal_inputs_are_links():

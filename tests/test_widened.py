@@ -12,7 +12,7 @@ from scipy import sparse
 from pyomo_relugrad import maximize
 from pyomo_relugrad.network import Layer, Network, interval_bounds, widened
 from pyomo_relugrad.network.crown import crown_bounds
-from pyomo_relugrad.network.linear_maps import row_blocks, row_norms
+from pyomo_relugrad.network.linear_maps import product, row_blocks, row_norms
 from pyomo_relugrad.network.widened import WidenedMatrix
 from pyomo_relugrad.problem import epigraph_relus
 from pyomo_relugrad.problem.presolve import presolve
@@ -78,6 +78,11 @@ def test_products_and_other_functions_are_those_of_the_array(always, matrix):
     assert held.astype(np.float32) is matrix
     np.testing.assert_array_equal(np.asarray(held, np.float32), matrix)
     assert (held.shape, held.size) == (plain.shape, plain.size)
+
+
+def test_a_product_with_a_sparse_matrix_is_that_of_the_array():
+    right = sparse.random_array((5, 3), density=0.5, random_state=RANDOM).tocsr()
+    assert np.allclose(product(WidenedMatrix(NUMBERS), right), NUMBERS.astype(float) @ right.toarray())
 
 
 @pytest.mark.parametrize("value", [0.1, 1e300, 1e-300, np.nan, 1 + 2.0**-40])

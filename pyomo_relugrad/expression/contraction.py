@@ -21,6 +21,8 @@ Range: TypeAlias = tuple[Array, Array]
 
 # How far arguments are moved outward: a share of their size, and a number.
 ROUNDING, SMALL = 1e-12, 1e-15
+# Below it values lose digits.
+LEAST = float(np.finfo(np.float64).tiny)
 
 #: Inverses of the functions that increase wherever they are defined, on their images.
 _INVERSES: dict[str, Callable[[Array], Array]] = {
@@ -72,9 +74,10 @@ def factor_within(product: Range, factor: Range, other: Range) -> Range:
 def argument_within(function: Function, value: Range, argument: Range) -> Range:
     """Range of the argument of a function, from that of its value: where it is defined, at least.
 
-    Values may be off by their rounding, which matters where the function is flat.
+    Values may be off by their rounding, which matters where the function is flat, and are zero where they are too small
+    for a number.
     """
-    value = outward(*value)
+    value = outward(value[0] - LEAST, value[1] + LEAST)
     low, high = np.maximum(value[0], function.image[0]), np.minimum(value[1], function.image[1])
     if isinstance(function, Power):
         found = _power_argument(function.exponent, (low, high), argument)

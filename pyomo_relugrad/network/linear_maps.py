@@ -135,7 +135,7 @@ def product(left: Weight, right: LinearMap, max_entries: int = MAX_ENTRIES, max_
     if sparse.issparse(left) and sparse.issparse(right):
         return _sparse_product(left, right, max_entries, max_terms)
     check_entries(left.shape[0] * right.shape[1], max_entries)
-    return left @ right
+    return (dense(left) if sparse.issparse(right) else left) @ right
 
 
 def _scaled_columns(matrix: Weight, factors: Array) -> Weight:

@@ -250,7 +250,9 @@ class MilpProof(Prover):
             self._found.append(np.array(event.data_out.mip_solution)[: self.problem.n_columns])
 
     def _on_progress(self, event: Any) -> None:
-        self._dual_bound = max(self._dual_bound, event.data_out.mip_dual_bound + self.problem.constant)
+        bound = event.data_out.mip_dual_bound
+        if bound < np.inf:  # else HiGHS takes the model for infeasible, which `_finish` judges
+            self._dual_bound = max(self._dual_bound, bound + self.problem.constant)
         self.nodes = int(event.data_out.mip_node_count)
 
     @cached_property

@@ -154,7 +154,7 @@ def cases_of(conjunctions: Iterable[Conjunction], n_inputs: int, n_outputs: int)
 def _case(conjunction: Conjunction, n_inputs: int, n_outputs: int) -> Case | None:
     """A box from rows on one input, links from equations of two, and the other rows; None where the box is empty."""
     lower, upper = np.full(n_inputs, -np.inf), np.full(n_inputs, np.inf)
-    is_open = np.zeros(n_inputs, bool)
+    open_sides: list[tuple[int, float]] = []
     links, conjunction = _links(conjunction)
     others: list[Comparison] = []
     for row in conjunction:
@@ -166,10 +166,11 @@ def _case(conjunction: Conjunction, n_inputs: int, n_outputs: int) -> Case | Non
                 upper[index] = min(upper[index], bound)
             else:
                 lower[index] = max(lower[index], bound)
-            is_open[index] |= row.is_strict
+            if row.is_strict:
+                open_sides.append((index, bound))
         if not is_bound or row.is_strict:
             others.append(row)
-    if (lower > upper).any() or ((lower == upper) & is_open).any():
+    if (lower > upper).any() or any(lower[index] == bound == upper[index] for index, bound in open_sides):
         return None
     rows = {"X": np.zeros((len(others), n_inputs)), "Y": np.zeros((len(others), n_outputs))}
     for i, row in enumerate(others):
