@@ -35,6 +35,7 @@ from pyomo_relugrad.search import (
     RelaxingWalk,
     Sampling,
     SequentialLp,
+    SmoothingDescent,
 )
 from pyomo_relugrad.solve import Options, search, solve_exactly
 from pyomo_relugrad.solve.arrays import array_problem
@@ -45,6 +46,7 @@ MIDDLE = float(NETWORK.value([[0.5, 1.5]])[0, 0])
 ALONE = [*METHODS.values(), ProjectedDescent(), LpDescent()]
 #: With those that yield nothing on most problems.
 EVERY = [*ALONE, ConvexProgram(), ExactChoice(), ColumnGeneration(), ExchangeSearch(), DecisionSearch()]
+EVERY.append(SmoothingDescent())
 #: A setting of each method under which it finds something else, or stops elsewhere, than by default.
 CHANGED = [
     Auto(projected=ProjectedDescent(batch=5)),

@@ -7,7 +7,6 @@ import os
 from importlib.util import find_spec
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.compose import (
     ColumnTransformer,
@@ -58,6 +57,7 @@ from sklearn.svm import LinearSVC, LinearSVR
 from pyomo_relugrad import load_network, load_torch
 from pyomo_relugrad.errors import RelugradError
 
+pd = pytest.importorskip("pandas")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 DIABETES, PROGRESSION = load_diabetes(return_X_y=True, as_frame=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
-from scipy.optimize import nnls
 
 from pyomo_relugrad.arrays import Array
 
@@ -38,7 +38,7 @@ def dense_quadratic_minimum(hessian: Array, gradient: Array, rows: Array, upper:
         normals = solve_triangular(factor, rows.T, trans="T")
         system = np.vstack([-normals, -(upper + shift @ normals)])
         target = np.append(np.zeros(len(gradient)), 1.0)
-        multipliers, _ = nnls(system, target)
+        multipliers, _ = scipy.optimize.nnls(system, target)
     except (LinAlgError, RuntimeError, ValueError):  # not definite, too many iterations, not finite
         return None
     residual = system @ multipliers - target

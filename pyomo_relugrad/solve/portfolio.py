@@ -81,7 +81,7 @@ class Portfolio:
     patience: float = 1.0
     owed_seconds: float = 1.0
     second_seconds: float = 0.5
-    second_share: float = 0.2
+    second_share: float = 0.1
     second_patience: float = 3.0
     closing_share: float = 0.9
     young_seconds: float = 2.0

@@ -14,7 +14,7 @@ from pyomo_relugrad.solve.portfolio import Portfolio
 class Searches(Worker):
     """A local search, and when it has ended another one with a new seed from the best point.
 
-    Where others found a better point, a second search begins there and takes a sixth of the time: what is far from
+    Where others found a better point, a second search begins there and takes a tenth of the time: what is far from
     that point may still be better. A later point replaces the second search, never the first; the second ends when it
     has been in vain for long.
 

@@ -42,7 +42,7 @@ class SmoothingDescent(Method):
     ----------
     first_widths : tuple of float, optional
         How far ReLUs are rounded off at the beginning of a round, in turns, in shares of how much their
-        pre-activations vary (0.3, 1, 0.1).
+        pre-activations vary (0.3, 1, 0.1). Where the model was solved before, the first round takes the smallest.
     last_width : float, optional
         The last such share, after which the networks are as they are (0.001).
     shrinkage : float, optional
@@ -107,7 +107,8 @@ class _Rounds:
         patience = max(past.begin(method.name, method.patience), 1)
         number = fruitless = 0
         while fruitless < patience and not budget.is_exhausted():
-            first = method.first_widths[(past.solves + number) % len(method.first_widths)]
+            is_near = past.solves > 1 and number == 0  # the last plan, or one shifted by a step
+            first = min(method.first_widths) if is_near else method.first_widths[number % len(method.first_widths)]
             fruitless += 1
             for point in self._round(self._start(number), first):
                 if point is not None and (self._best is None or improves(point, self._best)):
