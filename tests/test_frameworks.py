@@ -277,7 +277,9 @@ class TestScikitLearn:
             load_sklearn(make_pipeline(StandardScaler(), regressor().fit(X, Y[:, 0])))
 
     def test_what_is_no_estimator(self):
-        with pytest.raises(NetworkValueError, match="str is no scikit-learn estimator"):
+        with pytest.raises(NetworkValueError, match="int is no scikit-learn estimator"):
+            load_sklearn(3)
+        with pytest.raises(NetworkValueError, match=r"'model\.pickle' is a path, not an estimator: open it first"):
             load_sklearn("model.pickle")
 
 
@@ -478,7 +480,7 @@ class TestKeras:
     def test_package_is_missing(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "tf2onnx", None)
         with pytest.raises(MissingPackageError, match="tf2onnx is needed to convert a Keras model"):
-            load_keras(None)
+            load_keras(SimpleNamespace(predict_on_batch=None))
 
     def test_model_goes_through_tf2onnx(self, monkeypatch):
         """The package is a stand-in that gives what tf2onnx gives: a model and its external tensors."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,6 @@ class Ensemble:
 
     def _count(self, share: float) -> int:
         """How many members a share is."""
-        if not 0.0 < share <= 1.0:
+        if not (isinstance(share, Real) and 0.0 < share <= 1.0):
             raise ModelError(f"the share of the members is {share!r}; expected a number above 0, at most 1")
         return max(math.ceil(share * len(self) - 1e-9), 1)

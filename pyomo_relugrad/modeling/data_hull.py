@@ -259,7 +259,12 @@ class _SharedReduction(KeywordRule):
         super().__init__("data hull", {"inputs": inputs})
         self._margin, self._data, self._reduction = margin, data, reduction
 
-    def __call__(self, block: DataHullData, *_: Any) -> None:
+    def __call__(self, block: DataHullData, *_: Any, **unknown: Any) -> None:
+        if unknown:
+            raise ModelError(
+                f"DataHull has no argument {next(iter(unknown))!r}; it has inputs, data, clusters, margin, max_points, "
+                "and those of a Block"
+            )
         inputs = self.argument("inputs", block)
         if not isinstance(self._data, Hulls):
             try:

@@ -51,6 +51,11 @@ def solve_from_start(solver: Any, model: Any, **keywords: Any) -> Any:
     >>> m.x.value
     2.0
     """
+    if not hasattr(model, "component_data_objects") or not (isinstance(solver, str) or hasattr(solver, "solve")):
+        raise ModelError(
+            f"solve_from_start takes a solver and a model, in this order; it was given {type(solver).__name__} and "
+            f"{type(model).__name__}"
+        )
     opt = pyo.SolverFactory(solver) if isinstance(solver, str) else solver
     if isinstance(opt, UnknownSolver):
         raise ModelError(

@@ -86,12 +86,14 @@ def encoded(table: Any, input_names: Sequence[str], choices: Sequence[Choice]) -
     Raises
     ------
     NetworkValueError
-        If a category is not known.
+        If a category is not known, or a column is missing.
     """
     columns = {str(name) for name in getattr(table, "columns", ())}
     if not all(choice.name in columns for choice in choices):
         return table
     owners = {position: choice for choice in choices for position in choice.positions}
+    if missing := [name for place, name in enumerate(input_names) if place not in owners and name not in columns]:
+        raise NetworkValueError(f"the table has no column {missing[0]!r}: give a column for each of the network's")
     parts: list[Array] = []
     for place, name in enumerate(input_names):
         if place not in owners:

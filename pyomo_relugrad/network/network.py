@@ -119,7 +119,10 @@ class Network:
             raise NetworkValueError(f"from_layers got {len(weights)} weights and {len(biases)} biases")
         layers = []
         for index, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-            matrix, offset = np.array(weight, float, ndmin=2), np.array(bias, float, ndmin=1)
+            try:
+                matrix, offset = np.array(weight, float, ndmin=2), np.array(bias, float, ndmin=1)
+            except (TypeError, ValueError) as error:
+                raise NetworkValueError(f"the weight or bias of layer {index + 1} holds no numbers: {error}") from error
             layers.append(Layer((index,), (matrix,), offset, activation))
         return cls(layers[0].weights[0].shape[1], tuple(layers), name=name)
 
@@ -236,7 +239,10 @@ class Network:
         """
         if width is None and self.choices:
             points = encoded(points, self.input_names, self.choices)
-        array = np.asarray(points, dtype=self.dtype)
+        try:
+            array = np.asarray(points, dtype=self.dtype)
+        except (TypeError, ValueError) as error:
+            raise NetworkValueError(f"the points are no table of numbers: {error}") from error
         if width is None and self.input_names and array is not points:
             array = rows_by_name(points, array, self.input_names)
         width = self.n_inputs if width is None else width

@@ -7,7 +7,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-from pyomo_relugrad.errors import ModelError, NetworkFileError, NetworkFileNotFoundError
+from pyomo_relugrad.errors import ModelError, NetworkFileError
 from pyomo_relugrad.network import Network
 
 #: How files of other kinds than ONNX are opened by their owners: opening them may run code that is inside.
@@ -49,7 +49,7 @@ def load_network(source: Any) -> Network:
         return source
     suffix = Path(fspath(source)).suffix.lower() if isinstance(source, (str, PathLike)) else ""
     if suffix in _KERAS_FILES:
-        return _from("keras", _keras_file(fspath(source)))
+        return _from("keras", source)
     if suffix in _OPENED_BY_OTHERS:
         raise NetworkFileError(
             f"{fspath(source)} is not opened, as that may run code that is in it. Open it yourself and give what it "
@@ -88,21 +88,6 @@ def _framework(source: Any) -> str | None:
 def _from(framework: str, source: Any) -> Network:
     frameworks = import_module("pyomo_relugrad.readers.frameworks")  # onnx is slow to import
     return getattr(frameworks, f"load_{framework}")(source)
-
-
-def _keras_file(path: str) -> Any:
-    """The model in a file of Keras, opened in its safe mode."""
-    packages = import_module("pyomo_relugrad.readers.frameworks.packages")
-    keras = packages.require("keras", "to open a file of Keras")
-    if not Path(path).is_file():
-        raise NetworkFileNotFoundError(f"there is no file {path}")
-    try:
-        return keras.models.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # it raises what is wrong with the file in many ways
-        raise NetworkFileError(
-            f"{path} cannot be opened by Keras in its safe mode, in which it runs no code of the file: "
-            f"{packages.first_line(error)}"
-        ) from error
 
 
 def _in_words(source: Any) -> str:

@@ -36,10 +36,12 @@ class Clock:
     Raises
     ------
     ModelError
-        If the time limit is NaN or negative.
+        If the time limit is no number, NaN or negative.
     """
 
     def __init__(self, time_limit: float = np.inf) -> None:
+        if not isinstance(time_limit, int | float | np.number):
+            raise ModelError(f"the time limit is {time_limit!r}: give seconds, or infinity for no limit")
         if not time_limit >= 0.0:
             told = "NaN" if np.isnan(time_limit) else f"{time_limit:g} s"
             raise ModelError(f"the time limit is {told}: give 0 seconds or more, or infinity for no limit")

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Incumbent, refuse_unknown_bounds
 from pyomo_relugrad.programs.highs import silent_highs
@@ -20,6 +22,11 @@ from pyomo_relugrad.words import counted
 
 #: Rounding, relative to one plus the objective's size, that does not keep an incumbent from being proven.
 ROUNDING = 1e-12
+
+
+def _is_count(number: Any) -> bool:
+    """Whether it is a whole number of 1 or more."""
+    return isinstance(number, int | float | np.number) and bool(number >= 1) and float(number).is_integer()
 
 
 @dataclass(frozen=True)
@@ -79,10 +86,12 @@ class Options:
         Clock(self.time_limit)  # refuses NaN
         for name in ("seed", "iteration_limit", "relative_gap", "absolute_gap"):
             number = getattr(self, name)
-            if number is not None and not number >= 0:
-                raise ModelError(f"the {name.replace('_', ' ')} is {number}: give 0 or more")
-        if self.threads is not None and (self.threads < 1 or self.threads != int(self.threads)):
-            raise ModelError(f"the number of threads is {self.threads}: give 1 or more")
+            if number is not None and not (isinstance(number, int | float | np.number) and number >= 0):
+                raise ModelError(f"the {name.replace('_', ' ')} is {number!r}: give 0 or more")
+        if self.iteration_limit not in (None, math.inf) and self.iteration_limit % 1:
+            raise ModelError(f"the iteration limit is {self.iteration_limit}: give a whole number of steps")
+        if self.threads is not None and not _is_count(self.threads):
+            raise ModelError(f"the number of threads is {self.threads!r}: give 1 or more")
         if not isinstance(self.executor, Executor | None):
             raise ModelError(
                 f"the executor is {type(self.executor).__name__}: give a concurrent.futures.Executor, such as Dask's "

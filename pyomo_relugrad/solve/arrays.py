@@ -231,6 +231,8 @@ def array_problem(
         ]
     )
     matrix, row_lower, row_upper = rows
+    if matrix is None and (np.isfinite(row_lower).any() or np.isfinite(row_upper).any()):
+        raise ModelError("row_lower and row_upper are bounds of the rows in A, which is not given: give A too")
     matrix = _row_matrix(matrix, n, network.input_names)
     m, chosen = matrix.shape[0], _choice_rows(network)
     low, high = inputs(spread(lower, choices, 0.0), "lower"), inputs(spread(upper, choices, 1.0), "upper")

@@ -11,7 +11,7 @@ import numpy as np
 from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import OutOfTime
-from pyomo_relugrad.errors import InfeasibleProblemError
+from pyomo_relugrad.errors import InfeasibleProblemError, ModelError
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.run import Callback, Clock, Progress, SearchResult, Stop
@@ -42,6 +42,8 @@ def run_presolved(
     clock : Clock
         Of the whole run, the presolve included.
     """
+    if callback is not None and not callable(callback):
+        raise ModelError(f"the callback is {type(callback).__name__}: give a function of a Progress")
 
     def ended(stop: Stop, bound: float = -np.inf, reason: str = "") -> SearchResult:
         return SearchResult((), None, stop, 0, 0, clock.elapsed, (), bound=bound, reason=reason)

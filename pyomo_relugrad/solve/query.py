@@ -20,6 +20,7 @@ from pyomo_relugrad.network.parallel import side_by_side
 from pyomo_relugrad.readers.sources import load_network
 from pyomo_relugrad.readers.vnnlib import Case, Declaration, Property, Tensor, load_vnnlib
 from pyomo_relugrad.solve.question import Question, Sizes, free_places, over_free_inputs, scaled
+from pyomo_relugrad.words import counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,10 @@ class Counterexample:
     x: Array
     y: Array
     case: Case
+
+    def __repr__(self) -> str:
+        inputs, outputs = counted(self.x.size, "input"), counted(self.y.size, "output")
+        return f"<Counterexample: x of {inputs}, y of {outputs}, violation {self.violation:.1e}>"
 
     @property
     def violation(self) -> float:

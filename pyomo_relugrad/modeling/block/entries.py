@@ -203,7 +203,7 @@ def list_entries(given: Any) -> list[Any]:
         return list(given.values())
     if isinstance(given, np.ndarray):
         return given.ravel().tolist()
-    return list(given)
+    return list(given) if hasattr(given, "__iter__") else [given]
 
 
 def is_term(item: Any) -> bool:

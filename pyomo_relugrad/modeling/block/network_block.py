@@ -12,6 +12,7 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.block.data import ReluNetworkBlockData
 from pyomo_relugrad.modeling.block.keyword_block import KeywordBlock, KeywordRule, is_rule
 from pyomo_relugrad.modeling.block.tables import at_index, frame_of, is_frame, is_index, row_of
+from pyomo_relugrad.network import Network
 from pyomo_relugrad.readers.sources import is_model, load_network
 
 __all__ = ["ReluNetworkBlock", "ReluNetworkBlockData", "refresh_output_bounds", "unexpanded_blocks"]
@@ -100,6 +101,8 @@ class ReluNetworkBlock(KeywordBlock, data=ReluNetworkBlockData):
             "input_bounds": input_bounds,
             "scaling": scaling,
         }
+        if any(isinstance(arg, Network) or is_model(arg) for arg in args):
+            raise ModelError("ReluNetworkBlock takes its network by name, network=..., and index sets by position")
         if network is not None and kwargs.get("rule") is not None:
             raise ModelError(
                 "ReluNetworkBlock takes network or rule, not both: give the network to build() in the rule"

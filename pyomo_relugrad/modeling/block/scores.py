@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from pyomo_relugrad.words import listed
 
 def rows_of_class(scores: Sequence[Any], names: Sequence[str], which: Any, margin: float) -> list[Any]:
     """Relational expressions that say that a class wins; see `ReluNetworkBlockData.predicts`."""
-    if not 0 <= margin < np.inf:
+    if not (isinstance(margin, Real) and 0 <= margin < np.inf):
         raise ModelError(f"the margin is {margin!r}; expected a finite number that is not negative")
     n_classes = max(len(scores), 2)
     position = names.index(which) if which in names else which

@@ -14,6 +14,7 @@ from pyomo_relugrad.errors import MissingPackageError, ModelError
 from pyomo_relugrad.modeling.block.entries import keyed_entries
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.network.choices import decoded
+from pyomo_relugrad.words import listed
 
 #: Names of the two rows, or columns, of a data frame of bounds.
 _SIDES = (("lower", "upper"), ("min", "max"))
@@ -50,6 +51,8 @@ def row_of(frame: Any, index: Any, names: tuple[str, ...]) -> dict[Any, Any]:
             f"the data frame has {len(frame.index)} rows, and a block takes one: index the block by them, as in "
             "ReluNetworkBlock(frame.index, network=..., inputs=frame)"
         )
+    if len(set(frame.columns)) < len(frame.columns):
+        raise ModelError(f"the data frame has several columns of one name among {listed(frame.columns)}: rename them")
     if index is not None and index not in frame.index:
         raise ModelError(f"the data frame has no row {index!r}, which is an index of the block")
     row = frame.iloc[0] if index is None else frame.loc[index]

@@ -131,7 +131,10 @@ class ExpandToOmlt(Transformation):
     )
 
     def _apply_to(self, model: Any, **kwds: Any) -> ReverseTransformationToken | None:
-        config = self.CONFIG(kwds)
+        try:
+            config = self.CONFIG(kwds)
+        except ValueError as error:
+            raise ModelError(f"relugrad.omlt: {' '.join(str(error).split())}") from error
         if config.reverse is not None:
             config.reverse.check_token_valid(self.__class__, model, config.targets)
             for block in config.reverse.reverse_dict["blocks"]:

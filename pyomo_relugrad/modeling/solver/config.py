@@ -145,9 +145,15 @@ def configure(config: RelugradConfig, *given: Mapping[str, Any]) -> RelugradConf
     for source in (config.solver_options.value(), *given):
         own = dict(source)
         for name in ("options", "solver_options"):
-            merged.update(_by_name(own.pop(name, None) or {}, config))
+            nested = own.pop(name, None) or {}
+            if not isinstance(nested, Mapping | ConfigDict):
+                raise ModelError(f"{name} is {type(nested).__name__}: give a dictionary of options by name")
+            merged.update(_by_name(nested, config))
         merged.update(_by_name(own, config))
-    return config(value=merged, preserve_implicit=True)
+    try:
+        return config(value=merged, preserve_implicit=True)
+    except ValueError as error:
+        raise ModelError(f"solver '{config.solver}': {' '.join(str(error).split())}") from error
 
 
 def _by_name(given: Mapping[str, Any], config: RelugradConfig) -> dict[str, Any]:

@@ -268,7 +268,10 @@ def _log_of(config: RelugradConfig, proves: bool) -> Iterator[SearchLog]:
     with ExitStack() as stack:
         streams = [stream for stream in config.tee or () if not _is_our_logger(stream)]
         if config.logfile is not None:
-            streams.append(stack.enter_context(open(config.logfile, "w", encoding="utf-8")))
+            try:
+                streams.append(stack.enter_context(open(config.logfile, "w", encoding="utf-8")))
+            except OSError as error:
+                raise ModelError(f"logfile {config.logfile!r} cannot be written: {error.strerror}") from error
         highs_options = config.get("highs_options")
         highs_writes = highs_options is not None and bool(highs_options.value().get("output_flag"))
         yield SearchLog(streams, proves, alone=not highs_writes)

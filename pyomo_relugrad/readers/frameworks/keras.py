@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,7 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from pyomo_relugrad.errors import NetworkMismatchError, NetworkValueError, RelugradError, UnsupportedOperatorError
+from pyomo_relugrad.errors import (
+    NetworkFileError,
+    NetworkFileNotFoundError,
+    NetworkMismatchError,
+    NetworkValueError,
+    RelugradError,
+    UnsupportedOperatorError,
+)
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.readers.frameworks.exporters import read_exported, silence
 from pyomo_relugrad.readers.frameworks.keras_layers import model_of_layers
@@ -20,7 +28,7 @@ from pyomo_relugrad.readers.onnx import load_onnx
 
 
 def load_keras(model: Any) -> Network:
-    """A Keras model, sequential, functional or other, of any backend.
+    """A Keras model, sequential, functional or other, of any backend, or a path to a file of one.
 
     A model of known layers is read from its weights; others are converted by ``model.export``, or by tf2onnx.
 
@@ -33,6 +41,12 @@ def load_keras(model: Any) -> Network:
     NetworkMismatchError
         If the converted network does not have the model's values at some points that are tried.
     """
+    if isinstance(model, (str, os.PathLike)):
+        model = _opened(os.fspath(model))
+    if not hasattr(model, "predict_on_batch"):
+        raise NetworkValueError(
+            f"{type(model).__name__} is no Keras model: give a keras.Model, or the path of a .keras or .h5 file"
+        )
     if getattr(model, "built", True) is False:
         raise NetworkValueError(
             f"the Keras model {model.name!r} is not built, so it has no weights: begin it with keras.Input(shape), or "
@@ -44,6 +58,20 @@ def load_keras(model: Any) -> Network:
         network = _by_conversion(model, str(error))
     check_keras(network, model)
     return network
+
+
+def _opened(path: str) -> Any:
+    """The model in a file of Keras, opened in its safe mode."""
+    if not Path(path).is_file():
+        raise NetworkFileNotFoundError(f"there is no file {path}")
+    keras = require("keras", "to open a file of Keras")
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # it raises what is wrong with the file in many ways
+        raise NetworkFileError(
+            f"{path} cannot be opened by Keras in its safe mode, in which it runs no code of the file: "
+            f"{first_line(error)}"
+        ) from error
 
 
 def _by_layers(model: Any) -> Network:

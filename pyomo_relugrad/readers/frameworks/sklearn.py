@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
@@ -78,8 +79,18 @@ def load_sklearn(estimator: Any) -> Network:
     >>> np.allclose(network.value(X)[:, 0], model.predict(X))
     True
     """
-    if not hasattr(estimator, "fit"):
-        raise NetworkValueError(f"{type(estimator).__name__} is no scikit-learn estimator")
+    if isinstance(estimator, type):
+        raise NetworkValueError(f"{estimator.__name__} is a class: make an estimator of it, and fit that")
+    if isinstance(estimator, (str, os.PathLike)):
+        raise NetworkValueError(
+            f"{str(estimator)!r} is a path, not an estimator: open it first, such as by skops.io.load, which runs no "
+            "code of the file"
+        )
+    if not (hasattr(estimator, "fit") and hasattr(estimator, "predict")):
+        raise NetworkValueError(
+            f"{type(estimator).__name__} is no scikit-learn estimator with predictions: give a fitted network, or a "
+            "pipeline that ends with one"
+        )
     network = _network_of(estimator)
     names = _feature_names(estimator)
     check_predictions(network, estimator, bool(names))

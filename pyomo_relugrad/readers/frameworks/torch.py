@@ -114,6 +114,10 @@ def _name(module: Any) -> str:
 
 def _checked_module(torch: Any, module: Any) -> Any:
     if isinstance(module, torch.nn.Module):
+        if any(weight.is_meta for weight in module.parameters()):
+            raise NetworkValueError(
+                f"{type(module).__name__} is on the device 'meta', so it has no weights: make it on another device"
+            )
         return getattr(module, "_orig_mod", module)  # what torch.compile wraps
     if isinstance(module, type):
         raise NetworkValueError(f"{module.__name__} is a class: give a module that was made of it, {module.__name__}()")

@@ -73,6 +73,11 @@ def open_model(source: str | PathLike[str] | bytes | ModelProto) -> ModelFile:
         content = bytes(source)
         model = _parse(content, "model")
         return _complete(model, _given_name(model), content)
+    if not isinstance(source, str | PathLike):
+        raise NetworkFileError(
+            f"{type(source).__name__} is no ONNX file: give a path, bytes or an onnx.ModelProto; load_network takes "
+            "modules, models and estimators"
+        )
     name = fspath(source)
     try:
         content = Path(name).read_bytes()

@@ -31,6 +31,8 @@ def load_vnnlib(path: str | PathLike[str]) -> Property:
     PropertyFileError
         If the file cannot be read or is not in the format; names the line.
     """
+    if not isinstance(path, str | PathLike):
+        raise PropertyFileError(f"{type(path).__name__} is no property: give the path of a .vnnlib file")
     name = fspath(path)
     try:
         content = Path(name).read_bytes()
