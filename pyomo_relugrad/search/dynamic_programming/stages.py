@@ -12,6 +12,8 @@ from scipy.sparse.csgraph import connected_components
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 
+#: Networks that make a horizon, at least.
+MIN_NETWORKS = 3
 #: Numbers that a state may consist of.
 MAX_STATE = 4
 #: Decisions of a stage that are few.
@@ -49,14 +51,14 @@ def stages_in_order(problem: Problem) -> tuple[HorizonStage, ...]:
     """The stages of a problem in which networks depend on each other, empty where there are none.
 
     A network depends on another by reading its output, or what equations derive from that output. There are none where
-    some state would be of more than `MAX_STATE` numbers.
+    some state would be of more than `MAX_STATE` numbers, or fewer than `MIN_NETWORKS`, which make no horizon.
 
     Parameters
     ----------
     problem : Problem
         As `presolve` leaves it.
     """
-    if len(problem.networks) < 2:
+    if len(problem.networks) < MIN_NETWORKS:
         return ()
     is_derived = _derived_columns(problem)
     if not ((is_derived | problem.is_output) & problem.is_input).any():
