@@ -256,6 +256,11 @@ def test_frames(kind):
     refused(ReluNetworkBlock, message, index, network=NAMED, inputs=pandas.DataFrame(columns), concrete=True)
 
 
+def test_records_are_no_bounds():
+    records = pytest.importorskip("pandas").DataFrame({"a": [1, 2], "b": [1, 2]})
+    refused(ReluNetworkBlock, "records are no bounds", network=NAMED, input_bounds=records, concrete=True)
+
+
 def test_frames_with_two_columns_of_one_name():
     frame = pytest.importorskip("pandas").DataFrame([[1, 2, 3]], columns=["a", "b", "b"])
     refused(ReluNetworkBlock, "several columns of one name", [0], network=NAMED, inputs=frame, concrete=True)

@@ -77,6 +77,11 @@ def bounds_by_name(given: Any, network: Network) -> Any:
     """Bounds by name from a data frame with rows or columns that say which side they are; anything else as it is.
 
     Where bounds are given under names, categories have none.
+
+    Raises
+    ------
+    ModelError
+        If nothing in a data frame says which side is which.
     """
     if is_frame(given):
         for low, high in _SIDES:
@@ -86,6 +91,11 @@ def bounds_by_name(given: Any, network: Network) -> Any:
             if {low, high} <= set(given.columns):
                 given = {str(name): (given.loc[name, low], given.loc[name, high]) for name in given.index}
                 break
+        else:
+            raise ModelError(
+                "a data frame of bounds has rows or columns 'lower' and 'upper', or 'min' and 'max', as "
+                "frame.describe() has; records are no bounds"
+            )
     pairs = keyed_entries(given) if network.choices else None
     if pairs is None or any(isinstance(key, int) for key in pairs[0]):
         return given
