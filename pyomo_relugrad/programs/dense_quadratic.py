@@ -30,7 +30,7 @@ def dense_quadratic_minimum(hessian: Array, gradient: Array, rows: Array, upper:
     Returns
     -------
     (d,) array or None
-        None where no point is found. The rows hold up to rounding.
+        None where no point is found. With rows of very different scales the point may violate them: measure it.
     """
     try:
         factor = cholesky(hessian)
