@@ -123,8 +123,9 @@ class ProjectedRounds:
         self.context, self.budget, self.random = context, context.budget, context.random
         self.objective = ReducedObjective(problem)
         self.polish = polisher_of(problem)
-        #: In float32, which halves a step, but where answers are to be the same wherever they are computed.
-        dtype = np.float64 if self.budget.is_repeatable else np.float32
+        #: In float32, which halves a step, but where answers are to be the same on a device.
+        is_alike = self.budget.is_repeatable and domain.projection_work == 0
+        dtype = np.float64 if is_alike else np.float32
         self.moving: Objective
         if context.device is None:
             self.moving, self.bounds = ReducedObjective(problem, dtype), domain
