@@ -56,6 +56,18 @@ def torch_or_strict():
         return STRICT
 
 
+@pytest.mark.parametrize("inputs", [[0, 0, 1], [1, 0, 1], [1, 1, 1]])
+def test_a_column_that_is_read_twice_has_the_gradient_of_both(inputs, strict):
+    network = Network.from_layers([np.eye(3) + 0.5, np.array([[1.0, -2.0, 4.0]])], [np.zeros(3), np.zeros(1)])
+    networks = (EmbeddedNetwork(network, inputs, [2]),)
+    problem = Problem(np.array([0.1, 0.2, 1.0]), [-1, -1, -np.inf], [1, 1, np.inf], networks=networks)
+    objective, U = ReducedObjective(problem), np.array([[0.3, 0.2], [-0.1, 0.7]])
+    there, _ = on_device.on_device(objective, domain_of(problem), "any", np.float64)
+    np.testing.assert_allclose(
+        np.asarray(there.value_and_gradient(there.cast(U))[1]), objective.value_and_gradient(U)[1]
+    )
+
+
 @pytest.mark.parametrize("device", [STRICT, torch_or_strict()])
 def test_values_gradients_and_descents_are_those_of_numpy(device, monkeypatch):
     monkeypatch.setattr(Device, "named", classmethod(lambda cls, name: device))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -84,11 +85,12 @@ class _Columns:
     device : Device
     read : (n_inputs,) int array there, or None
         Their places among the decision columns; None where it reads all in order.
-    places : (d,) int array there, or None
-        Where each decision column stands among the inputs, after the last one where it is not read.
+    places : sequence of (d,) int arrays there
+        Where each decision column stands among the inputs, after the last one where it is not read; a second array for
+        those that are read twice, and so on.
     """
 
-    def __init__(self, device: Device, read: Any = None, places: Any = None) -> None:
+    def __init__(self, device: Device, read: Any = None, places: Sequence[Any] = ()) -> None:
         self._xp, self._read, self._places = device.xp, read, places
 
     @classmethod
@@ -96,9 +98,14 @@ class _Columns:
         read = np.searchsorted(objective.columns, inputs)
         if np.array_equal(read, np.arange(objective.size)):
             return cls(device)
-        places = np.full(objective.size, read.size)
-        places[read] = np.arange(read.size)
-        return cls(device, device.array(read, np.int64), device.array(places, np.int64))
+        places, left = list[Any](), np.arange(read.size)
+        while left.size:
+            columns, first = np.unique(read[left], return_index=True)
+            own = np.full(objective.size, read.size)
+            own[columns] = left[first]
+            places.append(device.array(own, np.int64))
+            left = np.delete(left, first)
+        return cls(device, device.array(read, np.int64), places)
 
     def gather(self, U: Any) -> Any:
         """The inputs (B, n_inputs) at points (B, d)."""
@@ -106,10 +113,10 @@ class _Columns:
 
     def scatter(self, parts: Any) -> Any:
         """Numbers for the inputs (B, n_inputs), or none, as numbers for the decision columns (B, d)."""
-        if parts is None or self._places is None:
+        if parts is None or self._read is None:
             return 0.0 if parts is None else parts
         padded = self._xp.concat([parts, self._xp.zeros_like(parts[:, :1])], axis=1)
-        return self._xp.take(padded, self._places, axis=1)
+        return sum(self._xp.take(padded, places, axis=1) for places in self._places)
 
 
 class DeviceObjective:
