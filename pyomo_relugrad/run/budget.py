@@ -88,6 +88,16 @@ class Budget(Clock):
         """Seconds that the search has worked; not those in which it waited for its turn."""
         return self.elapsed - self._waited
 
+    @property
+    def is_timed(self) -> bool:
+        """Whether seconds count: where iterations alone are limited, the answer must not depend on the machine."""
+        return self.iteration_limit is None or bool(np.isfinite(self.time_limit))
+
+    @property
+    def spent(self) -> float:
+        """What has been spent so far: seconds of work where they count, or iterations."""
+        return self.worked if self.is_timed else float(self.iterations)
+
     def pause(self) -> None:
         """Note that others have their turn now."""
         self._paused = self.elapsed

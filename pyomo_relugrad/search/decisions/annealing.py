@@ -12,16 +12,6 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.run import Budget
 
 
-def is_timed(budget: Budget) -> bool:
-    """Whether seconds count: where iterations alone are limited, the answer must not depend on the machine."""
-    return budget.iteration_limit is None or bool(np.isfinite(budget.time_limit))
-
-
-def spent(budget: Budget) -> float:
-    """Seconds, or iterations."""
-    return budget.elapsed if is_timed(budget) else float(budget.iterations)
-
-
 class Height(Protocol):
     """How good points are; the lower, the better."""
 
@@ -75,7 +65,7 @@ class Annealing:
 
     def cycle_lengths(self, budget: Budget) -> Iterator[float]:
         """Lengths of the cycles, in seconds or in iterations."""
-        length = self.first_seconds if is_timed(budget) else self.first_iterations
+        length = self.first_seconds if budget.is_timed else self.first_iterations
         while True:
             yield length
             length *= self.growth
@@ -93,14 +83,14 @@ class Annealing:
         X = np.tile(start, (self.chains, 1))
         values, best = landscape.merit(X), start
         heat, lowest = self._heat(X, moves, landscape, random), float(values[0])
-        begin, progress = spent(budget), 0.0
+        begin, progress = budget.spent, 0.0
         while progress < 1.0 and heat > 0 and not budget.is_exhausted():
             for _ in range(self.steps_at_once):
                 X, values = self._step(X, values, heat * self.cooling**progress, moves, landscape, random)
                 if values.min() < lowest:
                     best, lowest = X[values.argmin()], float(values.min())
             budget.count(points=self.chains * self.neighbours * self.steps_at_once)
-            progress = (spent(budget) - begin) / length
+            progress = (budget.spent - begin) / length
             yield best, lowest
 
     def _heat(self, X: Array, moves: Neighbours, landscape: Height, random: np.random.Generator) -> float:

@@ -11,7 +11,7 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Incumbent, Problem
 from pyomo_relugrad.run import Method, SearchContext, between
-from pyomo_relugrad.search.decisions.annealing import Annealing, is_timed, spent
+from pyomo_relugrad.search.decisions.annealing import Annealing
 from pyomo_relugrad.search.decisions.decisions import Decisions
 from pyomo_relugrad.search.decisions.moves import Moves
 from pyomo_relugrad.search.decisions.runs import RunMoves
@@ -103,12 +103,12 @@ class DecisionSearch(Method):
     ) -> Iterator[Incumbent | None]:
         """Cycles of annealing, each from the best point."""
         random, budget, moves = context.random, context.budget, RunMoves.of(decisions)
-        limit = budget.remaining if is_timed(budget) else (budget.iteration_limit or np.inf) - budget.iterations
+        limit = budget.remaining if budget.is_timed else (budget.iteration_limit or np.inf) - budget.iterations
         known = min(context.known, key=lambda point: point.objective, default=None)
         best = decisions.random(1, random)[0] if known is None else decisions.rounded(known.values[decisions.columns])
-        end, lowest, vain = spent(budget) + self.share * limit, np.inf, 0
+        end, lowest, vain = budget.spent + self.share * limit, np.inf, 0
         for planned in self.annealing.cycle_lengths(budget):
-            left = end - spent(budget)
+            left = end - budget.spent
             if vain >= self.vain_cycles or left <= 0 or budget.is_exhausted():
                 return
             # A last cycle takes all that is left: one that is cut off does not cool down.

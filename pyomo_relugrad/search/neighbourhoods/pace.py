@@ -31,11 +31,11 @@ class Pace:
     @property
     def is_timed(self) -> bool:
         """Whether seconds count: where steps alone are limited, the answer must not depend on the machine."""
-        return self._budget.iteration_limit is None or bool(np.isfinite(self._budget.time_limit))
+        return self._budget.is_timed
 
     def now(self) -> float:
         """What has been spent so far: seconds, or steps."""
-        return self._budget.worked if self.is_timed else float(self._budget.iterations)
+        return self._budget.spent
 
     def is_over(self) -> bool:
         """Whether the search must end now."""
