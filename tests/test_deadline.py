@@ -13,12 +13,12 @@ from test_branch import single_network_box
 from pyomo_relugrad import deadline
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.network import crown_bounds
-from pyomo_relugrad.network.relaxation import CHUNK_ENTRIES
+from pyomo_relugrad.network.bounds.relaxation import CHUNK_ENTRIES
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem, ReducedObjective, bound_problem
 from pyomo_relugrad.problem.presolve.chains import compose_chains
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
-from pyomo_relugrad.programs.big_m import build_big_m
-from pyomo_relugrad.programs.linear_program import SHORTEST_LIMIT, LinearProgram
+from pyomo_relugrad.programs import LinearProgram, build_big_m
+from pyomo_relugrad.programs.linear_program import SHORTEST_LIMIT
 from pyomo_relugrad.proof import SearchTree, prove, prove_by_milp
 from pyomo_relugrad.proof.boxes.crown_bounder import NODES_PER_THREAD, CrownBounder
 from pyomo_relugrad.proof.boxes.program_bounder import ProgramBounder

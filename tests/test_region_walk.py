@@ -12,7 +12,7 @@ from scipy.optimize import linprog
 
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem, ReducedObjective
-from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
+from pyomo_relugrad.programs import LinearProgram, LinearStatus
 from pyomo_relugrad.run import Budget, Stop
 from pyomo_relugrad.search.regions.crossing import crossing_gains, neurons_across
 from pyomo_relugrad.search.regions.facets import FacetProgram

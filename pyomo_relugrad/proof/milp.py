@@ -14,10 +14,15 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Incumbent, Problem, bound_problem, epigraph_relus
-from pyomo_relugrad.programs.big_m import BigMModel, build_big_m
-from pyomo_relugrad.programs.highs import HIGHS_THREAD, highs_with_model
-from pyomo_relugrad.programs.obbt import tighten_by_programs
-from pyomo_relugrad.programs.threads import lower_priority, solver_threads
+from pyomo_relugrad.programs import (
+    HIGHS_THREAD,
+    BigMModel,
+    build_big_m,
+    highs_with_model,
+    lower_priority,
+    solver_threads,
+    tighten_by_programs,
+)
 from pyomo_relugrad.run import Callback, Options, Prover, SearchResult, run_proof
 
 # Seconds between two reports, and seconds that HiGHS is given to stop when told to.

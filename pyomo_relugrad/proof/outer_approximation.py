@@ -16,7 +16,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.programs.tangents import tangents
+from pyomo_relugrad.programs import tangents
 from pyomo_relugrad.proof.milp import MilpProof
 from pyomo_relugrad.run import Budget, Options, Prover
 from pyomo_relugrad.search.regions.program import RegionProgram

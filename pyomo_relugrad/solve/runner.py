@@ -7,9 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.proof import BlockTree, ReluTree, SearchTree
-from pyomo_relugrad.proof.milp import REPORT_INTERVAL, MilpProof
-from pyomo_relugrad.proof.outer_approximation import OuterApproximation
+from pyomo_relugrad.proof import REPORT_INTERVAL, BlockTree, MilpProof, OuterApproximation, ReluTree, SearchTree
 from pyomo_relugrad.run import Options, Prover, Report, Route, Worker
 from pyomo_relugrad.solve.forecast import GapForecast
 from pyomo_relugrad.solve.portfolio import Portfolio

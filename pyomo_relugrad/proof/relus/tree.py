@@ -11,7 +11,7 @@ from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.network.relaxation import Relaxation
+from pyomo_relugrad.network.bounds import Relaxation
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.proof.boxes.bounding import bound_seconds
 from pyomo_relugrad.proof.candidates import Candidates
