@@ -10,10 +10,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import highspy
 from threadpoolctl import OpenBLASController, ThreadpoolController
 
-from pyomo_relugrad.programs.highs import silent_highs
+from pyomo_relugrad.programs.highs import release_highs_threads, silent_highs
 
 # Niceness that threads gain which let others go first: on a core that they share with one of these they get a quarter.
 LOWER_PRIORITY = 5
@@ -43,13 +42,13 @@ def solver_threads() -> Iterator[None]:
         return
     _this_thread.solves = True
     try:
-        _release_highs_threads()
+        release_highs_threads()
         _this_thread.empty_model.run()
         with _one_blas_thread:
             yield
     finally:
         _this_thread.solves = False
-        _release_highs_threads()
+        release_highs_threads()
 
 
 def lower_priority(thread: threading.Thread) -> None:
@@ -106,8 +105,3 @@ _this_thread, _one_blas_thread = _ThisThread(), _OneBlasThread()
 def _let_any_thread_set_limits() -> None:
     """Leave the control of OpenBLAS, which threadpoolctl 3.8 gives to one thread: the last solve may run in another."""
     getattr(OpenBLASController, "clear_controlling_thread", lambda: None)()
-
-
-def _release_highs_threads() -> None:
-    """End the worker threads that HiGHS keeps for this thread of ours; those of other threads go on."""
-    highspy.Highs.resetGlobalScheduler(True)
