@@ -15,7 +15,7 @@ from pyomo_relugrad.solve.portfolio import Portfolio
 
 def _by_milp(problem: Problem, options: Options, start: Incumbent | None) -> Prover:
     """HiGHS is told how much time is left, and does not always look at its clock."""
-    if problem.quadratic is not None:
+    if problem.quadratic is not None or problem.expressions:
         return OuterApproximation(problem, options, start)
     told = {"time_limit": options.time_limit, **options.highs_options}
     return MilpProof(problem, replace(options, highs_options=told), start, gives_way=True)
