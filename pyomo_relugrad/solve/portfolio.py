@@ -74,7 +74,7 @@ class Portfolio:
     proof_turn: float = 0.5
     search_turn: float = 0.4
     search_share: float = 0.5
-    late_share: float = 0.9
+    late_share: float = 0.95
     open_share: float = 0.9
     core_share: float = 0.25
     late_seconds: tuple[float, float] = (0.1, 0.5)
