@@ -8,10 +8,11 @@ from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution
 from pyomo_relugrad.programs.linearization import Linearization, LinkRows, two_sided
 from pyomo_relugrad.programs.obbt import tighten_by_programs
 from pyomo_relugrad.programs.tangent_cuts import TangentCuts, tangents
-from pyomo_relugrad.programs.threads import lower_priority, solver_threads
+from pyomo_relugrad.programs.threads import LOWEST_PRIORITY, lower_priority, solver_threads
 
 __all__ = [
     "HIGHS_THREAD",
+    "LOWEST_PRIORITY",
     "BigMModel",
     "LinearProgram",
     "LinearSolution",

@@ -59,7 +59,8 @@ class Runner(Worker):
         self.route = route
         self.is_done = False
         self._prover = PROOFS[route](problem, options, start)
-        self.works_beside = self._prover.works_beside
+        #: Whether it works while others do: on a single core all of them take turns.
+        self.works_beside = self._prover.works_beside and options.cores > 1
         self._options, self._forecast = options, GapForecast(portfolio, options.time_limit)
         self._booked = time.perf_counter()
         self._is_begun = False
