@@ -14,7 +14,6 @@ from pyomo_relugrad.network.bounds import Relaxation
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.proof import ReluTree, misfit
 from pyomo_relugrad.proof.relus.ascent import Scales, ascend
-from pyomo_relugrad.proof.relus.branching import split_scores
 from pyomo_relugrad.proof.relus.dual import Dual
 from pyomo_relugrad.proof.relus.leaves import LeafProgram
 from pyomo_relugrad.proof.relus.nodes import Multipliers
@@ -125,7 +124,7 @@ def test_the_relu_with_the_largest_error_is_split():
     dual = dual_of(problem)
     splits = np.zeros((1, 6), np.int8)
     splits[0, 1] = 1
-    scores = split_scores(dual, splits, np.array([[-2.0, -9.0, 0.5, 0.0, -0.1, 1.0]]))
+    scores = dual.split_scores(splits, np.array([[-2.0, -9.0, 0.5, 0.0, -0.1, 1.0]]))
     assert scores[0, 1] == -1.0
     assert (scores[0, dual.states != 0] == -1.0).all()
     assert scores[0, 0] == pytest.approx(2.0 * dual.upper_intercept[0]) or dual.states[0] != 0

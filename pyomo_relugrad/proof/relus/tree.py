@@ -17,7 +17,6 @@ from pyomo_relugrad.proof.boxes.bounding import bound_seconds
 from pyomo_relugrad.proof.candidates import Candidates
 from pyomo_relugrad.proof.queue import NodeQueue
 from pyomo_relugrad.proof.relus.ascent import FEASIBILITY_STEPS, ROOT_STEPS, STEPS, Ascended, Scales, ascend
-from pyomo_relugrad.proof.relus.branching import split_scores
 from pyomo_relugrad.proof.relus.dual import Dual
 from pyomo_relugrad.proof.relus.leaves import LeafProgram
 from pyomo_relugrad.proof.relus.nodes import SplitNodes
@@ -151,7 +150,7 @@ class ReluTree(Prover):
         self._solve(bounded.take(is_open & is_leaf))
         chosen = np.flatnonzero(is_open & ~is_leaf)
         if chosen.size:
-            scores = split_scores(self._exact, bounded.splits[chosen], adjoints[chosen])
+            scores = self._exact.split_scores(bounded.splits[chosen], adjoints[chosen])
             self._queue.add(bounded.take(chosen).split(scores.argmax(axis=1)))
 
     def _solve(self, leaves: SplitNodes) -> None:
