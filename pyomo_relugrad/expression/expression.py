@@ -13,7 +13,7 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.expression.operations import Application, Norm, Operation, WeightedSum
 from pyomo_relugrad.expression.relaxation import LinearBounds, linear_bounds
 from pyomo_relugrad.expression.tape import Tape
-from pyomo_relugrad.network.boxes import Boxes
+from pyomo_relugrad.network.bounds import Boxes
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, RowBlock
 from pyomo_relugrad.problem import ExpressionStage, Incumbent, Problem
-from pyomo_relugrad.programs.tangents import tangents
+from pyomo_relugrad.programs import tangents
 from pyomo_relugrad.proof.boxes.expressions import ExpressionRows
 from pyomo_relugrad.proof.milp import MilpProof
 from pyomo_relugrad.run import Budget, Options, Prover

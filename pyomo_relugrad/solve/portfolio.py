@@ -8,8 +8,7 @@ import numpy as np
 
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Problem, is_linear_program
-from pyomo_relugrad.proof import misfit
-from pyomo_relugrad.proof.outer_approximation import is_convex_around_networks
+from pyomo_relugrad.proof import is_convex_around_networks, misfit
 from pyomo_relugrad.run import Route
 
 
@@ -75,7 +74,7 @@ class Portfolio:
     proof_turn: float = 0.5
     search_turn: float = 0.4
     search_share: float = 0.5
-    late_share: float = 0.9
+    late_share: float = 0.95
     open_share: float = 0.9
     core_share: float = 0.25
     late_seconds: tuple[float, float] = (0.1, 0.5)
@@ -125,7 +124,8 @@ class Portfolio:
         n_varying = int((low < high).sum())
         if n_varying <= self.few_inputs:
             return (Route.BRANCH, Route.MILP)
-        return (Route.MILP, Route.BRANCH) if problem.expressions or misfit(problem) else (Route.MILP, Route.RELUS)
+        unfit = problem.expressions or misfit(problem) or problem.integers.any()
+        return (Route.MILP, Route.BRANCH) if unfit else (Route.MILP, Route.RELUS)
 
     def lead_of(self, first: Route, problem: Problem, cores: int) -> float:
         """Seconds that the first proof has before the second joins: few beside the MILP, which has its own thread."""

@@ -7,9 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.proof import BlockTree, ReluTree, SearchTree
-from pyomo_relugrad.proof.milp import REPORT_INTERVAL, MilpProof
-from pyomo_relugrad.proof.outer_approximation import OuterApproximation
+from pyomo_relugrad.proof import REPORT_INTERVAL, BlockTree, MilpProof, OuterApproximation, ReluTree, SearchTree
 from pyomo_relugrad.run import Options, Prover, Report, Route, Worker
 from pyomo_relugrad.solve.forecast import GapForecast
 from pyomo_relugrad.solve.portfolio import Portfolio
@@ -61,7 +59,8 @@ class Runner(Worker):
         self.route = route
         self.is_done = False
         self._prover = PROOFS[route](problem, options, start)
-        self.works_beside = self._prover.works_beside
+        #: Whether it works while others do: on a single core all of them take turns.
+        self.works_beside = self._prover.works_beside and options.cores > 1
         self._options, self._forecast = options, GapForecast(portfolio, options.time_limit)
         self._booked = time.perf_counter()
         self._is_begun = False
