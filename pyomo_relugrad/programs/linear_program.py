@@ -14,6 +14,7 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array, SparseRows, Weight
 from pyomo_relugrad.deadline import remaining
 from pyomo_relugrad.errors import RelugradError
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE
 from pyomo_relugrad.programs.highs import highs_with_model
 
 # Seconds that every solve gets: HiGHS takes a limit of zero for none at all in some of its solvers.
@@ -323,6 +324,11 @@ class LinearProgram:
         self.change_costs(costs)
         told = {LinearStatus.OPTIMAL: LinearStatus.UNBOUNDED, LinearStatus.INFEASIBLE: LinearStatus.INFEASIBLE}
         return told.get(status, LinearStatus.FAILED)
+
+
+def below_tolerance(bound: float) -> float:
+    """A bound of a program, lowered by what the tolerances of HiGHS may have added."""
+    return bound - 0.1 * FEASIBILITY_TOLERANCE * (1 + abs(bound))
 
 
 def _compressed(rows: Weight | SparseRows) -> Any:
