@@ -39,7 +39,7 @@ def model_of(example: str) -> Callable[[], pyo.ConcreteModel]:
     source = path.read_text()
     end = source.index("# %%", source.index(f"def {MODELS[example]}("))
     names: dict[str, Any] = {"__file__": str(path), "__name__": example}
-    exec(compile(source[:end], path, "exec"), names)  # noqa: S102 - our own file
+    exec(compile(source[:end], path, "exec"), names)
     return names[MODELS[example]]
 
 

@@ -67,6 +67,8 @@ class Worker(ABC):
 
     #: How many searches of the same problem run on other cores.
     searches_beside = 0
+    #: Seconds after which others may join.
+    seconds_alone = 0.0
 
     @property
     def cores_beside(self) -> int:
