@@ -4,9 +4,9 @@
 
 Models are random ones of each family of the generator, small and large, and those of the folder ``../shared/models``
 beside the repository, at several sizes, where it is present. Each run has a model built anew, and the order of the two
-changes from seed to seed. Prints a line for each pair; an exact value that is behind by more than the gap that was asked
-for is marked. A search whose steps depend on the clock ends elsewhere when it is run again; so the last line names the
-models on which the median over the seeds is behind.
+changes from seed to seed. Prints a line for each pair; an exact value that is behind by more than the asked gap is
+marked. A search whose steps depend on the clock ends elsewhere when it is run again; so the last line names the models
+on which the median over the seeds is behind.
 """
 
 from __future__ import annotations
