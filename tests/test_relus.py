@@ -223,6 +223,8 @@ def test_an_exact_solve_may_take_it_and_takes_it_for_wide_inputs():
     assert result.incumbent.objective == pytest.approx(exact_optimum(problem), abs=1e-3)
     wide = problem_around(random_network(np.random.default_rng(0), (Portfolio().few_inputs + 1, 4, 1)), 0)
     assert Portfolio().routes_for(wide) == (Route.MILP, Route.RELUS)
+    integers = np.arange(wide.n_columns) < 3
+    assert Portfolio().routes_for(replace(wide, integers=integers)) == (Route.MILP, Route.RELUS)
 
 
 @pytest.mark.parametrize("distance", [0.3, 1e-3])

@@ -123,7 +123,7 @@ class Portfolio:
         n_varying = int((low < high).sum())
         if n_varying <= self.few_inputs:
             return (Route.BRANCH, Route.MILP)
-        return (Route.MILP, Route.BRANCH) if misfit(problem) or problem.integers.any() else (Route.MILP, Route.RELUS)
+        return (Route.MILP, Route.BRANCH) if misfit(problem) else (Route.MILP, Route.RELUS)
 
     def lead_of(self, first: Route, problem: Problem, cores: int) -> float:
         """Seconds that the first proof has before the second joins: few beside the MILP, which has its own thread."""
