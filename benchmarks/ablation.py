@@ -27,7 +27,8 @@ from published_families import CASES, FOLDERS
 from pyomo_relugrad.modeling.compile import compile_model
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.run import Options, Past
-from pyomo_relugrad.search import Auto, DynamicProgramming, Neighbourhoods, SequentialLp
+from pyomo_relugrad.search import Auto, Neighbourhoods, SequentialLp
+from pyomo_relugrad.search.dynamic_programming.search import DynamicProgramming
 from pyomo_relugrad.solve.local import solve_locally
 
 #: For each family a model that the suite does not have.
