@@ -16,8 +16,8 @@ from itertools import pairwise
 
 import numpy as np
 from machine import describe_machine
+from random_networks import torch_default_network
 from scipy import sparse
-from search_instances import torch_default_network
 from threadpoolctl import threadpool_limits
 
 from pyomo_relugrad import Network, maximize

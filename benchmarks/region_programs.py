@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from machine import describe_machine
-from search_instances import torch_default_network
+from random_networks import torch_default_network
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.programs import LinearProgram

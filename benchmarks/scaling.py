@@ -24,7 +24,7 @@ from unittest import mock
 import numpy as np
 from customers import EXAMPLES, build, draw_customers
 from machine import describe_machine
-from search_instances import torch_default_network
+from random_networks import torch_default_network
 
 from pyomo_relugrad import load_onnx
 from pyomo_relugrad.modeling.compile import compile_model

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from machine import describe_machine
-from search_instances import torch_default_network
+from random_networks import torch_default_network
 
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs import LinearProgram

@@ -157,13 +157,13 @@ def looks(monkeypatch: pytest.MonkeyPatch, module: str) -> list[None]:
 
 
 def test_joining_looks_at_the_deadline_for_every_network_that_is_joined(monkeypatch):
-    seen = looks(monkeypatch, "network.composition")
+    seen = looks(monkeypatch, "network.building.composition")
     compose_chains(chain(5))
     assert len(seen) == 2 + 3 + 4 + 5
 
 
 def test_crown_looks_at_the_deadline_in_every_chunk_of_neurons(monkeypatch):
-    seen, width = looks(monkeypatch, "network.relaxation"), 1000
+    seen, width = looks(monkeypatch, "network.bounds.relaxation"), 1000
     network = random_network(np.random.default_rng(0), (3, width, width, 1))
     crown_bounds(network, -np.ones((1, 3)), np.ones((1, 3)))
     assert len(seen) > 2 + width // (CHUNK_ENTRIES // width)

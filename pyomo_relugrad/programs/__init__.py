@@ -8,7 +8,7 @@ from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution
 from pyomo_relugrad.programs.linearization import Linearization, LinkRows, two_sided
 from pyomo_relugrad.programs.obbt import tighten_by_programs
 from pyomo_relugrad.programs.tangent_cuts import TangentCuts, tangents
-from pyomo_relugrad.programs.threads import lower_priority, solver_threads
+from pyomo_relugrad.programs.threads import LOWEST_PRIORITY, lower_priority, solver_threads
 
 #: Public, and described in the reference.
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
 #: For other packages of this one.
 __all__ += [
     "HIGHS_THREAD",
+    "LOWEST_PRIORITY",
     "Linearization",
     "LinkRows",
     "TangentCuts",

@@ -4,7 +4,7 @@ from pyomo_relugrad.proof.block_tree import BlockTree
 from pyomo_relugrad.proof.boxes.bounding import bound_seconds
 from pyomo_relugrad.proof.boxes.tree import SearchTree, prove
 from pyomo_relugrad.proof.milp import REPORT_INTERVAL, MilpProof, prove_by_milp
-from pyomo_relugrad.proof.outer_approximation import OuterApproximation
+from pyomo_relugrad.proof.outer_approximation import OuterApproximation, is_convex_around_networks
 from pyomo_relugrad.proof.pruned import search_by_pruned_milp
 from pyomo_relugrad.proof.relus.tree import ReluTree, misfit
 from pyomo_relugrad.proof.root_bound import BoundKeeper
@@ -21,4 +21,4 @@ __all__ = [
     "search_by_pruned_milp",
 ]
 #: For other packages of this one.
-__all__ += ["REPORT_INTERVAL", "BoundKeeper", "OuterApproximation", "bound_seconds"]
+__all__ += ["REPORT_INTERVAL", "BoundKeeper", "OuterApproximation", "bound_seconds", "is_convex_around_networks"]

@@ -16,6 +16,7 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Incumbent, Problem, bound_problem, epigraph_relus
 from pyomo_relugrad.programs import (
     HIGHS_THREAD,
+    LOWEST_PRIORITY,
     BigMModel,
     build_big_m,
     highs_with_model,
@@ -121,7 +122,8 @@ class MilpProof(Prover):
     start : Incumbent, optional
         As in `prove_by_milp`.
     gives_way : bool, optional
-        Whether HiGHS lets other threads go first, after `EQUAL_SECONDS`, where cores are short.
+        Whether HiGHS lets other threads go first where cores are short: after `EQUAL_SECONDS`, or at once and for all
+        of their work on a single core.
     """
 
     works_beside = True
@@ -175,6 +177,9 @@ class MilpProof(Prover):
         # A thread of our own: `startSolve` of highspy allows one run in the whole process.
         self._thread = thread = Thread(target=self._run_to_end, args=(highs,), name=HIGHS_THREAD)
         thread.start()
+        if self._gives_way and self.options.cores == 1:  # it has the core while others wait for it
+            lower_priority(thread, LOWEST_PRIORITY)
+            self._gives_way = False
         try:
             yield
             while not done:

@@ -15,7 +15,7 @@ from pyomo_relugrad.solve.portfolio import Portfolio
 
 def _by_milp(problem: Problem, options: Options, start: Incumbent | None) -> Prover:
     """HiGHS is told how much time is left, and does not always look at its clock."""
-    if problem.quadratic is not None:
+    if problem.quadratic is not None or problem.expressions:
         return OuterApproximation(problem, options, start)
     told = {"time_limit": options.time_limit, **options.highs_options}
     return MilpProof(problem, replace(options, highs_options=told), start, gives_way=True)
@@ -59,7 +59,8 @@ class Runner(Worker):
         self.route = route
         self.is_done = False
         self._prover = PROOFS[route](problem, options, start)
-        self.works_beside = self._prover.works_beside
+        #: Whether it works while others do: on a single core all of them take turns.
+        self.works_beside = self._prover.works_beside and options.cores > 1
         self._options, self._forecast = options, GapForecast(portfolio, options.time_limit)
         self._booked = time.perf_counter()
         self._is_begun = False

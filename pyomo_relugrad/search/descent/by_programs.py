@@ -70,7 +70,7 @@ class ProgramRounds:
         self.method, self.domain = method, domain
         self.context, self.budget, self.random = context, context.budget, context.random
         self.problem, self.objective = problem, ReducedObjective(problem)
-        self.polish = polisher_of(problem)
+        self.polish = polisher_of(problem, context.past)
         self.width = domain.upper - domain.lower
         self.pool = ElitePool(method.pool_size)
         self.start = feasible_start(problem, domain, context.start)
