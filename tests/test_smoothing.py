@@ -10,7 +10,8 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.programs.dense_quadratic import dense_quadratic_minimum
 from pyomo_relugrad.programs.linear_program import LinearProgram
-from pyomo_relugrad.search import SequentialLp, SmoothingDescent
+from pyomo_relugrad.run import Budget, SearchContext
+from pyomo_relugrad.search import Auto, SequentialLp, SmoothingDescent
 from pyomo_relugrad.search.smoothing.chain import Chain
 from pyomo_relugrad.search.smoothing.rounded import ROUNDED_RELU, rounded
 from pyomo_relugrad.search.smoothing.search import is_chain
@@ -127,3 +128,12 @@ def test_other_problems_are_left_to_other_methods():
     single = Problem(np.eye(4)[3], *np.array([[-1.0] * 3 + [-np.inf], [1.0] * 3 + [np.inf]]), networks=())
     assert not is_chain(single)
     assert search(single, SmoothingDescent()).points == 0
+
+
+def test_where_the_time_is_over_no_other_method_is_set_up(monkeypatch):
+    monkeypatch.setattr(SequentialLp, "run", lambda *_: pytest.fail("it would end at once, and late"))
+    problem = presolve(horizon()).problem
+    budget = Budget(iteration_limit=3)
+    for _ in Auto().run(problem, SearchContext(budget, np.random.default_rng(0))):
+        pass
+    assert budget.is_exhausted()

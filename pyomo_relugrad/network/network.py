@@ -187,6 +187,11 @@ class Network:
         return sum(int(weight.size) for layer in self.layers for weight in layer.weights)
 
     @cached_property
+    def remembered_ranges(self) -> dict[bytes, tuple[Array, Array]]:
+        """Bounds of the outputs over a few boxes, as `interval_range` keeps them."""
+        return {}
+
+    @cached_property
     def bounding_work(self) -> float:
         """Multiplications that bounds of all pre-activations over one box take, each substituted back to the inputs."""
         entries = np.cumsum([sum(weight.size for weight in layer.weights) for layer in self.layers])

@@ -13,6 +13,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array, DTypeLike, columns_or_slice
 from pyomo_relugrad.expression import Expression
 from pyomo_relugrad.network import Network, PreactivationBounds, interval_bounds
+from pyomo_relugrad.network.bounds import interval_range
 from pyomo_relugrad.network.sweeps import tangent
 
 #: Values and slopes beyond this count as not defined and as without limit: they are no use in float32.
@@ -265,6 +266,8 @@ class NetworkStage(Stage):
 
     def range(self, lower: Array, upper: Array, bounds: NetworkBounds = interval_bounds) -> tuple[Array, Array]:
         """Bounds of the outputs, by intervals unless told otherwise."""
+        if bounds is interval_bounds:
+            return interval_range(self.network, lower, upper)
         found = bounds(self.network, lower, upper)
         return found.output_lower, found.output_upper
 

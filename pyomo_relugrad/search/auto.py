@@ -99,7 +99,8 @@ class Auto(Method):
                 if point is not None and point.is_feasible:
                     known.append(point)
                 yield point
-        yield from self._by_shape(problem, replace(context, known=tuple(known)))
+        if not context.budget.is_exhausted():
+            yield from self._by_shape(problem, replace(context, known=tuple(known)))
 
     def _by_shape(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         has_equations = bool((problem.row_lower == problem.row_upper).any())
