@@ -8,8 +8,7 @@ from scipy import sparse
 
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network import Layer, Network
-from pyomo_relugrad.network import bounds as computed
-from pyomo_relugrad.network.bounds import affine_range, interval_bounds, interval_range
+from pyomo_relugrad.network.bounds import affine_range, interval_bounds, interval_range, intervals
 
 
 def random_network(seed: int) -> Network:
@@ -143,13 +142,13 @@ def test_ranges_over_boxes_that_are_asked_for_again_are_not_computed_again(monke
         assert np.array_equal(upper, found.output_upper)
     with pytest.raises(ValueError, match="read-only"):
         first[0][0][:] = 0.0
-    monkeypatch.setattr(computed, "interval_bounds", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(intervals, "interval_bounds", lambda *_: pytest.fail("computed again"))
     for box, ranges in zip(boxes, first, strict=True):
         assert all(np.array_equal(*sides) for sides in zip(interval_range(network, *box), ranges, strict=True))
 
 
 def test_a_network_forgets_ranges_when_there_are_many(monkeypatch):
-    monkeypatch.setattr(computed, "MAX_REMEMBERED", 3)
+    monkeypatch.setattr(intervals, "MAX_REMEMBERED", 3)
     network, random = random_network(0), np.random.default_rng(0)
     for _ in range(8):
         interval_range(network, *random_boxes(network, random, 1))

@@ -12,7 +12,7 @@ from scipy.optimize import linprog
 
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem, ReducedObjective
-from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
+from pyomo_relugrad.programs import LinearProgram, LinearStatus
 from pyomo_relugrad.run import Budget, Stop
 from pyomo_relugrad.search.regions.crossing import crossing_gains, neurons_across
 from pyomo_relugrad.search.regions.facets import FacetProgram
@@ -378,8 +378,11 @@ def test_a_program_that_takes_over_another_ones_model_is_one_made_anew(seed, qua
 
 def test_a_program_over_other_rows_is_made_anew():
     problem = general_problem(0)
-    other = dataclasses.replace(problem, rows=sparse.csr_array(2.0 * problem.rows.toarray()))
-    before = RegionProgram(problem)
-    program, anew = RegionProgram(other, before=before), RegionProgram(other)
-    u = np.zeros(4)
-    assert program.solve(program.region_at(u), Budget()).u == pytest.approx(anew.solve(anew.region_at(u), Budget()).u)
+    tight = dataclasses.replace(problem, row_lower=problem.row_lower + np.array([0.4, 0.0, 0.0]))
+    other = dataclasses.replace(tight, rows=sparse.diags_array([-1.0, 1.0, 1.0]) @ tight.rows)
+    before, anew = RegionProgram(tight), RegionProgram(other)
+    u, optima = np.zeros(4), []
+    for program in (before, anew, RegionProgram(other, before=before)):
+        optima.append(program.solve(program.region_at(u), Budget()).u)
+    assert optima[2] == pytest.approx(optima[1])
+    assert np.abs(optima[1] - optima[0]).max() > 0.1

@@ -8,9 +8,8 @@ from scipy import sparse
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.problem.presolve import presolve
-from pyomo_relugrad.programs.dense_quadratic import dense_quadratic_minimum
-from pyomo_relugrad.programs.linear_program import LinearProgram
-from pyomo_relugrad.run import Budget, SearchContext
+from pyomo_relugrad.programs import LinearProgram, dense_quadratic_minimum
+from pyomo_relugrad.run import Budget, Past, SearchContext
 from pyomo_relugrad.search import Auto, SequentialLp, SmoothingDescent
 from pyomo_relugrad.search.smoothing.chain import Chain
 from pyomo_relugrad.search.smoothing.rounded import ROUNDED_RELU, rounded
@@ -133,7 +132,7 @@ def test_other_problems_are_left_to_other_methods():
 def test_where_the_time_is_over_no_other_method_is_set_up(monkeypatch):
     monkeypatch.setattr(SequentialLp, "run", lambda *_: pytest.fail("it would end at once, and late"))
     problem = presolve(horizon()).problem
-    budget = Budget(iteration_limit=3)
-    for _ in Auto().run(problem, SearchContext(budget, np.random.default_rng(0))):
+    budget, past = Budget(iteration_limit=3), Past(barren={"dynamic-programming"})
+    for _ in Auto().run(problem, SearchContext(budget, np.random.default_rng(0), past=past)):
         pass
     assert budget.is_exhausted()

@@ -14,8 +14,9 @@ from threadpoolctl import OpenBLASController, ThreadpoolController
 
 from pyomo_relugrad.programs.highs import release_highs_threads, silent_highs
 
-# Niceness that threads gain which let others go first: on a core that they share with one of these they get a quarter.
-LOWER_PRIORITY = 5
+# Niceness that threads gain which let others go first: beside one of these they get a quarter of a core; and of those
+# that have turns for their work: a tenth, beside others' turns.
+LOWER_PRIORITY, LOWEST_PRIORITY = 5, 10
 
 
 @contextmanager
@@ -51,12 +52,12 @@ def solver_threads() -> Iterator[None]:
         release_highs_threads()
 
 
-def lower_priority(thread: threading.Thread) -> None:
+def lower_priority(thread: threading.Thread, by: int = LOWER_PRIORITY) -> None:
     """Let other threads go first where there are more of them than free cores; only Linux has priorities of threads."""
     if sys.platform == "linux" and thread.native_id is not None:
         with suppress(OSError):
             own = os.getpriority(os.PRIO_PROCESS, thread.native_id)
-            os.setpriority(os.PRIO_PROCESS, thread.native_id, own + LOWER_PRIORITY)
+            os.setpriority(os.PRIO_PROCESS, thread.native_id, own + by)
 
 
 class _ThisThread(threading.local):

@@ -9,7 +9,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem, ReducedObjective
-from pyomo_relugrad.programs.linear_program import LinearProgram
+from pyomo_relugrad.programs import LinearProgram
 from pyomo_relugrad.run import SearchContext, between
 from pyomo_relugrad.search.descent.elite_pool import ElitePool, PoolMember
 from pyomo_relugrad.search.descent.starts import structured_starts

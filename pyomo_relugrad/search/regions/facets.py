@@ -9,7 +9,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import checkpoint
-from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution, LinearStatus
+from pyomo_relugrad.programs import LinearProgram, LinearSolution, LinearStatus
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.regions.layout import Layout
 from pyomo_relugrad.search.regions.region import Region

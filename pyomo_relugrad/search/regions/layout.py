@@ -11,8 +11,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.problem import Problem, ReducedObjective
-from pyomo_relugrad.programs.linear_program import LinearProgram
-from pyomo_relugrad.programs.linearization import Linearization
+from pyomo_relugrad.programs import Linearization, LinearProgram
 from pyomo_relugrad.search.regions.region import Region
 from pyomo_relugrad.search.regions.unit_box import BoundedSides
 
