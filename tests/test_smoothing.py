@@ -130,7 +130,7 @@ def test_other_problems_are_left_to_other_methods():
 
 
 def test_where_the_time_is_over_no_other_method_is_set_up(monkeypatch):
-    monkeypatch.setattr(SequentialLp, "run", lambda *_: pytest.fail("it would end at once, and late"))
+    monkeypatch.setattr(Auto, "_by_shape", lambda *_: pytest.fail("it would end at once, and late"))
     problem = presolve(horizon()).problem
     budget, past = Budget(iteration_limit=3), Past(barren={"dynamic-programming"})
     for _ in Auto().run(problem, SearchContext(budget, np.random.default_rng(0), past=past)):
