@@ -8,7 +8,7 @@ from scipy import sparse
 
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network import Layer, Network
-from pyomo_relugrad.network.bounds import affine_range, interval_bounds
+from pyomo_relugrad.network.bounds import affine_range, interval_bounds, interval_range, intervals
 
 
 def random_network(seed: int) -> Network:
@@ -130,3 +130,26 @@ def test_the_size_of_what_is_summed_is_that_of_the_larger_sides():
     layer = Layer((0,), (np.array([[2.0, -3.0]]),), np.array([-4.0]))
     low, high, size = affine_range(layer, [np.array([[-1.0, 0.5]])], [np.array([[0.25, 7.0]])])
     assert np.allclose([low, high, size], [[[-27.0]], [[-5.0]], [[27.0]]])  # rounding is relative to the size
+
+
+def test_ranges_over_boxes_that_are_asked_for_again_are_not_computed_again(monkeypatch):
+    network, random = random_network(0), np.random.default_rng(0)
+    boxes = [random_boxes(network, random, count) for count in (1, 3, 1)]
+    first = [interval_range(network, *box) for box in boxes]
+    for box, (lower, upper) in zip(boxes, first, strict=True):
+        found = interval_bounds(network, *box)
+        assert np.array_equal(lower, found.output_lower)
+        assert np.array_equal(upper, found.output_upper)
+    with pytest.raises(ValueError, match="read-only"):
+        first[0][0][:] = 0.0
+    monkeypatch.setattr(intervals, "interval_bounds", lambda *_: pytest.fail("computed again"))
+    for box, ranges in zip(boxes, first, strict=True):
+        assert all(np.array_equal(*sides) for sides in zip(interval_range(network, *box), ranges, strict=True))
+
+
+def test_a_network_forgets_ranges_when_there_are_many(monkeypatch):
+    monkeypatch.setattr(intervals, "MAX_REMEMBERED", 3)
+    network, random = random_network(0), np.random.default_rng(0)
+    for _ in range(8):
+        interval_range(network, *random_boxes(network, random, 1))
+        assert len(network.remembered_ranges) <= 3

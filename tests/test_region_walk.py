@@ -378,8 +378,11 @@ def test_a_program_that_takes_over_another_ones_model_is_one_made_anew(seed, qua
 
 def test_a_program_over_other_rows_is_made_anew():
     problem = general_problem(0)
-    other = dataclasses.replace(problem, rows=sparse.csr_array(2.0 * problem.rows.toarray()))
-    before = RegionProgram(problem)
-    program, anew = RegionProgram(other, before=before), RegionProgram(other)
-    u = np.zeros(4)
-    assert program.solve(program.region_at(u), Budget()).u == pytest.approx(anew.solve(anew.region_at(u), Budget()).u)
+    tight = dataclasses.replace(problem, row_lower=problem.row_lower + np.array([0.4, 0.0, 0.0]))
+    other = dataclasses.replace(tight, rows=sparse.diags_array([-1.0, 1.0, 1.0]) @ tight.rows)
+    before, anew = RegionProgram(tight), RegionProgram(other)
+    u, optima = np.zeros(4), []
+    for program in (before, anew, RegionProgram(other, before=before)):
+        optima.append(program.solve(program.region_at(u), Budget()).u)
+    assert optima[2] == pytest.approx(optima[1])
+    assert np.abs(optima[1] - optima[0]).max() > 0.1

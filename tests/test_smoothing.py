@@ -9,7 +9,8 @@ from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.programs import LinearProgram, dense_quadratic_minimum
-from pyomo_relugrad.search import SequentialLp, SmoothingDescent
+from pyomo_relugrad.run import Budget, Past, SearchContext
+from pyomo_relugrad.search import Auto, SequentialLp, SmoothingDescent
 from pyomo_relugrad.search.smoothing.chain import ROUNDED_RELU, Chain, rounded
 from pyomo_relugrad.search.smoothing.search import is_chain
 from pyomo_relugrad.solve import search
@@ -125,3 +126,12 @@ def test_other_problems_are_left_to_other_methods():
     single = Problem(np.eye(4)[3], *np.array([[-1.0] * 3 + [-np.inf], [1.0] * 3 + [np.inf]]), networks=())
     assert not is_chain(single)
     assert search(single, SmoothingDescent()).points == 0
+
+
+def test_where_the_time_is_over_no_other_method_is_set_up(monkeypatch):
+    monkeypatch.setattr(Auto, "_by_shape", lambda *_: pytest.fail("it would end at once, and late"))
+    problem = presolve(horizon()).problem
+    budget, past = Budget(iteration_limit=3), Past(barren={"dynamic-programming"})
+    for _ in Auto().run(problem, SearchContext(budget, np.random.default_rng(0), past=past)):
+        pass
+    assert budget.is_exhausted()

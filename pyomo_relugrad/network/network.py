@@ -142,6 +142,11 @@ class Network(LayeredFunction):
         return column_names(self.input_names, self.choices)
 
     @cached_property
+    def remembered_ranges(self) -> dict[bytes, tuple[Array, Array]]:
+        """Bounds of the outputs over a few boxes, as `interval_range` keeps them."""
+        return {}
+
+    @cached_property
     def _float32(self) -> Network:
         return replace(self, layers=tuple(layer.astype(np.float32) for layer in self.layers))
 

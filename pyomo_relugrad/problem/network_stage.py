@@ -9,6 +9,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array, DTypeLike
 from pyomo_relugrad.network import Network, interval_bounds
+from pyomo_relugrad.network.bounds import interval_range
 from pyomo_relugrad.network.sweeps import tangent
 from pyomo_relugrad.problem.stages import NetworkBounds, Stage
 
@@ -80,6 +81,8 @@ class NetworkStage(Stage):
 
     def range(self, lower: Array, upper: Array, bounds: NetworkBounds = interval_bounds) -> tuple[Array, Array]:
         """Bounds of the outputs, by intervals unless told otherwise."""
+        if bounds is interval_bounds:
+            return interval_range(self.network, lower, upper)
         found = bounds(self.network, lower, upper)
         return found.output_lower, found.output_upper
 

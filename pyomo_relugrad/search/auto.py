@@ -115,7 +115,8 @@ class Auto(Method):
                 if point is not None and point.is_feasible:
                     known.append(point)
                 yield point
-        yield from self._by_shape(problem, replace(context, known=tuple(known)))
+        if not context.budget.is_exhausted():
+            yield from self._by_shape(problem, replace(context, known=tuple(known)))
 
     def _leaves_out(self, method: Method, context: SearchContext) -> bool:
         return method.name in self.without or method.name in context.past.barren

@@ -2,7 +2,13 @@
 
 from pyomo_relugrad.network.bounds.boxes import Boxes
 from pyomo_relugrad.network.bounds.crown import CrownBounds, crown_bounds
-from pyomo_relugrad.network.bounds.intervals import PreactivationBounds, affine_range, interval_bounds, sign_parts
+from pyomo_relugrad.network.bounds.intervals import (
+    PreactivationBounds,
+    affine_range,
+    interval_bounds,
+    interval_range,
+    sign_parts,
+)
 from pyomo_relugrad.network.bounds.lower_slopes import STEPS, SlopedFunctions, optimize_lower_slopes
 from pyomo_relugrad.network.bounds.relaxation import Relaxation
 from pyomo_relugrad.network.bounds.substitution import LinearFunctions
@@ -18,6 +24,7 @@ __all__ = [
     "affine_range",
     "crown_bounds",
     "interval_bounds",
+    "interval_range",
     "optimize_lower_slopes",
     "sign_parts",
 ]

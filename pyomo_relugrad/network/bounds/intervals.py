@@ -16,6 +16,9 @@ from pyomo_relugrad.network.layer import Layer
 from pyomo_relugrad.network.linear_maps import row_blocks
 from pyomo_relugrad.network.network import Network
 
+#: Boxes whose ranges a network remembers, and numbers in one of them up to which it does.
+MAX_REMEMBERED, MAX_REMEMBERED_INPUTS = 64, 256
+
 
 @dataclass(frozen=True, eq=False)
 class PreactivationBounds:
@@ -111,6 +114,26 @@ def interval_bounds(network: Network, lower: ArrayLike, upper: ArrayLike) -> Pre
     return PreactivationBounds(*sides, activations=network.hidden_activations)
 
 
+def interval_range(network: Network, lower: Array, upper: Array) -> tuple[Array, Array]:
+    """Bounds (B, n_outputs) of the outputs by `interval_bounds`, read-only.
+
+    Those of a few small boxes are remembered: a horizon asks for the same box step after step, and solve after solve.
+    """
+    key = lower.tobytes() + upper.tobytes() if lower.size <= MAX_REMEMBERED_INPUTS else b""
+    known = network.remembered_ranges
+    if key in known:
+        return known[key]
+    found = interval_bounds(network, lower, upper)
+    ranges = found.output_lower, found.output_upper
+    if key:
+        if len(known) >= MAX_REMEMBERED:
+            known.clear()
+        for side in ranges:
+            side.flags.writeable = False
+        known[key] = ranges
+    return ranges
+
+
 def affine_range(layer: Layer, lower: Sequence[Array], upper: Sequence[Array]) -> tuple[Array, Array, Array]:
     """Smallest and largest values (B, n_k) of one affine map, rounded outward, and the size of what is summed.
 
@@ -140,8 +163,8 @@ def affine_range(layer: Layer, lower: Sequence[Array], upper: Sequence[Array]) -
         for rows, part in row_blocks(weight):
             positive, negative = sign_parts(part)
             sums = under_positive @ positive.T + under_negative @ negative.T
-            for total, own in zip((low, high, size), np.split(sums, 3), strict=True):
-                total[:, rows] += own
+            for place, total in enumerate((low, high, size)):
+                total[:, rows] += sums[place * batch : (place + 1) * batch]
             if no_low.any() or no_high.any():
                 unbounded_low[:, rows] |= (no_low @ (positive > 0).T) | (no_high @ (negative < 0).T)
                 unbounded_high[:, rows] |= (no_high @ (positive > 0).T) | (no_low @ (negative < 0).T)
