@@ -73,7 +73,11 @@ def main() -> None:
     parser.add_argument("--best-seconds", type=float, default=20.0, help="of the search for the best plan (20)")
     parser.add_argument("--scip-seconds", type=float, default=0.0, help="of SCIP on the expansion; 0 leaves it out (0)")
     asked = parser.parse_args()
-    print("| dynamics | first plan | best | " + " | ".join(f"{each:g} s" for each in asked.seconds) + " | SCIP, its bound |")
+    print(
+        "| dynamics | first plan | best | "
+        + " | ".join(f"{each:g} s" for each in asked.seconds)
+        + " | SCIP, its bound |"
+    )
     print("|---" * (4 + len(asked.seconds)) + "|")
     for seed in asked.seeds:
         runs = [
@@ -83,7 +87,10 @@ def main() -> None:
         best = min(run.incumbent_objective for run in runs)
         first = runs[0].extra_info.history[0][0]
         missing = (f"+{100 * (run.incumbent_objective / best - 1):.3f} %" for run in runs[:-1])
-        print(f"| {seed} | {first:.2f} s | {best:.5f} | {' | '.join(missing)} | {by_scip(seed, asked.scip_seconds)} |", flush=True)
+        print(
+            f"| {seed} | {first:.2f} s | {best:.5f} | {' | '.join(missing)} | {by_scip(seed, asked.scip_seconds)} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def model_of(example: str) -> Callable[[], pyo.ConcreteModel]:
     source = path.read_text()
     end = source.index("# %%", source.index(f"def {MODELS[example]}("))
     names: dict[str, Any] = {"__file__": str(path), "__name__": example}
-    exec(compile(source[:end], path, "exec"), names)  # noqa: S102 - our own file
+    exec(compile(source[:end], path, "exec"), names)
     return names[MODELS[example]]
 
 
@@ -51,15 +51,18 @@ class ToCasadi(StreamBasedExpressionVisitor):
         self._symbols = symbols
 
     def initializeWalker(self, expression: Any) -> tuple[bool, Any]:  # noqa: N802 - Pyomo's name
+        """Read an expression that is a number or a variable at once."""
         return self.beforeChild(None, expression, 0)
 
     def beforeChild(self, node: Any, child: Any, index: int) -> tuple[bool, Any]:  # noqa: N802 - Pyomo's name
+        """Read numbers and variables; go on into everything else."""
         if id(child) in self._symbols:
             return False, self._symbols[id(child)]
         is_number = not hasattr(child, "is_potentially_variable") or not child.is_potentially_variable()
         return (False, float(pyo.value(child))) if is_number or child.is_variable_type() else (True, None)
 
     def exitNode(self, node: Any, data: list[Any]) -> Any:  # noqa: N802 - Pyomo's name
+        """The same operation on CasADi's arguments."""
         if node.is_named_expression_type():
             return data[0]
         if node.getname() == "abs":
