@@ -51,18 +51,18 @@ class ToCasadi(StreamBasedExpressionVisitor):
         self._symbols = symbols
 
     def initializeWalker(self, expression: Any) -> tuple[bool, Any]:  # noqa: N802 - Pyomo's name
-        """Begin with the whole expression, which may be a variable or a number."""
+        """Read an expression that is a number or a variable at once."""
         return self.beforeChild(None, expression, 0)
 
     def beforeChild(self, node: Any, child: Any, index: int) -> tuple[bool, Any]:  # noqa: N802 - Pyomo's name
-        """What a variable or a number is, without a look inside; True for an expression."""
+        """Read numbers and variables; go on into everything else."""
         if id(child) in self._symbols:
             return False, self._symbols[id(child)]
         is_number = not hasattr(child, "is_potentially_variable") or not child.is_potentially_variable()
         return (False, float(pyo.value(child))) if is_number or child.is_variable_type() else (True, None)
 
     def exitNode(self, node: Any, data: list[Any]) -> Any:  # noqa: N802 - Pyomo's name
-        """An expression of CasADi, given those of its arguments."""
+        """The same operation on CasADi's arguments."""
         if node.is_named_expression_type():
             return data[0]
         if node.getname() == "abs":

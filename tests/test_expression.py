@@ -25,6 +25,7 @@ ORACLES = {
     "acosh": np.arccosh,
     "atanh": np.arctanh,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "x*log(x)": lambda x: x * np.log(x),
     "softplus": lambda x: np.log1p(np.exp(x)),
 }
 
@@ -166,6 +167,22 @@ def test_roots_of_sums_of_squares_are_norms_that_tangents_meet(constant: float) 
     bounds = expression.relaxation(points - 1.0, points + 2.0, at=points)
     below = (bounds.lower_slopes[:, 0] * points).sum(axis=1) + bounds.lower_offsets[:, 0]
     np.testing.assert_allclose(below, values, rtol=1e-9)
+
+
+def test_a_number_times_its_logarithm_is_one_convex_function() -> None:
+    b = ExpressionBuilder()
+    x, y = b.input("x"), b.input("y")
+    terms = [b.product(x, b.function("log", b.affine([x], [0.5]))), b.product(b.function("log", y), y)]
+    expression, _ = b.build([b.sum(terms)], ["x", "y"])
+    assert expression.describe() == "a function of 2 inputs with 2 x*log(x)"
+    points = np.random.default_rng(0).uniform(0.1, 3, (20, 2))
+    x, y = points.T
+    np.testing.assert_allclose(expression.value(points)[:, 0], x * np.log(x / 2) + y * np.log(y), rtol=1e-12)
+    low, high = expression.range(np.zeros((1, 2)), np.array([[2.0, 0.01]]))
+    assert low[0, 0] == pytest.approx(-2 / np.e + 0.01 * np.log(0.01))
+    assert high[0, 0] == pytest.approx(0.0, abs=1e-9)  # where both are 0
+    other, _ = b.build([b.product(b.input("x"), b.function("log", b.input("y")))])
+    assert "x*log(x)" not in other.describe()
 
 
 def test_other_roots_stay_roots() -> None:

@@ -86,10 +86,24 @@ def test_a_network_over_an_ellipsoid_is_proven_by_tangents() -> None:
     assert outer.bound == pytest.approx(expected.objective, rel=2e-3)
 
 
-def test_distances_are_proven() -> None:
+def test_an_incumbent_does_not_end_the_proof_of_a_convex_program() -> None:
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(range(2), bounds=(-1, 1))
+    m.nn = ReluNetworkBlock(network=Network.from_layers([[[1.0, -1.0]], [[2.0]]], [[0.5], [0.0]]), inputs=m.x)
+    m.row = pyo.Constraint(expr=m.x[0] ** 2 + m.x[0] * m.x[1] + m.x[1] ** 2 <= 0.5)
+    m.o = pyo.Objective(expr=m.nn.outputs[0] - m.x[0] - m.x[1])
+    problem = problem_of(m)
+    start = problem.incumbent(np.zeros(problem.n_columns))
+    result = run_proof(OuterApproximation(problem, Options(), start))
+    assert result.bound == pytest.approx(prove(problem).incumbent.objective, abs=1e-3)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_distances_are_proven(sign: float) -> None:
     m, rng = pyo.ConcreteModel(), np.random.default_rng(0)
     m.x = pyo.Var(range(2), bounds=(0, 10))
-    m.nn = ReluNetworkBlock(network=Network.from_layers([[[1.0, -1.0]], [[2.0]]], [[0.5], [0.0]]), inputs=m.x)
+    network = Network.from_layers([[[1.0, -1.0]], [[2.0 * sign]]], [[0.5], [0.0]])
+    m.nn = ReluNetworkBlock(network=network, inputs=m.x)  # convex, or else with a binary
     places = rng.uniform(0, 10, (4, 2))
     m.o = pyo.Objective(
         expr=sum(pyo.sqrt((m.x[0] - float(a)) ** 2 + (m.x[1] - float(b)) ** 2) for a, b in places) + m.nn.outputs[0]
@@ -97,6 +111,6 @@ def test_distances_are_proven() -> None:
     results = pyo.SolverFactory("relugrad.exact").solve(m, time_limit=20)
     assert results.solver.termination_condition == pyo.TerminationCondition.optimal
     grid = np.stack(np.meshgrid(*[np.linspace(0, 10, 201)] * 2), axis=-1).reshape(-1, 2)
-    values = sum(np.hypot(*(grid - place).T) for place in places) + 2 * np.maximum(grid[:, 0] - grid[:, 1] + 0.5, 0)
+    values = sum(np.hypot(*(grid - place).T) for place in places) + network.value(grid)[:, 0]
     assert pyo.value(m.o) <= values.min() + 1e-9
     assert results.problem.lower_bound >= values.min() - 0.05

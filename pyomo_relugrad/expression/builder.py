@@ -206,8 +206,21 @@ class ExpressionBuilder:
         (base, exponent), (other, more) = self._as_power(left), self._as_power(right)
         if base == other:
             return self._apply(Power(exponent + more), base)
+        for factor, other_factor in ((left, right), (right, left)):
+            if (entropy := self._entropy(factor, other_factor)) is not None:
+                return entropy
         first, second = sorted((left, right), key=lambda node: (*self._rank(node), node))
         return self._node(Multiplication(first, second))
+
+    def _entropy(self, node: Node, logarithm: Node) -> Node | None:
+        """``node * log(weight * node)`` as the convex function that it is, None for other products."""
+        operation = self._nodes[logarithm]
+        if not isinstance(operation, Application) or operation.function != FUNCTIONS["log"]:
+            return None
+        weight, part = self._factor(Node(operation.argument))
+        if part != node:
+            return None
+        return self.affine([self._apply(FUNCTIONS["x*log(x)"], Node(operation.argument))], [1 / weight])
 
     def _as_power(self, node: Node) -> tuple[Node, float]:
         """A node as a positive integer power of another; of itself, with exponent 1, where it is none."""

@@ -197,6 +197,14 @@ _EVERY = (
         image=(0.0, 1.0),
     ),
     Elementary(
+        "x*log(x)",
+        lambda x: np.where(x == 0, 0.0, x * np.log(x)),
+        lambda x: np.log(x) + 1,
+        lambda s: (np.exp(s - 1),),
+        domain=(0.0, np.inf),
+        image=(float(np.nextafter(-1 / np.e, -1.0)), np.inf),
+    ),
+    Elementary(
         "softplus", lambda x: np.logaddexp(0, x), _sigmoid, lambda s: (np.log(s / (1 - s)),), image=(0.0, np.inf)
     ),
 )

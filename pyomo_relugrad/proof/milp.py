@@ -217,6 +217,9 @@ class MilpProof(Prover):
         options, model = self.options, self.model
         assert model is not None
         gaps = {"mip_rel_gap": options.relative_gap, "mip_abs_gap": options.absolute_gap}
+        told = dict(options.highs_options)
+        if not self._is_mip:
+            told.pop("objective_target", None)  # a linear program that ends there has no bound
         highs = highs_with_model(
             model.cost,
             model.lower,
@@ -225,7 +228,7 @@ class MilpProof(Prover):
             model.row_lower,
             model.row_upper,
             model.integers,
-            {**(HIGHS_OPTIONS if self.problem.networks else {}), **gaps, **_with_log(options.highs_options)},
+            {**(HIGHS_OPTIONS if self.problem.networks else {}), **gaps, **_with_log(told)},
         )
         highs.HandleUserInterrupt = not self._is_mip
         highs.cbMipImprovingSolution.subscribe(self._kept(self._on_point))
