@@ -193,12 +193,7 @@ class Levels:
 
 
 class Networks:
-    """Outputs of networks.
-
-    Parameters
-    ----------
-    stages : tuple of Stage
-    """
+    """Outputs of networks."""
 
     def __init__(self, stages: tuple[Stage, ...]) -> None:
         self._stages = stages
