@@ -129,7 +129,7 @@ def test_the_search_moves_places_between_whole_numbers() -> None:
 
 def test_decisions_that_change_the_same_inputs_move_together() -> None:
     moves = Moves.of(decisions_of(places_problem(4, 0)), np.random.default_rng(0))
-    assert [group.tolist() for group in moves.groups] == [[0, 1], [0, 1]]
+    assert moves.groups.tolist() == [[True, True], [True, True]]
     around = moves.around(np.array([1.0, 3.0]), 200, np.random.default_rng(0))
     assert (around >= 0).all()
     assert (around <= 4).all()

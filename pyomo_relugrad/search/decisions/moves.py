@@ -28,12 +28,12 @@ class Moves:
     Parameters
     ----------
     decisions : Decisions
-    groups : tuple of int arrays
-        For each decision the places of those that change the same inputs of networks, itself included.
+    groups : (d, d) boolean array
+        For each decision those that change the same inputs of networks, itself included.
     """
 
     decisions: Decisions
-    groups: tuple[Array, ...]
+    groups: Array
 
     @classmethod
     def of(cls, decisions: Decisions, random: np.random.Generator) -> Moves:
@@ -49,21 +49,17 @@ class Moves:
         seen = np.array(changes, float)
         shared = seen @ seen.T
         either = seen.sum(axis=1)[:, None] + seen.sum(axis=1) - shared
-        together = (shared >= SHARED * either) | np.eye(len(seen), dtype=bool)
-        return cls(decisions, tuple(np.flatnonzero(row) for row in together))
+        return cls(decisions, (shared >= SHARED * either) | np.eye(len(seen), dtype=bool))
 
     def around(self, x: Array, count: int, random: np.random.Generator) -> Array:
         """Points (count, d) around one (d,)."""
         lower, upper = self.decisions.bounds
-        moves = np.zeros((count, x.size), bool)
-        for row, kind in zip(moves, random.choice(len(WEIGHTS), count, p=WEIGHTS), strict=True):
-            row[self._chosen(int(kind), random)] = True
+        shape = (count, x.size)
         scales = SMALLEST_SCALE ** random.random((count, 1)) * (upper - lower)
-        near = x + scales * random.normal(size=moves.shape)
+        near = x + scales * random.normal(size=shape)
         anywhere = random.random((count, 1)) < 0.5
-        return self.decisions.rounded(
-            np.where(moves, np.where(anywhere, random.uniform(lower, upper, moves.shape), near), x)
-        )
+        moved = np.where(anywhere, random.uniform(lower, upper, shape), near)
+        return self.decisions.rounded(np.where(self._chosen(shape, random), moved, x))
 
     def kicked(self, x: Array, random: np.random.Generator) -> Array:
         """A point (d,) with a group or two somewhere else."""
@@ -73,13 +69,12 @@ class Moves:
             x[group] = self.decisions.random(1, random)[0, group]
         return x
 
-    def _chosen(self, kind: int, random: np.random.Generator) -> Array:
-        """The places of the decisions that one move changes."""
-        size = len(self.groups)
-        place = int(random.integers(size))
+    def _chosen(self, shape: tuple[int, int], random: np.random.Generator) -> Array:
+        """Which decisions each move changes, as masks."""
+        count, size = shape
+        each, kind = np.eye(size, dtype=bool), random.choice(len(WEIGHTS), (count, 1), p=WEIGHTS)
+        place, other = random.integers(size, size=(2, count))
         group = self.groups[place]
-        if kind == 1:
-            return random.choice(group, min(2, group.size), replace=False)
-        if kind == 2:
-            return group
-        return np.array([place, int(random.integers(size))]) if kind == 3 else np.array([place])
+        in_group = (random.random(shape) * (group & ~each[place])).argmax(axis=1)
+        second = np.where(kind == 1, each[in_group] & group, each[other] & (kind == 3))
+        return np.where(kind == 2, group, each[place] | second)

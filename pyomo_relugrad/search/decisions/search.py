@@ -10,7 +10,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Incumbent, Problem
-from pyomo_relugrad.run import Method, SearchContext, between
+from pyomo_relugrad.run import Budget, Method, SearchContext, between
 from pyomo_relugrad.search.decisions.annealing import Annealing
 from pyomo_relugrad.search.decisions.decisions import Decisions
 from pyomo_relugrad.search.decisions.moves import Moves
@@ -45,9 +45,7 @@ class DecisionSearch(Method):
     fresh : float, optional
         Share of the descents that begin at a new point (0.5).
     share : float, optional
-        Of the time left, what the search takes at most (0.6).
-    share_of_binaries : float, optional
-        The same where binaries are annealed (0.85).
+        Of the time left, what the search takes at most (0.85).
     penalty : float, optional
         Penalty of a violation, in units of the objective's spread over the largest violation at some points (10).
     annealing : Annealing, optional
@@ -61,8 +59,7 @@ class DecisionSearch(Method):
     attempts: int = 4
     patience: int = 30
     fresh: float = between(0.5, 0, 1)
-    share: float = between(0.6, 0, 1)
-    share_of_binaries: float = between(0.85, 0, 1)
+    share: float = between(0.85, 0, 1)
     penalty: float = 10.0
     annealing: Annealing = Annealing()
     vain_cycles: int = 3
@@ -73,14 +70,18 @@ class DecisionSearch(Method):
         if decisions is None:
             return
         random, budget = context.random, context.budget
-        end = budget.worked + self.share * budget.remaining
         landscape = Landscape(decisions, decisions.random(SAMPLES, random), self.penalty)
-        if decisions.are_binaries:
-            yield from self._annealed(decisions, landscape, context)
-            return
-        moves = Moves.of(decisions, random)
-        best, best_merit, fruitless = None, np.inf, 0
-        while fruitless < self.patience and budget.worked < end and not budget.is_exhausted():
+        end = budget.spent + self.share * _left(budget)
+        run = self._annealed if decisions.are_binaries else self._descents
+        yield from run(decisions, landscape, end, context)
+
+    def _descents(
+        self, decisions: Decisions, landscape: Landscape, end: float, context: SearchContext
+    ) -> Iterator[Incumbent | None]:
+        """Descents, each from near the best point or from a new one."""
+        random, budget = context.random, context.budget
+        moves, best, best_merit, fruitless = Moves.of(decisions, random), None, np.inf, 0
+        while fruitless < self.patience and budget.spent < end and not budget.is_exhausted():
             fruitless += 1
             if best is None or random.random() < self.fresh:
                 starts = decisions.random(SAMPLES, random)
@@ -89,7 +90,7 @@ class DecisionSearch(Method):
             values = landscape.merit(landscape.points(starts))
             budget.count(points=len(starts))
             x, value, vain = starts[values.argmin()], float(values.min()), 0
-            while vain < self.attempts and budget.worked < end and not budget.is_exhausted():
+            while vain < self.attempts and budget.spent < end and not budget.is_exhausted():
                 tried = moves.around(x, self.batch, random)
                 values = landscape.merit(landscape.points(tried))
                 budget.count(points=len(tried))
@@ -99,17 +100,16 @@ class DecisionSearch(Method):
                 yield None
             if is_lower(value, best_merit):
                 best, best_merit, fruitless = x, value, 0
-                yield problem.incumbent(decisions.points(x[None])[0])
+                yield decisions.problem.incumbent(decisions.points(x[None])[0])
 
     def _annealed(
-        self, decisions: Decisions, landscape: Landscape, context: SearchContext
+        self, decisions: Decisions, landscape: Landscape, end: float, context: SearchContext
     ) -> Iterator[Incumbent | None]:
         """Cycles of annealing, each from the best point."""
         random, budget, moves = context.random, context.budget, RunMoves.of(decisions)
-        limit = budget.remaining if budget.is_timed else (budget.iteration_limit or np.inf) - budget.iterations
         known = min(context.known, key=lambda point: point.objective, default=None)
         best = decisions.random(1, random)[0] if known is None else decisions.rounded(known.values[decisions.columns])
-        end, lowest, vain = budget.spent + self.share_of_binaries * limit, np.inf, 0
+        lowest, vain = np.inf, 0
         for planned in self.annealing.cycle_lengths(budget):
             left = end - budget.spent
             if vain >= self.vain_cycles or left <= 0 or budget.is_exhausted():
@@ -122,6 +122,11 @@ class DecisionSearch(Method):
                     yield decisions.problem.incumbent(decisions.points(best[None])[0])
                 else:
                     yield None
+
+
+def _left(budget: Budget) -> float:
+    """What a search may still spend: seconds where they count, or iterations."""
+    return budget.remaining if budget.is_timed else (budget.iteration_limit or np.inf) - budget.iterations
 
 
 class Landscape:
