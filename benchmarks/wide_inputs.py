@@ -12,7 +12,7 @@ import time
 
 import pyomo.environ as pyo
 from machine import describe_machine
-from search_instances import torch_default_network
+from random_networks import torch_default_network
 
 import pyomo_relugrad as relugrad
 

@@ -16,8 +16,7 @@ from scripted_method import Scripted
 from pyomo_relugrad import Network
 from pyomo_relugrad.modeling.block import ReluNetworkBlock
 from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem
-from pyomo_relugrad.proof.boxes.bounding import bound_seconds
-from pyomo_relugrad.proof.milp_bound import MilpBound
+from pyomo_relugrad.proof import MilpBound, bound_seconds
 from pyomo_relugrad.proof.root_bound import TIME_SHARE, dual_bound
 from pyomo_relugrad.run import Clock, Driver, Options, Report, Stop, Worker
 from pyomo_relugrad.solve import search

@@ -5,8 +5,7 @@ import pytest
 from scipy import sparse
 
 from pyomo_relugrad.errors import RelugradError
-from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
-from pyomo_relugrad.programs.threads import solver_threads
+from pyomo_relugrad.programs import LinearProgram, LinearStatus, solver_threads
 
 INF = np.inf
 

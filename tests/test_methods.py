@@ -38,8 +38,7 @@ from pyomo_relugrad.search import (
     SequentialLp,
     SmoothingDescent,
 )
-from pyomo_relugrad.solve import Options, search, solve_exactly
-from pyomo_relugrad.solve.arrays import array_problem
+from pyomo_relugrad.solve import Options, array_problem, search, solve_exactly
 
 INF = np.inf
 NETWORK = random_network([2, 4, 1], 0)

@@ -10,16 +10,15 @@ from random_networks import random_network
 from scipy import sparse
 
 from pyomo_relugrad import maximize
-from pyomo_relugrad.network import Layer, Network, interval_bounds, widened
-from pyomo_relugrad.network.crown import crown_bounds
+from pyomo_relugrad.network import Layer, Network, interval_bounds, linear_maps, widened
+from pyomo_relugrad.network.bounds import crown_bounds
 from pyomo_relugrad.network.linear_maps import product, row_blocks, row_norms
 from pyomo_relugrad.network.widened import WidenedMatrix
 from pyomo_relugrad.problem import epigraph_relus
 from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.proof import prove
 from pyomo_relugrad.run import Options, packed
-from pyomo_relugrad.solve import task_pool
-from pyomo_relugrad.solve.arrays import array_problem
+from pyomo_relugrad.solve import array_problem, task_pool
 from pyomo_relugrad.solve.tasks import options_of_task
 
 RANDOM = np.random.default_rng(0)
@@ -167,3 +166,15 @@ def test_a_search_finds_the_same_point(pair):
     assert found[1].value == pytest.approx(found[0].value, rel=1e-9)
     with packed(array_problem(pair[1], [1.0, -1.0], -1.0, 1.0)) as parcel:
         assert isinstance(parcel.read().networks[0].network.layers[0].weights[0], WidenedMatrix)
+
+
+@pytest.mark.parametrize("is_small", [True, False])
+@pytest.mark.parametrize("rows", [1, 2, 3, 9])
+def test_rows_times_a_transpose_are_the_same_in_each_way(rows, is_small, monkeypatch):
+    monkeypatch.setattr(linear_maps, "MIN_ENTRIES", 10**9 if is_small else 0)
+    random = np.random.default_rng(rows)
+    matrix, batch = random.random((40, 70), np.float32), random.random((rows, 70), np.float32)
+    result = linear_maps.Transposed(matrix).after(batch)
+    assert result.flags.c_contiguous
+    assert result.dtype == np.float32
+    assert np.allclose(result, batch @ matrix.T, rtol=1e-6)

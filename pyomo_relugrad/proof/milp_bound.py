@@ -8,8 +8,7 @@ import numpy as np
 
 from pyomo_relugrad.problem import Incumbent, Problem, bound_problem, epigraph_relus
 from pyomo_relugrad.problem.presolve import tighten_through_networks
-from pyomo_relugrad.programs.big_m import BigMModel, build_big_m
-from pyomo_relugrad.programs.linear_program import LinearStatus, below_tolerance
+from pyomo_relugrad.programs import BigMModel, LinearStatus, below_tolerance, build_big_m
 from pyomo_relugrad.proof.milp import PROOF_OPTIONS
 from pyomo_relugrad.search.neighbourhoods.subproblem import is_small
 

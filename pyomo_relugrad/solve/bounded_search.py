@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.proof.milp_bound import MilpBound
+from pyomo_relugrad.proof import MilpBound
 from pyomo_relugrad.run import Clock, Options, Report, Stop, Worker
 
 #: Length of the first run of HiGHS as a share of the time limit, and in seconds at least and at most; each further one

@@ -8,7 +8,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.programs.linear_program import below_tolerance
+from pyomo_relugrad.programs import below_tolerance
 from pyomo_relugrad.run import SearchContext
 from pyomo_relugrad.search.neighbourhoods.boxes import BoxMaker
 from pyomo_relugrad.search.neighbourhoods.pace import Pace

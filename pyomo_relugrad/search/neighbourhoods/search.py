@@ -18,7 +18,7 @@ from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
 from pyomo_relugrad.search.neighbourhoods.subproblem import is_small
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.elite import Elite
-from pyomo_relugrad.search.sequential.sequential_lp import SequentialLp
+from pyomo_relugrad.search.sequential.search import SequentialLp
 
 #: The arms that go far from the best point, and the others.
 WIDE = ("descents", "flips", "exchanges")
