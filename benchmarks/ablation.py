@@ -22,12 +22,13 @@ from typing import Any
 
 import numpy as np
 from machine import describe_machine
-from published_families import CASES, SUITE
+from published_families import CASES, FOLDERS
 
 from pyomo_relugrad.modeling.compile import compile_model
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.run import Options, Past
-from pyomo_relugrad.search import Auto, DynamicProgramming, Neighbourhoods, SequentialLp
+from pyomo_relugrad.search import Auto, Neighbourhoods, SequentialLp
+from pyomo_relugrad.search.dynamic_programming.search import DynamicProgramming
 from pyomo_relugrad.solve.local import solve_locally
 
 #: For each family a model that the suite does not have.
@@ -35,7 +36,7 @@ OTHERS = (
     "auto-3", "trees7-3", "city5-8", "students60-3", "workload20-3", "commitment6-1", "water15-3", "control36-3",
     "onoff36-2", "counterfactual150-3", "wine4-3", "tail15-5", "chance15-5", "capacities30-3", "diet-1", "batches6",
 )  # fmt: skip
-WHOLE = "nothing"
+SUITE, WHOLE = FOLDERS[0], "nothing"
 #: What `Auto` leaves out by name: such a part matters where it is not barren.
 METHODS = (
     "dynamic-programming", "exact-choice", "column-generation", "exchange", "decisions", "smoothing"
@@ -160,9 +161,9 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="run nothing")
     given = parser.parse_args()
     if not given.table:
-        if not SUITE.is_dir():
-            parser.error(f"there are no models in {SUITE}")
-        sys.path.insert(0, str(SUITE))
+        if not FOLDERS[0].is_dir():
+            parser.error(f"there are no models in {FOLDERS[0]}")
+        sys.path[:0] = map(str, FOLDERS)
         logging.getLogger("pyomo").setLevel(logging.ERROR)
         print(describe_machine())
         run_all(given.results, given.seconds, given.seeds, given.only)

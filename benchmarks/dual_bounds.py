@@ -13,7 +13,7 @@ import logging
 import sys
 
 from machine import describe_machine
-from published_families import SUITE
+from published_families import FOLDERS
 
 from pyomo_relugrad.modeling.compile import compile_model
 from pyomo_relugrad.problem import Problem
@@ -21,6 +21,8 @@ from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.proof.root_bound import dual_bound
 from pyomo_relugrad.run import Options
 from pyomo_relugrad.solve.local import solve_locally
+
+SUITE = FOLDERS[0]
 
 
 def gaps(problem: Problem, seconds: float, seed: int) -> tuple[float, float, float, float]:

@@ -130,7 +130,7 @@ def points_of(network: Network, box: tuple[np.ndarray, np.ndarray], rng: np.rand
     half = count // 2
     points[half:] = np.where(rng.random((count - half, lower.size)) < 0.5, lower, upper)
     steep = points[: count // 4]
-    gradients = network.vjp(steep, rng.normal(size=(len(steep), network.n_outputs)))
+    gradients = network.value_and_gradient(steep, rng.normal(size=(len(steep), network.n_outputs)))[1]
     points[count - len(steep) :] = np.where(gradients > 0, upper, lower)
     return points
 

@@ -20,7 +20,7 @@ from pyomo_relugrad.proof.boxes.bounding import BoundedNodes
 from pyomo_relugrad.proof.boxes.branching import split_nodes
 from pyomo_relugrad.proof.boxes.nodes import Nodes
 from pyomo_relugrad.proof.boxes.relaxations import gap_by_input
-from pyomo_relugrad.proof.polish import IncumbentPolish
+from pyomo_relugrad.proof.candidates import IncumbentPolish
 from pyomo_relugrad.proof.queue import NodeQueue
 from pyomo_relugrad.run import Options, Stop
 from pyomo_relugrad.solve import search

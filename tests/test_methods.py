@@ -133,7 +133,8 @@ def test_a_method_runs_with_ones_and_zeros_where_it_takes_them(method: Method) -
             with contextlib.suppress(ModelError):
                 many = isinstance(setting.default, tuple)
                 method = replace(method, **{setting.name: (value,) if many else value})
-    assert maximize(random_network([4, 10, 1], 2), lower=0, upper=1, method=method, iteration_limit=30).value > -INF
+    limits = {"iteration_limit": 30, "time_limit": 1.0}
+    assert maximize(random_network([4, 10, 1], 2), lower=0, upper=1, method=method, **limits).value > -INF
 
 
 @pytest.mark.parametrize("method", CHANGED, ids=named)

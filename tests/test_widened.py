@@ -103,9 +103,11 @@ def test_small_matrices_stay_as_they_are():
 def test_a_network_does_the_same(pair):
     plain, held = pair
     X, V = RANDOM.normal(size=(5, 6)), RANDOM.normal(size=(5, 2))
-    for name, arguments in (("value", (X,)), ("vjp", (X, V)), ("jvp", (X, X)), ("jacobian", (X,))):
-        own, other = (getattr(network, name)(*arguments) for network in pair)
-        np.testing.assert_allclose(other, own, rtol=1e-12, atol=1e-12)
+    for name, arguments in (("value_and_gradient", (X, V)), ("affine", (X,))):
+        for own, other in zip(*(getattr(network, name)(*arguments) for network in pair), strict=True):
+            np.testing.assert_allclose(other, own, rtol=1e-12, atol=1e-12)
+    slopes = [network.linearize(X, X)[1][-1] for network in pair]
+    np.testing.assert_allclose(*slopes, rtol=1e-12, atol=1e-12)
     for bounds in (interval_bounds, crown_bounds):
         own, other = (bounds(network, -np.ones((1, 6)), np.full((1, 6), np.inf)) for network in pair)
         np.testing.assert_allclose(np.hstack(other.upper), np.hstack(own.upper), rtol=1e-12)

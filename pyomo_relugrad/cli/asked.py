@@ -22,12 +22,7 @@ from pyomo_relugrad.solve import Counterexample, declared_order, linked_box
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """The networks and the property that a command line names.
-
-    Parameters
-    ----------
-    arguments : Arguments
-    """
+    """The networks and the property that a command line names."""
 
     arguments: Arguments
 

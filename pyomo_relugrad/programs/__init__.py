@@ -10,25 +10,29 @@ from pyomo_relugrad.programs.obbt import tighten_by_programs
 from pyomo_relugrad.programs.tangent_cuts import TangentCuts, tangents
 from pyomo_relugrad.programs.threads import LOWEST_PRIORITY, lower_priority, solver_threads
 
+#: Public, and described in the reference.
 __all__ = [
-    "HIGHS_THREAD",
-    "LOWEST_PRIORITY",
     "BigMModel",
     "LinearProgram",
     "LinearSolution",
     "LinearStatus",
+    "build_big_m",
+    "network_bounds",
+    "tighten_by_programs",
+]
+#: For other packages of this one.
+__all__ += [
+    "HIGHS_THREAD",
+    "LOWEST_PRIORITY",
     "Linearization",
     "LinkRows",
     "TangentCuts",
     "below_tolerance",
-    "build_big_m",
     "dense_quadratic_minimum",
     "highs_with_model",
     "lower_priority",
-    "network_bounds",
     "silent_highs",
     "solver_threads",
     "tangents",
-    "tighten_by_programs",
     "two_sided",
 ]

@@ -10,19 +10,23 @@ from pyomo_relugrad.proof.pruned import search_by_pruned_milp
 from pyomo_relugrad.proof.relus.tree import ReluTree, misfit
 from pyomo_relugrad.proof.root_bound import BoundKeeper
 
+#: Public, and described in the reference.
 __all__ = [
-    "REPORT_INTERVAL",
     "BlockTree",
-    "BoundKeeper",
-    "MilpBound",
     "MilpProof",
-    "OuterApproximation",
     "ReluTree",
     "SearchTree",
-    "bound_seconds",
-    "is_convex_around_networks",
     "misfit",
     "prove",
     "prove_by_milp",
     "search_by_pruned_milp",
+]
+#: For other packages of this one.
+__all__ += [
+    "REPORT_INTERVAL",
+    "BoundKeeper",
+    "MilpBound",
+    "OuterApproximation",
+    "bound_seconds",
+    "is_convex_around_networks",
 ]

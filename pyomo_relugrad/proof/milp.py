@@ -27,7 +27,7 @@ from pyomo_relugrad.programs import (
 from pyomo_relugrad.run import Callback, Options, Prover, SearchResult, run_proof
 
 # Seconds between two reports, and seconds that HiGHS is given to stop when told to.
-REPORT_INTERVAL, STOP_PATIENCE = 0.1, 0.3
+REPORT_INTERVAL, STOP_PATIENCE = 0.1, 0.1
 # Seconds, and share of the time limit, for tightening by linear programs.
 MAX_TIGHTENING_SECONDS, TIGHTENING_SHARE = 10.0, 0.2
 # Options of HiGHS where there are networks. Its heuristics cost more than they bring there, and local searches work

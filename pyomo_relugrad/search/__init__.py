@@ -9,7 +9,6 @@ from pyomo_relugrad.search.decisions.search import DecisionSearch
 from pyomo_relugrad.search.descent.by_programs import LpDescent
 from pyomo_relugrad.search.descent.projected import ProjectedDescent
 from pyomo_relugrad.search.domains.method import DomainMethod
-from pyomo_relugrad.search.dynamic_programming.search import DynamicProgramming
 from pyomo_relugrad.search.literature.lp_walk import LpWalk
 from pyomo_relugrad.search.literature.milp_walk import MilpWalk
 from pyomo_relugrad.search.literature.ppga import Ppga, PpgaLr
@@ -30,7 +29,6 @@ __all__ = [
     "ConvexProgram",
     "DecisionSearch",
     "DomainMethod",
-    "DynamicProgramming",
     "ExactChoice",
     "ExchangeSearch",
     "LpDescent",

@@ -24,12 +24,7 @@ MAX_NEAREST_SECONDS, NEAREST_GAP = 0.3, 0.1
 
 
 class LinearRelaxation:
-    """The surroundings of the networks: all of a problem but these, which interval bounds on their outputs replace.
-
-    Parameters
-    ----------
-    problem : Problem
-    """
+    """The surroundings of the networks: all of a problem but these, which interval bounds on their outputs replace."""
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem

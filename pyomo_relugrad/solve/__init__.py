@@ -11,6 +11,7 @@ from pyomo_relugrad.solve.query import Counterexample, declared_order
 from pyomo_relugrad.solve.question import linked_box
 from pyomo_relugrad.solve.verification import Answer, OpenCase, Verdict, verify
 
+#: Public, and described in the reference.
 __all__ = [
     "Answer",
     "Counterexample",
@@ -20,15 +21,13 @@ __all__ = [
     "Portfolio",
     "Route",
     "Verdict",
-    "array_problem",
-    "declared_order",
     "find_counterexample",
-    "linked_box",
     "maximize",
     "minimize",
-    "refuse_without_end",
     "search",
     "solve_exactly",
     "solve_locally",
     "verify",
 ]
+#: For other packages of this one.
+__all__ += ["array_problem", "declared_order", "linked_box", "refuse_without_end"]

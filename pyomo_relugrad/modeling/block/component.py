@@ -195,7 +195,7 @@ def refresh_output_bounds(
     box : callable, optional
         From a block to the bounds (n_inputs,) of its inputs; see `ReluNetworkBlockData.refresh_output_bounds`.
     """
-    deriving = [block for block in blocks if block._automatic_output_bounds]
+    deriving = [block for block in blocks if block._derived_bounds]
     for _ in deriving:
         changed = [block.refresh_output_bounds(None if box is None else box(block)) for block in deriving]
         if not any(changed):

@@ -58,10 +58,6 @@ def extreme_points(points: Array, limit: int | None = None) -> ExtremePoints:
     limit : int, optional
         Largest number of rows wanted. Default: no limit.
 
-    Returns
-    -------
-    ExtremePoints
-
     Examples
     --------
     >>> import numpy as np

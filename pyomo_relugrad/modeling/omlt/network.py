@@ -16,8 +16,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.modeling.block.arguments import Scaling
-from pyomo_relugrad.modeling.block.scaling_objects import input_scaling, output_scaling
+from pyomo_relugrad.modeling.block.scaling import Scaling, input_scaling, output_scaling
 from pyomo_relugrad.modeling.errors import NotANetwork
 from pyomo_relugrad.modeling.omlt.steps import AffineStep, MaximumStep, Step
 from pyomo_relugrad.network import RELU, Activation, Layer, Network

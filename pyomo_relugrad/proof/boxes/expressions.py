@@ -135,12 +135,7 @@ def _finite(values: Array) -> Array:
 
 
 class ExpressionRows:
-    """The rows of a linear program that enclose all expressions over a node's box, close at given points.
-
-    Parameters
-    ----------
-    problem : Problem
-    """
+    """The rows of a linear program that enclose all expressions over a node's box, close at given points."""
 
     def __init__(self, problem: Problem) -> None:
         self._stages = [stage for stage in problem.stages if isinstance(stage, ExpressionStage)]

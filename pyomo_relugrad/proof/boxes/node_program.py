@@ -109,12 +109,7 @@ class NodeRows(NamedTuple):
 
 
 class NodeProgram:
-    """Rows of the problem and of its nodes, and tangents of a quadratic objective.
-
-    Parameters
-    ----------
-    problem : Problem
-    """
+    """Rows of the problem and of its nodes, and tangents of a quadratic objective."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem

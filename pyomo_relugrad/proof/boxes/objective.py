@@ -60,12 +60,7 @@ class ObjectiveFunctions:
 
 
 class ObjectiveBound:
-    """Substitutes linear objectives back through the networks of a problem, the last ones first.
-
-    Parameters
-    ----------
-    problem : Problem
-    """
+    """Substitutes linear objectives back through the networks of a problem, the last ones first."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem

@@ -36,10 +36,6 @@ class OutputBounds:
 
     Lower lines have the usual slopes of CROWN, which leave the smaller areas. Slopes chosen for each function's minimum
     over the box make worse linear programs, whose optimum is elsewhere.
-
-    Parameters
-    ----------
-    problem : Problem
     """
 
     def __init__(self, problem: Problem) -> None:

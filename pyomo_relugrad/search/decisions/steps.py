@@ -63,7 +63,9 @@ class AffineMap:
 
     def __call__(self, V: Array) -> Array:
         """Values (k, B) at points (n, B)."""
-        return np.asarray(self._matrix @ V) + self._constants
+        values = np.asarray(self._matrix @ V)
+        values += self._constants
+        return values
 
 
 class LargestOf:
@@ -191,12 +193,7 @@ class Levels:
 
 
 class Networks:
-    """Outputs of networks.
-
-    Parameters
-    ----------
-    stages : tuple of Stage
-    """
+    """Outputs of networks."""
 
     def __init__(self, stages: tuple[Stage, ...]) -> None:
         self._stages = stages

@@ -22,12 +22,7 @@ MAX_TRIED, LEAST_TRIED, MAX_COEFFICIENTS = 200, 50, 2_000_000
 
 
 class Dive:
-    """Fixes columns, those in most rows first, until the rows decide all integers.
-
-    Parameters
-    ----------
-    problem : Problem
-    """
+    """Fixes columns, those in most rows first, until the rows decide all integers."""
 
     def __init__(self, problem: Problem) -> None:
         self._problem, self._surroundings = problem, LinearRelaxation(problem)

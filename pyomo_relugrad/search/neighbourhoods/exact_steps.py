@@ -29,16 +29,7 @@ WHOLE_SECONDS = 2.0
 
 
 class ExactSteps:
-    """Mixed-integer programs over the networks themselves.
-
-    Parameters
-    ----------
-    problem : Problem
-    elite : Elite
-    context : SearchContext
-    pace : Pace
-    polish : RegionPolish
-    """
+    """Mixed-integer programs over the networks themselves."""
 
     def __init__(
         self, problem: Problem, elite: Elite, context: SearchContext, pace: Pace, polish: RegionPolish

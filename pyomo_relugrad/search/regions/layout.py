@@ -204,12 +204,7 @@ class ReducedLayout(Layout):
 
 
 class FullLayout(Layout):
-    """All columns of the problem; each network is its affine function on the region, as link rows.
-
-    Parameters
-    ----------
-    problem : Problem
-    """
+    """All columns of the problem; each network is its affine function on the region, as link rows."""
 
     def __init__(self, problem: Problem) -> None:
         rows = LayoutRows(problem.rows, problem.row_lower, problem.row_upper)

@@ -14,8 +14,9 @@ from pyomo_relugrad.programs import Linearization, LinearStatus
 from pyomo_relugrad.run import Method, SearchContext, between
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.elite import Elite
-from pyomo_relugrad.search.sequential.integer_moves import integer_descent, integer_neighbours
-from pyomo_relugrad.search.sequential.integer_outputs import (
+from pyomo_relugrad.search.sequential.integers import (
+    integer_descent,
+    integer_neighbours,
     integer_outputs,
     nearest_targets,
     next_targets,

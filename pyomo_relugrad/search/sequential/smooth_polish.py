@@ -52,10 +52,6 @@ class SmoothPolish:
     former finds out which rows and kinks of networks are active, the latter makes use of curvature: sequential linear
     programming with second steps under equality constraints (Byrd, Gould, Nocedal, Waltz, 2004). Where neither is
     better, steps on the far sides of kinks are tried, those first that their multipliers promise most of.
-
-    Parameters
-    ----------
-    program : RegionProgram
     """
 
     def __init__(self, program: RegionProgram) -> None:
