@@ -36,7 +36,7 @@ OTHERS = (
     "auto-3", "trees7-3", "city5-8", "students60-3", "workload20-3", "commitment6-1", "water15-3", "control36-3",
     "onoff36-2", "counterfactual150-3", "wine4-3", "tail15-5", "chance15-5", "capacities30-3", "diet-1", "batches6",
 )  # fmt: skip
-WHOLE = "nothing"
+SUITE, WHOLE = FOLDERS[0], "nothing"
 #: What `Auto` leaves out by name: such a part matters where it is not barren.
 METHODS = (
     "dynamic-programming", "exact-choice", "column-generation", "exchange", "decisions", "smoothing"

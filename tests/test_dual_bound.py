@@ -184,7 +184,7 @@ def feasible_point(problem: Problem) -> Incumbent:
 
 @pytest.mark.parametrize(("family", "seed"), [("window", 3), ("equality", 4), ("integer", 4), ("chained", 3)])
 def test_a_program_that_ends_has_the_optimum_as_its_bound(family, seed):
-    problem = random_problem(family, seed)
+    problem = replace(random_problem(family, seed), constant=3.0)
     milp = MilpBound(problem)
     bound, point = milp.run(feasible_point(problem), 30.0)
     assert not milp.is_open

@@ -2,6 +2,7 @@
 
 import itertools
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from pyomo_relugrad.search.neighbourhoods.bandit import Bandit
 from pyomo_relugrad.search.neighbourhoods.boxes import SearchBoxes
 from pyomo_relugrad.search.neighbourhoods.column_graph import ColumnGraph
 from pyomo_relugrad.search.neighbourhoods.dive import Dive
+from pyomo_relugrad.search.neighbourhoods.exact_steps import ExactSteps
 from pyomo_relugrad.search.neighbourhoods.flips import Flips, switchable
 from pyomo_relugrad.search.neighbourhoods.pace import MAX_NODES, Pace
 from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
@@ -311,3 +313,14 @@ def test_the_elite_keeps_the_best_and_before_them_the_least_violated():
 
 def best_of_singles(problem: Problem) -> float:
     return float(problem.objective(problem.propagate(np.hstack([np.eye(3), np.zeros((3, 1))]))).min())
+
+
+def test_programs_over_the_whole_problem_tell_their_bounds() -> None:
+    problem, elite, told = replace(switches(8, 4), constant=2.0), Elite(2), list[float]()
+    elite.learn(problem.incumbent(np.zeros(9)))
+    context = SearchContext(Budget(60.0), np.random.default_rng(0), take_bound=told.append)
+    exact = ExactSteps(problem, elite, context, Pace(context.budget), RegionPolish(problem, elite, context))
+    deque(exact.whole(), maxlen=0)
+    assert exact.is_complete
+    best = best_switches(problem, 4)
+    assert best - 1e-5 <= told[-1] <= best
