@@ -32,8 +32,7 @@ from pyomo_relugrad import load_onnx
 from pyomo_relugrad.modeling.compile import compile_model
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.run import Options, SearchResult, worker_processes
-from pyomo_relugrad.solve import solve_locally
-from pyomo_relugrad.solve.arrays import array_problem
+from pyomo_relugrad.solve import array_problem, solve_locally
 
 
 def box(n_inputs: int, depth: int, width: int) -> Problem:

@@ -14,7 +14,7 @@ from pyomo_relugrad import Network, load_onnx
 from pyomo_relugrad.errors import UnsupportedOperatorError
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.readers.vnnlib import load_vnnlib
-from pyomo_relugrad.solve.arrays import array_problem
+from pyomo_relugrad.solve import array_problem
 
 ONNX_FOLDER = Path(__file__).parents[2] / "shared" / "networks"
 

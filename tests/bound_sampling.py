@@ -19,7 +19,7 @@ from test_bounds import random_network
 
 from pyomo_relugrad.network import Layer, Network, PreactivationBounds, crown_bounds, interval_bounds
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem, bound_problem
-from pyomo_relugrad.programs.obbt import tighten_by_programs
+from pyomo_relugrad.programs import tighten_by_programs
 from pyomo_relugrad.proof import prove
 from pyomo_relugrad.proof.root_bound import dual_bound
 

@@ -13,7 +13,7 @@ from scipy import sparse
 from pyomo_relugrad import Network
 from pyomo_relugrad.modeling.block import ReluNetworkBlock
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.proof.boxes.bounding import bound_seconds
+from pyomo_relugrad.proof import bound_seconds
 from pyomo_relugrad.proof.root_bound import TIME_SHARE, dual_bound
 from pyomo_relugrad.run import Stop
 from pyomo_relugrad.solve import search

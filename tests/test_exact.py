@@ -262,7 +262,7 @@ def test_a_proof_begins_with_the_incumbent_and_takes_better_ones(route, monkeypa
     solve_exactly(
         problem,
         Options(relative_gap=0.0),
-        time_limit=20,
+        time_limit=120,
         callback=lambda _: bool(steps) and steps[-1][1] == best.objective,
         portfolio=only(route),
     )

@@ -12,9 +12,9 @@ from test_exact import hard_box, integer_program, only
 from pyomo_relugrad import deadline
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.proof import SearchTree
+from pyomo_relugrad.proof import REPORT_INTERVAL, MilpProof, SearchTree
 from pyomo_relugrad.proof import milp as milp_module
-from pyomo_relugrad.proof.milp import EQUAL_SECONDS, REPORT_INTERVAL, MilpProof
+from pyomo_relugrad.proof.milp import EQUAL_SECONDS
 from pyomo_relugrad.run import Clock, Options, Prover, Report, Stop
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.solve import Portfolio, Route, solve_exactly
@@ -263,10 +263,29 @@ def test_searches_go_on_while_the_milp_works_in_its_own_thread(monkeypatch):
     ProofBeside.clock, ProofBeside.looks = clock, []
     monkeypatch.setitem(PROOFS, Route.MILP, ProofBeside)
     searched = slow_searches(clock, monkeypatch, 0.02)
-    result = solve_exactly(hard_box(), time_limit=60.0, portfolio=only(Route.MILP))
+    result = solve_exactly(hard_box(), Options(threads=2), time_limit=60.0, portfolio=only(Route.MILP))
     assert result.stop is Stop.TIME_LIMIT
     assert sum(searched) >= 0.95 * 60.0
     assert max(np.diff(ProofBeside.looks)) <= REPORT_INTERVAL + 0.05
+
+
+def test_on_a_single_core_searches_and_the_milp_take_turns(monkeypatch):
+    clock = FakeClock.installed(monkeypatch)
+    ProofBeside.clock, ProofBeside.seconds = clock, REPORT_INTERVAL
+    monkeypatch.setitem(PROOFS, Route.MILP, ProofBeside)
+    monkeypatch.setattr(ProofBeside, "work", StandingProof.work)
+    searched = slow_searches(clock, monkeypatch, 0.02)
+    solve_exactly(hard_box(), Options(threads=1), time_limit=60.0, portfolio=only(Route.MILP))
+    assert 0.75 * 60.0 <= sum(searched) <= 0.97 * 60.0
+
+
+def test_on_a_single_core_highs_gives_way_at_once(monkeypatch):
+    lowered = []
+    monkeypatch.setattr(milp_module, "lower_priority", lambda *_: lowered.append(1))
+    proof = MilpProof(hard_box(), Options(threads=1), gives_way=True)
+    next(proof.steps())
+    assert lowered
+    proof.close()
 
 
 def test_a_proof_that_stands_still_in_its_own_thread_shares_its_core_after_a_while(monkeypatch):
@@ -274,7 +293,8 @@ def test_a_proof_that_stands_still_in_its_own_thread_shares_its_core_after_a_whi
     ProofBeside.clock, ProofBeside.looks = clock, []
     monkeypatch.setitem(PROOFS, Route.MILP, ProofBeside)
     slow_searches(clock, monkeypatch, 0.02)
-    team, cores = Team(hard_box(), Options(time_limit=limit), portfolio, Clock(limit)), {True: set(), False: set()}
+    options, cores = Options(time_limit=limit, threads=2), {True: set(), False: set()}
+    team = Team(hard_box(), options, portfolio, Clock(limit))
     begin, own_seconds = clock.now, portfolio.core_share * limit
     while clock.now - begin < 1.5 * own_seconds:
         team.step()
@@ -355,9 +375,10 @@ def test_a_look_at_a_proof_beside_waits_for_nothing(monkeypatch):
 def test_highs_gives_way_to_searches_when_it_has_worked_for_a_while(monkeypatch):
     clock, lowered, end = FakeClock.installed(monkeypatch), [], threading.Event()
     monkeypatch.setattr(MilpProof, "_run_to_end", lambda *_: end.wait())
-    monkeypatch.setattr(milp_module, "lower_priority", lowered.append)
-    for gives_way in (True, False):
-        steps = MilpProof(hard_box(), Options(), gives_way=gives_way, report_interval=0.0).steps()
+    monkeypatch.setattr(milp_module, "lower_priority", lambda *_: lowered.append(1))
+    for gives_way, cores in ((True, 2), (False, 1)):
+        options = Options(threads=cores)
+        steps = MilpProof(hard_box(), options, gives_way=gives_way, report_interval=0.0).steps()
         next(steps)
         assert len(lowered) == (0 if gives_way else 1)
         clock.now += EQUAL_SECONDS
@@ -483,7 +504,7 @@ def test_a_portfolio_has_a_proof():
 
 def test_a_slow_step_of_a_proof_earns_the_searches_no_more_than_is_allowed():
     """At least its own time, so that searches keep their half."""
-    for seconds, earned in ((0.1, 0.9), (1.0, 2.0), (4.0, 4.0)):
+    for seconds, earned in ((0.1, 1.9), (1.0, 2.0), (4.0, 4.0)):
         shares = TimeShares(replace(ASKED, owed_seconds=2.0))
         shares.book_search(10.0, found=True, has_incumbent=True, beside=True)
         shares.book_proofs(seconds, has_incumbent=True)

@@ -17,8 +17,7 @@ from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.run import Clock, Options, Report, Stop, Worker, packed
 from pyomo_relugrad.run.processes import WorkerProcesses
 from pyomo_relugrad.search import Auto
-from pyomo_relugrad.solve import islands, search, task_pool, task_sequence
-from pyomo_relugrad.solve.arrays import array_problem
+from pyomo_relugrad.solve import array_problem, islands, search, task_pool, task_sequence
 from pyomo_relugrad.solve.islands import Islands
 from pyomo_relugrad.solve.local_search import LocalSearch
 from pyomo_relugrad.solve.tasks import Task, options_of_task, perform

@@ -8,10 +8,8 @@ import pytest
 from scipy import sparse
 
 from pyomo_relugrad.errors import RelugradError
-from pyomo_relugrad.programs import linear_program
+from pyomo_relugrad.programs import LinearProgram, LinearStatus, linear_program, solver_threads
 from pyomo_relugrad.programs.interruptible import LOOK_SECONDS, run_interruptibly
-from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
-from pyomo_relugrad.programs.threads import solver_threads
 
 INF = np.inf
 

@@ -28,6 +28,7 @@ from pyomo_relugrad.search import (
     LpWalk,
     Method,
     MilpWalk,
+    Neighbourhoods,
     Ppga,
     PpgaLr,
     ProjectedDescent,
@@ -37,8 +38,7 @@ from pyomo_relugrad.search import (
     SequentialLp,
     SmoothingDescent,
 )
-from pyomo_relugrad.solve import Options, search, solve_exactly
-from pyomo_relugrad.solve.arrays import array_problem
+from pyomo_relugrad.solve import Options, array_problem, search, solve_exactly
 
 INF = np.inf
 NETWORK = random_network([2, 4, 1], 0)
@@ -220,6 +220,16 @@ def test_what_is_no_method_is_refused(method: object) -> None:
         maximize(random_network([2, 4, 1], 0), lower=0, upper=1, method=method)
     with pytest.raises(ModelError, match=f"unknown method .*; {words}"):
         pyo.SolverFactory("relugrad").solve(small_model(), method=method)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [(Auto, "its parts are convex-program, .*, smoothing"), (Neighbourhoods, "its parts are flips, .*, whole")],
+)
+def test_what_is_no_part_cannot_be_left_out(kind: type[Method], words: str) -> None:
+    with pytest.raises(ModelError, match=f"method '{kind.name}' has no part descents, sails to leave out; {words}"):
+        kind(without=frozenset({"sails", "descents"}))
+    assert str(kind(without=frozenset())) == kind.name
 
 
 def general(**changes: object) -> Problem:

@@ -10,7 +10,8 @@ from scipy import sparse
 from test_bounds import random_network as random_graph
 
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.network.relaxation import Relaxation
+from pyomo_relugrad.network import Network
+from pyomo_relugrad.network.bounds import Relaxation
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.proof import ReluTree, misfit
 from pyomo_relugrad.proof.relus.ascent import Scales, ascend
@@ -50,7 +51,7 @@ def dual_of(problem: Problem, dtype=np.float64) -> Dual:
 
 def random_multipliers(dual: Dual, count: int, rng: np.random.Generator) -> Multipliers:
     gamma = rng.normal(size=(count, dual.n_rows)) * rng.choice([0.0, 1.0], (count, dual.n_rows))
-    alpha, beta = rng.random((2, count, dual.states.size))
+    alpha, beta = rng.random((2, count, dual.n_relus))
     return Multipliers(alpha, beta * rng.choice([0.0, 0.5], beta.shape), gamma.clip(*dual.gamma_range))
 
 
@@ -73,6 +74,7 @@ def test_bounds_hold_for_any_multipliers_and_splits(seed):
     network = random_graph(seed) if seed % 2 else random_network(rng, (3, 6, 5, 2))
     problem = problem_around(network, seed)
     dual = dual_of(problem)
+    assert dual.n_rows == 3
     points = feasible_points(problem, 20_000, rng)
     objective = problem.objective(points)
     patterns = network.activation_pattern(points[:, problem.networks[0].inputs])
@@ -127,8 +129,8 @@ def test_the_relu_with_the_largest_error_is_split():
     splits[0, 1] = 1
     scores = split_scores(dual, splits, np.array([[-2.0, -9.0, 0.5, 0.0, -0.1, 1.0]]))
     assert scores[0, 1] == -1.0
-    assert (scores[0, dual.states != 0] == -1.0).all()
-    assert scores[0, 0] == pytest.approx(2.0 * dual.upper_intercept[0]) or dual.states[0] != 0
+    assert (scores[0, dual.states[0] != 0] == -1.0).all()
+    assert scores[0, 0] == pytest.approx(2.0 * dual.upper_intercept[0, 0]) or dual.states[0, 0] != 0
 
 
 @pytest.mark.parametrize("seed", range(16))
@@ -136,6 +138,24 @@ def test_trees_find_and_prove_the_optimum(seed):
     rng = np.random.default_rng(seed)
     sizes = ((3, 6, 2), (3, 5, 4, 2), (4, 5, 4, 2), (10, 7, 2))[seed % 4]
     problem = problem_around(random_network(rng, sizes), seed, with_rows=seed >= 6)
+    optimum = exact_optimum(problem)
+    result = run_proof(ReluTree(problem, Options()), time_limit=60)
+    assert result.stop is (Stop.OPTIMAL if np.isfinite(optimum) else Stop.INFEASIBLE)
+    if np.isfinite(optimum):
+        assert result.incumbent.objective == pytest.approx(optimum, abs=1e-4 * (1 + abs(optimum)))
+        assert result.bound <= optimum + 1e-9
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_integers_are_branched_on_in_the_same_tree(seed):
+    """Inputs of several values and binaries; half of the problems have rows, one no point."""
+    rng = np.random.default_rng(seed)
+    problem = problem_around(random_network(rng, ((4, 6, 2), (5, 5, 4, 2))[seed % 2]), seed, with_rows=seed >= 6)
+    integers = np.zeros(problem.n_columns, bool)
+    integers[:3] = True
+    lower, upper = problem.lower.copy(), problem.upper.copy()
+    lower[:3], upper[:3] = (-2.0, -1.0, 0.0), (2.0, 1.0, 1.0)
+    problem = replace(problem, integers=integers, lower=lower, upper=upper)
     optimum = exact_optimum(problem)
     result = run_proof(ReluTree(problem, Options()), time_limit=60)
     assert result.stop is (Stop.OPTIMAL if np.isfinite(optimum) else Stop.INFEASIBLE)
@@ -160,7 +180,7 @@ def test_a_leaf_is_a_linear_program():
     for number in range(16):
         splits = np.array([1 if number >> place & 1 else -1 for place in range(4)], np.int8)
         if not (splits * dual.states < 0).any():
-            value, point = leaf.solve(splits)
+            value, point = leaf.solve(splits, dual.states[0], problem.lower, problem.upper)
             values.append(value)
             if point is not None:
                 assert problem.incumbent(point).objective == pytest.approx(value, abs=1e-4)
@@ -173,7 +193,6 @@ def test_what_does_not_fit_is_named():
     named = replace(problem, column_names=("x", "y", "z", "out"))
     assert misfit(problem) == ""
     cases = (
-        (replace(named, integers=np.array([True, False, False, False])), "variable 'x' is an integer"),
         (replace(named, lower=np.array([-1, -np.inf, -1, -np.inf])), "variable 'y' has no finite bounds"),
         (replace(named, quadratic=sparse.csr_array(np.eye(4))), "its objective is quadratic"),
         (random_problem("chained", 0), "it has 2 networks"),
@@ -202,3 +221,29 @@ def test_multipliers_of_rows_alone_prove_that_there_is_no_point(distance):
     result = run_proof(ReluTree(demand, Options()), time_limit=60)
     assert result.stop is Stop.INFEASIBLE
     assert result.nodes <= 200
+
+
+def at_a_point(rng: np.random.Generator, bias: float) -> tuple[Problem, Dual, float]:
+    """A problem of one point, where pre-activations of the first layer are zero but for rounding; and its value."""
+    x = rng.uniform(-1, 1, 3)
+    first, second = rng.normal(size=(6, 3)), rng.normal(size=(2, 6))
+    network = Network.from_layers([first, second], [-first @ x + (rng.random(6) < 0.5), np.full(2, bias)])
+    problem = problem_around(network, 0, with_rows=False)
+    lower, upper = problem.lower.copy(), problem.upper.copy()
+    lower[:4] = upper[:4] = np.append(x, 0.5)
+    problem = replace(problem, lower=lower, upper=upper)
+    return problem, dual_of(problem), problem.objective(problem.propagate(np.r_[x, 0.5, 0, 0][None]))[0]
+
+
+@pytest.mark.parametrize("bias", [0.0, 1e6])
+def test_the_bound_at_a_point_is_below_its_value_by_rounding_alone(bias):
+    rng = np.random.default_rng(5)
+    for _ in range(40):
+        problem, dual, value = at_a_point(rng, bias)
+        multipliers = dual.first_multipliers(1)
+        bound = dual(np.zeros((1, 6), np.int8), multipliers).bound[0]
+        assert value - 1e-13 * (1 + bias) <= bound <= value
+        preactivations = problem.networks[0].network.preactivations(problem.lower[None, :3])[0]
+        splits = np.where(preactivations > 0, 1, -1).astype(np.int8)
+        heavy = replace(multipliers, beta=np.where(np.abs(preactivations) < 0.5, 1e9, 0.0))
+        assert dual(splits, heavy).bound[0] <= value

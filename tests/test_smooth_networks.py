@@ -11,17 +11,27 @@ import pytest
 from pyomo_relugrad import ReluNetworkBlock, maximize
 from pyomo_relugrad.cli.main import main
 from pyomo_relugrad.errors import ModelError, NetworkValueError
-from pyomo_relugrad.network import Layer, Network, crown_bounds, interval_bounds, network_statistics, prune_weights
-from pyomo_relugrad.network.activations import RELU
-from pyomo_relugrad.network.composition import compose
+from pyomo_relugrad.network import (
+    RELU,
+    Layer,
+    Network,
+    crown_bounds,
+    interval_bounds,
+    network_statistics,
+    prune_weights,
+)
+from pyomo_relugrad.network.building import (
+    compose,
+    fold_scaling,
+    rescale_neurons,
+    with_unit_rows,
+    without_stable_neurons,
+)
 from pyomo_relugrad.network.curves import EXP, GELU, SIGMOID, SILU, TANH
-from pyomo_relugrad.network.rewrite import fold_scaling
-from pyomo_relugrad.network.simplify import rescale_neurons, with_unit_rows, without_stable_neurons
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem, ReducedObjective
 from pyomo_relugrad.proof import prove, prove_by_milp
 from pyomo_relugrad.search import METHODS
-from pyomo_relugrad.solve import search, solve_exactly
-from pyomo_relugrad.solve.portfolio import Portfolio
+from pyomo_relugrad.solve import Portfolio, search, solve_exactly
 
 
 def network_of(*activations, n_inputs=2, width=5, seed=0):

@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_network import plain_value, residual_network
 
-from pyomo_relugrad.network import Layer, Network
-from pyomo_relugrad.network.activations import RELU
+from pyomo_relugrad.network import RELU, Layer, Network
 from pyomo_relugrad.network.sweeps import (
     adjoint,
     coefficients_of,

@@ -11,15 +11,14 @@ from scipy import sparse
 
 from pyomo_relugrad import maximize
 from pyomo_relugrad.network import Layer, Network, interval_bounds, linear_maps, widened
-from pyomo_relugrad.network.crown import crown_bounds
+from pyomo_relugrad.network.bounds import crown_bounds
 from pyomo_relugrad.network.linear_maps import product, row_blocks, row_norms
 from pyomo_relugrad.network.widened import WidenedMatrix
 from pyomo_relugrad.problem import epigraph_relus
 from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.proof import prove
 from pyomo_relugrad.run import Options, packed
-from pyomo_relugrad.solve import task_pool
-from pyomo_relugrad.solve.arrays import array_problem
+from pyomo_relugrad.solve import array_problem, task_pool
 from pyomo_relugrad.solve.tasks import options_of_task
 
 RANDOM = np.random.default_rng(0)

@@ -17,8 +17,7 @@ from pyomo_relugrad.network import Network
 from pyomo_relugrad.readers.onnx.replay import values_in_onnxruntime
 from pyomo_relugrad.readers.sources import load_network
 from pyomo_relugrad.readers.vnnlib import Property, load_vnnlib
-from pyomo_relugrad.solve.query import Counterexample, declared_order
-from pyomo_relugrad.solve.question import linked_box
+from pyomo_relugrad.solve import Counterexample, declared_order, linked_box
 
 
 @dataclass(frozen=True, eq=False)

@@ -154,6 +154,6 @@ def by_layer(neurons: Array, widths: Sequence[int]) -> list[tuple[int, Array, Ar
     layers = np.searchsorted(starts, neurons, side="right") - 1
     return [
         (layer, positions, neurons[positions] - starts[layer])
-        for layer in np.unique(layers).tolist()
+        for layer in np.flatnonzero(np.bincount(layers)).tolist()
         for positions in [np.flatnonzero(layers == layer)]
     ]

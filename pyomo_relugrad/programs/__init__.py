@@ -1,16 +1,33 @@
 """Everything with a HiGHS model in it: linear programs, big-M models, bounds by linear programs."""
 
 from pyomo_relugrad.programs.big_m import BigMModel, build_big_m
+from pyomo_relugrad.programs.bounds import network_bounds
+from pyomo_relugrad.programs.dense_quadratic import dense_quadratic_minimum
+from pyomo_relugrad.programs.highs import HIGHS_THREAD, highs_with_model, silent_highs
 from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution, LinearStatus
-from pyomo_relugrad.programs.network_bounds import network_bounds
+from pyomo_relugrad.programs.linearization import Linearization, LinkRows, two_sided
 from pyomo_relugrad.programs.obbt import tighten_by_programs
+from pyomo_relugrad.programs.tangent_cuts import TangentCuts, tangents
+from pyomo_relugrad.programs.threads import LOWEST_PRIORITY, lower_priority, solver_threads
 
 __all__ = [
+    "HIGHS_THREAD",
+    "LOWEST_PRIORITY",
     "BigMModel",
     "LinearProgram",
     "LinearSolution",
     "LinearStatus",
+    "Linearization",
+    "LinkRows",
+    "TangentCuts",
     "build_big_m",
+    "dense_quadratic_minimum",
+    "highs_with_model",
+    "lower_priority",
     "network_bounds",
+    "silent_highs",
+    "solver_threads",
+    "tangents",
     "tighten_by_programs",
+    "two_sided",
 ]

@@ -343,7 +343,7 @@ class LinearProgram:
 
 def _compressed(rows: Weight | SparseRows) -> Any:
     """Rows as something with indptr, indices and data."""
-    return rows if hasattr(rows, "indptr") else sparse.csr_array(rows)
+    return SparseRows.of(rows) if isinstance(rows, np.ndarray) else rows
 
 
 def _sides(sides: Array | None, size: int, default: float) -> Array:

@@ -14,10 +14,16 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Incumbent, Problem, bound_problem, epigraph_relus
-from pyomo_relugrad.programs.big_m import BigMModel, build_big_m
-from pyomo_relugrad.programs.highs import HIGHS_THREAD, highs_with_model
-from pyomo_relugrad.programs.obbt import tighten_by_programs
-from pyomo_relugrad.programs.threads import lower_priority, solver_threads
+from pyomo_relugrad.programs import (
+    HIGHS_THREAD,
+    LOWEST_PRIORITY,
+    BigMModel,
+    build_big_m,
+    highs_with_model,
+    lower_priority,
+    solver_threads,
+    tighten_by_programs,
+)
 from pyomo_relugrad.run import Callback, Options, Prover, SearchResult, run_proof
 
 # Seconds between two reports, and seconds that HiGHS is given to stop when told to.
@@ -116,7 +122,8 @@ class MilpProof(Prover):
     start : Incumbent, optional
         As in `prove_by_milp`.
     gives_way : bool, optional
-        Whether HiGHS lets other threads go first, after `EQUAL_SECONDS`, where cores are short.
+        Whether HiGHS lets other threads go first where cores are short: after `EQUAL_SECONDS`, or at once and for all
+        of their work on a single core.
     """
 
     works_beside = True
@@ -170,6 +177,9 @@ class MilpProof(Prover):
         # A thread of our own: `startSolve` of highspy allows one run in the whole process.
         self._thread = thread = Thread(target=self._run_to_end, args=(highs,), name=HIGHS_THREAD)
         thread.start()
+        if self._gives_way and self.options.cores == 1:  # it has the core while others wait for it
+            lower_priority(thread, LOWEST_PRIORITY)
+            self._gives_way = False
         try:
             yield
             while not done:

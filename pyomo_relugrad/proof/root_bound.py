@@ -10,7 +10,7 @@ import numpy as np
 from pyomo_relugrad import deadline
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem, Shape
-from pyomo_relugrad.programs.linear_program import LinearSolution, LinearStatus
+from pyomo_relugrad.programs import LinearSolution, LinearStatus
 from pyomo_relugrad.proof.boxes.bounding import DENSE_RATE, bound_seconds
 from pyomo_relugrad.proof.boxes.crown_bounder import CrownBounder
 from pyomo_relugrad.proof.boxes.program_bounder import ProgramBounder

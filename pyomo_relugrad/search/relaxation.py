@@ -12,8 +12,7 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.problem.presolve.implied_bounds import function_implied_bounds
-from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution
-from pyomo_relugrad.programs.tangents import tangents
+from pyomo_relugrad.programs import LinearProgram, LinearSolution, tangents
 from pyomo_relugrad.run import Budget
 
 #: Stands for an infinite bound where points are drawn at random.

@@ -1,13 +1,14 @@
 """Who runs when: a search, an exact solve, a search for counterexamples, and their entry points on arrays."""
 
 from pyomo_relugrad.run import Options, Route
-from pyomo_relugrad.solve.arrays import maximize, minimize
+from pyomo_relugrad.solve.arrays import array_problem, maximize, minimize, refuse_without_end
 from pyomo_relugrad.solve.counterexample import find_counterexample
 from pyomo_relugrad.solve.exact import solve_exactly
 from pyomo_relugrad.solve.local import search, solve_locally
 from pyomo_relugrad.solve.optimum import Optimum
 from pyomo_relugrad.solve.portfolio import Portfolio
-from pyomo_relugrad.solve.query import Counterexample
+from pyomo_relugrad.solve.query import Counterexample, declared_order
+from pyomo_relugrad.solve.question import linked_box
 from pyomo_relugrad.solve.verification import Answer, OpenCase, Verdict, verify
 
 __all__ = [
@@ -19,9 +20,13 @@ __all__ = [
     "Portfolio",
     "Route",
     "Verdict",
+    "array_problem",
+    "declared_order",
     "find_counterexample",
+    "linked_box",
     "maximize",
     "minimize",
+    "refuse_without_end",
     "search",
     "solve_exactly",
     "solve_locally",

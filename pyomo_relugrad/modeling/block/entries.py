@@ -13,8 +13,7 @@ from pyomo.core.base.indexed_component_slice import IndexedComponent_slice
 from pyomo.core.expr.numvalue import is_numeric_data
 
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.network import Network, TensorSpec
-from pyomo_relugrad.network.names import keyed, order_by_name
+from pyomo_relugrad.network import Network, TensorSpec, keyed, order_by_name
 from pyomo_relugrad.words import listed
 
 

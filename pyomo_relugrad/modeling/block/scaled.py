@@ -10,7 +10,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.modeling.block.arguments import Scaling
 from pyomo_relugrad.modeling.block.units import in_unit, unit_of
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.network.rewrite import fold_scaling
+from pyomo_relugrad.network.building import fold_scaling
 
 _FOLDED: WeakKeyDictionary[Network, dict[bytes, Network]] = WeakKeyDictionary()
 

@@ -6,8 +6,9 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import checkpoint
+from pyomo_relugrad.problem.incumbent import FEASIBILITY_TOLERANCE
 from pyomo_relugrad.problem.presolve.integer_bounds import rounded_bounds
-from pyomo_relugrad.problem.problem import FEASIBILITY_TOLERANCE, Problem
+from pyomo_relugrad.problem.problem import Problem
 
 # A tightened bound is moved back by this much, relative to its size: nothing feasible is lost to rounding.
 SAFETY = 1e-9

@@ -9,12 +9,13 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import OutOfTime, checkpoint
+from pyomo_relugrad.problem.expression_stage import ExpressionStage
+from pyomo_relugrad.problem.incumbent import FEASIBILITY_TOLERANCE
 from pyomo_relugrad.problem.presolve.implied_bounds import function_implied_bounds
 from pyomo_relugrad.problem.presolve.integer_bounds import rounded_bounds
 from pyomo_relugrad.problem.presolve.reduction import Reduced, same_columns
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening, close_boxes, shrinks
-from pyomo_relugrad.problem.problem import FEASIBILITY_TOLERANCE, Problem
-from pyomo_relugrad.problem.stages import ExpressionStage
+from pyomo_relugrad.problem.problem import Problem
 
 # Rounds over rows and expressions; the last one where no range shrinks by more than this share.
 MAX_ROUNDS, LEAST_SHRINKAGE = 10, 0.05

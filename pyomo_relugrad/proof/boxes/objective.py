@@ -7,9 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, RowBlock, SparseRows
-from pyomo_relugrad.network.boxes import Boxes
-from pyomo_relugrad.network.lower_slopes import STEPS, SlopedFunctions, optimize_lower_slopes
-from pyomo_relugrad.network.substitution import LinearFunctions
+from pyomo_relugrad.network.bounds import STEPS, Boxes, LinearFunctions, SlopedFunctions, optimize_lower_slopes
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.problem.presolve.row_tightening import cut_boxes
 from pyomo_relugrad.proof.boxes.expressions import ExpressionRelaxation

@@ -13,9 +13,8 @@ from functools import cached_property
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array, DTypeLike
-from pyomo_relugrad.network.boxes import Boxes
-from pyomo_relugrad.network.relaxation import Relaxation
+from pyomo_relugrad.arrays import Array, DTypeLike, row_products
+from pyomo_relugrad.network.bounds import Boxes, Relaxation
 from pyomo_relugrad.network.sweeps import backward, coefficients_of, forward
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.proof.relus.nodes import Multipliers
@@ -30,6 +29,8 @@ class DualPoint:
     bound : (N,) array
     adjoints : (N, n_relus) array
         The coefficients of the activations.
+    slopes : (N, n) array
+        The linear function of the columns that no network writes.
     columns : (N, n) array
         Where the linear function of the columns is smallest; outputs have the values that the lines give.
     gradient : Multipliers
@@ -38,6 +39,7 @@ class DualPoint:
 
     bound: Array
     adjoints: Array
+    slopes: Array
     columns: Array
     gradient: Multipliers
 
@@ -73,24 +75,28 @@ class Dual:
     problem : Problem
         With a linear objective, one network, and finite bounds on all columns that it does not write.
     relaxation : Relaxation
-        Of the network over the box of its inputs.
+        Of the network over the boxes of its inputs: one for all nodes, or one for each.
     dtype : floating-point type, optional
         Bounds are safe in float64 alone; multipliers may be looked for in float32.
+    boxes : Boxes, optional
+        Of all columns, as many as the relaxation has; by default that of the problem.
     """
 
-    def __init__(self, problem: Problem, relaxation: Relaxation, dtype: DTypeLike = np.float64) -> None:
+    def __init__(
+        self, problem: Problem, relaxation: Relaxation, dtype: DTypeLike = np.float64, boxes: Boxes | None = None
+    ) -> None:
         embedded = problem.networks[0]
         self._network, self._inputs, self._outputs = embedded.network.astype(dtype), embedded.inputs, embedded.outputs
         self._cost, self._constant = problem.cost.astype(dtype), problem.constant
         self.rows, self.row_lower, self.row_upper = _rows_and_output_bounds(problem, dtype)
-        lower, upper = (np.where(problem.is_output, 0.0, side) for side in (problem.lower, problem.upper))
-        self._boxes = Boxes(lower.astype(dtype)[None], upper.astype(dtype)[None])
-        self.states = relaxation.states()[0]
+        sides = (problem.lower[None], problem.upper[None]) if boxes is None else (boxes.lower, boxes.upper)
+        self._boxes = Boxes(*(np.where(problem.is_output, 0.0, side).astype(dtype) for side in sides))
+        self.states = relaxation.states()
         self.lower, self.upper, self._margin = (
-            np.concatenate([np.zeros(0), *(part[0] for part in parts)]).astype(dtype)
+            np.concatenate([np.zeros((relaxation.n_boxes, 0)), *parts], axis=1).astype(dtype)
             for parts in (relaxation.lower, relaxation.upper, [-lines.lower_intercept for lines in relaxation.lines])
         )
-        self._output_margin = relaxation.output_margin[0].astype(dtype)
+        self._output_margin = relaxation.output_margin.astype(dtype)
         undecided = self.states == 0
         width = np.where(undecided, self.upper - self.lower, 1)
         self.upper_slope = np.where(undecided, self.upper / width, 0).astype(dtype)
@@ -105,6 +111,11 @@ class Dual:
     def gamma_range(self) -> tuple[Array, Array]:
         """Bounds (m,) of the rows' multipliers: a side that is infinite has none."""
         return np.where(np.isfinite(self.row_lower), -np.inf, 0), np.where(np.isfinite(self.row_upper), np.inf, 0)
+
+    @property
+    def n_relus(self) -> int:
+        """Number of ReLUs."""
+        return int(self.states.shape[1])
 
     @property
     def n_rows(self) -> int:
@@ -122,27 +133,26 @@ class Dual:
         costs = self._cost + used.gamma @ self.rows
         slopes, constants, adjoints = self._substitute(costs, lines)
         constants = constants + self._constant - self._row_sides(used.gamma)
-        nodes = np.arange(len(splits))
-        bound = self._boxes.minima(slopes, nodes) + constants
-        columns, preactivations = self._along_lines(self._boxes.minimizers(slopes, nodes), adjoints, lines)
+        bound = self._boxes.minima(slopes) + constants
+        columns, preactivations = self._along_lines(self._boxes.minimizers(slopes), adjoints, lines)
         joined = self._joined(adjoints, len(splits))
         gradient = Multipliers(
             np.where(lines.undecided, np.maximum(joined, 0) * preactivations, 0),
             -splits * preactivations,
             self._row_excess(columns, used.gamma),
         )
-        return DualPoint(bound, joined, columns, gradient)
+        return DualPoint(bound, joined, slopes, columns, gradient)
 
     def minima(self, costs: Array) -> Array:
-        """Bounds (K,) below linear functions of the columns (K, n), whatever the rows say."""
-        no_splits = np.zeros((len(costs), self.states.size), np.int8)
+        """Bounds (K,) below linear functions of the columns (K, n) over one box, whatever the rows say."""
+        no_splits = np.zeros((len(costs), self.n_relus), np.int8)
         lines = self._lines(no_splits, self.first_multipliers(len(costs)))
         slopes, constants, _ = self._substitute(costs.astype(self.dtype), lines)
-        return np.asarray(self._boxes.minima(slopes, np.arange(len(costs))) + constants)
+        return np.asarray(self._boxes.minima(slopes) + constants)
 
     def first_multipliers(self, count: int) -> Multipliers:
         """Multipliers of so many nodes to begin with: the lower lines with the smaller areas, and no others."""
-        zeros = np.zeros((count, self.states.size), self.dtype)
+        zeros = np.zeros((count, self.n_relus), self.dtype)
         steep = np.where(self.upper > -self.lower, 1, 0).astype(self.dtype)
         return Multipliers(zeros + steep, zeros, np.zeros((count, self.n_rows), self.dtype))
 
@@ -165,7 +175,7 @@ class Dual:
         margins = network.split_pattern(self._margin)
         adjoints = [np.zeros((count, width), self.dtype) for width in network.widths]
         last, on_outputs = network.layers[-1], costs[:, self._outputs]
-        constants = on_outputs @ last.bias - np.abs(on_outputs) @ self._output_margin
+        constants = on_outputs @ last.bias - row_products(np.abs(on_outputs), self._output_margin)
 
         def through(index: int, adjoint: Array) -> Array:
             nonlocal constants
@@ -176,7 +186,7 @@ class Dual:
             constants = constants + np.einsum("ij,ij->i", negative, lines.intercepts[index])
             constants += passed @ network.layers[index].bias
             # A split holds, as a line does, up to the rounding of the pre-activation.
-            constants -= (np.abs(adjoint) + 2 * lines.beta[index]) @ margins[index]
+            constants -= row_products(np.abs(adjoint) + 2 * lines.beta[index], margins[index])
             return passed
 
         found = backward(network.layers, coefficients_of(last, on_outputs), through)

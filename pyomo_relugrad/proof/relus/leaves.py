@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network.region import LinearRegion
+from pyomo_relugrad.network import LinearRegion
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
-from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
+from pyomo_relugrad.programs import LinearProgram, LinearStatus
 from pyomo_relugrad.proof.relus.dual import Dual
 
 # What the tolerances of HiGHS may add to an optimum, relative to one plus its size.
@@ -22,33 +22,42 @@ class LeafProgram:
     problem : Problem
         As for `Dual`.
     dual : Dual
-        In float64: its rows are those of the program.
+        In float64, of any nodes: its rows are those of the program.
     """
 
     def __init__(self, problem: Problem, dual: Dual) -> None:
-        self._problem, self._dual = problem, dual
+        self._problem = problem
+        self._rows, self._row_lower, self._row_upper = dual.rows, dual.row_lower, dual.row_upper
         self._embedded = problem.networks[0]
         self._decisions = np.flatnonzero(~problem.is_output)
         self._place = np.full(problem.n_columns, -1)
         self._place[self._decisions] = np.arange(self._decisions.size)
 
-    def solve(self, splits: Array) -> tuple[float, Array | None]:
-        """A lower bound of a node with splits (n_relus,), infinite where it is empty, and its best point (n,)."""
-        problem, dual, embedded = self._problem, self._dual, self._embedded
-        pattern = np.where(splits != 0, splits, dual.states) > 0
+    def solve(self, splits: Array, states: Array, lower: Array, upper: Array) -> tuple[float, Array | None]:
+        """A lower bound of a node, infinite where it is empty, and its best point (n,).
+
+        Parameters
+        ----------
+        splits, states : (n_relus,) arrays
+            What the node says of ReLUs, and what holds in its box.
+        lower, upper : (n,) arrays
+            The node's box.
+        """
+        problem, embedded = self._problem, self._embedded
+        pattern = np.where(splits != 0, splits, states) > 0
         region = LinearRegion(embedded.network, pattern, problem.lower[embedded.inputs])
         matrix, offset = region.jacobian, region.offset
         facets = region.facets(np.flatnonzero(splits))
-        on_rows, on_cost = dual.rows[:, embedded.outputs], problem.cost[embedded.outputs]
-        rows = dual.rows[:, self._decisions] + self._on_decisions(on_rows @ matrix)
+        on_rows, on_cost = self._rows[:, embedded.outputs], problem.cost[embedded.outputs]
+        rows = self._rows[:, self._decisions] + self._on_decisions(on_rows @ matrix)
         shift = on_rows @ offset
         program = LinearProgram(
             problem.cost[self._decisions] + self._on_decisions((on_cost @ matrix)[None])[0],
-            problem.lower[self._decisions],
-            problem.upper[self._decisions],
+            lower[self._decisions],
+            upper[self._decisions],
             np.concatenate([rows, self._on_decisions(facets.rows)]),
-            np.concatenate([dual.row_lower + FEASIBILITY_TOLERANCE - shift, -facets.offsets]),
-            np.concatenate([dual.row_upper - FEASIBILITY_TOLERANCE - shift, np.full(facets.offsets.size, np.inf)]),
+            np.concatenate([self._row_lower + FEASIBILITY_TOLERANCE - shift, -facets.offsets]),
+            np.concatenate([self._row_upper - FEASIBILITY_TOLERANCE - shift, np.full(facets.offsets.size, np.inf)]),
         )
         solution = program.solve()
         if solution.status is LinearStatus.INFEASIBLE:
@@ -59,7 +68,7 @@ class LeafProgram:
         point[self._decisions] = solution.values
         value = solution.objective + float(on_cost @ offset) + problem.constant
         # Points that miss rows by the tolerance count as feasible, and may be better by what that buys.
-        bought = FEASIBILITY_TOLERANCE * float(np.abs(solution.row_duals[: dual.n_rows]).sum())
+        bought = FEASIBILITY_TOLERANCE * float(np.abs(solution.row_duals[: shift.size]).sum())
         return value - bought - SAFETY * (1 + abs(value)), point
 
     def _on_decisions(self, of_inputs: Array) -> Array:

@@ -1,8 +1,8 @@
-"""Nodes of the search tree: which ReLUs are split, and multipliers to begin with, as arrays."""
+"""Nodes of the search tree: which ReLUs are split, ranges of integers, and multipliers to begin with, as arrays."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -51,6 +51,8 @@ class SplitNodes:
     ----------
     splits : (N, n_relus) int8 array
         1 where a ReLU is to be active, -1 inactive, 0 where nothing is said.
+    lower, upper : (N, k) arrays
+        Ranges of the k integer columns.
     alpha, beta, gamma : (N, ...) float32 arrays
         See `Multipliers`.
     bound : (N,) array
@@ -58,15 +60,21 @@ class SplitNodes:
     """
 
     splits: Array
+    lower: Array
+    upper: Array
     alpha: Array
     beta: Array
     gamma: Array
     bound: Array
 
+    def bounded(self, multipliers: Multipliers, bound: Array) -> SplitNodes:
+        """The nodes with bounds, and the multipliers that give them."""
+        return SplitNodes(self.splits, self.lower, self.upper, *multipliers.astype(np.float32).parts, bound)
+
     @classmethod
-    def of(cls, splits: Array, multipliers: Multipliers, bound: Array) -> SplitNodes:
-        """Nodes with multipliers to begin with."""
-        return cls(splits, *multipliers.astype(np.float32).parts, bound)
+    def joined(cls, parts: list[SplitNodes]) -> SplitNodes:
+        """Several sets of nodes as one."""
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
     @property
     def multipliers(self) -> Multipliers:
@@ -83,7 +91,15 @@ class SplitNodes:
     def split(self, relus: Array) -> SplitNodes:
         """Two children of each node: its ReLU with the given number active, then inactive."""
         rows = np.arange(len(self))
-        both = np.concatenate([rows, rows])
-        splits = self.splits[both]
-        splits[np.arange(len(both)), np.concatenate([relus, relus])] = np.repeat(np.array([1, -1], np.int8), len(self))
-        return SplitNodes(splits, self.alpha[both], self.beta[both], self.gamma[both], self.bound[both])
+        children = self.take(np.concatenate([rows, rows]))  # new arrays
+        places = np.arange(len(children)), np.concatenate([relus, relus])
+        children.splits[places] = np.repeat(np.array([1, -1], np.int8), len(self))
+        return children
+
+    def split_ranges(self, integers: Array, below: Array) -> SplitNodes:
+        """Two children of each node: its integer with the given number up to a value, then from the next one on."""
+        rows = np.arange(len(self))
+        children = self.take(np.concatenate([rows, rows]))
+        children.upper[rows, integers] = below
+        children.lower[len(self) + rows, integers] = below + 1
+        return children

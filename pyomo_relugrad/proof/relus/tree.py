@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,14 +11,16 @@ from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.network.relaxation import Relaxation
+from pyomo_relugrad.network.bounds import Boxes, Relaxation
 from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.problem.presolve.integer_bounds import rounded_bounds
+from pyomo_relugrad.problem.presolve.row_tightening import RowTightening, cut_boxes
 from pyomo_relugrad.proof.boxes.bounding import bound_seconds
 from pyomo_relugrad.proof.candidates import Candidates
 from pyomo_relugrad.proof.queue import NodeQueue
 from pyomo_relugrad.proof.relus.ascent import FEASIBILITY_STEPS, ROOT_STEPS, STEPS, Ascended, Scales, ascend
-from pyomo_relugrad.proof.relus.branching import split_scores
-from pyomo_relugrad.proof.relus.dual import Dual
+from pyomo_relugrad.proof.relus.branching import branched, range_scores, split_scores
+from pyomo_relugrad.proof.relus.dual import Dual, DualPoint
 from pyomo_relugrad.proof.relus.leaves import LeafProgram
 from pyomo_relugrad.proof.relus.nodes import SplitNodes
 from pyomo_relugrad.run import Options, Prover
@@ -82,62 +84,71 @@ class ReluTree(Prover):
         """Bound one batch after another until nothing is left to prove."""
         if bound_seconds(self.problem) > deadline.remaining():
             raise OutOfTime
-        self._prepare()
-        root = self._exact.first_multipliers(1)
-        whole = SplitNodes.of(np.zeros((1, self._exact.states.size), np.int8), root, np.array([-np.inf]))
-        self._bound(whole, ROOT_STEPS)
+        self._bound(self._prepared(), ROOT_STEPS)
         yield
         while len(self._queue) and self._queue.bound < self.cutoff:
             self._bound(self._queue.take(self._batch), STEPS)
             yield
 
-    def _prepare(self) -> None:
-        """The dual functions, and sizes that steps are measured in."""
+    def _prepared(self) -> SplitNodes:
+        """The whole problem as one node; sizes that steps are measured in."""
         problem, (embedded,) = self.problem, self.problem.networks
-        relaxation = Relaxation(
-            embedded.network, problem.lower[None, embedded.inputs], problem.upper[None, embedded.inputs]
-        )
-        self._fast, self._exact = Dual(problem, relaxation, np.float32), Dual(problem, relaxation)
-        free = replace(problem, cost=np.zeros(problem.n_columns), constant=0.0)
-        self._fast_feasibility, self._exact_feasibility = Dual(free, relaxation, np.float32), Dual(free, relaxation)
-        self._leaf = LeafProgram(problem, self._exact)
-        functions = np.concatenate([problem.cost[None], self._exact.rows])
-        sizes = -self._exact.minima(functions) - self._exact.minima(-functions)
+        self._integers = np.flatnonzero(problem.integers)
+        self._tighten = RowTightening(problem)
+        self._duals = duals = _Duals.over(problem, problem.lower[None], problem.upper[None])
+        self._leaf = LeafProgram(problem, duals.exact)
+        functions = np.concatenate([problem.cost[None], duals.exact.rows])
+        sizes = -duals.exact.minima(functions) - duals.exact.minima(-functions)
         sizes = np.where(sizes > 0, sizes, 1.0)
-        self._largest = problem.constant - float(self._exact.minima(-problem.cost[None])[0])
-        self._scales = Scales(np.ones(self._exact.states.size), sizes[0] / sizes[1:], sizes[0])
-        self._batch = int(np.clip(BATCH_WORK / max(embedded.network.n_weights, 1), 1, MAX_BATCH))
+        self._largest = problem.constant - float(duals.exact.minima(-problem.cost[None])[0])
+        self._scales = Scales(np.ones(duals.exact.n_relus), sizes[0] / sizes[1:], sizes[0])
+        work = embedded.network.bounding_work if self._integers.size else embedded.network.n_weights
+        self._batch = int(np.clip(BATCH_WORK / max(work, 1), 1, MAX_BATCH))
+        lower, upper = (side[None, self._integers] for side in (problem.lower, problem.upper))
+        splits, bound = np.zeros((1, duals.exact.n_relus), np.int8), np.array([-np.inf])
+        return SplitNodes(splits, lower, upper, *duals.fast.first_multipliers(1).parts, bound)
 
     def _bound(self, nodes: SplitNodes, steps: int) -> None:
         """Bound nodes, try the points that this leads to, and split what is left."""
         self._in_hand = float(nodes.bound.min())
-        nodes = nodes.take(self._may_have_points(nodes))
+        nodes, duals = self._enclosed(nodes)
         if len(nodes):
-            self._bound_and_branch(nodes, steps)
+            self._bound_and_branch(nodes, duals, steps)
         self._in_hand = np.inf
 
-    def _may_have_points(self, nodes: SplitNodes) -> Array:
+    def _enclosed(self, nodes: SplitNodes) -> tuple[SplitNodes, _Duals]:
+        """The nodes whose ranges of integers the rows allow, tightened, and the dual functions over their boxes."""
+        if not self._integers.size:
+            return nodes, self._duals
+        lower, upper = (np.tile(side, (len(nodes), 1)) for side in (self.problem.lower, self.problem.upper))
+        lower[:, self._integers], upper[:, self._integers] = nodes.lower, nodes.upper
+        lower, upper, possible = self._tighten(lower, upper)
+        nodes = replace(nodes, lower=lower[:, self._integers], upper=upper[:, self._integers]).take(possible)
+        lower, upper = lower[possible], upper[possible]
+        return nodes, _Duals.over(self.problem, lower, upper, nodes.splits) if len(nodes) else self._duals
+
+    def _may_have_points(self, nodes: SplitNodes, duals: _Duals) -> Array:
         """(N,) booleans: false where multipliers of splits and rows alone prove that no point meets them.
 
         Where a point is known, bounds of the objective exclude more.
         """
-        if self.incumbent is not None or not self._exact.n_rows:
+        if self.incumbent is not None or not duals.exact.n_rows:
             return np.ones(len(nodes), bool)
-        start = self._fast_feasibility.first_multipliers(len(nodes))
-        found = ascend(self._fast_feasibility, nodes.splits, start, self._scales.relative, 1e-6, FEASIBILITY_STEPS)
-        return self._exact_feasibility(nodes.splits, found.multipliers).bound <= 0.0
+        start = duals.fast_feasibility.first_multipliers(len(nodes))
+        found = ascend(duals.fast_feasibility, nodes.splits, start, self._scales.relative, 1e-6, FEASIBILITY_STEPS)
+        return duals.exact_feasibility(nodes.splits, found.multipliers).bound <= 0.0
 
-    def _bound_and_branch(self, nodes: SplitNodes, steps: int) -> None:
-        cutoff = self.cutoff
-        found = ascend(self._fast, nodes.splits, nodes.multipliers, self._scales, _above(cutoff), steps)
-        bound = np.maximum(self._exact(nodes.splits, found.multipliers).bound, nodes.bound)
+    def _bound_and_branch(self, nodes: SplitNodes, duals: _Duals, steps: int) -> None:
+        cutoff, possible = self.cutoff, self._may_have_points(nodes, duals)
+        found = ascend(duals.fast, nodes.splits, nodes.multipliers, self._scales, _above(cutoff), steps)
+        exact = duals.exact(nodes.splits, found.multipliers)
+        bound = np.maximum(exact.bound, nodes.bound)
         self.nodes += len(nodes)
         if steps == ROOT_STEPS:
             self._note_adjoints(found.last.adjoints[0])
         self._candidates.try_on(self, self._restored(found))
-        self._discarded = min(self._discarded, bound[bound >= self.cutoff].min(initial=np.inf))
-        bounded = SplitNodes.of(nodes.splits, found.multipliers, bound)
-        self._branch(bounded, found.last.adjoints, bound < self.cutoff)
+        self._discarded = min(self._discarded, bound[possible & (bound >= self.cutoff)].min(initial=np.inf))
+        self._branch(nodes.bounded(found.multipliers, bound), duals, found, exact, possible & (bound < self.cutoff))
 
     def _note_adjoints(self, adjoints: Array) -> None:
         """Measure multipliers of splits by the coefficients of their layer at the root."""
@@ -145,29 +156,66 @@ class ReluTree(Prover):
         sizes = [np.full(part.size, part.mean() if part.any() else 1.0) for part in parts]
         self._scales = replace(self._scales, beta=np.concatenate([np.zeros(0), *sizes]))
 
-    def _branch(self, bounded: SplitNodes, adjoints: Array, is_open: Array) -> None:
+    def _branch(self, bounded: SplitNodes, duals: _Duals, found: Ascended, exact: DualPoint, is_open: Array) -> None:
         """Split the open nodes; those with nothing left to split are solved."""
-        is_leaf = ~self._exact.is_undecided(bounded.splits).any(axis=1)
-        self._solve(bounded.take(is_open & is_leaf))
-        chosen = np.flatnonzero(is_open & ~is_leaf)
-        if chosen.size:
-            scores = split_scores(self._exact, bounded.splits[chosen], adjoints[chosen])
-            self._queue.add(bounded.take(chosen).split(scores.argmax(axis=1)))
+        dual, integers = duals.exact, self._integers
+        if integers.size:
+            bounded = self._cut(bounded, exact)
+            is_open = is_open & (bounded.lower <= bounded.upper).all(axis=1)
+        relu_scores = split_scores(dual, bounded.splits, found.last.adjoints)
+        integer_scores = range_scores(bounded, exact.slopes[:, integers])
+        is_leaf = (relu_scores < 0).all(axis=1) & (integer_scores < 0).all(axis=1)
+        for node in np.flatnonzero(is_open & is_leaf).tolist():
+            self._solve(bounded.take(np.array([node])), dual.states[node if len(dual.states) > 1 else 0])
+        chosen = is_open & ~is_leaf
+        if chosen.any():
+            points = found.columns[chosen][:, integers]
+            self._queue.add(branched(bounded.take(chosen), relu_scores[chosen], integer_scores[chosen], points))
 
-    def _solve(self, leaves: SplitNodes) -> None:
-        """Solve nodes on which the network is affine."""
-        for splits, bound in zip(leaves.splits, leaves.bound.tolist(), strict=True):
-            if bound >= self.cutoff:
-                self._discarded = min(self._discarded, bound)
-                continue
-            value, point = self._leaf.solve(splits)
-            if point is not None:
-                self._candidates.try_on(self, point[None])
-            self._solved = min(self._solved, max(value, bound))
+    def _cut(self, bounded: SplitNodes, exact: DualPoint) -> SplitNodes:
+        """Nodes with ranges of integers without what the bound's linear function says is above the cutoff."""
+        limit = np.full(len(bounded), self.cutoff)
+        self._discarded = min(self._discarded, self.cutoff)
+        slopes = exact.slopes[:, self._integers]
+        lower, upper = cut_boxes(slopes, exact.bound, limit, bounded.lower, bounded.upper)
+        lower, upper = rounded_bounds(lower, upper, np.ones(self._integers.size, bool))
+        return replace(bounded, lower=lower, upper=upper)
+
+    def _solve(self, leaf: SplitNodes, states: Array) -> None:
+        """Solve a node on which the network is affine."""
+        bound = float(leaf.bound[0])
+        if bound >= self.cutoff:
+            self._discarded = min(self._discarded, bound)
+            return
+        lower, upper = self.problem.lower.copy(), self.problem.upper.copy()
+        lower[self._integers], upper[self._integers] = leaf.lower[0], leaf.upper[0]
+        value, point = self._leaf.solve(leaf.splits[0], states, lower, upper)
+        if point is not None:
+            self._candidates.try_on(self, point[None])
+        self._solved = min(self._solved, max(value, bound))
 
     def _restored(self, found: Ascended) -> Array:
         """Points that may be feasible, outputs not yet propagated."""
         return np.concatenate([found.columns, found.last.columns]).astype(np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class _Duals:
+    """The dual functions of nodes, with and without the objective, in float64 and in float32."""
+
+    exact: Dual
+    fast: Dual
+    exact_feasibility: Dual
+    fast_feasibility: Dual
+
+    @classmethod
+    def over(cls, problem: Problem, lower: Array, upper: Array, splits: Array | None = None) -> _Duals:
+        """Over boxes (N, n) of nodes, whose splits may bound pre-activations."""
+        (embedded,) = problem.networks
+        relaxation = Relaxation(embedded.network, lower[:, embedded.inputs], upper[:, embedded.inputs], splits)
+        boxes, free = Boxes(lower, upper), replace(problem, cost=np.zeros(problem.n_columns), constant=0.0)
+        types = np.float64, np.float32
+        return cls(*(Dual(asked, relaxation, dtype, boxes) for asked in (problem, free) for dtype in types))
 
 
 def _above(cutoff: float) -> float:
@@ -184,8 +232,6 @@ def misfit(problem: Problem) -> str:
         return f"{problem.smooth_part} is smooth"
     if problem.quadratic is not None:
         return "its objective is quadratic"
-    if problem.integers.any():
-        return f"{problem.describe_column(int(problem.integers.argmax()))} is an integer"
     unbounded = decisions & ~(np.isfinite(problem.lower) & np.isfinite(problem.upper))
     if unbounded.any():
         return f"{problem.describe_column(int(unbounded.argmax()))} has no finite bounds"

@@ -148,6 +148,11 @@ class Landscape:
         """Objectives (B,) of decisions (B, d)."""
         return np.asarray(self._problem.objective(self._decisions.points(X)))
 
+    def slopes(self, X: Array) -> Array:
+        """Derivatives (B, d) of the objective, other columns held."""
+        V = self._decisions.points(X)
+        return self._problem.pull_back(V, self._problem.objective_gradient(V))[:, self._decisions.columns]
+
     def merit(self, X: Array) -> Array:
         """Merits (B,) of decisions (B, d)."""
         V = self._decisions.points(X).T

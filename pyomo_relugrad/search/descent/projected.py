@@ -75,6 +75,8 @@ class ProjectedDescent(DomainMethod):
     first_batch, first_round_steps : int, optional
         Points of the first round (128), and its steps (24): a small round, whose points are good enough on small
         problems.
+    repeated_round_steps : int, optional
+        Its steps where a part of its points lie where many answers of the same model with other numbers lay (16).
     agreements : int, optional
         Rounds from fresh starts that come to the best point again, after which the search is done (4).
     patience : int, optional
@@ -104,6 +106,7 @@ class ProjectedDescent(DomainMethod):
     polish_every: int = 3
     first_batch: int = 128
     first_round_steps: int = 24
+    repeated_round_steps: int = 16
     agreements: int = 4
     patience: int = 40
 
@@ -131,7 +134,7 @@ class ProjectedRounds:
         self.method, self.problem, self.domain = method, problem, domain
         self.context, self.budget, self.random = context, context.budget, context.random
         self.objective = ReducedObjective(problem)
-        self.polish = polisher_of(problem)
+        self.polish = polisher_of(problem, context.past)
         #: In float32, which halves a step, but where answers are to be the same on a device.
         is_alike = self.budget.is_repeatable and domain.projection_work == 0
         dtype = np.float64 if is_alike else np.float32
@@ -156,6 +159,12 @@ class ProjectedRounds:
 
     def run(self) -> Iterator[Incumbent | None]:
         """Rounds of descents and polishing until the budget is spent, or many rounds bring nothing."""
+        try:
+            yield from self._rounds()
+        finally:
+            self._remember()
+
+    def _rounds(self) -> Iterator[Incumbent | None]:
         if not self.has_known:
             yield self._incumbent(at_home(self._fresh_starts(4)[0, :]))
         while not (self.budget.is_exhausted() or self._is_done):
@@ -210,8 +219,8 @@ class ProjectedRounds:
         method = self.method
         momentum = method.momentum if self.rounds == 0 or self.is_fresh else method.offspring_momentum
         if self.rounds == 0:
-            starts = self._fresh_starts(min(self.count, method.first_batch))
-            stages = Schedule(*FIRST_ROUND, method.first_round_steps).pieces((1, 1))
+            starts, steps = self._first_starts(min(self.count, method.first_batch))
+            stages = Schedule(*FIRST_ROUND, steps).pieces((1, 1))
             return (yield from self._watched(self._halving(starts, stages, momentum))).keep(method.refined).at_home()
         if self.is_fresh:
             firsts, steps, starts = method.first_steps, method.explore_steps, self._fresh_starts(self.count)
@@ -226,6 +235,23 @@ class ProjectedRounds:
         lengths = Schedule(method.last_step, method.refined_step, method.refine_steps).lengths()
         refining = descend(self.moving, self.bounds, best, lengths, method.momentum, self.budget)
         return (yield from self._watched(refining)).keep(method.refined).at_home()
+
+    def _first_starts(self, count: int) -> tuple[Array, int]:
+        """Starts of the first round, many of them where earlier answers lay, and how many steps are enough."""
+        answers, fresh = list(self.past.answers), max(count // 4, 1)
+        if len(answers) < fresh or self.context.device is not None:
+            return self._fresh_starts(count), self.method.first_round_steps
+        lower, upper = self.domain.lower, self.domain.upper
+        known = self.domain.project(lower + np.array(answers) * (upper - lower))
+        starts = np.concatenate([self._fresh_starts(fresh), self.moving.cast(known)])
+        return starts, self.method.repeated_round_steps
+
+    def _remember(self) -> None:
+        """Note where in the ranges of the columns the best point lies, for the next search of the same model."""
+        width = self.domain.upper - self.domain.lower
+        if self.pool.members and self.budget.iteration_limit is None:
+            best = self.pool.members[0].u - self.domain.lower
+            self.past.answers.append(np.divide(best, width, out=np.zeros(width.size), where=width > 0))
 
     def _fresh_starts(self, count: int) -> Array:
         starts = structured_starts(self.moving, self.bounds, self.random, count)

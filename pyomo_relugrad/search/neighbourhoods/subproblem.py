@@ -9,8 +9,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem, bound_problem
-from pyomo_relugrad.programs.big_m import build_big_m
-from pyomo_relugrad.programs.linear_program import LinearStatus
+from pyomo_relugrad.programs import LinearStatus, build_big_m
 
 #: Coefficients of rows and networks above which no program is built.
 MAX_ENTRIES = 400_000

@@ -44,16 +44,26 @@ class RegionProgram:
         Integer columns are held at the point that a region is seen from.
     max_coefficients : int, optional
         Coefficients of facets up to which HiGHS takes over where the interior-point method finds no vertex.
+    before : RegionProgram, optional
+        That of the same model with other numbers: its HiGHS model is changed rather than built anew where that is
+        possible. It must not be used any more.
     """
 
-    def __init__(self, problem: Problem, max_coefficients: int = MAX_COEFFICIENTS) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        max_coefficients: int = MAX_COEFFICIENTS,
+        before: RegionProgram | None = None,
+    ) -> None:
         self.problem = problem
         self.objective = ReducedObjective(problem)
         self.columns = self.objective.columns
         self.lower, self.upper = problem.lower[self.columns], problem.upper[self.columns]
         self._layout = layout_of(self.objective)
         self._max_coefficients = max_coefficients
-        self._simplex = FacetProgram(self._layout, self.lower, self.upper)
+        kept: FacetProgram | None = None if before is None else before._simplex
+        self._simplex: FacetProgram = FacetProgram(self._layout, self.lower, self.upper, kept)
+        self._share_inside = np.random.default_rng(0).uniform(0.4, 0.6, self.columns.size)
         self._last: RegionOptimum | None = None
         self._n_new, self._n_failures, self._setup_seconds = 0, 0, 0.0
 
@@ -68,10 +78,9 @@ class RegionProgram:
 
     def _inside(self, u: Array) -> Array:
         """A point (d,) inside the bounds on no facet but by chance; near `u` where a column has no bound."""
-        share = np.random.default_rng(0).uniform(0.4, 0.6, u.size)
         lower = np.where(np.isfinite(self.lower), self.lower, np.minimum(u, self.upper) - 1.0)
         upper = np.where(np.isfinite(self.upper), self.upper, np.maximum(u, self.lower) + 1.0)
-        return lower + share * (upper - lower)
+        return lower + self._share_inside * (upper - lower)
 
     def feasible_values(self, U: Array) -> Array:
         """(B,) objective values at the rows of `U`, infinite where rows, or bounds on outputs, are violated."""

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, columns_or_slice
-from pyomo_relugrad.network.region import CONSTANT_ROW_TOLERANCE, by_layer
+from pyomo_relugrad.network import CONSTANT_ROW_TOLERANCE, by_layer
 from pyomo_relugrad.problem import ReducedObjective
 
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network import Network
+from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.network.curves import Curve
-from pyomo_relugrad.network.layer import Layer
 
 #: Second derivative of a rounded ReLU where it is neither zero nor the identity.
 CURVATURE = 0.5

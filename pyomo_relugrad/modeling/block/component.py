@@ -10,7 +10,7 @@ from pyomo.core.base.block import BlockData
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.block.data import ReluNetworkBlockData
-from pyomo_relugrad.modeling.block.keyword_block import KeywordBlock, KeywordRule, is_rule
+from pyomo_relugrad.modeling.block.keywords import KeywordBlock, KeywordRule, is_rule
 from pyomo_relugrad.modeling.block.tables import at_index, frame_of, is_frame, is_index, row_of
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.readers.sources import is_model, load_network

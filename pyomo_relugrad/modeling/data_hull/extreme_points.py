@@ -11,8 +11,7 @@ import numpy as np
 from scipy.spatial import ConvexHull, QhullError
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.programs.linear_program import LinearProgram
-from pyomo_relugrad.programs.threads import solver_threads
+from pyomo_relugrad.programs import LinearProgram, solver_threads
 
 #: Distance from a hull, in standard deviations, up to which a point counts as inside.
 TOLERANCE = 1e-7
