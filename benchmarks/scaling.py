@@ -1,4 +1,4 @@
-"""What more workers bring: points per second and the value reached by 1, 2 and 4 workers, and what they hold in memory.
+"""What more workers bring: work per second and the value reached by 1, 2 and 4 workers, and what they hold in memory.
 
     python benchmarks/scaling.py --seconds 10 --workers 1 2 4
 
@@ -6,13 +6,15 @@
 
 With ``--busy`` the search has one thread, and so many busy processes beside it; then, on the process's own clock, as
 much time of the processor as it got. Elsewhere times are wall-clock times: leave the machine alone, and do not ask for
-more workers than it has cores. Memory is the proportional set size of the processes that were started (Linux): what
-they share is counted once.
+more workers than it has cores. Work is counted in points, by sequential linear programs in programs; beside it stand
+the seconds of the processor that all processes have had, and the work in each of them. Memory is the proportional set
+size of the processes that were started (Linux): what they share is counted once.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -70,7 +72,8 @@ def main() -> None:
                     name, make(), Options(arguments.seconds, None, seed, method, threads=1), arguments.busy
                 )
         return
-    print(f"{'instance':15}{'seed':>5}{'workers':>8}{'points/s':>10}{'ratio':>7}{'at 1 s':>12}{'end':>12}{'MB':>6}")
+    print(f"{'instance':15}{'seed':>5}{'workers':>8}{'work/s':>10}{'ratio':>7}{'at 1 s':>12}{'end':>12}{'MB':>6}"
+          f"{'processor':>10}{'work/s of it':>13}")  # fmt: skip
     for name, (make, method) in INSTANCES.items():
         for seed in arguments.seeds if arguments.match in name else ():
             compare(name, make(), Options(arguments.seconds, None, seed, method), arguments.workers)
@@ -80,12 +83,14 @@ def compare(name: str, problem: Problem, options: Options, counts: list[int]) ->
     """Print a row for each number of workers."""
     first = 0.0
     for count in counts:
-        result, memory = run(problem, options, count)
-        rate = result.points / result.elapsed
+        result, memory, processor = run(problem, options, count)
+        work = result.iterations if options.method == "sequential-lp" else result.points
+        rate = work / result.elapsed
         first = first or rate
         at_one = [problem.reported(value) for elapsed, value in result.history if elapsed <= 1.0][-1:] or [np.nan]
         end = np.nan if result.incumbent is None else problem.reported(result.incumbent.objective)
         numbers = f"{rate:10.0f}{rate / first:7.2f}{at_one[0]:12.6g}{end:12.6g}{memory:6.0f}"
+        numbers += f"{processor:10.1f}{work / processor:13.0f}"
         print(f"{name:15}{options.seed:5}{count:8}{numbers}", flush=True)
 
 
@@ -109,8 +114,8 @@ def compare_under_load(name: str, problem: Problem, options: Options, count: int
           f"{(values[0] - values[1]) / abs(values[1]):+.2%}", flush=True)  # fmt: skip
 
 
-def run(problem: Problem, options: Options, count: int) -> tuple[SearchResult, float]:
-    """The result, and the largest memory in MB of the processes beside this one."""
+def run(problem: Problem, options: Options, count: int) -> tuple[SearchResult, float, float]:
+    """The result, the largest memory in MB of the processes beside this one, and seconds of the processor."""
     largest, looked = 0.0, 0.0
 
     def look(progress: object) -> None:
@@ -120,9 +125,20 @@ def run(problem: Problem, options: Options, count: int) -> tuple[SearchResult, f
             largest = max(largest, memory_of([process.pid for process in worker_processes(count - 1).processes]))
 
     with_threads = Options(options.time_limit, None, options.seed, options.method, threads=count)
+    begin = time.process_time()
     result = solve_locally(problem, with_threads, callback=look)
-    worker_processes(count - 1).shutdown() if count > 1 else None
-    return result, largest
+    processor = time.process_time() - begin
+    if count > 1:
+        processor += sum(seconds_of(process.pid) for process in worker_processes(count - 1).processes)
+        worker_processes(count - 1).shutdown()
+    return result, largest, processor
+
+
+def seconds_of(process: int) -> float:
+    """Seconds of the processor that a process has had; 0 where the system does not tell."""
+    file = Path(f"/proc/{process}/stat")
+    fields = file.read_text().rpartition(")")[2].split() if file.exists() else ["0"] * 13
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory_of(processes: list[int]) -> float:

@@ -23,6 +23,8 @@ from pyomo_relugrad.search.sequential.smooth_polish import polisher_of
 
 #: Multiplications per batched step that keep the matrix products efficient and the steps short.
 WORK_PER_STEP = 3e7
+#: Weights above which fewer points start together, whose steps would be long, and their arrays large.
+MANY_WEIGHTS = 1e7
 #: Points that start together where the projection is an iteration of its own.
 POLYTOPE_BATCH = 64
 #: First and last step of the first round.
@@ -50,7 +52,7 @@ class ProjectedDescent(DomainMethod):
     Parameters
     ----------
     batch : int, optional
-        Points that start together. None: 32 to 512, fewer for larger networks, or 64 where a projection takes
+        Points that start together. None: 16 to 512, fewer for larger networks, or 64 where a projection takes
         iterations of its own.
     first_steps, offspring_steps, last_step : two tuples of float, and float, optional
         First step of a round's descent, in turns. From fresh starts: longer than the box, so that points jump from
@@ -118,7 +120,8 @@ class ProjectedDescent(DomainMethod):
             return self.batch
         if domain.projection_work:
             return POLYTOPE_BATCH
-        count = int(np.clip(WORK_PER_STEP / max(objective.n_weights, 1), 32, 512))
+        fewest = 32 if objective.n_weights <= MANY_WEIGHTS else 16
+        count = int(np.clip(WORK_PER_STEP / max(objective.n_weights, 1), fewest, 512))
         if isinstance(objective, DeviceObjective) and not budget.is_repeatable:
             return objective.batch_size(count)
         return count
