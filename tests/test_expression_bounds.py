@@ -1,6 +1,8 @@
 """Ranges and linear relaxations of smooth expressions over boxes, against samples and cases that are known exactly."""
 
 import warnings
+from fractions import Fraction
+from itertools import product
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from pyomo_relugrad.expression import Expression, ExpressionBuilder, Node
 from pyomo_relugrad.expression.contraction import argument_within
 from pyomo_relugrad.expression.envelope import function_lines, function_range
 from pyomo_relugrad.expression.functions import FUNCTIONS, Function, Power
+from pyomo_relugrad.expression.products import product_planes
 
 EXPONENTS = (2.0, 3.0, 4.0, -1.0, -2.0, -3.0, 0.5, 1.5, -0.5)
 EVERY = [*FUNCTIONS.values(), *map(Power, EXPONENTS)]
@@ -120,6 +123,17 @@ def test_products_have_mccormicks_planes_at_the_given_points() -> None:
     np.testing.assert_allclose([low[0, 0], high[0, 0]], [-5.0, 15.0])
     above = expression.relaxation(lower, upper, at=np.array([[-1.0, 5.0], [3.0, 2.0]]))
     np.testing.assert_allclose(above.upper_slopes[:, 0], [[5.0, -1.0], [2.0, 3.0]])
+
+
+def test_planes_of_products_hold_exactly_at_corners() -> None:
+    """Also where they touch the product: they are moved by as much as rounding can have moved them."""
+    low, high = np.zeros((2, 50)), np.random.default_rng(0).uniform(1.0, 10.0, (2, 50))
+    planes = product_planes(low[0], high[0], low[1], high[1], high[0], high[1])
+    for sign, plane in zip((1, -1), planes, strict=True):
+        for p, q, offset, *ends in zip(*plane, *high, strict=True):
+            for left, right in product((0.0, ends[0]), (0.0, ends[1])):
+                value = Fraction(p) * Fraction(left) + Fraction(q) * Fraction(right) + Fraction(offset)
+                assert sign * (Fraction(left) * Fraction(right) - value) >= 0
 
 
 def test_what_has_no_bound_leaves_the_other_side_alone() -> None:
