@@ -62,6 +62,16 @@ def test_ranges_and_lines_of_functions_enclose_them_and_are_the_best(function: F
         assert lines.upper_slope[i] * at[i] + lines.upper_offset[i] - hull.max() < 2e-2 * size
 
 
+def test_lines_are_best_at_the_middle_unless_a_point_is_given_and_constant_over_a_period() -> None:
+    for name, low, high in (("exp", 0.0, 2.0), ("sin", 0.2, 2.0)):
+        sides = np.array([low]), np.array([high])
+        assert function_lines(FUNCTIONS[name], *sides, np.array([np.nan])) == function_lines(
+            FUNCTIONS[name], *sides, np.array([(low + high) / 2])
+        )
+    lines = function_lines(FUNCTIONS["sin"], np.array([0.3]), np.array([20.0]), np.array([1.0]))
+    assert (lines.lower_slope[0], lines.upper_slope[0]) == (0.0, 0.0)
+
+
 def chords(x: np.ndarray, y: np.ndarray, at: float) -> np.ndarray:
     """The values of all chords of a sampled function at a point: the least one is the convex envelope's."""
     left, right = np.nonzero((x[:, None] <= at) & (x[None, :] >= at) & (x[None, :] > x[:, None]))
