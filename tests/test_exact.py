@@ -431,6 +431,8 @@ def test_routes_are_chosen_by_structure():
     assert choose_routes(wide) == (Route.MILP, Route.RELUS)
     whole = np.r_[True, np.zeros(wide.n_columns - 1, bool)]
     assert choose_routes(replace(wide, integers=whole)) == (Route.MILP, Route.RELUS)
+    curved = replace(wide, quadratic=sparse.csr_array(np.eye(wide.n_columns)))
+    assert choose_routes(curved) == (Route.MILP, Route.BRANCH)
     fixed = np.r_[wide.upper[0], -1.0, wide.upper[2:]]
     assert choose_routes(replace(wide, upper=fixed)) == (Route.BRANCH, Route.MILP)
     many = box_problem((3, 400, 1))

@@ -24,7 +24,7 @@ def test_a_young_proof_is_not_judged():
 
 
 def test_where_there_is_little_time_a_proof_is_judged_sooner():
-    limit = 5.0
+    limit = 20.0
     young = Portfolio().young_share * limit
     for seconds, is_judged in ((0.9 * young, False), (1.1 * young, True)):
         found = GapForecast(Portfolio(), limit)

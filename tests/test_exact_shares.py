@@ -110,6 +110,12 @@ def test_proofs_have_whole_turns_while_searches_have_half():
     assert TimeShares(Portfolio()).proof_seconds() == Portfolio().proof_turn
 
 
+def test_turns_are_short_where_there_is_little_time():
+    asked = Portfolio()
+    assert asked.within(np.inf) == asked.within(60.0) == asked
+    assert asked.within(4.0) == replace(asked, proof_turn=0.2, search_turn=0.2)
+
+
 def test_searches_have_all_of_the_time_beside_proofs_until_they_are_in_vain():
     shares = TimeShares(ASKED)
     assert shares.share_beside == 1.0

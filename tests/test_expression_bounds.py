@@ -1,6 +1,8 @@
 """Ranges and linear relaxations of smooth expressions over boxes, against samples and cases that are known exactly."""
 
 import warnings
+from fractions import Fraction
+from itertools import product
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from pyomo_relugrad.expression import Expression, ExpressionBuilder, Node
 from pyomo_relugrad.expression.contraction import argument_within
 from pyomo_relugrad.expression.envelope import function_lines, function_range
 from pyomo_relugrad.expression.functions import FUNCTIONS, Function, Power
+from pyomo_relugrad.expression.products import product_planes
 
 EXPONENTS = (2.0, 3.0, 4.0, -1.0, -2.0, -3.0, 0.5, 1.5, -0.5)
 EVERY = [*FUNCTIONS.values(), *map(Power, EXPONENTS)]
@@ -57,6 +60,16 @@ def test_ranges_and_lines_of_functions_enclose_them_and_are_the_best(function: F
         hull = chords(samples[::5, i], values[::5, i], at[i])
         assert hull.min() - (lines.lower_slope[i] * at[i] + lines.lower_offset[i]) < 2e-2 * size
         assert lines.upper_slope[i] * at[i] + lines.upper_offset[i] - hull.max() < 2e-2 * size
+
+
+def test_lines_are_best_at_the_middle_unless_a_point_is_given_and_constant_over_a_period() -> None:
+    for name, low, high in (("exp", 0.0, 2.0), ("sin", 0.2, 2.0)):
+        sides = np.array([low]), np.array([high])
+        assert function_lines(FUNCTIONS[name], *sides, np.array([np.nan])) == function_lines(
+            FUNCTIONS[name], *sides, np.array([(low + high) / 2])
+        )
+    lines = function_lines(FUNCTIONS["sin"], np.array([0.3]), np.array([20.0]), np.array([1.0]))
+    assert (lines.lower_slope[0], lines.upper_slope[0]) == (0.0, 0.0)
 
 
 def chords(x: np.ndarray, y: np.ndarray, at: float) -> np.ndarray:
@@ -120,6 +133,17 @@ def test_products_have_mccormicks_planes_at_the_given_points() -> None:
     np.testing.assert_allclose([low[0, 0], high[0, 0]], [-5.0, 15.0])
     above = expression.relaxation(lower, upper, at=np.array([[-1.0, 5.0], [3.0, 2.0]]))
     np.testing.assert_allclose(above.upper_slopes[:, 0], [[5.0, -1.0], [2.0, 3.0]])
+
+
+def test_planes_of_products_hold_exactly_at_corners() -> None:
+    """Also where they touch the product: they are moved by as much as rounding can have moved them."""
+    low, high = np.zeros((2, 50)), np.random.default_rng(0).uniform(1.0, 10.0, (2, 50))
+    planes = product_planes(low[0], high[0], low[1], high[1], high[0], high[1])
+    for sign, plane in zip((1, -1), planes, strict=True):
+        for p, q, offset, *ends in zip(*plane, *high, strict=True):
+            for left, right in product((0.0, ends[0]), (0.0, ends[1])):
+                value = Fraction(p) * Fraction(left) + Fraction(q) * Fraction(right) + Fraction(offset)
+                assert sign * (Fraction(left) * Fraction(right) - value) >= 0
 
 
 def test_what_has_no_bound_leaves_the_other_side_alone() -> None:

@@ -177,8 +177,10 @@ def test_integers_are_branched_on_in_the_same_tree(seed):
         assert result.bound <= optimum + 1e-9
 
 
-def test_a_problem_without_a_point_is_seen_as_such():
+@pytest.mark.parametrize("n_integers", [0, 2])
+def test_a_problem_without_a_point_is_seen_as_such(n_integers):
     problem = problem_around(random_network(np.random.default_rng(3), (3, 6, 2)), 3)
+    problem = replace(problem, integers=np.arange(problem.n_columns) < n_integers)
     most = float(problem.propagate(np.random.default_rng(0).uniform(-1, 1, (500, 6)))[:, -1].max())
     beyond = replace(problem, row_lower=np.array([-np.inf, most + 3.0]), row_upper=np.array([0.5, most + 4.0]))
     assert run_proof(ReluTree(beyond, Options()), time_limit=60).stop is Stop.INFEASIBLE
@@ -223,8 +225,6 @@ def test_an_exact_solve_may_take_it_and_takes_it_for_wide_inputs():
     assert result.incumbent.objective == pytest.approx(exact_optimum(problem), abs=1e-3)
     wide = problem_around(random_network(np.random.default_rng(0), (Portfolio().few_inputs + 1, 4, 1)), 0)
     assert Portfolio().routes_for(wide) == (Route.MILP, Route.RELUS)
-    integers = np.arange(wide.n_columns) < 3
-    assert Portfolio().routes_for(replace(wide, integers=integers)) == (Route.MILP, Route.RELUS)
 
 
 @pytest.mark.parametrize("distance", [0.3, 1e-3])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -33,9 +33,10 @@ class Portfolio:
         Seconds that the first proof has for itself.
     first_seconds, first_share : float, optional
         Seconds of the search that comes before any proof, and its largest share of the time limit.
-    proof_turn, search_turn : float, optional
-        Seconds of a proof's turn, and of the shortest turn of searches. While searches are owed no more than
-        ``owed_seconds``, they wait where a proof is expected to end within three times their turn.
+    proof_turn, search_turn, turn_share : float, optional
+        Seconds of a proof's turn, and of the shortest turn of searches; no more than this share of the time limit.
+        While searches are owed no more than ``owed_seconds``, they wait where a proof is expected to end within three
+        times their turn.
     search_share, late_share : float, optional
         The searches' share of the time while there is no incumbent, and while they go on to find better ones; little
         by little the larger one if that is still so after ``late_seconds``.
@@ -73,6 +74,7 @@ class Portfolio:
     first_share: float = 0.1
     proof_turn: float = 0.5
     search_turn: float = 0.4
+    turn_share: float = 0.05
     search_share: float = 0.5
     late_share: float = 0.95
     open_share: float = 0.9
@@ -85,7 +87,7 @@ class Portfolio:
     second_patience: float = 3.0
     closing_share: float = 0.9
     young_seconds: float = 2.0
-    young_share: float = 0.1
+    young_share: float = 0.03
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -98,6 +100,11 @@ class Portfolio:
             )
         if self.routes == ():
             raise ModelError("the portfolio has no proof: name a route, or search without proof")
+
+    def within(self, time_limit: float) -> Portfolio:
+        """The portfolio with turns for a time limit: where there is little time they are short."""
+        longest = self.turn_share * time_limit
+        return replace(self, proof_turn=min(self.proof_turn, longest), search_turn=min(self.search_turn, longest))
 
     def routes_for(self, problem: Problem) -> tuple[Route, ...]:
         """The proofs of a presolved problem, the more promising one first.

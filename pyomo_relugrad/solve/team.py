@@ -39,6 +39,7 @@ class Team(Worker):
     def __init__(
         self, problem: Problem, options: Options, portfolio: Portfolio, clock: Clock, start: Array | None = None
     ) -> None:
+        portfolio = portfolio.within(clock.time_limit)
         self._problem, self._options, self._portfolio, self._clock = problem, options, portfolio, clock
         self._searches = Searches(problem, options, portfolio, clock, start)
         self._shares = TimeShares(portfolio)

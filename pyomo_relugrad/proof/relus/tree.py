@@ -175,7 +175,8 @@ class ReluTree(Prover):
     def _cut(self, bounded: SplitNodes, exact: DualPoint) -> SplitNodes:
         """Nodes with ranges of integers without what the bound's linear function says is above the cutoff."""
         limit = np.full(len(bounded), self.cutoff)
-        self._discarded = min(self._discarded, self.cutoff)
+        if self.cutoff < self._largest:  # else nothing is cut off that exists
+            self._discarded = min(self._discarded, self.cutoff)
         slopes = exact.slopes[:, self._integers]
         lower, upper = cut_boxes(slopes, exact.bound, limit, bounded.lower, bounded.upper)
         lower, upper = rounded_bounds(lower, upper, np.ones(self._integers.size, bool))
