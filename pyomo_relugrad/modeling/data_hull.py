@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from pyomo.core.util import quicksum
 from scipy.cluster.vq import kmeans2
 
 from pyomo_relugrad.arrays import Array, ArrayLike
+from pyomo_relugrad.checks import check_number, is_whole, numbers, refuse_unknown
 from pyomo_relugrad.errors import ModelError, NetworkValueError
 from pyomo_relugrad.modeling.block.arguments import listed_terms, resolve_terms
 from pyomo_relugrad.modeling.block.entries import Entries
@@ -67,8 +69,8 @@ class Hulls:
         table = _table(data)
         names = _column_names(data)
         labels = _labels(clusters, table)
-        if max_points is not None and max_points < 1:
-            raise ModelError(f"max_points is {max_points!r}; expected a positive number or None")
+        if max_points is not None:
+            check_number(max_points, "max_points", "a whole number of 1 or more, or None", partial(is_whole, least=1))
         parts = []
         for label in np.unique(labels[~_is_noise(labels)]):
             members = np.flatnonzero(labels == label)
@@ -127,12 +129,11 @@ class DataHullData(BlockData):
             If the block has a hull already, or an argument does not fit; names the block.
         """
         if self._hulls is not None:
-            raise ModelError(f"data hull '{self.name}' is built already")
+            raise ModelError(f"data hull '{self.name}' is built already: make another one")
         try:
             hulls = data if isinstance(data, Hulls) else Hulls.of(_in_order(data, inputs), clusters, max_points)
             terms = _terms(inputs, hulls)
-            if not 0 <= margin < np.inf:
-                raise ModelError(f"the margin is {margin!r}; expected a finite number that is not negative")
+            check_number(margin, "the margin", "a finite number of 0 or more", lambda given: 0.0 <= given < np.inf)
         except ModelError as error:
             raise ModelError(f"data hull '{self.name}': {error}") from error
         self._hulls = hulls
@@ -246,7 +247,8 @@ class DataHull(KeywordBlock, data=DataHullData):
         if by_keywords and kwargs.get("rule") is not None:
             raise ModelError("DataHull takes inputs and data or rule, not both: give them to build() in the rule")
         if by_keywords and (inputs is None or data is None):
-            raise ModelError(f"DataHull needs {'inputs' if inputs is None else 'data'} too")
+            missing = "inputs" if inputs is None else "data"
+            raise ModelError(f"DataHull has no {missing}: give inputs=... and data=...")
         if by_keywords:
             kwargs["rule"] = _SharedReduction(inputs, margin, data, clusters, max_points)
         super().__init__(*args, **kwargs)
@@ -260,11 +262,8 @@ class _SharedReduction(KeywordRule):
         self._margin, self._data, self._reduction = margin, data, reduction
 
     def __call__(self, block: DataHullData, *_: Any, **unknown: Any) -> None:
-        if unknown:
-            raise ModelError(
-                f"DataHull has no argument {next(iter(unknown))!r}; it has inputs, data, clusters, margin, max_points, "
-                "and those of a Block"
-            )
+        known = ("inputs", "data", "clusters", "margin", "max_points")
+        refuse_unknown(unknown, "DataHull", known, ", and those of a Block")
         inputs = self.argument("inputs", block)
         if not isinstance(self._data, Hulls):
             try:
@@ -292,7 +291,7 @@ def _in_order(data: Any, inputs: Any) -> Any:
         return data
     missing = [name for name in names if name not in data.columns]
     if missing:
-        raise ModelError(f"the data have no column {listed(missing)}: the network's inputs are {listed(names)}")
+        raise ModelError(f"the data have no column {listed(missing)}: give the columns {listed(names)}")
     try:
         return encoded(data, network.input_names, network.choices)
     except (NetworkValueError, TypeError, ValueError) as error:
@@ -307,12 +306,9 @@ def _table(data: Any) -> Array:
     ModelError
         If they are not a table of finite numbers with at least one row and one column.
     """
-    try:
-        table = np.array(data, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"the data are not a table of numbers: {error}") from error
+    table = numbers(data, "data", "a table of numbers, rows by inputs").copy()
     if table.ndim != 2 or 0 in table.shape:
-        raise ModelError(f"the data have shape {table.shape}; expected (rows, inputs), at least one of each")
+        raise ModelError(f"the data have shape {table.shape}: give a table (rows, inputs), at least one of each")
     if not np.isfinite(table).all():
         row, column = np.argwhere(~np.isfinite(table))[0].tolist()
         raise ModelError(f"the data have {table[row, column]} in row {row}, column {column}: drop or fill such rows")
@@ -348,11 +344,9 @@ def _labels(clusters: Any, table: Array) -> Array:
         return _cluster(table, clusters)
     labels = np.asarray(clusters)
     if labels.shape != (len(table),):
-        raise ModelError(
-            f"the cluster labels have shape {labels.shape}; expected one label for each of {len(table)} rows"
-        )
+        raise ModelError(f"the cluster labels have shape {labels.shape}: give one label for each of {len(table)} rows")
     if _is_noise(labels).all():
-        raise ModelError("the cluster labels say that all rows are noise (-1)")
+        raise ModelError("the cluster labels say that all rows are noise (-1): give another label to some")
     return labels
 
 
@@ -363,8 +357,8 @@ def _is_noise(labels: Array) -> Array:
 
 def _cluster(table: Array, count: Any) -> Array:
     """Labels by k-means on the columns divided by their ranges."""
-    if not isinstance(count, (int, np.integer)) or not 1 <= count <= len(table):
-        raise ModelError(f"clusters is {count!r}; expected one label per row, or a number from 1 to {len(table)}")
+    wanted = f"one label per row, or a whole number from 1 to {len(table)}"
+    check_number(count, "clusters", wanted, lambda given: is_whole(given, 1) and given <= len(table))
     ranges = np.ptp(table, axis=0)
     scaled = (table - table.mean(axis=0)) / np.where(ranges > 0, ranges, 1.0)
     return np.asarray(kmeans2(scaled, int(count), minit="++", seed=0)[1])
@@ -377,5 +371,7 @@ def _terms(inputs: Any, hulls: Hulls) -> list[Any]:
         inputs = inputs.inputs
     terms = [inputs] if isinstance(inputs, BlockData) else listed_terms(inputs, entries)
     if len(terms) != entries.size:
-        raise ModelError(f"the data have {entries.size} columns, but {len(terms)} inputs were given")
+        raise ModelError(
+            f"the data have {entries.size} columns, but {len(terms)} inputs were given: give an input for each column"
+        )
     return resolve_terms(terms, entries)

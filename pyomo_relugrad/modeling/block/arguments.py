@@ -15,7 +15,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.block.entries import Entries, SliceEntries, is_term, keyed_entries, list_entries
 from pyomo_relugrad.modeling.block.scaling_objects import input_scaling, output_scaling
-from pyomo_relugrad.words import listed
+from pyomo_relugrad.words import listed, meant, shown
 
 #: A lower and an upper bound: a number, an expression of mutable parameters, or None.
 BoundPair = tuple[Any, Any]
@@ -31,7 +31,10 @@ def resolve_terms(given: Any, entries: Entries) -> list[Any]:
     """
     terms = [_as_number(term) for term in listed_terms(given, entries)]
     if len(terms) != entries.size:
-        raise ModelError(f"the {entries.owner} has {entries.size} {entries.what}s, but {len(terms)} were given")
+        raise ModelError(
+            f"the {entries.owner} has {entries.size} {entries.what}s, but {len(terms)} were given: give one variable, "
+            "expression or number for each"
+        )
     for position, term in enumerate(terms):
         if term is None:
             continue
@@ -41,12 +44,12 @@ def resolve_terms(given: Any, entries: Entries) -> list[Any]:
                 f"{term.name}.get_associated_binary(), which associate_binary_var sets"
             )
         if not is_term(term):
-            raise ModelError(
-                f"{entries.what} {position} is {type(term).__name__} {term!r}; expected a variable or an expression"
-            )
+            raise ModelError(f"{entries.what} {position} is {shown(term)}: give a variable, an expression or a number")
         if type(term) in native_numeric_types and not np.isfinite(term):
-            free = ": None stands for a variable of the block" if np.isnan(term) else ""
-            raise ModelError(f"{entries.what} {position} is {term}, no finite number{free}")
+            raise ModelError(
+                f"{entries.what} {position} is {term}, no finite number: give a number, or None for a variable of the "
+                "block"
+            )
     return terms
 
 
@@ -87,7 +90,10 @@ def resolve_bounds(given: Any, entries: Entries) -> list[BoundPair]:
         return [(None, None)] * entries.size
     pairs = _bound_pairs(given, entries)
     if len(pairs) != entries.size:
-        raise ModelError(f"the network has {entries.size} {entries.what}s, but {len(pairs)} bounds were given")
+        raise ModelError(
+            f"the network has {entries.size} {entries.what}s, but {len(pairs)} bounds were given: give a pair "
+            "(lower, upper) for each, or one for all"
+        )
     return [_checked_pair(pair, entries.what, position) for position, pair in enumerate(pairs)]
 
 
@@ -104,7 +110,7 @@ def _bound_pairs(given: Any, entries: Entries) -> list[Any]:
     if isinstance(given, (list, tuple)) and len(given) == 2 and all(keyed_entries(side) is not None for side in given):
         sides = [entries.in_order(side, lambda item, size: [item]) or list_entries(side) for side in given]
         if len(sides[0]) != len(sides[1]):
-            raise ModelError(f"there are {len(sides[0])} lower and {len(sides[1])} upper bounds")
+            raise ModelError(f"there are {len(sides[0])} lower and {len(sides[1])} upper bounds: give as many of both")
         return list(zip(*sides, strict=True))
     by_key = entries.in_order(given, _expand_bounds)
     return _expand_bounds(given, entries.size) if by_key is None else by_key
@@ -133,18 +139,21 @@ def _is_pair(item: Any) -> bool:
 
 def _checked_pair(pair: Any, what: str, position: int) -> BoundPair:
     if not _is_pair(pair):
-        raise ModelError(f"the bounds of {what} {position} are {pair!r}; expected a pair (lower, upper)")
+        raise ModelError(f"the bounds of {what} {position} are {pair!r}: give a pair (lower, upper)")
     sides = [_as_number(side) for side in pair]
     for side in sides:
         if not (side is None or (is_term(side) and not is_potentially_variable(side))):
             raise ModelError(
-                f"the bounds of {what} {position} hold {side}, and must be numbers, parameters or None: state what "
+                f"the bounds of {what} {position} hold {side}: give numbers, parameters or None, and state what "
                 "depends on variables as a constraint"
             )
     (lower,), (upper,) = numbers_of_bounds([(sides[0], sides[1])])
     if not lower <= upper or lower == np.inf or upper == -np.inf:
         kind = "empty, as one is NaN" if np.isnan([lower, upper]).any() else "empty"
-        raise ModelError(f"the bounds of {what} {position} are {kind}: lower {pair[0]}, upper {pair[1]}")
+        raise ModelError(
+            f"the bounds of {what} {position} are {kind}, lower {pair[0]}, upper {pair[1]}: give a lower bound that is "
+            "not above the upper one"
+        )
     return _or_none(sides[0]), _or_none(sides[1])
 
 
@@ -179,8 +188,8 @@ class Scaling:
             wrong = np.flatnonzero(~(np.isfinite(offset) & np.isfinite(factor) & (factor > 0)))
             if wrong.size:
                 raise ModelError(
-                    f"the {what} scaling needs finite offsets and positive finite factors; those of {what} {wrong[0]} "
-                    f"are {offset[wrong[0]]} and {factor[wrong[0]]}"
+                    f"offset and factor of the {what} scaling are {offset[wrong[0]]} and {factor[wrong[0]]} for {what} "
+                    f"{wrong[0]}: give finite offsets and positive finite factors"
                 )
 
     def key(self) -> bytes:
@@ -202,24 +211,27 @@ def resolve_scaling(given: Any, inputs: Entries, outputs: Entries) -> Scaling | 
     if isinstance(given, Mapping):
         unknown = set(given) - {"inputs", "outputs"}
         if unknown:
-            raise ModelError(f"scaling has the keys 'inputs' and 'outputs', not {sorted(map(str, unknown))}")
+            name = str(next(iter(unknown)))
+            raise ModelError(
+                f"scaling has the key {name!r}{meant(name, ('inputs', 'outputs'))}: give 'inputs' and 'outputs'"
+            )
         return Scaling(*_offset_and_factor(given, inputs), *_offset_and_factor(given, outputs))
     if hasattr(given, "get_scaled_input_expressions") and hasattr(given, "get_unscaled_output_expressions"):
         return Scaling(*_from_object(input_scaling, given, inputs), *_from_object(output_scaling, given, outputs))
     raise ModelError(
-        "scaling must be omlt.OffsetScaling or {'inputs': (offset, factor), 'outputs': (offset, factor)}, "
-        f"not {type(given).__name__}"
+        f"scaling is {shown(given)}: give omlt.OffsetScaling, or "
+        "{'inputs': (offset, factor), 'outputs': (offset, factor)}"
     )
 
 
 def _offset_and_factor(given: Mapping[str, Any], entries: Entries) -> tuple[Array, Array]:
     pair = given.get(f"{entries.what}s", (0.0, 1.0))
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-        raise ModelError(f"scaling of {entries.what}s is {pair!r}; expected a pair (offset, factor)")
+        raise ModelError(f"scaling of {entries.what}s is {pair!r}: give a pair (offset, factor)")
     numbers = [_numbers(part, entries) for part in pair]
     for name, part in zip(("offset", "factor"), numbers, strict=True):
         if part.shape != (entries.size,):
-            raise ModelError(f"the {entries.what} {name} has shape {part.shape}, expected ({entries.size},)")
+            raise ModelError(f"the {entries.what} {name} has shape {part.shape}: give one number, or {entries.size}")
     return numbers[0], numbers[1]
 
 
@@ -227,7 +239,7 @@ def _numbers(given: Any, entries: Entries) -> Array:
     """One number for all, or the numbers as they are."""
 
     def expand(item: Any, size: int) -> list[Any]:
-        return [item] * size if np.ndim(item) == 0 else list_entries(item)
+        return [item] * size if is_term(item) or not isinstance(item, Iterable) else list_entries(item)
 
     by_key = entries.in_order(given, expand)
     numbers = expand(given, entries.size) if by_key is None else by_key
@@ -256,4 +268,6 @@ def _from_object(read: Callable[[Any, Sequence[Any]], tuple[Array, Array]], give
         except (KeyError, ValueError):  # it has other keys
             continue
     names = f" or {listed(entries.names)}" if entries.names else ""
-    raise ModelError(f"the scaling object does not have the {entries.what}s 0 to {entries.size - 1}{names}")
+    raise ModelError(
+        f"the scaling object does not have the {entries.what}s 0 to {entries.size - 1}{names}: give one that has"
+    )
