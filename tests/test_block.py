@@ -663,7 +663,10 @@ def test_refusals_of_keywords(caplog):
         m.indexed = ReluNetworkBlock([1, 2], network=NAMED, inputs={1: [1.0, 2.0, 3.0]})
     with pytest.raises(ModelError, match=r"the network is a dict: give a Network, a path"):
         m.wrong = ReluNetworkBlock(network={1: NAMED})
-    with pytest.raises(ModelError, match="ReluNetworkBlock has no argument 'input'; it has network, inputs, outputs"):
+    with pytest.raises(
+        ModelError,
+        match=r"ReluNetworkBlock has no argument 'input' \(is 'inputs' meant\?\): give",
+    ):
         m.misspelt = ReluNetworkBlock(network=NAMED, input=[1.0, 2.0, 3.0])
     with pytest.raises(ModelError, match=r"no argument 'input'"):
         m.each = ReluNetworkBlock([1, 2], network=NAMED, input=[1.0, 2.0, 3.0])

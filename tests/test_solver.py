@@ -599,7 +599,7 @@ def test_the_pool_is_loaded_by_number() -> None:
     assert loader.solution(None).get_vars()[model.n] == 6
     loader.load_vars([model.n])
     assert values(model) == [0, 6]
-    with pytest.raises(ValueError, match=r"there is no solution 7; the solutions are \[0, 1"):
+    with pytest.raises(ValueError, match=r"there is no solution 7: give one of \[0, 1"):
         loader.solution(7).load_vars()
 
 
