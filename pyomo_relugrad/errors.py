@@ -51,6 +51,10 @@ class ModelError(RelugradError, ValueError):
     """A model that cannot be handled as it stands: a missing bound, a wrong input count, an unknown option."""
 
 
+class UnknownArgumentError(ModelError, TypeError):
+    """A keyword that a function or a block does not have."""
+
+
 class InfeasibleProblemError(ModelError):
     """A problem that is seen to have no feasible point before any search; the message names a column or row."""
 

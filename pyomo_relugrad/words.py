@@ -1,10 +1,15 @@
 """Numbers and names in messages and logs."""
 
 from collections.abc import Iterable
+from difflib import get_close_matches
+from numbers import Number
 from typing import Any
 
 #: Entries of a list that a message shows.
 MAX_LISTED = 5
+
+#: Letters of a text that a message shows.
+MAX_LETTERS = 40
 
 
 def number(value: float) -> str:
@@ -39,3 +44,35 @@ def listed(entries: Iterable[Any]) -> str:
     """
     every = list(entries)
     return ", ".join(map(repr, every[:MAX_LISTED])) + (", ..." if len(every) > MAX_LISTED else "")
+
+
+def shown(given: Any) -> str:
+    """What was given, as a message shows it: numbers and short texts as they are, of others the type.
+
+    Examples
+    --------
+    >>> shown(-1), shown("10 s"), shown([1, 2]), shown(dict)
+    ('-1', "'10 s'", 'a list', 'the class dict')
+    """
+    given = given.item() if hasattr(given, "item") and getattr(given, "ndim", 1) == 0 else given  # NumPy's as Python's
+    if given is None or isinstance(given, (Number, bool)):
+        return str(given)
+    if isinstance(given, str):
+        return repr(given if len(given) <= MAX_LETTERS else given[:MAX_LETTERS] + "...")
+    if isinstance(given, type):
+        return f"the class {given.__name__}"
+    name = type(given).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
+def meant(given: Any, known: Iterable[str]) -> str:
+    """A question after an unknown name: the known one that is spelled nearly so, if there is one.
+
+    Examples
+    --------
+    >>> meant("Lowr", ["lower", "upper"]), meant(3, ["lower"])
+    (" (is 'lower' meant?)", '')
+    """
+    spelled = {name.casefold().replace("_", "-"): name for name in known}
+    close = get_close_matches(given.casefold().replace("_", "-"), spelled, 1, 0.7) if isinstance(given, str) else []
+    return f" (is {spelled[close[0]]!r} meant?)" if close else ""

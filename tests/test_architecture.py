@@ -24,6 +24,7 @@ STAIR: dict[str, set[str]] = {
     "notebook": set(),
     "deadline": set(),
     "arrays": {"numpy"},
+    "checks": {"numpy"},
     "network": ARRAYS,
     "expression": ARRAYS,
     "readers": ARRAYS | {"onnx", "onnxruntime", "google"},  # google.protobuf is onnx's

@@ -86,11 +86,11 @@ NAN_ARGUMENTS = {
     "upper": ({"upper": NAN}, "upper is NaN"),
     "objective": ({"objective": [NAN]}, r"objective\[0\] is NaN"),
     "input_objective": ({"input_objective": [0, NAN]}, r"input_objective\[1\] is NaN"),
-    "A": ({"A": [[NAN, 1.0]], "row_upper": 1.0}, "coefficients must be finite"),
+    "A": ({"A": [[NAN, 1.0]], "row_upper": 1.0}, r"A\[0, 0\] is nan: give finite"),
     "row_upper": ({"A": [[1.0, 1.0]], "row_upper": NAN}, "row_upper is NaN"),
     "start": ({"start": [NAN, 0]}, r"start\[0\] is NaN"),
-    "infinite start": ({"start": [INF, 0]}, "start has an infinite entry"),
-    "time_limit": ({"time_limit": NAN}, "the time limit is NaN"),
+    "infinite start": ({"start": [INF, 0]}, r"start\[0\] is inf: give finite"),
+    "time_limit": ({"time_limit": NAN}, "the time limit is nan"),
     "wrong infinity": ({"lower": INF}, "the lower bound of column 0 is inf, which no number satisfies"),
     "minus infinity": ({"upper": [1.0, -INF]}, "the upper bound of column 1 is -inf"),
 }
@@ -123,11 +123,11 @@ def model(bounds=(0, 1), coefficient=1.0, side=1.0, **arguments):
     [
         ({"bounds": (NAN, 1)}, r"variable 'x\[1\]' has a bound that is no number"),
         ({"bounds": (0, NAN)}, r"variable 'x\[1\]' has a bound that is no number"),
-        ({"coefficient": NAN}, "'row' has a coefficient that is not a finite number"),
+        ({"coefficient": NAN}, "'row' has a coefficient that is NaN or infinite"),
         ({"side": NAN}, "constraint 'row' has no sides that are numbers"),
         ({"input_bounds": [(0, 1), (0, NAN)]}, "'nn': the bounds of input 1 are empty, as one is NaN"),
-        ({"scaling": {"inputs": ([0, 0], [1, NAN])}}, "'nn': the input scaling .* those of input 1 are 0.0 and nan"),
-        ({"scaling": {"outputs": (NAN, 1)}}, "'nn': the output scaling .* those of output 0 are nan and 1.0"),
+        ({"scaling": {"inputs": ([0, 0], [1, NAN])}}, "'nn': .* of the input scaling are 0.0 and nan for input 1"),
+        ({"scaling": {"outputs": (NAN, 1)}}, "'nn': .* of the output scaling are nan and 1.0 for output 0"),
     ],
 )
 def test_parts_of_a_model_that_are_no_numbers_are_refused_by_name(arguments, message):

@@ -116,7 +116,7 @@ def test_stability_masks_part_the_neurons():
     [
         ([[0.0, 1.0]], [[1.0, 0.5]], "box 0 is empty: input 1 has lower bound 1.0 and upper bound 0.5"),
         ([[0.0, np.nan]], [[1.0, 0.5]], "box 0 has a bound that is NaN, of input 1"),
-        ([[0.0]], [[1.0]], r"expected a batch of shape \(B, 2\)"),
+        ([[0.0]], [[1.0]], r"give a batch of shape \(B, 2\)"),
         ([[0.0, 0.0]], [[1.0, 1.0]] * 2, "lower bounds have shape"),
     ],
 )

@@ -654,7 +654,7 @@ INCOMPATIBLE = {
     "equations off": (deactivate_equations, r"network block 'nn': its network equations were changed or deactivated"),
     "network of a product": (network_of_a_product, r"'c' holds a network as an expression and is not .*relugrad\.omlt"),
     "fixed without value": (fixed_without_value, r"variable 'x\[0\]' in 'c' is fixed but has no value"),
-    "fixed at nan": (fixed_network_input_at_nan, r"variable 'x\[0\]' is fixed at nan, no finite number"),
+    "fixed at nan": (fixed_network_input_at_nan, r"variable 'x\[0\]' is fixed at nan: fix it at a finite number"),
     "fixed input": (fixed_network_input_without_value, r"variable 'x\[0\]' is fixed but has no value"),
     "domain": (domain(pyo.RangeSet(0, 10, 2)), r"variable 'v' has the domain .* handles intervals .* binary variables"),
     "separate values": (domain([1, 3, 7]), r"variable 'v' has the domain \{1, 3, 7\}: .* with binary variables"),
@@ -663,7 +663,7 @@ INCOMPATIBLE = {
     "anything": (domain(pyo.Any), r"variable 'v' has the domain Any: .* with binary variables"),
     "piecewise": (piecewise_function, r"PiecewiseLinearFunction 'f' .*apply .*contrib\.piecewise"),
     "parameter": (missing_parameter, r"'c' cannot be evaluated: .*\(p\)"),
-    "infinite": (infinite_coefficient, r"'c' has a coefficient that is not a finite number"),
+    "infinite": (infinite_coefficient, r"'c' has a coefficient that is NaN or infinite: give"),
     "ranged": (
         add("c", lambda m: pyo.Constraint(expr=pyo.inequality(m.x[0], m.x[1], m.x[2]))),
         r"'c'.*variable lower bound",

@@ -286,17 +286,17 @@ def test_abstract_models_clones_and_pickles():
     [
         (SQUARE[:, :1], {}, "data hull 'hull': the data have 1 columns, but 2 inputs were given"),
         (np.ones((4, 3)), {}, "data hull 'hull': the data have 3 columns, but 2 inputs were given"),
-        (np.ones(4), {}, r"data hull 'hull': the data have shape \(4,\); expected \(rows, inputs\)"),
+        (np.ones(4), {}, r"data hull 'hull': the data have shape \(4,\)"),
         (np.ones((0, 2)), {}, r"data hull 'hull': the data have shape \(0, 2\)"),
         ([[1, 2], [3, np.nan]], {}, "data hull 'hull': the data have nan in row 1, column 1: drop or fill such rows"),
         ([[1, 2], [np.inf, 0]], {}, "data hull 'hull': the data have inf in row 1, column 0"),
-        ([["a", "b"]], {}, "data hull 'hull': the data are not a table of numbers: could not convert"),
-        (SQUARE, {"margin": -1}, "data hull 'hull': the margin is -1; expected a finite number that is not negative"),
-        (SQUARE, {"clusters": [0, 1]}, r"the cluster labels have shape \(2,\); expected one label for each of 5 rows"),
+        ([["a", "b"]], {}, r"data hull 'hull': data\[0, 0\] is 'a'"),
+        (SQUARE, {"margin": -1}, "data hull 'hull': the margin is -1"),
+        (SQUARE, {"clusters": [0, 1]}, r"the cluster labels have shape \(2,\)"),
         (SQUARE, {"clusters": [-1] * 5}, r"the cluster labels say that all rows are noise \(-1\)"),
-        (SQUARE, {"clusters": 6}, "clusters is 6; expected one label per row, or a number from 1 to 5"),
-        (SQUARE, {"clusters": 1.5}, "clusters is 1.5; expected"),
-        (SQUARE, {"max_points": 0}, "max_points is 0; expected a positive number or None"),
+        (SQUARE, {"clusters": 6}, "clusters is 6"),
+        (SQUARE, {"clusters": 1.5}, r"clusters is 1\.5"),
+        (SQUARE, {"max_points": 0}, "max_points is 0"),
     ],
 )
 def test_what_does_not_fit_is_refused(data, options, message):
@@ -309,9 +309,9 @@ def test_what_does_not_fit_is_refused(data, options, message):
 def test_arguments_must_come_together():
     m = pyo.ConcreteModel()
     m.x = pyo.Var(range(2))
-    with pytest.raises(ModelError, match="DataHull needs data too"):
+    with pytest.raises(ModelError, match="DataHull has no data"):
         relugrad.DataHull(inputs=m.x)
-    with pytest.raises(ModelError, match="DataHull needs inputs too"):
+    with pytest.raises(ModelError, match="DataHull has no inputs"):
         relugrad.DataHull(data=SQUARE)
     with pytest.raises(ModelError, match="DataHull takes inputs and data or rule, not both"):
         relugrad.DataHull(inputs=m.x, data=SQUARE, rule=lambda b: None)

@@ -33,7 +33,7 @@ SPARSE = Network(
     (
         Layer(
             (0,),
-            (sparse.random_array((40, 30), density=0.2, format="csr", rng=np.random.default_rng(0)),),
+            (sparse.random_array((40, 30), density=0.2, format="csr", random_state=0),),
             np.zeros(40),
         ),
         Layer((0, 1), (np.ones((1, 30)), np.linspace(-1, 1, 40)[None]), np.zeros(1)),

@@ -413,11 +413,11 @@ def test_a_start_is_the_first_incumbent():
 
 def test_options_that_nobody_knows_are_refused():
     problem = hard_box()
-    with pytest.raises(ModelError, match="HiGHS has no option mip_magic"):
+    with pytest.raises(ModelError, match="HiGHS does not take the option mip_magic"):
         Options(highs_options={"mip_magic": 1})
-    with pytest.raises(ModelError, match="HiGHS has no option threads = 'all'"):
+    with pytest.raises(ModelError, match="HiGHS does not take the option threads = 'all'"):
         Options(highs_options={"threads": "all"})
-    with pytest.raises(ModelError, match="unknown bounds 'magic'; known are"):
+    with pytest.raises(ModelError, match="unknown bounds 'magic': give one of"):
         solve_exactly(problem, Options(bounds="magic"), portfolio=only(Route.MILP))
 
 

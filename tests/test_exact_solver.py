@@ -222,7 +222,7 @@ def test_the_gap_has_the_names_that_mip_users_know(name: str) -> None:
     results = NewSolverFactory("relugrad.exact").solve(surrogate(HARD), time_limit=60, options={name: 0.9})
     assert results.solution_status == SolutionStatus.optimal
     assert results.solver_config.rel_gap == 0.9
-    with pytest.raises(ModelError, match=rf"unknown option '{name}' of solver 'relugrad'; the options are callback"):
+    with pytest.raises(ModelError, match=rf"unknown option '{name}' of solver 'relugrad': give one of callback"):
         NewSolverFactory("relugrad").solve(knapsack(), options={name: 0.5})
 
 
@@ -234,7 +234,7 @@ def test_an_absolute_gap_is_enough() -> None:
 def test_an_unknown_option_is_an_error_that_lists_the_known_ones() -> None:
     for factory in (pyo.SolverFactory, NewSolverFactory):
         with pytest.raises(
-            ModelError, match=r"unknown option 'gap' of solver 'relugrad\.exact'; the options are abs_gap, bounds"
+            ModelError, match=r"unknown option 'gap' of solver 'relugrad\.exact'.*: give one of abs_gap, bounds"
         ):
             factory("relugrad.exact").solve(knapsack(), gap=1)
 
@@ -245,7 +245,7 @@ def test_options_with_bad_values_are_named() -> None:
     with pytest.raises(ValueError, match="rel_gap"):
         pyo.SolverFactory("relugrad.exact").solve(knapsack(), rel_gap=-1)
     model = surrogate((40, 8, 1))
-    with pytest.raises(ModelError, match="HiGHS has no option mip_magic"):
+    with pytest.raises(ModelError, match="HiGHS does not take the option mip_magic = 1: give"):
         pyo.SolverFactory("relugrad.exact").solve(model, highs_options={"mip_magic": 1})
 
 
@@ -275,5 +275,5 @@ def test_a_warm_start_is_an_incumbent_at_once() -> None:
 
 @pytest.mark.parametrize("name", ["rel_gap", "abs_gap"])
 def test_gaps_that_are_no_numbers_are_refused(name) -> None:
-    with pytest.raises(ModelError, match="gap is nan: give 0 or more"):
+    with pytest.raises(ModelError, match="gap is nan: give a number of 0 or more"):
         pyo.SolverFactory("relugrad.exact").solve(surrogate(HARD), time_limit=1, **{name: float("nan")})

@@ -157,7 +157,7 @@ class TestScikitLearn:
             SimpleImputer(missing_values=0.0, strategy="mean"),
             QuantileTransformer(n_quantiles=20),
             Normalizer(),
-            KBinsDiscretizer(3, encode="ordinal", quantile_method="averaged_inverted_cdf"),
+            KBinsDiscretizer(3, encode="ordinal", strategy="uniform"),
         ],
         ids=lambda step: type(step).__name__,
     )

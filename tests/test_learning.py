@@ -51,15 +51,15 @@ def test_an_ensemble_in_a_model():
 
 
 def test_members_that_do_not_fit():
-    with pytest.raises(ModelError, match="an ensemble has several members: give a list of networks, not str"):
+    with pytest.raises(ModelError, match=r"the members of the ensemble are 'surrogate\.onnx'"):
         Ensemble("surrogate.onnx")
-    with pytest.raises(ModelError, match="an ensemble needs at least one network"):
+    with pytest.raises(ModelError, match="members is empty: give one network or more"):
         Ensemble([])
     with pytest.raises(ModelError, match="member 1 of the ensemble has 2 inputs and 1 outputs, and member 0 has 3"):
         Ensemble([MEMBERS[0], random_network([2, 1], 0)])
     with pytest.raises(ModelError, match=r"member 1 of the ensemble has other names .*with_names"):
         Ensemble([MEMBERS[0], MEMBERS[1].with_names(["a", "b", "c"])])
-    with pytest.raises(ModelError, match="the share of the members is 0; expected a number above 0"):
+    with pytest.raises(ModelError, match="the share of the members is 0: give a number above 0"):
         Ensemble(MEMBERS).reached_by(0)
 
 
@@ -101,9 +101,9 @@ class TestMargin:
         ("arguments", "message"),
         [
             (([1.0], [[1.0, 2.0]]), r"predicted has shape \(1,\) and measured \(1, 2\)"),
-            (([1.0, np.nan], [1.0, 2.0]), "has a number that is not finite"),
-            (([1.0], [1.0], 1.5), r"the risk is 1\.5; expected a number between 0 and 1"),
-            (([1.0], [1.0], 0.6, "left"), "side is 'left'; expected 'both', 'lower' or 'upper'"),
+            (([1.0, np.nan], [1.0, 2.0]), r"predicted\[1\] is nan, no finite number"),
+            (([1.0], [1.0], 1.5), r"the risk is 1\.5"),
+            (([1.0], [1.0], 0.6, "left"), "unknown side 'left'"),
         ],
     )
     def test_refusals(self, arguments, message):

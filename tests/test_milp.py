@@ -159,7 +159,7 @@ def test_linear_programs_tighten_relus_and_outputs_beyond_crown():
         (crown.output_upper - crown.output_lower, lp.output_upper - lp.output_lower),
     ):
         assert new.sum() < 0.97 * old.sum()
-    with pytest.raises(ModelError, match="unknown bounds 'none'; known are interval, crown, lp"):
+    with pytest.raises(ModelError, match="unknown bounds 'none': give one of interval, crown, lp"):
         network_bounds(network, -np.ones(3), np.ones(3), "none")
 
 
@@ -338,9 +338,9 @@ def test_refusals_name_what_is_missing():
     with pytest.raises(ModelError, match="finite bounds on the networks' inputs; set bounds on: temperature"):
         prove_by_milp(problem)
     bounded = single_network_box(0)
-    with pytest.raises(ModelError, match="unknown bounds 'none'; known are interval, crown, lp"):
+    with pytest.raises(ModelError, match="unknown bounds 'none': give one of interval, crown, lp"):
         prove_by_milp(bounded, bounds="none")
-    with pytest.raises(ModelError, match="HiGHS has no option mip_rel_gp"):
+    with pytest.raises(ModelError, match="HiGHS does not take the option mip_rel_gp"):
         prove_by_milp(bounded, options={"mip_rel_gp": 1.0})
     with pytest.raises(ModelError, match="quadratic"):
         prove_by_milp(random_problem("quadratic", 0))

@@ -152,7 +152,7 @@ def test_without_names_a_component_is_taken_in_its_order_and_a_mapping_by_text_i
     with pytest.raises(ModelError, match=r"lower has the keys .* have no names: give an array, or name them"):
         maximize(network, [1, 0], dict.fromkeys(NAMES, 0), 1)
     m.y = pyo.Var(["yield", "cost", "a", "b"])
-    with pytest.raises(ModelError, match="are names of other parts of the network, not inputs"):
+    with pytest.raises(ModelError, match="the keys 'yield', 'cost', 'a', 'b' are names of other parts of the network"):
         m.wrong = ReluNetworkBlock(network=network, inputs=m.y)
 
 
@@ -449,5 +449,5 @@ def test_order_and_numbers_by_name():
         ModelError, match="lower has the keys 0, 2, but the network's inputs are positions from 0 or 'a'"
     ):
         by_name({0: 1.0, 2: 2.0}, ("a", "b"), "input", "lower")
-    with pytest.raises(ModelError, match="upper is ndarray, not a number or an array"):
+    with pytest.raises(ModelError, match=r"upper\[0\] is a tuple"):
         maximize(NETWORK, [1, 0], 0, np.zeros(1, dtype=[("flow", float), ("a", float)]))

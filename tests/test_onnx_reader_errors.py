@@ -38,7 +38,7 @@ class TestFiles:
         assert isinstance(error.value, FileNotFoundError | ValueError)
 
     def test_folder(self, tmp_path):
-        with pytest.raises(NetworkFileError, match="cannot be read: Is a directory"):
+        with pytest.raises(NetworkFileError, match="cannot be read, Is a directory: give the path"):
             load_onnx(tmp_path)
 
     @pytest.mark.parametrize("content", [b"", b"hello, I am no network", b"\x00" * 100, b"PK\x03\x04"])

@@ -67,13 +67,17 @@ def test_the_script_is_the_command_line(setup: ConfigParser) -> None:
     assert entry.load() is main
 
 
-def test_the_workflow_checks_the_oldest_pyomo_and_all_pythons(setup: ConfigParser) -> None:
-    workflow_file = ROOT / ".github" / "workflows" / "checks.yml"
+def test_the_workflow_checks_the_oldest_versions_and_all_pythons(setup: ConfigParser) -> None:
+    workflow_file, oldest_file = ROOT / ".github" / "workflows" / "checks.yml", ROOT / ".ci" / "oldest.txt"
     if not workflow_file.exists():
         pytest.skip("not in the source distribution")
     workflow = workflow_file.read_text(encoding="utf-8")
-    oldest = re.search(r"pyomo >= ([\d.]+)", setup["options"]["install_requires"]).group(1)
-    assert f"options: pyomo=={oldest}}}" in workflow
+    assert "options: -c .ci/oldest.txt}" in workflow
+    oldest = dict(re.findall(r"^([\w-]+)==([\d.]+)", oldest_file.read_text(encoding="utf-8"), re.MULTILINE))
+    declared = setup["options"]["install_requires"] + setup["options.extras_require"]["test"]
+    for name, least in re.findall(r"^([\w-]+)[^ ]* >= ([\d.]+)", declared, re.MULTILINE):
+        if name not in ("ruff", "mypy"):
+            assert f"{oldest[name]}.".startswith(f"{least}."), name
     named = re.findall(r"Python :: (3\.\d+)", setup["metadata"]["classifiers"])
     tested = re.search(r"python: \[(.*)\]", workflow).group(1)
     assert re.findall(r"3\.\d+", tested) == named

@@ -185,9 +185,9 @@ def test_a_plane_that_misses_the_box_has_no_polygon():
 
 
 def test_a_plane_needs_finite_bounds_and_two_directions():
-    with pytest.raises(NetworkValueError, match="needs finite bounds for every input that varies"):
+    with pytest.raises(NetworkValueError, match="an input that varies on the slice has no finite bounds"):
         box_on_plane([0, 0], [1, np.inf], [0, 0], np.eye(2))
-    with pytest.raises(NetworkValueError, match="must not be parallel or zero"):
+    with pytest.raises(NetworkValueError, match="the directions of the slice are parallel, or one is zero"):
         box_on_plane([0, 0], [1, 1], [0, 0], [[1, 1], [2, 2]])
 
 
@@ -236,11 +236,11 @@ def test_a_slice_along_vectors_counts_steps_and_may_leave_the_borders_out():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"point": [0, 0]}, r"the point has shape \(2,\), expected \(3,\)"),
-        ({"directions": (0, 3)}, "two different inputs from 0 to 2, got"),
-        ({"directions": (1, 1)}, "two different inputs"),
-        ({"directions": [0.5, 1]}, "two inputs or two vectors of length 3"),
-        ({"objective": [1.0]}, r"the objective has shape \(1,\), expected \(2,\)"),
+        ({"point": [0, 0]}, r"the point has shape \(2,\): give one number for each of 3"),
+        ({"directions": (0, 3)}, "give two different ones from 0 to 2"),
+        ({"directions": (1, 1)}, "give two different ones"),
+        ({"directions": [0.5, 1]}, "give two inputs, .*, or two vectors of length 3"),
+        ({"objective": [1.0]}, r"the objective has shape \(1,\): give 2 weights"),
         ({"objective": None}, "the network has 2 outputs: give their weights"),
         ({"point": [9, 9, 9], "directions": [[1, 0, 0.1], [0, 1, 0]]}, "the slice misses the box"),
     ],

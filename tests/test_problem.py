@@ -140,7 +140,7 @@ def _two(outputs_of_second, inputs_of_second):
     ("build", "message"),
     [
         (lambda n: Problem(n, n[:1], n), "lower has shape"),
-        (lambda n: Problem(n, n, n, sparse.csr_array((1, 5))), "rows have 5 columns, expected 2"),
+        (lambda n: Problem(n, n, n, sparse.csr_array((1, 5))), "rows have 5 columns: give one for each of the 2"),
         (lambda n: Problem(n, n, n, quadratic=sparse.csr_array((3, 3))), "quadratic part has shape"),
         (lambda n: Problem(n * np.nan, n, n), "finite"),
         (lambda n: _two([1], [0, 1]), "network 'two' has 1 inputs, got 2 columns"),

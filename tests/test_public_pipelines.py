@@ -190,7 +190,7 @@ REFUSED = {  # what stands before the perceptron, and the step's name
     "splines": (SplineTransformer(), "splinetransformer"),
     "powers": (PowerTransformer(), "powertransformer"),
     "quantiles": (QuantileTransformer(n_quantiles=20), "quantiletransformer"),
-    "bins": (KBinsDiscretizer(3, quantile_method="averaged_inverted_cdf"), "kbinsdiscretizer"),
+    "bins": (KBinsDiscretizer(3, strategy="uniform"), "kbinsdiscretizer"),
     "binary": (Binarizer(), "binarizer"),
     "lengths": (Normalizer(), "normalizer"),
     "logarithms": (FunctionTransformer(np.log1p), "functiontransformer"),

@@ -263,19 +263,19 @@ def test_unbounded_inputs_do_not_crash_auto():
 
 def test_arguments_of_the_wrong_shape_are_named():
     network = random_network([3, 4, 2], 0)
-    with pytest.raises(ModelError, match="the network has 2 outputs: give their weights as the objective"):
+    with pytest.raises(ModelError, match="the network has 2 outputs: give their 2 weights as the objective"):
         maximize(network, lower=0, upper=1)
     with pytest.raises(ModelError, match=r"lower\[1\] is NaN"):
         maximize(network, [1, 0], lower=[0.0, np.nan, 0.0], upper=1.0)
     with pytest.raises(ModelError, match="upper is NaN"):
         maximize(network, [1, 0], lower=0.0, upper=np.nan)
-    with pytest.raises(ModelError, match=r"lower has shape \(2,\), expected a number or \(3,\)"):
+    with pytest.raises(ModelError, match=r"lower has shape \(2,\): give a number, or an array of shape \(3,\)"):
         maximize(network, [1, 0], lower=[0, 0], upper=1)
-    with pytest.raises(ModelError, match=r"A has shape \(1, 2\), expected \(rows, 3\)"):
+    with pytest.raises(ModelError, match=r"A has shape \(1, 2\): give a table of shape \(rows, 3\)"):
         maximize(network, [1, 0], lower=0, upper=1, A=np.ones((1, 2)))
     with pytest.raises(ModelError, match="no feasible point was found"):
         maximize(network, [1, 0], lower=0, upper=1, A=np.ones((1, 3)), row_lower=9.0)
-    with pytest.raises(ModelError, match=r"unknown method 'magic'; the methods are auto"):
+    with pytest.raises(ModelError, match=r"unknown method 'magic': give one of auto"):
         maximize(network, [1, 0], lower=0, upper=1, method="magic")
 
 

@@ -92,7 +92,7 @@ def test_of_equal_weights_the_first_are_removed_and_zeros_do_not_count(rate, kep
 
 
 def test_a_wrong_rate_is_refused():
-    with pytest.raises(NetworkValueError, match=r"between 0 and 1, got 1\.5"):
+    with pytest.raises(NetworkValueError, match=r"pruning is 1\.5: give a number from 0 to 1"):
         prune_weights(trained_like(0, (2, 3, 1)), 1.5)
 
 

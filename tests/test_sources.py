@@ -124,5 +124,5 @@ def test_files_of_keras_are_opened_in_safe_mode(tmp_path):
 
 @pytest.mark.parametrize("source", [3, object(), np.zeros((2, 2)), type(random_network([1, 1], 0))])
 def test_what_holds_no_network(source):
-    with pytest.raises(ModelError, match=r"network must be a Network, a path, .*not \w"):
+    with pytest.raises(ModelError, match=r"the network is .*: give a Network, a path"):
         load_network(source)

@@ -154,9 +154,9 @@ def test_networks_with_categories(home):
     assert network.column_names == ("size", "age", "city", "level")
     assert network.choices[0] == Choice("city", ("Bonn", "Oslo", "Rome"), 2)
     assert pickle.loads(pickle.dumps(network)).choices == network.choices
-    with pytest.raises(NetworkValueError, match="'city' is 'Paris', which is none of its categories: 'Bonn'"):
+    with pytest.raises(NetworkValueError, match="'city' is 'Paris', which is none of its categories"):
         network.value(HOMES.replace("Rome", "Paris"))
-    with pytest.raises(NetworkValueError, match="needs names for its inputs"):
+    with pytest.raises(NetworkValueError, match="a network with categorical inputs has no names"):
         Network(network.n_inputs, network.layers, choices=network.choices)
 
 
@@ -224,7 +224,7 @@ REFUSALS = {
     "unknown category": ({"city": "Paris"}, "'city' is 'Paris', which is none of its categories"),
     "one variable": ({"city": pyo.Var()}, r"the input 'city' is a category: give one of 'Bonn', .*None for variables"),
     "too few binaries": ({"city": {"Rome": 1}}, "'city' is given for 'Rome': give a binary for each of 'Bonn'"),
-    "missing number": ({"age": float("nan")}, "input 1 is nan, no finite number: None stands for a variable"),
+    "missing number": ({"age": float("nan")}, "input 1 is nan, no finite number: give a number, or None"),
 }
 
 
@@ -291,7 +291,7 @@ class TestClassRows:
     def test_classes_that_are_not_there(self):
         with pytest.raises(ModelError, match="there is no class 'worst': give its position, 0 to 1 or 'bad', 'good'"):
             self.block(2, ("bad", "good")).predicts("worst")
-        with pytest.raises(ModelError, match=r"the margin is -1; expected a finite number"):
+        with pytest.raises(ModelError, match="the margin is -1: give a finite number"):
             self.block(1).predicts(1, margin=-1)
 
 
@@ -318,9 +318,12 @@ def test_a_hull_of_data_with_categories_holds_what_was_seen_together(home):
     ("data", "message"),
     [
         (HOMES.to_numpy(), "the network has categories: give the data as a frame with the columns 'size', 'age'"),
-        (HOMES.drop(columns="city"), "the data have no column 'city': the network's inputs are"),
-        (HOMES.assign(city="Paris"), "the data: 'city' is 'Paris', which is none of its categories: 'Bonn'"),
-        (HOMES.assign(size="big"), "the data: could not convert string to float: 'big'"),
+        (HOMES.drop(columns="city"), "the data have no column 'city': give the columns"),
+        (
+            HOMES.assign(city="Paris"),
+            "the data: 'city' is 'Paris', which is none of its categories: give one of 'Bonn'",
+        ),
+        (HOMES.assign(size="big"), r"the data: the column 'size'\[0\] is 'big'"),
     ],
 )
 def test_data_that_do_not_fit_a_network_with_categories(home, data, message):

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, ArrayLike
+from pyomo_relugrad.checks import check_number
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.network.building import mean_of, ranked
 from pyomo_relugrad.readers.sources import load_network
+from pyomo_relugrad.words import shown
 
 
 class Ensemble:
@@ -40,16 +41,16 @@ class Ensemble:
 
     def __init__(self, members: Iterable[Any]) -> None:
         if isinstance(members, str) or not isinstance(members, Iterable):
-            raise ModelError(f"an ensemble has several members: give a list of networks, not {type(members).__name__}")
+            raise ModelError(f"the members of the ensemble are {shown(members)}: give a list of networks")
         self.members: tuple[Network, ...] = tuple(load_network(member) for member in members)
         if not self.members:
-            raise ModelError("an ensemble needs at least one network")
+            raise ModelError("the list of the ensemble's members is empty: give one network or more")
         first = self.members[0]
         for place, network in enumerate(self.members):
             if (network.n_inputs, network.n_outputs) != (first.n_inputs, first.n_outputs):
                 raise ModelError(
                     f"member {place} of the ensemble has {network.n_inputs} inputs and {network.n_outputs} outputs, "
-                    f"and member 0 has {first.n_inputs} and {first.n_outputs}"
+                    f"and member 0 has {first.n_inputs} and {first.n_outputs}: give networks of the same sizes"
                 )
             if (network.input_names, network.choices) != (first.input_names, first.choices):
                 raise ModelError(
@@ -87,6 +88,5 @@ class Ensemble:
 
     def _count(self, share: float) -> int:
         """How many members a share is."""
-        if not (isinstance(share, Real) and 0.0 < share <= 1.0):
-            raise ModelError(f"the share of the members is {share!r}; expected a number above 0, at most 1")
+        check_number(share, "the share of the members", "a number above 0, at most 1", lambda own: 0.0 < own <= 1.0)
         return max(math.ceil(share * len(self) - 1e-9), 1)

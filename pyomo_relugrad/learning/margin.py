@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
 from typing import Literal
 
 import numpy as np
 
 from pyomo_relugrad.arrays import ArrayLike
+from pyomo_relugrad.checks import check_known, check_number, named_arguments, numbers
 from pyomo_relugrad.errors import ModelError
 
 
+@named_arguments
 def conformal_margin(
     predicted: ArrayLike,
     measured: ArrayLike,
@@ -54,19 +55,18 @@ def conformal_margin(
     >>> conformal_margin([1.0, 2.0, 3.0, 4.0], [1.5, 2.0, 2.0, 4.2], risk=0.25)
     1.0
     """
-    try:
-        truth, guess = np.asarray(measured, np.float64), np.asarray(predicted, np.float64)
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"predicted or measured is no array of numbers: {error}") from error
+    truth, guess = numbers(measured, "measured"), numbers(predicted, "predicted")
     truth, guess = (array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array for array in (truth, guess))
     if truth.ndim != 1 or truth.shape != guess.shape:
-        raise ModelError(f"predicted has shape {np.shape(predicted)} and measured {np.shape(measured)}; expected (n,)")
-    if not (np.isfinite(truth).all() and np.isfinite(guess).all()):
-        raise ModelError("predicted or measured has a number that is not finite: leave such rows out")
-    if not (isinstance(risk, Real) and 0.0 < risk < 1.0):
-        raise ModelError(f"the risk is {risk!r}; expected a number between 0 and 1, such as 0.1")
-    if side not in ("both", "lower", "upper"):
-        raise ModelError(f"side is {side!r}; expected 'both', 'lower' or 'upper'")
+        raise ModelError(
+            f"predicted has shape {guess.shape} and measured {truth.shape}: give two arrays of shape (n,), one output"
+        )
+    for name, array in (("predicted", guess), ("measured", truth)):
+        if not np.isfinite(array).all():
+            place = int(np.flatnonzero(~np.isfinite(array))[0])
+            raise ModelError(f"{name}[{place}] is {array[place]}, no finite number: leave such rows out")
+    check_number(risk, "the risk", "a number between 0 and 1, such as 0.1", lambda given: 0.0 < given < 1.0)
+    check_known(side, "side", ("both", "lower", "upper"))
     count = math.ceil((truth.size + 1) * (1.0 - risk) - 1e-9)
     if count > truth.size:
         raise ModelError(

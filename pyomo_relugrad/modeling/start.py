@@ -11,7 +11,7 @@ from pyomo.core.expr.visitor import identify_variables
 from pyomo.opt.base.solvers import UnknownSolver
 
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.words import listed
+from pyomo_relugrad.words import listed, shown
 
 
 def solve_from_start(solver: Any, model: Any, **keywords: Any) -> Any:
@@ -53,8 +53,8 @@ def solve_from_start(solver: Any, model: Any, **keywords: Any) -> Any:
     """
     if not hasattr(model, "component_data_objects") or not (isinstance(solver, str) or hasattr(solver, "solve")):
         raise ModelError(
-            f"solve_from_start takes a solver and a model, in this order; it was given {type(solver).__name__} and "
-            f"{type(model).__name__}"
+            f"solve_from_start was given {shown(solver)} and {shown(model)}: give a solver, or its name, and a model, "
+            "in this order"
         )
     opt = pyo.SolverFactory(solver) if isinstance(solver, str) else solver
     if isinstance(opt, UnknownSolver):

@@ -23,7 +23,9 @@ def bounds_of(variable: Any) -> tuple[float, float]:
     try:
         low, high = variable.bounds
     except ValueError as error:
-        raise IncompatibleModel(f"variable '{variable.name}' has a bound that is no number: {error}") from error
+        raise IncompatibleModel(
+            f"variable '{variable.name}' has a bound that is no number, {str(error).rstrip('.')}: give one, or None"
+        ) from error
     return -np.inf if low is None else low, np.inf if high is None else high
 
 
@@ -46,9 +48,11 @@ def bounds_and_integrality(variables: Sequence[Any]) -> tuple[Array, Array, Arra
     integers = are_integers(variables)
     for variable, integer in zip(variables, integers, strict=True):
         if variable.fixed and variable.value is None:
-            raise IncompatibleModel(f"variable '{variable.name}' is fixed but has no value")
+            raise IncompatibleModel(f"variable '{variable.name}' is fixed but has no value: give it one")
         if variable.fixed and not np.isfinite(variable.value):
-            raise IncompatibleModel(f"variable '{variable.name}' is fixed at {variable.value}, no finite number")
+            raise IncompatibleModel(
+                f"variable '{variable.name}' is fixed at {variable.value}: fix it at a finite number"
+            )
         if integer and not variable.is_integer():
             raise IncompatibleModel(
                 f"variable '{variable.name}' has the domain {variable.domain}: relugrad handles intervals of the reals "

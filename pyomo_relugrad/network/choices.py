@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.checks import numbers
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.words import listed
 
@@ -58,7 +59,7 @@ class Choice:
         matches = [_is_same(category, own) for own in self.categories]
         if not any(matches):
             raise NetworkValueError(
-                f"{self.name!r} is {category!r}, which is none of its categories: {listed(self.categories)}"
+                f"{self.name!r} is {category!r}, which is none of its categories: give one of {listed(self.categories)}"
             )
         return np.array(matches, np.float64)
 
@@ -97,7 +98,7 @@ def encoded(table: Any, input_names: Sequence[str], choices: Sequence[Choice]) -
     parts: list[Array] = []
     for place, name in enumerate(input_names):
         if place not in owners:
-            parts.append(np.asarray(table[name], np.float64)[:, None])
+            parts.append(numbers(table[name], f"the column {name!r}", "numbers", NetworkValueError)[:, None])
         elif place == owners[place].first:
             parts.append(np.array([owners[place].indicators(category) for category in table[owners[place].name]]))
     return np.concatenate(parts, axis=1)

@@ -68,25 +68,31 @@ class Layer:
         bias = _frozen(np.atleast_1d(self.bias))
         weights = tuple(_frozen(weight) for weight in self.weights)
         if len(weights) != len(self.sources):
-            raise NetworkValueError(f"a layer has {len(self.sources)} sources but {len(weights)} weights")
+            raise NetworkValueError(
+                f"a layer has {len(self.sources)} sources but {len(weights)} weights: give a weight for each source"
+            )
         if (
             any(a >= b for a, b in zip(self.sources, self.sources[1:], strict=False))
             or min(self.sources, default=0) < 0
         ):
-            raise NetworkValueError(f"a layer's sources must be increasing and not negative, got {self.sources}")
+            raise NetworkValueError(
+                f"a layer has the sources {self.sources}: give numbers of 0 or more, each above the last"
+            )
         for weight in weights:
-            if weight.ndim != 2 or weight.shape[0] != bias.shape[0]:
+            if weight.ndim != 2 or bias.ndim != 1 or weight.shape[0] != bias.shape[0]:
                 raise NetworkValueError(
-                    f"a weight of shape {weight.shape} does not fit a bias of shape {bias.shape}: "
-                    "weights are (outputs, inputs)"
+                    f"a weight of shape {weight.shape} does not fit a bias of shape {bias.shape}: give weights of "
+                    "shape (outputs, inputs), as torch.nn.Linear has them, and a bias of shape (outputs,)"
                 )
             if weight.dtype != bias.dtype:
-                raise NetworkValueError(f"weight has type {weight.dtype} but bias has {bias.dtype}")
+                raise NetworkValueError(
+                    f"a weight has type {weight.dtype}, but its bias has {bias.dtype}: give both in one type"
+                )
         for what, array in (("bias", bias), *(("weight", weight) for weight in weights)):
             if not _is_finite(array):
                 raise NetworkValueError(
-                    "weights and biases must be finite numbers, but some are NaN or infinite: in a layer of "
-                    f"{bias.shape[0]} values, a {what} of shape {array.shape}"
+                    f"in a layer of {bias.shape[0]} values, a {what} of shape {array.shape} has an entry that is NaN "
+                    "or infinite: give finite numbers, or train again where the training diverged"
                 )
         object.__setattr__(self, "sources", tuple(int(source) for source in self.sources))
         object.__setattr__(self, "weights", weights)
@@ -147,19 +153,25 @@ def check_layers(n_inputs: int, layers: Sequence[Layer]) -> None:
         Says which layer does not fit.
     """
     if n_inputs < 1 or not layers:
-        raise NetworkValueError("a network needs at least one input and an output layer")
+        raise NetworkValueError(
+            f"a network of {n_inputs} inputs and {len(layers)} layers: give one input or more, and an output layer"
+        )
     widths = [n_inputs, *(layer.width for layer in layers[:-1])]
     for index, layer in enumerate(layers):
         for source, weight in layer.terms:
             if source > index:
-                raise NetworkValueError(f"layer {index + 1} reads layer {source}, which does not come before it")
+                raise NetworkValueError(
+                    f"layer {index + 1} reads layer {source}, which does not come before it: give the layers in order"
+                )
             if weight.shape[1] != widths[source]:
                 raise NetworkValueError(
                     f"layer {index + 1} expects {weight.shape[1]} values from layer {source}, which has "
-                    f"{widths[source]}"
+                    f"{widths[source]}: give a weight of shape ({weight.shape[0]}, {widths[source]})"
                 )
     if len({layer.bias.dtype for layer in layers}) > 1:
-        raise NetworkValueError("all layers of a network must have the same floating-point type")
+        raise NetworkValueError(
+            "the layers of a network have several floating-point types: give all in one, such as float64"
+        )
 
 
 def _frozen(array: Any) -> Any:

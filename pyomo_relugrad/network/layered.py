@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, ArrayLike
+from pyomo_relugrad.checks import numbers
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network import sweeps
 from pyomo_relugrad.network.activations import Activation
@@ -98,13 +99,12 @@ class LayeredFunction:
         NetworkValueError
             If the batch is not (B, width), by default (B, n_inputs).
         """
-        try:
-            array = np.asarray(points, dtype=self.dtype)
-        except (TypeError, ValueError) as error:
-            raise NetworkValueError(f"the points are no table of numbers: {error}") from error
+        array = np.asarray(numbers(points, "points", "a table of numbers", NetworkValueError), self.dtype)
         width = self.n_inputs if width is None else width
         if array.ndim != 2 or array.shape[1] != width:
-            raise NetworkValueError(f"expected a batch of shape (B, {width}), got shape {array.shape}")
+            raise NetworkValueError(
+                f"the points have shape {array.shape}: give a batch of shape (B, {width}), a point to a row"
+            )
         return array
 
     def activations(self, X: ArrayLike) -> tuple[Array, ...]:

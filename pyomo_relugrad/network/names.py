@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError, NetworkValueError
 from pyomo_relugrad.network.layer import TensorSpec
-from pyomo_relugrad.words import listed
+from pyomo_relugrad.words import listed, meant, shown
 
 
 def checked_names(names: Iterable[Any], size: int, what: str) -> tuple[str, ...]:
@@ -21,14 +20,16 @@ def checked_names(names: Iterable[Any], size: int, what: str) -> tuple[str, ...]
     NetworkValueError
         If there are too few or too many, one is not text, or one occurs twice.
     """
-    given = tuple(names)
+    if not isinstance(names, Iterable):
+        raise NetworkValueError(f"the {what} names are {shown(names)}: give a list of strings")
+    given = (names,) if isinstance(names, str) else tuple(names)
     if not given:
         return ()
     if len(given) != size:
         raise NetworkValueError(f"there are {len(given)} names for the {size} {what}s: give one for each, or none")
     strange = next((name for name in given if not isinstance(name, str)), None)
     if strange is not None:
-        raise NetworkValueError(f"the {what} name {strange!r} is not text")
+        raise NetworkValueError(f"the {what} name {strange!r} is not text: give strings, such as str(name)")
     repeated = [name for name, count in Counter(given).items() if count > 1]
     if repeated:
         raise NetworkValueError(f"two {what}s have the same name, {listed(repeated)}: rename one of them")
@@ -162,9 +163,7 @@ def _mismatch(labels: Sequence[Any], names: Sequence[str], what: str, owner: str
         for word, entries in (("missing", missing), ("unknown", unknown), ("given twice", twice))
         if entries
     ]
-    spelled = {name.casefold(): name for name in missing}
-    close = [match for label in unknown for match in get_close_matches(str(label).casefold(), spelled, 1)]
-    hint = f" (is {spelled[close[0]]!r} meant?)" if close else ""
+    hint = next(filter(None, (meant(str(label), missing) for label in unknown)), "")
     return (
         f"the keys are not the names of the {owner}'s {what}s: {'; '.join(parts)}{hint}. Give all {len(names)} names, "
         f"in any order, or a list in the {owner}'s order: {listed(names)}"

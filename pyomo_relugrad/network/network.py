@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, ArrayLike, DTypeLike
+from pyomo_relugrad.checks import numbers
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network.activations import RELU, Activation
 from pyomo_relugrad.network.choices import Choice, column_names, encoded
@@ -17,6 +18,7 @@ from pyomo_relugrad.network.layer import Layer, TensorSpec
 from pyomo_relugrad.network.layered import LayeredFunction
 from pyomo_relugrad.network.names import checked_names, rows_by_name, tensor_names
 from pyomo_relugrad.network.region import LinearRegion
+from pyomo_relugrad.words import shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +81,16 @@ class Network(LayeredFunction):
         object.__setattr__(self, "input_names", checked_names(input_names, self.n_inputs, "input"))
         object.__setattr__(self, "output_names", checked_names(output_names, self.n_outputs, "output"))
         if self.choices and not self.input_names:
-            raise NetworkValueError("a network with categorical inputs needs names for its inputs")
+            raise NetworkValueError(
+                "a network with categorical inputs has no names: give a name for each input as input_names"
+            )
 
     @staticmethod
     def _check_specs(specs: tuple[TensorSpec, ...], size: int, what: str) -> None:
         if specs and sum(spec.size for spec in specs) != size:
-            raise NetworkValueError(f"the {what} tensors {specs} do not have {size} entries in all")
+            raise NetworkValueError(
+                f"the {what} tensors {specs} have {sum(spec.size for spec in specs)} entries in all: give {size}"
+            )
 
     @classmethod
     def from_layers(
@@ -110,15 +116,20 @@ class Network(LayeredFunction):
         NetworkValueError
             If shapes disagree, or an entry is NaN or infinite.
         """
-        if len(weights) != len(biases) or not weights:
-            raise NetworkValueError(f"from_layers got {len(weights)} weights and {len(biases)} biases")
+        for what, given in (("weights", weights), ("biases", biases)):
+            if not hasattr(given, "__len__"):
+                raise NetworkValueError(f"{what} is {shown(given)}: give a list of arrays, one for each layer")
+        if len(weights) != len(biases) or len(weights) == 0:
+            raise NetworkValueError(
+                f"there are {len(weights)} weights and {len(biases)} biases: give one of each for each layer"
+            )
         layers = []
-        for index, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-            try:
-                matrix, offset = np.array(weight, float, ndmin=2), np.array(bias, float, ndmin=1)
-            except (TypeError, ValueError) as error:
-                raise NetworkValueError(f"the weight or bias of layer {index + 1} holds no numbers: {error}") from error
-            layers.append(Layer((index,), (matrix,), offset, activation))
+        for index, pair in enumerate(zip(weights, biases, strict=True)):
+            parts = [
+                numbers(given, f"{what}[{index}]", "a table of numbers", NetworkValueError)
+                for what, given in zip(("weights", "biases"), pair, strict=True)
+            ]
+            layers.append(Layer((index,), (np.array(parts[0], ndmin=2),), np.array(parts[1], ndmin=1), activation))
         return cls(layers[0].weights[0].shape[1], tuple(layers), name=name)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -173,8 +184,8 @@ class Network(LayeredFunction):
         >>> network.with_names(inputs=["width", "height"]).input_names
         ('width', 'height')
         """
-        names = self.input_names if inputs is None else tuple(inputs)
-        return replace(self, input_names=names, output_names=self.output_names if outputs is None else tuple(outputs))
+        own = {"input_names": inputs, "output_names": outputs}
+        return replace(self, **{side: names for side, names in own.items() if names is not None})  # type: ignore[arg-type]
 
     def batch(self, points: ArrayLike, width: int | None = None) -> Array:
         """Check a batch of rows and cast it to the network's type; a data frame's columns are taken by their names.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, ArrayLike
+from pyomo_relugrad.checks import vector
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network.bounds import PreactivationBounds, crown_bounds, interval_bounds
 from pyomo_relugrad.network.linear_maps import entries
@@ -109,7 +110,8 @@ def network_statistics(
     weights = [weight for layer in network.layers for weight in layer.weights]
     stability, regions = {}, None
     if lower is not None and upper is not None:
-        low, high = (np.broadcast_to(np.asarray(side, np.float64), (network.n_inputs,)) for side in (lower, upper))
+        sides = (("lower", lower), ("upper", upper))
+        low, high = (vector(side, name, network.n_inputs, NetworkValueError) for name, side in sides)
         for name, bound in (("interval", interval_bounds), ("crown", crown_bounds)):
             stability[name] = stability_statistics(bound(network, low[None], high[None]))
         for name, bounds in (further_bounds or {}).items():
@@ -182,5 +184,5 @@ def count_regions(network: Network, begin: ArrayLike, end: ArrayLike) -> Array:
         if not todo.size:
             return counts
     if network.n_relus:
-        raise NetworkValueError(f"a segment crosses more than {MAX_KINKS} linear regions")
+        raise NetworkValueError(f"a segment crosses more than {MAX_KINKS} linear regions: take a shorter one")
     return counts

@@ -51,10 +51,10 @@ def box_on_plane(lower: ArrayLike, upper: ArrayLike, origin: ArrayLike, directio
     low = (np.broadcast_to(np.asarray(lower, np.float64), start.shape) - start)[moves]
     high = (np.broadcast_to(np.asarray(upper, np.float64), start.shape) - start)[moves]
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
-        raise NetworkValueError("a slice needs finite bounds for every input that varies on it")
+        raise NetworkValueError("an input that varies on the slice has no finite bounds: give lower and upper bounds")
     stretch = np.linalg.svd(plane, compute_uv=False)
     if stretch[1] <= 1e-12 * stretch[0]:
-        raise NetworkValueError("the directions of a slice must not be parallel or zero")
+        raise NetworkValueError("the directions of the slice are parallel, or one is zero: give two that differ")
     reach = 2 * float(np.linalg.norm(np.maximum(abs(low), abs(high))) / stretch[1])
     polygon = reach * np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
     for row, least, most in zip(plane.T[moves], low, high, strict=True):

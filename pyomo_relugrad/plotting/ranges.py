@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, ArrayLike
+from pyomo_relugrad.checks import vector
+from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network import Network, by_name, crown_bounds
 from pyomo_relugrad.network.bounds import PreactivationBounds
 from pyomo_relugrad.plotting.style import BLUE, GREY, INK, ORANGE, SKY, axes, calm, module_of_matplotlib
+from pyomo_relugrad.readers.sources import load_network
 from pyomo_relugrad.words import counted
 
 # Colour by state; the order is that within a layer.
@@ -20,7 +23,7 @@ WIDTH, SPACE = 1.0, 0.25
 LOGARITHMIC_FROM = 10
 
 
-def plot_ranges(network: Network, lower: ArrayLike, upper: ArrayLike, ax: Any = None) -> Any:
+def plot_ranges(network: Any, lower: ArrayLike, upper: ArrayLike, ax: Any = None) -> Any:
     """Draw between which values every input, pre-activation and output lies over a box, as CROWN bounds it.
 
     A ReLU whose range does not contain zero is stable: it is linear over the box, and an exact formulation needs no
@@ -28,7 +31,7 @@ def plot_ranges(network: Network, lower: ArrayLike, upper: ArrayLike, ax: Any = 
 
     Parameters
     ----------
-    network : Network
+    network : Network, or what `load_network` takes
     lower, upper : float or (n_inputs,) array
         The box; finite. Those of a network block are ``block.input_box()``, with ``block.scaled_network``.
     ax : matplotlib.axes.Axes, optional
@@ -51,8 +54,11 @@ def plot_ranges(network: Network, lower: ArrayLike, upper: ArrayLike, ax: Any = 
     >>> [label.get_text().splitlines() for label in ax.get_xticklabels()][1]
     ['layer 1', '2 ReLUs', '1 unstable']
     """
-    sides = (by_name(side, network.input_names, "input", "a bound") for side in (lower, upper))
-    low, high = (np.broadcast_to(np.asarray(side, np.float64), (network.n_inputs,)) for side in sides)
+    network = load_network(network)
+    low, high = (
+        vector(by_name(side, network.input_names, "input", name), name, network.n_inputs, NetworkValueError)
+        for name, side in (("lower", lower), ("upper", upper))
+    )
     bounds = crown_bounds(network, low[None], high[None])
     groups = [(low, high), *_layers(bounds), (bounds.output_lower[0], bounds.output_upper[0])]
     ax = axes(ax, (max(6.4, 1.1 * len(groups)), 4.0))

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, ArrayLike
+from pyomo_relugrad.checks import numbers, vector
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network import Network, by_name
 from pyomo_relugrad.plotting.plane import box_on_plane, plane_network, regions_on_plane
 from pyomo_relugrad.plotting.style import INK, axes, calm, module_of_matplotlib
+from pyomo_relugrad.readers.sources import load_network
 from pyomo_relugrad.words import counted
 
 # Values are computed on a grid of so many points a side.
@@ -20,7 +22,7 @@ MAX_REGIONS = 20_000
 
 
 def plot_slice(
-    network: Network,
+    network: Any,
     point: ArrayLike,
     directions: ArrayLike = (0, 1),
     *,
@@ -35,7 +37,7 @@ def plot_slice(
 
     Parameters
     ----------
-    network : Network
+    network : Network, or what `load_network` takes
     point : (n_inputs,) array
         The plane goes through it.
     directions : pair of int, or (2, n_inputs) array, optional
@@ -70,9 +72,13 @@ def plot_slice(
     >>> ax.get_title(loc="left")
     '2 linear regions'
     """
+    network = load_network(network)
     origin, plane, names = _plane(network, point, directions)
     weights = _weights(network, objective)
-    low, high = (by_name(side, network.input_names, "input", "a bound") for side in (lower, upper))
+    low, high = (
+        vector(by_name(side, network.input_names, "input", name), name, network.n_inputs, NetworkValueError)
+        for name, side in (("lower", lower), ("upper", upper))
+    )
     polygon = box_on_plane(low, high, origin, plane)
     if not len(polygon):
         raise NetworkValueError("the slice misses the box: take a point between lower and upper")
@@ -92,16 +98,23 @@ def plot_slice(
 
 def _plane(network: Network, point: ArrayLike, directions: ArrayLike) -> tuple[Array, Array, tuple[str, str]]:
     """Origin (n,) and directions (2, n) of the plane, and the labels of the axes."""
-    origin = np.array(by_name(point, network.input_names, "input", "the point"), dtype=np.float64)
+    origin = numbers(by_name(point, network.input_names, "input", "the point"), "the point").copy()
     if origin.shape != (network.n_inputs,):
-        raise NetworkValueError(f"the point has shape {origin.shape}, expected ({network.n_inputs},)")
+        raise NetworkValueError(
+            f"the point has shape {origin.shape}: give one number for each of {network.n_inputs} inputs"
+        )
     plane = np.asarray(directions)
     if plane.shape == (2, network.n_inputs) and plane.ndim == 2:
         return origin, plane.astype(np.float64), ("steps along the first direction", "steps along the second direction")
     if plane.shape != (2,) or not np.issubdtype(plane.dtype, np.integer):
-        raise NetworkValueError(f"directions are two inputs or two vectors of length {network.n_inputs}")
+        raise NetworkValueError(
+            f"the directions have shape {plane.shape}: give two inputs, such as (0, 1), or two vectors of length "
+            f"{network.n_inputs}"
+        )
     if plane.min() < 0 or plane.max() >= network.n_inputs or plane[0] == plane[1]:
-        raise NetworkValueError(f"directions are two different inputs from 0 to {network.n_inputs - 1}, got {plane}")
+        raise NetworkValueError(
+            f"the directions are the inputs {plane.tolist()}: give two different ones from 0 to {network.n_inputs - 1}"
+        )
     origin[plane] = 0.0  # the axes show the inputs themselves
     return origin, np.eye(network.n_inputs)[plane], (f"input {plane[0]}", f"input {plane[1]}")
 
@@ -110,9 +123,9 @@ def _weights(network: Network, objective: ArrayLike | None) -> Array:
     if objective is None and network.n_outputs > 1:
         raise NetworkValueError(f"the network has {network.n_outputs} outputs: give their weights as the objective")
     given = by_name(objective, network.output_names, "output", "the objective")
-    weights = np.ones(1) if given is None else np.asarray(given, np.float64)
+    weights = np.ones(1) if given is None else numbers(given, "the objective")
     if weights.shape != (network.n_outputs,):
-        raise NetworkValueError(f"the objective has shape {weights.shape}, expected ({network.n_outputs},)")
+        raise NetworkValueError(f"the objective has shape {weights.shape}: give {network.n_outputs} weights")
     return weights
 
 

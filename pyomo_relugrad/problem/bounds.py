@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.checks import check_known
 from pyomo_relugrad.deadline import checkpoint
-from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network, PreactivationBounds, crown_bounds, interval_bounds
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
 from pyomo_relugrad.problem.problem import Problem
@@ -30,8 +30,7 @@ EMBEDDINGS_AT_ONCE = 64
 
 def refuse_unknown_bounds(method: str) -> None:
     """Raise ModelError where there are no such bounds."""
-    if method not in BOUND_METHODS:
-        raise ModelError(f"unknown bounds '{method}'; known are {', '.join(BOUND_METHODS)}")
+    check_known(method, "bounds", BOUND_METHODS)
 
 
 @dataclass(frozen=True, eq=False)

@@ -125,14 +125,14 @@ class Problem:
         expected = {"lower": n, "upper": n, "integers": n, "row_lower": m, "row_upper": m}
         for name, size in expected.items():
             if getattr(self, name).shape != (size,):
-                raise ModelError(f"{name} has shape {getattr(self, name).shape}, expected ({size},)")
+                raise ModelError(f"{name} has shape {getattr(self, name).shape}: give an array of shape ({size},)")
         if self.rows.shape[1] != n:
-            raise ModelError(f"the rows have {self.rows.shape[1]} columns, expected {n}")
+            raise ModelError(f"the rows have {self.rows.shape[1]} columns: give one for each of the {n} columns")
         if self.quadratic is not None and self.quadratic.shape != (n, n):
-            raise ModelError(f"the quadratic part has shape {self.quadratic.shape}, expected ({n}, {n})")
+            raise ModelError(f"the quadratic part has shape {self.quadratic.shape}: give one of shape ({n}, {n})")
         numbers = self.cost, self.rows.data, () if self.quadratic is None else self.quadratic.data
         if not all(np.isfinite(part).all() for part in numbers):
-            raise ModelError("costs and coefficients must be finite numbers")
+            raise ModelError("a cost or a coefficient of a row is NaN or infinite: give finite numbers")
 
     @staticmethod
     def _check_sides(what: str, names: tuple[str, ...], lower: Array, upper: Array) -> None:
@@ -140,7 +140,9 @@ class Problem:
             wrong = np.flatnonzero(np.isnan(values) | (values == never))
             if wrong.size:
                 place = repr(names[wrong[0]]) if names else f"{'column' if what == 'bound' else 'row'} {wrong[0]}"
-                raise ModelError(f"the {side} {what} of {place} is {values[wrong[0]]}, which no number satisfies")
+                raise ModelError(
+                    f"the {side} {what} of {place} is {values[wrong[0]]}, which no number satisfies: give another"
+                )
 
     # --- structure ----------------------------------------------------------------------------------------------
 

@@ -48,7 +48,7 @@ def silent_highs(options: dict[str, Any] | None = None) -> Any:
         highs.cbLogging.subscribe(lambda event: print(event.message, end="", flush=True))
     for name, value in given.items():
         if highs.setOptionValue(name, value) == highspy.HighsStatus.kError:
-            raise ModelError(f"HiGHS has no option {name} = {value!r}")
+            raise ModelError(f"HiGHS does not take the option {name} = {value!r}: give one that HiGHS's manual lists")
     return highs
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pyomo_relugrad.errors import ModelError, NetworkFileError
 from pyomo_relugrad.network import Network
+from pyomo_relugrad.words import shown
 
 #: How files of other kinds than ONNX are opened by their owners: opening them may run code that is inside.
 _OPENED_BY_OTHERS = {
@@ -62,8 +63,9 @@ def load_network(source: Any) -> Network:
     framework = _framework(source)
     if framework is None:
         raise ModelError(
-            "network must be a Network, a path, bytes or an onnx.ModelProto, a PyTorch module, a Keras model or a "
-            f"fitted scikit-learn estimator, not {_in_words(source)}"
+            f"the network is {shown(source)}: give a Network, a path, bytes or an onnx.ModelProto, a PyTorch module, a "
+            "Keras model or a fitted scikit-learn estimator"
+            + (", an object of the class" if isinstance(source, type) else "")
         )
     return _from(framework, source)
 
@@ -88,9 +90,3 @@ def _framework(source: Any) -> str | None:
 def _from(framework: str, source: Any) -> Network:
     frameworks = import_module("pyomo_relugrad.readers.frameworks")  # onnx is slow to import
     return getattr(frameworks, f"load_{framework}")(source)
-
-
-def _in_words(source: Any) -> str:
-    if isinstance(source, type):
-        return f"the class {source.__name__}: make one of it, and give that"
-    return type(source).__name__

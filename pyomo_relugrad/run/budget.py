@@ -7,7 +7,7 @@ from enum import Enum
 
 import numpy as np
 
-from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.checks import check_number
 
 
 class Stop(Enum):
@@ -40,11 +40,8 @@ class Clock:
     """
 
     def __init__(self, time_limit: float = np.inf) -> None:
-        if not isinstance(time_limit, int | float | np.number):
-            raise ModelError(f"the time limit is {time_limit!r}: give seconds, or infinity for no limit")
-        if not time_limit >= 0.0:
-            told = "NaN" if np.isnan(time_limit) else f"{time_limit:g} s"
-            raise ModelError(f"the time limit is {told}: give 0 seconds or more, or infinity for no limit")
+        wanted = "a number of seconds, 0 or more, or infinity for no limit"
+        check_number(time_limit, "the time limit", wanted, lambda given: given >= 0.0)
         self._begin = time.perf_counter()
         self.time_limit = time_limit
 

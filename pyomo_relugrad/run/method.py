@@ -124,4 +124,7 @@ def _allowed(default: Any, limits: tuple[float, float] | None) -> tuple[str, Cal
     numbers, words, smallest = (Integral, "a whole number", 1) if kind is int else (Real, "a number", 0)
     least, most = limits or (smallest, math.inf)
     words += f" of {least:g} or more" if most == math.inf else f" from {least:g} to {most:g}"
-    return words, lambda given: isinstance(given, numbers) and least <= float(given) <= most
+    return (
+        words,
+        lambda given: isinstance(given, numbers) and not isinstance(given, bool) and least <= float(given) <= most,
+    )

@@ -7,26 +7,20 @@ import math
 import re
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
-import numpy as np
-
+from pyomo_relugrad.checks import check_number, is_whole
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Incumbent, refuse_unknown_bounds
 from pyomo_relugrad.programs import silent_highs
 from pyomo_relugrad.run.budget import Clock, Stop
 from pyomo_relugrad.run.cores import usable_cores
 from pyomo_relugrad.run.method import Method
-from pyomo_relugrad.words import counted
+from pyomo_relugrad.words import counted, shown
 
 #: Rounding, relative to one plus the objective's size, that does not keep an incumbent from being proven.
 ROUNDING = 1e-12
-
-
-def _is_count(number: Any) -> bool:
-    """Whether it is a whole number of 1 or more."""
-    return isinstance(number, int | float | np.number) and bool(number >= 1) and float(number).is_integer()
 
 
 @dataclass(frozen=True)
@@ -84,18 +78,28 @@ class Options:
 
     def __post_init__(self) -> None:
         Clock(self.time_limit)  # refuses NaN
-        for name in ("seed", "iteration_limit", "relative_gap", "absolute_gap"):
-            number = getattr(self, name)
-            if number is not None and not (isinstance(number, int | float | np.number) and number >= 0):
-                raise ModelError(f"the {name.replace('_', ' ')} is {number!r}: give 0 or more")
-        if self.iteration_limit not in (None, math.inf) and self.iteration_limit % 1:
-            raise ModelError(f"the iteration limit is {self.iteration_limit}: give a whole number of steps")
-        if self.threads is not None and not _is_count(self.threads):
-            raise ModelError(f"the number of threads is {self.threads!r}: give 1 or more")
+        whole, limit = partial(is_whole, least=0), self.iteration_limit
+        check_number(self.seed, "the seed", "a whole number of 0 or more", whole)
+        if limit == math.inf:
+            object.__setattr__(self, "iteration_limit", None)
+        elif limit is not None:
+            wanted = "a whole number of steps, 0 or more, or None for no limit"
+            check_number(limit, "the iteration limit", wanted, whole)
+        for gap in ("relative_gap", "absolute_gap"):
+            check_number(
+                getattr(self, gap), f"the {gap.replace('_', ' ')}", "a number of 0 or more", lambda own: own >= 0
+            )
+        if self.threads is not None:
+            count = "the number of cores to use, 1 or more, or None for all"
+            check_number(self.threads, "the number of threads", count, partial(is_whole, least=1))
         if not isinstance(self.executor, Executor | None):
             raise ModelError(
-                f"the executor is {type(self.executor).__name__}: give a concurrent.futures.Executor, such as Dask's "
+                f"the executor is {shown(self.executor)}: give a concurrent.futures.Executor, such as Dask's "
                 "Client.get_executor()"
+            )
+        if not isinstance(self.device, str | None):
+            raise ModelError(
+                f"the device is {shown(self.device)}: give PyTorch's name of it, such as 'cuda', or 'cupy'"
             )
         refuse_unknown_bounds(self.bounds)
         if self.highs_options:

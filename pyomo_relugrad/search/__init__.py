@@ -1,6 +1,6 @@
 """Local searches: methods that find points. No Pyomo."""
 
-from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.checks import check_known
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.run import Method, between
 from pyomo_relugrad.search.auto import Auto
@@ -72,9 +72,8 @@ def find_method(method: str | Method, problem: Problem) -> Method:
     ModelError
         If there is no such method, or the problem lacks what the method needs.
     """
-    found = method if isinstance(method, Method) else METHODS.get(method) if isinstance(method, str) else None
-    if found is None:
-        names = ", ".join(METHODS)
-        raise ModelError(f"unknown method {method!r}; the methods are {names}, or values such as Ppga(batch=64)")
-    found.check(problem)
-    return found
+    if not isinstance(method, Method):
+        check_known(method, "method", METHODS, ", or a value such as Ppga(batch=64)")
+        method = METHODS[method]
+    method.check(problem)
+    return method

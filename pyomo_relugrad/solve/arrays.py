@@ -14,6 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, ArrayLike, Weight
+from pyomo_relugrad.checks import check_flag, named_arguments, numbers, vector
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network, by_name, rows_by_name, spread
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
@@ -28,6 +29,7 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
+@named_arguments
 def maximize(
     network: Any,
     objective: ArrayLike | None = None,
@@ -118,16 +120,20 @@ def _optimum(
     network = problem.networks[0].network
     n = network.n_inputs
     begin = None
+    check_flag(tee, "tee", "; the solvers of Pyomo write the log to a file, logfile='run.log'")
     if start is not None:
         given = _vector(spread(start, network.choices, 0.0), "start", n, network.input_names)
         if not np.isfinite(given).all():
-            raise ModelError("start has an infinite entry")
+            place = int(np.flatnonzero(~np.isfinite(given))[0])
+            raise ModelError(f"start[{place}] is {given[place]}: give finite numbers")
         begin = np.concatenate([given, np.full(network.n_outputs, np.nan)])
     solve = _solve_with_log if tee else solve_locally
     result = solve(problem, options, start=begin, callback=callback)
     best = result.incumbent
     if best is None:
-        advice = result.reason or "check the bounds and rows, or give more time"
+        advice = (
+            f"{result.reason}: change one of them" if result.reason else "check the bounds and rows, or give more time"
+        )
         raise ModelError(f"no feasible point was found ({result.stop.value} after {result.elapsed:.1f} s); {advice}")
     x, y, value = best.values[:n], best.values[n:], problem.reported(best.objective)
     return Optimum(x, y, value, result, problem.maximize, network)
@@ -178,6 +184,7 @@ def _with_arguments_of(
     return decorate
 
 
+@named_arguments
 @_with_arguments_of(maximize)
 def minimize(
     network: Any,
@@ -221,7 +228,11 @@ def array_problem(
     n, k, choices = network.n_inputs, network.n_outputs, network.choices
     inputs = partial(_vector, size=n, names=network.input_names)
     if objective is None and k > 1:
-        raise ModelError(f"the network has {k} outputs: give their weights as the objective")
+        raise ModelError(
+            f"the network has {k} outputs: give their {k} weights as the objective, such as [1{', 0' * (k - 1)}]"
+            if k <= MAX_LISTED
+            else f"the network has {k} outputs: give their {k} weights as the objective"
+        )
     weights = np.concatenate(
         [
             inputs(spread(0.0 if input_objective is None else input_objective, choices, 0.0), "input_objective"),
@@ -229,7 +240,8 @@ def array_problem(
         ]
     )
     matrix, row_lower, row_upper = rows
-    if matrix is None and (np.isfinite(row_lower).any() or np.isfinite(row_upper).any()):
+    sides = [numbers(side, name) for name, side in (("row_lower", row_lower), ("row_upper", row_upper))]
+    if matrix is None and any(np.isfinite(side).any() for side in sides):
         raise ModelError("row_lower and row_upper are bounds of the rows in A, which is not given: give A too")
     matrix = _row_matrix(matrix, n, network.input_names)
     m, chosen = matrix.shape[0], _choice_rows(network)
@@ -271,21 +283,17 @@ def _row_matrix(given: Any, n_inputs: int, names: Sequence[str]) -> Weight:
     """Coefficients (m, n_inputs) of the rows, none where there are no rows."""
     if given is None:
         return np.zeros((0, n_inputs))
-    matrix = given if sparse.issparse(given) else rows_by_name(given, np.asarray(given, np.float64), names)
+    matrix = given if sparse.issparse(given) else rows_by_name(given, numbers(given, "A"), names)
     if matrix.ndim != 2 or matrix.shape[1] != n_inputs:
-        raise ModelError(f"A has shape {matrix.shape}, expected (rows, {n_inputs})")
+        raise ModelError(
+            f"A has shape {matrix.shape}: give a table of shape (rows, {n_inputs}), a row to each constraint"
+        )
+    if isinstance(matrix, np.ndarray) and not np.isfinite(matrix).all():
+        row, column = np.argwhere(~np.isfinite(matrix))[0].tolist()
+        raise ModelError(f"A[{row}, {column}] is {matrix[row, column]}: give finite numbers")
     return matrix
 
 
 def _vector(values: Any, argument: str, size: int, names: Sequence[str] = (), what: str = "input") -> Array:
     """Numbers by position, from an array, one number for all, or from what has the names as its keys."""
-    try:
-        array = np.asarray(by_name(values, names, what, argument), np.float64)
-    except TypeError as error:
-        raise ModelError(f"{argument} is {type(values).__name__}, not a number or an array: {error}") from error
-    if np.isnan(array).any():
-        where = f"{argument}[{int(np.flatnonzero(np.isnan(array))[0])}]" if array.ndim == 1 else argument
-        raise ModelError(f"{where} is NaN")
-    if array.ndim > 1 or (array.ndim == 1 and array.size != size):
-        raise ModelError(f"{argument} has shape {array.shape}, expected a number or ({size},)")
-    return np.broadcast_to(array, (size,)).astype(np.float64)
+    return vector(by_name(values, names, what, argument), argument, size)

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.checks import named_arguments
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.network.building import Affine, HiddenLayers, affine_of, largest
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
@@ -27,6 +28,7 @@ _FIRST_SLICE = 0.1
 _SHORTEST_SLICE = 0.02
 
 
+@named_arguments
 @solver_threads()
 def find_counterexample(
     network: Any,

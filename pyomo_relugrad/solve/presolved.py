@@ -15,6 +15,7 @@ from pyomo_relugrad.errors import InfeasibleProblemError, ModelError
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.run import Callback, Clock, Progress, SearchResult, Stop
+from pyomo_relugrad.words import shown
 
 #: Reasons to stop that only a feasible point gives.
 ABOUT_POINTS = (Stop.OPTIMAL, Stop.TARGET, Stop.UNBOUNDED)
@@ -43,7 +44,7 @@ def run_presolved(
         Of the whole run, the presolve included.
     """
     if callback is not None and not callable(callback):
-        raise ModelError(f"the callback is {type(callback).__name__}: give a function of a Progress")
+        raise ModelError(f"the callback is {shown(callback)}: give a function of a Progress")
 
     def ended(stop: Stop, bound: float = -np.inf, reason: str = "") -> SearchResult:
         return SearchResult((), None, stop, 0, 0, clock.elapsed, (), bound=bound, reason=reason)

@@ -126,14 +126,14 @@ def query_of(networks: Any, property_: Property | str | PathLike[str]) -> Query:
         owner = "network has" if len(loaded) == 1 else "networks have"
         raise ModelError(
             f"the property has {property_.n_inputs} inputs and {property_.n_outputs} outputs, but the {owner} "
-            f"{sizes[0]} and {sizes[1]}"
+            f"{sizes[0]} and {sizes[1]}: give the network that the property is about"
         )
     query = Query(property_, loaded)
     for question in query.questions:
         unbounded = ~(np.isfinite(question.case.lower) & np.isfinite(question.case.upper))
         if unbounded.any():
             name = input_name(property_, int(np.argmax(unbounded[question.places])))
-            raise ModelError(f"the property sets no finite bounds on the input {name}")
+            raise ModelError(f"the property sets no finite bounds on the input {name}: state both in its file")
     return query
 
 
@@ -219,7 +219,10 @@ def _order(declared: Sequence[Tensor], own: Sequence[TensorSpec], size: int, wha
     if sizes != [tensor.size for tensor in declared] or len(set(chosen)) < max(len(own), 1):
         told = ", ".join(f"{spec.name} of {spec.size}" for spec in own) or f"one of {size}"
         asked = ", ".join(f"{tensor.name_in_file or tensor.name} of {tensor.size}" for tensor in declared)
-        raise ModelError(f"the property declares the {what} as {asked} entries, but the network has {told}")
+        raise ModelError(
+            f"the property declares the {what} as {asked} entries, but the network has {told}: give the network that "
+            "the property is about"
+        )
     if not own:
         return np.arange(size)
     return np.concatenate([np.arange(begins[place], begins[place + 1]) for place in chosen])

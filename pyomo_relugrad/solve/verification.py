@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.checks import named_arguments
 from pyomo_relugrad.network.bounds import Relaxation, optimize_lower_slopes
 from pyomo_relugrad.notebook import html_table
 from pyomo_relugrad.problem import Incumbent
@@ -106,6 +107,7 @@ class _Options(Options):
         return Stop.FINISHED if bound >= PROVEN else super().conclusion(incumbent, bound)
 
 
+@named_arguments
 @solver_threads()
 def verify(
     network: Any,

@@ -13,6 +13,7 @@ from pyomo.core.expr.numvalue import is_potentially_variable, native_numeric_typ
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.block.entries import Entries, SliceEntries, as_number, is_term, keyed_entries, list_entries
+from pyomo_relugrad.words import shown
 
 #: A lower and an upper bound: a number, an expression of mutable parameters, or None.
 BoundPair = tuple[Any, Any]
@@ -28,7 +29,10 @@ def resolve_terms(given: Any, entries: Entries) -> list[Any]:
     """
     terms = [as_number(term) for term in listed_terms(given, entries)]
     if len(terms) != entries.size:
-        raise ModelError(f"the {entries.owner} has {entries.size} {entries.what}s, but {len(terms)} were given")
+        raise ModelError(
+            f"the {entries.owner} has {entries.size} {entries.what}s, but {len(terms)} were given: give one variable, "
+            "expression or number for each"
+        )
     for position, term in enumerate(terms):
         if term is None:
             continue
@@ -38,12 +42,12 @@ def resolve_terms(given: Any, entries: Entries) -> list[Any]:
                 f"{term.name}.get_associated_binary(), which associate_binary_var sets"
             )
         if not is_term(term):
-            raise ModelError(
-                f"{entries.what} {position} is {type(term).__name__} {term!r}; expected a variable or an expression"
-            )
+            raise ModelError(f"{entries.what} {position} is {shown(term)}: give a variable, an expression or a number")
         if type(term) in native_numeric_types and not np.isfinite(term):
-            free = ": None stands for a variable of the block" if np.isnan(term) else ""
-            raise ModelError(f"{entries.what} {position} is {term}, no finite number{free}")
+            raise ModelError(
+                f"{entries.what} {position} is {term}, no finite number: give a number, or None for a variable of the "
+                "block"
+            )
     return terms
 
 
@@ -84,7 +88,10 @@ def resolve_bounds(given: Any, entries: Entries) -> list[BoundPair]:
         return [(None, None)] * entries.size
     pairs = _bound_pairs(given, entries)
     if len(pairs) != entries.size:
-        raise ModelError(f"the network has {entries.size} {entries.what}s, but {len(pairs)} bounds were given")
+        raise ModelError(
+            f"the network has {entries.size} {entries.what}s, but {len(pairs)} bounds were given: give a pair "
+            "(lower, upper) for each, or one for all"
+        )
     return [_checked_pair(pair, entries.what, position) for position, pair in enumerate(pairs)]
 
 
@@ -101,7 +108,7 @@ def _bound_pairs(given: Any, entries: Entries) -> list[Any]:
     if isinstance(given, (list, tuple)) and len(given) == 2 and all(keyed_entries(side) is not None for side in given):
         sides = [entries.in_order(side, lambda item, size: [item]) or list_entries(side) for side in given]
         if len(sides[0]) != len(sides[1]):
-            raise ModelError(f"there are {len(sides[0])} lower and {len(sides[1])} upper bounds")
+            raise ModelError(f"there are {len(sides[0])} lower and {len(sides[1])} upper bounds: give as many of both")
         return list(zip(*sides, strict=True))
     by_key = entries.in_order(given, _expand_bounds)
     return _expand_bounds(given, entries.size) if by_key is None else by_key
@@ -130,18 +137,21 @@ def _is_pair(item: Any) -> bool:
 
 def _checked_pair(pair: Any, what: str, position: int) -> BoundPair:
     if not _is_pair(pair):
-        raise ModelError(f"the bounds of {what} {position} are {pair!r}; expected a pair (lower, upper)")
+        raise ModelError(f"the bounds of {what} {position} are {pair!r}: give a pair (lower, upper)")
     sides = [as_number(side) for side in pair]
     for side in sides:
         if not (side is None or (is_term(side) and not is_potentially_variable(side))):
             raise ModelError(
-                f"the bounds of {what} {position} hold {side}, and must be numbers, parameters or None: state what "
+                f"the bounds of {what} {position} hold {side}: give numbers, parameters or None, and state what "
                 "depends on variables as a constraint"
             )
     (lower,), (upper,) = numbers_of_bounds([(sides[0], sides[1])])
     if not lower <= upper or lower == np.inf or upper == -np.inf:
         kind = "empty, as one is NaN" if np.isnan([lower, upper]).any() else "empty"
-        raise ModelError(f"the bounds of {what} {position} are {kind}: lower {pair[0]}, upper {pair[1]}")
+        raise ModelError(
+            f"the bounds of {what} {position} are {kind}, lower {pair[0]}, upper {pair[1]}: give a lower bound that is "
+            "not above the upper one"
+        )
     return _or_none(sides[0]), _or_none(sides[1])
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from pyomo.core.base.block import BlockData
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.checks import refuse_unknown
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.block.data import ReluNetworkBlockData
 from pyomo_relugrad.modeling.block.keywords import KeywordBlock, KeywordRule, is_rule
@@ -102,7 +103,9 @@ class ReluNetworkBlock(KeywordBlock, data=ReluNetworkBlockData):
             "scaling": scaling,
         }
         if any(isinstance(arg, Network) or is_model(arg) for arg in args):
-            raise ModelError("ReluNetworkBlock takes its network by name, network=..., and index sets by position")
+            raise ModelError(
+                "ReluNetworkBlock was given a network by position, where index sets stand: give it by name, network=..."
+            )
         if network is not None and kwargs.get("rule") is not None:
             raise ModelError(
                 "ReluNetworkBlock takes network or rule, not both: give the network to build() in the rule"
@@ -110,7 +113,7 @@ class ReluNetworkBlock(KeywordBlock, data=ReluNetworkBlockData):
         if network is not None:
             kwargs["rule"] = _NetworkRule(given)
         elif any(argument is not None for argument in given.values()):
-            raise ModelError("ReluNetworkBlock needs a network")
+            raise ModelError("ReluNetworkBlock has inputs or outputs, but no network: give network=...")
         super().__init__(*(arg.tolist() if is_index(arg) else arg for arg in args), **kwargs)
 
     def input_frame(self) -> Any:
@@ -134,11 +137,7 @@ class _NetworkRule(KeywordRule):
         super().__init__("network block", {**given, "network": network})
 
     def __call__(self, block: ReluNetworkBlockData, *_: Any, **unknown: Any) -> None:
-        if unknown:
-            names = ", ".join(self.given)
-            raise ModelError(
-                f"ReluNetworkBlock has no argument {next(iter(unknown))!r}; it has {names}, and those of a Block"
-            )
+        refuse_unknown(unknown, "ReluNetworkBlock", self.given, ", and those of a Block")
         if not is_rule(self.given["network"]) and not isinstance(self.given["network"], Mapping):
             self.given["network"] = load_network(self.given["network"])  # once, so that all indices share it
         block.build(**{name: self.argument(name, block) for name in self.given})

@@ -87,7 +87,7 @@ class ReluNetworkBlockData(BlockData):
             If the block has a network already, or an argument does not fit the network; names the block.
         """
         if self._network is not None:
-            raise ModelError(f"network block '{self.name}' already has a network")
+            raise ModelError(f"network block '{self.name}' already has a network: make another block")
         loaded = load_network(network)
         try:
             self._scaling = resolve_scaling(scaling, network_inputs(loaded), network_outputs(loaded))
@@ -359,7 +359,9 @@ class ReluNetworkBlockData(BlockData):
             If the child is not a component of this block.
         """
         if child is not None and child.parent_block() is not self:
-            raise ModelError(f"the expansion of network block '{self.name}' must be one of its components")
+            raise ModelError(
+                f"the expansion of network block '{self.name}' must be one of its components: add it to the block first"
+            )
         self._expansion_name = None if child is None else child.local_name
         if child is None:
             self.network_equations.activate()

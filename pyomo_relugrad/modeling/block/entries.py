@@ -71,7 +71,8 @@ class Entries:
         if not labels:
             if not self.names and any(key in self.others for key in keys):
                 raise ModelError(
-                    f"the keys {listed(keys)} are names of other parts of the {self.owner}, not {self.what}s"
+                    f"the keys {listed(keys)} are names of other parts of the {self.owner}: give variables for its "
+                    f"{self.what}s"
                 )
             return order_by_name(keys, self.names, self.what, self.owner)
         if set(labels).isdisjoint(self.names):  # another network's names, which need not be this one's
@@ -86,7 +87,7 @@ class Entries:
 
     def _only(self, key: Any, entries: list[Any]) -> Any:
         if len(entries) != 1:
-            raise ModelError(f"{self.what} {key!r} has 1 entry, got {len(entries)}")
+            raise ModelError(f"{self.what} {key!r} has 1 entry, and {len(entries)} were given: give one")
         return entries[0]
 
     def spread(self, given: Mapping[Any, Any], expand: Callable[[Any, int], list[Any]]) -> list[Any]:
@@ -104,12 +105,15 @@ class Entries:
         for key, item in given.items():
             for position, entry in self._placed(key, item, expand):
                 if position in result:
-                    raise ModelError(f"{self.what} {position} is given twice, the second time by the key {key!r}")
+                    raise ModelError(
+                        f"{self.what} {position} is given twice, the second time by the key {key!r}: leave one out"
+                    )
                 result[position] = entry
         missing = [position for position in range(self.size) if position not in result]
         if missing:
             raise ModelError(
-                f"{len(missing)} of the {self.owner}'s {self.size} {self.what}s are not given: {listed(missing)}"
+                f"{len(missing)} of the {self.owner}'s {self.size} {self.what}s are not given, {listed(missing)}: give "
+                "all of them"
             )
         return [result[position] for position in range(self.size)]
 
@@ -120,7 +124,9 @@ class Entries:
             if key == tensor.name:
                 items = expand(item, tensor.size)
                 if len(items) != tensor.size:
-                    raise ModelError(f"{self.what} {key!r} has {tensor.size} entries, got {len(items)}")
+                    raise ModelError(
+                        f"{self.what} {key!r} has {tensor.size} entries, and {len(items)} were given: give each of them"
+                    )
                 return enumerate(items, start=start)
             if isinstance(key, tuple) and len(key) == 2 and key[0] == tensor.name:
                 return [(start + self._offset(tensor, key[1], key), item)]
@@ -202,7 +208,9 @@ def list_entries(given: Any) -> list[Any]:
         return list(given.values())
     if isinstance(given, np.ndarray):
         return given.ravel().tolist()
-    return list(given) if hasattr(given, "__iter__") else [given]
+    if isinstance(given, (set, frozenset)):
+        raise ModelError("the entries are a set, which has no order: give a list, or a mapping by name or position")
+    return list(given) if hasattr(given, "__iter__") and not isinstance(given, bytes) else [given]
 
 
 def is_term(item: Any) -> bool:

@@ -99,7 +99,7 @@ class KeywordRule:
         if not indexed or not self.is_by_index(name, given):
             return given
         if index not in given:
-            raise ModelError(f"{self.kind} '{block.name}': {name} has no entry for the block's index {index!r}")
+            raise ModelError(f"{self.kind} '{block.name}': {name} has no entry for the block's index {index!r}: add it")
         return given[index]
 
     def is_by_index(self, name: str, given: Any) -> bool:
@@ -129,7 +129,7 @@ class _LostFunction:
 
 def is_rule(given: Any) -> bool:
     """Whether an argument is a function of the block's parent and index."""
-    return callable(given) and not isinstance(given, (Component, NumericValue, IndexedComponent_slice))
+    return callable(given) and not isinstance(given, (type, Component, NumericValue, IndexedComponent_slice))
 
 
 def _reusable(argument: Any) -> Any:

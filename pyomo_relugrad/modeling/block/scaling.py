@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -19,7 +19,7 @@ from pyomo_relugrad.modeling.block.entries import Entries, as_number, is_term, l
 from pyomo_relugrad.modeling.block.units import in_unit, unit_of
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.network.building import fold_scaling
-from pyomo_relugrad.words import listed
+from pyomo_relugrad.words import listed, meant, shown
 
 _FOLDED: WeakKeyDictionary[Network, dict[bytes, Network]] = WeakKeyDictionary()
 
@@ -45,8 +45,8 @@ class Scaling:
             wrong = np.flatnonzero(~(np.isfinite(offset) & np.isfinite(factor) & (factor > 0)))
             if wrong.size:
                 raise ModelError(
-                    f"the {what} scaling needs finite offsets and positive finite factors; those of {what} {wrong[0]} "
-                    f"are {offset[wrong[0]]} and {factor[wrong[0]]}"
+                    f"offset and factor of the {what} scaling are {offset[wrong[0]]} and {factor[wrong[0]]} for {what} "
+                    f"{wrong[0]}: give finite offsets and positive finite factors"
                 )
 
     def key(self) -> bytes:
@@ -68,24 +68,27 @@ def resolve_scaling(given: Any, inputs: Entries, outputs: Entries) -> Scaling | 
     if isinstance(given, Mapping):
         unknown = set(given) - {"inputs", "outputs"}
         if unknown:
-            raise ModelError(f"scaling has the keys 'inputs' and 'outputs', not {sorted(map(str, unknown))}")
+            name = str(next(iter(unknown)))
+            raise ModelError(
+                f"scaling has the key {name!r}{meant(name, ('inputs', 'outputs'))}: give 'inputs' and 'outputs'"
+            )
         return Scaling(*_offset_and_factor(given, inputs), *_offset_and_factor(given, outputs))
     if hasattr(given, "get_scaled_input_expressions") and hasattr(given, "get_unscaled_output_expressions"):
         return Scaling(*_from_object(input_scaling, given, inputs), *_from_object(output_scaling, given, outputs))
     raise ModelError(
-        "scaling must be omlt.OffsetScaling or {'inputs': (offset, factor), 'outputs': (offset, factor)}, "
-        f"not {type(given).__name__}"
+        f"scaling is {shown(given)}: give omlt.OffsetScaling, or "
+        "{'inputs': (offset, factor), 'outputs': (offset, factor)}"
     )
 
 
 def _offset_and_factor(given: Mapping[str, Any], entries: Entries) -> tuple[Array, Array]:
     pair = given.get(f"{entries.what}s", (0.0, 1.0))
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-        raise ModelError(f"scaling of {entries.what}s is {pair!r}; expected a pair (offset, factor)")
+        raise ModelError(f"scaling of {entries.what}s is {pair!r}: give a pair (offset, factor)")
     numbers = [_numbers(part, entries) for part in pair]
     for name, part in zip(("offset", "factor"), numbers, strict=True):
         if part.shape != (entries.size,):
-            raise ModelError(f"the {entries.what} {name} has shape {part.shape}, expected ({entries.size},)")
+            raise ModelError(f"the {entries.what} {name} has shape {part.shape}: give one number, or {entries.size}")
     return numbers[0], numbers[1]
 
 
@@ -93,7 +96,7 @@ def _numbers(given: Any, entries: Entries) -> Array:
     """One number for all, or the numbers as they are."""
 
     def expand(item: Any, size: int) -> list[Any]:
-        return [item] * size if np.ndim(item) == 0 else list_entries(item)
+        return [item] * size if is_term(item) or not isinstance(item, Iterable) else list_entries(item)
 
     by_key = entries.in_order(given, expand)
     numbers = expand(given, entries.size) if by_key is None else by_key
@@ -122,7 +125,9 @@ def _from_object(read: Callable[[Any, Sequence[Any]], tuple[Array, Array]], give
         except (KeyError, ValueError):  # it has other keys
             continue
     names = f" or {listed(entries.names)}" if entries.names else ""
-    raise ModelError(f"the scaling object does not have the {entries.what}s 0 to {entries.size - 1}{names}")
+    raise ModelError(
+        f"the scaling object does not have the {entries.what}s 0 to {entries.size - 1}{names}: give one that has"
+    )
 
 
 def scaled(variables: Sequence[Any], offset: Array, factor: Array) -> list[Any]:

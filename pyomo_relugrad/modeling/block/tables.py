@@ -53,7 +53,9 @@ def row_of(frame: Any, index: Any, names: tuple[str, ...]) -> dict[Any, Any]:
     if len(set(frame.columns)) < len(frame.columns):
         raise ModelError(f"the data frame has several columns of one name among {listed(frame.columns)}: rename them")
     if index is not None and index not in frame.index:
-        raise ModelError(f"the data frame has no row {index!r}, which is an index of the block")
+        raise ModelError(
+            f"the data frame has no row {index!r}, which is an index of the block: index the block by frame.index"
+        )
     row = frame.iloc[0] if index is None else frame.loc[index]
     if is_frame(row):
         raise ModelError(f"the data frame has {len(row.index)} rows {index!r}: give each row a label of its own")
@@ -92,8 +94,8 @@ def bounds_by_name(given: Any, network: Network) -> Any:
                 break
         else:
             raise ModelError(
-                "a data frame of bounds has rows or columns 'lower' and 'upper', or 'min' and 'max', as "
-                "frame.describe() has; records are no bounds"
+                "the data frame of bounds has neither rows nor columns 'lower' and 'upper', or 'min' and 'max': give "
+                "frame.describe() of records, for example"
             )
     pairs = keyed_entries(given) if network.choices else None
     if pairs is None or any(isinstance(key, int) for key in pairs[0]):

@@ -124,7 +124,7 @@ def active_components(blocks: Iterable[BlockData], replaced: Iterable[Any]) -> t
     objectives: list[Any] = []
     ordered_sets: list[Any] = []
     for block in blocks:
-        for ctype in block.collect_ctypes(active=None, descend_into=False):
+        for ctype in sorted(block.collect_ctypes(active=None, descend_into=False), key=lambda ctype: ctype.__name__):
             _refuse_unknown(block, ctype)
         for component in block.component_objects(Constraint, active=True, descend_into=False):
             if id(component) not in left_out:

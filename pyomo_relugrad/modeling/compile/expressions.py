@@ -41,7 +41,7 @@ def standard_form(component: Any, expression: Any, quadratic: bool, networks: Ne
         raise _explained(component, expression, error) from error
     coefficients = (*repn.linear_coefs, *(repn.quadratic_coefs if quadratic else ()))
     if not (np.isfinite(repn.constant) and np.isfinite(coefficients).all()):
-        raise IncompatibleModel(f"'{component.name}' has a coefficient that is not a finite number")
+        raise IncompatibleModel(f"'{component.name}' has a coefficient that is NaN or infinite: give finite numbers")
     return repn
 
 
@@ -75,5 +75,15 @@ def _representation(expression: Any, quadratic: bool) -> Any:
 def _explained(component: Any, expression: Any, error: Exception) -> IncompatibleModel:
     for variable in identify_variables(expression, include_fixed=True):
         if variable.fixed and variable.value is None:
-            return IncompatibleModel(f"variable '{variable.name}' in '{component.name}' is fixed but has no value")
-    return IncompatibleModel(f"'{component.name}' cannot be evaluated: {str(error) or type(error).__name__}")
+            return IncompatibleModel(
+                f"variable '{variable.name}' in '{component.name}' is fixed but has no value: give it one"
+            )
+    return IncompatibleModel(f"'{component.name}' cannot be evaluated: {evaluation_advice(error)}")
+
+
+def evaluation_advice(error: Exception) -> str:
+    """Why an expression has no value, and what to do."""
+    if isinstance(error, ZeroDivisionError):
+        return "it divides by zero; change the expression, or the values of its parameters and fixed variables"
+    reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return f"{reason}; give its parameters and fixed variables finite values, at which it is defined"

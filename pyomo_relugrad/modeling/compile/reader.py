@@ -226,7 +226,7 @@ class _PolynomialVisitor(StreamBasedExpressionVisitor):
         return self._refusal(f"holds '{name}', which has no derivative. {ADVICE}")
 
     def _without_value(self, reason: str) -> IncompatibleModel:
-        return self._refusal(f"cannot be evaluated: {reason}")
+        return self._refusal(f"cannot be evaluated: {reason}; give its parameters values at which it is defined")
 
     def _refusal(self, reason: str) -> IncompatibleModel:
         what = "constraint" if self._component.ctype is Constraint else "objective"

@@ -15,6 +15,7 @@ from pyomo.core.expr.numeric_expr import LinearExpression
 from pyomo.core.util import quicksum
 
 from pyomo_relugrad.arrays import ArrayLike
+from pyomo_relugrad.checks import check_number, refuse_unknown
 from pyomo_relugrad.errors import ModelError, NetworkValueError
 from pyomo_relugrad.modeling.block.arguments import listed_terms, resolve_terms
 from pyomo_relugrad.modeling.block.entries import Entries
@@ -65,12 +66,11 @@ class DataHullData(BlockData):
             If the block has a hull already, or an argument does not fit; names the block.
         """
         if self._hulls is not None:
-            raise ModelError(f"data hull '{self.name}' is built already")
+            raise ModelError(f"data hull '{self.name}' is built already: make another one")
         try:
             hulls = data if isinstance(data, Hulls) else Hulls.of(_in_order(data, inputs), clusters, max_points)
             terms = _terms(inputs, hulls)
-            if not 0 <= margin < np.inf:
-                raise ModelError(f"the margin is {margin!r}; expected a finite number that is not negative")
+            check_number(margin, "the margin", "a finite number of 0 or more", lambda given: 0.0 <= given < np.inf)
         except ModelError as error:
             raise ModelError(f"data hull '{self.name}': {error}") from error
         self._hulls = hulls
@@ -184,7 +184,8 @@ class DataHull(KeywordBlock, data=DataHullData):
         if by_keywords and kwargs.get("rule") is not None:
             raise ModelError("DataHull takes inputs and data or rule, not both: give them to build() in the rule")
         if by_keywords and (inputs is None or data is None):
-            raise ModelError(f"DataHull needs {'inputs' if inputs is None else 'data'} too")
+            missing = "inputs" if inputs is None else "data"
+            raise ModelError(f"DataHull has no {missing}: give inputs=... and data=...")
         if by_keywords:
             kwargs["rule"] = _SharedReduction(inputs, margin, data, clusters, max_points)
         super().__init__(*args, **kwargs)
@@ -198,11 +199,8 @@ class _SharedReduction(KeywordRule):
         self._margin, self._data, self._reduction = margin, data, reduction
 
     def __call__(self, block: DataHullData, *_: Any, **unknown: Any) -> None:
-        if unknown:
-            raise ModelError(
-                f"DataHull has no argument {next(iter(unknown))!r}; it has inputs, data, clusters, margin, max_points, "
-                "and those of a Block"
-            )
+        known = ("inputs", "data", "clusters", "margin", "max_points")
+        refuse_unknown(unknown, "DataHull", known, ", and those of a Block")
         inputs = self.argument("inputs", block)
         if not isinstance(self._data, Hulls):
             try:
@@ -230,7 +228,7 @@ def _in_order(data: Any, inputs: Any) -> Any:
         return data
     missing = [name for name in names if name not in data.columns]
     if missing:
-        raise ModelError(f"the data have no column {listed(missing)}: the network's inputs are {listed(names)}")
+        raise ModelError(f"the data have no column {listed(missing)}: give the columns {listed(names)}")
     try:
         return encoded(data, network.input_names, network.choices)
     except (NetworkValueError, TypeError, ValueError) as error:
@@ -244,5 +242,7 @@ def _terms(inputs: Any, hulls: Hulls) -> list[Any]:
         inputs = inputs.inputs
     terms = [inputs] if isinstance(inputs, BlockData) else listed_terms(inputs, entries)
     if len(terms) != entries.size:
-        raise ModelError(f"the data have {entries.size} columns, but {len(terms)} inputs were given")
+        raise ModelError(
+            f"the data have {entries.size} columns, but {len(terms)} inputs were given: give an input for each column"
+        )
     return resolve_terms(terms, entries)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy.cluster.vq import kmeans2
 
 from pyomo_relugrad.arrays import Array, ArrayLike
+from pyomo_relugrad.checks import check_number, is_whole, numbers
 from pyomo_relugrad.errors import ModelError, NetworkValueError
 from pyomo_relugrad.modeling.data_hull.extreme_points import extreme_points
 from pyomo_relugrad.network import checked_names
@@ -54,8 +56,8 @@ class Hulls:
         table = _table(data)
         names = _column_names(data)
         labels = _labels(clusters, table)
-        if max_points is not None and max_points < 1:
-            raise ModelError(f"max_points is {max_points!r}; expected a positive number or None")
+        if max_points is not None:
+            check_number(max_points, "max_points", "a whole number of 1 or more, or None", partial(is_whole, least=1))
         parts = []
         for label in np.unique(labels[~_is_noise(labels)]):
             members = np.flatnonzero(labels == label)
@@ -82,12 +84,9 @@ def _table(data: Any) -> Array:
     ModelError
         If they are not a table of finite numbers with at least one row and one column.
     """
-    try:
-        table = np.array(data, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"the data are not a table of numbers: {error}") from error
+    table = numbers(data, "data", "a table of numbers, rows by inputs").copy()
     if table.ndim != 2 or 0 in table.shape:
-        raise ModelError(f"the data have shape {table.shape}; expected (rows, inputs), at least one of each")
+        raise ModelError(f"the data have shape {table.shape}: give a table (rows, inputs), at least one of each")
     if not np.isfinite(table).all():
         row, column = np.argwhere(~np.isfinite(table))[0].tolist()
         raise ModelError(f"the data have {table[row, column]} in row {row}, column {column}: drop or fill such rows")
@@ -123,11 +122,9 @@ def _labels(clusters: Any, table: Array) -> Array:
         return _cluster(table, clusters)
     labels = np.asarray(clusters)
     if labels.shape != (len(table),):
-        raise ModelError(
-            f"the cluster labels have shape {labels.shape}; expected one label for each of {len(table)} rows"
-        )
+        raise ModelError(f"the cluster labels have shape {labels.shape}: give one label for each of {len(table)} rows")
     if _is_noise(labels).all():
-        raise ModelError("the cluster labels say that all rows are noise (-1)")
+        raise ModelError("the cluster labels say that all rows are noise (-1): give another label to some")
     return labels
 
 
@@ -138,8 +135,8 @@ def _is_noise(labels: Array) -> Array:
 
 def _cluster(table: Array, count: Any) -> Array:
     """Labels by k-means on the columns divided by their ranges."""
-    if not isinstance(count, (int, np.integer)) or not 1 <= count <= len(table):
-        raise ModelError(f"clusters is {count!r}; expected one label per row, or a number from 1 to {len(table)}")
+    wanted = f"one label per row, or a whole number from 1 to {len(table)}"
+    check_number(count, "clusters", wanted, lambda given: is_whole(given, 1) and given <= len(table))
     ranges = np.ptp(table, axis=0)
     scaled = (table - table.mean(axis=0)) / np.where(ranges > 0, ranges, 1.0)
     return np.asarray(kmeans2(scaled, int(count), minit="++", seed=0)[1])

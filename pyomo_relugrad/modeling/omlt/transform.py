@@ -13,19 +13,23 @@ from pyomo.common.config import ConfigDict, ConfigValue, In, IsInstance
 from pyomo.common.dependencies import attempt_import
 from pyomo.common.modeling import unique_component_name
 from pyomo.core import Transformation
+from pyomo.core.base.block import BlockData
 from pyomo.core.base.transformation import ReverseTransformationToken
 from pyomo.core.util import target_list
 from pyomo.gdp import Disjunct
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.checks import check_known, refuse_unknown
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.block.component import refresh_output_bounds, unexpanded_blocks
 from pyomo_relugrad.modeling.block.input_ranges import input_ranges, input_values, linked_term
 from pyomo_relugrad.modeling.block.integrity import changed_equations, is_intact
 from pyomo_relugrad.modeling.block.units import without_unit
+from pyomo_relugrad.modeling.solver.config import refusal
 from pyomo_relugrad.network import PreactivationBounds
 from pyomo_relugrad.problem import BOUND_METHODS
 from pyomo_relugrad.programs import network_bounds
+from pyomo_relugrad.words import shown
 
 # OMLT takes a second to import, and is not needed before a network is expanded.
 omlt, _ = attempt_import("omlt")
@@ -130,11 +134,20 @@ class ExpandToOmlt(Transformation):
         ),
     )
 
+    def apply_to(self, model: Any, **kwds: Any) -> ReverseTransformationToken | None:
+        """Expand the blocks of a model in place."""
+        if not isinstance(model, BlockData):
+            raise ModelError(f"relugrad.omlt was given {shown(model)}: give a model or a block of Pyomo")
+        return super().apply_to(model, **kwds)
+
     def _apply_to(self, model: Any, **kwds: Any) -> ReverseTransformationToken | None:
+        refuse_unknown(kwds, "relugrad.omlt", self.CONFIG)
+        for name, known in (("formulation", FORMULATIONS), ("bounds", BOUND_METHODS)):
+            check_known(kwds.get(name, known[0]), name, known)
         try:
             config = self.CONFIG(kwds)
         except ValueError as error:
-            raise ModelError(f"relugrad.omlt: {' '.join(str(error).split())}") from error
+            raise ModelError(f"relugrad.omlt: {refusal(self.CONFIG, kwds, error)}") from error
         if config.reverse is not None:
             config.reverse.check_token_valid(self.__class__, model, config.targets)
             for block in config.reverse.reverse_dict["blocks"]:
@@ -219,7 +232,8 @@ def _input_ranges(block: Any, formulation: str | None = None) -> tuple[Array, Ar
             lower[position], upper[position] = low, high  # HiGHS 1.15 may miss optima where these are fractional
         if variable.fixed and variable.value is None:
             raise ModelError(
-                f"relugrad.omlt: block '{block.name}': its input '{variable.name}' is fixed but has no value"
+                f"relugrad.omlt: block '{block.name}': its input '{variable.name}' is fixed but has no value: give it "
+                "one"
             )
         if variable.fixed:  # without bounds it counts as a constant
             sides = lower[position], upper[position]
@@ -290,7 +304,10 @@ def _expand(block: Any, lower: Array, upper: Array, bounds: PreactivationBounds,
 def _collapse(block: Any) -> None:
     child = block.expansion
     if child is None:
-        raise ModelError(f"relugrad.omlt: block '{block.name}' is not expanded, so there is nothing to reverse")
+        raise ModelError(
+            f"relugrad.omlt: block '{block.name}' is not expanded, so there is nothing to reverse: give the token of "
+            "the expansion that stands"
+        )
     block.set_expansion(None)
     block.del_component(child)
 

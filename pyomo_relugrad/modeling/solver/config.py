@@ -5,13 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import Field, fields
+from os import PathLike, fspath
 from typing import Any
 
 from pyomo.common.config import Bool, ConfigDict, ConfigValue, NonNegativeFloat, NonNegativeInt, document_configdict
+from pyomo.common.timing import HierarchicalTimer
 from pyomo.contrib.solver.common.config import BranchAndBoundConfig, SolverConfig
 
+from pyomo_relugrad.checks import check_known
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.run import Options, meanings
+from pyomo_relugrad.words import shown
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +38,19 @@ _DOMAINS = {
     "str | Method": None,
     "dict[str, Any]": dict,
     "Executor | None": None,
+}
+
+#: What may be given, in words, by the names of domains.
+_WANTED = {
+    "NonNegativeFloat": "a number of 0 or more",
+    "NonNegativeInt": "a whole number of 0 or more",
+    "Bool": "True or False",
+    "TextIO_or_Logger": "True, False, an open text file or a logger; logfile='run.log' writes a file",
+    "_function": "a function",
+    "_path": "the name of a file, such as 'run.log'",
+    "_timer": "a HierarchicalTimer of Pyomo, or None",
+    "str": "text",
+    "dict": "a dictionary",
 }
 
 
@@ -60,6 +77,25 @@ def _function(value: Any) -> Any:
     return value
 
 
+def _path(value: Any) -> str:
+    """The domain of names of files."""
+    if not isinstance(value, str | PathLike):
+        raise ValueError("expected a path")
+    return fspath(value)
+
+
+def _timer(value: Any) -> Any:
+    """The domain of Pyomo's timers."""
+    if not isinstance(value, HierarchicalTimer | None):
+        raise ValueError("expected a timer")
+    return value
+
+
+def _is_flag_for_number(name: str, value: Any, config: ConfigDict) -> bool:
+    """Whether True or False is given for a number, which Pyomo would take as 1 or 0."""
+    return isinstance(value, bool) and config.get(name).domain_name().startswith("NonNegative")
+
+
 @document_configdict()
 class RelugradConfig(SolverConfig):
     """Options of ``SolverFactory('relugrad')``: those of every Pyomo solver, and the ones declared here."""
@@ -74,6 +110,7 @@ class RelugradConfig(SolverConfig):
         for option in fields(Options):
             if option.name in self.declared:
                 _declare(self, option)
+        self.get("timer").set_domain(_timer)
         self.declare(
             "warmstart",
             ConfigValue(
@@ -93,7 +130,7 @@ class RelugradConfig(SolverConfig):
         )
         self.declare(
             "logfile",
-            ConfigValue(domain=str, description="Name of a file to which the log is written as well."),
+            ConfigValue(domain=_path, description="Name of a file to which the log is written as well."),
         )
         self.declare(
             "report_timing",
@@ -143,13 +180,25 @@ def configure(config: RelugradConfig, *given: Mapping[str, Any]) -> RelugradConf
         for name in ("options", "solver_options"):
             nested = own.pop(name, None) or {}
             if not isinstance(nested, Mapping | ConfigDict):
-                raise ModelError(f"{name} is {type(nested).__name__}: give a dictionary of options by name")
+                raise ModelError(f"{name} is {shown(nested)}: give a dictionary of options by name")
             merged.update(_by_name(nested, config))
         merged.update(_by_name(own, config))
     try:
+        for name, value in merged.items():
+            if _is_flag_for_number(name, value, config):
+                raise ValueError(f"'{name}'")
         return config(value=merged, preserve_implicit=True)
     except ValueError as error:
-        raise ModelError(f"solver '{config.solver}': {' '.join(str(error).split())}") from error
+        raise ModelError(f"solver '{config.solver}': {refusal(config, merged, error)}") from error
+
+
+def refusal(config: ConfigDict, given: Mapping[str, Any], error: ValueError) -> str:
+    """In words, which of the given options Pyomo's error is about, and what may be given."""
+    for name, value in given.items():
+        if f"'{name}'" in str(error) and name in config:
+            wanted = _WANTED.get(config.get(name).domain_name(), "another value")
+            return f"option '{name}' is {shown(value)}: give {wanted}"
+    return " ".join(str(error).split())
 
 
 def _by_name(given: Mapping[str, Any], config: RelugradConfig) -> dict[str, Any]:
@@ -164,9 +213,9 @@ def _by_name(given: Mapping[str, Any], config: RelugradConfig) -> dict[str, Any]
         elif name not in config or name in ("options", "solver_options"):
             aliases = {alias for alias, meant in ALIASES.items() if meant in config}
             names = sorted({*config, *aliases} - {"solver_options"})
-            raise ModelError(f"unknown option '{key}' of solver '{config.solver}'; the options are {', '.join(names)}")
+            check_known(key, "option", names, owner=f" of solver '{config.solver}'")
         elif name in known and known[name] != value:
-            raise ModelError(f"option '{name}' is given twice, as {known[name]!r} and as {value!r}")
+            raise ModelError(f"option '{name}' is given twice, as {known[name]!r} and as {value!r}: leave one out")
         else:
             known[name] = value
     return known

@@ -40,7 +40,7 @@ from pyomo_relugrad.search.domains.feasible_set import columns_without_bounds
 from pyomo_relugrad.search.infeasibility import violated_rows
 from pyomo_relugrad.solve import solve_locally
 from pyomo_relugrad.version import __version__
-from pyomo_relugrad.words import counted, listed
+from pyomo_relugrad.words import counted, listed, shown
 
 logger = logging.getLogger(__name__)
 
@@ -140,7 +140,9 @@ class Relugrad(SolverBase):
     def _run_at_once(self, model: BlockData, config: RelugradConfig) -> Results:
         clock = _Timing()
         if not isinstance(model, BlockData):
-            raise ModelError(f"{self.name} solves Pyomo models and blocks; it was given {type(model).__name__}")
+            raise ModelError(
+                f"{self.name} solves Pyomo models and blocks, and was given {shown(model)}: give a ConcreteModel"
+            )
         if not model.is_constructed():
             raise ModelError(f"model '{model.name}' is abstract: solve what its create_instance() returns")
         if config.timer is None:
@@ -271,9 +273,11 @@ def _log_of(config: RelugradConfig, proves: bool) -> Iterator[SearchLog]:
             try:
                 streams.append(stack.enter_context(open(config.logfile, "w", encoding="utf-8")))
             except OSError as error:
-                raise ModelError(f"logfile {config.logfile!r} cannot be written: {error.strerror}") from error
-        highs_options = config.get("highs_options")
-        highs_writes = highs_options is not None and bool(highs_options.value().get("output_flag"))
+                raise ModelError(
+                    f"logfile {config.logfile!r} cannot be written ({error.strerror}): give another path"
+                ) from error
+        highs_options = config.highs_options if "highs_options" in config else None
+        highs_writes = bool((highs_options or {}).get("output_flag"))
         yield SearchLog(streams, proves, alone=not highs_writes)
 
 

@@ -49,7 +49,7 @@ class PoolLoader(SolutionLoader):
     def _set_solution_id(self, solution_id: int | None) -> int | None:
         """Choose the solution that the methods speak of, None for the incumbent, and return the one before."""
         if solution_id is not None and solution_id not in range(len(self._pool)):
-            raise ValueError(f"there is no solution {solution_id!r}; the solutions are {self.get_solution_ids()}")
+            raise ValueError(f"there is no solution {solution_id!r}: give one of {self.get_solution_ids()}")
         previous, self._solution_id = self._solution_id, solution_id
         return previous
 

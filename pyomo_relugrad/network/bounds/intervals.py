@@ -204,15 +204,20 @@ def check_boxes(network: Network, lower: ArrayLike, upper: ArrayLike) -> tuple[A
     """
     low, high = network.batch(lower), network.batch(upper)
     if low.shape != high.shape:
-        raise NetworkValueError(f"lower bounds have shape {low.shape}, upper bounds {high.shape}")
+        raise NetworkValueError(
+            f"the lower bounds have shape {low.shape}, the upper ones {high.shape}: give one of each for each box"
+        )
     unknown = np.isnan(low) | np.isnan(high)
     if unknown.any():
         box, column = np.argwhere(unknown)[0].tolist()
-        raise NetworkValueError(f"box {box} has a bound that is NaN, of input {column}")
+        raise NetworkValueError(
+            f"box {box} has a bound that is NaN, of input {column}: give a number, or an infinity where there is none"
+        )
     if not (low <= high).all():
         box, column = np.argwhere(low > high)[0].tolist()
         raise NetworkValueError(
-            f"box {box} is empty: input {column} has lower bound {low[box, column]} and upper bound {high[box, column]}"
+            f"box {box} is empty: input {column} has lower bound {low[box, column]} and upper bound "
+            f"{high[box, column]}; give a lower bound that is not above the upper one"
         )
     return low, high
 

@@ -76,7 +76,7 @@ def substitute_inputs(network: Network, matrix: Array, offset: Array) -> Network
     if matrix.ndim != 2 or offset.shape != (network.n_inputs,) or len(matrix) != network.n_inputs:
         raise NetworkValueError(
             f"a matrix of shape {matrix.shape} and an offset of shape {offset.shape} do not give {network.n_inputs} "
-            "inputs"
+            f"inputs: give a matrix of shape ({network.n_inputs}, k) and an offset of shape ({network.n_inputs},)"
         )
     hidden, inputs = HiddenLayers(), Affine.variable(0, matrix.shape[1:])
     outputs = embed(network, inputs.mapped(matrix, offset.shape).shifted(offset), hidden)
@@ -107,7 +107,12 @@ def map_outputs(network: Network, matrix: Array, offset: Array) -> Network:
 def _scaling(offset: Array, factor: Array, size: int, what: str) -> tuple[Array, Array]:
     offset, factor = np.asarray(offset, np.float64), np.asarray(factor, np.float64)
     if offset.shape != (size,) or factor.shape != (size,):
-        raise NetworkValueError(f"the {what} scaling needs {size} offsets and factors")
+        raise NetworkValueError(
+            f"the {what} scaling has {offset.size} offsets and {factor.size} factors: give {size} of each"
+        )
     if not (np.isfinite(offset).all() and np.isfinite(factor).all() and (factor > 0).all()):
-        raise NetworkValueError(f"the {what} scaling needs finite offsets and positive finite factors")
+        raise NetworkValueError(
+            f"the {what} scaling has an offset that is not finite, or a factor that is not positive and finite: give "
+            "such numbers"
+        )
     return offset, factor

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, ArrayLike, Weight
+from pyomo_relugrad.checks import check_number
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network.bounds import PreactivationBounds, crown_bounds
 from pyomo_relugrad.network.building.affine import Affine
@@ -143,8 +144,7 @@ def prune_weights(network: Network, rate: float) -> Network:
     >>> prune_weights(network, 0.5).layers[0].weights[0].tolist()
     [[0.0, -2.0], [3.0, 0.0]]
     """
-    if not 0 <= rate <= 1:
-        raise NetworkValueError(f"the rate of pruning must be between 0 and 1, got {rate}")
+    check_number(rate, "the rate of pruning", "a number from 0 to 1", lambda own: 0 <= own <= 1, NetworkValueError)
     return replace(network, layers=tuple(_pruned(layer, rate) for layer in network.layers))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pyomo_relugrad.errors import (
+    MissingPackageError,
     NetworkFileError,
     NetworkFileNotFoundError,
     NetworkMismatchError,
@@ -35,7 +37,7 @@ def load_keras(model: Any) -> Network:
     Raises
     ------
     MissingPackageError
-        If tf2onnx is needed and is not installed.
+        If what converts the model is not installed: jax2onnx for Keras with JAX, tf2onnx.
     NetworkFileError, UnsupportedOperatorError, NetworkValueError
         As `load_onnx`; also if the model has no weights yet, or cannot be converted.
     NetworkMismatchError
@@ -52,6 +54,12 @@ def load_keras(model: Any) -> Network:
             f"the Keras model {model.name!r} is not built, so it has no weights: begin it with keras.Input(shape), or "
             "call it once on data"
         )
+    for tensor in getattr(model, "inputs", None) or ():
+        if None in tuple(tensor.shape)[1:]:
+            raise NetworkValueError(
+                f"the input {tensor.name!r} of the Keras model {model.name!r} has no fixed size: make it with "
+                "keras.Input(shape), all sizes of the shape as numbers"
+            )
     try:
         return _by_layers(model)
     except (UnknownLayerError, NetworkMismatchError) as error:
@@ -62,8 +70,8 @@ def load_keras(model: Any) -> Network:
 
 def _opened(path: str) -> Any:
     """The model in a file of Keras, opened in its safe mode."""
-    if not Path(path).is_file():
-        raise NetworkFileNotFoundError(f"there is no file {path}")
+    if not os.path.isfile(path):
+        raise NetworkFileNotFoundError(f"there is no file {path}: check the path and the folder")
     keras = require("keras", "to open a file of Keras")
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
@@ -85,20 +93,24 @@ def _by_layers(model: Any) -> Network:
 
 def _by_conversion(model: Any, unknown: str) -> Network:
     """The network of the ONNX model that Keras or tf2onnx makes of the model; `unknown` says what is not read here."""
-    reason = ""
     if hasattr(model, "export"):
         try:
             return _exported(model)
         except RelugradError:
             raise
+        except ImportError as error:  # Keras with JAX needs a converter of its own
+            raise MissingPackageError(
+                f"{unknown or 'the model is not'} read from its weights, and to export it Keras needs another package: "
+                f"{first_line(error)}"
+            ) from error
         except Exception as error:  # it raises what the backend's converter does
-            reason = first_line(error)
-        if find_spec("tf2onnx") is None:
-            raise UnsupportedOperatorError(
-                f"{unknown or 'the model is not'} read from its weights, and Keras cannot export it: {reason}. Write "
-                "it in layers such as Dense and ReLU, or write an ONNX file yourself and read it with load_onnx",
-                str(model.name),
-            )
+            if find_spec("tf2onnx") is None or not _is_of_tensorflow():
+                raise UnsupportedOperatorError(
+                    f"{unknown or 'the model is not'} read from its weights, and Keras cannot export it: "
+                    f"{first_line(error)}. Write it in layers such as Dense and ReLU, or write an ONNX file yourself "
+                    "and read it with load_onnx",
+                    str(model.name),
+                ) from error
     tf2onnx = require("tf2onnx", "to convert a Keras model")
     try:
         converted, _ = tf2onnx.convert.from_keras(model)
@@ -109,6 +121,12 @@ def _by_conversion(model: Any, unknown: str) -> Network:
             str(getattr(model, "name", "")),
         ) from error
     return load_onnx(converted)
+
+
+def _is_of_tensorflow() -> bool:
+    """Whether Keras computes with TensorFlow, whose models tf2onnx converts."""
+    keras = sys.modules.get("keras")
+    return keras is None or keras.backend.backend() == "tensorflow"
 
 
 def _exported(model: Any) -> Network:

@@ -25,7 +25,7 @@ def model_of_layers(model: Any) -> ModelProto:
     """
     graph = LayerGraph(str(model.name))
     inputs = [(str(tensor.name), tuple(tensor.shape[1:])) for tensor in model.inputs]
-    if not inputs or any(size is None for _, shape in inputs for size in shape):
+    if not inputs:
         raise UnknownLayerError
     if any(str(weight.dtype) == "float64" for weight in model.weights):
         raise UnknownLayerError

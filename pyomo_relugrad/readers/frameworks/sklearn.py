@@ -155,7 +155,8 @@ def _multilayer_perceptron(estimator: Any) -> Network:
     name = type(estimator).__name__
     if estimator.out_activation_ not in ("identity", "softmax", "logistic"):
         raise UnsupportedOperatorError(
-            f"{name} with the output function {estimator.out_activation_!r} is not piecewise linear",
+            f"{name} with the output function {estimator.out_activation_!r} is not piecewise linear: set it to "
+            "'identity'",
             name,
             estimator.out_activation_,
         )
@@ -223,7 +224,7 @@ def _through_skl2onnx(estimator: Any) -> Network:
     except Exception as error:  # skl2onnx raises what it likes
         raise UnsupportedOperatorError(
             f"{_steps_in_words(estimator)} is no network of affine steps, and skl2onnx cannot convert it: "
-            f"{first_line(error)}",
+            f"{first_line(error)}. Leave that step out, or apply it to the data before",
             type(estimator).__name__,
         ) from error
     return load_onnx(converted)

@@ -129,7 +129,7 @@ def _transformed(transform: Callable[[Any], Any], names: Any, step_name: str, po
     except (TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
         raise UnsupportedOperatorError(
             f"the step {step_name!r} cannot be read: it does not turn rows of numbers into rows of numbers "
-            f"({first_line(error)})",
+            f"({first_line(error)}). Apply it to the data before the pipeline",
             step_name,
         ) from error
 

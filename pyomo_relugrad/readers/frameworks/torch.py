@@ -131,7 +131,7 @@ def _checked_module(torch: Any, module: Any) -> Any:
             f"{str(module)!r} is a path, not a module: read it with torch.jit.load or torch.load first, or with "
             "load_onnx if it is an ONNX file"
         )
-    raise NetworkValueError(f"{type(module).__name__} is no torch.nn.Module")
+    raise NetworkValueError(f"{type(module).__name__} is no torch.nn.Module: give one, or load_network what you have")
 
 
 def _tensors(torch: Any, module: Any, example: Any) -> tuple[Any, ...]:

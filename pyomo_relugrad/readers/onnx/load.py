@@ -29,6 +29,7 @@ from pyomo_relugrad.readers.onnx.model_file import ModelFile, open_model
 from pyomo_relugrad.readers.onnx.node import Integers, Value, real
 from pyomo_relugrad.readers.onnx.one_variable import OneVariable
 from pyomo_relugrad.readers.onnx.original import Original
+from pyomo_relugrad.readers.onnx.refusals import with_advice
 from pyomo_relugrad.readers.onnx.rows import treats_rows_apart
 from pyomo_relugrad.readers.onnx.rules.arithmetic import FLOATING_POINT
 
@@ -86,9 +87,9 @@ def load_onnx(source: str | PathLike[str] | bytes | ModelProto) -> Network:
     except UnsupportedOperatorError as error:
         raise UnsupportedOperatorError(f"{file.name}: {error}", error.node, error.operator) from error
     except RelugradError as error:
-        raise type(error)(f"{file.name}: {error}") from error
+        raise type(error)(f"{file.name}: {with_advice(error)}") from error
     except Exception as error:  # a damaged file can hold anything anywhere
-        raise NetworkFileError(f"{file.name} is corrupt: {type(error).__name__}: {error}") from error
+        raise NetworkFileError(f"{file.name} is corrupt ({type(error).__name__}: {error}): export it again") from error
 
 
 def _read(file: ModelFile) -> Network:

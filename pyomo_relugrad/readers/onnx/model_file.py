@@ -15,6 +15,7 @@ from onnx import ModelProto, defs
 from pyomo_relugrad.errors import NetworkFileError, NetworkFileNotFoundError
 from pyomo_relugrad.readers.onnx.external_data import load_external_data
 from pyomo_relugrad.readers.onnx.functions import without_functions
+from pyomo_relugrad.readers.onnx.refusals import with_advice
 from pyomo_relugrad.readers.onnx.traversal import all_nodes
 
 #: Bytes that a model, which is one message of protobuf, can have.
@@ -82,9 +83,11 @@ def open_model(source: str | PathLike[str] | bytes | ModelProto) -> ModelFile:
     try:
         content = Path(name).read_bytes()
     except FileNotFoundError:
-        raise NetworkFileNotFoundError(f"there is no file {name}") from None
-    except OSError as error:
-        raise NetworkFileError(f"{name} cannot be read: {error.strerror}") from error
+        raise NetworkFileNotFoundError(f"there is no file {name}: check the path and the folder") from None
+    except (OSError, ValueError) as error:  # ValueError of a null byte in the path
+        raise NetworkFileError(
+            f"{name} cannot be read, {getattr(error, 'strerror', error)}: give the path of a file"
+        ) from error
     if content.startswith(_GZIP):
         content = _decompressed(content, name)
         return _complete(_parse(content, name), name.removesuffix(".gz"), content)
@@ -97,7 +100,9 @@ def _decompressed(content: bytes, name: str) -> bytes:
         with gzip.open(BytesIO(content)) as file:
             model = file.read(MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise NetworkFileError(f"{name} cannot be decompressed: {error}") from error
+        raise NetworkFileError(
+            f"{name} cannot be decompressed, {error}: compress it again, or give the .onnx file"
+        ) from error
     if len(model) > MAX_BYTES:
         raise NetworkFileError(f"{name} holds more than {MAX_BYTES:.3g} bytes, more than an ONNX model may have")
     return model
@@ -114,26 +119,34 @@ def _parse(content: bytes, name: str) -> ModelProto:
     try:
         model.ParseFromString(content)
     except DecodeError:
-        raise NetworkFileError(f"{name} is not an ONNX file, or it is corrupt or truncated") from None
+        raise NetworkFileError(
+            f"{name} is not an ONNX file, or it is corrupt or truncated: copy or export it again"
+        ) from None
     return model
 
 
 def _complete(model: ModelProto, name: str, source: str | bytes | ModelProto) -> ModelFile:
     """The model with all its weights and without local functions; one that was given is left as it is."""
     if not model.HasField("graph") or not model.graph.output:
-        raise NetworkFileError(f"{name} is not an ONNX file: it holds no graph with outputs")
+        raise NetworkFileError(
+            f"{name} is not an ONNX file: it holds no graph with outputs; export the network to ONNX"
+        )
     names = [model.graph.name, *(value.name for value in (*model.graph.input, *model.graph.output))]
     if not all(isinstance(text, str) for text in names):
-        raise NetworkFileError(f"{name} is corrupt: its tensors have names that are not text")
+        raise NetworkFileError(f"{name} is corrupt: its tensors have names that are not text; export the network again")
     try:
         load_external_data(model, Path(source).parent if isinstance(source, str) else None)
         file = ModelFile(without_functions(_with_short_domains(model)), name, source)
     except NetworkFileError as error:
-        raise NetworkFileError(f"{name}: {error}") from error
+        raise NetworkFileError(f"{name}: {with_advice(error)}") from error
     except (UnicodeDecodeError, TypeError) as error:  # protobuf's bytes where the format has text
-        raise NetworkFileError(f"{name} is corrupt: it has names that are not text") from error
+        raise NetworkFileError(
+            f"{name} is corrupt: it has names that are not text; export the network again"
+        ) from error
     if not file.opsets.get(""):
-        raise NetworkFileError(f"{name} does not say which ONNX operator set it uses (opset_import)")
+        raise NetworkFileError(
+            f"{name} does not say which ONNX operator set it uses (opset_import): export the network again"
+        )
     if file.opsets[""] > defs.onnx_opset_version():
         raise NetworkFileError(
             f"{name} uses the ONNX operator set {file.opsets['']}, and the installed onnx package knows up to "

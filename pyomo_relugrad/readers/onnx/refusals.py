@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from pyomo_relugrad.errors import UnsupportedOperatorError
 from pyomo_relugrad.readers.onnx.node import Node
 
@@ -14,6 +16,9 @@ _OUTPUT_FUNCTIONS = frozenset(
     ]
 )
 """Smooth functions and scores: at the end of a network, what goes into them tells as much."""
+
+_ADVICE = re.compile(r"\b(export|convert|load|upgrade|report|give|store|write|truncated)", re.IGNORECASE)
+"""What messages that say what to do have in them."""
 
 _NORMALISING = (
     *("Attention", "Det", "DynamicQuantizeLinear", "GroupNormalization", "InstanceNormalization", "LRN"),
@@ -64,3 +69,9 @@ def refusal(node: Node, is_output: bool) -> UnsupportedOperatorError:
     ends = is_output and node.operator in _OUTPUT_FUNCTIONS
     reason = _AT_THE_END if ends else _REASONS.get(node.operator, _UNKNOWN)
     return node.unsupported(reason.format(source=node.proto.input[0] if node.proto.input else ""))
+
+
+def with_advice(error: Exception) -> str:
+    """What is wrong with a file, and what to do, where the error does not say it."""
+    message = str(error)
+    return message if _ADVICE.search(message) else f"{message}. Export the network again; onnx.checker may say more"

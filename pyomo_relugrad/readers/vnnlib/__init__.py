@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from os import PathLike, fspath
 from pathlib import Path
 
+from pyomo_relugrad import words
 from pyomo_relugrad.errors import PropertyFileError
 from pyomo_relugrad.readers.vnnlib import version_1, version_2
 from pyomo_relugrad.readers.vnnlib.property import Case, Declaration, Property, Tensor
@@ -32,15 +33,15 @@ def load_vnnlib(path: str | PathLike[str]) -> Property:
         If the file cannot be read or is not in the format; names the line.
     """
     if not isinstance(path, str | PathLike):
-        raise PropertyFileError(f"{type(path).__name__} is no property: give the path of a .vnnlib file")
+        raise PropertyFileError(f"the property is {words.shown(path)}: give the path of a .vnnlib file")
     name = fspath(path)
     try:
         content = Path(name).read_bytes()
         text = (gzip.decompress(content) if name.endswith(".gz") else content).decode()
     except FileNotFoundError as error:
-        raise PropertyFileError(f"{name} cannot be read: there is no such file") from error
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise PropertyFileError(f"{name} cannot be read: {error}") from error
+        raise PropertyFileError(f"{name} cannot be read: there is no such file; check the path") from error
+    except (OSError, EOFError, ValueError) as error:
+        raise PropertyFileError(f"{name} cannot be read, {error}: write the file again") from error
     return parse_vnnlib(text, name)
 
 
@@ -89,5 +90,7 @@ def _versioned(statements: Sequence[List]) -> tuple[int, Sequence[List]]:
     said = statements[0].items[1] if len(statements[0].items) == 2 else ""
     match = _VERSION.fullmatch(said) if isinstance(said, str) else None
     if match is None or int(match[1]) not in _READERS:
-        raise PropertyFileError(f"line {statements[0].line}: VNN-LIB {shown(said)} is not known; 1.0 and 2.0 are")
+        raise PropertyFileError(
+            f"line {statements[0].line}: VNN-LIB {shown(said)} is not known: write it in 1.0 or 2.0"
+        )
     return int(match[1]), statements[1:]

@@ -85,7 +85,9 @@ class Formulas:
     def condition(self, expression: Expression, line: int) -> list[Conjunction]:
         """The alternatives, any one of which makes the condition hold."""
         if not isinstance(expression, List) or not expression.items:
-            raise PropertyFileError(f"line {line}: expected a condition, got {str(expression)[:40]!r}")
+            raise PropertyFileError(
+                f"line {line}: expected a condition, got {str(expression)[:40]!r}: write one, such as (<= X_0 1)"
+            )
         keyword, arguments = expression.keyword, _arguments(expression)
         if keyword == "and":
             return joined([self.condition(argument, expression.line) for argument in arguments])
@@ -110,7 +112,10 @@ class Formulas:
             return parts[0].times(-1.0) if len(parts) == 1 else _sum(parts, -1.0)
         if keyword == "*" and parts:
             return _product(parts, expression.line)
-        raise PropertyFileError(f"line {expression.line}: {shown(keyword)} is not a linear expression")
+        raise PropertyFileError(
+            f"line {expression.line}: {shown(keyword)} is not a linear expression: write sums, differences and "
+            "products with numbers"
+        )
 
     def _atom(self, token: str, line: int) -> Linear:
         variable = self.variable(token, line)
@@ -119,9 +124,11 @@ class Formulas:
         try:
             value = float(token if "_" not in token else "")
         except ValueError:
-            raise PropertyFileError(f"line {line}: {shown(token)} is neither a number nor a variable") from None
+            raise PropertyFileError(
+                f"line {line}: {shown(token)} is neither a number nor a variable: write one of these"
+            ) from None
         if not np.isfinite(value):
-            raise PropertyFileError(f"line {line}: the number {shown(token)} is not finite")
+            raise PropertyFileError(f"line {line}: the number {shown(token)} is not finite: write a finite one")
         return Linear({}, value)
 
 
@@ -138,7 +145,7 @@ def joined(alternatives: list[list[Conjunction]]) -> list[Conjunction]:
     for own in alternatives:
         if len(own) != 1:
             if len(result) * len(own) > MAX_CASES:
-                raise PropertyFileError(f"the property has more than {MAX_CASES} cases")
+                raise PropertyFileError(f"the property has more than {MAX_CASES} cases: split it into several files")
             result = [first + second for first in result for second in own]
     return result
 
@@ -165,6 +172,6 @@ def _product(parts: list[Linear], line: int) -> Linear:
     result = parts[0]
     for part in parts[1:]:
         if result.coefficients and part.coefficients:
-            raise PropertyFileError(f"line {line}: a product of variables is not linear")
+            raise PropertyFileError(f"line {line}: a product of variables is not linear: write one factor as a number")
         result = result.times(part.constant) if result.coefficients else part.times(result.constant)
     return result

@@ -63,11 +63,13 @@ def statements_of(text: str) -> list[List]:
         token = match.group()
         if token == "(":
             if len(open_lists) > _MAX_DEPTH:
-                raise PropertyFileError(f"line {line}: lists are nested more than {_MAX_DEPTH} deep")
+                raise PropertyFileError(
+                    f"line {line}: lists are nested more than {_MAX_DEPTH} deep: write flatter conditions"
+                )
             open_lists.append(([], line))
         elif token == ")":
             if len(open_lists) == 1:
-                raise PropertyFileError(f"line {line}: a closing parenthesis without an opening one")
+                raise PropertyFileError(f"line {line}: a closing parenthesis without an opening one: remove it")
             items, start = open_lists.pop()
             open_lists[-1][0].append(List(tuple(items), start))
         elif not token.startswith(";") and token != "\n":
@@ -77,5 +79,7 @@ def statements_of(text: str) -> list[List]:
         raise PropertyFileError(f"line {open_lists[-1][1]}: a list that is not closed: is the file truncated?")
     for statement in open_lists[0][0]:
         if not isinstance(statement, List) or not statement.items:
-            raise PropertyFileError(f"expected declarations and assertions, got {str(statement)[:40]!r}")
+            raise PropertyFileError(
+                f"expected declarations and assertions, got {str(statement)[:40]!r}: write lists, (assert ...)"
+            )
     return [statement for statement in open_lists[0][0] if isinstance(statement, List)]

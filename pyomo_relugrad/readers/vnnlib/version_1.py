@@ -40,7 +40,8 @@ class _Reader:
                 alternatives.append(formulas.condition(statement.items[1], statement.line))
             else:
                 raise PropertyFileError(
-                    f"line {statement.line}: {shown(statement.keyword)} is not a declaration or an assertion"
+                    f"line {statement.line}: {shown(statement.keyword)} is not a declaration or an assertion: write "
+                    "declare-const or assert"
                 )
         n_inputs, n_outputs = self._size("X"), self._size("Y")
         return Property(n_inputs, n_outputs, cases_of(joined(alternatives), n_inputs, n_outputs), name)
@@ -49,21 +50,27 @@ class _Reader:
         named = statement.items[1] if len(statement.items) > 2 else ""
         variable = _parsed(named) if isinstance(named, str) else None
         if variable is None or statement.items[-1] != "Real":
-            raise PropertyFileError(f"line {statement.line}: only real variables X_0, X_1, ... and Y_0, ... are taken")
+            raise PropertyFileError(
+                f"line {statement.line}: only real variables X_0, X_1, ... and Y_0, ... are taken: declare these"
+            )
         if variable[1] >= _MAX_VARIABLES:
-            raise PropertyFileError(f"line {statement.line}: the index of {named} is too large")
+            raise PropertyFileError(f"line {statement.line}: the index of {named} is too large: number from 0 on")
         self._declared.add(variable)
 
     def _size(self, kind: Literal["X", "Y"]) -> int:
         count = sum(1 for own, _ in self._declared if own == kind)
         if not count or max(index for own, index in self._declared if own == kind) != count - 1:
-            raise PropertyFileError(f"the variables {kind}_0, {kind}_1, ... are not declared without a gap")
+            raise PropertyFileError(
+                f"the variables {kind}_0, {kind}_1, ... are not declared without a gap: declare them from 0 on"
+            )
         return count
 
     def _variable(self, token: str, line: int) -> Variable | None:
         variable = _parsed(token)
         if variable is not None and variable not in self._declared:
-            raise PropertyFileError(f"line {line}: the variable {token} is not declared")
+            raise PropertyFileError(
+                f"line {line}: the variable {token} is not declared: add (declare-const {token} Real)"
+            )
         return variable
 
 

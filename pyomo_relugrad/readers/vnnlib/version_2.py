@@ -55,7 +55,7 @@ class _Reader:
                     "declared by declare-network, and assertions follow"
                 )
         if not self.networks:
-            raise PropertyFileError("no network is declared")
+            raise PropertyFileError("no network is declared: begin with declare-network")
         cases = cases_of(joined(alternatives), self.sizes["X"], self.sizes["Y"])
         return Property(self.sizes["X"], self.sizes["Y"], cases, name, tuple(self.networks.values()))
 
@@ -64,7 +64,7 @@ class _Reader:
     def _network(self, statement: List) -> Declaration:
         name, line = statement.items[1] if len(statement.items) > 1 else "", statement.line
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name in self.networks:
-            raise PropertyFileError(f"line {line}: {shown(name)} is not a new name for a network")
+            raise PropertyFileError(f"line {line}: {shown(name)} is not a new name for a network: give each its own")
         relations: dict[str, str] = {}
         tensors: dict[str, list[Tensor]] = {"X": [], "Y": []}
         for part in statement.items[2:]:
@@ -76,10 +76,13 @@ class _Reader:
                 tensors[side].append(self._tensor(part, side))
             elif keyword == "declare-hidden":
                 raise PropertyFileError(
-                    f"line {line}: the network {name} has declare-hidden: hidden values are not read"
+                    f"line {line}: the network {name} has declare-hidden: hidden values are not read; remove it"
                 )
             else:
-                raise PropertyFileError(f"line {line}: {shown(part)} is not a part of the network {name}")
+                raise PropertyFileError(
+                    f"line {line}: {shown(part)} is not a part of the network {name}: write declare-input and "
+                    "declare-output"
+                )
         network = Declaration(
             name, tuple(tensors["X"]), tuple(tensors["Y"]),
             relations.get("equal-to", ""), relations.get("isomorphic-to", ""),
@@ -103,15 +106,19 @@ class _Reader:
         for tensors in (network.inputs, network.outputs):
             if len({bool(tensor.name_in_file) for tensor in tensors}) > 1:
                 raise PropertyFileError(
-                    f"line {line}: some tensors of the network {network.name} have names in the file and some have none"
+                    f"line {line}: some tensors of the network {network.name} have names in the file and some have "
+                    "none: name all or none"
                 )
         if not network.inputs or not network.outputs:
-            raise PropertyFileError(f"line {line}: the network {network.name} has no inputs or no outputs")
+            raise PropertyFileError(
+                f"line {line}: the network {network.name} has no inputs or no outputs: declare both"
+            )
         other = self.networks.get(network.equal_to or network.isomorphic_to)
         shapes = [[tensor.shape for tensor in (*own.inputs, *own.outputs)] for own in (network, other or network)]
         if n_relations > 1 or shapes[0] != shapes[1]:
             raise PropertyFileError(
-                f"line {line}: the network {network.name} is equal or isomorphic to one network of the same shapes"
+                f"line {line}: the network {network.name} is equal or isomorphic to a network of other shapes: "
+                "declare the same ones"
             )
 
     def _tensor(self, part: List, side: Literal["X", "Y"]) -> Tensor:
@@ -123,11 +130,15 @@ class _Reader:
             )
         if type_.lower() not in TYPES:
             raise PropertyFileError(
-                f"line {part.line}: the tensor {name} is of type {shown(type_)}; {', '.join(TYPES)} are taken"
+                f"line {part.line}: the tensor {name} is of type {shown(type_)}; {', '.join(TYPES)} are taken: "
+                "declare one of these"
             )
         tensor = Tensor(name, type_, _numbers(shape), rest[0].strip('"') if rest else "")
         if not 0 < tensor.size <= _MAX_ENTRIES:
-            raise PropertyFileError(f"line {part.line}: the tensor {name} has {tensor.size} entries")
+            raise PropertyFileError(
+                f"line {part.line}: the tensor {name} has {tensor.size} entries: give a shape with one or more, as "
+                "many as fit"
+            )
         self.tensors[name] = side, self.sizes[side], tensor
         self.sizes[side] += tensor.size
         return tensor
@@ -141,12 +152,17 @@ class _Reader:
             return None
         name, indices = match[1], match[2] or "[]"
         if name not in self.tensors:
-            raise PropertyFileError(f"line {line}: the variable {shown(token)} is not declared")
+            raise PropertyFileError(
+                f"line {line}: the variable {shown(token)} is not declared: name an input or output of a declared "
+                "network"
+            )
         side, begin, tensor = self.tensors[name]
         places = _numbers(indices) if _NUMBERS.fullmatch(indices) else (-1,)
         if len(places) != len(tensor.shape) or not all(0 <= k < n for k, n in zip(places, tensor.shape, strict=True)):
             shape = ",".join(map(str, tensor.shape))
-            raise PropertyFileError(f"line {line}: {shown(token)} is no entry of {name}, whose shape is [{shape}]")
+            raise PropertyFileError(
+                f"line {line}: {shown(token)} is no entry of {name}, whose shape is [{shape}]: give an index within it"
+            )
         return side, begin + sum(k * prod(tensor.shape[axis + 1 :]) for axis, k in enumerate(places))
 
 
