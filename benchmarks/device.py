@@ -15,8 +15,8 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
+from drawn_networks import torch_default_network
 from machine import describe_machine
-from random_networks import torch_default_network
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 

@@ -14,8 +14,8 @@ import argparse
 import time
 from pathlib import Path
 
+from drawn_networks import torch_default_network
 from machine import describe_machine
-from random_networks import torch_default_network
 from search_results import History, RunFile, Runs, read_runs
 
 from pyomo_relugrad import maximize

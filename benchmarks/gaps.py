@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 
-from random_networks import torch_default_network
+from drawn_networks import torch_default_network
 
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.proof import prove_by_milp

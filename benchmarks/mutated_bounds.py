@@ -165,6 +165,7 @@ def passes(folder: Path, tests: tuple[str, ...]) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="change only modules whose path contains this")
+    parser.add_argument("--every", type=int, default=1, help="of the changes of a module, one in so many (default all)")
     arguments = parser.parse_args()
     survived = total = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -174,7 +175,7 @@ def main() -> None:
                 continue
             module = Path(folder) / "pyomo_relugrad" / name
             source = module.read_text(encoding="utf-8")
-            for line, text, mutant in mutants(source, functions):
+            for line, text, mutant in list(mutants(source, functions))[:: arguments.every]:
                 module.write_text(mutant, encoding="utf-8")
                 shutil.rmtree(module.parent / "__pycache__", ignore_errors=True)
                 total += 1

@@ -18,8 +18,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from drawn_networks import torch_default_network
 from machine import describe_machine
-from random_networks import torch_default_network
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.programs import LinearProgram

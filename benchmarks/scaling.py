@@ -23,8 +23,8 @@ from unittest import mock
 
 import numpy as np
 from customers import EXAMPLES, build, draw_customers
+from drawn_networks import torch_default_network
 from machine import describe_machine
-from random_networks import torch_default_network
 
 from pyomo_relugrad import load_onnx
 from pyomo_relugrad.modeling.compile import compile_model

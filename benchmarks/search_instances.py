@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from random_networks import torch_default_network
+from drawn_networks import torch_default_network
 from scipy import sparse
 
 from pyomo_relugrad import Network, load_onnx

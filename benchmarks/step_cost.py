@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from random_networks import torch_default_network
+from drawn_networks import torch_default_network
 
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import ReducedObjective

@@ -15,8 +15,8 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+from drawn_networks import torch_default_network
 from machine import describe_machine
-from random_networks import torch_default_network
 
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs import LinearProgram

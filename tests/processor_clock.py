@@ -1,7 +1,7 @@
 """Time limits that count processor time: how far a search comes does not depend on what else the machine does.
 
-``import processor_clock`` sets the clock of this process. ``python processor_clock.py RATE SCRIPT`` runs a script by a
-clock of another speed: twice the speed is a machine that is half as fast.
+``import processor_clock`` sets the clock of this process; ``python processor_clock.py RATE SCRIPT`` runs a script by
+one of another speed: twice the speed is a machine that is half as fast.
 """
 
 import runpy

@@ -239,10 +239,10 @@ def test_a_deadline_inside_a_step_ends_a_solve_and_keeps_what_was_found(solve, m
 
     def callback(progress):
         seen.append(progress)
-        clock.now += 3.0
+        clock.now += 25.0
 
     result = solve(problem, start=start.values, time_limit=20.0, callback=callback)
-    assert result.stop in (Stop.TIME_LIMIT, Stop.OPTIMAL)
+    assert result.stop is Stop.TIME_LIMIT
     assert result.incumbent.objective <= start.objective
     assert len(seen) <= 8
 

@@ -430,7 +430,7 @@ def test_routes_are_chosen_by_structure():
     wide = box_problem((Portfolio().few_inputs + 1, 4, 1))
     assert choose_routes(wide) == (Route.MILP, Route.RELUS)
     whole = np.r_[True, np.zeros(wide.n_columns - 1, bool)]
-    assert choose_routes(replace(wide, integers=whole)) == (Route.MILP, Route.BRANCH)
+    assert choose_routes(replace(wide, integers=whole)) == (Route.MILP, Route.RELUS)
     fixed = np.r_[wide.upper[0], -1.0, wide.upper[2:]]
     assert choose_routes(replace(wide, upper=fixed)) == (Route.BRANCH, Route.MILP)
     many = box_problem((3, 400, 1))

@@ -151,6 +151,16 @@ def test_short_runs_are_left_alone(monkeypatch):
     assert inline.tasks
 
 
+def test_a_worker_says_how_long_it_is_left_alone(at_once, monkeypatch):
+    clock, inline = FakeClock.installed(monkeypatch), Inline()
+    worker = beside(inline, Clock(100.0))
+    worker._own.seconds_alone = 3.0
+    for now, is_joined in ((2.5, False), (1.0, True)):
+        clock.now += now
+        worker.step()
+        assert bool(inline.tasks) is is_joined
+
+
 def test_there_is_one_task_for_each_core_beside_those_in_use(at_once, monkeypatch):
     sent = []
     monkeypatch.setattr(task_pool, "worker_processes", lambda count: Inline())

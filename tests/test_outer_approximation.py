@@ -28,13 +28,14 @@ def polynomial_of(matrix: np.ndarray) -> dict[tuple[int, ...], float]:
 @pytest.mark.parametrize(("n", "rank"), [(2, 1), (3, 3), (12, 5), (30, 30)])
 def test_definite_parts_are_squares(n: int, rank: int, sign: float) -> None:
     rng = np.random.default_rng(n)
-    factors = rng.normal(size=(rank, n)) * 10.0 ** rng.integers(-3, 4)
+    scale = 10.0 ** rng.integers(-7, 8, size=n)  # small coefficients belong to large columns
+    factors = rng.normal(size=(rank, n)) * scale
     matrix = sign * factors.T @ factors
     rest, squares = with_squares({(): 3.0, (0,): 2.0, **polynomial_of(matrix)}, lambda column: True)
     assert rest == {(): 3.0, (0,): 2.0}
     assert len(squares) == rank
     assert all(sign * square.weight > 0 for square in squares)
-    x = rng.normal(size=(5, n))
+    x = rng.normal(size=(5, n)) / scale
     found = sum(weight * (x[:, columns] @ np.array(each)) ** 2 for weight, columns, each in squares)
     np.testing.assert_allclose(found, np.einsum("bi,ij,bj->b", x, matrix, x), rtol=1e-9)
 

@@ -18,6 +18,7 @@ from pyomo_relugrad.search.regions.crossing import crossing_gains, neurons_acros
 from pyomo_relugrad.search.regions.facets import FacetProgram
 from pyomo_relugrad.search.regions.interior_point import InteriorPointProgram
 from pyomo_relugrad.search.regions.layout import FullLayout, ReducedLayout, layout_of
+from pyomo_relugrad.search.regions.nearest_vertex import optimum_beside
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.region import Region
 from pyomo_relugrad.search.regions.unit_box import UnitBoxRegion
@@ -328,6 +329,30 @@ def test_a_neuron_without_weights_has_no_facet():
     region = Region.at(ReducedObjective(problem), np.zeros(1))
     (across,) = neurons_across(region, np.array([0]), np.array([[1.0]]))
     assert across.tolist() == [0]
+
+
+def test_the_optimum_beside_a_point_is_that_of_the_linear_program():
+    """From points near optima; columns are on bounds, between them, or fixed."""
+    found, random = 0, np.random.default_rng(0)
+    for seed in range(12):
+        problem = with_other_numbers(box_problem(seed), seed)
+        program = RegionProgram(problem)
+        for u in random.uniform(program.lower, program.upper, (4, 4)):
+            simplex = FacetProgram(layout_of(program.objective), program.lower, program.upper)
+            vertex = simplex.solve(program.region_at(u), Budget()).u
+            is_between = (program.lower < vertex) & (vertex < program.upper)
+            near = vertex + 0.003 * random.normal(size=4) * is_between
+            region = program.region_at(np.clip(near, program.lower, program.upper))
+            exact = simplex.solve(region, Budget())
+            optimum = optimum_beside(region, program.lower, program.upper)
+            if optimum is not None:
+                found += 1
+                assert optimum.u == pytest.approx(exact.u, abs=1e-7)
+                order, expected = np.argsort(optimum.binding), dict(zip(exact.binding, exact.multipliers, strict=True))
+                assert optimum.multipliers[order] == pytest.approx(
+                    [expected.get(neuron, 0.0) for neuron in optimum.binding[order]], abs=1e-6
+                )
+    assert found > 5
 
 
 @pytest.mark.parametrize("quadratic", [None, sparse.eye_array(10, format="csr")])

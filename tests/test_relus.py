@@ -14,7 +14,7 @@ from pyomo_relugrad.network import Network
 from pyomo_relugrad.network.bounds import Relaxation
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.proof import ReluTree, misfit
-from pyomo_relugrad.proof.relus.ascent import Scales, ascend
+from pyomo_relugrad.proof.relus.ascent import Scales, _Moments, ascend
 from pyomo_relugrad.proof.relus.branching import split_scores
 from pyomo_relugrad.proof.relus.dual import Dual
 from pyomo_relugrad.proof.relus.leaves import LeafProgram
@@ -122,6 +122,19 @@ def test_ascent_betters_bounds_and_stops_at_the_target():
     assert first + 0.05 <= early.bound[0] < found.bound[0]
 
 
+def test_steps_have_the_length_of_the_sizes_and_end_at_the_limits():
+    """Along a gradient that stays the same, Adam's averages are the gradient."""
+    parts = [np.array([[0.5, 0.9]]), np.array([[3.0, 0.1]]), np.array([[0.1, -2.0]])]
+    slopes = [np.array([[-2.0, 5.0]]), np.array([[7.0, -1.0]]), np.array([[-3.0, 0.0]])]
+    current, moments = Multipliers(*parts), _Moments(Multipliers(*parts))
+    sizes = Multipliers(np.ones(1), np.array([2.0, 10.0]), np.array([4.0, 1.0]))
+    expected = ([0.3, 1.0], [3.4, 0.0], [0.0, -2.0]), ([0.1, 1.0], [3.8, 0.0], [-0.8, -2.0])
+    for values in expected:
+        current = moments.moved(current, Multipliers(*slopes), sizes, 0.2)
+        for part, value in zip(current.parts, values, strict=True):
+            np.testing.assert_allclose(part, [value], atol=1e-12)
+
+
 def test_the_relu_with_the_largest_error_is_split():
     problem = problem_around(random_network(np.random.default_rng(2), (3, 6, 2)), 2, with_rows=False)
     dual = dual_of(problem)
@@ -210,6 +223,8 @@ def test_an_exact_solve_may_take_it_and_takes_it_for_wide_inputs():
     assert result.incumbent.objective == pytest.approx(exact_optimum(problem), abs=1e-3)
     wide = problem_around(random_network(np.random.default_rng(0), (Portfolio().few_inputs + 1, 4, 1)), 0)
     assert Portfolio().routes_for(wide) == (Route.MILP, Route.RELUS)
+    integers = np.arange(wide.n_columns) < 3
+    assert Portfolio().routes_for(replace(wide, integers=integers)) == (Route.MILP, Route.RELUS)
 
 
 @pytest.mark.parametrize("distance", [0.3, 1e-3])

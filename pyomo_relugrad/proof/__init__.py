@@ -4,6 +4,7 @@ from pyomo_relugrad.proof.block_tree import BlockTree
 from pyomo_relugrad.proof.boxes.bounding import bound_seconds
 from pyomo_relugrad.proof.boxes.tree import SearchTree, prove
 from pyomo_relugrad.proof.milp import REPORT_INTERVAL, MilpProof, prove_by_milp
+from pyomo_relugrad.proof.milp_bound import MilpBound
 from pyomo_relugrad.proof.outer_approximation import OuterApproximation, is_convex_around_networks
 from pyomo_relugrad.proof.pruned import search_by_pruned_milp
 from pyomo_relugrad.proof.relus.tree import ReluTree, misfit
@@ -21,4 +22,11 @@ __all__ = [
     "search_by_pruned_milp",
 ]
 #: For other packages of this one.
-__all__ += ["REPORT_INTERVAL", "BoundKeeper", "OuterApproximation", "bound_seconds", "is_convex_around_networks"]
+__all__ += [
+    "REPORT_INTERVAL",
+    "BoundKeeper",
+    "MilpBound",
+    "OuterApproximation",
+    "bound_seconds",
+    "is_convex_around_networks",
+]

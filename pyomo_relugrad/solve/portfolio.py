@@ -124,7 +124,7 @@ class Portfolio:
         n_varying = int((low < high).sum())
         if n_varying <= self.few_inputs:
             return (Route.BRANCH, Route.MILP)
-        unfit = problem.expressions or misfit(problem) or problem.integers.any()
+        unfit = problem.expressions or misfit(problem)
         return (Route.MILP, Route.BRANCH) if unfit else (Route.MILP, Route.RELUS)
 
     def lead_of(self, first: Route, problem: Problem, cores: int) -> float:

@@ -19,7 +19,7 @@ from pyomo_relugrad.modeling.compile.polynomial import Polynomial
 #: Most columns of a part that is looked at.
 MAX_COLUMNS = 100
 
-# What may be left of a part, relative to its largest coefficient.
+# What may be left of a part, relative to the squares of its columns.
 ROUNDING = 1e-13
 
 
@@ -86,8 +86,12 @@ def _squares_of(part: Polynomial) -> list[WeightedSquare]:
 
 def _factorised(matrix: Array) -> tuple[list[Array], list[float]]:
     """Rows and weights of ``rows.T @ diag(weights) @ rows``, a positive semidefinite matrix; none where it is not."""
-    smallest = ROUNDING * len(matrix) * np.abs(matrix).max()
-    rest, rows, weights = matrix, list[Array](), list[float]()
+    diagonal = matrix.diagonal()
+    if diagonal.min() <= 0:
+        return [], []
+    # With ones on the diagonal, what is left by rounding is told from small coefficients of large columns.
+    scale = np.sqrt(diagonal)
+    rest, rows, weights = matrix / np.outer(scale, scale), list[Array](), list[float]()
     while rest.any():
         pivot = int(rest.diagonal().argmax())
         weight = float(rest[pivot, pivot])
@@ -96,7 +100,7 @@ def _factorised(matrix: Array) -> tuple[list[Array], list[float]]:
         row = rest[pivot] / weight
         rest = rest - weight * np.outer(row, row)
         rest[pivot] = rest[:, pivot] = 0.0
-        rest[np.abs(rest) <= smallest] = 0.0
-        rows.append(row)
+        rest[np.abs(rest) <= ROUNDING * len(matrix)] = 0.0
+        rows.append(row * scale)
         weights.append(weight)
     return rows, weights

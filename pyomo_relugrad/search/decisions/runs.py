@@ -53,16 +53,17 @@ class RunMoves:
         n_points, size = X.shape
         places, is_exchange = self._places((DRAWN, n_points), random)
         at = np.arange(n_points)[:, None] * (size + 1) + places
-        before, lower, upper = _padded(X).ravel()[at], *(_padded(side)[places] for side in self.decisions.bounds)
-        kind = random.integers(3, size=(DRAWN, n_points, 1))
-        after = np.where(kind == 0, lower, np.where(kind == 1, upper, lower + upper - before))
+        lower = self.decisions.bounds[0]
+        is_one, kind = _padded(lower < X), random.integers(3, size=(DRAWN, n_points, 1))
+        before = is_one.ravel()[at]
+        after = np.where(kind == 2, ~before, kind == 1) & (places < size)
         after = np.where(is_exchange[..., None], np.roll(before, places.shape[-1] // 2, axis=-1), after)
-        changes = after - before
-        promised = np.where(changes.any(axis=-1), (changes * _padded(pull).ravel()[at]).sum(axis=-1), np.inf)
+        pulls = _padded(pull).ravel()[at] * (after.astype(np.int8) - before)
+        promised = np.where((after != before).any(axis=-1), pulls.sum(axis=-1), np.inf)
         best = np.argpartition(promised - random.gumbel(size=promised.shape), count - 1, axis=0)[:count, :, None]
-        moved = np.tile(_padded(X), (count, 1, 1))
+        moved = np.tile(is_one, (count, 1, 1))
         np.put_along_axis(moved, np.take_along_axis(places, best, 0), np.take_along_axis(after, best, 0), axis=-1)
-        return np.asarray(moved[..., :size])
+        return np.asarray(lower + moved[..., :size])
 
     def _places(self, shape: tuple[int, int], random: np.random.Generator) -> tuple[Array, Array]:
         """The decisions that moves change (*shape, 2 r), in two sets; and whether these exchange their values."""
@@ -85,7 +86,7 @@ class RunMoves:
 
 def _padded(values: Array) -> Array:
     """Values (..., d + 1) of decisions, zero for one that is none."""
-    return np.concatenate([values, np.zeros((*values.shape[:-1], 1))], axis=-1)
+    return np.concatenate([values, np.zeros((*values.shape[:-1], 1), values.dtype)], axis=-1)
 
 
 def _neighbours(decisions: Decisions) -> list[set[int]]:

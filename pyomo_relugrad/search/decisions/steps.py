@@ -63,7 +63,9 @@ class AffineMap:
 
     def __call__(self, V: Array) -> Array:
         """Values (k, B) at points (n, B)."""
-        return np.asarray(self._matrix @ V) + self._constants
+        values = np.asarray(self._matrix @ V)
+        values += self._constants
+        return values
 
 
 class LargestOf:

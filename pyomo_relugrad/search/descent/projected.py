@@ -261,13 +261,13 @@ class ProjectedRounds:
 
     def _watched(self, steps: Generator[Batch, None, Batch]) -> Generator[Incumbent | None, None, Batch]:
         """Report the batch's best point whenever it is a good deal better than the last one reported."""
-        looked, reported = self.budget.points, self.budget.elapsed
+        looked, reported, n_weights = self.budget.points, self.budget.elapsed, self.objective.n_weights
         while True:
             try:
                 batch = next(steps)
             except StopIteration as end:
                 return end.value
-            if (self.budget.points - looked) * self.objective.n_weights < WORK_PER_LOOK:
+            if (self.budget.points - looked) * n_weights < WORK_PER_LOOK:
                 continue
             looked = self.budget.points
             value = float(namespace(batch.values).min(batch.values))

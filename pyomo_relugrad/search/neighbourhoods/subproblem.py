@@ -40,10 +40,10 @@ class Outcome:
     steps: int = 1
 
 
-def is_small(problem: Problem) -> bool:
-    """Whether the problem's subproblems fit, and have a linear objective."""
+def is_small(problem: Problem, most: int = MAX_ENTRIES) -> bool:
+    """Whether programs over the problem's networks fit, and have a linear objective."""
     entries = problem.rows.nnz + sum(embedded.network.n_weights for embedded in problem.networks)
-    return problem.quadratic is None and entries <= MAX_ENTRIES
+    return problem.quadratic is None and entries <= most
 
 
 def solve_within(
