@@ -143,6 +143,8 @@ class MilpProof(Prover):
         self._dual_bound = -np.inf
         self._lock, self._found = Lock(), list[Array]()
         self._to_feed: Incumbent | None = None
+        #: HiGHS's last point (n,) as it gave it: within its own tolerances.
+        self.last_point: Array | None = None
         self._thread: Thread | None = None
         self._error: Exception | None = None
 
@@ -217,9 +219,6 @@ class MilpProof(Prover):
         options, model = self.options, self.model
         assert model is not None
         gaps = {"mip_rel_gap": options.relative_gap, "mip_abs_gap": options.absolute_gap}
-        told = dict(options.highs_options)
-        if not self._is_mip:
-            told.pop("objective_target", None)  # a linear program that ends there has no bound
         highs = highs_with_model(
             model.cost,
             model.lower,
@@ -228,7 +227,7 @@ class MilpProof(Prover):
             model.row_lower,
             model.row_upper,
             model.integers,
-            {**(HIGHS_OPTIONS if self.problem.networks else {}), **gaps, **_with_log(told)},
+            {**(HIGHS_OPTIONS if self.problem.networks else {}), **gaps, **_with_log(options.highs_options)},
         )
         highs.HandleUserInterrupt = not self._is_mip
         highs.cbMipImprovingSolution.subscribe(self._kept(self._on_point))
@@ -285,6 +284,7 @@ class MilpProof(Prover):
         """Verify HiGHS's points."""
         with self._lock:
             points, self._found = self._found, []
+        self.last_point = points[-1] if points else self.last_point
         for v in points:  # HiGHS knows them, so they are not handed to it
             super().offer(self.problem.incumbent(v))
 

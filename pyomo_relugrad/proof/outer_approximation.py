@@ -50,6 +50,7 @@ class OuterApproximation(Prover):
         super().__init__(problem, options, start)
         self._budget = Budget(options.time_limit)
         self._proven = -np.inf
+        self._has_target = True
         self._points = _spread_points(problem)
         self._linear = _without_expressions(problem)
         self._expressions = ExpressionRows(problem)
@@ -85,7 +86,9 @@ class OuterApproximation(Prover):
                 yield
             nodes = self.nodes
             self._proven = max(self._proven, self._proof.bound)
-            goes_on = self._add_tangents()
+            added = self._add_tangents()
+            # From a good point that is not new only the program's optimum leads on.
+            goes_on, self._has_target = added or self._has_target, added
             yield
             if not goes_on or self.conclusion() is not None or self._budget.is_exhausted():
                 return
@@ -101,7 +104,8 @@ class OuterApproximation(Prover):
             values = self.incumbent.values
             start = linear.incumbent(np.append(values, self._quadratic_part(values))[: linear.n_columns])
             # A point that looks better than the incumbent is enough to know where tangents are missing.
-            told["objective_target"] = asked.cutoff(self.incumbent.objective) - linear.constant
+            if self._has_target:
+                told["objective_target"] = asked.cutoff(self.incumbent.objective) - linear.constant
         options = replace(
             asked,
             relative_gap=GAP_SHARE * asked.relative_gap,
@@ -124,10 +128,10 @@ class OuterApproximation(Prover):
 
     def _add_tangents(self) -> bool:
         """Tangents at the program's point and at the optimum of its linear regions; whether there was a point."""
-        if self._proof.incumbent is None:
+        if self._proof.last_point is None:
             return False
         # Functions of functions are touched at the program's own values, from which those of the problem may differ.
-        values, count = self._proof.incumbent.values[: self.problem.n_columns], len(self._points)
+        values, count = self._proof.last_point[: self.problem.n_columns], len(self._points)
         u = values[self._regions.columns]
         optimum = self._regions.solve(self._regions.region_at(u), self._budget)
         points = [self._regions.incumbent(decisions) for decisions in (u, optimum.u)]
