@@ -187,7 +187,11 @@ def least_violation(asked: RandomProperty, case: RandomCase) -> float:
     else:
         solver = pyo.SolverFactory("appsi_highs")
         solver.highs_options = {"mip_rel_gap": 0.0, "mip_abs_gap": UNDECIDED / 10, "threads": 1}
-        solver.solve(m)
+        try:
+            solver.solve(m)
+        except RuntimeError:  # HiGHS has ended without a point, though every model has one
+            solver.highs_options = {**solver.highs_options, "presolve": "off"}
+            solver.solve(m)
     return float(pyo.value(m.violation))
 
 
