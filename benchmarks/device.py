@@ -15,21 +15,20 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
+from drawn_networks import torch_default_network
 from machine import describe_machine
 from scipy import sparse
-from search_instances import torch_default_network
 from threadpoolctl import threadpool_limits
 
 from pyomo_relugrad import Network, maximize
 from pyomo_relugrad.arrays import at_home
-from pyomo_relugrad.network import Layer, crown_bounds
-from pyomo_relugrad.network.device import Device, weights_on
+from pyomo_relugrad.network import Device, Layer, crown_bounds, weights_on
 from pyomo_relugrad.problem import ReducedObjective
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.descent.batch import Batch, descend
 from pyomo_relugrad.search.descent.on_device import on_device
 from pyomo_relugrad.search.domains.feasible_set import domain_of
-from pyomo_relugrad.solve.arrays import array_problem
+from pyomo_relugrad.solve import array_problem
 
 BATCHES, LARGEST_ON_A_CORE = (64, 512, 4096), 512
 #: Weights times neurons up to which searches of many steps are compared, those steps, and the steps of others.

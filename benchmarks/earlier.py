@@ -14,8 +14,8 @@ import argparse
 import time
 from pathlib import Path
 
+from drawn_networks import torch_default_network
 from machine import describe_machine
-from search_instances import torch_default_network
 from search_results import History, RunFile, Runs, read_runs
 
 from pyomo_relugrad import maximize
@@ -70,8 +70,7 @@ def run_all(arguments: argparse.Namespace) -> None:
                 for seed in missing if network else ():
                     best = maximize(network, lower=0, upper=1, time_limit=arguments.seconds, seed=seed, **options)
                     file.add(name, "auto", seed, list(best.history))
-                    took = best.result.elapsed
-                    print(f"{name:18} {seed} {best.value:.6f} {best.result.points:8} points {took:.1f} s", flush=True)
+                    print(f"{name:18} {seed} {best.value:.6f}", flush=True)
 
 
 def compare(today: Runs, earlier: Runs, at: float, against: float) -> None:

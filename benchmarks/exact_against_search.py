@@ -26,7 +26,7 @@ import pyomo.environ as pyo
 from machine import describe_machine
 
 import pyomo_relugrad  # noqa: F401 - registers the solvers
-from pyomo_relugrad.programs.highs import HIGHS_THREAD
+from pyomo_relugrad.programs import HIGHS_THREAD
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import argparse
 
-from search_instances import torch_default_network
+from drawn_networks import torch_default_network
 
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.proof.milp import prove_by_milp
-from pyomo_relugrad.solve import Options, search, solve_exactly
-from pyomo_relugrad.solve.arrays import array_problem
+from pyomo_relugrad.proof import prove_by_milp
+from pyomo_relugrad.solve import Options, array_problem, search, solve_exactly
 
 CASES = (("100-2x100", [100] * 2), ("100-3x100", [100] * 3))
 

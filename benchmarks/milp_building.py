@@ -15,7 +15,7 @@ import numpy as np
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem, bound_problem
 from pyomo_relugrad.programs import build_big_m
-from pyomo_relugrad.proof.milp import MilpProof
+from pyomo_relugrad.proof import MilpProof
 from pyomo_relugrad.run import Options
 
 

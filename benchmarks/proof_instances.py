@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pyomo.environ as pyo
-from search_instances import ONNX_FOLDER, torch_default_network
+from drawn_networks import torch_default_network
+from search_instances import ONNX_FOLDER
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 

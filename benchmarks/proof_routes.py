@@ -21,7 +21,7 @@ from pyomo_relugrad.modeling.compile import compile_model
 from pyomo_relugrad.network import rescale_neurons, without_stable_neurons
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.problem.presolve import presolve
-from pyomo_relugrad.programs.highs import highs_with_model
+from pyomo_relugrad.programs import highs_with_model
 from pyomo_relugrad.proof import prove, prove_by_milp
 from pyomo_relugrad.solve import search
 

@@ -18,18 +18,18 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from drawn_networks import torch_default_network
 from machine import describe_machine
-from search_instances import torch_default_network
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.programs.linear_program import LinearProgram
+from pyomo_relugrad.programs import LinearProgram
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.regions.interior_point import InteriorPointProgram
 from pyomo_relugrad.search.regions.layout import layout_of
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.region import Region
 from pyomo_relugrad.search.regions.unit_box import UnitBoxRegion
-from pyomo_relugrad.solve.arrays import array_problem
+from pyomo_relugrad.solve import array_problem
 
 # Share of a step by which the walk goes on beyond an optimum.
 OVERSHOOT = 0.01

@@ -23,15 +23,14 @@ from unittest import mock
 
 import numpy as np
 from customers import EXAMPLES, build, draw_customers
+from drawn_networks import torch_default_network
 from machine import describe_machine
-from search_instances import torch_default_network
 
 from pyomo_relugrad import load_onnx
 from pyomo_relugrad.modeling.compile import compile_model
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.run import Options, SearchResult, worker_processes
-from pyomo_relugrad.solve import solve_locally
-from pyomo_relugrad.solve.arrays import array_problem
+from pyomo_relugrad.solve import array_problem, solve_locally
 
 
 def box(n_inputs: int, depth: int, width: int) -> Problem:

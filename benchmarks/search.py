@@ -25,7 +25,7 @@ from search_plots import plot_methods, plot_values
 from search_results import Comparison, History, RunFile, final, instance_table, method_table, read_runs
 
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.programs.highs import HIGHS_THREAD
+from pyomo_relugrad.programs import HIGHS_THREAD
 from pyomo_relugrad.proof import prove_by_milp
 from pyomo_relugrad.run import SearchResult
 from pyomo_relugrad.search import METHODS

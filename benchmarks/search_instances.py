@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.random import MT19937
+from drawn_networks import torch_default_network
 from scipy import sparse
 
 from pyomo_relugrad import Network, load_onnx
 from pyomo_relugrad.errors import UnsupportedOperatorError
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.readers.vnnlib import load_vnnlib
-from pyomo_relugrad.solve.arrays import array_problem
+from pyomo_relugrad.solve import array_problem
 
 ONNX_FOLDER = Path(__file__).parents[2] / "shared" / "networks"
-
-
-def torch_default_network(n_inputs: int, widths: list[int], seed: int, n_outputs: int = 1) -> Network:
-    """Weights as ``torch.manual_seed(seed)`` and ``nn.Linear`` in order would draw them, without PyTorch."""
-    generator = MT19937()
-    generator._legacy_seeding(seed)
-    weights, biases = [], []
-    sizes = [n_inputs, *widths, n_outputs]
-    for fan_in, fan_out in itertools.pairwise(sizes):
-        bound = 1.0 / np.sqrt(fan_in)
-        for target, shape in ((weights, (fan_out, fan_in)), (biases, (fan_out,))):
-            raw = generator.random_raw(int(np.prod(shape))) & 0xFFFFFF
-            target.append((raw / 2.0**24 * 2.0 * bound - bound).reshape(shape))
-    return Network.from_layers(weights, biases, name="-".join(map(str, sizes)))
 
 
 def relaxing_walk_family(net_seeds: list[int]) -> Iterator[tuple[str, Problem]]:

@@ -16,7 +16,7 @@ from pyomo_relugrad.run import Budget, SearchContext
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.merit import Merit
-from pyomo_relugrad.search.sequential.sequential_lp import Descent, SequentialLp, Starts
+from pyomo_relugrad.search.sequential.search import Descent, SequentialLp, Starts
 
 STARTS = 50
 

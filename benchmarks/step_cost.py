@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from search_instances import torch_default_network
+from drawn_networks import torch_default_network
 
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import ReducedObjective
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.descent.batch import Batch, descend
 from pyomo_relugrad.search.domains.feasible_set import domain_of
-from pyomo_relugrad.solve.arrays import array_problem
+from pyomo_relugrad.solve import array_problem
 
 SIZES = [
     (10, [500]), (10, [500] * 2), (10, [500] * 3), (10, [2000] * 2), (100, [500]), (100, [500] * 2), (100, [500] * 3),

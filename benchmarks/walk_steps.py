@@ -15,16 +15,16 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+from drawn_networks import torch_default_network
 from machine import describe_machine
-from search_instances import torch_default_network
 
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.programs.linear_program import LinearProgram
+from pyomo_relugrad.programs import LinearProgram
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.region import Region
 from pyomo_relugrad.search.regions.walk import is_lower
-from pyomo_relugrad.solve.arrays import array_problem
+from pyomo_relugrad.solve import array_problem
 
 # Share of a step by which the walk goes on beyond an optimum.
 OVERSHOOT = 0.01

@@ -11,8 +11,8 @@ import argparse
 import time
 
 import pyomo.environ as pyo
+from drawn_networks import torch_default_network
 from machine import describe_machine
-from search_instances import torch_default_network
 
 import pyomo_relugrad as relugrad
 

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from pyomo_relugrad.readers.onnx import load_onnx
     from pyomo_relugrad.readers.sources import load_network
     from pyomo_relugrad.readers.vnnlib import load_vnnlib
-    from pyomo_relugrad.solve import maximize, minimize
-    from pyomo_relugrad.solve.counterexample import find_counterexample
-    from pyomo_relugrad.solve.verification import verify
+    from pyomo_relugrad.solve import find_counterexample, maximize, minimize, verify
 
 __all__ = [
     "DataHull",

@@ -81,6 +81,13 @@ class SparseRows(NamedTuple):
     data: Array
 
     @classmethod
+    def of(cls, rows: Array) -> "SparseRows":
+        """Dense rows (m, n) without their zeros."""
+        which, columns = np.nonzero(rows)
+        begins = np.searchsorted(which, np.arange(len(rows) + 1))
+        return cls(begins.astype(np.int32), columns.astype(np.int32), rows[which, columns])
+
+    @classmethod
     def stacked(cls, parts: "list[SparseRows]") -> "SparseRows":
         """The rows of several parts below each other."""
         ends = np.cumsum([0] + [part.data.size for part in parts])

@@ -19,7 +19,7 @@ from test_bounds import random_network
 
 from pyomo_relugrad.network import Layer, Network, PreactivationBounds, crown_bounds, interval_bounds
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem, bound_problem
-from pyomo_relugrad.programs.obbt import tighten_by_programs
+from pyomo_relugrad.programs import tighten_by_programs
 from pyomo_relugrad.proof import prove
 from pyomo_relugrad.proof.root_bound import dual_bound
 
@@ -130,7 +130,7 @@ def points_of(network: Network, box: tuple[np.ndarray, np.ndarray], rng: np.rand
     half = count // 2
     points[half:] = np.where(rng.random((count - half, lower.size)) < 0.5, lower, upper)
     steep = points[: count // 4]
-    gradients = network.vjp(steep, rng.normal(size=(len(steep), network.n_outputs)))
+    gradients = network.value_and_gradient(steep, rng.normal(size=(len(steep), network.n_outputs)))[1]
     points[count - len(steep) :] = np.where(gradients > 0, upper, lower)
     return points
 

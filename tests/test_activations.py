@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyomo_relugrad.network.activations import RELU
+from pyomo_relugrad.network import RELU
 
 ends = st.floats(-1e3, 1e3) | st.just(-np.inf) | st.just(np.inf)
 margins = st.sampled_from([0.0, 1e-6, 0.5])

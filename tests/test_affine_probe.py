@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyomo_relugrad.network.affine_probe import affine_map, is_affine_map
+from pyomo_relugrad.network.building import affine_map, is_affine_map
 
 NO_LANDMARKS = np.zeros((0, 3))
 RNG = np.random.default_rng(0)

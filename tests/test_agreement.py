@@ -15,7 +15,7 @@ from scipy import sparse
 
 from pyomo_relugrad.errors import NetworkMismatchError
 from pyomo_relugrad.network import Layer, Network
-from pyomo_relugrad.network.agreement import DOUBLE, HALF, comparison_points, disagreement
+from pyomo_relugrad.readers.agreement import DOUBLE, HALF, comparison_points, disagreement
 from pyomo_relugrad.readers.onnx import load_onnx
 from pyomo_relugrad.readers.onnx.graph import RULES
 from pyomo_relugrad.readers.onnx.runtimes import OnnxRuntime

@@ -18,7 +18,7 @@ from scipy import sparse
 from pyomo_relugrad.errors import ModelError, NetworkFileNotFoundError, NetworkValueError
 from pyomo_relugrad.modeling.block import ReluNetworkBlock, ReluNetworkBlockData, unexpanded_blocks
 from pyomo_relugrad.network import Layer, Network, TensorSpec
-from pyomo_relugrad.network.rewrite import fold_scaling
+from pyomo_relugrad.network.building import fold_scaling
 
 
 def random_network(seed, sizes=(3, 6, 5, 2), inputs=(), outputs=()):

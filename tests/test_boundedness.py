@@ -15,7 +15,7 @@ from pyomo_relugrad.errors import ModelError, NetworkValueError, RelugradError
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.search.boundedness import columns_without_end
-from pyomo_relugrad.solve.arrays import array_problem
+from pyomo_relugrad.solve import array_problem
 
 INF, NAN = float("inf"), float("nan")
 #: Grows without end along every direction.

@@ -11,7 +11,7 @@ from random_models import random_network, random_problem
 from scipy import sparse
 
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.network.relaxation import Relaxation
+from pyomo_relugrad.network.bounds import Relaxation
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.problem.presolve.chains import compose_chains
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
@@ -20,7 +20,7 @@ from pyomo_relugrad.proof.boxes.bounding import BoundedNodes
 from pyomo_relugrad.proof.boxes.branching import split_nodes
 from pyomo_relugrad.proof.boxes.nodes import Nodes
 from pyomo_relugrad.proof.boxes.relaxations import gap_by_input
-from pyomo_relugrad.proof.polish import IncumbentPolish
+from pyomo_relugrad.proof.candidates import IncumbentPolish
 from pyomo_relugrad.proof.queue import NodeQueue
 from pyomo_relugrad.run import Options, Stop
 from pyomo_relugrad.solve import search

@@ -15,7 +15,7 @@ from pyomo_relugrad.proof import BlockTree, SearchTree, prove
 from pyomo_relugrad.proof.boxes.expressions import ExpressionRelaxation, ExpressionRows
 from pyomo_relugrad.proof.root_bound import dual_bound
 from pyomo_relugrad.run import Options, Stop, run_proof
-from pyomo_relugrad.solve.exact import solve_exactly
+from pyomo_relugrad.solve import solve_exactly
 
 HAT = Network.from_layers([[[1.0], [-2.0]], [[-1.0, 1.0]]], [[-0.5, 1.0], [0.75]])
 

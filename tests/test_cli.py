@@ -24,9 +24,7 @@ from pyomo_relugrad.cli.values import shown
 from pyomo_relugrad.readers.vnnlib import load_vnnlib
 from pyomo_relugrad.run import Progress, SearchLog
 from pyomo_relugrad.search import METHODS
-from pyomo_relugrad.solve import Answer, OpenCase, Verdict
-from pyomo_relugrad.solve.counterexample import find_counterexample
-from pyomo_relugrad.solve.query import Counterexample
+from pyomo_relugrad.solve import Answer, Counterexample, OpenCase, Verdict, find_counterexample
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 DIGITS, PLANT = str(EXAMPLES / "digits.onnx"), str(EXAMPLES / "plant.onnx")

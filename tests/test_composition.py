@@ -8,11 +8,18 @@ from scipy import sparse
 from test_network import residual_network
 
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.network.affine import Affine
-from pyomo_relugrad.network.builder import HiddenLayers, affine_of, as_layer, through
-from pyomo_relugrad.network.composition import compose, embed
-from pyomo_relugrad.network.rewrite import map_outputs, substitute_inputs
-from pyomo_relugrad.network.simplify import with_unit_rows
+from pyomo_relugrad.network.building import (
+    Affine,
+    HiddenLayers,
+    affine_of,
+    as_layer,
+    compose,
+    map_outputs,
+    substitute_inputs,
+    through,
+    with_unit_rows,
+)
+from pyomo_relugrad.network.building.composition import embed
 
 seeds = st.integers(0, 10_000)
 

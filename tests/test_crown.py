@@ -10,10 +10,9 @@ from scipy import sparse
 from test_bounds import assert_contains, random_boxes, random_network, sample
 
 from pyomo_relugrad.network import Layer, Network
-from pyomo_relugrad.network.bounds import interval_bounds
-from pyomo_relugrad.network.crown import crown_bounds
-from pyomo_relugrad.network.lower_slopes import _slope_gradient, optimize_lower_slopes
-from pyomo_relugrad.network.relaxation import CHUNK_ENTRIES, Relaxation
+from pyomo_relugrad.network.bounds import Relaxation, crown_bounds, interval_bounds, optimize_lower_slopes
+from pyomo_relugrad.network.bounds.lower_slopes import _slope_gradient
+from pyomo_relugrad.network.bounds.relaxation import CHUNK_ENTRIES
 
 
 def assert_functions_enclose(bounds, network, box, points):

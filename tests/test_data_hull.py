@@ -12,7 +12,7 @@ from scipy.spatial import ConvexHull
 
 import pyomo_relugrad as relugrad
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.modeling.extreme_points import QHULL_DIMENSION, extreme_points
+from pyomo_relugrad.modeling.data_hull.extreme_points import QHULL_DIMENSION, extreme_points
 
 RNG = np.random.default_rng(5)
 SQUARE = np.array([[0.0, 0.0], [2.0, 0.0], [2.0, 2.0], [0.0, 2.0], [1.0, 1.0]])

@@ -13,12 +13,12 @@ from test_branch import single_network_box
 from pyomo_relugrad import deadline
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.network import crown_bounds
-from pyomo_relugrad.network.relaxation import CHUNK_ENTRIES
+from pyomo_relugrad.network.bounds.relaxation import CHUNK_ENTRIES
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem, ReducedObjective, bound_problem
 from pyomo_relugrad.problem.presolve.chains import compose_chains
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
-from pyomo_relugrad.programs.big_m import build_big_m
-from pyomo_relugrad.programs.linear_program import SHORTEST_LIMIT, LinearProgram
+from pyomo_relugrad.programs import LinearProgram, build_big_m
+from pyomo_relugrad.programs.linear_program import SHORTEST_LIMIT
 from pyomo_relugrad.proof import SearchTree, prove, prove_by_milp
 from pyomo_relugrad.proof.boxes.crown_bounder import NODES_PER_THREAD, CrownBounder
 from pyomo_relugrad.proof.boxes.program_bounder import ProgramBounder
@@ -157,13 +157,13 @@ def looks(monkeypatch: pytest.MonkeyPatch, module: str) -> list[None]:
 
 
 def test_joining_looks_at_the_deadline_for_every_network_that_is_joined(monkeypatch):
-    seen = looks(monkeypatch, "network.composition")
+    seen = looks(monkeypatch, "network.building.composition")
     compose_chains(chain(5))
     assert len(seen) == 2 + 3 + 4 + 5
 
 
 def test_crown_looks_at_the_deadline_in_every_chunk_of_neurons(monkeypatch):
-    seen, width = looks(monkeypatch, "network.relaxation"), 1000
+    seen, width = looks(monkeypatch, "network.bounds.relaxation"), 1000
     network = random_network(np.random.default_rng(0), (3, width, width, 1))
     crown_bounds(network, -np.ones((1, 3)), np.ones((1, 3)))
     assert len(seen) > 2 + width // (CHUNK_ENTRIES // width)
@@ -239,10 +239,10 @@ def test_a_deadline_inside_a_step_ends_a_solve_and_keeps_what_was_found(solve, m
 
     def callback(progress):
         seen.append(progress)
-        clock.now += 3.0
+        clock.now += 25.0
 
     result = solve(problem, start=start.values, time_limit=20.0, callback=callback)
-    assert result.stop in (Stop.TIME_LIMIT, Stop.OPTIMAL)
+    assert result.stop is Stop.TIME_LIMIT
     assert result.incumbent.objective <= start.objective
     assert len(seen) <= 8
 

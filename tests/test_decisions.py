@@ -186,6 +186,26 @@ def test_hours_of_one_plant_move_together() -> None:
     moves = RunMoves.of(decisions)
     near = [sorted(place for place in row.tolist() if place < 8) for row in moves.nearest]
     assert near == [[0, 1, 2, 3]] * 4 + [[4, 5, 6, 7]] * 4
-    moved = moves.around(np.zeros((1, 8)), 500, np.random.default_rng(0))[:, 0] != 0
-    assert (np.abs(np.diff(moved.astype(int), axis=1)).sum(axis=1) <= 2).mean() > 0.8
-    assert moved.any(axis=0).all()
+    moved = np.array([moves.around(np.zeros((4, 8)), np.zeros((4, 8)), 8, random) for random in generators(20)]) != 0
+    assert (np.abs(np.diff(moved.astype(int), axis=-1)).sum(axis=-1) <= 2).mean() > 0.8
+    assert moved.any(axis=(0, 1, 2)).all()
+
+
+def test_plants_exchange_what_they_do_in_the_same_hours() -> None:
+    moves = RunMoves.of(commitments()[0])
+    assert moves.partners.tolist() == [[4, 5, 6, 7, 0, 1, 2, 3, 8]]
+    x = np.array([[1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0]])
+    moved = np.array([moves.around(x, np.zeros((1, 8)), 8, random) for random in generators(20)]).reshape(-1, 8)
+    assert (moved == 1.0 - x).all(axis=1).any()
+
+
+def test_moves_that_slopes_promise_most_of_are_taken() -> None:
+    moves = RunMoves.of(commitments()[0])
+    pull = np.array([[100.0, 100.0, 100.0, -100.0, 100.0, 100.0, 100.0, 100.0]])
+    moved = np.array([moves.around(np.zeros((1, 8)), pull, 1, random) for random in generators(20)]).reshape(-1, 8)
+    assert (moved @ pull[0] < 0).mean() > 0.4  # of all moves, these are 2 %
+    assert (moved != 0).any(axis=1).all()
+
+
+def generators(count: int) -> list[np.random.Generator]:
+    return [np.random.default_rng(seed) for seed in range(count)]

@@ -10,9 +10,8 @@ from scipy import sparse
 import pyomo_relugrad as relugrad
 from pyomo_relugrad.arrays import at_home
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.network import Layer, Network, crown_bounds
+from pyomo_relugrad.network import Device, Layer, Network, crown_bounds, weights_on
 from pyomo_relugrad.network import device as device_module
-from pyomo_relugrad.network.device import Device, weights_on
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem, ReducedObjective
 from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.proof.root_bound import dual_bound
@@ -23,7 +22,7 @@ from pyomo_relugrad.search.descent.batch import Schedule, descend_by_halving
 from pyomo_relugrad.search.descent.on_device import DeviceBox
 from pyomo_relugrad.search.descent.starts import structured_starts
 from pyomo_relugrad.search.domains.feasible_set import domain_of
-from pyomo_relugrad.solve.arrays import array_problem
+from pyomo_relugrad.solve import array_problem
 
 NETWORK = random_network((6, 20, 15, 2), 4)
 PROBLEM = presolve(

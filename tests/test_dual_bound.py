@@ -1,22 +1,26 @@
 """The bound beside a local search: never above the optimum, computed when it is cheap, and reported everywhere."""
 
 import io
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pyomo.environ as pyo
 import pytest
+from fake_clock import FakeClock
 from milp_oracle import exact_optimum
 from random_models import random_network, random_problem
 from scipy import sparse
+from scripted_method import Scripted
 
 from pyomo_relugrad import Network
 from pyomo_relugrad.modeling.block import ReluNetworkBlock
-from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.proof.boxes.bounding import bound_seconds
+from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem
+from pyomo_relugrad.proof import MilpBound, bound_seconds
 from pyomo_relugrad.proof.root_bound import TIME_SHARE, dual_bound
-from pyomo_relugrad.run import Stop
+from pyomo_relugrad.run import Clock, Driver, Options, Report, Stop, Worker
 from pyomo_relugrad.solve import search
+from pyomo_relugrad.solve.bounded_search import BoundedSearch
 
 
 def box_problem(network: Network, lower: float, upper: float, maximize: bool = False) -> Problem:
@@ -167,6 +171,108 @@ def test_the_surroundings_bound_a_problem_without_networks():
     found = search(problem)
     assert found.bound == pytest.approx(-6.5)
     assert found.stop is Stop.FINISHED
+
+
+# --- by programs while the search is in vain ----------------------------------------------------------------------
+
+
+def feasible_point(problem: Problem) -> Incumbent:
+    found = search(problem, iteration_limit=30).incumbent
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(("family", "seed"), [("window", 3), ("equality", 4), ("integer", 4), ("chained", 3)])
+def test_a_program_that_ends_has_the_optimum_as_its_bound(family, seed):
+    problem = random_problem(family, seed)
+    milp = MilpBound(problem)
+    bound, point = milp.run(feasible_point(problem), 30.0)
+    assert not milp.is_open
+    optimum = exact_optimum(problem)
+    assert optimum - 1e-5 * (1 + abs(optimum)) <= bound <= optimum
+    assert point.is_feasible
+    assert point.objective == pytest.approx(optimum, rel=1e-5, abs=1e-5)
+
+
+def test_a_program_that_runs_out_of_time_bounds_from_below():
+    problem = box_problem(random_network(np.random.default_rng(0), (6, 20, 20, 2)), -1.0, 1.0)
+    milp, start = MilpBound(problem), feasible_point(problem)
+    assert milp.run(start, 0.01)[0] <= start.objective
+    assert milp.is_open
+
+
+def test_where_there_is_no_formulation_programs_prove_nothing():
+    problem = small_box(0)
+    quadratic = sparse.csr_array(np.diag([1.0] + [0.0] * (problem.n_columns - 1)))
+    assert not MilpBound(replace(problem, quadratic=quadratic)).is_open
+    assert not MilpBound(box_problem(random_network(np.random.default_rng(0), (3, 250, 250, 2)), -1, 1)).is_open
+    endless = replace(problem, lower=np.where(problem.is_input, -np.inf, problem.lower))
+    milp = MilpBound(endless)
+    assert milp.run(endless.incumbent(np.zeros(problem.n_columns)), 1.0) == (-np.inf, None)
+    assert not milp.is_open
+
+
+class Steps(Worker):
+    """Takes half a second a step, and has a new point at some of them; the last one ends it."""
+
+    def __init__(self, clock, points, last=1000):
+        self.clock, self.points, self.last, self.count = clock, points, last, 0
+
+    def step(self):
+        self.clock.now += 0.5
+        self.count += 1
+        found = self.points.get(self.count)
+        return Report(() if found is None else (found,), stop=Stop.FINISHED if self.count == self.last else None)
+
+
+@pytest.mark.parametrize(
+    ("time_limit", "gains", "last", "runs"),
+    [
+        (10.0, (1,), 1000, [(2.5, 1.0), (7.5, 2.0)]),  # in vain for two lengths, and in no more than 0.4 of all time
+        (10.0, range(1, 18), 1000, []),
+        (10.0, (1, 4, 7, 10), 1000, [(7.0, 1.0)]),
+        (10.0, (5,), 6, [(3.0, 1.0)]),  # at its end, however lately it gained
+        (0.5, (1,), 1000, []),  # too short
+        (np.inf, (1,), 20, []),
+    ],
+)
+def test_programs_run_while_the_search_is_in_vain(monkeypatch, time_limit, gains, last, runs):
+    problem, seen, clock = small_box(0), [], FakeClock.installed(monkeypatch)
+    best = feasible_point(problem)
+    points = {count: replace(best, objective=best.objective + 1.0 - 0.01 * count) for count in gains}
+    begin = clock.now
+
+    def run(_, start, seconds):
+        seen.append((clock.now - begin, seconds))
+        assert start.objective == min(point.objective for count, point in points.items() if count <= steps.count)
+        clock.now += seconds
+        return -50.0, None
+
+    monkeypatch.setattr(MilpBound, "run", run)
+    options, steps = Options(time_limit=time_limit), Steps(clock, points, last)
+    driver_clock = Clock(time_limit)
+    worker = BoundedSearch(steps, problem, options, driver_clock)
+    result = Driver(problem, options, driver_clock).run(worker)
+    assert seen == runs
+    assert result.bound == (-50.0 if runs else -np.inf)
+
+
+def test_no_program_runs_where_steps_are_limited(monkeypatch):
+    monkeypatch.setattr(MilpBound, "run", pytest.fail)
+    FakeClock.installed(monkeypatch, tick=0.01)
+    search(random_problem("window", 3), iteration_limit=100, time_limit=1.0)
+
+
+def test_a_program_that_proves_the_incumbent_ends_the_search(monkeypatch):
+    """The search alone would go on; its own bound is far from the incumbent."""
+    problem = random_problem("window", 3)
+    FakeClock.installed(monkeypatch, tick=1e-3)
+    result = search(
+        problem, Scripted(lambda *_: itertools.repeat(None)), start=feasible_point(problem).values, time_limit=10.0
+    )
+    assert result.stop is Stop.FINISHED
+    assert dual_bound(problem) < result.bound - 1e-3
+    assert result.incumbent.objective == pytest.approx(exact_optimum(problem), abs=1e-5)
 
 
 # --- in Pyomo -----------------------------------------------------------------------------------------------------

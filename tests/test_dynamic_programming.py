@@ -14,8 +14,7 @@ from pyomo_relugrad.search.dynamic_programming.stages import are_narrow, stages_
 from pyomo_relugrad.search.dynamic_programming.sweep import Sweeps
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.merit import Merit
-from pyomo_relugrad.solve.exact import solve_exactly
-from pyomo_relugrad.solve.local import search
+from pyomo_relugrad.solve import search, solve_exactly
 
 #: Prices of heat; comfort costs more than any of them.
 PRICES = np.array([0.3, 0.2, 0.5, 0.25, 0.4])

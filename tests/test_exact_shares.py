@@ -12,9 +12,9 @@ from test_exact import hard_box, integer_program, only
 from pyomo_relugrad import deadline
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.proof import SearchTree
+from pyomo_relugrad.proof import REPORT_INTERVAL, MilpProof, SearchTree
 from pyomo_relugrad.proof import milp as milp_module
-from pyomo_relugrad.proof.milp import EQUAL_SECONDS, REPORT_INTERVAL, MilpProof
+from pyomo_relugrad.proof.milp import EQUAL_SECONDS
 from pyomo_relugrad.run import Clock, Options, Prover, Report, Stop
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.solve import Portfolio, Route, solve_exactly

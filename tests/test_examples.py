@@ -54,11 +54,11 @@ def anywhere(tmp_path_factory):
 
 @pytest.fixture
 def output(anywhere):
-    """What a script prints, run as users run it, but without windows and by the clock of the processor."""
+    """What a script prints, run as users run it, but without windows and by the clock of a processor half as fast."""
 
-    def run(script):
+    def run(script, rate=2.0):
         done = subprocess.run(
-            [sys.executable, processor_clock.__file__, EXAMPLES / script],
+            [sys.executable, processor_clock.__file__, str(rate), EXAMPLES / script],
             capture_output=True, text=True, timeout=180, cwd=anywhere, env={**os.environ, "MPLBACKEND": "Agg"},
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
@@ -123,7 +123,9 @@ def test_stations(output):
 
 
 def test_controller(output):
-    ours, thermostat = numbers(r"cost ([\d.]+)\.\nA thermostat would have paid ([\d.]+)\.", output("controller.py"))
+    ours, thermostat = numbers(
+        r"cost ([\d.]+)\.\nA thermostat would have paid ([\d.]+)\.", output("controller.py", rate=1.0)
+    )
     assert ours < thermostat
 
 

@@ -149,6 +149,39 @@ def test_many_terms_that_share_an_input_are_one_step() -> None:
     np.testing.assert_allclose(expression.jacobian(points)[:, 0], expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("constant", [0.0, 0.5])
+def test_roots_of_sums_of_squares_are_norms_that_tangents_meet(constant: float) -> None:
+    b = ExpressionBuilder()
+    x, y = b.input("x"), b.input("y")
+    difference = b.affine([x, y], [1.0, -1.0])
+    terms = [b.product(difference, difference), b.product(y, y), x, y]
+    total = b.affine(terms, [1.0, 2.0, -6.0, 10.0], 11.0 + constant)  # (x - y - 3)**2 + 2 * (y + 1)**2 + constant
+    expression, _ = b.build([b.function("sqrt", total)], ["x", "y"])
+    assert "norm" in expression.describe()
+    points = np.random.default_rng(0).normal(size=(20, 2)) * 3
+    x, y = points.T
+    values = np.sqrt((x - y - 3) ** 2 + 2 * (y + 1) ** 2 + constant)
+    np.testing.assert_allclose(expression.value(points)[:, 0], values, rtol=1e-12)
+    np.testing.assert_allclose(expression.jacobian(points), differences(expression, points), rtol=1e-6, atol=1e-7)
+    bounds = expression.relaxation(points - 1.0, points + 2.0, at=points)
+    below = (bounds.lower_slopes[:, 0] * points).sum(axis=1) + bounds.lower_offsets[:, 0]
+    np.testing.assert_allclose(below, values, rtol=1e-9)
+
+
+def test_other_roots_stay_roots() -> None:
+    b = ExpressionBuilder()
+    x, y = b.input("x"), b.input("y")
+    square = b.product(x, x)
+    for terms, weights, constant in (
+        ([square], [1.0], -1.0),
+        ([square, y], [1.0, 1.0], 1.0),
+        ([square, x], [1.0, -4.0], 1.0),
+        ([square, b.product(y, y)], [1.0, -1.0], 1.0),
+    ):
+        expression, _ = b.build([b.function("sqrt", b.affine(terms, weights, constant))])
+        assert "norm" not in expression.describe()
+
+
 def test_what_is_in_an_expression_in_words() -> None:
     b = ExpressionBuilder()
     assert several_terms().expression.describe().startswith("a function of 3 inputs with ")

@@ -17,8 +17,7 @@ from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.run import Clock, Options, Report, Stop, Worker, packed
 from pyomo_relugrad.run.processes import WorkerProcesses
 from pyomo_relugrad.search import Auto
-from pyomo_relugrad.solve import islands, search, task_pool, task_sequence
-from pyomo_relugrad.solve.arrays import array_problem
+from pyomo_relugrad.solve import array_problem, islands, search, task_pool, task_sequence
 from pyomo_relugrad.solve.islands import Islands
 from pyomo_relugrad.solve.local_search import LocalSearch
 from pyomo_relugrad.solve.tasks import Task, options_of_task, perform
@@ -150,6 +149,16 @@ def test_short_runs_are_left_alone(monkeypatch):
     clock.now += 0.5
     worker.step()
     assert inline.tasks
+
+
+def test_a_worker_says_how_long_it_is_left_alone(at_once, monkeypatch):
+    clock, inline = FakeClock.installed(monkeypatch), Inline()
+    worker = beside(inline, Clock(100.0))
+    worker._own.seconds_alone = 3.0
+    for now, is_joined in ((2.5, False), (1.0, True)):
+        clock.now += now
+        worker.step()
+        assert bool(inline.tasks) is is_joined
 
 
 def test_there_is_one_task_for_each_core_beside_those_in_use(at_once, monkeypatch):

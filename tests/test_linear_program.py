@@ -1,12 +1,15 @@
 """The HiGHS wrapper: statuses, duals, changes that keep the basis, starts."""
 
+import _thread
+import threading
+
 import numpy as np
 import pytest
 from scipy import sparse
 
 from pyomo_relugrad.errors import RelugradError
-from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
-from pyomo_relugrad.programs.threads import solver_threads
+from pyomo_relugrad.programs import LinearProgram, LinearStatus, linear_program, solver_threads
+from pyomo_relugrad.programs.interruptible import LOOK_SECONDS, run_interruptibly
 
 INF = np.inf
 
@@ -151,3 +154,43 @@ def test_programs_run_after_others_chose_highs_threads():
     with solver_threads():
         assert small_program(options={"threads": 2}).solve().is_optimal
         assert small_program().solve().is_optimal
+
+
+class Endless:
+    """What runs until it is told that its time is over, and is interrupted meanwhile."""
+
+    def __init__(self):
+        self.is_told = threading.Event()
+
+    def run(self):
+        _thread.interrupt_main()
+        assert self.is_told.wait(60.0)
+
+    def setOptionValue(self, name, value):  # noqa: N802 - as of HiGHS
+        assert (name, value) == ("time_limit", 0.0)
+        self.is_told.set()
+
+
+def test_ctrl_c_ends_a_run_of_highs():
+    with pytest.raises(KeyboardInterrupt):
+        run_interruptibly(Endless())
+
+
+def test_errors_of_a_run_come_through():
+    with pytest.raises(AttributeError):
+        run_interruptibly(None)
+
+
+@pytest.mark.parametrize(("is_long", "limit"), [(True, np.inf), (True, 0.05), (False, np.inf)])
+def test_ctrl_c_ends_what_may_take_long(is_long, limit, monkeypatch):
+    def interrupted(highs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(linear_program, "run_interruptibly", interrupted)
+    program = LinearProgram(np.ones(1), np.zeros(1), np.ones(1), integers=np.array([is_long]))
+    if not is_long or limit < LOOK_SECONDS:
+        assert program.solve(limit).objective == 0.0
+        return
+    with pytest.raises(KeyboardInterrupt):
+        program.solve(limit)
+    assert program.solve(limit).status is LinearStatus.FAILED  # HiGHS may still be at work

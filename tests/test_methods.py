@@ -28,6 +28,7 @@ from pyomo_relugrad.search import (
     LpWalk,
     Method,
     MilpWalk,
+    Neighbourhoods,
     Ppga,
     PpgaLr,
     ProjectedDescent,
@@ -37,8 +38,7 @@ from pyomo_relugrad.search import (
     SequentialLp,
     SmoothingDescent,
 )
-from pyomo_relugrad.solve import Options, search, solve_exactly
-from pyomo_relugrad.solve.arrays import array_problem
+from pyomo_relugrad.solve import Options, array_problem, search, solve_exactly
 
 INF = np.inf
 NETWORK = random_network([2, 4, 1], 0)
@@ -133,7 +133,8 @@ def test_a_method_runs_with_ones_and_zeros_where_it_takes_them(method: Method) -
             with contextlib.suppress(ModelError):
                 many = isinstance(setting.default, tuple)
                 method = replace(method, **{setting.name: (value,) if many else value})
-    assert maximize(random_network([4, 10, 1], 2), lower=0, upper=1, method=method, iteration_limit=30).value > -INF
+    limits = {"iteration_limit": 30, "time_limit": 1.0}
+    assert maximize(random_network([4, 10, 1], 2), lower=0, upper=1, method=method, **limits).value > -INF
 
 
 @pytest.mark.parametrize("method", CHANGED, ids=named)
@@ -220,6 +221,16 @@ def test_what_is_no_method_is_refused(method: object) -> None:
         maximize(random_network([2, 4, 1], 0), lower=0, upper=1, method=method)
     with pytest.raises(ModelError, match=f"unknown method .*; {words}"):
         pyo.SolverFactory("relugrad").solve(small_model(), method=method)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [(Auto, "its parts are convex-program, .*, smoothing"), (Neighbourhoods, "its parts are flips, .*, whole")],
+)
+def test_what_is_no_part_cannot_be_left_out(kind: type[Method], words: str) -> None:
+    with pytest.raises(ModelError, match=f"method '{kind.name}' has no part descents, sails to leave out; {words}"):
+        kind(without=frozenset({"sails", "descents"}))
+    assert str(kind(without=frozenset())) == kind.name
 
 
 def general(**changes: object) -> Problem:

@@ -17,8 +17,7 @@ from test_branch import single_network_box
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network, crown_bounds
 from pyomo_relugrad.problem import BOUND_METHODS, EmbeddedNetwork, Problem, bound_problem
-from pyomo_relugrad.programs import build_big_m, network_bounds, tighten_by_programs
-from pyomo_relugrad.programs.linear_program import LinearProgram
+from pyomo_relugrad.programs import LinearProgram, build_big_m, network_bounds, tighten_by_programs
 from pyomo_relugrad.proof import MilpProof, prove, prove_by_milp, search_by_pruned_milp
 from pyomo_relugrad.run import Stop, run_proof
 from pyomo_relugrad.solve import Options, solve_exactly

@@ -18,9 +18,16 @@ from random_networks import random_network
 import pyomo_relugrad as relugrad
 from pyomo_relugrad import DataHull, ReluNetworkBlock, maximize, minimize
 from pyomo_relugrad.errors import ModelError, NetworkValueError
-from pyomo_relugrad.network import Network, TensorSpec, prune_weights, rescale_neurons, without_stable_neurons
-from pyomo_relugrad.network.names import by_name, order_by_name
-from pyomo_relugrad.network.rewrite import fold_scaling, substitute_inputs
+from pyomo_relugrad.network import (
+    Network,
+    TensorSpec,
+    by_name,
+    order_by_name,
+    prune_weights,
+    rescale_neurons,
+    without_stable_neurons,
+)
+from pyomo_relugrad.network.building import fold_scaling, substitute_inputs
 
 NAMES = ("temperature", "pressure", "flow", "recycle")
 NETWORK = random_network([4, 7, 2], 3).with_names(NAMES, ("yield", "cost"))

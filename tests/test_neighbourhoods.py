@@ -1,6 +1,7 @@
 """Large neighbourhood search: its boxes, programs and shares of time, and models whose optimum is known."""
 
 import itertools
+from collections import deque
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from pyomo_relugrad.search.neighbourhoods.dive import Dive
 from pyomo_relugrad.search.neighbourhoods.flips import Flips, switchable
 from pyomo_relugrad.search.neighbourhoods.pace import MAX_NODES, Pace
 from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
+from pyomo_relugrad.search.neighbourhoods.search import Neighbourhoods
 from pyomo_relugrad.search.neighbourhoods.subproblem import MAX_ENTRIES, is_small, solve_within
 from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.solve import search
@@ -37,6 +39,21 @@ def switches(n: int, most: int, seed: int = 0) -> Problem:
         integers=np.append(np.ones(n, bool), False),
         networks=(EmbeddedNetwork(network, np.arange(n), np.array([n])),),
     )
+
+
+def test_neighbourhoods_can_be_left_out(monkeypatch) -> None:
+    made, make = list[set[str]](), Bandit.__init__
+    monkeypatch.setattr(Bandit, "__init__", lambda bandit, floors: made.append(set(floors)) or make(bandit, floors))
+
+    def arms(*without: str) -> set[str]:
+        context = SearchContext(Budget(iteration_limit=30), np.random.default_rng(0))
+        deque(Neighbourhoods(without=frozenset(without)).run(switches(12, 6), context), maxlen=0)
+        return made[-1]
+
+    every = arms()
+    assert every == {"descents", "exchanges", "flips", "window", "integers", "whole"}
+    assert arms("exchanges") == every - {"exchanges"}
+    assert arms("flips", "window", "integers", "whole") == {"descents", "exchanges"}
 
 
 def best_switches(problem: Problem, most: int) -> float:

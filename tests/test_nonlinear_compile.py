@@ -174,6 +174,18 @@ def test_equal_structure_is_evaluated_together_and_equal_terms_once():
     assert "price[0]*demand[0]" in problem.column_name(int(problem.expressions[0].outputs[0]))
 
 
+def test_large_numbers_are_part_of_the_terms_that_they_multiply():
+    m = model()
+    rate = 3e15 * pyo.exp(-30 / m.x[0]) * m.x[1]
+    m.c = pyo.Constraint(expr=m.z + rate <= 1)
+    m.equal = pyo.Constraint(expr=m.x[1] - 2 * rate == m.z)
+    m.o = pyo.Objective(expr=m.z + 2e-9 * m.x[0] * m.x[1])
+    problem = compile_model(m).problem
+    assert np.abs(problem.rows.data).max() < 100
+    assert problem.cost[problem.cost > 0].min() > 0.1
+    assert_same_as_pyomo(m, np.random.default_rng(0))
+
+
 def test_a_long_chain_of_named_expressions_is_read_once():
     m = pyo.ConcreteModel()
     m.x = pyo.Var(bounds=(0.5, 1))

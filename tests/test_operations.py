@@ -18,8 +18,7 @@ from pyomo_relugrad.problem import Maximum, Problem, Product, SpecialOrderedSet
 from pyomo_relugrad.problem.operations import BinaryDigits, WindowChoice
 from pyomo_relugrad.problem.presolve import linearize, presolve
 from pyomo_relugrad.run import Stop
-from pyomo_relugrad.solve import solve_exactly
-from pyomo_relugrad.solve.arrays import array_problem
+from pyomo_relugrad.solve import array_problem, solve_exactly
 
 seeds = st.integers(0, 10**6)
 SOLVERS = ("relugrad", "relugrad.exact")

@@ -6,6 +6,7 @@ from random_networks import random_network
 
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.programs.linear_program import LinearProgram
 from pyomo_relugrad.run import Options, Past
 from pyomo_relugrad.search.descent.projected import ProjectedDescent
 from pyomo_relugrad.solve import search, solve_locally
@@ -46,6 +47,27 @@ def test_a_short_search_finds_what_a_long_one_does(width):
     short = solve_locally(box(width=width), Options(), past=past)
     long = search(box(width=width))
     assert short.incumbent.objective == pytest.approx(long.incumbent.objective, abs=1e-6)
+
+
+def test_later_searches_build_no_highs_model(monkeypatch):
+    past = Past()
+    solve_locally(box(), Options(), past=past)
+    monkeypatch.setattr(LinearProgram, "__init__", lambda *_, **__: pytest.fail("a HiGHS model is built"))
+    for width in (0.5, 0.8, 1.3):
+        assert solve_locally(box(width=width), Options(), past=past).incumbent.is_feasible
+
+
+def test_answers_are_remembered_by_where_they_lie_in_the_box():
+    """And a search with nothing else than them finds the optimum in the same corner."""
+    past = Past()
+    found = [solve_locally(box(width=width), Options(), past=past).incumbent for width in (0.5, 1.0)]
+    assert [answer * 2 * width - width for answer, width in zip(past.answers, (0.5, 1.0), strict=True)] == [
+        pytest.approx(each.values[:4]) for each in found
+    ]
+    past.answers.extend([past.answers[-1]] * 31)
+    method = ProjectedDescent(patience=1, repeated_round_steps=1)
+    again = solve_locally(box(), Options(method=method), past=past)
+    assert again.incumbent.objective == pytest.approx(found[1].objective, abs=1e-9)
 
 
 def test_a_method_for_another_structure_is_not_asked_again():

@@ -10,7 +10,7 @@ from scipy import sparse
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.penalty_descent import penalty_descent
-from pyomo_relugrad.search.sequential.sequential_lp import column_scale
+from pyomo_relugrad.search.sequential.search import column_scale
 
 
 def points_of(problem, count=40):

@@ -15,7 +15,7 @@ from random_models import random_network
 import pyomo_relugrad as relugrad
 from pyomo_relugrad.errors import MissingPackageError, ModelError, NetworkValueError
 from pyomo_relugrad.network import crown_bounds
-from pyomo_relugrad.network.rewrite import substitute_inputs
+from pyomo_relugrad.network.building import substitute_inputs
 from pyomo_relugrad.plotting import plot_progress, plot_ranges, plot_slice
 from pyomo_relugrad.plotting.plane import box_on_plane, plane_network, regions_on_plane
 from pyomo_relugrad.plotting.trajectory import trajectory

@@ -12,7 +12,7 @@ from pyomo_relugrad.search.descent.polishing import LARGEST_SHARE, LEAST_SHARE, 
 
 
 class Walks:
-    """Walks whose steps take a second and gain what is asked, so many in each."""
+    """Walks whose steps take a second and gain what is asked, so many in each; None: they find no better point."""
 
     def __init__(self, clock, gain, steps):
         self.begun, self.clock, self.gain, self.steps = [], clock, gain, steps
@@ -22,7 +22,7 @@ class Walks:
         self.begun.append(float(u[0]))
         for step in range(1, self.steps + 1):
             self.clock.now += 1.0
-            yield SimpleNamespace(values=u, objective=value - step * self.gain)
+            yield None if self.gain is None else SimpleNamespace(values=u, objective=value - step * self.gain)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_walks_have_the_share_that_they_earn_within_limits(run, gain, share):
     assert walked / (clock.now - 1000.0) == pytest.approx(share, abs=0.03)
 
 
-@pytest.mark.parametrize(("step_seconds", "begin"), [(20.0, 40.0), (30.0, 50.0), (40.0, np.inf)])
+@pytest.mark.parametrize(("step_seconds", "begin"), [(10.0, 50.0), (15.0, 70.0), (40.0, np.inf)])
 def test_no_walk_begins_without_the_time_of_a_step(run, step_seconds, begin):
     clock, walks, pool, polishing = run(100.0, 0.0, step_seconds=step_seconds)
     pool.add(PoolMember(np.array([0.5]), -2.0))
@@ -72,7 +72,7 @@ def test_the_last_part_belongs_to_the_walk_from_the_best_point(run):
         clock.now += 7.0
         pool.add(PoolMember(np.array([0.5]), -2.0))
         list(walks.run())
-    clock.now = 1075.0
+    clock.now = 1086.0
     pool.add(PoolMember(np.array([0.9]), -5.0))
     assert seconds(clock, walks.run()) >= 11.0
     assert begun.begun[-1] == 0.9
@@ -91,6 +91,17 @@ def test_a_walk_that_others_have_left_far_behind_is_given_up(run):
     clock.now += 100.0
     list(walks.run())
     assert begun.begun == [0.1, 0.3]
+
+
+def test_a_walk_that_brings_nothing_gives_way_to_a_better_point(run):
+    clock, begun, pool, walks = run(1e6, None)
+    pool.add(PoolMember(np.array([0.1]), -1.0))
+    clock.now += 10.0
+    list(walks.run())
+    pool.add(PoolMember(np.array([0.2]), -1.0001))
+    clock.now += 100.0
+    list(walks.run())
+    assert begun.begun == [0.1, 0.2]
 
 
 def test_without_a_time_limit_a_walk_goes_to_its_end(run):

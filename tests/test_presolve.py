@@ -26,8 +26,7 @@ from pyomo_relugrad.problem.presolve.through_expressions import ExpressionTighte
 from pyomo_relugrad.problem.presolve.through_networks import tighten_through_networks
 from pyomo_relugrad.problem.presolve.tied_columns import substitute_tied_columns
 from pyomo_relugrad.run import Stop
-from pyomo_relugrad.solve import maximize, search, solve_exactly
-from pyomo_relugrad.solve.arrays import array_problem
+from pyomo_relugrad.solve import array_problem, maximize, search, solve_exactly
 
 INF = np.inf
 LINEAR = tuple(family for family in FAMILIES if family != "quadratic")

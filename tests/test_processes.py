@@ -18,7 +18,7 @@ from random_networks import random_network
 
 from pyomo_relugrad.run import Parcel, packed, parcel, processes
 from pyomo_relugrad.run.processes import WorkerLost, WorkerProcesses
-from pyomo_relugrad.solve.arrays import array_problem
+from pyomo_relugrad.solve import array_problem
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,11 @@ from milp_oracle import exact_optimum
 from random_models import random_network
 
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.network import Network
+from pyomo_relugrad.network import Network, TensorSpec
 from pyomo_relugrad.network.curves import TANH
-from pyomo_relugrad.network.layer import TensorSpec
 from pyomo_relugrad.readers.vnnlib import parse_vnnlib
-from pyomo_relugrad.solve import Answer, verify
-from pyomo_relugrad.solve.counterexample import find_counterexample, violation_problem
+from pyomo_relugrad.solve import Answer, find_counterexample, verify
+from pyomo_relugrad.solve.counterexample import violation_problem
 from pyomo_relugrad.solve.query import query_of
 
 TWO = """(vnnlib-version <2.0>)

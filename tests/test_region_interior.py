@@ -9,7 +9,7 @@ from scipy import optimize, sparse
 
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem, ReducedObjective
-from pyomo_relugrad.programs.linear_program import LinearProgram
+from pyomo_relugrad.programs import LinearProgram
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.regions.facets import FacetProgram
 from pyomo_relugrad.search.regions.interior_point import InteriorPointProgram
@@ -18,7 +18,7 @@ from pyomo_relugrad.search.regions.primal_dual import Iterate, NewtonSystem, Uni
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.region import Region
 from pyomo_relugrad.search.regions.unit_box import MAX_ROWS, UnitBoxRegion
-from pyomo_relugrad.solve.arrays import array_problem
+from pyomo_relugrad.solve import array_problem
 
 INF = np.inf
 seeds = st.integers(0, 10**6)

@@ -12,12 +12,13 @@ from scipy.optimize import linprog
 
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem, ReducedObjective
-from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
+from pyomo_relugrad.programs import LinearProgram, LinearStatus
 from pyomo_relugrad.run import Budget, Stop
 from pyomo_relugrad.search.regions.crossing import crossing_gains, neurons_across
 from pyomo_relugrad.search.regions.facets import FacetProgram
 from pyomo_relugrad.search.regions.interior_point import InteriorPointProgram
 from pyomo_relugrad.search.regions.layout import FullLayout, ReducedLayout, layout_of
+from pyomo_relugrad.search.regions.nearest_vertex import optimum_beside
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.region import Region
 from pyomo_relugrad.search.regions.unit_box import UnitBoxRegion
@@ -36,6 +37,16 @@ def box_problem(seed: int, sizes=(4, 12, 10, 1)) -> Problem:
         upper=np.concatenate([np.full(n, 1.0), [INF]]),
         networks=(EmbeddedNetwork(network, np.arange(n), [n]),),
     )
+
+
+def with_other_numbers(problem: Problem, seed: int) -> Problem:
+    """Other costs, tighter bounds, wider rows; a fixed column."""
+    rng = np.random.default_rng(seed)
+    n, lower, upper = problem.n_columns, problem.lower.copy(), problem.upper.copy()
+    lower[:3], upper[:3] = -rng.uniform(0.2, 1, 3), rng.uniform(0.2, 1, 3)
+    lower[1] = upper[1]
+    sides = {"row_lower": problem.row_lower - rng.random(), "row_upper": problem.row_upper + rng.random()}
+    return dataclasses.replace(problem, cost=problem.cost + 0.3 * rng.normal(size=n), lower=lower, upper=upper, **sides)
 
 
 def general_problem(seed: int) -> Problem:
@@ -318,3 +329,57 @@ def test_a_neuron_without_weights_has_no_facet():
     region = Region.at(ReducedObjective(problem), np.zeros(1))
     (across,) = neurons_across(region, np.array([0]), np.array([[1.0]]))
     assert across.tolist() == [0]
+
+
+def test_the_optimum_beside_a_point_is_that_of_the_linear_program():
+    """From points near optima; columns are on bounds, between them, or fixed."""
+    found, random = 0, np.random.default_rng(0)
+    for seed in range(12):
+        problem = with_other_numbers(box_problem(seed), seed)
+        program = RegionProgram(problem)
+        for u in random.uniform(program.lower, program.upper, (4, 4)):
+            simplex = FacetProgram(layout_of(program.objective), program.lower, program.upper)
+            vertex = simplex.solve(program.region_at(u), Budget()).u
+            is_between = (program.lower < vertex) & (vertex < program.upper)
+            near = vertex + 0.003 * random.normal(size=4) * is_between
+            region = program.region_at(np.clip(near, program.lower, program.upper))
+            exact = simplex.solve(region, Budget())
+            optimum = optimum_beside(region, program.lower, program.upper)
+            if optimum is not None:
+                found += 1
+                assert optimum.u == pytest.approx(exact.u, abs=1e-7)
+                order, expected = np.argsort(optimum.binding), dict(zip(exact.binding, exact.multipliers, strict=True))
+                assert optimum.multipliers[order] == pytest.approx(
+                    [expected.get(neuron, 0.0) for neuron in optimum.binding[order]], abs=1e-6
+                )
+    assert found > 5
+
+
+@pytest.mark.parametrize("quadratic", [None, sparse.eye_array(10, format="csr")])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_program_that_takes_over_another_ones_model_is_one_made_anew(seed, quadratic, monkeypatch):
+    problem = dataclasses.replace(general_problem(seed), quadratic=quadratic)
+    program, random = RegionProgram(problem), np.random.default_rng(seed)
+    for number in range(3):
+        problem = with_other_numbers(problem, 10 * seed + number)
+        anew = RegionProgram(problem)
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                "pyomo_relugrad.search.regions.layout.LinearProgram", lambda *_, **__: pytest.fail("another model")
+            )
+            program = RegionProgram(problem, before=program)
+        for u in random.uniform(problem.lower[:4], problem.upper[:4], (3, 4)):
+            found, expected = (each.solve(each.region_at(u), Budget()) for each in (program, anew))
+            assert found.is_exact == expected.is_exact
+            assert problem.objective(problem.propagate(program.objective.points(found.u[None]))) == pytest.approx(
+                problem.objective(problem.propagate(anew.objective.points(expected.u[None]))), abs=1e-6
+            )
+
+
+def test_a_program_over_other_rows_is_made_anew():
+    problem = general_problem(0)
+    other = dataclasses.replace(problem, rows=sparse.csr_array(2.0 * problem.rows.toarray()))
+    before = RegionProgram(problem)
+    program, anew = RegionProgram(other, before=before), RegionProgram(other)
+    u = np.zeros(4)
+    assert program.solve(program.region_at(u), Budget()).u == pytest.approx(anew.solve(anew.region_at(u), Budget()).u)

@@ -11,7 +11,7 @@ from test_bounds import random_network as random_graph
 
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.network.relaxation import Relaxation
+from pyomo_relugrad.network.bounds import Relaxation
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.proof import ReluTree, misfit
 from pyomo_relugrad.proof.relus.ascent import Scales, _Moments, ascend

@@ -11,11 +11,10 @@ from pyomo_relugrad import maximize, minimize
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.programs.linear_program import LinearProgram
+from pyomo_relugrad.programs import LinearProgram
 from pyomo_relugrad.run import Budget, SearchContext, Stop
 from pyomo_relugrad.search import METHODS, Auto, LpDescent, ProjectedDescent
-from pyomo_relugrad.solve import search
-from pyomo_relugrad.solve.arrays import array_problem
+from pyomo_relugrad.solve import array_problem, search
 
 LITERATURE = ["ppga", "ppga-lr", "lp-walk", "relaxing-walk", "sampling", "milp-walk", "pruned"]
 ALL = ["auto", *LITERATURE]

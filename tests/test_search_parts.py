@@ -9,10 +9,9 @@ from random_networks import random_network
 from scipy import optimize, sparse
 
 from pyomo_relugrad.network import Layer, Network
-from pyomo_relugrad.network.simplify import prune_weights, with_unit_rows
+from pyomo_relugrad.network.building import prune_weights, with_unit_rows
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem, ReducedObjective, bound_problem
-from pyomo_relugrad.programs import build_big_m
-from pyomo_relugrad.programs.linear_program import LinearProgram
+from pyomo_relugrad.programs import LinearProgram, build_big_m
 from pyomo_relugrad.run import Budget, SearchContext
 from pyomo_relugrad.search.descent import batch
 from pyomo_relugrad.search.domains.admm import AlternatingProjection, normal_equations
@@ -26,7 +25,7 @@ from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.region import Region
 from pyomo_relugrad.search.regions.walk import walk_regions
 from pyomo_relugrad.search.relaxation import LinearRelaxation
-from pyomo_relugrad.solve.arrays import array_problem
+from pyomo_relugrad.solve import array_problem
 
 
 def chained_problem(seed):

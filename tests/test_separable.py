@@ -13,7 +13,7 @@ from writings import outputs_tied_by_rows, reordered
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.run import Budget, Method, SearchContext, Stop
+from pyomo_relugrad.run import Budget, Method, Past, SearchContext, Stop
 from pyomo_relugrad.search.auto import Auto
 from pyomo_relugrad.search.neighbourhoods.search import Neighbourhoods
 from pyomo_relugrad.search.separable.assignment import Assignment, exchanged
@@ -292,6 +292,11 @@ def test_a_later_search_goes_on_by_shape(monkeypatch) -> None:
     for is_first in (True, False):
         assert list(Auto().run(problem, context(is_first=is_first))) == []
     assert begun == ["exact-choice", "column-generation", "exchange", "neighbourhoods", "neighbourhoods"]
+    begun.clear()
+    past = Past()
+    assert list(Auto(without=frozenset({"column-generation"})).run(problem, context(past=past))) == []
+    assert begun == ["exact-choice", "exchange", "neighbourhoods"]
+    assert "column-generation" not in past.barren
 
 
 # --- column generation ----------------------------------------------------------------------------------------------

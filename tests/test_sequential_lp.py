@@ -9,14 +9,13 @@ from scipy import sparse
 
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.programs.linearization import Linearization
+from pyomo_relugrad.programs import Linearization
 from pyomo_relugrad.run import Budget, Stop
 from pyomo_relugrad.search import SequentialLp
 from pyomo_relugrad.search.regions.program import RegionProgram
-from pyomo_relugrad.search.sequential.integer_moves import integer_neighbours
-from pyomo_relugrad.search.sequential.integer_outputs import nearest_targets, next_targets, with_targets
+from pyomo_relugrad.search.sequential.integers import integer_neighbours, nearest_targets, next_targets, with_targets
 from pyomo_relugrad.search.sequential.merit import Merit
-from pyomo_relugrad.search.sequential.sequential_lp import column_scale
+from pyomo_relugrad.search.sequential.search import column_scale
 from pyomo_relugrad.search.sequential.step_model import StepModel
 from pyomo_relugrad.solve import search, solve_exactly
 

@@ -9,9 +9,8 @@ from test_bounds import random_boxes, random_network, sample
 from test_crown import trained_like
 
 from pyomo_relugrad.errors import NetworkValueError
-from pyomo_relugrad.network import Layer, Network, crown_bounds, interval_bounds
-from pyomo_relugrad.network.simplify import prune_weights, rescale_neurons, without_stable_neurons
-from pyomo_relugrad.network.statistics import count_regions, network_statistics
+from pyomo_relugrad.network import Layer, Network, count_regions, crown_bounds, interval_bounds, network_statistics
+from pyomo_relugrad.network.building import prune_weights, rescale_neurons, without_stable_neurons
 from pyomo_relugrad.programs import network_bounds
 
 

@@ -11,17 +11,27 @@ import pytest
 from pyomo_relugrad import ReluNetworkBlock, maximize
 from pyomo_relugrad.cli.main import main
 from pyomo_relugrad.errors import ModelError, NetworkValueError
-from pyomo_relugrad.network import Layer, Network, crown_bounds, interval_bounds, network_statistics, prune_weights
-from pyomo_relugrad.network.activations import RELU
-from pyomo_relugrad.network.composition import compose
+from pyomo_relugrad.network import (
+    RELU,
+    Layer,
+    Network,
+    crown_bounds,
+    interval_bounds,
+    network_statistics,
+    prune_weights,
+)
+from pyomo_relugrad.network.building import (
+    compose,
+    fold_scaling,
+    rescale_neurons,
+    with_unit_rows,
+    without_stable_neurons,
+)
 from pyomo_relugrad.network.curves import EXP, GELU, SIGMOID, SILU, TANH
-from pyomo_relugrad.network.rewrite import fold_scaling
-from pyomo_relugrad.network.simplify import rescale_neurons, with_unit_rows, without_stable_neurons
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem, ReducedObjective
 from pyomo_relugrad.proof import prove, prove_by_milp
 from pyomo_relugrad.search import METHODS
-from pyomo_relugrad.solve import search, solve_exactly
-from pyomo_relugrad.solve.portfolio import Portfolio
+from pyomo_relugrad.solve import Portfolio, search, solve_exactly
 
 
 def network_of(*activations, n_inputs=2, width=5, seed=0):
@@ -75,7 +85,7 @@ class TestNetwork:
         for place, direction in enumerate(np.eye(2)):
             change = (network.value(POINTS + step * direction) - network.value(POINTS - step * direction)) / (2 * step)
             assert gradient[:, place] == pytest.approx(change @ weights, rel=1e-6, abs=1e-7)
-            assert network.jvp(POINTS, np.tile(direction, (len(POINTS), 1))) == pytest.approx(
+            assert network.linearize(POINTS, np.tile(direction, (len(POINTS), 1)))[1][-1] == pytest.approx(
                 change, rel=1e-6, abs=1e-7
             )
         jacobians, offsets = network.affine(POINTS)
@@ -89,7 +99,7 @@ class TestNetwork:
         assert outputs == pytest.approx(network.value(POINTS))
         last = len(network.layers) - 1
         seeds = np.tile([1.0, 1.0], (40, 1))
-        assert network.pull_back(pattern, last, seeds) == pytest.approx(network.vjp(POINTS, seeds))
+        assert network.pull_back(pattern, last, seeds) == pytest.approx(network.value_and_gradient(POINTS, seeds)[1])
         assert network.affine(POINTS, pattern)[1] == pytest.approx(network.affine(POINTS)[1])
 
     def test_counts(self):

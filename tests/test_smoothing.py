@@ -8,11 +8,9 @@ from scipy import sparse
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.problem.presolve import presolve
-from pyomo_relugrad.programs.dense_quadratic import dense_quadratic_minimum
-from pyomo_relugrad.programs.linear_program import LinearProgram
+from pyomo_relugrad.programs import LinearProgram, dense_quadratic_minimum
 from pyomo_relugrad.search import SequentialLp, SmoothingDescent
-from pyomo_relugrad.search.smoothing.chain import Chain
-from pyomo_relugrad.search.smoothing.rounded import ROUNDED_RELU, rounded
+from pyomo_relugrad.search.smoothing.chain import ROUNDED_RELU, Chain, rounded
 from pyomo_relugrad.search.smoothing.search import is_chain
 from pyomo_relugrad.solve import search
 

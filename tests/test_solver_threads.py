@@ -14,8 +14,9 @@ from random_networks import random_network
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import pyomo_relugrad as relugrad
-from pyomo_relugrad.modeling.extreme_points import extreme_points
-from pyomo_relugrad.programs.threads import LOWER_PRIORITY, lower_priority, solver_threads
+from pyomo_relugrad.modeling.data_hull.extreme_points import extreme_points
+from pyomo_relugrad.programs import lower_priority, solver_threads
+from pyomo_relugrad.programs.threads import LOWER_PRIORITY
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

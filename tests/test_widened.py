@@ -10,16 +10,15 @@ from random_networks import random_network
 from scipy import sparse
 
 from pyomo_relugrad import maximize
-from pyomo_relugrad.network import Layer, Network, interval_bounds, widened
-from pyomo_relugrad.network.crown import crown_bounds
+from pyomo_relugrad.network import Layer, Network, interval_bounds, linear_maps, widened
+from pyomo_relugrad.network.bounds import crown_bounds
 from pyomo_relugrad.network.linear_maps import product, row_blocks, row_norms
 from pyomo_relugrad.network.widened import WidenedMatrix
 from pyomo_relugrad.problem import epigraph_relus
 from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.proof import prove
 from pyomo_relugrad.run import Options, packed
-from pyomo_relugrad.solve import task_pool
-from pyomo_relugrad.solve.arrays import array_problem
+from pyomo_relugrad.solve import array_problem, task_pool
 from pyomo_relugrad.solve.tasks import options_of_task
 
 RANDOM = np.random.default_rng(0)
@@ -104,9 +103,11 @@ def test_small_matrices_stay_as_they_are():
 def test_a_network_does_the_same(pair):
     plain, held = pair
     X, V = RANDOM.normal(size=(5, 6)), RANDOM.normal(size=(5, 2))
-    for name, arguments in (("value", (X,)), ("vjp", (X, V)), ("jvp", (X, X)), ("jacobian", (X,))):
-        own, other = (getattr(network, name)(*arguments) for network in pair)
-        np.testing.assert_allclose(other, own, rtol=1e-12, atol=1e-12)
+    for name, arguments in (("value_and_gradient", (X, V)), ("affine", (X,))):
+        for own, other in zip(*(getattr(network, name)(*arguments) for network in pair), strict=True):
+            np.testing.assert_allclose(other, own, rtol=1e-12, atol=1e-12)
+    slopes = [network.linearize(X, X)[1][-1] for network in pair]
+    np.testing.assert_allclose(*slopes, rtol=1e-12, atol=1e-12)
     for bounds in (interval_bounds, crown_bounds):
         own, other = (bounds(network, -np.ones((1, 6)), np.full((1, 6), np.inf)) for network in pair)
         np.testing.assert_allclose(np.hstack(other.upper), np.hstack(own.upper), rtol=1e-12)
@@ -167,3 +168,15 @@ def test_a_search_finds_the_same_point(pair):
     assert found[1].value == pytest.approx(found[0].value, rel=1e-9)
     with packed(array_problem(pair[1], [1.0, -1.0], -1.0, 1.0)) as parcel:
         assert isinstance(parcel.read().networks[0].network.layers[0].weights[0], WidenedMatrix)
+
+
+@pytest.mark.parametrize("is_small", [True, False])
+@pytest.mark.parametrize("rows", [1, 2, 3, 9])
+def test_rows_times_a_transpose_are_the_same_in_each_way(rows, is_small, monkeypatch):
+    monkeypatch.setattr(linear_maps, "MIN_ENTRIES", 10**9 if is_small else 0)
+    random = np.random.default_rng(rows)
+    matrix, batch = random.random((40, 70), np.float32), random.random((rows, 70), np.float32)
+    result = linear_maps.Transposed(matrix).after(batch)
+    assert result.flags.c_contiguous
+    assert result.dtype == np.float32
+    assert np.allclose(result, batch @ matrix.T, rtol=1e-6)

@@ -14,8 +14,7 @@ from PIL import Image
 from pyomo_relugrad import load_onnx, maximize
 from pyomo_relugrad.plotting import plot_progress, plot_slice
 from pyomo_relugrad.run.result import Progress
-from pyomo_relugrad.solve import solve_exactly
-from pyomo_relugrad.solve.arrays import Optimum, array_problem
+from pyomo_relugrad.solve import Optimum, array_problem, solve_exactly
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "examples"

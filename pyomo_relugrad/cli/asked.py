@@ -17,18 +17,12 @@ from pyomo_relugrad.network import Network
 from pyomo_relugrad.readers.onnx.replay import values_in_onnxruntime
 from pyomo_relugrad.readers.sources import load_network
 from pyomo_relugrad.readers.vnnlib import Property, load_vnnlib
-from pyomo_relugrad.solve.query import Counterexample, declared_order
-from pyomo_relugrad.solve.question import linked_box
+from pyomo_relugrad.solve import Counterexample, declared_order, linked_box
 
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """The networks and the property that a command line names.
-
-    Parameters
-    ----------
-    arguments : Arguments
-    """
+    """The networks and the property that a command line names."""
 
     arguments: Arguments
 

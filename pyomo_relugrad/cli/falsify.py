@@ -9,7 +9,7 @@ from pyomo_relugrad.cli.arguments import Arguments
 from pyomo_relugrad.cli.asked import Asked
 from pyomo_relugrad.cli.exit_codes import ExitCode
 from pyomo_relugrad.cli.values import save_vector
-from pyomo_relugrad.solve.counterexample import find_counterexample
+from pyomo_relugrad.solve import find_counterexample
 
 
 def falsify(arguments: Arguments) -> ExitCode:

@@ -15,15 +15,20 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.cli.arguments import Arguments
 from pyomo_relugrad.cli.exit_codes import ExitCode
 from pyomo_relugrad.cli.values import as_box
-from pyomo_relugrad.network import Network, interval_bounds
-from pyomo_relugrad.network.crown import crown_bounds
-from pyomo_relugrad.network.layer import Layer
+from pyomo_relugrad.network import (
+    Layer,
+    Network,
+    StabilityStatistics,
+    count_regions,
+    interval_bounds,
+    stability_statistics,
+)
+from pyomo_relugrad.network.bounds import crown_bounds
 from pyomo_relugrad.network.linear_maps import entries
-from pyomo_relugrad.network.statistics import StabilityStatistics, count_regions, stability_statistics
-from pyomo_relugrad.proof.boxes.bounding import bound_seconds
+from pyomo_relugrad.proof import bound_seconds
 from pyomo_relugrad.readers.onnx import load_onnx
 from pyomo_relugrad.readers.onnx.model_file import open_model
-from pyomo_relugrad.solve.arrays import array_problem
+from pyomo_relugrad.solve import array_problem
 from pyomo_relugrad.words import counted
 
 # Seconds that CROWN may take, and multiplications that counting regions may, before they are left out.

@@ -17,8 +17,7 @@ from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.readers.sources import load_network
 from pyomo_relugrad.run import Options, SearchLog, SearchResult, Stop
-from pyomo_relugrad.solve import solve_exactly, solve_locally
-from pyomo_relugrad.solve.arrays import array_problem, refuse_without_end
+from pyomo_relugrad.solve import array_problem, refuse_without_end, solve_exactly, solve_locally
 from pyomo_relugrad.words import counted
 
 

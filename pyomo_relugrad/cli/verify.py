@@ -13,10 +13,7 @@ from pyomo_relugrad.cli.asked import Asked
 from pyomo_relugrad.cli.exit_codes import ExitCode
 from pyomo_relugrad.cli.values import or_none, save_vector
 from pyomo_relugrad.readers.vnnlib import Property
-from pyomo_relugrad.solve.counterexample import find_counterexample
-from pyomo_relugrad.solve.query import Counterexample
-from pyomo_relugrad.solve.question import linked_box
-from pyomo_relugrad.solve.verification import Answer, Verdict, verify
+from pyomo_relugrad.solve import Answer, Counterexample, Verdict, find_counterexample, linked_box, verify
 from pyomo_relugrad.words import counted
 
 # What inputs may miss their bounds by in onnxruntime, whose types are coarser, relative to one plus their size.

@@ -10,7 +10,8 @@ import numpy as np
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.expression.expression import Expression
 from pyomo_relugrad.expression.functions import FUNCTIONS, Function, Power
-from pyomo_relugrad.expression.operations import Application, Multiplication, Operation, WeightedSum
+from pyomo_relugrad.expression.operations import Application, Multiplication, Norm, Operation, WeightedSum
+from pyomo_relugrad.expression.squares import sum_of_squares
 from pyomo_relugrad.words import listed
 
 #: A node of the builder that made it.
@@ -127,7 +128,7 @@ class ExpressionBuilder:
             if part is not None and weight != 1:
                 with np.errstate(all="ignore"):
                     return self.affine([self._apply(Power(number), part)], [float(np.float64(weight) ** number)])
-        return self._apply(Power(number), base)
+        return self._norm(base) if number == 0.5 else self._apply(Power(number), base)
 
     def function(self, name: str, node: Node) -> Node:
         """A function of one variable by its name, such as ``"exp"``.
@@ -225,6 +226,31 @@ class ExpressionBuilder:
         with np.errstate(all="ignore"):
             return self.constant(float(function.value(np.array(number))))
 
+    def _norm(self, node: Node) -> Node:
+        """The root of a node: a norm where that is a sum of squares, which is convex then."""
+        total = self._nodes[node]
+        if isinstance(total, WeightedSum):
+            bases: dict[Node, float] = {}
+            rest: dict[int, float] = {}
+            for term, weight in zip(total.terms, total.weights, strict=True):
+                base, exponent = self._as_power(Node(term))
+                if exponent == 2:
+                    bases[base] = weight
+                else:
+                    rest[term] = weight
+            forms = [self._as_sum(base) for base in bases]
+            if found := sum_of_squares(list(bases.values()), forms, rest, total.constant):
+                roots = np.sqrt(found.weights)
+                parts = zip(bases, roots.tolist(), (roots * found.shifts).tolist(), strict=True)
+                terms = tuple(self.affine([base], [root], shift) for base, root, shift in parts)
+                return self._node(Norm(terms, found.constant))
+        return self._apply(Power(0.5), node)
+
+    def _as_sum(self, node: Node) -> WeightedSum:
+        """A node as a weighted sum, of itself alone where it is none."""
+        operation = self._nodes[node]
+        return operation if isinstance(operation, WeightedSum) else WeightedSum((node,), (1.0,), 0.0)
+
     def _needed(self, outputs: Iterable[Node]) -> list[int]:
         """The nodes that outputs need, each after its arguments, in the order in which the outputs meet them."""
         order: dict[int, None] = {}
@@ -251,6 +277,8 @@ def _renumbered(operation: Operation, numbers: dict[int, int]) -> Operation:
     if isinstance(operation, WeightedSum):
         terms = sorted(zip((numbers[term] for term in operation.terms), operation.weights, strict=True))
         return WeightedSum(tuple(term for term, _ in terms), tuple(weight for _, weight in terms), operation.constant)
+    if isinstance(operation, Norm):
+        return Norm(tuple(sorted(numbers[term] for term in operation.terms)), operation.constant)
     if isinstance(operation, Multiplication):
         return Multiplication(*sorted((numbers[operation.left], numbers[operation.right])))
     return Application(operation.function, numbers[operation.argument])

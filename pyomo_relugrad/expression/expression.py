@@ -10,10 +10,10 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.expression.operations import Application, Operation, WeightedSum
+from pyomo_relugrad.expression.operations import Application, Norm, Operation, WeightedSum
 from pyomo_relugrad.expression.relaxation import LinearBounds, linear_bounds
 from pyomo_relugrad.expression.tape import Tape
-from pyomo_relugrad.network.boxes import Boxes
+from pyomo_relugrad.network.bounds import Boxes
 
 
 @dataclass(frozen=True)
@@ -211,6 +211,8 @@ def _kind(operation: Operation) -> str:
     """The kind of an operation in a word."""
     if isinstance(operation, WeightedSum):
         return "sum"
+    if isinstance(operation, Norm):
+        return "norm"
     if not isinstance(operation, Application):
         return "product"
     return operation.function.name

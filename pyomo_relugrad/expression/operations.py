@@ -1,4 +1,4 @@
-"""What an expression is made of: weighted sums, products of two factors and functions of one variable.
+"""What an expression is made of: weighted sums, products of two factors, norms and functions of one variable.
 
 Arguments are numbers: first come the inputs, then the operations, in an order in which they can be evaluated.
 """
@@ -54,4 +54,23 @@ class Application(NamedTuple):
         return (self.argument,)
 
 
-Operation: TypeAlias = WeightedSum | Multiplication | Application
+class Norm(NamedTuple):
+    """``sqrt(constant + sum of squares of the terms)``.
+
+    Parameters
+    ----------
+    terms : tuple of int
+    constant : float
+        Not negative.
+    """
+
+    terms: tuple[int, ...]
+    constant: float
+
+    @property
+    def arguments(self) -> tuple[int, ...]:
+        """The nodes that must be known first."""
+        return self.terms
+
+
+Operation: TypeAlias = WeightedSum | Multiplication | Application | Norm

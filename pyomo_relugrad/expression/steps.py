@@ -245,6 +245,3 @@ class Applications:
         lines = function_lines(self.function, *ends, self.argument.take(at))
         slopes = Slopes(self.argument, EACH, lines.lower_slope, lines.upper_slope)
         return Planes((slopes,), lines.lower_offset, lines.upper_offset)
-
-
-TapeStep: TypeAlias = Sums | Products | Applications

@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TypeAlias
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.expression.operations import Application, Multiplication, Operation, WeightedSum
-from pyomo_relugrad.expression.steps import Applications, Products, Selection, Sums, TapeStep, Times
+from pyomo_relugrad.expression.norms import Norms
+from pyomo_relugrad.expression.operations import Application, Multiplication, Norm, Operation, WeightedSum
+from pyomo_relugrad.expression.steps import Applications, Products, Selection, Sums, Times
+
+TapeStep: TypeAlias = Sums | Products | Applications | Norms
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +113,9 @@ def _step(members: Sequence[Operation], start: int, rows: Array) -> TapeStep:
         products = [member for member in members if isinstance(member, Multiplication)]
         left = Selection.of([rows[member.left] for member in products], n_nodes)
         return Products(own, left, Selection.of([rows[member.right] for member in products], n_nodes))
+    if isinstance(first, Norm):
+        norms = [member for member in members if isinstance(member, Norm)]
+        return Norms.of(own, [rows[list(each.terms)] for each in norms], [each.constant for each in norms], n_nodes)
     sums = [member for member in members if isinstance(member, WeightedSum)]
     return _sums(sums, own, rows)
 

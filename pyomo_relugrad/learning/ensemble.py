@@ -12,7 +12,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array, ArrayLike
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.network.parallel import mean_of, ranked
+from pyomo_relugrad.network.building import mean_of, ranked
 from pyomo_relugrad.readers.sources import load_network
 
 

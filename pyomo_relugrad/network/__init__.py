@@ -1,14 +1,23 @@
 """Trained networks as functions of arrays. Knows NumPy and SciPy and nothing else."""
 
-from pyomo_relugrad.network.bounds import PreactivationBounds, interval_bounds
-from pyomo_relugrad.network.choices import Choice
-from pyomo_relugrad.network.crown import CrownBounds, crown_bounds
+from pyomo_relugrad.network.activations import RELU, Activation
+from pyomo_relugrad.network.bounds import CrownBounds, PreactivationBounds, crown_bounds, interval_bounds
+from pyomo_relugrad.network.building import prune_weights, rescale_neurons, without_stable_neurons
+from pyomo_relugrad.network.choices import Choice, column_names, decoded, encoded, spread
+from pyomo_relugrad.network.device import Device, weights_on
 from pyomo_relugrad.network.layer import Layer, TensorSpec
+from pyomo_relugrad.network.names import by_name, checked_names, keyed, order_by_name, rows_by_name
 from pyomo_relugrad.network.network import Network
-from pyomo_relugrad.network.region import Facets, LinearRegion
-from pyomo_relugrad.network.simplify import prune_weights, rescale_neurons, without_stable_neurons
-from pyomo_relugrad.network.statistics import NetworkStatistics, network_statistics
+from pyomo_relugrad.network.region import CONSTANT_ROW_TOLERANCE, Facets, LinearRegion, by_layer
+from pyomo_relugrad.network.statistics import (
+    NetworkStatistics,
+    StabilityStatistics,
+    count_regions,
+    network_statistics,
+    stability_statistics,
+)
 
+#: Public, and described in the reference.
 __all__ = [
     "Choice",
     "CrownBounds",
@@ -25,4 +34,25 @@ __all__ = [
     "prune_weights",
     "rescale_neurons",
     "without_stable_neurons",
+]
+#: For other packages of this one.
+__all__ += [
+    "CONSTANT_ROW_TOLERANCE",
+    "RELU",
+    "Activation",
+    "Device",
+    "StabilityStatistics",
+    "by_layer",
+    "by_name",
+    "checked_names",
+    "column_names",
+    "count_regions",
+    "decoded",
+    "encoded",
+    "keyed",
+    "order_by_name",
+    "rows_by_name",
+    "spread",
+    "stability_statistics",
+    "weights_on",
 ]

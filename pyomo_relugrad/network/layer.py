@@ -13,7 +13,7 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array, DTypeLike, Weight, namespace
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network.activations import RELU, Activation
-from pyomo_relugrad.network.linear_maps import applied, entries, row_norms
+from pyomo_relugrad.network.linear_maps import Transposed, entries, row_norms
 from pyomo_relugrad.network.widened import WidenedMatrix, blocks
 
 
@@ -121,10 +121,14 @@ class Layer:
         if not self.sources:
             shape = (*directions[0].shape[:-1], self.width)
             return namespace(directions[0]).zeros(shape, dtype=self.bias.dtype)
-        result = applied(directions[self.sources[0]], self.weights[0].T)
-        for source, weight in zip(self.sources[1:], self.weights[1:], strict=True):
-            result += applied(directions[source], weight.T)
+        result = self._transposed[0].after(directions[self.sources[0]])
+        for source, weight in zip(self.sources[1:], self._transposed[1:], strict=True):
+            result += weight.after(directions[source])
         return result
+
+    @cached_property
+    def _transposed(self) -> tuple[Transposed, ...]:
+        return tuple(Transposed(weight) for weight in self.weights)
 
     def astype(self, dtype: DTypeLike) -> Layer:
         """The layer with weights and bias of the given type."""

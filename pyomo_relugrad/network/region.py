@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, ArrayLike
-from pyomo_relugrad.network.layer import Layer
-from pyomo_relugrad.network.linear_maps import row_norms
+from pyomo_relugrad.network.layered import LayeredFunction
 
 # Relative to a bound on its norm over all inputs: a pre-activation whose gradient is smaller than this is constant on
 # the region, so that its sign is decided everywhere in it and it has no facet.
@@ -39,27 +37,6 @@ class Facets:
         return np.asarray(X) @ self.rows.T + self.offsets
 
 
-class HasRegions(Protocol):
-    """What a linear region asks of its network."""
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Numbers of ReLUs by hidden layer."""
-
-    @property
-    def gradient_bounds(self) -> Array:
-        """Bounds (n_relus,) on the norms of the pre-activations' gradients."""
-
-    def affine(self, X: ArrayLike, pattern: Array | None = None) -> tuple[Array, Array]:
-        """Jacobians and offsets on the region of each row's pattern."""
-
-    def preactivations(self, X: ArrayLike, pattern: Array | None = None) -> tuple[Array, ...]:
-        """Pre-activations by hidden layer on the region of each row's pattern."""
-
-    def preactivation_gradients(self, pattern: Array, layer: int, neurons: Array) -> Array:
-        """Gradients of pre-activations of one layer on the region of a pattern."""
-
-
 @dataclass(frozen=True, eq=False)
 class LinearRegion:
     """The set of inputs with one activation pattern, on which the network is affine.
@@ -84,7 +61,7 @@ class LinearRegion:
     True
     """
 
-    network: HasRegions
+    network: LayeredFunction
     pattern: Array
     point: Array
 
@@ -136,24 +113,12 @@ class LinearRegion:
         return result
 
 
-def gradient_bounds(layers: Sequence[Layer]) -> list[Array]:
-    """Bounds (n_k,) on the Euclidean norms of the gradients of each layer's values, over all inputs, between ReLUs."""
-    source_bounds, result = [1.0], []
-    for layer in layers:
-        bounds = np.zeros(layer.width)
-        for source, weight in layer.terms:
-            bounds += row_norms(weight) * source_bounds[source]
-        result.append(bounds)
-        source_bounds.append(float(np.linalg.norm(bounds)))
-    return result
-
-
 def by_layer(neurons: Array, widths: Sequence[int]) -> list[tuple[int, Array, Array]]:
     """(layer, positions in `neurons`, indices within the layer) of each hidden layer that occurs, of given widths."""
     starts = np.concatenate([[0], np.cumsum(widths)]).astype(np.int64)
     layers = np.searchsorted(starts, neurons, side="right") - 1
     return [
         (layer, positions, neurons[positions] - starts[layer])
-        for layer in np.unique(layers).tolist()
+        for layer in np.flatnonzero(np.bincount(layers)).tolist()
         for positions in [np.flatnonzero(layers == layer)]
     ]

@@ -9,8 +9,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array, ArrayLike
 from pyomo_relugrad.errors import NetworkValueError
-from pyomo_relugrad.network.bounds import PreactivationBounds, interval_bounds
-from pyomo_relugrad.network.crown import crown_bounds
+from pyomo_relugrad.network.bounds import PreactivationBounds, crown_bounds, interval_bounds
 from pyomo_relugrad.network.linear_maps import entries
 from pyomo_relugrad.network.network import Network
 

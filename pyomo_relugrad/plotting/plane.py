@@ -6,8 +6,8 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array, ArrayLike
 from pyomo_relugrad.errors import NetworkValueError
-from pyomo_relugrad.network.network import Network
-from pyomo_relugrad.network.rewrite import substitute_inputs
+from pyomo_relugrad.network import Network
+from pyomo_relugrad.network.building import substitute_inputs
 
 # A pre-activation within this of zero, relative to the largest of its layer on the polygon, is zero.
 ZERO = 1e-9

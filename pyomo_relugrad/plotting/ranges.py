@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, ArrayLike
-from pyomo_relugrad.network import Network, crown_bounds
+from pyomo_relugrad.network import Network, by_name, crown_bounds
 from pyomo_relugrad.network.bounds import PreactivationBounds
-from pyomo_relugrad.network.names import by_name
 from pyomo_relugrad.plotting.style import BLUE, GREY, INK, ORANGE, SKY, axes, calm, module_of_matplotlib
 from pyomo_relugrad.words import counted
 

@@ -8,8 +8,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array, ArrayLike
 from pyomo_relugrad.errors import NetworkValueError
-from pyomo_relugrad.network import Network
-from pyomo_relugrad.network.names import by_name
+from pyomo_relugrad.network import Network, by_name
 from pyomo_relugrad.plotting.plane import box_on_plane, plane_network, regions_on_plane
 from pyomo_relugrad.plotting.style import INK, axes, calm, module_of_matplotlib
 from pyomo_relugrad.words import counted

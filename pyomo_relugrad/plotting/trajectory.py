@@ -12,7 +12,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.run import SearchResult
-from pyomo_relugrad.solve.optimum import Optimum
+from pyomo_relugrad.solve import Optimum
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,19 +3,14 @@
 from pyomo_relugrad.problem.bounds import BOUND_METHODS, BOUNDS, ProblemBounds, bound_problem, refuse_unknown_bounds
 from pyomo_relugrad.problem.embedding import EmbeddedExpression, EmbeddedNetwork, stacked
 from pyomo_relugrad.problem.epigraphs import ReluMask, epigraph_relus, is_linear_program
+from pyomo_relugrad.problem.expression_stage import ExpressionStage
+from pyomo_relugrad.problem.incumbent import FEASIBILITY_TOLERANCE, ROUNDING, Incumbent, without_nan
+from pyomo_relugrad.problem.network_stage import NetworkStage
 from pyomo_relugrad.problem.objective import ReducedObjective
 from pyomo_relugrad.problem.operations import Maximum, Product, SpecialOrderedSet
-from pyomo_relugrad.problem.problem import (
-    FEASIBILITY_TOLERANCE,
-    ROUNDING,
-    Incumbent,
-    Problem,
-    Shape,
-    rows_data,
-    without_nan,
-)
+from pyomo_relugrad.problem.problem import Problem, Shape
 from pyomo_relugrad.problem.quadratic import CONVEXITY_TOLERANCE, QuadraticFunction, is_positive_semidefinite
-from pyomo_relugrad.problem.stages import ExpressionStage, NetworkStage, Stage
+from pyomo_relugrad.problem.stages import Stage
 
 __all__ = [
     "BOUNDS",
@@ -43,7 +38,6 @@ __all__ = [
     "is_linear_program",
     "is_positive_semidefinite",
     "refuse_unknown_bounds",
-    "rows_data",
     "stacked",
     "without_nan",
 ]

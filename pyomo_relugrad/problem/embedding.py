@@ -12,7 +12,9 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.expression import Expression
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.problem.stages import ExpressionStage, NetworkStage, Stage
+from pyomo_relugrad.problem.expression_stage import ExpressionStage
+from pyomo_relugrad.problem.network_stage import NetworkStage
+from pyomo_relugrad.problem.stages import Stage
 
 #: What to do about functions that have no order.
 REMEDY = "presolve(problem).problem gives one of them columns of its own"

@@ -9,8 +9,10 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array, DTypeLike, columns_or_slice
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.problem.problem import Problem, without_nan
-from pyomo_relugrad.problem.stages import NetworkStage, Stage
+from pyomo_relugrad.problem.incumbent import without_nan
+from pyomo_relugrad.problem.network_stage import NetworkStage
+from pyomo_relugrad.problem.problem import Problem
+from pyomo_relugrad.problem.stages import Stage
 
 
 class ReducedObjective:

@@ -13,15 +13,11 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem.embedding import EmbeddedExpression, EmbeddedFunction, EmbeddedNetwork, stacked, stages_of
+from pyomo_relugrad.problem.incumbent import ROUNDING, Incumbent, without_nan
+from pyomo_relugrad.problem.network_stage import NetworkStage
 from pyomo_relugrad.problem.operations import Follower, Maximum, Product, SpecialOrderedSet
 from pyomo_relugrad.problem.quadratic import QuadraticFunction
-from pyomo_relugrad.problem.stages import NetworkStage, Stage
-
-#: Largest violation of a row, a bound or integrality at which a point is called feasible (as HiGHS's default for MIPs).
-FEASIBILITY_TOLERANCE = 1e-6
-
-#: What counts as rounding: of a sum of products relative to their sizes, of a distance from a bound relative to that.
-ROUNDING = 1e-12
+from pyomo_relugrad.problem.stages import Stage
 
 
 class Shape(Enum):
@@ -130,11 +126,12 @@ class Problem:
         for name, size in expected.items():
             if getattr(self, name).shape != (size,):
                 raise ModelError(f"{name} has shape {getattr(self, name).shape}, expected ({size},)")
-        if self.rows is not None and self.rows.shape[1] != n:
+        if self.rows.shape[1] != n:
             raise ModelError(f"the rows have {self.rows.shape[1]} columns, expected {n}")
         if self.quadratic is not None and self.quadratic.shape != (n, n):
             raise ModelError(f"the quadratic part has shape {self.quadratic.shape}, expected ({n}, {n})")
-        if not all(np.isfinite(part).all() for part in (self.cost, rows_data(self.rows), rows_data(self.quadratic))):
+        numbers = self.cost, self.rows.data, () if self.quadratic is None else self.quadratic.data
+        if not all(np.isfinite(part).all() for part in numbers):
             raise ModelError("costs and coefficients must be finite numbers")
 
     @staticmethod
@@ -397,39 +394,3 @@ class Problem:
     def reported(self, objective: float) -> float:
         """An objective value or bound in the sense of the model."""
         return 0.0 - objective if self.maximize else objective  # never -0.0
-
-
-@dataclass(frozen=True, eq=False)
-class Incumbent:
-    """A point with what is known of it, measured in float64 on the original networks and expressions.
-
-    Parameters
-    ----------
-    values : (n,) array
-    objective : float
-        In the sense of `Problem`, to be minimized.
-    violation : float
-        Largest violation of a row, a bound, integrality or a special ordered set.
-    network_error : float
-        Largest difference between a column and what a network, expression or operation gives it.
-    """
-
-    values: Array
-    objective: float
-    violation: float
-    network_error: float
-
-    @property
-    def is_feasible(self) -> bool:
-        """Whether every violation is within `FEASIBILITY_TOLERANCE`."""
-        return max(self.violation, self.network_error) <= FEASIBILITY_TOLERANCE and bool(np.isfinite(self.objective))
-
-
-def without_nan(values: Array) -> Array:
-    """Values of what is to be small, infinite where they are not defined."""
-    return np.where(np.isnan(values), np.inf, values)
-
-
-def rows_data(matrix: Weight) -> Array:
-    """The stored coefficients of a sparse matrix, none where there is no matrix."""
-    return np.zeros(0) if matrix is None else matrix.data

@@ -1,10 +1,16 @@
 """Everything with a HiGHS model in it: linear programs, big-M models, bounds by linear programs."""
 
 from pyomo_relugrad.programs.big_m import BigMModel, build_big_m
-from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution, LinearStatus
-from pyomo_relugrad.programs.network_bounds import network_bounds
+from pyomo_relugrad.programs.bounds import network_bounds
+from pyomo_relugrad.programs.dense_quadratic import dense_quadratic_minimum
+from pyomo_relugrad.programs.highs import HIGHS_THREAD, highs_with_model, silent_highs
+from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution, LinearStatus, below_tolerance
+from pyomo_relugrad.programs.linearization import Linearization, LinkRows, two_sided
 from pyomo_relugrad.programs.obbt import tighten_by_programs
+from pyomo_relugrad.programs.tangent_cuts import TangentCuts, tangents
+from pyomo_relugrad.programs.threads import LOWEST_PRIORITY, lower_priority, solver_threads
 
+#: Public, and described in the reference.
 __all__ = [
     "BigMModel",
     "LinearProgram",
@@ -13,4 +19,20 @@ __all__ = [
     "build_big_m",
     "network_bounds",
     "tighten_by_programs",
+]
+#: For other packages of this one.
+__all__ += [
+    "HIGHS_THREAD",
+    "LOWEST_PRIORITY",
+    "Linearization",
+    "LinkRows",
+    "TangentCuts",
+    "below_tolerance",
+    "dense_quadratic_minimum",
+    "highs_with_model",
+    "lower_priority",
+    "silent_highs",
+    "solver_threads",
+    "tangents",
+    "two_sided",
 ]

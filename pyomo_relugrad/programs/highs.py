@@ -23,6 +23,11 @@ class _SilentHighs(highspy.Highs):
         super().enableCallbacks()
 
 
+def release_highs_threads() -> None:
+    """End the worker threads that HiGHS keeps for this thread of ours, so that another number of them can begin."""
+    highspy.Highs.resetGlobalScheduler(True)
+
+
 def silent_highs(options: dict[str, Any] | None = None) -> Any:
     """A HiGHS object with these options that prints nothing.
 
@@ -36,6 +41,8 @@ def silent_highs(options: dict[str, Any] | None = None) -> Any:
     """
     highs = _SilentHighs()
     given = dict(options or {})
+    if given.get("threads") not in (None, 0, 1):
+        release_highs_threads()
     if given.get("output_flag") and given.get("log_to_console", True):
         given = {"log_to_console": False} | given | {"log_to_console": False}
         highs.cbLogging.subscribe(lambda event: print(event.message, end="", flush=True))

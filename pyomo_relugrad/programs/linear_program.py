@@ -14,10 +14,14 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array, SparseRows, Weight
 from pyomo_relugrad.deadline import remaining
 from pyomo_relugrad.errors import RelugradError
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE
 from pyomo_relugrad.programs.highs import highs_with_model
+from pyomo_relugrad.programs.interruptible import LOOK_SECONDS, run_interruptibly
 
 # Seconds that every solve gets: HiGHS takes a limit of zero for none at all in some of its solvers.
 SHORTEST_LIMIT = 1e-3
+# A run may take long, and Ctrl-C ends it, where there are integers, more coefficients, or the last run took longer.
+QUICK_COEFFICIENTS, QUICK_SECONDS = 100_000, 0.02
 
 # What HiGHS adds to the diagonal of a quadratic objective, in one attempt after the other, and iterations per row and
 # column: its own 1e-7 makes it go round in circles at degenerate vertices; nothing fails where there is no bound.
@@ -131,6 +135,7 @@ class LinearProgram:
         self._highs = highs_with_model(cost, lower, upper, matrix, *sides, integers, {**defaults, **(options or {})})
         self._columns = np.arange(self.n_columns, dtype=np.int32)
         self._refused: set[tuple[str, bytes]] = set()
+        self._run_seconds, self._longest = 0.0, np.inf  # of the last run, and the limit of the next
         self._is_quadratic = quadratic is not None
         if quadratic is not None:
             self.change_quadratic(quadratic)
@@ -285,7 +290,7 @@ class LinearProgram:
     def _run(self) -> None:
         """Let HiGHS solve the model, a quadratic one in several attempts."""
         if not self._is_quadratic:
-            self._highs.run()
+            self._run_once()
             return
         for number, (added, iterations) in enumerate(QP_ATTEMPTS):
             if number:
@@ -293,14 +298,26 @@ class LinearProgram:
             limit = max(iterations * (self.n_columns + self.n_rows), LEAST_QP_ITERATIONS)
             self._highs.setOptionValue("qp_regularization_value", added)
             self._highs.setOptionValue("qp_iteration_limit", limit)
-            self._highs.run()
+            self._run_once()
             status = self._highs.getModelStatus()
             if _STATUS.get(status) is not None and status != highspy.HighsModelStatus.kIterationLimit:
                 return
 
+    def _run_once(self) -> None:
+        """One run, which Ctrl-C ends where it may take long."""
+        begin = time.perf_counter()
+        is_long = self.has_integers or self._run_seconds > QUICK_SECONDS or self._highs.getNumNz() > QUICK_COEFFICIENTS
+        if not is_long or self._longest < LOOK_SECONDS:
+            self._highs.run()
+        else:
+            self._refused.add(("interrupted", b""))
+            run_interruptibly(self._highs)
+            self._refused.discard(("interrupted", b""))
+        self._run_seconds = time.perf_counter() - begin
+
     def _limit_time(self, seconds: float) -> None:
         """Set HiGHS's time limit: for a MILP it counts from each run, for other models on a clock that runs on."""
-        seconds = max(min(float(seconds), remaining()), SHORTEST_LIMIT)
+        self._longest = seconds = max(min(float(seconds), remaining()), SHORTEST_LIMIT)
         already = 0.0 if self.has_integers else self._highs.getRunTime()
         self._highs.setOptionValue("time_limit", already + seconds)
 
@@ -318,16 +335,21 @@ class LinearProgram:
         costs = np.array(self._highs.getLp().col_cost_)
         self.change_costs(np.zeros(self.n_columns))
         self._limit_time(seconds)
-        self._highs.run()
+        self._run_once()
         status = _STATUS.get(self._highs.getModelStatus(), LinearStatus.FAILED)
         self.change_costs(costs)
         told = {LinearStatus.OPTIMAL: LinearStatus.UNBOUNDED, LinearStatus.INFEASIBLE: LinearStatus.INFEASIBLE}
         return told.get(status, LinearStatus.FAILED)
 
 
+def below_tolerance(bound: float) -> float:
+    """A bound of a program, lowered by what the tolerances of HiGHS may have added."""
+    return bound - 0.1 * FEASIBILITY_TOLERANCE * (1 + abs(bound))
+
+
 def _compressed(rows: Weight | SparseRows) -> Any:
     """Rows as something with indptr, indices and data."""
-    return rows if hasattr(rows, "indptr") else sparse.csr_array(rows)
+    return SparseRows.of(rows) if isinstance(rows, np.ndarray) else rows
 
 
 def _sides(sides: Array | None, size: int, default: float) -> Array:

@@ -104,12 +104,7 @@ def two_sided(rows: SparseRows, right: Array) -> RowBlock:
 
 
 class Linearization:
-    """Links each used output to the affine function that its function is: on a linear region, or near a point.
-
-    Parameters
-    ----------
-    problem : Problem
-    """
+    """Links each used output to the affine function that its function is: on a linear region, or near a point."""
 
     def __init__(self, problem: Problem) -> None:
         self._problem, self._rows = problem, LinkRows(problem)

@@ -10,8 +10,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import highspy
 from threadpoolctl import OpenBLASController, ThreadpoolController
+
+from pyomo_relugrad.programs.highs import release_highs_threads, silent_highs
 
 # Niceness that threads gain which let others go first: beside one of these they get a quarter of a core; and of those
 # that have turns for their work: a tenth, beside others' turns.
@@ -20,12 +21,12 @@ LOWER_PRIORITY, LOWEST_PRIORITY = 5, 10
 
 @contextmanager
 def solver_threads() -> Iterator[None]:
-    """One BLAS thread inside, and HiGHS free to start as many threads as it is asked for, inside and afterwards.
+    """One thread for BLAS and one for HiGHS inside; afterwards both are free to start as many as they are asked for.
 
     The products of a search are small: several BLAS threads gain nothing on a quiet machine, and on a busy one they
-    wait for each other. The limit of the process is restored when the last solve of it has ended. HiGHS keeps its
-    threads, and refuses any other number of them, until they are released: the next solver in this thread could not
-    choose. Solves inside one another are one solve.
+    wait for each other. The limit of the process is restored when the last solve of it has ended. HiGHS starts threads
+    with its first model, which takes longer than a small program, and keeps them, refusing any other number of them,
+    until they are released: the next solver in this thread could not choose. Solves inside one another are one solve.
 
     Examples
     --------
@@ -42,12 +43,13 @@ def solver_threads() -> Iterator[None]:
         return
     _this_thread.solves = True
     try:
-        _release_highs_threads()
+        release_highs_threads()
+        _this_thread.empty_model.run()
         with _one_blas_thread:
             yield
     finally:
         _this_thread.solves = False
-        _release_highs_threads()
+        release_highs_threads()
 
 
 def lower_priority(thread: threading.Thread, by: int = LOWER_PRIORITY) -> None:
@@ -59,9 +61,12 @@ def lower_priority(thread: threading.Thread, by: int = LOWER_PRIORITY) -> None:
 
 
 class _ThisThread(threading.local):
-    """Whether a solve runs in this thread."""
+    """Whether a solve runs in this thread, and a model whose solve gives the thread a HiGHS without others."""
 
     solves = False
+
+    def __init__(self) -> None:
+        self.empty_model = silent_highs({"threads": 1})
 
 
 @dataclass
@@ -101,8 +106,3 @@ _this_thread, _one_blas_thread = _ThisThread(), _OneBlasThread()
 def _let_any_thread_set_limits() -> None:
     """Leave the control of OpenBLAS, which threadpoolctl 3.8 gives to one thread: the last solve may run in another."""
     getattr(OpenBLASController, "clear_controlling_thread", lambda: None)()
-
-
-def _release_highs_threads() -> None:
-    """End the worker threads that HiGHS keeps for this thread of ours; those of other threads go on."""
-    highspy.Highs.resetGlobalScheduler(True)

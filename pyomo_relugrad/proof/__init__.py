@@ -1,11 +1,16 @@
 """Proofs: branch and bound over the networks' inputs or over their ReLUs, the MILP, and their parts."""
 
 from pyomo_relugrad.proof.block_tree import BlockTree
+from pyomo_relugrad.proof.boxes.bounding import bound_seconds
 from pyomo_relugrad.proof.boxes.tree import SearchTree, prove
-from pyomo_relugrad.proof.milp import MilpProof, prove_by_milp
+from pyomo_relugrad.proof.milp import REPORT_INTERVAL, MilpProof, prove_by_milp
+from pyomo_relugrad.proof.milp_bound import MilpBound
+from pyomo_relugrad.proof.outer_approximation import OuterApproximation, is_convex_around_networks
 from pyomo_relugrad.proof.pruned import search_by_pruned_milp
 from pyomo_relugrad.proof.relus.tree import ReluTree, misfit
+from pyomo_relugrad.proof.root_bound import BoundKeeper
 
+#: Public, and described in the reference.
 __all__ = [
     "BlockTree",
     "MilpProof",
@@ -15,4 +20,13 @@ __all__ = [
     "prove",
     "prove_by_milp",
     "search_by_pruned_milp",
+]
+#: For other packages of this one.
+__all__ += [
+    "REPORT_INTERVAL",
+    "BoundKeeper",
+    "MilpBound",
+    "OuterApproximation",
+    "bound_seconds",
+    "is_convex_around_networks",
 ]

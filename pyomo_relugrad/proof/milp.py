@@ -14,26 +14,32 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Incumbent, Problem, bound_problem, epigraph_relus
-from pyomo_relugrad.programs.big_m import BigMModel, build_big_m
-from pyomo_relugrad.programs.highs import HIGHS_THREAD, highs_with_model
-from pyomo_relugrad.programs.obbt import tighten_by_programs
-from pyomo_relugrad.programs.threads import LOWEST_PRIORITY, lower_priority, solver_threads
+from pyomo_relugrad.programs import (
+    HIGHS_THREAD,
+    LOWEST_PRIORITY,
+    BigMModel,
+    build_big_m,
+    highs_with_model,
+    lower_priority,
+    solver_threads,
+    tighten_by_programs,
+)
 from pyomo_relugrad.run import Callback, Options, Prover, SearchResult, run_proof
 
 # Seconds between two reports, and seconds that HiGHS is given to stop when told to.
-REPORT_INTERVAL, STOP_PATIENCE = 0.1, 0.3
+REPORT_INTERVAL, STOP_PATIENCE = 0.1, 0.1
 # Seconds, and share of the time limit, for tightening by linear programs.
 MAX_TIGHTENING_SECONDS, TIGHTENING_SHARE = 10.0, 0.2
 # Options of HiGHS where there are networks. Its heuristics cost more than they bring there, and local searches work
 # beside it; what its other threads do is waited for.
-HIGHS_OPTIONS = {
+PROOF_OPTIONS = {
     "mip_heuristic_run_feasibility_jump": False,
     "mip_heuristic_run_rins": False,
     "mip_heuristic_run_rens": False,
     "mip_heuristic_run_root_reduced_cost": False,
     "mip_allow_cut_separation_at_nodes": False,
-    "threads": 1,
 }
+HIGHS_OPTIONS = {**PROOF_OPTIONS, "threads": 1}
 # Options by which HiGHS tells its bound in its log, which nobody prints. It also offers to be watched at each of its
 # steps, thousands of times a second; but each of these calls waits for Python's lock, up to 5 ms while searches work.
 LOG_OPTIONS = {"log_to_console": False, "mip_min_logging_interval": REPORT_INTERVAL, "output_flag": True}

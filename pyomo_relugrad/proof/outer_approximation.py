@@ -1,9 +1,10 @@
-"""Proofs of models with a convex quadratic objective by mixed-integer linear programs.
+"""Proofs of models that are convex around their networks by mixed-integer linear programs.
 
-The quadratic part is replaced by a column that lies above some of its tangents. The program's optimum is then a bound,
-and its point brings new tangents: there, and at the best point of the linear regions around it, after which no point of
-these regions looks better than it is (Duran and Grossmann, An outer-approximation algorithm for a class of
-mixed-integer nonlinear programs, Mathematical Programming 36, 1986; Fletcher and Leyffer, 1994).
+A convex quadratic objective is replaced by a column that lies above some of its tangents, and expressions by columns
+between linear functions that touch them. The program's optimum is then a bound, and its point brings new tangents:
+there, and at the best point of the linear regions around it, after which no point of these regions looks better than it
+is (Duran and Grossmann, An outer-approximation algorithm for a class of mixed-integer nonlinear programs, Mathematical
+Programming 36, 1986; Fletcher and Leyffer, 1994).
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
-from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.programs.tangents import tangents
+from pyomo_relugrad.arrays import Array, RowBlock
+from pyomo_relugrad.problem import ExpressionStage, Incumbent, Problem
+from pyomo_relugrad.programs import tangents
+from pyomo_relugrad.proof.boxes.expressions import ExpressionRows
 from pyomo_relugrad.proof.milp import MilpProof
 from pyomo_relugrad.run import Budget, Options, Prover
 from pyomo_relugrad.search.regions.program import RegionProgram
@@ -25,6 +27,8 @@ from pyomo_relugrad.search.regions.program import RegionProgram
 GAP_SHARE = 0.1
 # Tangents at points of the box before the first program; more of them slow HiGHS down as much as they help.
 FIRST_TANGENTS = 3
+# How close, relative to its size, a linear function must come to an expression that it touches.
+TOUCHING = 1e-6
 
 
 class OuterApproximation(Prover):
@@ -33,7 +37,8 @@ class OuterApproximation(Prover):
     Parameters
     ----------
     problem : Problem
-        With a convex quadratic objective; the networks' inputs need finite bounds.
+        The objective may be convex quadratic; with expressions the bound meets the optimum where
+        `is_convex_around_networks`. The networks' inputs need finite bounds.
     options : Options
         As for `MilpProof`; linear programs that tighten bounds are left out, since there are many MILPs.
     start : Incumbent, optional
@@ -46,6 +51,8 @@ class OuterApproximation(Prover):
         self._budget = Budget(options.time_limit)
         self._proven = -np.inf
         self._points = _spread_points(problem)
+        self._linear = _without_expressions(problem)
+        self._expressions = ExpressionRows(problem)
         self._regions = RegionProgram(problem)
         if self.incumbent is not None:
             self._points.append(self.incumbent.values)
@@ -89,9 +96,10 @@ class OuterApproximation(Prover):
     def _next_proof(self) -> MilpProof:
         asked, start = self.options, None
         told = {"time_limit": self._budget.remaining}
-        linear = _under_tangents(self.problem, np.array(self._points))
+        linear = self._outer_problem()
         if self.incumbent is not None:
-            start = linear.incumbent(np.append(self.incumbent.values, self._quadratic_part(self.incumbent.values)))
+            values = self.incumbent.values
+            start = linear.incumbent(np.append(values, self._quadratic_part(values))[: linear.n_columns])
             # A point that looks better than the incumbent is enough to know where tangents are missing.
             told["objective_target"] = asked.cutoff(self.incumbent.objective) - linear.constant
         options = replace(
@@ -103,19 +111,31 @@ class OuterApproximation(Prover):
         )
         return MilpProof(linear, options, start, gives_way=True)
 
+    def _outer_problem(self) -> Problem:
+        """What has every point of the problem, without its expressions and the quadratic part of its objective."""
+        linear, points = self._linear, np.array(self._points)
+        if self.problem.expressions:
+            lower, upper = _boxes(linear, len(points))
+            linear = _with_rows(linear, RowBlock.stacked(self._expressions.at(lower, upper, points)))
+        return linear if linear.quadratic is None else _under_tangents(linear, points)
+
     def _quadratic_part(self, v: Array) -> float:
-        return 0.5 * float(v @ (self.problem.quadratic @ v))
+        return 0.0 if self.problem.quadratic is None else 0.5 * float(v @ (self.problem.quadratic @ v))
 
     def _add_tangents(self) -> bool:
         """Tangents at the program's point and at the optimum of its linear regions; whether there was a point."""
         if self._proof.incumbent is None:
             return False
-        u, count = self._proof.incumbent.values[self._regions.columns], len(self._points)
+        # Functions of functions are touched at the program's own values, from which those of the problem may differ.
+        values, count = self._proof.incumbent.values[: self.problem.n_columns], len(self._points)
+        u = values[self._regions.columns]
         optimum = self._regions.solve(self._regions.region_at(u), self._budget)
-        for decisions in [u, optimum.u]:
-            point = self._regions.incumbent(decisions)
-            if not self.offer(point) and not any(np.array_equal(point.values, known) for known in self._points):
-                self._points.append(point.values)
+        points = [self._regions.incumbent(decisions) for decisions in (u, optimum.u)]
+        for point in points:
+            self.offer(point)
+        for place in (values, *(point.values for point in points)):
+            if np.isfinite(place).all() and not any(np.array_equal(place, known) for known in self._points):
+                self._points.append(place)
         return len(self._points) > count
 
 
@@ -125,6 +145,79 @@ def _spread_points(problem: Problem) -> list[Array]:
     upper = np.where(np.isfinite(problem.upper), problem.upper, np.fmax(lower, 0.0) + 1.0)
     share = np.random.default_rng(0).random((FIRST_TANGENTS, problem.n_columns))
     return list(problem.propagate(lower + share * (upper - lower)))
+
+
+def _without_expressions(problem: Problem) -> Problem:
+    """The problem in which the columns that expressions write are free, between the bounds of these."""
+    low, high = _ranges(problem)
+    lower, upper = np.maximum(problem.lower, low), np.minimum(problem.upper, high)
+    return replace(problem, lower=lower, upper=np.maximum(lower, upper), expressions=())
+
+
+def _ranges(problem: Problem) -> tuple[Array, Array]:
+    """Bounds (n,) of the columns that expressions write, by their inputs; infinite for the others."""
+    lower, upper = problem.lower[None].copy(), problem.upper[None].copy()
+    low, high = np.full((2, 1, problem.n_columns), [[[-np.inf]], [[np.inf]]])
+    for stage in problem.stages:
+        if isinstance(stage, ExpressionStage):
+            found = stage.range(stage.gather(lower), stage.gather(upper))
+            low[:, stage.outputs], high[:, stage.outputs] = (side.reshape(1, *stage.outputs.shape) for side in found)
+            lower, upper = np.maximum(lower, low), np.minimum(upper, high)
+    return low[0], high[0]
+
+
+def _boxes(problem: Problem, count: int) -> tuple[Array, Array]:
+    """The bounds of all columns, (count, n) each."""
+    return np.tile(problem.lower, (count, 1)), np.tile(problem.upper, (count, 1))
+
+
+def is_convex_around_networks(problem: Problem) -> bool:
+    """Whether expressions only occur on the side on which tangents meet them, as far as some points can tell.
+
+    A convex function may be bounded from above by rows and minimized, a concave one the other way round.
+    """
+    if not problem.expressions or not all(each.network.is_piecewise_linear for each in problem.networks):
+        return False
+    pressed = _pressed_sides(problem)
+    points = np.array(_spread_points(problem))
+    lower, upper = _boxes(_without_expressions(problem), len(points))
+    for stage in problem.stages:
+        if not isinstance(stage, ExpressionStage):
+            continue
+        X = stage.gather(points)
+        values, planes = stage.value(X), stage.expression.relaxation(stage.gather(lower), stage.gather(upper), at=X)
+        for side, (slopes, offset) in zip(pressed, (planes[:2], planes[2:]), strict=True):
+            error = np.abs(np.einsum("roi,ri->ro", slopes, X) + offset - values)
+            matters = np.tile(side[stage.outputs], (len(points), 1))
+            if not (error[matters] <= TOUCHING * (1 + np.abs(values[matters]))).all():
+                return False
+    return True
+
+
+def _pressed_sides(problem: Problem) -> tuple[Array, Array]:
+    """(n,) booleans: the columns that something presses down, and those that something presses up."""
+    rows, ranges = sparse.coo_array(problem.rows), _ranges(problem)
+    row, column = rows.coords
+    sides = []
+    for sign in (1, -1):
+        pressed = (sign * problem.cost > 0) | problem.is_input | problem.integers
+        bounds = np.where(sign * rows.data > 0, problem.row_upper[row], problem.row_lower[row])
+        pressed[column[np.isfinite(bounds) & (rows.data != 0)]] = True
+        sides.append(pressed)
+    return sides[0] | (problem.upper < ranges[1]), sides[1] | (problem.lower > ranges[0])
+
+
+def _with_rows(problem: Problem, block: RowBlock) -> Problem:
+    """The problem with more rows, but for those without a side."""
+    indptr, indices, data = block.rows
+    more = sparse.csr_array((data, indices, indptr), shape=(block.lower.size, problem.n_columns))
+    kept = np.isfinite(block.lower) | np.isfinite(block.upper)
+    return replace(
+        problem,
+        rows=sparse.vstack([problem.rows, more[kept]], format="csr"),
+        row_lower=np.concatenate([problem.row_lower, block.lower[kept]]),
+        row_upper=np.concatenate([problem.row_upper, block.upper[kept]]),
+    )
 
 
 def _under_tangents(problem: Problem, points: Array) -> Problem:

@@ -9,8 +9,8 @@ import numpy as np
 
 from pyomo_relugrad import deadline
 from pyomo_relugrad.deadline import OutOfTime
-from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem, Shape
-from pyomo_relugrad.programs.linear_program import LinearSolution, LinearStatus
+from pyomo_relugrad.problem import Problem, Shape
+from pyomo_relugrad.programs import LinearSolution, LinearStatus, below_tolerance
 from pyomo_relugrad.proof.boxes.bounding import DENSE_RATE, bound_seconds
 from pyomo_relugrad.proof.boxes.crown_bounder import CrownBounder
 from pyomo_relugrad.proof.boxes.program_bounder import ProgramBounder
@@ -50,7 +50,7 @@ class BoundKeeper:
         if relaxation is None or ignores_objective:
             return
         if relaxation.status in (LinearStatus.OPTIMAL, LinearStatus.LIMIT):
-            self.raise_to(_below_tolerance(relaxation.bound + problem.constant))
+            self.raise_to(below_tolerance(relaxation.bound + problem.constant))
 
     def raise_to(self, value: float) -> None:
         """Take a bound that a method came to."""
@@ -97,9 +97,4 @@ def dual_bound(problem: Problem, device: str | None = None) -> float:
     if problem.shape is Shape.BOX and problem.quadratic is None:
         return CrownBounder(problem, device=device).lower_bound()
     bound = ProgramBounder(problem).lower_bound()
-    return _below_tolerance(bound) if np.isfinite(bound) else -np.inf
-
-
-def _below_tolerance(bound: float) -> float:
-    """A bound of a program, lowered by what the tolerances of HiGHS may have added."""
-    return bound - 0.1 * FEASIBILITY_TOLERANCE * (1 + abs(bound))
+    return below_tolerance(bound) if np.isfinite(bound) else -np.inf

@@ -10,7 +10,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent
-from pyomo_relugrad.programs.linear_program import LinearSolution
+from pyomo_relugrad.programs import LinearSolution
 from pyomo_relugrad.run.budget import Budget
 from pyomo_relugrad.run.past import Past
 

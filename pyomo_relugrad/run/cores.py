@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import multiprocessing
 import os
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -23,8 +24,9 @@ def usable_cores() -> int:
     return max(math.ceil(min(cores, cgroup_cores(CGROUPS, OWN_CGROUP))), 1)
 
 
+@cache
 def cgroup_cores(groups: Path, own: Path) -> float:
-    """The cores that the control groups of a process allow, infinite where they set no limit.
+    """The cores that the control groups of a process allow, infinite where they set no limit; they are read once.
 
     Parameters
     ----------

@@ -50,6 +50,8 @@ class Report:
     def with_work(self, others: Iterable[Report]) -> Report:
         """The report with the points, bounds and counters of others; it says whether and why the work has ended."""
         reports = (self, *others)
+        if len(reports) == 1:
+            return self
         return replace(
             self,
             points=tuple(point for report in reports for point in report.points),
@@ -65,6 +67,8 @@ class Worker(ABC):
 
     #: How many searches of the same problem run on other cores.
     searches_beside = 0
+    #: Seconds after which others may join.
+    seconds_alone = 0.0
 
     @property
     def cores_beside(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, dataclass, field, fields
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -83,6 +83,13 @@ class Method(ABC):
                 f"method '{self.name}' handles problems of shape {handled}, but this one is "
                 f"{problem.shape.value}{reason}; use method 'auto'"
             )
+
+    def refuse_unknown_parts(self, without: Iterable[str], parts: Iterable[str]) -> None:
+        """Raise ModelError where something is to be left out that is no part of the method."""
+        unknown = ", ".join(sorted(set(without) - set(parts)))
+        if unknown:
+            known = ", ".join(parts)
+            raise ModelError(f"method '{self.name}' has no part {unknown} to leave out; its parts are {known}")
 
 
 def _why_general(problem: Problem) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Incumbent, refuse_unknown_bounds
-from pyomo_relugrad.programs.highs import silent_highs
+from pyomo_relugrad.programs import silent_highs
 from pyomo_relugrad.run.budget import Clock, Stop
 from pyomo_relugrad.run.cores import usable_cores
 from pyomo_relugrad.run.method import Method

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
+from typing import Any
+
+from pyomo_relugrad.arrays import Array
+
+#: Answers that are remembered.
+MAX_ANSWERS = 32
 
 
 @dataclass
 class Past:
-    """How soon the searches of one model came to their best points, and by which steps.
+    """How soon the searches of one model came to their best points, where these lay, and what may be used again.
 
     A model that is solved again and again with other numbers is about as hard each time. Where its searches never found
-    anything better after the first round, the next one need not go on in vain for long.
+    anything better after the first round, the next one need not go on in vain for long. Its best points often lie in
+    the same corner of what is feasible.
 
     Parameters
     ----------
@@ -20,11 +28,17 @@ class Past:
         Trust region, relative to the columns' ranges, of the last step that was accepted.
     barren : set of str, optional
         Names of methods for problems of a special structure, which the model lacks: they had nothing to yield.
+    answers : deque of (d,) arrays, optional
+        Where best points lay in the ranges of the decision columns: 0 at the lower bounds, 1 at the upper ones.
+    region_program : RegionProgram, optional
+        Of the last search, with its HiGHS model.
     """
 
     solves: int = 0
     radius: float = 1.0
     barren: set[str] = field(default_factory=set)
+    answers: deque[Array] = field(default_factory=lambda: deque(maxlen=MAX_ANSWERS))
+    region_program: Any = None
     _rounds: dict[str, list[int]] = field(default_factory=dict)
 
     def begin(self, method: str, patience: int) -> int:

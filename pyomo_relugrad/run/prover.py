@@ -10,7 +10,7 @@ import numpy as np
 
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.programs.threads import solver_threads
+from pyomo_relugrad.programs import solver_threads
 from pyomo_relugrad.run.budget import Clock, Stop
 from pyomo_relugrad.run.driver import Driver, Report, Worker
 from pyomo_relugrad.run.options import Options

@@ -84,6 +84,6 @@ def _rank(point: Incumbent) -> float:
 
 def _coincide(first: Incumbent, second: Incumbent) -> bool:
     """Whether two points are the same up to rounding."""
-    if not np.isclose(first.objective, second.objective, rtol=1e-9, atol=1e-9):
+    if not math.isclose(first.objective, second.objective, rel_tol=1e-9, abs_tol=1e-9):
         return False
-    return bool(np.allclose(first.values, second.values, rtol=1e-6, atol=1e-6))
+    return bool((np.abs(first.values - second.values) <= 1e-6 * (1.0 + np.abs(second.values))).all())

@@ -9,7 +9,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.programs.linear_program import LinearProgram
+from pyomo_relugrad.programs import LinearProgram
 
 #: Violation that is left alone: rounding, not a use of the tolerance.
 CLEAN = 1e-9

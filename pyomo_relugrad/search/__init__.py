@@ -19,7 +19,7 @@ from pyomo_relugrad.search.neighbourhoods.search import Neighbourhoods
 from pyomo_relugrad.search.separable.column_generation import ColumnGeneration
 from pyomo_relugrad.search.separable.exact_choice import ExactChoice
 from pyomo_relugrad.search.separable.exchange import ExchangeSearch
-from pyomo_relugrad.search.sequential.sequential_lp import SequentialLp
+from pyomo_relugrad.search.sequential.search import SequentialLp
 from pyomo_relugrad.search.smoothing.search import SmoothingDescent
 
 __all__ = [

@@ -55,6 +55,13 @@ class Auto(Method):
     max_networks : int, optional
         Networks side by side (one network at many input sets) above which one linear program moves all of them better
         than a descent of points in many dimensions (20).
+    without : frozenset of str, optional
+        Names of methods that are left out, to see what they bring: of those up to ``smoothing`` in this list.
+
+    Raises
+    ------
+    ModelError
+        If a setting is out of its range, or there is no such method to leave out.
     """
 
     name = "auto"
@@ -74,6 +81,16 @@ class Auto(Method):
     neighbourhoods: Neighbourhoods = Neighbourhoods()
     projection_work: int = 50_000
     max_networks: int = 20
+    without: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        special = (self.convex, self.stagewise, *self._tabulating, self.decisions, self.smoothing)
+        self.refuse_unknown_parts(self.without, [method.name for method in special])
+
+    @property
+    def _tabulating(self) -> tuple[Method, ...]:
+        return self.choice, self.generation, self.exchange
 
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Run what suits the problem."""
@@ -81,10 +98,10 @@ class Auto(Method):
             yield from self._by_shape(problem, context)
             return
         known = list(context.known)
-        yield from _unless_barren(self.convex, problem, context)
-        is_staged = problem.is_piecewise_linear and self.stagewise.name not in context.past.barren
+        yield from self._unless_barren(self.convex, problem, context)
+        is_staged = problem.is_piecewise_linear and not self._leaves_out(self.stagewise, context)
         stages = stages_in_order(problem) if is_staged else ()
-        if not stages:
+        if is_staged and not stages:
             context.past.barren.add(self.stagewise.name)
         for point in self.stagewise.search(problem, stages, context) if stages else ():
             if point is not None and point.is_feasible:
@@ -92,14 +109,27 @@ class Auto(Method):
             yield point
         if stages and known and are_narrow(problem, stages):
             return
-        tabulated = (self.choice, self.generation, self.exchange) if problem.is_piecewise_linear else ()
-        special = (*tabulated, self.decisions, self.smoothing)
+        special = (*(self._tabulating if problem.is_piecewise_linear else ()), self.decisions, self.smoothing)
         for method in special if problem.shape is not Shape.BOX else ():
-            for point in _unless_barren(method, problem, replace(context, known=tuple(known))):
+            for point in self._unless_barren(method, problem, replace(context, known=tuple(known))):
                 if point is not None and point.is_feasible:
                     known.append(point)
                 yield point
         yield from self._by_shape(problem, replace(context, known=tuple(known)))
+
+    def _leaves_out(self, method: Method, context: SearchContext) -> bool:
+        return method.name in self.without or method.name in context.past.barren
+
+    def _unless_barren(self, method: Method, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+        """What a method yields; nothing where it had nothing to yield when the model had other numbers."""
+        if self._leaves_out(method, context):
+            return
+        is_barren = True
+        for point in method.run(problem, context):
+            is_barren = False
+            yield point
+        if is_barren and not context.budget.is_exhausted():
+            context.past.barren.add(method.name)
 
     def _by_shape(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         has_equations = bool((problem.row_lower == problem.row_upper).any())
@@ -118,18 +148,6 @@ class Auto(Method):
         if domain.projection_work > self.projection_work:
             return by_programs
         return _in_turn([by_programs, self.projected.search(problem, domain, context)])
-
-
-def _unless_barren(method: Method, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
-    """What a method yields; nothing where it had nothing to yield when the model had other numbers."""
-    if method.name in context.past.barren:
-        return
-    is_barren = True
-    for point in method.run(problem, context):
-        is_barren = False
-        yield point
-    if is_barren and not context.budget.is_exhausted():
-        context.past.barren.add(method.name)
 
 
 def _in_turn(searches: list[Iterator[Incumbent | None]]) -> Iterator[Incumbent | None]:

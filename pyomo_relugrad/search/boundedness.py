@@ -7,7 +7,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
+from pyomo_relugrad.programs import LinearProgram, LinearStatus
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 

@@ -14,7 +14,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
-from pyomo_relugrad.programs.linear_program import LinearProgram
+from pyomo_relugrad.programs import LinearProgram
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 

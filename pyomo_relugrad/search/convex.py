@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pyomo_relugrad.problem import Incumbent, Problem, bound_problem, epigraph_relus, is_linear_program
-from pyomo_relugrad.programs.big_m import build_big_m
+from pyomo_relugrad.programs import build_big_m
 from pyomo_relugrad.run import Method, SearchContext
 
 

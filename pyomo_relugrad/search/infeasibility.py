@@ -7,7 +7,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
-from pyomo_relugrad.programs.linear_program import LinearProgram
+from pyomo_relugrad.programs import LinearProgram
 from pyomo_relugrad.words import MAX_LISTED
 
 #: Seconds for the elastic program.

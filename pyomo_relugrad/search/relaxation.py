@@ -12,8 +12,7 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.problem.presolve.implied_bounds import function_implied_bounds
-from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution
-from pyomo_relugrad.programs.tangents import tangents
+from pyomo_relugrad.programs import LinearProgram, LinearSolution, tangents
 from pyomo_relugrad.run import Budget
 
 #: Stands for an infinite bound where points are drawn at random.
@@ -25,12 +24,7 @@ MAX_NEAREST_SECONDS, NEAREST_GAP = 0.3, 0.1
 
 
 class LinearRelaxation:
-    """The surroundings of the networks: all of a problem but these, which interval bounds on their outputs replace.
-
-    Parameters
-    ----------
-    problem : Problem
-    """
+    """The surroundings of the networks: all of a problem but these, which interval bounds on their outputs replace."""
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem

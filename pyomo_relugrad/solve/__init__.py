@@ -1,15 +1,17 @@
 """Who runs when: a search, an exact solve, a search for counterexamples, and their entry points on arrays."""
 
 from pyomo_relugrad.run import Options, Route
-from pyomo_relugrad.solve.arrays import maximize, minimize
+from pyomo_relugrad.solve.arrays import array_problem, maximize, minimize, refuse_without_end
 from pyomo_relugrad.solve.counterexample import find_counterexample
 from pyomo_relugrad.solve.exact import solve_exactly
 from pyomo_relugrad.solve.local import search, solve_locally
 from pyomo_relugrad.solve.optimum import Optimum
 from pyomo_relugrad.solve.portfolio import Portfolio
-from pyomo_relugrad.solve.query import Counterexample
+from pyomo_relugrad.solve.query import Counterexample, declared_order
+from pyomo_relugrad.solve.question import linked_box
 from pyomo_relugrad.solve.verification import Answer, OpenCase, Verdict, verify
 
+#: Public, and described in the reference.
 __all__ = [
     "Answer",
     "Counterexample",
@@ -27,3 +29,5 @@ __all__ = [
     "solve_locally",
     "verify",
 ]
+#: For other packages of this one.
+__all__ += ["array_problem", "declared_order", "linked_box", "refuse_without_end"]

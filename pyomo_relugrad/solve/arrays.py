@@ -15,9 +15,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, ArrayLike, Weight
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.network import Network
-from pyomo_relugrad.network.choices import spread
-from pyomo_relugrad.network.names import by_name, rows_by_name
+from pyomo_relugrad.network import Network, by_name, rows_by_name, spread
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.readers.sources import load_network
 from pyomo_relugrad.run import Callback, Method, Options, Progress, SearchLog, SearchResult

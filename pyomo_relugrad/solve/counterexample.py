@@ -12,11 +12,10 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.network.affine import Affine
-from pyomo_relugrad.network.builder import HiddenLayers, affine_of, largest
+from pyomo_relugrad.network.building import Affine, HiddenLayers, affine_of, largest
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.problem.presolve import presolve
-from pyomo_relugrad.programs.threads import solver_threads
+from pyomo_relugrad.programs import solver_threads
 from pyomo_relugrad.readers.vnnlib import Case, Property
 from pyomo_relugrad.run import Clock, Driver, Method, Options, Report, Stop, Worker
 from pyomo_relugrad.solve.local_search import LocalSearch

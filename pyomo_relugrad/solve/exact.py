@@ -8,7 +8,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.programs.threads import solver_threads
+from pyomo_relugrad.programs import solver_threads
 from pyomo_relugrad.run import Callback, Clock, Driver, Options, Past, SearchResult
 from pyomo_relugrad.solve.islands import beside_others
 from pyomo_relugrad.solve.portfolio import Portfolio

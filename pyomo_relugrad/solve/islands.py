@@ -61,7 +61,7 @@ class Islands(Worker):
     def _look(self) -> list[Report]:
         """What the islands have found; each that has come back begins its next turn."""
         now = self._clock.elapsed
-        if now < self._pool.start_seconds or now - self._looked < LOOK_SECONDS:
+        if now < max(self._pool.start_seconds, self._own.seconds_alone) or now - self._looked < LOOK_SECONDS:
             return []
         self._looked = now
         found = [report for _, report in self._pool.done() if report is not None]

@@ -9,9 +9,10 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.programs.threads import solver_threads
+from pyomo_relugrad.programs import solver_threads
 from pyomo_relugrad.run import Callback, Clock, Driver, Method, Options, Past, SearchResult, Stop, Worker
 from pyomo_relugrad.search import find_method
+from pyomo_relugrad.solve.bounded_search import BoundedSearch
 from pyomo_relugrad.solve.islands import beside_others
 from pyomo_relugrad.solve.local_search import LocalSearch
 from pyomo_relugrad.solve.presolved import run_presolved
@@ -115,7 +116,10 @@ def _worker(problem: Problem, options: Options, clock: Clock, start: Array | Non
     if options.device is not None and options.threads is None and options.executor is None:
         options = replace(options, threads=1)
     if options.iteration_limit is None:
-        return beside_others(LocalSearch(problem, options, clock, start, past), problem, options, clock)
+        own: Worker = LocalSearch(problem, options, clock, start, past)
+        if past is None or past.solves <= 1:
+            own = BoundedSearch(own, problem, options, clock)
+        return beside_others(own, problem, options, clock)
     if options.iteration_limit > TASK_STEPS and find_method(options.method, problem).cooperates:
         return TaskSequence(problem, options, clock, start)
     return LocalSearch(problem, options, clock, start, past)

@@ -14,8 +14,8 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
-from pyomo_relugrad.programs.linear_program import LinearSolution, LinearStatus
-from pyomo_relugrad.proof.root_bound import BoundKeeper
+from pyomo_relugrad.programs import LinearSolution, LinearStatus
+from pyomo_relugrad.proof import BoundKeeper
 from pyomo_relugrad.run import Budget, Clock, Options, Past, Report, SearchContext, Stop, Worker
 from pyomo_relugrad.search import find_method
 from pyomo_relugrad.search.completion import Completion, trivial_targets

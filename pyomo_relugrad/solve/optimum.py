@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network import Network
-from pyomo_relugrad.network.choices import decoded
+from pyomo_relugrad.network import Network, decoded
 from pyomo_relugrad.notebook import html_table
 from pyomo_relugrad.run import SearchResult, value_in_words
 from pyomo_relugrad.words import counted

@@ -8,7 +8,7 @@ import numpy as np
 
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Problem, is_linear_program
-from pyomo_relugrad.proof import misfit
+from pyomo_relugrad.proof import is_convex_around_networks, misfit
 from pyomo_relugrad.run import Route
 
 
@@ -109,7 +109,8 @@ class Portfolio:
     def routes_for(self, problem: Problem) -> tuple[Route, ...]:
         """The proofs of a presolved problem, the more promising one first.
 
-        - Smooth functions are for branch and bound alone, which relaxes them over its boxes.
+        - Smooth functions are for branch and bound alone, which relaxes them over its boxes; around networks of ReLUs,
+          and where tangents meet them, the MILP joins.
         - Without networks the problem is a MILP already, or a few of them where the objective is quadratic; around
           networks that are convex in the objective's sense it may be a linear program.
         - Inputs without finite bounds are for branch and bound alone, since big-M needs them.
@@ -119,7 +120,7 @@ class Portfolio:
         """
         if self.routes is not None:
             return self.routes
-        if not problem.is_piecewise_linear:
+        if not problem.is_piecewise_linear and not is_convex_around_networks(problem):
             return (Route.BRANCH,)
         if not problem.networks or is_linear_program(problem):
             return (Route.MILP,)
@@ -130,7 +131,8 @@ class Portfolio:
         n_varying = int((low < high).sum())
         if n_varying <= self.few_inputs:
             return (Route.BRANCH, Route.MILP)
-        return (Route.MILP, Route.BRANCH) if misfit(problem) else (Route.MILP, Route.RELUS)
+        unfit = problem.expressions or misfit(problem)
+        return (Route.MILP, Route.BRANCH) if unfit else (Route.MILP, Route.RELUS)
 
     def lead_of(self, first: Route, problem: Problem, cores: int) -> float:
         """Seconds that the first proof has before the second joins: few beside the MILP, which has its own thread."""

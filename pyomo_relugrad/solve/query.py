@@ -13,10 +13,8 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.network import Network
-from pyomo_relugrad.network.affine import Affine
-from pyomo_relugrad.network.layer import TensorSpec
-from pyomo_relugrad.network.parallel import side_by_side
+from pyomo_relugrad.network import Network, TensorSpec
+from pyomo_relugrad.network.building import Affine, side_by_side
 from pyomo_relugrad.readers.sources import load_network
 from pyomo_relugrad.readers.vnnlib import Case, Declaration, Property, Tensor, load_vnnlib
 from pyomo_relugrad.solve.question import Question, Sizes, free_places, over_free_inputs, scaled

@@ -7,9 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.proof import BlockTree, ReluTree, SearchTree
-from pyomo_relugrad.proof.milp import REPORT_INTERVAL, MilpProof
-from pyomo_relugrad.proof.outer_approximation import OuterApproximation
+from pyomo_relugrad.proof import REPORT_INTERVAL, BlockTree, MilpProof, OuterApproximation, ReluTree, SearchTree
 from pyomo_relugrad.run import Options, Prover, Report, Route, Worker
 from pyomo_relugrad.solve.forecast import GapForecast
 from pyomo_relugrad.solve.portfolio import Portfolio
@@ -17,7 +15,7 @@ from pyomo_relugrad.solve.portfolio import Portfolio
 
 def _by_milp(problem: Problem, options: Options, start: Incumbent | None) -> Prover:
     """HiGHS is told how much time is left, and does not always look at its clock."""
-    if problem.quadratic is not None:
+    if problem.quadratic is not None or problem.expressions:
         return OuterApproximation(problem, options, start)
     told = {"time_limit": options.time_limit, **options.highs_options}
     return MilpProof(problem, replace(options, highs_options=told), start, gives_way=True)

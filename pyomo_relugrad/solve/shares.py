@@ -16,10 +16,6 @@ class TimeShares:
     Beside proofs that work in a thread of their own, searches have all of the time instead, and at least half of it
     when they fall back behind a proof that is about to end.
 
-    Parameters
-    ----------
-    portfolio : Portfolio
-
     Attributes
     ----------
     is_closing : bool

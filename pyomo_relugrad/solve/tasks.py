@@ -14,7 +14,7 @@ import numpy as np
 from pyomo_relugrad import deadline
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.programs.threads import solver_threads
+from pyomo_relugrad.programs import solver_threads
 from pyomo_relugrad.run import Clock, Options, Parcel, Report
 from pyomo_relugrad.solve.local_search import LocalSearch
 

@@ -33,6 +33,9 @@ class Team(Worker):
         A warm start, NaN where a column has no value.
     """
 
+    # Proofs of less gain nothing from searches beside them, which take as long to begin.
+    seconds_alone = 1.0
+
     def __init__(
         self, problem: Problem, options: Options, portfolio: Portfolio, clock: Clock, start: Array | None = None
     ) -> None:

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network.lower_slopes import optimize_lower_slopes
-from pyomo_relugrad.network.relaxation import Relaxation
+from pyomo_relugrad.network.bounds import Relaxation, optimize_lower_slopes
 from pyomo_relugrad.notebook import html_table
 from pyomo_relugrad.problem import Incumbent
-from pyomo_relugrad.programs.threads import solver_threads
+from pyomo_relugrad.programs import solver_threads
 from pyomo_relugrad.readers.vnnlib import Property
 from pyomo_relugrad.run import Clock, Method, Options, Stop
 from pyomo_relugrad.solve.counterexample import search_cases, violation_problem

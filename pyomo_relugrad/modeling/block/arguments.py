@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from pyomo.core.base.indexed_component import IndexedComponent
 from pyomo.core.base.indexed_component_slice import IndexedComponent_slice
-from pyomo.core.expr.numvalue import is_constant, is_potentially_variable, native_numeric_types, value
+from pyomo.core.expr.numvalue import is_potentially_variable, native_numeric_types, value
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.modeling.block.entries import Entries, SliceEntries, is_term, keyed_entries, list_entries
-from pyomo_relugrad.modeling.block.scaling_objects import input_scaling, output_scaling
-from pyomo_relugrad.words import listed
+from pyomo_relugrad.modeling.block.entries import Entries, SliceEntries, as_number, is_term, keyed_entries, list_entries
 
 #: A lower and an upper bound: a number, an expression of mutable parameters, or None.
 BoundPair = tuple[Any, Any]
@@ -29,7 +26,7 @@ def resolve_terms(given: Any, entries: Entries) -> list[Any]:
     ModelError
         If there are too few or too many, one is not numeric, or they have names that are not those of the entries.
     """
-    terms = [_as_number(term) for term in listed_terms(given, entries)]
+    terms = [as_number(term) for term in listed_terms(given, entries)]
     if len(terms) != entries.size:
         raise ModelError(f"the {entries.owner} has {entries.size} {entries.what}s, but {len(terms)} were given")
     for position, term in enumerate(terms):
@@ -134,7 +131,7 @@ def _is_pair(item: Any) -> bool:
 def _checked_pair(pair: Any, what: str, position: int) -> BoundPair:
     if not _is_pair(pair):
         raise ModelError(f"the bounds of {what} {position} are {pair!r}; expected a pair (lower, upper)")
-    sides = [_as_number(side) for side in pair]
+    sides = [as_number(side) for side in pair]
     for side in sides:
         if not (side is None or (is_term(side) and not is_potentially_variable(side))):
             raise ModelError(
@@ -148,112 +145,6 @@ def _checked_pair(pair: Any, what: str, position: int) -> BoundPair:
     return _or_none(sides[0]), _or_none(sides[1])
 
 
-def _as_number(item: Any) -> Any:
-    """NumPy's scalars and arrays without dimensions as plain numbers, anything else as it is."""
-    return item.item() if isinstance(item, (np.generic, np.ndarray)) and item.ndim == 0 else item
-
-
 def _or_none(side: Any) -> Any:
     """A bound; None where it is infinite."""
     return None if type(side) in native_numeric_types and np.isinf(side) else side
-
-
-@dataclass(frozen=True, eq=False)
-class Scaling:
-    """``scaled = (value - offset) / factor`` for the inputs and the outputs of a network.
-
-    Parameters
-    ----------
-    input_offset, input_factor : (n_inputs,) arrays
-    output_offset, output_factor : (n_outputs,) arrays
-    """
-
-    input_offset: Array
-    input_factor: Array
-    output_offset: Array
-    output_factor: Array
-
-    def __post_init__(self) -> None:
-        for what in ("input", "output"):
-            offset, factor = getattr(self, f"{what}_offset"), getattr(self, f"{what}_factor")
-            wrong = np.flatnonzero(~(np.isfinite(offset) & np.isfinite(factor) & (factor > 0)))
-            if wrong.size:
-                raise ModelError(
-                    f"the {what} scaling needs finite offsets and positive finite factors; those of {what} {wrong[0]} "
-                    f"are {offset[wrong[0]]} and {factor[wrong[0]]}"
-                )
-
-    def key(self) -> bytes:
-        """Content, to recognise equal scalings."""
-        parts = (self.input_offset, self.input_factor, self.output_offset, self.output_factor)
-        return b"".join(part.tobytes() for part in parts)
-
-
-def resolve_scaling(given: Any, inputs: Entries, outputs: Entries) -> Scaling | None:
-    """A scaling from OMLT's ``OffsetScaling``, or from ``{"inputs": (offset, factor), "outputs": (offset, factor)}``.
-
-    Raises
-    ------
-    ModelError
-        If it is none of these, its size is wrong, or a factor is not positive.
-    """
-    if given is None or isinstance(given, Scaling):
-        return given
-    if isinstance(given, Mapping):
-        unknown = set(given) - {"inputs", "outputs"}
-        if unknown:
-            raise ModelError(f"scaling has the keys 'inputs' and 'outputs', not {sorted(map(str, unknown))}")
-        return Scaling(*_offset_and_factor(given, inputs), *_offset_and_factor(given, outputs))
-    if hasattr(given, "get_scaled_input_expressions") and hasattr(given, "get_unscaled_output_expressions"):
-        return Scaling(*_from_object(input_scaling, given, inputs), *_from_object(output_scaling, given, outputs))
-    raise ModelError(
-        "scaling must be omlt.OffsetScaling or {'inputs': (offset, factor), 'outputs': (offset, factor)}, "
-        f"not {type(given).__name__}"
-    )
-
-
-def _offset_and_factor(given: Mapping[str, Any], entries: Entries) -> tuple[Array, Array]:
-    pair = given.get(f"{entries.what}s", (0.0, 1.0))
-    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-        raise ModelError(f"scaling of {entries.what}s is {pair!r}; expected a pair (offset, factor)")
-    numbers = [_numbers(part, entries) for part in pair]
-    for name, part in zip(("offset", "factor"), numbers, strict=True):
-        if part.shape != (entries.size,):
-            raise ModelError(f"the {entries.what} {name} has shape {part.shape}, expected ({entries.size},)")
-    return numbers[0], numbers[1]
-
-
-def _numbers(given: Any, entries: Entries) -> Array:
-    """One number for all, or the numbers as they are."""
-
-    def expand(item: Any, size: int) -> list[Any]:
-        return [item] * size if np.ndim(item) == 0 else list_entries(item)
-
-    by_key = entries.in_order(given, expand)
-    numbers = expand(given, entries.size) if by_key is None else by_key
-    return np.array([_constant(number, entries) for number in numbers])
-
-
-def _constant(number: Any, entries: Entries) -> float:
-    """A number that stays as it is: the scaling is folded into the network once."""
-    number = _as_number(number)
-    if not is_term(number) or not is_constant(number):
-        raise ModelError(
-            f"the scaling of {entries.what}s holds {number}, which is no number or may change: give a number, such as "
-            "pyo.value(...) of a parameter"
-        )
-    return float(value(number))
-
-
-def _from_object(read: Callable[[Any, Sequence[Any]], tuple[Array, Array]], given: Any, entries: Entries) -> Any:
-    """Offsets and factors from a scaling object, whose keys are positions or names."""
-    for keys in (list(range(entries.size)), list(entries.names)):
-        try:
-            if len(keys) == entries.size:
-                return read(given, keys)
-        except ModelError:
-            raise
-        except (KeyError, ValueError):  # it has other keys
-            continue
-    names = f" or {listed(entries.names)}" if entries.names else ""
-    raise ModelError(f"the scaling object does not have the {entries.what}s 0 to {entries.size - 1}{names}")

@@ -11,9 +11,7 @@ from pyomo.core.base.set import Binary
 
 from pyomo_relugrad.errors import ModelError, NetworkValueError
 from pyomo_relugrad.modeling.block.entries import is_term, keyed_entries
-from pyomo_relugrad.network import Choice, Network
-from pyomo_relugrad.network.choices import column_names
-from pyomo_relugrad.network.names import order_by_name
+from pyomo_relugrad.network import Choice, Network, column_names, order_by_name
 from pyomo_relugrad.words import listed
 
 

@@ -20,23 +20,20 @@ from pyomo.core.expr.relational_expr import EqualityExpression
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.modeling.block.arguments import BoundPair, Scaling, resolve_bounds, resolve_scaling, resolve_terms
+from pyomo_relugrad.modeling.block.arguments import BoundPair, resolve_bounds, resolve_terms
 from pyomo_relugrad.modeling.block.categories import add_choices, check_binaries, with_categories
+from pyomo_relugrad.modeling.block.derived_bounds import DerivedBounds, or_none
 from pyomo_relugrad.modeling.block.entries import network_inputs, network_outputs
 from pyomo_relugrad.modeling.block.guards import NetworkOutputExpression
 from pyomo_relugrad.modeling.block.input_ranges import input_ranges, input_values, within_given_bounds
 from pyomo_relugrad.modeling.block.integrity import RenamedPartError, are_unchanged, changed_equations
-from pyomo_relugrad.modeling.block.output_ranges import OutputRanges
-from pyomo_relugrad.modeling.block.scaled import folded, scaled
+from pyomo_relugrad.modeling.block.scaling import Scaling, folded, resolve_scaling, scaled
 from pyomo_relugrad.modeling.block.scores import rows_of_class
 from pyomo_relugrad.modeling.block.statistics import Statistics, statistics_of
 from pyomo_relugrad.modeling.block.tables import bounds_by_name
 from pyomo_relugrad.modeling.block.units import in_unit, unit_of, without_unit
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.readers.sources import load_network
-
-#: How far, relative to its size, a bound may be off by rounding.
-BOUND_TOLERANCE = 1e-9
 
 #: Components that a block with a network has.
 PARTS = frozenset({"inputs", "outputs", "scaled_inputs", "scaled_outputs", "network_equations"})
@@ -72,8 +69,7 @@ class ReluNetworkBlockData(BlockData):
         self._domain_rows: dict[int, Any] = {}
         self._link_rows: dict[int, Any] = {}
         self._linked_inputs: dict[int, Any] = {}
-        self._automatic_output_bounds: dict[int, tuple[float | None, float | None]] = {}
-        self._last_ranges: OutputRanges | None = None
+        self._derived_bounds = DerivedBounds()
         self._expansion_name: str | None = None
 
     # --- building -----------------------------------------------------------------------------------------------
@@ -132,7 +128,7 @@ class ReluNetworkBlockData(BlockData):
 
     def _add_outputs(self, terms: Sequence[Any] | None) -> None:
         own = self._add_variables("outputs", "output", terms, self.outputs_index)
-        self._automatic_output_bounds = dict.fromkeys(own, (None, None))
+        self._derived_bounds = DerivedBounds(own)
         self.refresh_output_bounds()
 
     def _add_variables(self, name: str, what: str, terms: Sequence[Any] | None, index: Any) -> list[int]:
@@ -233,7 +229,7 @@ class ReluNetworkBlockData(BlockData):
     def input_bounds(self) -> dict[int, tuple[float | None, float | None]]:
         """`input_box` by position, None where there is no bound."""
         return {
-            position: (_or_none(low), _or_none(high))
+            position: (or_none(low), or_none(high))
             for position, (low, high) in enumerate(zip(*(side.tolist() for side in self.input_box()), strict=True))
         }
 
@@ -252,61 +248,25 @@ class ReluNetworkBlockData(BlockData):
         bool
             Whether a bound changed.
         """
-        if not self._automatic_output_bounds:
+        if not self._derived_bounds:
             return False
         if box is None:
             self._require_unchanged()
         lower, upper = input_ranges(self) if box is None else box
         if (lower > upper).any():
             return False
-        ranges = self._output_ranges(lower, upper)
-        changed = False
-        for position in self._automatic_output_bounds:
-            low, high = _or_none(ranges.lower[position]), _or_none(ranges.upper[position])
-            changed |= self._set_automatic_bounds(position, low, high)
-        return changed
-
-    def _output_ranges(self, lower: Array, upper: Array) -> OutputRanges:
-        """Interval bounds of the outputs over a box; those of the last box are kept."""
-        network, last = self.scaled_network, self._last_ranges
-        if last is None or not last.are_over(network, lower, upper):
-            self._last_ranges = last = OutputRanges.over(network, lower, upper)
-        return last
-
-    def _set_automatic_bounds(self, position: int, low: float | None, high: float | None) -> bool:
-        """Set the sides that the user has not set; whether one of them changed."""
-        variable, before = self.outputs[position], self._automatic_output_bounds[position]
-        lower_is_ours, upper_is_ours = self.has_automatic_bounds(position)
-        if lower_is_ours:
-            variable.setlb(low)
-        if upper_is_ours:
-            variable.setub(high)
-        self._automatic_output_bounds[position] = after = (
-            low if lower_is_ours else before[0],
-            high if upper_is_ours else before[1],
-        )
-        return before != after
+        return self._derived_bounds.renew(self.outputs, self.scaled_network, lower, upper)
 
     def derived_bounds_hold(self, lower: Array, upper: Array) -> bool:
         """Whether the bounds derived for the outputs hold with inputs between these (n_inputs,) arrays."""
         lower, upper = within_given_bounds(self, lower, upper)
-        if not self._automatic_output_bounds or (lower > upper).any():
+        if not self._derived_bounds or (lower > upper).any():
             return True
-        now = self._output_ranges(lower, upper)
-        for position, (low, high) in self._automatic_output_bounds.items():
-            slack = BOUND_TOLERANCE * (1.0 + abs(low or 0.0) + abs(high or 0.0))
-            if low is not None and now.lower[position] < low - slack:
-                return False
-            if high is not None and now.upper[position] > high + slack:
-                return False
-        return True
+        return self._derived_bounds.hold(self.scaled_network, lower, upper)
 
     def has_automatic_bounds(self, position: int) -> tuple[bool, bool]:
         """Whether an output's lower and upper bound are those that the block derived from the inputs' bounds."""
-        if position not in self._automatic_output_bounds:
-            return False, False
-        variable, (low, high) = self.outputs[position], self._automatic_output_bounds[position]
-        return variable.lower == low, variable.upper == high
+        return self._derived_bounds.are_set(self.outputs, position)
 
     def get_error(self) -> float:
         """Largest difference between the outputs in the model and the original network at the model's inputs.
@@ -425,7 +385,3 @@ def _numbers(component: Any, values: Sequence[float | None]) -> Array:
         if value is None:
             raise ModelError(f"variable '{variable.name}' has no value: solve the model first")
     return np.array(values, np.float64)
-
-
-def _or_none(bound: float) -> float | None:
-    return bound if np.isfinite(bound) else None

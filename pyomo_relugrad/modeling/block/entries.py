@@ -13,8 +13,7 @@ from pyomo.core.base.indexed_component_slice import IndexedComponent_slice
 from pyomo.core.expr.numvalue import is_numeric_data
 
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.network import Network, TensorSpec
-from pyomo_relugrad.network.names import keyed, order_by_name
+from pyomo_relugrad.network import Network, TensorSpec, keyed, order_by_name
 from pyomo_relugrad.words import listed
 
 
@@ -211,3 +210,8 @@ def is_term(item: Any) -> bool:
     if isinstance(item, (str, bytes, IndexedComponent_slice)) or (isinstance(item, Component) and item.is_indexed()):
         return False
     return is_numeric_data(item) or bool(getattr(item, "is_numeric_type", lambda: False)())
+
+
+def as_number(item: Any) -> Any:
+    """NumPy's scalars and arrays without dimensions as plain numbers, anything else as it is."""
+    return item.item() if isinstance(item, (np.generic, np.ndarray)) and item.ndim == 0 else item

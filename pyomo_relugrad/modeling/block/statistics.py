@@ -68,10 +68,6 @@ def statistics_of(
         The inputs' bounds.
     columns : mapping
         The variables that stand for the inputs, under "input", and for the outputs, under "output".
-
-    Returns
-    -------
-    Statistics
     """
     lower, upper = box
     bounds = interval_bounds(network, lower[None, :], upper[None, :])

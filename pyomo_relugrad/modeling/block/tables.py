@@ -12,8 +12,7 @@ from pyomo.core.expr.numvalue import value
 
 from pyomo_relugrad.errors import MissingPackageError, ModelError
 from pyomo_relugrad.modeling.block.entries import keyed_entries
-from pyomo_relugrad.network import Network
-from pyomo_relugrad.network.choices import decoded
+from pyomo_relugrad.network import Network, decoded
 from pyomo_relugrad.words import listed
 
 #: Names of the two rows, or columns, of a data frame of bounds.

@@ -13,9 +13,9 @@ from pyomo.core.base.objective import Objective
 from pyomo.core.base.sos import SOSConstraint
 from pyomo.core.base.suffix import Suffix
 
+from pyomo_relugrad.modeling.block.component import ReluNetworkBlockData, refresh_output_bounds, unexpanded_among
 from pyomo_relugrad.modeling.block.input_ranges import input_ranges
 from pyomo_relugrad.modeling.block.integrity import are_present, are_unchanged, changed_equations
-from pyomo_relugrad.modeling.block.network_block import ReluNetworkBlockData, refresh_output_bounds, unexpanded_among
 from pyomo_relugrad.modeling.embedding import Embedding
 from pyomo_relugrad.modeling.errors import IncompatibleModel
 

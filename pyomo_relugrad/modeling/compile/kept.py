@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 from pyomo.common.gc_manager import PauseGC
 from pyomo.core.base.block import BlockData
 
-from pyomo_relugrad.modeling.block.network_block import ReluNetworkBlockData, unexpanded_among
+from pyomo_relugrad.modeling.block.component import ReluNetworkBlockData, unexpanded_among
 from pyomo_relugrad.modeling.compile.changes import Watch
 from pyomo_relugrad.modeling.compile.components import active_blocks
 from pyomo_relugrad.modeling.compile.model import CompiledModel, compile_model

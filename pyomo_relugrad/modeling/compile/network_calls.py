@@ -17,7 +17,7 @@ from pyomo_relugrad.modeling.block.integrity import REMEDY
 from pyomo_relugrad.modeling.compile.columns import Columns
 from pyomo_relugrad.modeling.embedding import Embedding
 from pyomo_relugrad.modeling.errors import IncompatibleModel
-from pyomo_relugrad.network.rewrite import substitute_inputs
+from pyomo_relugrad.network.building import substitute_inputs
 
 
 class NetworkCalls:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from pyomo.core.base.objective import ObjectiveSense
 from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.modeling.compile.columns import Columns
@@ -18,6 +16,7 @@ from pyomo_relugrad.modeling.compile.network_calls import NetworkCalls
 from pyomo_relugrad.modeling.compile.operations import Operations
 from pyomo_relugrad.modeling.compile.polynomial import Polynomial, multiple
 from pyomo_relugrad.modeling.compile.reader import read
+from pyomo_relugrad.modeling.compile.squares import quadratic_parts
 from pyomo_relugrad.problem import CONVEXITY_TOLERANCE, is_positive_semidefinite
 
 
@@ -89,22 +88,10 @@ def _kept_quadratic(polynomial: Polynomial, operations: Operations) -> Polynomia
     if _is_convex(quadratic):
         return quadratic
     result: Polynomial = {}
-    for part in _parts(quadratic):
+    for part in quadratic_parts(quadratic):
         smooth = {factors: each for factors, each in part.items() if all(map(operations.is_smooth, factors))}
         result.update(next((kept for kept in (part, smooth) if _is_convex(kept)), {}))
     return result
-
-
-def _parts(quadratic: Polynomial) -> Iterable[Polynomial]:
-    """A quadratic as a sum of parts that have no column in common."""
-    columns, places = np.unique(np.array(list(quadratic)), return_inverse=True)
-    first, second = places.reshape(-1, 2).T
-    links = sparse.coo_array((np.ones(first.size), (first, second)), shape=(columns.size, columns.size))
-    _, label = connected_components(links, directed=False)
-    parts: dict[int, Polynomial] = {}
-    for (factors, coefficient), part in zip(quadratic.items(), label[first].tolist(), strict=True):
-        parts.setdefault(part, {})[factors] = coefficient
-    return parts.values()
 
 
 def _is_convex(quadratic: Polynomial) -> bool:

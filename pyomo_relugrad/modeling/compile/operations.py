@@ -15,6 +15,9 @@ from pyomo_relugrad.modeling.compile.polynomial import Polynomial
 from pyomo_relugrad.modeling.compile.smooth_terms import SmoothTerms
 from pyomo_relugrad.problem import EmbeddedExpression, Maximum, Product
 
+#: Coefficients of smooth terms, and their inverses, from which on they are part of the term.
+LARGE = 1e6
+
 
 class Operations:
     """Collects operations and smooth functions, each with a column for its value whose variable belongs to no model.
@@ -44,10 +47,11 @@ class Operations:
     def linear(self, component: Any, polynomial: Polynomial) -> Polynomial:
         """The same polynomial, of degree one: products and smooth terms have columns of their own."""
         result: Polynomial = {}
-        for factors, coefficient in polynomial.items():
+        for factors, coefficient in self.smooth.with_squares(polynomial, self.is_smooth).items():
             key = self.simplified(factors)
             if coefficient and (len(key) > 1 or min(key, default=0) < 0):
-                key = (self._product(component, key),)
+                scale = _scale(coefficient) if all(map(self.is_smooth, key)) else 1.0
+                key, coefficient = (self._product(component, key, scale),), coefficient / scale
             if len(key) <= 1 and min(key, default=0) >= 0:
                 result[key] = result.get(key, 0.0) + coefficient
         return result
@@ -59,13 +63,21 @@ class Operations:
         kept = (each for k, each in enumerate(factors) if each not in factors[:k] or not self.is_binary(each))
         return tuple(sorted(kept))
 
-    def _product(self, component: Any, factors: tuple[int, ...]) -> int:
-        """The column of a product: what is smooth is one function, multiplied by one integer after another."""
+    def _product(self, component: Any, factors: tuple[int, ...], scale: float = 1.0) -> int:
+        """The column of a product: what is smooth is one function, multiplied by one integer after another.
+
+        Parameters
+        ----------
+        component : ConstraintData or ObjectiveData
+        factors : tuple of int
+        scale : float, optional
+            A number in the product, where there are no integers.
+        """
         smooth = [factor for factor in factors if self.is_smooth(factor)]
         integers = [factor for factor in factors if not self.is_smooth(factor)]
         last = integers.pop() if not smooth else smooth[0]
         if len(smooth) > 1 or last < 0:
-            last = self.function(self.smooth.product(smooth), component, smooth)
+            last = self.function(self.smooth.product(smooth, scale), component, smooth if scale == 1 else ())
         for integer in reversed(integers):
             key = (integer, last)
             if key not in self._column_of:
@@ -157,3 +169,9 @@ class Operations:
         column = self._columns.of(variable)
         self._names[column] = name  # Pyomo's name has quotes around it, and quotes around those of a part
         return column
+
+
+def _scale(coefficient: float) -> float:
+    """A power of ten near a very large or small coefficient, otherwise 1: rates are large numbers times small ones."""
+    is_usual = 1 / LARGE < abs(coefficient) < LARGE
+    return 1.0 if is_usual else float(10.0 ** np.round(np.log10(abs(coefficient))))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pyomo_relugrad.modeling.block.network_block import ReluNetworkBlockData
+from pyomo_relugrad.modeling.block.component import ReluNetworkBlockData
 from pyomo_relugrad.modeling.compile.changes import Changes
 from pyomo_relugrad.modeling.compile.columns import Columns
 from pyomo_relugrad.modeling.compile.components import network_embeddings, renewed_embeddings

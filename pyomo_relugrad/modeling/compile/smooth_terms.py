@@ -9,6 +9,7 @@ import numpy as np
 
 from pyomo_relugrad.expression import ExpressionBuilder, Node
 from pyomo_relugrad.modeling.compile.polynomial import Polynomial
+from pyomo_relugrad.modeling.compile.squares import with_squares
 from pyomo_relugrad.problem import EmbeddedExpression
 
 
@@ -24,14 +25,30 @@ class SmoothTerms:
 
     def node(self, polynomial: Polynomial) -> Node:
         """A polynomial as a node."""
+        polynomial = self.with_squares(polynomial, lambda column: True)
         constant = polynomial.get((), 0.0)
         products = {factors: coefficient for factors, coefficient in polynomial.items() if factors}
         nodes = [self.product(factors) for factors in products]
         return self._builder.affine(nodes, list(products.values()), constant)
 
-    def product(self, factors: Sequence[int]) -> Node:
-        """A product of columns and nodes as a node."""
-        return self._builder.product(*map(self._factor, factors))
+    def with_squares(self, polynomial: Polynomial, takes: Callable[[int], bool]) -> Polynomial:
+        """A polynomial in which convex and concave quadratic parts are squares of sums, each one smooth term.
+
+        Parameters
+        ----------
+        polynomial : Polynomial
+        takes : callable
+            Whether products with a column may become part of a square.
+        """
+        rest, squares = with_squares(polynomial, takes)
+        for weight, columns, factors in squares:
+            linear = self._builder.affine([self._factor(column) for column in columns], factors)
+            rest[(~self._builder.power(linear, self._builder.constant(2.0)),)] = weight
+        return rest
+
+    def product(self, factors: Sequence[int], scale: float = 1.0) -> Node:
+        """A product of columns, nodes and a number as a node."""
+        return self._builder.product(self._builder.constant(scale), *map(self._factor, factors))
 
     def quotient(self, left: Polynomial, right: Polynomial) -> Polynomial:
         """One polynomial divided by another."""

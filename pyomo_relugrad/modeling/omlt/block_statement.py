@@ -23,9 +23,8 @@ from pyomo_relugrad.modeling.omlt.relu_rows import ROUNDING, LayerBlock, Quantit
 from pyomo_relugrad.modeling.omlt.smooth_rows import SMOOTH_ROWS
 from pyomo_relugrad.modeling.omlt.statement import Hidden, Level, Statement
 from pyomo_relugrad.modeling.omlt.steps import MaximumStep
-from pyomo_relugrad.network import Layer
-from pyomo_relugrad.network.activations import Activation
-from pyomo_relugrad.network.affine import Affine
+from pyomo_relugrad.network import Activation, Layer
+from pyomo_relugrad.network.building import Affine
 
 #: Names that OMLT and ``relugrad.omlt`` give to the constraints of affine maps.
 AFFINE_ROWS = ("dense_layer", "convolutional_layer", "affine_layer")

@@ -14,7 +14,7 @@ from pyomo.core.base.block import BlockData
 from pyomo.core.base.sos import SOSConstraintData
 from pyomo.core.expr.visitor import identify_variables
 
-from pyomo_relugrad.modeling.block.network_block import ReluNetworkBlockData
+from pyomo_relugrad.modeling.block.component import ReluNetworkBlockData
 from pyomo_relugrad.modeling.embedding import Embedding
 from pyomo_relugrad.modeling.errors import IncompatibleModel, NotANetwork
 

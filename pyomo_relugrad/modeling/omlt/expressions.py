@@ -12,7 +12,7 @@ from pyomo.core.expr.visitor import StreamBasedExpressionVisitor
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.modeling.errors import NotANetwork
 from pyomo_relugrad.modeling.omlt.steps import Step
-from pyomo_relugrad.network.activations import Activation
+from pyomo_relugrad.network import Activation
 
 #: Largest difference, relative to the sizes of what is added, at which two values count as equal.
 VALUE_TOLERANCE = 1e-9

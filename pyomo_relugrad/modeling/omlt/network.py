@@ -16,16 +16,12 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.modeling.block.arguments import Scaling
-from pyomo_relugrad.modeling.block.scaling_objects import input_scaling, output_scaling
+from pyomo_relugrad.modeling.block.scaling import Scaling, input_scaling, output_scaling
 from pyomo_relugrad.modeling.errors import NotANetwork
 from pyomo_relugrad.modeling.omlt.steps import AffineStep, MaximumStep, Step
-from pyomo_relugrad.network import Layer, Network
-from pyomo_relugrad.network.activations import RELU, Activation
-from pyomo_relugrad.network.affine import Affine
-from pyomo_relugrad.network.builder import HiddenLayers, affine_of, as_layer
+from pyomo_relugrad.network import RELU, Activation, Layer, Network
+from pyomo_relugrad.network.building import Affine, HiddenLayers, affine_of, as_layer, fold_scaling
 from pyomo_relugrad.network.curves import SIGMOID, SOFTPLUS, TANH
-from pyomo_relugrad.network.rewrite import fold_scaling
 
 #: What OMLT's names of activation functions stand for.
 ACTIVATIONS: dict[str, Activation | None] = {

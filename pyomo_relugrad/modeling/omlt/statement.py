@@ -12,7 +12,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.modeling.omlt.network import OmltNetwork
 from pyomo_relugrad.modeling.omlt.relu_rows import Neurons
 from pyomo_relugrad.modeling.variables import nearest_values
-from pyomo_relugrad.network.affine import Affine
+from pyomo_relugrad.network.building import Affine
 
 
 @dataclass(frozen=True, eq=False)

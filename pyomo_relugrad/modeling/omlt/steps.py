@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network import Layer
-from pyomo_relugrad.network.activations import Activation
-from pyomo_relugrad.network.affine import Affine
+from pyomo_relugrad.network import Activation, Layer
 from pyomo_relugrad.network.bounds import affine_range
-from pyomo_relugrad.network.builder import HiddenLayers, largest, through
+from pyomo_relugrad.network.building import Affine, HiddenLayers, largest, through
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,9 +19,9 @@ from pyomo.gdp import Disjunct
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
+from pyomo_relugrad.modeling.block.component import refresh_output_bounds, unexpanded_blocks
 from pyomo_relugrad.modeling.block.input_ranges import input_ranges, input_values, linked_term
 from pyomo_relugrad.modeling.block.integrity import changed_equations, is_intact
-from pyomo_relugrad.modeling.block.network_block import refresh_output_bounds, unexpanded_blocks
 from pyomo_relugrad.modeling.block.units import without_unit
 from pyomo_relugrad.network import PreactivationBounds
 from pyomo_relugrad.problem import BOUND_METHODS

@@ -132,10 +132,6 @@ def configure(config: RelugradConfig, *given: Mapping[str, Any]) -> RelugradConf
         Options by name, later mappings before earlier ones. ``options`` and ``solver_options`` in them may hold
         further options, which count less than the mapping's own.
 
-    Returns
-    -------
-    RelugradConfig
-
     Raises
     ------
     ModelError

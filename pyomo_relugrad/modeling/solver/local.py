@@ -33,7 +33,7 @@ from pyomo_relugrad.modeling.solver.progress import SolveProgress
 from pyomo_relugrad.modeling.solver.results import results_of_search, results_without_solution
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.problem.presolve import presolve
-from pyomo_relugrad.programs.threads import solver_threads
+from pyomo_relugrad.programs import solver_threads
 from pyomo_relugrad.run import Clock, Options, Progress, SearchLog, SearchResult, Stop
 from pyomo_relugrad.search.boundedness import columns_without_end
 from pyomo_relugrad.search.domains.feasible_set import columns_without_bounds

@@ -68,12 +68,6 @@ SIZES = (
 def results_of_search(model: BlockData, compiled: CompiledModel, found: SearchResult) -> Results:
     """The results of a search.
 
-    Parameters
-    ----------
-    model : BlockData
-    compiled : CompiledModel
-    found : SearchResult
-
     Returns
     -------
     Results

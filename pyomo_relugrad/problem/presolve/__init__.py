@@ -16,7 +16,7 @@ from pyomo_relugrad.problem.presolve.through_networks import tighten_through_net
 from pyomo_relugrad.problem.presolve.tied_columns import substitute_tied_columns
 from pyomo_relugrad.problem.problem import Problem
 
-__all__ = ["FOR_ALL", "FOR_RELAXATIONS", "Reduced", "Reduction", "presolve", "reduce_by"]
+__all__ = ["FOR_ALL", "FOR_RELAXATIONS", "Reduced", "Reduction", "presolve", "reduce_by", "tighten_through_networks"]
 
 #: What every problem goes through. Ties that make a network write or read in a circle are separated again; merging may
 #: leave rows with fewer columns. Maxima that are stated as networks may write what is written already.

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pyomo_relugrad.network.composition import compose
+from pyomo_relugrad.network.building import compose
 from pyomo_relugrad.problem.embedding import EmbeddedNetwork
 from pyomo_relugrad.problem.presolve.reduction import Reduced, same_columns
 from pyomo_relugrad.problem.problem import Problem

@@ -16,9 +16,10 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.errors import InfeasibleProblemError
 from pyomo_relugrad.network import interval_bounds
+from pyomo_relugrad.problem.incumbent import FEASIBILITY_TOLERANCE
 from pyomo_relugrad.problem.presolve.reduction import Reduced, same_columns
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening, met_in_the_middle, safety_margin
-from pyomo_relugrad.problem.problem import FEASIBILITY_TOLERANCE, Problem
+from pyomo_relugrad.problem.problem import Problem
 from pyomo_relugrad.problem.stages import NetworkBounds
 
 

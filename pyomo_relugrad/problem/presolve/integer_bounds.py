@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.problem.incumbent import FEASIBILITY_TOLERANCE
 from pyomo_relugrad.problem.presolve.reduction import Reduced, same_columns
-from pyomo_relugrad.problem.problem import FEASIBILITY_TOLERANCE, Problem
+from pyomo_relugrad.problem.problem import Problem
 
 
 def round_integer_bounds(problem: Problem) -> Reduced | None:

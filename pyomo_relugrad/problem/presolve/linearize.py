@@ -19,8 +19,7 @@ from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.expression import ExpressionBuilder
 from pyomo_relugrad.network import Network, crown_bounds, interval_bounds
-from pyomo_relugrad.network.affine import Affine
-from pyomo_relugrad.network.builder import HiddenLayers, largest
+from pyomo_relugrad.network.building import Affine, HiddenLayers, largest
 from pyomo_relugrad.problem.embedding import EmbeddedExpression, EmbeddedNetwork
 from pyomo_relugrad.problem.operations import BinaryDigits, Follower, Maximum, Product, SpecialOrderedSet, WindowChoice
 from pyomo_relugrad.problem.presolve.extension import Extension

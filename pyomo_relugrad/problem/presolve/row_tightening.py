@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import checkpoint
+from pyomo_relugrad.problem.incumbent import FEASIBILITY_TOLERANCE
 from pyomo_relugrad.problem.presolve.integer_bounds import rounded_bounds
-from pyomo_relugrad.problem.problem import FEASIBILITY_TOLERANCE, Problem
+from pyomo_relugrad.problem.problem import Problem
 
 # A tightened bound is moved back by this much, relative to its size: nothing feasible is lost to rounding.
 SAFETY = 1e-9
@@ -17,20 +20,8 @@ ROUNDING = 1e-13
 ROUNDS = 2
 
 
-class RowTightening:
-    """Feasibility-based bound tightening by the rows of a problem.
-
-    In each row, a column is bounded by what the other columns leave it at their best.
-    """
-
-    def __init__(self, problem: Problem) -> None:
-        rows = problem.rows.tocoo()
-        kept = rows.data != 0
-        order = np.argsort(rows.col[kept], kind="stable")
-        self._row, self._column, self._value = (part[kept][order] for part in (rows.row, rows.col, rows.data))
-        self._row_lower, self._row_upper = problem.row_lower, problem.row_upper
-        self._integers = problem.integers
-        self._columns, self._starts = np.unique(self._column, return_index=True)
+class Tightening(ABC):
+    """Makes boxes smaller, many at once, and loses no feasible point."""
 
     def __call__(self, lower: Array, upper: Array) -> tuple[Array, Array, Array]:
         """Tighten boxes.
@@ -47,6 +38,26 @@ class RowTightening:
             False where a box holds no feasible point.
         """
         return close_boxes(*self.rounds(lower, upper))
+
+    @abstractmethod
+    def rounds(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        """The same, with sides that may cross."""
+
+
+class RowTightening(Tightening):
+    """Feasibility-based bound tightening by the rows of a problem.
+
+    In each row, a column is bounded by what the other columns leave it at their best.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        rows = problem.rows.tocoo()
+        kept = rows.data != 0
+        order = np.argsort(rows.col[kept], kind="stable")
+        self._row, self._column, self._value = (part[kept][order] for part in (rows.row, rows.col, rows.data))
+        self._row_lower, self._row_upper = problem.row_lower, problem.row_upper
+        self._integers = problem.integers
+        self._columns, self._starts = np.unique(self._column, return_index=True)
 
     def rounds(self, lower: Array, upper: Array) -> tuple[Array, Array]:
         """The same, with sides that may cross."""

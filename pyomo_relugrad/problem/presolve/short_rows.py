@@ -8,9 +8,10 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.errors import InfeasibleProblemError
+from pyomo_relugrad.problem.incumbent import FEASIBILITY_TOLERANCE
 from pyomo_relugrad.problem.presolve.integer_bounds import rounded_bounds
 from pyomo_relugrad.problem.presolve.reduction import Reduced, same_columns
-from pyomo_relugrad.problem.problem import FEASIBILITY_TOLERANCE, Problem
+from pyomo_relugrad.problem.problem import Problem
 
 
 def turn_short_rows_into_bounds(problem: Problem) -> Reduced | None:

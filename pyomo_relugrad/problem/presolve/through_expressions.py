@@ -9,44 +9,26 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import OutOfTime, checkpoint
+from pyomo_relugrad.problem.expression_stage import ExpressionStage
+from pyomo_relugrad.problem.incumbent import FEASIBILITY_TOLERANCE
 from pyomo_relugrad.problem.presolve.implied_bounds import function_implied_bounds
 from pyomo_relugrad.problem.presolve.integer_bounds import rounded_bounds
 from pyomo_relugrad.problem.presolve.reduction import Reduced, same_columns
-from pyomo_relugrad.problem.presolve.row_tightening import RowTightening, close_boxes, shrinks
-from pyomo_relugrad.problem.problem import FEASIBILITY_TOLERANCE, Problem
-from pyomo_relugrad.problem.stages import ExpressionStage
+from pyomo_relugrad.problem.presolve.row_tightening import RowTightening, Tightening, shrinks
+from pyomo_relugrad.problem.problem import Problem
 
 # Rounds over rows and expressions; the last one where no range shrinks by more than this share.
 MAX_ROUNDS, LEAST_SHRINKAGE = 10, 0.05
 
 
-class ExpressionTightening:
-    """Tightens boxes through the expressions of a problem, for many boxes at once.
-
-    Parameters
-    ----------
-    problem : Problem
-    """
+class ExpressionTightening(Tightening):
+    """Tightening through the expressions of a problem."""
 
     def __init__(self, problem: Problem) -> None:
         self._stages = [stage for stage in problem.stages if isinstance(stage, ExpressionStage)]
 
-    def __call__(self, lower: Array, upper: Array) -> tuple[Array, Array, Array]:
-        """Tighten boxes.
-
-        Parameters
-        ----------
-        lower, upper : (N, n) arrays
-
-        Returns
-        -------
-        lower, upper : (N, n) arrays
-            New arrays where there are expressions.
-        possible : (N,) booleans
-            False where a box holds no feasible point.
-        """
-        if not self._stages:
-            return lower, upper, np.ones(len(lower), bool)
+    def rounds(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        """One round over the expressions."""
         lower, upper = lower.copy(), upper.copy()
         for stage in self._stages:
             checkpoint()
@@ -56,7 +38,7 @@ class ExpressionTightening:
                 shape = (len(lower), *columns.shape)
                 np.maximum.at(lower.T, columns, low.reshape(shape).transpose(1, 2, 0))
                 np.minimum.at(upper.T, columns, high.reshape(shape).transpose(1, 2, 0))
-        return close_boxes(lower, upper)
+        return lower, upper
 
 
 def _widened(bounds: Array, direction: int) -> Array:

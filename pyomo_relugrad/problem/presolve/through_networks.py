@@ -9,10 +9,11 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.network import crown_bounds
+from pyomo_relugrad.problem.incumbent import FEASIBILITY_TOLERANCE
+from pyomo_relugrad.problem.network_stage import NetworkStage
 from pyomo_relugrad.problem.presolve.reduction import Reduced, same_columns
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening, shrinks
-from pyomo_relugrad.problem.problem import FEASIBILITY_TOLERANCE, Problem
-from pyomo_relugrad.problem.stages import NetworkStage
+from pyomo_relugrad.problem.problem import Problem
 
 # Slices of a network's inputs, all of them together, and at least so many of each: over a slice, CROWN is much closer
 # to the network than over the whole range.

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
-from pyomo_relugrad.network.lower_slopes import STEPS
+from pyomo_relugrad.network.bounds import STEPS
 from pyomo_relugrad.problem import NetworkStage, Problem, Shape
 from pyomo_relugrad.proof.boxes.nodes import Nodes
 from pyomo_relugrad.proof.boxes.objective import FIRST_STEPS

@@ -8,9 +8,9 @@ from contextvars import copy_context
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network.device import Device
+from pyomo_relugrad.network import Device
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.programs.tangents import tangents
+from pyomo_relugrad.programs import tangents
 from pyomo_relugrad.proof.boxes.bounding import BoundedNodes, batch_size, centres
 from pyomo_relugrad.proof.boxes.branching import split_scores
 from pyomo_relugrad.proof.boxes.nodes import Nodes

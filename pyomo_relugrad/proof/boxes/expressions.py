@@ -8,10 +8,9 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array, RowBlock, SparseRows
 from pyomo_relugrad.expression import Expression, LinearBounds
-from pyomo_relugrad.network.boxes import Boxes
-from pyomo_relugrad.network.substitution import LinearFunctions
+from pyomo_relugrad.network.bounds import Boxes, LinearFunctions
 from pyomo_relugrad.problem import ExpressionStage, Problem
-from pyomo_relugrad.programs.linearization import LinkRows, two_sided
+from pyomo_relugrad.programs import LinkRows, two_sided
 
 # Where in a box planes are to be close, by odd and even inputs: of McCormick's four planes of a product, two are best
 # at the first place, the others at the second one.
@@ -136,12 +135,7 @@ def _finite(values: Array) -> Array:
 
 
 class ExpressionRows:
-    """The rows of a linear program that enclose all expressions over a node's box, close at given points.
-
-    Parameters
-    ----------
-    problem : Problem
-    """
+    """The rows of a linear program that enclose all expressions over a node's box, close at given points."""
 
     def __init__(self, problem: Problem) -> None:
         self._stages = [stage for stage in problem.stages if isinstance(stage, ExpressionStage)]

@@ -13,9 +13,15 @@ from pyomo_relugrad.arrays import Array, RowBlock, SparseRows
 from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.problem.presolve.row_tightening import cut_boxes
-from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution, LinearStatus
-from pyomo_relugrad.programs.linearization import Linearization, two_sided
-from pyomo_relugrad.programs.tangents import TangentCuts, tangents
+from pyomo_relugrad.programs import (
+    Linearization,
+    LinearProgram,
+    LinearSolution,
+    LinearStatus,
+    TangentCuts,
+    tangents,
+    two_sided,
+)
 from pyomo_relugrad.proof.boxes.bounding import centres
 
 # Columns whose range over the rows is found by linear programs, at the root.
@@ -103,12 +109,7 @@ class NodeRows(NamedTuple):
 
 
 class NodeProgram:
-    """Rows of the problem and of its nodes, and tangents of a quadratic objective.
-
-    Parameters
-    ----------
-    problem : Problem
-    """
+    """Rows of the problem and of its nodes, and tangents of a quadratic objective."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem

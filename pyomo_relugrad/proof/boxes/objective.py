@@ -7,9 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, RowBlock, SparseRows
-from pyomo_relugrad.network.boxes import Boxes
-from pyomo_relugrad.network.lower_slopes import STEPS, SlopedFunctions, optimize_lower_slopes
-from pyomo_relugrad.network.substitution import LinearFunctions
+from pyomo_relugrad.network.bounds import STEPS, Boxes, LinearFunctions, SlopedFunctions, optimize_lower_slopes
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.problem.presolve.row_tightening import cut_boxes
 from pyomo_relugrad.proof.boxes.expressions import ExpressionRelaxation
@@ -62,12 +60,7 @@ class ObjectiveFunctions:
 
 
 class ObjectiveBound:
-    """Substitutes linear objectives back through the networks of a problem, the last ones first.
-
-    Parameters
-    ----------
-    problem : Problem
-    """
+    """Substitutes linear objectives back through the networks of a problem, the last ones first."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, RowBlock
-from pyomo_relugrad.network.substitution import LinearFunctions
+from pyomo_relugrad.network.bounds import LinearFunctions
 from pyomo_relugrad.problem import Problem, Stage
 from pyomo_relugrad.problem.presolve.row_tightening import close_boxes, cut_boxes
-from pyomo_relugrad.programs.linearization import LinkRows, two_sided
+from pyomo_relugrad.programs import LinkRows, two_sided
 from pyomo_relugrad.proof.boxes.relaxations import Relaxations, gap_by_input
 
 
@@ -36,10 +36,6 @@ class OutputBounds:
 
     Lower lines have the usual slopes of CROWN, which leave the smaller areas. Slopes chosen for each function's minimum
     over the box make worse linear programs, whose optimum is elsewhere.
-
-    Parameters
-    ----------
-    problem : Problem
     """
 
     def __init__(self, problem: Problem) -> None:

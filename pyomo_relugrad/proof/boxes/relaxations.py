@@ -7,9 +7,8 @@ from typing import TypeAlias
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network.device import Device
-from pyomo_relugrad.network.relaxation import Relaxation
-from pyomo_relugrad.network.substitution import LinearFunctions
+from pyomo_relugrad.network import Device
+from pyomo_relugrad.network.bounds import LinearFunctions, Relaxation
 from pyomo_relugrad.problem import ExpressionStage, NetworkStage, Problem, Stage
 from pyomo_relugrad.proof.boxes.expressions import ExpressionRelaxation
 

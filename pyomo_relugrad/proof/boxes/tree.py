@@ -11,7 +11,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
 from pyomo_relugrad.problem.presolve import FOR_RELAXATIONS, reduce_by
-from pyomo_relugrad.programs.threads import solver_threads
+from pyomo_relugrad.programs import solver_threads
 from pyomo_relugrad.proof.boxes.bounding import BoundedNodes, Bounder, bound_seconds
 from pyomo_relugrad.proof.boxes.branching import split_nodes
 from pyomo_relugrad.proof.boxes.crown_bounder import CrownBounder

@@ -14,8 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, DTypeLike, row_products
-from pyomo_relugrad.network.boxes import Boxes
-from pyomo_relugrad.network.relaxation import Relaxation
+from pyomo_relugrad.network.bounds import Boxes, Relaxation
 from pyomo_relugrad.network.sweeps import backward, coefficients_of, forward
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.proof.relus.nodes import Multipliers

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network.region import LinearRegion
+from pyomo_relugrad.network import LinearRegion
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
-from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
+from pyomo_relugrad.programs import LinearProgram, LinearStatus
 from pyomo_relugrad.proof.relus.dual import Dual
 
 # What the tolerances of HiGHS may add to an optimum, relative to one plus its size.

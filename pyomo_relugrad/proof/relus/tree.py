@@ -11,8 +11,7 @@ from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.network.boxes import Boxes
-from pyomo_relugrad.network.relaxation import Relaxation
+from pyomo_relugrad.network.bounds import Boxes, Relaxation
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.problem.presolve.integer_bounds import rounded_bounds
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening, cut_boxes

@@ -13,7 +13,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkMismatchError
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.network.agreement import Disagreement, Rounding, comparison_points, disagreement
+from pyomo_relugrad.readers.agreement import Disagreement, Rounding, comparison_points, disagreement
 from pyomo_relugrad.readers.frameworks.sklearn_columns import table_of, with_random_categories
 from pyomo_relugrad.readers.frameworks.sklearn_steps import fitted_numbers, table
 

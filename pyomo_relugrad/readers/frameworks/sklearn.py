@@ -10,13 +10,9 @@ from typing import Any
 import numpy as np
 
 from pyomo_relugrad.errors import NetworkValueError, RelugradError, UnsupportedOperatorError
-from pyomo_relugrad.network import Network
-from pyomo_relugrad.network.activations import RELU, Activation
-from pyomo_relugrad.network.affine import Affine
-from pyomo_relugrad.network.builder import as_layer, through
+from pyomo_relugrad.network import RELU, Activation, Network
+from pyomo_relugrad.network.building import Affine, as_layer, map_outputs, mean_of, substitute_inputs, through
 from pyomo_relugrad.network.curves import SIGMOID, TANH
-from pyomo_relugrad.network.parallel import mean_of
-from pyomo_relugrad.network.rewrite import map_outputs, substitute_inputs
 from pyomo_relugrad.readers.frameworks.originals import check_predictions
 from pyomo_relugrad.readers.frameworks.packages import first_line, require
 from pyomo_relugrad.readers.frameworks.sklearn_columns import columns_of, first_steps

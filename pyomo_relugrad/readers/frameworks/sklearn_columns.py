@@ -13,9 +13,8 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network import Choice
-from pyomo_relugrad.network.affine_probe import affine_map, is_affine_map
-from pyomo_relugrad.network.choices import decoded
+from pyomo_relugrad.network import Choice, decoded
+from pyomo_relugrad.network.building import affine_map, is_affine_map
 from pyomo_relugrad.readers.frameworks.sklearn_steps import ENCODERS, AffineMap, is_affine, not_affine, silent
 
 _AGREEMENT = 1e-9

@@ -14,7 +14,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import UnsupportedOperatorError
-from pyomo_relugrad.network.affine_probe import affine_map, is_affine_map
+from pyomo_relugrad.network.building import affine_map, is_affine_map
 from pyomo_relugrad.readers.frameworks.packages import first_line
 
 AffineMap: TypeAlias = tuple[Array, Array]

@@ -10,8 +10,7 @@ from onnx import TensorProto, numpy_helper
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError
-from pyomo_relugrad.network.affine import Affine
-from pyomo_relugrad.network.builder import HiddenLayers
+from pyomo_relugrad.network.building import Affine, HiddenLayers
 from pyomo_relugrad.network.linear_maps import explicit
 from pyomo_relugrad.readers.onnx.evaluate import normalised, run_node
 from pyomo_relugrad.readers.onnx.node import Node, Value, finite, real

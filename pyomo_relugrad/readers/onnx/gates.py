@@ -12,10 +12,8 @@ from math import sqrt
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network import curves
-from pyomo_relugrad.network.activations import Activation
-from pyomo_relugrad.network.affine import Affine
-from pyomo_relugrad.network.builder import HiddenLayers, affine_of
+from pyomo_relugrad.network import Activation, curves
+from pyomo_relugrad.network.building import Affine, HiddenLayers, affine_of
 from pyomo_relugrad.readers.onnx.one_variable import OneVariable, entries_by_row, identity, unified
 from pyomo_relugrad.readers.onnx.pieces import Pieces
 

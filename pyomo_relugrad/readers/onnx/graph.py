@@ -11,8 +11,7 @@ from onnx import GraphProto, NodeProto, checker, defs, helper
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError, RelugradError, UnsupportedOperatorError
-from pyomo_relugrad.network.affine import Affine
-from pyomo_relugrad.network.builder import HiddenLayers
+from pyomo_relugrad.network.building import Affine, HiddenLayers
 from pyomo_relugrad.network.linear_maps import check_entries
 from pyomo_relugrad.readers.onnx.checks import check_flags
 from pyomo_relugrad.readers.onnx.folding import NOT_CONSTANT, fold, to_array

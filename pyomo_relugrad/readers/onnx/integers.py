@@ -6,8 +6,7 @@ from dataclasses import replace
 
 from onnx import TensorProto
 
-from pyomo_relugrad.network.affine import Affine
-from pyomo_relugrad.network.builder import HiddenLayers
+from pyomo_relugrad.network.building import Affine, HiddenLayers
 from pyomo_relugrad.readers.onnx.node import Integers, Node, Rule, Value
 from pyomo_relugrad.readers.onnx.rules.arithmetic import FLOATING_POINT
 from pyomo_relugrad.readers.onnx.rules.movement import MOVES

@@ -19,8 +19,7 @@ from pyomo_relugrad.errors import (
     UnsupportedOperatorError,
 )
 from pyomo_relugrad.network import Layer, Network
-from pyomo_relugrad.network.affine import Affine
-from pyomo_relugrad.network.builder import HiddenLayers, as_layer, without_unread
+from pyomo_relugrad.network.building import Affine, HiddenLayers, as_layer, without_unread
 from pyomo_relugrad.network.linear_maps import entries
 from pyomo_relugrad.readers.onnx import batch
 from pyomo_relugrad.readers.onnx.checks import check_inputs_are_given

@@ -17,8 +17,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import UnsupportedOperatorError
-from pyomo_relugrad.network.affine import Affine
-from pyomo_relugrad.network.builder import LARGE, HiddenLayers, affine_of, is_carried
+from pyomo_relugrad.network.building import LARGE, Affine, HiddenLayers, affine_of, is_carried
 from pyomo_relugrad.network.linear_maps import Diagonal, LinearMap
 from pyomo_relugrad.readers.onnx.labels import label, node_name
 from pyomo_relugrad.readers.onnx.pieces import TOLERANCE, Pieces, choose

@@ -15,7 +15,7 @@ from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkMismatchError
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.network.agreement import (
+from pyomo_relugrad.readers.agreement import (
     COMPUTED_WEIGHTS,
     DOUBLE,
     HALF,

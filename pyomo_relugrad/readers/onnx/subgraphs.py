@@ -11,7 +11,7 @@ from onnx import GraphProto
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError
-from pyomo_relugrad.network.affine import Affine
+from pyomo_relugrad.network.building import Affine
 from pyomo_relugrad.network.linear_maps import check_entries
 from pyomo_relugrad.readers.onnx.evaluate import MAX_ELEMENTS
 from pyomo_relugrad.readers.onnx.node import Node, Value, finite

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -15,18 +15,46 @@ from pyomo_relugrad.run import Budget
 class Height(Protocol):
     """How good points are; the lower, the better."""
 
-    def merit(self, X: Array) -> Array:
-        """Values (B,) of points (B, d) that count."""
+    def points(self, X: Array) -> Array:
+        """All columns (B, n) that follow from decisions (B, d)."""
 
-    def objective(self, X: Array) -> Array:
+    def merit(self, V: Array) -> Array:
+        """Values (B,) of points (B, n) that count."""
+
+    def objective(self, V: Array) -> Array:
         """The same without penalties, by which the temperature is chosen."""
+
+    def slopes(self, V: Array) -> Array:
+        """Derivatives (B, d) of the objective in the decisions, as far as they are known."""
 
 
 class Neighbours(Protocol):
     """Random moves from points."""
 
-    def around(self, X: Array, count: int, random: np.random.Generator) -> Array:
-        """Points (count, B, d) around some (B, d)."""
+    def around(self, X: Array, pull: Array, count: int, random: np.random.Generator) -> Array:
+        """Points (count, B, d) around some (B, d): rather those with less of ``change @ pull``."""
+
+
+class Chains(NamedTuple):
+    """Points that move.
+
+    Parameters
+    ----------
+    X : (B, d) array
+        Their decisions.
+    V : (B, n) array
+    merits : (B,) array
+    """
+
+    X: Array
+    V: Array
+    merits: Array
+
+    @classmethod
+    def at(cls, X: Array, landscape: Height) -> Chains:
+        """Chains at some decisions."""
+        V = landscape.points(X)
+        return cls(X, V, landscape.merit(V))
 
 
 @dataclass(frozen=True)
@@ -34,7 +62,9 @@ class Annealing:
     """A cycle of annealing from one point after the other, each longer than the one before.
 
     Kirkpatrick, Gelatt, Vecchi, "Optimization by simulated annealing" (Science 220, 1983), with several chains at once.
-    A chain draws one of its neighbours, each as likely as it is low, and takes it by the rule of Metropolis.
+    A chain draws one of its neighbours, each as likely as it is low, and takes it by the rule of Metropolis. Neighbours
+    are rather those of which slopes promise much at the present temperature, as in Zanella, "Informed proposals for
+    local MCMC in discrete spaces" (Journal of the American Statistical Association 115, 2020).
 
     Parameters
     ----------
@@ -80,39 +110,34 @@ class Annealing:
         random: np.random.Generator,
     ) -> Iterator[tuple[Array, float]]:
         """The lowest point so far (d,) and its merit, again and again, until the cycle ends."""
-        X = np.tile(start, (self.chains, 1))
-        values, best = landscape.merit(X), start
-        heat, lowest = self._heat(X, moves, landscape, random), float(values[0])
+        chains, best = Chains.at(np.tile(start, (self.chains, 1)), landscape), start
+        heat, lowest = self._heat(chains, moves, landscape, random), float(chains.merits[0])
         begin, progress = budget.spent, 0.0
         while progress < 1.0 and heat > 0 and not budget.is_exhausted():
             for _ in range(self.steps_at_once):
-                X, values = self._step(X, values, heat * self.cooling**progress, moves, landscape, random)
-                if values.min() < lowest:
-                    best, lowest = X[values.argmin()], float(values.min())
+                chains = self._step(chains, heat * self.cooling**progress, moves, landscape, random)
+                if chains.merits.min() < lowest:
+                    best, lowest = chains.X[chains.merits.argmin()], float(chains.merits.min())
             budget.count(points=self.chains * self.neighbours * self.steps_at_once)
             progress = (budget.spent - begin) / length
             yield best, lowest
 
-    def _heat(self, X: Array, moves: Neighbours, landscape: Height, random: np.random.Generator) -> float:
+    def _heat(self, chains: Chains, moves: Neighbours, landscape: Height, random: np.random.Generator) -> float:
         """The first temperature."""
-        tried = moves.around(X, self.neighbours, random)
-        changes = landscape.objective(tried.reshape(-1, X.shape[1])).reshape(tried.shape[:2])
-        changes = np.abs(changes - landscape.objective(X))
+        tried = moves.around(chains.X, np.zeros(chains.X.shape), self.neighbours, random)
+        changes = landscape.objective(landscape.points(np.concatenate(tried))).reshape(tried.shape[:2])
+        changes = np.abs(changes - landscape.objective(chains.V))
         return self.heat * float(np.median(changes[changes > 0])) if (changes > 0).any() else 0.0
 
     def _step(
-        self,
-        X: Array,
-        values: Array,
-        temperature: float,
-        moves: Neighbours,
-        landscape: Height,
-        random: np.random.Generator,
-    ) -> tuple[Array, Array]:
+        self, chains: Chains, temperature: float, moves: Neighbours, landscape: Height, random: np.random.Generator
+    ) -> Chains:
         """The chains after one move of each, or none."""
-        tried = moves.around(X, self.neighbours, random)
-        merits = landscape.merit(tried.reshape(-1, X.shape[1])).reshape(tried.shape[:2])
-        gains = (values - merits) / temperature
-        drawn, chain = (gains + random.gumbel(size=gains.shape)).argmax(axis=0), np.arange(len(X))
-        moved = np.log(random.random(len(X))) < gains[drawn, chain]
-        return np.where(moved[:, None], tried[drawn, chain], X), np.where(moved, merits[drawn, chain], values)
+        pull = landscape.slopes(chains.V) / (2.0 * temperature)
+        tried = Chains.at(np.concatenate(moves.around(chains.X, pull, self.neighbours, random)), landscape)
+        n_chains = len(chains.X)
+        gains = (chains.merits - tried.merits.reshape(-1, n_chains)) / temperature
+        drawn, chain = (gains + random.gumbel(size=gains.shape)).argmax(axis=0), np.arange(n_chains)
+        moved = np.log(random.random(n_chains)) < gains[drawn, chain]
+        new = (part[drawn * n_chains + chain] for part in tried)
+        return Chains(*(np.where(moved, to.T, was.T).T for to, was in zip(new, chains, strict=True)))

@@ -57,12 +57,7 @@ class Found:
 
 
 class Deduction:
-    """Grows the set of known columns by what follows from it.
-
-    Parameters
-    ----------
-    problem : Problem
-    """
+    """Grows the set of known columns by what follows from it."""
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem

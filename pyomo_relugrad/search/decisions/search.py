@@ -46,6 +46,8 @@ class DecisionSearch(Method):
         Share of the descents that begin at a new point (0.5).
     share : float, optional
         Of the time left, what the search takes at most (0.6).
+    share_of_binaries : float, optional
+        The same where binaries are annealed (0.85).
     penalty : float, optional
         Penalty of a violation, in units of the objective's spread over the largest violation at some points (10).
     annealing : Annealing, optional
@@ -60,6 +62,7 @@ class DecisionSearch(Method):
     patience: int = 30
     fresh: float = between(0.5, 0, 1)
     share: float = between(0.6, 0, 1)
+    share_of_binaries: float = between(0.85, 0, 1)
     penalty: float = 10.0
     annealing: Annealing = Annealing()
     vain_cycles: int = 3
@@ -83,12 +86,12 @@ class DecisionSearch(Method):
                 starts = decisions.random(SAMPLES, random)
             else:
                 starts = moves.kicked(best, random)[None]
-            values = landscape.merit(starts)
+            values = landscape.merit(landscape.points(starts))
             budget.count(points=len(starts))
             x, value, vain = starts[values.argmin()], float(values.min()), 0
             while vain < self.attempts and budget.worked < end and not budget.is_exhausted():
                 tried = moves.around(x, self.batch, random)
-                values = landscape.merit(tried)
+                values = landscape.merit(landscape.points(tried))
                 budget.count(points=len(tried))
                 lowest, vain = float(values.min()), vain + 1
                 if is_lower(lowest, value):
@@ -106,7 +109,7 @@ class DecisionSearch(Method):
         limit = budget.remaining if budget.is_timed else (budget.iteration_limit or np.inf) - budget.iterations
         known = min(context.known, key=lambda point: point.objective, default=None)
         best = decisions.random(1, random)[0] if known is None else decisions.rounded(known.values[decisions.columns])
-        end, lowest, vain = budget.spent + self.share * limit, np.inf, 0
+        end, lowest, vain = budget.spent + self.share_of_binaries * limit, np.inf, 0
         for planned in self.annealing.cycle_lengths(budget):
             left = end - budget.spent
             if vain >= self.vain_cycles or left <= 0 or budget.is_exhausted():
@@ -137,21 +140,33 @@ class Landscape:
         self._decisions, self._problem = decisions, problem
         merit = Merit.scaled_to(problem, decisions.points(X), penalty)
         # Decisions are within their bounds.
-        followers = np.setdiff1d(np.flatnonzero(problem.lower < problem.upper), decisions.columns)
-        self._penalties = np.concatenate([merit.row_penalties, np.full(followers.size, merit.row_penalties.max())])
+        is_limited = np.isfinite(problem.lower) | np.isfinite(problem.upper)
+        followers = np.setdiff1d(np.flatnonzero(is_limited & (problem.lower < problem.upper)), decisions.columns)
+        penalties = np.concatenate([merit.row_penalties, np.full(followers.size, merit.row_penalties.max())])
         bounds = sparse.eye_array(problem.n_columns, format="csr")[followers]
-        self._rows = sparse.csr_array(sparse.vstack([problem.rows, bounds]))
-        self._lower = np.concatenate([problem.row_lower, problem.lower[followers]])[:, None]
-        self._upper = np.concatenate([problem.row_upper, problem.upper[followers]])[:, None]
+        rows = sparse.csr_array(sparse.vstack([problem.rows, bounds]))
+        lower = np.concatenate([problem.row_lower, problem.lower[followers]])
+        upper = np.concatenate([problem.row_upper, problem.upper[followers]])
+        below, above = np.isfinite(lower), np.isfinite(upper)
+        self._rows = sparse.csr_array(sparse.vstack([-rows[below], rows[above]]))
+        self._limits = np.concatenate([-lower[below], upper[above]])[:, None]
+        self._penalties = np.concatenate([penalties[below], penalties[above]])
 
-    def objective(self, X: Array) -> Array:
-        """Objectives (B,) of decisions (B, d)."""
-        return np.asarray(self._problem.objective(self._decisions.points(X)))
+    def points(self, X: Array) -> Array:
+        """All columns (B, n) that follow from decisions (B, d)."""
+        return self._decisions.points(X)
 
-    def merit(self, X: Array) -> Array:
-        """Merits (B,) of decisions (B, d)."""
-        V = self._decisions.points(X).T
-        activity = self._rows @ V
-        violations = np.maximum(self._lower - activity, activity - self._upper)
-        violations = np.where(violations > FEASIBILITY_TOLERANCE / 10, violations, 0.0)
-        return np.asarray(self._problem.objective(V.T) + self._penalties @ violations)
+    def objective(self, V: Array) -> Array:
+        """Objectives (B,) of points (B, n)."""
+        return self._problem.objective(V)
+
+    def slopes(self, V: Array) -> Array:
+        """Derivatives (B, d) of the objective in the decisions, other columns held."""
+        return self._problem.pull_back(V, self._problem.objective_gradient(V))[:, self._decisions.columns]
+
+    def merit(self, V: Array) -> Array:
+        """Merits (B,) of points (B, n)."""
+        excess = np.asarray(self._rows @ V.T)
+        excess -= self._limits
+        excess *= excess > FEASIBILITY_TOLERANCE / 10
+        return np.asarray(self._problem.objective(V) + self._penalties @ excess)

@@ -63,7 +63,31 @@ class AffineMap:
 
     def __call__(self, V: Array) -> Array:
         """Values (k, B) at points (n, B)."""
-        return np.asarray(self._matrix @ V) + self._constants
+        values = np.asarray(self._matrix @ V)
+        values += self._constants
+        return values
+
+
+class LargestOf:
+    """The largest of some affine functions, for many such groups.
+
+    Parameters
+    ----------
+    groups : sequence of sequences of LinearForm
+        None of them empty.
+    n_columns : int
+    """
+
+    def __init__(self, groups: Sequence[Sequence[LinearForm]], n_columns: int) -> None:
+        # The first of each group, the second of each, and so on: arrays are compared as a whole.
+        self._longest = max(map(len, groups))
+        ranks = range(self._longest)
+        self._functions = AffineMap([group[min(rank, len(group) - 1)] for rank in ranks for group in groups], n_columns)
+
+    def __call__(self, V: Array) -> Array:
+        """Values (groups, B) at points (n, B)."""
+        values = self._functions(V)
+        return np.asarray(values.reshape(self._longest, -1, values.shape[1]).max(axis=0))
 
 
 class Equations:
@@ -121,18 +145,11 @@ class Switches:
             AffineMap([pair[side].values[column] for pair in branches for column in pair[0].values], n_columns)
             for side in (0, 1)
         ]
-        self._excesses = [
-            AffineMap([excess for pair in branches for excess in pair[side].excesses], n_columns) for side in (0, 1)
-        ]
-        sizes = [[len(pair[side].excesses) for pair in branches] for side in (0, 1)]
-        self._starts = [np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(int) for counts in sizes]
+        self._excesses = [LargestOf([pair[side].excesses for pair in branches], n_columns) for side in (0, 1)]
 
     def fill(self, V: Array) -> None:
         """Choose the binaries."""
-        off, on = (
-            np.maximum(np.maximum.reduceat(excesses(V), starts, axis=0), 0.0)
-            for excesses, starts in zip(self._excesses, self._starts, strict=True)
-        )
+        off, on = (np.maximum(excesses(V), 0.0) for excesses in self._excesses)
         is_on = on < off
         V[self._binaries] = is_on
         if self._columns.size:
@@ -160,15 +177,13 @@ class Levels:
         integers: Array,
     ) -> None:
         self._columns = np.array(columns)
-        self._sides = [AffineMap([one for ones in side for one in ones], cost.size) for side in (lower, upper)]
-        counts = [[len(ones) for ones in side] for side in (lower, upper)]
-        self._starts = [np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(int) for sizes in counts]
+        self._largest = LargestOf(lower, cost.size)
+        self._negative = LargestOf([[LinearForm().plus(-1.0, one) for one in ones] for ones in upper], cost.size)
         self._cost, self._is_integer = cost[self._columns][:, None], integers[self._columns][:, None]
 
     def fill(self, V: Array) -> None:
         """Choose the levels."""
-        low = np.maximum.reduceat(self._sides[0](V), self._starts[0], axis=0)
-        high = np.minimum.reduceat(self._sides[1](V), self._starts[1], axis=0)
+        low, high = self._largest(V), -self._negative(V)
         low = np.where(self._is_integer, np.ceil(low - FEASIBILITY_TOLERANCE), low)
         high = np.where(self._is_integer, np.floor(high + FEASIBILITY_TOLERANCE), high)
         bounded = np.isfinite(low) & np.isfinite(high) & ~self._is_integer
@@ -178,12 +193,7 @@ class Levels:
 
 
 class Networks:
-    """Outputs of networks.
-
-    Parameters
-    ----------
-    stages : tuple of Stage
-    """
+    """Outputs of networks."""
 
     def __init__(self, stages: tuple[Stage, ...]) -> None:
         self._stages = stages

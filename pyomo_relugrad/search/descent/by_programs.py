@@ -9,7 +9,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem, ReducedObjective
-from pyomo_relugrad.programs.linear_program import LinearProgram
+from pyomo_relugrad.programs import LinearProgram
 from pyomo_relugrad.run import SearchContext, between
 from pyomo_relugrad.search.descent.elite_pool import ElitePool, PoolMember
 from pyomo_relugrad.search.descent.starts import structured_starts
@@ -70,7 +70,7 @@ class ProgramRounds:
         self.method, self.domain = method, domain
         self.context, self.budget, self.random = context, context.budget, context.random
         self.problem, self.objective = problem, ReducedObjective(problem)
-        self.polish = polisher_of(problem)
+        self.polish = polisher_of(problem, context.past)
         self.width = domain.upper - domain.lower
         self.pool = ElitePool(method.pool_size)
         self.start = feasible_start(problem, domain, context.start)

@@ -75,9 +75,13 @@ class ElitePool:
         return moved
 
     def offspring(self, domain: Domain, random: np.random.Generator, count: int) -> Array:
-        """Crossings (count, d) of two members each, column by column, a random share of the columns drawn anew."""
+        """Crossings (count, d) of two members each, column by column, a random share of the columns drawn anew.
+
+        One of the two is one of the best rather than any.
+        """
         points = np.stack([member.u for member in self.members])
-        first, second = random.integers(len(points), size=(2, count))
+        first = (len(points) * random.random(count) ** PREFERENCE).astype(int)
+        second = random.integers(len(points), size=count)
         shape = (count, points.shape[1])
         children = np.where(random.random(shape) < random.random((count, 1)), points[first], points[second])
         redrawn = random.random(shape) < 10.0 ** random.uniform(*MUTATION, (count, 1))
@@ -87,3 +91,5 @@ class ElitePool:
 
 # Decimal logarithms of the smallest and the largest share of the columns that a new start draws anew.
 MUTATION = (-2.0, -0.3)
+# Power of a uniform number that says at which share of the pool, best first, a parent stands.
+PREFERENCE = 1.5

@@ -9,8 +9,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array, DTypeLike
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.network import sweeps
-from pyomo_relugrad.network.device import Device, weights_on
+from pyomo_relugrad.network import Device, sweeps, weights_on
 from pyomo_relugrad.problem import NetworkStage, Problem, ReducedObjective, Shape
 from pyomo_relugrad.run import Method
 from pyomo_relugrad.search.domains.box import Box

@@ -15,11 +15,15 @@ from pyomo_relugrad.search.descent.elite_pool import ElitePool, PoolMember
 Walk: TypeAlias = Generator[Incumbent | None, None, Incumbent]
 
 #: Shares of the time that walks have at least and at most while descents go on.
-LEAST_SHARE, LARGEST_SHARE = 0.15, 0.6
+LEAST_SHARE, LARGEST_SHARE = 0.1, 0.25
+#: What remains, after each turn of walks or descents, of the weight of what was before.
+MEMORY = 0.9
 #: Share of the time limit that is left when the best point is walked from to the end.
-LAST_SHARE = 0.3
+LAST_SHARE = 0.15
 #: A walk is spared where so many times the largest gain of any walk would not reach the best point.
 HOPE = 3.0
+#: What remains of that gain after a walk that gains less.
+FADING = 0.5
 
 
 class Polishing:
@@ -37,7 +41,8 @@ class Polishing:
     pool : ElitePool
     budget : Budget
     step_seconds : float, optional
-        About how long the first step of a walk takes. No walk begins where that is more than walks may take.
+        About how long the first step of a walk takes; later ones as long as the last. No step is taken where that is
+        more than walks may take.
     """
 
     def __init__(
@@ -48,16 +53,19 @@ class Polishing:
         budget: Budget,
         step_seconds: float = 0.0,
     ) -> None:
-        self._step_seconds = step_seconds
+        self.step_seconds = step_seconds
         self._begin_walk, self._columns, self._pool, self._budget = walk, columns, pool, budget
         self._walk: Walk | None = None
         #: The walk's point, and the value that it began at.
         self._elite, self._start = PoolMember(np.zeros(0), np.inf), np.inf
-        self._begin, self._seconds = budget.worked, 0.0
+        self._begin = self._booked = budget.worked
+        self._worked = 0.0  # of which in walks
         #: Seconds of the walk so far, and of the last one that came to its end.
         self._this_walk = self._last_walk = 0.0
+        self._is_fruitless = False  # whether the walk's last step brought no better point
         self._best, self._largest_gain = np.inf, 0.0
-        self._gains = {"walks": 0.0, "descents": 0.0}
+        #: What both have gained, and in how many seconds; what is long past counts for little.
+        self._gains, self._seconds = {"walks": 0.0, "descents": 0.0}, {"walks": 0.0, "descents": 0.0}
 
     def run(self) -> Iterator[Incumbent | None]:
         """Go on with the walk from the best point that deserves one, for as long as walks may take now."""
@@ -66,26 +74,22 @@ class Polishing:
             return
         self._book("descents")
         begin, owed = self._budget.worked, self._owed_seconds
-        while self._budget.worked - begin < owed or (self._is_last and self._is_at_best):
+        while self._budget.worked - begin + self.step_seconds < owed or (self._is_last and self._is_at_best):
             if self._budget.is_exhausted() or not self._goes_on():
                 break
             yield self._step()
-        self._book_walks(begin)
+        self._book("walks")
 
     def afford_whole(self) -> bool:
         """Whether another walk may go to its end at once, by how long the last one took."""
-        seconds = max(self._last_walk, self._step_seconds)
-        return not self._is_timed or (self._walk is None and seconds <= self._owed_seconds)
+        if not self._is_timed:
+            return True
+        self._book("descents")
+        return self._walk is None and max(self._last_walk, self.step_seconds) <= self._owed_seconds
 
     def booked(self, steps: Iterator[Incumbent | None]) -> Iterator[Incumbent | None]:
         """The steps of a walk of somebody else, which counts among these."""
-        self._book("descents")
-        begin = self._budget.worked
         yield from steps
-        self._book_walks(begin)
-
-    def _book_walks(self, begin: float) -> None:
-        self._seconds += self._budget.worked - begin
         self._book("walks")
 
     @property
@@ -102,9 +106,10 @@ class Polishing:
         """Whether there is a walk to go on with, from the best point that has not been walked from."""
         least = self._pool.best + HOPE * self._largest_gain if self._largest_gain else np.inf
         waiting = self._pool.unpolished()
-        if self._walk is not None and self._elite.value > least:  # others are far ahead
+        is_passed = self._is_fruitless and waiting is not None and waiting.value < self._elite.value
+        if self._walk is not None and (self._elite.value > least or is_passed):  # others are ahead
             self._walk.close()
-            self._walk, self._this_walk = None, 0.0
+            self._end_walk()
         if self._walk is None:
             if waiting is None or waiting.value > least or not self._may_begin:
                 return False
@@ -118,7 +123,7 @@ class Polishing:
         if not self._is_timed:
             return True
         may_take = np.inf if self._is_last else self._owed_seconds
-        return self._step_seconds <= min(may_take, self._budget.remaining)
+        return self.step_seconds <= min(may_take, self._budget.remaining)
 
     def _step(self) -> Incumbent | None:
         """One step of the walk, whose point takes the place of the one before."""
@@ -127,13 +132,20 @@ class Polishing:
         try:
             point = next(self._walk)
         except StopIteration:
-            self._walk, self._last_walk, self._this_walk = None, self._this_walk, 0.0
+            self._last_walk = self._this_walk
+            self._end_walk()
             return None
-        self._this_walk += self._budget.worked - begin
+        self.step_seconds = self._budget.worked - begin
+        self._this_walk += self.step_seconds
+        self._is_fruitless = point is None
         if point is not None:
             self._elite = self._pool.polished(self._elite, point.values[self._columns], point.objective)
             self._largest_gain = max(self._largest_gain, self._start - point.objective)
         return point
+
+    def _end_walk(self) -> None:
+        self._walk, self._this_walk, self._is_fruitless = None, 0.0, False
+        self._largest_gain = max(self._start - self._elite.value, self._largest_gain * FADING)
 
     @property
     def _is_at_best(self) -> bool:
@@ -148,18 +160,16 @@ class Polishing:
     @property
     def _owed_seconds(self) -> float:
         """Seconds that walks may take now, by what they and the descents have gained in their time."""
-        total = self._budget.worked - self._begin
-        rates = [
-            gain / max(seconds, 1e-3)
-            for gain, seconds in (
-                (self._gains["walks"], self._seconds),
-                (self._gains["descents"], total - self._seconds),
-            )
-        ]
+        rates = [self._gains[who] / max(self._seconds[who], 1e-3) for who in ("walks", "descents")]
         share = rates[0] / sum(rates) if sum(rates) > 0 else LARGEST_SHARE
-        return float(np.clip(share, LEAST_SHARE, LARGEST_SHARE)) * total - self._seconds
+        return float(np.clip(share, LEAST_SHARE, LARGEST_SHARE)) * (self._budget.worked - self._begin) - self._worked
 
     def _book(self, who: str) -> None:
-        if np.isfinite(self._best):
-            self._gains[who] += self._best - self._pool.best
-        self._best = self._pool.best
+        now, gain = self._budget.worked, self._best - self._pool.best if np.isfinite(self._best) else 0.0
+        for book in (self._gains, self._seconds):
+            for each in book:
+                book[each] *= MEMORY
+        self._gains[who] += gain
+        self._seconds[who] += now - self._booked
+        self._worked += now - self._booked if who == "walks" else 0.0
+        self._best, self._booked = self._pool.best, now

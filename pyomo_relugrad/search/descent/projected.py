@@ -18,6 +18,7 @@ from pyomo_relugrad.search.descent.starts import structured_starts
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.feasible_set import feasible_start
 from pyomo_relugrad.search.domains.method import DomainMethod
+from pyomo_relugrad.search.regions.program import FIRST_FACETS
 from pyomo_relugrad.search.sequential.smooth_polish import polisher_of
 
 #: Multiplications per batched step that keep the matrix products efficient and the steps short.
@@ -30,8 +31,8 @@ FIRST_ROUND = (0.3, 0.01)
 NEWS = 1e-6
 #: Relative difference up to which points may be the same after polishing.
 NEARLY_SAME = 1e-2
-#: Weights times neurons, per second of a step of a walk (measured on one core).
-WALK_RATE = 5e10
+#: Multiplications per second of a step of a walk (measured on one core), and Newton systems that it solves.
+WALK_RATE, NEWTON_STEPS = 5e10, 15
 #: Multiplications between two looks at a batch.
 WORK_PER_LOOK = 2e6
 #: Relative gain at which a point is reported while the batch still moves.
@@ -51,24 +52,29 @@ class ProjectedDescent(DomainMethod):
     batch : int, optional
         Points that start together. None: 32 to 512, fewer for larger networks, or 64 where a projection takes
         iterations of its own.
-    first_steps, last_step : tuple of float, and float, optional
-        First step of a round's descent, in turns: longer than the box, so that points jump from corner to corner, or
-        shorter, so that they stay in the basins that they start in (4, 1, 0.3, 0.1). Last step (0.003).
-    momentum : float, optional
-        Share of the old momentum that a step keeps (0.5).
+    first_steps, offspring_steps, last_step : two tuples of float, and float, optional
+        First step of a round's descent, in turns. From fresh starts: longer than the box, so that points jump from
+        corner to corner, or shorter (4, 1, 0.3, 0.1). From the offspring of good points: so short that they stay near
+        the basins that they start in (0.3, 0.1, 1). Last step (0.003).
+    momentum, offspring_momentum : float, optional
+        Share of the old momentum that a step keeps, from fresh starts (0.5) and from offspring (0.8).
     explore_steps, recombine_steps : int, optional
-        Steps from fresh starts (120), and from the offspring of good points (80).
+        Steps from fresh starts (120), and from offspring (160), of which there are half as many as fresh starts.
     stages : tuple of int, optional
         Relative lengths of a descent's stages; after each but the last the best quarter goes on (1, 2, 3).
     refined, refine_steps, refined_step : int, int and float, optional
         How many of the best points descend to the kinks that they sit at (8), in how many steps (30), the last (1e-4).
-    explore_every, polish_every : int, optional
-        One round in so many begins from fresh starts (2), is polished even without a better point (3).
+    offspring_rounds : int, optional
+        Rounds from offspring, at most, after one from fresh starts (2).
+    polish_every : int, optional
+        One round in so many is polished even without a better point (3).
     pool_size : int, optional
         Good points kept (24).
     first_batch, first_round_steps : int, optional
         Points of the first round (128), and its steps (24): a small round, whose points are good enough on small
         problems.
+    repeated_round_steps : int, optional
+        Its steps where a part of its points lie where many answers of the same model with other numbers lay (16).
     agreements : int, optional
         Rounds from fresh starts that come to the best point again, after which the search is done (4).
     patience : int, optional
@@ -84,10 +90,12 @@ class ProjectedDescent(DomainMethod):
     batch: int | None = None
     first_steps: tuple[float, ...] = between((4.0, 1.0, 0.3, 0.1), 1e-9)
     last_step: float = between(0.003, 1e-9)
+    offspring_steps: tuple[float, ...] = between((0.3, 0.1, 1.0), 1e-9)
     momentum: float = between(0.5, 0, 1)
+    offspring_momentum: float = between(0.8, 0, 1)
     explore_steps: int = 120
-    recombine_steps: int = 80
-    explore_every: int = 2
+    recombine_steps: int = 160
+    offspring_rounds: int = 2
     stages: tuple[int, ...] = (1, 2, 3)
     refined: int = 8
     refine_steps: int = 30
@@ -96,6 +104,7 @@ class ProjectedDescent(DomainMethod):
     polish_every: int = 3
     first_batch: int = 128
     first_round_steps: int = 24
+    repeated_round_steps: int = 16
     agreements: int = 4
     patience: int = 40
 
@@ -122,7 +131,7 @@ class ProjectedRounds:
         self.method, self.problem, self.domain = method, problem, domain
         self.context, self.budget, self.random = context, context.budget, context.random
         self.objective = ReducedObjective(problem)
-        self.polish = polisher_of(problem)
+        self.polish = polisher_of(problem, context.past)
         #: In float32, which halves a step, but where answers are to be the same on a device.
         is_alike = self.budget.is_repeatable and domain.projection_work == 0
         dtype = np.float64 if is_alike else np.float32
@@ -136,6 +145,9 @@ class ProjectedRounds:
             self._walk, self.objective.columns, self.pool, self.budget, _walk_seconds(self.objective)
         )
         self.rounds, self.last_record, self.agreements, self.reported = 0, 0, 0, np.inf
+        #: Rounds from offspring since the last one from fresh starts; they follow while they bring better points.
+        self.in_a_row = -1
+        self.n_descents = {True: 0, False: 0}  # from fresh starts, and from offspring
         self.report_seconds = 0.0
         self.past, self.patience = context.past, context.past.begin(method.name, method.patience)
         self.has_known = bool(context.known)
@@ -144,6 +156,12 @@ class ProjectedRounds:
 
     def run(self) -> Iterator[Incumbent | None]:
         """Rounds of descents and polishing until the budget is spent, or many rounds bring nothing."""
+        try:
+            yield from self._rounds()
+        finally:
+            self._remember()
+
+    def _rounds(self) -> Iterator[Incumbent | None]:
         if not self.has_known:
             yield self._incumbent(at_home(self._fresh_starts(4)[0, :]))
         while not (self.budget.is_exhausted() or self._is_done):
@@ -156,30 +174,33 @@ class ProjectedRounds:
             for elite in elites:
                 self.pool.add(elite)
             yield self._incumbent(batch.best[0])
-            if self.rounds and _is_news(self.pool.best, record):
+            is_news = _is_news(self.pool.best, record)
+            if self.rounds and is_news:
                 self.last_record, self.agreements = self.rounds, 0
                 self.past.note(self.method.name, self.rounds)
             is_near = not _is_news(record, float(values.min()), NEARLY_SAME)
-            if self._is_fresh and is_near and self.polishing.afford_whole():
+            if self.is_fresh and is_near and self.polishing.afford_whole():
                 agreeing = self._agree(min(elites, key=lambda elite: elite.value), record)
                 yield from self.polishing.booked(agreeing)
             elif self._is_timed or self.pool.best < record or self.rounds % self.method.polish_every == 0:
                 yield from self.polishing.run()
             self.rounds += 1
+            is_over = self.in_a_row >= self.method.offspring_rounds or not (self.is_fresh or is_news)
+            self.in_a_row = 0 if is_over else self.in_a_row + 1
 
     @property
     def _is_timed(self) -> bool:
         return bool(np.isfinite(self.budget.time_limit))
 
     @property
+    def is_fresh(self) -> bool:
+        """Whether the present round begins from fresh starts."""
+        return self.in_a_row == 0
+
+    @property
     def _is_done(self) -> bool:
         """Whether many rounds were in vain, or several came to the same best point."""
         return self.rounds - self.last_record > self.patience or self.agreements >= self.method.agreements
-
-    @property
-    def _is_fresh(self) -> bool:
-        """Whether the present round, not the first one, begins from fresh starts."""
-        return self.rounds > 0 and (self.rounds - 1) % self.method.explore_every == 0
 
     def _agree(self, elite: PoolMember, record: float) -> Generator[Incumbent | None, None, None]:
         """Polish the best point of a round from fresh starts, and count whether it is the best of all again."""
@@ -192,20 +213,42 @@ class ProjectedRounds:
 
     def _round(self) -> Generator[Incumbent | None, None, Batch]:
         """The best points of a round of descents: a small one, then from fresh starts and offspring in turns."""
-        method, number = self.method, self.rounds - 1
-        if number < 0:
-            starts = self._fresh_starts(min(self.count, method.first_batch))
-            stages = Schedule(*FIRST_ROUND, method.first_round_steps).pieces((1, 1))
-            return (yield from self._watched(self._halving(starts, stages))).keep(method.refined).at_home()
-        explore = self._is_fresh
-        starts = self._fresh_starts(self.count) if explore else self._offspring()
-        first = method.first_steps[(number // 2) % len(method.first_steps)]
-        schedule = Schedule(first, method.last_step, method.explore_steps if explore else method.recombine_steps)
-        batch = yield from self._watched(self._halving(starts, schedule.pieces(method.stages)))
+        method = self.method
+        momentum = method.momentum if self.rounds == 0 or self.is_fresh else method.offspring_momentum
+        if self.rounds == 0:
+            starts, steps = self._first_starts(min(self.count, method.first_batch))
+            stages = Schedule(*FIRST_ROUND, steps).pieces((1, 1))
+            return (yield from self._watched(self._halving(starts, stages, momentum))).keep(method.refined).at_home()
+        if self.is_fresh:
+            firsts, steps, starts = method.first_steps, method.explore_steps, self._fresh_starts(self.count)
+        else:
+            firsts, steps = method.offspring_steps, method.recombine_steps
+            starts = self.pool.offspring(self.domain, self.random, max(self.count // 2, 1))
+        number = self.n_descents[self.is_fresh]
+        self.n_descents[self.is_fresh] += 1
+        stages = Schedule(firsts[number % len(firsts)], method.last_step, steps).pieces(method.stages)
+        batch = yield from self._watched(self._halving(starts, stages, momentum))
         best = Batch.at(batch.best[: method.refined, :])
         lengths = Schedule(method.last_step, method.refined_step, method.refine_steps).lengths()
         refining = descend(self.moving, self.bounds, best, lengths, method.momentum, self.budget)
         return (yield from self._watched(refining)).keep(method.refined).at_home()
+
+    def _first_starts(self, count: int) -> tuple[Array, int]:
+        """Starts of the first round, many of them where earlier answers lay, and how many steps are enough."""
+        answers, fresh = list(self.past.answers), max(count // 4, 1)
+        if len(answers) < fresh or self.context.device is not None:
+            return self._fresh_starts(count), self.method.first_round_steps
+        lower, upper = self.domain.lower, self.domain.upper
+        known = self.domain.project(lower + np.array(answers) * (upper - lower))
+        starts = np.concatenate([self._fresh_starts(fresh), self.moving.cast(known)])
+        return starts, self.method.repeated_round_steps
+
+    def _remember(self) -> None:
+        """Note where in the ranges of the columns the best point lies, for the next search of the same model."""
+        width = self.domain.upper - self.domain.lower
+        if self.pool.members and self.budget.iteration_limit is None:
+            best = self.pool.members[0].u - self.domain.lower
+            self.past.answers.append(np.divide(best, width, out=np.zeros(width.size), where=width > 0))
 
     def _fresh_starts(self, count: int) -> Array:
         starts = structured_starts(self.moving, self.bounds, self.random, count)
@@ -213,21 +256,18 @@ class ProjectedRounds:
             starts[0, :] = self.moving.cast(self.start)
         return starts
 
-    def _offspring(self) -> Array:
-        return self.pool.offspring(self.domain, self.random, self.count)
-
-    def _halving(self, starts: Array, stages: Sequence[Array]) -> Generator[Batch, None, Batch]:
-        return descend_by_halving(self.moving, self.bounds, starts, stages, self.method.momentum, self.budget)
+    def _halving(self, starts: Array, stages: Sequence[Array], momentum: float) -> Generator[Batch, None, Batch]:
+        return descend_by_halving(self.moving, self.bounds, starts, stages, momentum, self.budget)
 
     def _watched(self, steps: Generator[Batch, None, Batch]) -> Generator[Incumbent | None, None, Batch]:
         """Report the batch's best point whenever it is a good deal better than the last one reported."""
-        looked, reported = self.budget.points, self.budget.elapsed
+        looked, reported, n_weights = self.budget.points, self.budget.elapsed, self.objective.n_weights
         while True:
             try:
                 batch = next(steps)
             except StopIteration as end:
                 return end.value
-            if (self.budget.points - looked) * self.objective.n_weights < WORK_PER_LOOK:
+            if (self.budget.points - looked) * n_weights < WORK_PER_LOOK:
                 continue
             looked = self.budget.points
             value = float(namespace(batch.values).min(batch.values))
@@ -253,8 +293,10 @@ class ProjectedRounds:
 
 
 def _walk_seconds(objective: ReducedObjective) -> float:
-    """About how long a step of a walk takes: gradients of a good part of the ReLUs."""
-    return max((stage.n_neurons * stage.work for stage in objective.stages), default=0) / WALK_RATE
+    """About how long a step of a walk takes: gradients of a good part of the ReLUs, and Newton systems."""
+    gradients = max((stage.n_neurons * stage.work for stage in objective.stages), default=0)
+    facets = min(sum(stage.n_neurons for stage in objective.stages), FIRST_FACETS)
+    return (gradients + NEWTON_STEPS * facets * facets * objective.size) / WALK_RATE
 
 
 def _is_news(value: float, record: float, gain: float = NEWS) -> bool:

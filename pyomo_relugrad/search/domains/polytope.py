@@ -10,7 +10,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
+from pyomo_relugrad.programs import LinearProgram, LinearStatus
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.domains.admm import AlternatingProjection
 from pyomo_relugrad.search.domains.domain import ROW_TOLERANCE, BoundsAndRows

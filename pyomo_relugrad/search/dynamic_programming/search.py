@@ -14,7 +14,7 @@ from pyomo_relugrad.search.dynamic_programming.stages import HorizonStage, stage
 from pyomo_relugrad.search.dynamic_programming.sweep import Sweeps
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.merit import Merit
-from pyomo_relugrad.search.sequential.sequential_lp import Descent, SequentialLp
+from pyomo_relugrad.search.sequential.search import Descent, SequentialLp
 
 #: Gain, relative to 1 + |merit|, that counts.
 GAIN = 1e-7

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from pyomo_relugrad.network.simplify import prune_weights, with_unit_rows
+from pyomo_relugrad.network.building import prune_weights, with_unit_rows
 from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem
 from pyomo_relugrad.run import SearchContext, between
 from pyomo_relugrad.search.domains.domain import Domain

@@ -9,7 +9,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem, bound_problem
-from pyomo_relugrad.programs.big_m import build_big_m
+from pyomo_relugrad.programs import build_big_m
 from pyomo_relugrad.run import SearchContext, between
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.method import DomainMethod

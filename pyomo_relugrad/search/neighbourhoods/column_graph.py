@@ -11,12 +11,7 @@ from pyomo_relugrad.problem import Problem
 
 
 class ColumnGraph:
-    """Columns are neighbours where a row or a network holds both; the fewer columns it holds, the nearer they are.
-
-    Parameters
-    ----------
-    problem : Problem
-    """
+    """Columns are neighbours where a row or a network holds both; the fewer columns it holds, the nearer they are."""
 
     def __init__(self, problem: Problem) -> None:
         members = [np.concatenate([embedded.inputs, embedded.outputs]) for embedded in problem.networks]

@@ -9,7 +9,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Incumbent, Problem
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
-from pyomo_relugrad.programs.linear_program import LinearProgram
+from pyomo_relugrad.programs import LinearProgram
 from pyomo_relugrad.run import SearchContext
 from pyomo_relugrad.search.relaxation import RANDOM_RANGE, LinearRelaxation
 
@@ -22,12 +22,7 @@ MAX_TRIED, LEAST_TRIED, MAX_COEFFICIENTS = 200, 50, 2_000_000
 
 
 class Dive:
-    """Fixes columns, those in most rows first, until the rows decide all integers.
-
-    Parameters
-    ----------
-    problem : Problem
-    """
+    """Fixes columns, those in most rows first, until the rows decide all integers."""
 
     def __init__(self, problem: Problem) -> None:
         self._problem, self._surroundings = problem, LinearRelaxation(problem)

@@ -8,6 +8,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.programs import below_tolerance
 from pyomo_relugrad.run import SearchContext
 from pyomo_relugrad.search.neighbourhoods.boxes import BoxMaker
 from pyomo_relugrad.search.neighbourhoods.pace import Pace
@@ -28,16 +29,7 @@ WHOLE_SECONDS = 2.0
 
 
 class ExactSteps:
-    """Mixed-integer programs over the networks themselves.
-
-    Parameters
-    ----------
-    problem : Problem
-    elite : Elite
-    context : SearchContext
-    pace : Pace
-    polish : RegionPolish
-    """
+    """Mixed-integer programs over the networks themselves."""
 
     def __init__(
         self, problem: Problem, elite: Elite, context: SearchContext, pace: Pace, polish: RegionPolish
@@ -82,6 +74,8 @@ class ExactSteps:
             # That HiGHS finds none says nothing of points that are feasible within the tolerance alone.
             self.is_complete = outcome.is_complete and outcome.point is not None
             bound, seconds = max(bound, outcome.bound), 2 * seconds
+            if np.isfinite(outcome.bound):  # beside a point, a verdict of infeasibility says that tolerances differ
+                self._context.take_bound(below_tolerance(outcome.bound))
             yield outcome.point
             if outcome.is_complete or not self._pace.is_timed:
                 return

@@ -12,7 +12,7 @@ from pyomo_relugrad.run import SearchContext
 from pyomo_relugrad.search.neighbourhoods.integer_exchanges import IntegerExchanges
 from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
 from pyomo_relugrad.search.sequential.elite import Elite
-from pyomo_relugrad.search.sequential.sequential_lp import Descent
+from pyomo_relugrad.search.sequential.search import Descent
 
 #: Pairs of moves that are tried once single ones bring nothing.
 MAX_PAIRS = 300

@@ -9,7 +9,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, SparseRows, Weight
 from pyomo_relugrad.problem import Incumbent, Problem, Stage
-from pyomo_relugrad.programs.linearization import Linearization, LinkRows
+from pyomo_relugrad.programs import Linearization, LinkRows
 from pyomo_relugrad.run import SearchContext
 from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
 from pyomo_relugrad.search.relaxation import LinearRelaxation

@@ -18,10 +18,6 @@ def exchangeable(problem: Problem) -> Array:
 class IntegerExchanges:
     """Integers that move together so that the rows can still hold.
 
-    Parameters
-    ----------
-    problem : Problem
-
     Examples
     --------
     Of two binaries just one is 1: to move either is to exchange both.

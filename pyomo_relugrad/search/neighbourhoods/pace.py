@@ -17,12 +17,7 @@ MAX_NODES = 300
 
 
 class Pace:
-    """The clock of a search by neighbourhoods.
-
-    Parameters
-    ----------
-    budget : Budget
-    """
+    """The clock of a search by neighbourhoods."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget

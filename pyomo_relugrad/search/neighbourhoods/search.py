@@ -18,10 +18,11 @@ from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
 from pyomo_relugrad.search.neighbourhoods.subproblem import is_small
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.elite import Elite
-from pyomo_relugrad.search.sequential.sequential_lp import SequentialLp
+from pyomo_relugrad.search.sequential.search import SequentialLp
 
-#: The arms that go far from the best point.
+#: The arms that go far from the best point, and the others.
 WIDE = ("descents", "flips", "exchanges")
+NARROW = ("window", "integers", "box", "whole")
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,14 @@ class Neighbourhoods(Method):
     patience : int, optional
         Turns in vain that end the search once the descents have ended, and at least as many as it took to the last
         gain (50).
+    without : frozenset of str, optional
+        Neighbourhoods that are left out, to see what they bring: any of ``flips``, ``exchanges``, ``window``,
+        ``integers``, ``box`` and ``whole``.
+
+    Raises
+    ------
+    ModelError
+        If a setting is out of its range, or there is no such neighbourhood to leave out.
     """
 
     name = "neighbourhoods"
@@ -66,6 +75,11 @@ class Neighbourhoods(Method):
     exploration: float = between(0.15, 0.01, 1)
     much: float = 0.01
     patience: int = 50
+    without: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.refuse_unknown_parts(self.without, [*WIDE[1:], *NARROW])
 
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Let the neighbourhoods take turns."""
@@ -79,6 +93,7 @@ class Neighbourhoods(Method):
         exchanges = self._exchanges(problem, context, elite, polish)
         arms = {} if exchanges is None else {"exchanges": exchanges.steps()}
         arms |= {"descents": descents} | _neighbourhoods(problem, context, elite, exact, polish)
+        arms = {name: arm for name, arm in arms.items() if name not in self.without}
         bandit = Bandit({name: self.floor if name in WIDE else self.exploration / len(arms) for name in arms})
         vain, turns = 0, 0
         while arms and not context.budget.is_exhausted() and not exact.is_complete:

@@ -9,8 +9,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem, bound_problem
-from pyomo_relugrad.programs.big_m import build_big_m
-from pyomo_relugrad.programs.linear_program import LinearStatus
+from pyomo_relugrad.programs import LinearStatus, build_big_m
 
 #: Coefficients of rows and networks above which no program is built.
 MAX_ENTRIES = 400_000
@@ -41,10 +40,10 @@ class Outcome:
     steps: int = 1
 
 
-def is_small(problem: Problem) -> bool:
-    """Whether the problem's subproblems fit, and have a linear objective."""
+def is_small(problem: Problem, most: int = MAX_ENTRIES) -> bool:
+    """Whether programs over the problem's networks fit, and have a linear objective."""
     entries = problem.rows.nnz + sum(embedded.network.n_weights for embedded in problem.networks)
-    return problem.quadratic is None and entries <= MAX_ENTRIES
+    return problem.quadratic is None and entries <= most
 
 
 def solve_within(

@@ -72,19 +72,19 @@ def neurons_across(region: Region, binding: Array, normals: Array) -> list[Array
 
     An absolute value, written with two ReLUs, changes both: flipping one alone would lead into an empty region.
     """
-    on = kinks_at(region)
-    gradients = region.gradients(on)
-    directions = gradients / np.linalg.norm(gradients, axis=1, keepdims=True)
+    on, directions = kinks_at(region)
     parallel = np.abs(normals @ directions.T) > 1.0 - PARALLEL_TOLERANCE
     return [np.union1d(neuron, on[same]) for neuron, same in zip(binding, parallel, strict=True)]
 
 
-def kinks_at(region: Region) -> Array:
-    """The neurons (m,) on whose facets the region's point lies."""
+def kinks_at(region: Region) -> tuple[Array, Array]:
+    """The neurons (m,) on whose facets the region's point lies, with the unit gradients of their pre-activations."""
     distances = np.abs(region.preactivations)
     near = np.flatnonzero(distances <= NEAR_ZERO * max(1.0, float(distances.max(initial=0.0))))
-    norms = np.linalg.norm(region.gradients(near), axis=1)
-    return near[(norms > 0) & (distances[near] <= FACET_DISTANCE * norms)]
+    gradients = region.gradients(near)
+    norms = np.linalg.norm(gradients, axis=1)
+    on = (norms > 0) & (distances[near] <= FACET_DISTANCE * norms)
+    return near[on], gradients[on] / norms[on, None]
 
 
 class GradientChange:

@@ -9,7 +9,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import checkpoint
-from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution, LinearStatus
+from pyomo_relugrad.programs import LinearProgram, LinearSolution, LinearStatus
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.regions.layout import Layout
 from pyomo_relugrad.search.regions.region import Region
@@ -92,11 +92,18 @@ class FacetProgram:
     layout : Layout
     lower, upper : (d,) arrays
         Bounds of the decision columns, which solutions meet exactly.
+    before : FacetProgram, optional
+        That of the same model with other numbers, whose HiGHS model this one takes where it has the same rows. It must
+        not be used any more.
     """
 
-    def __init__(self, layout: Layout, lower: Array, upper: Array) -> None:
+    def __init__(self, layout: Layout, lower: Array, upper: Array, before: FacetProgram | None = None) -> None:
         self._layout, self._lower, self._upper = layout, lower, upper
-        self._program: LinearProgram = layout.program()
+        self._program: LinearProgram
+        if before is not None and layout.has_rows_of(before._layout):
+            self._program = layout.renew(before._program)
+        else:
+            self._program = layout.program()
         self._first_facet, self._scale = layout.n_fixed, 1.0
         self._working, self._lengths = NO_NEURONS, np.zeros(0)
         self._guess: BasisGuess | None = None
@@ -110,7 +117,8 @@ class FacetProgram:
 
         `reach` (d,) is how far each decision may move; any distance where it is None.
         """
-        if region.signs.size <= FEW_FACETS:
+        has_all = region.signs.size <= FEW_FACETS
+        if has_all:
             self._working = np.arange(region.signs.size)
         self._open(region, reach)
         u, is_fresh = region.u, self._working.size == 0
@@ -123,12 +131,12 @@ class FacetProgram:
                 return RegionOptimum.unfinished(region.u, is_unbounded=True)
             if solution.status is LinearStatus.FAILED and not is_fresh:
                 # HiGHS's quadratic solver may miss its tolerances where facets come from another region.
-                self._working, is_fresh = NO_NEURONS, True
+                self._working, is_fresh, has_all = NO_NEURONS, True, False
                 self._open(region, reach)
                 continue
             if solution.values is None or not solution.is_optimal:
                 break
-            crossed, share = self._crossings(region, solution.values)
+            crossed, share = (False, 1.0) if has_all else self._crossings(region, solution.values)
             if not crossed:
                 return self._optimum(solution)
             u = region.u + share * (self._layout.decisions(solution.values) - region.u)

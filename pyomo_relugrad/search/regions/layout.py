@@ -11,8 +11,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.problem import Problem, ReducedObjective
-from pyomo_relugrad.programs.linear_program import LinearProgram
-from pyomo_relugrad.programs.linearization import Linearization
+from pyomo_relugrad.programs import Linearization, LinearProgram
 from pyomo_relugrad.search.regions.region import Region
 from pyomo_relugrad.search.regions.unit_box import BoundedSides
 
@@ -63,6 +62,23 @@ class Layout(ABC):
             cost, self._lower, self._upper, *self._fixed, quadratic=self._problem.quadratic, options=self._options
         )
 
+    def has_rows_of(self, other: Layout) -> bool:
+        """Whether a program of another layout differs from this one's by linear costs, bounds and sides alone."""
+        return (
+            type(self) is type(other)
+            and self._options == other._options
+            and np.array_equal(self._columns, other._columns)
+            and _are_equal(self._fixed.rows, other._fixed.rows)
+            and _are_equal(self._problem.quadratic, other._problem.quadratic)
+        )
+
+    def renew(self, program: LinearProgram) -> LinearProgram:
+        """A program of a layout of the same rows with the costs, bounds and sides of this one."""
+        program.change_costs(self._problem.cost[self._columns])
+        program.change_bounds(self._lower, self._upper)
+        program.change_row_bounds(np.arange(self.n_fixed), *self._fixed[1:])
+        return program
+
     def open(self, program: LinearProgram, region: Region, reach: Array | None = None) -> float:
         """Set costs and bounds for a region; returns what the costs were divided by.
 
@@ -103,6 +119,15 @@ class Layout(ABC):
     @abstractmethod
     def partial_gradient(self, region: Region, row_duals: Array, column_duals: Array) -> Array:
         """(n,) partial derivatives, in the outputs, of the Lagrangian without facets and links."""
+
+
+def _are_equal(first: Weight, second: Weight) -> bool:
+    """Whether two sparse matrices have the same entries in the same order; None is one without any."""
+    if first is None or second is None or first is second:
+        return first is second
+    return first.shape == second.shape and all(
+        np.array_equal(getattr(first, part), getattr(second, part)) for part in ("indptr", "indices", "data")
+    )
 
 
 def layout_of(objective: ReducedObjective, max_output_entries: int = MAX_OUTPUT_ENTRIES) -> Layout:
@@ -179,12 +204,7 @@ class ReducedLayout(Layout):
 
 
 class FullLayout(Layout):
-    """All columns of the problem; each network is its affine function on the region, as link rows.
-
-    Parameters
-    ----------
-    problem : Problem
-    """
+    """All columns of the problem; each network is its affine function on the region, as link rows."""
 
     def __init__(self, problem: Problem) -> None:
         rows = LayoutRows(problem.rows, problem.row_lower, problem.row_upper)

@@ -12,7 +12,7 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem, bound_problem
-from pyomo_relugrad.programs.big_m import build_big_m
+from pyomo_relugrad.programs import build_big_m
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.region import Region

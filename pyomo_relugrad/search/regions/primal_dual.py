@@ -141,11 +141,6 @@ class Iterate:
 class NewtonSystem:
     """The linearized optimality conditions at an iterate, factored once.
 
-    Parameters
-    ----------
-    program : UnitBoxProgram
-    iterate : Iterate
-
     Raises
     ------
     numpy.linalg.LinAlgError

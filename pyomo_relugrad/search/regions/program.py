@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import Incumbent, Problem, ReducedObjective
+from pyomo_relugrad.problem import Incumbent, Problem, ReducedObjective, Shape
 from pyomo_relugrad.run import Budget
-from pyomo_relugrad.search.regions.facets import NO_NEURONS, FacetProgram, RegionOptimum
+from pyomo_relugrad.search.regions.facets import FEW_FACETS, NO_NEURONS, FacetProgram, RegionOptimum
 from pyomo_relugrad.search.regions.interior_point import InteriorPointProgram
 from pyomo_relugrad.search.regions.layout import layout_of
+from pyomo_relugrad.search.regions.nearest_vertex import optimum_beside
 from pyomo_relugrad.search.regions.region import Region
 from pyomo_relugrad.search.regions.unit_box import BoundedSides, UnitBoxRegion
 
@@ -44,16 +45,27 @@ class RegionProgram:
         Integer columns are held at the point that a region is seen from.
     max_coefficients : int, optional
         Coefficients of facets up to which HiGHS takes over where the interior-point method finds no vertex.
+    before : RegionProgram, optional
+        That of the same model with other numbers: its HiGHS model is changed rather than built anew where that is
+        possible. It must not be used any more.
     """
 
-    def __init__(self, problem: Problem, max_coefficients: int = MAX_COEFFICIENTS) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        max_coefficients: int = MAX_COEFFICIENTS,
+        before: RegionProgram | None = None,
+    ) -> None:
         self.problem = problem
         self.objective = ReducedObjective(problem)
         self.columns = self.objective.columns
         self.lower, self.upper = problem.lower[self.columns], problem.upper[self.columns]
         self._layout = layout_of(self.objective)
         self._max_coefficients = max_coefficients
-        self._simplex = FacetProgram(self._layout, self.lower, self.upper)
+        kept: FacetProgram | None = None if before is None else before._simplex
+        self._simplex: FacetProgram = FacetProgram(self._layout, self.lower, self.upper, kept)
+        self._is_box = problem.shape is Shape.BOX and problem.quadratic is None and problem.is_piecewise_linear
+        self._share_inside = np.random.default_rng(0).uniform(0.4, 0.6, self.columns.size)
         self._last: RegionOptimum | None = None
         self._n_new, self._n_failures, self._setup_seconds = 0, 0, 0.0
 
@@ -68,10 +80,9 @@ class RegionProgram:
 
     def _inside(self, u: Array) -> Array:
         """A point (d,) inside the bounds on no facet but by chance; near `u` where a column has no bound."""
-        share = np.random.default_rng(0).uniform(0.4, 0.6, u.size)
         lower = np.where(np.isfinite(self.lower), self.lower, np.minimum(u, self.upper) - 1.0)
         upper = np.where(np.isfinite(self.upper), self.upper, np.maximum(u, self.lower) + 1.0)
-        return lower + share * (upper - lower)
+        return lower + self._share_inside * (upper - lower)
 
     def feasible_values(self, U: Array) -> Array:
         """(B,) objective values at the rows of `U`, infinite where rows, or bounds on outputs, are violated."""
@@ -91,6 +102,12 @@ class RegionProgram:
 
         A region counts as an iteration of the budget, or as several where HiGHS solves it more than once.
         """
+        is_small_box = reach is None and self._is_box and region.signs.size <= FEW_FACETS
+        optimum = optimum_beside(region, self.lower, self.upper) if is_small_box else None
+        if optimum is not None:
+            budget.count()
+            self._remember(optimum)
+            return optimum
         limits = self._layout.limits(region) if reach is None and self._is_far(region) else None
         if limits is not None:
             optimum = self._by_interior_point(region, limits, budget)

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, columns_or_slice
-from pyomo_relugrad.network.region import CONSTANT_ROW_TOLERANCE, by_layer
+from pyomo_relugrad.network import CONSTANT_ROW_TOLERANCE, by_layer
 from pyomo_relugrad.problem import ReducedObjective
 
 
@@ -57,7 +57,10 @@ class Region:
     def moved_to(self, u: Array) -> Region:
         """The same region, seen from another of its points; where functions are smooth, they are as they are there."""
         if self.objective.problem.is_piecewise_linear:
-            return Region.at(self.objective, u, self.patterns)
+            moved = Region.at(self.objective, u, self.patterns)
+            for kept in vars(self).keys() & {"every_gradient", "signs"}:
+                vars(moved)[kept] = vars(self)[kept]
+            return moved
         there = self.objective.patterns(u[None, :])
         parts = zip(self.objective.stages, self.patterns, there, strict=True)
         return Region.at(self.objective, u, tuple([held if stage.widths else own for stage, held, own in parts]))
@@ -131,8 +134,16 @@ class Region:
 
     # --- backward: gradients of pre-activations ------------------------------------------------------------------
 
+    @cached_property
+    def every_gradient(self) -> Array:
+        """(N, d) gradients of all pre-activations, for few neurons and many uses."""
+        neurons = np.arange(self.signs.size)
+        return _without_rounding(*self._pulled_back(self._input_gradients(neurons), self._gradient_bounds))
+
     def gradients(self, neurons: Array) -> Array:
         """(m, d) gradients of the given neurons' pre-activations; zero where they are nothing but rounding."""
+        if "every_gradient" in vars(self):
+            return self.every_gradient[neurons]
         return _without_rounding(*self._pulled_back(self._input_gradients(neurons), self._gradient_bounds[neurons]))
 
     def input_gradients(self, neurons: Array) -> Array:

@@ -78,11 +78,6 @@ class UnitBoxRegion:
 
     The margin of a neuron is its pre-activation, signed so that it is positive inside the region.
 
-    Parameters
-    ----------
-    region : Region
-    limits : BoundedSides
-
     Attributes
     ----------
     origin : (n,) array

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.programs.linear_program import LinearProgram
+from pyomo_relugrad.programs import LinearProgram
 
 #: Nodes of an assignment at most; pairs of them are kept in a table.
 MAX_NODES = 3000

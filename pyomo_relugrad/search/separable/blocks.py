@@ -37,10 +37,6 @@ class Blocks:
 
         A row that has columns of one block only takes its other columns into that block, again and again. Columns that
         several blocks ask for at once belong to none.
-
-        Parameters
-        ----------
-        problem : Problem
         """
         label, count = network_groups(problem)
         entries = problem.rows.tocoo()

@@ -10,8 +10,8 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
-from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
-from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
+from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.programs import LinearProgram, LinearStatus, below_tolerance
 from pyomo_relugrad.search.separable.tables import Table
 
 #: Gap, relative and absolute, at which a choice counts as the best: less than what ends a search.
@@ -115,7 +115,7 @@ class ChoiceProgram:
             return None
         objective = solution.objective + self._problem.constant
         prices = np.maximum(solution.column_duals[self._weights], 0.0)
-        return RelaxedChoice(objective, _safe(objective), prices, solution.row_duals[: self._problem.n_rows])
+        return RelaxedChoice(objective, below_tolerance(objective), prices, solution.row_duals[: self._problem.n_rows])
 
     def cheapest(self, prices: Array, per_table: int) -> Array:
         """(W,) booleans: the points that cost least, so many per table on average."""
@@ -172,7 +172,9 @@ class ChoiceProgram:
             return ChosenPoints(None, np.inf, solution.bound, is_solved)
         values = self._points[:, chosen] @ solution.values[n_rest:][: chosen.size]
         values[self._rest] = solution.values[:n_rest]
-        return ChosenPoints(values, solution.objective + constant, _safe(solution.bound + constant), is_solved)
+        return ChosenPoints(
+            values, solution.objective + constant, below_tolerance(solution.bound + constant), is_solved
+        )
 
 
 def _point_columns(problem: Problem, tables: Sequence[Table]) -> Weight:
@@ -185,11 +187,6 @@ def _point_columns(problem: Problem, tables: Sequence[Table]) -> Weight:
     )
     entries = np.concatenate([table.points.ravel() for table in tables])
     return sparse.csr_array((entries, (rows, columns)), shape=(problem.n_columns, int(sizes.sum())))
-
-
-def _safe(bound: float) -> float:
-    """A bound, less what HiGHS's tolerances may have added."""
-    return bound - 0.1 * FEASIBILITY_TOLERANCE * (1 + abs(bound))
 
 
 def _ones(rows: Array, columns: Array, shape: tuple[int, int]) -> Weight:

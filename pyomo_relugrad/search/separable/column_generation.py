@@ -123,12 +123,7 @@ class ColumnGeneration(Method):
 
 
 class _Columns:
-    """The points of each block that were found.
-
-    Parameters
-    ----------
-    blocks : Blocks
-    """
+    """The points of each block that were found."""
 
     def __init__(self, blocks: Blocks) -> None:
         self._columns = [np.flatnonzero(blocks.of_column == block) for block in range(blocks.count)]

@@ -9,7 +9,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
-from pyomo_relugrad.programs.linearization import Linearization
+from pyomo_relugrad.programs import Linearization
 from pyomo_relugrad.run import SearchContext
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.separable.blocks import Blocks

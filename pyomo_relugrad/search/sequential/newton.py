@@ -70,7 +70,7 @@ class Face:
             return None
         moving = np.searchsorted(region.objective.columns, columns)
         gradient = region.gradient[moving] * unit
-        neurons = kinks_at(region)
+        neurons, _ = kinks_at(region)
         kinks = region.gradients(neurons)[:, moving] * unit * region.signs[neurons, None]
         activity = v @ rows.partial.T
         below = (activity - rows.lower <= rows.upper - activity) | (rows.lower == rows.upper)

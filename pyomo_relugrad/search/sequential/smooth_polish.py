@@ -9,7 +9,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.run import Budget
+from pyomo_relugrad.run import Budget, Past
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.region import Region
 from pyomo_relugrad.search.regions.walk import walk_regions
@@ -30,9 +30,16 @@ NEWTON_REACH = 10.0
 MAX_STEPS, MAX_CROSSINGS = 100, 8
 
 
-def polisher_of(problem: Problem) -> Polisher:
-    """By linear programs over regions where the problem is piecewise linear, else by `SmoothPolish`."""
-    program = RegionProgram(problem)
+def polisher_of(problem: Problem, past: Past | None = None) -> Polisher:
+    """By linear programs over regions where the problem is piecewise linear, else by `SmoothPolish`.
+
+    What earlier searches of the same model left of such programs is used again, and left to the next one.
+    """
+    program = None if past is None else past.region_program
+    if program is None or program.problem is not problem:
+        program = RegionProgram(problem, before=program)
+    if past is not None:
+        past.region_program = program
     if problem.is_piecewise_linear:
         return lambda v, budget: walk_regions(program, v[program.columns], budget)
     return SmoothPolish(program).run
@@ -45,10 +52,6 @@ class SmoothPolish:
     former finds out which rows and kinks of networks are active, the latter makes use of curvature: sequential linear
     programming with second steps under equality constraints (Byrd, Gould, Nocedal, Waltz, 2004). Where neither is
     better, steps on the far sides of kinks are tried, those first that their multipliers promise most of.
-
-    Parameters
-    ----------
-    program : RegionProgram
     """
 
     def __init__(self, program: RegionProgram) -> None:

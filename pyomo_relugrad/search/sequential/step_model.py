@@ -10,8 +10,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, SparseRows, Weight
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.programs.linear_program import LinearProgram, LinearStatus
-from pyomo_relugrad.programs.linearization import Linearization
+from pyomo_relugrad.programs import Linearization, LinearProgram, LinearStatus
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.sequential.merit import Merit
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.programs.dense_quadratic import dense_quadratic_minimum
+from pyomo_relugrad.programs import dense_quadratic_minimum
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.smoothing.chain import Chain, QuadraticModel

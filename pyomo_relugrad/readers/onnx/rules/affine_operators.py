@@ -5,7 +5,7 @@ Values at points do not tell: what clips or jumps far from the points that are t
 
 from __future__ import annotations
 
-from pyomo_relugrad.network.affine import Affine
+from pyomo_relugrad.network.building import Affine
 from pyomo_relugrad.readers.onnx.node import Node
 from pyomo_relugrad.readers.onnx.rules.arithmetic import BOTH_VARY
 

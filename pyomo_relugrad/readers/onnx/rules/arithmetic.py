@@ -10,9 +10,8 @@ from onnx import TensorProto
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError
-from pyomo_relugrad.network.activations import Activation
-from pyomo_relugrad.network.affine import Affine
-from pyomo_relugrad.network.builder import HiddenLayers
+from pyomo_relugrad.network import Activation
+from pyomo_relugrad.network.building import Affine, HiddenLayers
 from pyomo_relugrad.network.curves import CUBE, SQUARE
 from pyomo_relugrad.network.linear_maps import check_entries
 from pyomo_relugrad.readers.onnx.gates import gated

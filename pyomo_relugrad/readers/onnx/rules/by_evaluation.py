@@ -8,9 +8,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError
-from pyomo_relugrad.network.affine import Affine
-from pyomo_relugrad.network.affine_probe import affine_map
-from pyomo_relugrad.network.builder import HiddenLayers
+from pyomo_relugrad.network.building import Affine, HiddenLayers, affine_map
 from pyomo_relugrad.readers.onnx.evaluate import NodeEvaluator
 from pyomo_relugrad.readers.onnx.node import Node, Value
 from pyomo_relugrad.readers.onnx.refusals import refusal

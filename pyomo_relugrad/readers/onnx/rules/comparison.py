@@ -9,8 +9,7 @@ import numpy as np
 from onnx import TensorProto
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network.affine import Affine, stands_for_infinity
-from pyomo_relugrad.network.builder import HiddenLayers
+from pyomo_relugrad.network.building import Affine, HiddenLayers, stands_for_infinity
 from pyomo_relugrad.readers.onnx.gates import cut_off
 from pyomo_relugrad.readers.onnx.node import Node, Rule, Value, finite
 from pyomo_relugrad.readers.onnx.one_variable import OneVariable, combined, lifted, unified, wholes

@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from pyomo_relugrad.network.builder import HiddenLayers, largest, maximum, smallest
+from pyomo_relugrad.network.building import HiddenLayers, largest, maximum, smallest
 from pyomo_relugrad.readers.onnx.node import Node, Rule, Value
 from pyomo_relugrad.readers.onnx.rules.convolution import pooling_windows, reduction_windows
 

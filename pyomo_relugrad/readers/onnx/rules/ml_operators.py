@@ -6,7 +6,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError
-from pyomo_relugrad.network.builder import HiddenLayers
+from pyomo_relugrad.network.building import HiddenLayers
 from pyomo_relugrad.readers.onnx.node import Node, Rule, Value, finite
 
 

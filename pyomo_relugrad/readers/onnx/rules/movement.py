@@ -11,8 +11,7 @@ from onnx import helper
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError
-from pyomo_relugrad.network.affine import Affine
-from pyomo_relugrad.network.builder import HiddenLayers
+from pyomo_relugrad.network.building import Affine, HiddenLayers
 from pyomo_relugrad.readers.onnx.evaluate import run_node
 from pyomo_relugrad.readers.onnx.node import Node, Rule, Value
 from pyomo_relugrad.readers.onnx.one_variable import OneVariable, lifted

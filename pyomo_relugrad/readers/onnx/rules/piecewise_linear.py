@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network.affine import Affine
-from pyomo_relugrad.network.builder import HiddenLayers, clip, two_slopes
+from pyomo_relugrad.network.building import Affine, HiddenLayers, clip, two_slopes
 from pyomo_relugrad.readers.onnx.node import Node, Rule, Value, finite, real
 from pyomo_relugrad.readers.onnx.rules.convolution import pooling_windows, reduction_windows
 

@@ -11,8 +11,7 @@ from onnx import NodeProto
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError
-from pyomo_relugrad.network.affine import Affine
-from pyomo_relugrad.network.builder import HiddenLayers, largest, smallest
+from pyomo_relugrad.network.building import Affine, HiddenLayers, largest, smallest
 from pyomo_relugrad.network.linear_maps import check_entries
 from pyomo_relugrad.readers.onnx.node import Node, Rule, Value
 from pyomo_relugrad.readers.onnx.rules.arithmetic import BOTH_VARY

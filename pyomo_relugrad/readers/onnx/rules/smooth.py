@@ -8,10 +8,8 @@ from math import prod
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network import curves
-from pyomo_relugrad.network.activations import Activation
-from pyomo_relugrad.network.affine import Affine
-from pyomo_relugrad.network.builder import HiddenLayers
+from pyomo_relugrad.network import Activation, curves
+from pyomo_relugrad.network.building import Affine, HiddenLayers
 from pyomo_relugrad.readers.onnx import windows
 from pyomo_relugrad.readers.onnx.node import Node, Rule, Value, finite
 from pyomo_relugrad.readers.onnx.rules.convolution import reduction_windows

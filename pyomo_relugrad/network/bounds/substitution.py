@@ -14,7 +14,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array, namespace, row_products
 from pyomo_relugrad.network.activations import Lines
-from pyomo_relugrad.network.boxes import Boxes
+from pyomo_relugrad.network.bounds.boxes import Boxes
 from pyomo_relugrad.network.layer import Layer
 from pyomo_relugrad.network.sweeps import Coefficients, backward
 

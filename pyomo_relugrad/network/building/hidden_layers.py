@@ -11,7 +11,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array, DTypeLike
 from pyomo_relugrad.errors import NetworkFileError
 from pyomo_relugrad.network.activations import RELU, Activation
-from pyomo_relugrad.network.affine import Affine, either, stands_for_infinity
+from pyomo_relugrad.network.building.affine import Affine, either, stands_for_infinity
 from pyomo_relugrad.network.layer import Layer
 from pyomo_relugrad.network.linear_maps import MAX_ENTRIES, entry_count, explicit, is_nonnegative
 from pyomo_relugrad.network.widened import WidenedMatrix

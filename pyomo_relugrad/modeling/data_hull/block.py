@@ -1,8 +1,7 @@
-"""`DataHull`: variables of a Pyomo model kept where the data are."""
+"""The block that keeps variables of a Pyomo model where the data are."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,77 +13,16 @@ from pyomo.core.base.set import Binary
 from pyomo.core.base.var import Var
 from pyomo.core.expr.numeric_expr import LinearExpression
 from pyomo.core.util import quicksum
-from scipy.cluster.vq import kmeans2
 
-from pyomo_relugrad.arrays import Array, ArrayLike
+from pyomo_relugrad.arrays import ArrayLike
 from pyomo_relugrad.errors import ModelError, NetworkValueError
 from pyomo_relugrad.modeling.block.arguments import listed_terms, resolve_terms
 from pyomo_relugrad.modeling.block.entries import Entries
-from pyomo_relugrad.modeling.block.keyword_block import KeywordBlock, KeywordRule
+from pyomo_relugrad.modeling.block.keywords import KeywordBlock, KeywordRule
 from pyomo_relugrad.modeling.block.units import without_unit
-from pyomo_relugrad.modeling.extreme_points import extreme_points
-from pyomo_relugrad.network import Network
-from pyomo_relugrad.network.choices import column_names, encoded
-from pyomo_relugrad.network.names import checked_names
+from pyomo_relugrad.modeling.data_hull.hulls import MAX_POINTS, Hulls
+from pyomo_relugrad.network import Network, column_names, encoded
 from pyomo_relugrad.words import listed
-
-#: Points of a hull, by default, before the hull is approximated from inside.
-MAX_POINTS = 500
-#: The cluster label that scikit-learn gives to noise.
-NOISE = -1
-
-
-@dataclass(frozen=True, eq=False)
-class Hulls:
-    """Data points whose convex hulls, one per cluster, are the region to stay in.
-
-    Parameters
-    ----------
-    points : (k, n) array
-    rows : (k,) int array
-        Row of the data that each point is.
-    clusters : (k,) array
-        Label of each point's cluster.
-    centre, range : (n,) arrays
-        Of the data's columns; a constant column has range one.
-    is_exact : bool
-        Whether the hulls are those of all data.
-    names : tuple of str, optional
-        Of the data's columns, where they have some.
-    """
-
-    points: Array
-    rows: Array
-    clusters: Array
-    centre: Array
-    range: Array
-    is_exact: bool
-    names: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, data: ArrayLike, clusters: Any = None, max_points: int | None = MAX_POINTS) -> Hulls:
-        """Reduce data to the vertices of their hulls; the parameters are those of `DataHull`."""
-        table = _table(data)
-        names = _column_names(data)
-        labels = _labels(clusters, table)
-        if max_points is not None and max_points < 1:
-            raise ModelError(f"max_points is {max_points!r}; expected a positive number or None")
-        parts = []
-        for label in np.unique(labels[~_is_noise(labels)]):
-            members = np.flatnonzero(labels == label)
-            reduced = extreme_points(table[members], max_points)
-            parts.append((members[reduced.rows], reduced.is_exact))
-        rows = np.concatenate([part for part, _ in parts])
-        low, high = table.min(axis=0), table.max(axis=0)
-        return cls(
-            points=table[rows],
-            rows=rows,
-            clusters=labels[rows],
-            centre=0.5 * (low + high),
-            range=np.where(high > low, high - low, 1.0),
-            is_exact=all(exact for _, exact in parts),
-            names=names,
-        )
 
 
 class DataHullData(BlockData):
@@ -297,77 +235,6 @@ def _in_order(data: Any, inputs: Any) -> Any:
         return encoded(data, network.input_names, network.choices)
     except (NetworkValueError, TypeError, ValueError) as error:
         raise ModelError(f"the data: {error}") from None
-
-
-def _table(data: Any) -> Array:
-    """The data as a float64 table.
-
-    Raises
-    ------
-    ModelError
-        If they are not a table of finite numbers with at least one row and one column.
-    """
-    try:
-        table = np.array(data, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"the data are not a table of numbers: {error}") from error
-    if table.ndim != 2 or 0 in table.shape:
-        raise ModelError(f"the data have shape {table.shape}; expected (rows, inputs), at least one of each")
-    if not np.isfinite(table).all():
-        row, column = np.argwhere(~np.isfinite(table))[0].tolist()
-        raise ModelError(f"the data have {table[row, column]} in row {row}, column {column}: drop or fill such rows")
-    return table
-
-
-def _column_names(data: Any) -> tuple[str, ...]:
-    """Names of a data frame's columns; none where there are none, or they are not text.
-
-    Raises
-    ------
-    ModelError
-        If two columns have one name.
-    """
-    names = tuple(getattr(data, "columns", ()))
-    try:
-        return checked_names(names, len(names), "column") if all(isinstance(name, str) for name in names) else ()
-    except NetworkValueError as error:
-        raise ModelError(f"the data: {error}") from None
-
-
-def _labels(clusters: Any, table: Array) -> Array:
-    """Cluster label (n_rows,) of each row; all the same where there are no clusters.
-
-    Raises
-    ------
-    ModelError
-        If there is not one label per row, or all rows are noise.
-    """
-    if clusters is None:
-        return np.zeros(len(table), np.int64)
-    if np.ndim(clusters) == 0:
-        return _cluster(table, clusters)
-    labels = np.asarray(clusters)
-    if labels.shape != (len(table),):
-        raise ModelError(
-            f"the cluster labels have shape {labels.shape}; expected one label for each of {len(table)} rows"
-        )
-    if _is_noise(labels).all():
-        raise ModelError("the cluster labels say that all rows are noise (-1)")
-    return labels
-
-
-def _is_noise(labels: Array) -> Array:
-    """Which labels (n_rows,) say that the row belongs to no cluster."""
-    return np.array([label == NOISE for label in labels.tolist()], bool)
-
-
-def _cluster(table: Array, count: Any) -> Array:
-    """Labels by k-means on the columns divided by their ranges."""
-    if not isinstance(count, (int, np.integer)) or not 1 <= count <= len(table):
-        raise ModelError(f"clusters is {count!r}; expected one label per row, or a number from 1 to {len(table)}")
-    ranges = np.ptp(table, axis=0)
-    scaled = (table - table.mean(axis=0)) / np.where(ranges > 0, ranges, 1.0)
-    return np.asarray(kmeans2(scaled, int(count), minit="++", seed=0)[1])
 
 
 def _terms(inputs: Any, hulls: Hulls) -> list[Any]:

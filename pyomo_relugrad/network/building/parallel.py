@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from pyomo_relugrad.network.affine import Affine
-from pyomo_relugrad.network.builder import HiddenLayers, smallest, through
+from pyomo_relugrad.network.building.affine import Affine
+from pyomo_relugrad.network.building.hidden_layers import HiddenLayers, smallest, through
 from pyomo_relugrad.network.network import Network
 
 

@@ -9,8 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network.layer import Layer
-from pyomo_relugrad.network.network import Network
+from pyomo_relugrad.network import Layer, Network
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network import Network, PreactivationBounds
-from pyomo_relugrad.network.names import by_name
+from pyomo_relugrad.network import Network, PreactivationBounds, by_name
 from pyomo_relugrad.problem import BOUNDS, EmbeddedNetwork, Problem, bound_problem, refuse_unknown_bounds
 from pyomo_relugrad.programs.obbt import tighten_by_programs
 from pyomo_relugrad.programs.threads import solver_threads

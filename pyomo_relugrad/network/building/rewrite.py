@@ -8,9 +8,9 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkValueError
-from pyomo_relugrad.network.affine import Affine
-from pyomo_relugrad.network.builder import HiddenLayers, affine_of, as_layer
-from pyomo_relugrad.network.composition import embed
+from pyomo_relugrad.network.building.affine import Affine
+from pyomo_relugrad.network.building.composition import embed
+from pyomo_relugrad.network.building.hidden_layers import HiddenLayers, affine_of, as_layer
 from pyomo_relugrad.network.network import Network
 
 

@@ -10,13 +10,13 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.programs.linear_program import LinearStatus
-from pyomo_relugrad.programs.linearization import Linearization
+from pyomo_relugrad.programs import Linearization, LinearStatus
 from pyomo_relugrad.run import Method, SearchContext, between
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.elite import Elite
-from pyomo_relugrad.search.sequential.integer_moves import integer_descent, integer_neighbours
-from pyomo_relugrad.search.sequential.integer_outputs import (
+from pyomo_relugrad.search.sequential.integers import (
+    integer_descent,
+    integer_neighbours,
     integer_outputs,
     nearest_targets,
     next_targets,

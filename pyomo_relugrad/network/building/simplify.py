@@ -10,10 +10,9 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, ArrayLike, Weight
 from pyomo_relugrad.errors import NetworkValueError
-from pyomo_relugrad.network.affine import Affine
-from pyomo_relugrad.network.bounds import PreactivationBounds
-from pyomo_relugrad.network.builder import HiddenLayers, through
-from pyomo_relugrad.network.crown import crown_bounds
+from pyomo_relugrad.network.bounds import PreactivationBounds, crown_bounds
+from pyomo_relugrad.network.building.affine import Affine
+from pyomo_relugrad.network.building.hidden_layers import HiddenLayers, through
 from pyomo_relugrad.network.layer import Layer
 from pyomo_relugrad.network.linear_maps import Diagonal, explicit, product, scaled_rows
 from pyomo_relugrad.network.network import Network

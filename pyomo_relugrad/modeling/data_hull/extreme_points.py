@@ -11,8 +11,7 @@ import numpy as np
 from scipy.spatial import ConvexHull, QhullError
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.programs.linear_program import LinearProgram
-from pyomo_relugrad.programs.threads import solver_threads
+from pyomo_relugrad.programs import LinearProgram, solver_threads
 
 #: Distance from a hull, in standard deviations, up to which a point counts as inside.
 TOLERANCE = 1e-7
@@ -58,10 +57,6 @@ def extreme_points(points: Array, limit: int | None = None) -> ExtremePoints:
         Finite, n >= 1.
     limit : int, optional
         Largest number of rows wanted. Default: no limit.
-
-    Returns
-    -------
-    ExtremePoints
 
     Examples
     --------

@@ -8,8 +8,8 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import checkpoint
-from pyomo_relugrad.network.affine import Affine
-from pyomo_relugrad.network.builder import HiddenLayers, through
+from pyomo_relugrad.network.building.affine import Affine
+from pyomo_relugrad.network.building.hidden_layers import HiddenLayers, through
 from pyomo_relugrad.network.network import Network
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, ArrayLike
-from pyomo_relugrad.network.bounds import PreactivationBounds
+from pyomo_relugrad.network.bounds.intervals import PreactivationBounds
+from pyomo_relugrad.network.bounds.lower_slopes import optimize_lower_slopes
+from pyomo_relugrad.network.bounds.relaxation import Relaxation
 from pyomo_relugrad.network.device import Device
-from pyomo_relugrad.network.lower_slopes import optimize_lower_slopes
 from pyomo_relugrad.network.network import Network
-from pyomo_relugrad.network.relaxation import Relaxation
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from pyomo.core.base.block import BlockData
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.block.data import ReluNetworkBlockData
-from pyomo_relugrad.modeling.block.keyword_block import KeywordBlock, KeywordRule, is_rule
+from pyomo_relugrad.modeling.block.keywords import KeywordBlock, KeywordRule, is_rule
 from pyomo_relugrad.modeling.block.tables import at_index, frame_of, is_frame, is_index, row_of
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.readers.sources import is_model, load_network
@@ -195,7 +195,7 @@ def refresh_output_bounds(
     box : callable, optional
         From a block to the bounds (n_inputs,) of its inputs; see `ReluNetworkBlockData.refresh_output_bounds`.
     """
-    deriving = [block for block in blocks if block._automatic_output_bounds]
+    deriving = [block for block in blocks if block._derived_bounds]
     for _ in deriving:
         changed = [block.refresh_output_bounds(None if box is None else box(block)) for block in deriving]
         if not any(changed):

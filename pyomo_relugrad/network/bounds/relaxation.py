@@ -17,12 +17,12 @@ import numpy as np
 from pyomo_relugrad.arrays import Array, ArrayLike, at_home, row_products
 from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.network.activations import Lines
-from pyomo_relugrad.network.bounds import affine_range, check_boxes, rounding_factor
-from pyomo_relugrad.network.boxes import Boxes
+from pyomo_relugrad.network.bounds.boxes import Boxes
+from pyomo_relugrad.network.bounds.intervals import affine_range, check_boxes, rounding_factor
+from pyomo_relugrad.network.bounds.substitution import LinearFunctions, Substitution
 from pyomo_relugrad.network.device import Device, weights_on
 from pyomo_relugrad.network.layer import Layer
 from pyomo_relugrad.network.network import Network
-from pyomo_relugrad.network.substitution import LinearFunctions, Substitution
 from pyomo_relugrad.network.sweeps import coefficients_of, coefficients_of_neurons, tangent
 
 #: Entries of the largest array that a substitution holds: small enough for a processor's cache, large enough for BLAS.
