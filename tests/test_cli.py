@@ -79,7 +79,7 @@ def test_runs_as_a_module() -> None:
     words = [sys.executable, "-m", "pyomo_relugrad", "maximize", "no.onnx", *BOX]
     ended = subprocess.run(words, capture_output=True, text=True, timeout=120)
     assert ended.returncode == ExitCode.UNREADABLE
-    assert ended.stderr == "relugrad: error: there is no file no.onnx\n"
+    assert ended.stderr == "relugrad: error: there is no file no.onnx: check the path and the folder\n"
 
 
 # --- info -----------------------------------------------------------------------------------------------------------

@@ -100,7 +100,7 @@ def test_a_time_limit_counts_from_each_solve():
 
 
 def test_what_highs_refuses_is_an_error():
-    with pytest.raises(RelugradError, match="HiGHS has no option nonsense"):
+    with pytest.raises(RelugradError, match="HiGHS does not take the option nonsense = 1"):
         small_program(options={"nonsense": 1})
     with pytest.raises(RelugradError, match=r"coefficients up to 1e\+16; it takes those below 1e15"):
         LinearProgram(np.ones(1), np.zeros(1), np.ones(1), np.array([[1e16]]), np.ones(1))
