@@ -137,7 +137,7 @@ def losses(path: Path) -> dict[str, dict[str, list[float]]]:
 def table(path: Path) -> str:
     """A row per family, a column per part."""
     found = losses(path)
-    families = list(found.pop(WHOLE))
+    families = list(found.pop(WHOLE, {}))
     parts = [part for part in PARTS if part in found]
     lines = ["| | " + " | ".join(parts) + " |", "|---|" + "---:|" * len(parts)]
     for one in families:
