@@ -169,6 +169,15 @@ def test_roots_of_sums_of_squares_are_norms_that_tangents_meet(constant: float) 
     np.testing.assert_allclose(below, values, rtol=1e-9)
 
 
+@pytest.mark.parametrize("constant", [1e-9, 1e-8, 1.0])
+def test_small_constants_under_roots_are_kept(constant: float) -> None:
+    b = ExpressionBuilder()
+    x = b.input("x")
+    total = b.affine([b.product(x, x), x], [1.0, -2000.0], 1e6 + constant)  # (x - 1000)**2 + constant
+    expression, _ = b.build([b.function("sqrt", total)], ["x"])
+    assert expression.value(np.array([[1000.0]]))[0, 0] == pytest.approx(np.sqrt(constant), rel=0.1)
+
+
 def test_a_number_times_its_logarithm_is_one_convex_function() -> None:
     b = ExpressionBuilder()
     x, y = b.input("x"), b.input("y")

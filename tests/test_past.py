@@ -9,6 +9,7 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.programs.linear_program import LinearProgram
 from pyomo_relugrad.run import Options, Past
 from pyomo_relugrad.search.descent.projected import ProjectedDescent
+from pyomo_relugrad.search.sequential.smooth_polish import polisher_of
 from pyomo_relugrad.solve import search, solve_locally
 
 
@@ -55,6 +56,18 @@ def test_later_searches_build_no_highs_model(monkeypatch):
     monkeypatch.setattr(LinearProgram, "__init__", lambda *_, **__: pytest.fail("a HiGHS model is built"))
     for width in (0.5, 0.8, 1.3):
         assert solve_locally(box(width=width), Options(), past=past).incumbent.is_feasible
+
+
+def test_a_highs_model_whose_run_was_interrupted_is_not_used_again():
+    problem, past = box(), Past()
+    polisher_of(problem, past)
+    first = past.region_program
+    polisher_of(problem, past)
+    assert past.region_program is first
+    first._simplex._program._refused.add(("interrupted", b""))
+    polisher_of(problem, past)
+    assert past.region_program is not first
+    assert past.region_program._simplex._program is not first._simplex._program
 
 
 def test_answers_are_remembered_by_where_they_lie_in_the_box():

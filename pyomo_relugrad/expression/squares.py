@@ -12,6 +12,8 @@ from pyomo_relugrad.expression.operations import WeightedSum
 
 # What counts as zero, relative to the terms that add up to it.
 ROUNDING = 1e-14
+# How many times the unit roundoff is surely rounding.
+EPSILONS = 2
 
 
 class SumOfSquares(NamedTuple):
@@ -58,6 +60,8 @@ def sum_of_squares(
     # weight * (form + shift)**2 has, besides the square and the linear terms, a constant of its own.
     taken = np.array(weights) * shifts * (shifts + 2 * np.array([form.constant for form in forms]))
     left, size = constant - taken.sum(), abs(constant) + np.abs(taken).sum()
-    if left < -ROUNDING * size:
+    if abs(left) <= EPSILONS * np.finfo(float).eps * size:
+        left = 0.0
+    elif left <= ROUNDING * size:  # it may be rounding, or a small constant that matters under a root
         return None
-    return SumOfSquares(list(weights), shifts.tolist(), float(left) if left > ROUNDING * size else 0.0)
+    return SumOfSquares(list(weights), shifts.tolist(), float(left))

@@ -303,6 +303,11 @@ class LinearProgram:
             if _STATUS.get(status) is not None and status != highspy.HighsModelStatus.kIterationLimit:
                 return
 
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether Ctrl-C ended a run, after which HiGHS may still be at work on the model."""
+        return ("interrupted", b"") in self._refused
+
     def _run_once(self) -> None:
         """One run, which Ctrl-C ends where it may take long."""
         begin = time.perf_counter()

@@ -121,8 +121,8 @@ def interval_range(network: Network, lower: Array, upper: Array) -> tuple[Array,
     """
     key = lower.tobytes() + upper.tobytes() if lower.size <= MAX_REMEMBERED_INPUTS else b""
     known = network.remembered_ranges
-    if key in known:
-        return known[key]
+    if (remembered := known.get(key)) is not None:
+        return remembered
     found = interval_bounds(network, lower, upper)
     ranges = found.output_lower, found.output_upper
     if key:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network import LinearRegion
+from pyomo_relugrad.network import CONSTANT_ROW_TOLERANCE, LinearRegion
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.programs import LinearProgram, LinearStatus
 from pyomo_relugrad.proof.relus.dual import Dual
@@ -47,6 +47,8 @@ class LeafProgram:
         pattern = np.where(splits != 0, splits, states) > 0
         region = LinearRegion(embedded.network, pattern, problem.lower[embedded.inputs])
         matrix, offset = region.jacobian, region.offset
+        if self._is_contradicted(region, splits, lower, upper):
+            return np.inf, None
         facets = region.facets(np.flatnonzero(splits))
         on_rows, on_cost = self._rows[:, embedded.outputs], problem.cost[embedded.outputs]
         rows = self._rows[:, self._decisions] + self._on_decisions(on_rows @ matrix)
@@ -70,6 +72,18 @@ class LeafProgram:
         # Points that miss rows by the tolerance count as feasible, and may be better by what that buys.
         bought = FEASIBILITY_TOLERANCE * float(np.abs(solution.row_duals[: shift.size]).sum())
         return value - bought - SAFETY * (1 + abs(value)), point
+
+    def _is_contradicted(self, region: LinearRegion, splits: Array, lower: Array, upper: Array) -> bool:
+        """Whether a pre-activation that is constant on the region, and so has no facet, has the other sign."""
+        split = np.flatnonzero(splits)
+        gradients = np.linalg.norm(region.preactivation_gradients(split), axis=1)
+        limits = CONSTANT_ROW_TOLERANCE * region.network.gradient_bounds[split]
+        values = np.concatenate(region.network.preactivations(region.point[None], region.pattern[None]), axis=1)[
+            0, split
+        ]
+        inputs = self._embedded.inputs
+        margin = limits * float(np.linalg.norm(upper[inputs] - lower[inputs])) + SAFETY * (1 + np.abs(values))
+        return bool(((gradients <= limits) & (splits[split] * values < -margin)).any())
 
     def _on_decisions(self, of_inputs: Array) -> Array:
         """Coefficients (m, d) of the decision columns from those of the network's inputs (m, n_inputs)."""

@@ -29,6 +29,8 @@ from pyomo_relugrad.run import Options, Prover
 BATCH_WORK, MAX_BATCH = 1e8, 128
 # Seconds that the relaxation and the first bound take at least.
 MIN_SECONDS = 0.02
+# How far above all objectives the first cutoff is, relative to one plus its size.
+ABOVE = 1e-6
 
 
 class ReluTree(Prover):
@@ -100,7 +102,8 @@ class ReluTree(Prover):
         functions = np.concatenate([problem.cost[None], duals.exact.rows])
         sizes = -duals.exact.minima(functions) - duals.exact.minima(-functions)
         sizes = np.where(sizes > 0, sizes, 1.0)
-        self._largest = problem.constant - float(duals.exact.minima(-problem.cost[None])[0])
+        largest = problem.constant - float(duals.exact.minima(-problem.cost[None])[0])
+        self._largest = largest + ABOVE * (1 + abs(largest))  # a constant objective is below it
         self._scales = Scales(np.ones(duals.exact.n_relus), sizes[0] / sizes[1:], sizes[0])
         work = embedded.network.bounding_work if self._integers.size else embedded.network.n_weights
         self._batch = int(np.clip(BATCH_WORK / max(work, 1), 1, MAX_BATCH))

@@ -100,13 +100,18 @@ class FacetProgram:
     def __init__(self, layout: Layout, lower: Array, upper: Array, before: FacetProgram | None = None) -> None:
         self._layout, self._lower, self._upper = layout, lower, upper
         self._program: LinearProgram
-        if before is not None and layout.has_rows_of(before._layout):
+        if before is not None and not before.is_interrupted and layout.has_rows_of(before._layout):
             self._program = layout.renew(before._program)
         else:
             self._program = layout.program()
         self._first_facet, self._scale = layout.n_fixed, 1.0
         self._working, self._lengths = NO_NEURONS, np.zeros(0)
         self._guess: BasisGuess | None = None
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the HiGHS model is not to be used any more, since Ctrl-C ended a run."""
+        return self._program.is_interrupted
 
     def start_with(self, neurons: Array, guess: BasisGuess | None = None) -> None:
         """Begin the next region with the facets of these neurons (m,), and from a guessed basis."""

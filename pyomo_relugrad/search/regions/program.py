@@ -69,6 +69,11 @@ class RegionProgram:
         self._last: RegionOptimum | None = None
         self._n_new, self._n_failures, self._setup_seconds = 0, 0, 0.0
 
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether Ctrl-C ended a run of HiGHS, whose model is not to be used any more."""
+        return self._simplex.is_interrupted
+
     def region_at(self, u: Array) -> Region:
         """The region that contains the point `u` of the decision columns.
 

@@ -36,7 +36,7 @@ def polisher_of(problem: Problem, past: Past | None = None) -> Polisher:
     What earlier searches of the same model left of such programs is used again, and left to the next one.
     """
     program = None if past is None else past.region_program
-    if program is None or program.problem is not problem:
+    if program is None or program.is_interrupted or program.problem is not problem:
         program = RegionProgram(problem, before=program)
     if past is not None:
         past.region_program = program
