@@ -35,8 +35,9 @@ m.minutes = pyo.Objective(expr=sum(float(INHABITANTS[d]) * m.network.outputs[d] 
 # --------
 # Pyomo's new solver interface has a place for several solutions: the loader of the results. They are numbered from 0,
 # best first; number 0 is in the model after the solve.
+# With a limit of steps nothing but the search runs, which does not end before its time once the best answer is proven.
 
-results = SolverFactory("relugrad").solve(m, time_limit=3)
+results = SolverFactory("relugrad").solve(m, time_limit=3, iteration_limit=5000)
 pool = results.solution_loader
 print(f"{pool.get_number_of_solutions()} solutions, the best takes {results.incumbent_objective:.3f} minutes.\n")
 

@@ -230,7 +230,7 @@ def test_extrapolation(output):
 
 @pytest.mark.slow
 def test_solution_pool(output):
-    printed = output("solution_pool.py")
+    printed = output("solution_pool.py", rate=1.0)
     rows = re.findall(r"^ +(\d+) +([\d.]+) +([\d.]+) +([\d.]+)   ([\d, ]+)$", printed, re.MULTILINE)
     assert [int(number) for number, *_ in rows] == list(range(len(rows)))
     assert len(rows) >= 5
