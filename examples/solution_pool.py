@@ -34,8 +34,9 @@ m.minutes = pyo.Objective(expr=sum(float(INHABITANTS[d]) * m.network.outputs[d] 
 # The pool
 # --------
 # Pyomo's new solver interface has a place for several solutions: the loader of the results. They are numbered from 0,
-# best first; number 0 is in the model after the solve.
-# With a limit of steps nothing but the search runs, which does not end before its time once the best answer is proven.
+# best first; number 0 is in the model after the solve. A limit of steps lets the search run alone: with nothing but
+# a time limit, bounds are computed beside it, and it ends as soon as they
+# prove its best point, with fewer others in the pool.
 
 results = SolverFactory("relugrad").solve(m, time_limit=3, iteration_limit=5000)
 pool = results.solution_loader

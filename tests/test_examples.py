@@ -315,6 +315,19 @@ def test_optimisable_training(output):
     assert truth <= best <= truth + 0.5
 
 
+def assert_derivatives(loss, parameters, gradients):
+    """Gradients agree with differences of the loss, at every third entry."""
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        for index in list(np.ndindex(parameter.shape))[::3]:
+            before = parameter[index]
+            parameter[index] = before + 1e-6
+            above = loss()
+            parameter[index] = before - 1e-6
+            below = loss()
+            parameter[index] = before
+            assert gradient[index] == pytest.approx((above - below) / 2e-6, abs=1e-6)
+
+
 @pytest.mark.parametrize("terms", [(0.7, 0.0), (0.0, 0.3)])
 def test_terms_on_bounds_have_their_gradients(monkeypatch, terms):
     monkeypatch.syspath_prepend(EXAMPLES)
@@ -327,15 +340,7 @@ def test_terms_on_bounds_have_their_gradients(monkeypatch, terms):
         width, stability, _ = trainer.bound_terms(weights, biases)
         return terms[0] * width + terms[1] * stability
 
-    for parameter, gradient in zip([*weights, *biases], trainer.bound_gradients(weights, biases, *terms), strict=True):
-        for index in list(np.ndindex(parameter.shape))[::3]:
-            before = parameter[index]
-            parameter[index] = before + 1e-6
-            above = loss()
-            parameter[index] = before - 1e-6
-            below = loss()
-            parameter[index] = before
-            assert gradient[index] == pytest.approx((above - below) / 2e-6, abs=1e-6)
+    assert_derivatives(loss, [*weights, *biases], trainer.bound_gradients(weights, biases, *terms))
 
 
 @pytest.mark.parametrize(
@@ -409,16 +414,7 @@ def test_the_trainer_has_the_gradients_of_the_cross_entropy_of_its_network(regul
         scores = regularised.to_network(weights, biases, clip).value(X)
         return np.mean(np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(9), labels])
 
-    found = regularised.gradients(weights, biases, X, labels, clip)
-    for parameter, gradient in zip([*weights, *biases], found, strict=True):
-        for index in list(np.ndindex(parameter.shape))[::3]:
-            before = parameter[index]
-            parameter[index] = before + 1e-6
-            above = loss()
-            parameter[index] = before - 1e-6
-            below = loss()
-            parameter[index] = before
-            assert gradient[index] == pytest.approx((above - below) / 2e-6, abs=1e-6)
+    assert_derivatives(loss, [*weights, *biases], regularised.gradients(weights, biases, X, labels, clip))
 
 
 def test_penalties_shrink_the_weights(regularised):
