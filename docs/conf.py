@@ -56,6 +56,7 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "write_computation_times": False,
     "min_reported_time": 3600,
+    "capture_repr": (),
     "reset_modules": ("matplotlib", "gallery_setup.prepare"),
 }
 
