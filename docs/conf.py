@@ -35,7 +35,7 @@ autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
-myst_enable_extensions = ["dollarmath", "deflist", "fieldlist"]
+myst_enable_extensions = ["dollarmath", "deflist", "fieldlist", "tasklist"]
 myst_heading_anchors = 3
 
 plot_working_directory = str(EXAMPLES)
