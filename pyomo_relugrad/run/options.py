@@ -80,11 +80,12 @@ class Options:
         Clock(self.time_limit)  # refuses NaN
         whole, limit = partial(is_whole, least=0), self.iteration_limit
         check_number(self.seed, "the seed", "a whole number of 0 or more", whole)
-        if limit == math.inf:
+        if isinstance(limit, float) and limit == math.inf:
             object.__setattr__(self, "iteration_limit", None)
         elif limit is not None:
             wanted = "a whole number of steps, 0 or more, or None for no limit"
             check_number(limit, "the iteration limit", wanted, whole)
+            object.__setattr__(self, "iteration_limit", int(limit))
         for gap in ("relative_gap", "absolute_gap"):
             check_number(
                 getattr(self, gap), f"the {gap.replace('_', ' ')}", "a number of 0 or more", lambda own: own >= 0

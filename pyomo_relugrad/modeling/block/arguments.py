@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +12,7 @@ from pyomo.core.base.indexed_component_slice import IndexedComponent_slice
 from pyomo.core.expr.numvalue import is_potentially_variable, native_numeric_types, value
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.checks import readable
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.block.entries import Entries, SliceEntries, as_number, is_term, keyed_entries, list_entries
 from pyomo_relugrad.words import shown
@@ -43,18 +45,27 @@ def resolve_terms(given: Any, entries: Entries) -> list[Any]:
             )
         if not is_term(term):
             raise ModelError(f"{entries.what} {position} is {shown(term)}: give a variable, an expression or a number")
-        if type(term) in native_numeric_types and not np.isfinite(term):
-            raise ModelError(
-                f"{entries.what} {position} is {term}, no finite number: give a number, or None for a variable of the "
-                "block"
-            )
+        if type(term) in native_numeric_types:
+            if not _is_finite(term):
+                raise ModelError(
+                    f"{entries.what} {position} is {shown(term)}, no finite number: give a number, or None for a "
+                    "variable of the block"
+                )
+            terms[position] = term if isinstance(term, int | float) else float(term)
     return terms
+
+
+def _is_finite(number: Any) -> bool:
+    """Whether a number, of whatever type, is a finite one in floating point."""
+    try:
+        return math.isfinite(number)
+    except (OverflowError, TypeError, ValueError):
+        return False
 
 
 def listed_terms(given: Any, entries: Entries) -> list[Any]:
     """What was given, in the order of the entries, as many as there may be."""
-    if isinstance(given, IndexedComponent_slice):
-        given = SliceEntries.of(given)
+    given = SliceEntries.of(given) if isinstance(given, IndexedComponent_slice) else readable(given)
     by_key = entries.in_order(given, lambda item, size: [item] if item is None or is_term(item) else list_entries(item))
     if by_key is not None:
         return by_key
@@ -105,6 +116,7 @@ def numbers_of_bounds(pairs: Iterable[BoundPair]) -> tuple[Array, Array]:
 
 
 def _bound_pairs(given: Any, entries: Entries) -> list[Any]:
+    given = readable(given)
     if isinstance(given, (list, tuple)) and len(given) == 2 and all(keyed_entries(side) is not None for side in given):
         sides = [entries.in_order(side, lambda item, size: [item]) or list_entries(side) for side in given]
         if len(sides[0]) != len(sides[1]):
