@@ -218,7 +218,7 @@ POINTS = {
         lambda given: network_statistics(NETWORK, 0, 1, segments=given),
         "many",
         "the number of segments is 'many'",
-        "give a whole number of 1",
+        "give a whole number of 0",
     ),
     "further bounds": (
         lambda given: network_statistics(NETWORK, 0, 1, further_bounds=given),
