@@ -424,6 +424,16 @@ BLOCKS = {
         "the network has 2 inputs, but 1 bounds were given",
         "give a pair (lower,",
     ),
+    "bounds that are one number": (
+        lambda m: {"input_bounds": np.array(0.5)},
+        "the network has 2 inputs, but 1 bounds were given",
+        "give a pair (lower,",
+    ),
+    "bounds beyond all numbers": (
+        lambda m: {"input_bounds": [(0, 10**400), (0, 1)]},
+        "the bounds of input 0 hold a number that floating point does not",
+        "give None where",
+    ),
     "bounds of three": (
         lambda m: {"input_bounds": [(0, 1, 2)] * 2},
         "the bounds of input 0 hold (0, 1, 2)",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, ArrayLike
-from pyomo_relugrad.checks import numbers
+from pyomo_relugrad.checks import numbers, readable
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network import Network, by_name, input_box
 from pyomo_relugrad.plotting.plane import box_on_plane, plane_network, regions_on_plane
@@ -100,7 +100,7 @@ def _plane(network: Network, point: ArrayLike, directions: ArrayLike) -> tuple[A
         raise NetworkValueError(
             f"the point has shape {origin.shape}: give one number for each of {network.n_inputs} inputs"
         )
-    plane = np.asarray(directions)
+    plane = np.asarray(readable(directions))
     if plane.shape == (2, network.n_inputs) and plane.ndim == 2:
         return origin, plane.astype(np.float64), ("steps along the first direction", "steps along the second direction")
     if plane.shape != (2,) or not np.issubdtype(plane.dtype, np.integer):
