@@ -80,6 +80,7 @@ class Options:
         Clock(self.time_limit)  # refuses NaN
         whole, limit = partial(is_whole, least=0), self.iteration_limit
         check_number(self.seed, "the seed", "a whole number of 0 or more", whole)
+        object.__setattr__(self, "seed", int(self.seed))
         if isinstance(limit, float) and limit == math.inf:
             object.__setattr__(self, "iteration_limit", None)
         elif limit is not None:
