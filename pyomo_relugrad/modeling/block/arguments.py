@@ -38,18 +38,18 @@ def resolve_terms(given: Any, entries: Entries) -> list[Any]:
     for position, term in enumerate(terms):
         if term is None:
             continue
+        name = entries.at(position)
         if hasattr(term, "get_associated_binary"):
             raise ModelError(
-                f"{entries.what} {position} is the Boolean variable '{term.name}': give the binary variable beside it, "
+                f"{name} is the Boolean variable '{term.name}': give the binary variable beside it, "
                 f"{term.name}.get_associated_binary(), which associate_binary_var sets"
             )
         if not is_term(term):
-            raise ModelError(f"{entries.what} {position} is {shown(term)}: give a variable, an expression or a number")
+            raise ModelError(f"{name} is {shown(term)}: give a variable, an expression or a number")
         if type(term) in native_numeric_types:
             if not _is_finite(term):
                 raise ModelError(
-                    f"{entries.what} {position} is {shown(term)}, no finite number: give a number, or None for a "
-                    "variable of the block"
+                    f"{name} is {shown(term)}, no finite number: give a number, or None for a variable of the block"
                 )
             terms[position] = term if isinstance(term, int | float) else float(term)
     return terms
@@ -103,7 +103,7 @@ def resolve_bounds(given: Any, entries: Entries) -> list[BoundPair]:
             f"the network has {entries.size} {entries.what}s, but {len(pairs)} bounds were given: give a pair "
             "(lower, upper) for each, or one for all"
         )
-    return [_checked_pair(pair, entries.what, position) for position, pair in enumerate(pairs)]
+    return [_checked_pair(pair, entries.at(position)) for position, pair in enumerate(pairs)]
 
 
 def numbers_of_bounds(pairs: Iterable[BoundPair]) -> tuple[Array, Array]:
@@ -147,14 +147,14 @@ def _is_pair(item: Any) -> bool:
     )
 
 
-def _checked_pair(pair: Any, what: str, position: int) -> BoundPair:
+def _checked_pair(pair: Any, name: str) -> BoundPair:
     if not _is_pair(pair):
-        raise ModelError(f"the bounds of {what} {position} are {pair!r}: give a pair (lower, upper)")
+        raise ModelError(f"the bounds of {name} are {pair!r}: give a pair (lower, upper)")
     sides = [as_number(side) for side in pair]
     for side in sides:
         if not (side is None or (is_term(side) and not is_potentially_variable(side))):
             raise ModelError(
-                f"the bounds of {what} {position} hold {side}: give numbers, parameters or None, and state what "
+                f"the bounds of {name} hold {side}: give numbers, parameters or None, and state what "
                 "depends on variables as a constraint"
             )
     try:
@@ -165,7 +165,7 @@ def _checked_pair(pair: Any, what: str, position: int) -> BoundPair:
     if not lower <= upper or lower == np.inf or upper == -np.inf:
         kind = "empty, as one is NaN" if np.isnan([lower, upper]).any() else "empty"
         raise ModelError(
-            f"the bounds of {what} {position} are {kind}, lower {pair[0]}, upper {pair[1]}: give a lower bound that is "
+            f"the bounds of {name} are {kind}, lower {pair[0]}, upper {pair[1]}: give a lower bound that is "
             "not above the upper one"
         )
     return _or_none(sides[0]), _or_none(sides[1])

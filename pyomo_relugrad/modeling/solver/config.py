@@ -114,7 +114,7 @@ class RelugradConfig(SolverConfig):
     #: The solver's name, for messages.
     solver = "relugrad"
     #: The fields of `Options` that are declared as `Options` describes them.
-    declared: tuple[str, ...] = ("iteration_limit", "seed", "method", "threads", "executor", "device")
+    declared: tuple[str, ...] = ("iteration_limit", "seed", "method", "threads", "executor", "solutions", "device")
 
     def __init__(self, *args: Any, **kwds: Any) -> None:
         super().__init__(*args, **kwds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -20,9 +21,6 @@ from pyomo_relugrad.search.sequential.merit import Merit
 
 #: Random points by which penalties are scaled and moves are grouped, and of which the best is a start.
 SAMPLES = 256
-
-#: A cycle of annealing is the last one where less time is left than so many times its length.
-LAST_CYCLE = 1.5
 
 
 @dataclass(frozen=True)
@@ -105,23 +103,24 @@ class DecisionSearch(Method):
     def _annealed(
         self, decisions: Decisions, landscape: Landscape, end: float, context: SearchContext
     ) -> Iterator[Incumbent | None]:
-        """Cycles of annealing, each from the best point."""
+        """Cycles of annealing, each from the best point; all that is met where many solutions are wanted."""
         random, budget, moves = context.random, context.budget, RunMoves.of(decisions)
         known = min(context.known, key=lambda point: point.objective, default=None)
         best = decisions.random(1, random)[0] if known is None else decisions.rounded(known.values[decisions.columns])
         lowest, vain = np.inf, 0
-        for planned in self.annealing.cycle_lengths(budget):
+        for number in itertools.count():
             left = end - budget.spent
             if vain >= self.vain_cycles or left <= 0 or budget.is_exhausted():
                 return
-            # A last cycle takes all that is left: one that is cut off does not cool down.
-            length, vain = left if left < LAST_CYCLE * planned else planned, vain + 1
-            for x, value in self.annealing.cycle(best, moves, landscape, length, budget, random):
+            length, vain = self.annealing.length(number, left), vain + 1
+            for x, value, chains in self.annealing.cycle(number, best, moves, landscape, length, budget, random):
                 if is_lower(value, lowest):
                     best, lowest, vain = x, value, 0
                     yield decisions.problem.incumbent(decisions.points(best[None])[0])
                 else:
                     yield None
+                for values in chains.V if context.solutions > 1 else ():
+                    yield decisions.problem.incumbent(values)
 
 
 def _left(budget: Budget) -> float:
