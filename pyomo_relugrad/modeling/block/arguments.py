@@ -160,7 +160,7 @@ def _checked_pair(pair: Any, name: str) -> BoundPair:
     try:
         (lower,), (upper,) = numbers_of_bounds([(sides[0], sides[1])])
     except OverflowError:
-        told = f"the bounds of {what} {position} hold a number that floating point does not have"
+        told = f"the bounds of {name} hold a number that floating point does not have"
         raise ModelError(f"{told}: give None where there is no bound") from None
     if not lower <= upper or lower == np.inf or upper == -np.inf:
         kind = "empty, as one is NaN" if np.isnan([lower, upper]).any() else "empty"
