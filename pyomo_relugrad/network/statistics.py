@@ -121,6 +121,9 @@ def network_statistics(
     weights = [weight for layer in network.layers for weight in layer.weights]
     stability: dict[str, StabilityStatistics] = {}
     regions = None
+    if (lower is None) != (upper is None):
+        given = "lower" if upper is None else "upper"
+        raise NetworkValueError(f"of the box only {given} is given: give lower and upper, or none of them")
     if lower is not None and upper is not None:
         low, high = input_box(network, lower, upper)
         kinds = {"interval": interval_bounds, "crown": crown_bounds}
