@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, ArrayLike
-from pyomo_relugrad.checks import vector
+from pyomo_relugrad.checks import check_number, is_whole
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network.bounds import PreactivationBounds, crown_bounds, interval_bounds
 from pyomo_relugrad.network.linear_maps import entries
-from pyomo_relugrad.network.network import Network
+from pyomo_relugrad.network.network import Network, check_network, input_box
+from pyomo_relugrad.words import shown
 
 # How far past a kink a segment is followed before the next kink is looked for, relative to its length.
 STEP_PAST_KINK = 1e-9
@@ -107,17 +109,23 @@ def network_statistics(
     >>> statistics.stability["crown"].active, statistics.stability["crown"].unstable
     (1, 1)
     """
+    check_network(network)
+    for what, count, least in (("the number of segments", segments, 1), ("the seed", seed, 0)):
+        wanted = f"a whole number of {least} or more"
+        check_number(count, what, wanted, partial(is_whole, least=least), NetworkValueError)
+    further = {} if further_bounds is None else further_bounds
+    if not (isinstance(further, Mapping) and all(isinstance(own, PreactivationBounds) for own in further.values())):
+        raise NetworkValueError(f"further_bounds is {shown(further)}: give a mapping from names to PreactivationBounds")
     weights = [weight for layer in network.layers for weight in layer.weights]
     stability, regions = {}, None
     if lower is not None and upper is not None:
-        sides = (("lower", lower), ("upper", upper))
-        low, high = (vector(side, name, network.n_inputs, NetworkValueError) for name, side in sides)
+        low, high = input_box(network, lower, upper)
         for name, bound in (("interval", interval_bounds), ("crown", crown_bounds)):
             stability[name] = stability_statistics(bound(network, low[None], high[None]))
-        for name, bounds in (further_bounds or {}).items():
+        for name, bounds in further.items():
             stability[name] = stability_statistics(bounds)
         if np.isfinite(low).all() and np.isfinite(high).all() and network.is_piecewise_linear:
-            ends = np.random.default_rng(seed).uniform(low, high, size=(2, segments, network.n_inputs))
+            ends = np.random.default_rng(int(seed)).uniform(low, high, size=(2, int(segments), network.n_inputs))
             regions = float(count_regions(network, *ends).mean())
     return NetworkStatistics(
         n_inputs=network.n_inputs,

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, ArrayLike
-from pyomo_relugrad.checks import numbers, vector
+from pyomo_relugrad.checks import numbers
 from pyomo_relugrad.errors import NetworkValueError
-from pyomo_relugrad.network import Network, by_name
+from pyomo_relugrad.network import Network, by_name, input_box
 from pyomo_relugrad.plotting.plane import box_on_plane, plane_network, regions_on_plane
 from pyomo_relugrad.plotting.style import INK, axes, calm, module_of_matplotlib
 from pyomo_relugrad.readers.sources import load_network
@@ -75,10 +75,7 @@ def plot_slice(
     network = load_network(network)
     origin, plane, names = _plane(network, point, directions)
     weights = _weights(network, objective)
-    low, high = (
-        vector(by_name(side, network.input_names, "input", name), name, network.n_inputs, NetworkValueError)
-        for name, side in (("lower", lower), ("upper", upper))
-    )
+    low, high = input_box(network, lower, upper)
     polygon = box_on_plane(low, high, origin, plane)
     if not len(polygon):
         raise NetworkValueError("the slice misses the box: take a point between lower and upper")

@@ -85,11 +85,12 @@ class Options:
         check_number(self.seed, "the seed", "a whole number of 0 or more", whole)
         wanted = "how many are wanted, 1 or more"
         check_number(self.solutions, "the number of solutions", wanted, partial(is_whole, least=1))
-        if limit == math.inf:
+        if isinstance(limit, float) and limit == math.inf:
             object.__setattr__(self, "iteration_limit", None)
         elif limit is not None:
             wanted = "a whole number of steps, 0 or more, or None for no limit"
             check_number(limit, "the iteration limit", wanted, whole)
+            object.__setattr__(self, "iteration_limit", int(limit))
         for gap in ("relative_gap", "absolute_gap"):
             check_number(
                 getattr(self, gap), f"the {gap.replace('_', ' ')}", "a number of 0 or more", lambda own: own >= 0

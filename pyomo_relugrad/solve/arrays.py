@@ -283,7 +283,11 @@ def _row_matrix(given: Any, n_inputs: int, names: Sequence[str]) -> Weight:
     """Coefficients (m, n_inputs) of the rows, none where there are no rows."""
     if given is None:
         return np.zeros((0, n_inputs))
-    matrix = given if sparse.issparse(given) else rows_by_name(given, numbers(given, "A"), names)
+    if sparse.issparse(given):
+        matrix = sparse.csr_array(given)
+        matrix.data = numbers(matrix.data, "A")
+    else:
+        matrix = rows_by_name(given, numbers(given, "A"), names)
     if matrix.ndim != 2 or matrix.shape[1] != n_inputs:
         raise ModelError(
             f"A has shape {matrix.shape}: give a table of shape (rows, {n_inputs}), a row to each constraint"

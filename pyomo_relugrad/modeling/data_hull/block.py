@@ -245,4 +245,6 @@ def _terms(inputs: Any, hulls: Hulls) -> list[Any]:
         raise ModelError(
             f"the data have {entries.size} columns, but {len(terms)} inputs were given: give an input for each column"
         )
+    if any(term is None for term in terms):
+        raise ModelError("an input of the hull is None: give a variable, an expression or a number for each column")
     return resolve_terms(terms, entries)
