@@ -90,7 +90,10 @@ def acas_proofs() -> Iterator[tuple[str, Problem]]:
         network = load_onnx(VNNCOMP / f"ACASXU_run2a_{number}_batch_2000.onnx")
         for property_ in (1, 2, 3, 4):
             case = load_vnnlib(VNNCOMP / f"acasxu_prop_{property_}.vnnlib").cases[0]
-            yield f"ACAS Xu {number}, property {property_}", array_problem(network, np.eye(5)[0], case.lower, case.upper)
+            yield (
+                f"ACAS Xu {number}, property {property_}",
+                array_problem(network, np.eye(5)[0], case.lower, case.upper),
+            )
 
 
 if __name__ == "__main__":
