@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +12,7 @@ from pyomo.core.base.indexed_component_slice import IndexedComponent_slice
 from pyomo.core.expr.numvalue import is_potentially_variable, native_numeric_types, value
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.checks import readable
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.block.entries import Entries, SliceEntries, as_number, is_term, keyed_entries, list_entries
 from pyomo_relugrad.words import shown
@@ -44,15 +46,26 @@ def resolve_terms(given: Any, entries: Entries) -> list[Any]:
             )
         if not is_term(term):
             raise ModelError(f"{name} is {shown(term)}: give a variable, an expression or a number")
-        if type(term) in native_numeric_types and not np.isfinite(term):
-            raise ModelError(f"{name} is {term}, no finite number: give a number, or None for a variable of the block")
+        if type(term) in native_numeric_types:
+            if not _is_finite(term):
+                raise ModelError(
+                    f"{name} is {shown(term)}, no finite number: give a number, or None for a variable of the block"
+                )
+            terms[position] = term if isinstance(term, int | float) else float(term)
     return terms
+
+
+def _is_finite(number: Any) -> bool:
+    """Whether a number, of whatever type, is a finite one in floating point."""
+    try:
+        return math.isfinite(number)
+    except (OverflowError, TypeError, ValueError):
+        return False
 
 
 def listed_terms(given: Any, entries: Entries) -> list[Any]:
     """What was given, in the order of the entries, as many as there may be."""
-    if isinstance(given, IndexedComponent_slice):
-        given = SliceEntries.of(given)
+    given = SliceEntries.of(given) if isinstance(given, IndexedComponent_slice) else readable(given)
     by_key = entries.in_order(given, lambda item, size: [item] if item is None or is_term(item) else list_entries(item))
     if by_key is not None:
         return by_key
@@ -103,6 +116,7 @@ def numbers_of_bounds(pairs: Iterable[BoundPair]) -> tuple[Array, Array]:
 
 
 def _bound_pairs(given: Any, entries: Entries) -> list[Any]:
+    given = readable(given)
     if isinstance(given, (list, tuple)) and len(given) == 2 and all(keyed_entries(side) is not None for side in given):
         sides = [entries.in_order(side, lambda item, size: [item]) or list_entries(side) for side in given]
         if len(sides[0]) != len(sides[1]):
@@ -114,7 +128,7 @@ def _bound_pairs(given: Any, entries: Entries) -> list[Any]:
 
 def _expand_bounds(given: Any, size: int) -> list[Any]:
     """One pair for all, the pairs as they are, or those of all lower and all upper bounds."""
-    items = list(given) if isinstance(given, np.ndarray) else list_entries(given)
+    items = list(np.atleast_1d(given)) if isinstance(given, np.ndarray) else list_entries(given)
     if len(items) != 2:
         return items
     if isinstance(given, (list, tuple)) and all(isinstance(side, np.ndarray) and side.shape == (2,) for side in given):
@@ -143,7 +157,11 @@ def _checked_pair(pair: Any, name: str) -> BoundPair:
                 f"the bounds of {name} hold {side}: give numbers, parameters or None, and state what "
                 "depends on variables as a constraint"
             )
-    (lower,), (upper,) = numbers_of_bounds([(sides[0], sides[1])])
+    try:
+        (lower,), (upper,) = numbers_of_bounds([(sides[0], sides[1])])
+    except OverflowError:
+        told = f"the bounds of {name} hold a number that floating point does not have"
+        raise ModelError(f"{told}: give None where there is no bound") from None
     if not lower <= upper or lower == np.inf or upper == -np.inf:
         kind = "empty, as one is NaN" if np.isnan([lower, upper]).any() else "empty"
         raise ModelError(
