@@ -4,9 +4,7 @@ Each page is opened 390 and 1400 pixels wide, light and dark. A fault is a page 
 missing, mathematics that is not set, or text that hardly differs from its background. It needs Chromium or Chrome.
 """
 
-import html
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -15,13 +13,14 @@ import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from queue import Empty, Queue
 
 WIDTHS = (390, 1400)
 SCHEMES = {"light": 1, "dark": 0}  # Blink's numbers for what a page is told to prefer
 BROWSERS = ("chromium", "google-chrome", "chromium-browser", "chrome")
 
-#: A page that opens the others in a frame, one after another, and ends with the list of what it found.
-HARNESS = """<!doctype html><meta charset="utf-8"><pre id="faults"></pre><script>
+#: A page that opens the others in a frame, one after another, and posts the list of what it found.
+HARNESS = """<!doctype html><meta charset="utf-8"><body></body><script>
 const luminance = colour => {
   const [r, g, b] = colour.map(v => (v /= 255) <= 0.04 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
@@ -63,13 +62,32 @@ async function faults(address, width) {
 onload = async () => {
   const all = [];
   for (const address of PAGES) for (const width of WIDTHS) all.push(...await faults(address, width));
-  document.getElementById("faults").textContent = JSON.stringify(all);
+  fetch("faults", {method: "POST", body: JSON.stringify(all)});
 };
 </script>"""
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """A server of files that does not log."""
+class Pages(SimpleHTTPRequestHandler):
+    """Serves the pages and the harness, and takes what the harness found."""
+
+    harness = b""
+    answers: Queue[list[str]] = Queue()
+
+    def do_GET(self) -> None:
+        """A file, or the harness."""
+        if self.path != "/harness":
+            super().do_GET()
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(self.harness)
+
+    def do_POST(self) -> None:
+        """The faults of all pages."""
+        self.answers.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(204)
+        self.end_headers()
 
     def log_message(self, *_: object) -> None:
         """Nothing."""
@@ -87,27 +105,27 @@ def check(pages: Path) -> list[str]:
     if browser is None:
         raise SystemExit(f"no browser: install one of {', '.join(BROWSERS)}")
     names = [str(page.relative_to(pages)) for page in sorted(pages.rglob("*.html")) if "_modules" not in page.parts]
-    with tempfile.TemporaryDirectory() as scratch, ThreadingHTTPServer(("127.0.0.1", 0), None) as server:
-        site = Path(scratch) / "site"
-        shutil.copytree(pages, site)
-        harness = HARNESS.replace("PAGES", json.dumps(names)).replace("WIDTHS", json.dumps(WIDTHS))
-        (site / "harness.html").write_text(harness, encoding="utf-8")
-        server.RequestHandlerClass = partial(Quiet, directory=str(site))
+    Pages.harness = HARNESS.replace("PAGES", json.dumps(names)).replace("WIDTHS", json.dumps(WIDTHS)).encode()
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Pages, directory=str(pages))) as server:
+        server.handle_error = lambda *_: None  # the browser left a page before it had all of it
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}/harness.html"
-        found = [f"{scheme}: {fault}" for scheme in SCHEMES for fault in _faults(browser, scratch, address, scheme)]
+        address = f"http://127.0.0.1:{server.server_port}/harness"
+        found = [f"{scheme}: {fault}" for scheme in SCHEMES for fault in _faults(browser, address, scheme)]
         server.shutdown()
     return found
 
 
-def _faults(browser: str, scratch: str, address: str, scheme: str) -> list[str]:
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={scratch}/profile"]
-    flags += [f"--blink-settings=preferredColorScheme={SCHEMES[scheme]}", "--virtual-time-budget=3600000", "--dump-dom"]
-    answer = subprocess.run([browser, *flags, address], capture_output=True, text=True, check=True, timeout=900).stdout
-    (text,) = re.findall(r'<pre id="faults">(.*?)</pre>', answer, re.S)
-    if not text:
-        raise SystemExit("the browser did not come to the last page")
-    return json.loads(html.unescape(text))
+def _faults(browser: str, address: str, scheme: str) -> list[str]:
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--blink-settings=preferredColorScheme={SCHEMES[scheme]}"]
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        command = [browser, *flags, f"--user-data-dir={profile}", "--remote-debugging-port=0", address]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+            try:
+                return Pages.answers.get(timeout=900)
+            except Empty:
+                raise SystemExit("the browser did not come to the last page in 900 s") from None
+            finally:
+                process.terminate()
 
 
 if __name__ == "__main__":
