@@ -484,9 +484,19 @@ def test_a_network_by_position():
 
 FRAMES = {
     "few rows": ([0, 1, 2], {"a": [1, 2], "b": [1, 2]}, "the data frame has no row 2", "index the block by"),
-    "no number": ([0, 1], {"a": [1, NAN], "b": [1, 2]}, "input 0 is nan, no finite number", "give a number, or None"),
-    "words": ([0, 1], {"a": ["x", "y"], "b": [1, 2]}, "input 0 is 'x'", "give a variable, an"),
-    "dates": ([0], {"a": [np.datetime64("2020-01-01")], "b": [1]}, "input 0 is a Timestamp", "give a variable, an"),
+    "no number": (
+        [0, 1],
+        {"a": [1, NAN], "b": [1, 2]},
+        "input 0 ('a') is nan, no finite number",
+        "give a number, or None",
+    ),
+    "words": ([0, 1], {"a": ["x", "y"], "b": [1, 2]}, "input 0 ('a') is 'x'", "give a variable, an"),
+    "dates": (
+        [0],
+        {"a": [np.datetime64("2020-01-01")], "b": [1]},
+        "input 0 ('a') is a Timestamp",
+        "give a variable, an",
+    ),
     "other columns": ([0], {"a": [1], "c": [1]}, "missing 'b'; unknown 'c'", "Give all 2 names, in any"),
 }
 
