@@ -86,7 +86,7 @@ class DecisionSearch(Method):
         best, best_merit, fruitless = None, np.inf, 0
         while fruitless < self.patience and budget.spent < end and not budget.is_exhausted():
             is_new = best is None or random.random() < self.fresh
-            starts = decisions.random(SAMPLES, random) if is_new else moves.kicked(best, random)[None]
+            starts = decisions.random(SAMPLES, random) if best is None or is_new else moves.kicked(best, random)[None]
             values = landscape.merit(landscape.points(starts))
             budget.count(points=len(starts))
             x, value, batches, vain, is_behind = starts[values.argmin()], float(values.min()), 0, 0, False
