@@ -138,6 +138,7 @@ SEARCHES = {
     ),
     "complex bounds": ({"lower": np.zeros(2, np.complex64)}, "lower[0] is 0j", "give a number, or an"),
     "complex rows": ({"A": csr_array([[1j, 0]]), "row_upper": 1}, "A[0] is 1j", "give numbers"),
+    "time beyond all numbers": ({"time_limit": 10**400}, "the time limit is a number of more", "give a number of sec"),
     "duration as time": ({"time_limit": np.timedelta64(1, "s")}, "the time limit is", "give a number of seconds,"),
     "more steps than a number holds": (
         {"iteration_limit": 10**400},
@@ -214,11 +215,17 @@ POINTS = {
     "numbers as names": (NETWORK.with_names, [1, 2], "the input name 1 is not text", "give strings, such as"),
     "a name without a list": (NETWORK.with_names, np.array(1), "the input names are 1", "give a list of strings"),
     "statistics of a number": (network_statistics, 3, "the network is 3", "give a Network, such as"),
+    "half a box": (
+        lambda given: network_statistics(NETWORK, given),
+        0,
+        "of the box only lower is given",
+        "give lower and upper,",
+    ),
     "segments in words": (
         lambda given: network_statistics(NETWORK, 0, 1, segments=given),
         "many",
         "the number of segments is 'many'",
-        "give a whole number of 1",
+        "give a whole number of 0",
     ),
     "further bounds": (
         lambda given: network_statistics(NETWORK, 0, 1, further_bounds=given),
@@ -423,6 +430,16 @@ BLOCKS = {
         lambda m: {"input_bounds": [(0, 1)]},
         "the network has 2 inputs, but 1 bounds were given",
         "give a pair (lower,",
+    ),
+    "bounds that are one number": (
+        lambda m: {"input_bounds": np.array(0.5)},
+        "the network has 2 inputs, but 1 bounds were given",
+        "give a pair (lower,",
+    ),
+    "bounds beyond all numbers": (
+        lambda m: {"input_bounds": [(0, 10**400), (0, 1)]},
+        "the bounds of input 0 hold a number that floating point does not",
+        "give None where",
     ),
     "bounds of three": (
         lambda m: {"input_bounds": [(0, 1, 2)] * 2},
@@ -664,7 +681,7 @@ def test_values_that_are_meant():
     for solver in (pyo.SolverFactory("relugrad"), pyo.SolverFactory("relugrad.exact")):
         solver.solve(m, iteration_limit=m.limit - 1, time_limit=m.limit, tee=0)
     for steps in (2.0, sys.maxsize):
-        assert relugrad.maximize(NETWORK, lower=0, upper=1, iteration_limit=steps).value == 2
+        assert relugrad.maximize(NETWORK, lower=0, upper=1, iteration_limit=steps, seed=steps).value == 2
 
 
 def test_tensors_are_taken_without_their_derivatives():

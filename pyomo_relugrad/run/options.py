@@ -83,6 +83,7 @@ class Options:
         Clock(self.time_limit)  # refuses NaN
         whole, limit = partial(is_whole, least=0), self.iteration_limit
         check_number(self.seed, "the seed", "a whole number of 0 or more", whole)
+        object.__setattr__(self, "seed", int(self.seed))
         wanted = "how many are wanted, 1 or more"
         check_number(self.solutions, "the number of solutions", wanted, partial(is_whole, least=1))
         if isinstance(limit, float) and limit == math.inf:

@@ -239,6 +239,11 @@ def array_problem(
             _vector(1.0 if objective is None else objective, "objective", k, network.output_names, "output"),
         ]
     )
+    if not weights.any():
+        raise ModelError(
+            "the objective is zero: give weights of the outputs, or none where there is one output; bounds on the "
+            "inputs are lower=... and upper=..."
+        )
     matrix, row_lower, row_upper = rows
     sides = [numbers(side, name) for name, side in (("row_lower", row_lower), ("row_upper", row_upper))]
     if matrix is None and any(np.isfinite(side).any() for side in sides):

@@ -128,7 +128,7 @@ def _bound_pairs(given: Any, entries: Entries) -> list[Any]:
 
 def _expand_bounds(given: Any, size: int) -> list[Any]:
     """One pair for all, the pairs as they are, or those of all lower and all upper bounds."""
-    items = list(given) if isinstance(given, np.ndarray) else list_entries(given)
+    items = list(np.atleast_1d(given)) if isinstance(given, np.ndarray) else list_entries(given)
     if len(items) != 2:
         return items
     if isinstance(given, (list, tuple)) and all(isinstance(side, np.ndarray) and side.shape == (2,) for side in given):
@@ -157,7 +157,11 @@ def _checked_pair(pair: Any, name: str) -> BoundPair:
                 f"the bounds of {name} hold {side}: give numbers, parameters or None, and state what "
                 "depends on variables as a constraint"
             )
-    (lower,), (upper,) = numbers_of_bounds([(sides[0], sides[1])])
+    try:
+        (lower,), (upper,) = numbers_of_bounds([(sides[0], sides[1])])
+    except OverflowError:
+        told = f"the bounds of {name} hold a number that floating point does not have"
+        raise ModelError(f"{told}: give None where there is no bound") from None
     if not lower <= upper or lower == np.inf or upper == -np.inf:
         kind = "empty, as one is NaN" if np.isnan([lower, upper]).any() else "empty"
         raise ModelError(
