@@ -12,6 +12,7 @@ from scipy import sparse
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.run import Budget, SearchContext, Stop
+from pyomo_relugrad.search.neighbourhoods import search as neighbourhoods
 from pyomo_relugrad.search.neighbourhoods.bandit import Bandit
 from pyomo_relugrad.search.neighbourhoods.boxes import SearchBoxes
 from pyomo_relugrad.search.neighbourhoods.column_graph import ColumnGraph
@@ -56,6 +57,21 @@ def test_neighbourhoods_can_be_left_out(monkeypatch) -> None:
     assert every == {"descents", "exchanges", "flips", "window", "integers", "whole"}
     assert arms("exchanges") == every - {"exchanges"}
     assert arms("flips", "window", "integers", "whole") == {"descents", "exchanges"}
+
+
+def test_there_are_no_programs_over_networks_that_are_large_for_the_time_left(monkeypatch) -> None:
+    made, make = list[set[str]](), Bandit.__init__
+    monkeypatch.setattr(Bandit, "__init__", lambda bandit, floors: made.append(set(floors)) or make(bandit, floors))
+    problem = switches(12, 6)
+    size = problem.rows.nnz + problem.networks[0].network.n_weights
+    for rate in (size / 50.0, size / 200.0):
+        monkeypatch.setattr(neighbourhoods, "ENTRIES_PER_SECOND", rate)
+        context = SearchContext(Budget(100.0, iteration_limit=30), np.random.default_rng(0))
+        deque(Neighbourhoods().run(problem, context), maxlen=0)
+    assert made == [
+        {"descents", "exchanges", "flips", "window", "integers", "whole"},
+        {"descents", "exchanges", "flips"},
+    ]
 
 
 def best_switches(problem: Problem, most: int) -> float:

@@ -83,7 +83,8 @@ class DecisionSearch(Method):
         """Descents, each from near the best point or from a new one."""
         random, budget = context.random, context.budget
         moves, halving = Moves.of(decisions, random), SuccessiveHalving(self.rung)
-        best, best_merit, fruitless = None, np.inf, 0
+        best: Array | None = None
+        best_merit, fruitless = np.inf, 0
         while fruitless < self.patience and budget.spent < end and not budget.is_exhausted():
             is_new = best is None or random.random() < self.fresh
             starts = decisions.random(SAMPLES, random) if best is None or is_new else moves.kicked(best, random)[None]

@@ -15,7 +15,7 @@ from pyomo_relugrad.search.neighbourhoods.flips import Flips, switchable
 from pyomo_relugrad.search.neighbourhoods.integer_exchanges import exchangeable
 from pyomo_relugrad.search.neighbourhoods.pace import Pace
 from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
-from pyomo_relugrad.search.neighbourhoods.subproblem import is_small
+from pyomo_relugrad.search.neighbourhoods.subproblem import MAX_ENTRIES, is_small
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.search import SequentialLp
@@ -23,6 +23,9 @@ from pyomo_relugrad.search.sequential.search import SequentialLp
 #: The arms that go far from the best point, and the others.
 WIDE = ("descents", "flips", "exchanges")
 NARROW = ("window", "integers", "box", "whole")
+#: Coefficients of programs over networks for each second that is left: HiGHS takes seconds for large ones, whatever its
+#: time limit is.
+ENTRIES_PER_SECOND = 40_000
 
 
 @dataclass(frozen=True)
@@ -162,7 +165,8 @@ def _neighbourhoods(
         return arms
     if switchable(problem).size:
         arms["flips"] = Flips(problem, elite, context, polish).steps()
-    if problem.is_piecewise_linear and is_small(problem):
+    most = min(MAX_ENTRIES, ENTRIES_PER_SECOND * context.budget.remaining)
+    if problem.is_piecewise_linear and is_small(problem, most):
         arms |= {name: exact.within(maker) for name, maker in SearchBoxes(problem, elite).makers().items()}
         arms["whole"] = exact.whole()
     return arms

@@ -40,7 +40,7 @@ class Outcome:
     steps: int = 1
 
 
-def is_small(problem: Problem, most: int = MAX_ENTRIES) -> bool:
+def is_small(problem: Problem, most: float = MAX_ENTRIES) -> bool:
     """Whether programs over the problem's networks fit, and have a linear objective."""
     entries = problem.rows.nnz + sum(embedded.network.n_weights for embedded in problem.networks)
     return problem.quadratic is None and entries <= most
