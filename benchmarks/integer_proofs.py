@@ -20,9 +20,9 @@ from scipy import sparse
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from pyomo_relugrad.network.relaxation import Relaxation
 from random_models import random_network
 
+from pyomo_relugrad.network.bounds import Relaxation
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.proof import ReluTree, SearchTree

@@ -9,6 +9,7 @@ from scipy import sparse
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.network.bounds import affine_range, interval_bounds, interval_range, intervals
+from pyomo_relugrad.network.bounds.intervals import rounding_factor
 
 
 def random_network(seed: int) -> Network:
@@ -101,6 +102,22 @@ def test_infinite_boxes_give_no_nan_and_keep_finite_sides():
     again = interval_bounds(sparse_twin, [[1.0, -np.inf]], [[np.inf, np.inf]])
     np.testing.assert_array_equal(again.lower[0], bounds.lower[0])
     np.testing.assert_array_equal(again.upper[0], bounds.upper[0])
+
+
+def test_bounds_intersect_entry_by_entry():
+    network = Network.from_layers([[[1.0], [-1.0]], [[1.0, 1.0]]], [[0.0, 0.5], [0.0]])
+    left, right = (interval_bounds(network, [[low]], [[high]]) for low, high in ((0.0, 2.0), (-1.0, 1.0)))
+    both, exact = left.intersect(right), interval_bounds(network, [[0.0]], [[1.0]])
+    np.testing.assert_allclose(both.lower[0], exact.lower[0], atol=1e-12)
+    np.testing.assert_allclose(both.upper[0], exact.upper[0], atol=1e-12)
+    assert both.output_lower == max(left.output_lower, right.output_lower)
+    assert both.output_upper == min(left.output_upper, right.output_upper)
+
+
+def test_more_operations_round_by_more():
+    layer = Network.from_layers([[[1.0, 2.0]]], [[0.0]]).layers[0]
+    eps = np.finfo(float).eps
+    np.testing.assert_allclose([rounding_factor(layer), rounding_factor(layer, 3)], [10 * eps, 13 * eps], rtol=1e-12)
 
 
 def test_stability_masks_part_the_neurons():

@@ -17,12 +17,13 @@ from pyomo_relugrad.problem.presolve.chains import compose_chains
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
 from pyomo_relugrad.proof import SearchTree, prove
 from pyomo_relugrad.proof.boxes.bounding import BoundedNodes
-from pyomo_relugrad.proof.boxes.branching import split_nodes
+from pyomo_relugrad.proof.boxes.branching import split_nodes, split_scores
 from pyomo_relugrad.proof.boxes.nodes import Nodes
 from pyomo_relugrad.proof.boxes.relaxations import gap_by_input
 from pyomo_relugrad.proof.candidates import IncumbentPolish
+from pyomo_relugrad.proof.chain_tree import ChainTree, LinkTree
 from pyomo_relugrad.proof.queue import NodeQueue
-from pyomo_relugrad.run import Options, Stop
+from pyomo_relugrad.run import Options, Stop, run_proof
 from pyomo_relugrad.solve import search
 
 
@@ -312,6 +313,51 @@ def test_chains_of_three_with_skips_and_crossed_outputs_are_joined():
     problem = Problem(np.ones(8), np.full(8, -1.0), np.full(8, 1.0), networks=networks)
     points = rng.uniform(-1, 1, size=(50, 8))
     np.testing.assert_allclose(compose_chains(problem).problem.propagate(points), problem.propagate(points), atol=1e-10)
+
+
+def chain(n_steps: int, state_bound: float = np.inf) -> Problem:
+    """Networks in a row: each reads a state and a control, and writes the next state."""
+    rng, networks = np.random.default_rng(0), []
+    n = 2 * n_steps + 1
+    for step in range(n_steps):
+        networks.append(EmbeddedNetwork(random_network(rng, (2, 5, 5, 1)), [2 * step, 2 * step + 1], [2 * step + 2]))
+    lower, upper = np.full(n, -1.0), np.full(n, 1.0)
+    lower[2::2], upper[2::2] = -state_bound, state_bound
+    return box_problem(tuple(networks), np.where(np.arange(n) == n - 1, 1.0, 0.1), lower, upper)
+
+
+@pytest.mark.parametrize("state_bound", [np.inf, 1.5])
+def test_long_chains_are_split_where_networks_meet(state_bound):
+    problem = chain(6, state_bound)
+    split, joined, both = (
+        run_proof(tree(problem, Options()), node_limit=limit)
+        for tree, limit in ((LinkTree, 190), (SearchTree, 190), (ChainTree, 500))
+    )
+    assert split.stop is both.stop is Stop.OPTIMAL
+    assert joined.stop is Stop.NODE_LIMIT
+    assert joined.bound <= split.incumbent.objective == pytest.approx(both.incumbent.objective, rel=2e-4)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_both_ways_of_chains_are_solved_to_the_optimum(seed, monkeypatch):
+    monkeypatch.setattr("pyomo_relugrad.proof.chain_tree.TRIAL_NODES", 4)
+    problem = random_problem("chained", seed)
+    result, optimum = run_proof(ChainTree(problem, Options())), exact_optimum(problem)
+    assert result.bound <= optimum + 1e-6 * (1 + abs(optimum))
+    assert result.stop is (Stop.OPTIMAL if np.isfinite(optimum) else Stop.INFEASIBLE)
+
+
+def test_long_chains_and_those_with_constraints_on_outputs_are_tried_in_two_ways():
+    asked = chain(5), chain(4), chain(2, state_bound=1.0), single_network_box(0)
+    assert [ChainTree.suits(problem) for problem in asked] == [True, False, True, False]
+
+
+def test_columns_that_link_networks_are_split_and_no_other_outputs():
+    problem = chain(2)
+    assert np.flatnonzero(problem.links_networks).tolist() == [2]
+    ones = np.ones((1, 5))
+    scores = split_scores(problem, ones, -ones, ones)
+    assert (scores[0] > 0).tolist() == [True, True, True, True, False]
 
 
 def test_inputs_that_cancel_are_not_answerable_for_the_gap():

@@ -111,3 +111,12 @@ def test_line_errors_are_distances_at_the_middle(curve):
     assert (below + above)[0, 1] == pytest.approx(0.0, abs=1e-12)
     assert curve.states(lower, upper).tolist() == [[0, 0]]
     assert curve.bends(lower, upper).tolist() == [[True, False]]
+
+
+def test_lines_keep_the_distance_of_rounding():
+    """Softplus is straight to the last digit there: what is left is the margin of values, slopes and products."""
+    lower, upper, margin = np.array([[1000.0]]), np.array([[1001.0]]), np.array([[0.5]])
+    lines = curves.SOFTPLUS.lines(lower, upper, margin)
+    rounding = 16 * np.finfo(float).eps * (1 + 1001 + 1001)
+    for intercept, sign in ((lines.lower_intercept, -1.0), (lines.upper_intercept, 1.0)):
+        assert sign * intercept[0, 0] - 0.5 == pytest.approx(rounding, rel=0.2)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyomo_relugrad.expression import Expression, ExpressionBuilder, Node
-from pyomo_relugrad.expression.contraction import argument_within
+from pyomo_relugrad.expression.contraction import ROUNDING, argument_within, terms_within
 from pyomo_relugrad.expression.envelope import function_lines, function_range
 from pyomo_relugrad.expression.functions import FUNCTIONS, Function, Power
 from pyomo_relugrad.expression.products import product_planes
@@ -303,3 +303,10 @@ def test_derivatives_agree_with_differences(expression: Expression, seed: int) -
             smooth &= np.isfinite(jacobian[:, :, i])  # such as acosh(x / x), at the end of its domain everywhere
             error = np.abs(jacobian[:, :, i] - (slopes[0] + slopes[1]) / 2)
         assert (error[smooth] < 1e-3 * (1 + np.abs(slopes[0][smooth]))).all()
+
+
+def test_what_terms_leave_each_other_is_rounded_outward_by_the_sizes_of_all():
+    """Their differences are zero, but not to the last digit."""
+    total, terms = np.full((2, 1), 1e8), (np.array([[0.25], [1e8]]), np.array([[0.5], [1e8]]))
+    low, high = terms_within((total, total), terms, lambda values: np.tile(values.sum(axis=0), (2, 1)))
+    assert [low[0, 0], high[0, 0]] == pytest.approx([-2e8 * ROUNDING, 2e8 * ROUNDING], rel=1e-6)

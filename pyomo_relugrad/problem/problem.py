@@ -190,6 +190,14 @@ class Problem:
         return mask
 
     @cached_property
+    def links_networks(self) -> Array:
+        """(n,) booleans: the columns that one network writes and another one reads."""
+        written, read = np.zeros((2, self.n_columns), bool)
+        for embedded in self.networks:
+            written[embedded.outputs] = read[embedded.inputs] = True
+        return written & read
+
+    @cached_property
     def _transposed_rows(self) -> Weight:
         """The rows as columns, dense where that is small: SciPy's overhead is felt in searches over small models."""
         return self.rows.toarray().T if self.n_rows * self.n_columns <= 100_000 else sparse.csr_array(self.rows.T)

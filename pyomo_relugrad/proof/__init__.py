@@ -3,6 +3,7 @@
 from pyomo_relugrad.proof.block_tree import BlockTree
 from pyomo_relugrad.proof.boxes.bounding import bound_seconds
 from pyomo_relugrad.proof.boxes.tree import SearchTree, prove
+from pyomo_relugrad.proof.chain_tree import ChainTree
 from pyomo_relugrad.proof.milp import REPORT_INTERVAL, MilpProof, prove_by_milp
 from pyomo_relugrad.proof.milp_bound import MilpBound
 from pyomo_relugrad.proof.outer_approximation import OuterApproximation, is_convex_around_networks
@@ -25,6 +26,7 @@ __all__ = [
 __all__ += [
     "REPORT_INTERVAL",
     "BoundKeeper",
+    "ChainTree",
     "MilpBound",
     "OuterApproximation",
     "bound_seconds",

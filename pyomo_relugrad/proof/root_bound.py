@@ -10,6 +10,7 @@ import numpy as np
 from pyomo_relugrad import deadline
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.problem import Problem, Shape
+from pyomo_relugrad.problem.presolve import reduce_by, tighten_through_networks
 from pyomo_relugrad.programs import LinearSolution, LinearStatus, below_tolerance
 from pyomo_relugrad.proof.boxes.bounding import DENSE_RATE, bound_seconds
 from pyomo_relugrad.proof.boxes.crown_bounder import CrownBounder
@@ -94,7 +95,8 @@ def dual_bound(problem: Problem, device: str | None = None) -> float:
     float
         In the sense of `Problem`, to be minimized; minus infinity where the relaxation gives none.
     """
-    if problem.shape is Shape.BOX and problem.quadratic is None:
-        return CrownBounder(problem, device=device).lower_bound()
-    bound = ProgramBounder(problem).lower_bound()
+    flat = reduce_by(problem, (tighten_through_networks,)).problem
+    if flat.shape is Shape.BOX and flat.quadratic is None:
+        return CrownBounder(flat, device=device).lower_bound()
+    bound = ProgramBounder(flat).lower_bound()
     return below_tolerance(bound) if np.isfinite(bound) else -np.inf

@@ -7,7 +7,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.proof import REPORT_INTERVAL, BlockTree, MilpProof, OuterApproximation, ReluTree, SearchTree
+from pyomo_relugrad.proof import (
+    REPORT_INTERVAL,
+    BlockTree,
+    ChainTree,
+    MilpProof,
+    OuterApproximation,
+    ReluTree,
+    SearchTree,
+)
 from pyomo_relugrad.run import Options, Prover, Report, Route, Worker
 from pyomo_relugrad.solve.forecast import GapForecast
 from pyomo_relugrad.solve.portfolio import Portfolio
@@ -24,7 +32,9 @@ def _by_milp(problem: Problem, options: Options, start: Incumbent | None) -> Pro
 def _by_branching(problem: Problem, options: Options, start: Incumbent | None) -> Prover:
     """Smooth problems that fall apart into blocks are bounded block by block first."""
     is_apart = not problem.is_piecewise_linear and BlockTree.suits(problem)
-    return (BlockTree if is_apart else SearchTree)(problem, options, start)
+    if is_apart:
+        return BlockTree(problem, options, start)
+    return (ChainTree if ChainTree.suits(problem) else SearchTree)(problem, options, start)
 
 
 #: The proof of each route, made of problem, options and a point to begin with.

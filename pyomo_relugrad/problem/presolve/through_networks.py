@@ -28,10 +28,11 @@ def tighten_through_networks(problem: Problem, max_work: float = MAX_WORK) -> Re
     Each input's range is cut into slices, and the outputs are bounded over each of them by CROWN. What remains are the
     slices on which every output can have a value within its bounds; the outputs have the union of their ranges there.
 
-    Nothing is done where there are no constraints on outputs, where an input has no bounds, or where it takes too long.
+    Nothing is done where no outputs have constraints or are read by networks, where an input has no bounds, or where it
+    takes too long.
     Where there is no feasible point, the problem is left to those who prove it.
     """
-    matters = _constrained_outputs(problem)
+    matters = _constrained_outputs(problem) | problem.links_networks
     networks = [stage for stage in problem.stages if isinstance(stage, NetworkStage)]
     stages = [stage for stage in networks if matters[stage.outputs].any()]
     if not stages or sum(map(_work, stages)) > max_work:

@@ -45,31 +45,34 @@ def split_scores(problem: Problem, gaps: Array, lower: Array, upper: Array) -> A
     ----------
     problem : Problem
     gaps, lower, upper : (N, n) arrays
-        A gap of a column that functions write is that of what they read.
+        A gap of a column that a function writes is that of what it reads, unless it links networks.
 
     Returns
     -------
     (N, n) array
-        0 where a column is too narrow to split, written by a function or read by none; small where it only seems not to
-        matter.
+        0 where a column is too narrow to split, read by no function, or written by one and no link between networks;
+        small where it only seems not to matter.
     """
     gaps = _by_free_inputs(problem, gaps, centres(lower, upper))
     width = upper - lower
     size = np.maximum(np.abs(lower), np.abs(upper))
     narrow = np.where(problem.integers, width <= 0, width <= 1e-9 * (1 + np.where(np.isinf(size), 0, size)))
     least = 1e-6 * gaps.max(axis=1, keepdims=True, initial=0.0) + 1e-15
-    return np.where(problem.is_input & ~problem.is_output & ~narrow, (gaps + least) * np.fmin(width, MAX_WIDTH), 0.0)
+    is_split = problem.is_input & ~problem.is_output | problem.links_networks
+    return np.where(is_split & ~narrow, (gaps + least) * np.fmin(width, MAX_WIDTH), 0.0)
 
 
 def _by_free_inputs(problem: Problem, gaps: Array, points: Array) -> Array:
-    """Gaps of written columns as gaps of the inputs from which they come, by the slopes at points (N, n)."""
-    chained = [stage for stage in problem.stages if problem.is_input[stage.outputs].any()]
+    """Gaps of written columns as gaps of what they come from and is split, by the slopes at points (N, n)."""
+    is_passed = problem.is_input & ~problem.links_networks
+    chained = [stage for stage in problem.stages if is_passed[stage.outputs].any()]
     if not chained:
         return gaps
     gaps, points = gaps.copy(), problem.propagate(points)
     for stage in reversed(chained):
         slopes, _ = stage.affine(stage.gather(points))
-        stage.scatter(gaps, np.einsum("ro,roi->ri", stage.gather_outputs(gaps), np.abs(slopes)))
+        passed = stage.gather_outputs(gaps * is_passed)
+        stage.scatter(gaps, np.einsum("ro,roi->ri", passed, np.abs(slopes)))
     return gaps
 
 

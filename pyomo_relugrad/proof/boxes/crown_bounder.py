@@ -31,7 +31,7 @@ class CrownBounder:
     Parameters
     ----------
     problem : Problem
-        Of shape BOX, without chains.
+        Of shape BOX, without columns that link networks.
     cores : int, optional
         Processor cores that may be used.
     device : str, optional

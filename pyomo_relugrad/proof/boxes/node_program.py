@@ -202,7 +202,7 @@ class NodeProgram:
             slope[node] -= on_expressions
             sides[node] += part
         points, reduced, duals = np.split(table, [n_columns, 2 * n_columns], axis=1)
-        costs, constant = self._multiplied(duals, reduced)
+        costs, constant = self._multiplied(duals, reduced, lower, upper)
         return ProgramSolutions(possible, bound, points, reduced, costs + slope, constant + sides)
 
     def _solve_node(self, links: RowBlock, lower: Array, upper: Array, cutoff: float) -> LinearSolution:
@@ -216,11 +216,18 @@ class NodeProgram:
             solution = self._solve(links, lower, upper)
         return solution
 
-    def _multiplied(self, duals: Array, reduced: Array) -> tuple[Array, Array]:
-        """Costs (N, n) and constants (N,) from multipliers (N, m) of rows and reduced costs (N, n)."""
+    def _multiplied(self, duals: Array, reduced: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
+        """Costs (N, n) and constants (N,) from multipliers (N, m) of rows and reduced costs (N, n).
+
+        Bounds of outputs are those of the problem, which stand for children as well, but where nodes are split by them.
+        """
         problem = self.problem
+        lower, upper = (
+            np.where(problem.links_networks, own, side)
+            for own, side in ((lower, problem.lower), (upper, problem.upper))
+        )
         on_rows, row_part = priced(duals, problem.row_lower, problem.row_upper)
-        on_outputs, output_part = priced(np.where(problem.is_output, reduced, 0.0), problem.lower, problem.upper)
+        on_outputs, output_part = priced(np.where(problem.is_output, reduced, 0.0), lower, upper)
         costs = problem.cost - (problem.rows.T @ on_rows.T).T - on_outputs
         return costs, problem.constant + row_part + output_part
 

@@ -65,7 +65,7 @@ class ProgramBounder:
     Parameters
     ----------
     problem : Problem
-        Presolved and without chains.
+        Presolved.
     """
 
     def __init__(self, problem: Problem) -> None:

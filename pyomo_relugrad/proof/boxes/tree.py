@@ -10,7 +10,7 @@ from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
-from pyomo_relugrad.problem.presolve import FOR_RELAXATIONS, reduce_by
+from pyomo_relugrad.problem.presolve import FOR_RELAXATIONS, Reduction, reduce_by
 from pyomo_relugrad.programs import solver_threads
 from pyomo_relugrad.proof.boxes.bounding import BoundedNodes, Bounder, bound_seconds
 from pyomo_relugrad.proof.boxes.branching import split_nodes
@@ -90,6 +90,9 @@ class SearchTree(Prover):
         As in `prove`.
     """
 
+    #: What the problem goes through before it is relaxed.
+    reductions: tuple[Reduction, ...] = FOR_RELAXATIONS
+
     def __init__(self, problem: Problem, options: Options, start: Incumbent | None = None) -> None:
         super().__init__(problem, options, start)
         self._candidates = Candidates(problem)
@@ -125,10 +128,10 @@ class SearchTree(Prover):
 
     def _make_bounder(self) -> Bounder:
         """What bounds the nodes; not begun where the bounds of a single node would outlast the time."""
-        flat = reduce_by(self.problem, FOR_RELAXATIONS).problem
+        flat = reduce_by(self.problem, self.reductions).problem
         if bound_seconds(flat, self.options.device) > deadline.remaining():
             raise OutOfTime
-        if self.problem.shape is Shape.BOX:
+        if flat.shape is Shape.BOX and not flat.links_networks.any():
             return CrownBounder(flat, self.options.cores, self.options.device)
         return ProgramBounder(flat)
 
