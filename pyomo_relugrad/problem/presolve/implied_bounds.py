@@ -8,7 +8,6 @@ within `SAFETY` of that, and as contradicting it beyond `FEASIBILITY_TOLERANCE`,
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 
 import numpy as np
 
@@ -54,7 +53,7 @@ def _with_bounds(problem: Problem, lower: Array, upper: Array) -> Reduced | None
     """The problem with other bounds; None where they are the same."""
     if np.array_equal(lower, problem.lower) and np.array_equal(upper, problem.upper):
         return None
-    return same_columns(replace(problem, lower=lower, upper=upper))
+    return same_columns(problem.with_bounds(lower, upper))
 
 
 def _allowed(bounds: Array) -> Array:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
@@ -17,7 +15,7 @@ def round_integer_bounds(problem: Problem) -> Reduced | None:
     lower, upper = rounded_bounds(problem.lower, problem.upper, problem.integers)
     if np.array_equal(lower, problem.lower) and np.array_equal(upper, problem.upper):
         return None
-    return same_columns(replace(problem, lower=lower, upper=upper))
+    return same_columns(problem.with_bounds(lower, upper))
 
 
 def rounded_bounds(

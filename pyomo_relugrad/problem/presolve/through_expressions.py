@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 
 import numpy as np
 
@@ -72,4 +71,4 @@ def tighten_through_expressions(problem: Problem) -> Reduced | None:
                 break
     if np.array_equal(lower, problem.lower) and np.array_equal(upper, problem.upper):
         return None
-    return same_columns(replace(problem, lower=lower, upper=upper))
+    return same_columns(problem.with_bounds(lower, upper))

@@ -35,6 +35,8 @@ NEWS = 1e-6
 NEARLY_SAME = 1e-2
 #: Multiplications per second of a step of a walk (measured on one core), and Newton systems that it solves.
 WALK_RATE, NEWTON_STEPS = 5e10, 15
+#: Seconds of a step of a walk below which the point that it begins at is not reported before.
+SHORT_STEP = 1e-4
 #: Multiplications between two looks at a batch.
 WORK_PER_LOOK = 2e6
 #: Relative gain at which a point is reported while the batch still moves.
@@ -144,9 +146,10 @@ class ProjectedRounds:
         else:
             self.moving, self.bounds = on_device(self.objective, domain, context.device, dtype)
         self.pool = ElitePool(method.pool_size)
-        self.polishing = Polishing(
-            self._walk, self.objective.columns, self.pool, self.budget, _walk_seconds(self.objective)
-        )
+        step_seconds = _walk_seconds(self.objective)
+        self.polishing = Polishing(self._walk, self.objective.columns, self.pool, self.budget, step_seconds)
+        #: Whether a walk begins no later than its start would be reported.
+        self.walks_at_once = step_seconds < SHORT_STEP
         self.rounds, self.last_record, self.agreements, self.reported = 0, 0, 0, np.inf
         #: Rounds from offspring since the last one from fresh starts; they follow while they bring better points.
         self.in_a_row = -1
@@ -176,7 +179,8 @@ class ProjectedRounds:
             elites = [PoolMember(u, value) for u, value in zip(points, values.tolist(), strict=True)]
             for elite in elites:
                 self.pool.add(elite)
-            yield self._incumbent(batch.best[0])
+            if not self.walks_at_once:
+                yield self._incumbent(batch.best[0])
             is_news = _is_news(self.pool.best, record)
             if self.rounds and is_news:
                 self.last_record, self.agreements = self.rounds, 0
@@ -187,6 +191,9 @@ class ProjectedRounds:
                 yield from self.polishing.booked(agreeing)
             elif self._is_timed or self.pool.best < record or self.rounds % self.method.polish_every == 0:
                 yield from self.polishing.run()
+            best = self.pool.members[0]
+            if self.walks_at_once and not best.is_polished:
+                yield self._incumbent(best.u)
             self.rounds += 1
             is_over = self.in_a_row >= self.method.offspring_rounds or not (self.is_fresh or is_news)
             self.in_a_row = 0 if is_over else self.in_a_row + 1
