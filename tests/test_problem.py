@@ -117,8 +117,9 @@ def test_problems_that_differ_in_bounds_share_what_does_not_depend_on_them():
     problem = chained_problem(0)
     within = problem.with_bounds(np.full(9, -1.0), np.full(9, 2.0))
     objectives = ReducedObjective(within), ReducedObjective(problem)
-    assert within.stages is problem.stages and objectives[0].stages is objectives[1].stages
-    assert objectives[0].problem is within and objectives[1].problem is problem
+    assert within.stages is problem.stages
+    assert objectives[0].stages is objectives[1].stages
+    assert [objective.problem for objective in objectives] == [within, problem]
     fresh = dataclasses.replace(within)
     V = np.random.default_rng(0).normal(size=(3, 9))
     np.testing.assert_array_equal(within.violation(V), fresh.violation(V))

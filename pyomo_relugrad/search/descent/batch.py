@@ -91,8 +91,7 @@ class Batch:
         better = values < self.values
         if isinstance(values, np.ndarray):
             np.fmin(values, self.values, out=self.values)
-            rows = np.flatnonzero(better)
-            self.best[rows] = self.U[rows]
+            self.best[better] = self.U[better]
         else:
             where = namespace(values).where
             self.values, self.best = where(better, values, self.values), where(better[:, None], self.U, self.best)
