@@ -1,5 +1,7 @@
 """Searches that other searches of the same model came before: they end as soon as these had found their best points."""
 
+from itertools import takewhile
+
 import numpy as np
 import pytest
 from random_networks import random_network
@@ -7,8 +9,9 @@ from random_networks import random_network
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.programs.linear_program import LinearProgram
-from pyomo_relugrad.run import Options, Past
-from pyomo_relugrad.search.descent.projected import ProjectedDescent
+from pyomo_relugrad.run import Budget, Options, Past, SearchContext
+from pyomo_relugrad.search.descent.projected import ProjectedDescent, ProjectedRounds
+from pyomo_relugrad.search.domains.feasible_set import domain_of
 from pyomo_relugrad.search.sequential.smooth_polish import polisher_of
 from pyomo_relugrad.solve import search, solve_locally
 
@@ -81,6 +84,24 @@ def test_answers_are_remembered_by_where_they_lie_in_the_box():
     method = ProjectedDescent(patience=1, repeated_round_steps=1)
     again = solve_locally(box(), Options(method=method), past=past)
     assert again.incumbent.objective == pytest.approx(found[1].objective, abs=1e-9)
+
+
+def test_answers_of_a_model_that_has_other_columns_now_are_left_alone():
+    past = Past(starts=np.zeros((8, 9)))
+    past.answers.extend([np.zeros(9)] * 32)
+    assert solve_locally(box(), Options(), past=past).incumbent.is_feasible
+    assert past.starts.shape[1] == 4
+
+
+def test_a_best_point_from_which_no_walk_leads_on_is_the_answer():
+    past = Past()
+    best = solve_locally(box(), Options(), past=past).incumbent.objective
+    past.answers.extend([past.answers[-1]] * 31)
+    known = (box().incumbent(np.zeros(5)),)
+    context = SearchContext(Budget(), np.random.default_rng(0), known=known, past=past)
+    rounds = ProjectedRounds(ProjectedDescent(), box(), domain_of(box()), context)
+    found = [point for point in takewhile(lambda _: rounds.rounds == 0, rounds.run()) if point is not None]
+    assert [point.objective for point in found] == pytest.approx([best], abs=1e-9)
 
 
 def test_a_method_for_another_structure_is_not_asked_again():

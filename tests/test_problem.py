@@ -1,5 +1,7 @@
 """Problem and Incumbent: evaluation against plain loops, structure, and refusals."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from random_models import FAMILIES, random_network, random_problem
 from scipy import sparse
 
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.problem import EmbeddedNetwork, Problem, Shape
+from pyomo_relugrad.problem import EmbeddedNetwork, Problem, ReducedObjective, Shape
 
 INF = np.inf
 
@@ -109,6 +111,20 @@ def test_a_problem_that_maximizes_reports_in_the_sense_of_the_model():
 @pytest.mark.parametrize("family", FAMILIES)
 def test_random_families_are_general(family):
     assert random_problem(family, 0).shape is Shape.GENERAL
+
+
+def test_problems_that_differ_in_bounds_share_what_does_not_depend_on_them():
+    problem = chained_problem(0)
+    within = problem.with_bounds(np.full(9, -1.0), np.full(9, 2.0))
+    objectives = ReducedObjective(within), ReducedObjective(problem)
+    assert within.stages is problem.stages
+    assert objectives[0].stages is objectives[1].stages
+    assert [objective.problem for objective in objectives] == [within, problem]
+    fresh = dataclasses.replace(within)
+    V = np.random.default_rng(0).normal(size=(3, 9))
+    np.testing.assert_array_equal(within.violation(V), fresh.violation(V))
+    np.testing.assert_array_equal(within.propagate(V), fresh.propagate(V))
+    assert within.violation(V).max() > problem.violation(V).max()
 
 
 def test_shapes():

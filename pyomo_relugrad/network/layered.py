@@ -99,7 +99,9 @@ class LayeredFunction:
         NetworkValueError
             If the batch is not (B, width), by default (B, n_inputs).
         """
-        array = np.asarray(numbers(points, "points", "a table of numbers", NetworkValueError), self.dtype)
+        array = points
+        if not isinstance(array, np.ndarray) or array.dtype != self.dtype:
+            array = np.asarray(numbers(points, "points", "a table of numbers", NetworkValueError), self.dtype)
         width = self.n_inputs if width is None else width
         if array.ndim != 2 or array.shape[1] != width:
             raise NetworkValueError(

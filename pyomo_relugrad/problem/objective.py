@@ -13,6 +13,7 @@ from pyomo_relugrad.problem.incumbent import without_nan
 from pyomo_relugrad.problem.network_stage import NetworkStage
 from pyomo_relugrad.problem.problem import Problem
 from pyomo_relugrad.problem.stages import Stage
+from pyomo_relugrad.problem.structural import structure_of
 
 
 class ReducedObjective:
@@ -28,11 +29,16 @@ class ReducedObjective:
     def __init__(self, problem: Problem, dtype: DTypeLike = np.float64) -> None:
         self.problem = problem
         self.dtype = np.dtype(dtype)
+        structure, key = structure_of(problem), ("reduced objective", self.dtype)
+        if key in structure:  # of a problem with other bounds
+            vars(self).update(structure[key])
+            return
         self.columns = np.flatnonzero(~problem.is_output)
         self.stages: tuple[Stage, ...] = tuple(stage.astype(dtype) for stage in problem.stages)
         self._chosen = columns_or_slice(self.columns)
         self._function = problem.function.astype(dtype)
         self._single = SingleNetwork.of(self)
+        structure[key] = {name: value for name, value in vars(self).items() if name != "problem"}
 
     @property
     def size(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
 from typing import Any, cast
@@ -18,6 +18,7 @@ from pyomo_relugrad.problem.network_stage import NetworkStage
 from pyomo_relugrad.problem.operations import Follower, Maximum, Product, SpecialOrderedSet
 from pyomo_relugrad.problem.quadratic import QuadraticFunction
 from pyomo_relugrad.problem.stages import Stage
+from pyomo_relugrad.problem.structural import StructuralProperty, share_structure
 
 
 class Shape(Enum):
@@ -102,7 +103,8 @@ class Problem:
 
     def __post_init__(self) -> None:
         n = len(self.cost)
-        rows = sparse.csr_array((0, n)) if self.rows is None else sparse.csr_array(self.rows)
+        rows = sparse.csr_array((0, n)) if self.rows is None else self.rows
+        rows = rows if isinstance(rows, sparse.csr_array) else sparse.csr_array(rows)
         m = rows.shape[0]
         fields: dict[str, Any] = {
             "cost": np.asarray(self.cost, dtype=np.float64),
@@ -146,6 +148,12 @@ class Problem:
 
     # --- structure ----------------------------------------------------------------------------------------------
 
+    def with_bounds(self, lower: Array, upper: Array) -> Problem:
+        """The problem with other bounds; what does not depend on them is not found out again."""
+        problem = replace(self, lower=lower, upper=upper)
+        share_structure(problem, self)
+        return problem
+
     @property
     def n_columns(self) -> int:
         """Number of columns."""
@@ -173,7 +181,7 @@ class Problem:
         """The networks, then the expressions."""
         return (*self.networks, *self.expressions)
 
-    @cached_property
+    @StructuralProperty
     def is_output(self) -> Array:
         """(n,) booleans: the columns that networks and expressions write."""
         mask = np.zeros(self.n_columns, bool)
@@ -181,7 +189,7 @@ class Problem:
             mask[embedded.outputs] = True
         return mask
 
-    @cached_property
+    @StructuralProperty
     def is_input(self) -> Array:
         """(n,) booleans: the columns that networks and expressions read."""
         mask = np.zeros(self.n_columns, bool)
@@ -189,7 +197,7 @@ class Problem:
             mask[embedded.inputs] = True
         return mask
 
-    @cached_property
+    @StructuralProperty
     def links_networks(self) -> Array:
         """(n,) booleans: the columns that one network writes and another one reads."""
         written, read = np.zeros((2, self.n_columns), bool)
@@ -197,17 +205,22 @@ class Problem:
             written[embedded.outputs] = read[embedded.inputs] = True
         return written & read
 
-    @cached_property
+    @StructuralProperty
     def _transposed_rows(self) -> Weight:
         """The rows as columns, dense where that is small: SciPy's overhead is felt in searches over small models."""
         return self.rows.toarray().T if self.n_rows * self.n_columns <= 100_000 else sparse.csr_array(self.rows.T)
 
-    @cached_property
+    @StructuralProperty
     def rows_touch_output(self) -> Array:
         """(m,) booleans: the rows with a column that some function writes."""
         return abs(self.rows) @ self.is_output.astype(float) > 0 if self.n_rows else np.zeros(0, bool)
 
-    @cached_property
+    @StructuralProperty
+    def decision_rows(self) -> Weight:
+        """The rows without columns that functions write, over the columns that none does."""
+        return sparse.csr_array(self.rows[~self.rows_touch_output][:, ~self.is_output])
+
+    @StructuralProperty
     def stages(self) -> tuple[Stage, ...]:
         """The functions in the order in which they can be evaluated, equal ones of one depth together.
 
@@ -223,7 +236,7 @@ class Problem:
         """Whether every function has a value at every point; expressions may have none, which is NaN."""
         return not self.expressions
 
-    @cached_property
+    @StructuralProperty
     def is_piecewise_linear(self) -> bool:
         """Whether every function has linear regions."""
         return not self.expressions and all(embedded.network.is_piecewise_linear for embedded in self.networks)
@@ -268,7 +281,7 @@ class Problem:
             )
         return cast(tuple[NetworkStage, ...], self.stages)
 
-    @cached_property
+    @StructuralProperty
     def _equations(self) -> tuple[Stage, ...]:
         """The embeddings of each function together, in any order."""
         return stacked(self.functions, [0] * len(self.functions))
@@ -292,7 +305,7 @@ class Problem:
             stage.propagate(V)
         return V
 
-    @cached_property
+    @StructuralProperty
     def function(self) -> QuadraticFunction:
         """The objective, to be minimized, as a function of all columns."""
         return QuadraticFunction(self.cost, self.quadratic, self.constant)

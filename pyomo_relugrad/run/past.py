@@ -30,6 +30,8 @@ class Past:
         Names of methods for problems of a special structure, which the model lacks: they had nothing to yield.
     answers : deque of (d,) arrays, optional
         Where best points lay in the ranges of the decision columns: 0 at the lower bounds, 1 at the upper ones.
+    starts : (m, d) array, optional
+        Where in these ranges descents began that began from nothing.
     region_program : RegionProgram, optional
         Of the last search, with its HiGHS model.
     """
@@ -38,6 +40,7 @@ class Past:
     radius: float = 1.0
     barren: set[str] = field(default_factory=set)
     answers: deque[Array] = field(default_factory=lambda: deque(maxlen=MAX_ANSWERS))
+    starts: Array | None = None
     region_program: Any = None
     _rounds: dict[str, list[int]] = field(default_factory=dict)
 

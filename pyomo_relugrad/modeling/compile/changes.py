@@ -1,53 +1,52 @@
-"""What changed in a model since it was last looked at, as Pyomo's own detector notices it."""
+"""What changed in a model since it was last looked at."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import is_
 from typing import Any
-from weakref import proxy
 
-from pyomo.contrib.observer.component_collector import collector_handlers, handle_skip
-from pyomo.contrib.observer.model_observer import ModelChangeDetector, Observer, Reason
+from pyomo.contrib.observer.component_collector import (
+    collect_components_from_expr,
+    collector_handlers,
+    handle_skip,
+)
 from pyomo.core.base.block import BlockData
+from pyomo.core.base.constraint import Constraint
+from pyomo.core.base.objective import Objective
 
 from pyomo_relugrad.modeling.block.guards import NetworkOutputExpression
-from pyomo_relugrad.modeling.compile.components import is_unknown
+from pyomo_relugrad.modeling.compile.components import active_blocks, is_unknown
 
-# The detector looks for variables and parameters among the inputs of a network as among the terms of a sum.
+# Variables and parameters are looked for among the inputs of a network as among the terms of a sum.
 collector_handlers[NetworkOutputExpression] = handle_skip
+
+
+class UnwatchableError(Exception):
+    """A model has parts whose changes are not noticed."""
 
 
 @dataclass(frozen=True, eq=False)
 class Changes:
-    """What changed in a model, apart from bounds of variables.
+    """Where a parameter or a fixed variable has another value now.
 
     Parameters
     ----------
-    is_structural : bool
-        Whether anything but numbers changed: constraints, an expression, the objective, what is fixed, a domain.
-    constraints : sequence of ConstraintData, optional
-        Active constraints in which a parameter or a fixed variable has another value now.
+    constraints : iterable of ConstraintData, optional
+        Active constraints in which it stands.
     objective : bool, optional
-        Whether the active objective is such a component, too.
+        Whether it stands in the active objective.
     """
 
-    is_structural: bool
     constraints: Iterable[Any] = ()
     objective: bool = False
 
 
-class _Detector(ModelChangeDetector):
-    """Pyomo's detector, which takes the types of components for known that compiling knows, and no other."""
+class Watch:
+    """Watches a model for changes, but for those of bounds of variables, which are read each time.
 
-    def _check_for_unknown_active_components(self) -> None:
-        for ctype in self._model.collect_ctypes(active=True, descend_into=True):
-            if is_unknown(ctype):
-                raise NotImplementedError(f"{ctype.__name__} is not known")
-
-
-class Watch(Observer):
-    """Watches a model for changes.
+    Expressions cannot be changed, so that a constraint is what it was where its expression is the same object.
 
     Parameters
     ----------
@@ -56,61 +55,80 @@ class Watch(Observer):
 
     Raises
     ------
-    Exception
-        If the model holds something that Pyomo's detector does not know.
+    UnwatchableError
+        If the model holds something whose changes would not be noticed.
     """
 
     def __init__(self, model: BlockData) -> None:
-        self._forget()
-        self._detector = _Detector(proxy(model), [self])
-        self._forget()
+        self._form = list(_form(model))
+        #: Where a variable or parameter stands, by its id.
+        self._places: dict[int, list[Any]] = {}
+        variables, parameters, self._expressions = dict[int, Any](), dict[int, Any](), list[tuple[Any, Any]]()
+        for place in _stated(model):
+            expressions, read, given, external = collect_components_from_expr(place.expr)
+            if external:
+                raise UnwatchableError(f"{place.name} calls an external function")
+            self._expressions += [(expression, expression.expr) for expression in expressions]
+            for kind, found in ((variables, read), (parameters, given)):
+                for part in found:
+                    kind[id(part)] = part
+                    self._places.setdefault(id(part), []).append(place)
+        self._parameters = [(part, part.value) for part in parameters.values()]
+        self._variables = [(part, part.domain) for part in variables.values() if not part.fixed]
+        self._fixed = [(part, part.domain, part.value) for part in variables.values() if part.fixed]
 
-    def changes(self) -> Changes:
-        """What changed since this was asked last.
+    def changes(self, model: BlockData) -> Changes | None:
+        """What changed in the model since this was asked last.
+
+        Returns
+        -------
+        Changes or None
+            None where anything but numbers changed: constraints, an expression, the objective, what is fixed, a domain.
 
         Raises
         ------
-        Exception
-            As on creation; the watch is of no use any more.
+        UnwatchableError
+            As on creation.
         """
-        self._detector.update()
-        changes = Changes(True) if self._is_structural else self._numbers()
-        self._forget()
-        return changes
+        form = list(_form(model))
+        is_as_it_was = (
+            len(form) == len(self._form)
+            and all(map(is_, form, self._form))
+            and all(expression.expr is own for expression, own in self._expressions)
+            and not any(part.fixed or part.domain is not domain for part, domain in self._variables)
+            and all(part.fixed and part.domain is domain for part, domain, _ in self._fixed)
+        )
+        if not is_as_it_was:
+            return None
+        changed = [part for part, value in self._parameters if part.value != value]
+        changed += [part for part, _, value in self._fixed if part.value != value]
+        if not changed:
+            return Changes()
+        self._parameters = [(part, part.value) for part, _ in self._parameters]
+        self._fixed = [(part, domain, part.value) for part, domain, _ in self._fixed]
+        places = {id(place): place for part in changed for place in self._places[id(part)]}
+        constraints = [place for place in places.values() if place.ctype is Constraint]
+        return Changes(constraints, len(constraints) < len(places))
 
-    def _forget(self) -> None:
-        self._is_structural = False
-        self._fixed: list[Any] = []
-        self._parameters: list[Any] = []
 
-    def _numbers(self) -> Changes:
-        """Where parameters and fixed variables stand whose values changed."""
-        detector = self._detector
-        constraints: dict[int, Any] = {}
-        objectives: list[Any] = []
-        for variable in self._fixed:
-            constraints.update((id(each), each) for each in detector.get_constraints_impacted_by_var(variable))
-            objectives += detector.get_objectives_impacted_by_var(variable)
-        for parameter in self._parameters:
-            constraints.update((id(each), each) for each in detector.get_constraints_impacted_by_param(parameter))
-            objectives += detector.get_objectives_impacted_by_param(parameter)
-        return Changes(False, constraints.values(), bool(objectives))
+def _form(model: BlockData) -> Iterator[Any]:
+    """Everything in a model by whose identity it is seen whether the model has the form that it had.
 
-    # --- what the detector calls --------------------------------------------------------------------------------
+    These are the components, whether they are active, and what states them.
+    """
+    for block in active_blocks(model):
+        for component in block.component_objects(descend_into=False):
+            yield component
+            yield component.active
+            if component.ctype in (Constraint, Objective):
+                for data in component.values() if component.active else ():
+                    yield from (data, data.active, data.expr, getattr(data, "sense", None))
+            elif component.active and is_unknown(component.ctype):
+                raise UnwatchableError(f"{component.ctype.__name__} is not known")
 
-    def _update_variables(self, variables: Mapping[Any, Reason]) -> None:
-        self._is_structural |= any(reason & ~(Reason.bounds | Reason.value) for reason in variables.values())
-        self._fixed += [variable for variable, reason in variables.items() if reason & Reason.value]
 
-    def _update_parameters(self, params: Mapping[Any, Reason]) -> None:
-        self._is_structural |= any(reason is not Reason.value for reason in params.values())
-        self._parameters += params
-
-    def _update_constraints(self, cons: Mapping[Any, Reason]) -> None:
-        self._is_structural = True
-
-    def _update_sos_constraints(self, cons: Mapping[Any, Reason]) -> None:
-        self._is_structural = True
-
-    def _update_objectives(self, objs: Mapping[Any, Reason]) -> None:
-        self._is_structural = True
+def _stated(model: BlockData) -> Iterator[Any]:
+    """The active constraints and objectives of a model."""
+    for block in active_blocks(model):
+        for ctype in (Constraint, Objective):
+            yield from block.component_data_objects(ctype, active=True, descend_into=False)

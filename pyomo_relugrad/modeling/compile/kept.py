@@ -64,20 +64,22 @@ class KeptModel:
         """
         self.times += 1
         with PauseGC():
-            return self._renewed() or self._anew(model)
+            return self._renewed(model) or self._anew(model)
 
-    def _renewed(self) -> CompiledModel | None:
+    def _renewed(self, model: BlockData) -> CompiledModel | None:
         """The kept form with what changed, None where that is not enough."""
         renewal, self._renewal = self._renewal, None  # errors leave nothing behind that is out of date
         if renewal is None or self._watch is None:
             return None
         try:
-            changes = self._watch.changes()
-        except Exception:  # as below, in a part that is new
-            self._watch, self._can_be_watched = None, False
-            return None
-        compiled = None if changes.is_structural else renewal.after(changes)
-        self._renewal = None if compiled is None else renewal
+            changes = self._watch.changes(model)
+        except Exception:  # as below, in a part that is new; reading the model names what is wrong
+            changes, self._can_be_watched = None, False
+        compiled = None if changes is None else renewal.after(changes)
+        if compiled is None:
+            self._watch = None
+        else:
+            self._renewal = renewal
         return compiled
 
     def _anew(self, model: BlockData) -> CompiledModel:
@@ -96,6 +98,6 @@ class KeptModel:
         if self._watch is None and self._can_be_watched:
             try:
                 self._watch = Watch(model)
-            except Exception:  # the detector does not know parts that the model may have
+            except Exception:  # Pyomo does not know parts of expressions that the model may have
                 self._can_be_watched = False
         return self._watch is not None

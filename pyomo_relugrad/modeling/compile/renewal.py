@@ -72,7 +72,7 @@ class Renewal:
         lower, upper, integers = sides_of(old.columns, embeddings, problem.networks)
         if not np.array_equal(integers, problem.integers):
             raise OtherFormError
-        problem = replace(problem, lower=lower, upper=upper, **numbers)
+        problem = (replace(problem, **numbers) if numbers else problem).with_bounds(lower, upper)
         return replace(old, problem=problem, embeddings=tuple(embeddings))
 
     def _rows(self, constraints: Iterable[Any]) -> dict[str, Any]:

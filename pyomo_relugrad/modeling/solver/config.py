@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import Field, fields
 from os import PathLike, fspath
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyomo.environ as pyo
@@ -149,6 +149,14 @@ class RelugradConfig(SolverConfig):
             ConfigValue(default=False, domain=Bool, description="If True, the timers are printed after the solve."),
         )
 
+    def copied(self) -> Self:
+        """A copy with the options' present values; calling a ConfigDict would declare each of them twice."""
+        copied = ConfigDict.__new__(type(self))
+        ConfigDict.__init__(copied)
+        for name in self:
+            copied.declare(name, self.get(name)(preserve_implicit=True))
+        return copied
+
     def options(self) -> Options:
         """What is asked of a run; an option that is None has its default.
 
@@ -199,7 +207,9 @@ def configure(config: RelugradConfig, *given: Mapping[str, Any]) -> RelugradConf
         for name, value in merged.items():
             if _is_flag_for_number(name, value, config):
                 raise ValueError(f"'{name}'")
-        return config(value=merged, preserve_implicit=True)
+        configured = config.copied()
+        configured.set_value(merged)
+        return configured
     except ValueError as error:
         raise ModelError(f"solver '{config.solver}': {refusal(config, merged, error)}") from error
 

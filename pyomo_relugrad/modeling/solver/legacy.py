@@ -10,8 +10,14 @@ from typing import Any
 from pyomo.common.config import document_class_CONFIG
 from pyomo.common.enums import ObjectiveSense
 from pyomo.contrib.solver.common.base import LegacySolverWrapper
-from pyomo.contrib.solver.common.results import Results, SolutionStatus, TerminationCondition
-from pyomo.core.base import Model, SymbolMap
+from pyomo.contrib.solver.common.results import (
+    Results,
+    SolutionStatus,
+    TerminationCondition,
+    legacy_solver_status_map,
+    legacy_termination_condition_map,
+)
+from pyomo.core.base import Model, Objective, SymbolMap
 from pyomo.core.base.block import BlockData
 from pyomo.core.base.label import NumericLabeler
 from pyomo.opt import SolverResults, SolverStatus
@@ -89,16 +95,15 @@ class LegacyRelugrad(LegacySolverWrapper, Relugrad):
         return True
 
     def _map_results(self, model: BlockData, results: Results) -> tuple[SolverResults, Solution]:
-        """The results in classic terms: Pyomo's translation, and what it leaves out that scripts read."""
+        """The results in classic terms, with what Pyomo's own translation leaves out and scripts read."""
         condition, proven = results.termination_condition, results.solution_status == SolutionStatus.optimal
-        if condition == TerminationCondition.emptyModel:  # which Pyomo's tables lack
-            results.termination_condition = TerminationCondition.unknown
-        legacy, incumbent = super()._map_results(model, results)
-        legacy.__class__ = ClassicResults
-        results.termination_condition = condition
+        legacy, incumbent = ClassicResults(), Solution()
         run, problem, timing = legacy.solver, legacy.problem, results.timing_info
-        if condition in _LEGACY and not proven:
-            run.status, run.termination_condition = _LEGACY[condition]
+        statuses = None if proven else _LEGACY.get(condition)
+        run.status, run.termination_condition = statuses or (
+            legacy_solver_status_map[condition],
+            legacy_termination_condition_map[condition],
+        )
         run.name = results.solver_name
         run.termination_message = run.message = outcome(results).replace(": ", ", ")  # YAML's sign
         run.time, run.wallclock_time = timing.wall_time, timing.wall_time
@@ -106,13 +111,17 @@ class LegacyRelugrad(LegacySolverWrapper, Relugrad):
         run.return_code = run.error_rc = 0
         problem.name = model.name
         problem.number_of_solutions = results.solution_loader.get_number_of_solutions()
+        info = results.extra_info.value()
         for size in SIZES:
-            setattr(problem, size, results.extra_info.value().get(size, 0))
-        if not problem.number_of_objectives:
-            problem.sense = ObjectiveSense.minimize
-            problem.lower_bound, problem.upper_bound = results.objective_bound, results.incumbent_objective
+            setattr(problem, size, info.get(size, 0))
+        objective = next(model.component_data_objects(Objective, active=True), None)
+        problem.number_of_objectives = 0 if objective is None else 1
+        problem.sense = ObjectiveSense.minimize if objective is None else objective.sense
+        sides = results.objective_bound, results.incumbent_objective
+        problem.lower_bound, problem.upper_bound = sides if problem.sense == ObjectiveSense.minimize else sides[::-1]
+        incumbent.gap = None if None in sides else abs(sides[0] - sides[1])
         incumbent.status = LegacySolutionStatus.optimal if proven else LegacySolutionStatus.feasible
-        legacy.extra_info = results.extra_info.value()
+        legacy.extra_info = info
         return legacy, incumbent
 
     def _solution_handler(

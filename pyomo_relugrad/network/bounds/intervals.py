@@ -155,17 +155,20 @@ def affine_range(layer: Layer, lower: Sequence[Array], upper: Sequence[Array]) -
     unbounded_low = np.zeros(low.shape, bool)
     unbounded_high = np.zeros(low.shape, bool)
     for source, weight in layer.terms:
-        finite_low, finite_high = _finite(lower[source]), _finite(upper[source])
+        no_low, no_high = np.isinf(lower[source]), np.isinf(upper[source])
+        is_bounded = not (no_low.any() or no_high.any())
+        finite_low, finite_high = lower[source], upper[source]
+        if not is_bounded:
+            finite_low, finite_high = np.where(no_low, 0, finite_low), np.where(no_high, 0, finite_high)
         magnitude = np.maximum(np.abs(finite_low), np.abs(finite_high))
         under_positive = np.concatenate([finite_low, finite_high, magnitude])
         under_negative = np.concatenate([finite_high, finite_low, -magnitude])
-        no_low, no_high = np.isinf(lower[source]), np.isinf(upper[source])
         for rows, part in row_blocks(weight):
             positive, negative = sign_parts(part)
             sums = under_positive @ positive.T + under_negative @ negative.T
             for place, total in enumerate((low, high, size)):
                 total[:, rows] += sums[place * batch : (place + 1) * batch]
-            if no_low.any() or no_high.any():
+            if not is_bounded:
                 unbounded_low[:, rows] |= (no_low @ (positive > 0).T) | (no_high @ (negative < 0).T)
                 unbounded_high[:, rows] |= (no_high @ (positive > 0).T) | (no_low @ (negative < 0).T)
     margin = rounding_factor(layer) * size
@@ -221,8 +224,3 @@ def check_boxes(network: Network, lower: ArrayLike, upper: ArrayLike) -> tuple[A
             f"{high[box, column]}; give a lower bound that is not above the upper one"
         )
     return low, high
-
-
-def _finite(bounds: Array) -> Array:
-    """The bounds with 0 in place of infinity."""
-    return np.where(np.isinf(bounds), 0, bounds).astype(bounds.dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -82,4 +82,4 @@ def with_bounds(problem: Problem, lower: Array, upper: Array) -> Reduced | None:
     """The problem with other bounds; None where they are the same."""
     if np.array_equal(lower, problem.lower) and np.array_equal(upper, problem.upper):
         return None
-    return same_columns(replace(problem, lower=lower, upper=upper))
+    return same_columns(problem.with_bounds(lower, upper))

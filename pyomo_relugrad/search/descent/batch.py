@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -39,10 +40,15 @@ class Schedule:
         """The (steps,) lengths."""
         return np.geomspace(self.first, self.last, self.steps)
 
-    def pieces(self, sizes: Sequence[int]) -> list[Array]:
+    def pieces(self, sizes: tuple[int, ...]) -> list[Array]:
         """The lengths cut into consecutive pieces of the given relative sizes."""
-        cuts = np.round(np.cumsum(sizes[:-1]) / sum(sizes) * self.steps).astype(int)
-        return np.split(self.lengths(), cuts)
+        return _pieces(self, sizes)
+
+
+@lru_cache(maxsize=64)
+def _pieces(schedule: Schedule, sizes: tuple[int, ...]) -> list[Array]:
+    cuts = np.round(np.cumsum(sizes[:-1]) / sum(sizes) * schedule.steps).astype(int)
+    return np.split(schedule.lengths(), cuts)
 
 
 @dataclass
@@ -85,8 +91,7 @@ class Batch:
         better = values < self.values
         if isinstance(values, np.ndarray):
             np.fmin(values, self.values, out=self.values)
-            rows = np.flatnonzero(better)
-            self.best[rows] = self.U[rows]
+            self.best[better] = self.U[better]
         else:
             where = namespace(values).where
             self.values, self.best = where(better, values, self.values), where(better[:, None], self.U, self.best)

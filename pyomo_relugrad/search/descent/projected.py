@@ -35,6 +35,8 @@ NEWS = 1e-6
 NEARLY_SAME = 1e-2
 #: Multiplications per second of a step of a walk (measured on one core), and Newton systems that it solves.
 WALK_RATE, NEWTON_STEPS = 5e10, 15
+#: Seconds of a step of a walk below which the point that it begins at is not reported before.
+SHORT_STEP = 1e-4
 #: Multiplications between two looks at a batch.
 WORK_PER_LOOK = 2e6
 #: Relative gain at which a point is reported while the batch still moves.
@@ -144,10 +146,12 @@ class ProjectedRounds:
         else:
             self.moving, self.bounds = on_device(self.objective, domain, context.device, dtype)
         self.pool = ElitePool(method.pool_size)
-        self.polishing = Polishing(
-            self._walk, self.objective.columns, self.pool, self.budget, _walk_seconds(self.objective)
-        )
+        step_seconds = _walk_seconds(self.objective)
+        self.polishing = Polishing(self._walk, self.objective.columns, self.pool, self.budget, step_seconds)
+        #: Whether a walk begins no later than its start would be reported.
+        self.walks_at_once = step_seconds < SHORT_STEP
         self.rounds, self.last_record, self.agreements, self.reported = 0, 0, 0, np.inf
+        self.yielded = np.inf  # the smallest objective of a point that was yielded
         #: Rounds from offspring since the last one from fresh starts; they follow while they bring better points.
         self.in_a_row = -1
         self.n_descents = {True: 0, False: 0}  # from fresh starts, and from offspring
@@ -160,7 +164,9 @@ class ProjectedRounds:
     def run(self) -> Iterator[Incumbent | None]:
         """Rounds of descents and polishing until the budget is spent, or many rounds bring nothing."""
         try:
-            yield from self._rounds()
+            for point in self._rounds():
+                self.yielded = self.yielded if point is None else min(self.yielded, point.objective)
+                yield point
         finally:
             self._remember()
 
@@ -176,7 +182,8 @@ class ProjectedRounds:
             elites = [PoolMember(u, value) for u, value in zip(points, values.tolist(), strict=True)]
             for elite in elites:
                 self.pool.add(elite)
-            yield self._incumbent(batch.best[0])
+            if not self.walks_at_once:
+                yield self._incumbent(batch.best[0])
             is_news = _is_news(self.pool.best, record)
             if self.rounds and is_news:
                 self.last_record, self.agreements = self.rounds, 0
@@ -187,6 +194,8 @@ class ProjectedRounds:
                 yield from self.polishing.booked(agreeing)
             elif self._is_timed or self.pool.best < record or self.rounds % self.method.polish_every == 0:
                 yield from self.polishing.run()
+            if self.walks_at_once and self.pool.best < self.yielded:  # no walk has come to a better point
+                yield self._incumbent(self.pool.members[0].u)
             self.rounds += 1
             is_over = self.in_a_row >= self.method.offspring_rounds or not (self.is_fresh or is_news)
             self.in_a_row = 0 if is_over else self.in_a_row + 1
@@ -237,21 +246,35 @@ class ProjectedRounds:
         return (yield from self._watched(refining)).keep(method.refined).at_home()
 
     def _first_starts(self, count: int) -> tuple[Array, int]:
-        """Starts of the first round, many of them where earlier answers lay, and how many steps are enough."""
-        answers, fresh = list(self.past.answers), max(count // 4, 1)
-        if len(answers) < fresh or self.context.device is not None:
-            return self._fresh_starts(count), self.method.first_round_steps
+        """Starts of the first round, many of them where earlier answers lay, and how many steps are enough.
+
+        The others are some of those from which the first searches of the model began: the vertices that they are do not
+        depend on the bounds.
+        """
+        past, fresh = self.past, max(count // 4, 1)
+        answers = [answer for answer in past.answers if answer.size == self.objective.size]
+        earlier = past.starts if past.starts is not None and past.starts.shape[1] == self.objective.size else None
+        if earlier is None or len(answers) < fresh or self.context.device is not None:
+            starts = self._fresh_starts(count)
+            past.starts = self._shares(at_home(starts))
+            return starts, self.method.first_round_steps
         lower, upper = self.domain.lower, self.domain.upper
-        known = self.domain.project(lower + np.array(answers) * (upper - lower))
-        starts = np.concatenate([self._fresh_starts(fresh), self.moving.cast(known)])
+        rows = np.arange(past.solves * fresh, (past.solves + 1) * fresh) % len(earlier)
+        known = np.concatenate([earlier[rows], np.array(answers)])
+        starts = self.moving.cast(self.domain.project(lower + known * (upper - lower)))
+        if self.start is not None:
+            starts[0, :] = self.moving.cast(self.start)
         return starts, self.method.repeated_round_steps
+
+    def _shares(self, U: Array) -> Array:
+        """Where points (..., d) lie in the ranges of the columns: 0 at the lower bounds, 1 at the upper ones."""
+        width = self.domain.upper - self.domain.lower
+        return np.divide(U - self.domain.lower, width, out=np.zeros(U.shape), where=width > 0)
 
     def _remember(self) -> None:
         """Note where in the ranges of the columns the best point lies, for the next search of the same model."""
-        width = self.domain.upper - self.domain.lower
         if self.pool.members and self.budget.iteration_limit is None:
-            best = self.pool.members[0].u - self.domain.lower
-            self.past.answers.append(np.divide(best, width, out=np.zeros(width.size), where=width > 0))
+            self.past.answers.append(self._shares(self.pool.members[0].u))
 
     def _fresh_starts(self, count: int) -> Array:
         starts = structured_starts(self.moving, self.bounds, self.random, count)

@@ -36,7 +36,8 @@ class Box:
         if U.dtype not in self._bounds:
             lower, upper = (_number_if_equal(side.astype(U.dtype)) for side in (self.lower, self.upper))
             self._bounds[U.dtype] = lower, upper
-        return np.clip(U, *self._bounds[U.dtype])
+        lower, upper = self._bounds[U.dtype]
+        return np.minimum(np.maximum(U, lower), upper)  # `np.clip` takes longer to begin
 
     def sample(self, random: np.random.Generator, count: int) -> Array:
         """Uniform points of the box."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
@@ -26,7 +25,8 @@ def domain_of(problem: Problem, budget: Budget | None = None) -> Domain:
     budget : Budget, optional
         The time that projections and linear programs over the set may take.
     """
-    kinds = (kind.of(_bounds_and_rows(problem), budget or Budget()) for kind in DOMAINS)
+    limits, budget = _bounds_and_rows(problem), budget or Budget()
+    kinds = (kind.of(limits, budget) for kind in DOMAINS)
     return next(domain for domain in kinds if domain is not None)
 
 
@@ -42,8 +42,8 @@ def feasible_start(problem: Problem, domain: Domain, start: Array | None) -> Arr
 def _bounds_and_rows(problem: Problem) -> BoundsAndRows:
     """Those of the decision columns."""
     columns = np.flatnonzero(~problem.is_output)
-    rows = sparse.csr_array(problem.rows[:, columns])
-    return BoundsAndRows(problem.lower[columns], problem.upper[columns], rows, problem.row_lower, problem.row_upper)
+    sides = problem.row_lower, problem.row_upper
+    return BoundsAndRows(problem.lower[columns], problem.upper[columns], problem.decision_rows, *sides)
 
 
 def columns_without_bounds(problem: Problem) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -51,7 +51,7 @@ class RelaxingWalk(DomainMethod):
         yield program.incumbent(domain.sample(context.random, 1)[0])
         lower, upper = problem.lower.copy(), problem.upper.copy()
         lower[program.columns], upper[program.columns] = domain.lower, domain.upper
-        binaries = RelaxedBinaries(replace(problem, lower=lower, upper=upper))
+        binaries = RelaxedBinaries(problem.with_bounds(lower, upper))
         seen: set[bytes] = set()
         while not context.budget.is_exhausted():
             before = len(seen)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -63,7 +63,7 @@ def solve_within(
     options : dict
         Of HiGHS.
     """
-    within = replace(problem, lower=lower, upper=upper)
+    within = problem.with_bounds(lower, upper)
     bounds = bound_problem(within, "crown")
     if not bounds.possible:
         return Outcome(None, is_complete=True, bound=np.inf)

@@ -152,8 +152,7 @@ class ReducedLayout(Layout):
     def __init__(self, objective: ReducedObjective) -> None:
         problem, columns = objective.problem, objective.columns
         hard, elastic = np.flatnonzero(~problem.rows_touch_output), np.flatnonzero(problem.rows_touch_output)
-        rows = problem.rows[hard][:, columns] if hard.size else sparse.csr_array((0, columns.size))
-        fixed = LayoutRows(rows, problem.row_lower[hard], problem.row_upper[hard])
+        fixed = LayoutRows(problem.decision_rows, problem.row_lower[hard], problem.row_upper[hard])
         bounded = np.flatnonzero(problem.is_output & (np.isfinite(problem.lower) | np.isfinite(problem.upper)))
         picks = np.zeros((bounded.size, problem.n_columns))
         picks[np.arange(bounded.size), bounded] = 1.0

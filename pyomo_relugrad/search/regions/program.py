@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
@@ -62,8 +64,7 @@ class RegionProgram:
         self.lower, self.upper = problem.lower[self.columns], problem.upper[self.columns]
         self._layout = layout_of(self.objective)
         self._max_coefficients = max_coefficients
-        kept: FacetProgram | None = None if before is None else before._simplex
-        self._simplex: FacetProgram = FacetProgram(self._layout, self.lower, self.upper, kept)
+        self._before: FacetProgram | None = None if before is None else vars(before).get("_simplex", before._before)
         self._is_box = problem.shape is Shape.BOX and problem.quadratic is None and problem.is_piecewise_linear
         self._share_inside = np.random.default_rng(0).uniform(0.4, 0.6, self.columns.size)
         self._last: RegionOptimum | None = None
@@ -72,7 +73,11 @@ class RegionProgram:
     @property
     def is_interrupted(self) -> bool:
         """Whether Ctrl-C ended a run of HiGHS, whose model is not to be used any more."""
-        return self._simplex.is_interrupted
+        return "_simplex" in vars(self) and self._simplex.is_interrupted
+
+    @cached_property
+    def _simplex(self) -> FacetProgram:
+        return FacetProgram(self._layout, self.lower, self.upper, self._before)
 
     def region_at(self, u: Array) -> Region:
         """The region that contains the point `u` of the decision columns.
