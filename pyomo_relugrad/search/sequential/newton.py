@@ -146,7 +146,7 @@ def _nonnegative_multipliers(rows: Array, gradient: Array) -> Array | None:
         return np.zeros(0)
     try:
         return np.asarray(scipy.optimize.nnls(rows.T, gradient)[0])
-    except RuntimeError:
+    except (RuntimeError, np.linalg.LinAlgError):  # SciPy 1.14 solves equations that may be singular
         return None
 
 
