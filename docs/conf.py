@@ -15,6 +15,7 @@ warnings.filterwarnings("ignore", message="Unknown section (Config|Keyword Argum
 
 project = "pyomo_relugrad"
 author = "The pyomo_relugrad developers"
+project_copyright = "2026, The pyomo_relugrad developers"
 release = version = __version__
 
 extensions = [

@@ -34,11 +34,10 @@ m.minutes = pyo.Objective(expr=sum(float(INHABITANTS[d]) * m.network.outputs[d] 
 # The pool
 # --------
 # Pyomo's new solver interface has a place for several solutions: the loader of the results. They are numbered from 0,
-# best first; number 0 is in the model after the solve. A limit of steps lets the search run alone: with nothing but
-# a time limit, bounds are computed beside it, and it ends as soon as they
-# prove its best point, with fewer others in the pool.
+# best first; number 0 is in the model after the solve. Who wants one solution has it as soon as it is proven; with
+# ``solutions=10`` the search goes on until there are ten.
 
-results = SolverFactory("relugrad").solve(m, time_limit=3, iteration_limit=5000)
+results = SolverFactory("relugrad").solve(m, time_limit=3, solutions=10)
 pool = results.solution_loader
 print(f"{pool.get_number_of_solutions()} solutions, the best takes {results.incumbent_objective:.3f} minutes.\n")
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import wraps
 from numbers import Real
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, at_home
 from pyomo_relugrad.errors import ModelError, RelugradError, UnknownArgumentError
 from pyomo_relugrad.words import meant, shown
 
@@ -39,7 +40,12 @@ def check_number(
         ...
     pyomo_relugrad.errors.ModelError: the risk is '10': give a number between 0 and 1
     """
-    if isinstance(given, bool | np.bool_) or not isinstance(given, Real) or not allows(given):
+    is_number = isinstance(given, Real) and not isinstance(given, bool | np.bool_ | np.timedelta64)
+    try:
+        is_allowed = is_number and bool(allows(given))
+    except (OverflowError, TypeError):  # a whole number beyond those of floating point
+        is_allowed = False
+    if not is_allowed:
         raise error(f"{what} is {shown(given)}: give {wanted}")
 
 
@@ -70,6 +76,20 @@ def check_known(given: Any, what: str, known: Iterable[str], more: str = "", own
         raise ModelError(f"{told}{owner}{meant(given, names)}: give one of {', '.join(names)}{more}")
 
 
+def as_list(given: Any, what: str, wanted: str, error: type[RelugradError] = ModelError) -> list[Any]:
+    """The entries of what was given: text, numbers and arrays without a shape have none.
+
+    Raises
+    ------
+    error
+        Says what is to be given.
+    """
+    if not isinstance(given, str):
+        with suppress(TypeError):
+            return list(given)
+    raise error(f"{what} are {shown(given)}: give {wanted}")
+
+
 def numbers(given: Any, what: str, wanted: str = "numbers", error: type[RelugradError] = ModelError) -> Array:
     """An array of what was given, in float64; numbers in text, dates and complex numbers are none.
 
@@ -85,8 +105,9 @@ def numbers(given: Any, what: str, wanted: str = "numbers", error: type[Relugrad
         ...
     pyomo_relugrad.errors.ModelError: lower[1] is None: give numbers
     """
-    if isinstance(given, np.ndarray) and given.dtype.kind in "fiub":
+    if type(given) is np.ndarray and given.dtype.kind in "fiub":
         return np.asarray(given, np.float64)
+    given = readable(given)
     try:
         array = np.asarray(given)
     except Exception as reason:  # arrays of other packages raise what they like
@@ -119,9 +140,31 @@ def vector(given: Any, what: str, size: int, error: type[RelugradError] = ModelE
     return np.broadcast_to(array, (size,)).copy()
 
 
+def readable(given: Any) -> Any:
+    """What NumPy reads as it is meant: a tensor without its derivative, and NaN where an entry is masked.
+
+    Raises
+    ------
+    ModelError
+        If a tensor holds no numbers.
+    """
+    if isinstance(given, list | tuple) and any(hasattr(entry, "detach") for entry in given):
+        return [readable(entry) for entry in given]
+    if hasattr(given, "detach"):
+        try:
+            tensor = given.detach()
+            return at_home(tensor.double() if tensor.is_floating_point() else tensor)  # NumPy knows no bfloat16
+        except Exception as reason:  # PyTorch raises what it likes
+            raise ModelError(f"{shown(given)} holds nothing that NumPy can read: give a dense tensor") from reason
+    if isinstance(given, np.ma.MaskedArray) and given.dtype.kind in "fiub":
+        return np.ma.filled(given.astype(np.float64), np.nan)
+    return given
+
+
 def _is_real(entry: Any) -> bool:
     """Whether an entry of an array of objects is a number."""
-    if isinstance(entry, str | bytes | complex | np.datetime64 | np.timedelta64) or entry is None:
+    no_number = str | bytes | complex | np.complexfloating | np.datetime64 | np.timedelta64
+    if isinstance(entry, no_number) or entry is None:
         return False
     try:
         float(entry)

@@ -1,6 +1,7 @@
 """Numbers and names in messages and logs."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from difflib import get_close_matches
 from numbers import Number
 from typing import Any
@@ -54,7 +55,11 @@ def shown(given: Any) -> str:
     >>> shown(-1), shown("10 s"), shown([1, 2]), shown(dict)
     ('-1', "'10 s'", 'a list', 'the class dict')
     """
-    given = given.item() if hasattr(given, "item") and getattr(given, "ndim", 1) == 0 else given  # NumPy's as Python's
+    if hasattr(given, "item") and getattr(given, "ndim", 1) == 0:
+        with suppress(Exception):  # a tensor may hold no number
+            given = given.item()
+    if isinstance(given, int) and abs(given) >= 10**MAX_LETTERS:
+        return f"a number of more than {MAX_LETTERS} digits"
     if given is None or isinstance(given, (Number, bool)):
         return str(given)
     if isinstance(given, str):

@@ -5,16 +5,25 @@ What is in a file, a graph or a property has its tests beside the readers'.
 """
 
 import concurrent.futures as futures
+import sys
 
 import numpy as np
 import pyomo.environ as pyo
 import pytest
 from pyomo.gdp import Disjunction
+from scipy.sparse import csr_array
 
 import pyomo_relugrad as relugrad
 from pyomo_relugrad.errors import RelugradError
 from pyomo_relugrad.modeling.block import ReluNetworkBlock
-from pyomo_relugrad.network import Network
+from pyomo_relugrad.network import (
+    Network,
+    interval_bounds,
+    network_statistics,
+    prune_weights,
+    without_stable_neurons,
+)
+from pyomo_relugrad.programs import network_bounds
 from pyomo_relugrad.readers.vnnlib import parse_vnnlib
 
 NETWORK = Network.from_layers([[[1.0, -1.0], [-1.0, 1.0]], [[1.0, 2.0]]], [[0.0, 0.0], [0.0]])
@@ -122,6 +131,21 @@ SEARCHES = {
         "give a Network, a path,",
     ),
     "file that is not there": ({"network": "absent.onnx"}, "there is no file absent.onnx", "check the path and the"),
+    "masked bounds": (
+        {"lower": np.ma.array([0.0, 1.0], mask=[True, False])},
+        "lower[0] is NaN",
+        "give a number, or an",
+    ),
+    "complex bounds": ({"lower": np.zeros(2, np.complex64)}, "lower[0] is 0j", "give a number, or an"),
+    "complex rows": ({"A": csr_array([[1j, 0]]), "row_upper": 1}, "A[0] is 1j", "give numbers"),
+    "time beyond all numbers": ({"time_limit": 10**400}, "the time limit is a number of more", "give a number of sec"),
+    "duration as time": ({"time_limit": np.timedelta64(1, "s")}, "the time limit is", "give a number of seconds,"),
+    "more steps than a number holds": (
+        {"iteration_limit": 10**400},
+        "the iteration limit is a number of more than 40",
+        "give a whole number of",
+    ),
+    "steps in a list": ({"iteration_limit": np.ones(2)}, "the iteration limit is a ndarray", "give a whole number of"),
     "pickle": (
         {"network": "model.pkl"},
         "is not opened, as that may run code that is in it",
@@ -164,6 +188,7 @@ LAYERS = {
         "give a weight of shape",
     ),
     "NaN": ([[[NAN, 1.0]]], [[0.0]], "in a layer of 1 values, a weight of shape (1, 2)", "give finite numbers, or"),
+    "number for layers": (3, [[0.0]], "the weights are 3", "give a list of arrays, one"),
     "words": ([[["a", "b"]]], [[0.0]], "weights[0][0, 0] is 'a'", "give a table of numbers"),
     "rows of other lengths": (
         [[[1.0, 2.0], [1.0]]],
@@ -188,6 +213,45 @@ POINTS = {
     "few names": (NETWORK.with_names, ["a"], "there are 1 names for the 2 inputs", "give one for each, or none"),
     "a name twice": (NETWORK.with_names, ["a", "a"], "two inputs have the same name, 'a'", "rename one of them"),
     "numbers as names": (NETWORK.with_names, [1, 2], "the input name 1 is not text", "give strings, such as"),
+    "a name without a list": (NETWORK.with_names, np.array(1), "the input names are 1", "give a list of strings"),
+    "statistics of a number": (network_statistics, 3, "the network is 3", "give a Network, such as"),
+    "half a box": (
+        lambda given: network_statistics(NETWORK, given),
+        0,
+        "of the box only lower is given",
+        "give lower and upper,",
+    ),
+    "segments in words": (
+        lambda given: network_statistics(NETWORK, 0, 1, segments=given),
+        "many",
+        "the number of segments is 'many'",
+        "give a whole number of 0",
+    ),
+    "further bounds": (
+        lambda given: network_statistics(NETWORK, 0, 1, further_bounds=given),
+        [1],
+        "further_bounds is a list",
+        "give a mapping from",
+    ),
+    "bounds of a number": (
+        lambda given: interval_bounds(given, [[0]], [[1]]),
+        3,
+        "the network is 3",
+        "give a Network,",
+    ),
+    "long box": (
+        lambda given: network_bounds(NETWORK, given, 1),
+        [0, 0, 0],
+        "lower has shape (3,)",
+        "give a number, or an array",
+    ),
+    "box in words": (
+        lambda given: without_stable_neurons(NETWORK, given, 1),
+        ["a", 0],
+        "lower[0] is 'a'",
+        "give a number, or an array",
+    ),
+    "no network to prune": (lambda given: prune_weights(given, 0.5), [1], "the network is a list", "give a Network,"),
     "no ONNX file": (relugrad.load_onnx, 3, "int is no ONNX file", "give a path, bytes or an"),
     "no Keras model": (relugrad.load_keras, 3, "int is no Keras model", "give a keras.Model, or"),
     "Keras file that is not there": (
@@ -339,6 +403,11 @@ BLOCKS = {
         "input 1 is nan, no finite number",
         "give a number, or None",
     ),
+    "long number among inputs": (
+        lambda m: {"inputs": [m.x[0], 10**400]},
+        "input 1 is a number of more than 40 digits, no finite",
+        "give a number, or None",
+    ),
     "model among inputs": (lambda m: {"inputs": [m.x[0], m]}, "input 1 is a ConcreteModel", "give a variable, an"),
     "other names": (
         lambda m: {"network": NAMED, "inputs": m.named},
@@ -361,6 +430,16 @@ BLOCKS = {
         lambda m: {"input_bounds": [(0, 1)]},
         "the network has 2 inputs, but 1 bounds were given",
         "give a pair (lower,",
+    ),
+    "bounds that are one number": (
+        lambda m: {"input_bounds": np.array(0.5)},
+        "the network has 2 inputs, but 1 bounds were given",
+        "give a pair (lower,",
+    ),
+    "bounds beyond all numbers": (
+        lambda m: {"input_bounds": [(0, 10**400), (0, 1)]},
+        "the bounds of input 0 hold a number that floating point does not",
+        "give None where",
     ),
     "bounds of three": (
         lambda m: {"input_bounds": [(0, 1, 2)] * 2},
@@ -450,6 +529,7 @@ HULLS = {
     "negative margin": ({"margin": -1}, "the margin is -1", "give a finite number of 0"),
     "no clusters": ({"clusters": 0}, "clusters is 0", "give one label per row,"),
     "few labels": ({"clusters": [0, 1]}, "the cluster labels have shape (2,)", "give one label for each"),
+    "no input": ({"inputs": [None, 1.0]}, "an input of the hull is None", "give a variable, an"),
     "no points": ({"max_points": 0}, "max_points is 0", "give a whole number of 1"),
     "no data": ({"data": None}, "DataHull has no data", "give inputs=... and"),
     "unknown argument": ({"shape": 1}, "DataHull has no argument 'shape'", "give those that it has,"),
@@ -483,6 +563,12 @@ OPTIONS = {
         "solver 'relugrad.exact': option 'time_limit' is",
         "give a number of 0 or more",
     ),
+    "time limit without a value": (
+        {"time_limit": pyo.Param(mutable=True)},
+        "option 'time_limit' is a",
+        "give a number of 0 or more",
+    ),
+    "truth for a number": ({"rel_gap": np.True_}, "option 'rel_gap' is True", "give a number of 0 or more"),
     "negative gap": ({"rel_gap": -1}, "solver 'relugrad.exact': option 'rel_gap' is -1", "give a number of 0 or more"),
     "log that is a number": ({"tee": 3}, "solver 'relugrad.exact': option 'tee' is 3", "give True, False, an open"),
     "method that is a number": ({"method": 3}, "the method is 3", "give one of auto,"),
@@ -587,6 +673,27 @@ def test_starts_and_transformations():
     expand = pyo.TransformationFactory("relugrad.omlt").apply_to
     refused(expand, "unknown formulation 'big-m' (is 'bigm' meant?)", "give one of bigm", model(), formulation="big-m")
     refused(expand, "relugrad.omlt has no argument 'magic'", "give those that it has", model(), magic=1)
+
+
+def test_values_that_are_meant():
+    m = model()
+    m.limit = pyo.Param(initialize=3, mutable=True)
+    for solver in (pyo.SolverFactory("relugrad"), pyo.SolverFactory("relugrad.exact")):
+        solver.solve(m, iteration_limit=m.limit - 1, time_limit=m.limit, tee=0)
+    for steps in (2.0, sys.maxsize):
+        assert relugrad.maximize(NETWORK, lower=0, upper=1, iteration_limit=steps, seed=steps).value == 2
+
+
+def test_tensors_are_taken_without_their_derivatives():
+    torch = pytest.importorskip("torch")
+    zero, upper = torch.zeros((), requires_grad=True), torch.ones(2, requires_grad=True)
+    assert relugrad.maximize(NETWORK, lower=[zero, zero], upper=upper.bfloat16(), iteration_limit=2).value == 2
+    assert NETWORK.value(upper[None]).tolist() == [[0.0]]
+    m = model()
+    m.fixed = ReluNetworkBlock(network=NETWORK, inputs=upper)
+    pyo.SolverFactory("relugrad").solve(m, iteration_limit=2)
+    assert [each.value for each in m.fixed.inputs.values()] == [1, 1]
+    refused(NETWORK.value, "a Tensor holds nothing that NumPy can read", "give a dense tensor", upper.to("meta"))
 
 
 def test_margins_of_a_class():

@@ -175,6 +175,16 @@ def _public_names(module: ModuleType) -> list[str]:
     return []
 
 
+def test_files_and_folders_that_pages_name_are_there() -> None:
+    folders = (ROOT / name for name in ("pyomo_relugrad", "tests", "benchmarks", "docs", "examples"))
+    places = [f"/{place.relative_to(ROOT)}" for folder in folders for place in (folder, *folder.rglob("*"))]
+    for page in (*PAGES, ROOT / "CONTRIBUTING.md"):
+        text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        named = re.findall(r"`([\w./]+(?:\.py|/))`", text)
+        missing = [name for name in named if not any(place.endswith(f"/{name.rstrip('/')}") for place in places)]
+        assert not missing, f"{page} names {missing}"
+
+
 @pytest.mark.parametrize(
     "package", ["", ".network", ".plotting", ".programs", ".proof", ".search", ".solve", ".errors"]
 )

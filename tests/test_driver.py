@@ -1,5 +1,7 @@
 """The one loop of all runs, with workers that do what they are told."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fake_clock import FakeClock
@@ -74,6 +76,20 @@ def test_what_is_proven_ends_the_run_whatever_the_worker_says(report, stop):
     result = drive(Scripted(report))
     assert result.stop is stop
     assert result.incumbent is None or result.bound <= result.incumbent.objective
+
+
+@pytest.mark.parametrize(("solutions", "kept"), [(1, [2.0]), (2, [2.0, 3.0]), (4, [2.0, 3.0, 4.0])])
+def test_a_proof_ends_a_run_once_it_has_as_many_solutions_as_are_wanted(solutions, kept):
+    reports = [Report((point(value),), bound=2.0) for value in (2.0, 3.0, 2.0, 4.0)]
+    result = drive(Scripted(*reports, Report(stop=Stop.FINISHED)), options=replace(EXACT, solutions=solutions))
+    assert [one.objective for one in result.pool] == kept
+    assert result.stop is Stop.OPTIMAL
+
+
+def test_more_than_ten_solutions_are_kept_where_they_are_wanted():
+    points = Report(tuple(point(1.0 + number / 4) for number in range(14)), stop=Stop.FINISHED)
+    kept = [len(drive(Scripted(points), options=Options(solutions=wanted)).pool) for wanted in (1, 12)]
+    assert kept == [10, 12]
 
 
 def test_a_point_whose_objective_counts_as_infinite_ends_the_run_as_unbounded():

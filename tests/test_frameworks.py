@@ -423,7 +423,7 @@ class TestPyTorch:
         [
             ("wrong width", r"Sequential cannot be run on the example of shape \(1, 5\): mat1 and mat2"),
             ("state dictionary", "a dictionary of weights says nothing of the layers"),
-            ("path", "'model.pt' is a path, not a module"),
+            ("path", "'model.pt' is a path, not a module: fill a module that you made by .*weights_only=True"),
             ("class", "ReLU is a class: give a module that was made of it"),
             ("function", "is no torch.nn.Module"),
             ("complex", "Linear has complex numbers"),

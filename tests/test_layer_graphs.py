@@ -115,6 +115,10 @@ class TestPyTorch:
             def forward(self, x):
                 return super().forward(x) if x.sum() > 0 else x
 
+        class Weighted(nn.Linear):
+            def forward(self, x):
+                return torch.add(super().forward(x), 1.0, alpha=2.0)
+
         class Shadow(nn.Linear):
             __name__ = "Linear"
 
@@ -126,7 +130,7 @@ class TestPyTorch:
         hooked.register_forward_hook(lambda module, entering, leaving: leaving + 1)
         for module in (
             Branch(4, 3), shadow, hooked, nn.Linear(4, 3).double(), nn.Linear(4, 3, dtype=torch.complex64),
-            nn.Sequential(nn.Linear(4, 3), nn.Softmax(1)),
+            Weighted(4, 3), nn.Sequential(nn.Linear(4, 3), nn.Softmax(1)),
         ):  # fmt: skip
             with pytest.raises((AssertionError, RelugradError), match=r"was exported|complex"):
                 load_torch(module)

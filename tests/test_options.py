@@ -28,6 +28,7 @@ def point(objective: float) -> Incumbent:
         ({"absolute_gap": -1e-9}, "the absolute gap is -1e-09"),
         ({"threads": 0}, "the number of threads is 0"),
         ({"threads": 1.5}, r"the number of threads is 1\.5"),
+        ({"solutions": 0}, "the number of solutions is 0: give how many are wanted, 1 or more"),
         ({"executor": 4}, "the executor is 4"),
         ({"executor": SimpleNamespace(submit=print)}, "the executor is a SimpleNamespace"),
         ({"bounds": "magic"}, "unknown bounds 'magic'"),

@@ -13,7 +13,7 @@ from pyomo.scripting import pyomo_main
 
 import pyomo_relugrad
 from pyomo_relugrad.cli import main
-from pyomo_relugrad.cli.versions import version_report
+from pyomo_relugrad.cli.versions import USED, version_report
 
 ROOT = Path(__file__).parents[1]
 
@@ -50,6 +50,12 @@ def test_the_report_of_versions_for_bug_reports() -> None:
     assert f"pyomo {metadata.version('pyomo')}" in lines
     assert not any("is missing" in line for line in lines)
     assert lines[-1].endswith(" cores")
+
+
+def test_the_report_knows_what_the_extras_bring(setup: ConfigParser) -> None:
+    extras = dict(setup["options.extras_require"])
+    brought = [line for name in extras.keys() - {"test", "docs"} for line in extras[name].split("\n") if line]
+    assert {re.split(r"[ \[]", line)[0] for line in brought} <= set(USED)
 
 
 def test_pyomo_finds_the_solvers_from_its_own_command_line(setup: ConfigParser) -> None:

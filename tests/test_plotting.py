@@ -237,6 +237,7 @@ def test_a_slice_along_vectors_counts_steps_and_may_leave_the_borders_out():
     ("arguments", "message"),
     [
         ({"point": [0, 0]}, r"the point has shape \(2,\): give one number for each of 3"),
+        ({"point": [0, np.nan, 0]}, "the point has nan: give finite numbers"),
         ({"directions": (0, 3)}, "give two different ones from 0 to 2"),
         ({"directions": (1, 1)}, "give two different ones"),
         ({"directions": [0.5, 1]}, "give two inputs, .*, or two vectors of length 3"),

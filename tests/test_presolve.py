@@ -742,7 +742,7 @@ def test_no_feasible_point_is_cut_off(seed):
     problem = Problem(
         np.zeros(4), np.r_[-1.0, -1.0, low], np.r_[1.0, 1.0, high], networks=(EmbeddedNetwork(network, [0, 1], [2, 3]),)
     )
-    small = tighten_through_networks(problem).problem
+    small = reduce_by(problem, [tighten_through_networks]).problem
     feasible = ((outputs >= low) & (outputs <= high)).all(axis=1)
     points = np.c_[inputs, outputs][feasible]
     assert len(points)

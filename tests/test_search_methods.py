@@ -265,6 +265,8 @@ def test_arguments_of_the_wrong_shape_are_named():
     network = random_network([3, 4, 2], 0)
     with pytest.raises(ModelError, match="the network has 2 outputs: give their 2 weights as the objective"):
         maximize(network, lower=0, upper=1)
+    with pytest.raises(ModelError, match=r"the objective is zero: .*bounds on the inputs are lower=\.\.\. and upper="):
+        maximize(network, 0.0, 1.0)  # a lower and an upper bound, one place too early
     with pytest.raises(ModelError, match=r"lower\[1\] is NaN"):
         maximize(network, [1, 0], lower=[0.0, np.nan, 0.0], upper=1.0)
     with pytest.raises(ModelError, match="upper is NaN"):

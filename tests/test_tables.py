@@ -224,7 +224,7 @@ REFUSALS = {
     "unknown category": ({"city": "Paris"}, "'city' is 'Paris', which is none of its categories"),
     "one variable": ({"city": pyo.Var()}, r"the input 'city' is a category: give one of 'Bonn', .*None for variables"),
     "too few binaries": ({"city": {"Rome": 1}}, "'city' is given for 'Rome': give a binary for each of 'Bonn'"),
-    "missing number": ({"age": float("nan")}, "input 1 is nan, no finite number: give a number, or None"),
+    "missing number": ({"age": float("nan")}, r"input 1 \('age'\) is nan, no finite number: give a number, or None"),
 }
 
 
@@ -249,6 +249,10 @@ def test_wrong_rows_are_refused(home, caplog):
         m.b = relugrad.ReluNetworkBlock([900], network=home, inputs=HOMES)
     with pytest.raises(ModelError, match="the data frame has 2 rows 7: give each row a label of its own"):
         m.c = relugrad.ReluNetworkBlock([7], network=home, inputs=HOMES.iloc[:2].set_axis([7, 7]))
+    with pytest.raises(ModelError, match=r"nn\[0\]', inputs: .*missing 'age'; unknown 'ages' \(is 'age' meant\?\)"):
+        m.nn = relugrad.ReluNetworkBlock(
+            range(2), network=home, inputs={"size": 20, "ages": 3, "city": "Rome", "level": "low"}
+        )
     with pytest.raises(ModelError, match=r"'x\[Bonn\]' stands for city=Bonn: give it the domain Binary"):
         m.d = relugrad.ReluNetworkBlock(network=home, inputs={"size": 20, "age": 3, "city": m.x, "level": "low"})
 

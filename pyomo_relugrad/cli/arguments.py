@@ -183,17 +183,16 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     info = _command(commands, "info", "sizes, stability, and what the reader did", _INFO)
-    _add_file(info)
+    info.add_argument("file", type=Path, metavar="FILE", help="ONNX file")
     _add_box(info, default="0 and 1")
 
     for name, adjective in (("maximize", "largest"), ("minimize", "smallest")):
         text = _OPTIMIZE.format(command=name, adjective=adjective)
         optimize = _command(commands, name, f"the inputs with the {adjective} output", text)
-        _add_file(optimize)
+        optimize.add_argument("file", type=Path, metavar="FILE", help="ONNX file")
         _add_objective(optimize)
         _add_box(optimize)
         _add_search(optimize)
-        _add_answer(optimize)
         optimize.add_argument(
             "--threads", type=as_positive_count, metavar="N", help="processor cores that may be used (all)"
         )
@@ -206,10 +205,8 @@ def _parser() -> argparse.ArgumentParser:
     ):
         question = _command(commands, name, summary, text)
         question.add_argument("source", type=as_networks, metavar="FILE", help="ONNX file, or names and files")
-        _add_json(question)
         question.add_argument("property", type=Path, metavar="PROPERTY.vnnlib", help="also compressed, .vnnlib.gz")
         _add_search(question)
-        _add_answer(question)
         if name == "verify":
             question.add_argument("--results", type=Path, metavar="FILE", help="the answer as VNN-COMP wants it")
 
@@ -228,7 +225,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--time-limit", type=as_positive, default=1.0, metavar="SECONDS", help="of each search (1)")
     bench.add_argument("--seed", type=as_count, default=0, help="of networks and searches (0)")
-    bench.add_argument("--json", action="store_true", help="print the numbers as JSON")
     return parser
 
 
@@ -237,16 +233,8 @@ def _command(commands: argparse._SubParsersAction[_Parser], name: str, summary: 
         name, help=summary, description=text, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.lists_methods = name != "info"
-    return parser
-
-
-def _add_file(parser: _Parser) -> None:
-    parser.add_argument("file", type=Path, metavar="FILE", help="ONNX file")
-    _add_json(parser)
-
-
-def _add_json(parser: _Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print the answer as JSON, and no log")
+    return parser
 
 
 def _add_box(parser: _Parser, default: str = "") -> None:
@@ -267,9 +255,6 @@ def _add_search(parser: _Parser) -> None:
     parser.add_argument("--time-limit", type=as_positive, default=10.0, metavar="SECONDS", help="seconds (10)")
     parser.add_argument("--method", type=_method, default="auto", metavar="METHOD", help="see below (auto)")
     parser.add_argument("--seed", type=as_count, default=0, help="of the random starts (0)")
-
-
-def _add_answer(parser: _Parser) -> None:
     parser.add_argument("--save", type=as_vector_file, metavar="FILE", help="keep the inputs found, as .npy or .csv")
 
 

@@ -14,7 +14,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.cli.arguments import Arguments
 from pyomo_relugrad.cli.values import shown
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.readers.onnx.replay import values_in_onnxruntime
+from pyomo_relugrad.readers.onnx.runtimes import values_in_onnxruntime
 from pyomo_relugrad.readers.sources import load_network
 from pyomo_relugrad.readers.vnnlib import Property, load_vnnlib
 from pyomo_relugrad.solve import Counterexample, declared_order, linked_box

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -15,15 +14,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.cli.arguments import Arguments
 from pyomo_relugrad.cli.exit_codes import ExitCode
 from pyomo_relugrad.cli.values import as_box
-from pyomo_relugrad.network import (
-    Layer,
-    Network,
-    StabilityStatistics,
-    count_regions,
-    interval_bounds,
-    stability_statistics,
-)
-from pyomo_relugrad.network.bounds import crown_bounds
+from pyomo_relugrad.network import Network, NetworkStatistics, interval_bounds, network_statistics, stability_statistics
 from pyomo_relugrad.network.linear_maps import entries
 from pyomo_relugrad.proof import bound_seconds
 from pyomo_relugrad.readers.onnx import load_onnx
@@ -34,17 +25,9 @@ from pyomo_relugrad.words import counted
 # Seconds that CROWN may take, and multiplications that counting regions may, before they are left out.
 MAX_CROWN_SECONDS, MAX_PRODUCTS = 10.0, 1e10
 
-_SEGMENTS = 32
+SEGMENTS = 32
 
 _COLUMNS = ("layer", "reads", "width", "weights", "nonzero", "stored")
-
-
-@dataclass(frozen=True, eq=False)
-class Difficulty:
-    """How hard a network is over a box: its stable ReLUs by each kind of bounds, and its linear regions if known."""
-
-    stability: Mapping[str, StabilityStatistics]
-    regions_per_segment: float | None
 
 
 def show_network(arguments: Arguments) -> ExitCode:
@@ -67,19 +50,13 @@ def difficulty_of(
     upper: Array,
     max_crown_seconds: float = MAX_CROWN_SECONDS,
     max_products: float = MAX_PRODUCTS,
-) -> Difficulty:
-    """What can be known in some seconds."""
-    stability = {"interval": stability_statistics(interval_bounds(network, lower[None], upper[None]))}
+) -> NetworkStatistics:
+    """What can be known in some seconds: without CROWN, or without linear regions, where these take longer."""
     problem = array_problem(network, np.eye(network.n_outputs)[0], lower, upper)
-    if bound_seconds(problem) <= max_crown_seconds:
-        stability["crown"] = stability_statistics(crown_bounds(network, lower[None], upper[None]))
-    regions = None
-    finite = bool(np.isfinite(lower).all() and np.isfinite(upper).all())
-    nonzeros = sum(_nonzeros(layer) for layer in network.layers)
-    if finite and nonzeros * stability["interval"].unstable * _SEGMENTS <= max_products:
-        ends = np.random.default_rng(0).uniform(lower, upper, size=(2, _SEGMENTS, network.n_inputs))
-        regions = float(count_regions(network, *ends).mean())
-    return Difficulty(stability, regions)
+    bounds = ("interval", "crown") if bound_seconds(problem) <= max_crown_seconds else ("interval",)
+    unstable = stability_statistics(interval_bounds(network, lower[None], upper[None])).unstable
+    segments = SEGMENTS if network.n_weights * unstable * SEGMENTS <= max_products else 0
+    return network_statistics(network, lower, upper, bounds=bounds, segments=segments)
 
 
 def _box_name(arguments: Arguments) -> str:
@@ -88,7 +65,7 @@ def _box_name(arguments: Arguments) -> str:
     return f"[{named[0]:g}, {named[1]:g}]" if len(named) == 2 else "given"
 
 
-def report(network: Network, operators: Counter[str], difficulty: Difficulty, box: str) -> list[str]:
+def report(network: Network, operators: Counter[str], difficulty: NetworkStatistics, box: str) -> list[str]:
     """The lines that are shown."""
     nodes = ", ".join(f"{count} {operator}" for operator, count in operators.most_common())
     lines = [f"Network   {network.name}"]
@@ -131,13 +108,9 @@ def _layer_row(network: Network, index: int) -> tuple[str, ...]:
         ", ".join("input" if source == 0 else str(source) for source in layer.sources) or "nothing",
         str(layer.width),
         str(shape_size),
-        str(_nonzeros(layer)),
+        str(sum(int(np.count_nonzero(entries(weight))) for weight in layer.weights)),
         "sparse" if is_sparse else "dense",
     )
-
-
-def _nonzeros(layer: Layer) -> int:
-    return sum(int(np.count_nonzero(entries(w))) for w in layer.weights)
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:
@@ -145,7 +118,7 @@ def _table(rows: list[tuple[str, ...]]) -> list[str]:
     return ["  ".join(cell.rjust(size) for cell, size in zip(row, widths, strict=True)) for row in rows]
 
 
-def _as_dict(network: Network, operators: Counter[str], difficulty: Difficulty) -> dict[str, Any]:
+def _as_dict(network: Network, operators: Counter[str], difficulty: NetworkStatistics) -> dict[str, Any]:
     return {
         "name": network.name,
         "inputs": {spec.name: list(spec.shape) for spec in network.inputs},
@@ -154,7 +127,7 @@ def _as_dict(network: Network, operators: Counter[str], difficulty: Difficulty) 
         "widths": list(network.widths),
         "relus": network.n_relus,
         "smooth_activations": list(network.smooth_activations),
-        "nonzeros": sum(_nonzeros(layer) for layer in network.layers),
+        "nonzeros": difficulty.n_nonzeros,
         "stability": {name: asdict(statistics) for name, statistics in difficulty.stability.items()},
         "regions_per_segment": difficulty.regions_per_segment,
     }

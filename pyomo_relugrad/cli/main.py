@@ -16,7 +16,7 @@ COMMANDS = {
     "info": ("info", "show_network"),
     "maximize": ("optimize", "optimize"),
     "minimize": ("optimize", "optimize"),
-    "falsify": ("falsify", "falsify"),
+    "falsify": ("verify", "falsify"),
     "verify": ("verify", "verify_property"),
     "bench": ("bench", "compare_methods"),
 }

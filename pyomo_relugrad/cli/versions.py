@@ -20,6 +20,12 @@ USED = (
     "tensorflow",
     "jax",
     "tf2onnx",
+    "jax2onnx",
+    "array-api-compat",
+    "cupy",
+    "dask",
+    "mpi4py",
+    "pyscipopt",
     "matplotlib",
 )
 

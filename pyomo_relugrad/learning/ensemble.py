@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, ArrayLike
-from pyomo_relugrad.checks import check_number
+from pyomo_relugrad.checks import as_list, check_number
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.network.building import mean_of, ranked
 from pyomo_relugrad.readers.sources import load_network
-from pyomo_relugrad.words import shown
 
 
 class Ensemble:
@@ -40,9 +39,8 @@ class Ensemble:
     """
 
     def __init__(self, members: Iterable[Any]) -> None:
-        if isinstance(members, str) or not isinstance(members, Iterable):
-            raise ModelError(f"the members of the ensemble are {shown(members)}: give a list of networks")
-        self.members: tuple[Network, ...] = tuple(load_network(member) for member in members)
+        listed = as_list(members, "the members of the ensemble", "a list of networks")
+        self.members: tuple[Network, ...] = tuple(load_network(member) for member in listed)
         if not self.members:
             raise ModelError("the list of the ensemble's members is empty: give one network or more")
         first = self.members[0]

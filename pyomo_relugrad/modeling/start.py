@@ -51,7 +51,7 @@ def solve_from_start(solver: Any, model: Any, **keywords: Any) -> Any:
     >>> m.x.value
     2.0
     """
-    if not hasattr(model, "component_data_objects") or not (isinstance(solver, str) or hasattr(solver, "solve")):
+    if not hasattr(model, "component_data_objects") or not _is_solver(solver):
         raise ModelError(
             f"solve_from_start was given {shown(solver)} and {shown(model)}: give a solver, or its name, and a model, "
             "in this order"
@@ -71,6 +71,11 @@ def solve_from_start(solver: Any, model: Any, **keywords: Any) -> Any:
         f"the interface of solver '{getattr(opt, 'name', solver)}' takes no start: use 'appsi_highs' (not 'highs'), "
         "'scip_direct', 'cbc', 'relugrad.exact', or a commercial solver's interface, or solve without a start"
     )
+
+
+def _is_solver(given: Any) -> bool:
+    """Whether it is a solver's name or object; arrays too may have a method `solve`."""
+    return isinstance(given, str) or (hasattr(given, "solve") and hasattr(given, "available"))
 
 
 def _refuse_missing_values(model: Any) -> None:

@@ -7,7 +7,7 @@ from pyomo_relugrad.network.choices import Choice, column_names, decoded, encode
 from pyomo_relugrad.network.device import Device, weights_on
 from pyomo_relugrad.network.layer import Layer, TensorSpec
 from pyomo_relugrad.network.names import by_name, checked_names, keyed, order_by_name, rows_by_name
-from pyomo_relugrad.network.network import Network
+from pyomo_relugrad.network.network import Network, input_box
 from pyomo_relugrad.network.region import CONSTANT_ROW_TOLERANCE, Facets, LinearRegion, by_layer
 from pyomo_relugrad.network.statistics import (
     NetworkStatistics,
@@ -49,6 +49,7 @@ __all__ += [
     "count_regions",
     "decoded",
     "encoded",
+    "input_box",
     "keyed",
     "order_by_name",
     "rows_by_name",

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.checks import as_list
 from pyomo_relugrad.errors import ModelError, NetworkValueError
 from pyomo_relugrad.network.layer import TensorSpec
-from pyomo_relugrad.words import listed, meant, shown
+from pyomo_relugrad.words import listed, meant
 
 
 def checked_names(names: Iterable[Any], size: int, what: str) -> tuple[str, ...]:
@@ -20,9 +21,8 @@ def checked_names(names: Iterable[Any], size: int, what: str) -> tuple[str, ...]
     NetworkValueError
         If there are too few or too many, one is not text, or one occurs twice.
     """
-    if not isinstance(names, Iterable):
-        raise NetworkValueError(f"the {what} names are {shown(names)}: give a list of strings")
-    given = (names,) if isinstance(names, str) else tuple(names)
+    names = [names] if isinstance(names, str) else names
+    given = as_list(names, f"the {what} names", "a list of strings", NetworkValueError)
     if not given:
         return ()
     if len(given) != size:

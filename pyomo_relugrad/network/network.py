@@ -10,15 +10,43 @@ from typing import Any
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, ArrayLike, DTypeLike
-from pyomo_relugrad.checks import numbers
+from pyomo_relugrad.checks import as_list, numbers, vector
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network.activations import RELU, Activation
 from pyomo_relugrad.network.choices import Choice, column_names, encoded
 from pyomo_relugrad.network.layer import Layer, TensorSpec
 from pyomo_relugrad.network.layered import LayeredFunction
-from pyomo_relugrad.network.names import checked_names, rows_by_name, tensor_names
+from pyomo_relugrad.network.names import by_name, checked_names, rows_by_name, tensor_names
 from pyomo_relugrad.network.region import LinearRegion
 from pyomo_relugrad.words import shown
+
+
+def check_network(given: Any) -> None:
+    """Refuse what is no network.
+
+    Raises
+    ------
+    NetworkValueError
+        Says how a network is read.
+    """
+    if not isinstance(given, LayeredFunction):
+        raise NetworkValueError(f"the network is {shown(given)}: give a Network, such as load_network reads from it")
+
+
+def input_box(network: Network, lower: ArrayLike, upper: ArrayLike) -> tuple[Array, Array]:
+    """Bounds (n_inputs,) of one box, from numbers, arrays, or what has the inputs' names as its keys.
+
+    Raises
+    ------
+    NetworkValueError
+        If it is no network, or the bounds do not fit it.
+    """
+    check_network(network)
+    low, high = (
+        vector(by_name(side, network.input_names, "input", name), name, network.n_inputs, NetworkValueError)
+        for name, side in (("lower", lower), ("upper", upper))
+    )
+    return low, high
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,15 +144,17 @@ class Network(LayeredFunction):
         NetworkValueError
             If shapes disagree, or an entry is NaN or infinite.
         """
-        for what, given in (("weights", weights), ("biases", biases)):
-            if not hasattr(given, "__len__"):
-                raise NetworkValueError(f"{what} is {shown(given)}: give a list of arrays, one for each layer")
-        if len(weights) != len(biases) or len(weights) == 0:
+        chains = [
+            as_list(given, f"the {what}", "a list of arrays, one for each layer", NetworkValueError)
+            for what, given in (("weights", weights), ("biases", biases))
+        ]
+        counts = [len(chain) for chain in chains]
+        if counts[0] != counts[1] or counts[0] == 0:
             raise NetworkValueError(
-                f"there are {len(weights)} weights and {len(biases)} biases: give one of each for each layer"
+                f"there are {counts[0]} weights and {counts[1]} biases: give one of each for each layer"
             )
         layers = []
-        for index, pair in enumerate(zip(weights, biases, strict=True)):
+        for index, pair in enumerate(zip(*chains, strict=True)):
             parts = [
                 numbers(given, f"{what}[{index}]", "a table of numbers", NetworkValueError)
                 for what, given in zip(("weights", "biases"), pair, strict=True)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, ArrayLike
-from pyomo_relugrad.checks import vector
+from pyomo_relugrad.checks import check_known, check_number, is_whole
 from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network.bounds import PreactivationBounds, crown_bounds, interval_bounds
 from pyomo_relugrad.network.linear_maps import entries
-from pyomo_relugrad.network.network import Network
+from pyomo_relugrad.network.network import Network, check_network, input_box
+from pyomo_relugrad.words import shown
 
 # How far past a kink a segment is followed before the next kink is looked for, relative to its length.
 STEP_PAST_KINK = 1e-9
@@ -81,6 +83,7 @@ def network_statistics(
     lower: ArrayLike | None = None,
     upper: ArrayLike | None = None,
     *,
+    bounds: Sequence[str] = ("interval", "crown"),
     further_bounds: Mapping[str, PreactivationBounds] | None = None,
     segments: int = 32,
     seed: int = 0,
@@ -92,11 +95,13 @@ def network_statistics(
     network : Network
     lower, upper : float or (n_inputs,) array, optional
         The box.
+    bounds : sequence of str, optional
+        Kinds of bounds: "interval", "crown", or both.
     further_bounds : mapping from str to PreactivationBounds, optional
-        Bounds over the box besides those of intervals and of CROWN, by a name, such as
+        Bounds over the box besides these, by a name, such as
         ``{"lp": network_bounds(network, lower, upper, "lp")}`` from `pyomo_relugrad.programs`.
     segments : int, optional
-        Random segments along which linear regions are counted.
+        Random segments along which linear regions are counted; with 0 they are not.
     seed : int, optional
 
     Examples
@@ -107,17 +112,27 @@ def network_statistics(
     >>> statistics.stability["crown"].active, statistics.stability["crown"].unstable
     (1, 1)
     """
+    check_network(network)
+    for what, count in (("the number of segments", segments), ("the seed", seed)):
+        check_number(count, what, "a whole number of 0 or more", partial(is_whole, least=0), NetworkValueError)
+    further = {} if further_bounds is None else further_bounds
+    if not (isinstance(further, Mapping) and all(isinstance(own, PreactivationBounds) for own in further.values())):
+        raise NetworkValueError(f"further_bounds is {shown(further)}: give a mapping from names to PreactivationBounds")
     weights = [weight for layer in network.layers for weight in layer.weights]
-    stability, regions = {}, None
+    stability: dict[str, StabilityStatistics] = {}
+    regions = None
+    if (lower is None) != (upper is None):
+        given = "lower" if upper is None else "upper"
+        raise NetworkValueError(f"of the box only {given} is given: give lower and upper, or none of them")
     if lower is not None and upper is not None:
-        sides = (("lower", lower), ("upper", upper))
-        low, high = (vector(side, name, network.n_inputs, NetworkValueError) for name, side in sides)
-        for name, bound in (("interval", interval_bounds), ("crown", crown_bounds)):
-            stability[name] = stability_statistics(bound(network, low[None], high[None]))
-        for name, bounds in (further_bounds or {}).items():
-            stability[name] = stability_statistics(bounds)
-        if np.isfinite(low).all() and np.isfinite(high).all() and network.is_piecewise_linear:
-            ends = np.random.default_rng(seed).uniform(low, high, size=(2, segments, network.n_inputs))
+        low, high = input_box(network, lower, upper)
+        kinds = {"interval": interval_bounds, "crown": crown_bounds}
+        for name in bounds:
+            check_known(name, "bounds", tuple(kinds))
+        found = {name: kinds[name](network, low[None], high[None]) for name in bounds}
+        stability = {name: stability_statistics(own) for name, own in {**found, **further}.items()}
+        if segments and np.isfinite(low).all() and np.isfinite(high).all() and network.is_piecewise_linear:
+            ends = np.random.default_rng(int(seed)).uniform(low, high, size=(2, int(segments), network.n_inputs))
             regions = float(count_regions(network, *ends).mean())
     return NetworkStatistics(
         n_inputs=network.n_inputs,

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, ArrayLike
-from pyomo_relugrad.checks import vector
 from pyomo_relugrad.errors import NetworkValueError
-from pyomo_relugrad.network import Network, by_name, crown_bounds
+from pyomo_relugrad.network import Network, crown_bounds, input_box
 from pyomo_relugrad.network.bounds import PreactivationBounds
 from pyomo_relugrad.plotting.style import BLUE, GREY, INK, ORANGE, SKY, axes, calm, module_of_matplotlib
 from pyomo_relugrad.readers.sources import load_network
@@ -21,6 +20,8 @@ STATES = {"always active": BLUE, "unstable": ORANGE, "never active": SKY}
 WIDTH, SPACE = 1.0, 0.25
 # The scale is logarithmic where the ranges of two groups differ so many times.
 LOGARITHMIC_FROM = 10
+# Beyond it an axis has no room around a range.
+LARGEST = 1e300
 
 
 def plot_ranges(network: Any, lower: ArrayLike, upper: ArrayLike, ax: Any = None) -> Any:
@@ -55,12 +56,11 @@ def plot_ranges(network: Any, lower: ArrayLike, upper: ArrayLike, ax: Any = None
     ['layer 1', '2 ReLUs', '1 unstable']
     """
     network = load_network(network)
-    low, high = (
-        vector(by_name(side, network.input_names, "input", name), name, network.n_inputs, NetworkValueError)
-        for name, side in (("lower", lower), ("upper", upper))
-    )
+    low, high = input_box(network, lower, upper)
     bounds = crown_bounds(network, low[None], high[None])
     groups = [(low, high), *_layers(bounds), (bounds.output_lower[0], bounds.output_upper[0])]
+    if not all((abs(side) < LARGEST).all() for group in groups for side in group):
+        raise NetworkValueError("a range of the network over the box is infinite: give a smaller box")
     ax = axes(ax, (max(6.4, 1.1 * len(groups)), 4.0))
     ax.axhline(0, color=INK, linewidth=0.8, zorder=1)
     seen = set()

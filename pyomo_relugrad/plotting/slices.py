@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, ArrayLike
-from pyomo_relugrad.checks import numbers, vector
+from pyomo_relugrad.checks import numbers, readable
 from pyomo_relugrad.errors import NetworkValueError
-from pyomo_relugrad.network import Network, by_name
+from pyomo_relugrad.network import Network, by_name, input_box
 from pyomo_relugrad.plotting.plane import box_on_plane, plane_network, regions_on_plane
 from pyomo_relugrad.plotting.style import INK, axes, calm, module_of_matplotlib
 from pyomo_relugrad.readers.sources import load_network
-from pyomo_relugrad.words import counted
+from pyomo_relugrad.words import counted, listed
 
 # Values are computed on a grid of so many points a side.
 GRID = 300
@@ -75,10 +75,7 @@ def plot_slice(
     network = load_network(network)
     origin, plane, names = _plane(network, point, directions)
     weights = _weights(network, objective)
-    low, high = (
-        vector(by_name(side, network.input_names, "input", name), name, network.n_inputs, NetworkValueError)
-        for name, side in (("lower", lower), ("upper", upper))
-    )
+    low, high = input_box(network, lower, upper)
     polygon = box_on_plane(low, high, origin, plane)
     if not len(polygon):
         raise NetworkValueError("the slice misses the box: take a point between lower and upper")
@@ -103,7 +100,9 @@ def _plane(network: Network, point: ArrayLike, directions: ArrayLike) -> tuple[A
         raise NetworkValueError(
             f"the point has shape {origin.shape}: give one number for each of {network.n_inputs} inputs"
         )
-    plane = np.asarray(directions)
+    if not np.isfinite(origin).all():
+        raise NetworkValueError(f"the point has {listed(origin[~np.isfinite(origin)].tolist())}: give finite numbers")
+    plane = np.asarray(readable(directions))
     if plane.shape == (2, network.n_inputs) and plane.ndim == 2:
         return origin, plane.astype(np.float64), ("steps along the first direction", "steps along the second direction")
     if plane.shape != (2,) or not np.issubdtype(plane.dtype, np.integer):

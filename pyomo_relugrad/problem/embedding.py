@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -20,36 +20,30 @@ from pyomo_relugrad.problem.stages import Stage
 REMEDY = "presolve(problem).problem gives one of them columns of its own"
 
 
-class EmbeddedFunction(ABC):
+@dataclass(frozen=True, eq=False)
+class EmbeddedFunction:
     """One function inside a problem: ``v[outputs] = function(v[inputs])``.
 
-    Attributes
+    Parameters
     ----------
-    kind : str
-        What it is, for messages.
-    inputs, outputs : int arrays
-        Columns.
-    name : str
+    function : Network or Expression
+        Embeddings of equal functions are evaluated together.
+    inputs : (n_inputs,) int array
+        Columns of the inputs; a column may occur more than once.
+    outputs : (n_outputs,) int array
+        Columns of the outputs.
+    name : str, optional
+        Name of the block, or of what it stands in, for messages.
     """
 
-    kind: str
+    #: What it is, for messages, and what evaluates embeddings of one function together.
+    kind: ClassVar[str]
+    stage: ClassVar[type[NetworkStage] | type[ExpressionStage]]
+
+    function: Any
     inputs: Array
     outputs: Array
-    name: str
-
-    @property
-    @abstractmethod
-    def function(self) -> Network | Expression:
-        """The function; embeddings of equal functions are evaluated together."""
-
-    @abstractmethod
-    def stage(self, inputs: Array, outputs: Array) -> Stage:
-        """The stage of the function with columns (k, n_inputs) and (k, n_outputs)."""
-
-    @property
-    def label(self) -> str:
-        """Kind and name, for messages."""
-        return f"{self.kind} '{self.name}'"
+    name: str = ""
 
     def __post_init__(self) -> None:
         for attribute, expected in (("inputs", self.function.n_inputs), ("outputs", self.function.n_outputs)):
@@ -58,69 +52,36 @@ class EmbeddedFunction(ABC):
                 raise ModelError(f"{self.label} has {expected} {attribute}, got {columns.size} columns")
             object.__setattr__(self, attribute, columns)
 
+    @property
+    def label(self) -> str:
+        """Kind and name, for messages."""
+        return f"{self.kind} '{self.name}'"
 
-@dataclass(frozen=True, eq=False)
+    def renumbered(self, columns: Array) -> Self:
+        """The same where column ``i`` has become ``columns[i]``."""
+        return replace(self, inputs=columns[self.inputs], outputs=columns[self.outputs])
+
+
 class EmbeddedNetwork(EmbeddedFunction):
-    """One network inside a problem: ``v[outputs] = network(v[inputs])``.
+    """One network inside a problem, ``EmbeddedNetwork(network, inputs, outputs, name="")``: see `EmbeddedFunction`."""
 
-    Parameters
-    ----------
-    network : Network
-    inputs : (n_inputs,) int array
-        Columns of the inputs; a column may occur more than once.
-    outputs : (n_outputs,) int array
-        Columns of the outputs.
-    name : str, optional
-        Name of the block, for messages.
-    """
-
-    kind = "network"
-
-    network: Network
-    inputs: Array
-    outputs: Array
-    name: str = ""
+    kind, stage = "network", NetworkStage
 
     @property
-    def function(self) -> Network:
+    def network(self) -> Network:
         """The network."""
-        return self.network
-
-    def stage(self, inputs: Array, outputs: Array) -> NetworkStage:
-        """The stage of the network with columns (k, n_inputs) and (k, n_outputs)."""
-        return NetworkStage(self.network, inputs, outputs)
+        return self.function
 
 
-@dataclass(frozen=True, eq=False)
 class EmbeddedExpression(EmbeddedFunction):
-    """One smooth expression inside a problem: ``v[outputs] = expression(v[inputs])``.
+    """One smooth expression inside a problem, likewise."""
 
-    Parameters
-    ----------
-    expression : Expression
-    inputs : (n_inputs,) int array
-        Columns of the inputs; a column may occur more than once.
-    outputs : (n_outputs,) int array
-        Columns of the outputs.
-    name : str, optional
-        Name of what it stands in, for messages.
-    """
-
-    kind = "expression"
-
-    expression: Expression
-    inputs: Array
-    outputs: Array
-    name: str = ""
+    kind, stage = "expression", ExpressionStage
 
     @property
-    def function(self) -> Expression:
+    def expression(self) -> Expression:
         """The expression."""
-        return self.expression
-
-    def stage(self, inputs: Array, outputs: Array) -> ExpressionStage:
-        """The stage of the expression with columns (k, n_inputs) and (k, n_outputs)."""
-        return ExpressionStage(self.expression, inputs, outputs)
+        return self.function
 
 
 def stages_of(embedded: Sequence[EmbeddedFunction], n_columns: int) -> tuple[Stage, ...]:
@@ -137,14 +98,16 @@ def stages_of(embedded: Sequence[EmbeddedFunction], n_columns: int) -> tuple[Sta
 
 def stacked(embedded: Sequence[EmbeddedFunction], depths: Sequence[int]) -> tuple[Stage, ...]:
     """Equal functions of one depth together, by depth."""
-    groups: dict[tuple[int, Network | Expression], list[EmbeddedFunction]] = {}
+    groups: dict[tuple[int, Any], list[EmbeddedFunction]] = {}
     for each, depth in zip(embedded, depths, strict=True):
         groups.setdefault((depth, each.function), []).append(each)
     return tuple(
         members[0].stage(
-            np.stack([member.inputs for member in members]), np.stack([member.outputs for member in members])
+            function,
+            np.stack([member.inputs for member in members]),
+            np.stack([member.outputs for member in members]),
         )
-        for _, members in sorted(groups.items(), key=lambda item: item[0][0])
+        for (_, function), members in sorted(groups.items(), key=lambda item: item[0][0])
     )
 
 

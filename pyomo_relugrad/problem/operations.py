@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -193,9 +193,13 @@ class BinaryDigits:
         return BinaryDigits([int(columns[column]) for column in self.outputs], int(columns[self.argument]), self.least)
 
 
-Renumbered = TypeVar("Renumbered", Product | Maximum, SpecialOrderedSet, Follower)
+class _HasColumns(Protocol):
+    def renumbered(self, columns: Array) -> Any: ...
 
 
-def renumbered(parts: Iterable[Renumbered], columns: Array) -> tuple[Renumbered, ...]:
+Part = TypeVar("Part", bound=_HasColumns)
+
+
+def renumbered(parts: Iterable[Part], columns: Array) -> tuple[Part, ...]:
     """Each of the parts where column ``i`` has become ``columns[i]``."""
     return tuple(part.renumbered(columns) for part in parts)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network import Network, PreactivationBounds, by_name
+from pyomo_relugrad.arrays import ArrayLike
+from pyomo_relugrad.network import Network, PreactivationBounds, input_box
 from pyomo_relugrad.problem import BOUNDS, EmbeddedNetwork, Problem, bound_problem, refuse_unknown_bounds
 from pyomo_relugrad.programs.obbt import tighten_by_programs
 from pyomo_relugrad.programs.threads import solver_threads
@@ -13,14 +13,14 @@ from pyomo_relugrad.programs.threads import solver_threads
 
 @solver_threads()
 def network_bounds(
-    network: Network, lower: Array, upper: Array, method: str = "interval", time_limit: float = 10.0
+    network: Network, lower: ArrayLike, upper: ArrayLike, method: str = "interval", time_limit: float = 10.0
 ) -> PreactivationBounds:
     """Bounds of what enters each ReLU, and of the outputs, over one box.
 
     Parameters
     ----------
     network : Network
-    lower, upper : (n_inputs,) arrays
+    lower, upper : float or (n_inputs,) array
         The box; infinite where an input has no bound.
     method : {"interval", "crown", "lp"}, optional
         Each is nowhere looser than the one before. ``"lp"`` tightens the bounds of CROWN by linear programs; where a
@@ -51,8 +51,7 @@ def network_bounds(
     lp [[0.5]]
     """
     refuse_unknown_bounds(method)
-    sides = (by_name(side, network.input_names, "input", "a bound") for side in (lower, upper))
-    low, high = (np.atleast_1d(np.asarray(side, np.float64)) for side in sides)
+    low, high = input_box(network, lower, upper)
     bounds = BOUNDS[method](network, low[None], high[None])
     if method != "lp" or not all(np.isfinite(side).all() for side in (*bounds.lower, *bounds.upper)):
         return bounds

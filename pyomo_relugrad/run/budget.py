@@ -41,9 +41,9 @@ class Clock:
 
     def __init__(self, time_limit: float = np.inf) -> None:
         wanted = "a number of seconds, 0 or more, or infinity for no limit"
-        check_number(time_limit, "the time limit", wanted, lambda given: given >= 0.0)
+        check_number(time_limit, "the time limit", wanted, lambda given: float(given) >= 0.0)
         self._begin = time.perf_counter()
-        self.time_limit = time_limit
+        self.time_limit = float(time_limit)
 
     @property
     def elapsed(self) -> float:

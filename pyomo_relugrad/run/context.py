@@ -40,6 +40,8 @@ class SearchContext:
         Where none was found: points that only networks keep from being feasible.
     take_bound : callable, optional
         Told of a number that no feasible point's objective is below, where a method comes to one.
+    solutions : int, optional
+        Distinct feasible points that are wanted.
     device : str, optional
         Where points move that descend together; None for this machine's processor.
     offered : deque of Incumbent, optional
@@ -56,6 +58,7 @@ class SearchContext:
     is_first: bool = True
     near: tuple[Incumbent, ...] = ()
     take_bound: Callable[[float], None] = _ignore
+    solutions: int = 1
     device: str | None = None
     offered: deque[Incumbent] = field(default_factory=deque)
     past: Past = field(default_factory=Past)

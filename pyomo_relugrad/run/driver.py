@@ -13,7 +13,7 @@ from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run.budget import Clock, Stop
 from pyomo_relugrad.run.options import Options
-from pyomo_relugrad.run.record import Record
+from pyomo_relugrad.run.record import POOL_SIZE, Record
 from pyomo_relugrad.run.repair import repaired
 from pyomo_relugrad.run.result import Callback, Progress, SearchResult
 
@@ -119,7 +119,7 @@ class Driver:
         self._problem, self._options, self._clock, self._callback = problem, options, clock, callback
         self._node_limit = math.inf if node_limit is None else node_limit
         self._target = target
-        self._record, self._bound = Record(), -math.inf
+        self._record, self._bound = Record(max(POOL_SIZE, options.solutions)), -math.inf
         self._points = self._iterations = self._nodes = 0
         self._stop: Stop | None = None
         self._reason = ""
@@ -158,7 +158,9 @@ class Driver:
         is_told_to_end = False
         if self._callback is not None and (is_new or report.stop is None):
             is_told_to_end = bool(self._callback(self._progress(is_new)))
-        self._stop = self._conclusion() or report.stop or (Stop.CALLBACK if is_told_to_end else self._limit())
+        has_all = not 0 < len(self._record.pool) < self._options.solutions
+        concluded = self._conclusion() if has_all else None
+        self._stop = concluded or report.stop or (Stop.CALLBACK if is_told_to_end else self._limit())
 
     def _book(self, report: Report) -> bool:
         """Keep what a worker reports; return whether there is a new incumbent."""

@@ -53,7 +53,9 @@ class Options:
     executor : concurrent.futures.Executor, optional
         What runs the work that others can do, in place of processes on this machine: Dask's
         ``Client.get_executor()``, for example. No more than ``threads`` tasks are under way at once, where it is given.
-
+    solutions : int, optional
+        Distinct feasible points that are wanted (1): with fewer a run goes on though its best one is proven. At least
+        ten are kept in any case.
     device : str, optional
         Where points move that descend together, by PyTorch's name: "cuda", for example; "cupy" is CuPy's. It takes
         networks over bounds on their inputs.
@@ -74,17 +76,22 @@ class Options:
     highs_options: dict[str, Any] = field(default_factory=dict)
     threads: int | None = None
     executor: Executor | None = None
+    solutions: int = 1
     device: str | None = None
 
     def __post_init__(self) -> None:
         Clock(self.time_limit)  # refuses NaN
         whole, limit = partial(is_whole, least=0), self.iteration_limit
         check_number(self.seed, "the seed", "a whole number of 0 or more", whole)
-        if limit == math.inf:
+        object.__setattr__(self, "seed", int(self.seed))
+        wanted = "how many are wanted, 1 or more"
+        check_number(self.solutions, "the number of solutions", wanted, partial(is_whole, least=1))
+        if isinstance(limit, float) and limit == math.inf:
             object.__setattr__(self, "iteration_limit", None)
         elif limit is not None:
             wanted = "a whole number of steps, 0 or more, or None for no limit"
             check_number(limit, "the iteration limit", wanted, whole)
+            object.__setattr__(self, "iteration_limit", int(limit))
         for gap in ("relative_gap", "absolute_gap"):
             check_number(
                 getattr(self, gap), f"the {gap.replace('_', ' ')}", "a number of 0 or more", lambda own: own >= 0

@@ -22,6 +22,8 @@ class Record:
 
     Parameters
     ----------
+    size : int, optional
+        Points that are kept at most.
     pool : list of Incumbent
         Distinct feasible points, best first.
     least_violated : Incumbent or None
@@ -32,6 +34,7 @@ class Record:
         Time and value of each better bound.
     """
 
+    size: int = POOL_SIZE
     pool: list[Incumbent] = field(default_factory=list)
     least_violated: Incumbent | None = None
     history: list[tuple[float, float]] = field(default_factory=list)
@@ -55,7 +58,7 @@ class Record:
             return better
         improves = not self.pool or _rank(point) < _rank(self.pool[0]) - GAIN * (1.0 + abs(point.objective))
         if not any(_coincide(point, other) for other in self.pool):
-            self.pool = sorted([*self.pool, point], key=_rank)[:POOL_SIZE]
+            self.pool = sorted([*self.pool, point], key=_rank)[: self.size]
         if improves:
             self.history.append((elapsed, point.objective))
         return improves

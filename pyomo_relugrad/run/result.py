@@ -25,10 +25,15 @@ class Route(Enum):
 
 
 def gap_in_words(objective: float, bound: float) -> str:
-    """The relative gap as MIP solvers print it, in eight columns."""
+    """The relative gap as MIP solvers print it, in eight columns.
+
+    >>> gap_in_words(2.0, 2.5), gap_in_words(0.0, 5e-14)
+    ('25.00%', '0.00%')
+    """
     if not math.isfinite(bound):
         return "-"
-    percent = 100 * abs(objective - bound) / max(abs(objective), 1e-10)
+    difference = abs(objective - bound)
+    percent = 100 * difference / max(abs(objective), 1e-10) if difference > 1e-9 else 0.0  # rounding beside 0 is none
     return f"{percent:.2f}%" if percent < 9999.995 else f"{percent:.1e}%"
 
 

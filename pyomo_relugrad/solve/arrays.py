@@ -239,6 +239,11 @@ def array_problem(
             _vector(1.0 if objective is None else objective, "objective", k, network.output_names, "output"),
         ]
     )
+    if not weights.any():
+        raise ModelError(
+            "the objective is zero: give weights of the outputs, or none where there is one output; bounds on the "
+            "inputs are lower=... and upper=..."
+        )
     matrix, row_lower, row_upper = rows
     sides = [numbers(side, name) for name, side in (("row_lower", row_lower), ("row_upper", row_upper))]
     if matrix is None and any(np.isfinite(side).any() for side in sides):
@@ -283,7 +288,11 @@ def _row_matrix(given: Any, n_inputs: int, names: Sequence[str]) -> Weight:
     """Coefficients (m, n_inputs) of the rows, none where there are no rows."""
     if given is None:
         return np.zeros((0, n_inputs))
-    matrix = given if sparse.issparse(given) else rows_by_name(given, numbers(given, "A"), names)
+    if sparse.issparse(given):
+        matrix = sparse.csr_array(given)
+        matrix.data = numbers(matrix.data, "A")
+    else:
+        matrix = rows_by_name(given, numbers(given, "A"), names)
     if matrix.ndim != 2 or matrix.shape[1] != n_inputs:
         raise ModelError(
             f"A has shape {matrix.shape}: give a table of shape (rows, {n_inputs}), a row to each constraint"

@@ -206,6 +206,7 @@ class LocalSearch(Worker):
             self._relaxation,
             is_first=self._is_first,
             take_bound=self._keeper.raise_to,
+            solutions=self._options.solutions,
             device=self._options.device,
             offered=self._offered,
             past=self._past,

@@ -39,8 +39,8 @@ class TaskSequence(Worker):
 
     def __init__(self, problem: Problem, options: Options, clock: Clock, start: Array | None = None) -> None:
         self._problem, self._options, self._clock = problem, options, clock
-        steps = options.iteration_limit or 0
-        self._steps = [min(TASK_STEPS, steps - begin) for begin in range(0, steps, TASK_STEPS)]
+        self._steps = options.iteration_limit or 0
+        self._n_tasks = -(-self._steps // TASK_STEPS)
         self._pool = TaskPool(problem, options)
         self._record = Record()
         #: What is known after each task, as far as the sequence has come.
@@ -48,7 +48,7 @@ class TaskSequence(Worker):
         self._next, self._lost = 1, list[int]()
         #: Reports of tasks that are not due in the sequence.
         self._reports: dict[int, Report] = {}
-        first = replace(options, iteration_limit=self._steps[0])
+        first = replace(options, iteration_limit=min(TASK_STEPS, self._steps))
         self._number, self._search = 0, LocalSearch(problem, first, clock, start)
         self._own: list[Report] = []
 
@@ -76,7 +76,7 @@ class TaskSequence(Worker):
         report = self._search.step()
         for point in report.points:
             self._record.add(point, self._clock.elapsed)
-        if report.stop is not Stop.ITERATION_LIMIT or len(self._steps) == 1:
+        if report.stop is not Stop.ITERATION_LIMIT or self._n_tasks == 1:
             return report
         self._known.append(tuple(self._record.pool[:MAX_KNOWN]))
         self._begin(self._take_next())
@@ -97,7 +97,7 @@ class TaskSequence(Worker):
             report = self._reports.pop(number)
             is_better = self._learn(report)
             total = total.with_work([report])
-            if number + 1 == len(self._steps):
+            if number + 1 == self._n_tasks:
                 return replace(total, stop=report.stop or Stop.ITERATION_LIMIT)
             if report.stop is not Stop.ITERATION_LIMIT and not is_better:
                 return replace(total, stop=report.stop or Stop.FINISHED)
@@ -129,7 +129,7 @@ class TaskSequence(Worker):
 
     def _has_next(self) -> bool:
         """Whether there is a task that nobody does, and all that it is to know is known."""
-        return bool(self._lost) or (self._next < len(self._steps) and max(self._next - WINDOW, 0) < len(self._known))
+        return bool(self._lost) or (self._next < self._n_tasks and max(self._next - WINDOW, 0) < len(self._known))
 
     def _take_next(self) -> int:
         if self._lost:
@@ -141,4 +141,5 @@ class TaskSequence(Worker):
         return self._known[max(number - WINDOW, 0)]
 
     def _options_of(self, number: int) -> Options:
-        return options_of_task(self._options, number, self._clock.remaining, self._steps[number])
+        steps = min(TASK_STEPS, self._steps - number * TASK_STEPS)
+        return options_of_task(self._options, number, self._clock.remaining, steps)

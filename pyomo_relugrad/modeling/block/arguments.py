@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +12,7 @@ from pyomo.core.base.indexed_component_slice import IndexedComponent_slice
 from pyomo.core.expr.numvalue import is_potentially_variable, native_numeric_types, value
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.checks import readable
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.block.entries import Entries, SliceEntries, as_number, is_term, keyed_entries, list_entries
 from pyomo_relugrad.words import shown
@@ -36,25 +38,34 @@ def resolve_terms(given: Any, entries: Entries) -> list[Any]:
     for position, term in enumerate(terms):
         if term is None:
             continue
+        name = entries.at(position)
         if hasattr(term, "get_associated_binary"):
             raise ModelError(
-                f"{entries.what} {position} is the Boolean variable '{term.name}': give the binary variable beside it, "
+                f"{name} is the Boolean variable '{term.name}': give the binary variable beside it, "
                 f"{term.name}.get_associated_binary(), which associate_binary_var sets"
             )
         if not is_term(term):
-            raise ModelError(f"{entries.what} {position} is {shown(term)}: give a variable, an expression or a number")
-        if type(term) in native_numeric_types and not np.isfinite(term):
-            raise ModelError(
-                f"{entries.what} {position} is {term}, no finite number: give a number, or None for a variable of the "
-                "block"
-            )
+            raise ModelError(f"{name} is {shown(term)}: give a variable, an expression or a number")
+        if type(term) in native_numeric_types:
+            if not _is_finite(term):
+                raise ModelError(
+                    f"{name} is {shown(term)}, no finite number: give a number, or None for a variable of the block"
+                )
+            terms[position] = term if isinstance(term, int | float) else float(term)
     return terms
+
+
+def _is_finite(number: Any) -> bool:
+    """Whether a number, of whatever type, is a finite one in floating point."""
+    try:
+        return math.isfinite(number)
+    except (OverflowError, TypeError, ValueError):
+        return False
 
 
 def listed_terms(given: Any, entries: Entries) -> list[Any]:
     """What was given, in the order of the entries, as many as there may be."""
-    if isinstance(given, IndexedComponent_slice):
-        given = SliceEntries.of(given)
+    given = SliceEntries.of(given) if isinstance(given, IndexedComponent_slice) else readable(given)
     by_key = entries.in_order(given, lambda item, size: [item] if item is None or is_term(item) else list_entries(item))
     if by_key is not None:
         return by_key
@@ -92,7 +103,7 @@ def resolve_bounds(given: Any, entries: Entries) -> list[BoundPair]:
             f"the network has {entries.size} {entries.what}s, but {len(pairs)} bounds were given: give a pair "
             "(lower, upper) for each, or one for all"
         )
-    return [_checked_pair(pair, entries.what, position) for position, pair in enumerate(pairs)]
+    return [_checked_pair(pair, entries.at(position)) for position, pair in enumerate(pairs)]
 
 
 def numbers_of_bounds(pairs: Iterable[BoundPair]) -> tuple[Array, Array]:
@@ -105,6 +116,7 @@ def numbers_of_bounds(pairs: Iterable[BoundPair]) -> tuple[Array, Array]:
 
 
 def _bound_pairs(given: Any, entries: Entries) -> list[Any]:
+    given = readable(given)
     if isinstance(given, (list, tuple)) and len(given) == 2 and all(keyed_entries(side) is not None for side in given):
         sides = [entries.in_order(side, lambda item, size: [item]) or list_entries(side) for side in given]
         if len(sides[0]) != len(sides[1]):
@@ -116,7 +128,7 @@ def _bound_pairs(given: Any, entries: Entries) -> list[Any]:
 
 def _expand_bounds(given: Any, size: int) -> list[Any]:
     """One pair for all, the pairs as they are, or those of all lower and all upper bounds."""
-    items = list(given) if isinstance(given, np.ndarray) else list_entries(given)
+    items = list(np.atleast_1d(given)) if isinstance(given, np.ndarray) else list_entries(given)
     if len(items) != 2:
         return items
     if isinstance(given, (list, tuple)) and all(isinstance(side, np.ndarray) and side.shape == (2,) for side in given):
@@ -135,21 +147,25 @@ def _is_pair(item: Any) -> bool:
     )
 
 
-def _checked_pair(pair: Any, what: str, position: int) -> BoundPair:
+def _checked_pair(pair: Any, name: str) -> BoundPair:
     if not _is_pair(pair):
-        raise ModelError(f"the bounds of {what} {position} are {pair!r}: give a pair (lower, upper)")
+        raise ModelError(f"the bounds of {name} are {pair!r}: give a pair (lower, upper)")
     sides = [as_number(side) for side in pair]
     for side in sides:
         if not (side is None or (is_term(side) and not is_potentially_variable(side))):
             raise ModelError(
-                f"the bounds of {what} {position} hold {side}: give numbers, parameters or None, and state what "
+                f"the bounds of {name} hold {side}: give numbers, parameters or None, and state what "
                 "depends on variables as a constraint"
             )
-    (lower,), (upper,) = numbers_of_bounds([(sides[0], sides[1])])
+    try:
+        (lower,), (upper,) = numbers_of_bounds([(sides[0], sides[1])])
+    except OverflowError:
+        told = f"the bounds of {name} hold a number that floating point does not have"
+        raise ModelError(f"{told}: give None where there is no bound") from None
     if not lower <= upper or lower == np.inf or upper == -np.inf:
         kind = "empty, as one is NaN" if np.isnan([lower, upper]).any() else "empty"
         raise ModelError(
-            f"the bounds of {what} {position} are {kind}, lower {pair[0]}, upper {pair[1]}: give a lower bound that is "
+            f"the bounds of {name} are {kind}, lower {pair[0]}, upper {pair[1]}: give a lower bound that is "
             "not above the upper one"
         )
     return _or_none(sides[0]), _or_none(sides[1])

@@ -148,15 +148,16 @@ class _NetworkRule(KeywordRule):
         if name not in ("inputs", "outputs") or not (is_frame(given) or isinstance(given, Mapping)):
             return super().argument(name, block)
         index = block.index() if block.parent_component().is_indexed() else None
-        if is_frame(given):
-            try:
-                return row_of(given, index, self._names(name, block))
-            except ModelError as error:
-                raise ModelError(f"network block '{block.name}', {name}: {error}") from None
-        names = self._names(name, block) if index is not None and index not in given else ()
-        if names and set(names) <= set(given):
-            return at_index({column: given[column] for column in names}, index)
-        return super().argument(name, block)
+        if not is_frame(given) and (index is None or index in given):
+            return super().argument(name, block)
+        names = self._names(name, block)
+        try:
+            if is_frame(given):
+                return row_of(given, index, names)
+            by_name = at_index(given, index, names, name.removesuffix("s"))
+        except ModelError as error:
+            raise ModelError(f"network block '{block.name}', {name}: {error}") from None
+        return super().argument(name, block) if by_name is None else by_name
 
     def _names(self, name: str, block: ReluNetworkBlockData) -> tuple[str, ...]:
         """Names of the columns of a table of the network's inputs or outputs."""

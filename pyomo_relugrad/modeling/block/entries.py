@@ -43,6 +43,10 @@ class Entries:
     owner: str = "network"
     others: tuple[str, ...] = ()
 
+    def at(self, position: int) -> str:
+        """What an entry is called in messages."""
+        return f"{self.what} {position}" + (f" ({self.names[position]!r})" if self.names else "")
+
     def in_order(self, given: Any, expand: Callable[[Any, int], list[Any]]) -> list[Any] | None:
         """Values by position from what has keys; None where it has none, or they tell nothing of the order.
 

@@ -14,6 +14,7 @@ from pyomo.core.expr.numvalue import is_constant, value
 from pyomo.repn import generate_standard_repn
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.checks import numbers, readable
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.block.entries import Entries, as_number, is_term, list_entries
 from pyomo_relugrad.modeling.block.units import in_unit, unit_of
@@ -85,11 +86,11 @@ def _offset_and_factor(given: Mapping[str, Any], entries: Entries) -> tuple[Arra
     pair = given.get(f"{entries.what}s", (0.0, 1.0))
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
         raise ModelError(f"scaling of {entries.what}s is {pair!r}: give a pair (offset, factor)")
-    numbers = [_numbers(part, entries) for part in pair]
-    for name, part in zip(("offset", "factor"), numbers, strict=True):
+    sides = [_numbers(part, entries) for part in pair]
+    for name, part in zip(("offset", "factor"), sides, strict=True):
         if part.shape != (entries.size,):
             raise ModelError(f"the {entries.what} {name} has shape {part.shape}: give one number, or {entries.size}")
-    return numbers[0], numbers[1]
+    return sides[0], sides[1]
 
 
 def _numbers(given: Any, entries: Entries) -> Array:
@@ -98,12 +99,13 @@ def _numbers(given: Any, entries: Entries) -> Array:
     def expand(item: Any, size: int) -> list[Any]:
         return [item] * size if is_term(item) or not isinstance(item, Iterable) else list_entries(item)
 
+    given = readable(given)
     by_key = entries.in_order(given, expand)
-    numbers = expand(given, entries.size) if by_key is None else by_key
-    return np.array([_constant(number, entries) for number in numbers])
+    parts = expand(given, entries.size) if by_key is None else by_key
+    return numbers([_constant(part, entries) for part in parts], f"the scaling of {entries.what}s")
 
 
-def _constant(number: Any, entries: Entries) -> float:
+def _constant(number: Any, entries: Entries) -> Any:
     """A number that stays as it is: the scaling is folded into the network once."""
     number = as_number(number)
     if not is_term(number) or not is_constant(number):
@@ -111,7 +113,7 @@ def _constant(number: Any, entries: Entries) -> float:
             f"the scaling of {entries.what}s holds {number}, which is no number or may change: give a number, such as "
             "pyo.value(...) of a parameter"
         )
-    return float(value(number))
+    return value(number)
 
 
 def _from_object(read: Callable[[Any, Sequence[Any]], tuple[Array, Array]], given: Any, entries: Entries) -> Any:

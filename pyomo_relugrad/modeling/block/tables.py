@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -12,7 +12,7 @@ from pyomo.core.expr.numvalue import value
 
 from pyomo_relugrad.errors import MissingPackageError, ModelError
 from pyomo_relugrad.modeling.block.entries import keyed_entries
-from pyomo_relugrad.network import Network, decoded
+from pyomo_relugrad.network import Network, decoded, order_by_name
 from pyomo_relugrad.words import listed
 
 #: Names of the two rows, or columns, of a data frame of bounds.
@@ -63,9 +63,21 @@ def row_of(frame: Any, index: Any, names: tuple[str, ...]) -> dict[Any, Any]:
     return {name: pairs[name] for name in names} if names and set(names) <= set(pairs) else pairs
 
 
-def at_index(given: Mapping[Any, Any], index: Any) -> dict[Any, Any]:
-    """Inputs by name at one index of the block: the entries of what has this index, anything else as it is."""
-    return {name: item[index] if _has(item, index) else item for name, item in given.items()}
+def at_index(given: Mapping[Any, Any], index: Any, names: Sequence[str], what: str) -> dict[str, Any] | None:
+    """Inputs by name at one index of the block: the entries of what has this index, anything else as it is.
+
+    Keys that the network does not have are left out. None where no key is one of its names.
+
+    Raises
+    ------
+    ModelError
+        If some of the names are there, but not all.
+    """
+    if set(names).isdisjoint(given):
+        return None
+    if not set(names) <= set(given):
+        order_by_name(list(given), names, what)  # says what is missing
+    return {name: given[name][index] if _has(given[name], index) else given[name] for name in names}
 
 
 def _has(item: Any, index: Any) -> bool:

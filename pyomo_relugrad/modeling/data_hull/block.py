@@ -187,27 +187,23 @@ class DataHull(KeywordBlock, data=DataHullData):
             missing = "inputs" if inputs is None else "data"
             raise ModelError(f"DataHull has no {missing}: give inputs=... and data=...")
         if by_keywords:
-            kwargs["rule"] = _SharedReduction(inputs, margin, data, clusters, max_points)
+            kwargs["rule"] = _SharedReduction(
+                inputs, data=data, clusters=clusters, margin=margin, max_points=max_points
+            )
         super().__init__(*args, **kwargs)
 
 
 class _SharedReduction(KeywordRule):
     """Reduces the data once for all indices."""
 
-    def __init__(self, inputs: Any, margin: float, data: Any, *reduction: Any) -> None:
+    def __init__(self, inputs: Any, **others: Any) -> None:
         super().__init__("data hull", {"inputs": inputs})
-        self._margin, self._data, self._reduction = margin, data, reduction
+        self._others = others
 
     def __call__(self, block: DataHullData, *_: Any, **unknown: Any) -> None:
-        known = ("inputs", "data", "clusters", "margin", "max_points")
-        refuse_unknown(unknown, "DataHull", known, ", and those of a Block")
-        inputs = self.argument("inputs", block)
-        if not isinstance(self._data, Hulls):
-            try:
-                self._data = Hulls.of(_in_order(self._data, inputs), *self._reduction)
-            except ModelError as error:
-                raise ModelError(f"data hull '{block.name}': {error}") from error
-        block.build(inputs, self._data, margin=self._margin)
+        refuse_unknown(unknown, "DataHull", ("inputs", *self._others), ", and those of a Block")
+        block.build(self.argument("inputs", block), **self._others)
+        self._others["data"] = block.hulls
 
 
 def _in_order(data: Any, inputs: Any) -> Any:
@@ -245,4 +241,6 @@ def _terms(inputs: Any, hulls: Hulls) -> list[Any]:
         raise ModelError(
             f"the data have {entries.size} columns, but {len(terms)} inputs were given: give an input for each column"
         )
+    if any(term is None for term in terms):
+        raise ModelError("an input of the hull is None: give a variable, an expression or a number for each column")
     return resolve_terms(terms, entries)

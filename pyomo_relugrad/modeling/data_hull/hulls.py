@@ -10,7 +10,7 @@ import numpy as np
 from scipy.cluster.vq import kmeans2
 
 from pyomo_relugrad.arrays import Array, ArrayLike
-from pyomo_relugrad.checks import check_number, is_whole, numbers
+from pyomo_relugrad.checks import check_number, is_whole, numbers, readable
 from pyomo_relugrad.errors import ModelError, NetworkValueError
 from pyomo_relugrad.modeling.data_hull.extreme_points import extreme_points
 from pyomo_relugrad.network import checked_names
@@ -118,6 +118,7 @@ def _labels(clusters: Any, table: Array) -> Array:
     """
     if clusters is None:
         return np.zeros(len(table), np.int64)
+    clusters = readable(clusters)
     if np.ndim(clusters) == 0:
         return _cluster(table, clusters)
     labels = np.asarray(clusters)

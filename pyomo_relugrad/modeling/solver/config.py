@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import Field, fields
 from os import PathLike, fspath
 from typing import Any, Self
 
+import numpy as np
+import pyomo.environ as pyo
 from pyomo.common.config import Bool, ConfigDict, ConfigValue, NonNegativeFloat, NonNegativeInt, document_configdict
 from pyomo.common.timing import HierarchicalTimer
-from pyomo.contrib.solver.common.config import BranchAndBoundConfig, SolverConfig
+from pyomo.contrib.solver.common.config import BranchAndBoundConfig, SolverConfig, TextIO_or_Logger
+from pyomo.core.expr.numvalue import NumericValue
 
 from pyomo_relugrad.checks import check_known
 from pyomo_relugrad.errors import ModelError
@@ -45,7 +49,7 @@ _WANTED = {
     "NonNegativeFloat": "a number of 0 or more",
     "NonNegativeInt": "a whole number of 0 or more",
     "Bool": "True or False",
-    "TextIO_or_Logger": "True, False, an open text file or a logger; logfile='run.log' writes a file",
+    "_streams": "True, False, an open text file or a logger; logfile='run.log' writes a file",
     "_function": "a function",
     "_path": "the name of a file, such as 'run.log'",
     "_timer": "a HierarchicalTimer of Pyomo, or None",
@@ -84,6 +88,13 @@ def _path(value: Any) -> str:
     return fspath(value)
 
 
+def _streams(value: Any) -> list[Any]:
+    """The domain of places for the log: Pyomo's, and what its other flags take for True and False."""
+    with suppress(TypeError, ValueError):
+        value = Bool(value)
+    return TextIO_or_Logger(value)
+
+
 def _timer(value: Any) -> Any:
     """The domain of Pyomo's timers."""
     if not isinstance(value, HierarchicalTimer | None):
@@ -93,7 +104,7 @@ def _timer(value: Any) -> Any:
 
 def _is_flag_for_number(name: str, value: Any, config: ConfigDict) -> bool:
     """Whether True or False is given for a number, which Pyomo would take as 1 or 0."""
-    return isinstance(value, bool) and config.get(name).domain_name().startswith("NonNegative")
+    return isinstance(value, bool | np.bool_) and config.get(name).domain_name().startswith("NonNegative")
 
 
 @document_configdict()
@@ -103,13 +114,14 @@ class RelugradConfig(SolverConfig):
     #: The solver's name, for messages.
     solver = "relugrad"
     #: The fields of `Options` that are declared as `Options` describes them.
-    declared: tuple[str, ...] = ("iteration_limit", "seed", "method", "threads", "executor", "device")
+    declared: tuple[str, ...] = ("iteration_limit", "seed", "method", "threads", "executor", "solutions", "device")
 
     def __init__(self, *args: Any, **kwds: Any) -> None:
         super().__init__(*args, **kwds)
         for option in fields(Options):
             if option.name in self.declared:
                 _declare(self, option)
+        self.get("tee").set_domain(_streams)
         self.get("timer").set_domain(_timer)
         self.declare(
             "warmstart",
@@ -227,5 +239,13 @@ def _by_name(given: Mapping[str, Any], config: RelugradConfig) -> dict[str, Any]
         elif name in known and known[name] != value:
             raise ModelError(f"option '{name}' is given twice, as {known[name]!r} and as {value!r}: leave one out")
         else:
-            known[name] = value
+            known[name] = _plain(value)
     return known
+
+
+def _plain(given: Any) -> Any:
+    """The value of a parameter, or of an expression of them; what has none stays, and is refused."""
+    if isinstance(given, NumericValue):
+        with suppress(ArithmeticError, RuntimeError, ValueError):
+            return pyo.value(given) if given.is_fixed() else given
+    return given

@@ -14,7 +14,7 @@ from pyomo_relugrad.errors import NetworkValueError
 from pyomo_relugrad.network.activations import RELU, Activation
 from pyomo_relugrad.network.layer import Layer
 from pyomo_relugrad.network.linear_maps import row_blocks
-from pyomo_relugrad.network.network import Network
+from pyomo_relugrad.network.network import Network, check_network
 
 #: Boxes whose ranges a network remembers, and numbers in one of them up to which it does.
 MAX_REMEMBERED, MAX_REMEMBERED_INPUTS = 64, 256
@@ -205,6 +205,7 @@ def check_boxes(network: Network, lower: ArrayLike, upper: ArrayLike) -> tuple[A
     NetworkValueError
         If shapes disagree, a bound is NaN, or a box is empty.
     """
+    check_network(network)
     low, high = network.batch(lower), network.batch(upper)
     if low.shape != high.shape:
         raise NetworkValueError(

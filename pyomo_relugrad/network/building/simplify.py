@@ -16,7 +16,7 @@ from pyomo_relugrad.network.building.affine import Affine
 from pyomo_relugrad.network.building.hidden_layers import HiddenLayers, through
 from pyomo_relugrad.network.layer import Layer
 from pyomo_relugrad.network.linear_maps import Diagonal, explicit, product, scaled_rows
-from pyomo_relugrad.network.network import Network
+from pyomo_relugrad.network.network import Network, check_network, input_box
 
 
 def without_stable_neurons(
@@ -31,7 +31,7 @@ def without_stable_neurons(
     Parameters
     ----------
     network : Network
-    lower, upper : (n_inputs,) arrays
+    lower, upper : float or (n_inputs,) array
         The box; infinite where an input has no bound.
     bounds : PreactivationBounds, optional
         Of the box, by default from CROWN.
@@ -44,8 +44,7 @@ def without_stable_neurons(
     >>> smaller.n_relus, smaller.value([[0.25]]), network.value([[0.25]])
     (0, array([[3.]]), array([[3.]]))
     """
-    box = (np.reshape(lower, (1, -1)), np.reshape(upper, (1, -1)))
-    known = crown_bounds(network, *box) if bounds is None else bounds
+    known = _bounds_over_box(network, lower, upper) if bounds is None else bounds
     hidden, activations = HiddenLayers(), [Affine.variable(0, (network.n_inputs,))]
     *layers, last = network.astype(np.float64).layers
     for layer, (active,), (inactive,) in zip(layers, known.active, known.inactive, strict=True):
@@ -72,7 +71,7 @@ def rescale_neurons(
     Parameters
     ----------
     network : Network
-    lower, upper : (n_inputs,) arrays
+    lower, upper : float or (n_inputs,) array
         The box.
     bounds : PreactivationBounds, optional
         Of the box, by default from CROWN.
@@ -85,10 +84,15 @@ def rescale_neurons(
     >>> smaller.layers[0].weights[0], smaller.layers[1].weights[0]
     (array([[1.]]), array([[8.]]))
     """
-    box = (np.reshape(lower, (1, -1)), np.reshape(upper, (1, -1)))
-    known = crown_bounds(network, *box) if bounds is None else bounds
+    known = _bounds_over_box(network, lower, upper) if bounds is None else bounds
     factors = [_power_of_two(low[0], high[0]) for low, high in zip(known.lower, known.upper, strict=True)]
     return _rescaled(network, lambda index, layer: factors[index])
+
+
+def _bounds_over_box(network: Network, lower: ArrayLike, upper: ArrayLike) -> PreactivationBounds:
+    """Bounds by CROWN over one box."""
+    low, high = input_box(network, lower, upper)
+    return crown_bounds(network, low[None], high[None])
 
 
 def with_unit_rows(network: Network) -> Network:
@@ -144,6 +148,7 @@ def prune_weights(network: Network, rate: float) -> Network:
     >>> prune_weights(network, 0.5).layers[0].weights[0].tolist()
     [[0.0, -2.0], [3.0, 0.0]]
     """
+    check_network(network)
     check_number(rate, "the rate of pruning", "a number from 0 to 1", lambda own: 0 <= own <= 1, NetworkValueError)
     return replace(network, layers=tuple(_pruned(layer, rate) for layer in network.layers))
 

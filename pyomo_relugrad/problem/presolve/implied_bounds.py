@@ -16,7 +16,7 @@ from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.errors import InfeasibleProblemError
 from pyomo_relugrad.network import interval_bounds
 from pyomo_relugrad.problem.incumbent import FEASIBILITY_TOLERANCE
-from pyomo_relugrad.problem.presolve.reduction import Reduced, same_columns
+from pyomo_relugrad.problem.presolve.reduction import Reduced, with_bounds
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening, met_in_the_middle, safety_margin
 from pyomo_relugrad.problem.problem import Problem
 from pyomo_relugrad.problem.stages import NetworkBounds
@@ -39,21 +39,14 @@ def apply_implied_bounds(problem: Problem) -> Reduced | None:
         lower, upper = _with_missing_bounds(problem, lower, upper)
     declared = problem.is_output & (np.isfinite(lower) | np.isfinite(upper))
     if not declared.any() and not problem.expressions:  # which alone may be defined nowhere
-        return _with_bounds(problem, lower, upper)
+        return with_bounds(problem, lower, upper)
     implied = function_implied_bounds(problem, lower, upper)
     _checked(problem, np.maximum(lower, implied[0]), np.minimum(upper, implied[1]), " by its {writer}")
     droppable = problem.is_output & (lower < upper)
     follows = [implied[0] >= lower - _allowed(lower), implied[1] <= upper + _allowed(upper)]
     lower = np.where(droppable & follows[0], -np.inf, lower)
     upper = np.where(droppable & follows[1], np.inf, upper)
-    return _with_bounds(problem, lower, upper)
-
-
-def _with_bounds(problem: Problem, lower: Array, upper: Array) -> Reduced | None:
-    """The problem with other bounds; None where they are the same."""
-    if np.array_equal(lower, problem.lower) and np.array_equal(upper, problem.upper):
-        return None
-    return same_columns(problem.with_bounds(lower, upper))
+    return with_bounds(problem, lower, upper)
 
 
 def _allowed(bounds: Array) -> Array:

@@ -6,16 +6,13 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem.incumbent import FEASIBILITY_TOLERANCE
-from pyomo_relugrad.problem.presolve.reduction import Reduced, same_columns
+from pyomo_relugrad.problem.presolve.reduction import Reduced, with_bounds
 from pyomo_relugrad.problem.problem import Problem
 
 
 def round_integer_bounds(problem: Problem) -> Reduced | None:
     """Move the bounds of integer columns inward to integers."""
-    lower, upper = rounded_bounds(problem.lower, problem.upper, problem.integers)
-    if np.array_equal(lower, problem.lower) and np.array_equal(upper, problem.upper):
-        return None
-    return same_columns(problem.with_bounds(lower, upper))
+    return with_bounds(problem, *rounded_bounds(problem.lower, problem.upper, problem.integers))
 
 
 def rounded_bounds(

@@ -76,3 +76,10 @@ def reduce_by(problem: Problem, reductions: Iterable[Reduction]) -> Reduced:
 def same_columns(problem: Problem) -> Reduced:
     """A reduced problem whose first columns are those of the original."""
     return Reduced(problem, np.arange(problem.n_columns))
+
+
+def with_bounds(problem: Problem, lower: Array, upper: Array) -> Reduced | None:
+    """The problem with other bounds; None where they are the same."""
+    if np.array_equal(lower, problem.lower) and np.array_equal(upper, problem.upper):
+        return None
+    return same_columns(problem.with_bounds(lower, upper))

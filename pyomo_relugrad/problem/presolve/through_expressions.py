@@ -12,7 +12,7 @@ from pyomo_relugrad.problem.expression_stage import ExpressionStage
 from pyomo_relugrad.problem.incumbent import FEASIBILITY_TOLERANCE
 from pyomo_relugrad.problem.presolve.implied_bounds import function_implied_bounds
 from pyomo_relugrad.problem.presolve.integer_bounds import rounded_bounds
-from pyomo_relugrad.problem.presolve.reduction import Reduced, same_columns
+from pyomo_relugrad.problem.presolve.reduction import Reduced, with_bounds
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening, Tightening, shrinks
 from pyomo_relugrad.problem.problem import Problem
 
@@ -69,6 +69,4 @@ def tighten_through_expressions(problem: Problem) -> Reduced | None:
             lower, upper = np.where(decisions, low[0], lower), np.where(decisions, high[0], upper)
             if not shrinks(before, (lower, upper), decisions, LEAST_SHRINKAGE):
                 break
-    if np.array_equal(lower, problem.lower) and np.array_equal(upper, problem.upper):
-        return None
-    return same_columns(problem.with_bounds(lower, upper))
+    return with_bounds(problem, lower, upper)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
@@ -11,7 +9,7 @@ from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.network import crown_bounds
 from pyomo_relugrad.problem.incumbent import FEASIBILITY_TOLERANCE
 from pyomo_relugrad.problem.network_stage import NetworkStage
-from pyomo_relugrad.problem.presolve.reduction import Reduced, same_columns
+from pyomo_relugrad.problem.presolve.reduction import Reduced, with_bounds
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening, shrinks
 from pyomo_relugrad.problem.problem import Problem
 
@@ -51,13 +49,8 @@ def tighten_through_networks(problem: Problem, max_work: float = MAX_WORK) -> Re
         return None
     # Other outputs keep their bounds: a bound makes an output one that is constrained.
     chosen = matters | ~problem.is_output
-    return same_columns(
-        replace(
-            problem,
-            lower=np.where(chosen, lower[0], problem.lower),
-            upper=np.where(chosen, upper[0], problem.upper),
-        )
-    )
+    lower, upper = np.where(chosen, lower[0], problem.lower), np.where(chosen, upper[0], problem.upper)
+    return with_bounds(problem, lower, upper)
 
 
 def _constrained_outputs(problem: Problem) -> Array:

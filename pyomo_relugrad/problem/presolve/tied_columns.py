@@ -9,7 +9,6 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem.embedding import EmbeddedExpression, EmbeddedNetwork
 from pyomo_relugrad.problem.operations import renumbered
 from pyomo_relugrad.problem.presolve.reduction import Reduced
 from pyomo_relugrad.problem.presolve.short_rows import with_rows
@@ -59,14 +58,8 @@ def _merged(problem: Problem, group: Array, n_groups: int) -> Problem:
         upper=upper,
         rows=sparse.csr_array(problem.rows @ spread),
         integers=integers,
-        networks=tuple(
-            EmbeddedNetwork(embedded.network, group[embedded.inputs], group[embedded.outputs], embedded.name)
-            for embedded in problem.networks
-        ),
-        expressions=tuple(
-            EmbeddedExpression(embedded.expression, group[embedded.inputs], group[embedded.outputs], embedded.name)
-            for embedded in problem.expressions
-        ),
+        networks=renumbered(problem.networks, group),
+        expressions=renumbered(problem.expressions, group),
         quadratic=None if problem.quadratic is None else sparse.csr_array(spread.T @ problem.quadratic @ spread),
         column_names=tuple(names) if problem.column_names else (),
         operations=renumbered(problem.operations, group),

@@ -100,8 +100,8 @@ def check_module(network: Network, torch: Any, module: Any, inputs: tuple[Any, .
         return
     raise NetworkMismatchError(
         f"the network that PyTorch's exporter made of {type(module).__name__} {found}: the exporter drops or changes "
-        "something, as it does with divisor_override of AvgPool2d. Write that step in another way; parts of the module "
-        "that are loaded by themselves show which it is"
+        "something, as it does with branches that depend on the inputs, and with divisor_override of AvgPool2d. Write "
+        "that step in another way; parts of the module that are loaded by themselves show which it is"
     )
 
 

@@ -128,8 +128,8 @@ def _checked_module(torch: Any, module: Any) -> Any:
         )
     if isinstance(module, (str, os.PathLike)):
         raise NetworkValueError(
-            f"{str(module)!r} is a path, not a module: read it with torch.jit.load or torch.load first, or with "
-            "load_onnx if it is an ONNX file"
+            f"{str(module)!r} is a path, not a module: fill a module that you made by "
+            "module.load_state_dict(torch.load(path, weights_only=True)), or use load_onnx if it is an ONNX file"
         )
     raise NetworkValueError(f"{type(module).__name__} is no torch.nn.Module: give one, or load_network what you have")
 

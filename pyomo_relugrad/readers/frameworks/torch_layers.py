@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,8 +11,9 @@ from onnx import ModelProto
 
 from pyomo_relugrad.readers.frameworks.layer_graph import LayerGraph, UnknownLayerError
 
-#: Writes a layer: takes the graph, the layer and the tensor that enters it.
-Writer = Callable[[LayerGraph, Any, str], str]
+#: Writes a layer or a function: takes the graph, the layer and the name of the tensor that enters it, or what the
+#: function takes, tensors by their names.
+Writer = Callable[..., str]
 
 
 def model_of_layers(torch: Any, module: Any, inputs: tuple[Any, ...], name: str) -> ModelProto:
@@ -66,23 +67,22 @@ class _Writing:
         return self._graph.model(list(zip((names[node] for node in begins), shapes, strict=True)), written)
 
     def _step(self, node: Any, names: dict[Any, str]) -> str:
+        arguments, settings = self._torch.fx.node.map_arg((node.args, node.kwargs), names.__getitem__)
         if node.op == "call_module":
             layer = self._module.get_submodule(node.target)
-            self._graph.begin(str(node.target))
-            writer = _LAYERS.get(type(layer).__name__)
-            (entering,) = node.args if len(node.args) == 1 and not node.kwargs else (None,)
-            if (
-                writer is None
-                or entering not in names
-                or type(layer) is not getattr(self._torch.nn, type(layer).__name__)
-            ):
-                raise UnknownLayerError
-            return writer(self._graph, layer, names[entering])
-        function = self._functions.get(node.target)
-        self._graph.begin(node.name)
-        if function is None:
+            kind = type(layer)
+            is_of_torch = kind is getattr(self._torch.nn, kind.__name__, None)
+            writer = _LAYERS.get(kind.__name__) if is_of_torch else None
+            arguments = (layer, *arguments)
+        else:
+            writer = self._functions.get(node.target)
+        if writer is None:
             raise UnknownLayerError
-        return function(self._graph, names, *node.args, **node.kwargs)
+        self._graph.begin(str(node.target if node.op == "call_module" else node.name))
+        try:
+            return writer(self._graph, *arguments, **settings)
+        except TypeError as error:  # it is called with more than is known here
+            raise UnknownLayerError from error
 
 
 def _numbered(returned: Any) -> list[tuple[str, Any]]:
@@ -141,25 +141,22 @@ def _convolution(graph: LayerGraph, layer: Any, entering: str) -> str:
     return graph.add("Conv", entering, *weights, group=layer.groups, **sizes)
 
 
-def _largest_of_windows(dimensions: int, graph: LayerGraph, layer: Any, entering: str) -> str:
-    if layer.return_indices or layer.ceil_mode:
-        raise UnknownLayerError
-    kernel, stride, padding, dilation = (
-        _per_dimension(size, dimensions) for size in (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
-    )
-    return graph.add("MaxPool", entering, kernel_shape=kernel, strides=stride, pads=padding * 2, dilations=dilation)
-
-
-def _mean_of_windows(dimensions: int, graph: LayerGraph, layer: Any, entering: str) -> str:
-    if layer.ceil_mode or getattr(layer, "divisor_override", None) is not None:
+def _pooling(operator: str, dimensions: int, graph: LayerGraph, layer: Any, entering: str) -> str:
+    """MaxPool or AveragePool."""
+    if (
+        layer.ceil_mode
+        or getattr(layer, "return_indices", False)
+        or getattr(layer, "divisor_override", None) is not None
+    ):
         raise UnknownLayerError
     kernel, stride, padding = (
         _per_dimension(size, dimensions) for size in (layer.kernel_size, layer.stride, layer.padding)
     )
-    counted = int(layer.count_include_pad)
-    return graph.add(
-        "AveragePool", entering, kernel_shape=kernel, strides=stride, pads=padding * 2, count_include_pad=counted
-    )
+    if operator == "MaxPool":
+        own: dict[str, Any] = {"dilations": _per_dimension(layer.dilation, dimensions)}
+    else:
+        own = {"count_include_pad": int(layer.count_include_pad)}
+    return graph.add(operator, entering, kernel_shape=kernel, strides=stride, pads=padding * 2, **own)
 
 
 def _per_dimension(size: Any, dimensions: int) -> list[int]:
@@ -179,10 +176,10 @@ _LAYERS: dict[str, Writer] = {
     "BatchNorm2d": _batch_normalization,
     "Conv1d": _convolution,
     "Conv2d": _convolution,
-    "MaxPool1d": partial(_largest_of_windows, 1),
-    "MaxPool2d": partial(_largest_of_windows, 2),
-    "AvgPool1d": partial(_mean_of_windows, 1),
-    "AvgPool2d": partial(_mean_of_windows, 2),
+    "MaxPool1d": partial(_pooling, "MaxPool", 1),
+    "MaxPool2d": partial(_pooling, "MaxPool", 2),
+    "AvgPool1d": partial(_pooling, "AveragePool", 1),
+    "AvgPool2d": partial(_pooling, "AveragePool", 2),
     "ReLU": _operator("Relu"),
     "ReLU6": _limits,
     "Hardtanh": _limits,
@@ -201,66 +198,44 @@ _LAYERS: dict[str, Writer] = {
 # --- functions ------------------------------------------------------------------------------------------------------
 
 
-def _of_tensor(name: str) -> Callable[..., str]:
+def _of_tensor(name: str) -> Writer:
     """A function of one tensor that is an operator."""
-
-    def write(graph: LayerGraph, names: Mapping[Any, str], entering: Any, inplace: bool = False) -> str:
-        return graph.add(name, _tensor(names, entering))
-
-    return write
+    return lambda graph, entering, inplace=False: graph.add(name, entering)
 
 
-def _of_two(name: str) -> Callable[..., str]:
+def _of_two(name: str) -> Writer:
     """A function of two tensors, or of one and a number, that is an operator."""
 
-    def is_number(side: Any) -> bool:
-        return isinstance(side, (int, float))
-
-    def write(graph: LayerGraph, names: Mapping[Any, str], left: Any, right: Any) -> str:
-        sides = (left, right)
-        return graph.add(
-            name, *(graph.weight(float(side)) if is_number(side) else _tensor(names, side) for side in sides)
-        )
+    def write(graph: LayerGraph, left: str | float, right: str | float) -> str:
+        sides = (side if isinstance(side, str) else graph.weight(float(side)) for side in (left, right))
+        return graph.add(name, *sides)
 
     return write
 
 
-def _leaky(
-    graph: LayerGraph, names: Mapping[Any, str], entering: Any, negative_slope: float = 0.01, inplace: bool = False
-) -> str:
-    return graph.add("LeakyRelu", _tensor(names, entering), alpha=float(negative_slope))
+def _leaky(graph: LayerGraph, entering: str, negative_slope: float = 0.01, inplace: bool = False) -> str:
+    return graph.add("LeakyRelu", entering, alpha=float(negative_slope))
 
 
-def _dropped(
-    _: LayerGraph, names: Mapping[Any, str], entering: Any, p: float = 0.5, training: bool = True, inplace: bool = False
-) -> str:
+def _dropped(_: LayerGraph, entering: str, p: float = 0.5, training: bool = True, inplace: bool = False) -> str:
     if training:
         raise UnknownLayerError
-    return _tensor(names, entering)
+    return entering
 
 
-def _flattened(
-    graph: LayerGraph, names: Mapping[Any, str], entering: Any, start_dim: int = 0, end_dim: int = -1
-) -> str:
+def _flattened(graph: LayerGraph, entering: str, start_dim: int = 0, end_dim: int = -1) -> str:
     if (start_dim, end_dim) != (1, -1):
         raise UnknownLayerError
-    return graph.add("Flatten", _tensor(names, entering), axis=1)
+    return graph.add("Flatten", entering, axis=1)
 
 
-def _joined(graph: LayerGraph, names: Mapping[Any, str], tensors: Any, dim: int = 0) -> str:
+def _joined(graph: LayerGraph, tensors: Sequence[str], dim: int = 0) -> str:
     if dim == 0:  # the batch
         raise UnknownLayerError
-    return graph.add("Concat", *(_tensor(names, tensor) for tensor in tensors), axis=dim)
+    return graph.add("Concat", *tensors, axis=dim)
 
 
-def _tensor(names: Mapping[Any, str], node: Any) -> str:
-    try:
-        return names[node]
-    except (KeyError, TypeError):  # a number, or a list
-        raise UnknownLayerError from None
-
-
-def _functions(torch: Any) -> dict[Any, Callable[..., str]]:
+def _functions(torch: Any) -> dict[Any, Writer]:
     """What a module's ``forward`` may call besides its layers."""
     functional = torch.nn.functional
     return {

@@ -42,10 +42,10 @@ def check_inputs_are_given(nodes: Iterable[NodeProto], opsets: Mapping[str, int]
     """
     optional = defs.OpSchema.FormalParameterOption.Optional
     for node in nodes:
-        domain = "" if node.domain == "ai.onnx" else node.domain
-        if "" not in node.input or not defs.has(node.op_type, opsets.get(domain, 1), domain):
+        operator = node.op_type, opsets.get(node.domain, 1), node.domain
+        if "" not in node.input or not defs.has(*operator):
             continue
-        formal = defs.get_schema(node.op_type, opsets.get(domain, 1), domain).inputs
+        formal = defs.get_schema(*operator).inputs
         for position, name in enumerate(node.input):
             if not name and formal[min(position, len(formal) - 1)].option != optional:
                 raise NetworkFileError(f"{label(node)} ({node.op_type}) is not valid: its input {position} is missing")

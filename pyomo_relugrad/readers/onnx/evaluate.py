@@ -102,7 +102,7 @@ def _feeds(inputs: Sequence[Array | None]) -> dict[str, Array]:
 
 
 def _opset_imports(node: NodeProto, opset: int) -> list[OperatorSetIdProto]:
-    if node.domain in ("", "ai.onnx"):
+    if not node.domain:
         return [helper.make_opsetid("", opset)]
     return [helper.make_opsetid(node.domain, opset), helper.make_opsetid("", defs.onnx_opset_version())]
 

@@ -11,9 +11,8 @@ from onnx import TensorProto, numpy_helper
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError
 from pyomo_relugrad.network.building import Affine, HiddenLayers
-from pyomo_relugrad.network.linear_maps import explicit
 from pyomo_relugrad.readers.onnx.evaluate import normalised, run_node
-from pyomo_relugrad.readers.onnx.node import Node, Value, finite, real
+from pyomo_relugrad.readers.onnx.node import Node, Value, real
 from pyomo_relugrad.readers.onnx.refusals import RANDOM
 from pyomo_relugrad.readers.onnx.rules import (
     arithmetic,
@@ -33,10 +32,10 @@ NOT_CONSTANT = frozenset(RANDOM)
 _FIRST_EVALUATED = {"DequantizeLinear": 19}
 """The reference implementation lacks earlier versions; this one means the same by what they have."""
 
-# The reference implementation walks these in Python, element by element.
-_ROW_BY_ROW = {name: convolution.RULES[name] for name in ("AveragePool", "Conv", "ConvTranspose")}
-# In these it differs from onnxruntime, or lacks earlier versions.
-_WHOLE = {
+# In these the reference implementation differs from onnxruntime, lacks earlier versions, or goes through the elements
+# one by one, in Python.
+_BY_RULE = {
+    **{name: convolution.RULES[name] for name in ("AveragePool", "Conv", "ConvTranspose")},
     "MaxPool": maximum.RULES["MaxPool"],
     "LpPool": piecewise_linear.RULES["LpPool"],
     "Mean": arithmetic.RULES["Mean"],
@@ -53,25 +52,14 @@ def fold(node: Node, constants: Sequence[Array | None]) -> list[Value]:
         return [data.astype(np.float64)]
     if node.operator == "Constant" and isinstance(node.attribute("value"), TensorProto):
         return [to_array(node.attribute("value"))]
-    if node.operator in _ROW_BY_ROW and data is not None:
-        return [_filtered(node, finite(data))]
-    if node.operator in _WHOLE and data is not None and len(node.proto.output) == 1:
+    if node.operator in _BY_RULE and data is not None and len(node.proto.output) == 1:
         inputs = (Affine.constant(real(data)), *node.inputs[1:])
-        result = _WHOLE[node.operator](replace(node, inputs=inputs), HiddenLayers())
+        result = _BY_RULE[node.operator](replace(node, inputs=inputs), HiddenLayers())
         assert isinstance(result, Affine)  # these operators have one output
         return [result.offset.reshape(result.shape).astype(data.dtype)]
     if node.operator == "Scatter":
         node = scatter.as_scatter_elements(node)
     return list(run_node(node.proto, max(node.opset, _FIRST_EVALUATED.get(node.operator, 0)), constants))
-
-
-def _filtered(node: Node, data: Array) -> Array:
-    """A convolution or the like on a batch: its matrix for one row, applied to all."""
-    row = Affine.variable(0, (1, *data.shape[1:]))
-    result = _ROW_BY_ROW[node.operator](replace(node, inputs=(row, *node.inputs[1:])), HiddenLayers())
-    assert isinstance(result, Affine)  # these operators have one output
-    values = data.reshape(len(data), -1) @ explicit(result.terms[0]).T + result.offset
-    return np.asarray(values).reshape(len(data), *result.shape[1:])
 
 
 def to_array(tensor: TensorProto) -> Array:

@@ -123,7 +123,7 @@ class _Specialised:
         for node in nodes:
             self._redirect(node)
         for entry in function.opset_import:
-            if entry.domain in ("", "ai.onnx"):
+            if not entry.domain:
                 if all(_means_the_same(node, entry.version, self._opset) for node in nodes):
                     entry.version = self._opset
                 self.needs_conversion |= entry.version != self._opset
@@ -150,12 +150,12 @@ def _fill_attributes(node: NodeProto, given: dict[str, AttributeProto]) -> None:
 
 def _opset(entries: Sequence[OperatorSetIdProto]) -> int:
     """Version of ONNX's own operator set."""
-    return max((entry.version for entry in entries if entry.domain in ("", "ai.onnx")), default=0)
+    return max((entry.version for entry in entries if not entry.domain), default=0)
 
 
 def _means_the_same(node: NodeProto, version: int, other: int) -> bool:
     """Whether a node's operator has one definition in two versions of ONNX's own operator set."""
-    if node.domain not in ("", "ai.onnx"):
+    if node.domain:
         return True
     try:
         found = [defs.get_schema(node.op_type, number, "").since_version for number in (version, other)]

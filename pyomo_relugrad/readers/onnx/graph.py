@@ -35,8 +35,7 @@ from pyomo_relugrad.readers.onnx.rules import (
     scatter,
     smooth,
 )
-from pyomo_relugrad.readers.onnx.rules.affine_operators import AFFINE
-from pyomo_relugrad.readers.onnx.rules.by_evaluation import by_evaluation
+from pyomo_relugrad.readers.onnx.rules.affine_operators import AFFINE, by_evaluation
 from pyomo_relugrad.readers.onnx.subgraphs import UNROLLED, Run
 from pyomo_relugrad.readers.onnx.traversal import in_order, reads
 
@@ -126,11 +125,10 @@ class GraphReader:
                 environment[name] = value
 
     def _outputs(self, proto: NodeProto, environment: Environment, is_output: bool) -> Sequence[Value]:
-        domain = "" if proto.domain == "ai.onnx" else proto.domain
-        opset = self.opsets.get(domain)
-        if opset is None or not defs.has(proto.op_type, opset, domain):
+        opset = self.opsets.get(proto.domain)
+        if opset is None or not defs.has(proto.op_type, opset, proto.domain):
             raise UnsupportedOperatorError(
-                f"{proto.op_type} is not an operator of the ONNX operator set {domain!r} {opset or ''}: "
+                f"{proto.op_type} is not an operator of the ONNX operator set {proto.domain!r} {opset or ''}: "
                 "export the network with standard ONNX operators"
             )
         node = Node(proto, opset, _attributes(proto), _inputs(proto, environment))
@@ -147,7 +145,7 @@ class GraphReader:
 
     def apply(self, node: Node, is_output: bool) -> Sequence[Value]:
         """Outputs of a node that depends on the network's input; `is_output` if it computes an output."""
-        domain = "" if node.proto.domain == "ai.onnx" else node.proto.domain
+        domain = node.proto.domain
         rule = RULES.get(domain, {}).get(node.operator)
         if rule is None and (domain or node.operator not in AFFINE):
             raise refusal(node, is_output)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from os import PathLike, fspath
 from pathlib import Path
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import ModelProto, defs
+from onnx import ModelProto, NodeProto, OperatorSetIdProto, defs
 
 from pyomo_relugrad.errors import NetworkFileError, NetworkFileNotFoundError
 from pyomo_relugrad.readers.onnx.external_data import load_external_data
@@ -20,7 +21,7 @@ from pyomo_relugrad.readers.onnx.traversal import all_nodes
 
 #: Bytes that a model, which is one message of protobuf, can have.
 MAX_BYTES = 2**31
-_GZIP = b"\x1f\x8b"
+_GZIP, _LONG = b"\x1f\x8b", "ai.onnx"
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,16 +47,10 @@ class ModelFile:
         """Version of each operator set in use, the default one under ``""``."""
         versions: dict[str, int] = {}
         for entry in self.model.opset_import:
-            domain = _short(entry.domain)
-            versions[domain] = max(entry.version, versions.get(domain, 0))
+            versions[entry.domain] = max(entry.version, versions.get(entry.domain, 0))
         if versions:  # a file that names other sets alone means the newest of ONNX's own
             versions.setdefault("", defs.onnx_opset_version())
         return versions
-
-
-def _short(domain: str) -> str:
-    """ONNX's own operator set has two names."""
-    return "" if domain == "ai.onnx" else domain
 
 
 def open_model(source: str | PathLike[str] | bytes | ModelProto) -> ModelFile:
@@ -156,13 +151,21 @@ def _complete(model: ModelProto, name: str, source: str | bytes | ModelProto) ->
 
 
 def _with_short_domains(model: ModelProto) -> ModelProto:
-    """The model with the operators of ONNX's own set under its short name, copied only where one is not."""
-    bodies = [model.graph.node, *(function.node for function in model.functions)]
-    if all(node.domain != "ai.onnx" for body in bodies for node in all_nodes(body)):
+    """The model with ONNX's own operator set, under the shorter of its two names; copied only where needed."""
+    if all(part.domain != _LONG for part in _parts_with_domains(model)):
         return model
     copy = ModelProto()
     copy.CopyFrom(model)
-    for body in (copy.graph.node, *(function.node for function in copy.functions)):
-        for node in all_nodes(body):
-            node.domain = _short(node.domain)
+    for part in _parts_with_domains(copy):
+        part.domain = "" if part.domain == _LONG else part.domain
     return copy
+
+
+def _parts_with_domains(model: ModelProto) -> Iterator[NodeProto | OperatorSetIdProto]:
+    """The operators of the model and its functions, and the operator sets that these name."""
+    for body, opsets in (
+        (model.graph.node, model.opset_import),
+        *((function.node, function.opset_import) for function in model.functions),
+    ):
+        yield from all_nodes(body)
+        yield from opsets

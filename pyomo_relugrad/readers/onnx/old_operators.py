@@ -31,7 +31,7 @@ def modern(node: Node) -> Node:
     UnsupportedOperatorError
         If it is in training mode.
     """
-    if node.proto.domain not in ("", "ai.onnx") or node.opset >= FIRST_MODERN:
+    if node.proto.domain or node.opset >= FIRST_MODERN:
         return node
     change = _CHANGES.get(node.operator)
     return change(node) if change else _rewritten(node)

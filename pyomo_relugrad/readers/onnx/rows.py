@@ -170,8 +170,8 @@ def _first_axis(node: Node, tensor: Any, *others: Any) -> RowTensor:
 def _resized(node: Node, tensor: Any, *others: Any) -> RowTensor:
     shape = list(tensor.shape)
     for axis in resized_axes(node, tensor.shape):
-        shape[axis.axis] = axis.dimension.wanted
-        if axis.axis == tensor.axis and axis.dimension.scale != 1.0:
+        shape[axis.axis] = axis.wanted
+        if axis.axis == tensor.axis and axis.scale != 1.0:
             raise _mixed(node)
     return RowTensor(tuple(shape), tensor.axis)
 

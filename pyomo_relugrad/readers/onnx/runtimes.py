@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
@@ -22,6 +24,7 @@ Runtime: TypeAlias = Callable[[dict[str, Array]], Sequence[Array]]
 
 _REAL_TYPES = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16})
 _SILENT = 4
+_TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +67,27 @@ class OnnxRuntime:
     def __call__(self, feeds: dict[str, Array]) -> Sequence[Array]:
         """See `Runtime`."""
         return self._session.run(None, feeds, self._options)
+
+
+def values_in_onnxruntime(path: Path, x: Array) -> tuple[Array, Array]:
+    """What onnxruntime computes at a point: the inputs as the file's types hold them, and the outputs for them.
+
+    Parameters
+    ----------
+    path : Path
+    x : (n_inputs,) array
+        One row of all inputs, in the graph's order.
+    """
+    runtime = OnnxRuntime(str(path))
+    feeds, begin = dict[str, Array](), 0
+    for tensor in runtime.inputs:
+        shape = [size if isinstance(size, int) and size > 0 else 1 for size in tensor.shape]
+        end = begin + int(np.prod(shape, dtype=np.int64))
+        feeds[tensor.name] = x[begin:end].reshape(shape).astype(_TYPES.get(tensor.type, np.float32))
+        begin = end
+    outputs = [np.asarray(output, np.float64).ravel() for output in runtime(feeds)]
+    given = [np.asarray(fed, np.float64).ravel() for fed in feeds.values()]
+    return np.concatenate(given), np.concatenate(outputs)
 
 
 @dataclass(frozen=True, eq=False)

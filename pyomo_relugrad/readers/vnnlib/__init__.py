@@ -14,14 +14,15 @@ from pathlib import Path
 
 from pyomo_relugrad import words
 from pyomo_relugrad.errors import PropertyFileError
-from pyomo_relugrad.readers.vnnlib import version_1, version_2
 from pyomo_relugrad.readers.vnnlib.property import Case, Declaration, Property, Tensor
 from pyomo_relugrad.readers.vnnlib.syntax import List, shown, statements_of
+from pyomo_relugrad.readers.vnnlib.version_1 import Version1
+from pyomo_relugrad.readers.vnnlib.version_2 import Version2
 
 __all__ = ["Case", "Declaration", "Property", "Tensor", "load_vnnlib", "parse_vnnlib"]
 
 _VERSION = re.compile(r"<?(\d+)\.(\d+)>?")
-_READERS = {1: version_1.read, 2: version_2.read}
+_READERS = {1: Version1, 2: Version2}
 
 
 def load_vnnlib(path: str | PathLike[str]) -> Property:
@@ -78,7 +79,7 @@ def parse_vnnlib(text: str, name: str = "property") -> Property:
     """
     try:
         version, statements = _versioned(statements_of(text))
-        return _READERS[version](statements, Path(name).stem)
+        return _READERS[version]().read(statements, Path(name).stem)
     except PropertyFileError as error:
         raise PropertyFileError(f"{name}: {error}") from None
 

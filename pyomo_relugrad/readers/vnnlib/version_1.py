@@ -19,18 +19,14 @@ _MAX_VARIABLES = 2**22
 _VARIABLE = re.compile(r"([XY])_(\d+)")
 
 
-def read(statements: Sequence[List], name: str) -> Property:
-    """The property that the statements of a file make."""
-    return _Reader().read(statements, name)
-
-
-class _Reader:
-    """Turns statements into a property."""
+class Version1:
+    """Turns the statements of one file into a property."""
 
     def __init__(self) -> None:
         self._declared: set[Variable] = set()
 
     def read(self, statements: Sequence[List], name: str) -> Property:
+        """The property that the statements after the version make."""
         formulas = Formulas(self._variable, ("<=", ">=", "="), "1.0")
         alternatives: list[list[Conjunction]] = []
         for statement in statements:

@@ -27,20 +27,16 @@ _NUMBERS = re.compile(r"\[(\d+(,\d+)*)?\]")
 _SIDES: dict[str, Literal["X", "Y"]] = {"declare-input": "X", "declare-output": "Y"}
 
 
-def read(statements: Sequence[List], name: str) -> Property:
-    """The property that the statements after the version make."""
-    return _Reader().read(statements, name)
-
-
 @dataclass
-class _Reader:
-    """Turns statements into a property."""
+class Version2:
+    """Turns the statements of one file into a property."""
 
     networks: dict[str, Declaration] = field(default_factory=dict)
     tensors: dict[str, tuple[Literal["X", "Y"], int, Tensor]] = field(default_factory=dict)
     sizes: dict[Literal["X", "Y"], int] = field(default_factory=lambda: {"X": 0, "Y": 0})
 
     def read(self, statements: Sequence[List], name: str) -> Property:
+        """The property that the statements after the version make."""
         formulas = Formulas(self._variable, tuple(COMPARISONS), "2.0")
         alternatives: list[list[Conjunction]] = []
         for statement in statements:

@@ -59,7 +59,7 @@ class Chains(NamedTuple):
 
 @dataclass(frozen=True)
 class Annealing:
-    """A cycle of annealing from one point after the other, each longer than the one before.
+    """Cycles of annealing, each from the best point of those before.
 
     Kirkpatrick, Gelatt, Vecchi, "Optimization by simulated annealing" (Science 220, 1983), with several chains at once.
     A chain draws one of its neighbours, each as likely as it is low, and takes it by the rule of Metropolis. Neighbours
@@ -74,12 +74,16 @@ class Annealing:
         Moves of each that are evaluated in a step (4).
     heat : float, optional
         Temperature in the beginning, in units of the median change of the objective by a move (0.3).
+    reheat : float, optional
+        Share of it in the beginning of later cycles, which refine what the first one found (0.5).
     cooling : float, optional
         Share of it in the end (0.05).
-    first_seconds, first_iterations : float, optional
-        Length of the first cycle where seconds count (0.5), and where only iterations do (32).
+    cycles : int, optional
+        Cycles of equal length that share what may be spent (3).
+    first_seconds : float, optional
+        Length of the first cycle where nothing limits the search (0.5).
     growth : float, optional
-        By how much each cycle is longer than the one before (4).
+        By how much each cycle is longer than the one before then (4).
     steps_at_once : int, optional
         Steps of an iteration (8).
     """
@@ -87,40 +91,42 @@ class Annealing:
     chains: int = 16
     neighbours: int = 4
     heat: float = 0.3
+    reheat: float = 0.5
     cooling: float = 0.05
+    cycles: int = 3
     first_seconds: float = 0.5
-    first_iterations: float = 32.0
     growth: float = 4.0
     steps_at_once: int = 8
 
-    def cycle_lengths(self, budget: Budget) -> Iterator[float]:
-        """Lengths of the cycles, in seconds or in iterations."""
-        length = self.first_seconds if budget.is_timed else self.first_iterations
-        while True:
-            yield length
-            length *= self.growth
+    def length(self, number: int, left: float) -> float:
+        """Length of a cycle, counted from 0, where so much is left; in the same unit."""
+        return left / max(self.cycles - number, 1) if np.isfinite(left) else self.first_seconds * self.growth**number
 
     def cycle(
         self,
+        number: int,
         start: Array,
         moves: Neighbours,
         landscape: Height,
         length: float,
         budget: Budget,
         random: np.random.Generator,
-    ) -> Iterator[tuple[Array, float]]:
-        """The lowest point so far (d,) and its merit, again and again, until the cycle ends."""
+    ) -> Iterator[tuple[Array, float, Chains]]:
+        """The lowest point so far (d,), its merit and all chains, again and again, until the cycle ends."""
         chains, best = Chains.at(np.tile(start, (self.chains, 1)), landscape), start
         heat, lowest = self._heat(chains, moves, landscape, random), float(chains.merits[0])
-        begin, progress = budget.spent, 0.0
+        coldest, heat = heat * self.cooling, heat * (self.reheat if number else 1.0)
+        begin, progress, iterations = budget.spent, 0.0, 0
         while progress < 1.0 and heat > 0 and not budget.is_exhausted():
             for _ in range(self.steps_at_once):
-                chains = self._step(chains, heat * self.cooling**progress, moves, landscape, random)
+                chains = self._step(chains, coldest * (heat / coldest) ** (1.0 - progress), moves, landscape, random)
                 if chains.merits.min() < lowest:
                     best, lowest = chains.X[chains.merits.argmin()], float(chains.merits.min())
             budget.count(points=self.chains * self.neighbours * self.steps_at_once)
-            progress = (budget.spent - begin) / length
-            yield best, lowest
+            # It cools by work: what interrupts the search takes steps at all temperatures, not at one.
+            spent, iterations = budget.spent - begin, iterations + 1
+            progress += (1.0 - progress) * spent / (spent + iterations * max(length - spent, 0.0))
+            yield best, lowest, chains
 
     def _heat(self, chains: Chains, moves: Neighbours, landscape: Height, random: np.random.Generator) -> float:
         """The first temperature."""

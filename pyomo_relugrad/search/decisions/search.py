@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -21,9 +23,6 @@ from pyomo_relugrad.search.sequential.merit import Merit
 #: Random points by which penalties are scaled and moves are grouped, and of which the best is a start.
 SAMPLES = 256
 
-#: A cycle of annealing is the last one where less time is left than so many times its length.
-LAST_CYCLE = 1.5
-
 
 @dataclass(frozen=True)
 class DecisionSearch(Method):
@@ -40,8 +39,10 @@ class DecisionSearch(Method):
         Moves that are evaluated together (64).
     attempts : int, optional
         Batches in a row without a lower merit that end a descent (4).
+    rung : int, optional
+        Batches after which descents from new points are compared, again and again; the worse half ends (20).
     patience : int, optional
-        Descents in a row without a better point after which the search ends (30).
+        Descents in a row, to their ends, without a better point after which the search ends (30).
     fresh : float, optional
         Share of the descents that begin at a new point (0.5).
     share : float, optional
@@ -57,6 +58,7 @@ class DecisionSearch(Method):
 
     batch: int = 64
     attempts: int = 4
+    rung: int = 20
     patience: int = 30
     fresh: float = between(0.5, 0, 1)
     share: float = between(0.85, 0, 1)
@@ -80,24 +82,24 @@ class DecisionSearch(Method):
     ) -> Iterator[Incumbent | None]:
         """Descents, each from near the best point or from a new one."""
         random, budget = context.random, context.budget
-        moves, best, best_merit, fruitless = Moves.of(decisions, random), None, np.inf, 0
+        moves, halving = Moves.of(decisions, random), SuccessiveHalving(self.rung)
+        best, best_merit, fruitless = None, np.inf, 0
         while fruitless < self.patience and budget.spent < end and not budget.is_exhausted():
-            fruitless += 1
-            if best is None or random.random() < self.fresh:
-                starts = decisions.random(SAMPLES, random)
-            else:
-                starts = moves.kicked(best, random)[None]
+            is_new = best is None or random.random() < self.fresh
+            starts = decisions.random(SAMPLES, random) if best is None or is_new else moves.kicked(best, random)[None]
             values = landscape.merit(landscape.points(starts))
             budget.count(points=len(starts))
-            x, value, vain = starts[values.argmin()], float(values.min()), 0
-            while vain < self.attempts and budget.spent < end and not budget.is_exhausted():
+            x, value, batches, vain, is_behind = starts[values.argmin()], float(values.min()), 0, 0, False
+            while vain < self.attempts and not is_behind and budget.spent < end and not budget.is_exhausted():
                 tried = moves.around(x, self.batch, random)
                 values = landscape.merit(landscape.points(tried))
                 budget.count(points=len(tried))
-                lowest, vain = float(values.min()), vain + 1
+                lowest, batches, vain = float(values.min()), batches + 1, vain + 1
                 if is_lower(lowest, value):
                     x, value, vain = tried[values.argmin()], lowest, 0
+                is_behind = is_new and halving.is_behind(batches, value)
                 yield None
+            fruitless += not is_behind
             if is_lower(value, best_merit):
                 best, best_merit, fruitless = x, value, 0
                 yield decisions.problem.incumbent(decisions.points(x[None])[0])
@@ -105,28 +107,52 @@ class DecisionSearch(Method):
     def _annealed(
         self, decisions: Decisions, landscape: Landscape, end: float, context: SearchContext
     ) -> Iterator[Incumbent | None]:
-        """Cycles of annealing, each from the best point."""
+        """Cycles of annealing, each from the best point; all that is met where many solutions are wanted."""
         random, budget, moves = context.random, context.budget, RunMoves.of(decisions)
         known = min(context.known, key=lambda point: point.objective, default=None)
         best = decisions.random(1, random)[0] if known is None else decisions.rounded(known.values[decisions.columns])
         lowest, vain = np.inf, 0
-        for planned in self.annealing.cycle_lengths(budget):
+        for number in itertools.count():
             left = end - budget.spent
             if vain >= self.vain_cycles or left <= 0 or budget.is_exhausted():
                 return
-            # A last cycle takes all that is left: one that is cut off does not cool down.
-            length, vain = left if left < LAST_CYCLE * planned else planned, vain + 1
-            for x, value in self.annealing.cycle(best, moves, landscape, length, budget, random):
+            length, vain = self.annealing.length(number, left), vain + 1
+            for x, value, chains in self.annealing.cycle(number, best, moves, landscape, length, budget, random):
                 if is_lower(value, lowest):
                     best, lowest, vain = x, value, 0
                     yield decisions.problem.incumbent(decisions.points(best[None])[0])
                 else:
                     yield None
+                for values in chains.V if context.solutions > 1 else ():
+                    yield decisions.problem.incumbent(values)
 
 
 def _left(budget: Budget) -> float:
     """What a search may still spend: seconds where they count, or iterations."""
     return budget.remaining if budget.is_timed else (budget.iteration_limit or np.inf) - budget.iterations
+
+
+class SuccessiveHalving:
+    """Which descents are worth going on with: at each rung the better half of those that came so far.
+
+    Li and others, "A system for massively parallel hyperparameter tuning" (MLSys 2020), whose descents are trainings.
+
+    Parameters
+    ----------
+    length : int
+        Batches from one rung to the next.
+    """
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+        self._values: defaultdict[int, list[float]] = defaultdict(list)
+
+    def is_behind(self, batches: int, value: float) -> bool:
+        """Whether a descent that has come to a value is in the worse half."""
+        if batches % self._length:
+            return False
+        self._values[batches].append(value)
+        return value > float(np.median(self._values[batches]))
 
 
 class Landscape:

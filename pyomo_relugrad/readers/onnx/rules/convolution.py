@@ -33,7 +33,7 @@ def _conv(node: Node, hidden: HiddenLayers) -> Value:
     axes = windows.axes(node, spatial, weight.shape[2:])
     table = windows.joined([axis.positions() for axis in axes], spatial)
     kernels = weight.reshape(groups, -1, weight.shape[1], prod(weight.shape[2:]))
-    return _with_bias(node, _filtered(tensor, table, kernels, [axis.output_size() for axis in axes]))
+    return _with_bias(node, filtered(tensor, table, kernels, [axis.output_size() for axis in axes]))
 
 
 def _conv_transpose(node: Node, hidden: HiddenLayers) -> Value:
@@ -44,7 +44,7 @@ def _conv_transpose(node: Node, hidden: HiddenLayers) -> Value:
     axes, sizes = _transposed_axes(node, spatial, weight.shape[2:])
     tables = [axis.transposed_positions(size) for axis, size in zip(axes, sizes, strict=True)]
     kernels = weight.reshape(groups, channels // groups, weight.shape[1], -1).swapaxes(1, 2)
-    return _with_bias(node, _filtered(tensor, windows.joined(tables, spatial), kernels, sizes))
+    return _with_bias(node, filtered(tensor, windows.joined(tables, spatial), kernels, sizes))
 
 
 def _check_kernel(node: Node, weight: Array, channels: int, expected: int, divided: int, groups: int) -> None:
@@ -78,7 +78,7 @@ def _padded_to(axis: Axis, size: int, extra: int, side: str) -> Axis:
     return replace(axis, pad_begin=begin, pad_end=end)
 
 
-def _filtered(tensor: Affine, table: Array, kernels: Array, sizes: Sequence[int]) -> Affine:
+def filtered(tensor: Affine, table: Array, kernels: Array, sizes: Sequence[int]) -> Affine:
     """Sums over windows and channels: `kernels` is (groups, outputs, inputs, K), all of one group."""
     batch, _, spatial = image_shape(tensor)
     groups, outputs, inputs, terms = kernels.shape

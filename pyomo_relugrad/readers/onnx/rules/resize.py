@@ -1,36 +1,62 @@
-"""Rules of Resize and Upsample: sums over few elements along each dimension that they change."""
+"""Rules of Resize and Upsample: along each dimension that they change, what onnxruntime makes of unit vectors.
+
+Which element is nearest is often decided by the last digit of a place in float32, so that a formula of our own differs.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 
 import numpy as np
-from onnx import helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+from scipy import sparse
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.errors import NetworkFileError
-from pyomo_relugrad.network.building import Affine, HiddenLayers
+from pyomo_relugrad.network.building import Affine, HiddenLayers, affine_map
 from pyomo_relugrad.network.linear_maps import check_entries
-from pyomo_relugrad.readers.onnx.evaluate import MAX_ELEMENTS, NodeEvaluator
+from pyomo_relugrad.readers.onnx.evaluate import MAX_ELEMENTS
 from pyomo_relugrad.readers.onnx.node import Node, Rule, Value
-from pyomo_relugrad.readers.onnx.rules.interpolation import OLD_NEAREST, Dimension, interpolated
+from pyomo_relugrad.readers.onnx.runtimes import OnnxRuntime
+
+#: Elements of a dimension before times after, up to which its unit vectors are tried.
+MAX_MATRIX = 2**28
+
+_IR_VERSION = 8
+_CROP = "tf_crop_and_resize"
+_KEPT = ("antialias", "coordinate_transformation_mode", "cubic_coeff_a", "exclude_outside", "mode", "nearest_mode")
+_KNOWN = {
+    "mode": ("nearest", "linear", "cubic", "bilinear"),
+    "nearest_mode": ("ceil", "floor", "round_prefer_ceil", "round_prefer_floor"),
+    "coordinate_transformation_mode": (
+        *("align_corners", "asymmetric", "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel"),
+        *("tf_half_pixel_for_nn", _CROP),
+    ),
+}
 
 
 @dataclass(frozen=True)
 class ResizedAxis:
-    """A dimension of a tensor and what is made of it; `is_scaled` if the file gives the scale, not the size."""
+    """A dimension of a tensor and what is made of it.
+
+    Parameters
+    ----------
+    axis, size, wanted : int
+        Its place, and its elements before and after.
+    scale : float
+    is_scaled : bool
+        Whether the file gives the scale, not the size.
+    region : pair of float
+        The part of it that is resized, for the coordinates ``tf_crop_and_resize``.
+    """
 
     axis: int
-    dimension: Dimension
+    size: int
+    wanted: int
+    scale: float
     is_scaled: bool
-
-    @property
-    def inputs(self) -> list[Array | None]:
-        """The node's inputs after the data, for this dimension alone."""
-        if self.is_scaled:
-            return [None, np.array([self.dimension.scale], dtype=np.float32), None]
-        return [None, None, np.array([self.dimension.wanted], dtype=np.int64)]
+    region: tuple[float, float] = (0.0, 1.0)
 
 
 def _resize(node: Node, hidden: HiddenLayers) -> Value:
@@ -39,96 +65,105 @@ def _resize(node: Node, hidden: HiddenLayers) -> Value:
         raise node.unsupported("that keeps the aspect ratio is not supported: export it with fixed sizes")
     if node.attribute("extrapolation_value", 0.0):
         raise node.unsupported("with an extrapolation value other than zero is not supported")
+    if node.attribute("antialias", 0) and node.attribute("coordinate_transformation_mode") == _CROP:
+        raise node.unsupported("of a region with antialias is not supported")
+    for name, known in _KNOWN.items():
+        if node.attribute(name, known[0]) not in known:
+            raise NetworkFileError(f"there is no {name} {node.attribute(name)!r}")
     axes = resized_axes(node, tensor.shape)
-    wanted = tuple(axis.dimension.wanted for axis in axes)
+    wanted = tuple(axis.wanted for axis in axes)
     if min(wanted, default=1) < 1 or prod(wanted) > MAX_ELEMENTS:
         raise NetworkFileError(f"its output of shape {wanted} is empty or too large")
     # onnxruntime leaves a tensor as it is where no size changes, whatever the scales, and a dimension whose scale is 1
-    is_changed = any(axis.dimension.wanted != axis.dimension.size for axis in axes)
+    is_changed = any(axis.wanted != axis.size for axis in axes)
     for axis in axes:
-        if is_changed and axis.dimension.scale != 1.0:
-            tensor = _resized(tensor, axis, _in_later_words(node))
+        if is_changed and axis.scale != 1.0:
+            tensor = _along(axis, _matrix(node, axis), tensor)
     return tensor
 
 
 def resized_axes(node: Node, shape: tuple[int, ...]) -> list[ResizedAxis]:
     """The dimensions to be resized, from scales or sizes."""
-    node = _in_later_words(node)
-    rank = len(shape)
-    chosen = [axis % rank for axis in node.attribute("axes") or range(rank)]
-    region, scales, sizes = (
-        _vector(node, position, what) for position, what in ((1, "region"), (2, "scales"), (3, "sizes"))
-    )
-    coordinates = node.attribute("coordinate_transformation_mode")
+    chosen = [axis % len(shape) for axis in node.attribute("axes") or range(len(shape))]
+    region, scales, sizes = (_vector(node, what) for what in ("region", "scales", "sizes"))
+    if not sizes.size and not scales.size:
+        raise NetworkFileError("neither scales nor sizes are given")
     result = []
     for index, axis in enumerate(chosen):
         size = np.float32(shape[axis])
-        is_scaled = sizes is None or not sizes.size
-        if sizes is None or not sizes.size:
-            if scales is None or not scales.size:
-                raise NetworkFileError("neither scales nor sizes are given")
-            scale = np.float32(scales[index])
-            wanted = int(size * scale)  # as onnxruntime: 20 * 0.7 is 14 in float32 only
-        else:
+        if sizes.size:
             wanted = int(sizes[index])
             scale = np.float32(wanted) / size
-        crop = None
-        if coordinates == "tf_crop_and_resize" and region is not None:
-            crop = (float(region[index]), float(region[len(chosen) + index]))
-        result.append(ResizedAxis(axis, Dimension(shape[axis], wanted, float(scale), crop), is_scaled))
+        else:
+            scale = np.float32(scales[index])
+            wanted = int(size * scale)  # as onnxruntime: 20 * 0.7 is 14 in float32 only
+        crop = (float(region[index]), float(region[len(chosen) + index])) if region.size else (0.0, 1.0)
+        result.append(ResizedAxis(axis, shape[axis], wanted, float(scale), not sizes.size, crop))
     return result
 
 
-def _vector(node: Node, position: int, what: str) -> Array | None:
-    """An input that is one number per dimension; runtimes take it in any shape."""
-    value = node.optional_constant(position, what)
-    return None if value is None else value.ravel()
+def _is_old(node: Node) -> bool:
+    """Whether the node is an Upsample, whose scales are an attribute, later an input, or a Resize 10 (an input)."""
+    return node.operator == "Upsample" or node.opset < 11
 
 
-def _resized(tensor: Affine, axis: ResizedAxis, node: Node) -> Affine:
-    """The tensor resized along one dimension."""
-    table, weights = (
-        _smoothed(axis, node) if node.attribute("antialias", 0) else interpolated(axis.dimension, node.attributes)
-    )
-    wanted, terms = table.shape
-    check_entries(tensor.size // axis.dimension.size * wanted * terms)
-    shape = (*tensor.shape[: axis.axis], wanted, *tensor.shape[axis.axis + 1 :])
-    # positions[..., j, k]: the k-th element that output j of this dimension reads
-    positions = np.moveaxis(np.arange(tensor.size).reshape(tensor.shape), axis.axis, -1)[..., table]
-    positions = np.where(table >= 0, positions, -1)
-    indices = np.moveaxis(positions, -2, axis.axis).reshape(-1, terms)
-    factors = np.moveaxis(np.broadcast_to(weights, positions.shape), -2, axis.axis).reshape(-1, terms)
-    return tensor.weighted_sums(indices, factors, shape)
+def _vector(node: Node, what: str) -> Array:
+    """An input that is one number per dimension, empty where there is none; runtimes take it in any shape."""
+    places = {"scales": 1} if _is_old(node) else {"region": 1, "scales": 2, "sizes": 3}
+    if what not in places or (what == "region" and node.attribute("coordinate_transformation_mode") != _CROP):
+        return np.zeros(0)
+    if what == "scales" and node.attribute("scales"):
+        return np.array(node.attribute("scales"))
+    value = node.optional_constant(places[what], what)
+    return np.zeros(0) if value is None else value.ravel()
 
 
-_SMOOTHED = ("mode", "coordinate_transformation_mode", "cubic_coeff_a", "exclude_outside", "antialias")
-_MAX_MATRIX = 2**17
+def _matrix(node: Node, axis: ResizedAxis) -> Weight:
+    """What each resized element of a dimension is of the original ones: (wanted, size), from unit vectors."""
+    if axis.size * axis.wanted > MAX_MATRIX:
+        raise NetworkFileError(f"resizing {axis.size} elements to {axis.wanted} along one dimension is too much")
+    runtime = OnnxRuntime(_model(node, axis))
+
+    def function(rows: Array) -> Array:
+        feeds = {"data": rows.astype(np.float32)[:, None, None, :]}
+        sizes = {} if axis.is_scaled else {"sizes": np.array([len(rows), 1, 2, axis.wanted])}
+        return np.asarray(runtime(feeds | sizes)[0][:, 0, 0], np.float64)
+
+    matrix, _ = affine_map(function, axis.size, step=1.0)
+    return matrix
 
 
-def _smoothed(axis: ResizedAxis, node: Node) -> tuple[Array, Array]:
-    """Positions and weights of an antialiased dimension, from the operator's values at the unit vectors."""
-    size = axis.dimension.size
-    if axis.dimension.wanted * size > _MAX_MATRIX:
-        raise NetworkFileError(f"resizing {size} elements to {axis.dimension.wanted} along one dimension is too much")
-    if axis.dimension.region is not None:
-        raise node.unsupported("of a region with antialias is not supported")
-    kept = {name: node.attributes[name] for name in _SMOOTHED if name in node.attributes}
-    proto = helper.make_node("Resize", ["data", "roi", "scales", "sizes"], ["resized"], **kept)
-    evaluator = NodeEvaluator(proto, node.opset, [np.zeros(size), *axis.inputs])
-    matrix = np.stack([evaluator.run([unit, *axis.inputs])[0] for unit in np.eye(size)], axis=1)
-    terms = max(1, int((matrix != 0.0).sum(axis=1).max()))
-    table = np.argsort(matrix == 0.0, axis=1, kind="stable")[:, :terms]
-    return table, np.take_along_axis(matrix, table, axis=1)
+def _model(node: Node, axis: ResizedAxis) -> ModelProto:
+    """The node's operator for rows (rows, 1, 1, size), in its own version.
+
+    One of the dimensions of one element becomes two: where no size changes at all, onnxruntime would do nothing.
+    """
+    scales = np.array([1.0, 1.0, 2.0, axis.scale] if axis.is_scaled else [], np.float32)
+    region = np.array([0.0, 0.0, 0.0, axis.region[0], 1.0, 1.0, 1.0, axis.region[1]], np.float32)
+    stored = {"region": region, "scales": scales}
+    attributes = {name: node.attributes[name] for name in _KEPT if name in node.attributes}
+    names = ["data", "scales"] if _is_old(node) else ["data", "region", "scales"]
+    names += [] if axis.is_scaled else ["sizes"]
+    if node.attribute("scales"):
+        names, attributes["scales"] = ["data"], scales.tolist()
+    values = [
+        helper.make_tensor_value_info("data", TensorProto.FLOAT, [None, 1, 1, axis.size]),
+        helper.make_tensor_value_info("sizes", TensorProto.INT64, [4]),
+    ]
+    outputs = [helper.make_tensor_value_info("resized", TensorProto.FLOAT, None)]
+    proto = helper.make_node(node.operator, names, ["resized"], **attributes)
+    weights = [numpy_helper.from_array(array, name) for name, array in stored.items() if name in names]
+    graph = helper.make_graph([proto], "resize", [own for own in values if own.name in names], outputs, weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", node.opset)], ir_version=_IR_VERSION)
 
 
-def _in_later_words(node: Node) -> Node:
-    """Upsample (scales as an attribute, later as an input) and Resize 10 (scales as an input) as Resize 13."""
-    if node.operator == "Resize" and node.opset >= 11:
-        return node
-    scales = np.array(node.attribute("scales") or node.constant(1, "scales"))
-    mode = {"bilinear": "linear"}.get(node.attribute("mode", "nearest"), node.attribute("mode", "nearest"))
-    later = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": OLD_NEAREST, "mode": mode}
-    return replace(node, opset=13, attributes=later, inputs=(node.inputs[0], None, scales))
+def _along(axis: ResizedAxis, matrix: Weight, tensor: Affine) -> Affine:
+    """A matrix (wanted, size) applied to a tensor along one dimension."""
+    before, after = tensor.shape[: axis.axis], tensor.shape[axis.axis + 1 :]
+    check_entries(prod(before) * prod(after) * matrix.nnz)
+    inner = sparse.kron(matrix, sparse.eye_array(prod(after)))
+    whole = sparse.csr_array(sparse.kron(sparse.eye_array(prod(before)), inner))
+    return tensor.mapped(whole, (*before, axis.wanted, *after))
 
 
 RULES: dict[str, Rule] = {"Resize": _resize, "Upsample": _resize}

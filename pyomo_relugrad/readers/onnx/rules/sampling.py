@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from math import prod
 
@@ -13,9 +14,7 @@ from pyomo_relugrad.network.building import HiddenLayers
 from pyomo_relugrad.network.linear_maps import check_entries
 from pyomo_relugrad.readers.onnx import windows
 from pyomo_relugrad.readers.onnx.node import Node, Rule, Value, finite
-from pyomo_relugrad.readers.onnx.rules.convolution import image_shape
-from pyomo_relugrad.readers.onnx.rules.interpolation import neighbours
-from pyomo_relugrad.readers.onnx.windows import Axis
+from pyomo_relugrad.readers.onnx.rules.convolution import filtered, image_shape
 
 _MODES = {"bilinear": "linear", "bicubic": "cubic"}
 """What versions before 20 call modes."""
@@ -61,12 +60,24 @@ def _neighbours(node: Node, places: Array, size: int, mode: str) -> tuple[Array,
     if mode == "nearest":
         positions, weights = np.rint(at)[..., None], np.ones((*at.shape, 1))
     elif mode in ("linear", "cubic"):
-        positions, weights = neighbours(at, mode)
+        positions, weights = _around(at, mode)
     else:
         raise NetworkFileError(f"there is no mode {mode!r}")
     if mode == "cubic":
         positions = _inside(positions, padding, first, last, size)
     return np.clip(positions, -1, size).astype(np.int64), weights
+
+
+def _around(places: Array, mode: str) -> tuple[Array, Array]:
+    """Positions (..., K) on both sides of places (...), and their weights in a linear or a cubic interpolation."""
+    reach, a = (1 if mode == "linear" else 2), -0.75
+    positions = np.floor(places)[..., None] + np.arange(1.0 - reach, 1.0 + reach)
+    distances = abs(positions - places[..., None])
+    if mode == "linear":
+        return positions, 1.0 - distances
+    inner = (a + 2.0) * distances**3 - (a + 3.0) * distances**2 + 1.0
+    outer = a * (distances**3 - 5.0 * distances**2 + 8.0 * distances - 4.0)
+    return positions, np.where(distances <= 1.0, inner, outer)
 
 
 def _inside(at: Array, padding: str, first: float, last: float, size: int) -> Array:
@@ -92,30 +103,17 @@ def _col2im(node: Node, hidden: HiddenLayers) -> Value:
     if len(tensor.shape) != 3 or len(spatial) != len(block):
         raise NetworkFileError(f"a tensor of shape {tensor.shape} holds no blocks of shape {block}")
     axes = windows.axes(node, spatial, block)
-    tables = [_places(axis) for axis in axes]
     counts = [axis.output_size() for axis in axes]
     batch, rows, blocks = tensor.shape
     channels = rows // prod(block)
     if channels * prod(block) != rows or prod(counts) != blocks:
         raise NetworkFileError(f"a tensor of shape {tensor.shape} does not hold {counts} blocks of shape {block}")
-    table = _joined(tables, block, counts)
-    table = windows.repeated(table, prod(block) * blocks, batch * channels)
-    return tensor.weighted_sums(table, 1.0, (batch, channels, *spatial))
-
-
-def _places(axis: Axis) -> tuple[Array, Array]:
-    """For each element of a dimension the elements of blocks, and the blocks (size, kernel), that lie on it."""
-    reached = np.arange(axis.size)[:, None] + axis.pad_begin - np.arange(axis.kernel) * axis.dilation
-    blocks, rest = np.divmod(reached, axis.stride)
-    is_block = (rest == 0) & (blocks >= 0) & (blocks < axis.output_size())
-    return np.broadcast_to(np.arange(axis.kernel), blocks.shape), np.where(is_block, blocks, -1)
-
-
-def _joined(tables: list[tuple[Array, Array]], block: list[int], counts: list[int]) -> Array:
-    """Positions (elements, K) in a channel's (elements of a block, blocks)."""
-    elements = windows.joined([np.where(blocks >= 0, inner, -1) for inner, blocks in tables], block)
-    places = windows.joined([blocks for _, blocks in tables], counts)
-    return np.where(places >= 0, elements * prod(counts) + places, -1)
+    tables = [
+        replace(axis, size=count).transposed_positions(size)
+        for axis, count, size in zip(axes, counts, spatial, strict=True)
+    ]
+    kernels = np.broadcast_to(np.eye(prod(block)), (channels, 1, prod(block), prod(block)))
+    return filtered(tensor.reshaped((batch, rows, *counts)), windows.joined(tables, counts), kernels, spatial)
 
 
 RULES: dict[str, Rule] = {"Col2Im": _col2im, "GridSample": _grid_sample}
