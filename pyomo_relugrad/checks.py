@@ -148,7 +148,9 @@ def readable(given: Any) -> Any:
     ModelError
         If a tensor holds no numbers.
     """
-    if isinstance(given, list | tuple) and any(hasattr(entry, "detach") for entry in given):
+    if isinstance(given, list | tuple) and any(
+        hasattr(entry, "detach") or isinstance(entry, np.ma.MaskedArray) for entry in given
+    ):
         return [readable(entry) for entry in given]
     if hasattr(given, "detach"):
         try:

@@ -14,6 +14,7 @@ from pyomo.gdp import Disjunction
 from scipy.sparse import csr_array
 
 import pyomo_relugrad as relugrad
+from pyomo_relugrad.checks import numbers
 from pyomo_relugrad.errors import RelugradError
 from pyomo_relugrad.modeling.block import ReluNetworkBlock
 from pyomo_relugrad.network import (
@@ -692,6 +693,12 @@ def test_values_that_are_meant():
         solver.solve(m, iteration_limit=m.limit - 1, time_limit=m.limit, tee=0)
     for steps in (2.0, sys.maxsize):
         assert relugrad.maximize(NETWORK, lower=0, upper=1, iteration_limit=steps, seed=steps).value == 2
+
+
+def test_masked_entries_of_rows_are_no_numbers():
+    row = np.ma.array([0.0, 1.0], mask=[True, False])
+    for rows in (row[None], [row]):
+        assert np.isnan(numbers(rows, "the rows")).tolist() == [[True, False]]
 
 
 def test_tensors_are_taken_without_their_derivatives():

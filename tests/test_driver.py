@@ -88,8 +88,8 @@ def test_a_proof_ends_a_run_once_it_has_as_many_solutions_as_are_wanted(solution
 
 def test_more_than_ten_solutions_are_kept_where_they_are_wanted():
     points = Report(tuple(point(1.0 + number / 4) for number in range(14)), stop=Stop.FINISHED)
-    kept = [len(drive(Scripted(points), options=Options(solutions=wanted)).pool) for wanted in (1, 12)]
-    assert kept == [10, 12]
+    kept = [len(drive(Scripted(points), options=Options(solutions=wanted)).pool) for wanted in (1, 12, 13.0)]
+    assert kept == [10, 12, 13]
 
 
 def test_a_point_whose_objective_counts_as_infinite_ends_the_run_as_unbounded():

@@ -69,6 +69,23 @@ def test_crop(mode, scales):
     assert_agrees(make_model([node("Resize", ["x", "r", "s"], ["y"], **attributes)], (1, 1, 5, 6), stored))
 
 
+@pytest.mark.parametrize("scale", [0.26, 1.3, 4])
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"mode": "nearest"},
+        {"mode": "linear", "antialias": 1},
+        {"mode": "cubic", "antialias": 1},
+        {"mode": "cubic", "cubic_coeff_a": -3.0, "exclude_outside": 1},
+        {"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize"},
+    ],
+    ids=str,
+)
+def test_a_long_dimension_is_read_from_few_vectors(attributes, scale):
+    stored = {"s": np.float32([1, 1, 1, scale]), "r": np.float32([0, 0, 0, -0.1, 1, 1, 1, 1.2])}
+    assert_agrees(make_model([node("Resize", ["x", "r", "s"], ["y"], **attributes)], (1, 1, 1, 150), stored, opset=19))
+
+
 def test_constants_are_resized_in_the_same_way():
     nodes = [node("Resize", ["c", "s"], ["r"], mode="nearest"), node("Add", ["x", "r"], ["y"])]
     stored = {"c": weights(0, 1, 1, 7), "s": np.float32([1, 1, 0.7])}
@@ -91,6 +108,13 @@ def test_unknown_modes(attributes, reason):
 def test_empty_result():
     model = make_model([node("Resize", ["x", "", "s"], ["y"])], (1, 1, 4), {"s": np.float32([1, 1, 0.2])})
     with pytest.raises(NetworkFileError, match=r"output of shape \(1, 1, 0\) is empty or too large"):
+        load_onnx(model)
+
+
+def test_what_takes_too_long():
+    model = make_model([node("Resize", ["x", "", "s"], ["y"], mode="linear", antialias=1)], (1, 1, 1, 200_000),
+                       {"s": np.float32([1, 1, 1, 0.001])}, opset=18)  # fmt: skip
+    with pytest.raises(NetworkFileError, match="resizing 200000 elements to 200 along one dimension is too much"):
         load_onnx(model)
 
 

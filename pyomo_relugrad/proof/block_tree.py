@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeVar
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import EmbeddedExpression, EmbeddedNetwork, Incumbent, Problem
+from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.proof.boxes.node_program import priced
 from pyomo_relugrad.proof.boxes.tree import SearchTree
 from pyomo_relugrad.run import Options
@@ -35,9 +34,6 @@ MAX_VALUE = 1e9
 CHOICE_SECONDS = 0.2
 # Nodes of one block at one set of multipliers.
 MAX_NODES = 4000
-
-
-Embedded = TypeVar("Embedded", EmbeddedNetwork, EmbeddedExpression)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,19 +75,14 @@ class Block:
             problem.row_lower[chosen] - fixed,
             problem.row_upper[chosen] - fixed,
             problem.integers[columns],
-            networks=tuple(_moved(each, place) for each in problem.networks if is_own[each.outputs].any()),
-            expressions=tuple(_moved(each, place) for each in problem.expressions if is_own[each.outputs].any()),
+            networks=tuple(each.renumbered(place) for each in problem.networks if is_own[each.outputs].any()),
+            expressions=tuple(each.renumbered(place) for each in problem.expressions if is_own[each.outputs].any()),
         )
         return cls(own, columns, is_own[columns])
 
     def at(self, costs: Array) -> Problem:
         """The block's problem with the given costs (n,) of the whole problem's columns."""
         return replace(self.problem, cost=np.where(self.own, costs[self.columns], 0.0))
-
-
-def _moved(embedded: Embedded, place: Array) -> Embedded:
-    """The same function, of columns in other places."""
-    return replace(embedded, inputs=place[embedded.inputs], outputs=place[embedded.outputs])
 
 
 class BlockTree(SearchTree):

@@ -86,6 +86,7 @@ class Options:
         object.__setattr__(self, "seed", int(self.seed))
         wanted = "how many are wanted, 1 or more"
         check_number(self.solutions, "the number of solutions", wanted, partial(is_whole, least=1))
+        object.__setattr__(self, "solutions", int(self.solutions))
         if isinstance(limit, float) and limit == math.inf:
             object.__setattr__(self, "iteration_limit", None)
         elif limit is not None:

@@ -1,4 +1,4 @@
-"""Rules of Resize and Upsample: along each dimension that they change, what onnxruntime makes of unit vectors.
+"""Rules of Resize and Upsample: along each dimension that they change, what onnxruntime makes of a few vectors.
 
 Which element is nearest is often decided by the last digit of a place in float32, so that a formula of our own differs.
 """
@@ -6,7 +6,7 @@ Which element is nearest is often decided by the last digit of a place in float3
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
+from math import ceil, prod
 
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
@@ -20,8 +20,11 @@ from pyomo_relugrad.readers.onnx.evaluate import MAX_ELEMENTS
 from pyomo_relugrad.readers.onnx.node import Node, Rule, Value
 from pyomo_relugrad.readers.onnx.runtimes import OnnxRuntime
 
-#: Elements of a dimension before times after, up to which its unit vectors are tried.
-MAX_MATRIX = 2**28
+#: Numbers in the vectors that are resized, up to which this is done.
+MAX_NUMBERS = 2**28
+
+#: A resized element is made of fewer original ones than this, all beside each other; of more where it is their mean.
+MAX_REACH = 16
 
 _IR_VERSION = 8
 _CROP = "tf_crop_and_resize"
@@ -119,8 +122,14 @@ def _vector(node: Node, what: str) -> Array:
 
 
 def _matrix(node: Node, axis: ResizedAxis) -> Weight:
-    """What each resized element of a dimension is of the original ones: (wanted, size), from unit vectors."""
-    if axis.size * axis.wanted > MAX_MATRIX:
+    """What each resized element of a dimension is of the original ones: (wanted, size).
+
+    Vectors with a one at every so many elements, further apart than an element reaches, give its weights, and their
+    mean, the value of 0, 1, 2, ..., gives where they lie.
+    """
+    reach = MAX_REACH * (ceil(axis.size / axis.wanted) if node.attribute("antialias", 0) else 1)
+    period = min(reach, axis.size)
+    if period * max(axis.size, axis.wanted) > MAX_NUMBERS:
         raise NetworkFileError(f"resizing {axis.size} elements to {axis.wanted} along one dimension is too much")
     runtime = OnnxRuntime(_model(node, axis))
 
@@ -129,8 +138,12 @@ def _matrix(node: Node, axis: ResizedAxis) -> Weight:
         sizes = {} if axis.is_scaled else {"sizes": np.array([len(rows), 1, 2, axis.wanted])}
         return np.asarray(runtime(feeds | sizes)[0][:, 0, 0], np.float64)
 
-    matrix, _ = affine_map(function, axis.size, step=1.0)
-    return matrix
+    elements = np.arange(axis.size)
+    weights = sparse.coo_array(affine_map(lambda rows: function(rows[:, elements % period]), period, step=1.0)[0])
+    means = function(elements[None])[0, weights.row]
+    periods = np.rint((means - weights.col) / period) if period < axis.size else 0.0
+    columns = np.clip(weights.col + period * periods, 0, axis.size - 1).astype(np.int64)
+    return sparse.csr_array((weights.data, (weights.row, columns)), shape=(axis.wanted, axis.size))
 
 
 def _model(node: Node, axis: ResizedAxis) -> ModelProto:
