@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from random_models import random_network
+from random_models import random_network, random_problem
 from scipy import sparse
 
 from pyomo_relugrad.network import Network
@@ -313,3 +313,13 @@ def test_a_descent_that_ran_away_is_given_up_and_the_models_go_on():
     assert steps.step(near, 1.0, merit, scale, Budget()) is not None
     best = regions.incumbent(regions.solve(regions.region_at(near[:2]), Budget()).u)
     assert best.objective < near[2]
+
+
+def test_where_steps_alone_are_limited_the_time_of_a_step_does_not_matter():
+    problem = random_problem("integer", 3)
+    answers = [
+        search(problem, method=SequentialLp(integer_step_time=seconds, held_share=0.0), iteration_limit=30, seed=1)
+        for seconds in (1e-9, 10.0)
+    ]
+    assert answers[0].incumbent is not None
+    assert [value for _, value in answers[0].history] == [value for _, value in answers[1].history]

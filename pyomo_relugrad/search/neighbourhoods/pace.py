@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 
 from pyomo_relugrad.run import Budget
+from pyomo_relugrad.search.sequential.step_model import MAX_NODES
 
 #: Seconds of a mixed-integer program at least; and its share of the time since the last gain.
 SHORTEST_SECONDS, VAIN_SHARE = 0.15, 0.1
 #: Share of the time left that one program may take at most.
 LARGEST_SHARE = 0.7
-#: Nodes of a mixed-integer program where steps alone are limited, so that a seed gives the same answer again.
-MAX_NODES = 300
 
 
 class Pace:

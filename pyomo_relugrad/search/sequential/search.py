@@ -25,7 +25,7 @@ from pyomo_relugrad.search.sequential.integers import (
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.penalty_descent import penalty_descent
 from pyomo_relugrad.search.sequential.smooth_polish import Polisher, polisher_of
-from pyomo_relugrad.search.sequential.step_model import StepModel, column_scale
+from pyomo_relugrad.search.sequential.step_model import MAX_NODES, StepModel, column_scale
 
 #: Sum of violations below which a point is handed to the walk over linear regions.
 NEARLY_FEASIBLE = 1e-4
@@ -73,7 +73,8 @@ class SequentialLp(Method):
     elite_size, max_steps : int, optional
         Good points kept to restart near them (8); steps of one descent at most (60).
     integer_step_time : float, optional
-        Seconds that one mixed-integer step may take (0.3); a good step soon beats the best step later.
+        Seconds that one mixed-integer step may take (0.3); a good step soon beats the best step later. Where steps
+        alone are limited, its nodes are.
     smallest_radius : float, optional
         Trust region, relative to the columns' ranges, at which a descent ends (0.01).
     accepted_share : float, optional
@@ -247,7 +248,8 @@ class Descent:
         self._method, self._problem, self._context = method, problem, context
         linearization = Linearization(problem)
         step_time, has_integers = method.integer_step_time, bool(problem.integers.any())
-        self._model = StepModel(problem, linearization, step_time)
+        options = None if context.budget.is_timed else {"mip_max_nodes": MAX_NODES}
+        self._model = StepModel(problem, linearization, step_time, integer_options=options)
         self._held_model = StepModel(problem, linearization, step_time, holds_integers=True) if has_integers else None
         self._scale = column_scale(problem)
         self._largest_gain = 0.0

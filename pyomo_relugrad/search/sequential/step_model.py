@@ -16,6 +16,8 @@ from pyomo_relugrad.search.sequential.merit import Merit
 
 #: Options of HiGHS for steps that are linear programs.
 LP_OPTIONS = {"presolve": "off", "solver": "simplex"}
+#: Nodes of a mixed-integer program where steps alone are limited, so that a seed gives the same answer again.
+MAX_NODES = 300
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +50,7 @@ class StepModel:
     problem : Problem
     linearization : Linearization
     integer_step_time : float
-        Seconds that one mixed-integer step may take.
+        Seconds that one mixed-integer step may take, where time is limited.
     holds_integers : bool, optional
         Keep integer columns at their values in the current point, so that steps are LPs.
     integer_options : dict, optional
@@ -136,8 +138,8 @@ class StepModel:
         self._model.change_bounds(lower, upper, np.arange(n))
         self._model.replace_tail(self._n_rows, *self._links(v, radius))
         budget.count(points=1)
-        limit = min(budget.remaining, self._integer_step_time) if self._model.has_integers else budget.remaining
-        solution = self._model.solve(limit)
+        is_short = self._model.has_integers and budget.is_timed
+        solution = self._model.solve(min(budget.remaining, self._integer_step_time) if is_short else budget.remaining)
         if solution.values is None:
             return None
         values = np.clip(solution.values[:n], self._lower, self._upper)
