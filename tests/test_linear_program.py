@@ -29,6 +29,15 @@ def test_optimum_and_multipliers():
     np.testing.assert_allclose(solution.column_duals, [0.0, -1.0])
 
 
+def test_small_coefficients_of_large_columns_count():
+    for rows, tail in (([[1e-10, 1.0]], None), (None, [[1e-10, 1.0]])):
+        sides = (None, None) if rows is None else ([2.0], [2.0])
+        program = LinearProgram(np.array([0.0, 1.0]), np.array([1e10, -5.0]), np.array([1e10, 5.0]), rows, *sides)
+        if tail is not None:
+            program.append_rows(sparse.csr_array(tail), np.array([2.0]), np.array([2.0]))
+        assert program.solve().objective == pytest.approx(1.0)
+
+
 def test_changes_act_on_the_next_solve():
     program = small_program()
     program.solve()

@@ -12,6 +12,8 @@ from pyomo_relugrad.errors import ModelError, RelugradError
 
 #: Name of every thread of this package that runs HiGHS beside the main one.
 HIGHS_THREAD = "pyomo_relugrad HiGHS"
+# HiGHS leaves out coefficients below this, by itself those below 1e-9: times a column of 10000 they matter.
+SMALLEST_COEFFICIENT = 1e-12
 
 
 class _SilentHighs(highspy.Highs):
@@ -40,6 +42,7 @@ def silent_highs(options: dict[str, Any] | None = None) -> Any:
         If HiGHS does not know an option, or does not take its value.
     """
     highs = _SilentHighs()
+    highs.setOptionValue("small_matrix_value", SMALLEST_COEFFICIENT)
     given = dict(options or {})
     if given.get("threads") not in (None, 0, 1):
         release_highs_threads()

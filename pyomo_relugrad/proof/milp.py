@@ -241,6 +241,11 @@ class MilpProof(Prover):
     def _run_to_end(self, highs: Any) -> None:
         try:
             highs.run()
+            if highs.getModelStatus() == highspy.HighsModelStatus.kInfeasible:
+                # Its presolve says so of models too whose feasible points have next to no room.
+                highs.setOptionValue("presolve", "off")
+                highs.clearSolver()
+                highs.run()
         except Exception as error:
             self._error = self._error or error
         finally:
