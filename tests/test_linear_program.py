@@ -83,6 +83,17 @@ def test_infeasible_unbounded_and_both_told_apart():
     assert contradiction.solve().status is LinearStatus.INFEASIBLE
 
 
+@pytest.mark.parametrize("seed", [326, 656, 1156])
+def test_points_with_next_to_no_room_are_not_taken_for_none(seed):
+    """The presolve of HiGHS 1.16 finds these programs infeasible."""
+    rng = np.random.default_rng(seed)
+    rows = np.zeros((2, 5))
+    rows[0, :3], rows[1, 2:] = rng.normal(size=3), rng.normal(size=3)
+    point, room = rng.uniform(-1, 1, size=5), 10.0 ** rng.uniform(-9, -5, size=5)
+    program = LinearProgram(np.zeros(5), point - room, point + room, rows, rows @ point, rows @ point)
+    assert program.solve().is_optimal
+
+
 def test_integers_and_their_bound():
     solution = small_program(integers=np.array([True, True])).solve()
     np.testing.assert_allclose(solution.values, [0.0, 1.0])

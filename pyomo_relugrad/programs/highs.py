@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import highspy
@@ -53,6 +54,18 @@ def silent_highs(options: dict[str, Any] | None = None) -> Any:
         if highs.setOptionValue(name, value) == highspy.HighsStatus.kError:
             raise ModelError(f"HiGHS does not take the option {name} = {value!r}: give one that HiGHS's manual lists")
     return highs
+
+
+def confirm_infeasible(highs: Any, run: Callable[[], None]) -> None:
+    """Run a model again without presolve if HiGHS takes it for infeasible.
+
+    Its presolve says so too of models whose feasible points have next to no room.
+    """
+    presolve = highs.getOptionValue("presolve")[1]
+    if highs.getModelStatus() == highspy.HighsModelStatus.kInfeasible and presolve != "off":
+        highs.setOptionValue("presolve", "off")
+        run()
+        highs.setOptionValue("presolve", presolve)
 
 
 def highs_with_model(

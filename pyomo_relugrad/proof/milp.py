@@ -19,6 +19,7 @@ from pyomo_relugrad.programs import (
     LOWEST_PRIORITY,
     BigMModel,
     build_big_m,
+    confirm_infeasible,
     highs_with_model,
     lower_priority,
     solver_threads,
@@ -241,11 +242,7 @@ class MilpProof(Prover):
     def _run_to_end(self, highs: Any) -> None:
         try:
             highs.run()
-            if highs.getModelStatus() == highspy.HighsModelStatus.kInfeasible:
-                # Its presolve says so of models too whose feasible points have next to no room.
-                highs.setOptionValue("presolve", "off")
-                highs.clearSolver()
-                highs.run()
+            confirm_infeasible(highs, highs.run)
         except Exception as error:
             self._error = self._error or error
         finally:
