@@ -29,6 +29,15 @@ def test_optimum_and_multipliers():
     np.testing.assert_allclose(solution.column_duals, [0.0, -1.0])
 
 
+def test_small_coefficients_of_large_columns_count():
+    for rows, tail in (([[1e-10, 1.0]], None), (None, [[1e-10, 1.0]])):
+        sides = (None, None) if rows is None else ([2.0], [2.0])
+        program = LinearProgram(np.array([0.0, 1.0]), np.array([1e10, -5.0]), np.array([1e10, 5.0]), rows, *sides)
+        if tail is not None:
+            program.append_rows(sparse.csr_array(tail), np.array([2.0]), np.array([2.0]))
+        assert program.solve().objective == pytest.approx(1.0)
+
+
 def test_changes_act_on_the_next_solve():
     program = small_program()
     program.solve()
@@ -72,6 +81,17 @@ def test_infeasible_unbounded_and_both_told_apart():
         np.array([-1.0, -1.0]), np.zeros(2), np.full(2, INF), np.array([[1.0, -1.0], [-1.0, 1.0]]), np.ones(2), None
     )
     assert contradiction.solve().status is LinearStatus.INFEASIBLE
+
+
+@pytest.mark.parametrize("seed", [326, 656, 1156])
+def test_points_with_next_to_no_room_are_not_taken_for_none(seed):
+    """The presolve of HiGHS 1.16 finds these programs infeasible."""
+    rng = np.random.default_rng(seed)
+    rows = np.zeros((2, 5))
+    rows[0, :3], rows[1, 2:] = rng.normal(size=3), rng.normal(size=3)
+    point, room = rng.uniform(-1, 1, size=5), 10.0 ** rng.uniform(-9, -5, size=5)
+    program = LinearProgram(np.zeros(5), point - room, point + room, rows, rows @ point, rows @ point)
+    assert program.solve().is_optimal
 
 
 def test_integers_and_their_bound():

@@ -423,3 +423,23 @@ def test_a_box_with_free_outputs_is_not_infeasible_whatever_highs_says(most):
     proof._on_progress(SimpleNamespace(data_out=SimpleNamespace(mip_dual_bound=np.inf, mip_node_count=1)))
     proof._finish()
     assert proof.bound == (-np.inf if most == np.inf else np.inf)
+
+
+def test_points_with_next_to_no_room_are_not_taken_for_none():
+    """The presolve of HiGHS 1.16 finds such models infeasible."""
+    rng = np.random.default_rng(158)
+    rng.integers(1, 4), rng.integers(1, 4)
+    networks = []
+    for first in (0, 2, 4):
+        weights, biases = [rng.normal(size=(2, 2)), rng.normal(size=(1, 2))], [rng.normal(size=2), rng.normal(size=1)]
+        network = Network.from_layers(weights, [0.3 * bias for bias in biases])
+        networks.append(EmbeddedNetwork(network, [first, first + 1], [first + 2]))
+    lower, upper, states = np.full(7, -1.0), np.full(7, 1.0), [2, 4, 6]
+    free = Problem(np.ones(7), lower, upper, networks=tuple(networks))
+    point = free.propagate(rng.uniform(-1, 1, size=(1, 7)))[0]
+    for state in states:
+        room = 10.0 ** rng.uniform(-9, -4) * (rng.random() < 0.7)
+        lower[state], upper[state] = point[state] - room, point[state] + room
+    result = prove_by_milp(Problem(np.ones(7), lower, upper, networks=tuple(networks)))
+    assert result.stop is Stop.OPTIMAL
+    assert result.incumbent.objective <= point.sum()

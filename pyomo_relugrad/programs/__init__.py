@@ -3,7 +3,7 @@
 from pyomo_relugrad.programs.big_m import BigMModel, build_big_m
 from pyomo_relugrad.programs.bounds import network_bounds
 from pyomo_relugrad.programs.dense_quadratic import dense_quadratic_minimum
-from pyomo_relugrad.programs.highs import HIGHS_THREAD, highs_with_model, silent_highs
+from pyomo_relugrad.programs.highs import HIGHS_THREAD, confirm_infeasible, highs_with_model, silent_highs
 from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution, LinearStatus, below_tolerance
 from pyomo_relugrad.programs.linearization import Linearization, LinkRows, two_sided
 from pyomo_relugrad.programs.obbt import tighten_by_programs
@@ -28,6 +28,7 @@ __all__ += [
     "LinkRows",
     "TangentCuts",
     "below_tolerance",
+    "confirm_infeasible",
     "dense_quadratic_minimum",
     "highs_with_model",
     "lower_priority",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import highspy
@@ -12,6 +13,8 @@ from pyomo_relugrad.errors import ModelError, RelugradError
 
 #: Name of every thread of this package that runs HiGHS beside the main one.
 HIGHS_THREAD = "pyomo_relugrad HiGHS"
+# HiGHS leaves out coefficients below this, by itself those below 1e-9: times a column of 10000 they matter.
+SMALLEST_COEFFICIENT = 1e-12
 
 
 class _SilentHighs(highspy.Highs):
@@ -40,6 +43,7 @@ def silent_highs(options: dict[str, Any] | None = None) -> Any:
         If HiGHS does not know an option, or does not take its value.
     """
     highs = _SilentHighs()
+    highs.setOptionValue("small_matrix_value", SMALLEST_COEFFICIENT)
     given = dict(options or {})
     if given.get("threads") not in (None, 0, 1):
         release_highs_threads()
@@ -50,6 +54,18 @@ def silent_highs(options: dict[str, Any] | None = None) -> Any:
         if highs.setOptionValue(name, value) == highspy.HighsStatus.kError:
             raise ModelError(f"HiGHS does not take the option {name} = {value!r}: give one that HiGHS's manual lists")
     return highs
+
+
+def confirm_infeasible(highs: Any, run: Callable[[], None]) -> None:
+    """Run a model again without presolve if HiGHS takes it for infeasible.
+
+    Its presolve says so too of models whose feasible points have next to no room.
+    """
+    presolve = highs.getOptionValue("presolve")[1]
+    if highs.getModelStatus() == highspy.HighsModelStatus.kInfeasible and presolve != "off":
+        highs.setOptionValue("presolve", "off")
+        run()
+        highs.setOptionValue("presolve", presolve)
 
 
 def highs_with_model(

@@ -15,7 +15,7 @@ from pyomo_relugrad.arrays import Array, SparseRows, Weight
 from pyomo_relugrad.deadline import remaining
 from pyomo_relugrad.errors import RelugradError
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE
-from pyomo_relugrad.programs.highs import highs_with_model
+from pyomo_relugrad.programs.highs import confirm_infeasible, highs_with_model
 from pyomo_relugrad.programs.interruptible import LOOK_SECONDS, run_interruptibly
 
 # Seconds that every solve gets: HiGHS takes a limit of zero for none at all in some of its solvers.
@@ -270,6 +270,7 @@ class LinearProgram:
         end = time.perf_counter() + time_limit
         self._limit_time(time_limit)
         self._run()
+        confirm_infeasible(self._highs, lambda: self._run_within(end - time.perf_counter()))
         status = _STATUS.get(self._highs.getModelStatus(), LinearStatus.FAILED)
         if self._highs.getModelStatus() == highspy.HighsModelStatus.kUnboundedOrInfeasible:
             status = self._unbounded_or_infeasible(end - time.perf_counter())
@@ -308,6 +309,10 @@ class LinearProgram:
         """Whether Ctrl-C ended a run, after which HiGHS may still be at work on the model."""
         return ("interrupted", b"") in self._refused
 
+    def _run_within(self, seconds: float) -> None:
+        self._limit_time(seconds)
+        self._run_once()
+
     def _run_once(self) -> None:
         """One run, which Ctrl-C ends where it may take long."""
         begin = time.perf_counter()
@@ -339,8 +344,9 @@ class LinearProgram:
         """Tell infeasible from unbounded by a solve without costs."""
         costs = np.array(self._highs.getLp().col_cost_)
         self.change_costs(np.zeros(self.n_columns))
-        self._limit_time(seconds)
-        self._run_once()
+        end = time.perf_counter() + seconds
+        self._run_within(seconds)
+        confirm_infeasible(self._highs, lambda: self._run_within(end - time.perf_counter()))
         status = _STATUS.get(self._highs.getModelStatus(), LinearStatus.FAILED)
         self.change_costs(costs)
         told = {LinearStatus.OPTIMAL: LinearStatus.UNBOUNDED, LinearStatus.INFEASIBLE: LinearStatus.INFEASIBLE}

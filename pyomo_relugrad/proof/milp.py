@@ -19,6 +19,7 @@ from pyomo_relugrad.programs import (
     LOWEST_PRIORITY,
     BigMModel,
     build_big_m,
+    confirm_infeasible,
     highs_with_model,
     lower_priority,
     solver_threads,
@@ -241,6 +242,7 @@ class MilpProof(Prover):
     def _run_to_end(self, highs: Any) -> None:
         try:
             highs.run()
+            confirm_infeasible(highs, highs.run)
         except Exception as error:
             self._error = self._error or error
         finally:
