@@ -2,22 +2,9 @@
 
 import numpy as np
 import onnxruntime
-import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from pyomo_relugrad.readers.onnx import load_onnx
-
-#: Versions before 1.25 divide by other counts in average pools with ceil_mode, mix up overloaded functions and cannot
-#: sum over no axes; the onnx of their time cannot evaluate some scatters.
-IS_OLD_RUNTIME = tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 25)
-
-
-def skip_where_onnxruntime_is_too_old(opset=0, operator="", attributes=None):
-    """Skip a comparison that old versions of onnx and onnxruntime cannot make, or make wrongly."""
-    known = {"ceil_mode": 1} if attributes is None else attributes
-    is_weak = known.get("ceil_mode") or known.get("noop_with_empty_axes") or operator in ("Scatter", "ScatterElements")
-    if IS_OLD_RUNTIME and (opset > 21 or is_weak):
-        pytest.skip(f"onnxruntime {onnxruntime.__version__} evaluates such nodes wrongly, or not at all")
 
 
 def initializer(name, array):

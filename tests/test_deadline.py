@@ -232,9 +232,9 @@ def test_branch_and_bound_does_not_begin_what_would_outlast_the_time(monkeypatch
 @pytest.mark.parametrize("solve", [search, solve_exactly])
 def test_a_deadline_inside_a_step_ends_a_solve_and_keeps_what_was_found(solve, monkeypatch):
     """The clock jumps behind the limit while a point is evaluated."""
-    clock = FakeClock.installed(monkeypatch, tick=1e-6)
     problem = random_problem("integer", 1)
     start = problem.incumbent(exact_point(problem))
+    clock = FakeClock.installed(monkeypatch, tick=1e-6)
     seen = []
 
     def callback(progress):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
-from onnx_models import assert_agrees, make_model, skip_where_onnxruntime_is_too_old, weights
+from onnx_models import assert_agrees, make_model, weights
 
 from pyomo_relugrad.errors import NetworkFileError
 from pyomo_relugrad.readers.onnx import load_onnx
@@ -82,7 +82,6 @@ class TestAttributes:
         assert_agrees(calling([leaky, outer], [node("g", ["x", "c"], ["y"], domain="own")], stored))
 
     def test_overloads(self):
-        skip_where_onnxruntime_is_too_old()
         functions = [
             function("f", [referring("LeakyRelu", "alpha")], defaults={"alpha": 0.3}, overload="leaky"),
             function("f", [node("Neg", ["a"], ["b"])], overload="negative"),

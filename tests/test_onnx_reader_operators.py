@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
-from onnx_models import assert_agrees, evaluate, make_model, skip_where_onnxruntime_is_too_old, weights
+from onnx_models import assert_agrees, evaluate, make_model, weights
 
 from pyomo_relugrad.readers.onnx import load_onnx
 
@@ -255,7 +255,6 @@ ALL = [
 
 @pytest.mark.parametrize(("operator", "inputs", "shape", "opset", "n_outputs", "attributes"), ALL)
 def test_operator_agrees_with_onnxruntime(operator, inputs, shape, opset, n_outputs, attributes):
-    skip_where_onnxruntime_is_too_old(opset, operator, attributes)
     stored = {f"c{i}": array for i, array in enumerate(inputs) if not isinstance(array, str)}
     names = [f"c{i}" if not isinstance(array, str) else "" for i, array in enumerate(inputs)]
     outputs = [f"y{i}" for i in range(n_outputs)]
@@ -266,7 +265,6 @@ def test_operator_agrees_with_onnxruntime(operator, inputs, shape, opset, n_outp
 @pytest.mark.parametrize(("operator", "inputs", "shape", "opset", "n_outputs", "attributes"), CONVOLUTIONS + POOLING)
 def test_operator_agrees_inside_a_network(operator, inputs, shape, opset, n_outputs, attributes):
     """Between affine and ReLU nodes: expressions of several sources, and positions that are not the identity."""
-    skip_where_onnxruntime_is_too_old(opset, operator, attributes)
     stored = {f"c{i}": array for i, array in enumerate(inputs)}
     nodes = [
         helper.make_node("Relu", ["x"], ["r"]),

@@ -117,8 +117,8 @@ class TestProductsOfSparseMaps:
     def test_in_blocks(self):
         """Many products of numbers, few sums: the limits are on what each is."""
         rng = np.random.default_rng(0)
-        left = sparse.random_array((40, 60), density=0.5, format="csr", rng=rng)
-        right = sparse.random_array((60, 6), density=0.9, format="csr", rng=rng)
+        left = sparse.random_array((40, 60), density=0.5, format="csr", random_state=rng)
+        right = sparse.random_array((60, 6), density=0.9, format="csr", random_state=rng)
         expected = (left @ right).toarray()
         assert np.allclose(linear_maps.product(left, right, max_entries=300).toarray(), expected)
         with pytest.raises(NetworkFileError, match="two linear maps without a ReLU between them"):
@@ -126,7 +126,7 @@ class TestProductsOfSparseMaps:
 
     def test_result_that_is_too_large(self):
         rng = np.random.default_rng(0)
-        left, right = (sparse.random_array((40, 40), density=0.5, format="csr", rng=rng) for _ in range(2))
+        left, right = (sparse.random_array((40, 40), density=0.5, format="csr", random_state=rng) for _ in range(2))
         with pytest.raises(NetworkFileError, match="the reader stops at"):
             linear_maps.product(left, right, max_entries=1_000)
 

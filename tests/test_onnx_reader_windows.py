@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from onnx import helper
-from onnx_models import assert_agrees, evaluate, make_model, skip_where_onnxruntime_is_too_old, weights
+from onnx_models import assert_agrees, evaluate, make_model, weights
 
 from pyomo_relugrad.errors import UnsupportedOperatorError
 from pyomo_relugrad.readers.onnx import load_onnx
@@ -24,7 +24,6 @@ def outputs_of(model, size):
 @pytest.mark.parametrize("auto_pad", ["SAME_UPPER", "SAME_LOWER"])
 @pytest.mark.parametrize(("size", "stride", "dilation"), [(6, 1, 2), (9, 2, 2), (9, 1, 3), (7, 3, 2)])
 def test_dilated_pools_that_pad_themselves(operator, auto_pad, size, stride, dilation):
-    skip_where_onnxruntime_is_too_old(22)
     attributes = {"kernel_shape": [3], "strides": [stride], "dilations": [dilation], "auto_pad": auto_pad}
     pool = node(operator, ["x"], ["y"], **attributes, **POOLS[operator])
     assert_agrees(make_model([pool], (1, 1, size), opset=22))

@@ -7,7 +7,7 @@ import pytest
 from graph_judgement import Reading, read
 from graph_mutations import graph_content
 from onnx import helper
-from onnx_models import make_model, skip_where_onnxruntime_is_too_old
+from onnx_models import make_model
 
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.readers.onnx.graph import RULES
@@ -24,7 +24,6 @@ def judgements(count):
 
 
 def test_random_and_mutated_graphs_agree_or_are_refused():
-    skip_where_onnxruntime_is_too_old()
     found = judgements(400)
     assert [judgement.fault for judgement in found if judgement.fault] == []
     outcomes = Counter(judgement.outcome for judgement in found)
