@@ -128,6 +128,13 @@ def test_progress_draws_steps_until_the_end_and_names_value_bound_and_gap():
     assert low < min(value.get_ydata()) <= best.bound < high
 
 
+def test_values_close_to_each_other_are_written_in_full():
+    ax = plot_progress([(0.1, 10.5641), (0.2, 10.5642)])
+    ax.figure.canvas.draw()
+    assert ax.yaxis.get_offset_text().get_text() == ""
+    assert float(ax.get_yticklabels()[1].get_text()) > 10
+
+
 def test_progress_of_several_runs_draws_on_the_given_axes():
     _, given_axes = pyplot.subplots()
     runs = {"ours": [(0.01, 1.0), (1.0, 2.0)], "theirs": [(0.5, 1.5)], "none": []}

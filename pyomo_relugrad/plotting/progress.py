@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -145,3 +146,5 @@ def _scale_values(ax: Any, runs: list[Trajectory]) -> None:
     high = min(high + room, float(bounds.max(initial=high)))
     margin = 0.06 * (high - low) or room
     ax.set_ylim(low - margin, high + margin)
+    with suppress(AttributeError):  # an axis of the user's own may have other labels
+        ax.ticklabel_format(axis="y", useOffset=False)
