@@ -64,7 +64,7 @@ def solve_from_start(solver: Any, model: Any, **keywords: Any) -> Any:
         )
     name = solver if isinstance(solver, str) else getattr(opt, "name", type(opt).__name__)
     takes_discrete = "warmstart_discrete_vars" in getattr(opt, "config", ())
-    if not (takes_discrete or getattr(opt, "warm_start_capable", bool)()):
+    if not (takes_discrete or _takes_start(opt)):
         raise ModelError(
             f"the interface of solver '{name}' takes no start: use 'appsi_highs' (not 'highs'), "
             "'scip_direct', 'cbc', 'relugrad.exact', or a commercial solver's interface, or solve without a start"
@@ -89,6 +89,14 @@ def solve_from_start(solver: Any, model: Any, **keywords: Any) -> Any:
 def _is_solver(given: Any) -> bool:
     """Whether it is a solver's name or object; arrays too may have a method `solve`."""
     return isinstance(given, str) or (hasattr(given, "solve") and hasattr(given, "available"))
+
+
+def _takes_start(opt: Any) -> bool:
+    """Whether its classic interface takes a start."""
+    try:
+        return hasattr(opt, "warm_start_capable") and bool(opt.warm_start_capable())
+    except TypeError:  # CBC's asks its program, and there is none
+        return True
 
 
 def _refuse_missing_values(model: Any) -> None:
