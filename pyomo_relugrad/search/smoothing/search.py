@@ -43,7 +43,7 @@ class Leg(NamedTuple):
 SHARED_WORK = 4.0
 #: Plans with random tails, each the best of so many, and how they descend; then how those that are left descend beside
 #: the plan from which they come.
-TAILS, DRAWN = 8, 32
+TAILS, DRAWN, MOVED = 8, 16, 3
 WIDE = (Leg(0.3, 2, TAILS), Leg(0.1, 2, 3))
 LEFT = 2
 NARROW = tuple(Leg(width, 2, 1 + LEFT) for width in (0.03, 0.01, 0.0))
@@ -169,8 +169,10 @@ class _Rounds:
         return v if nearest is None else nearest
 
     def _other_tails(self, v: Array) -> Array:
-        """Of groups of plans with random tails the best of each, as far as rows on decisions may be repaired."""
-        V = self._problem.propagate(self._tails.draw(v, TAILS * DRAWN, self._context.random))
+        """Of groups of plans with other tails the best of each, as far as rows on decisions may be repaired."""
+        random, moved = self._context.random, MOVED * DRAWN
+        tails = self._tails.moved(v, moved, random), self._tails.levelled(v, TAILS * DRAWN - moved, random)
+        V = self._problem.propagate(np.concatenate(tails))
         values = self._repairable.of(self._problem, V).reshape(TAILS, -1)
         self._context.budget.count(points=len(V))
         return V.reshape(TAILS, -1, v.size)[np.arange(TAILS), values.argmin(axis=1)]
