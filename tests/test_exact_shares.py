@@ -163,11 +163,23 @@ def test_proofs_that_could_not_take_their_turns_make_up_for_one_of_them():
 
 def test_a_long_step_of_a_proof_leaves_the_searches_their_share():
     shares = TimeShares(ASKED)
-    shares.book_proofs(4.0, has_incumbent=False)
+    shares.book_search(4.0, found=False, has_incumbent=False)
+    shares.book_proofs(4.0 * (1.0 - ASKED.late_share), has_incumbent=False)
     longest = shares.longest_step(remaining=16.0)
-    shares.book_proofs(longest, has_incumbent=False)
-    assert shares.search_seconds() == pytest.approx(16.0 - longest)
-    assert TimeShares(ASKED).longest_step(np.inf) == np.inf
+    assert longest == pytest.approx((1.0 - shares.search_share) * (16.0 - shares.search_seconds()))
+    assert shares.longest_step(np.inf) == np.inf
+
+
+def test_a_step_of_a_proof_is_no_longer_than_a_turn_while_searches_gain():
+    shares, turn, late = TimeShares(ASKED), ASKED.proof_turn, ASKED.late_share
+    assert shares.longest_step(100.0) == turn < shares.longest_step(100.0, is_searching=False)
+    shares.book_search(0.4, found=True, has_incumbent=True)
+    assert shares.longest_step(100.0) == turn < shares.longest_step(100.0, is_searching=False)
+    shares.book_search(99.6, found=True, has_incumbent=True)
+    shares.book_proofs(1.0, has_incumbent=True)
+    assert shares.longest_step(1000.0) == pytest.approx(100.0 * (1.0 - late) / late - 1.0)
+    shares.book_search(200.0, found=False, has_incumbent=True)
+    assert shares.longest_step(1000.0) == shares.longest_step(1000.0, is_searching=False) > 100.0
 
 
 def test_the_first_search_is_short():

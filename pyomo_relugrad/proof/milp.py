@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from functools import cached_property
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 
 import highspy
@@ -45,7 +45,7 @@ HIGHS_OPTIONS = {**PROOF_OPTIONS, "threads": 1}
 # steps, thousands of times a second; but each of these calls waits for Python's lock, up to 5 ms while searches work.
 LOG_OPTIONS = {"log_to_console": False, "mip_min_logging_interval": REPORT_INTERVAL, "output_flag": True}
 # Seconds after which HiGHS lets others go first that work beside it: a short run delays them little.
-EQUAL_SECONDS = 2.0
+EQUAL_SECONDS = 1.0
 
 
 @solver_threads()
@@ -147,6 +147,8 @@ class MilpProof(Prover):
         #: HiGHS's last point (n,) as it gave it: within its own tolerances.
         self.last_point: Array | None = None
         self._thread: Thread | None = None
+        self._may_work = Event()
+        self._may_work.set()
         self._error: Exception | None = None
 
     @property
@@ -169,6 +171,14 @@ class MilpProof(Prover):
                 self._highs.cbMipUserSolution.subscribe(self._on_question)
         return True
 
+    def pause(self) -> None:
+        """Let HiGHS stand still from its next line of log on."""
+        self._may_work.clear()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._may_work.set()
+
     def steps(self) -> Generator[None, None, None]:
         """Run HiGHS and take what it found now and then, until it ends; leaving early stops it."""
         if self.model is None:
@@ -190,7 +200,7 @@ class MilpProof(Prover):
                 thread.join(max(last_report + self._report_interval - time.perf_counter(), 0.0))
                 last_report, done = time.perf_counter(), not thread.is_alive()
                 if self._gives_way and not done and last_report - begin >= EQUAL_SECONDS:
-                    lower_priority(thread)
+                    lower_priority(thread, LOWEST_PRIORITY)
                     self._gives_way = False
                 if self._error is not None:
                     raise self._error
@@ -268,6 +278,7 @@ class MilpProof(Prover):
         if bound < np.inf:  # else HiGHS takes the model for infeasible, which `_finish` judges
             self._dual_bound = max(self._dual_bound, bound + self.problem.constant)
         self.nodes = int(event.data_out.mip_node_count)
+        self._may_work.wait()
 
     @cached_property
     def _on_question(self) -> Callable[[Any], None]:
@@ -322,6 +333,7 @@ class MilpProof(Prover):
 
     def _stop(self) -> None:
         """Tell HiGHS to stop and wait for it a little; it looks up only between some of its steps."""
+        self.resume()
         if self._is_mip:
             self._highs.setOptionValue("time_limit", 0.0)
         else:

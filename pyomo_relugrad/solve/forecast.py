@@ -23,22 +23,24 @@ class GapForecast:
         Says when a proof stands still, and when it is too young to be judged.
     time_limit : float, optional
         Seconds that are left for everything when the proof begins.
+    bound : float, optional
+        What is known before it begins.
     """
 
-    def __init__(self, portfolio: Portfolio, time_limit: float = np.inf) -> None:
+    def __init__(self, portfolio: Portfolio, time_limit: float = np.inf, bound: float = -np.inf) -> None:
         self._portfolio = portfolio
         self._young_seconds = min(portfolio.young_seconds, portfolio.young_share * time_limit)
         #: Seconds of work so far.
         self.worked = 0.0
-        self._bound = -np.inf
-        self._times, self._bounds = [0.0], [-np.inf]
+        self._bound = bound
+        self._times, self._bounds = [0.0], [bound]
 
     def book(self, seconds: float, bound: float) -> None:
         """Note the bound after so many more seconds of work."""
-        self.worked, self._bound = self.worked + seconds, bound
+        self.worked, self._bound = self.worked + seconds, max(bound, self._bound)
         if self.worked - self._times[-1] >= NOTE_INTERVAL:
             self._times.append(self.worked)
-            self._bounds.append(bound)
+            self._bounds.append(self._bound)
 
     def closes_within(self, seconds: float, objective: float, allowed: float) -> bool:
         """Whether the gap will be closed in time, as `ends_within` says; proofs too young to be judged count as if."""
