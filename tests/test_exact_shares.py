@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -262,7 +263,8 @@ def test_waiting_for_a_turn_is_no_work_of_a_search(monkeypatch):
         clock.now += waited
     assert search.budget.elapsed >= 12.0
     search.step()
-    assert search.budget.worked < 1.0
+    assert search.budget.worked == search.budget.spent < 1.0
+    assert search.budget.passed >= 12.0
 
 
 class ProofBeside(StandingProof):
@@ -359,6 +361,76 @@ def test_a_step_counts_as_long_as_the_one_before(monkeypatch):
     runner.step()
     assert runner.fits(2.0)
     assert not runner.fits(1.9)
+
+
+def test_a_first_step_that_took_too_long_is_tried_again_with_twice_the_time(monkeypatch):
+    clock = FakeClock.installed(monkeypatch)
+
+    class Slow(StandingProof):
+        def work(self) -> None:
+            super().work()
+            deadline.checkpoint()
+
+    Slow.clock, Slow.seconds = clock, 3.0
+    monkeypatch.setitem(PROOFS, Route.BRANCH, Slow)
+    runner = Runner(Route.BRANCH, hard_box(), Options(), ASKED)
+    with deadline.time_limit(1.0):
+        runner.step()
+    assert (runner.is_done, runner.fits(5.9), runner.fits(6.0)) == (False, False, True)
+    with deadline.time_limit(6.0):
+        runner.step()
+    assert (runner.is_done, runner.fits(3.0)) == (False, True)
+
+
+def test_points_of_others_reach_the_search(monkeypatch):
+    offered, problem = [], hard_box()
+    monkeypatch.setattr(LocalSearch, "offer", lambda _, point: bool(offered.append(point)))
+    team = Team(problem, Options(), ASKED, Clock())
+    point = problem.incumbent(problem.propagate(np.zeros((1, problem.n_columns)))[0])
+    team.offer(point)
+    assert offered == [point]
+
+
+@pytest.mark.parametrize("cores", [2, 3])
+def test_highs_stands_still_while_searches_gain_late_and_cores_are_short(cores, monkeypatch):
+    clock, problem, waits = FakeClock.installed(monkeypatch), hard_box(), []
+    drawn = problem.propagate(np.random.default_rng(0).uniform(-1.0, 1.0, (100, problem.n_columns)))
+    falling = iter(sorted(map(problem.incumbent, drawn), key=lambda point: -point.objective))
+
+    class Pausing(ProofBeside):
+        def pause(self) -> None:
+            waits.append(clock.now)
+
+        def resume(self) -> None:
+            waits.append(clock.now)
+
+    def step(searches: Searches) -> Report:
+        clock.now += 0.02
+        point = next(falling, None) if clock.now < begin + 2.0 else None
+        return Report(() if point is None else (point,))
+
+    Pausing.clock, Pausing.looks, begin = clock, [], clock.now
+    monkeypatch.setitem(PROOFS, Route.MILP, Pausing)
+    monkeypatch.setattr(Searches, "step", step)
+    portfolio = only(Route.MILP, young_seconds=0.1)
+    solve_exactly(problem, Options(threads=cores), time_limit=10.0, portfolio=portfolio)
+    assert len(waits) == (2 if cores == 2 else 0)
+    if waits:
+        assert begin + 0.5 < waits[0] < begin + 1.0
+        assert begin + 3.5 < waits[1] < begin + 5.0
+
+
+def test_highs_stands_still_at_a_line_of_its_log():
+    proof = MilpProof(hard_box(), Options())
+    proof.pause()
+    event = SimpleNamespace(data_out=SimpleNamespace(mip_dual_bound=-1.0, mip_node_count=1))
+    thread = threading.Thread(target=proof._on_progress, args=(event,))
+    thread.start()
+    thread.join(0.02)
+    assert thread.is_alive()
+    proof.resume()
+    thread.join(10.0)
+    assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("falls", [True, False])

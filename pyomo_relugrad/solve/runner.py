@@ -92,7 +92,7 @@ class Runner(Worker):
     def is_due(self) -> bool:
         """Whether a proof that works beside is to begin, or has something to report without being waited for."""
         waits = time.perf_counter() - self._booked < REPORT_INTERVAL
-        return not self._is_begun or not waits or self._prover.has_news
+        return self._prover.has_news or (not self.is_paused and not (self._is_begun and waits))
 
     def pause(self, paused: bool) -> None:
         """Let a proof in a thread of its own stand still, or go on again."""

@@ -96,7 +96,7 @@ class TimeShares:
     def longest_step(self, remaining: float, is_searching: bool = True) -> float:
         """Seconds after which a single step of a proof is given up: searches must still come to their share.
 
-        As long as a search goes on and gains, that is a turn, or what is left of the proofs' smallest share of its time.
+        As long as a search goes on and gains, that is a turn, or what is left of the proofs' share of its time.
         """
         asked = self._portfolio
         seconds = max(remaining - max(self._owed, 0.0), 0.0) * (1.0 - self.search_share)

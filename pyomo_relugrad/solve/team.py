@@ -158,7 +158,7 @@ class Team(Worker):
         return self._shares.share_beside if self._searches.can_go_on else 0.0
 
     def _leave_cores_to_searches(self) -> None:
-        """Where searches go on gaining, threads of proofs without prospects stand still, unless there is a core more."""
+        """Let threads of proofs without prospects stand still where searches go on gaining and have no core to spare."""
         is_short = self._options.cores <= 2 and self._shares.are_gaining_late and not self._searches.has_ended
         for runner in self._unfinished:
             runner.pause(is_short and not runner.closes_within(self._clock.remaining, self._value))
@@ -207,7 +207,7 @@ class Team(Worker):
     def _look_beside(self, seconds: float = 0.0) -> Iterator[Report]:
         """Take what proofs report that work in threads of their own, and wait for them for so long."""
         for runner in self._unfinished:
-            if runner.works_beside and not runner.is_paused and (seconds > 0.0 or runner.is_due):
+            if runner.works_beside and (runner.is_due or (seconds > 0.0 and not runner.is_paused)):
                 yield from self._turn(runner, seconds)
 
     def _turn(self, runner: Runner, seconds: float) -> Iterator[Report]:

@@ -18,8 +18,9 @@ from pyomo_relugrad.proof.boxes.objective import ObjectiveBound, ObjectiveFuncti
 from pyomo_relugrad.proof.boxes.relaxations import Relaxations, n_states
 
 MAX_BATCH = 256
-# A batch is bounded in parts by as many threads as there are cores, up to four, if each gets so many nodes, and networks
-# have so many weights: with less they wait for each other, and a proof of half a second takes half as long again.
+# A batch is bounded in parts by as many threads as there are cores, up to four, if each gets so many nodes, and the
+# networks have so many weights: with less they wait for each other, and a proof of half a second takes half as long
+# again.
 MAX_THREADS, NODES_PER_THREAD, MIN_WEIGHTS = 4, 128, 8000
 
 
