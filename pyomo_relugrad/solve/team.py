@@ -158,7 +158,7 @@ class Team(Worker):
         return self._shares.share_beside if self._searches.can_go_on else 0.0
 
     def _leave_cores_to_searches(self) -> None:
-        """Let threads of proofs without prospects stand still where searches go on gaining and have no core to spare."""
+        """Let proofs without prospects stand still where searches go on gaining, and have no core to spare."""
         is_short = self._options.cores <= 2 and self._shares.are_gaining_late and not self._searches.has_ended
         for runner in self._unfinished:
             runner.pause(is_short and not runner.closes_within(self._clock.remaining, self._value))
