@@ -45,7 +45,7 @@ HIGHS_OPTIONS = {**PROOF_OPTIONS, "threads": 1}
 # steps, thousands of times a second; but each of these calls waits for Python's lock, up to 5 ms while searches work.
 LOG_OPTIONS = {"log_to_console": False, "mip_min_logging_interval": REPORT_INTERVAL, "output_flag": True}
 # Seconds after which HiGHS lets others go first that work beside it: a short run delays them little.
-EQUAL_SECONDS = 1.0
+EQUAL_SECONDS = 2.0
 
 
 @solver_threads()
@@ -200,7 +200,7 @@ class MilpProof(Prover):
                 thread.join(max(last_report + self._report_interval - time.perf_counter(), 0.0))
                 last_report, done = time.perf_counter(), not thread.is_alive()
                 if self._gives_way and not done and last_report - begin >= EQUAL_SECONDS:
-                    lower_priority(thread, LOWEST_PRIORITY)
+                    lower_priority(thread)
                     self._gives_way = False
                 if self._error is not None:
                     raise self._error

@@ -42,6 +42,10 @@ class GapForecast:
             self._times.append(self.worked)
             self._bounds.append(self._bound)
 
+    def has_brought_nothing(self, objective: float) -> bool:
+        """Whether all of the work has left the gap to an objective next to where it was before."""
+        return objective - self._bound >= self._portfolio.closing_share * (objective - self._bounds[0])
+
     def closes_within(self, seconds: float, objective: float, allowed: float) -> bool:
         """Whether the gap will be closed in time, as `ends_within` says; proofs too young to be judged count as if."""
         return self.worked < self._young_seconds or self.ends_within(seconds, objective, allowed)

@@ -131,6 +131,10 @@ class Runner(Worker):
         """Stop; HiGHS runs in a thread of its own until then."""
         return self._prover.close()
 
+    def has_brought_nothing(self, objective: float) -> bool:
+        """Whether the gap to an objective is next to what it was before the proof."""
+        return self._forecast.has_brought_nothing(objective)
+
     def ends_within(self, seconds: float, objective: float) -> bool:
         """Whether the proof, however young, is expected to close the gap within so much more time for it."""
         return not self.is_done and self._forecast.ends_within(seconds, objective, self._options.allowed_gap(objective))

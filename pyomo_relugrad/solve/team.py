@@ -64,13 +64,12 @@ class Team(Worker):
     def cores_beside(self) -> int:
         """One for each proof in a thread of its own, unless it has had its time, and is not about to close the gap.
 
-        None where searches go on gaining: the proof works beside them.
+        Nor where searches go on gaining, and the proof has brought nothing.
         """
-        if self._shares.are_gaining_late:
-            return 0
         own_seconds = max(self._portfolio.young_seconds, self._portfolio.core_share * self._clock.time_limit)
         return sum(
             runner.works_beside
+            and not self._is_in_the_way(runner)
             and (runner.worked < own_seconds or runner.closes_within(self._clock.remaining, self._value))
             for runner in self._unfinished
         )
@@ -157,11 +156,15 @@ class Team(Worker):
         """The share of searches beside proofs in threads of their own; these are waited for where no search goes on."""
         return self._shares.share_beside if self._searches.can_go_on else 0.0
 
+    def _is_in_the_way(self, runner: Runner) -> bool:
+        """Whether searches go on gaining, and a proof in a thread of its own has brought nothing."""
+        gains = self._shares.are_gaining_late and not self._searches.has_ended
+        return gains and runner.works_beside and runner.has_brought_nothing(self._value)
+
     def _leave_cores_to_searches(self) -> None:
-        """Let proofs without prospects stand still where searches go on gaining, and have no core to spare."""
-        is_short = self._options.cores <= 2 and self._shares.are_gaining_late and not self._searches.has_ended
+        """Let such proofs stand still where there is no core to spare."""
         for runner in self._unfinished:
-            runner.pause(is_short and not runner.closes_within(self._clock.remaining, self._value))
+            runner.pause(self._options.cores <= 2 and self._is_in_the_way(runner))
 
     # --- local search -------------------------------------------------------------------------------------------
 
