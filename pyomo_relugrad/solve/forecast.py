@@ -42,13 +42,14 @@ class GapForecast:
             self._times.append(self.worked)
             self._bounds.append(self._bound)
 
-    def has_brought_nothing(self, objective: float) -> bool:
-        """Whether all of the work has left the gap to an objective next to where it was before."""
-        return objective - self._bound >= self._portfolio.closing_share * (objective - self._bounds[0])
-
     def closes_within(self, seconds: float, objective: float, allowed: float) -> bool:
         """Whether the gap will be closed in time, as `ends_within` says; proofs too young to be judged count as if."""
         return self.worked < self._young_seconds or self.ends_within(seconds, objective, allowed)
+
+    def is_far(self, seconds: float, objective: float, allowed: float) -> bool:
+        """Whether the gap counts as large beside the objective, and will not be closed in time."""
+        large = self._portfolio.far_share * abs(objective)
+        return objective - self._bound >= large and not self.closes_within(seconds, objective, allowed)
 
     def ends_within(self, seconds: float, objective: float, allowed: float) -> bool:
         """Whether the gap to an objective will be the allowed one after so many more seconds of work."""

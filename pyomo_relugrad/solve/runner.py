@@ -131,9 +131,9 @@ class Runner(Worker):
         """Stop; HiGHS runs in a thread of its own until then."""
         return self._prover.close()
 
-    def has_brought_nothing(self, objective: float) -> bool:
-        """Whether the gap to an objective is next to what it was before the proof."""
-        return self._forecast.has_brought_nothing(objective)
+    def is_far(self, seconds: float, objective: float) -> bool:
+        """Whether the gap is large, and the proof is not about to close it within so much more time for it."""
+        return self._forecast.is_far(seconds, objective, self._options.allowed_gap(objective))
 
     def ends_within(self, seconds: float, objective: float) -> bool:
         """Whether the proof, however young, is expected to close the gap within so much more time for it."""

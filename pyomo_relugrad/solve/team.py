@@ -64,7 +64,7 @@ class Team(Worker):
     def cores_beside(self) -> int:
         """One for each proof in a thread of its own, unless it has had its time, and is not about to close the gap.
 
-        Nor where searches go on gaining, and the proof has brought nothing.
+        Nor where searches go on gaining, and the proof is far from its end.
         """
         own_seconds = max(self._portfolio.young_seconds, self._portfolio.core_share * self._clock.time_limit)
         return sum(
@@ -157,9 +157,9 @@ class Team(Worker):
         return self._shares.share_beside if self._searches.can_go_on else 0.0
 
     def _is_in_the_way(self, runner: Runner) -> bool:
-        """Whether searches go on gaining, and a proof in a thread of its own has brought nothing."""
+        """Whether searches go on gaining, and a proof in a thread of its own is far from the end."""
         gains = self._shares.are_gaining_late and not self._searches.has_ended
-        return gains and runner.works_beside and runner.has_brought_nothing(self._value)
+        return gains and runner.works_beside and runner.is_far(self._clock.remaining, self._value)
 
     def _leave_cores_to_searches(self) -> None:
         """Let such proofs stand still where there is no core to spare."""
