@@ -15,7 +15,7 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.proof import REPORT_INTERVAL, MilpProof, SearchTree
 from pyomo_relugrad.proof import milp as milp_module
-from pyomo_relugrad.proof.milp import EQUAL_SECONDS
+from pyomo_relugrad.proof.milp import EQUAL_SECONDS, RESTART_SECONDS
 from pyomo_relugrad.run import Clock, Options, Prover, Report, Stop
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.solve import Portfolio, Route, solve_exactly
@@ -478,6 +478,24 @@ def test_highs_gives_way_to_searches_when_it_has_worked_for_a_while(monkeypatch)
         end.set()
         steps.close()
         end.clear()
+
+
+@pytest.mark.parametrize("asked", [None, False])
+def test_highs_restarts_only_after_a_while_and_never_where_it_must_not(asked, monkeypatch):
+    clock, end = FakeClock.installed(monkeypatch), threading.Event()
+    monkeypatch.setattr(MilpProof, "_run_to_end", lambda *_: end.wait())
+    options = Options(highs_options={} if asked is None else {"mip_allow_restart": asked})
+    proof = MilpProof(hard_box(), options, report_interval=0.0)
+    steps = proof.steps()
+    may_restart = []
+    for _ in range(2):
+        next(steps)
+        next(steps)
+        may_restart.append(proof._highs.getOptionValue("mip_allow_restart")[1])
+        clock.now += RESTART_SECONDS
+    end.set()
+    steps.close()
+    assert may_restart == [False, asked is None]
 
 
 def test_one_search_goes_on_from_turn_to_turn(monkeypatch):
