@@ -134,9 +134,7 @@ class Chain:
             tuple(replace(stage, network=kept[stage.network, share]) for stage in own)
             for own in (self.stages, self.together)
         )
-        links = tuple(
-            link._replace(networks=stage) for link, stage in zip(self.links, stages, strict=True)
-        )
+        links = tuple(link._replace(networks=stage) for link, stage in zip(self.links, stages, strict=True))
         return replace(self, stages=stages, together=together, links=links)
 
     def propagate(self, V: Array) -> Array:
