@@ -120,18 +120,30 @@ class Chain:
             links.append(Link(stage, int(places[0, 0]), places[:, 1]))
         return cls(problem, moving, problem.relu_stages, together, tuple(links))
 
-    def rounded(self, share: float, V: Array, kept: dict[tuple[Network, float], Network]) -> Chain:
-        """The chain with ReLUs that are rounded off at a share of how much their pre-activations vary at points.
+    def fits(self, problem: Problem, moving: Array) -> bool:
+        """Whether a problem has the same networks at the same columns, and the same columns move."""
+        own, others = self.problem.networks, problem.networks
+        return (
+            np.array_equal(self.moving, moving)
+            and self.problem.n_columns == problem.n_columns
+            and [each.network for each in own] == [each.network for each in others]
+            and all(
+                np.array_equal(
+                    *(np.concatenate([getattr(each, side) for each in networks]) for networks in (own, others))
+                )
+                for side in ("inputs", "outputs")
+            )
+        )
 
-        Networks that are `kept` already are taken as they are; others are kept.
-        """
+    def rounded(self, share: float, V: Array) -> Chain:
+        """The chain with ReLUs that are rounded off at a share of how much their pre-activations vary at points."""
+        networks = {}
         for stage in self.together:
-            if (stage.network, share) not in kept:
-                values = stage.network.preactivations(stage.gather(V))
-                widths = [share * np.maximum(layer.std(axis=0), 1e-3 * layer.std() + 1e-9) for layer in values]
-                kept[stage.network, share] = rounded(stage.network, widths)
+            values = stage.network.preactivations(stage.gather(V))
+            widths = [share * np.maximum(layer.std(axis=0), 1e-3 * layer.std() + 1e-9) for layer in values]
+            networks[stage.network] = rounded(stage.network, widths)
         stages, together = (
-            tuple(replace(stage, network=kept[stage.network, share]) for stage in own)
+            tuple(replace(stage, network=networks[stage.network]) for stage in own)
             for own in (self.stages, self.together)
         )
         links = tuple(link._replace(networks=stage) for link, stage in zip(self.links, stages, strict=True))

@@ -48,15 +48,19 @@ class ChainDescent:
     def run(self, chain: Chain, V: Array, steps: int) -> Iterator[Array]:
         """Yield the points (B, n) after each of some steps from points, as long as one of them is lowered.
 
-        A point that a step did not lower by much rests from then on.
+        A point that a step did not lower by much rests from then on. No step begins that would take longer than the
+        time left.
         """
         V = chain.propagate(V)
         values, moved = self._values(V), np.arange(len(V))
+        seconds = 0.0
         for _ in range(steps):
-            if self._budget.is_exhausted():
+            if self._budget.is_exhausted() or self._budget.remaining < seconds:
                 return
+            begin = self._budget.elapsed
             tried, least = self._best_shares(chain, V[moved], self._steps(chain, V[moved]))
             self._budget.count(points=SHARES.size * moved.size)
+            seconds = self._budget.elapsed - begin
             gain = values[moved] - least
             better = gain > 0
             if better.any():

@@ -41,12 +41,11 @@ class Leg(NamedTuple):
 
 #: What a step of points together costs beside the points, in steps of one point.
 SHARED_WORK = 4.0
-#: Plans with random tails, each the best of so many, and how they descend; then how those that are left descend beside
-#: the plan from which they come.
-TAILS, DRAWN, MOVED = 8, 16, 3
-WIDE = (Leg(0.3, 2, TAILS), Leg(0.1, 2, 3))
-LEFT = 2
-NARROW = tuple(Leg(width, 2, 1 + LEFT) for width in (0.03, 0.01, 0.0))
+#: Plans with other tails, each the best of so many that are drawn, how many of them have moved tails, and how they
+#: descend; then how those that are left descend beside the plan from which they come.
+TAILS, DRAWN, MOVED, LEFT = 8, 16, 4, 2
+WIDE = (Leg(0.1, 2, TAILS),)
+NARROW = tuple(Leg(width, 3, 1 + LEFT) for width in (0.03, 0.01, 0.0))
 #: Rounds in vain after which the search goes on at least.
 LEAST_PATIENCE = 2
 
@@ -126,8 +125,10 @@ class _Rounds:
         self._tails = Tails(problem, self._moving, *self._surroundings.ranges)
         elastic = problem.rows_touch_output
         self._repairable = replace(self._merit, row_penalties=self._merit.row_penalties * elastic)
-        self._sharp = Chain.of(problem, self._moving)
-        self._chains: dict[float, Chain] = {0.0: self._sharp}
+        self._chains: dict[float, Chain] = context.past.chains
+        if not self._chains or not self._chains[0.0].fits(problem, self._moving):
+            self._chains.clear()
+            self._chains[0.0] = Chain.of(problem, self._moving)
         self._best = min(context.known, key=lambda point: point.objective, default=None)
 
     def run(self) -> Iterator[Incumbent | None]:
@@ -203,6 +204,8 @@ class _Rounds:
         return V[self._merit.of(self._problem, self._problem.propagate(V)).argsort()[:count]]
 
     def _chain(self, width: float) -> Chain:
+        """The problem's chain at a width; all but the problem's numbers is from earlier searches."""
         if width not in self._chains:
-            self._chains[width] = self._sharp.rounded(width, self._samples, self._context.past.rounded)
-        return self._chains[width]
+            self._chains[width] = self._chains[0.0].rounded(width, self._samples)
+        chain = self._chains[width] = replace(self._chains[width], problem=self._problem)
+        return chain
