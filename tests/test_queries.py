@@ -153,7 +153,8 @@ def test_a_bound_of_scaled_rows_is_none_above_what_it_bounds():
             bound = question.unscaled(float((violations / scales).max()))
             assert bound <= violations.max()
             assert np.sign(bound) == np.sign(violations.max())
-    assert question.unscaled(1.0) == scales.min() and question.unscaled(-1.0) == -scales.max()
+    assert question.unscaled(1.0) == scales.min()
+    assert question.unscaled(-1.0) == -scales.max()
 
 
 def test_rows_are_not_scaled_up_where_only_their_values_are_small():
