@@ -76,7 +76,7 @@ class Portfolio:
     first_seconds: float = 0.08
     first_share: float = 0.1
     proof_turn: float = 0.5
-    search_turn: float = 0.4
+    search_turn: float = 0.2
     turn_share: float = 0.05
     search_share: float = 0.5
     late_share: float = 0.95
