@@ -5,8 +5,9 @@
 Models are random ones of each family of the generator, small and large, and those of the folder ``../shared/models``
 beside the repository, at several sizes, where it is present. Each run has a model built anew, and the order of the two
 changes from seed to seed. Prints a line for each pair; an exact value that is behind by more than the asked gap is
-marked. A search whose steps depend on the clock ends elsewhere when it is run again; so the last line names the models
-on which the median over the seeds is behind.
+marked. A search whose steps depend on the clock ends elsewhere when it is run again; so with several seeds their mean
+difference is printed, positive where exact is better, and the last line names the models on which the median over the
+seeds is behind.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
+import math
+import statistics
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -120,6 +123,15 @@ def median(runs: Iterable[Run], maximizes: bool) -> Run:
     return Run(values[place] if place < len(values) else None, None, None)
 
 
+def mean_lead(searches: Iterable[Run], exacts: Iterable[Run], maximizes: bool) -> float:
+    """By how much exact is better in the mean, relative to the search's values; NaN where one of them has no point."""
+    pairs = [(search.value, exact.value) for search, exact in zip(searches, exacts, strict=True)]
+    if any(value is None for both in pairs for value in both):
+        return math.nan
+    leads = [(exact - search) / max(abs(search), ABSOLUTE_GAP / RELATIVE_GAP) for search, exact in pairs]
+    return statistics.mean(leads) * (1.0 if maximizes else -1.0)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", nargs="+", type=float, default=[6.0, 20.0], help="time limits (default 6 and 20)")
@@ -136,6 +148,8 @@ def main() -> None:
             continue
         for seconds in arguments.seconds:
             searches, exacts, senses = zip(*(pair(name, build, seconds, s) for s in arguments.seeds), strict=True)
+            if len(arguments.seeds) > 1:
+                print(f"{name:15} mean difference {mean_lead(searches, exacts, senses[0]):+.2%}", flush=True)
             if is_behind(median(searches, senses[0]), median(exacts, senses[0]), senses[0]):
                 behind.append(f"{name} ({seconds:g} s)")
     print("behind in the median of the seeds:", ", ".join(behind) or "none")

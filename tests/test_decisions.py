@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from fake_clock import FakeClock
 from model_families import commitment
 from random_models import random_network
 
@@ -13,10 +14,11 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.compile import compile_model
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.run import Budget, SearchContext
+from pyomo_relugrad.search.decisions.annealing import Annealing, Chains
 from pyomo_relugrad.search.decisions.decisions import Decisions
 from pyomo_relugrad.search.decisions.moves import Moves
 from pyomo_relugrad.search.decisions.runs import RunMoves
-from pyomo_relugrad.search.decisions.search import DecisionSearch
+from pyomo_relugrad.search.decisions.search import DecisionSearch, Landscape
 
 #: Columns of each home: plus, minus, sign of each of two distances; the nearer of both, which, the output.
 PER_HOME = 9
@@ -179,6 +181,30 @@ def test_binaries_that_networks_read_are_annealed() -> None:
     found = [p for p in DecisionSearch().run(problem, context()) if p is not None]
     assert found[-1].is_feasible
     assert found[-1].objective == pytest.approx(problem.objective(decisions.points(X[allowed])).min(), abs=1e-9)
+
+
+@pytest.mark.parametrize("interruption", [0, 5])
+def test_annealing_cools_by_work_until_the_clock_ends(interruption: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others' turns leave it fewer steps, and these have all temperatures alike."""
+    decisions, X, _ = commitments()
+    clock, temperatures, annealing = FakeClock.installed(monkeypatch), list[float](), Annealing(steps_at_once=1)
+
+    def step(_: Annealing, chains: Chains, temperature: float, *others: object) -> Chains:
+        clock.now += 0.1
+        temperatures.append(temperature)
+        return chains
+
+    monkeypatch.setattr(Annealing, "_step", step)
+    landscape, budget = Landscape(decisions, X, 10.0), Budget(10.0)
+    cycle = annealing.cycle(0, X[0], RunMoves.of(decisions), landscape, 10.0, budget, np.random.default_rng(0))
+    for number, _ in enumerate(cycle):
+        if number == interruption:
+            budget.pause()
+            clock.now += 4.0
+            budget.resume()
+    assert len(temperatures) == pytest.approx(60, abs=2)
+    assert temperatures[-1] < 0.07 * temperatures[0]
+    assert temperatures[30] == pytest.approx(np.sqrt(temperatures[0] * temperatures[-1]), rel=0.2)
 
 
 def test_hours_of_one_plant_move_together() -> None:

@@ -19,7 +19,7 @@ from pyomo_relugrad.problem.presolve import FOR_ALL, FOR_RELAXATIONS, presolve, 
 from pyomo_relugrad.problem.presolve.chains import compose_chains
 from pyomo_relugrad.problem.presolve.implied_bounds import apply_implied_bounds, function_implied_bounds
 from pyomo_relugrad.problem.presolve.integer_bounds import round_integer_bounds
-from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
+from pyomo_relugrad.problem.presolve.row_tightening import RowTightening, close_boxes, cut_boxes
 from pyomo_relugrad.problem.presolve.separate_outputs import separate_outputs
 from pyomo_relugrad.problem.presolve.short_rows import turn_short_rows_into_bounds
 from pyomo_relugrad.problem.presolve.through_expressions import ExpressionTightening
@@ -798,3 +798,39 @@ def test_boxes_in_which_an_expression_has_no_value_are_not_possible() -> None:
         assert possible.tolist() == [False, True]
         assert RowTightening(problem)(np.full((1, 3), INF), np.full((1, 3), -INF))[2].tolist() == [False]
     assert (low[1, 0], high[1, 0]) == pytest.approx((1.0, np.e), abs=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_boxes_are_cut_to_what_lies_below_a_limit(seed):
+    """Each side to the point that is farthest in its direction, and no further."""
+    rng = np.random.default_rng(seed)
+    coefficients = rng.normal(size=(8, 4)) * (rng.random((8, 4)) < 0.7)
+    lower, upper = -rng.random((8, 4)), rng.random((8, 4))
+    minima, maxima = (np.where(coefficients > 0, *ends) * coefficients for ends in ((lower, upper), (upper, lower)))
+    least, most = minima.sum(axis=1), maxima.sum(axis=1)
+    limit = least + rng.random(8) * (most - least)
+    new_lower, new_upper = cut_boxes(coefficients, least, limit, lower, upper)
+    with np.errstate(divide="ignore"):
+        reach = (limit - least)[:, None] / coefficients
+    np.testing.assert_allclose(
+        new_upper, np.where(coefficients > 0, np.minimum(upper, lower + reach), upper), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        new_lower, np.where(coefficients < 0, np.maximum(lower, upper + reach), lower), atol=1e-6
+    )
+    points = lower + (upper - lower) * rng.random((500, 8, 4))
+    allowed = (coefficients * points).sum(axis=2) <= limit
+    assert allowed.any()
+    assert (((points >= new_lower) & (points <= new_upper)).all(axis=2) | ~allowed).all()
+    for unlimited in (cut_boxes(coefficients, least, limit + np.inf, lower, upper),
+                      cut_boxes(coefficients, least - np.inf, limit, lower, upper)):  # fmt: skip
+        np.testing.assert_array_equal(unlimited, (lower, upper))
+
+
+def test_boxes_whose_sides_cross_by_rounding_are_closed():
+    lower = np.array([[0.0, 1.0 + 1e-9], [0.0, 1.5], [0.0, np.inf]])
+    upper = np.array([[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]])
+    new_lower, new_upper, are_possible = close_boxes(lower, upper)
+    assert are_possible.tolist() == [True, False, False]
+    assert (new_lower <= new_upper).all()
+    assert new_lower[0, 1] == new_upper[0, 1] == pytest.approx(1.0, abs=1e-9)

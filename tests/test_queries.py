@@ -12,6 +12,7 @@ from pyomo_relugrad.readers.vnnlib import Case, parse_vnnlib
 from pyomo_relugrad.solve import Answer, find_counterexample, verify
 from pyomo_relugrad.solve.counterexample import best_sample, violation_problem
 from pyomo_relugrad.solve.query import query_of
+from pyomo_relugrad.solve.question import Question
 
 TWO = """(vnnlib-version <2.0>)
 (declare-network f (declare-input X real [2]) (declare-output Y real [1]))
@@ -141,6 +142,19 @@ def test_rows_of_unusual_size_are_scaled():
             (question,) = query_of(network, asked).questions
             assert 1.0 <= question.scales[0] / factor < 1e3
             assert verify(network, asked, time_limit=10).answer is answer
+
+
+def test_a_bound_of_scaled_rows_is_none_above_what_it_bounds():
+    rng, network = np.random.default_rng(0), Network.from_layers([[[1.0]]], [[0.0]])
+    case = Case(np.zeros(1), np.ones(1), np.zeros((3, 1)), np.ones((3, 1)), np.zeros(3))
+    for scales in np.exp2(rng.integers(-3, 4, (50, 3))):
+        question = Question(0, case, network, np.zeros(1, int), scales)
+        for violations in (rng.normal(size=3), -rng.random(3), rng.random(3)):
+            bound = question.unscaled(float((violations / scales).max()))
+            assert bound <= violations.max()
+            assert np.sign(bound) == np.sign(violations.max())
+    assert question.unscaled(1.0) == scales.min()
+    assert question.unscaled(-1.0) == -scales.max()
 
 
 def test_rows_are_not_scaled_up_where_only_their_values_are_small():

@@ -56,8 +56,8 @@ class Portfolio:
         A second search, from a point that others found, has so many seconds until its first success, this multiple of
         the first search's time, and is in vain after this many times the time to its last success, and those seconds.
     far_share : float, optional
-        Where the gap is this multiple of the objective or more, and no proof is about to close it, proofs in threads of
-        their own leave the cores to searches that go on gaining.
+        Where the gap is this multiple of the objective or more, and a proof is not about to close it, it stands still
+        as long as searches go on gaining.
     closing_share, young_seconds, young_share : float, optional
         A proof stands still where the second half of its time has not brought the gap down to this share; one that has
         worked for less than so many seconds, and less than this share of the time, is not judged yet.
@@ -76,7 +76,7 @@ class Portfolio:
     first_seconds: float = 0.08
     first_share: float = 0.1
     proof_turn: float = 0.5
-    search_turn: float = 0.4
+    search_turn: float = 0.2
     turn_share: float = 0.05
     search_share: float = 0.5
     late_share: float = 0.95

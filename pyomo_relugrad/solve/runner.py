@@ -95,7 +95,7 @@ class Runner(Worker):
         return self._prover.has_news or (not self.is_paused and not (self._is_begun and waits))
 
     def pause(self, paused: bool) -> None:
-        """Let a proof in a thread of its own stand still, or go on again."""
+        """Let the proof stand still, also where it works in a thread of its own, or go on again."""
         if paused is not self.is_paused:
             (self._prover.pause if paused else self._prover.resume)()
             self.is_paused, self._booked = paused, time.perf_counter()

@@ -157,14 +157,15 @@ class Team(Worker):
         return self._shares.share_beside if self._searches.can_go_on else 0.0
 
     def _is_in_the_way(self, runner: Runner) -> bool:
-        """Whether searches go on gaining, and a proof in a thread of its own is far from the end."""
+        """Whether searches go on gaining, and a proof is far from the end."""
         gains = self._shares.are_gaining_late and not self._searches.has_ended
-        return gains and runner.works_beside and runner.is_far(self._clock.remaining, self._value)
+        return gains and runner.is_far(self._clock.remaining, self._value)
 
     def _leave_cores_to_searches(self) -> None:
-        """Let such proofs stand still where there is no core to spare."""
+        """Let such proofs stand still; not those in threads of their own where there is a core to spare."""
+        has_core = self._options.cores > 2
         for runner in self._unfinished:
-            runner.pause(self._options.cores <= 2 and self._is_in_the_way(runner))
+            runner.pause(self._is_in_the_way(runner) and not (runner.works_beside and has_core))
 
     # --- local search -------------------------------------------------------------------------------------------
 

@@ -110,11 +110,10 @@ def cut_boxes(coefficients: Array, minima: Array, limit: Array, lower: Array, up
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         reach = np.maximum(limit - minima, 0)[:, None] / np.abs(coefficients)
-        usable = (coefficients != 0) & np.isfinite(reach)
         least = loosened(upper - reach, -1)
         most = loosened(lower + reach, 1)
-    new_lower = np.where(usable & (coefficients < 0), np.fmax(lower, least), lower)
-    new_upper = np.where(usable & (coefficients > 0), np.fmin(upper, most), upper)
+    new_lower = np.where(coefficients < 0, np.fmax(lower, least), lower)
+    new_upper = np.where(coefficients > 0, np.fmin(upper, most), upper)
     return new_lower, new_upper
 
 
