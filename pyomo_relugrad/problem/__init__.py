@@ -6,7 +6,7 @@ from pyomo_relugrad.problem.epigraphs import ReluMask, epigraph_relus, is_linear
 from pyomo_relugrad.problem.expression_stage import ExpressionStage
 from pyomo_relugrad.problem.incumbent import FEASIBILITY_TOLERANCE, ROUNDING, Incumbent, without_nan
 from pyomo_relugrad.problem.network_stage import NetworkStage
-from pyomo_relugrad.problem.objective import ReducedObjective
+from pyomo_relugrad.problem.objective import ReducedObjective, SingleNetwork
 from pyomo_relugrad.problem.operations import Maximum, Product, SpecialOrderedSet
 from pyomo_relugrad.problem.problem import Problem, Shape
 from pyomo_relugrad.problem.quadratic import CONVEXITY_TOLERANCE, QuadraticFunction, is_positive_semidefinite
@@ -31,6 +31,7 @@ __all__ = [
     "ReducedObjective",
     "ReluMask",
     "Shape",
+    "SingleNetwork",
     "SpecialOrderedSet",
     "Stage",
     "bound_problem",

@@ -37,7 +37,7 @@ class ReducedObjective:
         self.stages: tuple[Stage, ...] = tuple(stage.astype(dtype) for stage in problem.stages)
         self._chosen = columns_or_slice(self.columns)
         self._function = problem.function.astype(dtype)
-        self._single = SingleNetwork.of(self)
+        self.single = SingleNetwork.of(self)
         structure[key] = {name: value for name, value in vars(self).items() if name != "problem"}
 
     @property
@@ -89,7 +89,7 @@ class ReducedObjective:
 
     def value(self, U: Array) -> Array:
         """Values (B,) at the rows of `U`, infinite where there is none."""
-        values = self._function.value(self._forward(U)[0]) if self._single is None else self._single.value(U)
+        values = self._function.value(self._forward(U)[0]) if self.single is None else self.single.value(U)
         return values if self.problem.is_defined_everywhere else without_nan(values)
 
     def value_and_gradient(self, U: Array) -> tuple[Array, Array]:
@@ -97,8 +97,8 @@ class ReducedObjective:
 
         Where there is no value, it is infinite, and the gradient zero.
         """
-        if self._single is not None:
-            return self._single.value_and_gradient(U)
+        if self.single is not None:
+            return self.single.value_and_gradient(U)
         V, states = self._forward(U)
         values, gradient = self._function.value(V), self.pull_back(states, self.partial_gradient(V))
         if self.problem.is_defined_everywhere:

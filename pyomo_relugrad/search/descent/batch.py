@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -13,9 +13,35 @@ from pyomo_relugrad.arrays import Array, at_home, namespace, row_sums, stable_or
 from pyomo_relugrad.problem import ReducedObjective
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.descent.on_device import DeviceObjective
-from pyomo_relugrad.search.domains.domain import Domain
 
 Objective: TypeAlias = ReducedObjective | DeviceObjective
+
+
+class BatchFunction(Protocol):
+    """What descents ask of the function that they minimize."""
+
+    dtype: np.dtype[Any]
+
+    def cast(self, U: Array) -> Array:
+        """Points in the function's floating-point type."""
+
+    def value(self, U: Array) -> Array:
+        """Values (B,) at the rows of `U`."""
+
+    def value_and_gradient(self, U: Array) -> tuple[Array, Array]:
+        """Values (B,) and gradients (B, d) at the rows of `U`."""
+
+
+class BatchSet(Protocol):
+    """What descents ask of the set that they stay in, a `Domain` or another one."""
+
+    lower: Array
+    upper: Array
+    steps_by_signs: bool
+
+    def project(self, U: Array) -> Array:
+        """Nearest points (B, d) of the set to the rows of `U`."""
+
 
 #: Entries of an array that are handled at a time between two products.
 BLOCK_ENTRIES = 2**16
@@ -98,8 +124,8 @@ class Batch:
 
 
 def descend(
-    objective: Objective,
-    domain: Domain,
+    objective: BatchFunction,
+    domain: BatchSet,
     batch: Batch,
     lengths: Array,
     decay: float,
@@ -132,7 +158,12 @@ def descend(
 
 
 def _moved(
-    objective: Objective, domain: Domain, U: Array, momentum: Array, gradient: Array, by: tuple[Array, float, float]
+    objective: BatchFunction,
+    domain: BatchSet,
+    U: Array,
+    momentum: Array,
+    gradient: Array,
+    by: tuple[Array, float, float],
 ) -> Array:
     """Points after a step `by` a width, a length and a decay; momentum, which takes it in, and gradient change."""
     width, length, decay = by
@@ -160,8 +191,8 @@ def _in_blocks(*arrays: Array) -> Iterator[Sequence[Array]]:
 
 
 def descend_by_halving(
-    objective: Objective,
-    domain: Domain,
+    objective: BatchFunction,
+    domain: BatchSet,
     U: Array,
     stages: Sequence[Array],
     decay: float,

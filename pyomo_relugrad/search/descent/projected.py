@@ -12,6 +12,7 @@ from pyomo_relugrad.problem import Incumbent, Problem, ReducedObjective
 from pyomo_relugrad.run import Budget, SearchContext, between
 from pyomo_relugrad.search.descent.batch import Batch, Objective, Schedule, descend, descend_by_halving
 from pyomo_relugrad.search.descent.elite_pool import SAME_VALUE, ElitePool, PoolMember
+from pyomo_relugrad.search.descent.image import BoxImage, ImageSearch
 from pyomo_relugrad.search.descent.on_device import DeviceObjective, on_device
 from pyomo_relugrad.search.descent.polishing import Polishing
 from pyomo_relugrad.search.descent.starts import structured_starts
@@ -29,6 +30,10 @@ MANY_WEIGHTS = 1e7
 POLYTOPE_BATCH = 64
 #: First and last step of the first round.
 FIRST_ROUND = (0.3, 0.01)
+#: Rounds over the image of the box before each but one in so many rounds from fresh starts.
+IMAGE_ROUNDS, IMAGE_TURNS = 6, 4
+#: First step of the vertices that are found so, their steps, and relative lengths of the stages.
+SEEN_STEP, SEEN_STEPS, SEEN_STAGES = 0.1, 40, (1, 2)
 #: Relative gain below which a better point is no news.
 NEWS = 1e-6
 #: Relative difference up to which points may be the same after polishing.
@@ -160,6 +165,8 @@ class ProjectedRounds:
         self.has_known = bool(context.known)
         self.start = feasible_start(problem, domain, context.start)
         self.count = method.batch_size(self.moving, domain, self.budget)
+        image = BoxImage.of(self.objective if isinstance(self.moving, DeviceObjective) else self.moving, domain)
+        self.image = None if image is None else ImageSearch(image, self.random, self.budget)
 
     def run(self) -> Iterator[Incumbent | None]:
         """Rounds of descents and polishing until the budget is spent, or many rounds bring nothing."""
@@ -226,24 +233,48 @@ class ProjectedRounds:
     def _round(self) -> Generator[Incumbent | None, None, Batch]:
         """The best points of a round of descents: a small one, then from fresh starts and offspring in turns."""
         method = self.method
-        momentum = method.momentum if self.rounds == 0 or self.is_fresh else method.offspring_momentum
         if self.rounds == 0:
-            starts, steps = self._first_starts(min(self.count, method.first_batch))
-            stages = Schedule(*FIRST_ROUND, steps).pieces((1, 1))
-            return (yield from self._watched(self._halving(starts, stages, momentum))).keep(method.refined).at_home()
-        if self.is_fresh:
-            firsts, steps, starts = method.first_steps, method.explore_steps, self._fresh_starts(self.count)
-        else:
-            firsts, steps = method.offspring_steps, method.recombine_steps
-            starts = self.pool.offspring(self.domain, self.random, max(self.count // 2, 1))
-        number = self.n_descents[self.is_fresh]
+            starts, stages = yield from self._first_descents()
+            return (
+                (yield from self._watched(self._halving(starts, stages, method.momentum)))
+                .keep(method.refined)
+                .at_home()
+            )
+        starts, stages = yield from self._descents()
         self.n_descents[self.is_fresh] += 1
-        stages = Schedule(firsts[number % len(firsts)], method.last_step, steps).pieces(method.stages)
+        momentum = method.momentum if self.is_fresh else method.offspring_momentum
         batch = yield from self._watched(self._halving(starts, stages, momentum))
         best = Batch.at(batch.best[: method.refined, :])
         lengths = Schedule(method.last_step, method.refined_step, method.refine_steps).lengths()
         refining = descend(self.moving, self.bounds, best, lengths, method.momentum, self.budget)
         return (yield from self._watched(refining)).keep(method.refined).at_home()
+
+    def _descents(self) -> Generator[None, None, tuple[Array, list[Array]]]:
+        """Starts of a round, and the lengths of the steps of its stages."""
+        method, number = self.method, self.n_descents[self.is_fresh]
+        if not self.is_fresh:
+            first = method.offspring_steps[number % len(method.offspring_steps)]
+            starts = self.pool.offspring(self.domain, self.random, max(self.count // 2, 1))
+            return starts, Schedule(first, method.last_step, method.recombine_steps).pieces(method.stages)
+        if self.image is not None and number % IMAGE_TURNS != IMAGE_TURNS - 1:
+            if number:
+                self.image.restart()
+            vertices = yield from self.image.rounds(IMAGE_ROUNDS)
+            lengths = Schedule(SEEN_STEP, method.last_step, SEEN_STEPS)
+            return self.moving.cast(vertices[: self.count]), lengths.pieces(SEEN_STAGES)
+        first = method.first_steps[number % len(method.first_steps)]
+        lengths = Schedule(first, method.last_step, method.explore_steps)
+        return self._fresh_starts(self.count), lengths.pieces(method.stages)
+
+    def _first_descents(self) -> Generator[None, None, tuple[Array, list[Array]]]:
+        """Starts of the first round, and the lengths of the steps of its stages."""
+        if self.image is None or self.past.answers:
+            starts, steps = self._first_starts(min(self.count, self.method.first_batch))
+            return starts, Schedule(*FIRST_ROUND, steps).pieces((1, 1))
+        starts = self.moving.cast((yield from self.image.rounds(1))[: self.method.refined])
+        if self.start is not None:
+            starts[0, :] = self.moving.cast(self.start)
+        return starts, [Schedule(SEEN_STEP, FIRST_ROUND[1], self.method.first_round_steps).lengths()]
 
     def _first_starts(self, count: int) -> tuple[Array, int]:
         """Starts of the first round, many of them where earlier answers lay, and how many steps are enough.
