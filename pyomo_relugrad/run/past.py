@@ -34,6 +34,8 @@ class Past:
         Where in these ranges descents began that began from nothing.
     region_program : RegionProgram, optional
         Of the last search, with its HiGHS model.
+    multipliers : (m,) array, optional
+        Of the rows that link blocks, where a search priced them: those of the lowest relaxation.
     """
 
     solves: int = 0
@@ -42,6 +44,7 @@ class Past:
     answers: deque[Array] = field(default_factory=lambda: deque(maxlen=MAX_ANSWERS))
     starts: Array | None = None
     region_program: Any = None
+    multipliers: Array | None = None
     _rounds: dict[str, list[int]] = field(default_factory=dict)
 
     def begin(self, method: str, patience: int) -> int:
