@@ -251,7 +251,7 @@ def test_programs_run_while_the_search_is_in_vain(monkeypatch, time_limit, gains
     monkeypatch.setattr(MilpBound, "run", run)
     options, steps = Options(time_limit=time_limit), Steps(clock, points, last)
     driver_clock = Clock(time_limit)
-    worker = BoundedSearch(steps, problem, options, driver_clock)
+    worker = BoundedSearch(steps, [MilpBound(problem)], options, driver_clock)
     result = Driver(problem, options, driver_clock).run(worker)
     assert seen == runs
     assert result.bound == (-50.0 if runs else -np.inf)

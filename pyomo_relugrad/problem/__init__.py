@@ -5,6 +5,7 @@ from pyomo_relugrad.problem.embedding import EmbeddedExpression, EmbeddedNetwork
 from pyomo_relugrad.problem.epigraphs import ReluMask, epigraph_relus, is_linear_program
 from pyomo_relugrad.problem.expression_stage import ExpressionStage
 from pyomo_relugrad.problem.incumbent import FEASIBILITY_TOLERANCE, ROUNDING, Incumbent, without_nan
+from pyomo_relugrad.problem.integral_objective import rounded_up
 from pyomo_relugrad.problem.network_stage import NetworkStage
 from pyomo_relugrad.problem.objective import ReducedObjective, SingleNetwork
 from pyomo_relugrad.problem.operations import Maximum, Product, SpecialOrderedSet
@@ -39,6 +40,7 @@ __all__ = [
     "is_linear_program",
     "is_positive_semidefinite",
     "refuse_unknown_bounds",
+    "rounded_up",
     "stacked",
     "without_nan",
 ]

@@ -27,6 +27,9 @@ class MilpBound:
         As `presolve` leaves it.
     """
 
+    #: A run begins anew: only a longer one proves more.
+    first_share, longest_first, growth = 0.1, 2.0, 2.0
+
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
         #: Whether another run may prove more.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from pyomo_relugrad import deadline
 from pyomo_relugrad.deadline import OutOfTime
-from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.problem import Incumbent, Problem, rounded_up
 from pyomo_relugrad.run.budget import Clock, Stop
 from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.run.record import POOL_SIZE, Record
@@ -173,7 +173,7 @@ class Driver:
                 point = repaired(self._problem, point)
             is_new = self._record.add(point, self._clock.elapsed) or is_new
         self._reason = report.reason or self._reason
-        self._bound = max(self._bound, report.bound)
+        self._bound = max(self._bound, rounded_up(self._problem, report.bound))
         self._record.add_bound(self._bound, self._clock.elapsed)
         return is_new
 

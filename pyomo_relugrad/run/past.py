@@ -36,6 +36,8 @@ class Past:
         Of the last search, with its HiGHS model.
     chains : dict of Chain, optional
         The model's networks as a chain, by how far their kinks are rounded off.
+    multipliers : (m,) array, optional
+        Of the rows that link blocks, where a search priced them: those of the lowest relaxation.
     """
 
     solves: int = 0
@@ -45,6 +47,7 @@ class Past:
     starts: Array | None = None
     region_program: Any = None
     chains: dict[float, Any] = field(default_factory=dict)
+    multipliers: Array | None = None
     _rounds: dict[str, list[int]] = field(default_factory=dict)
 
     def begin(self, method: str, patience: int) -> int:

@@ -3,50 +3,85 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
 
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.proof import MilpBound
-from pyomo_relugrad.run import Clock, Options, Report, Stop, Worker
+from pyomo_relugrad.proof import LagrangianBound, MilpBound, ProofInTurns
+from pyomo_relugrad.run import Clock, Options, Past, Report, Route, Stop, Worker
+from pyomo_relugrad.solve.portfolio import Portfolio
+from pyomo_relugrad.solve.runner import PROOFS
 
-#: Length of the first run of HiGHS as a share of the time limit, and in seconds at least and at most; each further one
-#: has twice as many.
-FIRST_SHARE, SHORTEST, LONGEST_FIRST = 0.1, 0.1, 2.0
-#: Time in vain before a run, in units of its length; the share of all time that runs have; and the time that has to be
-#: left, in units of the length: HiGHS looks at the clock between its steps.
-VAIN_BEFORE, SHARE, LEFT = 2.0, 0.4, 1.2
+#: Seconds of a bounder's first run at least.
+SHORTEST = 0.1
+#: Time in vain before a run, in units of its length, and as a share of all time; the share of all time that runs have;
+#: and the time that has to be left, in units of the length: HiGHS looks at the clock between its steps.
+VAIN_BEFORE, VAIN_SHARE, SHARE, LEFT = 2.0, 0.25, 0.4, 1.2
+#: Share of the gap that a bounder has to close in its last run so that others wait.
+MUCH = 0.05
+
+
+class Bounder(Protocol):
+    """Bounds a problem, in run after run."""
+
+    #: Length of its first run as a share of the time limit, and in seconds at most; by how much each further one is
+    #: longer.
+    first_share: float
+    longest_first: float
+    growth: float
+    #: Whether another run may prove more.
+    is_open: bool
+
+    def run(self, start: Incumbent, seconds: float) -> tuple[float, Incumbent | None]:
+        """A number that no feasible point's objective is below, and a point, within some seconds."""
+
+
+@dataclass
+class _Way:
+    """A bounder, the seconds of its next run and of those so far, and the share of the gap that the last one closed."""
+
+    bounder: Bounder
+    length: float
+    spent: float = 0.0
+    closed: float = 0.0
 
 
 class BoundedSearch(Worker):
-    """A search that HiGHS interrupts now and then, to bound the problem and to look for a point of its own.
+    """A search that bounders interrupt now and then; they may also come to points of their own.
 
-    A search that goes on gaining is left alone: a run comes when all has been in vain for twice as long. Where only
+    A search that goes on gaining is left alone: a run comes when all has been in vain for twice as long, and for a
+    quarter of the time. A bounder that closes much of the gap goes on, else the one that has had least time. Where only
     steps are limited, there is none, so that the answer of a seed does not depend on the machine.
 
     Parameters
     ----------
     own : Worker
         The search.
-    problem : Problem
-        As `presolve` leaves it.
+    bounders : iterable of Bounder
+        As of `bounders_for`.
     options : Options
     clock : Clock
         Of the whole run.
     """
 
-    def __init__(self, own: Worker, problem: Problem, options: Options, clock: Clock) -> None:
-        self._own, self._clock, self._milp = own, clock, MilpBound(problem)
-        self._length = min(FIRST_SHARE * clock.time_limit, LONGEST_FIRST)
-        self._is_timed = options.iteration_limit is None and math.isfinite(clock.time_limit)
+    def __init__(self, own: Worker, bounders: Iterable[Bounder], options: Options, clock: Clock) -> None:
+        self._own, self._clock = own, clock
+        is_timed = options.iteration_limit is None and math.isfinite(clock.time_limit)
+        ways = [_Way(each, min(each.first_share * clock.time_limit, each.longest_first)) for each in bounders]
+        self._ways = [way for way in ways if is_timed and way.length >= SHORTEST]
         self._best: Incumbent | None = None
+        self._bound = -math.inf
         self._spent = self._last_gain = 0.0
 
     def step(self) -> Report:
-        """A step of the search, or a run of HiGHS."""
-        if self._best is not None and self._is_due(VAIN_BEFORE):
-            return self._run(self._best)
+        """A step of the search, or a run of a bounder."""
+        if self._best is not None and (way := self._due(VAIN_BEFORE)):
+            return self._run(way, self._best)
         report = self._own.step()
-        if self._best is not None and report.stop is Stop.FINISHED and self._is_due(0.0):
-            return report.with_work([self._run(self._best)])
+        self._bound = max(self._bound, report.bound)
+        if self._best is not None and report.stop is Stop.FINISHED and (way := self._due(0.0)):
+            return report.with_work([self._run(way, self._best)])
         return report
 
     def offer(self, point: Incumbent) -> bool:
@@ -58,15 +93,33 @@ class BoundedSearch(Worker):
         """Stop the search."""
         return self._own.close()
 
-    def _is_due(self, vain_before: float) -> bool:
-        """Whether a run of HiGHS may begin."""
-        now, length = self._clock.elapsed, self._length
+    def _due(self, vain_before: float) -> _Way | None:
+        """The bounder whose run may begin, if any."""
+        open_ways = [way for way in self._ways if way.bounder.is_open]
+        good = [way for way in open_ways if way.closed >= MUCH]
+        way = min(good or open_ways, key=lambda way: way.spent, default=None)
+        if way is None:
+            return None
+        now, length = self._clock.elapsed, way.length
         has_time = self._spent + length <= SHARE * now and LEFT * length <= self._clock.remaining
-        is_in_vain = now - self._last_gain >= vain_before * length
-        return self._is_timed and self._milp.is_open and has_time and is_in_vain and length >= SHORTEST
+        least_vain = max(vain_before * length, min(vain_before, VAIN_SHARE) * now)
+        is_in_vain = now - self._last_gain >= least_vain
+        return way if has_time and is_in_vain else None
 
-    def _run(self, best: Incumbent) -> Report:
+    def _run(self, way: _Way, best: Incumbent) -> Report:
         begin = self._clock.elapsed
-        bound, point = self._milp.run(best, self._length)
-        self._spent, self._length = self._spent + self._clock.elapsed - begin, 2 * self._length
+        bound, point = way.bounder.run(best, way.length)
+        seconds = self._clock.elapsed - begin
+        self._spent, way.spent, way.length = self._spent + seconds, way.spent + seconds, way.bounder.growth * way.length
+        if math.isfinite(self._bound) and self._bound < best.objective:
+            way.closed = max(bound - self._bound, 0.0) / (best.objective - self._bound)
+        self._bound = max(self._bound, bound)
         return Report(() if point is None else (point,), bound)
+
+
+def bounders_for(problem: Problem, options: Options, past: Past) -> list[Bounder]:
+    """What bounds a presolved problem: blocks by themselves, the proof by branching where it goes first, and HiGHS."""
+    bounders: list[Bounder] = [LagrangianBound(problem, past)]
+    if problem.functions and Portfolio().routes_for(problem)[0] is Route.BRANCH:
+        bounders.append(ProofInTurns(lambda start: PROOFS[Route.BRANCH](problem, options, start)))
+    return [*bounders, MilpBound(problem)]

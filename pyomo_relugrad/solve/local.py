@@ -12,7 +12,7 @@ from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs import solver_threads
 from pyomo_relugrad.run import Callback, Clock, Driver, Method, Options, Past, SearchResult, Stop, Worker
 from pyomo_relugrad.search import find_method
-from pyomo_relugrad.solve.bounded_search import BoundedSearch
+from pyomo_relugrad.solve.bounded_search import BoundedSearch, bounders_for
 from pyomo_relugrad.solve.islands import beside_others
 from pyomo_relugrad.solve.local_search import LocalSearch
 from pyomo_relugrad.solve.presolved import run_presolved
@@ -107,7 +107,7 @@ def solve_locally(
     return replace(result, stop=Stop.FINISHED) if result.stop is Stop.OPTIMAL else result
 
 
-def _worker(problem: Problem, options: Options, clock: Clock, start: Array | None, past: Past | None) -> Worker:
+def _worker(problem: Problem, options: Options, clock: Clock, start: Array | None, past: Past) -> Worker:
     """One search, or several side by side; where steps are limited, in an order that does not depend on the time.
 
     A device takes the place of other cores, unless they are asked for: beside it they add little, and copies of large
@@ -117,8 +117,8 @@ def _worker(problem: Problem, options: Options, clock: Clock, start: Array | Non
         options = replace(options, threads=1)
     if options.iteration_limit is None:
         own: Worker = LocalSearch(problem, options, clock, start, past)
-        if past is None or past.solves <= 1:
-            own = BoundedSearch(own, problem, options, clock)
+        if past.solves <= 1:
+            own = BoundedSearch(own, bounders_for(problem, options, past), options, clock)
         return beside_others(own, problem, options, clock)
     if options.iteration_limit > TASK_STEPS and find_method(options.method, problem).cooperates:
         return TaskSequence(problem, options, clock, start)

@@ -98,6 +98,7 @@ class ColumnGeneration(Method):
                 continue
             if is_lower(relaxed.objective, lowest):
                 lowest, fruitless[tried] = relaxed.objective, 0
+                context.past.multipliers = relaxed.row_duals
             duals = self.smoothing * duals + (1.0 - self.smoothing) * relaxed.row_duals
             yield program, relaxed
 
