@@ -60,7 +60,8 @@ class SmoothingDescent(Method):
     networks whose ReLUs are parabolas around zero, so wide that few local optima are left, and goes on with narrower
     ones down to the networks themselves. Each step is a quadratic program over the decisions alone, with the exact
     Hessian of a quadratic objective and the curvature of the rounded kinks. The first round begins at the known point;
-    later ones there and at random points in turns. Nothing is yielded where networks make no chain.
+    later ones there and at random points in turns. Where the model was solved before, with other numbers, two rounds of
+    three begin at its plan and, beside it, at plans with other tails. Nothing is yielded where networks make no chain.
 
     Condensing of states as in Bock and Plitt (1984); smoothing as in Chen, "Smoothing methods for nonsmooth, nonconvex
     minimization" (Mathematical Programming 134, 2012).
@@ -69,7 +70,7 @@ class SmoothingDescent(Method):
     ----------
     first_widths : tuple of float, optional
         How far ReLUs are rounded off at the beginning of a round, in turns, in shares of how much their
-        pre-activations vary (0.3, 1, 0.1). Where the model was solved before, the first round takes the smallest.
+        pre-activations vary (0.3, 1, 0.1).
     last_width : float, optional
         The last such share, after which the networks are as they are (0.001).
     shrinkage : float, optional
