@@ -1,5 +1,7 @@
 """Descents over chains of networks whose kinks are rounded off, and the quadratic programs of their steps."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from random_networks import random_network
@@ -8,11 +10,14 @@ from scipy import sparse
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.problem.presolve import presolve
-from pyomo_relugrad.programs import LinearProgram, dense_quadratic_minimum
+from pyomo_relugrad.programs import LinearProgram, dense_quadratic, dense_quadratic_minimum
 from pyomo_relugrad.run import Budget, Past, SearchContext
 from pyomo_relugrad.search import Auto, SequentialLp, SmoothingDescent
+from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.smoothing.chain import ROUNDED_RELU, Chain, rounded
+from pyomo_relugrad.search.smoothing.descent import ChainDescent
 from pyomo_relugrad.search.smoothing.search import is_chain
+from pyomo_relugrad.search.smoothing.tails import Tails
 from pyomo_relugrad.solve import search
 
 STEPS = 5
@@ -47,8 +52,10 @@ def parts(problem: Problem) -> tuple[Problem, Chain, np.ndarray]:
     return reduced, Chain.of(reduced, moving), reduced.propagate(v[None])[0]
 
 
+@pytest.mark.parametrize("guesses", [dense_quadratic.MAX_GUESSES, 0])
 @pytest.mark.parametrize("seed", range(5))
-def test_a_quadratic_program_has_the_optimum_of_highs(seed):
+def test_a_quadratic_program_has_the_optimum_of_highs(seed, guesses, monkeypatch):
+    monkeypatch.setattr(dense_quadratic, "MAX_GUESSES", guesses)  # without any, by least squares
     random = np.random.default_rng(seed)
     root, gradient, rows = (random.standard_normal(shape) for shape in ((6, 6), 6, (9, 6)))
     hessian, upper = root.T @ root + 0.1 * np.eye(6), random.uniform(0.1, 1, 9)
@@ -93,6 +100,47 @@ def test_derivatives_along_the_chain_are_those_of_differences(share):
         assert change == pytest.approx(models.gradients[0, column], abs=1e-5)
 
 
+def test_points_descend_side_by_side_as_each_does_alone():
+    problem, chain, v = parts(horizon(top=0.6))
+    samples = problem.propagate(v + 0.1 * np.random.default_rng(0).standard_normal((8, v.size)))
+    chain = chain.rounded(0.3, samples)
+    V = np.clip(samples[:3], problem.lower, problem.upper)
+    merit = Merit.scaled_to(problem, samples, 10.0)
+    descent = ChainDescent(problem, chain.moving, merit, Budget())
+    *_, together = descent.run(chain, V, 4)
+    for start, end in zip(V, together, strict=True):
+        *_, (alone,) = descent.run(chain, start[None], 4)
+        np.testing.assert_allclose(alone, end, atol=1e-9)
+    assert (merit.of(problem, problem.propagate(together)) < merit.of(problem, problem.propagate(V))).all()
+
+
+def test_a_chain_fits_the_same_networks_between_the_same_columns():
+    problem, chain, _ = parts(horizon())
+    assert chain.fits(replace(problem, cost=problem.cost + 1), chain.moving)
+    assert not chain.fits(problem, chain.moving[1:])
+    assert not chain.fits(parts(horizon(seed=1))[0], chain.moving)
+    assert not chain.fits(replace(problem, networks=problem.networks[:-1]), chain.moving)
+    other = replace(problem.networks[0], inputs=problem.networks[0].inputs[::-1])
+    assert not chain.fits(replace(problem, networks=(other, *problem.networks[1:])), chain.moving)
+
+
+def test_other_tails_are_the_plan_up_to_some_link():
+    problem, chain, v = parts(horizon())
+    tails, random = Tails(problem, chain.moving, problem.lower, problem.upper), np.random.default_rng(0)
+    plan = v[chain.moving]
+    for V in (tails.moved(v, 200, random), tails.levelled(v, 200, random)):
+        others = np.delete(V, chain.moving, axis=1)
+        np.testing.assert_array_equal(others, np.repeat(np.delete(v, chain.moving)[None], 200, axis=0))
+        plans = V[:, chain.moving]
+        assert ((plans >= -1) & (plans <= 1)).all()
+        is_kept = plans == plan
+        begins = np.where(is_kept.all(axis=1), STEPS, is_kept.argmin(axis=1))
+        assert set(begins.tolist()) >= set(range(STEPS))
+    sooner = [[*plan[:begin], *plan[begin + 1 :], plan[-1]] for begin in range(STEPS)]
+    found = {tuple(row) for row in tails.moved(v, 200, random)[:, chain.moving]}
+    assert found >= {tuple(row) for row in sooner}
+
+
 def test_the_hessian_has_the_curvature_of_valleys():
     """Of ``|x|``, written with two ReLUs and twice handed on: rounded off within 1, it is ``(x^2 + 1) / 2`` there."""
     absolute, onward = ([[1.0], [-1.0]], [[1.0, 1.0]]), ([[1.0], [-1.0]], [[1.0, -1.0]])
@@ -118,6 +166,30 @@ def test_a_plan_is_feasible_and_as_good_as_that_of_the_sequential_method(seed):
     assert found.is_feasible
     assert found.violation <= 1e-7
     assert found.objective <= other.objective + 1e-3 * (1 + abs(other.objective))
+
+
+def two_valleys() -> Problem:
+    """Go left or right in six steps of at most a half, where the right is three times as good."""
+    step = Network.from_layers([[[1.0, 1.0], [-1.0, -1.0]], [[1.0, -1.0]]], [np.zeros(2), np.zeros(1)])
+    reward = Network.from_layers([[[1.0], [-1.0]], [[-3.0, -1.0]]], [[-1.0, -1.0], [0.0]])
+    n, controls = 14, [2 * k + 1 for k in range(6)]
+    networks = [EmbeddedNetwork(step, [2 * k, 2 * k + 1], [2 * k + 2]) for k in range(6)]
+    lower, upper = np.full(n, -np.inf), np.full(n, np.inf)
+    lower[0] = upper[0] = 0.0
+    lower[controls], upper[controls] = -0.5, 0.5
+    effort = sparse.csr_array(sparse.diags_array(0.01 * np.isin(np.arange(n), controls)))
+    networks = (*networks, EmbeddedNetwork(reward, [12], [13]))
+    return Problem(np.eye(n)[13], lower, upper, networks=networks, quadratic=effort)
+
+
+def test_a_plan_of_the_same_model_with_other_numbers_is_left_for_a_better_valley():
+    problem = presolve(two_valleys()).problem
+    left = problem.incumbent(np.where(np.isfinite(problem.lower), problem.lower, 0.0))
+    assert left.objective == pytest.approx(-2.0 + 6 * 0.00125)
+    context = SearchContext(Budget(iteration_limit=30), np.random.default_rng(0), known=(left,), past=Past(solves=2))
+    found = min(point.objective for point in SmoothingDescent().run(problem, context) if point is not None)
+    assert found == pytest.approx(-6.0 + 6 * 0.00125)
+    assert 0.0 in context.past.chains
 
 
 def test_other_problems_are_left_to_other_methods():

@@ -121,17 +121,17 @@ class Chain:
         return cls(problem, moving, problem.relu_stages, together, tuple(links))
 
     def fits(self, problem: Problem, moving: Array) -> bool:
-        """Whether a problem has the same networks at the same columns, and the same columns move."""
-        own, others = self.problem.networks, problem.networks
+        """Whether a problem has the same networks between the same columns, of which the same move."""
+        pairs = zip(self.problem.networks, problem.networks, strict=False)
         return (
-            np.array_equal(self.moving, moving)
-            and self.problem.n_columns == problem.n_columns
-            and [each.network for each in own] == [each.network for each in others]
+            self.problem.n_columns == problem.n_columns
+            and len(self.problem.networks) == len(problem.networks)
+            and np.array_equal(self.moving, moving)
             and all(
-                np.array_equal(
-                    *(np.concatenate([getattr(each, side) for each in networks]) for networks in (own, others))
-                )
-                for side in ("inputs", "outputs")
+                own.network is other.network
+                and np.array_equal(own.inputs, other.inputs)
+                and np.array_equal(own.outputs, other.outputs)
+                for own, other in pairs
             )
         )
 

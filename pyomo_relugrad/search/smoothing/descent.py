@@ -36,6 +36,8 @@ class ChainDescent:
     """
 
     def __init__(self, problem: Problem, moving: Array, merit: Merit, budget: Budget) -> None:
+        #: What the last step took.
+        self.seconds = 0.0
         self._problem, self._moving, self._merit, self._budget = problem, moving, merit, budget
         is_moving = np.isin(np.arange(problem.n_columns), moving)
         self._columns = np.flatnonzero(is_moving | problem.is_output)
@@ -53,14 +55,13 @@ class ChainDescent:
         """
         V = chain.propagate(V)
         values, moved = self._values(V), np.arange(len(V))
-        seconds = 0.0
         for _ in range(steps):
-            if self._budget.is_exhausted() or self._budget.remaining < seconds:
+            if self._budget.is_exhausted() or self._budget.remaining < self.seconds:
                 return
             begin = self._budget.elapsed
             tried, least = self._best_shares(chain, V[moved], self._steps(chain, V[moved]))
             self._budget.count(points=SHARES.size * moved.size)
-            seconds = self._budget.elapsed - begin
+            self.seconds = self._budget.elapsed - begin
             gain = values[moved] - least
             better = gain > 0
             if better.any():

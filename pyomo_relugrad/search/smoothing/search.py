@@ -10,7 +10,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.run import Method, SearchContext, between
+from pyomo_relugrad.run import Method, SearchContext, Stop, between
 from pyomo_relugrad.search.regions.walk import improves
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.merit import Merit
@@ -46,6 +46,8 @@ SHARED_WORK = 4.0
 TAILS, DRAWN, MOVED, LEFT = 8, 16, 4, 2
 WIDE = (Leg(0.1, 2, TAILS),)
 NARROW = tuple(Leg(width, 3, 1 + LEFT) for width in (0.03, 0.01, 0.0))
+#: Where there is no time for other tails.
+FINE = Leg(0.01, 3, 1), Leg(0.0, 3, 1)
 #: Rounds in vain after which the search goes on at least.
 LEAST_PATIENCE = 2
 
@@ -58,7 +60,8 @@ class SmoothingDescent(Method):
     networks whose ReLUs are parabolas around zero, so wide that few local optima are left, and goes on with narrower
     ones down to the networks themselves. Each step is a quadratic program over the decisions alone, with the exact
     Hessian of a quadratic objective and the curvature of the rounded kinks. The first round begins at the known point;
-    later ones there and at random points in turns. Nothing is yielded where networks make no chain.
+    later ones there and at random points in turns. Where the model was solved before, with other numbers, two rounds of
+    three begin at its plan and, beside it, at plans with other tails. Nothing is yielded where networks make no chain.
 
     Condensing of states as in Bock and Plitt (1984); smoothing as in Chen, "Smoothing methods for nonsmooth, nonconvex
     minimization" (Mathematical Programming 134, 2012).
@@ -67,7 +70,7 @@ class SmoothingDescent(Method):
     ----------
     first_widths : tuple of float, optional
         How far ReLUs are rounded off at the beginning of a round, in turns, in shares of how much their
-        pre-activations vary (0.3, 1, 0.1). Where the model was solved before, the first round takes the smallest.
+        pre-activations vary (0.3, 1, 0.1).
     last_width : float, optional
         The last such share, after which the networks are as they are (0.001).
     shrinkage : float, optional
@@ -129,6 +132,7 @@ class _Rounds:
         if not self._chains or not self._chains[0.0].fits(problem, self._moving):
             self._chains.clear()
             self._chains[0.0] = Chain.of(problem, self._moving)
+        self._seconds = 0.0  # of a round with other tails
         self._best = min(context.known, key=lambda point: point.objective, default=None)
 
     def run(self) -> Iterator[Incumbent | None]:
@@ -137,6 +141,9 @@ class _Rounds:
         patience = max(past.begin(method.name, method.patience), LEAST_PATIENCE)
         number = fruitless = 0
         while fruitless < patience and not budget.is_exhausted():
+            if budget.remaining < self._descent.seconds:
+                budget.stop = Stop.TIME_LIMIT
+                return
             fruitless += 1
             for point in self._round(number):
                 if point is not None and (self._best is None or improves(point, self._best)):
@@ -146,18 +153,24 @@ class _Rounds:
             number += 1
 
     def _round(self, number: int) -> Iterator[Incumbent | None]:
-        """The points of a round: where the model was solved before, from its plan in every other round."""
+        """The points of a round: where the model was solved before, from its plan in two rounds of three."""
         method = self._method
-        if self._context.past.solves > 1 and self._best is not None and number % 2 == 0:
+        if self._context.past.solves > 1 and self._best is not None and number % 3 < 2:
             yield from self._again(self._best.values)
             return
         widths = method.widths(method.first_widths[number % len(method.first_widths)])
         yield from self._descend(self._start(number)[None], [Leg(width, method.steps, 1) for width in widths])
 
     def _again(self, v: Array) -> Iterator[Incumbent | None]:
-        """Descend from a plan of the same model with other numbers, and from plans with other tails."""
+        """Descend from a plan of the same model with other numbers, and, given the time, from it with other tails."""
+        budget = self._context.budget
+        if budget.remaining < self._seconds / 2:
+            yield from self._descend(v[None], FINE)
+            return
+        begin = budget.elapsed
         V = yield from self._descend(self._other_tails(v), WIDE, NARROW)
         yield from self._descend(np.concatenate([v[None], self._best_of(V, LEFT)]), NARROW)
+        self._seconds = budget.elapsed - begin
 
     def _start(self, number: int) -> Array:
         """The best point, or one that the rows allow near a random one."""
