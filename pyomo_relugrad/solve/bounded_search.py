@@ -22,7 +22,7 @@ VAIN_BEFORE, VAIN_SHARE, SHARE, LEFT = 2.0, 0.25, 0.4, 1.2
 MUCH = 0.05
 
 
-class Bounder(Protocol):
+class BoundInRuns(Protocol):
     """Bounds a problem, in run after run."""
 
     #: Length of its first run as a share of the time limit, and in seconds at most; by how much each further one is
@@ -41,7 +41,7 @@ class Bounder(Protocol):
 class _Way:
     """A bounder, the seconds of its next run and of those so far, and the share of the gap that the last one closed."""
 
-    bounder: Bounder
+    bounder: BoundInRuns
     length: float
     spent: float = 0.0
     closed: float = 0.0
@@ -58,14 +58,14 @@ class BoundedSearch(Worker):
     ----------
     own : Worker
         The search.
-    bounders : iterable of Bounder
+    bounders : iterable of BoundInRuns
         As of `bounders_for`.
     options : Options
     clock : Clock
         Of the whole run.
     """
 
-    def __init__(self, own: Worker, bounders: Iterable[Bounder], options: Options, clock: Clock) -> None:
+    def __init__(self, own: Worker, bounders: Iterable[BoundInRuns], options: Options, clock: Clock) -> None:
         self._own, self._clock = own, clock
         is_timed = options.iteration_limit is None and math.isfinite(clock.time_limit)
         ways = [_Way(each, min(each.first_share * clock.time_limit, each.longest_first)) for each in bounders]
@@ -117,9 +117,9 @@ class BoundedSearch(Worker):
         return Report(() if point is None else (point,), bound)
 
 
-def bounders_for(problem: Problem, options: Options, past: Past) -> list[Bounder]:
+def bounders_for(problem: Problem, options: Options, past: Past) -> list[BoundInRuns]:
     """What bounds a presolved problem: blocks by themselves, the proof by branching where it goes first, and HiGHS."""
-    bounders: list[Bounder] = [LagrangianBound(problem, past)]
+    bounders: list[BoundInRuns] = [LagrangianBound(problem, past)]
     if problem.functions and Portfolio().routes_for(problem)[0] is Route.BRANCH:
         bounders.append(ProofInTurns(lambda start: PROOFS[Route.BRANCH](problem, options, start)))
     return [*bounders, MilpBound(problem)]
