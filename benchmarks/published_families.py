@@ -81,7 +81,10 @@ CASES = (
     Case("diet-3", "design", "diet_classes", {"seed": 3}, 6.162475),
     Case("batches6", "horizons", "state_task_network", {"events": 6, "hours": 12.0}, 208.197039),
     Case("batches7", "horizons", "state_task_network", {"events": 7, "hours": 14.0}, 257.868156),
+    Case("batches8-20", "horizons", "state_task_network", {"events": 8, "hours": 20.0}, 414.752),
+    Case("batches9", "horizons", "state_task_network", {"events": 9, "hours": 18.0}, 364.336986),
     Case("batches10", "horizons", "state_task_network", {"events": 10, "hours": 20.0}, 410.686),
+    Case("batches12-18", "horizons", "state_task_network", {"events": 12, "hours": 18.0}, 364.336986),
     Case("production", "production", "build", {"networks_folder": FOLDERS[1] / "networks"}, 1.286386),
     Case(
         "facilities",

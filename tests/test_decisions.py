@@ -12,6 +12,7 @@ from random_models import random_network
 
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.compile import compile_model
+from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.run import Budget, SearchContext
 from pyomo_relugrad.search.decisions.annealing import Annealing, Chains
@@ -235,3 +236,20 @@ def test_moves_that_slopes_promise_most_of_are_taken() -> None:
 
 def generators(count: int) -> list[np.random.Generator]:
     return [np.random.default_rng(seed) for seed in range(count)]
+
+
+def test_binaries_that_leave_a_range_to_what_networks_read_decide_nothing() -> None:
+    """A dose between shares of a binary is a decision of its own; one that equals it is not."""
+    network = Network.from_layers([[[-1.0, 2.0], [1.0, 1.0]], [[1.0, -1.0]]], [[0.2, -0.5], [0.0]])
+    for least, is_decided in (0.2, False), (1.0, True):
+        problem = Problem(
+            np.array([0.0, 0.0, 1.0]),
+            np.array([0.0, 0.0, -np.inf]),
+            np.array([1.0, 1.0, np.inf]),
+            np.array([[-1.0, 1.0, 0.0], [least, -1.0, 0.0]]),
+            np.full(2, -np.inf),
+            np.zeros(2),
+            np.array([True, False, False]),
+            (EmbeddedNetwork(network, [0, 1], [2]),),
+        )
+        assert (Decisions.of(problem) is not None) is is_decided

@@ -331,6 +331,12 @@ def test_networks_in_disjuncts_are_expanded_and_then_reformulated(name, expressi
     assert by_proof(m) == pytest.approx(best, abs=1e-3)
 
 
+def test_cuts_between_relaxations_of_expanded_disjuncts_are_found_by_our_solver():
+    m = expanded(processes(expressions=True))
+    pyo.TransformationFactory("gdp.cuttingplane").apply_to(m, solver="relugrad.exact")
+    assert by_proof(m) == pytest.approx(best_process(expressions=True), abs=1e-3)
+
+
 def test_unexpanded_networks_in_disjuncts_are_read_from_their_big_m_rows():
     m = processes()
     pyo.TransformationFactory("gdp.bigm").apply_to(m)

@@ -9,12 +9,14 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.search.decisions.deduction import Deduction
-from pyomo_relugrad.search.decisions.steps import Filling
+from pyomo_relugrad.search.decisions.steps import Filling, Levels
 
 #: Coefficients of rows above which structure is not looked for.
 MAX_ENTRIES = 200_000
 #: Share of the columns that may be decisions.
 MAX_SHARE = 0.2
+#: Random decisions at which columns between rows are looked at.
+TRIED = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +36,7 @@ class Decisions:
 
     @classmethod
     def of(cls, problem: Problem) -> Decisions | None:
-        """The decisions, None where they are no few columns with bounds."""
+        """The decisions, None where they are no few columns with bounds, or leave what networks read undecided."""
         if not problem.networks or not problem.integers.any() or problem.rows.nnz > MAX_ENTRIES:
             return None
         chosen = _chosen(problem) or _binaries(problem)
@@ -44,7 +46,16 @@ class Decisions:
         deduction.learn(chosen)
         columns = np.array(chosen, int)
         has_bounds = np.isfinite(problem.lower[columns]).all() and np.isfinite(problem.upper[columns]).all()
-        return cls(problem, columns, tuple(deduction.steps)) if has_bounds and deduction.known.all() else None
+        if not (has_bounds and deduction.known.all()):
+            return None
+        decisions = cls(problem, columns, tuple(deduction.steps))
+        return None if decisions._leave_room() else decisions
+
+    def _leave_room(self) -> bool:
+        """Whether a column that networks read may have several values between its rows, as random decisions show."""
+        levels = [step for step in self.steps if isinstance(step, Levels)]
+        V = self.points(self.random(TRIED, np.random.default_rng(0))).T if levels else np.zeros((0, 0))
+        return any(self.problem.is_input[step.with_room(V)].any() for step in levels)
 
     @property
     def are_binaries(self) -> bool:

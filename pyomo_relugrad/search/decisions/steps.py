@@ -183,13 +183,21 @@ class Levels:
 
     def fill(self, V: Array) -> None:
         """Choose the levels."""
-        low, high = self._largest(V), -self._negative(V)
-        low = np.where(self._is_integer, np.ceil(low - FEASIBILITY_TOLERANCE), low)
-        high = np.where(self._is_integer, np.floor(high + FEASIBILITY_TOLERANCE), high)
+        low, high = self._ends(V)
         bounded = np.isfinite(low) & np.isfinite(high) & ~self._is_integer
         with np.errstate(invalid="ignore"):
             free = np.where(bounded, (low + high) / 2, np.where(np.isfinite(low), low, high))
         V[self._columns] = np.where(self._cost > 0, low, np.where(self._cost < 0, high, free))
+
+    def with_room(self, V: Array) -> Array:
+        """The columns (k,) that have more than one value at some of the points (n, B)."""
+        low, high = self._ends(V)
+        return np.asarray(self._columns[(high - low > FEASIBILITY_TOLERANCE).any(axis=1)])
+
+    def _ends(self, V: Array) -> tuple[Array, Array]:
+        low, high = self._largest(V), -self._negative(V)
+        low = np.where(self._is_integer, np.ceil(low - FEASIBILITY_TOLERANCE), low)
+        return low, np.where(self._is_integer, np.floor(high + FEASIBILITY_TOLERANCE), high)
 
 
 class Networks:
