@@ -113,6 +113,7 @@ class Arguments(argparse.Namespace):
     methods: list[str] | None = None
     seed: int = 0
     threads: int | None = None
+    solutions: int = 1
     exact: bool = False
     gap: float | None = None
     networks: int = 3
@@ -195,6 +196,9 @@ def _parser() -> argparse.ArgumentParser:
         _add_search(optimize)
         optimize.add_argument(
             "--threads", type=as_positive_count, metavar="N", help="processor cores that may be used (all)"
+        )
+        optimize.add_argument(
+            "--solutions", type=as_positive_count, default=1, metavar="N", help="distinct points that are wanted (1)"
         )
         optimize.add_argument("--exact", action="store_true", help="prove it: branch and bound, or HiGHS, follow")
         optimize.add_argument("--gap", type=as_positive, help="relative gap that is proof enough (1e-4), with --exact")

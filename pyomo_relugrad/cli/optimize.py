@@ -83,23 +83,30 @@ def _options(arguments: Arguments) -> Options:
         method=arguments.method,
         relative_gap=gap,
         threads=arguments.threads,
+        solutions=arguments.solutions,
     )
 
 
 def _show(network: Network, problem: Problem, result: SearchResult, arguments: Arguments) -> None:
     if arguments.json:
         print(json.dumps(_as_dict(network, problem, result, arguments), indent=2))
-    elif result.incumbent is not None:
-        x, y = np.split(result.incumbent.values, [network.n_inputs])
-        print(shown("Inputs", x), shown("Outputs", y), sep="\n")
+        return
+    for number, point in enumerate(result.pool[: arguments.solutions]):
+        x, y = np.split(point.values, [network.n_inputs])
+        title = [f"Solution {number + 1}, objective {problem.reported(point.objective):.8g}"] if number else []
+        print(*title, shown("Inputs", x), shown("Outputs", y), sep="\n")
 
 
 def _as_dict(network: Network, problem: Problem, result: SearchResult, arguments: Arguments) -> dict[str, Any]:
-    best = result.incumbent
-    found: dict[str, Any] = {"objective": None, "inputs": None, "outputs": None}
-    if best is not None:
-        x, y = np.split(best.values, [network.n_inputs])
-        found = {"objective": problem.reported(best.objective), "inputs": x.tolist(), "outputs": y.tolist()}
+    solutions = [
+        {
+            "objective": problem.reported(point.objective),
+            "inputs": point.values[: network.n_inputs].tolist(),
+            "outputs": point.values[network.n_inputs :].tolist(),
+        }
+        for point in result.pool[: arguments.solutions]
+    ]
+    best: dict[str, Any] = solutions[0] if solutions else {"objective": None, "inputs": None, "outputs": None}
     return {
         "network": str(arguments.file),
         "sense": arguments.command,
@@ -111,5 +118,6 @@ def _as_dict(network: Network, problem: Problem, result: SearchResult, arguments
         "steps": result.iterations,
         "nodes": result.nodes,
         "bound": or_none(problem.reported(result.bound)),
-        **found,
+        **best,
+        "solutions": solutions,
     }

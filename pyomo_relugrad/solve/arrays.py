@@ -48,6 +48,7 @@ def maximize(
     callback: Callable[[Progress], bool | None] | None = None,
     threads: int | None = None,
     executor: Executor | None = None,
+    solutions: int = 1,
     device: str | None = None,
     tee: bool = False,
 ) -> Optimum:
@@ -85,6 +86,8 @@ def maximize(
         Processor cores that the search may use; by default all that this process may use.
     executor : concurrent.futures.Executor, optional
         What runs searches beside the first one, in place of processes on this machine.
+    solutions : int, optional
+        Distinct points that are wanted: with fewer the search goes on, though its best one is proven.
     device : str, optional
         Where points move that descend together, by PyTorch's name: "cuda", for example.
     tee : bool, optional
@@ -108,7 +111,10 @@ def maximize(
     (array([0., 1.]), 2.0)
     """
     problem = array_problem(load_network(network), objective, lower, upper, input_objective, (A, row_lower, row_upper))
-    options = Options(time_limit, iteration_limit, seed, method, threads=threads, executor=executor, device=device)
+    options = Options(
+        time_limit, iteration_limit, seed, method,
+        threads=threads, executor=executor, solutions=solutions, device=device,
+    )  # fmt: skip
     return _optimum(problem, options, start, callback, tee)
 
 
@@ -135,8 +141,7 @@ def _optimum(
             f"{result.reason}: change one of them" if result.reason else "check the bounds and rows, or give more time"
         )
         raise ModelError(f"no feasible point was found ({result.stop.value} after {result.elapsed:.1f} s); {advice}")
-    x, y, value = best.values[:n], best.values[n:], problem.reported(best.objective)
-    return Optimum(x, y, value, result, problem.maximize, network)
+    return Optimum.at(best, result, problem.maximize, network)
 
 
 def _solve_with_log(problem: Problem, options: Options, start: Array | None, callback: Callback | None) -> SearchResult:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.proof import LagrangianBound, MilpBound, ProofInTurns
+from pyomo_relugrad.proof import LagrangianBound, MilpBound, ProofInTurns, bound_seconds
 from pyomo_relugrad.run import Clock, Options, Past, Report, Route, Stop, Worker
 from pyomo_relugrad.solve.portfolio import Portfolio
 from pyomo_relugrad.solve.runner import PROOFS
@@ -20,6 +20,8 @@ SHORTEST = 0.1
 VAIN_BEFORE, VAIN_SHARE, SHARE, LEFT = 2.0, 0.25, 0.4, 1.2
 #: Share of the gap that a bounder has to close in its last run so that others wait.
 MUCH = 0.05
+#: Seconds of the first bound above which there is no branching beside a search.
+LONGEST_BOUND = 1.0
 
 
 class BoundInRuns(Protocol):
@@ -120,6 +122,7 @@ class BoundedSearch(Worker):
 def bounders_for(problem: Problem, options: Options, past: Past) -> list[BoundInRuns]:
     """What bounds a presolved problem: blocks by themselves, the proof by branching where it goes first, and HiGHS."""
     bounders: list[BoundInRuns] = [LagrangianBound(problem, past)]
-    if problem.functions and Portfolio().routes_for(problem)[0] is Route.BRANCH:
+    is_quick = problem.functions and bound_seconds(problem) <= LONGEST_BOUND
+    if is_quick and Portfolio().routes_for(problem)[0] is Route.BRANCH:
         bounders.append(ProofInTurns(lambda start: PROOFS[Route.BRANCH](problem, options, start)))
     return [*bounders, MilpBound(problem)]

@@ -16,6 +16,7 @@ from pyomo_relugrad.solve.bounded_search import BoundedSearch, bounders_for
 from pyomo_relugrad.solve.islands import beside_others
 from pyomo_relugrad.solve.local_search import LocalSearch
 from pyomo_relugrad.solve.presolved import run_presolved
+from pyomo_relugrad.solve.repeated_search import RepeatedSearch
 from pyomo_relugrad.solve.task_sequence import TASK_STEPS, TaskSequence
 
 #: A search ends where its incumbent is this close to the bound, relative to its size or absolutely.
@@ -116,7 +117,9 @@ def _worker(problem: Problem, options: Options, clock: Clock, start: Array | Non
     if options.device is not None and options.threads is None and options.executor is None:
         options = replace(options, threads=1)
     if options.iteration_limit is None:
-        own: Worker = LocalSearch(problem, options, clock, start, past)
+        search = LocalSearch(problem, options, clock, start, past)
+        repeats = options.solutions > 1 and bool(problem.functions)
+        own: Worker = RepeatedSearch(search, options, clock) if repeats else search
         if past.solves <= 1:
             own = BoundedSearch(own, bounders_for(problem, options, past), options, clock)
         return beside_others(own, problem, options, clock)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network import Network, decoded
 from pyomo_relugrad.notebook import html_table
+from pyomo_relugrad.problem import Incumbent
 from pyomo_relugrad.run import SearchResult, value_in_words
 from pyomo_relugrad.words import counted
 
@@ -39,6 +40,17 @@ class Optimum:
     result: SearchResult
     maximize: bool
     network: Network
+
+    @classmethod
+    def at(cls, point: Incumbent, result: SearchResult, maximize: bool, network: Network) -> Self:
+        """The answer with one of the points of a search."""
+        x, y = point.values[: network.n_inputs], point.values[network.n_inputs :]
+        return cls(x, y, 0.0 - point.objective if maximize else point.objective, result, maximize, network)
+
+    @property
+    def solutions(self) -> tuple[Self, ...]:
+        """The distinct points that were found, best first."""
+        return tuple(self.at(point, self.result, self.maximize, self.network) for point in self.result.pool)
 
     def __repr__(self) -> str:
         return (
