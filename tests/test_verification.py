@@ -94,6 +94,15 @@ def test_a_bound_within_the_tolerances_of_programs_is_no_proof(monkeypatch):
     assert verify(network, property_, time_limit=1).answer is Answer.UNKNOWN
 
 
+def test_a_case_without_rows_does_not_hold_where_its_point_is_no_counterexample(monkeypatch):
+    network = random_network(np.random.default_rng(0), (2, 4, 1))
+    question, options = query_of(network, parse_vnnlib(BOX)).questions[0], verification_module.Options()
+    query = query_of(network, parse_vnnlib(BOX))
+    assert (verification_module._decide(query, question, options).x <= 1.0).all()
+    monkeypatch.setattr(type(query), "counterexample", lambda *_: None)
+    assert verification_module._decide(query, question, options) == (-np.inf, np.inf)
+
+
 def test_a_property_of_another_network_is_refused():
     network = random_network(np.random.default_rng(0), (3, 4, 1))
     with pytest.raises(ModelError, match="the property has 2 inputs and 1 outputs, but the network has 3 and 1"):
