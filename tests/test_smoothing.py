@@ -81,25 +81,25 @@ def test_a_rounded_network_is_the_network_far_from_its_kinks():
 def test_derivatives_along_the_chain_are_those_of_differences(share):
     problem, chain, v = parts(horizon())
     samples = problem.propagate(v + 0.1 * np.random.default_rng(0).standard_normal((8, v.size)))
-    chain = chain.rounded(share, samples) if share else chain
+    chain = chain.rounded(share, samples, {}) if share else chain
     (v,) = chain.propagate(v[None])
-    model, length = chain.model(v), 1e-6
+    models, length = chain.models(v[None]), 1e-6
     for column, moving in enumerate(chain.moving):
         moved = np.repeat(v[None], 2, axis=0)
         moved[:, moving] += [-length, length]
         moved = chain.propagate(moved)
-        np.testing.assert_allclose(np.diff(moved, axis=0)[0] / (2 * length), model.slopes[:, column], atol=1e-5)
+        np.testing.assert_allclose(np.diff(moved, axis=0)[0] / (2 * length), models.slopes[0, :, column], atol=1e-5)
         change = np.diff(problem.objective(moved))[0] / (2 * length)
-        assert change == pytest.approx(model.gradient[column], abs=1e-5)
+        assert change == pytest.approx(models.gradients[0, column], abs=1e-5)
 
 
 def test_the_hessian_has_the_curvature_of_valleys():
     """Of ``|x|``, written with two ReLUs and twice handed on: rounded off within 1, it is ``(x^2 + 1) / 2`` there."""
     absolute, onward = ([[1.0], [-1.0]], [[1.0, 1.0]]), ([[1.0], [-1.0]], [[1.0, -1.0]])
     problem = absolute_value(absolute, onward)
-    chain = Chain.of(problem, np.array([0])).rounded(1.0, np.repeat([[-1.0], [1.0]], 4, axis=1))
+    chain = Chain.of(problem, np.array([0])).rounded(1.0, np.repeat([[-1.0], [1.0]], 4, axis=1), {})
     (v,) = chain.propagate(np.zeros((1, 4)))
-    assert chain.model(v).hessian[0, 0] == pytest.approx(1.0)
+    assert chain.models(v[None]).hessians[0, 0, 0] == pytest.approx(1.0)
 
 
 def absolute_value(*layers: tuple[list[list[float]], list[list[float]]]) -> Problem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -14,6 +15,9 @@ from pyomo_relugrad.arrays import Array, DTypeLike, Weight
 
 #: How far, relative to the largest entry, an eigenvalue of a convex quadratic part may be below zero by rounding.
 CONVEXITY_TOLERANCE = 1e-9
+
+#: Entries up to which the quadratic part is multiplied as a dense matrix.
+SMALL_ENTRIES = 100_000
 
 #: Size up to which a connected part of the quadratic part is factorised as a dense matrix.
 DENSE_SIZE = 2000
@@ -43,12 +47,17 @@ class QuadraticFunction:
     def value(self, V: Array) -> Array:
         """Values (B,) at the rows of `V`."""
         values = V @ self.linear + self.constant
-        return values if self.matrix is None else values + 0.5 * np.einsum("bi,bi->b", V, V @ self.matrix)
+        return values if self.matrix is None else values + 0.5 * np.einsum("bi,bi->b", V, V @ self._small_matrix)
 
     def gradient(self, V: Array) -> Array:
         """Gradients (B, n) at the rows of `V`."""
         gradient = np.repeat(self.linear[None, :], len(V), axis=0)
-        return gradient if self.matrix is None else gradient + V @ self.matrix
+        return gradient if self.matrix is None else gradient + V @ self._small_matrix
+
+    @cached_property
+    def _small_matrix(self) -> Weight:
+        """The matrix, dense where it is small: SciPy's overhead is felt in searches over small models."""
+        return self.matrix.toarray() if self.linear.size**2 <= SMALL_ENTRIES else self.matrix
 
 
 def is_positive_semidefinite(matrix: Weight) -> bool:

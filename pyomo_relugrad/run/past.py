@@ -34,6 +34,8 @@ class Past:
         Where in these ranges descents began that began from nothing.
     region_program : RegionProgram, optional
         Of the last search, with its HiGHS model.
+    rounded : dict of Network, optional
+        Networks whose kinks are rounded off, by the network and the width.
     """
 
     solves: int = 0
@@ -42,6 +44,7 @@ class Past:
     answers: deque[Array] = field(default_factory=lambda: deque(maxlen=MAX_ANSWERS))
     starts: Array | None = None
     region_program: Any = None
+    rounded: dict[Any, Any] = field(default_factory=dict)
     _rounds: dict[str, list[int]] = field(default_factory=dict)
 
     def begin(self, method: str, patience: int) -> int:

@@ -85,18 +85,18 @@ class LinearRelaxation:
 
     def random_points(self, count: int, random: np.random.Generator) -> Array:
         """Points (count, n) drawn uniformly between the bounds, integers rounded; rows are not regarded."""
-        lower, upper = self._ranges
+        lower, upper = self.ranges
         return self._rounded(random.uniform(lower, upper, size=(count, self._problem.n_columns)))
 
     def stratified_points(self, count: int, random: np.random.Generator) -> Array:
         """The same with every column's values spread evenly over its range, its ends included."""
-        lower, upper = self._ranges
+        lower, upper = self.ranges
         places = random.permuted(np.tile(np.arange(count)[:, None], (1, lower.size)), axis=0)
         shares = (places + random.random(places.shape)) / count
         return self._rounded(lower + np.clip(1.1 * shares - 0.05, 0.0, 1.0) * (upper - lower))
 
     @cached_property
-    def _ranges(self) -> tuple[Array, Array]:
+    def ranges(self) -> tuple[Array, Array]:
         """Between what columns are drawn: their bounds, or something in the place of infinite ones."""
         problem = self._problem
         anchored = np.where(np.isfinite(problem.lower), problem.lower, problem.upper - 2 * RANDOM_RANGE)

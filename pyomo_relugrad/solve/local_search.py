@@ -13,6 +13,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import OutOfTime
+from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
 from pyomo_relugrad.programs import LinearSolution, LinearStatus
 from pyomo_relugrad.proof import BoundKeeper
@@ -110,6 +111,9 @@ class LocalSearch(Worker):
             return self._ended(self.budget.stop or Stop.FINISHED)
         except OutOfTime:
             return self._ended(self.budget.stop or Stop.TIME_LIMIT)
+        except MemoryError as reason:
+            told = f"method '{self._method}' needs more memory than there is ({reason})"
+            raise ModelError(f"{told}: give a method that moves fewer points at once, such as 'auto'") from reason
         if point is not None and point.is_feasible:
             self._has_feasible = True
             self._best = min(self._best, point.objective)

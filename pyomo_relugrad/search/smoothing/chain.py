@@ -8,7 +8,7 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.network import Layer, Network, sweeps
 from pyomo_relugrad.network.curves import Curve
 from pyomo_relugrad.problem import NetworkStage, Problem, stacked
@@ -25,12 +25,22 @@ class RoundedRelu(Curve):
 
     def value(self, z: Array) -> Array:
         """Activations at pre-activations of any shape."""
+        return self.value_in_place(np.array(z))
+
+    def value_in_place(self, z: Array) -> Array:
+        """Activations in the memory of the pre-activations."""
         return self.value_and_slope(z)[0]
 
     def value_and_slope(self, z: Array) -> tuple[Array, Array]:
-        """Activations and derivatives."""
-        slope = np.clip(0.5 * z + 0.5, 0.0, 1.0)
-        return slope * slope + np.maximum(z - 1.0, 0.0), slope
+        """Activations and derivatives; the pre-activations are lost."""
+        slope = 0.5 * z
+        slope += 0.5
+        np.maximum(slope, 0.0, out=slope)
+        np.minimum(slope, 1.0, out=slope)
+        z += 1.0
+        z -= slope
+        z *= slope
+        return z, slope
 
 
 ROUNDED_RELU = RoundedRelu()
@@ -56,19 +66,18 @@ def rounded(network: Network, widths: Sequence[Array]) -> Network:
 
 
 class Link(NamedTuple):
-    """One network in the chain: its place among those of the same weights, its inputs and its outputs."""
+    """Equal networks of one depth, and where they stand among all networks of the same weights."""
 
+    networks: NetworkStage
     stage: int
-    member: int
-    inputs: Array
-    outputs: Array
+    members: Array
 
 
-class QuadraticModel(NamedTuple):
-    """The objective around a point: its gradient (d,), its Hessian (d, d), and the slopes (n, d) of all columns."""
+class QuadraticModels(NamedTuple):
+    """The objective around points: gradients (B, d), Hessians (B, d, d), and the slopes (B, n, d) of all columns."""
 
-    gradient: Array
-    hessian: Array
+    gradients: Array
+    hessians: Array
     slopes: Array
 
 
@@ -87,7 +96,7 @@ class Chain:
     together : tuple of NetworkStage
         All networks of the same weights together, whatever their depth: at a point they are differentiated at once.
     links : tuple of Link
-        In the order in which they can be evaluated.
+        In the order in which they can be evaluated: `stages`, with their places in `together`.
     """
 
     problem: Problem
@@ -105,25 +114,28 @@ class Chain:
             for index, stage in enumerate(together)
             for member, outputs in enumerate(stage.outputs)
         }
-        links = tuple(
-            Link(*place[int(outputs[0])], inputs, outputs)
-            for stage in problem.relu_stages
-            for inputs, outputs in zip(stage.inputs, stage.outputs, strict=True)
-        )
-        return cls(problem, moving, problem.relu_stages, together, links)
+        links = []
+        for stage in problem.relu_stages:
+            places = np.array([place[first] for first in stage.outputs[:, 0].tolist()])
+            links.append(Link(stage, int(places[0, 0]), places[:, 1]))
+        return cls(problem, moving, problem.relu_stages, together, tuple(links))
 
-    def rounded(self, share: float, V: Array) -> Chain:
-        """The chain with ReLUs that are rounded off at a share of how much their pre-activations vary at points."""
-        networks = {}
+    def rounded(self, share: float, V: Array, kept: dict[tuple[Network, float], Network]) -> Chain:
+        """The chain with ReLUs that are rounded off at a share of how much their pre-activations vary at points.
+
+        Networks that are `kept` already are taken as they are; others are kept.
+        """
         for stage in self.together:
-            values = stage.network.preactivations(stage.gather(V))
-            widths = [share * np.maximum(layer.std(axis=0), 1e-3 * layer.std() + 1e-9) for layer in values]
-            networks[stage.network] = rounded(stage.network, widths)
+            if (stage.network, share) not in kept:
+                values = stage.network.preactivations(stage.gather(V))
+                widths = [share * np.maximum(layer.std(axis=0), 1e-3 * layer.std() + 1e-9) for layer in values]
+                kept[stage.network, share] = rounded(stage.network, widths)
         stages, together = (
-            tuple(replace(stage, network=networks[stage.network]) for stage in own)
+            tuple(replace(stage, network=kept[stage.network, share]) for stage in own)
             for own in (self.stages, self.together)
         )
-        return replace(self, stages=stages, together=together)
+        links = tuple(link._replace(networks=stage) for link, stage in zip(self.links, stages, strict=True))
+        return replace(self, stages=stages, together=together, links=links)
 
     def propagate(self, V: Array) -> Array:
         """A copy of points (B, n) in which every output is its network's value."""
@@ -132,52 +144,66 @@ class Chain:
             stage.propagate(V)
         return V
 
-    def model(self, v: Array) -> QuadraticModel:
-        """The objective around a point (n,), with the curvature that holds it in the valleys of rounded kinks."""
-        problem = self.problem
-        slopes = [sweeps.evaluate_with_slopes(s.network.layers, v[s.inputs])[1] for s in self.together]
-        outward = [_derivatives_of_outputs(s, own) for s, own in zip(self.together, slopes, strict=True)]
-        S = np.zeros((v.size, self.moving.size))
-        S[self.moving, np.arange(self.moving.size)] = 1.0
-        for stage, member, inputs, outputs in self.links:
-            S[outputs] = outward[stage][0][member] @ S[inputs]
-        gradient = problem.objective_gradient(v[None])[0]
-        hessian = np.zeros((self.moving.size,) * 2) if problem.quadratic is None else S.T @ (problem.quadratic @ S)
-        weights = gradient.copy()
-        for stage, member, inputs, outputs in reversed(self.links):
-            np.add.at(weights, inputs, weights[outputs] @ outward[stage][0][member])
+    def models(self, V: Array) -> QuadraticModels:
+        """The objective around points (B, n), with the curvature that holds it in the valleys of rounded kinks."""
+        problem, d = self.problem, self.moving.size
+        slopes = [sweeps.evaluate_with_slopes(s.network.layers, V[:, s.inputs])[1] for s in self.together]
+        outward = [_derivatives_of_outputs(s, len(V), own) for s, own in zip(self.together, slopes, strict=True)]
+        S = np.zeros((*V.shape, d))
+        S[:, self.moving, np.arange(d)] = 1.0
+        for at, stage, members in self.links:
+            S[:, at.outputs] = outward[stage][0][:, members] @ S[:, at.inputs]
+        weights = problem.objective_gradient(V)
+        gradients = (weights[:, None] @ S)[:, 0]
+        hessians = np.zeros((len(V), d, d))
+        if problem.quadratic is not None:
+            hessians += S.transpose(0, 2, 1) @ product(problem.quadratic, S)
+        for at, stage, members in reversed(self.links):
+            passed = weights[:, at.outputs][:, :, None] @ outward[stage][0][:, members]
+            at.scatter(weights, passed.reshape(-1, at.inputs.shape[1]))
         for each, own, out in zip(self.together, slopes, outward, strict=True):
-            bends = _bends(each, S, weights, own, out)
-            hessian += bends.T @ bends
-        return QuadraticModel(gradient @ S, hessian, S)
+            _add_bends(hessians, each, S, weights, own, out)
+        return QuadraticModels(gradients, hessians, S)
 
 
-def _derivatives_of_outputs(stage: NetworkStage, slopes: list[Array]) -> dict[int, Array]:
-    """Of all outputs of a stage's networks in their inputs, under 0, and in their activations (k, n_outputs, n_s)."""
+def product(matrix: Weight, S: Array) -> Array:
+    """A matrix (m, n) times each of some arrays (B, n, d)."""
+    flat = matrix @ S.transpose(1, 0, 2).reshape(S.shape[1], -1)
+    return np.asarray(flat).reshape(-1, len(S), S.shape[2]).transpose(1, 0, 2)
+
+
+def _derivatives_of_outputs(stage: NetworkStage, count: int, slopes: list[Array]) -> dict[int, Array]:
+    """Of all outputs of a stage's networks in their inputs, under 0, and in activations (B, k, n_outputs, n_s)."""
     network = stage.network
-    seeds = np.broadcast_to(np.eye(network.n_outputs), (len(stage.inputs), network.n_outputs, network.n_outputs))
+    shape = count, len(stage.inputs), network.n_outputs, network.n_outputs
+    seeds = np.broadcast_to(np.eye(network.n_outputs), shape)
     start = sweeps.coefficients_of(network.layers[-1], seeds)
-    found = sweeps.adjoint(network.layers, start, [own[:, None] for own in slopes])
-    found.setdefault(0, np.zeros((*seeds.shape[:2], network.n_inputs)))
+    found = sweeps.adjoint(network.layers, start, [own[:, :, None] for own in slopes])
+    found.setdefault(0, np.zeros((*shape[:3], network.n_inputs)))
     return found
 
 
-def _bends(stage: NetworkStage, S: Array, weights: Array, slopes: list[Array], outward: dict[int, Array]) -> Array:
-    """Gradients (m, d) of the pre-activations at rounded kinks, scaled so that their squares are the curvature.
+def _add_bends(
+    hessians: Array, stage: NetworkStage, S: Array, weights: Array, slopes: list[Array], outward: dict[int, Array]
+) -> None:
+    """Add the curvature of the rounded kinks of a stage's networks to Hessians (B, d, d), in place.
 
-    Only kinks at which the objective has a valley: the curvature of others would make the model indefinite.
+    Only of kinks at which the objective has a valley: the curvature of others would make the model indefinite.
     """
-    chosen, sizes = list[tuple[Array, ...]](), list[Array]()
-    for layer, own in enumerate(slopes):
-        out = outward.get(layer + 1)
-        effect = np.zeros(own.shape) if out is None else np.einsum("ko,kon->kn", weights[stage.outputs], out)
-        valley = np.nonzero((own > 0) & (own < 1) & (effect > 0))
-        chosen.append(valley)
-        sizes.append(np.sqrt(CURVATURE * effect[valley]))
-    rows = [np.zeros((0, S.shape[1]))]
-    if any(size.size for size in sizes):
-        directions = S[stage.inputs].transpose(0, 2, 1)
-        tangents = sweeps.tangent(stage.network.layers, directions, [own[:, None] for own in slopes])
-        for (member, neuron), size, tangent in zip(chosen, sizes, tangents, strict=False):
-            rows.append(size[:, None] * tangent[member, :, neuron])
-    return np.concatenate(rows)
+    layers = stage.network.layers
+    for index, own in enumerate(slopes):
+        if index + 1 not in outward:
+            continue
+        effect = (weights[:, stage.outputs][:, :, None] @ outward[index + 1])[:, :, 0]
+        point, member, neuron = valley = np.nonzero((own > 0) & (own < 1) & (effect > 0))
+        if not point.size:
+            continue
+        start = sweeps.coefficients_of_neurons(layers[index], neuron)
+        found = sweeps.adjoint(layers, start, [each[point, member] for each in slopes])
+        if 0 not in found:  # neurons that no input reaches
+            continue
+        bends = np.sqrt(CURVATURE * effect[valley])[:, None] * found[0]
+        rows = (bends[:, None] @ S[point[:, None], stage.inputs[member]])[:, 0]
+        ends = np.searchsorted(point, np.arange(len(hessians) + 1))
+        for hessian, begin, end in zip(hessians, ends, ends[1:], strict=False):
+            hessian += rows[begin:end].T @ rows[begin:end]

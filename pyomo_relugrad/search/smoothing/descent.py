@@ -11,7 +11,7 @@ from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs import dense_quadratic_minimum
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.sequential.merit import Merit
-from pyomo_relugrad.search.smoothing.chain import Chain, QuadraticModel
+from pyomo_relugrad.search.smoothing.chain import Chain
 
 #: Shares of a step that are compared at once.
 SHARES = np.array([1.0, 0.5, 0.25, 0.1, 0.03, 0.01])
@@ -19,14 +19,12 @@ SHARES = np.array([1.0, 0.5, 0.25, 0.1, 0.03, 0.01])
 LEAST_CURVATURE = 1e-8
 #: Gain, relative to 1 + |merit|, below which a descent ends.
 LEAST_GAIN = 1e-7
-#: Programs of one step; each adds the rows on states that the one before violated.
-MAX_PROGRAMS = 4
-#: Violation of a row up to which a program's point is taken.
-ROW_TOLERANCE = 1e-9
 
 
 class ChainDescent:
     """Steps by quadratic programs over the moving columns; states follow from them.
+
+    Points descend side by side: what is done once for all of them costs little more than for one.
 
     Parameters
     ----------
@@ -39,81 +37,77 @@ class ChainDescent:
 
     def __init__(self, problem: Problem, moving: Array, merit: Merit, budget: Budget) -> None:
         self._problem, self._moving, self._merit, self._budget = problem, moving, merit, budget
-        self._hard = np.flatnonzero(~problem.rows_touch_output)
-        self._elastic = np.flatnonzero(problem.rows_touch_output)
-        self._rows = problem.rows[self._hard][:, moving].toarray()
-        self._elastic_rows = problem.rows[self._elastic].toarray()
-        self._bounded = np.flatnonzero(problem.is_output & (np.isfinite(problem.lower) | np.isfinite(problem.upper)))
+        is_moving = np.isin(np.arange(problem.n_columns), moving)
+        self._columns = np.flatnonzero(is_moving | problem.is_output)
+        self._lower = np.concatenate([problem.lower[self._columns], problem.row_lower])
+        self._upper = np.concatenate([problem.upper[self._columns], problem.row_upper])
+        self._below, self._above = np.flatnonzero(np.isfinite(self._lower)), np.flatnonzero(np.isfinite(self._upper))
+        is_plain = np.concatenate([is_moving[self._columns], ~problem.rows_touch_output])
+        self._is_plain = np.concatenate([is_plain[self._above], is_plain[self._below]])
 
-    def run(self, chain: Chain, v: Array) -> Iterator[Array]:
-        """Yield the point (n,) after each step from a point, until none lowers the merit much."""
-        problem, moving = self._problem, self._moving
-        (v,) = chain.propagate(v[None])
-        value = self._values(v[None])[0]
-        while not self._budget.is_exhausted():
-            step = self._step(chain.model(v), v)
-            self._budget.count(points=SHARES.size)
-            if step is None:
+    def run(self, chain: Chain, V: Array, steps: int) -> Iterator[Array]:
+        """Yield the points (B, n) after each of some steps from points, as long as one of them is lowered.
+
+        A point that a step did not lower by much rests from then on.
+        """
+        V = chain.propagate(V)
+        values, moved = self._values(V), np.arange(len(V))
+        for _ in range(steps):
+            if self._budget.is_exhausted():
                 return
-            V = np.repeat(v[None], SHARES.size, axis=0)
-            moved = V[:, moving] + SHARES[:, None] * step
-            V[:, moving] = np.clip(moved, problem.lower[moving], problem.upper[moving])
-            V = chain.propagate(V)
-            values = self._values(V)
-            best = int(values.argmin())
-            gain = value - values[best]
-            if gain > 0:
-                v, value = V[best], values[best]
-                yield v
-            if not gain > LEAST_GAIN * (1.0 + abs(value)):
+            tried, least = self._best_shares(chain, V[moved], self._steps(chain, V[moved]))
+            self._budget.count(points=SHARES.size * moved.size)
+            gain = values[moved] - least
+            better = gain > 0
+            if better.any():
+                V, values = V.copy(), values.copy()
+                V[moved[better]], values[moved[better]] = tried[better], least[better]
+                yield V
+            moved = moved[gain > LEAST_GAIN * (1.0 + np.abs(values[moved]))]
+            if not moved.size:
                 return
 
     def _values(self, V: Array) -> Array:
         return self._merit.of(self._problem, V)
 
-    def _step(self, model: QuadraticModel, v: Array) -> Array | None:
-        """The step (d,) to the model's minimum within bounds and linearized rows; None where none is found."""
-        hessian = model.hessian + LEAST_CURVATURE * _scale(model) * np.eye(self._moving.size)
-        rows, upper = self._plain_sides(v)
-        more, limits = self._state_sides(v, model.slopes)
-        for _ in range(MAX_PROGRAMS):
-            step = dense_quadratic_minimum(hessian, model.gradient, rows, upper)
-            if step is None or not len(more):
-                return step
-            crossed = more @ step > limits + ROW_TOLERANCE
-            if not crossed.any():
-                return step
-            rows, upper = np.concatenate([rows, more[crossed]]), np.concatenate([upper, limits[crossed]])
-            more, limits = more[~crossed], limits[~crossed]
-        return step
-
-    def _plain_sides(self, v: Array) -> tuple[Array, Array]:
-        """Bounds of the moving columns, and rows without outputs, as ``rows @ step <= upper``."""
+    def _best_shares(self, chain: Chain, V: Array, steps: Array) -> tuple[Array, Array]:
+        """Of each point's shares of its step (B, d) the best one (B, n), and its merit (B,)."""
         problem, moving = self._problem, self._moving
-        identity = np.eye(moving.size)
-        rows = np.concatenate([identity, self._rows])
-        activity = np.concatenate([v[moving], problem.row_activity(v[None])[0, self._hard]])
-        lower = np.concatenate([problem.lower[moving], problem.row_lower[self._hard]])
-        upper = np.concatenate([problem.upper[moving], problem.row_upper[self._hard]])
-        return _one_sided(rows, activity, lower, upper)
+        tried = np.repeat(V, SHARES.size, axis=0)
+        moved = (V[:, None, moving] + SHARES[:, None] * steps[:, None]).reshape(len(tried), -1)
+        tried[:, moving] = np.minimum(np.maximum(moved, problem.lower[moving]), problem.upper[moving])
+        tried = chain.propagate(tried)
+        values = self._values(tried).reshape(len(V), -1)
+        best, numbers = values.argmin(axis=1), np.arange(len(V))
+        return tried.reshape(len(V), SHARES.size, -1)[numbers, best], values[numbers, best]
 
-    def _state_sides(self, v: Array, slopes: Array) -> tuple[Array, Array]:
-        """Bounds of outputs and rows on them, linearized, in the same form."""
-        problem, bounded, elastic = self._problem, self._bounded, self._elastic
-        rows = np.concatenate([slopes[bounded], self._elastic_rows @ slopes])
-        activity = np.concatenate([v[bounded], problem.row_activity(v[None])[0, elastic]])
-        lower = np.concatenate([problem.lower[bounded], problem.row_lower[elastic]])
-        upper = np.concatenate([problem.upper[bounded], problem.row_upper[elastic]])
-        return _one_sided(rows, activity, lower, upper)
+    def _steps(self, chain: Chain, V: Array) -> Array:
+        """For each point the step (d,) to its model's minimum within linearized sides; zero where none is found."""
+        models, limits = chain.models(V), self._limits(V)
+        steps = np.zeros((len(V), self._moving.size))
+        for k, (gradient, hessian, slopes) in enumerate(zip(*models, strict=True)):
+            hessian.flat[:: len(hessian) + 1] += LEAST_CURVATURE * _scale(hessian, gradient)
+            sides = self._sides(slopes)
+            step = dense_quadratic_minimum(hessian, gradient, sides, limits[k])
+            if step is None:  # states cannot be held to all of their sides at once
+                plain = self._is_plain
+                step = dense_quadratic_minimum(hessian, gradient, sides[plain], limits[k, plain])
+            if step is not None:
+                steps[k] = step
+        return steps
+
+    def _sides(self, slopes: Array) -> Array:
+        """Bounds of columns and rows, linearized by slopes (n, d): normals (m, d) of ``normals @ step <= limits``."""
+        normals = np.concatenate([slopes[self._columns], self._problem.rows @ slopes])
+        return np.concatenate([normals[self._above], -normals[self._below]])
+
+    def _limits(self, V: Array) -> Array:
+        """The limits (B, m) of `_sides`."""
+        activity = np.concatenate([V[:, self._columns], self._problem.row_activity(V)], axis=1)
+        above, below = (self._upper - activity)[:, self._above], (activity - self._lower)[:, self._below]
+        return np.concatenate([above, below], axis=1)
 
 
-def _scale(model: QuadraticModel) -> float:
+def _scale(hessian: Array, gradient: Array) -> float:
     """What a small curvature is measured by."""
-    return float(np.abs(model.hessian).max(initial=0.0)) or float(np.abs(model.gradient).max(initial=0.0)) or 1.0
-
-
-def _one_sided(rows: Array, activity: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
-    """``lower <= activity + rows @ step <= upper`` as ``rows @ step <= limits``."""
-    below, above = np.isfinite(lower), np.isfinite(upper)
-    sides = np.concatenate([(upper - activity)[above], (activity - lower)[below]])
-    return np.concatenate([rows[above], -rows[below]]), sides
+    return float(np.abs(hessian).max(initial=0.0)) or float(np.abs(gradient).max(initial=0.0)) or 1.0

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.smoothing.chain import Chain
 from pyomo_relugrad.search.smoothing.descent import ChainDescent
+from pyomo_relugrad.search.smoothing.tails import Tails
 
 #: Columns that may move, and entries of their derivatives, above which other searches are better.
 MAX_MOVING, MAX_ENTRIES = 200, 200_000
@@ -23,6 +24,31 @@ MAX_MOVING, MAX_ENTRIES = 200, 200_000
 LEAST_DEPTH = 3
 #: Random points by which penalties are scaled, and by which kinks are rounded off.
 SAMPLES = 16
+
+
+class Leg(NamedTuple):
+    """So many steps of so many points at one width."""
+
+    width: float
+    steps: int
+    points: int
+
+    @property
+    def work(self) -> float:
+        """What it takes, in steps of a point: a step of several costs less."""
+        return self.steps * (SHARED_WORK + self.points)
+
+
+#: What a step of points together costs beside the points, in steps of one point.
+SHARED_WORK = 4.0
+#: Plans with random tails, each the best of so many, and how they descend; then how those that are left descend beside
+#: the plan from which they come.
+TAILS, DRAWN, MOVED = 8, 16, 3
+WIDE = (Leg(0.3, 2, TAILS), Leg(0.1, 2, 3))
+LEFT = 2
+NARROW = tuple(Leg(width, 2, 1 + LEFT) for width in (0.03, 0.01, 0.0))
+#: Rounds in vain after which the search goes on at least.
+LEAST_PATIENCE = 2
 
 
 @dataclass(frozen=True)
@@ -95,8 +121,11 @@ class _Rounds:
         self._moving = np.flatnonzero(~problem.is_output & (problem.lower < problem.upper))
         self._surroundings = LinearRelaxation(problem)
         self._samples = problem.propagate(self._surroundings.random_points(SAMPLES, context.random))
-        merit = Merit.scaled_to(problem, self._samples, method.penalty)
-        self._descent = ChainDescent(problem, self._moving, merit, context.budget)
+        self._merit = Merit.scaled_to(problem, self._samples, method.penalty)
+        self._descent = ChainDescent(problem, self._moving, self._merit, context.budget)
+        self._tails = Tails(problem, self._moving, *self._surroundings.ranges)
+        elastic = problem.rows_touch_output
+        self._repairable = replace(self._merit, row_penalties=self._merit.row_penalties * elastic)
         self._sharp = Chain.of(problem, self._moving)
         self._chains: dict[float, Chain] = {0.0: self._sharp}
         self._best = min(context.known, key=lambda point: point.objective, default=None)
@@ -104,18 +133,30 @@ class _Rounds:
     def run(self) -> Iterator[Incumbent | None]:
         """Yield better points."""
         method, past, budget = self._method, self._context.past, self._context.budget
-        patience = max(past.begin(method.name, method.patience), 1)
+        patience = max(past.begin(method.name, method.patience), LEAST_PATIENCE)
         number = fruitless = 0
         while fruitless < patience and not budget.is_exhausted():
-            is_near = past.solves > 1 and number == 0  # the last plan, or one shifted by a step
-            first = min(method.first_widths) if is_near else method.first_widths[number % len(method.first_widths)]
             fruitless += 1
-            for point in self._round(self._start(number), first):
+            for point in self._round(number):
                 if point is not None and (self._best is None or improves(point, self._best)):
                     self._best, fruitless = point, 0
                     past.note(method.name, number + 1)
                 yield point
             number += 1
+
+    def _round(self, number: int) -> Iterator[Incumbent | None]:
+        """The points of a round: where the model was solved before, from its plan in every other round."""
+        method = self._method
+        if self._context.past.solves > 1 and self._best is not None and number % 2 == 0:
+            yield from self._again(self._best.values)
+            return
+        widths = method.widths(method.first_widths[number % len(method.first_widths)])
+        yield from self._descend(self._start(number)[None], [Leg(width, method.steps, 1) for width in widths])
+
+    def _again(self, v: Array) -> Iterator[Incumbent | None]:
+        """Descend from a plan of the same model with other numbers, and from plans with other tails."""
+        V = yield from self._descend(self._other_tails(v), WIDE, NARROW)
+        yield from self._descend(np.concatenate([v[None], self._best_of(V, LEFT)]), NARROW)
 
     def _start(self, number: int) -> Array:
         """The best point, or one that the rows allow near a random one."""
@@ -127,22 +168,41 @@ class _Rounds:
         nearest = self._surroundings.nearest(v, ~self._problem.is_output, self._context.budget)
         return v if nearest is None else nearest
 
-    def _round(self, v: Array, first: float) -> Generator[Incumbent | None, None, None]:
-        """Descend at each width, each for as long as any other; yield where the point would be on the networks."""
-        budget, widths = self._context.budget, self._method.widths(first)
-        for index, width in enumerate(widths):
+    def _other_tails(self, v: Array) -> Array:
+        """Of groups of plans with other tails the best of each, as far as rows on decisions may be repaired."""
+        random, moved = self._context.random, MOVED * DRAWN
+        tails = self._tails.moved(v, moved, random), self._tails.levelled(v, TAILS * DRAWN - moved, random)
+        V = self._problem.propagate(np.concatenate(tails))
+        values = self._repairable.of(self._problem, V).reshape(TAILS, -1)
+        self._context.budget.count(points=len(V))
+        return V.reshape(TAILS, -1, v.size)[np.arange(TAILS), values.argmin(axis=1)]
+
+    def _descend(
+        self, V: Array, legs: Sequence[Leg], later: Sequence[Leg] = ()
+    ) -> Generator[Incumbent | None, None, Array]:
+        """Descend at each width, each for its share of the time; yield where single points would be on the networks."""
+        budget = self._context.budget
+        for index, leg in enumerate(legs):
             if budget.is_exhausted():
-                return
-            end = budget.elapsed + budget.remaining / (len(widths) - index)
-            descent = self._descent.run(self._chain(width), v)
-            for better in islice(descent, self._method.steps):
-                v = better
+                break
+            end = budget.elapsed + budget.remaining * leg.work / sum(each.work for each in (*legs[index:], *later))
+            V = self._best_of(V, leg.points)
+            for lower in self._descent.run(self._chain(leg.width), V, leg.steps):
+                V = lower
                 yield None
                 if budget.elapsed > end:
                     break
-            yield self._problem.incumbent(v)
+            if leg.points == 1 or not leg.width:
+                yield self._problem.incumbent(self._best_of(V, 1)[0])
+        return V
+
+    def _best_of(self, V: Array, count: int) -> Array:
+        """So many points, the best ones on the networks themselves."""
+        if len(V) <= count:
+            return V
+        return V[self._merit.of(self._problem, self._problem.propagate(V)).argsort()[:count]]
 
     def _chain(self, width: float) -> Chain:
         if width not in self._chains:
-            self._chains[width] = self._sharp.rounded(width, self._samples)
+            self._chains[width] = self._sharp.rounded(width, self._samples, self._context.past.rounded)
         return self._chains[width]
