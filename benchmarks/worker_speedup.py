@@ -28,6 +28,7 @@ from pyomo_relugrad.solve import array_problem, solve_exactly, solve_locally
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
+import random_models
 from random_models import FAMILIES, random_problem
 
 VNNCOMP = Path(__file__).parents[2] / "shared" / "networks" / "vnncomp"
@@ -41,12 +42,16 @@ def main() -> None:
     parser.add_argument("--families", nargs="*", default=FAMILIES, choices=FAMILIES)
     parser.add_argument("--time-limit", type=float, default=6.0)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--larger", type=int, default=1, help="how many times as many inputs and ReLUs models have (1)")
+    parser.add_argument("--no-proofs", action="store_true")
     arguments = parser.parse_args()
     print(describe_machine())
+    for name in ("LARGE_INPUTS", "LARGE_RELUS"):
+        setattr(random_models, name, tuple(arguments.larger * size for size in getattr(random_models, name)))
     for family in arguments.families:
         times = [times_to_optimum(family, seed, arguments) for seed in range(arguments.models)]
         report(f"{family}, {arguments.models} models, seconds to the optimum", np.array(times))
-    for name, problem in acas_proofs() if VNNCOMP.is_dir() else ():
+    for name, problem in () if arguments.no_proofs or not VNNCOMP.is_dir() else acas_proofs():
         report(f"{name}, seconds of the proof", proof_times(problem, arguments)[None])
 
 

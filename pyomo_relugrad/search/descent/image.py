@@ -25,7 +25,7 @@ from pyomo_relugrad.search.domains.box import Box
 from pyomo_relugrad.search.domains.domain import Domain
 
 #: Inputs for each neuron of the first layer from which the image is near enough to an ellipsoid.
-INPUTS_PER_NEURON = 20
+INPUTS_PER_NEURON = 8
 #: Weights of a network below which its own points cost little, and at least how many times those of the image.
 FEWEST_WEIGHTS, TIMES_THE_WORK = 1e5, 3
 #: Multiplications up to which the covariance is computed.
@@ -138,8 +138,11 @@ class ImageSearch:
         self._pool = ElitePool(POOL_SIZE)
 
     def rounds(self, count: int) -> Generator[None, None, Array]:
-        """After so many more rounds, the vertices (k, n) of the box that belong to the good points, best first."""
-        for _ in range(count):
+        """The vertices (k, n) of the box that belong to the good points, best first, after rounds from offspring.
+
+        Before them comes a round from random points where there are no good ones yet.
+        """
+        for _ in range(count + (not self._pool.members)):
             is_fresh, n_points = not self._pool.members, self._budget.points
             starts = self._random_points() if is_fresh else self._offspring()
             stages = Schedule(FIRST_STEP if is_fresh else OFFSPRING_STEP, LAST_STEP, STEPS).pieces(STAGES)

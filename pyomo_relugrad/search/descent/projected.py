@@ -30,8 +30,8 @@ MANY_WEIGHTS = 1e7
 POLYTOPE_BATCH = 64
 #: First and last step of the first round.
 FIRST_ROUND = (0.3, 0.01)
-#: Rounds over the image of the box before each but one in so many rounds from fresh starts.
-IMAGE_ROUNDS, IMAGE_TURNS = 6, 4
+#: Rounds over the image of the box, from offspring, before every other round from fresh starts.
+IMAGE_ROUNDS = 4
 #: First step of the vertices that are found so, their steps, and relative lengths of the stages.
 SEEN_STEP, SEEN_STEPS, SEEN_STAGES = 0.1, 40, (1, 2)
 #: Relative gain below which a better point is no news.
@@ -54,7 +54,8 @@ STEPS_PER_REPORT = 4.0
 class ProjectedDescent(DomainMethod):
     """Batched projected descents from structured starts, the best points polished to vertices of regions.
 
-    Steps are shares of the domain's widths; within a descent they fall geometrically.
+    Steps are shares of the domain's widths; within a descent they fall geometrically. Where many inputs lead to few
+    neurons, every other round from fresh starts, and the first one, begins over the box's image under the first layer.
 
     Parameters
     ----------
@@ -256,13 +257,14 @@ class ProjectedRounds:
             first = method.offspring_steps[number % len(method.offspring_steps)]
             starts = self.pool.offspring(self.domain, self.random, max(self.count // 2, 1))
             return starts, Schedule(first, method.last_step, method.recombine_steps).pieces(method.stages)
-        if self.image is not None and number % IMAGE_TURNS != IMAGE_TURNS - 1:
+        if self.image is not None and number % 2 == 0:
             if number:
                 self.image.restart()
             vertices = yield from self.image.rounds(IMAGE_ROUNDS)
             lengths = Schedule(SEEN_STEP, method.last_step, SEEN_STEPS)
             return self.moving.cast(vertices[: self.count]), lengths.pieces(SEEN_STAGES)
-        first = method.first_steps[number % len(method.first_steps)]
+        turn = number if self.image is None else number // 2
+        first = method.first_steps[turn % len(method.first_steps)]
         lengths = Schedule(first, method.last_step, method.explore_steps)
         return self._fresh_starts(self.count), lengths.pieces(method.stages)
 
@@ -271,7 +273,7 @@ class ProjectedRounds:
         if self.image is None or self.past.answers:
             starts, steps = self._first_starts(min(self.count, self.method.first_batch))
             return starts, Schedule(*FIRST_ROUND, steps).pieces((1, 1))
-        starts = self.moving.cast((yield from self.image.rounds(1))[: self.method.refined])
+        starts = self.moving.cast((yield from self.image.rounds(0))[: self.method.refined])
         if self.start is not None:
             starts[0, :] = self.moving.cast(self.start)
         return starts, [Schedule(SEEN_STEP, FIRST_ROUND[1], self.method.first_round_steps).lengths()]
