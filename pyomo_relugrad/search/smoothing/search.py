@@ -42,8 +42,8 @@ class Leg(NamedTuple):
 #: What a step of points together costs beside the points, in steps of one point.
 SHARED_WORK = 4.0
 #: Plans with other tails, each the best of so many that are drawn, how many of them have moved tails, and how they
-#: descend; then how those that are left descend beside the plan from which they come.
-TAILS, DRAWN, MOVED, LEFT = 8, 16, 4, 2
+#: descend; then how the one that is left descends beside the plan from which it comes.
+TAILS, DRAWN, MOVED, LEFT = 8, 32, 4, 1
 WIDE = (Leg(0.1, 2, TAILS),)
 NARROW = tuple(Leg(width, 3, 1 + LEFT) for width in (0.03, 0.01, 0.0))
 #: Where there is no time for other tails.

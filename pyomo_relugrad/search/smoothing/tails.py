@@ -40,9 +40,12 @@ class Tails:
         self._number[self._link, self._place] = np.where(self._link >= 0, np.arange(moving.size), -1)
 
     def moved(self, v: Array, count: int, random: np.random.Generator) -> Array:
-        """Plans (count, n) like the plan (n,), with later decisions sooner or later."""
+        """Plans (count, n) like the plan (n,), with later decisions sooner or later.
+
+        In the order of where they begin to differ: the best of each part is the best for its part of the chain.
+        """
         V = np.repeat(v[None], count, axis=0)
-        begin = random.integers(0, self._links, (count, 1))
+        begin = np.sort(random.integers(0, self._links, (count, 1)), axis=0)
         shift = random.integers(1, MAX_SHIFT + 1, (count, 1)) * random.choice([-1, 1], (count, 1))
         source = self._number[np.clip(self._link + shift, 0, self._links - 1), self._place]
         is_moved = (self._link >= begin) & (source >= 0)
