@@ -26,6 +26,8 @@ from pyomo_relugrad.network import (
 )
 from pyomo_relugrad.programs import network_bounds
 from pyomo_relugrad.readers.vnnlib import parse_vnnlib
+from pyomo_relugrad.search import Ppga
+from pyomo_relugrad.solve import search
 
 NETWORK = Network.from_layers([[[1.0, -1.0], [-1.0, 1.0]], [[1.0, 2.0]]], [[0.0, 0.0], [0.0]])
 TWO_OUTPUTS = Network.from_layers([[[1.0, 1.0], [0.0, 1.0]]], [[0.0, 0.0]])
@@ -227,6 +229,19 @@ POINTS = {
         "many",
         "the number of segments is 'many'",
         "give a whole number of 0",
+    ),
+    "many segments": (
+        lambda given: network_statistics(NETWORK, 0, 1, segments=given),
+        2**70,
+        "the number of segments is 1180591620717411303424",
+        "give 1000000 or fewer",
+    ),
+    "a search of a number": (search, 3, "the problem is 3", "give a Problem"),
+    "too large a batch": (
+        lambda given: relugrad.maximize(NETWORK, lower=0, upper=1, method=given, iteration_limit=1),
+        Ppga(batch=2**39),
+        "method 'ppga(batch=549755813888)' needs more memory than there is (Unable to allocate",
+        "give a method that moves fewer points at once",
     ),
     "further bounds": (
         lambda given: network_statistics(NETWORK, 0, 1, further_bounds=given),

@@ -13,7 +13,8 @@ from scripted_method import Scripted
 
 from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem
 from pyomo_relugrad.run import Budget, SearchContext
-from pyomo_relugrad.search.completion import Completion, determined, trivial_targets
+from pyomo_relugrad.search.completion import Completion, determined
+from pyomo_relugrad.search.first_points import trivial_targets
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.solve import search
 

@@ -70,3 +70,10 @@ def test_short_steps_add_up():
     found = forecast(*np.linspace(1.0, 0.0, 1001), seconds=0.01)
     assert found.closes_within(1.0, OBJECTIVE, ALLOWED)
     assert len(found._times) < 150
+
+
+def test_a_bound_that_was_known_before_is_no_gain():
+    found = GapForecast(Portfolio(), bound=OBJECTIVE - 1.0)
+    for bound in (-np.inf, OBJECTIVE - 1.0):
+        found.book(YOUNG_SECONDS, bound)
+    assert not found.closes_within(np.inf, OBJECTIVE, ALLOWED)

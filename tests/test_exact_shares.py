@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.proof import REPORT_INTERVAL, MilpProof, SearchTree
 from pyomo_relugrad.proof import milp as milp_module
-from pyomo_relugrad.proof.milp import EQUAL_SECONDS
+from pyomo_relugrad.proof.milp import EQUAL_SECONDS, RESTART_SECONDS
 from pyomo_relugrad.run import Clock, Options, Prover, Report, Stop
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.solve import Portfolio, Route, solve_exactly
@@ -163,11 +164,23 @@ def test_proofs_that_could_not_take_their_turns_make_up_for_one_of_them():
 
 def test_a_long_step_of_a_proof_leaves_the_searches_their_share():
     shares = TimeShares(ASKED)
-    shares.book_proofs(4.0, has_incumbent=False)
+    shares.book_search(4.0, found=False, has_incumbent=False)
+    shares.book_proofs(4.0 * (1.0 - ASKED.late_share), has_incumbent=False)
     longest = shares.longest_step(remaining=16.0)
-    shares.book_proofs(longest, has_incumbent=False)
-    assert shares.search_seconds() == pytest.approx(16.0 - longest)
-    assert TimeShares(ASKED).longest_step(np.inf) == np.inf
+    assert longest == pytest.approx((1.0 - shares.search_share) * (16.0 - shares.search_seconds()))
+    assert shares.longest_step(np.inf) == np.inf
+
+
+def test_a_step_of_a_proof_is_no_longer_than_a_turn_while_searches_gain():
+    shares, turn, late = TimeShares(ASKED), ASKED.proof_turn, ASKED.late_share
+    assert shares.longest_step(100.0) == turn < shares.longest_step(100.0, is_searching=False)
+    shares.book_search(0.4, found=True, has_incumbent=True)
+    assert shares.longest_step(100.0) == turn < shares.longest_step(100.0, is_searching=False)
+    shares.book_search(99.6, found=True, has_incumbent=True)
+    shares.book_proofs(1.0, has_incumbent=True)
+    assert shares.longest_step(1000.0) == pytest.approx(100.0 * (1.0 - late) / late - 1.0)
+    shares.book_search(200.0, found=False, has_incumbent=True)
+    assert shares.longest_step(1000.0) == shares.longest_step(1000.0, is_searching=False) > 100.0
 
 
 def test_the_first_search_is_short():
@@ -250,7 +263,8 @@ def test_waiting_for_a_turn_is_no_work_of_a_search(monkeypatch):
         clock.now += waited
     assert search.budget.elapsed >= 12.0
     search.step()
-    assert search.budget.worked < 1.0
+    assert search.budget.worked == search.budget.spent < 1.0
+    assert search.budget.passed >= 12.0
 
 
 class ProofBeside(StandingProof):
@@ -349,6 +363,76 @@ def test_a_step_counts_as_long_as_the_one_before(monkeypatch):
     assert not runner.fits(1.9)
 
 
+def test_a_first_step_that_took_too_long_is_tried_again_with_twice_the_time(monkeypatch):
+    clock = FakeClock.installed(monkeypatch)
+
+    class Slow(StandingProof):
+        def work(self) -> None:
+            super().work()
+            deadline.checkpoint()
+
+    Slow.clock, Slow.seconds = clock, 3.0
+    monkeypatch.setitem(PROOFS, Route.BRANCH, Slow)
+    runner = Runner(Route.BRANCH, hard_box(), Options(), ASKED)
+    with deadline.time_limit(1.0):
+        runner.step()
+    assert (runner.is_done, runner.fits(5.9), runner.fits(6.0)) == (False, False, True)
+    with deadline.time_limit(6.0):
+        runner.step()
+    assert (runner.is_done, runner.fits(3.0)) == (False, True)
+
+
+def test_points_of_others_reach_the_search(monkeypatch):
+    offered, problem = [], hard_box()
+    monkeypatch.setattr(LocalSearch, "offer", lambda _, point: bool(offered.append(point)))
+    team = Team(problem, Options(), ASKED, Clock())
+    point = problem.incumbent(problem.propagate(np.zeros((1, problem.n_columns)))[0])
+    team.offer(point)
+    assert offered == [point]
+
+
+@pytest.mark.parametrize("cores", [2, 3])
+def test_highs_stands_still_while_searches_gain_late_and_cores_are_short(cores, monkeypatch):
+    clock, problem, waits = FakeClock.installed(monkeypatch), hard_box(), []
+    drawn = problem.propagate(np.random.default_rng(0).uniform(-1.0, 1.0, (100, problem.n_columns)))
+    falling = iter(sorted(map(problem.incumbent, drawn), key=lambda point: -point.objective))
+
+    class Pausing(ProofBeside):
+        def pause(self) -> None:
+            waits.append(clock.now)
+
+        def resume(self) -> None:
+            waits.append(clock.now)
+
+    def step(searches: Searches) -> Report:
+        clock.now += 0.02
+        point = next(falling, None) if clock.now < begin + 2.0 else None
+        return Report(() if point is None else (point,))
+
+    Pausing.clock, Pausing.looks, begin = clock, [], clock.now
+    monkeypatch.setitem(PROOFS, Route.MILP, Pausing)
+    monkeypatch.setattr(Searches, "step", step)
+    portfolio = only(Route.MILP, young_seconds=0.1)
+    solve_exactly(problem, Options(threads=cores), time_limit=10.0, portfolio=portfolio)
+    assert len(waits) == (2 if cores == 2 else 0)
+    if waits:
+        assert begin + 0.5 < waits[0] < begin + 1.0
+        assert begin + 3.5 < waits[1] < begin + 5.0
+
+
+def test_highs_stands_still_at_a_line_of_its_log():
+    proof = MilpProof(hard_box(), Options())
+    proof.pause()
+    event = SimpleNamespace(data_out=SimpleNamespace(mip_dual_bound=-1.0, mip_node_count=1))
+    thread = threading.Thread(target=proof._on_progress, args=(event,))
+    thread.start()
+    thread.join(0.02)
+    assert thread.is_alive()
+    proof.resume()
+    thread.join(10.0)
+    assert not thread.is_alive()
+
+
 @pytest.mark.parametrize("falls", [True, False])
 def test_searches_wait_a_little_for_a_proof_that_is_about_to_end(falls, monkeypatch):
     """Not for one that stands still, and not before there is an incumbent."""
@@ -394,6 +478,24 @@ def test_highs_gives_way_to_searches_when_it_has_worked_for_a_while(monkeypatch)
         end.set()
         steps.close()
         end.clear()
+
+
+@pytest.mark.parametrize("asked", [None, False])
+def test_highs_restarts_only_after_a_while_and_never_where_it_must_not(asked, monkeypatch):
+    clock, end = FakeClock.installed(monkeypatch), threading.Event()
+    monkeypatch.setattr(MilpProof, "_run_to_end", lambda *_: end.wait())
+    options = Options(highs_options={} if asked is None else {"mip_allow_restart": asked})
+    proof = MilpProof(hard_box(), options, report_interval=0.0)
+    steps = proof.steps()
+    may_restart = []
+    for _ in range(2):
+        next(steps)
+        next(steps)
+        may_restart.append(proof._highs.getOptionValue("mip_allow_restart")[1])
+        clock.now += RESTART_SECONDS
+    end.set()
+    steps.close()
+    assert may_restart == [False, asked is None]
 
 
 def test_one_search_goes_on_from_turn_to_turn(monkeypatch):

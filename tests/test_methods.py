@@ -104,6 +104,9 @@ def test_a_setting_out_of_its_range_is_refused(method: Method) -> None:
     ("make", "message"),
     [
         (lambda: Ppga(batch=2.5), "method 'ppga' has batch=2.5: give a whole number of 1 or more"),
+        (lambda: Ppga(batch=np.timedelta64(3, "s")), "method 'ppga' has batch=.*timedelta64.*: give a whole"),
+        (lambda: Ppga(first_step=np.timedelta64(3)), "method 'ppga' has first_step=.*timedelta64.*: give a number"),
+        (lambda: Ppga(batch=2**70), "method 'ppga' has batch=1180591620717411303424: give at most 1e\\+12"),
         (lambda: Ppga(batch="64"), "method 'ppga' has batch='64': give a whole number of 1 or more"),
         (lambda: Ppga(batch=None), "method 'ppga' has batch=None: give a whole number of 1 or more"),
         (lambda: Ppga(first_step=np.nan), "method 'ppga' has first_step=nan: give a number of 0 or more"),

@@ -397,6 +397,27 @@ def test_the_final_bound_is_not_below_one_that_was_known():
     assert proof._dual_bound == 2.5
 
 
+def test_what_highs_takes_for_infeasible_is_no_verdict_where_there_is_no_time_to_confirm_it(monkeypatch):
+    box = single_network_box(0, (3, 8, 1))
+    least = exact_optimum(box) - box.constant
+    problem = replace(box, rows=box.cost[None], row_lower=[-np.inf], row_upper=[least - 1e-3])
+    for is_late in (False, True):
+        proof, runs = MilpProof(problem, Options()), []
+        run = proof._highs.run
+
+        def run_late(run=run, runs=runs, is_late=is_late, highs=proof._highs):
+            runs.append(highs.getOptionValue("presolve")[1])
+            if is_late and len(runs) > 1:
+                highs.setOptionValue("time_limit", 0.0)
+            return run()
+
+        monkeypatch.setattr(proof._highs, "run", run_late)
+        for _ in proof.steps():
+            pass
+        assert runs == ["choose", "off"]
+        assert (proof.conclusion() is Stop.INFEASIBLE) is not is_late
+
+
 def test_an_infeasible_program_proves_nothing_beside_a_feasible_point(monkeypatch):
     problem = single_network_box(3, (2, 6, 1))
     problem = replace(problem, upper=np.where(problem.is_output, 1e3, problem.upper))

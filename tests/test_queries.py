@@ -8,9 +8,9 @@ from random_models import random_network
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network, TensorSpec
 from pyomo_relugrad.network.curves import TANH
-from pyomo_relugrad.readers.vnnlib import parse_vnnlib
+from pyomo_relugrad.readers.vnnlib import Case, parse_vnnlib
 from pyomo_relugrad.solve import Answer, find_counterexample, verify
-from pyomo_relugrad.solve.counterexample import violation_problem
+from pyomo_relugrad.solve.counterexample import best_sample, violation_problem
 from pyomo_relugrad.solve.query import query_of
 
 TWO = """(vnnlib-version <2.0>)
@@ -86,6 +86,17 @@ def test_a_strict_property_is_not_violated_by_equality():
     assert verify(network, parse_vnnlib(text + "(assert (< B 0))"), time_limit=1).answer is Answer.UNKNOWN
     found = verify(network, parse_vnnlib(text + "(assert (> B 1.9))"), time_limit=10).counterexample
     assert found.y[0] > 1.9
+
+
+def test_samples_are_judged_as_by_the_network_of_violations():
+    """Which is positive where a row does not hold."""
+    rng = np.random.default_rng(5)
+    network = random_network(rng, (3, 6, 2))
+    for limits in (np.array([0.5, -0.25]), np.array([-40.0, -30.0])):
+        case = Case(-np.ones(3), np.ones(3), rng.normal(size=(2, 3)), rng.normal(size=(2, 2)), limits)
+        smallest, point = best_sample(network, case, 0.01, rng)
+        problem = violation_problem(network, case)
+        assert smallest == pytest.approx(problem.propagate(np.append(point, 0.0)[None])[0, -1], rel=1e-12, abs=1e-12)
 
 
 def test_smooth_networks_stand_beside_others():

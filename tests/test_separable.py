@@ -23,6 +23,7 @@ from pyomo_relugrad.search.separable.column_generation import ColumnGeneration
 from pyomo_relugrad.search.separable.exact_choice import ExactChoice
 from pyomo_relugrad.search.separable.exchange import ExchangeSearch
 from pyomo_relugrad.search.separable.followers import Followers
+from pyomo_relugrad.search.separable.rough_choice import RoughChoice, thinned
 from pyomo_relugrad.search.separable.tables import Table, exact_tables, network_groups
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.solve import Portfolio, search, solve_exactly
@@ -263,6 +264,66 @@ def test_a_choice_shares_weight_only_between_points_that_are_joined() -> None:
         choice = ChoiceProgram(problem, [Table(np.array([0]), line, np.array(joined))]).choose(np.ones(3, bool), 10.0)
         assert choice.values is not None
         assert choice.values[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("tolerance", [0.02, 0.2])
+def test_curves_through_fewer_points_stay_near_and_apart(tolerance: float) -> None:
+    x = np.linspace(0.0, 3.0, 40)
+    curve = np.column_stack([x, 100 * np.sin(x)])
+    joined, shift = np.ones(80, bool), np.array([5.0, 0.0])
+    joined[[39, 79]] = False
+    table = thinned(Table(np.array([0, 1]), np.vstack([curve, curve + shift]), joined), tolerance)
+    assert len(table.points) < 20
+    last = np.flatnonzero(~table.joined)
+    assert last.size == 2
+    assert last[-1] == len(table.points) - 1
+    first = table.points[: last[0] + 1]
+    away = np.abs(np.interp(x, *first.T) - curve[:, 1]) / np.ptp(curve[:, 1])
+    assert tolerance / 20 < away.max() <= 3 * tolerance  # measured upright, not from the line
+    np.testing.assert_allclose(table.points[last[0] + 1 :], first + shift)
+
+
+def switched_problem(count: int, seed: int) -> Problem:
+    """A budget problem in which each input is zero or at least 0.4, as its binary says, and binaries cost."""
+    problem = budget_problem(count, seed)
+    network, n = random_network(np.random.default_rng(seed), (2, 20, 10, 1)), problem.n_columns
+    rows = np.zeros((2 * count, n + count))
+    for i in range(count):
+        rows[2 * i, [i, n + i]] = 1.0, -2.0
+        rows[2 * i + 1, [i, n + i]] = -1.0, 0.4
+    return replace(
+        problem,
+        cost=np.append(problem.cost, np.full(count, 0.05)),
+        lower=np.append(problem.lower, np.zeros(count)),
+        upper=np.append(problem.upper, np.ones(count)),
+        rows=np.vstack([np.hstack([problem.rows.toarray(), np.zeros((1, count))]), rows]),
+        row_lower=np.full(2 * count + 1, -np.inf),
+        row_upper=np.append(problem.row_upper, np.zeros(2 * count)),
+        integers=np.append(problem.integers, np.ones(count, bool)),
+        networks=tuple(EmbeddedNetwork(network, e.inputs, e.outputs) for e in problem.networks),
+    )
+
+
+def test_integers_beside_tables_are_sought_with_few_points(monkeypatch) -> None:
+    problem = switched_problem(4, 3)
+    tables = exact_tables(problem, MANY)
+    assert tables is not None
+    rough, program = RoughChoice(problem, tables, 5.0), ChoiceProgram(problem, tables)
+    values = rough.choose()
+    assert values is not None
+    everything = np.ones(program.n_points, bool)
+    held = program.choose(everything, 5.0, held=values)
+    assert held.values is not None
+    np.testing.assert_array_equal(np.round(held.values[-4:]), np.round(values[-4:]))
+    best = program.choose(everything, 5.0, start=held.solution)
+    assert best.objective <= held.objective <= best.objective + 0.1
+    # Finer and finer tables until they have most of the points; integers that are known already are not told again.
+    assert [rough.choose() for _ in range(9)][-1] is None
+    monkeypatch.setattr(ChoiceProgram, "cheapest", lambda *_: pytest.fail("the first point comes before"))
+    first = next(point for point in ExactChoice().run(problem, context()) if point is not None)
+    assert first.is_feasible
+    assert first.objective == pytest.approx(held.objective)
+    assert RoughChoice(budget_problem(4, 3), tables, 5.0).choose() is None
 
 
 def test_a_problem_without_a_feasible_choice_gives_no_point_and_no_bound() -> None:

@@ -78,6 +78,23 @@ def test_interfaces_that_take_no_start_are_named(name: str) -> None:
         relugrad.solve_from_start(name, expanded())
 
 
+def test_a_solver_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(pyo.SolverFactory("appsi_highs")), "available", lambda *_, **__: False)
+    with pytest.raises(ModelError, match="'appsi_highs' is not installed: install it"):
+        relugrad.solve_from_start("appsi_highs", expanded())
+
+
+@pytest.mark.parametrize("name", ["appsi_highs", "scip_direct"])
+def test_a_model_without_points_is_told_in_words(name: str) -> None:
+    if not pyo.SolverFactory(name).available(exception_flag=False):
+        pytest.skip(f"{name} is not installed")
+    m = expanded(bilinear=False)
+    m.high = pyo.Constraint(expr=m.price + m.nn.outputs[0] >= 50)
+    with pytest.raises(ModelError, match=f"'{name}' found no feasible point, so that .*: give it more time"):
+        relugrad.solve_from_start(name, m)
+    assert m.price.value == 1.5
+
+
 def test_an_unknown_solver_is_refused() -> None:
     with pytest.raises(ModelError, match="Pyomo knows no solver 'nosuch': give a name"):
         relugrad.solve_from_start("nosuch", expanded())

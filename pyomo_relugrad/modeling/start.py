@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pyomo.environ as pyo
+from pyomo.common.errors import PyomoException
 from pyomo.core.expr.visitor import identify_variables
 from pyomo.opt.base.solvers import UnknownSolver
 
@@ -40,7 +41,7 @@ def solve_from_start(solver: Any, model: Any, **keywords: Any) -> Any:
     Raises
     ------
     ModelError
-        If an integer variable has no value, the solver is unknown, or its interface takes no start.
+        If an integer variable has no value, the solver is unknown, is not installed, takes no start or finds no point.
 
     Examples
     --------
@@ -61,16 +62,28 @@ def solve_from_start(solver: Any, model: Any, **keywords: Any) -> Any:
         raise ModelError(
             f"Pyomo knows no solver '{solver}': give a name that SolverFactory knows, such as 'appsi_highs'"
         )
+    name = solver if isinstance(solver, str) else getattr(opt, "name", type(opt).__name__)
+    takes_discrete = "warmstart_discrete_vars" in getattr(opt, "config", ())
+    if not (takes_discrete or getattr(opt, "warm_start_capable", bool)()):
+        raise ModelError(
+            f"the interface of solver '{name}' takes no start: use 'appsi_highs' (not 'highs'), "
+            "'scip_direct', 'cbc', 'relugrad.exact', or a commercial solver's interface, or solve without a start"
+        )
+    if isinstance(solver, str) and not opt.available(exception_flag=False):
+        raise ModelError(f"solver '{name}' is not installed: install it, or use 'appsi_highs'")
     _refuse_missing_values(model)
-    if "warmstart_discrete_vars" in getattr(opt, "config", ()):
+    try:
+        if not takes_discrete:
+            return opt.solve(model, warmstart=True, **keywords)
         with _told_to_start(opt, model):
             return opt.solve(model, **keywords)
-    if opt.warm_start_capable():
-        return opt.solve(model, warmstart=True, **keywords)
-    raise ModelError(
-        f"the interface of solver '{getattr(opt, 'name', solver)}' takes no start: use 'appsi_highs' (not 'highs'), "
-        "'scip_direct', 'cbc', 'relugrad.exact', or a commercial solver's interface, or solve without a start"
-    )
+    except (RuntimeError, PyomoException) as error:  # Pyomo has no one class for it
+        if "feasible solution was not found" not in str(error):
+            raise
+        raise ModelError(
+            f"solver '{name}' found no feasible point, so that the model keeps its values: give it more time, or let "
+            "SolverFactory('relugrad').solve(model) name the rows in conflict"
+        ) from error
 
 
 def _is_solver(given: Any) -> bool:

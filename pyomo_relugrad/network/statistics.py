@@ -19,6 +19,7 @@ from pyomo_relugrad.words import shown
 # How far past a kink a segment is followed before the next kink is looked for, relative to its length.
 STEP_PAST_KINK = 1e-9
 MAX_KINKS = 100_000
+MAX_SEGMENTS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,8 @@ def network_statistics(
     check_network(network)
     for what, count in (("the number of segments", segments), ("the seed", seed)):
         check_number(count, what, "a whole number of 0 or more", partial(is_whole, least=0), NetworkValueError)
+    if segments > MAX_SEGMENTS:
+        raise NetworkValueError(f"the number of segments is {segments}: give {MAX_SEGMENTS} or fewer")
     further = {} if further_bounds is None else further_bounds
     if not (isinstance(further, Mapping) and all(isinstance(own, PreactivationBounds) for own in further.values())):
         raise NetworkValueError(f"further_bounds is {shown(further)}: give a mapping from names to PreactivationBounds")

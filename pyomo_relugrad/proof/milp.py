@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from functools import cached_property
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 
 import highspy
@@ -40,12 +40,14 @@ PROOF_OPTIONS = {
     "mip_heuristic_run_root_reduced_cost": False,
     "mip_allow_cut_separation_at_nodes": False,
 }
-HIGHS_OPTIONS = {**PROOF_OPTIONS, "threads": 1}
+HIGHS_OPTIONS = {**PROOF_OPTIONS, "threads": 1, "mip_allow_restart": False}
 # Options by which HiGHS tells its bound in its log, which nobody prints. It also offers to be watched at each of its
 # steps, thousands of times a second; but each of these calls waits for Python's lock, up to 5 ms while searches work.
 LOG_OPTIONS = {"log_to_console": False, "mip_min_logging_interval": REPORT_INTERVAL, "output_flag": True}
 # Seconds after which HiGHS lets others go first that work beside it: a short run delays them little.
 EQUAL_SECONDS = 2.0
+# Seconds after which HiGHS may begin again with what it has learnt: long proofs end sooner by that, short ones later.
+RESTART_SECONDS = 1.0
 
 
 @solver_threads()
@@ -147,6 +149,8 @@ class MilpProof(Prover):
         #: HiGHS's last point (n,) as it gave it: within its own tolerances.
         self.last_point: Array | None = None
         self._thread: Thread | None = None
+        self._may_work = Event()
+        self._may_work.set()
         self._error: Exception | None = None
 
     @property
@@ -169,6 +173,14 @@ class MilpProof(Prover):
                 self._highs.cbMipUserSolution.subscribe(self._on_question)
         return True
 
+    def pause(self) -> None:
+        """Let HiGHS stand still from its next line of log on."""
+        self._may_work.clear()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._may_work.set()
+
     def steps(self) -> Generator[None, None, None]:
         """Run HiGHS and take what it found now and then, until it ends; leaving early stops it."""
         if self.model is None:
@@ -189,6 +201,8 @@ class MilpProof(Prover):
                 # Whoever comes late is not kept waiting: HiGHS has worked meanwhile.
                 thread.join(max(last_report + self._report_interval - time.perf_counter(), 0.0))
                 last_report, done = time.perf_counter(), not thread.is_alive()
+                if last_report - begin >= RESTART_SECONDS:
+                    highs.setOptionValue("mip_allow_restart", self.options.highs_options.get("mip_allow_restart", True))
                 if self._gives_way and not done and last_report - begin >= EQUAL_SECONDS:
                     lower_priority(thread)
                     self._gives_way = False
@@ -268,6 +282,7 @@ class MilpProof(Prover):
         if bound < np.inf:  # else HiGHS takes the model for infeasible, which `_finish` judges
             self._dual_bound = max(self._dual_bound, bound + self.problem.constant)
         self.nodes = int(event.data_out.mip_node_count)
+        self._may_work.wait()
 
     @cached_property
     def _on_question(self) -> Callable[[Any], None]:
@@ -322,6 +337,7 @@ class MilpProof(Prover):
 
     def _stop(self) -> None:
         """Tell HiGHS to stop and wait for it a little; it looks up only between some of its steps."""
+        self.resume()
         if self._is_mip:
             self._highs.setOptionValue("time_limit", 0.0)
         else:

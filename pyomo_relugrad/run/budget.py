@@ -95,6 +95,11 @@ class Budget(Clock):
         """What has been spent so far: seconds of work where they count, or iterations."""
         return self.worked if self.is_timed else float(self.iterations)
 
+    @property
+    def passed(self) -> float:
+        """The same for what has to end in time: seconds of others' turns count too."""
+        return self.elapsed if self.is_timed else float(self.iterations)
+
     def pause(self) -> None:
         """Note that others have their turn now."""
         self._paused = self.elapsed

@@ -15,6 +15,9 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
 from pyomo_relugrad.run.context import SearchContext
 
+#: The largest whole number that a setting may be.
+MAX_WHOLE = 10**12
+
 
 @dataclass(frozen=True)
 class Method(ABC):
@@ -47,6 +50,8 @@ class Method(ABC):
             words, allows = _allowed(default, setting.metadata.get("range"))
             if default is not MISSING and not allows(value):
                 raise ModelError(f"method '{self.name}' has {setting.name}={value!r}: give {words}")
+            if isinstance(value, int | np.integer) and value > MAX_WHOLE:
+                raise ModelError(f"method '{self.name}' has {setting.name}={value!r}: give at most {MAX_WHOLE:g}")
 
     @property
     def summary(self) -> str:
@@ -124,7 +129,8 @@ def _allowed(default: Any, limits: tuple[float, float] | None) -> tuple[str, Cal
     numbers, words, smallest = (Integral, "a whole number", 1) if kind is int else (Real, "a number", 0)
     least, most = limits or (smallest, math.inf)
     words += f" of {least:g} or more" if most == math.inf else f" from {least:g} to {most:g}"
+    no_number = bool | np.timedelta64
     return (
         words,
-        lambda given: isinstance(given, numbers) and not isinstance(given, bool) and least <= float(given) <= most,
+        lambda given: isinstance(given, numbers) and not isinstance(given, no_number) and least <= float(given) <= most,
     )

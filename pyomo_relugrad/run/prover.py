@@ -64,6 +64,12 @@ class Prover(Worker):
         """Whether a proof that works beside has ended, or has something else that should be taken at once."""
         return False
 
+    def pause(self) -> None:
+        """Let a thread of the proof's own stand still as soon as it can."""
+
+    def resume(self) -> None:
+        """Let it go on."""
+
     @abstractmethod
     def steps(self) -> Generator[None, None, None]:
         """Go on step by step until nothing is left to prove."""

@@ -1,4 +1,4 @@
-"""Points made whole: what decisions alone determine, and the points that are tried before any search.
+"""Points made whole: what decisions alone determine.
 
 Decisions are the columns that networks read, and integers. States follow from them by equations and networks; what is
 left (slacks, costs, flows) is chosen by a linear program.
@@ -121,12 +121,6 @@ class Completion:
         lower, upper = self._surroundings.lower, self._surroundings.upper
         program.change_bounds(np.where(free, lower, held), np.where(free, upper, held))
         return program.solve(PROGRAM_SHARE * self._budget.remaining).values
-
-
-def trivial_targets(problem: Problem) -> list[Array]:
-    """Points (n,) that often are feasible, or nearly: every column at zero, at its lower bound, at its upper bound."""
-    zero = np.clip(0.0, problem.lower, problem.upper)
-    return [zero, *(np.where(np.isfinite(side), side, zero) for side in (problem.lower, problem.upper))]
 
 
 def determined(problem: Problem, v: Array) -> Array:

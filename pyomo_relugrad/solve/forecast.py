@@ -23,26 +23,33 @@ class GapForecast:
         Says when a proof stands still, and when it is too young to be judged.
     time_limit : float, optional
         Seconds that are left for everything when the proof begins.
+    bound : float, optional
+        What is known before it begins.
     """
 
-    def __init__(self, portfolio: Portfolio, time_limit: float = np.inf) -> None:
+    def __init__(self, portfolio: Portfolio, time_limit: float = np.inf, bound: float = -np.inf) -> None:
         self._portfolio = portfolio
         self._young_seconds = min(portfolio.young_seconds, portfolio.young_share * time_limit)
         #: Seconds of work so far.
         self.worked = 0.0
-        self._bound = -np.inf
-        self._times, self._bounds = [0.0], [-np.inf]
+        self._bound = bound
+        self._times, self._bounds = [0.0], [bound]
 
     def book(self, seconds: float, bound: float) -> None:
         """Note the bound after so many more seconds of work."""
-        self.worked, self._bound = self.worked + seconds, bound
+        self.worked, self._bound = self.worked + seconds, max(bound, self._bound)
         if self.worked - self._times[-1] >= NOTE_INTERVAL:
             self._times.append(self.worked)
-            self._bounds.append(bound)
+            self._bounds.append(self._bound)
 
     def closes_within(self, seconds: float, objective: float, allowed: float) -> bool:
         """Whether the gap will be closed in time, as `ends_within` says; proofs too young to be judged count as if."""
         return self.worked < self._young_seconds or self.ends_within(seconds, objective, allowed)
+
+    def is_far(self, seconds: float, objective: float, allowed: float) -> bool:
+        """Whether the gap counts as large beside the objective, and will not be closed in time."""
+        large = self._portfolio.far_share * abs(objective)
+        return objective - self._bound >= large and not self.closes_within(seconds, objective, allowed)
 
     def ends_within(self, seconds: float, objective: float, allowed: float) -> bool:
         """Whether the gap to an objective will be the allowed one after so many more seconds of work."""

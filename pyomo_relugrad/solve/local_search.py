@@ -13,15 +13,15 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import OutOfTime
+from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
 from pyomo_relugrad.programs import LinearSolution, LinearStatus
 from pyomo_relugrad.proof import BoundKeeper
 from pyomo_relugrad.run import Budget, Clock, Options, Past, Report, SearchContext, Stop, Worker
 from pyomo_relugrad.search import find_method
-from pyomo_relugrad.search.completion import Completion, trivial_targets
 from pyomo_relugrad.search.descent.on_device import refuse_device
+from pyomo_relugrad.search.first_points import FirstPoints
 from pyomo_relugrad.search.infeasibility import conflict
-from pyomo_relugrad.search.neighbourhoods.dive import dives
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 
 #: Why a problem is infeasible whose relaxation is.
@@ -111,6 +111,9 @@ class LocalSearch(Worker):
             return self._ended(self.budget.stop or Stop.FINISHED)
         except OutOfTime:
             return self._ended(self.budget.stop or Stop.TIME_LIMIT)
+        except MemoryError as reason:
+            told = f"method '{self._method}' needs more memory than there is ({reason})"
+            raise ModelError(f"{told}: give a method that moves fewer points at once, such as 'auto'") from reason
         if point is not None and point.is_feasible:
             self._has_feasible = True
             self._best = min(self._best, point.objective)
@@ -165,44 +168,20 @@ class LocalSearch(Worker):
     # --- points -------------------------------------------------------------------------------------------------
 
     def _search(self, start: Array | None, random: np.random.Generator) -> Iterator[Incumbent | None]:
-        """The points that the search comes to: trivial ones, the start completed, then what the method yields."""
-        problem = self.problem
-        completion, tried = Completion(problem, self._surroundings, self.budget), list[Incumbent]()
-        if start is not None and not np.isnan(start[~problem.is_output]).any():
-            point = problem.incumbent(start)
-            yield point
-            if point.is_feasible and completion.is_whole(start):
-                tried.append(point)
-        if start is not None and not tried and completion.is_decided(start):
-            with suppress(OutOfTime):
-                tried.append(problem.incumbent(completion.start(start, None)))
-            yield from tried
-        is_started = bool(tried) and tried[0].is_feasible
-        targets = trivial_targets(problem) if self._seeks_feasibility() and not is_started else []
-        for target in targets:
-            tried.append(problem.incumbent(target))
-            yield tried[-1]
-        if not (is_started and self._past.solves > 1 and problem.networks):
+        """The points that the search comes to: first ones, then what the method yields."""
+        first = FirstPoints(self.problem, self._surroundings, self.budget, start)
+        yield from first.given()
+        if self._seeks_feasibility() and not first.is_started:
+            yield from first.trivial()
+        if not (first.is_started and self._past.solves > 1 and self.problem.networks):
             self._prepare()
         if self.budget.stop is Stop.INFEASIBLE:
             return
-        relaxed = None if self._relaxation is None else self._relaxation.values
-        if targets and relaxed is not None:
-            tried.append(problem.incumbent(relaxed))
-            yield tried[-1]
-        if start is not None:
-            completed = tried[:1] if is_started else []
-            for values in completion.starts(start, relaxed) if not is_started else ():
-                completed.append(problem.incumbent(values))
-                yield completed[-1]
-                if completed[-1].is_feasible:
-                    break
-            start = completed[-1 if completed[-1].is_feasible else 0].values
-            tried += completed
+        yield from first.completed(None if self._relaxation is None else self._relaxation.values)
         context = SearchContext(
             self.budget,
             random,
-            start,
+            first.start,
             self._relaxation,
             is_first=self._is_first,
             take_bound=self._keeper.raise_to,
@@ -211,22 +190,8 @@ class LocalSearch(Worker):
             offered=self._offered,
             past=self._past,
         )
-        dived = list[Incumbent]()
-        if targets and not any(point.is_feasible for point in tried):
-            for point in dives(problem, context):
-                dived.append(point)
-                yield point
-                if point.is_feasible:
-                    break
-            tried += dived
-        for target in [*targets, relaxed] if targets and relaxed is not None else targets:
-            if any(point.is_feasible for point in tried):
-                break
-            tried.append(problem.incumbent(completion.nearest(target)))
-            yield tried[-1]
-        known = tuple(point for point in tried if point.is_feasible)
-        near = () if known else tuple(dived)
-        yield from self._method.run(problem, replace(context, known=known, near=near))
+        yield from first.repaired(context)
+        yield from self._method.run(self.problem, replace(context, known=first.known, near=first.near))
 
     def _seeks_feasibility(self) -> bool:
         """Whether feasible points may be hard to find, and none has been looked for."""

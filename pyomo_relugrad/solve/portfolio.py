@@ -55,6 +55,9 @@ class Portfolio:
     second_seconds, second_share, second_patience : float, optional
         A second search, from a point that others found, has so many seconds until its first success, this multiple of
         the first search's time, and is in vain after this many times the time to its last success, and those seconds.
+    far_share : float, optional
+        Where the gap is this multiple of the objective or more, and no proof is about to close it, proofs in threads of
+        their own leave the cores to searches that go on gaining.
     closing_share, young_seconds, young_share : float, optional
         A proof stands still where the second half of its time has not brought the gap down to this share; one that has
         worked for less than so many seconds, and less than this share of the time, is not judged yet.
@@ -85,6 +88,7 @@ class Portfolio:
     second_seconds: float = 0.5
     second_share: float = 0.1
     second_patience: float = 3.0
+    far_share: float = 1.0
     closing_share: float = 0.9
     young_seconds: float = 2.0
     young_share: float = 0.03

@@ -43,6 +43,8 @@ def run_presolved(
     clock : Clock
         Of the whole run, the presolve included.
     """
+    if not isinstance(problem, Problem):
+        raise ModelError(f"the problem is {shown(problem)}: give a Problem")
     if callback is not None and not callable(callback):
         raise ModelError(f"the callback is {shown(callback)}: give a function of a Progress")
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+
+import numpy as np
 
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.proof import (
@@ -16,7 +19,7 @@ from pyomo_relugrad.proof import (
     ReluTree,
     SearchTree,
 )
-from pyomo_relugrad.run import Options, Prover, Report, Route, Worker
+from pyomo_relugrad.run import Options, Prover, Report, Route, Stop, Worker
 from pyomo_relugrad.solve.forecast import GapForecast
 from pyomo_relugrad.solve.portfolio import Portfolio
 
@@ -56,6 +59,8 @@ class Runner(Worker):
         With the time that is left.
     portfolio : Portfolio
     start : Incumbent, optional
+    bound : float, optional
+        What is known of the problem.
     """
 
     def __init__(
@@ -65,15 +70,17 @@ class Runner(Worker):
         options: Options,
         portfolio: Portfolio,
         start: Incumbent | None = None,
+        bound: float = -np.inf,
     ) -> None:
         self.route = route
         self.is_done = False
-        self._prover = PROOFS[route](problem, options, start)
+        self._begin_proof = partial(PROOFS[route], problem, options)
+        self._prover = self._begin_proof(start)
         #: Whether it works while others do: on a single core all of them take turns.
         self.works_beside = self._prover.works_beside and options.cores > 1
-        self._options, self._forecast = options, GapForecast(portfolio, options.time_limit)
+        self._options, self._forecast = options, GapForecast(portfolio, options.time_limit, bound)
         self._booked = time.perf_counter()
-        self._is_begun = False
+        self._is_begun = self.is_paused = False
         self._next_seconds = self._prover.first_seconds
 
     @property
@@ -85,7 +92,13 @@ class Runner(Worker):
     def is_due(self) -> bool:
         """Whether a proof that works beside is to begin, or has something to report without being waited for."""
         waits = time.perf_counter() - self._booked < REPORT_INTERVAL
-        return not self._is_begun or not waits or self._prover.has_news
+        return self._prover.has_news or (not self.is_paused and not (self._is_begun and waits))
+
+    def pause(self, paused: bool) -> None:
+        """Let a proof in a thread of its own stand still, or go on again."""
+        if paused is not self.is_paused:
+            (self._prover.pause if paused else self._prover.resume)()
+            self.is_paused, self._booked = paused, time.perf_counter()
 
     def fits(self, seconds: float) -> bool:
         """Whether the next step is likely to end within so much time: it may take as long as the one before."""
@@ -100,7 +113,15 @@ class Runner(Worker):
         self._booked = time.perf_counter()
         self._forecast.book(self._booked - begin, report.bound)
         self._next_seconds = 0.0 if self.works_beside else self._booked - begin
+        if report.stop is Stop.TIME_LIMIT and not self._prover.nodes:
+            self._begin_anew()
         return replace(report, stop=None)
+
+    def _begin_anew(self) -> None:
+        """Try a first step that took too long again when there is twice as much time for it."""
+        self._prover.close()
+        self._prover = self._begin_proof(self._prover.incumbent)
+        self.is_done, self._next_seconds = False, 2.0 * self._next_seconds
 
     def offer(self, point: Incumbent) -> bool:
         """Hand over a feasible point that others found."""
@@ -109,6 +130,10 @@ class Runner(Worker):
     def close(self) -> tuple[Report, ...]:
         """Stop; HiGHS runs in a thread of its own until then."""
         return self._prover.close()
+
+    def is_far(self, seconds: float, objective: float) -> bool:
+        """Whether the gap is large, and the proof is not about to close it within so much more time for it."""
+        return self._forecast.is_far(seconds, objective, self._options.allowed_gap(objective))
 
     def ends_within(self, seconds: float, objective: float) -> bool:
         """Whether the proof, however young, is expected to close the gap within so much more time for it."""

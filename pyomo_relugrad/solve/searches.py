@@ -57,6 +57,12 @@ class Searches(Worker):
         self._best, self._is_outdone = point, True
         return True
 
+    def tell(self, point: Incumbent) -> None:
+        """Hand the incumbent to the searches, if it is better than all of their own."""
+        for search in (self._first, self._second):
+            if search is not None:
+                search.offer(point)
+
     def note_success(self, point: Incumbent) -> None:
         """Take note of the incumbent that the last step found."""
         self._best = point

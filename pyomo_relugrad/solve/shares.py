@@ -27,7 +27,7 @@ class TimeShares:
 
     def __init__(self, portfolio: Portfolio) -> None:
         self._portfolio = portfolio
-        self._searched = self._last_success = self._owed = 0.0
+        self._searched = self._last_success = self._owed = self._proved = 0.0
         self._has_incumbent = False
         self.is_closing = True
         self.searches_beside = 0
@@ -50,6 +50,17 @@ class TimeShares:
         return min(1.0, patience / self._searched) if self._searched > 0.0 else 1.0
 
     @property
+    def are_gaining(self) -> bool:
+        """Whether searches have been in vain for less time than it took them to their last success, or for little."""
+        enough = self._portfolio.late_seconds[1]
+        return self._promise >= 0.5 if self._has_incumbent else self._searched < enough
+
+    @property
+    def are_gaining_late(self) -> bool:
+        """The same, after more time than easy problems take: time and cores belong to the searches."""
+        return self.are_gaining and self._last_success >= self._portfolio.late_seconds[1]
+
+    @property
     def share_beside(self) -> float:
         """The share of searches beside proofs that need no time of this thread."""
         falls_back = self._has_incumbent and self.is_closing
@@ -68,6 +79,7 @@ class TimeShares:
     def book_proofs(self, seconds: float, has_incumbent: bool) -> None:
         """Note a turn of the proofs: searches get their share of the time for it."""
         self._has_incumbent = has_incumbent
+        self._proved += seconds
         earned = seconds * self.search_share / (1.0 - self.search_share)
         self._owed += min(earned, max(self._portfolio.owed_seconds, seconds))
 
@@ -81,6 +93,14 @@ class TimeShares:
         """How long the searches may work now; 0 where it is not their turn."""
         return self._owed if self._owed >= self._portfolio.search_turn else 0.0
 
-    def longest_step(self, remaining: float) -> float:
-        """Seconds after which a single step of a proof is given up: searches must still come to their share."""
-        return max(remaining - max(self._owed, 0.0), 0.0) * (1.0 - self.search_share)
+    def longest_step(self, remaining: float, is_searching: bool = True) -> float:
+        """Seconds after which a single step of a proof is given up: searches must still come to their share.
+
+        As long as a search goes on and gains, that is a turn, or what is left of the proofs' share of its time.
+        """
+        asked = self._portfolio
+        seconds = max(remaining - max(self._owed, 0.0), 0.0) * (1.0 - self.search_share)
+        if not (is_searching and self.are_gaining):
+            return seconds
+        earned = self._searched * (1.0 - asked.late_share) / asked.late_share
+        return min(seconds, max(earned - self._proved, asked.proof_turn))

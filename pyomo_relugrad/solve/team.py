@@ -33,8 +33,8 @@ class Team(Worker):
         A warm start, NaN where a column has no value.
     """
 
-    # Proofs of less gain nothing from searches beside them, which take as long to begin.
-    seconds_alone = 1.0
+    # Seconds of a proof that gains nothing from searches beside it, which take as long to begin.
+    short_proof = 1.0
 
     def __init__(
         self, problem: Problem, options: Options, portfolio: Portfolio, clock: Clock, start: Array | None = None
@@ -47,6 +47,7 @@ class Team(Worker):
         self._waiting: list[Route] = []
         self._join_at = 0.0
         self._best: Incumbent | None = None
+        self._root_bound = -np.inf
         self._turns = self._take_turns()
 
     @property
@@ -55,11 +56,20 @@ class Team(Worker):
         return tuple(runner.route for runner in self._runners)
 
     @property
+    def seconds_alone(self) -> float:  # type: ignore[override]
+        """None where searches go on gaining."""
+        return 0.0 if self._shares.are_gaining_late else self.short_proof
+
+    @property
     def cores_beside(self) -> int:
-        """One for each proof in a thread of its own, unless it has had its time, and is not about to close the gap."""
+        """One for each proof in a thread of its own, unless it has had its time, and is not about to close the gap.
+
+        Nor where searches go on gaining, and the proof is far from its end.
+        """
         own_seconds = max(self._portfolio.young_seconds, self._portfolio.core_share * self._clock.time_limit)
         return sum(
             runner.works_beside
+            and not self._is_in_the_way(runner)
             and (runner.worked < own_seconds or runner.closes_within(self._clock.remaining, self._value))
             for runner in self._unfinished
         )
@@ -67,12 +77,14 @@ class Team(Worker):
     def step(self) -> Report:
         """One step of whoever's turn it is."""
         self._shares.searches_beside = self.searches_beside
+        self._leave_cores_to_searches()
         report = next(self._turns, None)
         return report or Report(stop=Stop.TIME_LIMIT if self._clock.is_over else Stop.FINISHED)
 
     def offer(self, point: Incumbent) -> bool:
-        """Take note of the incumbent; proofs take it when their turn comes."""
+        """Take note of the incumbent, whoever found it; proofs take it when their turn comes."""
         self._best = point
+        self._searches.tell(point)
         return True
 
     def close(self) -> tuple[Report, ...]:
@@ -91,7 +103,9 @@ class Team(Worker):
         """Proofs, then searches if they are owed time, until nothing is left to do."""
         yield from self._search_for(self._portfolio.lead_of_search(self._problem, self._clock.time_limit))
         # A relaxation of the whole problem: HiGHS has no bound until its presolve ends.
-        yield self._searches.bound_at_once()
+        report = self._searches.bound_at_once()
+        self._root_bound = report.bound
+        yield report
         self._waiting = list(self._portfolio.routes_for(self._problem))
         lead = self._portfolio.lead_of(self._waiting[0], self._problem, self._options.cores)
         self._join_at = self._clock.elapsed + lead
@@ -108,16 +122,21 @@ class Team(Worker):
         if all(runner.works_beside for runner in self._active):
             return self._portfolio.proof_turn * self._share_beside
         seconds = self._shares.search_seconds()
-        return 0.0 if seconds <= self._portfolio.owed_seconds and self._is_ending(3.0 * seconds) else seconds
+        return 0.0 if seconds <= self._portfolio.owed_seconds and self._is_ending(seconds) else seconds
 
     def _is_ending(self, seconds: float) -> bool:
-        """Whether an incumbent is about to be proven: searches wait for that a little."""
-        return self._best is not None and any(runner.ends_within(seconds, self._value) for runner in self._active)
+        """Whether an incumbent is about to be proven, in three times these seconds: searches wait for that a little.
+
+        Nor in more than three times what the forecast is made of.
+        """
+        return self._best is not None and any(
+            runner.ends_within(3.0 * min(seconds, runner.worked), self._value) for runner in self._active
+        )
 
     @property
     def _active(self) -> list[Runner]:
         """The proofs that are on their way; not those whose next step would take the searches' share."""
-        return [runner for runner in self._unfinished if runner.fits(self._longest_step(runner))]
+        return [r for r in self._unfinished if not r.is_paused and r.fits(self._longest_step(r))]
 
     @property
     def _unfinished(self) -> list[Runner]:
@@ -136,6 +155,16 @@ class Team(Worker):
     def _share_beside(self) -> float:
         """The share of searches beside proofs in threads of their own; these are waited for where no search goes on."""
         return self._shares.share_beside if self._searches.can_go_on else 0.0
+
+    def _is_in_the_way(self, runner: Runner) -> bool:
+        """Whether searches go on gaining, and a proof in a thread of its own is far from the end."""
+        gains = self._shares.are_gaining_late and not self._searches.has_ended
+        return gains and runner.works_beside and runner.is_far(self._clock.remaining, self._value)
+
+    def _leave_cores_to_searches(self) -> None:
+        """Let such proofs stand still where there is no core to spare."""
+        for runner in self._unfinished:
+            runner.pause(self._options.cores <= 2 and self._is_in_the_way(runner))
 
     # --- local search -------------------------------------------------------------------------------------------
 
@@ -176,12 +205,12 @@ class Team(Worker):
 
     def _open(self, route: Route) -> None:
         left = replace(self._options, time_limit=self._clock.remaining)
-        self._runners.append(Runner(route, self._problem, left, self._portfolio, self._best))
+        self._runners.append(Runner(route, self._problem, left, self._portfolio, self._best, self._root_bound))
 
     def _look_beside(self, seconds: float = 0.0) -> Iterator[Report]:
         """Take what proofs report that work in threads of their own, and wait for them for so long."""
         for runner in self._unfinished:
-            if runner.works_beside and (seconds > 0.0 or runner.is_due):
+            if runner.works_beside and (runner.is_due or (seconds > 0.0 and not runner.is_paused)):
                 yield from self._turn(runner, seconds)
 
     def _turn(self, runner: Runner, seconds: float) -> Iterator[Report]:
@@ -205,4 +234,4 @@ class Team(Worker):
         """Seconds after which a single step of a proof is given up."""
         if runner.works_beside:  # begun once, it needs no time of this thread
             return (1.0 - self._portfolio.search_share) * self._clock.remaining
-        return self._shares.longest_step(self._clock.remaining)
+        return self._shares.longest_step(self._clock.remaining, not self._searches.has_ended)

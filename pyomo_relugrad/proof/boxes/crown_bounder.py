@@ -18,9 +18,10 @@ from pyomo_relugrad.proof.boxes.objective import ObjectiveBound, ObjectiveFuncti
 from pyomo_relugrad.proof.boxes.relaxations import Relaxations, n_states
 
 MAX_BATCH = 256
-# A batch is bounded in parts by as many threads as there are cores, up to four, if each gets so many nodes: with 32
-# they wait for each other, and a proof of half a second took half as long again.
-MAX_THREADS, NODES_PER_THREAD = 4, 128
+# A batch is bounded in parts by as many threads as there are cores, up to four, if each gets so many nodes, and the
+# networks have so many weights: with less they wait for each other, and a proof of half a second takes half as long
+# again.
+MAX_THREADS, NODES_PER_THREAD, MIN_WEIGHTS = 4, 128, 8000
 
 
 class CrownBounder:
@@ -44,7 +45,8 @@ class CrownBounder:
         self.batch = batch_size(problem, MAX_BATCH)
         self._objective = ObjectiveBound(problem)
         self._device = None if device is None else Device.named(device)
-        self._threads = min(cores, MAX_THREADS) if device is None else 1
+        n_weights = sum(embedded.network.n_weights for embedded in problem.networks)
+        self._threads = min(cores, MAX_THREADS) if device is None and n_weights >= MIN_WEIGHTS else 1
 
     def root(self) -> Nodes:
         """The whole box."""

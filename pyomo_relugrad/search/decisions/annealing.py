@@ -116,7 +116,7 @@ class Annealing:
         chains, best = Chains.at(np.tile(start, (self.chains, 1)), landscape), start
         heat, lowest = self._heat(chains, moves, landscape, random), float(chains.merits[0])
         coldest, heat = heat * self.cooling, heat * (self.reheat if number else 1.0)
-        begin, progress, iterations = budget.spent, 0.0, 0
+        begin, progress, iterations = budget.passed, 0.0, 0
         while progress < 1.0 and heat > 0 and not budget.is_exhausted():
             for _ in range(self.steps_at_once):
                 chains = self._step(chains, coldest * (heat / coldest) ** (1.0 - progress), moves, landscape, random)
@@ -124,7 +124,7 @@ class Annealing:
                     best, lowest = chains.X[chains.merits.argmin()], float(chains.merits.min())
             budget.count(points=self.chains * self.neighbours * self.steps_at_once)
             # It cools by work: what interrupts the search takes steps at all temperatures, not at one.
-            spent, iterations = budget.spent - begin, iterations + 1
+            spent, iterations = budget.passed - begin, iterations + 1
             progress += (1.0 - progress) * spent / (spent + iterations * max(length - spent, 0.0))
             yield best, lowest, chains
 

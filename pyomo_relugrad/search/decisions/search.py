@@ -73,7 +73,7 @@ class DecisionSearch(Method):
             return
         random, budget = context.random, context.budget
         landscape = Landscape(decisions, decisions.random(SAMPLES, random), self.penalty)
-        end = budget.spent + self.share * _left(budget)
+        end = budget.passed + self.share * _left(budget)
         run = self._annealed if decisions.are_binaries else self._descents
         yield from run(decisions, landscape, end, context)
 
@@ -85,13 +85,13 @@ class DecisionSearch(Method):
         moves, halving = Moves.of(decisions, random), SuccessiveHalving(self.rung)
         best: Array | None = None
         best_merit, fruitless = np.inf, 0
-        while fruitless < self.patience and budget.spent < end and not budget.is_exhausted():
+        while fruitless < self.patience and budget.passed < end and not budget.is_exhausted():
             is_new = best is None or random.random() < self.fresh
             starts = decisions.random(SAMPLES, random) if best is None or is_new else moves.kicked(best, random)[None]
             values = landscape.merit(landscape.points(starts))
             budget.count(points=len(starts))
             x, value, batches, vain, is_behind = starts[values.argmin()], float(values.min()), 0, 0, False
-            while vain < self.attempts and not is_behind and budget.spent < end and not budget.is_exhausted():
+            while vain < self.attempts and not is_behind and budget.passed < end and not budget.is_exhausted():
                 tried = moves.around(x, self.batch, random)
                 values = landscape.merit(landscape.points(tried))
                 budget.count(points=len(tried))
@@ -114,7 +114,7 @@ class DecisionSearch(Method):
         best = decisions.random(1, random)[0] if known is None else decisions.rounded(known.values[decisions.columns])
         lowest, vain = np.inf, 0
         for number in itertools.count():
-            left = end - budget.spent
+            left = end - budget.passed
             if vain >= self.vain_cycles or left <= 0 or budget.is_exhausted():
                 return
             length, vain = self.annealing.length(number, left), vain + 1

@@ -55,12 +55,15 @@ class ChosenPoints:
         No choice from the same points has a smaller objective; less what HiGHS's tolerances may have added.
     is_solved : bool
         Whether the program ended before its time limit.
+    solution : array or None
+        Of the program: another one over the same points can begin with it.
     """
 
     values: Array | None
     objective: float
     bound: float
     is_solved: bool
+    solution: Array | None = None
 
 
 class ChoiceProgram:
@@ -128,14 +131,35 @@ class ChoiceProgram:
         before = self._joined & np.roll(points, -1)
         return np.asarray(points | after | before)
 
-    def choose(self, points: Array, time_limit: float) -> ChosenPoints:
+    def choose(
+        self, points: Array, time_limit: float, start: Array | None = None, held: Array | None = None
+    ) -> ChosenPoints:
         """Solve for whole weights of some points, or of two that are joined, which then share one.
 
         Parameters
         ----------
         points : (W,) boolean array
         time_limit : float
+        start : array, optional
+            The solution of another choice from the same points.
+        held : (n,) array, optional
+            The integers that no table holds have the values of this point.
         """
+        program = self._program(points, held)
+        if start is not None:
+            program.start_from_values(start)
+        solution = program.solve(time_limit)
+        is_solved, constant, n_rest = solution.status is not LinearStatus.LIMIT, self._problem.constant, self._rest.size
+        if solution.values is None:
+            return ChosenPoints(None, np.inf, solution.bound, is_solved)
+        chosen = np.flatnonzero(points)
+        values = self._points[:, chosen] @ solution.values[n_rest:][: chosen.size]
+        values[self._rest] = solution.values[:n_rest]
+        bound = below_tolerance(solution.bound + constant)
+        return ChosenPoints(values, solution.objective + constant, bound, is_solved, solution.values)
+
+    def _program(self, points: Array, held: Array | None) -> LinearProgram:
+        """The program with whole weights of some points, or of two that are joined."""
         chosen = np.flatnonzero(points)
         segments = np.flatnonzero(self._joined & points & np.roll(points, -1))
         first = np.searchsorted(chosen, segments)
@@ -156,24 +180,19 @@ class ChoiceProgram:
             [None, others, one_segment],
         ]
         one = np.ones(self._n_tables)
-        program = LinearProgram(
+        lower, upper = self._lower[kept], np.concatenate([self._upper[:n_rest], np.ones(chosen.size)])
+        if held is not None:
+            integers = np.flatnonzero(self._problem.integers[self._rest])
+            lower[integers] = upper[integers] = np.round(held[self._rest[integers]])
+        return LinearProgram(
             np.concatenate([self._cost[kept], np.zeros(n_segments)]),
-            np.concatenate([self._lower[kept], np.zeros(n_segments)]),
-            np.concatenate([self._upper[:n_rest], np.ones(chosen.size + n_segments)]),
+            np.concatenate([lower, np.zeros(n_segments)]),
+            np.concatenate([upper, np.ones(n_segments)]),
             sparse.block_array(rows, format="csr"),
             np.concatenate([self._row_lower, np.full(own.shape[0], -np.inf), one]),
             np.concatenate([self._row_upper, np.zeros(own.shape[0]), one]),
             integers=np.concatenate([self._problem.integers[self._rest], ~is_end, np.ones(n_segments, bool)]),
             options={"mip_rel_gap": CHOICE_GAP, "mip_abs_gap": CHOICE_GAP},
-        )
-        solution = program.solve(time_limit)
-        is_solved, constant = solution.status is not LinearStatus.LIMIT, self._problem.constant
-        if solution.values is None:
-            return ChosenPoints(None, np.inf, solution.bound, is_solved)
-        values = self._points[:, chosen] @ solution.values[n_rest:][: chosen.size]
-        values[self._rest] = solution.values[:n_rest]
-        return ChosenPoints(
-            values, solution.objective + constant, below_tolerance(solution.bound + constant), is_solved
         )
 
 

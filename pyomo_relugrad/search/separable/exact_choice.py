@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run import Method, SearchContext
 from pyomo_relugrad.search.regions.walk import is_lower
 from pyomo_relugrad.search.separable.choice import ChoiceProgram
+from pyomo_relugrad.search.separable.rough_choice import RoughChoice
 from pyomo_relugrad.search.separable.tables import exact_tables
 
 
@@ -22,7 +24,8 @@ class ExactChoice(Method):
 
     Tables are exact where networks that share inputs have one free input in all, or integer ones of few values. A point
     that costs more than the gap between incumbent and relaxation is in no better solution: once a program holds all
-    others, it proves its choice. Nothing is yielded where there are no such tables.
+    others, it proves its choice. Integers beside the tables are first sought with tables of few points. Nothing is
+    yielded where there are no such tables.
 
     Parameters
     ----------
@@ -57,15 +60,26 @@ class ExactChoice(Method):
         context.take_bound(relaxed.bound)
         yield None
         best = min((point.objective for point in context.known), default=np.inf)
+        rough, everything = RoughChoice(problem, tables, self.first_seconds), np.ones(program.n_points, bool)
+        starts: dict[bytes, Array | None] = {}
         per_table, seconds, fruitless = self.first_points, self.first_seconds, 0
         while fruitless < self.patience and not budget.is_exhausted():
+            before = best
+            integers = rough.choose()
+            if integers is not None:
+                choice = program.choose(everything, rough.seconds, held=integers)
+                budget.count()
+                if choice.values is not None and is_lower(choice.objective, best):
+                    best, starts[everything.tobytes()] = choice.objective, choice.solution
+                    yield problem.incumbent(choice.values)
             points, needed = program.cheapest(relaxed.prices, per_table), relaxed.prices <= best - relaxed.bound
             holds_all = not (needed & ~points).any()
+            points = program.with_neighbours(needed) if holds_all else points
             budget.count()
-            choice = program.choose(program.with_neighbours(needed) if holds_all else points, seconds)
-            fruitless = 0 if choice.is_solved or is_lower(choice.objective, best) else fruitless + 1
+            choice = program.choose(points, seconds, starts.get(points.tobytes()))
+            fruitless = 0 if choice.is_solved or is_lower(min(choice.objective, best), before) else fruitless + 1
             if choice.values is not None:
-                best = min(best, choice.objective)
+                best, starts[points.tobytes()] = min(best, choice.objective), choice.solution
                 yield problem.incumbent(choice.values)
             if holds_all and choice.is_solved:
                 context.take_bound(min(choice.bound, best))

@@ -109,9 +109,8 @@ class ChainDescent:
     def _limits(self, V: Array) -> Array:
         """The limits (B, m) of `_sides`."""
         activity = np.concatenate([V[:, self._columns], self._problem.row_activity(V)], axis=1)
-        return np.concatenate(
-            [(self._upper - activity)[:, self._above], (activity - self._lower)[:, self._below]], axis=1
-        )
+        above, below = (self._upper - activity)[:, self._above], (activity - self._lower)[:, self._below]
+        return np.concatenate([above, below], axis=1)
 
 
 def _scale(hessian: Array, gradient: Array) -> float:
