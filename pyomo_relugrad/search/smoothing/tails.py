@@ -37,7 +37,8 @@ class Tails:
             link[stage.inputs], place[stage.inputs] = number, np.arange(stage.inputs.shape[1])
         self._links, self._link, self._place = len(problem.stages), link[moving], place[moving]
         self._number = np.full((self._links, int(self._place.max(initial=0)) + 1), -1)
-        self._number[self._link, self._place] = np.where(self._link >= 0, np.arange(moving.size), -1)
+        (is_read,) = np.nonzero(self._link >= 0)
+        self._number[self._link[is_read], self._place[is_read]] = is_read
 
     def moved(self, v: Array, count: int, random: np.random.Generator) -> Array:
         """Plans (count, n) like the plan (n,), with later decisions sooner or later.
