@@ -119,5 +119,5 @@ def _as_dict(network: Network, problem: Problem, result: SearchResult, arguments
         "nodes": result.nodes,
         "bound": or_none(problem.reported(result.bound)),
         **best,
-        "solutions": solutions,
+        **({"solutions": solutions} if arguments.solutions > 1 else {}),
     }

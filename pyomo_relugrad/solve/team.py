@@ -33,7 +33,7 @@ class Team(Worker):
         A warm start, NaN where a column has no value.
     """
 
-    # Seconds of a proof that gains nothing from searches beside it, which take as long to begin.
+    # Shorter proofs gain nothing from searches beside them, which take as long to begin.
     short_proof = 1.0
 
     def __init__(
@@ -57,14 +57,15 @@ class Team(Worker):
 
     @property
     def seconds_alone(self) -> float:  # type: ignore[override]
-        """None where searches go on gaining."""
+        """Seconds of a proof before searches work beside it: none where searches go on gaining."""
         return 0.0 if self._shares.are_gaining_late else self.short_proof
 
     @property
     def cores_beside(self) -> int:
-        """One for each proof in a thread of its own, unless it has had its time, and is not about to close the gap.
+        """One for each proof in a thread of its own.
 
-        Nor where searches go on gaining, and the proof is far from its end.
+        A proof has none that has had its time and is not about to close the gap, or that is far from its end while
+        searches go on gaining.
         """
         own_seconds = max(self._portfolio.young_seconds, self._portfolio.core_share * self._clock.time_limit)
         return sum(
@@ -125,9 +126,9 @@ class Team(Worker):
         return 0.0 if seconds <= self._portfolio.owed_seconds and self._is_ending(seconds) else seconds
 
     def _is_ending(self, seconds: float) -> bool:
-        """Whether an incumbent is about to be proven, in three times these seconds: searches wait for that a little.
+        """Whether an incumbent is about to be proven: searches wait for that a little.
 
-        Nor in more than three times what the forecast is made of.
+        They wait three times these seconds at most, and three times what a proof's forecast is made of.
         """
         return self._best is not None and any(
             runner.ends_within(3.0 * min(seconds, runner.worked), self._value) for runner in self._active
