@@ -86,6 +86,15 @@ def test_only_boxes_that_many_inputs_span_before_a_dense_layer_are_seen_so():
     assert image_of(Network(800, (constant, second, last)))[0] is None
 
 
+@pytest.mark.parametrize("size", [1e-30, 1e22])
+def test_boxes_of_any_size_are_seen_alike(size):
+    network, unit = network_of(4), image_of(network_of(4), -1.0, 1.0)[0]
+    image, _ = image_of(network, -size, size)
+    points = image.on_surface(np.random.default_rng(0).standard_normal((30, 10)))
+    np.testing.assert_allclose(image.vertices_seen(points), size * unit.vertices_seen(points), rtol=1e-6)
+    assert np.isfinite(image.value(points)).all()
+
+
 def test_networks_of_few_weights_are_searched_as_they_are(monkeypatch):
     monkeypatch.undo()
     assert image_of(random_network(SIZES, 0))[0] is None

@@ -62,7 +62,9 @@ class BoxImage:
     def __init__(self, network: SingleNetwork, box: Box) -> None:
         first, *others = (layer.astype(self.dtype) for layer in network.network.layers)
         self._weights, self._box, size = first.weights[0], box, first.width
-        segments = self._weights * (0.5 * (box.upper - box.lower)).astype(self.dtype)
+        segments = network.network.layers[0].weights[0] * (0.5 * (box.upper - box.lower))
+        scale = float(np.abs(segments).max())  # in units of it, products neither overflow nor vanish
+        segments = (segments / scale).astype(self.dtype)
         covariance = (segments @ segments.T).astype(np.float64)
         covariance[np.diag_indices(size)] += RIDGE * np.trace(covariance) / size
         root = np.linalg.cholesky(covariance)
@@ -70,7 +72,7 @@ class BoxImage:
         self._to_normals = np.linalg.inv(root).astype(self.dtype)
         directions = np.random.default_rng(0).standard_normal((PROBES, size))
         extents = np.abs(directions.astype(self.dtype) @ self._to_normals @ segments).sum(axis=1)
-        shape = root * float(np.mean(extents / np.linalg.norm(directions, axis=1))) / self._radius
+        shape = root * (scale * float(np.mean(extents / np.linalg.norm(directions, axis=1))) / self._radius)
         centre = first.apply([(0.5 * (box.lower + box.upper)).astype(self.dtype)[None, :]])[0]
         seen = replace(first, weights=(shape.astype(self.dtype),), bias=centre)
         self._objective = replace(network, network=Network(size, (seen, *others)))
