@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from pyomo_relugrad.problem.incumbent import FEASIBILITY_TOLERANCE
 from pyomo_relugrad.problem.problem import Problem
 
 #: How far, in steps, a bound may be above a multiple by rounding, and quotients of costs from whole numbers.
@@ -30,9 +31,13 @@ def objective_step(problem: Problem) -> float:
 
 
 def rounded_up(problem: Problem, bound: float) -> float:
-    """The smallest value that the objective can have at or above a bound, where that can be told; else the bound."""
+    """The smallest value that the objective can have at or above a bound, where that can be told; else the bound.
+
+    A bound holds to a tolerance relative to its size: what is above a multiple by less counts as the multiple.
+    """
     step = objective_step(problem)
     if step == 0.0 or not math.isfinite(bound):
         return bound
-    steps = (bound - problem.constant) / step
-    return max(bound, math.ceil(steps - ROUNDING * (1.0 + 1e-6 * abs(steps))) * step + problem.constant)
+    value = bound - problem.constant
+    tolerance = FEASIBILITY_TOLERANCE * (1.0 + abs(value)) + ROUNDING * step
+    return max(bound, math.ceil((value - tolerance) / step) * step + problem.constant)
