@@ -24,7 +24,7 @@ INVALID = {"maxpool_2d": "kernel"}  # a kernel in three dimensions on an image o
 pytestmark = pytest.mark.skipif(not FILES, reason="the folder of real networks is not there")
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+@pytest.mark.parametrize("path", FILES, ids=[f"{path.parent.name}/{path.stem}" for path in FILES])
 def test_file_agrees_with_onnxruntime_or_is_refused(path):
     if path.stem in INVALID:
         with pytest.raises(NetworkFileError, match=INVALID[path.stem]):

@@ -12,6 +12,7 @@ from pyomo_relugrad.errors import PropertyFileError
 from pyomo_relugrad.readers.vnnlib import load_vnnlib, parse_vnnlib
 
 NETWORKS = Path(__file__).parents[2] / "shared" / "networks" / "vnncomp"
+PROPERTY_FILES = sorted(NETWORKS.glob("*.vnnlib"))
 HEAD = "(declare-const X_0 Real)(declare-const X_1 Real)(declare-const Y_0 Real)(declare-const Y_1 Real)\n"
 
 
@@ -154,7 +155,7 @@ def test_files(tmp_path):
 
 
 @pytest.mark.skipif(not NETWORKS.is_dir(), reason="the folder of real networks is not there")
-@pytest.mark.parametrize("path", sorted(NETWORKS.glob("*.vnnlib")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PROPERTY_FILES, ids=[path.stem for path in PROPERTY_FILES])
 def test_real_files(path):
     read = load_vnnlib(path)
     assert (read.n_inputs, read.n_outputs) == ((5, 5) if path.stem.startswith("acasxu") else (784, 10))
