@@ -331,6 +331,20 @@ def test_networks_in_disjuncts_are_expanded_and_then_reformulated(name, expressi
     assert by_proof(m) == pytest.approx(best, abs=1e-3)
 
 
+@pytest.mark.parametrize("name", ["gdp.bigm", "gdp.hull"])
+def test_expanded_disjuncts_with_quadratic_rows_are_reformulated(name):
+    m = expanded(processes())
+    m.process[0].ball = pyo.Constraint(expr=m.x[0] ** 2 + m.x[1] ** 2 <= 0.5)
+    m.process[1].product = pyo.Constraint(expr=m.x[0] * m.x[2] <= 0.3)
+    pyo.TransformationFactory(name).apply_to(m)
+    found = by_proof(m)
+    x = np.stack(np.meshgrid(*3 * [np.linspace(0, 1, 61)]), axis=-1).reshape(-1, 3)
+    allowed = (x[:, 0] ** 2 + x[:, 1] ** 2 <= 0.5, (x[:, 0] * x[:, 2] <= 0.3) & (x[:, 0] + x[:, 1] <= 0.7))
+    values = [random_network(k, n_outputs=1).value(x)[:, 0] - 0.1 * x[:, 1] for k in (0, 1)]
+    on_grid = max(value[may].max() for value, may in zip(values, allowed, strict=True))
+    assert on_grid - 1e-4 <= found <= on_grid + 0.02
+
+
 def test_cuts_between_relaxations_of_expanded_disjuncts_are_found_by_our_solver():
     m = expanded(processes(expressions=True))
     pyo.TransformationFactory("gdp.cuttingplane").apply_to(m, solver="relugrad.exact")
