@@ -27,11 +27,10 @@ class ProofInTurns:
     first_share, longest_first, growth = 0.1, 0.25, 1.0
 
     def __init__(self, make: Callable[[Incumbent], Prover]) -> None:
-        self._make, self._prover = make, None
+        self._make = make
+        self._prover: Prover | None = None
         #: Whether another turn may prove more.
         self.is_open = True
-
-    _prover: Prover | None
 
     def run(self, start: Incumbent, seconds: float) -> tuple[float, Incumbent | None]:
         """A number that no feasible point's objective is below, minus infinite where there is none; and a point.
