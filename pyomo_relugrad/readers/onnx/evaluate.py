@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from math import prod
 
 import numpy as np
@@ -115,8 +116,7 @@ def normalised(array: Array) -> Array:
 
 def _with_distinct_names(node: NodeProto, inputs: Sequence[Array | None]) -> NodeProto:
     """The node with a name of its own for each input that is there and for each output."""
-    renamed = NodeProto()
-    renamed.CopyFrom(node)
+    renamed = deepcopy(node)
     del renamed.input[:], renamed.output[:]
     renamed.input.extend("" if array is None else f"input_{i}" for i, array in enumerate(inputs))
     renamed.output.extend(f"output_{i}" for i in range(max(1, len(node.output))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from graphlib import CycleError, TopologicalSorter
 from typing import TypeAlias
 
@@ -88,8 +89,7 @@ class _Specialised:
     """
 
     def __init__(self, model: ModelProto) -> None:
-        self.model = ModelProto()
-        self.model.CopyFrom(model)
+        self.model = deepcopy(model)
         del self.model.functions[:]
         self.needs_conversion = False
         self._sources = {_key_of(function): function for function in model.functions}
@@ -113,8 +113,7 @@ class _Specialised:
         del call.attribute[:]
 
     def _specialised(self, source: FunctionProto, name: str, given: dict[str, AttributeProto]) -> FunctionProto:
-        function = FunctionProto()
-        function.CopyFrom(source)
+        function = deepcopy(source)
         function.name, function.overload = name, ""
         del function.attribute[:], function.attribute_proto[:]
         for node in all_nodes(function.node):
@@ -137,8 +136,7 @@ def _fill_attributes(node: NodeProto, given: dict[str, AttributeProto]) -> None:
         if attribute.ref_attr_name:
             if attribute.ref_attr_name not in given:
                 continue
-            value = AttributeProto()
-            value.CopyFrom(given[attribute.ref_attr_name])
+            value = deepcopy(given[attribute.ref_attr_name])
             value.name = attribute.name
             attributes.append(value)
         else:

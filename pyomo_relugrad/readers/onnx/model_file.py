@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from io import BytesIO
 from os import PathLike, fspath
@@ -154,8 +155,7 @@ def _with_short_domains(model: ModelProto) -> ModelProto:
     """The model with ONNX's own operator set, under the shorter of its two names; copied only where needed."""
     if all(part.domain != _LONG for part in _parts_with_domains(model)):
         return model
-    copy = ModelProto()
-    copy.CopyFrom(model)
+    copy = deepcopy(model)
     for part in _parts_with_domains(copy):
         part.domain = "" if part.domain == _LONG else part.domain
     return copy

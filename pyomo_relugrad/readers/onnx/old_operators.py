@@ -7,12 +7,13 @@ of their own, and hold in attributes what are inputs today.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from dataclasses import replace
 from math import prod
 from typing import Any
 
 import numpy as np
-from onnx import NodeProto, TensorProto, helper
+from onnx import TensorProto, helper
 
 from pyomo_relugrad.errors import NetworkFileError
 from pyomo_relugrad.readers.onnx.node import Node, Value
@@ -44,8 +45,7 @@ def _rewritten(
     values = tuple(node.inputs if inputs is None else inputs)
     kept = {**node.attributes, **attributes, "consumed_inputs": None}
     kept = {name: value for name, value in kept.items() if value is not None}
-    proto = NodeProto()
-    proto.CopyFrom(node.proto)
+    proto = deepcopy(node.proto)
     del proto.attribute[:], proto.input[:]
     proto.attribute.extend(helper.make_attribute(name, value) for name, value in kept.items())
     proto.input.extend("" if value is None else f"input_{i}" for i, value in enumerate(values))

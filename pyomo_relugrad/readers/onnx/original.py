@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -121,8 +122,7 @@ class Original:
     @cached_property
     def _model(self) -> ModelProto:
         """The model without the nodes that no output needs: the reference implementation would run them."""
-        model = ModelProto()
-        model.CopyFrom(self.file.model)
+        model = deepcopy(self.file.model)
         needed = nodes_in_order(model.graph)
         del model.graph.node[:]
         model.graph.node.extend(needed)

@@ -7,6 +7,7 @@ instead of one per element of each window. Outputs that nobody reads are not ask
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 
 from onnx import NodeProto
 
@@ -29,7 +30,7 @@ def relus_after_maxima(nodes: Sequence[NodeProto], readers: Mapping[str, int]) -
     for node in nodes:
         tensor = node.input[0] if node.input else ""
         if tensor in relus and node.op_type in _MAXIMA and readers.get(tensor) == 1 and len(node.output) == 1:
-            maximum, activation = _copy(node), _copy(relus[tensor])
+            maximum, activation = deepcopy(node), deepcopy(relus[tensor])
             maximum.input[0], maximum.output[0] = relus[tensor].input[0], tensor
             activation.input[0], activation.output[0] = tensor, node.output[0]
             result += [maximum, activation]
@@ -45,13 +46,7 @@ def without_unread_positions(nodes: Sequence[NodeProto], readers: Mapping[str, i
     result = []
     for node in nodes:
         if node.op_type == "MaxPool" and len(node.output) == 2 and not readers.get(node.output[1]):
-            node = _copy(node)
+            node = deepcopy(node)
             del node.output[1]
         result.append(node)
     return result
-
-
-def _copy(node: NodeProto) -> NodeProto:
-    copy = NodeProto()
-    copy.CopyFrom(node)
-    return copy

@@ -6,6 +6,7 @@ A runtime is opened when it is first called: what it cannot run, it refuses then
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -109,8 +110,7 @@ class Reference:
     def _evaluator(self) -> ReferenceEvaluator:
         model = self.model
         if self.in_double:
-            model = ModelProto()
-            model.CopyFrom(self.model)
+            model = deepcopy(self.model)
             _to_double(model.graph)
         return ReferenceEvaluator(model)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from math import prod
 
 import numpy as np
-from onnx import NodeProto
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError
@@ -83,8 +83,7 @@ def _product(node: Node, vector: Affine, table: Array, hidden: HiddenLayers) -> 
 
 def as_scatter_elements(node: Node) -> Node:
     """Scatter under the name that it has had since version 11."""
-    proto = NodeProto()
-    proto.CopyFrom(node.proto)
+    proto = deepcopy(node.proto)
     proto.op_type = "ScatterElements"
     return replace(node, proto=proto, opset=11)
 
