@@ -135,12 +135,7 @@ def _exported(model: Any) -> Network:
         path = Path(folder) / f"{model.name}.onnx"
         with silence():
             if getattr(model, "inputs", None):
-                model(_zeros(model))  # a model that was never called is not exported
+                rows = [np.zeros((1, *tensor.shape[1:]), np.float32) for tensor in model.inputs]
+                model(rows if len(rows) > 1 else rows[0])  # a model that was never called is not exported
             model.export(str(path), format="onnx", verbose=False)
         return read_exported(path)
-
-
-def _zeros(model: Any) -> Any:
-    """One row of zeros for the inputs of a model."""
-    rows = [np.zeros((1, *tensor.shape[1:]), np.float32) for tensor in model.inputs]
-    return rows if len(rows) > 1 else rows[0]

@@ -77,17 +77,13 @@ def _numbers(variable: Any) -> Any:
 # --- activations ----------------------------------------------------------------------------------------------------
 
 
-def _hard_sigmoid(graph: LayerGraph, tensor: str) -> str:
-    return graph.add("HardSigmoid", tensor, alpha=1.0 / 6.0, beta=0.5)
-
-
 #: Activation functions by Keras's names for them, with its default settings.
 _ACTIVATIONS: dict[str, Callable[[LayerGraph, str], str]] = {
     "linear": lambda graph, tensor: tensor,
     "relu": lambda graph, tensor: graph.add("Relu", tensor),
     "relu6": lambda graph, tensor: graph.clip(tensor, 0.0, 6.0),
     "leaky_relu": lambda graph, tensor: graph.add("LeakyRelu", tensor, alpha=0.2),
-    "hard_sigmoid": _hard_sigmoid,
+    "hard_sigmoid": lambda graph, tensor: graph.add("HardSigmoid", tensor, alpha=1.0 / 6.0, beta=0.5),
     "hard_tanh": lambda graph, tensor: graph.clip(tensor, -1.0, 1.0),
     "celu": lambda graph, tensor: graph.add("Celu", tensor, alpha=1.0),
     "elu": lambda graph, tensor: graph.add("Elu", tensor, alpha=1.0),
@@ -226,26 +222,16 @@ _LAYERS: dict[str, Writer] = {
     "Activation": _activation,
     "ReLU": _relu,
     "LeakyReLU": _leaky_relu,
-    "Dropout": _same,
-    "GaussianDropout": _same,
-    "GaussianNoise": _same,
-    "AlphaDropout": _same,
-    "SpatialDropout1D": _same,
-    "SpatialDropout2D": _same,
-    "ActivityRegularization": _same,
-    "Identity": _same,
-    "InputLayer": _same,
+    **dict.fromkeys(("Dropout", "GaussianDropout", "AlphaDropout", "SpatialDropout1D", "SpatialDropout2D"), _same),
+    **dict.fromkeys(("GaussianNoise", "ActivityRegularization", "Identity", "InputLayer"), _same),
     "Flatten": _flatten,
     "Reshape": _reshape,
     "Rescaling": _rescaling,
     "Normalization": _normalization,
     "BatchNormalization": _batch_normalization,
-    "Conv1D": _convolution,
-    "Conv2D": _convolution,
-    "MaxPooling1D": partial(_pooling, "MaxPool"),
-    "MaxPooling2D": partial(_pooling, "MaxPool"),
-    "AveragePooling1D": partial(_pooling, "AveragePool"),
-    "AveragePooling2D": partial(_pooling, "AveragePool"),
+    **dict.fromkeys(("Conv1D", "Conv2D"), _convolution),
+    **dict.fromkeys(("MaxPooling1D", "MaxPooling2D"), partial(_pooling, "MaxPool")),
+    **dict.fromkeys(("AveragePooling1D", "AveragePooling2D"), partial(_pooling, "AveragePool")),
     "Concatenate": _concatenate,
     "Add": partial(_of_several, "Add"),
     "Subtract": partial(_of_several, "Sub"),

@@ -104,7 +104,8 @@ def _network_of(estimator: Any) -> Network:
         return map_outputs(network, *inverse_transformation(estimator.transformer_, "transformer", network.n_outputs))
     if kind in _AVERAGES and getattr(estimator, "weights", None) is None:
         width = _input_width(estimator)
-        members = zip(estimator.estimators_, _columns_of_members(estimator), strict=True)
+        read = getattr(estimator, "estimators_features_", [None] * len(estimator.estimators_))  # None: all columns
+        members = zip(estimator.estimators_, read, strict=True)
         return mean_of([_member(member, columns, width) for member, columns in members])
     if hasattr(estimator, "coefs_") and hasattr(estimator, "out_activation_"):
         return _multilayer_perceptron(estimator)
@@ -113,11 +114,6 @@ def _network_of(estimator: Any) -> Network:
         shifts = np.broadcast_to(np.ravel(estimator.intercept_), (len(coefficients),))
         return Network.from_layers([coefficients], [shifts], name=kind)
     return _through_skl2onnx(estimator)
-
-
-def _columns_of_members(estimator: Any) -> list[Any]:
-    """The columns that each member of an ensemble reads; None for all."""
-    return list(getattr(estimator, "estimators_features_", [None] * len(estimator.estimators_)))
 
 
 def _member(estimator: Any, columns: Any, width: int) -> Network:
@@ -189,7 +185,10 @@ def _sklearn_pipeline(pipeline: Any) -> Network:
     except UnsupportedOperatorError as error:
         if columns is not None or not hasattr(last, "predict") or hasattr(last, "classes_"):
             raise
-        return _by_skl2onnx_or(error, pipeline)
+        try:  # a step that is not affine may be piecewise linear, and skl2onnx can write it
+            return _through_skl2onnx(pipeline)
+        except RelugradError:
+            raise error from None
     for matrix, offset in reversed(maps):
         network = substitute_inputs(network, matrix, offset)
     return network if columns is None else replace(network, input_names=columns.input_names, choices=columns.choices)
@@ -203,14 +202,6 @@ def _flattened(pipeline: Any) -> list[tuple[str, Any]]:
         last = getattr(last, "best_estimator_", last)
         steps.extend(_flattened(last) if hasattr(last, "steps") else [("last", last)])
     return steps
-
-
-def _by_skl2onnx_or(error: UnsupportedOperatorError, pipeline: Any) -> Network:
-    """The network of a pipeline whose step is not affine but piecewise linear, where skl2onnx can write it."""
-    try:
-        return _through_skl2onnx(pipeline)
-    except RelugradError:
-        raise error from None
 
 
 def _through_skl2onnx(estimator: Any) -> Network:

@@ -113,15 +113,7 @@ def not_affine(name: str, step: Any) -> UnsupportedOperatorError:
 
 
 def _transformed(transform: Callable[[Any], Any], names: Any, step_name: str, points: Array) -> Array:
-    """Rows of numbers that a step makes of rows of numbers.
-
-    Raises
-    ------
-    UnsupportedOperatorError
-        If it makes something else of them, or refuses them.
-    NotFittedError
-        Of scikit-learn, if the step is not fitted.
-    """
+    """Rows of numbers that a step makes of rows of numbers."""
     try:
         values = transform(table(points, names))
         values = values.toarray() if hasattr(values, "toarray") else values

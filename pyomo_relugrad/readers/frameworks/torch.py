@@ -62,13 +62,7 @@ def load_torch(module: Any, example: Any = None) -> Network:
 
 
 def _row(torch: Any, module: Any) -> Any:
-    """A row of zeros as wide as the first layer with weights asks for.
-
-    Raises
-    ------
-    NetworkValueError
-        If that layer takes inputs of several shapes.
-    """
+    """A row of zeros as wide as the first layer with weights asks for."""
     widths = {torch.nn.Linear: "in_features", torch.nn.BatchNorm1d: "num_features"}
     layers = (part for part in module.modules() if isinstance(part, tuple(widths)) or not any(part.children()))
     first = next((layer for layer in layers if any(True for _ in layer.parameters())), None)
@@ -160,13 +154,7 @@ def _tensor(torch: Any, part: Any, kinds: list[Any]) -> Any:
 
 
 def _outputs(torch: Any, module: Any, inputs: tuple[Any, ...]) -> Any:
-    """What the module makes of the example.
-
-    Raises
-    ------
-    NetworkValueError
-        If it cannot be run on it, or has complex numbers.
-    """
+    """What the module makes of the example."""
     if any(tensor.is_complex() for tensor in (*inputs, *module.parameters(), *module.buffers())):
         raise NetworkValueError(f"{_name(module)} has complex numbers: only real ones can be read")
     try:

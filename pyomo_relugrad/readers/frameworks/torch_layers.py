@@ -166,11 +166,7 @@ def _per_dimension(size: Any, dimensions: int) -> list[int]:
 #: Layers of ``torch.nn`` by their names.
 _LAYERS: dict[str, Writer] = {
     "Linear": _linear,
-    "Identity": _same,
-    "Dropout": _same,
-    "Dropout1d": _same,
-    "Dropout2d": _same,
-    "AlphaDropout": _same,
+    **dict.fromkeys(("Identity", "Dropout", "Dropout1d", "Dropout2d", "AlphaDropout"), _same),
     "Flatten": _flatten,
     "BatchNorm1d": _batch_normalization,
     "BatchNorm2d": _batch_normalization,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from math import prod
 
 import numpy as np
-from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, numpy_helper
+from onnx import GraphProto, TensorProto, ValueInfoProto, numpy_helper
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError
@@ -63,17 +63,13 @@ def fixed_rows(shapes: Sequence[tuple[int, ...]]) -> int:
     return max(firsts.pop(), 1) if len(firsts) == 1 else 1
 
 
-def one_row(shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """The shapes with one row."""
-    return [(1, *shape[1:]) for shape in shapes]
-
-
 def constants_of_one_row(graph: GraphProto, rows: int) -> dict[str, Array]:
     """Constants that are written for the number of rows, with one row in its place.
 
     These are the shapes of Reshape and the like that begin with the number, and stacks of that many equal rows.
     """
-    shapes = {node.input[_SHAPE_INPUT[node.op_type]] for node in graph.node if _has_shape_input(node)}
+    places = ((node.input, _SHAPE_INPUT.get(node.op_type, len(node.input))) for node in graph.node)
+    shapes = {inputs[place] for inputs, place in places if place < len(inputs)}
     result = {}
     for name, tensor in _stored_tensors(graph).items():
         if name in shapes:
@@ -88,10 +84,6 @@ def constants_of_one_row(graph: GraphProto, rows: int) -> dict[str, Array]:
 
 
 _SHAPE_INPUT = {"Reshape": 1, "Expand": 1, "ConstantOfShape": 0}
-
-
-def _has_shape_input(node: NodeProto) -> bool:
-    return len(node.input) > _SHAPE_INPUT.get(node.op_type, len(node.input))
 
 
 def _stored_tensors(graph: GraphProto) -> dict[str, TensorProto]:

@@ -127,7 +127,7 @@ def _network_of_one_row(
         return None
     replaced: Environment = dict(batch.constants_of_one_row(graph, rows))
     try:
-        return _network(file, free, batch.one_row(shapes), replaced, batched=True)
+        return _network(file, free, [(1, *shape[1:]) for shape in shapes], replaced, batched=True)
     except RelugradError:
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -107,9 +108,9 @@ class Formulas:
         keyword = expression.keyword
         parts = [self._linear(argument, expression.line) for argument in _arguments(expression)]
         if keyword == "+" and parts:
-            return _sum(parts, 1.0)
+            return reduce(Linear.plus, parts)
         if keyword == "-" and parts:
-            return parts[0].times(-1.0) if len(parts) == 1 else _sum(parts, -1.0)
+            return parts[0].times(-1.0) if len(parts) == 1 else reduce(lambda left, own: left.plus(own, -1.0), parts)
         if keyword == "*" and parts:
             return _product(parts, expression.line)
         raise PropertyFileError(
@@ -159,13 +160,6 @@ def _arguments(expression: List) -> list[Expression]:
         else:
             arguments.append(item)
     return arguments
-
-
-def _sum(parts: list[Linear], sign: float) -> Linear:
-    result = parts[0]
-    for part in parts[1:]:
-        result = result.plus(part, sign)
-    return result
 
 
 def _product(parts: list[Linear], line: int) -> Linear:

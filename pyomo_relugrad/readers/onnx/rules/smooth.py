@@ -19,19 +19,12 @@ def _smooth(activation: Activation, node: Node, hidden: HiddenLayers) -> Value:
     return hidden.smooth(node.affine(0), activation)
 
 
-def _elu(node: Node, hidden: HiddenLayers) -> Value:
-    return _scaled_elu(node, hidden, node.attribute("alpha", 1.0), 1.0)
-
-
-def _selu(node: Node, hidden: HiddenLayers) -> Value:
-    gamma = node.attribute("gamma", 1.0507009873554804)
-    return _scaled_elu(node, hidden, node.attribute("alpha", 1.6732632423543772), gamma)
-
-
-def _scaled_elu(node: Node, hidden: HiddenLayers, alpha: float, factor: float) -> Value:
+def _elu(alpha: float, gamma: float, node: Node, hidden: HiddenLayers) -> Value:
+    """Elu and Selu, by the defaults of their attributes."""
+    alpha, gamma = node.attribute("alpha", alpha), node.attribute("gamma", gamma)
     if alpha < 0.0:
         raise node.unsupported("with a negative alpha is not read: export the network without it")
-    return hidden.smooth(node.affine(0), curves.Elu(alpha)).scaled(np.array(factor))
+    return hidden.smooth(node.affine(0), curves.Elu(alpha)).scaled(np.array(gamma))
 
 
 def _celu(node: Node, hidden: HiddenLayers) -> Value:
@@ -112,7 +105,7 @@ def _log_sum_exp(tensor: Affine, table: Array, hidden: HiddenLayers) -> Affine:
 
 RULES: dict[str, Rule] = {
     "Celu": _celu,
-    "Elu": _elu,
+    "Elu": partial(_elu, 1.0, 1.0),
     "Erf": partial(_smooth, curves.ERF),
     "Exp": partial(_smooth, curves.EXP),
     "Gelu": _gelu,
@@ -120,7 +113,7 @@ RULES: dict[str, Rule] = {
     "LogSoftmax": _softmax,
     "Mish": partial(_smooth, curves.MISH),
     "ReduceLogSumExp": _reduce_log_sum_exp,
-    "Selu": _selu,
+    "Selu": partial(_elu, 1.6732632423543772, 1.0507009873554804),
     "Sigmoid": partial(_smooth, curves.SIGMOID),
     "Softmax": _softmax,
     "Softplus": partial(_smooth, curves.SOFTPLUS),
