@@ -61,8 +61,10 @@ def read_omlt_blocks(
     """
     statements, notes = [], []
     for block in _built_blocks(blocks):
+        formulation, parent = _formulation(block), _expanded_parent(block)
         try:
-            statements.append((block, _statement(block)))
+            network = _network(block, formulation)
+            statements.append((block, omlt_statement.read_statement(block, network, formulation, parent)))
         except IncompatibleModel as reason:
             _demand_linear_rows(block, reason)
             notes.append(f"OmltBlock '{block.name}' is taken as the rows that it states: {reason}")
@@ -102,18 +104,6 @@ def _formulation(block: BlockData) -> Any:
     return next((value for value in own if hasattr(value, "input_indexes")), None)
 
 
-def _statement(block: BlockData) -> Statement:
-    """What the rows of a block state.
-
-    Raises
-    ------
-    NotANetwork
-        If it is no network.
-    """
-    formulation = _formulation(block)
-    return omlt_statement.read_statement(block, _network(block, formulation), formulation, _expanded_parent(block))
-
-
 _READ: WeakKeyDictionary[Any, OmltNetwork] = WeakKeyDictionary()
 
 
@@ -121,7 +111,10 @@ def _network(block: Any, formulation: Any) -> OmltNetwork:
     """The network of the block's formulation, read once per definition."""
     if isinstance(formulation, omlt_formulation.NetworkFormulation):
         return omlt_network.read_canonical(formulation.network)
-    definition = _definition(formulation)
+    found = (value for value in vars(formulation).values() if isinstance(value, omlt_neuralnet.NetworkDefinition))
+    definition = next(found, None)
+    if definition is None:
+        raise NotANetwork(f"a {type(formulation).__name__} is not one of a neural network")
     if definition not in _READ:
         if block.component("layers") is None:
             raise NotANetwork("its layers are not those that OMLT built")
@@ -133,20 +126,6 @@ def _network(block: Any, formulation: Any) -> OmltNetwork:
                 "ReluNetworkBlock(network=file) reads the biases."
             )
     return _READ[definition]
-
-
-def _definition(formulation: Any) -> Any:
-    """The network definition of a formulation.
-
-    Raises
-    ------
-    NotANetwork
-        If the formulation is not one of a network.
-    """
-    for value in vars(formulation).values():
-        if isinstance(value, omlt_neuralnet.NetworkDefinition):
-            return value
-    raise NotANetwork(f"a {type(formulation).__name__} is not one of a neural network")
 
 
 def _expanded_parent(block: BlockData) -> ReluNetworkBlockData | None:

@@ -15,11 +15,10 @@ from pyomo_relugrad.modeling.omlt.layers import (
     AffineLayer,
     BoundedInput,
     joined_weight,
-    linear_expressions,
     set_bounds,
     split_rows,
 )
-from pyomo_relugrad.modeling.omlt.smooth_rows import SMOOTH, smooth_constraints, smooth_expressions
+from pyomo_relugrad.modeling.omlt.smooth_rows import SMOOTH, activation_expressions, smooth_constraints
 from pyomo_relugrad.network import Layer, Network, PreactivationBounds
 
 
@@ -50,7 +49,7 @@ class NetworkFormulation(FullSpaceNNFormulation):
         self.network = network
         self.layers = _omlt_layers(network, lower, upper, bounds)
         affine, relu, linear = constraints
-        smooth = smooth_expressions if linear is linear_expressions else smooth_constraints
+        smooth = linear if linear is activation_expressions else smooth_constraints
         super().__init__(
             _network_definition(self.layers),
             layer_constraints={AffineLayer: affine},

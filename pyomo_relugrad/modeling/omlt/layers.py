@@ -20,6 +20,7 @@ from pyomo.core.expr import LinearExpression, MonomialTermExpression, ProductExp
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.modeling.omlt.smooth_rows import activation_expressions
 from pyomo_relugrad.network import Layer
 
 #: Parts into which the partition formulation splits the weights of a neuron, as in OMLT.
@@ -74,16 +75,6 @@ class AffineLayer(OmltLayer):
     def z_upper(self) -> Array:
         """(n_k,) upper bounds on the activations."""
         return self.upper if self.activation == "linear" else self.affine.activation.range(self.lower, self.upper)[1]
-
-    @property
-    def source_lower(self) -> Array:
-        """Lower bounds on the activations of all sources."""
-        return np.concatenate([np.zeros(0), *(source.z_lower for source in self.sources)])
-
-    @property
-    def source_upper(self) -> Array:
-        """Upper bounds on the activations of all sources."""
-        return np.concatenate([np.zeros(0), *(source.z_upper for source in self.sources)])
 
     @property
     def weight(self) -> Weight:
@@ -161,9 +152,11 @@ def partition_constraints(net_block: Any, net: NetworkDefinition, layer_block: A
     for name in ("sum_of_parts", "eq_13", "eq_14", "eq_15", "bound_z", "bound_zhat"):
         layer_block.add_component(name, pyo.Constraint(neurons))
     sources = _source_activations(net_block, layer)
+    lower = np.concatenate([np.zeros(0), *(source.z_lower for source in layer.sources)])
+    upper = np.concatenate([np.zeros(0), *(source.z_upper for source in layer.sources)])
     for j, row in enumerate(split_rows(layer.weight)):
         for k, (coefficients, columns) in enumerate(row):
-            ends = coefficients * layer.source_lower[columns], coefficients * layer.source_upper[columns]
+            ends = coefficients * lower[columns], coefficients * upper[columns]
             range_of_part = float(np.minimum(*ends).sum()), float(np.maximum(*ends).sum())
             _state_part(layer_block, (j, k), coefficients, [sources[column] for column in columns], range_of_part)
         _state_neuron(layer_block, j, layer)
@@ -219,22 +212,6 @@ def _term(coefficient: float, source: Any) -> Any:
     return (MonomialTermExpression if source.is_variable_type() else ProductExpression)((coefficient, source))
 
 
-def linear_expressions(net_block: Any, net: NetworkDefinition, layer_block: Any, layer: AffineLayer) -> None:
-    """``z = zhat`` as expressions."""
-    layer_block.del_component("z")
-    layer_block.z = pyo.Expression(range(layer.affine.width))
-    for index, zhat in layer_block.zhat.items():
-        layer_block.z[index] = zhat
-
-
-def relu_expressions(net_block: Any, net: NetworkDefinition, layer_block: Any, layer: AffineLayer) -> None:
-    """``z = (zhat + |zhat|) / 2`` as expressions."""
-    layer_block.del_component("z")
-    layer_block.z = pyo.Expression(range(layer.affine.width))
-    for index, zhat in layer_block.zhat.items():
-        layer_block.z[index] = 0.5 * (zhat + abs(zhat))
-
-
 def _source_activations(net_block: Any, layer: AffineLayer) -> list[Any]:
     """The variables or expressions that the columns of ``layer.weight`` stand for."""
     return [z for source in layer.sources for z in net_block.layer[id(source)].z.values()]
@@ -277,5 +254,5 @@ CONSTRAINTS = {
     "partition": (partition_constraints, partition_relu, linear_activation_constraint),
     "complementarity": (affine_constraints, complementarity_relu, linear_activation_constraint),
     "full-space": (affine_constraints, bigm_relu, linear_activation_constraint),
-    "reduced-space": (affine_expressions, relu_expressions, linear_expressions),
+    "reduced-space": (affine_expressions, activation_expressions, activation_expressions),
 }

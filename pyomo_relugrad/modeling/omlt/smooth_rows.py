@@ -14,7 +14,6 @@ from omlt.neuralnet.activations import (
     tanh_activation_function,
 )
 
-from pyomo_relugrad.modeling.omlt.layers import AffineLayer
 from pyomo_relugrad.network.curves import GELU_CUBIC
 
 #: What OMLT calls the constraints of smooth activations.
@@ -34,8 +33,15 @@ SMOOTH: dict[str, Callable[[Any], Any]] = {
     "cube": lambda zhat: zhat**3,
 }
 
+#: The same of all activations that have no rows.
+EXPRESSIONS: dict[str, Callable[[Any], Any]] = {
+    **SMOOTH,
+    "linear": lambda zhat: zhat,
+    "relu": lambda zhat: 0.5 * (zhat + abs(zhat)),
+}
 
-def smooth_constraints(net_block: Any, net: NetworkDefinition, layer_block: Any, layer: AffineLayer) -> None:
+
+def smooth_constraints(net_block: Any, net: NetworkDefinition, layer_block: Any, layer: Any) -> None:
     """``z == f(zhat)``, as OMLT states smooth activations."""
     function, rows = SMOOTH[layer.activation], pyo.Constraint(range(layer.affine.width))
     layer_block.add_component(SMOOTH_ROWS, rows)
@@ -43,9 +49,9 @@ def smooth_constraints(net_block: Any, net: NetworkDefinition, layer_block: Any,
         rows[index] = layer_block.z[index] == function(zhat)
 
 
-def smooth_expressions(net_block: Any, net: NetworkDefinition, layer_block: Any, layer: AffineLayer) -> None:
+def activation_expressions(net_block: Any, net: NetworkDefinition, layer_block: Any, layer: Any) -> None:
     """``z = f(zhat)`` as expressions."""
     layer_block.del_component("z")
     layer_block.z = pyo.Expression(range(layer.affine.width))
     for index, zhat in layer_block.zhat.items():
-        layer_block.z[index] = SMOOTH[layer.activation](zhat)
+        layer_block.z[index] = EXPRESSIONS[layer.activation](zhat)

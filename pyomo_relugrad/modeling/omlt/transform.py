@@ -218,13 +218,7 @@ def _is_within(block: Any, ancestor: Any) -> bool:
 
 
 def _input_ranges(block: Any, formulation: str | None = None) -> tuple[Array, Array]:
-    """Bounds (n_inputs,) of the block's inputs, infinite where there are none.
-
-    Raises
-    ------
-    ModelError
-        If the formulation needs finite bounds and one is missing, an input can have no value, or is fixed without one.
-    """
+    """Bounds (n_inputs,) of the block's inputs, infinite where there are none."""
     lower, upper = input_ranges(block)
     for position, variable in block.inputs.items():
         low, high = np.ceil(lower[position]), np.floor(upper[position])
@@ -258,10 +252,7 @@ def _input_ranges(block: Any, formulation: str | None = None) -> tuple[Array, Ar
 def _bound_linked_inputs(block: Any, box: tuple[Array, Array]) -> list[tuple[Any, float | None, float | None]]:
     """Bound the variables that the block ties to expressions, which transformations of disjunctions ask for.
 
-    Returns
-    -------
-    list of (VarData, lower, upper)
-        The variables with the bounds that they had.
+    Returns them with the bounds that they had.
     """
     before = []
     for position, (low, high) in enumerate(zip(*(side.tolist() for side in box), strict=True)):
