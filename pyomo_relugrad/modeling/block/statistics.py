@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network import Layer, Network, PreactivationBounds, interval_bounds
+from pyomo_relugrad.network import Network, PreactivationBounds, interval_bounds
 from pyomo_relugrad.notebook import html_table
 from pyomo_relugrad.words import counted
 
@@ -72,7 +72,8 @@ def statistics_of(
     lower, upper = box
     bounds = interval_bounds(network, lower[None, :], upper[None, :])
     counts = _counts(network, bounds)
-    names = [_name(number, layer) for number, layer in enumerate(network.layers[:-1], start=1)]
+    kinds = ("" if own.is_piecewise_linear else f" {own.name}" for own in network.hidden_activations)
+    names = [f"{number}{kind}" for number, kind in enumerate(kinds, start=1)]
     rows = [
         (name, f"{sum(w.shape[1] for w in layer.weights)} -> {layer.width}", sum(w.size for w in layer.weights), *own)
         for name, layer, own in zip([*names, "output"], network.layers, [*counts, ("",) * 4], strict=True)
@@ -90,11 +91,6 @@ def _named(network: Network, columns: Mapping[str, Sequence[Any]]) -> Iterator[s
             yield f"  {what} {name}: {variable.name}"
         if len(names) > MAX_NAMED:
             yield f"  ... ({len(names)} {what}s)"
-
-
-def _name(number: int, layer: Layer) -> str:
-    """The number of a hidden layer, and what its neurons are where they are no ReLUs."""
-    return str(number) if layer.activation.is_piecewise_linear else f"{number} {layer.activation.name}"
 
 
 def _counts(network: Network, bounds: PreactivationBounds) -> list[tuple[int, ...]]:

@@ -54,9 +54,5 @@ def _unit_of_output(visitor: Any, expression: NetworkOutputExpression, _: Any) -
     return type(visitor)(visitor._pyomo_units_container).walk_expression(expression.block.outputs[expression.output])
 
 
-def _register() -> None:
-    """Make Pyomo's check of units know networks."""
-    getattr(PintUnitExtractionVisitor, "node_type_method_map", {})[NetworkOutputExpression] = _unit_of_output
-
-
-_register()
+# Pyomo's check of units is to know networks.
+getattr(PintUnitExtractionVisitor, "node_type_method_map", {})[NetworkOutputExpression] = _unit_of_output

@@ -10,7 +10,8 @@ from pyomo.core.expr.visitor import identify_variables
 from pyomo.repn import generate_standard_repn
 from pyomo.repn.standard_repn import StandardRepn
 
-from pyomo_relugrad.modeling.compile.network_calls import NetworkCalls, holds, holds_network, not_linear
+from pyomo_relugrad.modeling.block.guards import NetworkOutputExpression
+from pyomo_relugrad.modeling.compile.network_calls import NetworkCalls, holds, not_linear
 from pyomo_relugrad.modeling.errors import IncompatibleModel, UnexpandedNetworkError
 
 
@@ -53,7 +54,7 @@ def _with_networks_replaced(component: Any, expression: Any, quadratic: bool, ne
         if networks is None:
             raise not_linear(component) from None
         return _representation(networks.without_networks(component, expression), quadratic)
-    if repn.nonlinear_expr is not None and holds_network(repn.nonlinear_expr):
+    if repn.nonlinear_expr is not None and holds(repn.nonlinear_expr, NetworkOutputExpression):
         if networks is None:
             raise not_linear(component)
         repn.nonlinear_expr = networks.without_networks(component, repn.nonlinear_expr)

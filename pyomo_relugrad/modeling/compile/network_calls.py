@@ -86,13 +86,7 @@ class _Replacement(ExpressionReplacementVisitor):
 
 
 def _linear_arguments(component: Any, call: NetworkOutputExpression) -> tuple[list[Any], Array, Array]:
-    """Variables (k,), matrix (n_inputs, k) and offset (n_inputs,) of what a network is applied to.
-
-    Raises
-    ------
-    IncompatibleModel
-        If it is not linear.
-    """
+    """Variables (k,), matrix (n_inputs, k) and offset (n_inputs,) of what a network is applied to."""
     columns, entries = Columns(), []
     offset = np.zeros(len(call._args_))
     for row, argument in enumerate(call._args_):
@@ -106,11 +100,6 @@ def _linear_arguments(component: Any, call: NetworkOutputExpression) -> tuple[li
     for row, position, coefficient in entries:
         matrix[row, position] = coefficient
     return columns.variables, matrix, offset
-
-
-def holds_network(expression: Any) -> bool:
-    """Whether a network stands somewhere in an expression."""
-    return holds(expression, NetworkOutputExpression)
 
 
 def holds(expression: Any, *kinds: type) -> bool:
@@ -133,13 +122,7 @@ def not_linear(component: Any) -> IncompatibleModel:
 
 
 def _refuse_outdated_bounds(call: NetworkOutputExpression) -> None:
-    """Refuse where bounds that the block derived for its outputs do not hold: transformations built on them.
-
-    Raises
-    ------
-    IncompatibleModel
-        Names the block.
-    """
+    """Refuse where bounds that the block derived for its outputs do not hold: transformations built on them."""
     visitor = ExpressionBoundsVisitor(ranges_by_rows(call.block), use_fixed_var_values_as_bounds=True)
     pairs = np.array([visitor.walk_expression(argument) for argument in call._args_], np.float64).reshape(-1, 2)
     if not call.block.derived_bounds_hold(pairs[:, 0], pairs[:, 1]):

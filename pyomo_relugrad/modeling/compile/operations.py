@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ class Operations:
 
     Attributes
     ----------
+    columns : Columns
     found : list of Product or Maximum
         Inner ones first.
     expressions : list of EmbeddedExpression
@@ -40,7 +41,7 @@ class Operations:
         self.nonlinear: list[Any] = []
         self.smooth = SmoothTerms()
         self.named: dict[int, Polynomial] = {}
-        self._columns = columns
+        self.columns = columns
         self._column_of: dict[Any, int] = {}
         self._names: dict[int, str] = {}
 
@@ -125,17 +126,9 @@ class Operations:
             self.found.append(Maximum(self._column_of[key], np.array(inputs), matrix, offset))
         return {(self._column_of[key],): 1.0}
 
-    def column(self, variable: Any) -> int:
-        """The column of a variable."""
-        return self._columns.of(variable)
-
-    def columns(self, variables: Iterable[Any]) -> list[int]:
-        """The columns of variables."""
-        return self._columns.of_all(variables)
-
     def least_value(self, polynomial: Polynomial) -> float:
         """A number that a polynomial is nowhere below, between the bounds of the variables."""
-        return self.smooth.least_value(polynomial, lambda column: self._columns.variables[column].bounds)
+        return self.smooth.least_value(polynomial, lambda column: self.columns.variables[column].bounds)
 
     def name(self, factors: Sequence[int]) -> str:
         """A product in words."""
@@ -147,26 +140,26 @@ class Operations:
 
     def column_name(self, column: int) -> str:
         """Name of a column; without the quotes that Pyomo puts around one of its own making."""
-        return self._names.get(column) or self._columns.variables[column].name
+        return self._names.get(column) or self.columns.variables[column].name
 
     def is_smooth(self, factor: int) -> bool:
         """Whether a factor may have values that are no integers."""
         if factor < 0:
             return True
-        variable = self._columns.variables[factor]
+        variable = self.columns.variables[factor]
         return bool(variable.fixed or variable.is_continuous())
 
     def is_binary(self, factor: int) -> bool:
         """Whether a factor has the values 0 and 1 alone."""
         if factor < 0:
             return False
-        variable = self._columns.variables[factor]
+        variable = self.columns.variables[factor]
         return not variable.is_continuous() and not variable.fixed and variable.bounds == (0, 1)
 
     def _new_column(self, name: str) -> int:
         variable = Var(name=name)
         variable.construct()
-        column = self._columns.of(variable)
+        column = self.columns.of(variable)
         self._names[column] = name  # Pyomo's name has quotes around it, and quotes around those of a part
         return column
 

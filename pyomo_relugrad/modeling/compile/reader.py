@@ -50,8 +50,8 @@ def read(component: Any, repn: Any, operations: Operations) -> Polynomial:
         If there is something in it that has no derivative and is no absolute value, minimum or maximum; names it.
     """
     pairs = repn.quadratic_vars
-    factors: list[tuple[int, ...]] = [(column,) for column in operations.columns(repn.linear_vars)]
-    sides = (operations.columns(pair[side] for pair in pairs) for side in (0, 1))
+    factors: list[tuple[int, ...]] = [(column,) for column in operations.columns.of_all(repn.linear_vars)]
+    sides = (operations.columns.of_all(pair[side] for pair in pairs) for side in (0, 1))
     factors += [(i, j) if i <= j else (j, i) for i, j in zip(*sides, strict=True)]
     polynomial: Polynomial = {(): float(repn.constant)}
     for key, coefficient in zip(factors, (*repn.linear_coefs, *repn.quadratic_coefs), strict=True):
@@ -91,7 +91,7 @@ class _PolynomialVisitor(StreamBasedExpressionVisitor):
             return known is None, known
         if child.fixed:
             return False, {(): float(value(child))}
-        return False, {(self._operations.column(child),): 1.0}
+        return False, {(self._operations.columns.of(child),): 1.0}
 
     def exitNode(self, node: Any, data: list[Polynomial]) -> Polynomial:  # noqa: N802 - Pyomo's name
         """Combine what the arguments of a node are."""
@@ -111,13 +111,7 @@ class _PolynomialVisitor(StreamBasedExpressionVisitor):
         raise self._without_derivative(node.getname())
 
     def _number(self, node: Any) -> float:
-        """The value of what holds no variables.
-
-        Raises
-        ------
-        IncompatibleModel
-            If it has none.
-        """
+        """The value of what holds no variables."""
         try:
             number = float(value(node))
         except (ArithmeticError, TypeError, ValueError) as error:
@@ -128,9 +122,6 @@ class _PolynomialVisitor(StreamBasedExpressionVisitor):
         if not all(map(math.isfinite, polynomial.values())):
             raise self._without_value(f"{node} is no finite number")
         return polynomial
-
-    def _sum(self, *terms: Polynomial) -> Polynomial:
-        return total(terms)
 
     def _product(self, left: Polynomial, right: Polynomial) -> Polynomial:
         for number, other in ((constant_of(left), right), (constant_of(right), left)):
@@ -207,14 +198,8 @@ class _PolynomialVisitor(StreamBasedExpressionVisitor):
     def _negated(self, term: Polynomial) -> Polynomial:
         return multiple(-1.0, term)
 
-    def _absolute(self, term: Polynomial) -> Polynomial:
-        return self._maximum(term, self._negated(term))
-
     def _maximum(self, *terms: Polynomial) -> Polynomial:
         return self._operations.maximum(self._component, terms)
-
-    def _minimum(self, *terms: Polynomial) -> Polynomial:
-        return self._negated(self._maximum(*map(self._negated, terms)))
 
     def _function(self, name: str, argument: Polynomial) -> Polynomial:
         try:
@@ -234,12 +219,12 @@ class _PolynomialVisitor(StreamBasedExpressionVisitor):
 
 
 _COMBINED: dict[type, Callable[..., Polynomial]] = {
-    numeric_expr.SumExpression: _PolynomialVisitor._sum,
+    numeric_expr.SumExpression: lambda self, *terms: total(terms),
     numeric_expr.ProductExpression: _PolynomialVisitor._product,
     numeric_expr.DivisionExpression: _PolynomialVisitor._quotient,
     numeric_expr.PowExpression: _PolynomialVisitor._power,
     numeric_expr.NegationExpression: _PolynomialVisitor._negated,
-    numeric_expr.AbsExpression: _PolynomialVisitor._absolute,
+    numeric_expr.AbsExpression: lambda self, term: self._maximum(term, self._negated(term)),
     numeric_expr.MaxExpression: _PolynomialVisitor._maximum,
-    numeric_expr.MinExpression: _PolynomialVisitor._minimum,
+    numeric_expr.MinExpression: lambda self, *terms: self._negated(self._maximum(*map(self._negated, terms))),
 }

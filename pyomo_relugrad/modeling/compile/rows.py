@@ -114,7 +114,7 @@ def _definition(constraint: Any, polynomial: Polynomial, operations: Operations,
     functions give values, a search need not solve equations.
     """
     sides = [side for side in constraint.expr.args if getattr(side, "is_variable_type", bool)() and not side.fixed]
-    linear = [operations.column(side) for side in sides if side.is_continuous()]
+    linear = [operations.columns.of(side) for side in sides if side.is_continuous()]
     linear = linear or [factors[0] for factors, each in polynomial.items() if len(factors) == 1 and each]
     linear = [column for column in linear if column >= 0 and operations.is_smooth(column)]
     if len(linear) != 1 or not polynomial.get((linear[0],)):

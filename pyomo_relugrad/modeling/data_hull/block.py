@@ -207,13 +207,7 @@ class _SharedReduction(KeywordRule):
 
 
 def _in_order(data: Any, inputs: Any) -> Any:
-    """A data frame as rows of a network block's inputs, with a number for each category; other data as they are.
-
-    Raises
-    ------
-    ModelError
-        If columns are missing, hold no numbers, or have categories that the network does not know.
-    """
+    """A data frame as rows of a network block's inputs, with a number for each category; other data as they are."""
     network = getattr(inputs, "network", None)
     if not isinstance(network, Network) or not network.input_names:
         return data

@@ -77,13 +77,7 @@ class Hulls:
 
 
 def _table(data: Any) -> Array:
-    """The data as a float64 table.
-
-    Raises
-    ------
-    ModelError
-        If they are not a table of finite numbers with at least one row and one column.
-    """
+    """The data as a float64 table."""
     table = numbers(data, "data", "a table of numbers, rows by inputs").copy()
     if table.ndim != 2 or 0 in table.shape:
         raise ModelError(f"the data have shape {table.shape}: give a table (rows, inputs), at least one of each")
@@ -94,13 +88,7 @@ def _table(data: Any) -> Array:
 
 
 def _column_names(data: Any) -> tuple[str, ...]:
-    """Names of a data frame's columns; none where there are none, or they are not text.
-
-    Raises
-    ------
-    ModelError
-        If two columns have one name.
-    """
+    """Names of a data frame's columns, all different; none where there are none, or they are not text."""
     names = tuple(getattr(data, "columns", ()))
     try:
         return checked_names(names, len(names), "column") if all(isinstance(name, str) for name in names) else ()
@@ -109,13 +97,7 @@ def _column_names(data: Any) -> tuple[str, ...]:
 
 
 def _labels(clusters: Any, table: Array) -> Array:
-    """Cluster label (n_rows,) of each row; all the same where there are no clusters.
-
-    Raises
-    ------
-    ModelError
-        If there is not one label per row, or all rows are noise.
-    """
+    """Cluster label (n_rows,) of each row; all the same where there are no clusters."""
     if clusters is None:
         return np.zeros(len(table), np.int64)
     clusters = readable(clusters)
