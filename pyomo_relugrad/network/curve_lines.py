@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TypeAlias
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network.activations import Lines
+from pyomo_relugrad.network.activations import Activation, Lines
 
 # Bisections of an interval: for a good slope, for the point where a line touches.
 SLOPE_STEPS, TOUCHING_STEPS = 22, 40
@@ -25,24 +25,11 @@ MAX_TANGENT = 60.0
 ROUNDING_UNITS = 16.0
 
 
-class Bending(Protocol):
-    """What the lines around a curve are made of."""
-
-    @property
-    def pieces(self) -> tuple[tuple[float, float, bool], ...]:
-        """Begin, end and whether the curve is convex there, from left to right."""
-
-    def value(self, z: Array) -> Array:
-        """The curve."""
-
-    def slope(self, z: Array) -> Array:
-        """Its derivative."""
-
-    def range(self, lower: Array, upper: Array) -> tuple[Array, Array]:
-        """Its smallest and largest values over intervals."""
+#: Begin, end and whether a curve is convex there, from left to right.
+Pieces: TypeAlias = tuple[tuple[float, float, bool], ...]
 
 
-def enclosing_lines(curve: Bending, lower: Array, upper: Array, margin: Array) -> Lines:
+def enclosing_lines(curve: Activation, pieces: Pieces, lower: Array, upper: Array, margin: Array) -> Lines:
     """Lines below and above a curve over intervals (B, n_k), constants where an interval is infinite."""
     low, high = curve.range(lower, upper)
     size = np.maximum(np.abs(low), np.abs(high))
@@ -51,7 +38,7 @@ def enclosing_lines(curve: Bending, lower: Array, upper: Array, margin: Array) -
     lines = []
     with np.errstate(all="ignore"):  # what overflows is replaced by constants
         for sign, constant in ((1.0, low), (-1.0, -high)):
-            slope, intercept = (part.reshape(lower.shape) for part in _below(_Signed(curve, sign), begin, end))
+            slope, intercept = (part.reshape(lower.shape) for part in _below(_Signed(curve, pieces, sign), begin, end))
             far = np.abs(slope) * np.maximum(np.abs(lower), np.abs(upper))
             unit = ROUNDING_UNITS * np.finfo(lower.dtype).eps
             intercept = intercept - np.abs(slope) * margin - unit * (1 + size + far)
@@ -71,13 +58,14 @@ def enclosing_lines(curve: Bending, lower: Array, upper: Array, margin: Array) -
 class _Signed:
     """A curve, or its negative."""
 
-    curve: Bending
+    curve: Activation
+    pieces: Pieces
     sign: float
 
     @property
     def convex_pieces(self) -> list[tuple[float, float]]:
         """Begin and end of the parts where it is convex."""
-        return [(begin, end) for begin, end, is_convex in self.curve.pieces if is_convex == (self.sign > 0)]
+        return [(begin, end) for begin, end, is_convex in self.pieces if is_convex == (self.sign > 0)]
 
     def value(self, z: Array) -> Array:
         return self.sign * self.curve.value(z)

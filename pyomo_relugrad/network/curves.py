@@ -13,7 +13,7 @@ from scipy.special import erf
 
 from pyomo_relugrad.arrays import Array, namespace
 from pyomo_relugrad.network.activations import Activation, Lines
-from pyomo_relugrad.network.curve_lines import ROUNDING_UNITS, enclosing_lines
+from pyomo_relugrad.network.curve_lines import ROUNDING_UNITS, Pieces, enclosing_lines
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Curve(Activation):
     limits: ClassVar[tuple[float, float]] = (0.0, inf)
 
     @property
-    def pieces(self) -> tuple[tuple[float, float, bool], ...]:
+    def pieces(self) -> Pieces:
         """Begin, end and whether the curve is convex there, from left to right."""
         ends = pairwise((-inf, *self.inflections, inf))
         return tuple((begin, end, self.begins_convex == (index % 2 == 0)) for index, (begin, end) in enumerate(ends))
@@ -79,7 +79,7 @@ class Curve(Activation):
 
     def lines(self, lower: Array, upper: Array, margin: Array) -> Lines:
         """The lines of least area."""
-        return enclosing_lines(self, lower, upper, margin)
+        return enclosing_lines(self, self.pieces, lower, upper, margin)
 
     def line_errors(self, lower: Array, upper: Array, lines: Lines) -> tuple[Array, Array]:
         """At the middles of the intervals."""
@@ -159,7 +159,7 @@ class Elu(Curve):
         return -self.alpha, inf
 
     @property
-    def pieces(self) -> tuple[tuple[float, float, bool], ...]:
+    def pieces(self) -> Pieces:
         """Convex; with a large factor the slope falls at zero."""
         return super().pieces if self.alpha <= 1 else ((-inf, 0.0, True), (0.0, inf, False))
 

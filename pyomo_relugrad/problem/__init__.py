@@ -1,6 +1,6 @@
 """A model around networks and expressions, as arrays: what every search and every proof works on."""
 
-from pyomo_relugrad.problem.bounds import BOUND_METHODS, BOUNDS, ProblemBounds, bound_problem, refuse_unknown_bounds
+from pyomo_relugrad.problem.bounds import BOUND_METHODS, BOUNDS, ProblemBounds, bound_problem
 from pyomo_relugrad.problem.embedding import EmbeddedExpression, EmbeddedNetwork, stacked
 from pyomo_relugrad.problem.epigraphs import ReluMask, epigraph_relus, is_linear_program
 from pyomo_relugrad.problem.expression_stage import ExpressionStage
@@ -39,7 +39,6 @@ __all__ = [
     "epigraph_relus",
     "is_linear_program",
     "is_positive_semidefinite",
-    "refuse_unknown_bounds",
     "rounded_up",
     "stacked",
     "without_nan",

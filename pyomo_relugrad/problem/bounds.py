@@ -28,11 +28,6 @@ BOUND_METHODS = tuple(BOUNDS)
 EMBEDDINGS_AT_ONCE = 64
 
 
-def refuse_unknown_bounds(method: str) -> None:
-    """Raise ModelError where there are no such bounds."""
-    check_known(method, "bounds", BOUND_METHODS)
-
-
 @dataclass(frozen=True, eq=False)
 class ProblemBounds:
     """Bounds of the columns, and of each stage's ReLUs over the boxes of its k embeddings.
@@ -66,7 +61,7 @@ def bound_problem(problem: Problem, method: str = "crown") -> ProblemBounds:
     ModelError
         If the method is unknown.
     """
-    refuse_unknown_bounds(method)
+    check_known(method, "bounds", BOUND_METHODS)
     tighten = RowTightening(problem)
     lower, upper, possible = tighten(problem.lower[None], problem.upper[None])
     networks = []

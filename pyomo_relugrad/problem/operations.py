@@ -4,29 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
-
-
-class Follower(Protocol):
-    """Columns whose values follow from those of others."""
-
-    @property
-    def outputs(self) -> list[int]:
-        """The columns that follow."""
-        ...
-
-    def value(self, v: Array) -> Array:
-        """Their values at a point (n,); NaN where one that is needed is NaN."""
-        ...
-
-    def renumbered(self, columns: Array) -> Follower:
-        """The same where column ``i`` has become ``columns[i]``."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -193,13 +176,10 @@ class BinaryDigits:
         return BinaryDigits([int(columns[column]) for column in self.outputs], int(columns[self.argument]), self.least)
 
 
-class _HasColumns(Protocol):
-    def renumbered(self, columns: Array) -> Any: ...
+#: Columns (`outputs`) whose values (`value`) follow from those of others; NaN where one that is needed is NaN.
+Follower: TypeAlias = Product | Maximum | WindowChoice | BinaryDigits
 
 
-Part = TypeVar("Part", bound=_HasColumns)
-
-
-def renumbered(parts: Iterable[Part], columns: Array) -> tuple[Part, ...]:
+def renumbered(parts: Iterable[Any], columns: Array) -> tuple[Any, ...]:
     """Each of the parts where column ``i`` has become ``columns[i]``."""
     return tuple(part.renumbered(columns) for part in parts)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from pyomo_relugrad.arrays import ArrayLike
+from pyomo_relugrad.checks import check_known
 from pyomo_relugrad.network import Network, PreactivationBounds, input_box
-from pyomo_relugrad.problem import BOUNDS, EmbeddedNetwork, Problem, bound_problem, refuse_unknown_bounds
+from pyomo_relugrad.problem import BOUND_METHODS, BOUNDS, EmbeddedNetwork, Problem, bound_problem
 from pyomo_relugrad.programs.obbt import tighten_by_programs
 from pyomo_relugrad.programs.threads import solver_threads
 
@@ -50,7 +51,7 @@ def network_bounds(
     crown [[0.5]]
     lp [[0.5]]
     """
-    refuse_unknown_bounds(method)
+    check_known(method, "bounds", BOUND_METHODS)
     low, high = input_box(network, lower, upper)
     bounds = BOUNDS[method](network, low[None], high[None])
     if method != "lp" or not all(np.isfinite(side).all() for side in (*bounds.lower, *bounds.upper)):

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
 
-from pyomo_relugrad.checks import check_number, is_whole
+from pyomo_relugrad.checks import check_known, check_number, is_whole
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.problem import Incumbent, refuse_unknown_bounds
+from pyomo_relugrad.problem import BOUND_METHODS, Incumbent
 from pyomo_relugrad.programs import silent_highs
 from pyomo_relugrad.run.budget import Clock, Stop
 from pyomo_relugrad.run.cores import usable_cores
@@ -109,7 +109,7 @@ class Options:
             raise ModelError(
                 f"the device is {shown(self.device)}: give PyTorch's name of it, such as 'cuda', or 'cupy'"
             )
-        refuse_unknown_bounds(self.bounds)
+        check_known(self.bounds, "bounds", BOUND_METHODS)
         if self.highs_options:
             silent_highs(self.highs_options)
 
