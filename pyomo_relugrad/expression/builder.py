@@ -10,7 +10,7 @@ import numpy as np
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.expression.expression import Expression
 from pyomo_relugrad.expression.functions import FUNCTIONS, Function, Power
-from pyomo_relugrad.expression.operations import Application, Multiplication, Norm, Operation, WeightedSum
+from pyomo_relugrad.expression.operations import Application, Multiplication, Norm, Operation, WeightedSum, arguments_of
 from pyomo_relugrad.expression.squares import sum_of_squares
 from pyomo_relugrad.words import listed
 
@@ -183,7 +183,7 @@ class ExpressionBuilder:
         if number is None:
             number = self._numbers[operation] = Node(len(self._nodes))
             self._nodes.append(operation)
-            arguments = () if isinstance(operation, _Input) else operation.arguments
+            arguments = () if isinstance(operation, _Input) else arguments_of(operation)
             self._sizes.append(1 + sum(self._sizes[argument] for argument in arguments))
         return number
 
@@ -277,7 +277,7 @@ class ExpressionBuilder:
                 order[node] = None
                 continue
             pending.append((node, True))
-            pending += [(argument, False) for argument in reversed(operation.arguments) if argument not in order]
+            pending += [(argument, False) for argument in reversed(arguments_of(operation)) if argument not in order]
         return list(order)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.expression.operations import Application, Norm, Operation, WeightedSum
+from pyomo_relugrad.expression.operations import Application, Norm, Operation, WeightedSum, arguments_of
 from pyomo_relugrad.expression.relaxation import LinearBounds, linear_bounds
 from pyomo_relugrad.expression.tape import Tape
 from pyomo_relugrad.network.bounds import Boxes
@@ -37,7 +37,7 @@ class Expression:
 
     def __post_init__(self) -> None:
         for number, operation in enumerate(self.operations, start=self.n_inputs):
-            if not all(0 <= argument < number for argument in operation.arguments):
+            if not all(0 <= argument < number for argument in arguments_of(operation)):
                 raise ModelError(f"Operation {number} of an expression reads what comes after it; put it later.")
         if not all(0 <= output < self.n_inputs + len(self.operations) for output in self.outputs):
             raise ModelError("An expression puts out what it does not compute; number inputs, then operations.")
@@ -192,7 +192,7 @@ class Expression:
     @cached_property
     def _reads_twice(self) -> bool:
         """Whether some input or operation is read by several operations."""
-        counts = Counter(argument for operation in self.operations for argument in operation.arguments)
+        counts = Counter(argument for operation in self.operations for argument in arguments_of(operation))
         return max(counts.values(), default=0) > 1
 
     @cached_property

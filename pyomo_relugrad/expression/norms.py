@@ -5,51 +5,18 @@ They are convex, which a root of a sum is not to whoever looks at its parts: the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.expression.envelope import downward, outward
-from pyomo_relugrad.expression.steps import Planes, Selection, Slopes, Times
+from pyomo_relugrad.expression.steps import Planes, Slopes, TermGroups, Times
 
 
 @dataclass(frozen=True, eq=False)
-class Norms:
-    """Norms that are computed together: the components of one after those of the other.
-
-    Parameters
-    ----------
-    rows : slice
-        Where their values are.
-    terms : Selection
-        The components.
-    starts : (norms,) int array
-        Where the components of each begin.
-    owners : (t,) int array
-        The norm that each component belongs to.
-    constants : (norms, 1) array
-        What is added to the squares, not negative.
-    """
-
-    rows: slice
-    terms: Selection
-    starts: Array
-    owners: Array
-    constants: Array
-
-    @classmethod
-    def of(cls, rows: slice, terms: Sequence[Array], constants: Sequence[float], n_nodes: int) -> Norms:
-        """The norms of components, which are given by their rows."""
-        lengths = np.array([len(each) for each in terms])
-        return cls(
-            rows,
-            Selection.of(np.concatenate(terms), n_nodes),
-            np.concatenate([[0], np.cumsum(lengths)[:-1]]),
-            np.repeat(np.arange(lengths.size), lengths),
-            np.array(constants)[:, None],
-        )
+class Norms(TermGroups):
+    """Norms of the terms, their components; to the squares the constants are added, which are not negative."""
 
     def evaluate(self, values: Array) -> None:
         """Write the norms, given their components."""
@@ -105,6 +72,3 @@ class Norms:
 
     def _norm(self, terms: Array) -> Array:
         return np.sqrt(self.constants + self._sum(terms * terms))
-
-    def _sum(self, terms: Array) -> Array:
-        return np.add.reduceat(terms, self.starts, axis=0)

@@ -24,11 +24,6 @@ class WeightedSum(NamedTuple):
     weights: tuple[float, ...]
     constant: float
 
-    @property
-    def arguments(self) -> tuple[int, ...]:
-        """The nodes that must be known first."""
-        return self.terms
-
 
 class Multiplication(NamedTuple):
     """The product of two different nodes."""
@@ -36,22 +31,12 @@ class Multiplication(NamedTuple):
     left: int
     right: int
 
-    @property
-    def arguments(self) -> tuple[int, ...]:
-        """The nodes that must be known first."""
-        return self.left, self.right
-
 
 class Application(NamedTuple):
     """A function of one node."""
 
     function: Function
     argument: int
-
-    @property
-    def arguments(self) -> tuple[int, ...]:
-        """The nodes that must be known first."""
-        return (self.argument,)
 
 
 class Norm(NamedTuple):
@@ -67,10 +52,12 @@ class Norm(NamedTuple):
     terms: tuple[int, ...]
     constant: float
 
-    @property
-    def arguments(self) -> tuple[int, ...]:
-        """The nodes that must be known first."""
-        return self.terms
-
 
 Operation: TypeAlias = WeightedSum | Multiplication | Application | Norm
+
+
+def arguments_of(operation: Operation) -> tuple[int, ...]:
+    """The nodes that must be known first."""
+    if isinstance(operation, Multiplication):
+        return operation.left, operation.right
+    return (operation.argument,) if isinstance(operation, Application) else operation.terms

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Self, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -102,35 +102,57 @@ EACH = slice(None)
 
 
 @dataclass(frozen=True, eq=False)
-class Sums:
-    """Weighted sums that are computed together: the terms of one after those of the other.
+class TermGroups:
+    """Nodes with some terms each that are computed together: the terms of one after those of the other.
 
     Parameters
     ----------
     rows : slice
         Where their values are.
     terms : Selection
-    weights : (t, 1) array
-    starts : (sums,) int array
+    starts : (nodes,) int array
         Where the terms of each begin.
     owners : (t,) int array
-        The sum that each term belongs to.
-    constants : (sums, 1) array
+        The node that each term belongs to.
+    constants : (nodes, 1) array
     """
 
     rows: slice
     terms: Selection
-    weights: Array
     starts: Array
     owners: Array
     constants: Array
+
+    @classmethod
+    def of(cls, rows: slice, terms: Sequence[Array], constants: Sequence[float], n_nodes: int, **others: Array) -> Self:
+        """The nodes of terms that are given by their rows."""
+        lengths = np.array([len(each) for each in terms])
+        starts, owners = np.concatenate([[0], np.cumsum(lengths)[:-1]]), np.repeat(np.arange(lengths.size), lengths)
+        selection = Selection.of(np.concatenate(terms), n_nodes)
+        return cls(rows, selection, starts, owners, np.array(constants)[:, None], **others)
+
+    def _sum(self, terms: Array) -> Array:
+        """For each node the sum of what stands for its terms."""
+        return np.add.reduceat(terms, self.starts, axis=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Sums(TermGroups):
+    """Weighted sums.
+
+    Parameters
+    ----------
+    weights : (t, 1) array
+    """
+
+    weights: Array
 
     def evaluate(self, values: Array) -> None:
         """Write the values of the sums, given those of their terms."""
         if self.weights.size == 0:
             values[self.rows] = self.constants
             return
-        totals = np.add.reduceat(self.terms.take(values) * self.weights, self.starts, axis=0)
+        totals = self._sum(self.terms.take(values) * self.weights)
         np.add(totals, self.constants, out=values[self.rows], casting="same_kind")
 
     def pull_back(self, values: Array, gradient: Array, times: Times) -> None:
@@ -149,7 +171,7 @@ class Sums:
 
     def _below(self, terms: Array, constants: Array) -> Array:
         """Sums of terms, rounded downward."""
-        sums, sizes = (np.add.reduceat(part, self.starts, axis=0) for part in (terms, np.abs(terms)))
+        sums, sizes = self._sum(terms), self._sum(np.abs(terms))
         return downward(sums + constants, (sizes + np.abs(constants)) * (1 + self.weights.size / ROUNDING_UNITS))
 
     def contract(self, lower: Array, upper: Array) -> None:
@@ -158,13 +180,10 @@ class Sums:
             return
         low, high = downward(lower[self.rows] - self.constants), -downward(self.constants - upper[self.rows])
         ends = self.terms.take(lower) * self.weights, self.terms.take(upper) * self.weights
-        found = terms_within((low[self.owners], high[self.owners]), (np.minimum(*ends), np.maximum(*ends)), self._sums)
+        ranges = (low[self.owners], high[self.owners]), (np.minimum(*ends), np.maximum(*ends))
+        found = terms_within(*ranges, lambda terms: self._sum(terms)[self.owners])
         ends = found[0] / self.weights, found[1] / self.weights
         self.terms.narrow(lower, upper, outward(np.minimum(*ends), np.maximum(*ends)))
-
-    def _sums(self, terms: Array) -> Array:
-        """For each term the sum that it belongs to."""
-        return np.add.reduceat(terms, self.starts, axis=0)[self.owners]
 
     def relax(self, lower: Array, upper: Array, at: Array) -> Planes:
         """The sums themselves."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.expression.norms import Norms
-from pyomo_relugrad.expression.operations import Application, Multiplication, Norm, Operation, WeightedSum
+from pyomo_relugrad.expression.operations import Application, Multiplication, Norm, Operation, WeightedSum, arguments_of
 from pyomo_relugrad.expression.steps import Applications, Products, Selection, Sums, Times
 
 TapeStep: TypeAlias = Sums | Products | Applications | Norms
@@ -43,7 +43,7 @@ class Tape:
         """The tape of the operations of an expression."""
         depths = [0] * n_inputs
         for operation in operations:
-            depths.append(1 + max((depths[argument] for argument in operation.arguments), default=-1))
+            depths.append(1 + max((depths[argument] for argument in arguments_of(operation)), default=-1))
 
         def together(number: int) -> tuple[int, str, str]:
             operation = operations[number]
@@ -113,19 +113,10 @@ def _step(members: Sequence[Operation], start: int, rows: Array) -> TapeStep:
         products = [member for member in members if isinstance(member, Multiplication)]
         left = Selection.of([rows[member.left] for member in products], n_nodes)
         return Products(own, left, Selection.of([rows[member.right] for member in products], n_nodes))
+    grouped = [member for member in members if isinstance(member, Norm | WeightedSum)]
+    groups = own, [rows[list(each.terms)] for each in grouped], [each.constant for each in grouped], n_nodes
     if isinstance(first, Norm):
-        norms = [member for member in members if isinstance(member, Norm)]
-        return Norms.of(own, [rows[list(each.terms)] for each in norms], [each.constant for each in norms], n_nodes)
-    sums = [member for member in members if isinstance(member, WeightedSum)]
-    return _sums(sums, own, rows)
-
-
-def _sums(members: Sequence[WeightedSum], own: slice, rows: Array) -> Sums:
-    """Weighted sums in one step; either all of them have terms, or none: constants are a step of their own."""
-    lengths = np.array([len(member.terms) for member in members])
-    terms = [rows[term] for member in members for term in member.terms]
-    weights = np.array([weight for member in members for weight in member.weights])
-    constants = np.array([member.constant for member in members])
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    owners = np.repeat(np.arange(len(members)), lengths)
-    return Sums(own, Selection.of(terms, rows.size), weights[:, None], starts, owners, constants[:, None])
+        return Norms.of(*groups)
+    # Either all sums of a step have terms, or none: constants are a step of their own.
+    weights = np.array([weight for each in grouped if isinstance(each, WeightedSum) for weight in each.weights])
+    return Sums.of(*groups, weights=weights[:, None])
