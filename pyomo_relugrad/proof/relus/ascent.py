@@ -115,9 +115,5 @@ class _Moments:
             direction = self._first[place] / (1 - MOMENTUM**self._steps) / (root + np.finfo(own.dtype).tiny)
             moved.append(part + length * size * direction)
         alpha, beta, gamma = moved
-        return Multipliers(alpha.clip(0, 1), np.maximum(beta, 0), _same_side(current.gamma, gamma))
-
-
-def _same_side(before: Array, after: Array) -> Array:
-    """Multipliers of rows that stop at zero before they change to the other side of their row."""
-    return np.where(before * after < 0, 0, after)
+        gamma = np.where(current.gamma * gamma < 0, 0, gamma)  # zero before a change to the other side of a row
+        return Multipliers(alpha.clip(0, 1), np.maximum(beta, 0), gamma)

@@ -143,13 +143,16 @@ class ReluTree(Prover):
 
     def _bound_and_branch(self, nodes: SplitNodes, duals: _Duals, steps: int) -> None:
         cutoff, possible = self.cutoff, self._may_have_points(nodes, duals)
-        found = ascend(duals.fast, nodes.splits, nodes.multipliers, self._scales, _above(cutoff), steps)
+        # What bounds in float32 should reach, so that those in float64 reach the cutoff.
+        target = cutoff + 1e-5 * abs(cutoff) + 1e-7 if np.isfinite(cutoff) else np.inf
+        found = ascend(duals.fast, nodes.splits, nodes.multipliers, self._scales, target, steps)
         exact = duals.exact(nodes.splits, found.multipliers)
         bound = np.maximum(exact.bound, nodes.bound)
         self.nodes += len(nodes)
         if steps == ROOT_STEPS:
             self._note_adjoints(found.last.adjoints[0])
-        self._candidates.try_on(self, self._restored(found))
+        # Points that may be feasible, outputs not yet propagated.
+        self._candidates.try_on(self, np.concatenate([found.columns, found.last.columns]).astype(np.float64))
         self._discarded = min(self._discarded, bound[possible & (bound >= self.cutoff)].min(initial=np.inf))
         self._branch(nodes.bounded(found.multipliers, bound), duals, found, exact, possible & (bound < self.cutoff))
 
@@ -198,10 +201,6 @@ class ReluTree(Prover):
             self._candidates.try_on(self, point[None])
         self._solved = min(self._solved, max(value, bound))
 
-    def _restored(self, found: Ascended) -> Array:
-        """Points that may be feasible, outputs not yet propagated."""
-        return np.concatenate([found.columns, found.last.columns]).astype(np.float64)
-
 
 @dataclass(frozen=True, eq=False)
 class _Duals:
@@ -220,11 +219,6 @@ class _Duals:
         boxes, free = Boxes(lower, upper), replace(problem, cost=np.zeros(problem.n_columns), constant=0.0)
         types = np.float64, np.float32
         return cls(*(Dual(asked, relaxation, dtype, boxes) for asked in (problem, free) for dtype in types))
-
-
-def _above(cutoff: float) -> float:
-    """What bounds in float32 should reach, so that those in float64 reach the cutoff."""
-    return cutoff + 1e-5 * abs(cutoff) + 1e-7 if np.isfinite(cutoff) else np.inf
 
 
 def misfit(problem: Problem) -> str:

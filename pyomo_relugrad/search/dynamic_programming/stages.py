@@ -166,10 +166,7 @@ def _places(problem: Problem, networks: list[EmbeddedNetwork], derived: list[lis
     row, column = entries.coords
     is_fixed = problem.lower == problem.upper
     while (waiting := (place < 0) & ~is_fixed).any():
-        placed = (place >= 0)[column] & ~is_fixed[column]
-        first, latest = np.full(problem.n_rows, last + 1), np.full(problem.n_rows, -1)
-        np.minimum.at(first, row[placed], place[column[placed]])
-        np.maximum.at(latest, row[placed], place[column[placed]])
+        first, latest = _row_spans(problem, np.where(is_fixed, -1, place))
         early, late = np.full(problem.n_columns, last + 1), np.full(problem.n_columns, -1)
         np.minimum.at(early, column, first[row])
         np.maximum.at(late, column, latest[row])

@@ -59,7 +59,8 @@ class Sweeps:
         (n,) array or None
             With propagated outputs; None where the budget is exhausted before the last stage.
         """
-        states, steps = _States.at(self._problem, self._fixed), list[_Step]()
+        fixed = self._fixed[None]
+        states, steps = _States(fixed, self._problem.row_activity(fixed), np.zeros(1)), list[_Step]()
         for rows, cost_to_go in zip(self._stages, self._costs_to_go, strict=True):
             if budget.is_exhausted():
                 return None
@@ -87,11 +88,6 @@ class _States:
     V: Array
     activity: Array
     cost: Array
-
-    @classmethod
-    def at(cls, problem: Problem, v: Array) -> _States:
-        """One state before the first stage."""
-        return cls(v[None].copy(), problem.row_activity(v[None]), np.zeros(1))
 
 
 class _Step:

@@ -45,10 +45,11 @@ class ExactSteps:
         while self._elite.centre is not None:
             centre = self._centre()
             box = make_box(centre.values, size, random)
-            options, seconds, begin = self._pace.options(mip_rel_gap=GAP), self._pace.seconds(), self._pace.now()
+            options, seconds, budget = self._pace.options(mip_rel_gap=GAP), self._pace.seconds(), self._context.budget
+            begin = budget.spent
             outcome = solve_within(self._problem, *box, self._start(centre), seconds, options)
-            growth = FAST_GROWTH if self._pace.now() - begin < FAST_SHARE * seconds else GROWTH
-            self._context.budget.count(points=1, iterations=outcome.steps)
+            growth = FAST_GROWTH if budget.spent - begin < FAST_SHARE * seconds else GROWTH
+            budget.count(points=1, iterations=outcome.steps)
             point = outcome.point
             is_better = point is not None and point.is_feasible and point.objective < centre.objective
             if outcome.is_complete:

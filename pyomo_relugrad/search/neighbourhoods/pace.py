@@ -27,14 +27,6 @@ class Pace:
         """Whether seconds count: where steps alone are limited, the answer must not depend on the machine."""
         return self._budget.is_timed
 
-    def now(self) -> float:
-        """What has been spent so far: seconds, or steps."""
-        return self._budget.spent
-
-    def is_over(self) -> bool:
-        """Whether the search must end now."""
-        return self._budget.is_exhausted()
-
     def note_gain(self) -> None:
         """Programs become short again."""
         self._last_gain = self._budget.worked

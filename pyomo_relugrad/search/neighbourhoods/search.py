@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.run import Method, SearchContext, between
+from pyomo_relugrad.run import Budget, Method, SearchContext, between
 from pyomo_relugrad.search.neighbourhoods.bandit import Bandit
 from pyomo_relugrad.search.neighbourhoods.boxes import SearchBoxes
 from pyomo_relugrad.search.neighbourhoods.exact_steps import ExactSteps
@@ -105,22 +105,22 @@ class Neighbourhoods(Method):
             for point in context.take_offered():
                 elite.learn(point)
             is_first = exchanges is not None and exchanges.is_first and "exchanges" in arms
-            name, before, begin = "exchanges" if is_first else bandit.choose(), elite.best, pace.now()
-            goes_on = yield from self._turn(arms[name], elite, pace)
+            name, before, begin = "exchanges" if is_first else bandit.choose(), elite.best, context.budget.spent
+            goes_on = yield from self._turn(arms[name], elite, pace, context.budget)
             gain = before - elite.best if elite.points else 0.0
             worth = min(gain / (self.much * (1.0 + abs(elite.best))), 1.0) if gain > 0 else 0.0
-            bandit.book(name, pace.now() - begin, worth)
+            bandit.book(name, context.budget.spent - begin, worth)
             turns, vain = turns + 1, 0 if gain > 0 else vain + 1
             if not goes_on:
                 del arms[name]
                 bandit.drop(name)
 
     def _turn(
-        self, arm: Iterator[Incumbent | None], elite: Elite, pace: Pace
+        self, arm: Iterator[Incumbent | None], elite: Elite, pace: Pace, budget: Budget
     ) -> Generator[Incumbent | None, None, bool]:
         """Yield what an arm yields in its turn; False where it has ended."""
-        longest, begin, best = self.turn_seconds if pace.is_timed else self.turn_steps, pace.now(), elite.best
-        while pace.now() - begin < longest and elite.best == best and not pace.is_over():
+        longest, begin, best = self.turn_seconds if budget.is_timed else self.turn_steps, budget.spent, elite.best
+        while budget.spent - begin < longest and elite.best == best and not budget.is_exhausted():
             try:
                 point = next(arm)
             except StopIteration:

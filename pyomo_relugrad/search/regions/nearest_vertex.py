@@ -8,6 +8,7 @@ from numpy.linalg import LinAlgError
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.search.regions.facets import FACET_TOLERANCE, RegionOptimum
 from pyomo_relugrad.search.regions.region import Region
+from pyomo_relugrad.search.regions.unit_box import row_lengths
 
 
 def optimum_beside(region: Region, lower: Array, upper: Array) -> RegionOptimum | None:
@@ -43,10 +44,6 @@ def optimum_beside(region: Region, lower: Array, upper: Array) -> RegionOptimum 
         return None
     u, reduced = region.u + step, region.gradient - (signs * multipliers) @ active
     margins = region.signs * (region.preactivations + gradients @ step)
-    is_feasible = ((u >= lower) & (u <= upper)).all() and (margins >= -FACET_TOLERANCE * _lengths(gradients)).all()
+    is_feasible = ((u >= lower) & (u <= upper)).all() and (margins >= -FACET_TOLERANCE * row_lengths(gradients)).all()
     is_optimal = (multipliers >= 0).all() and (reduced[at_lower] >= 0).all() and (reduced[at_upper] <= 0).all()
     return RegionOptimum(u, neurons, multipliers, np.zeros(0), reduced) if is_feasible and is_optimal else None
-
-
-def _lengths(rows: Array) -> Array:
-    return np.asarray(np.sqrt(np.einsum("ij,ij->i", rows, rows)))

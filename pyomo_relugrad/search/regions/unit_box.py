@@ -117,7 +117,7 @@ class UnitBoxRegion:
         if self._moving.size < normals.shape[1]:
             normals = normals[:, self._moving]
         normals *= self._scale
-        self.lengths[neurons] = lengths = _row_lengths(normals)
+        self.lengths[neurons] = lengths = row_lengths(normals)
         varies = lengths > 0
         if not varies.all():
             neurons, normals, lengths = neurons[varies], normals[varies], lengths[varies]
@@ -127,7 +127,7 @@ class UnitBoxRegion:
     def rows(self) -> tuple[Array, Array]:
         """Unit normals (r, n) and offsets (r,) of the limits' rows."""
         normals = self.limits.rows[:, self._moving] * self._scale
-        lengths = _row_lengths(normals)
+        lengths = row_lengths(normals)
         at_lower = self.limits.rows @ self.limits.lower - self.limits.sides
         return normals / lengths[:, None], at_lower / lengths
 
@@ -156,10 +156,11 @@ class UnitBoxRegion:
     def row_duals(self, held: Array, multipliers: Array) -> Array:
         """Multipliers of all given rows, from those of the unit normals of the limits' rows that are held."""
         limits, result = self.limits, np.zeros(self.limits.n_rows)
-        lengths = _row_lengths(limits.rows[held][:, self._moving] * self._scale)
+        lengths = row_lengths(limits.rows[held][:, self._moving] * self._scale)
         np.add.at(result, limits.origins[held], -limits.signs[held] * multipliers / lengths)
         return result
 
 
-def _row_lengths(rows: Array) -> Array:
+def row_lengths(rows: Array) -> Array:
+    """Euclidean lengths (m,) of rows (m, n)."""
     return np.asarray(np.sqrt(np.einsum("ij,ij->i", rows, rows)))

@@ -84,16 +84,15 @@ class NearRows:
             residuals = self.residuals(V)
             if not np.abs(residuals).max(initial=0.0) > CLEAN:
                 break
-            V = self._moved(V, -residuals @ self._inverse.T)
+            V = self.problem.propagate(self.moved(V, -residuals @ self._inverse.T))
         return V
 
-    def _moved(self, V: Array, steps: Array) -> Array:
-        """Points after steps (B, d) in units, within the bounds."""
-        problem, columns = self.problem, self.columns
-        V = V.copy()
+    def moved(self, V: Array, steps: Array) -> Array:
+        """Points after steps (B, d) in units, within the bounds; outputs stay as they are."""
+        columns, V = self.columns, V.copy()
         moved = V[:, columns] + steps * self.unit
-        V[:, columns] = np.clip(moved, problem.lower[columns], problem.upper[columns])
-        return problem.propagate(V)
+        V[:, columns] = np.clip(moved, self.problem.lower[columns], self.problem.upper[columns])
+        return V
 
 
 def _is_near(values: Array, lower: Array, upper: Array, reach: float) -> Array:

@@ -169,11 +169,7 @@ def best_along(problem: Problem, v: Array, rows: NearRows, steps: Array, limit: 
     length = np.abs(steps).max(axis=1, keepdims=True)
     steps = steps * np.minimum(1.0, limit / np.maximum(length, np.finfo(float).tiny))
     candidates = (SHARES[:, None, None] * steps).reshape(-1, steps.shape[1])
-    V = np.repeat(v[None], len(candidates), axis=0)
-    columns = rows.columns
-    moved = V[:, columns] + candidates * rows.unit
-    V[:, columns] = np.clip(moved, problem.lower[columns], problem.upper[columns])
-    V = rows.moved_back(V)
+    V = rows.moved_back(rows.moved(np.repeat(v[None], len(candidates), axis=0), candidates))
     clean = problem.violation(V) <= max(float(problem.violation(v[None])[0]), CLEAN_STEP)
     values = np.where(clean, problem.objective(V), np.inf)
     best = int(values.argmin())
