@@ -3,11 +3,3 @@
 from pyomo_relugrad.expression.builder import Built, ExpressionBuilder, Node
 from pyomo_relugrad.expression.expression import Expression
 from pyomo_relugrad.expression.relaxation import LinearBounds
-
-__all__ = [
-    "Built",
-    "Expression",
-    "ExpressionBuilder",
-    "LinearBounds",
-    "Node",
-]

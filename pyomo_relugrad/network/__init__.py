@@ -35,25 +35,3 @@ __all__ = [
     "rescale_neurons",
     "without_stable_neurons",
 ]
-#: For other packages of this one.
-__all__ += [
-    "CONSTANT_ROW_TOLERANCE",
-    "RELU",
-    "Activation",
-    "Device",
-    "StabilityStatistics",
-    "by_layer",
-    "by_name",
-    "checked_names",
-    "column_names",
-    "count_regions",
-    "decoded",
-    "encoded",
-    "input_box",
-    "keyed",
-    "order_by_name",
-    "rows_by_name",
-    "spread",
-    "stability_statistics",
-    "weights_on",
-]

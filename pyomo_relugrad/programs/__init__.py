@@ -20,20 +20,3 @@ __all__ = [
     "network_bounds",
     "tighten_by_programs",
 ]
-#: For other packages of this one.
-__all__ += [
-    "HIGHS_THREAD",
-    "LOWEST_PRIORITY",
-    "Linearization",
-    "LinkRows",
-    "TangentCuts",
-    "below_tolerance",
-    "confirm_infeasible",
-    "dense_quadratic_minimum",
-    "highs_with_model",
-    "lower_priority",
-    "silent_highs",
-    "solver_threads",
-    "tangents",
-    "two_sided",
-]

@@ -24,15 +24,3 @@ __all__ = [
     "prove_by_milp",
     "search_by_pruned_milp",
 ]
-#: For other packages of this one.
-__all__ += [
-    "REPORT_INTERVAL",
-    "BoundKeeper",
-    "ChainTree",
-    "LagrangianBound",
-    "MilpBound",
-    "OuterApproximation",
-    "ProofInTurns",
-    "bound_seconds",
-    "is_convex_around_networks",
-]

@@ -29,5 +29,3 @@ __all__ = [
     "solve_locally",
     "verify",
 ]
-#: For other packages of this one.
-__all__ += ["array_problem", "declared_order", "linked_box", "refuse_without_end"]

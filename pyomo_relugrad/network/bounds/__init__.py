@@ -12,19 +12,3 @@ from pyomo_relugrad.network.bounds.intervals import (
 from pyomo_relugrad.network.bounds.lower_slopes import STEPS, SlopedFunctions, optimize_lower_slopes
 from pyomo_relugrad.network.bounds.relaxation import Relaxation
 from pyomo_relugrad.network.bounds.substitution import LinearFunctions
-
-__all__ = [
-    "STEPS",
-    "Boxes",
-    "CrownBounds",
-    "LinearFunctions",
-    "PreactivationBounds",
-    "Relaxation",
-    "SlopedFunctions",
-    "affine_range",
-    "crown_bounds",
-    "interval_bounds",
-    "interval_range",
-    "optimize_lower_slopes",
-    "sign_parts",
-]
