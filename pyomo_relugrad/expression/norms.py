@@ -5,8 +5,6 @@ They are convex, which a root of a sum is not to whoever looks at its parts: the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
@@ -14,7 +12,6 @@ from pyomo_relugrad.expression.envelope import downward, outward
 from pyomo_relugrad.expression.steps import Planes, Slopes, TermGroups, Times
 
 
-@dataclass(frozen=True, eq=False)
 class Norms(TermGroups):
     """Norms of the terms, their components; to the squares the constants are added, which are not negative."""
 

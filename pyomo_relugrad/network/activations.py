@@ -106,7 +106,6 @@ class Activation(ABC):
         """How far the lower and the upper lines are from the function, about, for the choice of a branching."""
 
 
-@dataclass(frozen=True)
 class Relu(Activation):
     """The function ``max(z, 0)``, element by element."""
 

@@ -90,7 +90,6 @@ class Curve(Activation):
             return below, lines.upper_slope * middle + lines.upper_intercept - value
 
 
-@dataclass(frozen=True)
 class Sigmoid(Curve):
     """The logistic function ``1 / (1 + exp(-z))``."""
 
@@ -108,7 +107,6 @@ class Sigmoid(Curve):
         return value, value * (1 - value)
 
 
-@dataclass(frozen=True)
 class Tanh(Curve):
     """The hyperbolic tangent."""
 
@@ -125,7 +123,6 @@ class Tanh(Curve):
         return value, 1 - value * value
 
 
-@dataclass(frozen=True)
 class Softplus(Curve):
     """``log(1 + exp(z))``."""
 
@@ -177,7 +174,6 @@ class Elu(Curve):
         return xp.where(positive, z, self.alpha * power), slope
 
 
-@dataclass(frozen=True)
 class Silu(Curve):
     """``z * sigmoid(z)``, also called swish."""
 
@@ -196,7 +192,6 @@ class Silu(Curve):
         return value, gate + value * (1 - gate)
 
 
-@dataclass(frozen=True)
 class Gelu(Curve):
     """``z`` times the normal distribution function of ``z``."""
 
@@ -218,7 +213,6 @@ class Gelu(Curve):
 GELU_CUBIC = 0.044715
 
 
-@dataclass(frozen=True)
 class GeluTanh(Curve):
     """The approximation of `Gelu` by a hyperbolic tangent."""
 
@@ -240,7 +234,6 @@ class GeluTanh(Curve):
         return SIGMOID.value(2 * sqrt(2 / pi) * (z + GELU_CUBIC * z * z * z))
 
 
-@dataclass(frozen=True)
 class Mish(Curve):
     """``z * tanh(softplus(z))``."""
 
@@ -259,7 +252,6 @@ class Mish(Curve):
         return z * gate, gate + z * gate_slope * inner_slope
 
 
-@dataclass(frozen=True)
 class HardSwish(Curve):
     """``z * min(max(z / 6 + 1 / 2, 0), 1)``: a parabola between two lines, with kinks at -3 and 3."""
 
@@ -282,7 +274,6 @@ class HardSwish(Curve):
         return xp.minimum(xp.maximum(z / 6 + 0.5, 0 * z), 0 * z + 1)
 
 
-@dataclass(frozen=True)
 class Softsign(Curve):
     """``z / (1 + abs(z))``."""
 
@@ -299,7 +290,6 @@ class Softsign(Curve):
         return z / size, 1 / (size * size)
 
 
-@dataclass(frozen=True)
 class Erf(Curve):
     """The error function."""
 
@@ -315,7 +305,6 @@ class Erf(Curve):
         return self.value(z), 2 / sqrt(pi) * namespace(z).exp(-z * z)
 
 
-@dataclass(frozen=True)
 class Exp(Curve):
     """The exponential function."""
 
@@ -332,7 +321,6 @@ class Exp(Curve):
         return value, value
 
 
-@dataclass(frozen=True)
 class Square(Curve):
     """``z ** 2``."""
 
@@ -349,7 +337,6 @@ class Square(Curve):
         return z * z, 2 * z
 
 
-@dataclass(frozen=True)
 class Cube(Curve):
     """``z ** 3``."""
 

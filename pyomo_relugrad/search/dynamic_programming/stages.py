@@ -63,10 +63,10 @@ def stages_in_order(problem: Problem) -> tuple[HorizonStage, ...]:
     is_derived = _derived_columns(problem)
     if not ((is_derived | problem.is_output) & problem.is_input).any():
         return ()
-    order = _order(problem, is_derived)
-    networks = [problem.networks[index] for index in order.networks]
-    place = _places(problem, networks, order.derived)
-    parts = list(_parts(problem, networks, place, order.derived))
+    order, derived = _order(problem, is_derived)
+    networks = [problem.networks[index] for index in order]
+    place = _places(problem, networks, derived)
+    parts = list(_parts(problem, networks, place, derived))
     columns = [np.concatenate([before, network.outputs, after]) for network, before, after in parts]
     states = list(_states(problem, networks, columns))
     if max(len(state_columns) + len(state_rows) for state_columns, state_rows in states) > MAX_STATE:
@@ -95,18 +95,11 @@ def _derived_columns(problem: Problem) -> Array:
     return in_equation & with_output & ~problem.is_output & ~problem.integers
 
 
-@dataclass(frozen=True, eq=False)
-class _Order:
-    """The networks, by number, and per network the columns that equations derive once it is evaluated."""
+def _order(problem: Problem, is_derived: Array) -> tuple[list[int], list[list[int]]]:
+    """The networks, by number, such that each comes after those that it depends on.
 
-    networks: list[int]
-    derived: list[list[int]]
-
-
-def _order(problem: Problem, is_derived: Array) -> _Order:
-    """The networks such that each comes after those that it depends on.
-
-    Where equations leave the direction open, the networks keep their order.
+    With them, per network, the columns that equations derive once it is evaluated. Where equations leave the direction
+    open, the networks keep their order.
     """
     known = ~is_derived & ~problem.is_output | (problem.lower == problem.upper)
     equations = problem.rows[problem.row_lower == problem.row_upper]
@@ -128,7 +121,7 @@ def _order(problem: Problem, is_derived: Array) -> _Order:
         derived += [[] for _ in ready]
         waiting = [index for index in waiting if index not in set(ready)]
     derived[-1] += _follow_equations(known, row, equations.indices, equations.shape[0], is_derived)
-    return _Order(order, derived)
+    return order, derived
 
 
 def _waits(problem: Problem, known: Array, index: int) -> bool:
