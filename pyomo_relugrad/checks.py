@@ -1,7 +1,5 @@
 """Arguments that users give: each check refuses in words that say what is wrong, where it is, and what to give."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Iterable
 from contextlib import suppress

@@ -4,8 +4,6 @@ A run sets its limit with `time_limit`. Steps that can take long call `checkpoin
 get what is `remaining`; no function in between has to know.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """What notebooks show in place of text: tables, and lines that are replaced by the next one."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from html import escape
 from typing import Any

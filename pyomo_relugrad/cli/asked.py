@@ -1,7 +1,5 @@
 """What ``falsify`` and ``verify`` are asked: networks and a property, and points in words and in onnxruntime."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """``relugrad bench``: the search methods side by side, each for the same time."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace

@@ -1,7 +1,5 @@
 """``relugrad info``: what is in a file, what it was read into, and how hard it is to optimize over."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """From the words of a command line to its exit code."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable, Sequence

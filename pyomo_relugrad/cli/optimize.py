@@ -1,7 +1,5 @@
 """``relugrad maximize`` and ``relugrad minimize``: the inputs in a box with the largest or smallest output."""
 
-from __future__ import annotations
-
 import json
 import sys
 import time

@@ -1,7 +1,5 @@
 """Numbers and vectors as they are typed, kept in files and shown."""
 
-from __future__ import annotations
-
 import argparse
 import math
 import re

@@ -1,7 +1,5 @@
 """``relugrad falsify`` and ``relugrad verify``: an input that breaks a property, or whether there is none."""
 
-from __future__ import annotations
-
 import json
 import time
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Versions of what a run depends on, for reports of bugs."""
 
-from __future__ import annotations
-
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version

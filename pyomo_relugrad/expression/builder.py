@@ -1,7 +1,5 @@
 """How an expression is put together: node by node, equal nodes once, constants folded."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple, NewType
 

@@ -5,8 +5,6 @@ ranges that cross mean that no argument will do. Where nothing is known the side
 the caller's.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import TypeAlias
 

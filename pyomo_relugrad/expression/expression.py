@@ -1,7 +1,5 @@
 """A smooth function of several inputs with several outputs, over batches of points."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property

@@ -4,8 +4,6 @@ Between the ends of an interval and the points of a given slope, a function minu
 is all that is needed for ranges and for lines that enclose a function.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias

@@ -3,8 +3,6 @@
 They are convex, which a root of a sum is not to whoever looks at its parts: the root alone is concave.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from pyomo_relugrad.arrays import Array

@@ -3,8 +3,6 @@
 Arguments are numbers: first come the inputs, then the operations, in an order in which they can be evaluated.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple, TypeAlias
 
 from pyomo_relugrad.expression.functions import Function

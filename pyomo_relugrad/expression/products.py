@@ -1,7 +1,5 @@
 """What encloses the product of two factors over boxes: its range, and McCormick's planes."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pyomo_relugrad.arrays import Array

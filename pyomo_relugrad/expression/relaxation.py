@@ -4,8 +4,6 @@ Every operation is enclosed between planes over the ranges of its arguments. A l
 substituted backwards, step by step, each node by the plane that keeps the bound valid, as CROWN does it for networks.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

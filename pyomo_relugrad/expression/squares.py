@@ -1,7 +1,5 @@
 """Sums of squares: a quadratic function whose squares are known, with its linear terms inside them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

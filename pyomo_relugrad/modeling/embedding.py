@@ -1,7 +1,5 @@
 """A network between variables of a Pyomo model, whatever component states it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Bounds, integrality and values of a model's variables as arrays."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

@@ -6,8 +6,6 @@ tangent is found by bisection and need not be exact: with a slope at hand, the l
 the curve.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias

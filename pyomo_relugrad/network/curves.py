@@ -1,7 +1,5 @@
 """The smooth activation functions: values, slopes, and where they change between convex and concave."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from dataclasses import dataclass
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """Layers as a function of arrays: its values, derivatives and activation patterns, by the sweeps."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property

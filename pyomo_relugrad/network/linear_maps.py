@@ -4,8 +4,6 @@ Rows are what an expression's elements depend on. Diagonal matrices are kept as 
 are the activation vector itself or a multiple of it, and a map applied to them is then taken without a product.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod

@@ -1,7 +1,5 @@
 """Names of a network's inputs and outputs, and what is given under names brought into the network's order."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

@@ -8,8 +8,6 @@ linear part and the transpose of that.
 The sweeps write into no array that they are given, and use no functions but those of the arrays' own namespace.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from pyomo_relugrad.arrays import Array

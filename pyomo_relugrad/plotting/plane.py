@@ -1,7 +1,5 @@
 """Networks on a plane: what a network is on a two-dimensional slice of its inputs, and its linear regions there."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, ArrayLike

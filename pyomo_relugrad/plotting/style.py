@@ -1,7 +1,5 @@
 """What the pictures have in common: matplotlib on demand, colours that everybody can tell apart, calm axes."""
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import Any
 

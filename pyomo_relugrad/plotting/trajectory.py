@@ -1,7 +1,5 @@
 """Best value and bound over time, as any kind of result tells them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Objectives whose values are whole multiples of a number, so that bounds may be rounded up."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Small dense convex quadratic programs: by guesses of the active rows, or else by nonnegative least squares."""
 
-from __future__ import annotations
-
 import numpy as np
 import scipy
 from scipy.linalg import LinAlgError, cholesky, lapack, solve_triangular

@@ -1,7 +1,5 @@
 """HiGHS objects that print nothing, and their models from arrays."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

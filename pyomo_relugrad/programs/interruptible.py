@@ -1,7 +1,5 @@
 """Runs of HiGHS that Ctrl-C ends: Python's main thread hears of it only between its own instructions."""
 
-from __future__ import annotations
-
 import threading
 from typing import Any
 

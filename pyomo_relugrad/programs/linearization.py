@@ -1,7 +1,5 @@
 """The functions of a problem as linear rows: ``y - C x = t``, such as what they are on given linear regions."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A convex quadratic objective as rows: tangents of its quadratic part."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, RowBlock, SparseRows, Weight

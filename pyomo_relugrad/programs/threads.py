@@ -1,7 +1,5 @@
 """Threads of NumPy's BLAS and of HiGHS while something is solved, and after it."""
 
-from __future__ import annotations
-
 import os
 import sys
 import threading

@@ -1,7 +1,5 @@
 """Points that a proof comes across, tried as incumbents."""
 
-from __future__ import annotations
-
 from functools import cached_property
 
 import numpy as np

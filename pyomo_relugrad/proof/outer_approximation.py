@@ -7,8 +7,6 @@ is (Duran and Grossmann, An outer-approximation algorithm for a class of mixed-i
 Programming 36, 1986; Fletcher and Leyffer, 1994).
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Waiting nodes of a search tree, from which the most promising are taken."""
 
-from __future__ import annotations
-
 import heapq
 from dataclasses import fields
 from typing import Any, ClassVar, Generic, Protocol, TypeVar

@@ -3,8 +3,6 @@
 It is computed once. Over a box it holds in floating point; with rows it holds to the tolerances of HiGHS.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from pyomo_relugrad import deadline

@@ -1,7 +1,5 @@
 """Whether a network has the values of what it was read from, as far as the original's rounding lets one tell."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """How many processor cores this process may use."""
 
-from __future__ import annotations
-
 import math
 import multiprocessing
 import os

@@ -3,8 +3,6 @@
 The lines go to the streams of ``tee``, to the log file, and at level INFO to the logger ``pyomo_relugrad``.
 """
 
-from __future__ import annotations
-
 import logging
 import math
 import sys

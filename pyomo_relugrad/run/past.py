@@ -1,7 +1,5 @@
 """What the searches of one model leave to the next search of it."""
 
-from __future__ import annotations
-
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any

@@ -5,8 +5,6 @@ needs a guard around its statements, and one lost process breaks it. These proce
 else, and each is replaced when it is lost.
 """
 
-from __future__ import annotations
-
 import atexit
 import os
 import pickle

@@ -1,7 +1,5 @@
 """What a search keeps: a pool of distinct feasible points, best first, and when the best one and the bound moved."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """Points that use up the feasibility tolerance, moved back onto what they violate: the last polish, in float64."""
 
-from __future__ import annotations
-
 from typing import TypeAlias
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Whether anything bounds what is searched: the inputs' bounds, the rows, or at least the objective."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import sparse
 

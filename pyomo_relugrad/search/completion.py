@@ -4,8 +4,6 @@ Decisions are the columns that networks read, and integers. States follow from t
 left (slacks, costs, flows) is chosen by a linear program.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cached_property
 

@@ -1,7 +1,5 @@
 """The points that are tried before any method runs: the start, trivial ones, and what is completed or dived to."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import suppress
 

@@ -1,7 +1,5 @@
 """Why there is no point: rows that contradict each other, and rows that the nearest point found violates."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import sparse
 

@@ -1,7 +1,5 @@
 """The linear relaxation of a problem: whether there is a point at all, and where good starts are."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import cached_property
 from weakref import WeakKeyDictionary

@@ -1,7 +1,5 @@
 """Whether a proof will close the gap in time, judged by what its bound has gained."""
 
-from __future__ import annotations
-
 from bisect import bisect_right
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Runs on the presolved problem, whose points and reports are told in the columns of the original."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """A local search that begins anew where it ends with fewer points than are wanted."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from pyomo_relugrad.problem import Incumbent

@@ -1,7 +1,5 @@
 """Proofs that take turns: each runs for a slice of time, and takes the others' incumbents when its turn comes."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Local searches one after another, each of them continued from turn to turn."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from pyomo_relugrad.arrays import Array

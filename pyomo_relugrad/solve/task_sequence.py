@@ -1,7 +1,5 @@
 """A search that is limited by iterations, as a sequence of tasks: its answer does not depend on who does them."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from pyomo_relugrad.arrays import Array

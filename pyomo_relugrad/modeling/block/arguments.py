@@ -1,7 +1,5 @@
 """What users hand to a network block, brought into one form: one entry per input or output, counted from 0."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from typing import Any

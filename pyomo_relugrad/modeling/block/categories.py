@@ -1,7 +1,5 @@
 """Categorical inputs of a network block: a binary for each category, of which exactly one is 1."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Interval bounds that a block derives for outputs of its own, until the user sets others."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 

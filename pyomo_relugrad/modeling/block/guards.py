@@ -4,8 +4,6 @@ A block's network equations are ordinary constraints over a `NetworkOutputExpres
 be printed and rewritten by transformations, but has no algebraic form: whoever asks for one is told what to do.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What values the inputs of a network block may take: by bounds, by their expressions, by given bounds."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Whether a network block's equations still say what it was built with, or were rewritten by a transformation."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pyomo.core.expr.relational_expr import EqualityExpression

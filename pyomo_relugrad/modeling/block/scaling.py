@@ -1,7 +1,5 @@
 """Scaling between the units of the user and those of the network: as it is given, of variables, inside the network."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

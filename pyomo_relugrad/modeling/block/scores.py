@@ -1,7 +1,5 @@
 """Scores of a classifier's network: rows by which one class has the largest."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from numbers import Integral
 from typing import Any

@@ -1,7 +1,5 @@
 """The table that `ReluNetworkBlockData.print_stats` writes, and that notebooks show."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

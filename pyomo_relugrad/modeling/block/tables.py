@@ -1,7 +1,5 @@
 """Data frames of inputs, bounds and outputs: their rows are blocks."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any

@@ -1,7 +1,5 @@
 """Units of what users hand to a network block, so that the block's own rows and expressions are consistent."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

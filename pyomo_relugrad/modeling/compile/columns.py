@@ -1,7 +1,5 @@
 """A model's variables as columns, and those that the model mentions without depending on them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any

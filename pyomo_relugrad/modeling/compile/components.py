@@ -1,7 +1,5 @@
 """What of a Pyomo model takes part: its active constraints, objectives and networks; anything unknown is refused."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Pyomo's own evaluation of rows and objectives at a point, by which nonlinear ones are confirmed before they count."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

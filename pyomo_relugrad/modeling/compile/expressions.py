@@ -1,7 +1,5 @@
 """Pyomo expressions as coefficients, with errors that name the component."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

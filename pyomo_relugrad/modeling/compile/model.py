@@ -1,7 +1,5 @@
 """A Pyomo model as a `Problem`, and values back."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any

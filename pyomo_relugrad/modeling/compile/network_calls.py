@@ -1,7 +1,5 @@
 """Networks that stand in rows as expressions, as transformations leave them, read as networks between variables."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The objective of a Pyomo model as arrays: linear, or convex quadratic."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

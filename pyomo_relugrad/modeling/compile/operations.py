@@ -1,7 +1,5 @@
 """Columns for products, absolute values, minima, maxima and smooth functions that stand in rows and objectives."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Sums of products of columns and smooth terms, by which the rows of a model are read."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import TypeAlias
 

@@ -1,7 +1,5 @@
 """Pyomo expressions read as polynomials in columns and smooth terms."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Linear constraints of a Pyomo model as the rows of a sparse matrix."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """Smooth functions of columns that stand in rows and objectives, and what they become in a problem."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -4,8 +4,6 @@ A square is enclosed by tangents and a chord, which together are its convex hull
 their planes are far from ``(x - y)**2`` wherever both columns have room.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 

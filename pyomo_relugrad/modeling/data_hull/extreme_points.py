@@ -3,8 +3,6 @@
 Nothing here knows Pyomo.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

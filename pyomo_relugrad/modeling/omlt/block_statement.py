@@ -1,7 +1,5 @@
 """The rows of a block of OMLT held against its network, layer by layer."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any

@@ -1,7 +1,5 @@
 """A block's statement as a network of the model: what else refers to hidden variables, or is set on them, is kept."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Network -> OMLT: a canonical network built into an `OmltBlock` through the hooks of OMLT's formulations."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

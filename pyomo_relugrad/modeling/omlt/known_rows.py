@@ -1,7 +1,5 @@
 """Rows that were found to state an affine map, so that a model solved again and again is not read again and again."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

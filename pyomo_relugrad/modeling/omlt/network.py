@@ -1,7 +1,5 @@
 """OMLT's network definitions as networks in the canonical form, and their values layer by layer."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """What the values of a block's network lie between: interval arithmetic from the bounds of all its input variables."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

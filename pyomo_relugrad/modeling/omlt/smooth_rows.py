@@ -1,7 +1,5 @@
 """Smooth neurons in OMLT's formulations: their functions as expressions of Pyomo, and what states them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from math import pi, sqrt
 from typing import Any

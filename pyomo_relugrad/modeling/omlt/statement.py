@@ -1,7 +1,5 @@
 """What a block of OMLT states now: a network between its variables, or something else."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any

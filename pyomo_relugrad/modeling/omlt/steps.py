@@ -1,7 +1,5 @@
 """What one layer of OMLT computes: its value, its bounds, and what it is as a function of the network's input."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

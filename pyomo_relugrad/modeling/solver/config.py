@@ -1,7 +1,5 @@
 """The options of the solver: their names, defaults and meaning, and how the ways of giving them come together."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """What a search found, as Pyomo's `Results`."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Boxes of inputs, and the smallest values of linear functions over them."""
 
-from __future__ import annotations
-
 from functools import cached_property
 
 import numpy as np

@@ -6,8 +6,6 @@ arXiv 2011.13824). Here the ranges of the pre-activations stay as they are and t
 so a step costs one substitution of that function and one forward pass: little beside the ranges themselves.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

@@ -5,8 +5,6 @@ Certification with General Activation Functions, 2018, arXiv 1811.00866). The ar
 of the layers, the lines and the boxes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

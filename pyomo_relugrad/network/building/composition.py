@@ -1,7 +1,5 @@
 """Networks that read one another's outputs as one network."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """How networks are put together: layers are added one by one, and maxima, kinks and limits are made of ReLUs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from math import prod

@@ -1,7 +1,5 @@
 """Networks side by side: as one network, their mean, and the value that some of them reach."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -6,8 +6,6 @@ numbers that the function may hold; for all together; and for single rows, which
 otherwise.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Networks rewritten as other networks."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Networks that feed networks, rewritten so that each reads columns that no network writes."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A problem with more columns and rows, put together one by one."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -5,8 +5,6 @@ rounding errors, rows by those of their sums and by `SAFETY` besides. Declared b
 within `SAFETY` of that, and as contradicting it beyond `FEASIBILITY_TOLERANCE`, which is what a point may violate.
 """
 
-from __future__ import annotations
-
 from contextlib import suppress
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Bounds of integers are integers."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pyomo_relugrad.arrays import Array

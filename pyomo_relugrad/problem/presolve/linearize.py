@@ -5,8 +5,6 @@ A maximum that is only ever
 pressed down is exact in one row per piece; any other one is a small ReLU network.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace

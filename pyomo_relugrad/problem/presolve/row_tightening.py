@@ -1,7 +1,5 @@
 """Smaller boxes from linear constraints, for many boxes at once."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Networks and expressions brought into an order in which they can be evaluated: no column written twice, no circle."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

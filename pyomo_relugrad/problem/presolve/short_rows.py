@@ -1,7 +1,5 @@
 """Rows over one column as bounds of the column, rows over none left out: a box is a box however it is written."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

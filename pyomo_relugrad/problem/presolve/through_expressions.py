@@ -1,7 +1,5 @@
 """Bounds through smooth expressions, both ways: from what is asked of their values, and from where they are defined."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 
 import numpy as np

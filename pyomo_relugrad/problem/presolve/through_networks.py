@@ -1,7 +1,5 @@
 """Bounds through networks, both ways: of outputs from those of inputs, of inputs from what is asked of outputs."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pyomo_relugrad.arrays import Array

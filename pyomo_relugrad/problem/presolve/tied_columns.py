@@ -1,7 +1,5 @@
 """Columns that equal each other become one: models link a network's inputs and outputs to variables by such rows."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Branching: which ReLU or integer of a node is split, and where."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pyomo_relugrad.arrays import Array

@@ -6,8 +6,6 @@ lines (``alpha``) is free. What is left is linear in the columns that no network
 is the bound (Wang et al., Beta-CROWN, 2021, arXiv 2103.06624).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 

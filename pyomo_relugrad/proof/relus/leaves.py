@@ -1,7 +1,5 @@
 """Nodes on which every ReLU is decided: a linear program each."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pyomo_relugrad.arrays import Array

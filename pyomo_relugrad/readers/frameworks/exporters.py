@@ -1,7 +1,5 @@
 """PyTorch's two exporters to ONNX, silence around exporters, and what they write."""
 
-from __future__ import annotations
-
 import io
 import logging
 import os

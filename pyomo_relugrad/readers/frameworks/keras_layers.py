@@ -1,7 +1,5 @@
 """Keras models of known layers, read from their weights whatever the backend."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias

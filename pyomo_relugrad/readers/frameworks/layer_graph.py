@@ -1,7 +1,5 @@
 """Layers of a framework as a graph of ONNX operators, by which they are read as a file is: no exporter is needed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Whether a network has the values of the estimator, module or model that it was read from."""
 
-from __future__ import annotations
-
 import copy
 import logging
 import warnings

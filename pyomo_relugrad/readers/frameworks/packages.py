@@ -1,7 +1,5 @@
 """Packages that are imported only when asked for, and what of their errors is worth a line."""
 
-from __future__ import annotations
-
 import re
 from importlib import import_module
 from typing import Any

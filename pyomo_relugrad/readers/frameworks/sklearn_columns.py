@@ -1,7 +1,5 @@
 """The columns that a scikit-learn pipeline reads, numbers or categories, and its first steps as an affine map."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce

@@ -1,7 +1,5 @@
 """scikit-learn's transformations as affine maps: known ones by what they are, others by what they compute."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """PyTorch modules of known layers, read from their weights."""
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial

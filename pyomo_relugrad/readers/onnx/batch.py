@@ -5,8 +5,6 @@ N > 1 is one if the graph treats its N rows alike and apart, see `rows`. If it d
 rows together.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import prod
 

@@ -1,7 +1,5 @@
 """Checks of a node's attributes and indices that neither ONNX's checker nor its reference implementation makes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Evaluation of one node on arrays by ONNX's reference implementation, guarded against outputs that are too large."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy

@@ -1,7 +1,5 @@
 """Weights that lie in files beside the model: only in the model's own folder, and only what is there."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from onnx import ModelProto, TensorProto

@@ -1,7 +1,5 @@
 """Nodes whose inputs are all constant: their outputs as arrays."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

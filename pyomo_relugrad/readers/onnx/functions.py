@@ -1,7 +1,5 @@
 """Local functions of a model, inlined; hostile ones that call themselves or blow up are refused first."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from graphlib import CycleError, TopologicalSorter

@@ -1,7 +1,5 @@
 """Reading a graph in topological order: every edge becomes a constant or an affine tensor."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, TypeAlias

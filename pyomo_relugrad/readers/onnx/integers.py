@@ -1,7 +1,5 @@
 """Whole numbers that come in: they may be moved about, and count as real ones once they are cast to them."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from onnx import TensorProto

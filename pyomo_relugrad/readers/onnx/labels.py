@@ -1,7 +1,5 @@
 """What messages call a node."""
 
-from __future__ import annotations
-
 from onnx import NodeProto
 
 

@@ -1,7 +1,5 @@
 """From a path, bytes or a ModelProto to a graph that is safe to read: parsed, complete, without local functions."""
 
-from __future__ import annotations
-
 import gzip
 import zlib
 from collections.abc import Iterator

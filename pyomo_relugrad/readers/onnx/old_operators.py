@@ -4,8 +4,6 @@ Old sets broadcast by the attributes `broadcast` and `axis`, keep weights of cha
 of their own, and hold in attributes what are inputs today.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Whether a network that was read has the file's own values."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 from copy import deepcopy

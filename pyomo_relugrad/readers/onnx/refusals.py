@@ -1,7 +1,5 @@
 """What to say about operators that cannot be read."""
 
-from __future__ import annotations
-
 import re
 
 from pyomo_relugrad.errors import UnsupportedOperatorError

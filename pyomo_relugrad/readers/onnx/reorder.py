@@ -4,8 +4,6 @@ The maximum of ReLUs becomes the ReLU of the maximum: the two are equal, and the
 instead of one per element of each window. Outputs that nobody reads are not asked for.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 

@@ -4,8 +4,6 @@ Each tensor is followed by the axis along which it holds the rows. What operator
 clip or a mask can hide there that rows are mixed. An operator that is not listed here is taken to mix them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod

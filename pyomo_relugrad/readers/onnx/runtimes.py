@@ -3,8 +3,6 @@
 A runtime is opened when it is first called: what it cannot run, it refuses then.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Operators with a graph inside: If by the branch that is taken, Loop and Scan by unrolling them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias

@@ -1,7 +1,5 @@
 """The parts of a graph: what lies inside its nodes, and the nodes in the order in which they can be computed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
 

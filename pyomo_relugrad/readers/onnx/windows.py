@@ -4,8 +4,6 @@ Convolutions, pooling and reductions differ only in their windows and in what th
 an integer array (outputs, K) of row-major positions in the input, -1 where a window has none (padding).
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, prod

@@ -4,8 +4,6 @@ It is described in Demarchi, Guidotti, Pulina and Tacchella, "Supporting standar
 with VNN-LIB and CoCoNet" (2023).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import Literal

@@ -4,8 +4,6 @@ The standard is at https://www.vnnlib.org. Networks whose hidden values are name
 floating-point numbers are refused.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field

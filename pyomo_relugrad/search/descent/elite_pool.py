@@ -1,7 +1,5 @@
 """Distinct good points, and new starts made from them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 

@@ -1,7 +1,5 @@
 """Walks from good points to vertices beside the descents, with the share of the time that they have earned."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Iterator
 from typing import TypeAlias
 

@@ -1,7 +1,5 @@
 """Starting points: where the gradient would lead if the activation pattern were another one."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, shuffled

@@ -1,7 +1,5 @@
 """Points of a polytope near given ones, for a whole batch, by the alternating direction method of multipliers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Boxes, and boxes that one row cuts: sets with projections and vertices in closed form."""
 
-from __future__ import annotations
-
 from typing import Any, Self
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What a search asks of the feasible set of the decision columns: projections and linear programs, on batches."""
 
-from __future__ import annotations
-
 from typing import NamedTuple, Protocol, Self
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The feasible set of a problem's decision columns: which domain it is."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pyomo_relugrad.arrays import Array

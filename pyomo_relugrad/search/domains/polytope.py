@@ -1,7 +1,5 @@
 """Polytopes of decision columns: linear programs and batched projections, held to the time of the search."""
 
-from __future__ import annotations
-
 from functools import cached_property
 from typing import Self
 

@@ -1,7 +1,5 @@
 """Which states go on, and what is known of the costs that await them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

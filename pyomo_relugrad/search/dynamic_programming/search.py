@@ -1,7 +1,5 @@
 """Iterative dynamic programming: sweeps over decisions all over their ranges, then ever closer to the best ones."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

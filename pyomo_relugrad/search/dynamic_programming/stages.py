@@ -1,7 +1,5 @@
 """A problem in stages: in which order its columns are chosen, and what the later ones ask of the earlier."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

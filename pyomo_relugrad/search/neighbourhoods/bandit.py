@@ -1,7 +1,5 @@
 """Who works next: what has paid most of late, and whoever has had too little time."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 #: How much of an arm's past counts after each of its turns.

@@ -1,7 +1,5 @@
 """Boxes around a point: which columns may move in a neighbourhood, and how far."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import TypeAlias
 

@@ -1,7 +1,5 @@
 """Which columns of a problem stand near each other."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import dijkstra

@@ -1,7 +1,5 @@
 """Dives: decisions are fixed one after another, and what follows from them by the rows, until all integers are."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Steps that solve the problem exactly within a box around a good point, or as a whole."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

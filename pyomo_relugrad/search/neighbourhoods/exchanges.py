@@ -1,7 +1,5 @@
 """Local search in the integers: each exchange of a few is judged by the descent that everything else makes after it."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Descents by local branching: a few binaries switch at a time, by slopes of the networks that hold so far."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Integer points near another one: one or a few integers move by one, and the rows move others after them."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pyomo_relugrad.arrays import Array

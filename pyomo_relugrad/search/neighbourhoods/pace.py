@@ -1,7 +1,5 @@
 """How much a turn costs and may cost: seconds where time is limited, steps where only steps are."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The best point nearby with the same integers: the end of each step of a neighbourhood."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from pyomo_relugrad.problem import Incumbent, Problem

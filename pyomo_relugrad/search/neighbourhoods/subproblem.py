@@ -1,7 +1,5 @@
 """A problem within a box of its columns, its networks written out exactly: a mixed-integer program for HiGHS."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Which facets of a region are worth crossing: the multiplier test."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pyomo_relugrad.arrays import Array

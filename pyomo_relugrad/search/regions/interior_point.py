@@ -1,7 +1,5 @@
 """The optimum of a linear region with many active facets: an interior-point method, ended at a vertex."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.linalg import lapack
 

@@ -1,7 +1,5 @@
 """The optimum of a region over a box without a linear program, where a point beside it tells what holds it there."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.linalg import LinAlgError
 

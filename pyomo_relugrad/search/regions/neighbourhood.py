@@ -4,8 +4,6 @@ With the others held, every pre-activation and every column is affine in the dec
 the free neurons. So the free neurons are a small network of their own, and its big-M model is the MILP.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import sparse
 

@@ -1,7 +1,5 @@
 """From region to region, each by its linear program, until no neighbour across a binding facet is better."""
 
-from __future__ import annotations
-
 from collections.abc import Generator
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Programs that choose from tables: a weight for each point in place of the columns that the tables hold."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

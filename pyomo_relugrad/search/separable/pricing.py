@@ -1,7 +1,5 @@
 """Points of blocks that are good at given multipliers of the rows that link them, for all blocks at once."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import cached_property
 

@@ -1,7 +1,5 @@
 """Choices from tables of few points: they find good integers long before programs over whole tables do."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

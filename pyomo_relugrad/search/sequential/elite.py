@@ -1,7 +1,5 @@
 """The good points of a search, which all of its neighbourhoods share."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pyomo_relugrad.problem import Incumbent

@@ -1,7 +1,5 @@
 """Integers in a descent: neighbours of a point in its integer columns, and values for integers that networks write."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

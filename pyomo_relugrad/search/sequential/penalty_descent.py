@@ -1,7 +1,5 @@
 """First-order descent of the merit for a whole batch of points: the cheap phase that ranks starts."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pyomo_relugrad.arrays import Array

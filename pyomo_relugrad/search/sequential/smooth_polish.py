@@ -1,7 +1,5 @@
 """A point made locally optimal where functions are smooth: linear programs and Newton steps in shrinking regions."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Iterator
 from typing import TypeAlias
 

@@ -1,7 +1,5 @@
 """The trust-region subproblem of the sequential method: networks linearized, rows on outputs elastic."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -3,8 +3,6 @@
 Values at points do not tell whether one is affine: what clips or jumps far from them looks affine there.
 """
 
-from __future__ import annotations
-
 from itertools import accumulate, pairwise
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Rules of the operators that are affine when all but one of their inputs are constant: sums, products, Gemm."""
 
-from __future__ import annotations
-
 from functools import reduce
 from math import prod
 

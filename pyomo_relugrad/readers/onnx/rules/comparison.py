@@ -1,7 +1,5 @@
 """Rules of comparisons, of truth values, and of what chooses by them: Where, and products with a mask."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 

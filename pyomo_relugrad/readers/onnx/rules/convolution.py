@@ -1,7 +1,5 @@
 """Rules of convolutions, average pooling, sums and means: weighted sums over windows."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from math import prod

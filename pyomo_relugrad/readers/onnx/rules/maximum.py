@@ -1,7 +1,5 @@
 """Rules of maxima and minima: of tensors, over windows, over axes."""
 
-from __future__ import annotations
-
 from math import prod
 
 import numpy as np

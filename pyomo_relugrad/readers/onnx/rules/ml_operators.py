@@ -1,7 +1,5 @@
 """Rules of the affine operators of ``ai.onnx.ml``, which converters write for scikit-learn's steps and estimators."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pyomo_relugrad.arrays import Array

@@ -1,7 +1,5 @@
 """Rules of the operators that only move elements: each is evaluated once, on a tensor of positions."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from math import prod

@@ -1,7 +1,5 @@
 """Rules of the piecewise-linear functions of one variable: each is rewritten into as few ReLUs as it takes."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pyomo_relugrad.arrays import Array

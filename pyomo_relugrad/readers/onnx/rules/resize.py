@@ -3,8 +3,6 @@
 Which element is nearest is often decided by the last digit of a place in float32, so that a formula of our own differs.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import ceil, prod
 

@@ -1,7 +1,5 @@
 """Rules of GridSample with a constant grid and of Col2Im: weighted sums over few elements each."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import product
 from math import prod

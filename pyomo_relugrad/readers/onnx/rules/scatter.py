@@ -1,7 +1,5 @@
 """Rules of ScatterElements and ScatterND: updates that replace elements, or are put together with them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace

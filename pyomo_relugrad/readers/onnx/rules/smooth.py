@@ -1,7 +1,5 @@
 """Rules of smooth functions: one neuron per element; softmax by way of the logarithm of a sum of exponentials."""
 
-from __future__ import annotations
-
 from functools import partial
 from math import prod
 
