@@ -25,7 +25,7 @@ from pyomo_relugrad.run import Callback, Options, Prover, SearchResult, run_proo
 # A node with a program is bounded by its parent's multipliers, by the program, and by the program's multipliers.
 BOUNDS_PER_PROGRAM = 3
 # Seconds of the waiting nodes that are worth dividing among processes, and of a part while another is under way.
-DIVIDED_SECONDS, PART_SECONDS = 0.05, 0.025
+DIVIDED_SECONDS, PART_SECONDS = 0.08, 0.025
 # How long batches of others are waited for: where less than a batch waits, in units of the last one here; and, in
 # seconds, where nothing does.
 SHORT_WAIT, LONG_WAIT = 0.3, 0.1
