@@ -8,7 +8,6 @@ from fake_clock import FakeClock
 from milp_oracle import exact_optimum
 from random_models import random_network, random_problem
 from scipy import sparse
-from test_branch import single_network_box
 
 from pyomo_relugrad import deadline
 from pyomo_relugrad.deadline import OutOfTime
@@ -20,7 +19,6 @@ from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
 from pyomo_relugrad.programs import LinearProgram, build_big_m
 from pyomo_relugrad.programs.linear_program import SHORTEST_LIMIT
 from pyomo_relugrad.proof import SearchTree, prove, prove_by_milp
-from pyomo_relugrad.proof.boxes.crown_bounder import NODES_PER_THREAD, CrownBounder
 from pyomo_relugrad.proof.boxes.program_bounder import ProgramBounder
 from pyomo_relugrad.proof.root_bound import dual_bound
 from pyomo_relugrad.run import Options, Stop
@@ -183,18 +181,6 @@ def test_bounding_nodes_looks_at_the_deadline_for_every_node(monkeypatch):
     assert len(seen) == 4  # the inputs that vary
     bounder(root, np.inf)
     assert len(seen) > 4
-
-
-def test_threads_that_bound_parts_of_a_batch_have_the_deadline_of_the_step(monkeypatch):
-    bounder = CrownBounder(single_network_box(0))
-    bounder._threads, seen = 2, []
-    bound = bounder._bound
-    monkeypatch.setattr(bounder, "_bound", lambda *part: (seen.append(deadline.remaining()), bound(*part))[1])
-    nodes = bounder.root().take(np.zeros(2 * NODES_PER_THREAD, int))
-    with deadline.time_limit(60.0):
-        assert len(bounder(nodes, np.inf).nodes) == len(nodes)
-    assert len(seen) == 2
-    assert max(seen) <= 60.0
 
 
 # --- proofs and searches ------------------------------------------------------------------------------------------

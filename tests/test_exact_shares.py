@@ -344,7 +344,7 @@ def test_a_proof_whose_first_step_would_take_the_searches_share_is_not_begun(mon
     """Nor opened again and again; what it does not take, searches have."""
     clock, begun = FakeClock.installed(monkeypatch), []
     monkeypatch.setattr(SearchTree, "first_seconds", 20.0)
-    monkeypatch.setattr(SearchTree, "_make_bounder", lambda tree: begun.append(tree))
+    monkeypatch.setattr(SearchTree, "_make_bounder", lambda tree, problem: begun.append(tree))
     searched = slow_searches(clock, monkeypatch)
     result = solve_exactly(hard_box(), time_limit=30.0, portfolio=only(Route.BRANCH))
     assert result.stop is Stop.TIME_LIMIT
@@ -357,7 +357,7 @@ def test_a_step_counts_as_long_as_the_one_before(monkeypatch):
     runner = Runner(Route.BRANCH, hard_box(), Options(), ASKED)
     assert runner.fits(0.5)
     step = SearchTree._step
-    monkeypatch.setattr(SearchTree, "_step", lambda tree: step(tree) or setattr(clock, "now", clock.now + 2.0))
+    monkeypatch.setattr(SearchTree, "_step", lambda *of: step(*of) or setattr(clock, "now", clock.now + 2.0))
     runner.step()
     assert runner.fits(2.0)
     assert not runner.fits(1.9)

@@ -103,9 +103,10 @@ class BlockTree(SearchTree):
         """The gap at which a block is left: narrower as the multipliers' bound comes closer to what it can be."""
         open_gap = min(estimate, self.incumbent_value) - self._priced_bound
         if not np.isfinite(open_gap):
-            return Options(relative_gap=OPEN_SHARE)
+            return Options(relative_gap=OPEN_SHARE, threads=1)
         wanted = GAP_SHARE * self.options.allowed_gap(min(estimate, self.incumbent_value))
-        return Options(relative_gap=0.0, absolute_gap=max(wanted, OPEN_SHARE * open_gap) / len(self._lagrangian.parts))
+        absolute_gap = max(wanted, OPEN_SHARE * open_gap) / len(self._lagrangian.parts)
+        return Options(relative_gap=0.0, absolute_gap=absolute_gap, threads=1)
 
     def _pushed(self, duals: Array, points: list[list[Array]], length: float) -> Array:
         """Multipliers that ask more of the rows that the last points miss, by a step along a subgradient."""

@@ -55,6 +55,11 @@ class ChainTree(Prover):
         return min(max(tree.bound for tree in self._trees), self.incumbent_value)
 
     @property
+    def cores_beside(self) -> int:
+        """Those of the way that goes on, or of both."""
+        return max(tree.cores_beside for tree in self._trees)
+
+    @property
     def first_seconds(self) -> float:  # type: ignore[override]
         """About how long the first step takes."""
         return self._trees[0].first_seconds
@@ -64,6 +69,7 @@ class ChainTree(Prover):
         running = [(tree, tree.steps()) for tree in self._trees]
         while True:
             tree, steps = min(running, key=lambda way: way[0].nodes)
+            tree.spare_cores = self.spare_cores
             if self.incumbent is not None:
                 tree.offer(self.incumbent)
             before, has_ended = tree.nodes, next(steps, True)

@@ -33,6 +33,8 @@ class Prover(Worker):
     works_beside = False
     #: About how many seconds the first step takes; 0 where that is not known.
     first_seconds: float = 0.0
+    #: Cores beside its own thread that the proof may keep busy, if the options leave it so many.
+    spare_cores: float = np.inf
 
     def __init__(self, problem: Problem, options: Options, start: Incumbent | None = None) -> None:
         self.problem, self.options = problem, options

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pyomo_relugrad.problem import Incumbent, Problem
@@ -124,5 +124,6 @@ def bounders_for(problem: Problem, options: Options, past: Past) -> list[BoundIn
     bounders: list[BoundInRuns] = [LagrangianBound(problem, past)]
     is_quick = problem.functions and bound_seconds(problem) <= LONGEST_BOUND
     if is_quick and Portfolio().routes_for(problem)[0] is Route.BRANCH:
-        bounders.append(ProofInTurns(lambda start: PROOFS[Route.BRANCH](problem, options, start)))
+        alone = replace(options, threads=1)  # searches have the other cores
+        bounders.append(ProofInTurns(lambda start: PROOFS[Route.BRANCH](problem, alone, start)))
     return [*bounders, MilpBound(problem)]

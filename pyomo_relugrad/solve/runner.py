@@ -87,6 +87,15 @@ class Runner(Worker):
         return self._forecast.worked
 
     @property
+    def cores_beside(self) -> int:
+        """Cores that the proof keeps busy beside the main thread."""
+        return 1 if self.works_beside else self._prover.cores_beside
+
+    def spare(self, cores: int) -> None:
+        """Let a proof that works in the main thread keep so many others busy."""
+        self._prover.spare_cores = cores
+
+    @property
     def is_due(self) -> bool:
         """Whether a proof that works beside is to begin, or has something to report without being waited for."""
         waits = time.perf_counter() - self._booked < REPORT_INTERVAL

@@ -62,17 +62,20 @@ class Team(Worker):
 
     @property
     def cores_beside(self) -> int:
-        """One for each proof in a thread of its own.
+        """Those that proofs have for themselves."""
+        return sum(runner.cores_beside for runner in self._unfinished if self._has_cores(runner))
 
-        A proof has none that has had its time and is not about to close the gap, or that is far from its end while
-        searches go on gaining.
+    def _has_cores(self, runner: Runner) -> bool:
+        """Whether a proof has cores for itself.
+
+        It has none that has had its time and is not about to close the gap, or that is far from its end while searches
+        go on gaining.
         """
-        own_seconds = max(self._portfolio.young_seconds, self._portfolio.core_share * self._clock.time_limit)
-        return sum(
-            runner.works_beside
-            and not self._is_in_the_way(runner)
-            and (runner.worked < own_seconds or runner.closes_within(self._clock.remaining, self._value))
-            for runner in self._unfinished
+        own_seconds = self._portfolio.young_seconds
+        if runner.works_beside:
+            own_seconds = max(own_seconds, self._portfolio.core_share * self._clock.time_limit)
+        return not self._is_in_the_way(runner) and (
+            runner.worked < own_seconds or runner.closes_within(self._clock.remaining, self._value)
         )
 
     def step(self) -> Report:
@@ -167,6 +170,10 @@ class Team(Worker):
         has_core = self._options.cores > 2
         for runner in self._unfinished:
             runner.pause(self._is_in_the_way(runner) and not (runner.works_beside and has_core))
+        in_threads = [runner for runner in self._unfinished if runner.works_beside]
+        spare = self._options.cores - 1 - sum(map(self._has_cores, in_threads))
+        for runner in self._unfinished:
+            runner.spare(spare if self._has_cores(runner) else 0)
 
     # --- local search -------------------------------------------------------------------------------------------
 

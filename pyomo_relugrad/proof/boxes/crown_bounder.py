@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
-
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
@@ -18,10 +15,6 @@ from pyomo_relugrad.proof.boxes.objective import ObjectiveBound, ObjectiveFuncti
 from pyomo_relugrad.proof.boxes.relaxations import Relaxations, n_states
 
 MAX_BATCH = 256
-# A batch is bounded in parts by as many threads as there are cores, up to four, if each gets so many nodes, and the
-# networks have so many weights: with less they wait for each other, and a proof of half a second takes half as long
-# again.
-MAX_THREADS, NODES_PER_THREAD, MIN_WEIGHTS = 4, 128, 8000
 
 
 class CrownBounder:
@@ -34,19 +27,15 @@ class CrownBounder:
     ----------
     problem : Problem
         Of shape BOX, without columns that link networks.
-    cores : int, optional
-        Processor cores that may be used.
     device : str, optional
         The device where networks are bounded; None for the processor.
     """
 
-    def __init__(self, problem: Problem, cores: int = 1, device: str | None = None) -> None:
+    def __init__(self, problem: Problem, device: str | None = None) -> None:
         self.problem = problem
         self.batch = batch_size(problem, MAX_BATCH)
         self._objective = ObjectiveBound(problem)
         self._device = None if device is None else Device.named(device)
-        n_weights = sum(embedded.network.n_weights for embedded in problem.networks)
-        self._threads = min(cores, MAX_THREADS) if device is None and n_weights >= MIN_WEIGHTS else 1
 
     def root(self) -> Nodes:
         """The whole box."""
@@ -54,24 +43,6 @@ class CrownBounder:
 
     def __call__(self, nodes: Nodes, cutoff: float) -> BoundedNodes:
         """Bound the nodes, cut off what cannot be better than the cutoff, and score the columns."""
-        count = min(self._threads, len(nodes) // NODES_PER_THREAD)
-        if count <= 1:
-            return self._bound(nodes, cutoff)
-        parts = [nodes.take(part) for part in np.array_split(np.arange(len(nodes)), count)]
-        with ThreadPoolExecutor(count) as pool:  # its threads know no deadline but that of their context
-            bounded = [pool.submit(copy_context().run, self._bound, part, cutoff) for part in parts]
-        return BoundedNodes.joined([each.result() for each in bounded])
-
-    def lower_bound(self) -> float:
-        """Of the whole box."""
-        return float(self._relax(self.root())[1].minima[0])
-
-    def _relax(self, nodes: Nodes) -> tuple[Relaxations, ObjectiveFunctions]:
-        """The networks' relaxations, and functions below the objective."""
-        relaxations = Relaxations(self.problem, nodes.lower, nodes.upper, nodes.states, self._device)
-        return relaxations, self._objective(relaxations, *self._linear_objective(nodes), nodes.slopes)
-
-    def _bound(self, nodes: Nodes, cutoff: float) -> BoundedNodes:
         relaxations, functions = self._relax(nodes)
         lower, upper = functions.cut(nodes.lower, nodes.upper, cutoff)
         bound = np.maximum(functions.minima, nodes.bound)
@@ -81,6 +52,15 @@ class CrownBounder:
         scores = split_scores(self.problem, gaps, lower, upper)
         candidates = np.concatenate([functions.minimizers, centres(nodes.lower, nodes.upper)])
         return BoundedNodes(bounded, functions.minimizers, scores, candidates)
+
+    def lower_bound(self) -> float:
+        """Of the whole box."""
+        return float(self._relax(self.root())[1].minima[0])
+
+    def _relax(self, nodes: Nodes) -> tuple[Relaxations, ObjectiveFunctions]:
+        """The networks' relaxations, and functions below the objective."""
+        relaxations = Relaxations(self.problem, nodes.lower, nodes.upper, nodes.states, self._device)
+        return relaxations, self._objective(relaxations, *self._linear_objective(nodes), nodes.slopes)
 
     def _linear_objective(self, nodes: Nodes) -> tuple[Array, Array]:
         """Costs (N, n) and constants (N,) of a linear function below the objective."""

@@ -1,0 +1,194 @@
+"""Batches of branch and bound that other processes bound: what is given away, what comes back, and what is lost."""
+
+import pickle
+from concurrent.futures import Future
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from executors import Inline
+from random_models import random_problem
+from test_branch import single_network_box
+
+from pyomo_relugrad.proof import SearchTree
+from pyomo_relugrad.proof.boxes import batches_elsewhere, crown_bounder, program_bounder, tree
+from pyomo_relugrad.proof.chain_tree import ChainTree
+from pyomo_relugrad.run import Clock, Options, Route, Stop
+from pyomo_relugrad.solve import Portfolio, search
+from pyomo_relugrad.solve.runner import Runner
+from pyomo_relugrad.solve.team import Team
+
+BOX = single_network_box(1, (4, 16, 16, 2))
+TIGHT = Options(relative_gap=0.0, absolute_gap=1e-2, threads=2)
+
+
+class Elsewhere(Inline):
+    """A process that is there; what goes to it and comes back travels."""
+
+    processes = (None,)
+
+    def submit(self, function, /, *arguments):
+        return super().submit(lambda batch: pickle.loads(pickle.dumps(function(batch))), *map(_travelled, arguments))
+
+    @property
+    def batches(self):
+        return [batch for batch in self.tasks if batch.nodes is not None]
+
+
+class Silent(Elsewhere):
+    """A process that gets ready, and never answers after that."""
+
+    def submit(self, function, /, *arguments):
+        if arguments[0].nodes is None:
+            return super().submit(function, *arguments)
+        self.tasks.append(arguments[0])
+        return Future()
+
+
+def _travelled(thing):
+    return pickle.loads(pickle.dumps(thing))
+
+
+@pytest.fixture
+def beside(monkeypatch):
+    """Installs an executor in place of processes; batches of few nodes are divided."""
+
+    def install(executor):
+        monkeypatch.setattr(batches_elsewhere, "worker_processes", lambda count: executor)
+        return executor
+
+    for name in ("DIVIDED_SECONDS", "PART_SECONDS", "LONG_WAIT"):
+        monkeypatch.setattr(tree, name, 0.0)
+    for module in (crown_bounder, program_bounder):
+        monkeypatch.setattr(module, "MAX_BATCH", 8)
+    return install
+
+
+def proven(problem, **options):
+    options = replace(TIGHT, **options)
+    search_tree = SearchTree(problem, options)
+    for _ in search_tree.steps():
+        assert search_tree.bound <= search_tree.incumbent_value
+    return search_tree
+
+
+@pytest.mark.parametrize("problem", [BOX, random_problem("equality", 1), random_problem("integer", 3)])
+def test_an_optimum_is_proven_with_the_help_of_others(beside, problem):
+    alone = proven(problem, threads=1)
+    helper = beside(Elsewhere())
+    together = proven(problem)
+    assert helper.batches
+    assert together.conclusion() is alone.conclusion() is Stop.OPTIMAL
+    assert together.incumbent_value == pytest.approx(alone.incumbent_value, abs=2e-2)
+    assert together.bound == pytest.approx(alone.bound, abs=2e-2)
+
+
+def test_lost_batches_are_bounded_here_and_after_some_of_them_none_is_given_away(beside):
+    alone = proven(BOX, threads=1)
+    helper = beside(Elsewhere(lost=range(1, 10**6)))
+    together = proven(BOX)
+    assert together.conclusion() is Stop.OPTIMAL
+    assert together.incumbent_value == pytest.approx(alone.incumbent_value, abs=2e-2)
+    assert len(helper.tasks) <= 2 * batches_elsewhere.MAX_LOST + batches_elsewhere.DEPTH
+
+
+def test_a_problem_that_cannot_travel_is_proven_alone(beside, monkeypatch):
+    def full(thing):
+        raise OSError("no space is left")
+
+    helper = beside(Elsewhere())
+    monkeypatch.setattr(batches_elsewhere, "packed", full)
+    assert proven(BOX).conclusion() is Stop.OPTIMAL
+    assert not helper.tasks
+
+
+def test_the_bound_counts_nodes_that_are_under_way_and_never_come_back(beside):
+    helper, optimum = beside(Silent()), proven(BOX, threads=1).incumbent_value
+    search_tree = SearchTree(BOX, TIGHT)
+    steps = search_tree.steps()
+    for _ in range(60):
+        next(steps)
+    assert len(helper.batches) == batches_elsewhere.DEPTH
+    assert search_tree.bound == min(float(batch.nodes.bound.min()) for batch in helper.batches)
+    assert search_tree.bound < optimum - 5e-3
+    steps.close()
+    assert search_tree.bound < optimum - 5e-3
+
+
+def test_overdue_batches_are_bounded_here(beside, monkeypatch):
+    optimum = proven(BOX, threads=1).incumbent_value
+    for name in ("LONGEST", "MIN_LONGEST"):
+        monkeypatch.setattr(batches_elsewhere, name, 0.0)
+    helper = beside(Silent())
+    together = proven(BOX)
+    assert together.conclusion() is Stop.OPTIMAL
+    assert together.incumbent_value == pytest.approx(optimum, abs=2e-2)
+    assert len(helper.batches) >= batches_elsewhere.MAX_LOST
+
+
+def test_processes_are_started_for_long_proofs_only_and_not_where_there_is_no_core(beside, monkeypatch):
+    helper = beside(Elsewhere())
+    proven(BOX, threads=1)
+    proven(BOX, executor=Inline())
+    helper.processes = ()
+    proven(BOX)
+    assert not helper.tasks
+    monkeypatch.setattr(batches_elsewhere, "START_SECONDS", 0.0)
+    proven(random_problem("window", 3))  # never as many nodes as a batch has
+    assert not helper.tasks
+    proven(BOX)
+    assert helper.batches
+
+
+def test_short_batches_are_not_divided(beside, monkeypatch):
+    helper = beside(Elsewhere())
+    monkeypatch.setattr(tree, "DIVIDED_SECONDS", 1e6)
+    proven(BOX)
+    assert not helper.tasks
+
+
+def test_cores_are_spared_for_others_who_need_them(beside):
+    helper = beside(Elsewhere())
+    runner = Runner(Route.BRANCH, BOX, TIGHT, Portfolio())
+    runner.spare(0)
+    for _ in range(8):
+        runner.step()
+    assert (len(helper.tasks), runner.cores_beside) == (0, 0)
+    runner.spare(1)
+    for _ in range(8):
+        runner.step()
+    assert (len(helper.batches) > 0, runner.cores_beside) == (True, 1)
+
+
+@pytest.mark.parametrize(
+    ("has_highs", "worked", "closes", "spared", "beside"),
+    [
+        (False, 1.0, False, 1, 1),  # too young to be judged
+        (False, 3.0, False, 0, 0),  # searches have the core
+        (False, 3.0, True, 1, 1),
+        (True, 1.0, True, 0, 1),  # HiGHS has it
+    ],
+)
+def test_who_has_the_second_core(has_highs, worked, closes, spared, beside):
+    def runner(works_beside, cores_beside):
+        own = SimpleNamespace(works_beside=works_beside, cores_beside=cores_beside, worked=worked, is_done=False)
+        own.closes_within, own.is_far = lambda *of: closes, lambda *of: False
+        own.pause, own.spare = lambda paused: None, lambda cores: works_beside or setattr(own, "cores_beside", cores)
+        return own
+
+    team = Team(BOX, TIGHT, Portfolio(), Clock(60.0))
+    branch = runner(False, 0)
+    team._runners = [branch, *([runner(True, 1)] if has_highs else [])]
+    team._leave_cores_to_searches()
+    assert (branch.cores_beside, team.cores_beside) == (spared, beside)
+
+
+def test_both_ways_of_a_chain_have_help(beside):
+    helper = beside(Elsewhere())
+    chain = random_problem("chained", 1)
+    proof = ChainTree(chain, TIGHT)
+    for _ in range(20):
+        proof.step()
+    assert proof.cores_beside == 1
+    assert len({batch.parcel.name for batch in helper.batches}) == 2
+    assert proof.bound <= search(chain, iteration_limit=50).incumbent.objective
