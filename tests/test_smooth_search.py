@@ -197,6 +197,61 @@ def test_polished_points_meet_the_conditions_of_first_order() -> None:
     assert last.objective == pytest.approx(17.0140173, abs=1e-6)
 
 
+def polished(problem: Problem, start: Sequence[float]) -> list[Incumbent | None]:
+    """What a polish from a start yields, a point or None for each step, without the last steps in vain."""
+    found = list(polisher_of(problem)(problem.propagate(np.array([start], float))[0], Budget(np.inf)))
+    return found[: max(k + 1 for k, point in enumerate(found) if point is not None)]
+
+
+@pytest.mark.parametrize("start", [(5, 5, 0.5, 0.1), (1, 5, 1, 0.2), (5, 1.2, 0.4, 0.2)])
+def test_a_polish_moves_along_rows_whose_columns_are_at_bounds(start: Sequence[float]) -> None:
+    """Two tanks in series, ``2 - c1 = V1 c1`` and ``c1 - c2 = V2 c2``: the last one's content ends at its bound."""
+    problem = problem_of(
+        [(0.1, 5), (0.1, 5), (-4e4, 4e4), (-4e4, 0.2)],
+        [(product, [0, 2]), (product, [1, 3])],
+        [1, 1, 0, 0, 0, 0],
+        [([0, 0, 1, 0, 1, 0], 2, 2), ([0, 0, -1, 1, 0, 1], 0, 0)],
+    )
+    last = polished(problem, [*start, 0, 0])[-1]
+    assert last is not None
+    assert last.objective == pytest.approx(2 * (np.sqrt(10) - 1), abs=1e-8)
+
+
+@pytest.mark.parametrize("start", [(5, 1), (3, 3)])
+def test_a_polish_takes_long_steps_along_a_curved_equation(start: Sequence[float]) -> None:
+    problem = problem_of(
+        [(0.1, 10), (0.1, 10)],
+        [(lambda b, x, y: b.product(b.function("exp", x), y), [0, 1])],
+        [1, 1, 0],
+        [([0, 0, 1], 50, 50)],
+    )
+    points = polished(problem, [*start, 0])
+    assert points[-1] is not None
+    assert points[-1].objective == pytest.approx(1 + np.log(50), abs=1e-8)
+    assert len(points) < 15
+
+
+def test_a_polish_does_not_jam_between_rows_that_are_nearly_active() -> None:
+    """The lowest point above eight paraboloids whose vertices lie close together."""
+    rng = np.random.default_rng(3)
+    vertices, slopes = 0.01 * rng.normal(size=(8, 3)), 30 * rng.normal(size=(8, 3))
+
+    def paraboloid(k: int) -> Formula:
+        def formula(b: ExpressionBuilder, *xs: Node) -> Node:
+            squares = [b.function("square", b.affine([x], [1.0], -vertices[k, i])) for i, x in enumerate(xs)]
+            return b.affine([*squares, *xs], [300.0] * 3 + slopes[k].tolist())
+
+        return formula
+
+    rows = [([0, 0, 0, 1, *(-np.eye(8)[k])], 0, INF) for k in range(8)]
+    formulas = [(paraboloid(k), range(3)) for k in range(8)]
+    problem = problem_of([(-3, 3)] * 3 + [(-1e4, 1e4)], formulas, [0, 0, 0, 1] + [0] * 8, rows)
+    points = polished(problem, [0.5, 0.5, 0.5, 5000] + [0] * 8)
+    assert points[-1] is not None
+    assert points[-1].objective == pytest.approx(-0.027703, abs=1e-6)
+    assert len(points) < 50
+
+
 def test_newton_restores_equations() -> None:
     problem = hock_schittkowski()
     objective = ReducedObjective(problem)

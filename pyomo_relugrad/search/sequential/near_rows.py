@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,7 +16,7 @@ ACTIVE = 1e-7
 #: Violation that a point moved onto its rows may have; where their sides are large, rounding of these besides.
 CLEAN, ROUNDING = 1e-9, 1e-15
 #: Corrections under one Jacobian; further points are moved with Jacobians of their own, so many at most.
-CORRECTIONS, MAX_NEWTON_STEPS = 4, 12
+CORRECTIONS, MAX_NEWTON_STEPS = 12, 12
 #: Smallest singular value, relative to the largest, that a row's gradient counts with.
 RANK_TOLERANCE = 1e-10
 #: Entries of the gradients up to which rows are looked at.
@@ -67,6 +67,10 @@ class NearRows:
         jacobian = region.pull_back(partial.copy())[:, moving] * unit
         return cls(problem, columns, unit, partial, lower, upper, jacobian)
 
+    def holding(self, held: Array) -> NearRows:
+        """The same rows, onto which columns (d,) that are held, as by their bounds, do not move points."""
+        return replace(self, jacobian=np.where(held, 0.0, self.jacobian))
+
     @cached_property
     def _inverse(self) -> Array:
         """(d, k) the smallest step, in units, for each unit of change of the rows."""
@@ -79,12 +83,13 @@ class NearRows:
 
     def moved_back(self, V: Array) -> Array:
         """Points (B, n) moved by small steps onto what they violate, with propagated outputs; best effort."""
-        V = self.problem.propagate(V)
+        V, before = self.problem.propagate(V), np.full(len(V), np.inf)
         for _ in range(CORRECTIONS if len(self.partial) else 0):
             residuals = self.residuals(V)
-            if not np.abs(residuals).max(initial=0.0) > CLEAN:
+            size = np.abs(residuals).max(axis=1)
+            if not ((size > CLEAN) & (size < 0.5 * before)).any():
                 break
-            V = self.problem.propagate(self.moved(V, -residuals @ self._inverse.T))
+            V, before = self.problem.propagate(self.moved(V, -residuals @ self._inverse.T)), size
         return V
 
     def moved(self, V: Array, steps: Array) -> Array:

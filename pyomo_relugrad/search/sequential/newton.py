@@ -14,7 +14,7 @@ from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.regions.crossing import kinks_at, promising_facets
 from pyomo_relugrad.search.regions.facets import RegionOptimum
 from pyomo_relugrad.search.regions.region import Region
-from pyomo_relugrad.search.sequential.near_rows import NearRows
+from pyomo_relugrad.search.sequential.near_rows import ACTIVE, NearRows
 
 #: Distance from a bound, in units of the column's range, at which a column counts as being on it.
 ON_BOUND = 1e-9
@@ -62,10 +62,10 @@ class Face:
     residual: Array
 
     @classmethod
-    def at(cls, region: Region, columns: Array, unit: Array) -> Face | None:
-        """The face of a region's point; None where there is too much to look at."""
+    def at(cls, region: Region, columns: Array, unit: Array, reach: float = ACTIVE) -> Face | None:
+        """The face of a region's point, of rows within reach; None where there is too much to look at."""
         problem, v = region.objective.problem, region.v
-        rows = NearRows.at(region, columns, unit) if columns.size <= MAX_COLUMNS else None
+        rows = NearRows.at(region, columns, unit, reach) if columns.size <= MAX_COLUMNS else None
         if rows is None:
             return None
         moving = np.searchsorted(region.objective.columns, columns)

@@ -11,7 +11,7 @@ from pyomo_relugrad.run import Budget, Past
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.region import Region
 from pyomo_relugrad.search.regions.walk import walk_regions
-from pyomo_relugrad.search.sequential.near_rows import NearRows, restored
+from pyomo_relugrad.search.sequential.near_rows import ACTIVE, NearRows, restored
 from pyomo_relugrad.search.sequential.newton import Face, best_along
 from pyomo_relugrad.search.sequential.step_model import column_scale
 
@@ -22,6 +22,8 @@ Polisher: TypeAlias = Callable[[Array, Budget], Generator[Incumbent | None, None
 FIRST_RADIUS, LAST_RADIUS, SHRINKAGE = 0.1, 1e-6, 0.1
 #: Relative gain below which a step counts as none, and below which the trust region shrinks a little.
 LEAST_GAIN, SMALL_GAIN, SMALL_SHRINKAGE = 1e-10, 1e-4, 0.5
+#: Slack of rows, in trust regions, that steps within what is active do not cross.
+NEARBY = 0.01
 #: Longest Newton step, in trust regions.
 NEWTON_REACH = 10.0
 #: Steps of one polish, and kinks whose far sides one of them looks at.
@@ -78,7 +80,7 @@ class SmoothPolish:
     def _better(self, point: Incumbent, radius: float, budget: Budget) -> Incumbent | None:
         """The best point that the steps from a point lead to; None where none is better."""
         region = self._program.region_at(point.values[self._program.columns])
-        face = Face.at(region, self._columns, self._unit)
+        face = Face.at(region, self._columns, self._unit, max(ACTIVE, NEARBY * radius))
         found = [self._by_newton(region, face, radius), self._by_program(region, radius, budget)]
         if all(values is None for values in found) and face is not None:
             found += self._beyond_kinks(region, face, radius, budget)
@@ -91,7 +93,7 @@ class SmoothPolish:
         if face is None:
             return None
         steps = face.directions(self._problem, region.v)
-        return best_along(self._problem, region.v, face.rows, steps, NEWTON_REACH * radius)
+        return best_along(self._problem, region.v, face.rows.holding(face.held), steps, NEWTON_REACH * radius)
 
     def _by_program(self, region: Region, radius: float, budget: Budget) -> Array | None:
         """The best point along the step of a linear program, moved onto what is active at its end."""
@@ -102,7 +104,8 @@ class SmoothPolish:
         if rows is None:
             return None
         step = (there.v - region.v)[self._columns] / self._unit
-        return best_along(self._problem, region.v, rows, step[None], np.inf)
+        at_bounds = ((there.v <= self._problem.lower) | (there.v >= self._problem.upper))[self._columns]
+        return best_along(self._problem, region.v, rows.holding(at_bounds), step[None], np.inf)
 
     def _beyond_kinks(self, region: Region, face: Face, radius: float, budget: Budget) -> Iterator[Array]:
         """The first better point on the far side of a kink."""
