@@ -106,12 +106,26 @@ def test_points_descend_side_by_side_as_each_does_alone():
     chain = chain.rounded(0.3, samples)
     V = np.clip(samples[:3], problem.lower, problem.upper)
     merit = Merit.scaled_to(problem, samples, 10.0)
-    descent = ChainDescent(problem, chain.moving, merit, Budget())
+    descent = ChainDescent(problem, chain.moving, merit, Budget(), np.full(STEPS, 2.0))
     *_, together = descent.run(chain, V, 4)
     for start, end in zip(V, together, strict=True):
         *_, (alone,) = descent.run(chain, start[None], 4)
         np.testing.assert_allclose(alone, end, atol=1e-9)
     assert (merit.of(problem, problem.propagate(together)) < merit.of(problem, problem.propagate(V))).all()
+
+
+@pytest.mark.parametrize("length", [1e-4, 1e-3, np.inf])
+def test_a_first_step_has_the_length_that_is_wanted_and_later_ones_may_be_longer(length):
+    problem, chain, v = parts(horizon())
+    merit = Merit.scaled_to(problem, problem.propagate(v[None]), 10.0)
+    descent = ChainDescent(problem, chain.moving, merit, Budget(), np.full(STEPS, 2.0))
+    plans = [v, *(V[0] for V in descent.run(chain, v[None], 4, length))]
+    taken = [np.sqrt(np.mean(np.square(step / 2.0))) for step in np.diff(np.array(plans)[:, chain.moving], axis=0)]
+    if np.isfinite(length):
+        assert length / 2 <= taken[0] <= 1.6 * length
+        assert max(taken) > 3 * taken[0]
+    else:
+        assert taken[0] > 0.01
 
 
 def test_a_chain_fits_the_same_networks_between_the_same_columns():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from scipy.linalg import lapack
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
@@ -17,6 +18,10 @@ from pyomo_relugrad.search.smoothing.chain import Chain
 SHARES = np.array([1.0, 0.5, 0.25, 0.1, 0.03, 0.01])
 #: Curvature, relative to the largest, that every direction has at least.
 LEAST_CURVATURE = 1e-8
+#: By what the damping is multiplied after a step, by the share of it that was best.
+CHANGES = np.array([0.1, 0.5, 2.0, 4.0, 10.0, 30.0])
+#: Corrections of the first damping, and the excess of the step over its length below which none is made.
+MAX_CORRECTIONS, EXCESS = 4, 1.5
 #: Gain, relative to 1 + |merit|, below which a descent ends.
 LEAST_GAIN = 1e-7
 
@@ -24,7 +29,9 @@ LEAST_GAIN = 1e-7
 class ChainDescent:
     """Steps by quadratic programs over the moving columns; states follow from them.
 
-    Points descend side by side: what is done once for all of them costs little more than for one.
+    Points descend side by side: what is done once for all of them costs little more than for one. Where kinks are
+    sharp, a model holds for short steps alone: there the Hessian is damped (Levenberg 1944), by less after whole steps
+    and by more after others, since a step that is short from the beginning is better than a small share of a long one.
 
     Parameters
     ----------
@@ -33,12 +40,15 @@ class ChainDescent:
     merit : Merit
         What a step must lower.
     budget : Budget
+    ranges : (d,) array
+        Widths of the intervals in which the moving columns are, finite: the units of their steps.
     """
 
-    def __init__(self, problem: Problem, moving: Array, merit: Merit, budget: Budget) -> None:
+    def __init__(self, problem: Problem, moving: Array, merit: Merit, budget: Budget, ranges: Array) -> None:
         #: What the last step took.
         self.seconds = 0.0
         self._problem, self._moving, self._merit, self._budget = problem, moving, merit, budget
+        self._metric = 1.0 / ranges**2
         is_moving = np.isin(np.arange(problem.n_columns), moving)
         self._columns = np.flatnonzero(is_moving | problem.is_output)
         self._lower = np.concatenate([problem.lower[self._columns], problem.row_lower])
@@ -47,23 +57,29 @@ class ChainDescent:
         is_plain = np.concatenate([is_moving[self._columns], ~problem.rows_touch_output])
         self._is_plain = np.concatenate([is_plain[self._above], is_plain[self._below]])
 
-    def run(self, chain: Chain, V: Array, steps: int) -> Iterator[Array]:
+    def run(self, chain: Chain, V: Array, count: int, length: float = np.inf) -> Iterator[Array]:
         """Yield the points (B, n) after each of some steps from points, as long as one of them is lowered.
+
+        The first step is damped to about a length, the root of the mean square over the columns, in shares of their
+        ranges.
 
         A point that a step did not lower by much rests from then on. No step begins that would take longer than the
         time left.
         """
         V = chain.propagate(V)
         values, moved = self._values(V), np.arange(len(V))
-        for _ in range(steps):
+        damping = np.full(len(V), np.nan if np.isfinite(length) else 0.0)  # NaN: to be found
+        for _ in range(count):
             if self._budget.is_exhausted() or self._budget.remaining < self.seconds:
                 return
             begin = self._budget.elapsed
-            tried, least = self._best_shares(chain, V[moved], self._steps(chain, V[moved]))
+            steps, damping[moved] = self._steps(chain, V[moved], damping[moved], length)
+            tried, least, best = self._best_shares(chain, V[moved], steps)
             self._budget.count(points=SHARES.size * moved.size)
             self.seconds = self._budget.elapsed - begin
             gain = values[moved] - least
             better = gain > 0
+            damping[moved] *= CHANGES[best]
             if better.any():
                 V, values = V.copy(), values.copy()
                 V[moved[better]], values[moved[better]] = tried[better], least[better]
@@ -75,8 +91,8 @@ class ChainDescent:
     def _values(self, V: Array) -> Array:
         return self._merit.of(self._problem, V)
 
-    def _best_shares(self, chain: Chain, V: Array, steps: Array) -> tuple[Array, Array]:
-        """Of each point's shares of its step (B, d) the best one (B, n), and its merit (B,)."""
+    def _best_shares(self, chain: Chain, V: Array, steps: Array) -> tuple[Array, Array, Array]:
+        """Of each point's shares of its step (B, d) the best point (B, n), its merit (B,), and the share's number."""
         problem, moving = self._problem, self._moving
         tried = np.repeat(V, SHARES.size, axis=0)
         moved = (V[:, None, moving] + SHARES[:, None] * steps[:, None]).reshape(len(tried), -1)
@@ -84,14 +100,20 @@ class ChainDescent:
         tried = chain.propagate(tried)
         values = self._values(tried).reshape(len(V), -1)
         best, numbers = values.argmin(axis=1), np.arange(len(V))
-        return tried.reshape(len(V), SHARES.size, -1)[numbers, best], values[numbers, best]
+        return tried.reshape(len(V), SHARES.size, -1)[numbers, best], values[numbers, best], best
 
-    def _steps(self, chain: Chain, V: Array) -> Array:
-        """For each point the step (d,) to its model's minimum within linearized sides; zero where none is found."""
+    def _steps(self, chain: Chain, V: Array, damping: Array, length: float) -> tuple[Array, Array]:
+        """For each point the step (d,) to its model's minimum within linearized sides, and its damping.
+
+        The step is zero where none is found. A damping that is NaN is found, so that the step has about the length.
+        """
         models, limits = chain.models(V), self._limits(V)
         steps = np.zeros((len(V), self._moving.size))
         for k, (gradient, hessian, slopes) in enumerate(zip(*models, strict=True)):
             hessian.flat[:: len(hessian) + 1] += LEAST_CURVATURE * _scale(hessian, gradient)
+            if np.isnan(damping[k]):
+                damping[k] = self._damping(hessian, gradient, length)
+            hessian.flat[:: len(hessian) + 1] += damping[k] * self._metric
             sides = self._sides(slopes)
             step = dense_quadratic_minimum(hessian, gradient, sides, limits[k])
             if step is None:  # states cannot be held to all of their sides at once
@@ -99,7 +121,27 @@ class ChainDescent:
                 step = dense_quadratic_minimum(hessian, gradient, sides[plain], limits[k, plain])
             if step is not None:
                 steps[k] = step
-        return steps
+        return steps, damping
+
+    def _damping(self, hessian: Array, gradient: Array, wanted: float) -> float:
+        """The damping under which a step without sides has about the wanted length, or less where it is zero.
+
+        Newton's method on the inverse of the length (Moré and Sorensen, "Computing a trust region step", 1983).
+        """
+        damping = 0.0
+        for _ in range(MAX_CORRECTIONS):
+            damped = hessian.copy()
+            damped.flat[:: len(hessian) + 1] += damping * self._metric
+            factor, failed = lapack.dpotrf(damped, lower=1)
+            if failed:
+                break
+            step, _ = lapack.dpotrs(factor, gradient, lower=1)
+            length = np.sqrt((step * step * self._metric).mean())
+            if length <= EXCESS * wanted:
+                break
+            slope, _ = lapack.dtrtrs(factor, step * self._metric, lower=1)
+            damping += step.size * length**2 / (slope @ slope) * (length - wanted) / wanted
+        return float(damping)
 
     def _sides(self, slopes: Array) -> Array:
         """Bounds of columns and rows, linearized by slopes (n, d): normals (m, d) of ``normals @ step <= limits``."""

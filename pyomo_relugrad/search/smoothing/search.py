@@ -48,6 +48,9 @@ WIDE = (Leg(0.1, 2, TAILS),)
 NARROW = tuple(Leg(width, 3, 1 + LEFT) for width in (0.03, 0.01, 0.0))
 #: Where there is no time for other tails.
 FINE = Leg(0.01, 3, 1), Leg(0.0, 3, 1)
+#: Width below which a descent begins with short steps, and their length in widths: ranges moved by the share at which
+#: kinks are rounded off move about as many neurons over their kinks as lie within the rounding.
+NEAR, LENGTH = 0.1, 0.3
 #: Rounds in vain after which the search goes on at least.
 LEAST_PATIENCE = 2
 
@@ -124,8 +127,10 @@ class _Rounds:
         self._surroundings = LinearRelaxation(problem)
         self._samples = problem.propagate(self._surroundings.random_points(SAMPLES, context.random))
         self._merit = Merit.scaled_to(problem, self._samples, method.penalty)
-        self._descent = ChainDescent(problem, self._moving, self._merit, context.budget)
-        self._tails = Tails(problem, self._moving, *self._surroundings.ranges)
+        lower, upper = self._surroundings.ranges
+        ranges = (upper - lower)[self._moving]
+        self._descent = ChainDescent(problem, self._moving, self._merit, context.budget, ranges)
+        self._tails = Tails(problem, self._moving, lower, upper)
         elastic = problem.rows_touch_output
         self._repairable = replace(self._merit, row_penalties=self._merit.row_penalties * elastic)
         self._chains: dict[float, Chain] = context.past.chains
@@ -201,7 +206,8 @@ class _Rounds:
                 break
             end = budget.elapsed + budget.remaining * leg.work / sum(each.work for each in (*legs[index:], *later))
             V = self._best_of(V, leg.points)
-            for lower in self._descent.run(self._chain(leg.width), V, leg.steps):
+            length = LENGTH * max(leg.width, self._method.last_width) if leg.width < NEAR else np.inf
+            for lower in self._descent.run(self._chain(leg.width), V, leg.steps, length):
                 V = lower
                 yield None
                 if budget.elapsed > end:
