@@ -20,6 +20,7 @@ from pyomo_relugrad.search.decisions.decisions import Decisions
 from pyomo_relugrad.search.decisions.moves import Moves
 from pyomo_relugrad.search.decisions.runs import RunMoves
 from pyomo_relugrad.search.decisions.search import DecisionSearch, Landscape
+from pyomo_relugrad.search.decisions.steps import Branch, LinearForm, Switches
 
 #: Columns of each home: plus, minus, sign of each of two distances; the nearer of both, which, the output.
 PER_HOME = 9
@@ -197,7 +198,8 @@ def test_annealing_cools_by_work_until_the_clock_ends(interruption: int, monkeyp
 
     monkeypatch.setattr(Annealing, "_step", step)
     landscape, budget = Landscape(decisions, X, 10.0), Budget(10.0)
-    cycle = annealing.cycle(0, X[0], RunMoves.of(decisions), landscape, 10.0, budget, np.random.default_rng(0))
+    random = np.random.default_rng(0)
+    cycle = annealing._cycle(X[0], 1.0, RunMoves.of(decisions, random), landscape, 10.0, budget, random)
     for number, _ in enumerate(cycle):
         if number == interruption:
             budget.pause()
@@ -208,9 +210,45 @@ def test_annealing_cools_by_work_until_the_clock_ends(interruption: int, monkeyp
     assert temperatures[30] == pytest.approx(np.sqrt(temperatures[0] * temperatures[-1]), rel=0.2)
 
 
+@pytest.mark.parametrize(("left", "rounds"), [(0.3, 1), (9.0, 1), (10.0, 2), (27.0, 2), (28.0, 3), (300.0, 6)])
+def test_rounds_of_annealing_double_where_there_is_much_time(left: float, rounds: int) -> None:
+    first = Annealing().first_length(left)
+    assert first * sum(2.0**number for number in range(rounds)) == pytest.approx(left)
+    assert first <= 9.0
+    assert rounds == 1 or first > 3.0
+    assert Annealing().first_length(np.inf) == 9.0
+
+
+@pytest.mark.parametrize(
+    ("ends", "count", "best"),
+    [((5.0, 5.0, 1.0), 2, 5.0), ((5.0, 4.0, 3.0, 3.0, 1.0), 4, 3.0), ((3.0, 5.0, 4.0, 6.0, 1.0), 4, 3.0)],
+)
+def test_rounds_end_where_two_come_to_the_same_or_three_to_nothing_better(
+    ends: tuple[float, ...], count: int, best: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until then the search is not to be ended for having been in vain."""
+    decisions, X, _ = commitments()
+    lengths, asked = list[float](), replace(context(), budget=Budget(1000.0))
+
+    def round_(_: Annealing, start: np.ndarray, moves: RunMoves, landscape: Landscape, length: float, *others: object):
+        lengths.append(length)
+        assert asked.budget.is_unsettled
+        yield X[0], 7.0, None
+        yield X[0], ends[len(lengths) - 1], None
+
+    monkeypatch.setattr(Annealing, "round", round_)
+    found = list(DecisionSearch().run(decisions.problem, asked))
+    assert len(lengths) == count
+    assert np.array(lengths[1:]) == pytest.approx(2.0 * np.array(lengths[:-1]))
+    assert sum(point is not None for point in found) == 1 + len(
+        {end for end in ends[:count] if end >= best and end <= ends[0]}
+    )
+    assert not asked.budget.is_unsettled
+
+
 def test_hours_of_one_plant_move_together() -> None:
     decisions = commitments()[0]
-    moves = RunMoves.of(decisions)
+    moves = RunMoves.of(decisions, np.random.default_rng(0))
     near = [sorted(place for place in row.tolist() if place < 8) for row in moves.nearest]
     assert near == [[0, 1, 2, 3]] * 4 + [[4, 5, 6, 7]] * 4
     moved = np.array([moves.around(np.zeros((4, 8)), np.zeros((4, 8)), 8, random) for random in generators(20)]) != 0
@@ -219,17 +257,65 @@ def test_hours_of_one_plant_move_together() -> None:
 
 
 def test_plants_exchange_what_they_do_in_the_same_hours() -> None:
-    moves = RunMoves.of(commitments()[0])
+    moves = RunMoves.of(commitments()[0], np.random.default_rng(0))
     assert moves.partners.tolist() == [[4, 5, 6, 7, 0, 1, 2, 3, 8]]
     x = np.array([[1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0]])
     moved = np.array([moves.around(x, np.zeros((1, 8)), 8, random) for random in generators(20)]).reshape(-1, 8)
     assert (moved == 1.0 - x).all(axis=1).any()
 
 
+def test_moves_of_a_pool_change_what_stands_in_it() -> None:
+    """One decision at least is changed; each move of a block has its own decisions, and exchanges those of partners."""
+    moves, random = RunMoves.of(commitments()[0], np.random.default_rng(0)), np.random.default_rng(1)
+    X = np.round(random.random((5, 8)))
+    for _ in range(20):
+        moved = moves.around(X, np.zeros((5, 8)), 4, random)
+        assert np.isin(moved, (0.0, 1.0)).all()
+        assert (moved != X).any(axis=-1).all()
+    block = moves.renewed(random).pool.block(50, random)
+    assert block.are_exchanges.any()
+    assert block.starts[-1] + block.sizes[-1] == block.places.size == block.others.size
+    number, position = block.positions(np.array([7, 3, 49]))
+    for row, move in enumerate((7, 3, 49)):
+        own = slice(block.starts[move], block.starts[move] + block.sizes[move])
+        assert position[number == row].tolist() == list(range(own.start, own.stop))
+    exchanged = np.repeat(block.are_exchanges, block.sizes)
+    assert (block.places[block.others][exchanged] == (block.places[exchanged] + 4) % 8).all()
+    assert (block.others == np.arange(block.others.size))[~exchanged].all()
+
+
+def test_chains_keep_the_slopes_of_where_they_stand() -> None:
+    decisions, X, _ = commitments()
+    random, annealing = np.random.default_rng(0), Annealing(chains=6)
+    landscape, moves = Landscape(decisions, X, 10.0), RunMoves.of(decisions, random)
+    before = chains = Chains.at(X[:6], landscape)
+    for _ in range(10):
+        chains = annealing._step(chains, 0.1, moves, landscape, random)
+        V = landscape.points(chains.X)
+        np.testing.assert_allclose(chains.slopes, landscape.slopes(V), atol=1e-12)
+        np.testing.assert_allclose(chains.merits, landscape.merit(V), atol=1e-12)
+    assert (chains.X != before.X).any()
+    np.testing.assert_array_equal(before.X, X[:6])
+
+
+def test_a_switch_looks_at_what_may_be_violated_alone() -> None:
+    """Of what a binary's values ask for, only what bounds do not grant is computed; the binary is the same."""
+    lower, upper = np.zeros(3), np.array([1.0, 1.0, 1.0])
+    told, never, twice = LinearForm({0: 1.0, 1: -1.0}), LinearForm({0: -1.0}), LinearForm({0: 1.0, 1: -1.0, 2: 0.0})
+    off = Branch({2: LinearForm({1: 1.0})}, (never, told, twice, LinearForm({0: 1.0}, -1.0)))
+    on = Branch({2: LinearForm({0: 1.0})}, (LinearForm({0: -1.0, 1: 1.0}),))
+    switches = Switches([2], [(off, on)], lower, upper)
+    assert [excesses._functions._matrix.shape[0] for excesses in switches._excesses] == [1, 1]
+    V = np.array([[0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 0.0, 1.0], [9.0] * 4])
+    switches.fill(V)
+    assert V[2].tolist() == [0.0, 1.0, 1.0, 1.0]
+    assert Switches([2], [(Branch({}, (never,)), on)], lower, upper)._excesses[0](V).tolist() == [[0.0] * 4]
+
+
 def test_moves_that_slopes_promise_most_of_are_taken() -> None:
-    moves = RunMoves.of(commitments()[0])
+    moves = RunMoves.of(commitments()[0], np.random.default_rng(0))
     pull = np.array([[100.0, 100.0, 100.0, -100.0, 100.0, 100.0, 100.0, 100.0]])
-    moved = np.array([moves.around(np.zeros((1, 8)), pull, 1, random) for random in generators(20)]).reshape(-1, 8)
+    moved = np.array([moves.around(np.zeros((1, 8)), pull, 1, random) for random in generators(200)]).reshape(-1, 8)
     assert (moved @ pull[0] < 0).mean() > 0.4  # of all moves, these are 2 %
     assert (moved != 0).any(axis=1).all()
 

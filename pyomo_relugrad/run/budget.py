@@ -78,6 +78,8 @@ class Budget(Clock):
         self.iterations = 0
         self.points = 0
         self.stop: Stop | None = None
+        #: Whether a method expects to gain, though it may be in vain for long: restarts have not come to the same end.
+        self.is_unsettled = False
         self._paused = self._waited = 0.0
 
     @property

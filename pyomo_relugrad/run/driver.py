@@ -36,7 +36,7 @@ class Report:
     stop : Stop, optional
         Why the worker has ended; None where it goes on.
     reason : str, optional
-        Why there is no feasible point.
+        Why there is no feasible point, or why the worker has finished.
     """
 
     points: tuple[Incumbent, ...] = ()
@@ -217,7 +217,10 @@ class Driver:
     def _result(self) -> SearchResult:
         stop = self._conclusion() or self._stop or Stop.FINISHED
         if stop is Stop.INFEASIBLE and self._record.incumbent is not None:
-            stop = Stop.FINISHED  # a proof to a smaller tolerance says nothing of points like this one
+            stop, self._reason = (
+                Stop.FINISHED,
+                "",
+            )  # a proof to a smaller tolerance says nothing of points like this one
         return SearchResult(
             pool=tuple(self._record.pool),
             least_violated=self._record.least_violated,
@@ -229,5 +232,5 @@ class Driver:
             bound=self._shown_bound,
             nodes=self._nodes,
             bound_history=self._record.limited_bound_history(),
-            reason=self._reason if stop is Stop.INFEASIBLE else "",
+            reason=self._reason if stop in (Stop.INFEASIBLE, Stop.FINISHED) else "",
         )

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from pyomo_relugrad.notebook import replaces_lines
 from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.run.budget import Stop
 from pyomo_relugrad.run.result import Progress, SearchResult, gap_in_words
 from pyomo_relugrad.version import __version__
 from pyomo_relugrad.words import counted, number
@@ -168,7 +169,8 @@ class SearchLog:
         if self._proves:
             by = ", ".join(route.value for route in result.routes) or "a relaxation"
             work = f"{work}, {counted(result.nodes, 'node')} bounded by {by}"
-        self.write(f"Ended    {result.stop.value} after {result.elapsed:.2f} s")
+        reason = f": {result.reason}" if result.stop is Stop.FINISHED and result.reason else ""
+        self.write(f"Ended    {result.stop.value} after {result.elapsed:.2f} s{reason}")
         self.write(f"Work     {work}")
         if result.incumbent is not None and self._problem is not None:
             best = result.incumbent

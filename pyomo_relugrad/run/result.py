@@ -112,7 +112,7 @@ class SearchResult:
     routes : tuple of Route, optional
         The proofs that an exact solve ran, in their order; empty where the local search's bound was enough.
     reason : str, optional
-        Why there is no feasible point, where that was seen without a proof by branching.
+        Why there is no feasible point, where that was seen without a proof by branching; or why the run finished.
     """
 
     pool: tuple[Incumbent, ...]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
 from pyomo_relugrad.run import Method, SearchContext
@@ -21,6 +24,7 @@ from pyomo_relugrad.search.separable.column_generation import ColumnGeneration
 from pyomo_relugrad.search.separable.exact_choice import ExactChoice
 from pyomo_relugrad.search.separable.exchange import ExchangeSearch
 from pyomo_relugrad.search.smoothing.search import SmoothingDescent
+from pyomo_relugrad.search.turns import beside, in_turn, telling
 
 
 @dataclass(frozen=True)
@@ -109,14 +113,31 @@ class Auto(Method):
             yield point
         if stages and known and are_narrow(problem, stages):
             return
-        special = (*(self._tabulating if problem.is_piecewise_linear else ()), self.decisions, self.smoothing)
+        special = (*(self._tabulating if problem.is_piecewise_linear else ()), self.smoothing)
         for method in special if problem.shape is not Shape.BOX else ():
             for point in self._unless_barren(method, problem, replace(context, known=tuple(known))):
                 if point is not None and point.is_feasible:
                     known.append(point)
                 yield point
-        if not context.budget.is_exhausted():
-            yield from self._by_shape(problem, replace(context, known=tuple(known)))
+        yield from self._with_decisions(problem, context, known)
+
+    def _with_decisions(
+        self, problem: Problem, context: SearchContext, known: list[Incumbent]
+    ) -> Iterator[Incumbent | None]:
+        """Moves of decisions, then what suits the shape; where there is much time, both side by side after a while."""
+        budget, found = context.budget, deque[Incumbent]()
+        has_company = problem.integers.any() and self.decisions.has_company(budget)
+        alone = self.decisions.seconds_alone if has_company else np.inf
+
+        def by_shape() -> Iterator[Incumbent | None]:
+            if not budget.is_exhausted():
+                yield from self._by_shape(problem, replace(context, known=tuple(known)))
+
+        own = replace(context, known=tuple(known), offered=found)
+        moves = self._unless_barren(self.decisions, problem, own) if problem.shape is not Shape.BOX else iter(())
+        moves, others = telling(moves, known, context.offered), by_shape()
+        others = telling(others, known, found) if has_company else others
+        yield from beside(moves, others, alone, 1.0 - self.decisions.share, budget)
 
     def _leaves_out(self, method: Method, context: SearchContext) -> bool:
         return method.name in self.without or method.name in context.past.barren
@@ -148,14 +169,4 @@ class Auto(Method):
         by_programs = self.by_programs.search(problem, domain, context)
         if domain.projection_work > self.projection_work:
             return by_programs
-        return _in_turn([by_programs, self.projected.search(problem, domain, context)])
-
-
-def _in_turn(searches: list[Iterator[Incumbent | None]]) -> Iterator[Incumbent | None]:
-    """A step of each search after the other, until all are done."""
-    while searches:
-        for search in searches.copy():
-            try:
-                yield next(search)
-            except StopIteration:
-                searches.remove(search)
+        return in_turn([by_programs, self.projected.search(problem, domain, context)])

@@ -17,6 +17,7 @@ from pyomo_relugrad.solve.islands import beside_others
 from pyomo_relugrad.solve.local_search import LocalSearch
 from pyomo_relugrad.solve.presolved import run_presolved
 from pyomo_relugrad.solve.repeated_search import RepeatedSearch
+from pyomo_relugrad.solve.stagnation import UntilStagnation
 from pyomo_relugrad.solve.task_sequence import TASK_STEPS, TaskSequence
 
 #: A search ends where its incumbent is this close to the bound, relative to its size or absolutely.
@@ -122,7 +123,7 @@ def _worker(problem: Problem, options: Options, clock: Clock, start: Array | Non
         own: Worker = RepeatedSearch(search, options, clock) if repeats else search
         if past.solves <= 1:
             own = BoundedSearch(own, bounders_for(problem, options, past), options, clock)
-        return beside_others(own, problem, options, clock)
+        return UntilStagnation(beside_others(own, problem, options, clock), search, options, clock)
     if options.iteration_limit > TASK_STEPS and find_method(options.method, problem).cooperates:
         return TaskSequence(problem, options, clock, start)
     return LocalSearch(problem, options, clock, start, past)

@@ -180,7 +180,7 @@ class Relugrad(SolverBase):
             return results_without_solution(model, TerminationCondition.emptyModel)
         with _timed(config.timer, "search"):
             found = _confirmed(compiled, self._search(compiled, kept, config, options, log, clock), log)
-        if found.reason:
+        if found.stop is Stop.INFEASIBLE and found.reason:
             return self._infeasible(model, found.reason, log)
         advice = _advice(compiled.problem, found) if kept.times == 1 else ""
         if advice:

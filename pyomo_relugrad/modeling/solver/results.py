@@ -80,6 +80,8 @@ def results_of_search(model: BlockData, compiled: CompiledModel, found: SearchRe
         results.incumbent_objective = problem.reported(best.objective)
     elif found.stop is Stop.FINISHED:
         results.termination_condition = TerminationCondition.locallyInfeasible
+    if found.reason:
+        results.extra_info.reason = found.reason
     results.objective_bound = problem.reported(found.bound)
 
     shown = best or found.least_violated
@@ -131,12 +133,16 @@ def results_table(title: str, info: Mapping[str, Any], seconds: float) -> str:
 
 def outcome(results: Results) -> str:
     """In a line: why the solve ended, and what it found."""
-    condition, info = results.termination_condition, results.extra_info.value()
+    condition, reason = results.termination_condition, results.extra_info.value().get("reason")
     end = _IN_WORDS.get(condition, condition.name)
     if results.incumbent_objective is None:
-        return f"{end}: {info.get('reason', 'no feasible point was found')}"
+        return f"{end}: {reason or 'no feasible point was found'}"
     bound = math.inf if results.objective_bound is None else results.objective_bound
-    status = results.solution_status.name if results.solution_status is SolutionStatus.optimal else f"feasible: {end}"
+    status = (
+        results.solution_status.name
+        if results.solution_status is SolutionStatus.optimal
+        else f"feasible: {reason or end}"
+    )
     return f"{status}; objective {value_in_words(results.incumbent_objective, bound)}"
 
 

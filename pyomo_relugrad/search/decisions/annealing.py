@@ -42,24 +42,31 @@ class Chains(NamedTuple):
     ----------
     X : (B, d) array
         Their decisions.
-    V : (B, n) array
     merits : (B,) array
+    slopes : (B, d) array
+        Of the objective.
     """
 
     X: Array
-    V: Array
     merits: Array
+    slopes: Array
 
     @classmethod
     def at(cls, X: Array, landscape: Height) -> Chains:
         """Chains at some decisions."""
         V = landscape.points(X)
-        return cls(X, V, landscape.merit(V))
+        return cls(X, landscape.merit(V), landscape.slopes(V))
+
+    def moved(self, which: Array, X: Array, merits: Array, slopes: Array) -> Chains:
+        """The chains with some of them, by number, elsewhere."""
+        moved = Chains(*(part.copy() for part in self))
+        moved.X[which], moved.merits[which], moved.slopes[which] = X, merits, slopes
+        return moved
 
 
 @dataclass(frozen=True)
 class Annealing:
-    """Cycles of annealing, each from the best point of those before.
+    """Rounds of annealing, each of some cycles from the best point of those before.
 
     Kirkpatrick, Gelatt, Vecchi, "Optimization by simulated annealing" (Science 220, 1983), with several chains at once.
     A chain draws one of its neighbours, each as likely as it is low, and takes it by the rule of Metropolis. Neighbours
@@ -69,7 +76,7 @@ class Annealing:
     Parameters
     ----------
     chains : int, optional
-        Points that move at once (16).
+        Points that move at once (32).
     neighbours : int, optional
         Moves of each that are evaluated in a step (4).
     heat : float, optional
@@ -79,32 +86,30 @@ class Annealing:
     cooling : float, optional
         Share of it in the end (0.05).
     cycles : int, optional
-        Cycles of equal length that share what may be spent (3).
+        Cycles of equal length that make a round (3).
     first_seconds : float, optional
-        Length of the first cycle where nothing limits the search (0.5).
-    growth : float, optional
-        By how much each cycle is longer than the one before then (4).
+        Length of the first round at most (9). Where there is more time, further ones begin anew, each of them twice as
+        long as the one before.
     steps_at_once : int, optional
         Steps of an iteration (8).
     """
 
-    chains: int = 16
+    chains: int = 32
     neighbours: int = 4
     heat: float = 0.3
     reheat: float = 0.5
     cooling: float = 0.05
     cycles: int = 3
-    first_seconds: float = 0.5
-    growth: float = 4.0
+    first_seconds: float = 9.0
     steps_at_once: int = 8
 
-    def length(self, number: int, left: float) -> float:
-        """Length of a cycle, counted from 0, where so much is left; in the same unit."""
-        return left / max(self.cycles - number, 1) if np.isfinite(left) else self.first_seconds * self.growth**number
+    def first_length(self, left: float) -> float:
+        """Seconds of the first round, so that all of them share what is left and it is not too long."""
+        rounds = max(np.ceil(np.log2(left / self.first_seconds + 1.0)), 1.0)
+        return float(left / (2.0**rounds - 1.0)) if np.isfinite(left) else self.first_seconds
 
-    def cycle(
+    def round(
         self,
-        number: int,
         start: Array,
         moves: Neighbours,
         landscape: Height,
@@ -112,14 +117,32 @@ class Annealing:
         budget: Budget,
         random: np.random.Generator,
     ) -> Iterator[tuple[Array, float, Chains]]:
-        """The lowest point so far (d,), its merit and all chains, again and again, until the cycle ends."""
+        """The lowest point so far (d,), its merit and all chains, again and again, until the round ends."""
+        end, best = budget.passed + length, start
+        for number in range(self.cycles):
+            length, heat = (end - budget.passed) / (self.cycles - number), self.reheat if number else 1.0
+            for x, lowest, chains in self._cycle(best, heat, moves, landscape, length, budget, random):
+                best = x
+                yield x, lowest, chains
+
+    def _cycle(
+        self,
+        start: Array,
+        heat: float,
+        moves: Neighbours,
+        landscape: Height,
+        length: float,
+        budget: Budget,
+        random: np.random.Generator,
+    ) -> Iterator[tuple[Array, float, Chains]]:
+        """The same for a cycle, from a share of the heat."""
         chains, best = Chains.at(np.tile(start, (self.chains, 1)), landscape), start
-        heat, lowest = self._heat(chains, moves, landscape, random), float(chains.merits[0])
-        coldest, heat = heat * self.cooling, heat * (self.reheat if number else 1.0)
+        unit, lowest = _typical_change(chains, moves, self.neighbours, landscape, random), float(chains.merits[0])
+        hottest, coldest = unit * self.heat * heat, unit * self.heat * self.cooling
         begin, end, progress, iterations = budget.spent, budget.passed + length, 0.0, 0
-        while progress < 1.0 and heat > 0 and not budget.is_exhausted():
+        while progress < 1.0 and unit > 0 and not budget.is_exhausted():
             for _ in range(self.steps_at_once):
-                chains = self._step(chains, coldest * (heat / coldest) ** (1.0 - progress), moves, landscape, random)
+                chains = self._step(chains, coldest * (hottest / coldest) ** (1.0 - progress), moves, landscape, random)
                 if chains.merits.min() < lowest:
                     best, lowest = chains.X[chains.merits.argmin()], float(chains.merits.min())
             budget.count(points=self.chains * self.neighbours * self.steps_at_once)
@@ -128,22 +151,26 @@ class Annealing:
             progress += (1.0 - progress) * spent / (spent + iterations * left)
             yield best, lowest, chains
 
-    def _heat(self, chains: Chains, moves: Neighbours, landscape: Height, random: np.random.Generator) -> float:
-        """The first temperature."""
-        tried = moves.around(chains.X, np.zeros(chains.X.shape), self.neighbours, random)
-        changes = landscape.objective(landscape.points(np.concatenate(tried))).reshape(tried.shape[:2])
-        changes = np.abs(changes - landscape.objective(chains.V))
-        return self.heat * float(np.median(changes[changes > 0])) if (changes > 0).any() else 0.0
-
     def _step(
         self, chains: Chains, temperature: float, moves: Neighbours, landscape: Height, random: np.random.Generator
     ) -> Chains:
         """The chains after one move of each, or none."""
-        pull = landscape.slopes(chains.V) / (2.0 * temperature)
-        tried = Chains.at(np.concatenate(moves.around(chains.X, pull, self.neighbours, random)), landscape)
-        n_chains = len(chains.X)
-        gains = (chains.merits - tried.merits.reshape(-1, n_chains)) / temperature
+        pull = chains.slopes / (2.0 * temperature)
+        X = np.concatenate(moves.around(chains.X, pull, self.neighbours, random))
+        V = landscape.points(X)
+        merits, n_chains = landscape.merit(V), len(chains.X)
+        gains = (chains.merits - merits.reshape(-1, n_chains)) / temperature
         drawn, chain = (gains + random.gumbel(size=gains.shape)).argmax(axis=0), np.arange(n_chains)
-        moved = np.log(random.random(n_chains)) < gains[drawn, chain]
-        new = (part[drawn * n_chains + chain] for part in tried)
-        return Chains(*(np.where(moved, to.T, was.T).T for to, was in zip(new, chains, strict=True)))
+        taken = np.flatnonzero(np.log(random.random(n_chains)) < gains[drawn, chain])
+        to = drawn[taken] * n_chains + taken
+        return chains.moved(taken, X[to], merits[to], landscape.slopes(V[to])) if taken.size else chains
+
+
+def _typical_change(
+    chains: Chains, moves: Neighbours, count: int, landscape: Height, random: np.random.Generator
+) -> float:
+    """The median change of the objective by a move, zero where none changes it."""
+    tried = moves.around(chains.X, np.zeros(chains.X.shape), count, random)
+    changes = landscape.objective(landscape.points(np.concatenate(tried))).reshape(tried.shape[:2])
+    changes = np.abs(changes - landscape.objective(landscape.points(chains.X)))
+    return float(np.median(changes[changes > 0])) if (changes > 0).any() else 0.0

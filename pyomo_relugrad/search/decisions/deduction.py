@@ -46,7 +46,8 @@ class Found:
         if self.equations:
             steps.append(Equations(list(self.equations), list(self.equations.values()), problem.integers))
         if self.switches:
-            steps.append(Switches(list(self.switches), list(self.switches.values()), problem.n_columns))
+            switches = list(self.switches), list(self.switches.values())
+            steps.append(Switches(*switches, problem.lower, problem.upper))
         if self.levels:
             lower, upper = ([bounds[side] for bounds in self.levels.values()] for side in (0, 1))
             steps.append(Levels(list(self.levels), lower, upper, problem.cost, problem.integers))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -14,8 +15,8 @@ from pyomo_relugrad.search.decisions.decisions import Decisions
 MAX_TOGETHER = 4
 #: Binaries that are moved together at most.
 MAX_RUN = 32
-#: Moves that are drawn for each point; those are left that slopes promise most of.
-DRAWN = 32
+#: Moves that are drawn for each point, from so many; those are left that slopes promise most of.
+DRAWN, POOL = 32, 8192
 #: How often two sets of binaries are moved, and how often two sets exchange their values.
 TWO_SETS, EXCHANGES = 0.2, 0.3
 
@@ -33,60 +34,110 @@ class RunMoves:
     partners : (s, d + 1) int array
         For each decision those that have its place in other series, the same hour of other plants, say; `d` for `d`.
         Empty where decisions make no series of the same length.
+    pool : Pool
+        Moves that were drawn at random.
     """
 
     decisions: Decisions
     nearest: Array
     partners: Array
+    pool: Pool
 
     @classmethod
-    def of(cls, decisions: Decisions) -> RunMoves:
+    def of(cls, decisions: Decisions, random: np.random.Generator) -> RunMoves:
         """The moves, by the rows that hold few of the decisions."""
         neighbours = _neighbours(decisions)
         nearest = [_nearest(place, neighbours) for place in range(decisions.columns.size)]
         width = max(map(len, nearest))
-        padded = [found + [len(nearest)] * (width - len(found)) for found in nearest]
-        return cls(decisions, np.array(padded), _partners(neighbours))
+        padded = np.array([found + [len(nearest)] * (width - len(found)) for found in nearest])
+        partners = _partners(neighbours)
+        return cls(decisions, padded, partners, Pool.drawn(padded, partners, random))
+
+    def renewed(self, random: np.random.Generator) -> RunMoves:
+        """The same with other moves at random."""
+        return replace(self, pool=Pool.drawn(self.nearest, self.partners, random))
 
     def around(self, X: Array, pull: Array, count: int, random: np.random.Generator) -> Array:
         """Points (count, B, d) around some (B, d): moves at random, rather those with less of ``change @ pull``."""
         n_points, size = X.shape
-        places, is_exchange = self._places((DRAWN, n_points), random)
-        at = np.arange(n_points)[:, None] * (size + 1) + places
-        lower = self.decisions.bounds[0]
-        is_one, kind = _padded(lower < X), random.integers(3, size=(DRAWN, n_points, 1))
+        lower, drawn = self.decisions.bounds[0], self.pool.block(DRAWN * n_points, random)
+        is_one, move = lower < X, np.repeat(np.arange(drawn.sizes.size), drawn.sizes)
+        kind = np.where(drawn.are_exchanges, 3, random.integers(3, size=drawn.sizes.size))[move]
+        at = move % n_points * size + drawn.places
         before = is_one.ravel()[at]
-        after = np.where(kind == 2, ~before, kind == 1) & (places < size)
-        after = np.where(is_exchange[..., None], np.roll(before, places.shape[-1] // 2, axis=-1), after)
-        pulls = _padded(pull).ravel()[at] * (after.astype(np.int8) - before)
-        promised = np.where((after != before).any(axis=-1), pulls.sum(axis=-1), np.inf)
-        best = np.argpartition(promised - random.gumbel(size=promised.shape), count - 1, axis=0)[:count, :, None]
-        moved = np.tile(is_one, (count, 1, 1))
-        np.put_along_axis(moved, np.take_along_axis(places, best, 0), np.take_along_axis(after, best, 0), axis=-1)
-        return np.asarray(lower + moved[..., :size])
-
-    def _places(self, shape: tuple[int, int], random: np.random.Generator) -> tuple[Array, Array]:
-        """The decisions that moves change (*shape, 2 r), in two sets; and whether these exchange their values."""
-        size = len(self.nearest)
-        first, second = self._sets(shape, random), self._sets(shape, random)
-        second[random.random(shape) >= TWO_SETS] = size
-        is_exchange = (random.random(shape) < EXCHANGES) & (len(self.partners) > 0)
-        if is_exchange.any():
-            other = random.integers(len(self.partners), size=shape)
-            second = np.where(is_exchange[..., None], self.partners[other[..., None], first], second)
-        return np.concatenate([first, second], axis=-1), is_exchange
-
-    def _sets(self, shape: tuple[int, int], random: np.random.Generator) -> Array:
-        """Sets of decisions that stand together (*shape, r): small ones more often."""
-        size, longest = self.nearest.shape
-        lengths = (longest + 1.0) ** random.random(shape)
-        chosen = self.nearest[random.integers(size, size=shape)]
-        return np.where(np.arange(longest) < np.floor(lengths)[..., None], chosen, size)
+        after = np.where(kind == 3, before[drawn.others], np.where(kind == 2, ~before, kind == 1))
+        pulls = pull.ravel()[at] * (after.astype(np.int8) - before)
+        promised = np.add.reduceat(pulls, drawn.starts)
+        promised[~np.logical_or.reduceat(after != before, drawn.starts)] = np.inf
+        promised = (promised - random.gumbel(size=promised.size)).reshape(DRAWN, n_points)
+        best = np.argpartition(promised, count - 1, axis=0)[:count] * n_points + np.arange(n_points)
+        moved, (row, position) = np.tile(is_one, (count, 1)), drawn.positions(best.ravel())
+        moved[row, drawn.places[position]] = after[position]
+        return np.asarray(lower + moved).reshape(count, n_points, size)
 
 
-def _padded(values: Array) -> Array:
-    """Values (..., d + 1) of decisions, zero for one that is none."""
-    return np.concatenate([values, np.zeros((*values.shape[:-1], 1), values.dtype)], axis=-1)
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Some moves: which decisions they change, one move after the other.
+
+    Parameters
+    ----------
+    places : (p,) int array
+        The decisions.
+    others : (p,) int array
+        For each of them where that one stands which it exchanges its value with, or itself.
+    sizes : (m,) int array
+        How many decisions each move changes.
+    are_exchanges : (m,) boolean array
+    """
+
+    places: Array
+    others: Array
+    sizes: Array
+    are_exchanges: Array
+
+    @classmethod
+    def drawn(cls, nearest: Array, partners: Array, random: np.random.Generator) -> Pool:
+        """Moves of one or two sets of decisions that stand together, or of a set and its partners."""
+        first, second = _sets(nearest, random), _sets(nearest, random)
+        second[random.random(POOL) >= TWO_SETS] = len(nearest)
+        are_exchanges = (random.random(POOL) < EXCHANGES) & (len(partners) > 0)
+        if are_exchanges.any():
+            other = random.integers(len(partners), size=POOL)
+            second = np.where(are_exchanges[:, None], partners[other[:, None], first], second)
+        both = np.concatenate([first, second], axis=1)
+        is_place = both < len(nearest)
+        sizes, position = is_place.sum(axis=1), np.cumsum(is_place).reshape(both.shape) - 1
+        others = np.where(are_exchanges[:, None], np.roll(position, first.shape[1], axis=1), position)
+        return cls(both[is_place], others[is_place], sizes, are_exchanges)
+
+    @cached_property
+    def starts(self) -> Array:
+        """(m,) where the decisions of each move begin."""
+        return np.cumsum(self.sizes) - self.sizes
+
+    def block(self, count: int, random: np.random.Generator) -> Pool:
+        """So many moves that follow each other."""
+        first = int(random.integers(self.sizes.size - count + 1))
+        begin, sizes = self.starts[first], self.sizes[first : first + count]
+        those = slice(begin, begin + sizes.sum())
+        exchanges = self.are_exchanges[first : first + count]
+        return Pool(self.places[those], self.others[those] - begin, sizes, exchanges)
+
+    def positions(self, moves: Array) -> tuple[Array, Array]:
+        """For each decision of some moves the number among these of its move, and where it stands."""
+        sizes = self.sizes[moves]
+        ends = np.cumsum(sizes)
+        within = np.arange(ends[-1]) - np.repeat(ends - sizes, sizes)
+        return np.repeat(np.arange(moves.size), sizes), np.repeat(self.starts[moves], sizes) + within
+
+
+def _sets(nearest: Array, random: np.random.Generator) -> Array:
+    """Sets of decisions that stand together (POOL, r): small ones more often."""
+    size, longest = nearest.shape
+    lengths = (longest + 1.0) ** random.random(POOL)
+    chosen = nearest[random.integers(size, size=POOL)]
+    return np.where(np.arange(longest) < np.floor(lengths)[:, None], chosen, size)
 
 
 def _neighbours(decisions: Decisions) -> list[set[int]]:

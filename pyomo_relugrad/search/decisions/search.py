@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pyomo_relugrad.search.decisions.annealing import Annealing
 from pyomo_relugrad.search.decisions.decisions import Decisions
 from pyomo_relugrad.search.decisions.moves import Moves
 from pyomo_relugrad.search.decisions.runs import RunMoves
+from pyomo_relugrad.search.decisions.steps import Switches
 from pyomo_relugrad.search.regions.walk import is_lower
 from pyomo_relugrad.search.sequential.merit import Merit
 
@@ -47,11 +47,14 @@ class DecisionSearch(Method):
         Share of the descents that begin at a new point (0.5).
     share : float, optional
         Of the time left, what the search takes at most (0.85).
+    seconds_alone : float, optional
+        Where that is more, other searches have the rest beside it after so long, and not at the end (9).
     penalty : float, optional
         Penalty of a violation, in units of the objective's spread over the largest violation at some points (10).
     annealing : Annealing, optional
-    vain_cycles : int, optional
-        Cycles of annealing in a row without a better point after which the search ends (3).
+    vain_rounds : int, optional
+        Rounds of annealing in a row without a better point after which the search ends (3); it also ends where one
+        comes to the value of the best one again.
     """
 
     name = "decisions"
@@ -62,9 +65,10 @@ class DecisionSearch(Method):
     patience: int = 30
     fresh: float = between(0.5, 0, 1)
     share: float = between(0.85, 0, 1)
+    seconds_alone: float = 9.0
     penalty: float = 10.0
     annealing: Annealing = Annealing()
-    vain_cycles: int = 3
+    vain_rounds: int = 3
 
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Yield better points."""
@@ -73,9 +77,14 @@ class DecisionSearch(Method):
             return
         random, budget = context.random, context.budget
         landscape = Landscape(decisions, decisions.random(SAMPLES, random), self.penalty)
-        end = budget.passed + self.share * _left(budget)
+        end, left = budget.passed, _left(budget)
+        end += left if self.has_company(budget) else self.share * left
         run = self._annealed if decisions.are_binaries else self._descents
         yield from run(decisions, landscape, end, context)
+
+    def has_company(self, budget: Budget) -> bool:
+        """Whether other searches work beside this one after a while."""
+        return budget.is_timed and self.share * budget.remaining > self.seconds_alone
 
     def _descents(
         self, decisions: Decisions, landscape: Landscape, end: float, context: SearchContext
@@ -86,6 +95,10 @@ class DecisionSearch(Method):
         best: Array | None = None
         best_merit, fruitless = np.inf, 0
         while fruitless < self.patience and budget.passed < end and not budget.is_exhausted():
+            for point in context.take_offered():
+                x = decisions.rounded(point.values[decisions.columns])
+                value = float(landscape.merit(landscape.points(x[None]))[0])
+                best, best_merit = (x, value) if is_lower(value, best_merit) else (best, best_merit)
             is_new = best is None or random.random() < self.fresh
             starts = decisions.random(SAMPLES, random) if best is None or is_new else moves.kicked(best, random)[None]
             values = landscape.merit(landscape.points(starts))
@@ -108,24 +121,27 @@ class DecisionSearch(Method):
     def _annealed(
         self, decisions: Decisions, landscape: Landscape, end: float, context: SearchContext
     ) -> Iterator[Incumbent | None]:
-        """Cycles of annealing, each from the best point; all that is met where many solutions are wanted."""
-        random, budget, moves = context.random, context.budget, RunMoves.of(decisions)
+        """Rounds of annealing, until one comes to the best point again; all that is met where many are wanted."""
+        random, budget, moves = context.random, context.budget, RunMoves.of(decisions, context.random)
         known = min(context.known, key=lambda point: point.objective, default=None)
-        best = decisions.random(1, random)[0] if known is None else decisions.rounded(known.values[decisions.columns])
-        lowest, vain = np.inf, 0
-        for number in itertools.count():
-            left = end - budget.passed
-            if vain >= self.vain_cycles or left <= 0 or budget.is_exhausted():
-                return
-            length, vain = self.annealing.length(number, left), vain + 1
-            for x, value, chains in self.annealing.cycle(number, best, moves, landscape, length, budget, random):
+        start = decisions.random(1, random)[0] if known is None else decisions.rounded(known.values[decisions.columns])
+        length = self.annealing.first_length(end - budget.passed) if budget.is_timed else end - budget.passed
+        lowest, value, vain, budget.is_unsettled = np.inf, np.inf, 0, True
+        while vain < self.vain_rounds and budget.passed < end and not budget.is_exhausted():
+            before = lowest
+            for x, value, chains in self.annealing.round(start, moves, landscape, length, budget, random):
                 if is_lower(value, lowest):
-                    best, lowest, vain = x, value, 0
-                    yield decisions.problem.incumbent(decisions.points(best[None])[0])
+                    lowest = value
+                    yield decisions.problem.incumbent(decisions.points(x[None])[0])
                 else:
                     yield None
-                for values in chains.V if context.solutions > 1 else ():
+                for values in decisions.points(chains.X) if context.solutions > 1 else ():
                     yield decisions.problem.incumbent(values)
+            if not is_lower(lowest, value) and not is_lower(lowest, before):
+                break  # two rounds have come to the same
+            vain = 0 if is_lower(lowest, before) else vain + 1
+            start, moves, length = decisions.random(1, random)[0], moves.renewed(random), 2.0 * length
+        budget.is_unsettled = False
 
 
 def _left(budget: Budget) -> float:
@@ -171,9 +187,10 @@ class Landscape:
         problem = decisions.problem
         self._decisions, self._problem = decisions, problem
         merit = Merit.scaled_to(problem, decisions.points(X), penalty)
-        # Decisions are within their bounds.
-        is_limited = np.isfinite(problem.lower) | np.isfinite(problem.upper)
-        followers = np.setdiff1d(np.flatnonzero(is_limited & (problem.lower < problem.upper)), decisions.columns)
+        # Decisions are within their bounds, and so are binaries that are switched.
+        is_limited = (np.isfinite(problem.lower) | np.isfinite(problem.upper)) & (problem.lower < problem.upper)
+        within = [decisions.columns, *(step.binaries for step in decisions.steps if isinstance(step, Switches))]
+        followers = np.setdiff1d(np.flatnonzero(is_limited), np.concatenate(within))
         penalties = np.concatenate([merit.row_penalties, np.full(followers.size, merit.row_penalties.max())])
         bounds = sparse.eye_array(problem.n_columns, format="csr")[followers]
         rows = sparse.csr_array(sparse.vstack([problem.rows, bounds]))

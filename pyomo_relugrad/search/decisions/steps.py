@@ -134,26 +134,39 @@ class Switches:
     binaries : list of int
     branches : list of (Branch, Branch)
         For zero and for one.
-    n_columns : int
+    lower, upper : (n,) arrays
+        Bounds of all columns: what cannot be positive within them tells nothing.
     """
 
-    def __init__(self, binaries: list[int], branches: list[tuple[Branch, Branch]], n_columns: int) -> None:
-        self._binaries = np.array(binaries)
+    def __init__(self, binaries: list[int], branches: list[tuple[Branch, Branch]], lower: Array, upper: Array) -> None:
+        n_columns, self.binaries = lower.size, np.array(binaries)
         self._columns = np.array([column for pair in branches for column in pair[0].values], int)
         self._owner = np.repeat(np.arange(len(branches)), [len(pair[0].values) for pair in branches])
         self._values = [
             AffineMap([pair[side].values[column] for pair in branches for column in pair[0].values], n_columns)
             for side in (0, 1)
         ]
-        self._excesses = [LargestOf([pair[side].excesses for pair in branches], n_columns) for side in (0, 1)]
+        excesses = [[_telling(pair[side].excesses, lower, upper) for pair in branches] for side in (0, 1)]
+        self._excesses = [LargestOf(groups, n_columns) for groups in excesses]
 
     def fill(self, V: Array) -> None:
         """Choose the binaries."""
         off, on = (np.maximum(excesses(V), 0.0) for excesses in self._excesses)
         is_on = on < off
-        V[self._binaries] = is_on
+        V[self.binaries] = is_on
         if self._columns.size:
             V[self._columns] = np.where(is_on[self._owner], self._values[1](V), self._values[0](V))
+
+
+def _telling(excesses: Sequence[LinearForm], lower: Array, upper: Array) -> list[LinearForm]:
+    """The functions that may be positive within bounds, each of them once; zero where there is none."""
+    told: dict[tuple[object, float], LinearForm] = {}
+    for excess in excesses:
+        coefficients = {column: value for column, value in excess.coefficients.items() if value}
+        largest = sum(max(value * lower[column], value * upper[column]) for column, value in coefficients.items())
+        if excess.constant + largest > 0:
+            told[frozenset(coefficients.items()), excess.constant] = LinearForm(coefficients, excess.constant)
+    return list(told.values()) or [LinearForm()]
 
 
 class Levels:

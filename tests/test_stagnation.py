@@ -1,0 +1,76 @@
+"""Searches that end when they have been in vain for long."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+import pytest
+from fake_clock import FakeClock
+from model_families import commitment
+
+from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.run import Clock, Driver, Options, Report, SearchResult, Stop, Worker
+from pyomo_relugrad.solve import stagnation
+from pyomo_relugrad.solve.local_search import LocalSearch
+from pyomo_relugrad.solve.stagnation import UntilStagnation
+
+PROBLEM = Problem(np.array([1.0]), np.array([0.0]), np.array([99.0]), np.zeros((0, 1)), np.zeros(0), np.zeros(0))
+
+
+class Gaining(Worker):
+    """A step a second; better points after some of them."""
+
+    def __init__(self, clock: FakeClock, gains: tuple[float, ...]) -> None:
+        self._clock, self._begin, self._gains = clock, clock.now, gains
+
+    def step(self) -> Report:
+        self._clock.now += 1.0
+        after = self._clock.now - self._begin
+        points = [PROBLEM.incumbent(np.array([99.0 - after]))] if after in self._gains else []
+        return Report(tuple(points))
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch, *gains: float, limit: float = 90.0, solutions: int = 1, is_unsettled: bool = False
+) -> SearchResult:
+    fake = FakeClock.installed(monkeypatch)
+    options, clock = Options(limit, solutions=solutions), Clock(limit)
+    driver = Driver(PROBLEM, options, clock, lambda progress: progress.elapsed >= 200.0)
+    search = LocalSearch(PROBLEM, options, clock)
+    search.budget.is_unsettled = is_unsettled
+    return driver.run(UntilStagnation(Gaining(fake, gains), search, options, clock))
+
+
+@pytest.mark.parametrize(
+    ("gains", "end"), [((1.0,), 15.0), ((1.0, 5.0), 15.0), ((1.0, 14.0), 42.0), ((1.0, 9.0, 26.0), 78.0)]
+)
+def test_a_search_ends_after_twice_the_time_of_its_best_point_in_vain(
+    gains: tuple[float, ...], end: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = run(monkeypatch, *gains)
+    assert (result.stop, result.elapsed) == (Stop.FINISHED, end)
+    assert result.reason == f"no better point in {end - gains[-1]:.0f} s, the best one took {gains[-1]:.1f} s"
+
+
+def test_a_search_goes_on_while_it_gains_or_has_no_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    for gains in (), (1.0, 12.0, 31.0):
+        result = run(monkeypatch, *gains)
+        assert (result.stop, result.elapsed, result.reason) == (Stop.TIME_LIMIT, 90.0, "")
+
+
+@pytest.mark.parametrize("options", [{"limit": np.inf}, {"solutions": 2}, {"is_unsettled": True}])
+def test_a_search_goes_on_that_has_no_limit_wants_many_points_or_expects_to_gain(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(monkeypatch, 1.0, **options).elapsed >= 90.0
+
+
+def test_users_are_told_why_a_search_ended_before_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stagnation, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(stagnation, "VAIN", 0.0)
+    model = commitment()
+    results = pyo.SolverFactory("relugrad").solve(model, time_limit=60, threads=1, tee=True)
+    assert results.solver.termination_condition == pyo.TerminationCondition.feasible
+    assert re.match(r"feasible, no better point in 0 s, the best one took 0\.\d s; objective", results.solver.message)
+    assert results.extra_info["reason"].startswith("no better point")
