@@ -132,8 +132,9 @@ class _Builder:
     def __init__(self, problem: Problem, bounds: ProblemBounds) -> None:
         self.problem, self.bounds = problem, bounds
         self.n_columns, self.n_rows = problem.n_columns, problem.n_rows
-        self.lower = [np.maximum(problem.lower, _below(bounds.lower))]
-        self.upper = [np.minimum(problem.upper, _above(bounds.upper))]
+        written = problem.is_output
+        self.lower = [np.where(written, np.maximum(problem.lower, _below(bounds.lower)), bounds.lower)]
+        self.upper = [np.where(written, np.minimum(problem.upper, _above(bounds.upper)), bounds.upper)]
         self.integers = [problem.integers]
         self.row_lower, self.row_upper = [problem.row_lower], [problem.row_upper]
         rows = problem.rows.tocoo()
