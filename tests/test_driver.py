@@ -1,5 +1,7 @@
 """The one loop of all runs, with workers that do what they are told."""
 
+import signal
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +12,7 @@ from pyomo_relugrad import deadline
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run import Clock, Driver, Options, Report, Stop, Worker
+from pyomo_relugrad.run.interrupts import deferred_interrupts
 
 #: Minimize x over 1 <= x, as a row, and 0 <= x <= 9.
 PROBLEM = Problem(np.array([1.0]), np.array([0.0]), np.array([9.0]), np.ones((1, 1)), np.array([1.0]), np.array([9.0]))
@@ -191,3 +194,30 @@ def test_an_error_in_the_callback_passes_and_closes_the_worker():
     with pytest.raises(ZeroDivisionError):
         drive(worker, lambda progress: 1 / 0)
     assert worker.closed == 1
+
+
+def test_a_second_ctrl_c_waits_until_the_worker_is_closed():
+    class Interrupted(Scripted):
+        def step(self) -> Report:
+            raise KeyboardInterrupt
+
+        def close(self) -> tuple[Report, ...]:
+            signal.raise_signal(signal.SIGINT)
+            return super().close()
+
+    worker = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        drive(worker)
+    assert worker.closed == 1
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_is_not_deferred_where_python_does_not_hear_of_it():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with deferred_interrupts():
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(drive, Scripted(Report(stop=Stop.FINISHED))).result().stop is Stop.FINISHED

@@ -464,3 +464,38 @@ def test_points_with_next_to_no_room_are_not_taken_for_none():
     result = prove_by_milp(Problem(np.ones(7), lower, upper, networks=tuple(networks)))
     assert result.stop is Stop.OPTIMAL
     assert result.incumbent.objective <= point.sum()
+
+
+@pytest.mark.parametrize("is_started", [True, False])
+def test_an_output_with_next_to_no_range_does_not_mislead_highs(is_started):
+    """Rows imply its bounds, 2e-9 apart; where these stand as they are, presolve takes the start for the only point."""
+    narrow = Network.from_layers(
+        [
+            [[0.0119, 0.000828, -0.00346, -0.16, 31.8]] * 2,
+            [[0.00665, -4.45e-05], [0.00192, 0.00242], [-0.00027, 0.0066]],
+        ],
+        [[-0.117, -0.117], [0.00172, 0.00155, -0.00615]],
+    )
+    last = Network.from_layers(
+        [
+            [[0, 0, 0], [0, 0, 0], [1, 3, -1], [1, 0, -2]],
+            [[2, 0, 1, 1], [-1, 3, -1, -1], [0, 1, 1, 1], [-1, 0, -2, -1], [-2, -1, 1, 0], [1, -1, 2, 1]],
+            [[0, 0, -2, -2, 1, 2], [1, 0, -3, -1, 1, 0], [1, 0, 0, 1, 2, -1]],
+            [[-1, 3, 1], [0, 0, 3]],
+        ],
+        [np.zeros(4), [0, 0, 0, 0, 0, -1], [0, 0, -1], np.zeros(2)],
+    )
+    rows = np.zeros((2, 12))
+    rows[0, [3, 8, 9]], rows[1, [7, 11]] = [-0.131, -0.105, -0.0262], [-0.381, 0.381]
+    start = np.r_[1.0, -136.5, -110.0, 1.89, -0.00216, np.zeros(5), -3.0, -1.0]
+    problem = Problem(
+        np.r_[0, -0.00074, 0, 0.00337, np.zeros(4), 0.0988, np.zeros(3)],
+        np.r_[-2.0, -144.0, -110.0, -14.3, -0.00216, np.full(7, -np.inf)],
+        np.r_[1.0, 250.0, -110.0, 7.7, -0.0021599983, np.full(7, np.inf)],
+        sparse.csr_array(rows), np.array([-0.55, -0.37865685]), np.array([0.05, -0.37865685]),
+        np.isin(np.arange(12), [0, 10, 11]),
+        (EmbeddedNetwork(narrow, np.arange(5), [5, 6, 7]), EmbeddedNetwork(last, [5, 6, 0], [8, 9])),
+    )  # fmt: skip
+    result = prove_by_milp(problem, start=problem.incumbent(start) if is_started else None)
+    assert result.stop is Stop.OPTIMAL
+    assert result.incumbent.objective == pytest.approx(-0.3759, abs=1e-3)

@@ -233,6 +233,7 @@ def test_what_does_not_fit_is_named():
         (replace(named, lower=np.array([-1, -np.inf, -1, -np.inf])), "variable 'y' has no finite bounds"),
         (replace(named, quadratic=sparse.csr_array(np.eye(4))), "its objective is quadratic"),
         (random_problem("chained", 0), "it has 2 networks"),
+        (problem_around(random_network(np.random.default_rng(0), (2, 1)), 0), "its network has no ReLUs"),
     )
     for other, reason in cases:
         with pytest.raises(ModelError, match=f"branch and bound over ReLUs is not for this problem: {reason}"):

@@ -207,6 +207,19 @@ def test_chains_repetitions_and_costs_on_inputs(method):
     assert result.incumbent.objective <= grid + 5e-3
 
 
+def test_a_network_without_hidden_layers_beside_another_one_over_a_box():
+    rng = np.random.default_rng(0)
+    linear, other = random_network([2, 1], seed=1), random_network([2, 8, 1], seed=2)
+    sides = np.array([-1.0, -1.0, -INF, -INF]), np.array([1.0, 1.0, INF, INF])
+    problem = Problem(
+        np.array([0.0, 0.0, 1.0, 1.0]), *sides,
+        networks=(EmbeddedNetwork(linear, [0, 1], [2]), EmbeddedNetwork(other, [0, 1], [3])),
+    )  # fmt: skip
+    points = np.concatenate([rng.uniform(-1, 1, (1000, 2)), np.zeros((1000, 2))], axis=1)
+    lowest = problem.objective(problem.propagate(points)).min()
+    assert search(problem, iteration_limit=50).incumbent.objective <= lowest
+
+
 @pytest.mark.parametrize("method", ALL)
 def test_quadratic_objectives(method):
     network = random_network([2, 8, 1], 3)

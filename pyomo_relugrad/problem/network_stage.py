@@ -66,7 +66,7 @@ class NetworkStage(Stage):
     def random_state(self, random: np.random.Generator, shares: Array) -> Array:
         """Random patterns."""
         rows = (len(shares), len(self.inputs) * self.network.n_neurons)
-        return (random.random(rows) < shares).reshape(-1, self.network.n_neurons)
+        return (random.random(rows) < shares).reshape(len(shares) * len(self.inputs), self.network.n_neurons)
 
     def random_directions(self, random: np.random.Generator, count: int) -> Array:
         """``u @ W`` for random ``u >= 0``, W the first layer's weights with rows of length one."""

@@ -19,7 +19,7 @@ from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.problem import Problem, ProblemBounds, ReluMask
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem, ProblemBounds, ReluMask
 from pyomo_relugrad.programs.linear_program import LinearProgram
 
 
@@ -132,7 +132,9 @@ class _Builder:
     def __init__(self, problem: Problem, bounds: ProblemBounds) -> None:
         self.problem, self.bounds = problem, bounds
         self.n_columns, self.n_rows = problem.n_columns, problem.n_rows
-        self.lower, self.upper = [bounds.lower], [bounds.upper]
+        written = problem.is_output
+        self.lower = [np.where(written, np.maximum(problem.lower, _below(bounds.lower)), bounds.lower)]
+        self.upper = [np.where(written, np.minimum(problem.upper, _above(bounds.upper)), bounds.upper)]
         self.integers = [problem.integers]
         self.row_lower, self.row_upper = [problem.row_lower], [problem.row_upper]
         rows = problem.rows.tocoo()
@@ -182,8 +184,8 @@ class _Builder:
         return tuple(layers)
 
     def _add_hidden_columns(self, low: Array, high: Array, undecided: Array, switching: Array) -> HiddenColumns:
-        activation = self._add_columns(high > 0, np.maximum(low, 0.0), high, False)
-        slack = self._add_columns(undecided, np.zeros(low.size), -low, False)
+        activation = self._add_columns(high > 0, np.maximum(_below(low), 0.0), _above(high), False)
+        slack = self._add_columns(undecided, np.zeros(low.size), _above(-low), False)
         binary = self._add_columns(switching, np.zeros(low.size), np.ones(low.size), True)
         return HiddenColumns(activation, slack, binary)
 
@@ -237,3 +239,13 @@ class _Builder:
         raise ModelError(
             f"the mixed-integer formulation needs finite bounds on the networks' inputs; set bounds on: {shown}"
         )
+
+
+def _below(bounds: Array) -> Array:
+    """Bounds that rows imply, with room: without any HiGHS's presolve finds no point, or only the start's."""
+    return bounds - FEASIBILITY_TOLERANCE * (1 + np.abs(bounds))
+
+
+def _above(bounds: Array) -> Array:
+    """The same from above."""
+    return bounds + FEASIBILITY_TOLERANCE * (1 + np.abs(bounds))

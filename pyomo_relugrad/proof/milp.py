@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from functools import cached_property
-from threading import Event, Lock, Thread
+from threading import Event, Lock, Thread, current_thread
 from typing import Any
 
 import highspy
@@ -29,6 +29,8 @@ from pyomo_relugrad.run import Callback, Options, Prover, SearchResult, run_proo
 
 # Seconds between two reports, and seconds that HiGHS is given to stop when told to.
 REPORT_INTERVAL, STOP_PATIENCE = 0.1, 0.1
+# Seconds after which HiGHS's thread looks, while it stands still, whether the one that waits for it has ended.
+LOOK_SECONDS = 1.0
 # Seconds, and share of the time limit, for tightening by linear programs.
 MAX_TIGHTENING_SECONDS, TIGHTENING_SHARE = 10.0, 0.2
 # Options of HiGHS where there are networks. Its heuristics cost more than they bring there, and local searches work
@@ -149,6 +151,7 @@ class MilpProof(Prover):
         #: HiGHS's last point (n,) as it gave it: within its own tolerances.
         self.last_point: Array | None = None
         self._thread: Thread | None = None
+        self._owner = current_thread()
         self._may_work = Event()
         self._may_work.set()
         self._error: Exception | None = None
@@ -282,7 +285,10 @@ class MilpProof(Prover):
         if bound < np.inf:  # else HiGHS takes the model for infeasible, which `_finish` judges
             self._dual_bound = max(self._dual_bound, bound + self.problem.constant)
         self.nodes = int(event.data_out.mip_node_count)
-        self._may_work.wait()
+        while self._owner.is_alive() and not self._may_work.wait(LOOK_SECONDS):
+            pass
+        if not self._owner.is_alive():  # it was interrupted before it could stop HiGHS
+            self._highs.setOptionValue("time_limit", 0.0)
 
     @cached_property
     def _on_question(self) -> Callable[[Any], None]:

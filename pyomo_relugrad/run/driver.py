@@ -12,6 +12,7 @@ from pyomo_relugrad import deadline
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.problem import Incumbent, Problem, rounded_up
 from pyomo_relugrad.run.budget import Clock, Stop
+from pyomo_relugrad.run.interrupts import deferred_interrupts
 from pyomo_relugrad.run.options import Options
 from pyomo_relugrad.run.record import POOL_SIZE, Record
 from pyomo_relugrad.run.repair import repaired
@@ -142,7 +143,8 @@ class Driver:
         except KeyboardInterrupt:
             self._stop = Stop.INTERRUPTED
         finally:
-            with suppress(OutOfTime), deadline.time_limit(self._clock.remaining):
+            # Threads that a second Ctrl-C left behind would keep the process from ending.
+            with deferred_interrupts(), suppress(OutOfTime), deadline.time_limit(self._clock.remaining):
                 for report in worker.close():
                     self._book(report)
         return self._result()

@@ -228,6 +228,8 @@ def misfit(problem: Problem) -> str:
         return f"it has {len(problem.networks)} networks"
     if not problem.is_piecewise_linear:
         return f"{problem.smooth_part} is smooth"
+    if not problem.networks[0].network.n_relus:
+        return "its network has no ReLUs"
     if problem.quadratic is not None:
         return "its objective is quadratic"
     unbounded = decisions & ~(np.isfinite(problem.lower) & np.isfinite(problem.upper))
