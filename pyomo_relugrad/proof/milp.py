@@ -31,6 +31,8 @@ from pyomo_relugrad.run import Callback, Options, Prover, SearchResult, run_proo
 REPORT_INTERVAL, STOP_PATIENCE = 0.1, 0.1
 # Seconds, and share of the time limit, for tightening by linear programs.
 MAX_TIGHTENING_SECONDS, TIGHTENING_SHARE = 10.0, 0.2
+#: Coefficients of rows and networks above which HiGHS proves too little in seconds.
+MAX_ENTRIES = 50_000
 # Options of HiGHS where there are networks. Its heuristics cost more than they bring there, and local searches work
 # beside it; what its other threads do is waited for.
 PROOF_OPTIONS = {

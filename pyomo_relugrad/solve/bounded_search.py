@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.proof import LagrangianBound, MilpBound, ProofInTurns, bound_seconds
+from pyomo_relugrad.problem.presolve import reduce_by, tighten_through_networks
+from pyomo_relugrad.proof import MAX_ENTRIES, HorizonProof, LagrangianBound, MilpProof, ProofInTurns, bound_seconds
 from pyomo_relugrad.run import Clock, Options, Past, Report, Route, Stop, Worker
+from pyomo_relugrad.search.neighbourhoods.subproblem import is_small
 from pyomo_relugrad.solve.portfolio import Portfolio
 from pyomo_relugrad.solve.runner import PROOFS
 
@@ -22,6 +24,8 @@ VAIN_BEFORE, VAIN_SHARE, SHARE, LEFT = 2.0, 0.25, 0.4, 1.2
 MUCH = 0.05
 #: Seconds of the first bound above which there is no branching beside a search.
 LONGEST_BOUND = 1.0
+#: Gap at which HiGHS ends: less than what ends a search.
+GAP = 1e-7
 
 
 class BoundInRuns(Protocol):
@@ -37,6 +41,9 @@ class BoundInRuns(Protocol):
 
     def run(self, start: Incumbent, seconds: float) -> tuple[float, Incumbent | None]:
         """A number that no feasible point's objective is below, and a point, within some seconds."""
+
+    def close(self) -> None:
+        """Stop what runs in threads."""
 
 
 @dataclass
@@ -93,6 +100,8 @@ class BoundedSearch(Worker):
 
     def close(self) -> tuple[Report, ...]:
         """Stop the search."""
+        for way in self._ways:
+            way.bounder.close()
         return self._own.close()
 
     def _due(self, vain_before: float) -> _Way | None:
@@ -120,9 +129,25 @@ class BoundedSearch(Worker):
 
 
 def bounders_for(problem: Problem, options: Options, past: Past) -> list[BoundInRuns]:
-    """What bounds a presolved problem: blocks by themselves, the proof by branching where it goes first, and HiGHS."""
+    """What bounds a presolved problem: blocks and stages by themselves, branching where it goes first, and HiGHS."""
     bounders: list[BoundInRuns] = [LagrangianBound(problem, past)]
+    if len(problem.networks) > 1:
+        bounders.append(ProofInTurns(lambda start: HorizonProof(problem, options, start)))
     is_quick = problem.functions and bound_seconds(problem) <= LONGEST_BOUND
     if is_quick and Portfolio().routes_for(problem)[0] is Route.BRANCH:
         bounders.append(ProofInTurns(lambda start: PROOFS[Route.BRANCH](problem, options, start)))
-    return [*bounders, MilpBound(problem)]
+    if suits_milp(problem):
+        bounders.append(ProofInTurns(lambda start: milp_beside(problem, options, start)))
+    return bounders
+
+
+def suits_milp(problem: Problem) -> bool:
+    """Whether HiGHS can bound the networks, and may prove something in seconds."""
+    is_milp = bool(problem.networks) and problem.is_piecewise_linear and is_small(problem, MAX_ENTRIES)
+    return is_milp and Route.MILP in Portfolio().routes_for(problem)
+
+
+def milp_beside(problem: Problem, options: Options, start: Incumbent) -> MilpProof:
+    """HiGHS on the big-M formulation, columns tightened through networks first."""
+    tightened = reduce_by(problem, (tighten_through_networks,)).problem
+    return MilpProof(tightened, replace(options, relative_gap=GAP, absolute_gap=GAP), start)
