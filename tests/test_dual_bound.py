@@ -226,13 +226,14 @@ class Runs:
 
     first_share, longest_first, growth, is_open = 0.1, 2.0, 2.0, True
 
-    def __init__(self, clock, check):
-        self.clock, self.check, self.is_closed = clock, check, False
+    def __init__(self, clock, check=lambda *_: None, bound=-50.0):
+        self.clock, self.check, self.bound, self.spent, self.is_closed = clock, check, bound, 0.0, False
 
     def run(self, start, seconds):
         self.check(start, seconds)
         self.clock.now += seconds
-        return -50.0, None
+        self.spent += seconds
+        return self.bound, None
 
     def close(self):
         self.is_closed = True
@@ -278,6 +279,21 @@ def test_programs_run_while_the_search_is_in_vain(monkeypatch, time_limit, gains
     result = Driver(problem, options, driver_clock).run(worker)
     assert seen == runs
     assert result.bound == (-50.0 if runs else -np.inf)
+
+
+def test_the_one_with_the_best_bound_has_more_time(monkeypatch):
+    problem, clock = small_box(0), FakeClock.installed(monkeypatch)
+    bounders = [Runs(clock, bound=bound) for bound in (-60.0, -50.0, -60.0)]
+    for each in bounders:
+        each.growth = 1.0
+    own_clock = Clock(100.0)
+    steps = Steps(clock, {1: feasible_point(problem)})
+    Driver(problem, Options(), own_clock).run(BoundedSearch(steps, bounders, Options(), own_clock))
+    assert all(each.is_closed for each in bounders)
+    spent = [each.spent for each in bounders]
+    assert min(spent) > 0.0
+    assert spent[1] >= 2.0 * max(spent[0], spent[2])
+    assert 30.0 <= sum(spent) <= 40.0
 
 
 def test_no_program_runs_where_steps_are_limited(monkeypatch):

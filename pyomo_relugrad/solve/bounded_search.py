@@ -20,8 +20,9 @@ SHORTEST = 0.1
 #: Time in vain before a run, in units of its length, and as a share of all time; the share of all time that runs have;
 #: and the time that has to be left, in units of the length: HiGHS looks at the clock between its steps.
 VAIN_BEFORE, VAIN_SHARE, SHARE, LEFT = 2.0, 0.25, 0.4, 1.2
-#: Share of the gap that a bounder has to close in its last run so that others wait.
-MUCH = 0.05
+#: Share of the gap that a bounder has to close in its last run so that others wait, and how much more time the one with
+#: the best bound has than others.
+MUCH, LEADING = 0.05, 4.0
 #: Seconds of the first bound above which there is no branching beside a search.
 LONGEST_BOUND = 1.0
 #: Gap at which HiGHS ends: less than what ends a search.
@@ -48,20 +49,26 @@ class BoundInRuns(Protocol):
 
 @dataclass
 class _Way:
-    """A bounder, the seconds of its next run and of those so far, and the share of the gap that the last one closed."""
+    """A bounder, the seconds of its next run and of those so far, what the last one proved and closed of the gap."""
 
     bounder: BoundInRuns
     length: float
     spent: float = 0.0
+    bound: float = -math.inf
     closed: float = 0.0
+
+    def priority(self, best: float) -> float:
+        """The way with the least comes first; the best bound of all is given."""
+        return self.spent / LEADING if self.bound >= best else self.spent
 
 
 class BoundedSearch(Worker):
     """A search that bounders interrupt now and then; they may also come to points of their own.
 
     A search that goes on gaining is left alone: a run comes when all has been in vain for twice as long, and for a
-    quarter of the time. A bounder that closes much of the gap goes on, else the one that has had least time. Where only
-    steps are limited, there is none, so that the answer of a seed does not depend on the machine.
+    quarter of the time. A bounder that closes much of the gap goes on, else the one that has had least time; the one
+    with the best bound has several times as much as others. Where only steps are limited, there is none, so that the
+    answer of a seed does not depend on the machine.
 
     Parameters
     ----------
@@ -108,7 +115,7 @@ class BoundedSearch(Worker):
         """The bounder whose run may begin, if any."""
         open_ways = [way for way in self._ways if way.bounder.is_open]
         good = [way for way in open_ways if way.closed >= MUCH]
-        way = min(good or open_ways, key=lambda way: way.spent, default=None)
+        way = min(good or open_ways, key=lambda way: way.priority(self._bound), default=None)
         if way is None:
             return None
         now, length = self._clock.elapsed, way.length
@@ -120,6 +127,7 @@ class BoundedSearch(Worker):
     def _run(self, way: _Way, best: Incumbent) -> Report:
         begin = self._clock.elapsed
         bound, point = way.bounder.run(best, way.length)
+        way.bound = bound
         seconds = self._clock.elapsed - begin
         self._spent, way.spent, way.length = self._spent + seconds, way.spent + seconds, way.bounder.growth * way.length
         if math.isfinite(self._bound) and self._bound < best.objective:
