@@ -82,14 +82,29 @@ def test_rounds_come_to_the_optimum_from_below(kind, seed):
 def test_the_optimum_is_proven():
     problem = horizon(1, SWITCHED)
     optimum = exact_optimum(problem)
-    assert proven(problem, search(problem, time_limit=0.3).incumbent, 100_000)[-1] == pytest.approx(optimum, rel=2e-4)
+    assert proven(problem, search(problem, iteration_limit=60).incumbent, 100_000)[-1] == pytest.approx(
+        optimum, rel=2e-4
+    )
+
+
+@pytest.mark.parametrize("kind", [SWITCHED, MEASURED])
+def test_quadratic_costs_are_bounded_by_tangents(kind):
+    linear = horizon(1, kind)
+    curvature = np.where(linear.integers, 0.0, np.random.default_rng(kind).uniform(0.5, 2.0, linear.n_columns))
+    problem = replace(linear, quadratic=sparse.diags_array(curvature).tocsr())
+    found = search(problem, iteration_limit=60)
+    bounds = proven(problem, None, 8000)  # a start would hide what is wrong
+    assert bounds == sorted(bounds)
+    assert bounds[-1] <= found.incumbent.objective
+    assert bounds[-1] >= found.incumbent.objective - 0.3
+    assert exact_optimum(linear) + 0.5 < bounds[-1]
 
 
 def test_without_stages_nothing_is_proven():
     assert proven(presolve(random_problem("shared", 3)).problem, None, 1000)[-1] == -np.inf
     problem = horizon(1, SWITCHED)
-    curved = replace(problem, quadratic=sparse.csr_array(np.eye(problem.n_columns)))
-    assert proven(curved, None, 1000)[-1] == -np.inf
+    joined = replace(problem, quadratic=sparse.csr_array(np.ones((problem.n_columns,) * 2)))
+    assert proven(joined, None, 1000)[-1] == -np.inf
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 64])

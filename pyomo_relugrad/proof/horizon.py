@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Generator
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -44,7 +45,7 @@ class HorizonProof(Prover):
     Parameters
     ----------
     problem : Problem
-        As `presolve` leaves it. Nothing is proven where it has no such stages, or its objective is not linear.
+        As `presolve` leaves it. Nothing is proven where it has no such stages, or a quadratic term joins two of them.
     options : Options
     start : Incumbent, optional
     """
@@ -67,14 +68,14 @@ class HorizonProof(Prover):
     @cached_property
     def _horizon(self) -> tuple[HorizonStage, ...]:
         """The stages, if they suit."""
-        problem = self.problem
-        stages = () if problem.quadratic is not None or problem.expressions else stages_in_order(problem)
+        stages = () if self.problem.expressions else stages_in_order(self.problem)
         are_narrow = all(stage.state_rows.size == 0 and stage.state_columns.size <= 1 for stage in stages)
         return stages if are_narrow else ()
 
     def steps(self) -> Generator[None, None, None]:
         """Rounds of bounding the stages' arcs, finding the cheapest paths, and cutting the arcs on them."""
-        stages = _relaxations(self.problem, self._horizon)
+        problem = _without_fixed_costs(self.problem)
+        stages = _relaxations(problem, self._horizon)
         if not stages:
             return
         arcs, slopes = list[Arcs](), np.zeros(len(stages) + 1)
@@ -83,7 +84,7 @@ class HorizonProof(Prover):
             self.nodes += len(arcs[-1])
             yield
         for number in itertools.count():
-            paths = _Paths(stages, arcs, _fixed_costs(self.problem))
+            paths = _Paths(stages, arcs, problem.constant)
             least, cutoff = below_tolerance(paths.least), self.options.cutoff(self.incumbent_value)
             self._proven = max(self._proven, min(least, cutoff if self.incumbent else self.bound_if_empty))
             hopeful = [total < cutoff for total in paths.totals]
@@ -170,10 +171,13 @@ def _cells(ends: tuple[Array, Array] | None, limits: tuple[float, float] | None,
     return first, last
 
 
-def _fixed_costs(problem: Problem) -> float:
-    """The objective's constant, and the costs of columns that have one value."""
+def _without_fixed_costs(problem: Problem) -> Problem:
+    """The problem with the costs of columns that have one value in its constant, and in the costs of others."""
     fixed = problem.lower == problem.upper
-    return problem.constant + float(problem.cost[fixed] @ problem.lower[fixed])
+    held = np.where(fixed, problem.lower, 0.0)
+    on_others = np.zeros(problem.n_columns) if problem.quadratic is None else problem.quadratic @ held
+    constant = problem.constant + float((problem.cost + 0.5 * on_others) @ held)
+    return replace(problem, cost=np.where(fixed, 0.0, problem.cost + on_others), constant=constant)
 
 
 def _relaxations(problem: Problem, horizon: tuple[HorizonStage, ...]) -> list[StageRelaxation]:
@@ -185,6 +189,10 @@ def _relaxations(problem: Problem, horizon: tuple[HorizonStage, ...]) -> list[St
     entries = problem.rows.tocoo()
     np.maximum.at(last, entries.coords[0], place[entries.coords[1]])
     states = [None, *(int(stage.state_columns[0]) if stage.state_columns.size else None for stage in horizon)]
+    if problem.quadratic is not None:
+        row, column = problem.quadratic.tocoo().coords
+        if (place[row] != place[column])[(place[row] >= 0) & (place[column] >= 0)].any():
+            return []
     bounds = bound_problem(problem) if horizon else None
     relaxations = []
     for index, stage in enumerate(horizon):

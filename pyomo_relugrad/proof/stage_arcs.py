@@ -11,6 +11,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network.bounds import Relaxation, optimize_lower_slopes
 from pyomo_relugrad.problem import Problem, ProblemBounds
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
+from pyomo_relugrad.proof.boxes.bounding import centres
 from pyomo_relugrad.proof.boxes.relaxations import output_range
 from pyomo_relugrad.search.dynamic_programming.stages import HorizonStage
 
@@ -85,9 +86,15 @@ class StageRelaxation:
         place[columns] = np.arange(columns.size)
         self._network = stage.network.network
         self._inputs, self._outputs = place[stage.network.inputs], place[stage.network.outputs]
+        self._of_network = np.zeros(columns.size, bool)
+        self._of_network[self._inputs] = self._of_network[self._outputs] = True
         self._lower, self._upper = bounds.lower[columns], bounds.upper[columns]
         self._integers = problem.integers[columns]
-        self._costs = np.where(np.isin(columns, stage.columns), problem.cost[columns], 0.0)
+        is_own = np.isin(columns, stage.columns)
+        self._costs = np.where(is_own, problem.cost[columns], 0.0)
+        self._quadratic = np.zeros((0, 0))
+        if problem.quadratic is not None:
+            self._quadratic = problem.quadratic[columns][:, columns].toarray() * np.outer(is_own, is_own)
         self._states = tuple(None if column is None else int(place[column]) for column in states)
         matrix = problem.rows[rows][:, columns]
         sides = problem.row_lower[rows], problem.row_upper[rows]
@@ -171,7 +178,8 @@ class StageRelaxation:
         lower, upper, possible = self._tighten(lower, upper)
         kept = np.flatnonzero(possible)
         lower, upper = lower[kept], upper[kept]
-        return Arcs(lower, upper, self._least(relaxation.take(kept), self._with_potentials(slopes), lower, upper))
+        costs, constants = self._linear(self._with_potentials(slopes), lower, upper)
+        return Arcs(lower, upper, constants + self._least(relaxation.take(kept), costs, lower, upper))
 
     def _with_potentials(self, slopes: tuple[float, float]) -> Array:
         costs = self._costs.copy()
@@ -180,20 +188,27 @@ class StageRelaxation:
                 costs[column] += slope
         return costs
 
+    def _linear(self, costs: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
+        """Costs (N, k) and constants (N,) below costs (k,) and the quadratic part: tangents over boxes.
+
+        They meet it at the boxes' centres, or where a column beside the network costs least.
+        """
+        costs = np.tile(costs, (len(lower), 1))
+        if not self._quadratic.any():
+            return costs, np.zeros(len(lower))
+        points, curvature = centres(lower, upper), np.diag(self._quadratic)
+        alone = np.flatnonzero(~self._of_network & (curvature > 0.0))
+        points[:, alone] = np.clip(-costs[:, alone] / curvature[alone], lower[:, alone], upper[:, alone])
+        slopes = points @ self._quadratic
+        return costs + slopes, -0.5 * (slopes * points).sum(axis=1)
+
     def _least(self, relaxation: Relaxation, costs: Array, lower: Array, upper: Array) -> Array:
         """The least of linear costs over boxes: of inputs and outputs together through the network, or of each."""
         ends = costs * np.where(costs == 0.0, 0.0, np.where(costs > 0.0, lower, upper))
         places, first = np.unique(self._inputs, return_index=True)
-        on_inputs = np.zeros(self._inputs.size)
-        on_inputs[first] = costs[places]
-        n_boxes = len(lower)
+        on_inputs = np.zeros((len(lower), self._inputs.size))
+        on_inputs[:, first] = costs[:, places]
         functions = optimize_lower_slopes(
-            relaxation,
-            np.tile(costs[self._outputs], (n_boxes, 1)),
-            None,
-            steps=0,
-            input_costs=np.tile(on_inputs, (n_boxes, 1)),
+            relaxation, costs[:, self._outputs], None, steps=0, input_costs=on_inputs
         ).functions
-        of_network = np.zeros(costs.size, bool)
-        of_network[self._inputs] = of_network[self._outputs] = True
-        return np.maximum(functions.minima + ends[:, ~of_network].sum(axis=1), ends.sum(axis=1))
+        return np.maximum(functions.minima + ends[:, ~self._of_network].sum(axis=1), ends.sum(axis=1))
