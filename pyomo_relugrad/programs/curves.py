@@ -21,7 +21,7 @@ STRAIGHT, SHORTEST = 1e-10, 1e-7
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class PiecewiseLinear:
     """A function of one column that is linear between points.
 
     Parameters
@@ -54,19 +54,19 @@ class CurveColumns:
 
     Parameters
     ----------
-    curve : Curve
+    curve : PiecewiseLinear
     shares : (K,) int array
         Columns of the shares of its pieces.
     full : (K - 1,) int array
         Binaries: whether a piece is full, so that the next one may begin.
     """
 
-    curve: Curve
+    curve: PiecewiseLinear
     shares: Array
     full: Array
 
 
-def curve_of(network: Network, inputs: Array, lower: Array, upper: Array, max_pieces: int) -> Curve | None:
+def curve_of(network: Network, inputs: Array, lower: Array, upper: Array, max_pieces: int) -> PiecewiseLinear | None:
     """What a network is as a function of the only input that varies; None where there is not just one.
 
     Parameters
@@ -93,7 +93,7 @@ def curve_of(network: Network, inputs: Array, lower: Array, upper: Array, max_pi
         points = _with_zeros(points, network.preactivations(at(points))[layer])
     values = network.value(at(points))
     kept = _bends(points, values)
-    curve = Curve(int(varying[0]), points[kept], values[kept])
+    curve = PiecewiseLinear(int(varying[0]), points[kept], values[kept])
     is_long = np.diff(curve.points).min() > SHORTEST * (ends[1] - ends[0])
     return curve if is_long and curve.n_pieces <= max_pieces else None
 

@@ -25,7 +25,7 @@ from pyomo_relugrad.problem import Incumbent, Problem, bound_problem
 from pyomo_relugrad.programs import below_tolerance
 from pyomo_relugrad.proof.boxes.bounding import DENSE_RATE
 from pyomo_relugrad.proof.range_minima import RangeMinima, lowered
-from pyomo_relugrad.proof.stage_arcs import FIRST_CELLS, FIRST_SLICES, Arcs, StageRelaxation, State
+from pyomo_relugrad.proof.stage_arcs import FIRST_CELLS, FIRST_SLICES, Arcs, RelaxedStage, State
 from pyomo_relugrad.run import Options, Prover
 from pyomo_relugrad.search.dynamic_programming.stages import HorizonStage, stages_in_order
 
@@ -110,14 +110,14 @@ class _Paths:
 
     Parameters
     ----------
-    stages : list of StageRelaxation
+    stages : list of RelaxedStage
     arcs : list of Arcs
         Of each stage.
     constant : float
         What every path costs besides.
     """
 
-    def __init__(self, stages: list[StageRelaxation], arcs: list[Arcs], constant: float) -> None:
+    def __init__(self, stages: list[RelaxedStage], arcs: list[Arcs], constant: float) -> None:
         self._stages = stages
         here, there = (
             [
@@ -180,7 +180,7 @@ def _without_fixed_costs(problem: Problem) -> Problem:
     return replace(problem, cost=np.where(fixed, 0.0, problem.cost + on_others), constant=constant)
 
 
-def _relaxations(problem: Problem, horizon: tuple[HorizonStage, ...]) -> list[StageRelaxation]:
+def _relaxations(problem: Problem, horizon: tuple[HorizonStage, ...]) -> list[RelaxedStage]:
     """The stages with their rows; none where one of them depends on more than the state before it."""
     place = np.full(problem.n_columns, -1)
     for index, stage in enumerate(horizon):
@@ -198,7 +198,7 @@ def _relaxations(problem: Problem, horizon: tuple[HorizonStage, ...]) -> list[St
     for index, stage in enumerate(horizon):
         assert bounds is not None
         rows, ends = np.flatnonzero(last == index), (states[index], states[index + 1])
-        relaxation = StageRelaxation(problem, stage, rows, ends, bounds)
+        relaxation = RelaxedStage(problem, stage, rows, ends, bounds)
         is_known = (place == index) | (problem.lower == problem.upper)
         is_known[[column for column in ends[:1] if column is not None]] = True
         is_whole = is_known[relaxation.columns].all()

@@ -57,7 +57,7 @@ class Arcs:
         )
 
 
-class StageRelaxation:
+class RelaxedStage:
     """One stage of a problem, with the rows that hold its columns.
 
     Parameters
