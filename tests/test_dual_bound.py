@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -16,11 +17,12 @@ from scripted_method import Scripted
 from pyomo_relugrad import Network
 from pyomo_relugrad.modeling.block import ReluNetworkBlock
 from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem
-from pyomo_relugrad.proof import MilpBound, bound_seconds
+from pyomo_relugrad.programs import HIGHS_THREAD
+from pyomo_relugrad.proof import ProofInTurns, bound_seconds
 from pyomo_relugrad.proof.root_bound import TIME_SHARE, dual_bound
 from pyomo_relugrad.run import Clock, Driver, Options, Report, Stop, Worker
 from pyomo_relugrad.solve import search
-from pyomo_relugrad.solve.bounded_search import BoundedSearch
+from pyomo_relugrad.solve.bounded_search import BoundedSearch, milp_beside, suits_milp
 
 
 def box_problem(network: Network, lower: float, upper: float, maximize: bool = False) -> Problem:
@@ -182,34 +184,59 @@ def feasible_point(problem: Problem) -> Incumbent:
     return found
 
 
+def milp_in_turns(problem: Problem) -> ProofInTurns:
+    return ProofInTurns(lambda start: milp_beside(problem, Options(), start))
+
+
 @pytest.mark.parametrize(("family", "seed"), [("window", 3), ("equality", 4), ("integer", 4), ("chained", 3)])
 def test_a_program_that_ends_has_the_optimum_as_its_bound(family, seed):
     problem = replace(random_problem(family, seed), constant=3.0)
-    milp = MilpBound(problem)
-    bound, point = milp.run(feasible_point(problem), 30.0)
+    milp, start = milp_in_turns(problem), feasible_point(problem)
+    bound, point = milp.run(start, 30.0)
     assert not milp.is_open
     optimum = exact_optimum(problem)
     assert optimum - 1e-5 * (1 + abs(optimum)) <= bound <= optimum
-    assert point.is_feasible
-    assert point.objective == pytest.approx(optimum, rel=1e-5, abs=1e-5)
+    assert (point or start).objective == pytest.approx(optimum, rel=1e-5, abs=1e-5)
 
 
-def test_a_program_that_runs_out_of_time_bounds_from_below():
+def test_a_program_stands_still_between_turns_and_ends_when_told():
     problem = box_problem(random_network(np.random.default_rng(0), (6, 20, 20, 2)), -1.0, 1.0)
-    milp, start = MilpBound(problem), feasible_point(problem)
-    assert milp.run(start, 0.01)[0] <= start.objective
+    milp, start = milp_in_turns(problem), feasible_point(problem)
+    bounds = [milp.run(start, 0.05)[0] for _ in range(2)]
     assert milp.is_open
+    assert bounds == sorted(bounds)
+    assert bounds[-1] <= start.objective
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == HIGHS_THREAD]
+    milp.close()
+    thread.join(10.0)
+    assert not thread.is_alive()
 
 
-def test_where_there_is_no_formulation_programs_prove_nothing():
+def test_where_there_is_no_formulation_no_program_runs():
     problem = small_box(0)
+    assert suits_milp(problem)
     quadratic = sparse.csr_array(np.diag([1.0] + [0.0] * (problem.n_columns - 1)))
-    assert not MilpBound(replace(problem, quadratic=quadratic)).is_open
-    assert not MilpBound(box_problem(random_network(np.random.default_rng(0), (3, 250, 250, 2)), -1, 1)).is_open
-    endless = replace(problem, lower=np.where(problem.is_input, -np.inf, problem.lower))
-    milp = MilpBound(endless)
-    assert milp.run(endless.incumbent(np.zeros(problem.n_columns)), 1.0) == (-np.inf, None)
-    assert not milp.is_open
+    assert not suits_milp(replace(problem, quadratic=quadratic))
+    assert not suits_milp(box_problem(random_network(np.random.default_rng(0), (3, 250, 250, 2)), -1, 1))
+    assert not suits_milp(replace(problem, lower=np.where(problem.is_input, -np.inf, problem.lower)))
+
+
+class Runs:
+    """Takes the time that it is given, and proves the same each time."""
+
+    first_share, longest_first, growth, is_open = 0.1, 2.0, 2.0, True
+
+    def __init__(self, clock, check=lambda *_: None, bound=-50.0):
+        self.clock, self.check, self.bound, self.spent, self.is_closed = clock, check, bound, 0.0, False
+
+    def run(self, start, seconds):
+        self.check(start, seconds)
+        self.clock.now += seconds
+        self.spent += seconds
+        return self.bound, None
+
+    def close(self):
+        self.is_closed = True
 
 
 class Steps(Worker):
@@ -242,23 +269,35 @@ def test_programs_run_while_the_search_is_in_vain(monkeypatch, time_limit, gains
     points = {count: replace(best, objective=best.objective + 1.0 - 0.01 * count) for count in gains}
     begin = clock.now
 
-    def run(_, start, seconds):
+    def check(start, seconds):
         seen.append((clock.now - begin, seconds))
         assert start.objective == min(point.objective for count, point in points.items() if count <= steps.count)
-        clock.now += seconds
-        return -50.0, None
 
-    monkeypatch.setattr(MilpBound, "run", run)
-    options, steps = Options(time_limit=time_limit), Steps(clock, points, last)
+    options, steps, bounder = Options(time_limit=time_limit), Steps(clock, points, last), Runs(clock, check)
     driver_clock = Clock(time_limit)
-    worker = BoundedSearch(steps, [MilpBound(problem)], options, driver_clock)
+    worker = BoundedSearch(steps, [bounder], options, driver_clock)
     result = Driver(problem, options, driver_clock).run(worker)
     assert seen == runs
     assert result.bound == (-50.0 if runs else -np.inf)
 
 
+def test_the_one_with_the_best_bound_has_more_time(monkeypatch):
+    problem, clock = small_box(0), FakeClock.installed(monkeypatch)
+    bounders = [Runs(clock, bound=bound) for bound in (-60.0, -50.0, -60.0)]
+    for each in bounders:
+        each.growth = 1.0
+    own_clock = Clock(100.0)
+    steps = Steps(clock, {1: feasible_point(problem)})
+    Driver(problem, Options(), own_clock).run(BoundedSearch(steps, bounders, Options(), own_clock))
+    assert all(each.is_closed for each in bounders)
+    spent = [each.spent for each in bounders]
+    assert min(spent) > 0.0
+    assert spent[1] >= 2.0 * max(spent[0], spent[2])
+    assert 30.0 <= sum(spent) <= 40.0
+
+
 def test_no_program_runs_where_steps_are_limited(monkeypatch):
-    monkeypatch.setattr(MilpBound, "run", pytest.fail)
+    monkeypatch.setattr(ProofInTurns, "run", pytest.fail)
     FakeClock.installed(monkeypatch, tick=0.01)
     search(random_problem("window", 3), iteration_limit=100, time_limit=1.0)
 

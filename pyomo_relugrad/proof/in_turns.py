@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from pyomo_relugrad.problem import Incumbent
+from pyomo_relugrad.programs import below_tolerance
 from pyomo_relugrad.run import Prover
 
 #: Length of a first step, in turns, up to which a proof begins.
@@ -46,7 +47,14 @@ class ProofInTurns:
         end = time.perf_counter() + seconds
         self.is_open = prover.first_seconds <= LONGEST_BEGINNING * seconds or prover.nodes > 0
         prover.offer(start)
+        prover.resume()
         while self.is_open and time.perf_counter() < end:
             self.is_open = prover.step().stop is None and prover.conclusion() is None
-        found = prover.incumbent
-        return prover.bound if np.isfinite(prover.bound) else -np.inf, found if found is not start else None
+        prover.pause()
+        found, bound = prover.incumbent, prover.bound
+        return below_tolerance(bound) if np.isfinite(bound) else -np.inf, found if found is not start else None
+
+    def close(self) -> None:
+        """Stop what the proof runs in a thread of its own."""
+        if self._prover is not None:
+            self._prover.close()

@@ -1,23 +1,25 @@
-"""A bound of networks that rows link, by short runs of HiGHS on each of them at multipliers of these rows."""
+"""A bound of networks that rows link, by HiGHS on each of them at multipliers of these rows."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem, ProblemBounds, bound_problem, epigraph_relus
-from pyomo_relugrad.programs import BigMModel, LinearStatus, below_tolerance, build_big_m, tighten_by_programs
+from pyomo_relugrad.programs import below_tolerance, build_big_m, tighten_by_programs
 from pyomo_relugrad.proof.lagrangian import Block, Lagrangian, falls_apart, keep
-from pyomo_relugrad.proof.milp import PROOF_OPTIONS
-from pyomo_relugrad.proof.milp_bound import MAX_ENTRIES
-from pyomo_relugrad.run import Past
+from pyomo_relugrad.proof.milp import MAX_ENTRIES, MilpProof
+from pyomo_relugrad.run import Options, Past, Report
 from pyomo_relugrad.search.neighbourhoods.subproblem import is_small
 
 # Rows that link blocks, per block, up to which multipliers help.
 MAX_LINKS = 8.0
+# Seconds of the first round over all blocks.
+ROUND_SECONDS = 2.0
 # Share of a block's time in which linear programs tighten it, and how often.
 TIGHTENING_SHARE, TIGHTENING_ROUNDS = 0.1, 2
 # Share of the open gap that all blocks together may leave.
@@ -27,7 +29,7 @@ SMOOTHING = 0.5
 
 
 class LagrangianBound:
-    """What HiGHS proves of all blocks within some seconds, in run after run.
+    """What HiGHS proves of all blocks, one after another, some seconds at a time.
 
     The first multipliers are those of the search, zero where it has none; the next ones are between the best so far
     and those of the best mixture of all points found (Dantzig and Wolfe, 1960). While time does not suffice for all
@@ -41,17 +43,20 @@ class LagrangianBound:
         Has the search's multipliers.
     """
 
-    # With short runs no block is bounded well.
-    first_share, longest_first, growth = 0.2, 4.0, 2.0
+    # A turn goes on where the last one ended, so that none has to be longer.
+    first_share, longest_first, growth = 0.1, 0.25, 1.0
 
     def __init__(self, problem: Problem, past: Past) -> None:
         self._problem, self._past = problem, past
-        #: Whether another run may prove more.
+        #: Whether another turn may prove more.
         self.is_open = bool(problem.networks) and problem.is_piecewise_linear and is_small(problem, MAX_ENTRIES)
         self.is_open = self.is_open and falls_apart(problem, MAX_LINKS)
-        self._bound = -np.inf
-        self._best: Array | None = None
+        self._bound, self._objective = -np.inf, np.inf
+        self._best: Array = np.zeros(0)
         self._next: Array | None = None
+        self._found: Incumbent | None = None
+        self._running: MilpProof | None = None
+        self._work = self._rounds()
 
     def run(self, start: Incumbent, seconds: float) -> tuple[float, Incumbent | None]:
         """A number that no feasible point's objective is below, minus infinite where there is none; and a point.
@@ -61,24 +66,59 @@ class LagrangianBound:
         start : Incumbent
             A feasible point.
         seconds : float
+            The turn ends before that at the end of a round over all blocks.
         """
-        end, lagrangian = time.perf_counter() + seconds, self._lagrangian
+        end, self._objective = time.perf_counter() + seconds, start.objective
         for block in self._distinct:
             for number in block.numbers:
-                keep(block.points, start.values[lagrangian.parts[number].columns])
-        duals, total = self._multipliers(), 0.0
-        costs, gap = lagrangian.costs(duals), OPEN_SHARE * (start.objective - max(self._bound, self._trivial))
-        for place, block in enumerate(self._distinct):
-            left = (end - time.perf_counter()) / (len(self._distinct) - place)
-            total += len(block.numbers) * block.bound(costs, gap / len(lagrangian.parts), left)
-        bound = lagrangian.bound(duals, total)
-        if bound > self._bound or self._best is None:
-            self._bound, self._best = max(bound, self._bound), duals
-        chosen = lagrangian.choose(self._points)
-        self._next = duals
-        if chosen is not None and all(block.is_solved for block in self._distinct):
-            self._next = lagrangian.existing(SMOOTHING * self._best + (1.0 - SMOOTHING) * chosen[0])
-        return self._bound, None if chosen is None else chosen[2]
+                keep(block.points, start.values[self._lagrangian.parts[number].columns])
+        if self._running is not None:
+            self._running.resume()
+        while time.perf_counter() < end and next(self._work):
+            pass
+        if self._running is not None:
+            self._running.pause()
+        found, self._found = self._found, None
+        return self._bound, found
+
+    def close(self) -> None:
+        """Stop HiGHS."""
+        if self._running is not None:
+            self._running.close()
+
+    def _rounds(self) -> Iterator[bool]:
+        """Rounds over the blocks, each followed by one with better multipliers or more time; False at their ends."""
+        lagrangian, seconds = self._lagrangian, ROUND_SECONDS
+        while True:
+            duals, left = self._multipliers(), seconds
+            self._best = self._best if self._best.size else duals
+            costs = lagrangian.costs(duals)
+            bounds = [len(block.numbers) * block.least(costs) for block in self._distinct]
+            for place, block in enumerate(self._distinct):
+                gap = OPEN_SHARE * (self._objective - max(self._bound, self._trivial)) / len(lagrangian.parts)
+                self._running = proof = block.proof(costs, gap, seconds / len(bounds))
+                waiting = len(bounds) - 1 - place
+                least_left = left * waiting / (waiting + 1) if waiting else -np.inf
+                while not block.is_solved and left > least_left:
+                    begin = time.perf_counter()
+                    proven = block.take(proof.step())
+                    left -= time.perf_counter() - begin
+                    bounds[place] = max(bounds[place], len(block.numbers) * proven)
+                    self._note(lagrangian.bound(duals, sum(bounds)), duals)
+                    yield True
+                proof.close()
+                self._running = None
+            chosen = lagrangian.choose(self._points)
+            self._next, self._found = duals, None if chosen is None else chosen[2]
+            if not all(block.is_solved for block in self._distinct):
+                seconds *= 2.0
+            elif chosen is not None:
+                self._next = lagrangian.existing(SMOOTHING * self._best + (1.0 - SMOOTHING) * chosen[0])
+            yield False
+
+    def _note(self, bound: float, duals: Array) -> None:
+        if bound > self._bound:
+            self._bound, self._best = bound, duals
 
     def _multipliers(self) -> Array:
         """The next ones: of this, of the search, or none at all."""
@@ -126,27 +166,29 @@ class _BoundedBlock:
         self.is_solved = False
         self._bounds: ProblemBounds | None = None
 
-    def bound(self, costs: Array, gap: float, seconds: float) -> float:
-        """A bound at costs (n,) of the whole problem's columns; what HiGHS finds joins the points."""
-        end = time.perf_counter() + seconds
-        problem = self._part.at(costs)
+    def least(self, costs: Array) -> float:
+        """A bound at costs (n,) of the whole problem's columns, by the columns' ranges alone."""
+        return float(_least(self._part.at(costs), self._bounds or bound_problem(self._part.problem)).sum())
+
+    def proof(self, costs: Array, gap: float, seconds: float) -> MilpProof:
+        """HiGHS on the block, before its first step; ReLUs are tightened in a share of the seconds."""
+        problem, self.is_solved = self._part.at(costs), False
         bounds = self._bounds = self._bounds or self._tightened(TIGHTENING_SHARE * seconds)
-        least = sum(_least(problem, bounds))
-        model = self._model(problem, bounds)
-        program = model.program(relaxed=False, options={**PROOF_OPTIONS, "mip_rel_gap": 0.0, "mip_abs_gap": gap})
         known = [point for point in map(problem.measure, self.points) if point.is_feasible]
-        if known:
-            best = min(known, key=lambda point: point.objective)
-            program.start_from_values(model.start(problem.propagate(best.values[None])[0]))
-        solution = program.solve(end - time.perf_counter())
-        self.is_solved = solution.status is not LinearStatus.LIMIT
-        if solution.values is not None:
-            found = problem.incumbent(solution.values[: problem.n_columns])
-            if found.is_feasible:
-                keep(self.points, found.values)
+        best = min(known, key=lambda point: point.objective, default=None)
+        start = None if best is None else problem.measure(problem.propagate(best.values[None])[0])
+        proof = MilpProof(problem, Options(relative_gap=0.0, absolute_gap=gap), start)
+        proof.model = build_big_m(problem, bounds, epigraph_relus(problem, bounds), by_curves=True)
+        return proof
+
+    def take(self, report: Report) -> float:
+        """What a step of the proof has come to, minus infinite where that is nothing; its points join the others."""
+        self.is_solved = report.stop is not None
+        for point in report.points:
+            if point.is_feasible:
+                keep(self.points, point.values)
         # Beside a point, a verdict of infeasibility says only that tolerances differ.
-        is_bound = solution.status in (LinearStatus.LIMIT, LinearStatus.OPTIMAL) and np.isfinite(solution.bound)
-        return max(least, below_tolerance(solution.bound)) if is_bound else least
+        return below_tolerance(report.bound) if np.isfinite(report.bound) else -np.inf
 
     def _tightened(self, seconds: float) -> ProblemBounds:
         bounds = bound_problem(self._part.problem)
@@ -154,10 +196,6 @@ class _BoundedBlock:
             tighter = tighten_by_programs(self._part.problem, bounds, seconds)
             bounds = tighter if tighter.possible else bounds
         return bounds
-
-    @staticmethod
-    def _model(problem: Problem, bounds: ProblemBounds) -> BigMModel:
-        return build_big_m(problem, bounds, epigraph_relus(problem, bounds))
 
 
 def _least(problem: Problem, bounds: ProblemBounds) -> Array:

@@ -33,6 +33,8 @@ REPORT_INTERVAL, STOP_PATIENCE = 0.1, 0.1
 LOOK_SECONDS = 1.0
 # Seconds, and share of the time limit, for tightening by linear programs.
 MAX_TIGHTENING_SECONDS, TIGHTENING_SHARE = 10.0, 0.2
+#: Coefficients of rows and networks above which HiGHS proves too little in seconds.
+MAX_ENTRIES = 50_000
 # Options of HiGHS where there are networks. Its heuristics cost more than they bring there, and local searches work
 # beside it; what its other threads do is waited for.
 PROOF_OPTIONS = {
@@ -229,7 +231,7 @@ class MilpProof(Prover):
         if self.options.bounds == "lp" and found.possible:
             seconds = min(MAX_TIGHTENING_SECONDS, TIGHTENING_SHARE * self.options.time_limit)
             found = tighten_by_programs(self.problem, found, seconds)
-        return build_big_m(self.problem, found, epigraphs) if found.possible else None
+        return build_big_m(self.problem, found, epigraphs, by_curves=True) if found.possible else None
 
     @cached_property
     def _highs(self) -> Any:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.proof import LagrangianBound, MilpBound, ProofInTurns, bound_seconds
+from pyomo_relugrad.problem.presolve import reduce_by, tighten_through_networks
+from pyomo_relugrad.proof import MAX_ENTRIES, HorizonProof, LagrangianBound, MilpProof, ProofInTurns, bound_seconds
 from pyomo_relugrad.run import Clock, Options, Past, Report, Route, Stop, Worker
+from pyomo_relugrad.search.neighbourhoods.subproblem import is_small
 from pyomo_relugrad.solve.portfolio import Portfolio
 from pyomo_relugrad.solve.runner import PROOFS
 
@@ -18,10 +20,13 @@ SHORTEST = 0.1
 #: Time in vain before a run, in units of its length, and as a share of all time; the share of all time that runs have;
 #: and the time that has to be left, in units of the length: HiGHS looks at the clock between its steps.
 VAIN_BEFORE, VAIN_SHARE, SHARE, LEFT = 2.0, 0.25, 0.4, 1.2
-#: Share of the gap that a bounder has to close in its last run so that others wait.
-MUCH = 0.05
+#: Share of the gap that a bounder has to close in its last run so that others wait, and how much more time the one with
+#: the best bound has than others.
+MUCH, LEADING = 0.05, 4.0
 #: Seconds of the first bound above which there is no branching beside a search.
 LONGEST_BOUND = 1.0
+#: Gap at which HiGHS ends: less than what ends a search.
+GAP = 1e-7
 
 
 class BoundInRuns(Protocol):
@@ -38,23 +43,32 @@ class BoundInRuns(Protocol):
     def run(self, start: Incumbent, seconds: float) -> tuple[float, Incumbent | None]:
         """A number that no feasible point's objective is below, and a point, within some seconds."""
 
+    def close(self) -> None:
+        """Stop what runs in threads."""
+
 
 @dataclass
 class _Way:
-    """A bounder, the seconds of its next run and of those so far, and the share of the gap that the last one closed."""
+    """A bounder, the seconds of its next run and of those so far, what the last one proved and closed of the gap."""
 
     bounder: BoundInRuns
     length: float
     spent: float = 0.0
+    bound: float = -math.inf
     closed: float = 0.0
+
+    def priority(self, best: float) -> float:
+        """The way with the least comes first; the best bound of all is given."""
+        return self.spent / LEADING if self.bound >= best else self.spent
 
 
 class BoundedSearch(Worker):
     """A search that bounders interrupt now and then; they may also come to points of their own.
 
     A search that goes on gaining is left alone: a run comes when all has been in vain for twice as long, and for a
-    quarter of the time. A bounder that closes much of the gap goes on, else the one that has had least time. Where only
-    steps are limited, there is none, so that the answer of a seed does not depend on the machine.
+    quarter of the time. A bounder that closes much of the gap goes on, else the one that has had least time; the one
+    with the best bound has several times as much as others. Where only steps are limited, there is none, so that the
+    answer of a seed does not depend on the machine.
 
     Parameters
     ----------
@@ -93,13 +107,15 @@ class BoundedSearch(Worker):
 
     def close(self) -> tuple[Report, ...]:
         """Stop the search."""
+        for way in self._ways:
+            way.bounder.close()
         return self._own.close()
 
     def _due(self, vain_before: float) -> _Way | None:
         """The bounder whose run may begin, if any."""
         open_ways = [way for way in self._ways if way.bounder.is_open]
         good = [way for way in open_ways if way.closed >= MUCH]
-        way = min(good or open_ways, key=lambda way: way.spent, default=None)
+        way = min(good or open_ways, key=lambda way: way.priority(self._bound), default=None)
         if way is None:
             return None
         now, length = self._clock.elapsed, way.length
@@ -111,6 +127,7 @@ class BoundedSearch(Worker):
     def _run(self, way: _Way, best: Incumbent) -> Report:
         begin = self._clock.elapsed
         bound, point = way.bounder.run(best, way.length)
+        way.bound = bound
         seconds = self._clock.elapsed - begin
         self._spent, way.spent, way.length = self._spent + seconds, way.spent + seconds, way.bounder.growth * way.length
         if math.isfinite(self._bound) and self._bound < best.objective:
@@ -120,10 +137,26 @@ class BoundedSearch(Worker):
 
 
 def bounders_for(problem: Problem, options: Options, past: Past) -> list[BoundInRuns]:
-    """What bounds a presolved problem: blocks by themselves, the proof by branching where it goes first, and HiGHS."""
+    """What bounds a presolved problem: blocks and stages by themselves, branching where it goes first, and HiGHS."""
     bounders: list[BoundInRuns] = [LagrangianBound(problem, past)]
+    if len(problem.networks) > 1:
+        bounders.append(ProofInTurns(lambda start: HorizonProof(problem, options, start)))
     is_quick = problem.functions and bound_seconds(problem) <= LONGEST_BOUND
     if is_quick and Portfolio().routes_for(problem)[0] is Route.BRANCH:
         alone = replace(options, threads=1)  # searches have the other cores
         bounders.append(ProofInTurns(lambda start: PROOFS[Route.BRANCH](problem, alone, start)))
-    return [*bounders, MilpBound(problem)]
+    if suits_milp(problem):
+        bounders.append(ProofInTurns(lambda start: milp_beside(problem, options, start)))
+    return bounders
+
+
+def suits_milp(problem: Problem) -> bool:
+    """Whether HiGHS can bound the networks, and may prove something in seconds."""
+    is_milp = bool(problem.networks) and problem.is_piecewise_linear and is_small(problem, MAX_ENTRIES)
+    return is_milp and Route.MILP in Portfolio().routes_for(problem)
+
+
+def milp_beside(problem: Problem, options: Options, start: Incumbent) -> MilpProof:
+    """HiGHS on the big-M formulation, columns tightened through networks first."""
+    tightened = reduce_by(problem, (tighten_through_networks,)).problem
+    return MilpProof(tightened, replace(options, relative_gap=GAP, absolute_gap=GAP), start)

@@ -8,6 +8,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array, RowBlock
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
+from pyomo_relugrad.problem.presolve.mixing_sets import MixingTightening
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
 from pyomo_relugrad.problem.presolve.through_expressions import ExpressionTightening
 from pyomo_relugrad.proof.boxes.bounding import BoundedNodes, batch_size, centres
@@ -27,6 +28,8 @@ REPAIR_STEPS, REPAIRED_NODES = 3, 4
 EXPRESSION_ROUNDS, EXPRESSION_TOLERANCE = 2, 1e-6
 # A split of a fractional integer goes before every other.
 FRACTION_SCORE = 1e12
+# One whose best choice is known at any values of the other columns comes last.
+LAST_SCORE = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +76,7 @@ class ProgramBounder:
         self.batch = batch_size(problem, MAX_BATCH)
         self._tighten_by_rows = RowTightening(problem)
         self._tighten_by_expressions = ExpressionTightening(problem)
+        self._tighten_by_sets = MixingTightening(problem)
         self._outputs = OutputBounds(problem)
         self._objective = ObjectiveBound(problem)
         self._expressions = ExpressionRows(problem)
@@ -157,7 +161,7 @@ class ProgramBounder:
     ) -> tuple[Nodes, Array, Array]:
         """Nodes bounded by their programs, with new multipliers; the programs' points; and which nodes are possible."""
         lower, upper, possible = self._outputs.tighten(relaxations, outputs, nodes.lower, nodes.upper)
-        for tighten in (self._tighten_by_rows, self._tighten_by_expressions):
+        for tighten in (self._tighten_by_sets, self._tighten_by_rows, self._tighten_by_expressions):
             lower, upper, still = tighten(lower, upper)
             possible = possible & still
         links = [RowBlock.stacked([self._outputs.rows(outputs, node), row]) for node, row in enumerate(objective_rows)]
@@ -224,7 +228,8 @@ class ProgramBounder:
         scores = sum(_shares(split_scores(problem, part, nodes.lower, nodes.upper)) for part in parts)
         fraction = np.abs(points - np.round(points)) * problem.integers
         fractional = (fraction > FEASIBILITY_TOLERANCE) & (nodes.upper - nodes.lower > 0.5)
-        return np.where(fractional, FRACTION_SCORE * (1 + fraction), scores)
+        first = np.where(self._tighten_by_sets.decides, LAST_SCORE, FRACTION_SCORE)
+        return np.where(fractional, first * (1 + fraction), scores)
 
 
 def _shares(values: Array) -> Array:

@@ -78,16 +78,16 @@ def _relaxed(stage: Stage, lower: Array, upper: Array, known: Array, device: Dev
 def _with_outputs(stage: Stage, relaxation: StageRelaxation, lower: Array, upper: Array) -> tuple[Array, Array]:
     """Boxes (N, n) with a stage's outputs in their ranges; where none of a range is left, no point is feasible."""
     lower, upper = lower.copy(), upper.copy()
-    low, high = (side.reshape(-1, *stage.outputs.shape) for side in _output_range(stage, relaxation))
+    low, high = (side.reshape(-1, *stage.outputs.shape) for side in output_range(relaxation))
     lower[:, stage.outputs] = np.maximum(lower[:, stage.outputs], low)
     upper[:, stage.outputs] = np.maximum(np.minimum(upper[:, stage.outputs], high), lower[:, stage.outputs])
     return lower, upper
 
 
-def _output_range(stage: Stage, relaxation: StageRelaxation) -> tuple[Array, Array]:
-    """Bounds (N * k, n_outputs) of a stage's outputs, by intervals and by the lines of the relaxation."""
+def output_range(relaxation: StageRelaxation) -> tuple[Array, Array]:
+    """Bounds (B, n_outputs) of a function's outputs over the boxes, by intervals and by the relaxation's lines."""
     low, high = relaxation.output_range()
-    n_outputs = stage.outputs.shape[1]
+    n_outputs = low.shape[1]
     weights, boxes = np.tile(np.eye(n_outputs), (relaxation.n_boxes, 1)), np.repeat(np.arange(len(low)), n_outputs)
     below, above = (relaxation.substitute(sign * weights, boxes).minima.reshape(low.shape) for sign in (1, -1))
     return np.maximum(low, below), np.minimum(high, -above)

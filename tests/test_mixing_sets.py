@@ -1,0 +1,95 @@
+"""Levels that some of many scenarios have to reach: no feasible point is lost, and quantiles bound the level."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from milp_oracle import exact_optimum
+from random_models import random_network
+from scipy import sparse
+
+from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.problem.presolve.mixing_sets import MixingTightening
+from pyomo_relugrad.proof.boxes.tree import prove
+from pyomo_relugrad.proof.root_bound import dual_bound
+
+SCENARIOS = 6
+
+
+def levels(seed: int, sign: float = 1.0, least: float = 4.0, mirrored: bool = False) -> Problem:
+    """A level that outputs of a network reach in scenarios; weights of those that count are not below a number.
+
+    Columns: x, the level, binaries, outputs. With a negative sign the level is to be small and outputs stay below it;
+    mirrored binaries are one where a scenario does not count.
+    """
+    random = np.random.default_rng(seed)
+    network = random_network(random, (3, 6, 1))
+    n = 2 + 2 * SCENARIOS + SCENARIOS
+    binaries, outputs, drawn = (2 + SCENARIOS * k + np.arange(SCENARIOS) for k in range(3))
+    lower, upper, integers = np.full(n, -np.inf), np.full(n, np.inf), np.zeros(n, bool)
+    lower[:2], upper[:2] = (-1.0, -20.0), (1.0, 20.0)
+    lower[binaries], upper[binaries], integers[binaries] = 0.0, 1.0, True
+    lower[drawn] = upper[drawn] = random.normal(size=SCENARIOS)
+    rows, low, high = np.zeros((SCENARIOS + 1, n)), np.full(SCENARIOS + 1, -np.inf), np.full(SCENARIOS + 1, np.inf)
+    for scenario in range(SCENARIOS):
+        factor = random.uniform(0.5, 2.0)
+        big = factor * random.uniform(30.0, 50.0)
+        rows[scenario, 1], rows[scenario, outputs[scenario]] = sign * factor, -sign * factor
+        rows[scenario, binaries[scenario]] = -big if mirrored else big
+        high[scenario] = 0.0 if mirrored else big
+    weights = random.integers(1, 3, SCENARIOS).astype(float)
+    rows[-1, binaries] = weights
+    low[-1], high[-1] = (-np.inf, weights.sum() - least) if mirrored else (least, np.inf)
+    cost = np.zeros(n)
+    cost[1] = -sign
+    inputs = np.stack([np.zeros(SCENARIOS, int), drawn, drawn[::-1]], axis=1)
+    embedded = tuple(EmbeddedNetwork(network, *ends) for ends in zip(inputs, outputs[:, None], strict=True))
+    return Problem(cost, lower, upper, sparse.csr_array(rows), low, high, integers, embedded)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_at_fixed_outputs_the_level_is_bounded_by_its_optimum(seed, sign, mirrored):
+    problem = levels(seed, sign, mirrored=mirrored)
+    values = problem.propagate(np.random.default_rng(seed).uniform(-1, 1, (4, problem.n_columns)))
+    for v in values:
+        fixed = replace(problem, networks=(), lower=problem.lower.copy(), upper=problem.upper.copy())
+        fixed.lower[problem.is_output] = fixed.upper[problem.is_output] = v[problem.is_output]
+        lower, upper, possible = MixingTightening(problem)(fixed.lower[None], fixed.upper[None])
+        optimum = exact_optimum(fixed)
+        assert possible.all()
+        assert (upper if sign > 0 else -lower)[0, 1] == pytest.approx(-optimum, abs=1e-6)
+        assert (upper if sign > 0 else -lower)[0, 1] >= -optimum
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_boxes_keep_their_feasible_points(seed):
+    problem, random = levels(seed), np.random.default_rng(seed)
+    V = problem.propagate(random.uniform(-1, 1, (300, problem.n_columns)))
+    V = np.where(problem.integers, random.random(V.shape) < 0.8, np.clip(V, problem.lower, problem.upper))
+    V[:, 1] = random.uniform(-2, 2, len(V))
+    V = V[problem.violation(V) <= 1e-9]
+    assert len(V) > 5
+    width = random.uniform(0.0, 1.0, V.shape)
+    lower, upper = np.maximum(V - width, problem.lower), np.minimum(V + width, problem.upper)
+    tight = MixingTightening(problem)(lower, upper)
+    assert tight[2].all()
+    assert (tight[0] <= V).all()
+    assert (tight[1] >= V).all()
+
+
+def test_where_too_few_can_count_there_is_no_point():
+    problem = levels(0, least=100.0)
+    assert not MixingTightening(problem)(problem.lower[None], np.minimum(problem.upper, 50.0)[None])[2].any()
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("seed", range(2))
+def test_the_bound_is_below_the_optimum_and_branch_and_bound_comes_to_it(seed, sign):
+    problem = levels(seed, sign)
+    optimum = exact_optimum(problem)
+    assert optimum - 4.0 < dual_bound(problem) <= optimum  # twenty without the quantile
+    result = prove(problem, time_limit=30.0, node_limit=2000)
+    assert result.incumbent.objective == pytest.approx(optimum, abs=1e-4)
+    assert optimum - 1e-2 <= result.bound <= optimum + 1e-6
