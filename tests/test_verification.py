@@ -114,7 +114,6 @@ def test_a_property_of_another_network_is_refused():
     ("name", "answer"),
     [
         ("10_0.03", Answer.HOLDS),
-        pytest.param("10_0.05", Answer.HOLDS, marks=pytest.mark.slow),
         pytest.param("1_0.05", Answer.VIOLATED, marks=pytest.mark.slow),
     ],
 )
