@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -296,6 +297,20 @@ def test_chains_keep_the_slopes_of_where_they_stand() -> None:
         np.testing.assert_allclose(chains.merits, landscape.merit(V), atol=1e-12)
     assert (chains.X != before.X).any()
     np.testing.assert_array_equal(before.X, X[:6])
+
+
+def test_as_many_chains_and_neighbours_as_are_allowed_find_their_moves() -> None:
+    decisions, X, _ = commitments()
+    most = Annealing(chains=256, neighbours=32)
+    moves = RunMoves.of(decisions, np.random.default_rng(0))
+    X = np.resize(X, (most.chains, X.shape[1]))
+    assert moves.around(X, 0.0 * X, most.neighbours, np.random.default_rng(0)).shape == (32, *X.shape)
+
+
+@pytest.mark.parametrize("wrong", [{"chains": 257}, {"neighbours": 33}, {"cooling": 0.0}, {"cycles": 0}, {"heat": "1"}])
+def test_settings_of_annealing_are_checked(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match=f"annealing has {next(iter(wrong))}=.*: give"):
+        Annealing(**wrong)
 
 
 def test_a_switch_looks_at_what_may_be_violated_alone() -> None:

@@ -8,10 +8,14 @@ import pyomo.environ as pyo
 import pytest
 from fake_clock import FakeClock
 from model_families import commitment
+from pyomo.contrib.solver.common.factory import SolverFactory
+from pyomo.contrib.solver.common.results import TerminationCondition
+from random_models import random_network
 
-from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.modeling.compile.model import CompiledModel
+from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.run import Clock, Driver, Options, Report, SearchResult, Stop, Worker
-from pyomo_relugrad.solve import stagnation
+from pyomo_relugrad.solve import search, stagnation
 from pyomo_relugrad.solve.local_search import LocalSearch
 from pyomo_relugrad.solve.stagnation import UntilStagnation
 
@@ -59,6 +63,11 @@ def test_a_search_goes_on_while_it_gains_or_has_no_point(monkeypatch: pytest.Mon
         assert (result.stop, result.elapsed, result.reason) == (Stop.TIME_LIMIT, 90.0, "")
 
 
+def test_a_search_goes_on_whose_step_brings_a_better_point_when_it_is_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run(monkeypatch, 1.0, 15.0)
+    assert (result.history[-1], result.elapsed) == ((15.0, 84.0), 45.0)
+
+
 @pytest.mark.parametrize("options", [{"limit": np.inf}, {"solutions": 2}, {"is_unsettled": True}])
 def test_a_search_goes_on_that_has_no_limit_wants_many_points_or_expects_to_gain(
     options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -74,3 +83,26 @@ def test_users_are_told_why_a_search_ended_before_its_time(monkeypatch: pytest.M
     assert results.solver.termination_condition == pyo.TerminationCondition.feasible
     assert re.match(r"feasible, no better point in 0 s, the best one took 0\.\d s; objective", results.solver.message)
     assert results.extra_info["reason"].startswith("no better point")
+
+
+def test_published_methods_use_all_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stagnation, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(stagnation, "VAIN", 0.0)
+    lower, upper = np.array([0.0, 0.0, -np.inf]), np.array([1.0, 1.0, np.inf])
+    network = EmbeddedNetwork(random_network(np.random.default_rng(0), (2, 9, 1)), [0, 1], [2])
+    rows = np.zeros((0, 3)), np.zeros(0), np.zeros(0)
+    problem = Problem(np.array([0.1, 0.2, 1.0]), lower, upper, *rows, networks=(network,))
+    for method, stop in ("sampling", Stop.TIME_LIMIT), ("sequential-lp", Stop.FINISHED):
+        result = search(problem, method, time_limit=0.2, threads=1)
+        assert (result.stop, bool(result.reason)) == (stop, stop is Stop.FINISHED)
+
+
+def test_the_best_point_is_not_spoken_of_where_pyomo_refutes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stagnation, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(stagnation, "VAIN", 0.0)
+    monkeypatch.setattr(CompiledModel, "refuted", lambda compiled, point: "a row is violated")
+    solver = SolverFactory("relugrad")
+    options = {"time_limit": 60, "threads": 1, "load_solutions": False}
+    results = solver.solve(commitment(), raise_exception_on_nonoptimal_result=False, **options)
+    assert results.termination_condition is TerminationCondition.locallyInfeasible
+    assert "reason" not in results.extra_info.value()

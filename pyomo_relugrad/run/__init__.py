@@ -5,7 +5,7 @@ from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.run.cores import usable_cores
 from pyomo_relugrad.run.driver import Driver, Report, Worker
 from pyomo_relugrad.run.log import SearchLog
-from pyomo_relugrad.run.method import Method, between
+from pyomo_relugrad.run.method import Method, between, check_settings
 from pyomo_relugrad.run.options import Options, meanings
 from pyomo_relugrad.run.parcel import Parcel, packed
 from pyomo_relugrad.run.past import Past
@@ -30,6 +30,7 @@ __all__ = [
     "Stop",
     "Worker",
     "between",
+    "check_settings",
     "meanings",
     "run_proof",
 ]

@@ -219,10 +219,8 @@ class Driver:
     def _result(self) -> SearchResult:
         stop = self._conclusion() or self._stop or Stop.FINISHED
         if stop is Stop.INFEASIBLE and self._record.incumbent is not None:
-            stop, self._reason = (
-                Stop.FINISHED,
-                "",
-            )  # a proof to a smaller tolerance says nothing of points like this one
+            # A proof to a smaller tolerance says nothing of points like this one.
+            stop, self._reason = Stop.FINISHED, ""
         return SearchResult(
             pool=tuple(self._record.pool),
             least_violated=self._record.least_violated,

@@ -45,13 +45,7 @@ class Method(ABC):
     moves_on_devices: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        for setting in fields(self):
-            value, default = getattr(self, setting.name), setting.default
-            words, allows = _allowed(default, setting.metadata.get("range"))
-            if default is not MISSING and not allows(value):
-                raise ModelError(f"method '{self.name}' has {setting.name}={value!r}: give {words}")
-            if isinstance(value, int | np.integer) and value > MAX_WHOLE:
-                raise ModelError(f"method '{self.name}' has {setting.name}={value!r}: give at most {MAX_WHOLE:g}")
+        check_settings(self, f"method '{self.name}'")
 
     @property
     def summary(self) -> str:
@@ -108,6 +102,17 @@ def _why_general(problem: Problem) -> str:
 
 
 # --- settings -------------------------------------------------------------------------------------------------------
+
+
+def check_settings(settings: Any, whose: str) -> None:
+    """Raise ModelError where a field of a dataclass is out of its range."""
+    for setting in fields(settings):
+        value, default = getattr(settings, setting.name), setting.default
+        words, allows = _allowed(default, setting.metadata.get("range"))
+        if default is not MISSING and not allows(value):
+            raise ModelError(f"{whose} has {setting.name}={value!r}: give {words}")
+        if isinstance(value, int | np.integer) and value > MAX_WHOLE:
+            raise ModelError(f"{whose} has {setting.name}={value!r}: give at most {MAX_WHOLE:g}")
 
 
 def between(default: Any, least: float, most: float = math.inf) -> Any:

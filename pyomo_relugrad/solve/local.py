@@ -123,7 +123,10 @@ def _worker(problem: Problem, options: Options, clock: Clock, start: Array | Non
         own: Worker = RepeatedSearch(search, options, clock) if repeats else search
         if past.solves <= 1:
             own = BoundedSearch(own, bounders_for(problem, options, past), options, clock)
-        return UntilStagnation(beside_others(own, problem, options, clock), search, options, clock)
+        all_of_them = beside_others(own, problem, options, clock)
+        # Published methods run as they are published.
+        may_end = find_method(options.method, problem).cooperates
+        return UntilStagnation(all_of_them, search, options, clock) if may_end else all_of_them
     if options.iteration_limit > TASK_STEPS and find_method(options.method, problem).cooperates:
         return TaskSequence(problem, options, clock, start)
     return LocalSearch(problem, options, clock, start, past)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 from pyomo_relugrad.problem import Incumbent
 from pyomo_relugrad.run import Clock, Options, Report, Stop, Worker
@@ -38,15 +37,14 @@ class UntilStagnation(Worker):
         self._last_gain = math.inf
 
     def step(self) -> Report:
-        """A step of the search."""
-        report = self._own.step()
+        """A step of the search, or the end: what the step before found has been offered by then."""
         now = self._clock.elapsed
         is_over = (
             self._may_end
             and not self._search.budget.is_unsettled
             and now >= max(LEAST_SECONDS, (1.0 + VAIN) * self._last_gain)
         )
-        return replace(report, stop=Stop.FINISHED, reason=self._reason(now)) if is_over and not report.stop else report
+        return Report(stop=Stop.FINISHED, reason=self._reason(now)) if is_over else self._own.step()
 
     def offer(self, point: Incumbent) -> bool:
         """Take note of the incumbent."""

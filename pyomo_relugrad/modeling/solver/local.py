@@ -237,7 +237,8 @@ def _confirmed(compiled: CompiledModel, found: SearchResult, log: SearchLog) -> 
     log.write(f"Note     {counted(len(reasons), 'point')} left out: as Pyomo evaluates it, {reasons[0]}")
     pool = tuple(point for point in found.pool if not refuted[id(point)])
     stop = Stop.FINISHED if found.stop is Stop.OPTIMAL and refuted[id(found.pool[0])] else found.stop
-    return replace(found, pool=pool, least_violated=None if pool else found.pool[0], stop=stop)
+    least, reason = (None, found.reason) if pool else (found.pool[0], "")
+    return replace(found, pool=pool, least_violated=least, stop=stop, reason=reason)
 
 
 class _Timing(Clock):

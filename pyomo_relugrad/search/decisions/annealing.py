@@ -9,7 +9,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.run import Budget
+from pyomo_relugrad.run import Budget, between, check_settings
+from pyomo_relugrad.search.decisions.runs import DRAWN, POOL
 
 
 class Height(Protocol):
@@ -94,14 +95,17 @@ class Annealing:
         Steps of an iteration (8).
     """
 
-    chains: int = 32
-    neighbours: int = 4
-    heat: float = 0.3
-    reheat: float = 0.5
-    cooling: float = 0.05
+    chains: int = between(32, 1, POOL // DRAWN)
+    neighbours: int = between(4, 1, DRAWN)
+    heat: float = between(0.3, 1e-6)
+    reheat: float = between(0.5, 1e-6)
+    cooling: float = between(0.05, 1e-6)
     cycles: int = 3
-    first_seconds: float = 9.0
+    first_seconds: float = between(9.0, 1e-3)
     steps_at_once: int = 8
+
+    def __post_init__(self) -> None:
+        check_settings(self, "annealing")
 
     def first_length(self, left: float) -> float:
         """Seconds of the first round, so that all of them share what is left and it is not too long."""
