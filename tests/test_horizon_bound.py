@@ -100,6 +100,22 @@ def test_quadratic_costs_are_bounded_by_tangents(kind):
     assert exact_optimum(linear) + 0.5 < bounds[-1]
 
 
+def test_the_cost_of_an_output_with_one_value_counts_once():
+    linear = horizon(1, SWITCHED)
+    v = search(linear, iteration_limit=10).incumbent.values
+    last = linear.networks[-1].outputs[0]
+    lower, upper = linear.lower.copy(), linear.upper.copy()
+    lower[last] = upper[last] = v[last]
+    curvature = np.zeros((linear.n_columns,) * 2)
+    curvature[last, last] = 40.0
+    problem = replace(linear.with_bounds(lower, upper), quadratic=sparse.csr_array(curvature))
+    added = 20.0 * v[last] ** 2
+    assert added > 0.1
+    bound = proven(problem, None, 8000)[-1]  # a start would hide what is wrong
+    assert bound == pytest.approx(proven(replace(problem, quadratic=None), None, 8000)[-1] + added)
+    assert bound <= problem.measure(v).objective
+
+
 def test_without_stages_nothing_is_proven():
     assert proven(presolve(random_problem("shared", 3)).problem, None, 1000)[-1] == -np.inf
     problem = horizon(1, SWITCHED)

@@ -19,6 +19,7 @@ from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
+from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem, bound_problem
@@ -175,9 +176,13 @@ def _without_fixed_costs(problem: Problem) -> Problem:
     """The problem with the costs of columns that have one value in its constant, and in the costs of others."""
     fixed = problem.lower == problem.upper
     held = np.where(fixed, problem.lower, 0.0)
-    on_others = np.zeros(problem.n_columns) if problem.quadratic is None else problem.quadratic @ held
+    quadratic, on_others = problem.quadratic, np.zeros(problem.n_columns)
+    if quadratic is not None:
+        on_others, free = quadratic @ held, sparse.diags_array(1.0 - fixed)
+        quadratic = sparse.csr_array(free @ quadratic @ free)
     constant = problem.constant + float((problem.cost + 0.5 * on_others) @ held)
-    return replace(problem, cost=np.where(fixed, 0.0, problem.cost + on_others), constant=constant)
+    cost = np.where(fixed, 0.0, problem.cost + on_others)
+    return replace(problem, cost=cost, constant=constant, quadratic=quadratic)
 
 
 def _relaxations(problem: Problem, horizon: tuple[HorizonStage, ...]) -> list[RelaxedStage]:
