@@ -15,7 +15,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network import Network
 
-# Deviation from a straight line, relative to one plus the largest value, up to which a breakpoint is left out; and the
+# Deviation from a straight line, relative to one plus an output's largest value, up to which a breakpoint is left out; and the
 # shortest piece, as a share of the range, that is stated.
 STRAIGHT, SHORTEST = 1e-10, 1e-7
 
@@ -109,11 +109,11 @@ def _with_zeros(points: Array, values: Array) -> Array:
 
 def _bends(points: Array, values: Array) -> list[int]:
     """The points between which straight lines meet all values."""
-    allowed, kept = STRAIGHT * (1.0 + np.abs(values).max()), [0]
+    allowed, kept = STRAIGHT * (1.0 + np.abs(values).max(axis=0)), [0]
     for index in range(1, points.size - 1):
         last, after = kept[-1], index + 1
         share = (points[index] - points[last]) / (points[after] - points[last])
         straight = values[last] + share * (values[after] - values[last])
-        if np.abs(values[index] - straight).max() > allowed:
+        if (np.abs(values[index] - straight) > allowed).any():
             kept.append(index)
     return [*kept, points.size - 1]
