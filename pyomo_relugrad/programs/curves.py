@@ -15,8 +15,8 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network import Network
 
-# Deviation from a straight line, relative to one plus an output's largest value, up to which a breakpoint is left out; and the
-# shortest piece, as a share of the range, that is stated.
+# Deviation from a straight line, relative to one plus an output's largest value, up to which a breakpoint is left out;
+# and the shortest piece, as a share of the range, that is stated.
 STRAIGHT, SHORTEST = 1e-10, 1e-7
 
 
