@@ -81,9 +81,7 @@ class HorizonProof(Prover):
             return
         arcs, slopes = list[Arcs](), np.zeros(len(stages) + 1)
         for stage in stages:
-            arcs.append(stage.bound(*stage.first(), (0.0, 0.0)))
-            self.nodes += len(arcs[-1])
-            yield
+            arcs.append((yield from self._bounded(stage, stage.first(), (0.0, 0.0))))
         for number in itertools.count():
             paths = _Paths(stages, arcs, problem.constant)
             least, cutoff = below_tolerance(paths.least), self.options.cutoff(self.incumbent_value)
@@ -100,10 +98,20 @@ class HorizonProof(Prover):
             for index, stage in enumerate(stages):
                 total = paths.totals[index]
                 finer = stage.halves(arcs[index].take(total < min(wanted, cutoff)))
-                found = stage.bound(*finer, (slopes[index], slopes[index + 1]))
-                arcs[index] = arcs[index].take(hopeful[index] & (total >= wanted)).joined(found)
-                self.nodes += len(found)
-                yield
+                found = yield from self._bounded(stage, finer, (slopes[index], slopes[index + 1]))
+                arcs[index] = Arcs.joined([arcs[index].take(hopeful[index] & (total >= wanted)), found])
+
+    def _bounded(
+        self, stage: RelaxedStage, boxes: tuple[Array, Array], slopes: tuple[float, float]
+    ) -> Generator[None, None, Arcs]:
+        """The arcs of boxes, batch by batch: all at once would take more memory than there is."""
+        parts = list[Arcs]()
+        for first in range(0, max(len(boxes[0]), 1), stage.batch):
+            lower, upper = (side[first : first + stage.batch] for side in boxes)
+            parts.append(stage.bound(lower, upper, slopes))
+            self.nodes += len(parts[-1])
+            yield
+        return Arcs.joined(parts)
 
 
 class _Paths:
