@@ -40,10 +40,16 @@ def test_there_is_no_curve_where_more_inputs_vary_or_pieces_are_many():
 
 
 def test_a_small_output_keeps_its_bends_beside_a_large_one():
-    network = Network.from_layers([[[1.0], [1.0]], [[1e9, 0.0], [0.0, 1e-2]]], [[0.0, -0.5], [0.0, 0.0]])
+    network = Network.from_layers([[[1.0], [1.0]], [[1e10, 0.0], [0.0, 1e-1]]], [[0.0, -0.5], [0.0, 0.0]])
     curve = curve_of(network, np.array([0]), np.array([0.1]), np.array([1.0]), 10)
     assert curve.points == pytest.approx([0.1, 0.5, 1.0])
-    assert curve.values[:, 1] == pytest.approx([0.0, 0.0, 5e-3])
+    assert curve.values[:, 1] == pytest.approx([0.0, 0.0, 5e-2])
+
+
+def test_there_is_no_curve_of_tiny_steps():
+    network = Network.from_layers([[[1.0], [1.0]], [[1.0, 1.0], [2e-7, 0.0]]], [[0.0, -0.5], [0.0, 0.0]])
+    assert curve_of(network, np.array([0]), np.array([0.1]), np.array([1.0]), 10) is None
+    assert curve_of(network, np.array([0]), np.array([0.1]), np.array([0.10001]), 10) is None
 
 
 def curves(seed: int) -> Problem:
