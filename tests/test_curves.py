@@ -8,6 +8,7 @@ from milp_oracle import exact_optimum
 from random_models import random_network
 from scipy import sparse
 
+from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem, bound_problem
 from pyomo_relugrad.programs import build_big_m
 from pyomo_relugrad.programs.curves import curve_of
@@ -36,6 +37,19 @@ def test_there_is_no_curve_where_more_inputs_vary_or_pieces_are_many():
     assert curve_of(network, INPUTS, np.full(3, -np.inf), UPPER, 100) is None
     assert curve_of(network, INPUTS, UPPER, UPPER, 100) is None
     assert curve_of(network, INPUTS, LOWER, UPPER, 2) is None
+
+
+def test_a_small_output_keeps_its_bends_beside_a_large_one():
+    network = Network.from_layers([[[1.0], [1.0]], [[1e10, 0.0], [0.0, 1e-1]]], [[0.0, -0.5], [0.0, 0.0]])
+    curve = curve_of(network, np.array([0]), np.array([0.1]), np.array([1.0]), 10)
+    assert curve.points == pytest.approx([0.1, 0.5, 1.0])
+    assert curve.values[:, 1] == pytest.approx([0.0, 0.0, 5e-2])
+
+
+def test_there_is_no_curve_of_tiny_steps():
+    network = Network.from_layers([[[1.0], [1.0]], [[1.0, 1.0], [2e-7, 0.0]]], [[0.0, -0.5], [0.0, 0.0]])
+    assert curve_of(network, np.array([0]), np.array([0.1]), np.array([1.0]), 10) is None
+    assert curve_of(network, np.array([0]), np.array([0.1]), np.array([0.10001]), 10) is None
 
 
 def curves(seed: int) -> Problem:

@@ -10,8 +10,9 @@ from scipy import sparse
 
 from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem
 from pyomo_relugrad.problem.presolve import presolve
-from pyomo_relugrad.proof import HorizonProof
+from pyomo_relugrad.proof import HorizonProof, stage_arcs
 from pyomo_relugrad.proof.range_minima import RangeMinima, lowered
+from pyomo_relugrad.proof.stage_arcs import RelaxedStage
 from pyomo_relugrad.run import Options
 from pyomo_relugrad.solve import search
 
@@ -98,6 +99,37 @@ def test_quadratic_costs_are_bounded_by_tangents(kind):
     assert bounds[-1] <= found.incumbent.objective
     assert bounds[-1] >= found.incumbent.objective - 0.3
     assert exact_optimum(linear) + 0.5 < bounds[-1]
+
+
+def test_batches_of_few_boxes_prove_the_same(monkeypatch):
+    problem, sizes = horizon(1, DIFFERENCES), []
+    alone = proven(problem, None, 3000)[-1]
+    bound = RelaxedStage.bound
+
+    def counted(stage, lower, *others):
+        sizes.append(len(lower))
+        return bound(stage, lower, *others)
+
+    monkeypatch.setattr(RelaxedStage, "bound", counted)
+    monkeypatch.setattr(stage_arcs, "NEURONS_AT_ONCE", 500)
+    assert max(proven(problem, None, 3000)) == pytest.approx(alone, abs=1e-9)
+    assert max(sizes) == 500 // problem.networks[0].network.n_neurons
+
+
+def test_the_cost_of_an_output_with_one_value_counts_once():
+    linear = horizon(1, SWITCHED)
+    v = search(linear, iteration_limit=10).incumbent.values
+    last = linear.networks[-1].outputs[0]
+    lower, upper = linear.lower.copy(), linear.upper.copy()
+    lower[last] = upper[last] = v[last]
+    curvature = np.zeros((linear.n_columns,) * 2)
+    curvature[last, last] = 40.0
+    problem = replace(linear.with_bounds(lower, upper), quadratic=sparse.csr_array(curvature))
+    added = 20.0 * v[last] ** 2
+    assert added > 0.1
+    bound = proven(problem, None, 8000)[-1]  # a start would hide what is wrong
+    assert bound == pytest.approx(proven(replace(problem, quadratic=None), None, 8000)[-1] + added)
+    assert bound <= problem.measure(v).objective
 
 
 def test_without_stages_nothing_is_proven():

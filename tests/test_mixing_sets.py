@@ -93,9 +93,13 @@ def test_boxes_keep_their_feasible_points(seed):
     assert (tight[1] >= V).all()
 
 
-def test_where_too_few_can_count_there_is_no_point():
-    problem = levels(0, least=100.0)
-    assert not MixingTightening(problem)(problem.lower[None], np.minimum(problem.upper, 50.0)[None])[2].any()
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("most", [20.0, np.inf])
+def test_where_too_few_can_count_there_is_no_point(sign, most):
+    problem = levels(0, sign, least=100.0)
+    lower, upper = problem.lower[None].copy(), np.minimum(problem.upper, 50.0)[None]
+    lower[0, problem.is_output], lower[0, 1], upper[0, 1] = -50.0, -most, most
+    assert not MixingTightening(problem)(lower, upper)[2].any()
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])

@@ -15,9 +15,11 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network import Network
 
-# Deviation from a straight line, relative to one plus the largest value, up to which a breakpoint is left out; and the
-# shortest piece, as a share of the range, that is stated.
+# Deviation from a straight line, relative to one plus an output's largest value, up to which a breakpoint is left out;
+# and the shortest piece, as a share of the range, that is stated.
 STRAIGHT, SHORTEST = 1e-10, 1e-7
+# The smallest step that is stated: HiGHS divides by it, and has cut optima off where it is near its tolerances.
+SMALLEST = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +97,9 @@ def curve_of(network: Network, inputs: Array, lower: Array, upper: Array, max_pi
     kept = _bends(points, values)
     curve = PiecewiseLinear(int(varying[0]), points[kept], values[kept])
     is_long = np.diff(curve.points).min() > SHORTEST * (ends[1] - ends[0])
-    return curve if is_long and curve.n_pieces <= max_pieces else None
+    steps = np.abs(np.diff(np.column_stack([curve.points, curve.values]), axis=0))
+    is_clear = ((steps == 0.0) | (steps >= SMALLEST)).all()
+    return curve if is_long and is_clear and curve.n_pieces <= max_pieces else None
 
 
 def _with_zeros(points: Array, values: Array) -> Array:
@@ -109,11 +113,11 @@ def _with_zeros(points: Array, values: Array) -> Array:
 
 def _bends(points: Array, values: Array) -> list[int]:
     """The points between which straight lines meet all values."""
-    allowed, kept = STRAIGHT * (1.0 + np.abs(values).max()), [0]
+    allowed, kept = STRAIGHT * (1.0 + np.abs(values).max(axis=0)), [0]
     for index in range(1, points.size - 1):
         last, after = kept[-1], index + 1
         share = (points[index] - points[last]) / (points[after] - points[last])
         straight = values[last] + share * (values[after] - values[last])
-        if np.abs(values[index] - straight).max() > allowed:
+        if (np.abs(values[index] - straight) > allowed).any():
             kept.append(index)
     return [*kept, points.size - 1]

@@ -19,6 +19,7 @@ from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
+from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem, bound_problem
@@ -80,9 +81,7 @@ class HorizonProof(Prover):
             return
         arcs, slopes = list[Arcs](), np.zeros(len(stages) + 1)
         for stage in stages:
-            arcs.append(stage.bound(*stage.first(), (0.0, 0.0)))
-            self.nodes += len(arcs[-1])
-            yield
+            arcs.append((yield from self._bounded(stage, stage.first(), (0.0, 0.0))))
         for number in itertools.count():
             paths = _Paths(stages, arcs, problem.constant)
             least, cutoff = below_tolerance(paths.least), self.options.cutoff(self.incumbent_value)
@@ -99,10 +98,20 @@ class HorizonProof(Prover):
             for index, stage in enumerate(stages):
                 total = paths.totals[index]
                 finer = stage.halves(arcs[index].take(total < min(wanted, cutoff)))
-                found = stage.bound(*finer, (slopes[index], slopes[index + 1]))
-                arcs[index] = arcs[index].take(hopeful[index] & (total >= wanted)).joined(found)
-                self.nodes += len(found)
-                yield
+                found = yield from self._bounded(stage, finer, (slopes[index], slopes[index + 1]))
+                arcs[index] = Arcs.joined([arcs[index].take(hopeful[index] & (total >= wanted)), found])
+
+    def _bounded(
+        self, stage: RelaxedStage, boxes: tuple[Array, Array], slopes: tuple[float, float]
+    ) -> Generator[None, None, Arcs]:
+        """The arcs of boxes, batch by batch: all at once would take more memory than there is."""
+        parts = list[Arcs]()
+        for first in range(0, max(len(boxes[0]), 1), stage.batch):
+            lower, upper = (side[first : first + stage.batch] for side in boxes)
+            parts.append(stage.bound(lower, upper, slopes))
+            self.nodes += len(parts[-1])
+            yield
+        return Arcs.joined(parts)
 
 
 class _Paths:
@@ -175,9 +184,13 @@ def _without_fixed_costs(problem: Problem) -> Problem:
     """The problem with the costs of columns that have one value in its constant, and in the costs of others."""
     fixed = problem.lower == problem.upper
     held = np.where(fixed, problem.lower, 0.0)
-    on_others = np.zeros(problem.n_columns) if problem.quadratic is None else problem.quadratic @ held
+    quadratic, on_others = problem.quadratic, np.zeros(problem.n_columns)
+    if quadratic is not None:
+        on_others, free = quadratic @ held, sparse.diags_array(1.0 - fixed)
+        quadratic = sparse.csr_array(free @ quadratic @ free)
     constant = problem.constant + float((problem.cost + 0.5 * on_others) @ held)
-    return replace(problem, cost=np.where(fixed, 0.0, problem.cost + on_others), constant=constant)
+    cost = np.where(fixed, 0.0, problem.cost + on_others)
+    return replace(problem, cost=cost, constant=constant, quadratic=quadratic)
 
 
 def _relaxations(problem: Problem, horizon: tuple[HorizonStage, ...]) -> list[RelaxedStage]:

@@ -17,6 +17,8 @@ from pyomo_relugrad.search.dynamic_programming.stages import HorizonStage
 
 # Ranges into which the state before a stage is cut at first, and each decision.
 FIRST_CELLS, FIRST_SLICES = 16, 8
+# Neurons of all boxes that are bounded at once: some 50 MB.
+NEURONS_AT_ONCE = 2**18
 
 
 class State(IntEnum):
@@ -48,13 +50,10 @@ class Arcs:
         """Some of them."""
         return Arcs(self.lower[which], self.upper[which], self.cost[which])
 
-    def joined(self, others: Arcs) -> Arcs:
-        """These, then others."""
-        return Arcs(
-            np.concatenate([self.lower, others.lower]),
-            np.concatenate([self.upper, others.upper]),
-            np.concatenate([self.cost, others.cost]),
-        )
+    @classmethod
+    def joined(cls, parts: list[Arcs]) -> Arcs:
+        """One after another."""
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("lower", "upper", "cost")))
 
 
 class RelaxedStage:
@@ -108,6 +107,11 @@ class RelaxedStage:
     def n_cut(self) -> int:
         """How many columns are cut into ranges: decisions and the state before them."""
         return len(self._cut)
+
+    @property
+    def batch(self) -> int:
+        """How many boxes to bound at once."""
+        return max(NEURONS_AT_ONCE // max(self._network.n_neurons, 1), 1)
 
     @property
     def is_bounded(self) -> bool:

@@ -103,6 +103,8 @@ class MixingTightening(Tightening):
                 upper[:, each.column] = np.minimum(upper[:, each.column], most)
             else:
                 lower[:, each.column] = np.maximum(lower[:, each.column], -most)
+            is_empty = np.isneginf(largest)  # a column without bounds has to tell that too
+            lower[is_empty, each.column], upper[is_empty, each.column] = np.inf, -np.inf
         return lower, upper
 
 

@@ -45,14 +45,6 @@ class BoundedNodes:
     scores: Array
     candidates: Array
 
-    @classmethod
-    def joined(cls, parts: list[BoundedNodes]) -> BoundedNodes:
-        """Several batches as one."""
-        return cls(
-            Nodes.joined([part.nodes for part in parts]),
-            *(np.concatenate([getattr(part, name) for part in parts]) for name in ("points", "scores", "candidates")),
-        )
-
     def take(self, which: Array) -> BoundedNodes:
         """Some of the nodes, and all candidates."""
         return BoundedNodes(self.nodes.take(which), self.points[which], self.scores[which], self.candidates)
