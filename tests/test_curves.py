@@ -1,99 +1,122 @@
-"""Networks of which one input varies, as piecewise-linear curves in mixed-integer programs."""
-
-from dataclasses import replace
+"""Smooth activations: values, slopes, ranges, and the lines that enclose them."""
 
 import numpy as np
 import pytest
-from milp_oracle import exact_optimum
-from random_models import random_network
-from scipy import sparse
 
-from pyomo_relugrad.network import Network
-from pyomo_relugrad.problem import EmbeddedNetwork, Problem, bound_problem
-from pyomo_relugrad.programs import build_big_m
-from pyomo_relugrad.programs.curves import curve_of
-from pyomo_relugrad.proof import prove_by_milp
+from pyomo_relugrad.network import curves
+from pyomo_relugrad.network.curves import Curve, Elu
 
-INPUTS = np.array([3, 0, 3])
-LOWER, UPPER = np.array([-1.5, 0.3, -1.5]), np.array([2.0, 0.3, 2.0])
+CURVES = [value for value in vars(curves).values() if isinstance(value, Curve)] + [Elu(0.3), Elu(1.7), Elu(0.0)]
+names = [f"{curve.name} {getattr(curve, 'alpha', '')}" for curve in CURVES]
+by_curve = pytest.mark.parametrize("curve", CURVES, ids=names)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_a_curve_is_the_network_everywhere(seed):
-    network = random_network(np.random.default_rng(seed), (3, 12, 10, 2))
-    curve = curve_of(network, INPUTS, LOWER, UPPER, 100)
-    assert curve.column == 3
-    assert 3 <= curve.n_pieces <= 60
-    x = np.linspace(-1.5, 2.0, 999)
-    values = np.stack([np.interp(x, curve.points, part) for part in curve.values.T], axis=1)
-    assert np.abs(values - network.value(np.stack([x, np.full(999, 0.3), x], axis=1))).max() < 1e-8
-    bends = np.abs(np.diff(np.diff(curve.values, axis=0) / np.diff(curve.points)[:, None], axis=0)).max(axis=1)
-    assert bends.min() > 1e-6  # no point is there in vain
+def test_all_are_there():
+    assert len({curve.name for curve in CURVES}) == 14
 
 
-def test_there_is_no_curve_where_more_inputs_vary_or_pieces_are_many():
-    network = random_network(np.random.default_rng(0), (3, 12, 10, 2))
-    assert curve_of(network, np.arange(3), LOWER, UPPER, 100) is None
-    assert curve_of(network, INPUTS, np.full(3, -np.inf), UPPER, 100) is None
-    assert curve_of(network, INPUTS, UPPER, UPPER, 100) is None
-    assert curve_of(network, INPUTS, LOWER, UPPER, 2) is None
+@by_curve
+def test_slopes_are_those_of_the_values(curve):
+    z = np.random.default_rng(0).normal(scale=3.0, size=500)
+    value, slope = curve.value_and_slope(z)
+    assert value == pytest.approx(curve.value(z), rel=1e-14, abs=1e-16)
+    assert slope == pytest.approx((curve.value(z + 1e-6) - curve.value(z - 1e-6)) / 2e-6, rel=1e-6, abs=1e-7)
+    single = z.astype(np.float32)
+    assert curve.value(single).dtype == curve.value_and_slope(single)[1].dtype == np.float32
 
 
-def test_a_small_output_keeps_its_bends_beside_a_large_one():
-    network = Network.from_layers([[[1.0], [1.0]], [[1e10, 0.0], [0.0, 1e-1]]], [[0.0, -0.5], [0.0, 0.0]])
-    curve = curve_of(network, np.array([0]), np.array([0.1]), np.array([1.0]), 10)
-    assert curve.points == pytest.approx([0.1, 0.5, 1.0])
-    assert curve.values[:, 1] == pytest.approx([0.0, 0.0, 5e-2])
+@by_curve
+def test_far_away(curve):
+    with np.errstate(all="raise", under="ignore"):
+        ends = np.array([-600.0, 600.0])
+        assert np.isfinite(curve.value_and_slope(ends)).all()
+        assert np.isfinite(curve.value(ends.astype(np.float32) / 10)).all()
+    low, high = curve.range(np.array([-np.inf, 0.0]), np.array([0.0, np.inf]))
+    assert curve.limits[0] <= high[0] + 1e-9
+    assert high[1] == pytest.approx(curve.limits[1], abs=1e-9)
+    assert (low <= curve.value(np.zeros(2))).all()
+    assert not np.isnan([low, high]).any()
 
 
-def test_there_is_no_curve_of_tiny_steps():
-    network = Network.from_layers([[[1.0], [1.0]], [[1.0, 1.0], [2e-7, 0.0]]], [[0.0, -0.5], [0.0, 0.0]])
-    assert curve_of(network, np.array([0]), np.array([0.1]), np.array([1.0]), 10) is None
-    assert curve_of(network, np.array([0]), np.array([0.1]), np.array([0.10001]), 10) is None
+@by_curve
+def test_slopes_rise_where_the_curve_is_convex_and_fall_elsewhere(curve):
+    for begin, end, is_convex in curve.pieces:
+        z = np.linspace(max(begin, -9.0) + 1e-9, min(end, 9.0) - 1e-9, 2000)
+        steps = np.diff(curve.slope(z))
+        assert ((steps if is_convex else -steps) >= -1e-12).all()
+    if curve.turning is not None:
+        assert curve.value(np.array(curve.turning)) <= curve.value(np.linspace(-9, 9, 4001)).min() + 1e-12
 
 
-def curves(seed: int) -> Problem:
-    """Three networks of a decision each share a budget, and an equation ties two of their outputs.
-
-    Columns: decisions, the networks' common fixed input, a binary that the last network waits for, outputs.
-    """
-    random = np.random.default_rng(seed)
-    networks = [random_network(random, (2, 8, 8, 2)) for _ in range(3)]
-    lower, upper = np.r_[np.zeros(3), 0.4, 0.0, np.full(6, -np.inf)], np.r_[np.ones(3), 0.4, 1.0, np.full(6, np.inf)]
-    cost, integers = np.r_[0.1, 0.2, 0.0, 0.0, 0.3, random.normal(size=6)], np.zeros(11, bool)
-    integers[4] = True
-    rows = np.zeros((3, 11))
-    rows[0, :3], rows[1, [2, 4]], rows[2, [5, 7]] = 1.0, (1.0, -1.0), (1.0, 0.5)
-    embedded = tuple(EmbeddedNetwork(net, [k, 3], [5 + 2 * k, 6 + 2 * k]) for k, net in enumerate(networks))
-    problem = Problem(cost, lower, upper, sparse.csr_array(rows), networks=embedded, integers=integers, constant=1.0)
-    tied = float(problem.row_activity(problem.propagate(np.full((1, 11), 0.5)))[0, 2])
-    return replace(problem, row_lower=np.array([-np.inf, -np.inf, tied]), row_upper=np.array([1.4, 0.0, tied]))
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_curves_lead_to_the_same_optimum_with_no_more_binaries(seed):
-    problem = curves(seed)
-    plain, by_curves = (build_big_m(problem, bound_problem(problem), by_curves=by) for by in (False, True))
-    assert len(by_curves.curves) + len(by_curves.hidden) == 3
-    assert len(by_curves.curves) > 0
-    assert by_curves.integers.sum() <= plain.integers.sum()
-    assert by_curves.program(relaxed=True).solve().objective >= plain.program(relaxed=True).solve().objective - 1e-7
-    result, optimum = prove_by_milp(problem), exact_optimum(problem)
-    assert result.incumbent.objective == pytest.approx(optimum, abs=1e-4)
-    assert optimum - 1e-3 <= result.bound <= optimum + 1e-6
+@by_curve
+def test_lines_enclose_the_curve_and_touch_it(curve):
+    rng = np.random.default_rng(0)
+    begin, widths = rng.uniform(-30, 30, 200), rng.choice([0.0, 1e-9, 0.1, 1.0, 4.0, 20.0, 50.0], 200)
+    begin[:100] /= 10
+    lower, upper = begin[None], (begin + widths)[None]
+    lines = curve.lines(lower, upper, np.zeros((1, 200)))
+    z = begin + np.linspace(0, 1, 501)[:, None] * widths
+    value = curve.value(z)
+    low, high = curve.range(lower, upper)
+    assert (low <= value).all()
+    assert (value <= high).all()
+    below = value - (lines.lower_slope * z + lines.lower_intercept)
+    above = lines.upper_slope * z + lines.upper_intercept - value
+    assert min(below.min(), above.min()) >= 0
+    size = 1 + abs(value).max(axis=0) + (abs(lines.lower_slope) + abs(lines.upper_slope)) * abs(z).max(axis=0)
+    assert (np.maximum(below.min(axis=0), above.min(axis=0)) <= 1e-4 * size).all()
+    assert lines.unbounded is None
+    assert not lines.unstable.any()
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_a_start_fulfils_the_rows_of_curves(seed):
-    problem = curves(seed)
-    model = build_big_m(problem, bound_problem(problem), by_curves=True)
-    for x in (0.0, 0.37, 1.0):
-        v = problem.propagate(np.full((1, 11), x))[0]
-        v[[3, 4]] = 0.4, 1.0
-        v = problem.propagate(v[None])[0]
-        values, own = model.start(v), slice(11, None)
-        activity = (model.rows @ values)[problem.n_rows :]
-        assert (activity >= model.row_lower[problem.n_rows :] - 1e-7).all()
-        assert (activity <= model.row_upper[problem.n_rows :] + 1e-7).all()
-        assert (values[own] >= model.lower[own] - 1e-9).all()
-        assert (values[own] <= model.upper[own] + 1e-9).all()
+@by_curve
+def test_lines_are_apart_by_what_rounding_of_the_argument_makes(curve):
+    lower, upper, margin = np.array([[-2.0]]), np.array([[1.0]]), np.array([[1e-3]])
+    lines, exact = curve.lines(lower, upper, margin), curve.lines(lower, upper, 0 * margin)
+    assert exact.lower_intercept - lines.lower_intercept == pytest.approx(margin * abs(lines.lower_slope))
+    assert lines.upper_intercept - exact.upper_intercept == pytest.approx(margin * abs(lines.upper_slope))
+
+
+@by_curve
+@pytest.mark.parametrize(("lower", "upper"), [(-np.inf, 1.0), (-1.0, np.inf), (-np.inf, np.inf), (-1e300, 1e300)])
+def test_lines_over_infinite_and_huge_intervals(curve, lower, upper):
+    lines = curve.lines(np.array([[lower]]), np.array([[upper]]), np.zeros((1, 1)))
+    z = np.linspace(max(lower, -50.0), min(upper, 50.0), 101)
+    assert (lines.lower_slope * z + lines.lower_intercept <= curve.value(z)).all()
+    if lines.unbounded is None:
+        assert (lines.upper_slope * z + lines.upper_intercept >= curve.value(z)).all()
+    else:
+        assert np.inf in curve.limits
+
+
+def test_the_lines_have_the_least_area():
+    """At the middle they are as near as the envelopes, which chords between points of the curve show."""
+    for curve, lower, upper in ((curves.TANH, -3.0, 1.0), (curves.SIGMOID, -1.0, 6.0), (curves.GELU, -5.0, 2.0)):
+        lines = curve.lines(np.array([[lower]]), np.array([[upper]]), np.zeros((1, 1)))
+        z, middle = np.linspace(lower, upper, 400), (lower + upper) / 2
+        left, right = z[z < middle][:, None], z[z > middle][None, :]
+        slopes = (curve.value(right) - curve.value(left)) / (right - left)
+        chords = curve.value(left) + slopes * (middle - left)
+        assert lines.lower_slope * middle + lines.lower_intercept == pytest.approx(chords.min(), abs=1e-3)
+        assert lines.upper_slope * middle + lines.upper_intercept == pytest.approx(chords.max(), abs=1e-3)
+
+
+@by_curve
+def test_line_errors_are_distances_at_the_middle(curve):
+    lower, upper = np.array([[-2.0, 0.5]]), np.array([[1.0, 0.5]])
+    lines = curve.lines(lower, upper, np.zeros((1, 2)))
+    below, above = curve.line_errors(lower, upper, lines)
+    assert (below >= 0).all()
+    assert (above >= 0).all()
+    assert (below + above)[0, 1] == pytest.approx(0.0, abs=1e-12)
+    assert curve.states(lower, upper).tolist() == [[0, 0]]
+    assert curve.bends(lower, upper).tolist() == [[True, False]]
+
+
+def test_lines_keep_the_distance_of_rounding():
+    """Softplus is straight to the last digit there: what is left is the margin of values, slopes and products."""
+    lower, upper, margin = np.array([[1000.0]]), np.array([[1001.0]]), np.array([[0.5]])
+    lines = curves.SOFTPLUS.lines(lower, upper, margin)
+    rounding = 16 * np.finfo(float).eps * (1 + 1001 + 1001)
+    for intercept, sign in ((lines.lower_intercept, -1.0), (lines.upper_intercept, 1.0)):
+        assert sign * intercept[0, 0] - 0.5 == pytest.approx(rounding, rel=0.2)

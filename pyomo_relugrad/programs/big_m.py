@@ -4,7 +4,7 @@ A ReLU is free to switch where its bounds ``L <= W h_before + b <= U`` are on bo
 ``h - s = W h_before + b`` with ``h, s >= 0``, ``h <= U q`` and ``s <= -L (1 - q)``, where ``q`` is binary (Fischetti,
 Jo, Deep neural networks and mixed integer linear optimization, 2018). Where bounds decide its state, an active one is a
 column ``h`` without ``s`` and ``q``; an inactive one has no column at all. One whose epigraph is enough is written
-without ``q``. A network of which one input varies may be written as a curve instead (`curves`).
+without ``q``.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, NetworkStage, Problem, ProblemBounds, ReluMask
-from pyomo_relugrad.programs.curves import CurveColumns, curve_of
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem, ProblemBounds, ReluMask
 from pyomo_relugrad.programs.linear_program import LinearProgram
 
 
@@ -50,8 +49,6 @@ class BigMModel:
     row_lower, row_upper : (M,) arrays
     integers : (N,) boolean array
     hidden : tuple of (stage, member, columns of each hidden layer)
-    curves : tuple of CurveColumns
-        Of the networks that have no hidden columns.
     """
 
     problem: Problem
@@ -63,7 +60,6 @@ class BigMModel:
     row_upper: Array
     integers: Array
     hidden: tuple[tuple[int, int, tuple[HiddenColumns, ...]], ...]
-    curves: tuple[CurveColumns, ...] = ()
 
     def program(self, relaxed: bool, options: dict[str, Any] | None = None) -> LinearProgram:
         """The model in HiGHS.
@@ -101,15 +97,10 @@ class BigMModel:
                 )
                 for places, value in parts:
                     values[places[places >= 0]] = value[places >= 0]
-        for written in self.curves:
-            shares = written.curve.shares(v[written.curve.column])
-            values[written.shares], values[written.full] = shares, shares[:-1] == 1.0
         return values
 
 
-def build_big_m(
-    problem: Problem, bounds: ProblemBounds, epigraphs: ReluMask | None = None, *, by_curves: bool = False
-) -> BigMModel:
+def build_big_m(problem: Problem, bounds: ProblemBounds, epigraphs: ReluMask | None = None) -> BigMModel:
     """Write the networks of a problem out as rows and binaries.
 
     Parameters
@@ -120,8 +111,6 @@ def build_big_m(
         As of `bound_problem`; possible. ReLUs whose bounds they leave on both sides of zero are free to switch.
     epigraphs : ReluMask, optional
         The ReLUs whose epigraph is enough, as of `epigraph_relus`; by default none is.
-    by_curves : bool, optional
-        Whether networks of which one input varies are written as curves, where that takes no more binaries.
 
     Raises
     ------
@@ -133,8 +122,6 @@ def build_big_m(
     for index, stage in enumerate(problem.relu_stages):
         for member in range(len(stage.inputs)):
             convex = None if epigraphs is None else [layer[member] for layer in epigraphs[index]]
-            if by_curves and builder.add_curve(stage, index, member, convex):
-                continue
             hidden.append((index, member, builder.add_network(stage.network, index, member, convex)))
     return builder.model(tuple(hidden))
 
@@ -152,7 +139,6 @@ class _Builder:
         self.row_lower, self.row_upper = [problem.row_lower], [problem.row_upper]
         rows = problem.rows.tocoo()
         self.entries: list[tuple[Array, Array, Array]] = [(*rows.coords, rows.data)]
-        self.curves: list[CurveColumns] = []
 
     def model(self, hidden: tuple[tuple[int, int, tuple[HiddenColumns, ...]], ...]) -> BigMModel:
         row, column, value = (np.concatenate(parts) for parts in zip(*self.entries, strict=True))
@@ -168,36 +154,7 @@ class _Builder:
             row_upper=np.concatenate(self.row_upper),
             integers=np.concatenate(self.integers),
             hidden=hidden,
-            curves=tuple(self.curves),
         )
-
-    def add_curve(self, stage: NetworkStage, stage_index: int, member: int, convex: list[Array] | None) -> bool:
-        """Write a network as a curve, where only one of its inputs varies; whether that was done."""
-        bounds, inputs = self.bounds.networks[stage_index], stage.inputs[member]
-        undecided = [
-            (low[member] < 0) & (high[member] > 0) for low, high in zip(bounds.lower, bounds.upper, strict=True)
-        ]
-        switching = undecided if convex is None else [own & ~epi for own, epi in zip(undecided, convex, strict=True)]
-        ends = self.bounds.lower[inputs], self.bounds.upper[inputs]
-        curve = curve_of(stage.network, inputs, *ends, 1 + sum(int(own.sum()) for own in switching))
-        if curve is None:
-            return False
-        count = curve.n_pieces
-        ones = np.ones(count)
-        shares = self._add_columns(ones > 0, 0.0 * ones, ones, False)
-        full = self._add_columns(ones[1:] > 0, 0.0 * ones[1:], ones[1:], True)
-        starts = np.append(curve.points[0], curve.values[0])
-        steps = np.diff(np.column_stack([curve.points, curve.values]), axis=0)
-        first = self._add_rows(starts, starts)
-        for number, column in enumerate([curve.column, *stage.outputs[member].tolist()]):
-            self._add_entries(np.array([first + number]), np.array([column]), 1.0)
-            self._add_entries(np.full(count, first + number), shares, -steps[:, number])
-        for part, low, high in ((shares[:-1], 0.0, np.inf), (shares[1:], -np.inf, 0.0)):
-            first = self._add_rows(np.full(count - 1, low), np.full(count - 1, high))
-            self._add_entries(first + np.arange(count - 1), part, 1.0)
-            self._add_entries(first + np.arange(count - 1), full, -1.0)
-        self.curves.append(CurveColumns(curve, shares, full))
-        return True
 
     def add_network(
         self, network: Network, stage_index: int, member: int, convex: list[Array] | None

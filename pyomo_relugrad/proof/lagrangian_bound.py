@@ -178,7 +178,7 @@ class _BoundedBlock:
         best = min(known, key=lambda point: point.objective, default=None)
         start = None if best is None else problem.measure(problem.propagate(best.values[None])[0])
         proof = MilpProof(problem, Options(relative_gap=0.0, absolute_gap=gap), start)
-        proof.model = build_big_m(problem, bounds, epigraph_relus(problem, bounds), by_curves=True)
+        proof.model = build_big_m(problem, bounds, epigraph_relus(problem, bounds))
         return proof
 
     def take(self, report: Report) -> float:
