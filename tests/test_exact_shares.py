@@ -87,15 +87,6 @@ def test_the_share_falls_from_the_end_of_the_patience_on(last_success, largest):
     assert shares.search_share == ASKED.late_share
 
 
-@pytest.mark.parametrize(("in_vain", "share"), [(9.9, ASKED.open_share), (10.1, ASKED.search_share)])
-def test_a_proof_that_stands_still_has_half_where_searches_are_long_in_vain(in_vain, share):
-    shares, patience = TimeShares(ASKED), ASKED.first_seconds + ASKED.patience * 0.05
-    shares.is_closing = False
-    shares.book_search(0.05, found=True, has_incumbent=True)
-    shares.book_search(in_vain * patience - 0.05, found=False, has_incumbent=True)
-    assert shares.search_share == share
-
-
 def test_searches_that_succeed_late_have_most_of_the_time():
     searched, proven = shared(200, ASKED.proof_turn, set(range(0, 200, 3)), has_incumbent=True)[-1]
     assert searched >= 0.95 * ASKED.late_share * (searched + proven)
@@ -146,8 +137,8 @@ def test_a_search_beside_proofs_owes_them_nothing():
 def test_searches_in_vain_keep_most_of_the_time_beside_proofs_that_are_not_about_to_close_the_gap():
     shares = TimeShares(ASKED)
     shares.book_search(1.0, found=True, has_incumbent=True)
-    shares.book_search(8.0, found=False, has_incumbent=True)
-    assert shares.search_share < 0.2
+    shares.book_search(100.0, found=False, has_incumbent=True)
+    assert shares.search_share < 0.1
     shares.is_closing = False
     assert shares.search_share == ASKED.open_share
     assert shares.share_beside == 1.0
@@ -440,17 +431,6 @@ def test_highs_stands_still_at_a_line_of_its_log():
     proof.resume()
     thread.join(10.0)
     assert not thread.is_alive()
-
-
-def test_highs_ends_where_nobody_waits_for_it_any_more():
-    proofs = []
-    owner = threading.Thread(target=lambda: proofs.append(MilpProof(hard_box(), Options())))
-    owner.start()
-    owner.join()
-    (proof,) = proofs
-    proof.pause()
-    proof._on_progress(SimpleNamespace(data_out=SimpleNamespace(mip_dual_bound=-1.0, mip_node_count=1)))
-    assert proof._highs.getOptionValue("time_limit")[1] == 0.0
 
 
 @pytest.mark.parametrize("falls", [True, False])

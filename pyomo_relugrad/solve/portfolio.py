@@ -41,8 +41,7 @@ class Portfolio:
         The searches' share of the time while there is no incumbent, and while they go on to find better ones; little
         by little the larger one if that is still so after ``late_seconds``.
     open_share : float, optional
-        The searches' share at least while no proof is about to close the gap in time; ``search_share`` when they have
-        been in vain for long.
+        The searches' share at least while no proof is about to close the gap in time.
     core_share : float, optional
         Share of the time limit that a proof in a thread of its own has a core for itself, and ``young_seconds`` at
         least; after that a search on that core works beside it, unless it is about to close the gap.

@@ -6,17 +6,13 @@ import numpy as np
 
 from pyomo_relugrad.solve.portfolio import Portfolio
 
-#: Promise of searches below which a proof that stands still has half of the time: its gap may fall at last.
-LONG_IN_VAIN = 0.1
-
 
 class TimeShares:
     """Keeps account of who worked how long, and says how long the next one may.
 
     Searches have at least half of the time while there is no incumbent, and as long as they are successful
     afterwards; a search in vain falls back little by little, and never stops: after ``t`` seconds without success its
-    share is inversely proportional to ``t``. Most of the time is theirs unless a proof is about to close the gap, and
-    half of it when all has been in vain ten times as long as it took to the last success.
+    share is inversely proportional to ``t``, but most of the time is theirs unless a proof is about to close the gap.
     Beside proofs that work in a thread of their own, searches have all of the time instead, and at least half of it
     when they fall back behind a proof that is about to end.
 
@@ -44,8 +40,7 @@ class TimeShares:
         largest = float(np.interp(needed, asked.late_seconds, (asked.search_share, asked.late_share)))
         share = largest * self._promise if self._has_incumbent else largest
         if not self.is_closing:
-            is_long_in_vain = self._has_incumbent and self._promise < LONG_IN_VAIN
-            return max(share, asked.search_share if is_long_in_vain else asked.open_share)
+            return max(share, asked.open_share)
         return max(share - self.searches_beside * (1.0 - share), 0.0)
 
     @property
