@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -107,9 +108,10 @@ class BoundedSearch(Worker):
 
     def close(self) -> tuple[Report, ...]:
         """Stop the search."""
-        for way in self._ways:
-            way.bounder.close()
-        return self._own.close()
+        with ExitStack() as stack:  # the search is stopped too where a bounder fails
+            for way in self._ways:
+                stack.callback(way.bounder.close)
+            return self._own.close()
 
     def _due(self, vain_before: float) -> _Way | None:
         """The bounder whose run may begin, if any."""
