@@ -73,7 +73,7 @@ class Portfolio:
     few_relus: int = 64
     short_lead: float = 0.5
     long_lead: float = 5.0
-    first_seconds: float = 0.08
+    first_seconds: float = 0.05
     first_share: float = 0.1
     proof_turn: float = 0.5
     search_turn: float = 0.2

@@ -27,7 +27,7 @@ class TimeShares:
 
     def __init__(self, portfolio: Portfolio) -> None:
         self._portfolio = portfolio
-        self._searched = self._last_success = self._owed = self._proved = 0.0
+        self._searched = self._last_success = self._owed = self.proved = 0.0
         self._has_incumbent = False
         self.is_closing = True
         self.searches_beside = 0
@@ -79,7 +79,7 @@ class TimeShares:
     def book_proofs(self, seconds: float, has_incumbent: bool) -> None:
         """Note a turn of the proofs: searches get their share of the time for it."""
         self._has_incumbent = has_incumbent
-        self._proved += seconds
+        self.proved += seconds
         earned = seconds * self.search_share / (1.0 - self.search_share)
         self._owed += min(earned, max(self._portfolio.owed_seconds, seconds))
 
@@ -103,4 +103,4 @@ class TimeShares:
         if not (is_searching and self.are_gaining):
             return seconds
         earned = self._searched * (1.0 - asked.late_share) / asked.late_share
-        return min(seconds, max(earned - self._proved, asked.proof_turn))
+        return min(seconds, max(earned - self.proved, asked.proof_turn))

@@ -131,10 +131,13 @@ class Team(Worker):
     def _is_ending(self, seconds: float) -> bool:
         """Whether an incumbent is about to be proven: searches wait for that a little.
 
-        They wait three times these seconds at most, and three times what a proof's forecast is made of.
+        They wait three times these seconds at most, and three times what a proof's forecast is made of; behind a short
+        proof they wait as long as its gap falls, as it often falls faster in the end.
         """
+        is_short = self._shares.proved < self.short_proof
         return self._best is not None and any(
-            runner.ends_within(3.0 * min(seconds, runner.worked), self._value) for runner in self._active
+            runner.ends_within(np.inf if is_short else 3.0 * min(seconds, runner.worked), self._value)
+            for runner in self._active
         )
 
     @property
