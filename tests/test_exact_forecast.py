@@ -34,10 +34,10 @@ def test_where_there_is_little_time_a_proof_is_judged_sooner():
 
 
 def test_the_end_of_a_young_proof_is_forecast_all_the_same():
-    """From 1 to a tenth in a fifth of a second: to a thousandth in two fifths more."""
-    found = forecast(3.0, 1.0, 0.5, 0.1, seconds=0.1)
-    assert found.ends_within(0.401, OBJECTIVE, ALLOWED)
-    assert not found.ends_within(0.399, OBJECTIVE, ALLOWED)
+    found = forecast(3.0, 1.0, 0.5, 1.0 / 16.0, seconds=0.1)
+    needed = 0.2 * (0.5 - ALLOWED**0.25) / 0.5
+    assert found.ends_within(1.01 * needed, OBJECTIVE, ALLOWED)
+    assert not found.ends_within(0.99 * needed, OBJECTIVE, ALLOWED)
 
 
 @pytest.mark.parametrize(("share", "closes"), [(1.0, False), (1.01 * CLOSING, False), (0.99 * CLOSING, True)])
@@ -46,10 +46,11 @@ def test_a_gap_that_falls_too_little_is_not_about_to_close(share, closes):
 
 
 def test_a_gap_goes_on_falling_as_in_the_second_half():
-    """From 1 to a tenth in two seconds: to a thousandth in four more."""
-    found = forecast(3.0, 1.0, 0.5, 0.1)
-    assert found.closes_within(4.01, OBJECTIVE, ALLOWED)
-    assert not found.closes_within(3.99, OBJECTIVE, ALLOWED)
+    """Its fourth root falls from 1 to a half in two seconds."""
+    found = forecast(3.0, 1.0, 0.5, 1.0 / 16.0)
+    needed = 2.0 * (0.5 - ALLOWED**0.25) / 0.5
+    assert found.closes_within(1.01 * needed, OBJECTIVE, ALLOWED)
+    assert not found.closes_within(0.99 * needed, OBJECTIVE, ALLOWED)
 
 
 def test_a_better_incumbent_is_no_gain_of_the_proof():

@@ -107,6 +107,16 @@ def test_short_steps_of_proofs_leave_late_successful_searches_their_share():
     assert searched >= 0.95 * asked.late_share * (searched + proven)
 
 
+def test_turns_that_searches_did_not_take_do_not_add_up():
+    """Else a proof that they waited for would stand still in the end."""
+    asked = Portfolio()
+    shares = TimeShares(asked)
+    shares.book_search(1.0, found=True, has_incumbent=True)
+    for _ in range(10):
+        shares.book_proofs(asked.proof_turn, has_incumbent=True)
+    assert shares.search_seconds() == asked.owed_seconds
+
+
 def test_proofs_have_whole_turns_while_searches_have_half():
     assert TimeShares(Portfolio()).proof_seconds() == Portfolio().proof_turn
 

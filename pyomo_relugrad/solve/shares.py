@@ -81,7 +81,7 @@ class TimeShares:
         self._has_incumbent = has_incumbent
         self.proved += seconds
         earned = seconds * self.search_share / (1.0 - self.search_share)
-        self._owed += min(earned, max(self._portfolio.owed_seconds, seconds))
+        self._owed = min(self._owed + earned, max(self._portfolio.owed_seconds, seconds))
 
     def proof_seconds(self) -> float:
         """How long proofs may work now: a turn, less where the searches' share for it would be more than is owed."""
