@@ -115,9 +115,9 @@ plt.show()
 # The proof
 # ---------
 # Are smaller reactors possible, with the last correction? ``relugrad.exact`` goes on from our design, and bounds the
-# networks' inputs part by part. After ten seconds it says how far it came.
+# networks' inputs part by part. After six seconds it says how far it came.
 
 found = pyo.value(m.volume)
-proof = pyo.SolverFactory("relugrad.exact").solve(m, warmstart=True, time_limit=10)
+proof = pyo.SolverFactory("relugrad.exact").solve(m, warmstart=True, time_limit=6)
 bound = proof.problem.lower_bound
 print(f"\nrelugrad found {found:.3f}, then {pyo.value(m.volume):.3f}; no design needs less than {bound:.3f}.")
