@@ -24,6 +24,7 @@ from pyomo_relugrad.programs import (
     lower_priority,
     solver_threads,
     tighten_by_programs,
+    with_relu_cuts,
 )
 from pyomo_relugrad.run import Callback, Options, Prover, SearchResult, run_proof
 
@@ -44,7 +45,7 @@ PROOF_OPTIONS = {
     "mip_heuristic_run_root_reduced_cost": False,
     "mip_allow_cut_separation_at_nodes": False,
 }
-HIGHS_OPTIONS = {**PROOF_OPTIONS, "threads": 1, "mip_allow_restart": False}
+HIGHS_OPTIONS = {**PROOF_OPTIONS, "mip_pscost_minreliable": 4, "threads": 1, "mip_allow_restart": False}
 # Options by which HiGHS tells its bound in its log, which nobody prints. It also offers to be watched at each of its
 # steps, thousands of times a second; but each of these calls waits for Python's lock, up to 5 ms while searches work.
 LOG_OPTIONS = {"log_to_console": False, "mip_min_logging_interval": REPORT_INTERVAL, "output_flag": True}
@@ -231,7 +232,7 @@ class MilpProof(Prover):
         if self.options.bounds == "lp" and found.possible:
             seconds = min(MAX_TIGHTENING_SECONDS, TIGHTENING_SHARE * self.options.time_limit)
             found = tighten_by_programs(self.problem, found, seconds)
-        return build_big_m(self.problem, found, epigraphs) if found.possible else None
+        return with_relu_cuts(build_big_m(self.problem, found, epigraphs)) if found.possible else None
 
     @cached_property
     def _highs(self) -> Any:
