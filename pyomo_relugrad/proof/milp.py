@@ -49,8 +49,9 @@ HIGHS_OPTIONS = {**PROOF_OPTIONS, "mip_pscost_minreliable": 4, "threads": 1, "mi
 # Options by which HiGHS tells its bound in its log, which nobody prints. It also offers to be watched at each of its
 # steps, thousands of times a second; but each of these calls waits for Python's lock, up to 5 ms while searches work.
 LOG_OPTIONS = {"log_to_console": False, "mip_min_logging_interval": REPORT_INTERVAL, "output_flag": True}
-# Seconds after which HiGHS lets others go first that work beside it: a short run delays them little.
-EQUAL_SECONDS = 2.0
+# Seconds after which HiGHS lets others go first that work beside it: a short run delays them little, and one with few
+# integers is likely to end.
+EQUAL_SECONDS, FEW_INTEGERS = 2.0, 64
 # Seconds after which HiGHS may begin again with what it has learnt: long proofs end sooner by that, short ones later.
 RESTART_SECONDS = 1.0
 
@@ -194,7 +195,7 @@ class MilpProof(Prover):
             return
         highs = self._highs
         begin = last_report = time.perf_counter()
-        done = False
+        done, has_few = False, self.model.integers.sum() <= FEW_INTEGERS
         # A thread of our own: `startSolve` of highspy allows one run in the whole process.
         self._thread = thread = Thread(target=self._run_to_end, args=(highs,), name=HIGHS_THREAD)
         thread.start()
@@ -209,7 +210,7 @@ class MilpProof(Prover):
                 last_report, done = time.perf_counter(), not thread.is_alive()
                 if last_report - begin >= RESTART_SECONDS:
                     highs.setOptionValue("mip_allow_restart", self.options.highs_options.get("mip_allow_restart", True))
-                if self._gives_way and not done and last_report - begin >= EQUAL_SECONDS:
+                if self._gives_way and not done and not has_few and last_report - begin >= EQUAL_SECONDS:
                     lower_priority(thread)
                     self._gives_way = False
                 if self._error is not None:
