@@ -15,7 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
+from pyomo_relugrad.problem import Problem, ProblemBounds
 from pyomo_relugrad.programs.big_m import BigMModel
 
 # Linear programs solved for cuts; there are no more where the last ones raised the bound by less than this share.
@@ -26,29 +26,29 @@ LEAST_VIOLATION = 1e-3
 MAX_COEFFICIENTS = 20_000
 
 
-def with_relu_cuts(model: BigMModel) -> BigMModel:
+def with_relu_cuts(model: BigMModel, bounds: ProblemBounds) -> BigMModel:
     """The formulation with cuts that bind where its relaxation, cut again and again, is optimal.
 
     It stays as it is where nothing restricts outputs: there HiGHS's own cuts do as well.
     """
     if model.rows.nnz > MAX_COEFFICIENTS or not _restricts_outputs(model.problem):
         return model
-    relus = _OpenRelus(model)
+    relus = _OpenRelus(model, *_exact_bounds(model, bounds))
     if not relus.count:
         return model
     program = model.program(relaxed=True)
     cuts, sides = np.zeros((0, model.cost.size)), np.zeros(0)
-    bounds: list[float] = []
+    optima: list[float] = []
     while True:
         solution = program.solve()
         if not solution.is_optimal or solution.values is None:
             break
-        bounds.append(solution.objective)
-        if len(bounds) > 1:
+        optima.append(solution.objective)
+        if len(optima) > 1:
             kept = program.drop_basic_rows(model.rows.shape[0])
             cuts, sides = cuts[kept], sides[kept]
         added, added_sides = relus.violated_cuts(solution.values)
-        if len(bounds) > MAX_ROUNDS or not added_sides.size or _has_settled(bounds):
+        if len(optima) > MAX_ROUNDS or not added_sides.size or _has_settled(optima):
             break
         cuts, sides = np.concatenate([cuts, added]), np.concatenate([sides, added_sides])
         program.append_rows(sparse.csr_array(added), np.full(added_sides.size, -np.inf), added_sides)
@@ -66,16 +66,29 @@ def _restricts_outputs(problem: Problem) -> bool:
     return bool(is_bounded.any() or outputs[problem.rows.indices].any())
 
 
-def _has_settled(bounds: list[float]) -> bool:
-    if len(bounds) <= LAST_ROUNDS + 1:
+def _has_settled(optima: list[float]) -> bool:
+    if len(optima) <= LAST_ROUNDS + 1:
         return False
-    return bounds[-1] - bounds[-1 - LAST_ROUNDS] < LEAST_GAIN * (bounds[-1] - bounds[0])
+    return optima[-1] - optima[-1 - LAST_ROUNDS] < LEAST_GAIN * (optima[-1] - optima[0])
+
+
+def _exact_bounds(model: BigMModel, bounds: ProblemBounds) -> tuple[Array, Array]:
+    """Bounds of all columns without the formulation's room, which would leave binaries fractional at its vertices."""
+    lower, upper = model.lower.copy(), model.upper.copy()
+    lower[: bounds.lower.size], upper[: bounds.upper.size] = bounds.lower, bounds.upper
+    for stage, member, layers in model.hidden:
+        ranges = bounds.networks[stage]
+        for columns, low, high in zip(layers, ranges.lower, ranges.upper, strict=True):
+            exists = columns.activation >= 0
+            places = columns.activation[exists]
+            lower[places], upper[places] = np.maximum(low[member], 0.0)[exists], high[member][exists]
+    return lower, upper
 
 
 class _OpenRelus:
     """The ReLUs with a binary, as functions of the columns before them."""
 
-    def __init__(self, model: BigMModel) -> None:
+    def __init__(self, model: BigMModel, lower: Array, upper: Array) -> None:
         layers = [columns for _, _, hidden in model.hidden for columns in hidden]
         parts = [np.stack([c.activation, c.slack, c.binary])[:, c.binary >= 0] for c in layers]
         self._activation, slack, self._binary = np.concatenate([np.zeros((3, 0), int), *parts], axis=1)
@@ -91,7 +104,7 @@ class _OpenRelus:
         self._weights, self._bias = weights, model.row_lower[rows]
         # Smallest and largest contributions of the inputs.
         with np.errstate(invalid="ignore"):
-            ends = np.stack([weights * model.lower, weights * model.upper])
+            ends = np.stack([weights * lower, weights * upper])
         ends = np.where(weights == 0.0, 0.0, ends)
         self._least, self._most = ends.min(axis=0), ends.max(axis=0)
         self._is_bounded = np.isfinite(self._least).all(axis=1) & np.isfinite(self._most).all(axis=1)
@@ -111,5 +124,4 @@ class _OpenRelus:
         cuts, places = -weights[chosen], np.arange(chosen.size)
         cuts[places, self._activation[chosen]] = 1.0
         cuts[places, self._binary[chosen]] = -(least + self._bias[chosen] + most)
-        # With room, as the bounds that rows imply.
-        return cuts, -least + FEASIBILITY_TOLERANCE * (1.0 + np.abs(least))
+        return cuts, -least

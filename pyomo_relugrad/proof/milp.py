@@ -233,7 +233,7 @@ class MilpProof(Prover):
         if self.options.bounds == "lp" and found.possible:
             seconds = min(MAX_TIGHTENING_SECONDS, TIGHTENING_SHARE * self.options.time_limit)
             found = tighten_by_programs(self.problem, found, seconds)
-        return with_relu_cuts(build_big_m(self.problem, found, epigraphs)) if found.possible else None
+        return with_relu_cuts(build_big_m(self.problem, found, epigraphs), found) if found.possible else None
 
     @cached_property
     def _highs(self) -> Any:
