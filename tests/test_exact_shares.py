@@ -318,8 +318,11 @@ def test_on_a_single_core_highs_gives_way_at_once(monkeypatch):
     proof.close()
 
 
-def test_a_proof_that_stands_still_in_its_own_thread_shares_its_core_after_a_while(monkeypatch):
-    clock, limit, portfolio = FakeClock.installed(monkeypatch), 40.0, only(Route.MILP)
+@pytest.mark.parametrize("few_relus", [0, 64])
+def test_a_proof_that_stands_still_in_its_own_thread_shares_its_core_after_a_while(few_relus, monkeypatch):
+    """But for that of a small model, beside searches in vain."""
+    clock, limit = FakeClock.installed(monkeypatch), 40.0
+    portfolio = replace(only(Route.MILP), few_relus=few_relus)
     ProofBeside.clock, ProofBeside.looks = clock, []
     monkeypatch.setitem(PROOFS, Route.MILP, ProofBeside)
     slow_searches(clock, monkeypatch, 0.02)
@@ -331,7 +334,7 @@ def test_a_proof_that_stands_still_in_its_own_thread_shares_its_core_after_a_whi
         if ProofBeside.looks and abs(clock.now - begin - own_seconds) > 0.2 * own_seconds:
             cores[clock.now - begin < own_seconds].add(team.cores_beside)
     team.close()
-    assert cores == {True: {1}, False: {0}}
+    assert cores == {True: {1}, False: {1 if few_relus else 0}}
 
 
 def test_a_proof_waits_and_is_not_given_up_while_searches_are_owed_all_that_is_left(monkeypatch):
@@ -483,15 +486,17 @@ def test_highs_gives_way_to_searches_when_it_has_worked_for_a_while(monkeypatch)
     clock, lowered, end = FakeClock.installed(monkeypatch), [], threading.Event()
     monkeypatch.setattr(MilpProof, "_run_to_end", lambda *_: end.wait())
     monkeypatch.setattr(milp_module, "lower_priority", lambda *_: lowered.append(1))
-    for gives_way, cores in ((True, 2), (False, 1)):
+    for gives_way, cores, few_integers, times in ((True, 2, 0, 1), (True, 2, 64, 0), (False, 1, 0, 0)):
+        monkeypatch.setattr(milp_module, "FEW_INTEGERS", few_integers)
+        lowered.clear()
         options = Options(threads=cores)
         steps = MilpProof(hard_box(), options, gives_way=gives_way, report_interval=0.0).steps()
         next(steps)
-        assert len(lowered) == (0 if gives_way else 1)
+        assert not lowered
         clock.now += EQUAL_SECONDS
         next(steps)
         next(steps)
-        assert len(lowered) == 1
+        assert len(lowered) == times
         end.set()
         steps.close()
         end.clear()

@@ -398,7 +398,7 @@ def test_the_final_bound_is_not_below_one_that_was_known():
 
 
 def test_what_highs_takes_for_infeasible_is_no_verdict_where_there_is_no_time_to_confirm_it(monkeypatch):
-    box = single_network_box(0, (3, 8, 1))
+    box = single_network_box(0, (3, 8, 8, 1))
     least = exact_optimum(box) - box.constant
     problem = replace(box, rows=box.cost[None], row_lower=[-np.inf], row_upper=[least - 1e-3])
     for is_late in (False, True):

@@ -24,6 +24,7 @@ from pyomo_relugrad.programs import (
     lower_priority,
     solver_threads,
     tighten_by_programs,
+    with_relu_cuts,
 )
 from pyomo_relugrad.run import Callback, Options, Prover, SearchResult, run_proof
 
@@ -44,12 +45,13 @@ PROOF_OPTIONS = {
     "mip_heuristic_run_root_reduced_cost": False,
     "mip_allow_cut_separation_at_nodes": False,
 }
-HIGHS_OPTIONS = {**PROOF_OPTIONS, "threads": 1, "mip_allow_restart": False}
+HIGHS_OPTIONS = {**PROOF_OPTIONS, "mip_pscost_minreliable": 4, "threads": 1, "mip_allow_restart": False}
 # Options by which HiGHS tells its bound in its log, which nobody prints. It also offers to be watched at each of its
 # steps, thousands of times a second; but each of these calls waits for Python's lock, up to 5 ms while searches work.
 LOG_OPTIONS = {"log_to_console": False, "mip_min_logging_interval": REPORT_INTERVAL, "output_flag": True}
-# Seconds after which HiGHS lets others go first that work beside it: a short run delays them little.
-EQUAL_SECONDS = 2.0
+# Seconds after which HiGHS lets others go first that work beside it: a short run delays them little, and one with few
+# integers is likely to end.
+EQUAL_SECONDS, FEW_INTEGERS = 2.0, 64
 # Seconds after which HiGHS may begin again with what it has learnt: long proofs end sooner by that, short ones later.
 RESTART_SECONDS = 1.0
 
@@ -193,7 +195,7 @@ class MilpProof(Prover):
             return
         highs = self._highs
         begin = last_report = time.perf_counter()
-        done = False
+        done, has_few = False, self.model.integers.sum() <= FEW_INTEGERS
         # A thread of our own: `startSolve` of highspy allows one run in the whole process.
         self._thread = thread = Thread(target=self._run_to_end, args=(highs,), name=HIGHS_THREAD)
         thread.start()
@@ -208,7 +210,7 @@ class MilpProof(Prover):
                 last_report, done = time.perf_counter(), not thread.is_alive()
                 if last_report - begin >= RESTART_SECONDS:
                     highs.setOptionValue("mip_allow_restart", self.options.highs_options.get("mip_allow_restart", True))
-                if self._gives_way and not done and last_report - begin >= EQUAL_SECONDS:
+                if self._gives_way and not done and not has_few and last_report - begin >= EQUAL_SECONDS:
                     lower_priority(thread)
                     self._gives_way = False
                 if self._error is not None:
@@ -231,7 +233,7 @@ class MilpProof(Prover):
         if self.options.bounds == "lp" and found.possible:
             seconds = min(MAX_TIGHTENING_SECONDS, TIGHTENING_SHARE * self.options.time_limit)
             found = tighten_by_programs(self.problem, found, seconds)
-        return build_big_m(self.problem, found, epigraphs) if found.possible else None
+        return with_relu_cuts(build_big_m(self.problem, found, epigraphs), found) if found.possible else None
 
     @cached_property
     def _highs(self) -> Any:

@@ -138,10 +138,13 @@ class Portfolio:
         unfit = problem.expressions or misfit(problem)
         return (Route.MILP, Route.BRANCH) if unfit else (Route.MILP, Route.RELUS)
 
+    def has_few_relus(self, problem: Problem) -> bool:
+        """Whether the MILP is a small one, which HiGHS is likely to prove."""
+        return sum(embedded.network.n_relus for embedded in problem.networks) <= self.few_relus
+
     def lead_of(self, first: Route, problem: Problem, cores: int) -> float:
         """Seconds that the first proof has before the second joins: few beside the MILP, which has its own thread."""
-        n_relus = sum(embedded.network.n_relus for embedded in problem.networks)
-        lead = self.short_lead if first is Route.MILP or n_relus <= self.few_relus else self.long_lead
+        lead = self.short_lead if first is Route.MILP or self.has_few_relus(problem) else self.long_lead
         return 0.0 if lead == self.short_lead and cores > 1 else lead
 
     def lead_of_search(self, problem: Problem, time_limit: float) -> float:

@@ -43,6 +43,7 @@ class Team(Worker):
         self._problem, self._options, self._portfolio, self._clock = problem, options, portfolio, clock
         self._searches = Searches(problem, options, portfolio, clock, start)
         self._shares = TimeShares(portfolio)
+        self._has_few_relus = portfolio.has_few_relus(problem)
         self._runners: list[Runner] = []
         self._waiting: list[Route] = []
         self._join_at = 0.0
@@ -69,10 +70,12 @@ class Team(Worker):
         """Whether a proof has cores for itself.
 
         It has none that has had its time and is not about to close the gap, or that is far from its end while searches
-        go on gaining.
+        go on gaining. A small MILP has its core for all of the time that searches are in vain.
         """
         own_seconds = self._portfolio.young_seconds
         if runner.works_beside:
+            if self._has_few_relus and not self._shares.are_gaining:
+                return True
             own_seconds = max(own_seconds, self._portfolio.core_share * self._clock.time_limit)
         return not self._is_in_the_way(runner) and (
             runner.worked < own_seconds or runner.closes_within(self._clock.remaining, self._value)
