@@ -50,6 +50,7 @@ def test_it_finds_the_optimum_and_proves_it(monkeypatch, feasible):
     optimum = prove_by_milp(PROBLEM, relative_gap=1e-7, absolute_gap=1e-7)
     assert optimum.stop is Stop.OPTIMAL
     assert reports[1].bound == pytest.approx(optimum.incumbent.objective, abs=1e-5)
+    assert reports[1].bound < optimum.bound
     best = min((point.objective for report in reports for point in report.points), default=feasible.objective)
     assert best == pytest.approx(optimum.incumbent.objective, abs=1e-5)
     assert [report.stop for report in reports] == [None] * 3
@@ -77,13 +78,13 @@ class Standing:
     """A proof that brings nothing."""
 
     is_done, is_due, worked = False, True, 0.0
-    closes = False
+    closes, bound = False, -np.inf
 
     def __init__(self):
         self.offered = []
 
     def step(self):
-        return Report(nodes=3)
+        return Report(nodes=3, bound=self.bound)
 
     def offer(self, point):
         self.offered.append(point)
@@ -103,7 +104,8 @@ def test_it_leaves_its_core_to_islands_where_it_stands_still(feasible):
     assert worker.cores_beside == 0
     runner.closes = True
     assert worker.cores_beside == 1
-    assert worker.step() == Report(evaluated=1, nodes=3)
+    for runner.bound in (-np.inf, np.inf):  # that HiGHS has no point does not make the problem infeasible
+        assert worker.step() == Report(evaluated=1, nodes=3)
     worker.offer(feasible)
     assert runner.offered == worker._own.offered == [feasible]
     with pytest.raises(ModelError, match="HiGHS has failed"):

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.programs import below_tolerance
 from pyomo_relugrad.run import Clock, Options, Report, Route, Worker
 from pyomo_relugrad.solve.bounded_search import GAP, suits_milp
 from pyomo_relugrad.solve.portfolio import Portfolio
@@ -63,7 +64,7 @@ class HighsBeside(Worker):
             self._runner = Runner(Route.MILP, self._problem, left, Portfolio(), self._best, report.bound)
         runner = self._runner
         is_due = runner is not None and not runner.is_done and runner.is_due
-        return report.with_work([runner.step()]) if runner is not None and is_due else report
+        return report.with_work([_lowered(runner.step())]) if runner is not None and is_due else report
 
     @property
     def _is_time(self) -> bool:
@@ -83,5 +84,10 @@ class HighsBeside(Worker):
         with ExitStack() as stack:  # the search is stopped too where the other fails
             stack.callback(lambda: reports.extend(self._own.close()))
             if self._runner is not None:
-                reports.extend(self._runner.close())
+                reports.extend(map(_lowered, self._runner.close()))
         return tuple(reports)
+
+
+def _lowered(report: Report) -> Report:
+    """The report with a bound that holds beside HiGHS's tolerances; that it finds no point says nothing of ours."""
+    return replace(report, bound=below_tolerance(report.bound) if math.isfinite(report.bound) else -math.inf)
