@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from fake_clock import FakeClock
 from random_models import random_problem
-from random_networks import random_network
 
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.proof import MilpProof, prove_by_milp
 from pyomo_relugrad.run import Clock, Options, Report, Stop, Worker
-from pyomo_relugrad.solve import array_problem, highs_beside, search
+from pyomo_relugrad.solve import highs_beside, search
 from pyomo_relugrad.solve.highs_beside import HighsBeside, may_work_beside
+from pyomo_relugrad.solve.portfolio import Portfolio
 
 PROBLEM = presolve(random_problem("integer", 3)).problem
 TWO = Options(time_limit=20.0, threads=2)
@@ -121,10 +121,10 @@ def test_it_needs_a_core_and_a_time_limit(changes, works):
     assert may_work_beside(PROBLEM, replace(TWO, **changes)) is works
 
 
-def test_it_is_for_small_problems():
-    small, large = (array_problem(random_network((3, width, width, 1), 0), None, 0.0, 1.0) for width in (30, 40))
-    assert may_work_beside(small, TWO)
-    assert not may_work_beside(large, TWO)
+def test_it_is_for_small_problems_with_integers(monkeypatch):
+    assert not may_work_beside(random_problem("window", 1), TWO)
+    monkeypatch.setattr(highs_beside, "Portfolio", lambda: Portfolio(few_relus=10))
+    assert not may_work_beside(PROBLEM, TWO)
 
 
 def test_a_search_on_two_cores_ends_with_its_proof(monkeypatch):

@@ -18,10 +18,15 @@ START_SECONDS, MIN_SECONDS = 0.2, 0.5
 
 
 def may_work_beside(problem: Problem, options: Options) -> bool:
-    """Whether there is a core for HiGHS, and it may prove the problem in seconds."""
-    n_relus = sum(embedded.network.n_relus for embedded in problem.networks)
+    """Whether there is a core for HiGHS, and it may prove the problem in seconds.
+
+    Without integers other searches bring more, which find the optimum of such problems long before HiGHS does.
+    """
     is_timed = options.iteration_limit is None and math.isfinite(options.time_limit)
-    return is_timed and options.cores > 1 and n_relus <= Portfolio().few_relus and suits_milp(problem)
+    if not is_timed or options.cores == 1 or not problem.integers.any():
+        return False
+    n_relus = sum(embedded.network.n_relus for embedded in problem.networks)
+    return n_relus <= Portfolio().few_relus and suits_milp(problem)
 
 
 class HighsBeside(Worker):
