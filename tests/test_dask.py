@@ -27,7 +27,7 @@ class Idle(Worker):
 
 @pytest.mark.slow
 def test_a_cluster_joins_and_loses_no_more_than_a_task_with_a_worker(monkeypatch):
-    monkeypatch.setattr("pyomo_relugrad.solve.task_pool.START_SECONDS_ON_EXECUTOR", 0.0)
+    monkeypatch.setattr("pyomo_relugrad.solve.task_pool.TaskPool.start_seconds", 0.0)
     with (
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,

@@ -29,8 +29,7 @@ BOX = array_problem(random_network((4, 12, 12, 1), 3), None, -1.0, 1.0)
 @pytest.fixture
 def at_once(monkeypatch):
     """Others join from the first step on, and are looked at after each."""
-    for module, name in ((task_pool, "START_SECONDS"), (task_pool, "START_SECONDS_ON_EXECUTOR")):
-        monkeypatch.setattr(module, name, 0.0)
+    monkeypatch.setattr(task_pool.TaskPool, "start_seconds", 0.0)
     monkeypatch.setattr(islands, "LOOK_SECONDS", 0.0)
     monkeypatch.setattr(islands, "TURN_SECONDS", 0.02)
 
@@ -149,6 +148,16 @@ def test_short_runs_are_left_alone(monkeypatch):
     clock.now += 0.5
     worker.step()
     assert inline.tasks
+
+
+def test_turns_are_short_in_the_beginning_and_near_the_end(monkeypatch):
+    clock, inline = FakeClock.installed(monkeypatch), Inline(lost=range(9))
+    worker = beside(inline, Clock(20.0), threads=1)
+    for seconds in (0.2, 4.8, 13.0):
+        clock.now += seconds
+        worker.step()
+        worker._pool._tasks.clear()
+    assert [task.seconds for task in inline.tasks] == pytest.approx([0.04, 0.5, 0.2])
 
 
 def test_a_worker_says_how_long_it_is_left_alone(at_once, monkeypatch):

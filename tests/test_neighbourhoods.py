@@ -48,14 +48,15 @@ def test_neighbourhoods_can_be_left_out(monkeypatch) -> None:
     made, make = list[set[str]](), Bandit.__init__
     monkeypatch.setattr(Bandit, "__init__", lambda bandit, floors: made.append(set(floors)) or make(bandit, floors))
 
-    def arms(*without: str) -> set[str]:
-        context = SearchContext(Budget(iteration_limit=30), np.random.default_rng(0))
+    def arms(*without: str, **context_fields: bool) -> set[str]:
+        context = SearchContext(Budget(iteration_limit=30), np.random.default_rng(0), **context_fields)
         deque(Neighbourhoods(without=frozenset(without)).run(switches(12, 6), context), maxlen=0)
         return made[-1]
 
     every = arms()
     assert every == {"descents", "exchanges", "flips", "window", "integers", "whole"}
     assert arms("exchanges") == every - {"exchanges"}
+    assert arms(solves_whole=False) == every - {"whole"}
     assert arms("flips", "window", "integers", "whole") == {"descents", "exchanges"}
 
 

@@ -28,7 +28,7 @@ class Idle(Worker):
 
 def best_on(executor: Executor) -> float:
     """The value that the executor's workers find first."""
-    task_pool.START_SECONDS_ON_EXECUTOR = 0.0
+    task_pool.TaskPool.start_seconds = 0.0
     worker = Islands(Idle(), presolve(PROBLEM).problem, Options(executor=executor, threads=2), Clock())
     while not (found := worker.step().points):
         assert not worker._pool._failures
@@ -39,7 +39,7 @@ def best_on(executor: Executor) -> float:
 
 def test_ray(monkeypatch):
     ray = pytest.importorskip("ray")
-    monkeypatch.setattr(task_pool, "START_SECONDS_ON_EXECUTOR", 0.0)
+    monkeypatch.setattr(task_pool.TaskPool, "start_seconds", 0.0)
     monkeypatch.setenv("RAY_worker_niceness", "0")  # else its workers get nothing on a busy machine
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
 

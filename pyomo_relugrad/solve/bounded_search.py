@@ -138,8 +138,11 @@ class BoundedSearch(Worker):
         return Report(() if point is None else (point,), bound)
 
 
-def bounders_for(problem: Problem, options: Options, past: Past) -> list[BoundInRuns]:
-    """What bounds a presolved problem: blocks and stages by themselves, branching where it goes first, and HiGHS."""
+def bounders_for(problem: Problem, options: Options, past: Past, has_highs: bool = False) -> list[BoundInRuns]:
+    """What bounds a presolved problem: blocks and stages by themselves, branching where it goes first, and HiGHS.
+
+    HiGHS is left out where it has a core of its own.
+    """
     bounders: list[BoundInRuns] = [LagrangianBound(problem, past)]
     if len(problem.networks) > 1:
         bounders.append(ProofInTurns(lambda start: HorizonProof(problem, options, start)))
@@ -147,7 +150,7 @@ def bounders_for(problem: Problem, options: Options, past: Past) -> list[BoundIn
     if is_quick and Portfolio().routes_for(problem)[0] is Route.BRANCH:
         alone = replace(options, threads=1)  # searches have the other cores
         bounders.append(ProofInTurns(lambda start: PROOFS[Route.BRANCH](problem, alone, start)))
-    if suits_milp(problem):
+    if suits_milp(problem) and not has_highs:
         bounders.append(ProofInTurns(lambda start: milp_beside(problem, options, start)))
     return bounders
 

@@ -9,8 +9,11 @@ from pyomo_relugrad.run import Clock, Options, Record, Report, Worker
 from pyomo_relugrad.solve.task_pool import MIN_SECONDS, TaskPool, others_may_help
 from pyomo_relugrad.solve.tasks import MAX_KNOWN, options_of_task
 
-#: Seconds of a turn, after which an island reports and takes what others have found; shorter near the end.
+#: Seconds of a turn at most, after which an island reports and takes what others have found; shorter near the end.
 TURN_SECONDS, TURN_SHARE = 0.5, 0.1
+#: Seconds of the first turn, and share of the time that has passed which later ones have: what is found early is told
+#: early.
+FIRST_SECONDS, PASSED_SHARE = 0.02, 0.2
 #: Seconds between two looks at the islands.
 LOOK_SECONDS = 0.01
 
@@ -72,7 +75,9 @@ class Islands(Worker):
     def _send_out(self) -> None:
         known = tuple(self._record.pool[:MAX_KNOWN])
         remaining = self._clock.remaining
+        grown = max(FIRST_SECONDS, PASSED_SHARE * self._clock.elapsed)
+        seconds = min(TURN_SECONDS, TURN_SHARE * remaining, grown)
         for _ in range(self._pool.room(self._own.cores_beside)):
             options = options_of_task(self._options, self._count + 1, remaining, None)
             self._count += 1
-            self._pool.submit(self._count, options, known, min(TURN_SECONDS, TURN_SHARE * remaining))
+            self._pool.submit(self._count, options, known, seconds)

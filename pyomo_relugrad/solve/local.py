@@ -13,6 +13,7 @@ from pyomo_relugrad.programs import solver_threads
 from pyomo_relugrad.run import Callback, Clock, Driver, Method, Options, Past, SearchResult, Stop, Worker
 from pyomo_relugrad.search import find_method
 from pyomo_relugrad.solve.bounded_search import BoundedSearch, bounders_for
+from pyomo_relugrad.solve.highs_beside import HighsBeside, may_work_beside
 from pyomo_relugrad.solve.islands import beside_others
 from pyomo_relugrad.solve.local_search import LocalSearch
 from pyomo_relugrad.solve.presolved import run_presolved
@@ -118,11 +119,14 @@ def _worker(problem: Problem, options: Options, clock: Clock, start: Array | Non
     if options.device is not None and options.threads is None and options.executor is None:
         options = replace(options, threads=1)
     if options.iteration_limit is None:
-        search = LocalSearch(problem, options, clock, start, past)
+        has_highs = past.solves <= 1 and may_work_beside(problem, options)
+        search = LocalSearch(problem, options, clock, start, past, solves_whole=not has_highs)
         repeats = options.solutions > 1 and bool(problem.functions)
         own: Worker = RepeatedSearch(search, options, clock) if repeats else search
         if past.solves <= 1:
-            own = BoundedSearch(own, bounders_for(problem, options, past), options, clock)
+            own = BoundedSearch(own, bounders_for(problem, options, past, has_highs), options, clock)
+        if has_highs:
+            own = HighsBeside(own, problem, options, clock)
         all_of_them = beside_others(own, problem, options, clock)
         # Published methods run as they are published.
         may_end = find_method(options.method, problem).cooperates

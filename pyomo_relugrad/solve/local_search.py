@@ -48,6 +48,8 @@ class LocalSearch(Worker):
     beside : bool, optional
         Whether another search of the problem is under way, which does what is done once: try what is at hand, run
         methods that begin from nothing, and bound the problem.
+    solves_whole : bool, optional
+        Whether methods may solve the problem as a whole by HiGHS: not where it does so beside the search.
 
     Raises
     ------
@@ -64,8 +66,9 @@ class LocalSearch(Worker):
         past: Past | None = None,
         *,
         beside: bool = False,
+        solves_whole: bool = True,
     ) -> None:
-        self.problem = problem
+        self.problem, self._solves_whole = problem, solves_whole
         self._options, self._clock, self._past = options, clock, past or Past()
         self._method = find_method(options.method, problem)
         if options.device is not None:
@@ -184,6 +187,7 @@ class LocalSearch(Worker):
             first.start,
             self._relaxation,
             is_first=self._is_first,
+            solves_whole=self._solves_whole,
             take_bound=self._keeper.raise_to,
             solutions=self._options.solutions,
             device=self._options.device,

@@ -14,9 +14,6 @@ from pyomo_relugrad.solve.tasks import Task, TaskReport, perform
 
 logger = logging.getLogger(__name__)
 
-#: Seconds of a run after which others join: on processes of our own, which take most of a second to start, and on an
-#: executor that is there.
-START_SECONDS, START_SECONDS_ON_EXECUTOR = 0.3, 0.1
 #: Seconds that must be left then.
 MIN_SECONDS = 1.0
 #: Tasks under way for each worker of an executor that has been seen, and at first.
@@ -52,6 +49,9 @@ class TaskPool:
         Threads and executor count.
     """
 
+    #: Seconds of a run after which others are asked, so that a short one is left alone.
+    start_seconds = 0.1
+
     def __init__(self, problem: Problem, options: Options) -> None:
         self._problem, self._options = problem, options
         self._executor: Executor | None = options.executor
@@ -60,11 +60,6 @@ class TaskPool:
         self._workers: set[str] = set()
         self._failures = 0
         self._stack = ExitStack()
-
-    @property
-    def start_seconds(self) -> float:
-        """Seconds of a run after which it is worth asking others."""
-        return START_SECONDS if self._options.executor is None else START_SECONDS_ON_EXECUTOR
 
     @property
     def under_way(self) -> int:

@@ -168,5 +168,6 @@ def _neighbourhoods(
     most = min(MAX_ENTRIES, ENTRIES_PER_SECOND * context.budget.remaining)
     if problem.is_piecewise_linear and is_small(problem, most):
         arms |= {name: exact.within(maker) for name, maker in SearchBoxes(problem, elite).makers().items()}
-        arms["whole"] = exact.whole()
+        if context.solves_whole:
+            arms["whole"] = exact.whole()
     return arms
