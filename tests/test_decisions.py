@@ -10,6 +10,7 @@ import pytest
 from fake_clock import FakeClock
 from model_families import commitment
 from random_models import random_network
+from scipy import sparse
 
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.compile import compile_model
@@ -18,9 +19,10 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.run import Budget, SearchContext
 from pyomo_relugrad.search.decisions.annealing import Annealing, Chains
 from pyomo_relugrad.search.decisions.decisions import Decisions
+from pyomo_relugrad.search.decisions.landscape import BlockLandscape, Landscape
 from pyomo_relugrad.search.decisions.moves import Moves
 from pyomo_relugrad.search.decisions.runs import RunMoves
-from pyomo_relugrad.search.decisions.search import DecisionSearch, Landscape
+from pyomo_relugrad.search.decisions.search import DecisionSearch
 from pyomo_relugrad.search.decisions.steps import Branch, LinearForm, Switches
 
 #: Columns of each home: plus, minus, sign of each of two distances; the nearer of both, which, the output.
@@ -252,37 +254,36 @@ def test_hours_of_one_plant_move_together() -> None:
     moves = RunMoves.of(decisions, np.random.default_rng(0))
     near = [sorted(place for place in row.tolist() if place < 8) for row in moves.nearest]
     assert near == [[0, 1, 2, 3]] * 4 + [[4, 5, 6, 7]] * 4
-    moved = np.array([moves.around(np.zeros((4, 8)), np.zeros((4, 8)), 8, random) for random in generators(20)]) != 0
+    moved = np.array([moves.around(np.zeros((4, 8)), np.zeros((4, 8)), random) for random in generators(20)]) != 0
     assert (np.abs(np.diff(moved.astype(int), axis=-1)).sum(axis=-1) <= 2).mean() > 0.8
     assert moved.any(axis=(0, 1, 2)).all()
 
 
 def test_plants_exchange_what_they_do_in_the_same_hours() -> None:
     moves = RunMoves.of(commitments()[0], np.random.default_rng(0))
-    assert moves.partners.tolist() == [[4, 5, 6, 7, 0, 1, 2, 3, 8]]
+    assert moves.partners.tolist() == [[4, 5, 6, 7, 0, 1, 2, 3]]
     x = np.array([[1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0]])
-    moved = np.array([moves.around(x, np.zeros((1, 8)), 8, random) for random in generators(20)]).reshape(-1, 8)
+    moved = np.array([moves.around(x, np.zeros((1, 8)), random) for random in generators(20)]).reshape(-1, 8)
     assert (moved == 1.0 - x).all(axis=1).any()
 
 
-def test_moves_of_a_pool_change_what_stands_in_it() -> None:
-    """One decision at least is changed; each move of a block has its own decisions, and exchanges those of partners."""
+def test_moves_switch_the_sets_of_a_pool_or_exchange_them_with_partners() -> None:
+    """Each changes one decision at least."""
     moves, random = RunMoves.of(commitments()[0], np.random.default_rng(0)), np.random.default_rng(1)
     X = np.round(random.random((5, 8)))
+    swapped = np.arange(8).reshape(2, 4)[::-1].ravel()
     for _ in range(20):
-        moved = moves.around(X, np.zeros((5, 8)), 4, random)
+        moved = moves.around(X, np.zeros((5, 8)), random)
+        assert moved.shape == (5, 4, 8)
         assert np.isin(moved, (0.0, 1.0)).all()
-        assert (moved != X).any(axis=-1).all()
-    block = moves.renewed(random).pool.block(50, random)
-    assert block.are_exchanges.any()
-    assert block.starts[-1] + block.sizes[-1] == block.places.size == block.others.size
-    number, position = block.positions(np.array([7, 3, 49]))
-    for row, move in enumerate((7, 3, 49)):
-        own = slice(block.starts[move], block.starts[move] + block.sizes[move])
-        assert position[number == row].tolist() == list(range(own.start, own.stop))
-    exchanged = np.repeat(block.are_exchanges, block.sizes)
-    assert (block.places[block.others][exchanged] == (block.places[exchanged] + 4) % 8).all()
-    assert (block.others == np.arange(block.others.size))[~exchanged].all()
+        changed = moved != X[:, None]
+        assert changed.any(axis=-1).all()
+        on, off, _, exchanged = changed.swapaxes(0, 1)
+        assert (moved[:, 0][on] == 1.0).all()
+        assert (moved[:, 1][off] == 0.0).all()
+        assert (moved[:, 3][exchanged] == X[:, swapped][exchanged]).all()
+        assert (exchanged == exchanged[:, swapped]).all()
+    assert (moves.renewed(random).pool != moves.pool).any()
 
 
 def test_chains_keep_the_slopes_of_where_they_stand() -> None:
@@ -292,22 +293,43 @@ def test_chains_keep_the_slopes_of_where_they_stand() -> None:
     before = chains = Chains.at(X[:6], landscape)
     for _ in range(10):
         chains = annealing._step(chains, 0.1, moves, landscape, random)
-        V = landscape.points(chains.X)
-        np.testing.assert_allclose(chains.slopes, landscape.slopes(V), atol=1e-12)
-        np.testing.assert_allclose(chains.merits, landscape.merit(V), atol=1e-12)
+        np.testing.assert_allclose(chains.slopes, landscape.slopes(chains.X), atol=1e-12)
+        np.testing.assert_allclose(chains.merits, landscape.merit(landscape.points(chains.X)), atol=1e-12)
     assert (chains.X != before.X).any()
     np.testing.assert_array_equal(before.X, X[:6])
 
 
-def test_as_many_chains_and_neighbours_as_are_allowed_find_their_moves() -> None:
-    decisions, X, _ = commitments()
-    most = Annealing(chains=256, neighbours=32)
-    moves = RunMoves.of(decisions, np.random.default_rng(0))
-    X = np.resize(X, (most.chains, X.shape[1]))
-    assert moves.around(X, 0.0 * X, most.neighbours, np.random.default_rng(0)).shape == (32, *X.shape)
+def test_costs_of_blocks_and_networks_are_the_merit() -> None:
+    """Rows tie the hours of a plant; what they cost is kept, and networks are evaluated in single precision."""
+    decisions, X, allowed = commitments()
+    assert BlockLandscape.suits(decisions)
+    landscape, whole = BlockLandscape(decisions, X, 10.0), Landscape(decisions, X, 10.0)
+    merits = whole.merit(whole.points(X))
+    for _ in range(2):
+        kept = landscape.row_costs(X) + landscape.rest(X)
+        np.testing.assert_allclose(kept - kept[0], merits - merits[0], rtol=1e-5, atol=1e-5 * np.ptp(merits))
+    assert len(np.unique(landscape.row_costs(X))) > 2
+    assert (landscape.row_costs(X[~allowed]) > landscape.row_costs(X[allowed]).max() + landscape.reach).all()
+    np.testing.assert_allclose(landscape.slopes(X), whole.slopes(X), rtol=1e-4, atol=1e-4)
+    assert landscape.slopes(X).dtype == np.float32
+    landscape._block_costs = None  # type: ignore[method-assign,assignment]
+    landscape.row_costs(X)
 
 
-@pytest.mark.parametrize("wrong", [{"chains": 257}, {"neighbours": 33}, {"cooling": 0.0}, {"cycles": 0}, {"heat": "1"}])
+def test_blocks_are_made_where_networks_read_decisions_alone() -> None:
+    """Not where rows hold an output, or networks read what follows from decisions."""
+    problem = commitments()[0].problem
+    output = int(np.flatnonzero(problem.is_output)[0])
+    limited = replace(problem, upper=np.where(problem.is_output, 1e9, problem.upper))
+    row = np.zeros((1, problem.n_columns))
+    row[0, output] = 1.0
+    rows = {"rows": sparse.csr_array(np.concatenate([problem.rows.toarray(), row]))}
+    sides = {"row_lower": np.append(problem.row_lower, -1e9), "row_upper": np.append(problem.row_upper, 1e9)}
+    for other in (limited, replace(problem, **rows, **sides, row_names=())):
+        assert not BlockLandscape.suits(decisions_of(other))
+
+
+@pytest.mark.parametrize("wrong", [{"chains": 0}, {"cooling": 0.0}, {"cycles": 0}, {"heat": "1"}])
 def test_settings_of_annealing_are_checked(wrong: dict[str, Any]) -> None:
     with pytest.raises(ModelError, match=f"annealing has {next(iter(wrong))}=.*: give"):
         Annealing(**wrong)
@@ -330,7 +352,7 @@ def test_a_switch_looks_at_what_may_be_violated_alone() -> None:
 def test_moves_that_slopes_promise_most_of_are_taken() -> None:
     moves = RunMoves.of(commitments()[0], np.random.default_rng(0))
     pull = np.array([[100.0, 100.0, 100.0, -100.0, 100.0, 100.0, 100.0, 100.0]])
-    moved = np.array([moves.around(np.zeros((1, 8)), pull, 1, random) for random in generators(200)]).reshape(-1, 8)
+    moved = np.array([moves.around(np.zeros((1, 8)), pull, random)[0, 0] for random in generators(200)])
     assert (moved @ pull[0] < 0).mean() > 0.4  # of all moves, these are 2 %
     assert (moved != 0).any(axis=1).all()
 

@@ -10,30 +10,38 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.run import Budget, between, check_settings
-from pyomo_relugrad.search.decisions.runs import DRAWN, POOL
 
 
 class Height(Protocol):
-    """How good points are; the lower, the better."""
+    """How good points are; the lower, the better. Merits are the sum of two parts."""
+
+    #: By how much the first part may grow in a move.
+    reach: float
+
+    def row_costs(self, X: Array) -> Array:
+        """The part (B,) of the merits of decisions (B, d) that is told soon."""
+
+    def rest(self, X: Array) -> Array:
+        """The other part (B,)."""
+
+    def slopes(self, X: Array) -> Array:
+        """Derivatives (B, d) of the objective in the decisions, as far as they are known."""
 
     def points(self, X: Array) -> Array:
         """All columns (B, n) that follow from decisions (B, d)."""
 
     def merit(self, V: Array) -> Array:
-        """Values (B,) of points (B, n) that count."""
+        """Merits (B,) of points (B, n), without what both parts round or leave out."""
 
     def objective(self, V: Array) -> Array:
-        """The same without penalties, by which the temperature is chosen."""
-
-    def slopes(self, V: Array) -> Array:
-        """Derivatives (B, d) of the objective in the decisions, as far as they are known."""
+        """The objective (B,) at points (B, n), by which the temperature is chosen."""
 
 
 class Neighbours(Protocol):
     """Random moves from points."""
 
-    def around(self, X: Array, pull: Array, count: int, random: np.random.Generator) -> Array:
-        """Points (count, B, d) around some (B, d): rather those with less of ``change @ pull``."""
+    def around(self, X: Array, pull: Array, random: np.random.Generator) -> Array:
+        """Points (B, count, d) around some (B, d), rather those with less of ``change @ pull``."""
 
 
 class Chains(NamedTuple):
@@ -43,25 +51,29 @@ class Chains(NamedTuple):
     ----------
     X : (B, d) array
         Their decisions.
+    costs : (B,) array
+        What rows cost.
     merits : (B,) array
     slopes : (B, d) array
         Of the objective.
     """
 
     X: Array
+    costs: Array
     merits: Array
     slopes: Array
 
     @classmethod
     def at(cls, X: Array, landscape: Height) -> Chains:
         """Chains at some decisions."""
-        V = landscape.points(X)
-        return cls(X, landscape.merit(V), landscape.slopes(V))
+        costs = landscape.row_costs(X)
+        return cls(X, costs, costs + landscape.rest(X), landscape.slopes(X))
 
-    def moved(self, which: Array, X: Array, merits: Array, slopes: Array) -> Chains:
+    def moved(self, which: Array, to: Chains) -> Chains:
         """The chains with some of them, by number, elsewhere."""
         moved = Chains(*(part.copy() for part in self))
-        moved.X[which], moved.merits[which], moved.slopes[which] = X, merits, slopes
+        for part, other in zip(moved, to, strict=True):
+            part[which] = other
         return moved
 
 
@@ -70,16 +82,15 @@ class Annealing:
     """Rounds of annealing, each of some cycles from the best point of those before.
 
     Kirkpatrick, Gelatt, Vecchi, "Optimization by simulated annealing" (Science 220, 1983), with several chains at once.
-    A chain draws one of its neighbours, each as likely as it is low, and takes it by the rule of Metropolis. Neighbours
+    A chain draws one of a few neighbours, each as likely as it is low, and takes it by the rule of Metropolis. They
     are rather those of which slopes promise much at the present temperature, as in Zanella, "Informed proposals for
-    local MCMC in discrete spaces" (Journal of the American Statistical Association 115, 2020).
+    local MCMC in discrete spaces" (Journal of the American Statistical Association 115, 2020). What rows forbid is not
+    evaluated.
 
     Parameters
     ----------
     chains : int, optional
-        Points that move at once (32).
-    neighbours : int, optional
-        Moves of each that are evaluated in a step (4).
+        Points that move at once (64).
     heat : float, optional
         Temperature in the beginning, in units of the median change of the objective by a move (0.3).
     reheat : float, optional
@@ -95,8 +106,7 @@ class Annealing:
         Steps of an iteration (8).
     """
 
-    chains: int = between(32, 1, POOL // DRAWN)
-    neighbours: int = between(4, 1, DRAWN)
+    chains: int = between(64, 1)
     heat: float = between(0.3, 1e-6)
     reheat: float = between(0.5, 1e-6)
     cooling: float = between(0.05, 1e-6)
@@ -122,12 +132,13 @@ class Annealing:
         random: np.random.Generator,
     ) -> Iterator[tuple[Array, float, Chains]]:
         """The lowest point so far (d,), its merit and all chains, again and again, until the round ends."""
-        end, best = budget.passed + length, start
+        end, best, lowest = budget.passed + length, start, np.inf
         for number in range(self.cycles):
             length, heat = (end - budget.passed) / (self.cycles - number), self.reheat if number else 1.0
-            for x, lowest, chains in self._cycle(best, heat, moves, landscape, length, budget, random):
-                best = x
-                yield x, lowest, chains
+            for x, chains in self._cycle(best, heat, moves, landscape, length, budget, random):
+                if x is not best or np.isinf(lowest):
+                    best, lowest = x, float(landscape.merit(landscape.points(x[None]))[0])
+                yield best, lowest, chains
 
     def _cycle(
         self,
@@ -138,10 +149,10 @@ class Annealing:
         length: float,
         budget: Budget,
         random: np.random.Generator,
-    ) -> Iterator[tuple[Array, float, Chains]]:
-        """The same for a cycle, from a share of the heat."""
+    ) -> Iterator[tuple[Array, Chains]]:
+        """The lowest point and all chains of a cycle, from a share of the heat."""
         chains, best = Chains.at(np.tile(start, (self.chains, 1)), landscape), start
-        unit, lowest = _typical_change(chains, moves, self.neighbours, landscape, random), float(chains.merits[0])
+        unit, lowest = _typical_change(chains, moves, landscape, random), float(chains.merits[0])
         hottest, coldest = unit * self.heat * heat, unit * self.heat * self.cooling
         begin, end, progress, iterations = budget.spent, budget.passed + length, 0.0, 0
         while progress < 1.0 and unit > 0 and not budget.is_exhausted():
@@ -149,32 +160,33 @@ class Annealing:
                 chains = self._step(chains, coldest * (hottest / coldest) ** (1.0 - progress), moves, landscape, random)
                 if chains.merits.min() < lowest:
                     best, lowest = chains.X[chains.merits.argmin()], float(chains.merits.min())
-            budget.count(points=self.chains * self.neighbours * self.steps_at_once)
+            budget.count(points=self.chains * self.steps_at_once)
             # It cools by work: what interrupts the search takes steps at all temperatures, not at one.
             spent, left, iterations = budget.spent - begin, max(end - budget.passed, 0.0), iterations + 1
             progress += (1.0 - progress) * spent / (spent + iterations * left)
-            yield best, lowest, chains
+            yield best, chains
 
     def _step(
         self, chains: Chains, temperature: float, moves: Neighbours, landscape: Height, random: np.random.Generator
     ) -> Chains:
         """The chains after one move of each, or none."""
-        pull = chains.slopes / (2.0 * temperature)
-        X = np.concatenate(moves.around(chains.X, pull, self.neighbours, random))
-        V = landscape.points(X)
-        merits, n_chains = landscape.merit(V), len(chains.X)
-        gains = (chains.merits - merits.reshape(-1, n_chains)) / temperature
-        drawn, chain = (gains + random.gumbel(size=gains.shape)).argmax(axis=0), np.arange(n_chains)
-        taken = np.flatnonzero(np.log(random.random(n_chains)) < gains[drawn, chain])
-        to = drawn[taken] * n_chains + taken
-        return chains.moved(taken, X[to], merits[to], landscape.slopes(V[to])) if taken.size else chains
+        tried = moves.around(chains.X, chains.slopes / (2.0 * temperature), random)
+        shape, X = tried.shape[:2], tried.reshape(-1, tried.shape[2])
+        costs, merits = landscape.row_costs(X), np.full(len(X), np.inf)
+        near = np.flatnonzero(costs - np.repeat(chains.costs, shape[1]) <= landscape.reach)
+        merits[near] = costs[near] + landscape.rest(X[near])
+        gains = (chains.merits[:, None] - merits.reshape(shape)) / temperature
+        drawn, each = (gains + random.gumbel(size=shape)).argmax(axis=1), np.arange(len(tried))
+        taken = np.flatnonzero(np.log(random.random(each.size)) < gains[each, drawn])
+        to = taken * shape[1] + drawn[taken]
+        return (
+            chains.moved(taken, Chains(X[to], costs[to], merits[to], landscape.slopes(X[to]))) if taken.size else chains
+        )
 
 
-def _typical_change(
-    chains: Chains, moves: Neighbours, count: int, landscape: Height, random: np.random.Generator
-) -> float:
+def _typical_change(chains: Chains, moves: Neighbours, landscape: Height, random: np.random.Generator) -> float:
     """The median change of the objective by a move, zero where none changes it."""
-    tried = moves.around(chains.X, np.zeros(chains.X.shape), count, random)
+    tried = moves.around(chains.X, np.zeros(chains.X.shape), random)
     changes = landscape.objective(landscape.points(np.concatenate(tried))).reshape(tried.shape[:2])
-    changes = np.abs(changes - landscape.objective(landscape.points(chains.X)))
+    changes = np.abs(changes - landscape.objective(landscape.points(chains.X))[:, None])
     return float(np.median(changes[changes > 0])) if (changes > 0).any() else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.search.decisions.deduction import Deduction
-from pyomo_relugrad.search.decisions.steps import Filling, Levels
+from pyomo_relugrad.search.decisions.steps import Filling, Levels, Networks
 
 #: Coefficients of rows above which structure is not looked for.
 MAX_ENTRIES = 200_000
@@ -79,12 +80,19 @@ class Decisions:
 
     def points(self, X: Array) -> Array:
         """Points (B, n) from decisions (B, d)."""
+        return self._filled(X, self.steps)
+
+    def surroundings(self, X: Array) -> Array:
+        """The same without what networks write."""
+        return self._filled(X, [step for step in self.steps if not isinstance(step, Networks)])
+
+    def _filled(self, X: Array, steps: Iterable[Filling]) -> Array:
         problem = self.problem
         V = np.zeros((problem.n_columns, len(X)))
         fixed = problem.lower == problem.upper
         V[fixed] = problem.lower[fixed, None]
         V[self.columns] = X.T
-        for step in self.steps:
+        for step in steps:
             step.fill(V)
         return V.T
 

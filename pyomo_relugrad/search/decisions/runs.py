@@ -15,10 +15,14 @@ from pyomo_relugrad.search.decisions.decisions import Decisions
 MAX_TOGETHER = 4
 #: Binaries that are moved together at most.
 MAX_RUN = 32
-#: Moves that are drawn for each point, from so many; those are left that slopes promise most of.
-DRAWN, POOL = 32, 8192
-#: How often two sets of binaries are moved, and how often two sets exchange their values.
-TWO_SETS, EXCHANGES = 0.2, 0.3
+#: Sets that are drawn at a time, from so many.
+DRAWN, POOL = 16, 8192
+#: Entries of the sets at most.
+MAX_POOL_ENTRIES = 2**23
+#: How often two sets of binaries are moved.
+TWO_SETS = 0.2
+#: A pull that is none beside others, and the least that is drawn at random.
+TINY, SMALL = 1e-6, 1e-30
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,17 +35,17 @@ class RunMoves:
         All of them binary.
     nearest : (d, r) int array
         For each decision itself and those that stand nearest to it; `d` where there are fewer.
-    partners : (s, d + 1) int array
-        For each decision those that have its place in other series, the same hour of other plants, say; `d` for `d`.
-        Empty where decisions make no series of the same length.
-    pool : Pool
-        Moves that were drawn at random.
+    partners : (s, d) int array
+        For each decision those that have its place in other series, the same hour of other plants, say. Empty where
+        decisions make no series of the same length.
+    pool : (m, d) array
+        Sets of decisions that were drawn at random, as rows of zeros and ones.
     """
 
     decisions: Decisions
     nearest: Array
     partners: Array
-    pool: Pool
+    pool: Array
 
     @classmethod
     def of(cls, decisions: Decisions, random: np.random.Generator) -> RunMoves:
@@ -50,93 +54,65 @@ class RunMoves:
         nearest = [_nearest(place, neighbours) for place in range(decisions.columns.size)]
         width = max(map(len, nearest))
         padded = np.array([found + [len(nearest)] * (width - len(found)) for found in nearest])
-        partners = _partners(neighbours)
-        return cls(decisions, padded, partners, Pool.drawn(padded, partners, random))
+        return cls(decisions, padded, _partners(neighbours), _pool(padded, random))
 
     def renewed(self, random: np.random.Generator) -> RunMoves:
         """The same with other moves at random."""
-        return replace(self, pool=Pool.drawn(self.nearest, self.partners, random))
-
-    def around(self, X: Array, pull: Array, count: int, random: np.random.Generator) -> Array:
-        """Points (count, B, d) around some (B, d): moves at random, rather those with less of ``change @ pull``."""
-        n_points, size = X.shape
-        lower, drawn = self.decisions.bounds[0], self.pool.block(DRAWN * n_points, random)
-        is_one, move = lower < X, np.repeat(np.arange(drawn.sizes.size), drawn.sizes)
-        kind = np.where(drawn.are_exchanges, 3, random.integers(3, size=drawn.sizes.size))[move]
-        at = move % n_points * size + drawn.places
-        before = is_one.ravel()[at]
-        after = np.where(kind == 3, before[drawn.others], np.where(kind == 2, ~before, kind == 1))
-        pulls = pull.ravel()[at] * (after.astype(np.int8) - before)
-        promised = np.add.reduceat(pulls, drawn.starts)
-        promised[~np.logical_or.reduceat(after != before, drawn.starts)] = np.inf
-        promised = (promised - random.gumbel(size=promised.size)).reshape(DRAWN, n_points)
-        best = np.argpartition(promised, count - 1, axis=0)[:count] * n_points + np.arange(n_points)
-        moved, (row, position) = np.tile(is_one, (count, 1)), drawn.positions(best.ravel())
-        moved[row, drawn.places[position]] = after[position]
-        return np.asarray(lower + moved).reshape(count, n_points, size)
-
-
-@dataclass(frozen=True, eq=False)
-class Pool:
-    """Some moves: which decisions they change, one move after the other.
-
-    Parameters
-    ----------
-    places : (p,) int array
-        The decisions.
-    others : (p,) int array
-        For each of them where that one stands which it exchanges its value with, or itself.
-    sizes : (m,) int array
-        How many decisions each move changes.
-    are_exchanges : (m,) boolean array
-    """
-
-    places: Array
-    others: Array
-    sizes: Array
-    are_exchanges: Array
-
-    @classmethod
-    def drawn(cls, nearest: Array, partners: Array, random: np.random.Generator) -> Pool:
-        """Moves of one or two sets of decisions that stand together, or of a set and its partners."""
-        first, second = _sets(nearest, random), _sets(nearest, random)
-        second[random.random(POOL) >= TWO_SETS] = len(nearest)
-        are_exchanges = (random.random(POOL) < EXCHANGES) & (len(partners) > 0)
-        if are_exchanges.any():
-            other = random.integers(len(partners), size=POOL)
-            second = np.where(are_exchanges[:, None], partners[other[:, None], first], second)
-        both = np.concatenate([first, second], axis=1)
-        is_place = both < len(nearest)
-        sizes, position = is_place.sum(axis=1), np.cumsum(is_place).reshape(both.shape) - 1
-        others = np.where(are_exchanges[:, None], np.roll(position, first.shape[1], axis=1), position)
-        return cls(both[is_place], others[is_place], sizes, are_exchanges)
+        return replace(self, pool=_pool(self.nearest, random))
 
     @cached_property
-    def starts(self) -> Array:
-        """(m,) where the decisions of each move begin."""
-        return np.cumsum(self.sizes) - self.sizes
+    def _lower(self) -> Array:
+        """The smaller values, in single precision where it holds them."""
+        lower = self.decisions.bounds[0]
+        return lower.astype(np.float32) if (np.abs(lower) < 2**24).all() else lower
 
-    def block(self, count: int, random: np.random.Generator) -> Pool:
-        """So many moves that follow each other."""
-        first = int(random.integers(self.sizes.size - count + 1))
-        begin, sizes = self.starts[first], self.sizes[first : first + count]
-        those = slice(begin, begin + sizes.sum())
-        exchanges = self.are_exchanges[first : first + count]
-        return Pool(self.places[those], self.others[those] - begin, sizes, exchanges)
+    def around(self, X: Array, pull: Array, random: np.random.Generator) -> Array:
+        """Points (B, count, d) around some (B, d), rather those with less of ``change @ pull``.
 
-    def positions(self, moves: Array) -> tuple[Array, Array]:
-        """For each decision of some moves the number among these of its move, and where it stands."""
-        sizes = self.sizes[moves]
-        ends = np.cumsum(sizes)
-        within = np.arange(ends[-1]) - np.repeat(ends - sizes, sizes)
-        return np.repeat(np.arange(moves.size), sizes), np.repeat(self.starts[moves], sizes) + within
+        The same few sets are drawn for all points. One is switched on, one off, one over, and one is exchanged with its
+        partners: each time one that promises much, by chance.
+        """
+        n_points, size = X.shape
+        first = int(random.integers(len(self.pool) - DRAWN + 1))
+        lower, sets = self._lower, self.pool[first : first + DRAWN]
+        is_one = lower < X
+        changes = [~is_one, is_one, np.ones_like(is_one)]
+        # A set that changes nothing is told by a pull of exactly zero, and so no other one has it.
+        pull = (pull + TINY * (1.0 + random.random(size))).astype(np.float32)
+        pulls = [pull * ~is_one, -pull * is_one]
+        if len(self.partners):
+            partner = self.partners[int(random.integers(len(self.partners)))]
+            changes.append(is_one ^ is_one.take(partner, axis=1))
+            upward = pull * (1 - 2 * is_one.astype(np.int8))
+            pulls.append((upward + upward.take(partner, axis=1)) * changes[-1])
+        on, off, *swaps = np.reshape(np.concatenate(pulls) @ sets.T, (len(pulls), n_points, DRAWN))
+        promised = np.concatenate([on, off, on + off, *swaps], axis=1)
+        keys = np.log(random.standard_exponential(promised.shape, np.float32) + SMALL) + promised  # Gumbel's trick
+        keys[promised == 0.0] = np.inf
+        best = keys.reshape(n_points, -1, DRAWN).argmin(axis=2)
+        moved = (sets > 0)[best] & np.stack(changes, axis=1)
+        if len(self.partners):
+            moved[:, -1] |= moved[:, -1].take(np.argsort(partner), axis=1)
+        moved ^= is_one[:, None]
+        return np.asarray(lower + moved.astype(np.float32))
 
 
-def _sets(nearest: Array, random: np.random.Generator) -> Array:
-    """Sets of decisions that stand together (POOL, r): small ones more often."""
+def _pool(nearest: Array, random: np.random.Generator) -> Array:
+    """Sets of decisions that stand together, or two of them, as rows of zeros and ones."""
+    size = len(nearest)
+    count = int(np.clip(MAX_POOL_ENTRIES // size, DRAWN, POOL))
+    first, second = _sets(nearest, count, random), _sets(nearest, count, random)
+    second[random.random(count) >= TWO_SETS] = size
+    pool = np.zeros((count, size + 1), np.float32)
+    np.put_along_axis(pool, np.concatenate([first, second], axis=1), 1.0, axis=1)
+    return pool[:, :size]
+
+
+def _sets(nearest: Array, count: int, random: np.random.Generator) -> Array:
+    """Sets of decisions that stand together (count, r): small ones more often."""
     size, longest = nearest.shape
     lengths = (longest + 1.0) ** random.random(POOL)
-    chosen = nearest[random.integers(size, size=POOL)]
+    chosen = nearest[random.integers(size, size=count)]
     return np.where(np.arange(longest) < np.floor(lengths)[:, None], chosen, size)
 
 
@@ -171,9 +147,9 @@ def _partners(neighbours: list[set[int]]) -> Array:
     size = len(neighbours)
     series = {tuple(sorted(_nearest(place, neighbours, np.inf))) for place in range(size)}
     if len(series) < 2 or len({len(one) for one in series}) > 1:
-        return np.zeros((0, size + 1), int)
+        return np.zeros((0, size), int)
     table = np.array(sorted(series))
-    partners = np.full((len(table) - 1, size + 1), size)
+    partners = np.empty((len(table) - 1, size), int)
     for shift, row in enumerate(partners, start=1):
         row[table] = np.roll(table, shift, axis=0)
     return partners

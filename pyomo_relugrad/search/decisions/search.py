@@ -7,18 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Incumbent, Problem
+from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run import Budget, Method, SearchContext, between
 from pyomo_relugrad.search.decisions.annealing import Annealing
 from pyomo_relugrad.search.decisions.decisions import Decisions
+from pyomo_relugrad.search.decisions.landscape import BlockLandscape, Landscape
 from pyomo_relugrad.search.decisions.moves import Moves
 from pyomo_relugrad.search.decisions.runs import RunMoves
-from pyomo_relugrad.search.decisions.steps import Switches
 from pyomo_relugrad.search.regions.walk import is_lower
-from pyomo_relugrad.search.sequential.merit import Merit
 
 #: Random points by which penalties are scaled and moves are grouped, and of which the best is a start.
 SAMPLES = 256
@@ -76,7 +74,8 @@ class DecisionSearch(Method):
         if decisions is None:
             return
         random, budget = context.random, context.budget
-        landscape = Landscape(decisions, decisions.random(SAMPLES, random), self.penalty)
+        kind = BlockLandscape if decisions.are_binaries and BlockLandscape.suits(decisions) else Landscape
+        landscape = kind(decisions, decisions.random(SAMPLES, random), self.penalty)
         end, left = budget.passed, _left(budget)
         end += left if self.has_company(budget) else self.share * left
         run = self._annealed if decisions.are_binaries else self._descents
@@ -170,52 +169,3 @@ class SuccessiveHalving:
             return False
         self._values[batches].append(value)
         return value > float(np.median(self._values[batches]))
-
-
-class Landscape:
-    """The merit of decisions: the objective, and penalties of what is violated.
-
-    Parameters
-    ----------
-    decisions : Decisions
-    X : (B, d) array
-        Decisions by which the penalties are scaled.
-    penalty : float
-    """
-
-    def __init__(self, decisions: Decisions, X: Array, penalty: float) -> None:
-        problem = decisions.problem
-        self._decisions, self._problem = decisions, problem
-        merit = Merit.scaled_to(problem, decisions.points(X), penalty)
-        # Decisions are within their bounds, and so are binaries that are switched.
-        is_limited = (np.isfinite(problem.lower) | np.isfinite(problem.upper)) & (problem.lower < problem.upper)
-        within = [decisions.columns, *(step.binaries for step in decisions.steps if isinstance(step, Switches))]
-        followers = np.setdiff1d(np.flatnonzero(is_limited), np.concatenate(within))
-        penalties = np.concatenate([merit.row_penalties, np.full(followers.size, merit.row_penalties.max())])
-        bounds = sparse.eye_array(problem.n_columns, format="csr")[followers]
-        rows = sparse.csr_array(sparse.vstack([problem.rows, bounds]))
-        lower = np.concatenate([problem.row_lower, problem.lower[followers]])
-        upper = np.concatenate([problem.row_upper, problem.upper[followers]])
-        below, above = np.isfinite(lower), np.isfinite(upper)
-        self._rows = sparse.csr_array(sparse.vstack([-rows[below], rows[above]]))
-        self._limits = np.concatenate([-lower[below], upper[above]])[:, None]
-        self._penalties = np.concatenate([penalties[below], penalties[above]])
-
-    def points(self, X: Array) -> Array:
-        """All columns (B, n) that follow from decisions (B, d)."""
-        return self._decisions.points(X)
-
-    def objective(self, V: Array) -> Array:
-        """Objectives (B,) of points (B, n)."""
-        return self._problem.objective(V)
-
-    def slopes(self, V: Array) -> Array:
-        """Derivatives (B, d) of the objective in the decisions, other columns held."""
-        return self._problem.pull_back(V, self._problem.objective_gradient(V))[:, self._decisions.columns]
-
-    def merit(self, V: Array) -> Array:
-        """Merits (B,) of points (B, n)."""
-        excess = np.asarray(self._rows @ V.T)
-        excess -= self._limits
-        excess *= excess > FEASIBILITY_TOLERANCE / 10
-        return np.asarray(self._problem.objective(V) + self._penalties @ excess)
