@@ -231,6 +231,15 @@ def test_a_polish_takes_long_steps_along_a_curved_equation(start: Sequence[float
     assert len(points) < 15
 
 
+def test_a_polish_comes_far_along_a_column_without_bound() -> None:
+    """``x y == 1000``: the smallest ``x`` is where ``y`` is a thousand times what it was."""
+    problem = problem_of([(1, 1000), (1, INF)], [(product, [0, 1])], [1, 0, 0], [([0, 0, 1], 1000, 1000)])
+    points = polished(problem, [1000, 1, 1000])
+    assert points[-1] is not None
+    assert points[-1].objective == pytest.approx(1, abs=1e-8)
+    assert len(points) < 40
+
+
 def test_a_polish_does_not_jam_between_rows_that_are_nearly_active() -> None:
     """The lowest point above eight paraboloids whose vertices lie close together."""
     rng = np.random.default_rng(3)

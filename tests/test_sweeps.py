@@ -1,12 +1,18 @@
 """Sweeps against finite differences, one another, and arrays that cannot be written into."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_networks import random_network
+from scipy import sparse
 from test_network import plain_value, residual_network
 
 from pyomo_relugrad.network import RELU, Layer, Network
+from pyomo_relugrad.network.curves import TANH
+from pyomo_relugrad.network.relu_chain import ReluChain
 from pyomo_relugrad.network.sweeps import (
     adjoint,
     coefficients_of,
@@ -217,3 +223,27 @@ def test_a_layer_without_sources_sweeps_elsewhere_too():
     layer = FrozenLayer((), (), Frozen(np.array([1.5, -2.0])))
     *_, (found, _) = forward([layer], Frozen(np.zeros((3, 2))))
     np.testing.assert_array_equal(found._array, [[1.5, -2.0]] * 3)
+
+
+@pytest.mark.parametrize("widths", [(3, 4, 1), (5, 8, 1, 6, 3)])
+@pytest.mark.parametrize("batch", [1, 7])
+def test_a_chain_of_relus_has_the_values_and_gradients_of_the_sweeps(widths, batch):
+    network, rng = random_network(widths, 3), np.random.default_rng(0)
+    X, single = rng.normal(size=(batch, widths[0])), network.astype(np.float32)
+    assert ReluChain.of(single.layers) is not None
+    assert ReluChain.of(network.layers) is None
+    for weights in (rng.normal(size=widths[-1]), rng.normal(size=(batch, widths[-1]))):
+        found = single.value_and_gradient(X.astype(np.float32), weights)
+        for own, expected in zip(found, network.value_and_gradient(X, weights), strict=True):
+            assert own.dtype == np.float32
+            np.testing.assert_allclose(own, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_what_is_no_chain_of_relus_goes_through_the_sweeps():
+    chain = [Layer((0,), (np.ones((2, 2), np.float32),), np.zeros(2, np.float32)) for _ in range(2)]
+    assert ReluChain.of(chain) is None  # both read the input
+    chain[1] = replace(chain[1], sources=(1,))
+    assert ReluChain.of(chain) is not None
+    assert ReluChain.of([replace(chain[0], activation=TANH), chain[1]]) is None
+    assert ReluChain.of([replace(chain[0], weights=(sparse.csr_array(chain[0].weights[0]),)), chain[1]]) is None
+    assert ReluChain.of(chain[:1]) is None

@@ -127,7 +127,7 @@ class Relu(Activation):
 
         At the kink it is that of the inactive side.
         """
-        return namespace(z).asarray(z > 0, dtype=z.dtype)
+        return (z > 0).astype(z.dtype) if isinstance(z, np.ndarray) else namespace(z).asarray(z > 0, dtype=z.dtype)
 
     def value_and_slope(self, z: Array) -> tuple[Array, Array]:
         """Both, in place where that is possible."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -106,10 +106,10 @@ class Layer:
         """Number of values that the layer computes."""
         return int(self.bias.shape[0])
 
-    @property
-    def terms(self) -> Iterator[tuple[int, Weight]]:
+    @cached_property
+    def terms(self) -> tuple[tuple[int, Weight], ...]:
         """The sources, each with its weights."""
-        return zip(self.sources, self.weights, strict=True)
+        return tuple(zip(self.sources, self.weights, strict=True))
 
     @cached_property
     def row_norms(self) -> Array:

@@ -16,6 +16,7 @@ from pyomo_relugrad.network import sweeps
 from pyomo_relugrad.network.activations import Activation
 from pyomo_relugrad.network.layer import Layer, check_layers
 from pyomo_relugrad.network.linear_maps import row_norms
+from pyomo_relugrad.network.relu_chain import ReluChain
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,10 +194,16 @@ class LayeredFunction:
         `output_weights` is (n_outputs,) or one row per point, (B, n_outputs). At a kink the derivative is that of the
         inactive side.
         """
-        outputs, slopes = sweeps.evaluate_with_slopes(self.layers, self.batch(X))
-        seeds = np.atleast_2d(np.asarray(output_weights, dtype=self.dtype))
+        points, seeds = self.batch(X), np.atleast_2d(np.asarray(output_weights, dtype=self.dtype))
+        if self._chain is not None:
+            return self._chain.value_and_gradient(points, seeds)
+        outputs, slopes = sweeps.evaluate_with_slopes(self.layers, points)
         found = sweeps.adjoint(self.layers, sweeps.coefficients_of(self.layers[-1], seeds), slopes)
         return outputs, self._gradients(found, (len(outputs),))
+
+    @cached_property
+    def _chain(self) -> ReluChain | None:
+        return ReluChain.of(self.layers)
 
     def linearize(
         self, X: ArrayLike, D: ArrayLike, pattern: Array | None = None

@@ -33,8 +33,8 @@ def rounded_up(problem: Problem, bound: float) -> float:
 
     A bound holds to a tolerance relative to its size: what is above a multiple by less counts as the multiple.
     """
-    step = objective_step(problem)
-    if step == 0.0 or not math.isfinite(bound):
+    step = objective_step(problem) if math.isfinite(bound) else 0.0
+    if step == 0.0:
         return bound
     value = bound - problem.constant
     tolerance = FEASIBILITY_TOLERANCE * (1.0 + abs(value)) + ROUNDING * step

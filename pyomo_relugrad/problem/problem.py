@@ -357,11 +357,13 @@ class Problem:
 
     def violation(self, V: Array) -> Array:
         """Largest violation (B,) of rows, bounds and integrality at the points, infinite where a number is NaN."""
-        bounds = np.maximum(np.maximum(self.lower - V, V - self.upper), 0.0)
-        fractions = np.abs(V - np.round(V)) * self.integers
-        sets = [np.array([[ordered_set.violation(v)] for v in V]) for ordered_set in self.ordered_sets]
-        parts = [self.row_violations(V), bounds, fractions, *sets, np.zeros((len(V), 1))]
-        largest = np.concatenate(parts, axis=1).max(axis=1)
+        parts = [np.maximum(self.lower - V, V - self.upper)]
+        if self.n_rows:
+            parts.append(self.row_violations(V))
+        if self.integers.any():
+            parts.append(np.abs(V - np.round(V)) * self.integers)
+        parts += [np.array([[ordered_set.violation(v)] for v in V]) for ordered_set in self.ordered_sets]
+        largest = np.concatenate(parts, axis=1).max(axis=1, initial=0.0)
         return largest if self.is_defined_everywhere else without_nan(largest)
 
     def network_error(self, V: Array) -> Array:

@@ -17,6 +17,7 @@ from pyomo_relugrad.errors import RelugradError
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE
 from pyomo_relugrad.programs.highs import confirm_infeasible, highs_with_model
 from pyomo_relugrad.programs.interruptible import LOOK_SECONDS, run_interruptibly
+from pyomo_relugrad.programs.threads import keep_highs_alone
 
 # Seconds that every solve gets: HiGHS takes a limit of zero for none at all in some of its solvers.
 SHORTEST_LIMIT = 1e-3
@@ -133,6 +134,7 @@ class LinearProgram:
         matrix = sparse.csr_array((0, self.n_columns)) if rows is None else sparse.csr_array(rows)
         sides = _sides(row_lower, matrix.shape[0], -np.inf), _sides(row_upper, matrix.shape[0], np.inf)
         self._highs = highs_with_model(cost, lower, upper, matrix, *sides, integers, {**defaults, **(options or {})})
+        self._chooses_threads = "threads" in (options or {})
         self._columns = np.arange(self.n_columns, dtype=np.int32)
         self._refused: set[tuple[str, bytes]] = set()
         self._run_seconds, self._longest = 0.0, np.inf  # of the last run, and the limit of the next
@@ -315,6 +317,8 @@ class LinearProgram:
 
     def _run_once(self) -> None:
         """One run, which Ctrl-C ends where it may take long."""
+        if not self._chooses_threads:
+            keep_highs_alone()
         begin = time.perf_counter()
         is_long = self.has_integers or self._run_seconds > QUICK_SECONDS or self._highs.getNumNz() > QUICK_COEFFICIENTS
         if not is_long or self._longest < LOOK_SECONDS:

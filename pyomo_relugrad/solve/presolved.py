@@ -69,7 +69,9 @@ def run_presolved(
 
     def report(progress: Progress) -> bool | None:
         point = None if progress.incumbent is None else restored(progress.incumbent)
-        return callback is not None and callback(replace(progress, incumbent=point))
+        if point is not progress.incumbent:
+            progress = replace(progress, incumbent=point)
+        return callback is not None and callback(progress)
 
     result = run(reduced.problem, None if start is None else reduced.reduce(start), callback and report)
     points = [restored(point) for point in (*result.pool, result.least_violated) if point is not None]

@@ -98,7 +98,7 @@ class LegacyRelugrad(LegacySolverWrapper, Relugrad):
         """The results in classic terms, with what Pyomo's own translation leaves out and scripts read."""
         condition, proven = results.termination_condition, results.solution_status == SolutionStatus.optimal
         legacy, incumbent = ClassicResults(), Solution()
-        run, problem, timing = legacy.solver, legacy.problem, results.timing_info
+        run, problem, timing = legacy.solver.add(), legacy.problem.add(), results.timing_info
         statuses = None if proven else _LEGACY.get(condition)
         run.status, run.termination_condition = statuses or (
             legacy_solver_status_map[condition],

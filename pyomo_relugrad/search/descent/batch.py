@@ -117,7 +117,7 @@ class Batch:
         better = values < self.values
         if isinstance(values, np.ndarray):
             np.fmin(values, self.values, out=self.values)
-            self.best[better] = self.U[better]
+            np.copyto(self.best, self.U, where=better[:, None])
         else:
             where = namespace(values).where
             self.values, self.best = where(better, values, self.values), where(better[:, None], self.U, self.best)

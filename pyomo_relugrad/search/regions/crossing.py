@@ -72,7 +72,8 @@ def neurons_across(region: Region, binding: Array, normals: Array) -> list[Array
     """
     on, directions = kinks_at(region)
     parallel = np.abs(normals @ directions.T) > 1.0 - PARALLEL_TOLERANCE
-    return [np.union1d(neuron, on[same]) for neuron, same in zip(binding, parallel, strict=True)]
+    found = [on[same] for same in parallel]
+    return [own if neuron in own else np.union1d(neuron, own) for neuron, own in zip(binding, found, strict=True)]
 
 
 def kinks_at(region: Region) -> tuple[Array, Array]:
@@ -119,8 +120,10 @@ class GradientChange:
                 continue
             inside = (neurons >= first) & (neurons < first + pattern.size)
             member, neuron = np.divmod(neurons[inside] - first, max(pattern.shape[1], 1))
-            pairs, pair = np.unique(facet[inside] * len(pattern) + member, return_inverse=True)
-            which, member = np.divmod(pairs, len(pattern))
+            own = facet[inside] * len(pattern) + member  # in order
+            is_new = np.diff(own, prepend=-1) > 0
+            which, member = np.divmod(own[is_new], len(pattern))
+            pair = np.cumsum(is_new) - 1
             flipped = pattern[member]
             flipped[pair, neuron] ^= True
             seeds = self._seeds[index][member]

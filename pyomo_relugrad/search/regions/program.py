@@ -105,7 +105,9 @@ class RegionProgram:
 
     def incumbent(self, u: Array) -> Incumbent:
         """The point `u` of the decision columns, measured."""
-        return self.problem.incumbent(self.objective.points(u[None, :])[0])
+        v = np.zeros(self.problem.n_columns)
+        v[self.columns] = u
+        return self.problem.incumbent(v)
 
     def solve(self, region: Region, budget: Budget, reach: Array | None = None) -> RegionOptimum:
         """Minimize the objective over the closed region, or over the part of it within reach (d,) of its point.

@@ -137,6 +137,9 @@ class Region:
     @cached_property
     def every_gradient(self) -> Array:
         """(N, d) gradients of all pre-activations, for few neurons and many uses."""
+        if len(self.objective.stages) == 1 and self.u.size <= self.signs.size:
+            along = self.slopes(np.eye(self.u.size))
+            return _without_rounding(np.ascontiguousarray(along.T), self._gradient_bounds)
         neurons = np.arange(self.signs.size)
         return _without_rounding(*self._pulled_back(self._input_gradients(neurons), self._gradient_bounds))
 

@@ -18,11 +18,13 @@ from pyomo_relugrad.search.sequential.step_model import column_scale
 #: Makes a point locally optimal: yields better points, and None after steps that bring none.
 Polisher: TypeAlias = Callable[[Array, Budget], Generator[Incumbent | None, None, Incumbent]]
 
-#: First and last trust region of the linear programs, in shares of the columns' ranges, and by what it shrinks.
-FIRST_RADIUS, LAST_RADIUS, SHRINKAGE = 0.1, 1e-6, 0.1
-#: Relative gain below which a step counts as none, and below which the trust region shrinks a little.
-LEAST_GAIN, SMALL_GAIN, SMALL_SHRINKAGE = 1e-10, 1e-4, 0.5
-#: Slack of rows, in trust regions, that steps within what is active do not cross.
+#: First, last and largest trust region of the linear programs, in shares of the columns' ranges, and by what it
+#: shrinks. Columns without bounds may have to go farther than what counts as their range.
+FIRST_RADIUS, LAST_RADIUS, LARGEST_RADIUS, SHRINKAGE = 0.1, 1e-6, 10.0, 0.1
+#: Relative gain below which a step counts as none, below which the trust region shrinks a little, and above which it
+#: grows.
+LEAST_GAIN, SMALL_GAIN, SMALL_SHRINKAGE, LARGE_GAIN, GROWTH = 1e-10, 1e-4, 0.5, 1e-3, 2.0
+#: Slack of rows, in trust regions no larger than the first one, that steps within what is active do not cross.
 NEARBY = 0.01
 #: Longest Newton step, in trust regions.
 NEWTON_REACH = 10.0
@@ -73,14 +75,15 @@ class SmoothPolish:
             better = self._better(point, radius, budget)
             gain = 0.0 if better is None else (point.objective - better.objective) / (1.0 + abs(point.objective))
             point = point if better is None else better
-            radius *= SHRINKAGE if gain <= LEAST_GAIN else SMALL_SHRINKAGE if gain <= SMALL_GAIN else 1.0
+            radius = _next(radius, gain)
             yield better
         return point
 
     def _better(self, point: Incumbent, radius: float, budget: Budget) -> Incumbent | None:
         """The best point that the steps from a point lead to; None where none is better."""
         region = self._program.region_at(point.values[self._program.columns])
-        face = Face.at(region, self._columns, self._unit, max(ACTIVE, NEARBY * radius))
+        reach = max(ACTIVE, NEARBY * min(radius, FIRST_RADIUS))
+        face = Face.at(region, self._columns, self._unit, reach)
         found = [self._by_newton(region, face, radius), self._by_program(region, radius, budget)]
         if all(values is None for values in found) and face is not None:
             found += self._beyond_kinks(region, face, radius, budget)
@@ -115,3 +118,10 @@ class SmoothPolish:
             if values is not None:
                 yield values
                 return
+
+
+def _next(radius: float, gain: float) -> float:
+    """The trust region after a step of a relative gain."""
+    if gain > LARGE_GAIN:
+        return min(GROWTH * radius, LARGEST_RADIUS)
+    return radius * (SHRINKAGE if gain <= LEAST_GAIN else SMALL_SHRINKAGE if gain <= SMALL_GAIN else 1.0)
