@@ -15,7 +15,7 @@ from random_models import random_network
 from pyomo_relugrad.modeling.compile.model import CompiledModel
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.run import Clock, Driver, Options, Report, SearchResult, Stop, Worker
-from pyomo_relugrad.solve import search, stagnation
+from pyomo_relugrad.solve import local, search, stagnation
 from pyomo_relugrad.solve.local_search import LocalSearch
 from pyomo_relugrad.solve.stagnation import UntilStagnation
 
@@ -95,6 +95,16 @@ def test_published_methods_use_all_of_the_time(monkeypatch: pytest.MonkeyPatch) 
     for method, stop in ("sampling", Stop.TIME_LIMIT), ("sequential-lp", Stop.FINISHED):
         result = search(problem, method, time_limit=0.2, threads=1)
         assert (result.stop, bool(result.reason)) == (stop, stop is Stop.FINISHED)
+
+
+@pytest.mark.parametrize(("method", "is_helped"), [("sampling", False), ("sequential-lp", True)])
+def test_published_methods_get_no_points_of_others(
+    method: str, is_helped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helpers: list[object] = []
+    monkeypatch.setattr(local, "bounders_for", lambda *arguments: helpers.append(arguments) or [])
+    search(PROBLEM, method, time_limit=0.05)
+    assert bool(helpers) is is_helped
 
 
 def test_the_best_point_is_not_spoken_of_where_pyomo_refutes_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,19 +118,20 @@ def _worker(problem: Problem, options: Options, clock: Clock, start: Array | Non
     """
     if options.device is not None and options.threads is None and options.executor is None:
         options = replace(options, threads=1)
+    # Published methods run as they are published: nothing else finds points for them, and nothing ends them early.
+    cooperates = find_method(options.method, problem).cooperates
     if options.iteration_limit is None:
-        has_highs = past.solves <= 1 and may_work_beside(problem, options)
+        is_first = past.solves <= 1 and cooperates
+        has_highs = is_first and may_work_beside(problem, options)
         search = LocalSearch(problem, options, clock, start, past, solves_whole=not has_highs)
         repeats = options.solutions > 1 and bool(problem.functions)
         own: Worker = RepeatedSearch(search, options, clock) if repeats else search
-        if past.solves <= 1:
+        if is_first:
             own = BoundedSearch(own, bounders_for(problem, options, past, has_highs), options, clock)
         if has_highs:
             own = HighsBeside(own, problem, options, clock)
         all_of_them = beside_others(own, problem, options, clock)
-        # Published methods run as they are published.
-        may_end = find_method(options.method, problem).cooperates
-        return UntilStagnation(all_of_them, search, options, clock) if may_end else all_of_them
-    if options.iteration_limit > TASK_STEPS and find_method(options.method, problem).cooperates:
+        return UntilStagnation(all_of_them, search, options, clock) if cooperates else all_of_them
+    if options.iteration_limit > TASK_STEPS and cooperates:
         return TaskSequence(problem, options, clock, start)
     return LocalSearch(problem, options, clock, start, past)
