@@ -27,6 +27,8 @@ QUICK_COEFFICIENTS, QUICK_SECONDS = 100_000, 0.02
 # column: its own 1e-7 makes it go round in circles at degenerate vertices; nothing fails where there is no bound.
 QP_ATTEMPTS = ((0.0, 10), (1e-7, 50))
 LEAST_QP_ITERATIONS = 200
+# HiGHS's own tolerance of multipliers: these programs prove nothing, and a smaller one may keep them from their end.
+QP_DUAL_TOLERANCE = 1e-7
 
 
 class LinearStatus(Enum):
@@ -153,6 +155,7 @@ class LinearProgram:
         hessian.start_ = lower_triangle.indptr.astype(np.int32)
         hessian.index_ = lower_triangle.indices.astype(np.int32)
         hessian.value_ = lower_triangle.data
+        self._highs.setOptionValue("dual_feasibility_tolerance", QP_DUAL_TOLERANCE)
         _check(self._highs.passHessian(hessian), "the quadratic objective")
 
     @property
