@@ -51,12 +51,17 @@ class GapForecast:
 
     def ends_within(self, seconds: float, objective: float, allowed: float) -> bool:
         """Whether the gap to an objective will be the allowed one after so many more seconds of work."""
+        needed = self.seconds_to_end(objective, allowed)
+        return needed < np.inf and needed <= seconds
+
+    def seconds_to_end(self, objective: float, allowed: float) -> float:
+        """After how many more seconds of work the gap to an objective will be the allowed one; infinite for never."""
         half = bisect_right(self._times, self.worked / 2.0) - 1
         before, now = objective - self._bounds[half], objective - self._bound
         if not np.isfinite(now) or now > self._portfolio.closing_share * before:
-            return False
+            return np.inf
         if now <= allowed or before == np.inf:
-            return True
+            return 0.0
         # With both gaps to a common base, time is proportional to the logarithm of what the gap falls by.
         needed = np.log(now / max(allowed, np.finfo(float).tiny)) / np.log(before / now)
-        return bool(needed * (self.worked - self._times[half]) <= seconds)
+        return float(needed * (self.worked - self._times[half]))
