@@ -13,8 +13,8 @@ from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.proof import HorizonProof, stage_arcs
 from pyomo_relugrad.proof.range_minima import RangeMinima, lowered
 from pyomo_relugrad.proof.stage_arcs import RelaxedStage
-from pyomo_relugrad.run import Options
-from pyomo_relugrad.solve import search
+from pyomo_relugrad.run import Options, Route, Stop
+from pyomo_relugrad.solve import Portfolio, search, solve_exactly
 
 SWITCHED, DIFFERENCES, MEASURED = range(3)
 
@@ -149,3 +149,11 @@ def test_least_values_of_ranges(size):
         assert value == cells[first : last + 1].min()
     for cell in range(size):
         assert lowest[cell] == values[(ends[0] <= cell) & (cell <= ends[1])].min(initial=np.inf)
+
+
+def test_an_exact_solve_proves_horizons_by_stages():
+    problem = horizon(1, MEASURED)
+    assert Portfolio().routes_for(problem) == (Route.STAGES, Route.MILP)
+    result = solve_exactly(problem, Options(threads=1, relative_gap=0.05), time_limit=20.0)
+    assert (result.stop, result.routes) == (Stop.OPTIMAL, (Route.STAGES,))
+    assert result.bound <= exact_optimum(problem) + 1e-6

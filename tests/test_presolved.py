@@ -5,6 +5,7 @@ import pytest
 
 from pyomo_relugrad import deadline
 from pyomo_relugrad.deadline import OutOfTime
+from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.run import Clock, SearchResult, Stop
@@ -61,3 +62,12 @@ def test_nothing_is_optimal_without_a_feasible_point_of_the_original():
     result = run_presolved(scaled, None, None, run, Clock())
     assert (result.stop, result.pool, result.history) == (Stop.FINISHED, (), ())
     assert result.least_violated is not None
+
+
+@pytest.mark.parametrize(("coefficient", "least", "shown"), [(1e15, 0.5, "1e[+]15"), (1.0, 1e20, "1e[+]20")])
+def test_rows_with_numbers_that_no_linear_program_takes_are_named(coefficient, least, shown):
+    rows = np.array([[1.0, 1.0, 0.0], [0.0, coefficient, 1.0]])
+    low, high = np.array([0.5, least]), np.full(2, INF)
+    problem = Problem(np.ones(3), np.zeros(3), np.array([INF, INF, 1.0]), rows, low, high, row_names=("few", "supply"))
+    with pytest.raises(ModelError, match=rf"constraint 'supply' has numbers up to {shown}: .*choose other units"):
+        run_presolved(problem, None, None, unused, Clock())

@@ -9,7 +9,7 @@ without ``q``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,8 @@ from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem, ProblemBounds, ReluMask
-from pyomo_relugrad.programs.linear_program import LinearProgram
+from pyomo_relugrad.programs.certificate import proven_minimum
+from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +82,16 @@ class BigMModel:
             integers=None if relaxed else self.integers,
             options=options,
         )
+
+    def relaxed_minimum(self, time_limit: float) -> LinearSolution:
+        """The optimum where integer columns may take every value, and what is proven of it."""
+        solution = self.program(relaxed=True).solve(time_limit)
+        return replace(solution, bound=-np.inf if solution.row_duals is None else self.proven_by(solution.row_duals))
+
+    def proven_by(self, multipliers: Array) -> float:
+        """What multipliers (M,) of the rows prove of the optimum, see `proven_minimum`."""
+        sides = self.lower, self.upper, self.rows, self.row_lower, self.row_upper
+        return proven_minimum(self.cost, *sides, multipliers)
 
     def start(self, v: Array) -> Array:
         """Values (N,) of all columns at a point (n,) whose outputs are propagated; no column is left open."""

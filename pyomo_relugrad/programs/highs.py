@@ -13,6 +13,9 @@ from pyomo_relugrad.errors import ModelError, RelugradError
 HIGHS_THREAD = "pyomo_relugrad HiGHS"
 # HiGHS leaves out coefficients below this, by itself those below 1e-9: times a column of 10000 they matter.
 SMALLEST_COEFFICIENT = 1e-12
+# Reduced costs of the wrong sign that it takes for zero, by itself up to 1e-7: over a range of 10000 they matter. It
+# knows no smaller number.
+DUAL_TOLERANCE = 1e-10
 
 
 class _SilentHighs(highspy.Highs):
@@ -42,6 +45,7 @@ def silent_highs(options: dict[str, Any] | None = None) -> Any:
     """
     highs = _SilentHighs()
     highs.setOptionValue("small_matrix_value", SMALLEST_COEFFICIENT)
+    highs.setOptionValue("dual_feasibility_tolerance", DUAL_TOLERANCE)
     given = dict(options or {})
     if given.get("threads") not in (None, 0, 1):
         release_highs_threads()

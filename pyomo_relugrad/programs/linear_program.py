@@ -28,6 +28,8 @@ QUICK_COEFFICIENTS, QUICK_SECONDS = 100_000, 0.02
 # column: its own 1e-7 makes it go round in circles at degenerate vertices; nothing fails where there is no bound.
 QP_ATTEMPTS = ((0.0, 10), (1e-7, 50))
 LEAST_QP_ITERATIONS = 200
+# HiGHS's own tolerance of multipliers: these programs prove nothing, and a smaller one may keep them from their end.
+QP_DUAL_TOLERANCE = 1e-7
 
 
 class LinearStatus(Enum):
@@ -64,12 +66,15 @@ class LinearSolution:
     objective : float
         Of `values`; infinite where there is no point.
     bound : float
-        Lower bound on the optimum: the objective itself for an LP, HiGHS's dual bound for a MILP. There is none for a
-        quadratic program: a point that HiGHS takes for its optimum may be far above it where numbers are large.
+        Lower bound on the optimum, as HiGHS tells it: the objective itself for an LP (see `certified`), the dual
+        bound for a MILP. There is none for a quadratic program: a point that HiGHS takes for its optimum may be far
+        above it where numbers are large.
     row_duals, column_duals : arrays or None
         Multipliers and reduced costs (LPs only); the multiplier of a row at its lower side is not negative.
     iterations : int
         Simplex (or QP) iterations of this solve.
+    ray : array or None
+        Of an infeasible LP, multipliers of the rows that show it.
     """
 
     status: LinearStatus
@@ -79,6 +84,7 @@ class LinearSolution:
     row_duals: Array | None
     column_duals: Array | None
     iterations: int
+    ray: Array | None = None
 
     @property
     def is_optimal(self) -> bool:
@@ -151,6 +157,7 @@ class LinearProgram:
         hessian.start_ = lower_triangle.indptr.astype(np.int32)
         hessian.index_ = lower_triangle.indices.astype(np.int32)
         hessian.value_ = lower_triangle.data
+        self._highs.setOptionValue("dual_feasibility_tolerance", QP_DUAL_TOLERANCE)
         _check(self._highs.passHessian(hessian), "the quadratic objective")
 
     @property
@@ -288,6 +295,7 @@ class LinearProgram:
             row_duals=np.array(solution.row_dual) if duals and solution is not None else None,
             column_duals=np.array(solution.col_dual) if duals and solution is not None else None,
             iterations=max(int(info.simplex_iteration_count), 0) + max(int(info.qp_iteration_count), 0),
+            ray=self._ray() if status is LinearStatus.INFEASIBLE else None,
         )
 
     def _run(self) -> None:
@@ -334,6 +342,12 @@ class LinearProgram:
         self._longest = seconds = max(min(float(seconds), remaining()), SHORTEST_LIMIT)
         already = 0.0 if self.has_integers else self._highs.getRunTime()
         self._highs.setOptionValue("time_limit", already + seconds)
+
+    def _ray(self) -> Array | None:
+        if self.has_integers:
+            return None
+        _, has_ray, ray = self._highs.getDualRay()
+        return np.array(ray) if has_ray else None
 
     def _bound(self, status: LinearStatus, info: Any) -> float:
         if status is LinearStatus.INFEASIBLE:

@@ -12,16 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network import PreactivationBounds
-from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, ROUNDING, Problem, ProblemBounds
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem, ProblemBounds
 from pyomo_relugrad.programs.big_m import BigMModel, build_big_m
-from pyomo_relugrad.programs.linear_program import LinearStatus
-
-# What HiGHS's tolerances may be wrong by, relative to the size of an optimum, where its multipliers prove nothing.
-SAFETY = 1e-6
+from pyomo_relugrad.programs.certificate import certified
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +74,6 @@ class _TighteningProgram:
     def __init__(self, model: BigMModel) -> None:
         self._model = model
         self._lower, self._upper = model.lower.copy(), model.upper.copy()
-        self._rows_by_column = sparse.csr_array(model.rows.T)
-        self._sizes_by_column = abs(self._rows_by_column)
         self._program = model.program(relaxed=True)
 
     def minimum(self, columns: Array, coefficients: Array, time_limit: float) -> float:
@@ -87,27 +81,14 @@ class _TighteningProgram:
         cost = np.zeros(self._lower.size)
         cost[columns] = coefficients
         self._program.change_costs(cost)
-        solution = self._program.solve(time_limit)
-        if solution.status is LinearStatus.INFEASIBLE:
-            return np.inf
-        if not solution.is_optimal or solution.row_duals is None:
-            return -np.inf
-        certified = self._certified(cost, solution.row_duals)
-        # Columns without bounds leave no certificate.
-        return certified if np.isfinite(certified) else solution.objective - SAFETY * (1 + abs(solution.objective))
-
-    def _certified(self, cost: Array, multipliers: Array) -> float:
-        """What any multipliers of the rows prove, however well HiGHS has solved the program."""
-        sides = np.where(multipliers > 0, self._model.row_lower, self._model.row_upper)
-        exists = np.isfinite(sides)
-        used, sides = np.where(exists, multipliers, 0.0), np.where(exists, sides, 0.0)
-        reduced = cost - self._rows_by_column @ used
-        matters = reduced != 0
-        ends = np.where(matters, np.where(reduced > 0, self._lower, self._upper), 0.0)
-        sizes = np.abs(used * sides).sum() + (np.abs(cost) + self._sizes_by_column @ np.abs(used)) @ np.abs(ends)
+        model = self._model
+        rows = model.rows, model.row_lower, model.row_upper
+        solution = certified(self._program.solve(time_limit), cost, self._lower, self._upper, *rows)
+        if solution.row_duals is None:
+            return solution.bound
         # Points that miss rows of the problem by the tolerance count as feasible.
-        slack = FEASIBILITY_TOLERANCE * np.abs(used[: self._model.problem.n_rows]).sum()
-        return float(used @ sides + reduced @ ends - ROUNDING * sizes - slack)
+        slack = FEASIBILITY_TOLERANCE * np.abs(solution.row_duals[: model.problem.n_rows]).sum()
+        return float(solution.bound - slack)
 
     def narrow(self, columns: Array, lower: Array, upper: Array) -> None:
         """New bounds of some columns."""

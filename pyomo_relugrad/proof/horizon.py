@@ -55,6 +55,12 @@ class HorizonProof(Prover):
         super().__init__(problem, options, start)
         self._proven = -np.inf
 
+    @classmethod
+    def suits(cls, problem: Problem) -> bool:
+        """Whether there are stages between which one number is all that counts."""
+        proof = cls(problem, Options())
+        return bool(_relaxations(proof.problem, proof._horizon))
+
     @property
     def bound(self) -> float:
         """No feasible point has a smaller objective."""

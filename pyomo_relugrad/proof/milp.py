@@ -328,8 +328,9 @@ class MilpProof(Prover):
         if self._is_mip:
             self._dual_bound = max(self._dual_bound, info.mip_dual_bound + self.problem.constant)
             self.nodes = int(info.mip_node_count)
-        elif status == highspy.HighsModelStatus.kOptimal:
-            self._dual_bound = max(self._dual_bound, info.objective_function_value + self.problem.constant)
+        elif status == highspy.HighsModelStatus.kOptimal and self.model is not None:
+            proven = self.model.proven_by(np.array(highs.getSolution().row_dual))
+            self._dual_bound = max(self._dual_bound, proven + self.problem.constant)
         if info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible:
             with self._lock:
                 self._found.append(np.array(highs.getSolution().col_value)[: self.problem.n_columns])

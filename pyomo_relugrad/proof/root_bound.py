@@ -1,6 +1,6 @@
 """A bound on the optimum beside a local search: the proof's own at the whole problem, without branching.
 
-It is computed once. Over a box it holds in floating point; with rows it holds to the tolerances of HiGHS.
+It is computed once, and holds in floating point.
 """
 
 import numpy as np

@@ -19,6 +19,7 @@ from pyomo_relugrad.words import counted, number
 class Route(Enum):
     """A way to a proof."""
 
+    STAGES = "dynamic programming over stages"
     BRANCH = "branch and bound"
     RELUS = "branch and bound over ReLUs"
     MILP = "MILP"

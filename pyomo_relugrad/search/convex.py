@@ -28,7 +28,7 @@ class ConvexProgram(Method):
         if not bounds.possible:
             return
         model = build_big_m(problem, bounds, epigraph_relus(problem, bounds))
-        solution = model.program(relaxed=True).solve(context.budget.remaining)
+        solution = model.relaxed_minimum(context.budget.remaining)
         context.budget.count()
         if solution.is_optimal and solution.values is not None:
             context.take_bound(solution.bound + problem.constant)

@@ -7,10 +7,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from scipy import sparse
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.problem.presolve.implied_bounds import function_implied_bounds
-from pyomo_relugrad.programs import LinearProgram, LinearSolution, tangents
+from pyomo_relugrad.programs import LinearProgram, LinearSolution, certified, tangents
 from pyomo_relugrad.run import Budget
 
 #: Stands for an infinite bound where points are drawn at random.
@@ -47,7 +47,11 @@ class LinearRelaxation:
         limit = RELAXATION_SHARE * budget.remaining if problem.integers.any() else budget.remaining
         model = self.program(integral=True)
         solution = model.solve(min(limit, MAX_RELAXATION_SECONDS) if problem.networks else budget.remaining)
-        if problem.quadratic is None or problem.integers.any() or solution.values is None:
+        if problem.integers.any():
+            return solution
+        if problem.quadratic is None:
+            return certified(solution, problem.cost, *self._sides())
+        if solution.values is None:
             return solution
         return replace(solution, bound=self._bound_by_tangent(solution.values, budget))
 
@@ -55,9 +59,14 @@ class LinearRelaxation:
         """The least value over the surroundings of the tangent of a convex objective at a point."""
         problem = self._problem
         slopes, constants = tangents(problem.quadratic, point[None])
-        cost = problem.cost + slopes[0]
-        program = LinearProgram(cost, self.lower, self.upper, problem.rows, problem.row_lower, problem.row_upper)
-        return program.solve(budget.remaining).bound + float(constants[0])
+        cost, sides = problem.cost + slopes[0], self._sides()
+        solution = certified(LinearProgram(cost, *sides).solve(budget.remaining), cost, *sides)
+        return solution.bound + float(constants[0])
+
+    def _sides(self) -> tuple[Array, Array, Weight, Array, Array]:
+        """Bounds of all columns, and rows with theirs."""
+        problem = self._problem
+        return self.lower, self.upper, problem.rows, problem.row_lower, problem.row_upper
 
     def program(self, integral: bool) -> LinearProgram:
         """The surroundings as a program; a quadratic objective with integers is left out, as HiGHS has no such solver.
@@ -72,11 +81,7 @@ class LinearRelaxation:
         ignore_objective = problem.quadratic is not None and integral
         return LinearProgram(
             np.zeros(problem.n_columns) if ignore_objective else problem.cost,
-            self.lower,
-            self.upper,
-            problem.rows,
-            problem.row_lower,
-            problem.row_upper,
+            *self._sides(),
             integers=problem.integers if integral else None,
             quadratic=None if ignore_objective else problem.quadratic,
         )

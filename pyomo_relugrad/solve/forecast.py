@@ -54,11 +54,16 @@ class GapForecast:
 
     def ends_within(self, seconds: float, objective: float, allowed: float) -> bool:
         """Whether the gap to an objective will be the allowed one after so many more seconds of work."""
+        needed = self.seconds_to_end(objective, allowed)
+        return needed < np.inf and needed <= seconds
+
+    def seconds_to_end(self, objective: float, allowed: float) -> float:
+        """After how many more seconds of work the gap to an objective will be the allowed one; infinite for never."""
         half = bisect_right(self._times, self.worked / 2.0) - 1
         before, now = objective - self._bounds[half], objective - self._bound
         if not np.isfinite(now) or now > self._portfolio.closing_share * before:
-            return False
+            return np.inf
         if now <= allowed or before == np.inf:
-            return True
+            return 0.0
         before, now, allowed = (max(gap, 0.0) ** (1.0 / POWER) for gap in (before, now, allowed))
-        return (now - allowed) / (before - now) * (self.worked - self._times[half]) <= seconds
+        return float((now - allowed) / (before - now) * (self.worked - self._times[half]))

@@ -8,7 +8,7 @@ import numpy as np
 
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Problem, is_linear_program
-from pyomo_relugrad.proof import is_convex_around_networks, misfit
+from pyomo_relugrad.proof import HorizonProof, is_convex_around_networks, misfit
 from pyomo_relugrad.run import Route
 
 
@@ -117,6 +117,7 @@ class Portfolio:
           and where tangents meet them, the MILP joins.
         - Without networks the problem is a MILP already, or a few of them where the objective is quadratic; around
           networks that are convex in the objective's sense it may be a linear program.
+        - Horizons whose stages hand on a single number are for dynamic programming over ranges of it.
         - Inputs without finite bounds are for branch and bound alone, since big-M needs them.
         - Branch and bound over inputs goes first where few of them vary: it works in their space however many neurons
           there are. With more inputs branch and bound over ReLUs does, where the problem is one for it, beside the
@@ -128,6 +129,8 @@ class Portfolio:
             return (Route.BRANCH,)
         if not problem.networks or is_linear_program(problem):
             return (Route.MILP,)
+        if HorizonProof.suits(problem):
+            return (Route.STAGES, Route.MILP)
         inputs = problem.is_input & ~problem.is_output
         low, high = problem.lower[inputs], problem.upper[inputs]
         if not (np.isfinite(low).all() and np.isfinite(high).all()):
@@ -144,6 +147,8 @@ class Portfolio:
 
     def lead_of(self, first: Route, problem: Problem, cores: int) -> float:
         """Seconds that the first proof has before the second joins: few beside the MILP, which has its own thread."""
+        if first is Route.STAGES:  # it proves what the MILP does not come near to
+            return self.long_lead
         lead = self.short_lead if first is Route.MILP or self.has_few_relus(problem) else self.long_lead
         return 0.0 if lead == self.short_lead and cores > 1 else lead
 

@@ -15,6 +15,8 @@ from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.run import Callback, Clock, Progress, SearchResult, Stop
 from pyomo_relugrad.words import shown
 
+#: Coefficients and sides of rows from which HiGHS refuses a model.
+HUGE_COEFFICIENT, HUGE_SIDE = 1e15, 1e20
 #: Reasons to stop that only a feasible point gives.
 ABOUT_POINTS = (Stop.OPTIMAL, Stop.TARGET, Stop.UNBOUNDED)
 
@@ -59,6 +61,7 @@ def run_presolved(
     except KeyboardInterrupt:
         return ended(Stop.INTERRUPTED)
 
+    _refuse_huge_rows(reduced.problem)
     if problem.n_columns == 0:  # everything is fixed
         point = problem.measure(np.zeros(0))
         return replace(ended(Stop.OPTIMAL, point.objective), pool=(point,), history=((clock.elapsed, point.objective),))
@@ -84,3 +87,18 @@ def run_presolved(
         least_violated=points[0] if points and not pool else None,
         bound=min(result.bound, pool[0].objective) if pool else result.bound,
     )
+
+
+def _refuse_huge_rows(problem: Problem) -> None:
+    """Name a row with numbers that are too large for every linear program."""
+    sizes = np.abs(problem.rows.data)
+    sides = np.maximum(problem.row_lower, -problem.row_upper)
+    of_entry = np.repeat(np.arange(problem.n_rows), np.diff(problem.rows.indptr))
+    huge = np.union1d(of_entry[sizes >= HUGE_COEFFICIENT], np.flatnonzero(sides >= HUGE_SIDE))
+    if huge.size:
+        row = int(huge[0])
+        largest = max(sizes[of_entry == row].max(initial=0.0), sides[row])
+        raise ModelError(
+            f"{problem.describe_row(row)} has numbers up to {largest:.0e}: HiGHS takes coefficients below "
+            f"{HUGE_COEFFICIENT:.0e} and sides below {HUGE_SIDE:.0e}; choose other units for its variables"
+        )

@@ -12,6 +12,7 @@ from pyomo_relugrad.proof import (
     REPORT_INTERVAL,
     BlockTree,
     ChainTree,
+    HorizonProof,
     MilpProof,
     OuterApproximation,
     ReluTree,
@@ -40,6 +41,7 @@ def _by_branching(problem: Problem, options: Options, start: Incumbent | None) -
 
 #: The proof of each route, made of problem, options and a point to begin with.
 PROOFS: dict[Route, Callable[[Problem, Options, Incumbent | None], Prover]] = {
+    Route.STAGES: HorizonProof,
     Route.BRANCH: _by_branching,
     Route.RELUS: ReluTree,
     Route.MILP: _by_milp,
@@ -145,6 +147,10 @@ class Runner(Worker):
     def ends_within(self, seconds: float, objective: float) -> bool:
         """Whether the proof, however young, is expected to close the gap within so much more time for it."""
         return not self.is_done and self._forecast.ends_within(seconds, objective, self._options.allowed_gap(objective))
+
+    def seconds_to_end(self, objective: float) -> float:
+        """After how many more seconds of work the proof is expected to close the gap."""
+        return self._forecast.seconds_to_end(objective, self._options.allowed_gap(objective))
 
     def closes_within(self, seconds: float, objective: float) -> bool:
         """Whether the proof goes on and is about to close the gap to an objective within so much more time for it."""

@@ -20,6 +20,9 @@ class TimeShares:
     ----------
     is_closing : bool
         Whether a proof is about to close the gap in time, as whoever runs the proofs judges.
+    needed_share : float
+        The share of the time left that a proof by stages is expected to need to its end: searches leave it so much, up
+        to half of the time.
     searches_beside : int
         Searches on other cores: where a proof is about to close the gap, the shares are those of all cores. Else the
         search of this core goes on as alone: it knows ways that suit the problem's structure, the others vary.
@@ -29,7 +32,7 @@ class TimeShares:
         self._portfolio = portfolio
         self._searched = self._last_success = self._owed = self.proved = 0.0
         self._has_incumbent = False
-        self.is_closing = True
+        self.is_closing, self.needed_share = True, 0.0
         self.searches_beside = 0
 
     @property
@@ -41,6 +44,7 @@ class TimeShares:
         share = largest * self._promise if self._has_incumbent else largest
         if not self.is_closing:
             return max(share, asked.open_share)
+        share = min(share, max(asked.search_share, 1.0 - self.needed_share))
         return max(share - self.searches_beside * (1.0 - share), 0.0)
 
     @property

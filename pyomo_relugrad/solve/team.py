@@ -215,7 +215,11 @@ class Team(Worker):
             yield from self._turn(runner, self._shares.proof_seconds())
         if alone:
             self._shares.book_proofs(self._clock.elapsed - begin, self._best is not None)
-        self._shares.is_closing = any(runner.closes_within(self._clock.remaining, self._value) for runner in active)
+        remaining = self._clock.remaining
+        self._shares.is_closing = any(runner.closes_within(remaining, self._value) for runner in active)
+        by_stages = [runner.seconds_to_end(self._value) for runner in alone if runner.route is Route.STAGES]
+        needed = min(by_stages, default=np.inf)
+        self._shares.needed_share = needed / remaining if needed < remaining < np.inf else 0.0
         return bool(active or self._waiting)
 
     def _open(self, route: Route) -> None:

@@ -19,6 +19,7 @@ from pyomo_relugrad.programs import (
     LinearSolution,
     LinearStatus,
     TangentCuts,
+    certified,
     tangents,
     two_sided,
 )
@@ -41,7 +42,7 @@ class ProgramSolutions:
     possible : (N,) booleans
         False where a program is infeasible.
     bound : (N,) array
-        Optima, the objective's constant included.
+        What the programs' multipliers prove, the objective's constant included.
     points : (N, n) array
     reduced_costs : (N, n) array
     costs : (N, n) array
@@ -117,15 +118,11 @@ class NodeProgram:
         # One more column, above the quadratic part of the objective: that part is never negative.
         self._epigraph_upper = 0.0 if problem.quadratic is None else np.inf
         self._cost = np.append(problem.cost, 1.0)
-        rows = problem.rows
-        self._program = LinearProgram(
-            self._cost,
-            np.append(problem.lower, 0.0),
-            np.append(problem.upper, self._epigraph_upper),
-            sparse.csr_array((rows.data, rows.indices, rows.indptr), shape=(problem.n_rows, problem.n_columns + 1)),
-            problem.row_lower,
-            problem.row_upper,
-        )
+        rows = SparseRows(problem.rows.indptr, problem.rows.indices, problem.rows.data)
+        self._rows = RowBlock(rows, problem.row_lower, problem.row_upper)
+        matrix = sparse.csr_array((rows.data, rows.indices, rows.indptr), shape=(problem.n_rows, self._cost.size))
+        box = self._box(problem.lower, problem.upper)
+        self._program = LinearProgram(self._cost, *box, matrix, *self._rows[1:])
 
     @cached_property
     def _linearization(self) -> Linearization:
@@ -158,24 +155,29 @@ class NodeProgram:
     def tighten(self, lower: Array, upper: Array) -> bool:
         """Tighten the networks' inputs in a box (n,) over the rows, in place; whether the rows can be met."""
         columns = np.flatnonzero(self.problem.is_input & (lower < upper))
-        self._change_bounds(lower, upper)
-        self._program.change_costs(np.zeros_like(self._cost))
-        possible = self._program.solve().status is not LinearStatus.INFEASIBLE
+        self._program.change_bounds(*self._box(lower, upper))
+        possible = self._least(np.zeros_like(self._cost), lower, upper) < np.inf
         if possible and self.problem.n_rows and columns.size <= MAX_TIGHTENED:
             for column in columns.tolist():
                 checkpoint()
-                lower[column] = max(lower[column], self._extreme(column, 1.0))
-                upper[column] = max(min(upper[column], -self._extreme(column, -1.0)), lower[column])
+                lower[column] = max(lower[column], self._extreme(column, 1.0, lower, upper))
+                upper[column] = max(min(upper[column], -self._extreme(column, -1.0, lower, upper)), lower[column])
         self._program.change_costs(self._cost)
         return possible
 
-    def _extreme(self, column: int, sign: float) -> float:
+    def _extreme(self, column: int, sign: float, lower: Array, upper: Array) -> float:
         """Smallest value of a column, or of its negative, over the rows; minus infinity where none is found."""
         cost = np.zeros_like(self._cost)
         cost[column] = sign
+        least = self._least(cost, lower, upper)
+        return least - 1e-7 * (1 + abs(least)) if np.isfinite(least) else -np.inf
+
+    def _least(self, cost: Array, lower: Array, upper: Array) -> float:
+        """What costs are not below over the problem's rows and a box; infinite where that is empty."""
         self._program.change_costs(cost)
-        solution = self._program.solve()
-        return solution.objective - 1e-7 * (1 + abs(solution.objective)) if solution.is_optimal else -np.inf
+        rows = self._rows
+        box = self._box(lower, upper)
+        return certified(self._program.solve(), cost, *box, rows.rows, rows.lower, rows.upper).bound
 
     def solve(self, blocks: list[NodeRows | None], lower: Array, upper: Array, cutoff: float) -> ProgramSolutions:
         """The programs of nodes with boxes (N, n); None in place of the rows of a node without points."""
@@ -194,7 +196,7 @@ class NodeProgram:
             possible[node] = solution.status is not LinearStatus.INFEASIBLE
             if not solution.is_optimal or solution.values is None or solution.row_duals is None:
                 continue
-            bound[node] = solution.objective + self.problem.constant
+            bound[node] = solution.bound + self.problem.constant
             duals = solution.row_duals
             table[node] = np.concatenate([solution.values[:-1], _columns(solution)[:-1], duals[: self.problem.n_rows]])
             slope[node], sides[node] = self._tangents.combine(duals[duals.size - len(self._tangents) :])
@@ -209,7 +211,7 @@ class NodeProgram:
         """The program of one node, with new tangents until the quadratic part is met or the cutoff is reached."""
         solution = self._solve(links, lower, upper)
         for _ in range(self._tangents.rounds):
-            if solution.values is None or solution.objective + self.problem.constant >= cutoff:
+            if solution.values is None or solution.bound + self.problem.constant >= cutoff:
                 break
             if not self._tangents.add(solution.values):
                 break
@@ -251,12 +253,15 @@ class NodeProgram:
         return points
 
     def _solve(self, links: RowBlock, lower: Array, upper: Array) -> LinearSolution:
-        self._change_bounds(lower, upper)
-        self._program.replace_tail(self.problem.n_rows, *self._tangents.below(links))
-        return self._program.solve()
+        box, tail = self._box(lower, upper), self._tangents.below(links)
+        self._program.change_bounds(*box)
+        self._program.replace_tail(self.problem.n_rows, *tail)
+        rows = RowBlock.stacked([self._rows, tail])
+        return certified(self._program.solve(), self._cost, *box, rows.rows, rows.lower, rows.upper)
 
-    def _change_bounds(self, lower: Array, upper: Array) -> None:
-        self._program.change_bounds(np.append(lower, 0.0), np.append(upper, self._epigraph_upper))
+    def _box(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        """A box of the problem's columns with the range of the quadratic part."""
+        return np.append(lower, 0.0), np.append(upper, self._epigraph_upper)
 
 
 def _columns(solution: LinearSolution) -> Array:

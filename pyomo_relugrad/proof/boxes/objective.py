@@ -15,8 +15,8 @@ from pyomo_relugrad.proof.boxes.relaxations import Relaxations, StageRelaxation,
 
 # Steps of the lower slopes' optimization where there are none to begin with, as at the root.
 FIRST_STEPS = 20
-# A coefficient that should be zero, on a column without bounds, is as large as this by the tolerances of HiGHS.
-DUAL_TOLERANCE = 1e-6
+# A coefficient that should be zero, on a column without bounds, is as large as this by the rounding of multipliers.
+DUAL_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)

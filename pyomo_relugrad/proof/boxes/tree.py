@@ -64,8 +64,7 @@ def prove(
     Returns
     -------
     SearchResult
-        Ctrl-C ends the proof and returns incumbent and bound. Bounds of box problems hold in floating point; those of
-        other problems hold to the tolerances of HiGHS.
+        Ctrl-C ends the proof and returns incumbent and bound. Bounds hold in floating point.
 
     Examples
     --------

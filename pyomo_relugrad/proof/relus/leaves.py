@@ -1,14 +1,15 @@
 """Nodes on which every ReLU is decided: a linear program each."""
 
 import numpy as np
+from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network import CONSTANT_ROW_TOLERANCE, LinearRegion
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
-from pyomo_relugrad.programs import LinearProgram, LinearStatus
+from pyomo_relugrad.programs import LinearProgram, certified
 from pyomo_relugrad.proof.relus.dual import Dual
 
-# What the tolerances of HiGHS may add to an optimum, relative to one plus its size.
+# What rounding may add to an optimum, and to a pre-activation, relative to one plus its size.
 SAFETY = 1e-7
 
 
@@ -51,22 +52,20 @@ class LeafProgram:
         on_rows, on_cost = self._rows[:, embedded.outputs], problem.cost[embedded.outputs]
         rows = self._rows[:, self._decisions] + self._on_decisions(on_rows @ matrix)
         shift = on_rows @ offset
-        program = LinearProgram(
+        program = (
             problem.cost[self._decisions] + self._on_decisions((on_cost @ matrix)[None])[0],
             lower[self._decisions],
             upper[self._decisions],
-            np.concatenate([rows, self._on_decisions(facets.rows)]),
+            sparse.csr_array(np.concatenate([rows, self._on_decisions(facets.rows)])),
             np.concatenate([self._row_lower + FEASIBILITY_TOLERANCE - shift, -facets.offsets]),
             np.concatenate([self._row_upper - FEASIBILITY_TOLERANCE - shift, np.full(facets.offsets.size, np.inf)]),
         )
-        solution = program.solve()
-        if solution.status is LinearStatus.INFEASIBLE:
-            return np.inf, None
-        if not solution.is_optimal or solution.values is None or solution.row_duals is None:
-            return -np.inf, None
+        solution = certified(LinearProgram(*program).solve(), *program)
+        if solution.values is None or solution.row_duals is None:
+            return solution.bound, None
         point = np.zeros(problem.n_columns)
         point[self._decisions] = solution.values
-        value = solution.objective + float(on_cost @ offset) + problem.constant
+        value = solution.bound + float(on_cost @ offset) + problem.constant
         # Points that miss rows by the tolerance count as feasible, and may be better by what that buys.
         bought = FEASIBILITY_TOLERANCE * float(np.abs(solution.row_duals[: shift.size]).sum())
         return value - bought - SAFETY * (1 + abs(value)), point

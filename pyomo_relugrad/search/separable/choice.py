@@ -9,7 +9,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.programs import LinearProgram, LinearStatus, below_tolerance
+from pyomo_relugrad.programs import LinearProgram, LinearStatus, below_tolerance, proven_minimum
 from pyomo_relugrad.search.separable.tables import Table
 
 #: Gap, relative and absolute, at which a choice counts as the best: less than what ends a search.
@@ -98,7 +98,7 @@ class ChoiceProgram:
         self._row_upper = np.concatenate([problem.row_upper, problem.upper[bounded], one])
         self._cost = np.concatenate([problem.cost[self._rest], self._points.T @ problem.cost])
         self._lower = np.concatenate([problem.lower[self._rest], np.zeros(self.n_points)])
-        self._upper = np.concatenate([problem.upper[self._rest], np.full(self.n_points, np.inf)])
+        self._upper = np.concatenate([problem.upper[self._rest], np.ones(self.n_points)])
         self._weights = n_rest + np.arange(self.n_points)
 
     def _columns_beyond_bounds(self) -> Array:
@@ -114,9 +114,15 @@ class ChoiceProgram:
         solution = program.solve(time_limit)
         if not solution.is_optimal or solution.column_duals is None or solution.row_duals is None:
             return None
-        objective = solution.objective + self._problem.constant
-        prices = np.maximum(solution.column_duals[self._weights], 0.0)
-        return RelaxedChoice(objective, below_tolerance(objective), prices, solution.row_duals[: self._problem.n_rows])
+        constant, prices = self._problem.constant, solution.column_duals[self._weights]
+        # No point of a table may be priced below zero: its weights add up to one, whatever the cheapest one costs.
+        cheapest = np.full(self._n_tables, np.inf)
+        np.minimum.at(cheapest, self._table_of, prices)
+        duals = solution.row_duals + np.append(np.zeros(self._rows.shape[0] - self._n_tables), cheapest)
+        bound = proven_minimum(self._cost, self._lower, self._upper, self._rows, *sides, duals)
+        prices = np.maximum(prices - cheapest[self._table_of], 0.0)
+        on_rows = solution.row_duals[: self._problem.n_rows]
+        return RelaxedChoice(solution.objective + constant, below_tolerance(bound + constant), prices, on_rows)
 
     def cheapest(self, prices: Array, per_table: int) -> Array:
         """(W,) booleans: the points that cost least, so many per table on average."""
