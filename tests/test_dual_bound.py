@@ -315,13 +315,13 @@ def test_the_one_that_goes_on_closing_its_gap_has_most_time(monkeypatch):
     """Though at first others have better bounds."""
     problem, clock = small_box(0), FakeClock.installed(monkeypatch)
     bounders = [Closing(clock, -20.0, 0.0), Closing(clock, -90.0, 0.2), Closing(clock, -60.0, 0.0)]
-    own_clock = Clock(100.0)
+    own_clock = Clock(400.0)
     steps = Steps(clock, {1: replace(feasible_point(problem), objective=-1.0)})
     result = Driver(problem, Options(), own_clock).run(BoundedSearch(steps, bounders, Options(), own_clock))
     spent = [each.spent for each in bounders]
     assert min(spent) > 0.0
     assert spent[1] > 2.0 * (spent[0] + spent[2])
-    assert result.bound > -10.0
+    assert result.bound > -2.0
 
 
 def test_small_gains_keep_no_bounder_waiting(monkeypatch):

@@ -33,6 +33,11 @@ class _Facet:
     constant: float
 
 
+def has_curves(problem: Problem) -> bool:
+    """Whether a network has one varying input."""
+    return any(_varying(problem, each) is not None for each in problem.networks)
+
+
 def with_hulls(problem: Problem) -> Problem | None:
     """The problem with rows in place of every network of one varying input; None where there is none.
 

@@ -18,6 +18,7 @@ from pyomo_relugrad.proof import (
     MilpProof,
     ProofInTurns,
     bound_seconds,
+    has_curves,
     with_hulls,
 )
 from pyomo_relugrad.run import Clock, Options, Past, Report, Route, Stop, Worker
@@ -34,14 +35,14 @@ VAIN_BEFORE, VAIN_SHARE, LEFT = 2.0, 0.25, 1.2
 SHARE, SHARE_BESIDE = 0.4, 0.65
 #: Gains that are smaller shares of the value and of the gap do not keep a bounder waiting.
 SMALL_OF_VALUE, SMALL_OF_GAP = 1e-3, 1e-2
-#: Runs in which a bounder may come to its first bound before it is judged, and what it closes of the gap in a run by
-#: the first guess.
-TRIALS, FIRST_GUESS = 3, 0.5
+#: Runs in which a bounder may come to its first bound before it is judged, and what is expected that it closes of its
+#: gap in a run where that is better than what is known.
+TRIALS, FIRST_GUESS = 3, 0.3
 #: What is left of that from run to run, where nothing is closed: proofs advance in rounds that are longer.
 FADING = 0.3
 #: Share of its gap that a bounder has to close in a run so that others wait, and how much more time the one with the
 #: best bound has than others where none does.
-MUCH, LEADING = 0.05, 4.0
+MUCH, LEADING = 0.05, 8.0
 #: Seconds of the first bound above which there is no branching beside a search.
 LONGEST_BOUND = 1.0
 #: Gap at which HiGHS ends: less than what ends a search.
@@ -68,7 +69,7 @@ class BoundInRuns(Protocol):
         """Stop what runs in threads."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Way:
     """A bounder, the seconds of its next run and of those so far, their number, and what they proved.
 
@@ -87,10 +88,10 @@ class _Way:
         """Whether it may still come to a first bound."""
         return self.bound == -math.inf and self.runs < TRIALS
 
-    def book(self, seconds: float, bound: float, objective: float) -> None:
-        """Note a run: its seconds, what it proved, and the objective up to which the gap is."""
+    def book(self, seconds: float, bound: float, objective: float, is_best: bool) -> None:
+        """Note a run: its seconds, what it proved, whether all others have less, and up to where the gap is."""
         before, now = objective - self.bound, objective - max(bound, self.bound)
-        share = 1.0 - now / before if 0.0 < before < math.inf else FIRST_GUESS * math.isfinite(now)
+        share = 1.0 - now / before if 0.0 < before < math.inf else FIRST_GUESS * is_best
         self.closed = max(share, FADING * self.closed)
         self.bound, self.runs = max(bound, self.bound), self.runs + 1
         self.spent, self.length = self.spent + seconds, self.bounder.growth * self.length
@@ -100,10 +101,6 @@ class _Way:
         gap = objective - self.bound
         return gap * (1.0 - self.closed) ** (seconds / self.length) if gap < math.inf else gap
 
-    def priority(self, best: float) -> float:
-        """The way with the least comes first where none is promising; the best bound of all is given."""
-        return self.spent / LEADING if self.bound >= best else self.spent
-
 
 class BoundedSearch(Worker):
     """A search that bounders interrupt now and then; they may also come to points of their own.
@@ -111,8 +108,8 @@ class BoundedSearch(Worker):
     A search that goes on gaining much is left alone: a run comes when all has been in vain for twice as long, and for a
     quarter of the time. All bounders are tried; then the one goes on that promises the smallest gap at the end, by what
     its last runs have closed of its own. Where none has closed much, it is the one that has had least time; the one
-    with the best bound has several times as much as others. Where only steps are limited, there is none, so that the
-    answer of a seed does not depend on the machine.
+    that has brought the best bound, the first one if none has, has several times as much as others. Where only steps
+    are limited, there is none, so that the answer of a seed does not depend on the machine.
 
     Parameters
     ----------
@@ -131,6 +128,7 @@ class BoundedSearch(Worker):
         ways = [_Way(each, min(each.first_share * clock.time_limit, each.longest_first)) for each in bounders]
         self._ways = [way for way in ways if is_timed and way.length >= SHORTEST]
         self._best: Incumbent | None = None
+        self._leader: _Way | None = None
         self._bound, self._worth = -math.inf, math.inf
         self._spent = self._last_gain = 0.0
 
@@ -185,13 +183,16 @@ class BoundedSearch(Worker):
         good = [way for way in ways if way.closed >= MUCH]
         if good:
             return min(good, key=lambda way: way.forecast(best.objective, seconds))
-        return min(ways, key=lambda way: way.priority(self._bound))
+        leader = self._leader if self._leader in ways else ways[0]
+        return min(ways, key=lambda way: way.spent / LEADING if way is leader else way.spent)
 
     def _run(self, way: _Way, best: Incumbent) -> Report:
         begin = self._clock.elapsed
         bound, point = way.bounder.run(best, way.length)
         seconds = self._clock.elapsed - begin
-        way.book(seconds, bound, best.objective)
+        is_best = bound > self._bound
+        way.book(seconds, bound, best.objective, is_best)
+        self._leader = way if is_best else self._leader
         self._spent, self._bound = self._spent + seconds, max(self._bound, bound)
         return Report(() if point is None else (point,), bound)
 
@@ -201,14 +202,17 @@ def bounders_for(problem: Problem, options: Options, past: Past) -> list[BoundIn
     bounders: list[BoundInRuns] = [LagrangianBound(problem, past)]
     if len(problem.networks) > 1:
         bounders.append(ProofInTurns(lambda start: HorizonProof(problem, options, start)))
+    has_hulls = bool(problem.integers.any()) and has_curves(problem)
+    ways = (hulls_beside, milp_beside) if has_hulls else (milp_beside,)
+    programs = [ProofInTurns(*(partial(way, problem, options) for way in ways), whole=problem)]
+    if not suits_milp(problem):
+        programs = []
     is_quick = problem.functions and bound_seconds(problem) <= LONGEST_BOUND
     if is_quick and Portfolio().routes_for(problem)[0] is Route.BRANCH:
         alone = replace(options, threads=1)  # searches have the other cores
-        bounders.append(ProofInTurns(lambda start: PROOFS[Route.BRANCH](problem, alone, start)))
-    if suits_milp(problem):
-        ways = (hulls_beside, milp_beside) if problem.integers.any() else (milp_beside,)
-        bounders.append(ProofInTurns(*(partial(way, problem, options) for way in ways), whole=problem))
-    return bounders
+        boxes = ProofInTurns(lambda start: PROOFS[Route.BRANCH](problem, alone, start))
+        programs = [*programs, boxes] if has_hulls else [boxes, *programs]
+    return [*bounders, *programs]
 
 
 def suits_milp(problem: Problem) -> bool:
