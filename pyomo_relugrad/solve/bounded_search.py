@@ -176,13 +176,16 @@ class BoundedSearch(Worker):
     def _next_way(self) -> _Way | None:
         """The bounder whose turn it is."""
         ways, best = [way for way in self._ways if way.bounder.is_open], self._best
-        young = [way for way in ways if way.is_young]
-        if young or not ways or best is None:
-            return young[0] if young else None
+        if not ways or best is None:
+            return None
         seconds = min(max(self._share * self._clock.time_limit - self._spent, 0.0), self._clock.remaining)
-        good = [way for way in ways if way.closed >= MUCH]
-        if good:
-            return min(good, key=lambda way: way.forecast(best.objective, seconds))
+        young = [way for way in ways if way.is_young]
+        for least in (FIRST_GUESS, MUCH):
+            good = [way for way in ways if way.closed >= least]
+            if good:
+                return min(good, key=lambda way: way.forecast(best.objective, seconds))
+            if young:
+                return young[0]
         leader = self._leader if self._leader in ways else ways[0]
         return min(ways, key=lambda way: way.spent / LEADING if way is leader else way.spent)
 
