@@ -25,9 +25,9 @@ from pyomo_relugrad.solve.local import solve_locally
 SUITE = FOLDERS[0]
 
 
-def gaps(problem: Problem, seconds: float, seed: int) -> tuple[float, float, float, float]:
+def gaps(problem: Problem, seconds: float, seed: int, threads: int) -> tuple[float, float, float, float]:
     """Value and bound in the model's sense, the gap of the root's bound and that of the search."""
-    result = solve_locally(problem, Options(time_limit=seconds, seed=seed, threads=1))
+    result = solve_locally(problem, Options(time_limit=seconds, seed=seed, threads=threads))
     assert result.incumbent is not None
     value, size = result.incumbent.objective, max(abs(result.incumbent.objective), 1e-9)
     # Where tables or programs are exact, the search's own bound may be the only one.
@@ -39,6 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=5.0, help="for each run (default 5)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1, help="cores that the search may use (default 1)")
     parser.add_argument("names", nargs="*", help="models of the suite; all where none is given")
     given = parser.parse_args()
     if not SUITE.is_dir():
@@ -51,7 +52,7 @@ def main() -> None:
     print(f"{'model':16}{'value':>12}{'bound':>12}{'root':>12}{'gap':>12}")
     for name in given.names or MODELS:
         problem = compile_model(MODELS[name].build()).problem
-        value, bound, root, gap = gaps(problem, given.seconds, given.seed)
+        value, bound, root, gap = gaps(problem, given.seconds, given.seed, given.threads)
         print(f"{name:16}{value:12.6g}{bound:12.6g}{root:12.2%}{gap:12.2%}", flush=True)
 
 

@@ -296,6 +296,63 @@ def test_the_one_with_the_best_bound_has_more_time(monkeypatch):
     assert 30.0 <= sum(spent) <= 40.0
 
 
+class Closing(Runs):
+    """Closes the same share of its gap to -1 in each run."""
+
+    growth = 1.0
+
+    def __init__(self, clock, bound, share):
+        super().__init__(clock, bound=bound)
+        self.share = share
+
+    def run(self, start, seconds):
+        bound, point = super().run(start, seconds)
+        self.bound += self.share * (-1.0 - self.bound)
+        return bound, point
+
+
+def test_the_one_that_goes_on_closing_its_gap_has_most_time(monkeypatch):
+    """Though at first others have better bounds."""
+    problem, clock = small_box(0), FakeClock.installed(monkeypatch)
+    bounders = [Closing(clock, -20.0, 0.0), Closing(clock, -90.0, 0.2), Closing(clock, -60.0, 0.0)]
+    own_clock = Clock(400.0)
+    steps = Steps(clock, {1: replace(feasible_point(problem), objective=-1.0)})
+    result = Driver(problem, Options(), own_clock).run(BoundedSearch(steps, bounders, Options(), own_clock))
+    spent = [each.spent for each in bounders]
+    assert min(spent) > 0.0
+    assert spent[1] > 2.0 * (spent[0] + spent[2])
+    assert result.bound > -2.0
+
+
+def test_small_gains_keep_no_bounder_waiting(monkeypatch):
+    problem, clock = small_box(0), FakeClock.installed(monkeypatch)
+    best = replace(feasible_point(problem), objective=-1.0)
+    spent = []
+    for gain in (1e-5, 0.01):
+        points = {count: replace(best, objective=-1.0 - gain * count) for count in range(1, 1000)}
+        own_clock, bounder = Clock(10.0), Runs(clock)
+        Driver(problem, Options(), own_clock).run(
+            BoundedSearch(Steps(clock, points), [bounder], Options(time_limit=10.0), own_clock)
+        )
+        spent.append(bounder.spent)
+    assert spent[0] >= 3.0
+    assert spent[1] == 0.0
+
+
+def test_beside_searches_on_other_cores_bounders_have_more_time(monkeypatch):
+    problem, clock = small_box(0), FakeClock.installed(monkeypatch)
+    spent = []
+    for beside in (0, 1):
+        own_clock, bounder = Clock(100.0), Closing(clock, -50.0, 0.0)
+        steps = Steps(clock, {1: feasible_point(problem)})
+        worker = BoundedSearch(steps, [bounder], Options(), own_clock)
+        worker.searches_beside = beside
+        Driver(problem, Options(), own_clock).run(worker)
+        spent.append(bounder.spent)
+    assert 30.0 <= spent[0] <= 40.0
+    assert 55.0 <= spent[1] <= 65.0
+
+
 def test_no_program_runs_where_steps_are_limited(monkeypatch):
     monkeypatch.setattr(ProofInTurns, "run", pytest.fail)
     FakeClock.installed(monkeypatch, tick=0.01)

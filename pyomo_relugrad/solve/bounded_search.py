@@ -6,11 +6,21 @@ import math
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.problem.presolve import reduce_by, tighten_through_networks
-from pyomo_relugrad.proof import MAX_ENTRIES, HorizonProof, LagrangianBound, MilpProof, ProofInTurns, bound_seconds
+from pyomo_relugrad.proof import (
+    MAX_ENTRIES,
+    HorizonProof,
+    LagrangianBound,
+    MilpProof,
+    ProofInTurns,
+    bound_seconds,
+    has_curves,
+    with_hulls,
+)
 from pyomo_relugrad.run import Clock, Options, Past, Report, Route, Stop, Worker
 from pyomo_relugrad.search.neighbourhoods.subproblem import is_small
 from pyomo_relugrad.solve.portfolio import Portfolio
@@ -18,16 +28,27 @@ from pyomo_relugrad.solve.runner import PROOFS
 
 #: Seconds of a bounder's first run at least.
 SHORTEST = 0.1
-#: Time in vain before a run, in units of its length, and as a share of all time; the share of all time that runs have;
-#: and the time that has to be left, in units of the length: HiGHS looks at the clock between its steps.
-VAIN_BEFORE, VAIN_SHARE, SHARE, LEFT = 2.0, 0.25, 0.4, 1.2
-#: Share of the gap that a bounder has to close in its last run so that others wait, and how much more time the one with
-#: the best bound has than others.
-MUCH, LEADING = 0.05, 4.0
+#: Time in vain before a run, in units of its length, and as a share of all time; and the time that has to be left, in
+#: units of the length: HiGHS looks at the clock between its steps.
+VAIN_BEFORE, VAIN_SHARE, LEFT = 2.0, 0.25, 1.2
+#: The share of all time that runs have, and that where other cores search on meanwhile.
+SHARE, SHARE_BESIDE = 0.4, 0.65
+#: Gains that are smaller shares of the value and of the gap do not keep a bounder waiting.
+SMALL_OF_VALUE, SMALL_OF_GAP = 1e-3, 1e-2
+#: Runs in which a bounder may come to its first bound before it is judged, and what is expected that it closes of its
+#: gap in a run where that is better than what is known.
+TRIALS, FIRST_GUESS = 3, 0.3
+#: What is left of that from run to run, where nothing is closed: proofs advance in rounds that are longer.
+FADING = 0.3
+#: Share of its gap that a bounder has to close in a run so that others wait, and how much more time the one with the
+#: best bound has than others where none does.
+MUCH, LEADING = 0.05, 8.0
 #: Seconds of the first bound above which there is no branching beside a search.
 LONGEST_BOUND = 1.0
 #: Gap at which HiGHS ends: less than what ends a search.
 GAP = 1e-7
+#: Gap at which it ends on a relaxation, which has a gap of its own.
+HULL_GAP = 1e-3
 
 
 class BoundInRuns(Protocol):
@@ -48,28 +69,47 @@ class BoundInRuns(Protocol):
         """Stop what runs in threads."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Way:
-    """A bounder, the seconds of its next run and of those so far, what the last one proved and closed of the gap."""
+    """A bounder, the seconds of its next run and of those so far, their number, and what they proved.
+
+    ``closed`` is the share of its own gap that a run closes, by the last ones.
+    """
 
     bounder: BoundInRuns
     length: float
     spent: float = 0.0
+    runs: int = 0
     bound: float = -math.inf
     closed: float = 0.0
 
-    def priority(self, best: float) -> float:
-        """The way with the least comes first; the best bound of all is given."""
-        return self.spent / LEADING if self.bound >= best else self.spent
+    @property
+    def is_young(self) -> bool:
+        """Whether it may still come to a first bound."""
+        return self.bound == -math.inf and self.runs < TRIALS
+
+    def book(self, seconds: float, bound: float, objective: float, is_best: bool) -> None:
+        """Note a run: its seconds, what it proved, whether all others have less, and up to where the gap is."""
+        before, now = objective - self.bound, objective - max(bound, self.bound)
+        share = 1.0 - now / before if 0.0 < before < math.inf else FIRST_GUESS * is_best
+        self.closed = max(share, FADING * self.closed)
+        self.bound, self.runs = max(bound, self.bound), self.runs + 1
+        self.spent, self.length = self.spent + seconds, self.bounder.growth * self.length
+
+    def forecast(self, objective: float, seconds: float) -> float:
+        """The gap to an objective after so many more seconds, if runs go on closing what they close."""
+        gap = objective - self.bound
+        return gap * (1.0 - self.closed) ** (seconds / self.length) if gap < math.inf else gap
 
 
 class BoundedSearch(Worker):
     """A search that bounders interrupt now and then; they may also come to points of their own.
 
-    A search that goes on gaining is left alone: a run comes when all has been in vain for twice as long, and for a
-    quarter of the time. A bounder that closes much of the gap goes on, else the one that has had least time; the one
-    with the best bound has several times as much as others. Where only steps are limited, there is none, so that the
-    answer of a seed does not depend on the machine.
+    A search that goes on gaining much is left alone: a run comes when all has been in vain for twice as long, and for a
+    quarter of the time. All bounders are tried; then the one goes on that promises the smallest gap at the end, by what
+    its last runs have closed of its own. Where none has closed much, it is the one that has had least time; the one
+    that has brought the best bound, the first one if none has, has several times as much as others. Where only steps
+    are limited, there is none, so that the answer of a seed does not depend on the machine.
 
     Parameters
     ----------
@@ -88,7 +128,8 @@ class BoundedSearch(Worker):
         ways = [_Way(each, min(each.first_share * clock.time_limit, each.longest_first)) for each in bounders]
         self._ways = [way for way in ways if is_timed and way.length >= SHORTEST]
         self._best: Incumbent | None = None
-        self._bound = -math.inf
+        self._leader: _Way | None = None
+        self._bound, self._worth = -math.inf, math.inf
         self._spent = self._last_gain = 0.0
 
     def step(self) -> Report:
@@ -103,7 +144,11 @@ class BoundedSearch(Worker):
 
     def offer(self, point: Incumbent) -> bool:
         """Take note of the incumbent."""
-        self._best, self._last_gain = point, self._clock.elapsed
+        self._best = point
+        gain = self._worth - point.objective
+        of_gap = SMALL_OF_GAP * (point.objective - self._bound) if math.isfinite(self._bound) else math.inf
+        if gain > min(SMALL_OF_VALUE * abs(point.objective), of_gap):
+            self._worth, self._last_gain = point.objective, self._clock.elapsed
         return self._own.offer(point)
 
     def close(self) -> tuple[Report, ...]:
@@ -113,28 +158,45 @@ class BoundedSearch(Worker):
                 stack.callback(way.bounder.close)
             return self._own.close()
 
+    @property
+    def _share(self) -> float:
+        return SHARE_BESIDE if self.searches_beside else SHARE
+
     def _due(self, vain_before: float) -> _Way | None:
         """The bounder whose run may begin, if any."""
-        open_ways = [way for way in self._ways if way.bounder.is_open]
-        good = [way for way in open_ways if way.closed >= MUCH]
-        way = min(good or open_ways, key=lambda way: way.priority(self._bound), default=None)
+        way = self._next_way()
         if way is None:
             return None
         now, length = self._clock.elapsed, way.length
-        has_time = self._spent + length <= SHARE * now and LEFT * length <= self._clock.remaining
+        has_time = self._spent + length <= self._share * now and LEFT * length <= self._clock.remaining
         least_vain = max(vain_before * length, min(vain_before, VAIN_SHARE) * now)
         is_in_vain = now - self._last_gain >= least_vain
         return way if has_time and is_in_vain else None
 
+    def _next_way(self) -> _Way | None:
+        """The bounder whose turn it is."""
+        ways, best = [way for way in self._ways if way.bounder.is_open], self._best
+        if not ways or best is None:
+            return None
+        seconds = min(max(self._share * self._clock.time_limit - self._spent, 0.0), self._clock.remaining)
+        young = [way for way in ways if way.is_young]
+        for least in (FIRST_GUESS, MUCH):
+            good = [way for way in ways if way.closed >= least]
+            if good:
+                return min(good, key=lambda way: way.forecast(best.objective, seconds))
+            if young:
+                return young[0]
+        leader = self._leader if self._leader in ways else ways[0]
+        return min(ways, key=lambda way: way.spent / LEADING if way is leader else way.spent)
+
     def _run(self, way: _Way, best: Incumbent) -> Report:
         begin = self._clock.elapsed
         bound, point = way.bounder.run(best, way.length)
-        way.bound = bound
         seconds = self._clock.elapsed - begin
-        self._spent, way.spent, way.length = self._spent + seconds, way.spent + seconds, way.bounder.growth * way.length
-        if math.isfinite(self._bound) and self._bound < best.objective:
-            way.closed = max(bound - self._bound, 0.0) / (best.objective - self._bound)
-        self._bound = max(self._bound, bound)
+        is_best = bound > self._bound
+        way.book(seconds, bound, best.objective, is_best)
+        self._leader = way if is_best else self._leader
+        self._spent, self._bound = self._spent + seconds, max(self._bound, bound)
         return Report(() if point is None else (point,), bound)
 
 
@@ -146,13 +208,17 @@ def bounders_for(problem: Problem, options: Options, past: Past, has_highs: bool
     bounders: list[BoundInRuns] = [LagrangianBound(problem, past)]
     if len(problem.networks) > 1:
         bounders.append(ProofInTurns(lambda start: HorizonProof(problem, options, start)))
+    has_hulls = bool(problem.integers.any()) and has_curves(problem)
+    ways = [hulls_beside] * has_hulls + [milp_beside] * (not has_highs)
+    programs: list[BoundInRuns] = []
+    if ways and suits_milp(problem):
+        programs.append(ProofInTurns(*(partial(way, problem, options) for way in ways), whole=problem))
     is_quick = problem.functions and bound_seconds(problem) <= LONGEST_BOUND
     if is_quick and Portfolio().routes_for(problem)[0] is Route.BRANCH:
         alone = replace(options, threads=1)  # searches have the other cores
-        bounders.append(ProofInTurns(lambda start: PROOFS[Route.BRANCH](problem, alone, start)))
-    if suits_milp(problem) and not has_highs:
-        bounders.append(ProofInTurns(lambda start: milp_beside(problem, options, start)))
-    return bounders
+        boxes = ProofInTurns(lambda start: PROOFS[Route.BRANCH](problem, alone, start))
+        programs = [*programs, boxes] if has_hulls else [boxes, *programs]
+    return [*bounders, *programs]
 
 
 def suits_milp(problem: Problem) -> bool:
@@ -163,5 +229,14 @@ def suits_milp(problem: Problem) -> bool:
 
 def milp_beside(problem: Problem, options: Options, start: Incumbent) -> MilpProof:
     """HiGHS on the big-M formulation, columns tightened through networks first."""
-    tightened = reduce_by(problem, (tighten_through_networks,)).problem
-    return MilpProof(tightened, replace(options, relative_gap=GAP, absolute_gap=GAP), start)
+    return MilpProof(_tightened(problem), replace(options, relative_gap=GAP, absolute_gap=GAP), start)
+
+
+def hulls_beside(problem: Problem, options: Options, start: Incumbent) -> MilpProof | None:
+    """HiGHS with networks of one varying input replaced by their hulls, if there are such networks."""
+    relaxed = with_hulls(_tightened(problem))
+    return None if relaxed is None else MilpProof(relaxed, replace(options, relative_gap=HULL_GAP), start)
+
+
+def _tightened(problem: Problem) -> Problem:
+    return reduce_by(problem, (tighten_through_networks,)).problem
