@@ -16,8 +16,10 @@ from pyomo_relugrad.search import Auto, SequentialLp, SmoothingDescent
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.smoothing.chain import ROUNDED_RELU, Chain, rounded
 from pyomo_relugrad.search.smoothing.descent import ChainDescent
+from pyomo_relugrad.search.smoothing.prices import Prices
 from pyomo_relugrad.search.smoothing.search import is_chain
 from pyomo_relugrad.search.smoothing.tails import Tails
+from pyomo_relugrad.search.soft_rows import SoftRows
 from pyomo_relugrad.solve import search
 
 STEPS = 5
@@ -106,7 +108,8 @@ def test_points_descend_side_by_side_as_each_does_alone():
     chain = chain.rounded(0.3, samples)
     V = np.clip(samples[:3], problem.lower, problem.upper)
     merit = Merit.scaled_to(problem, samples, 10.0)
-    descent = ChainDescent(problem, chain.moving, merit, Budget(), np.full(STEPS, 2.0))
+    prices = Prices.of_problem(problem, merit, SoftRows(problem))
+    descent = ChainDescent(problem, chain.moving, prices, Budget(), np.full(STEPS, 2.0))
     *_, together = descent.run(chain, V, 4)
     for start, end in zip(V, together, strict=True):
         *_, (alone,) = descent.run(chain, start[None], 4)
@@ -118,7 +121,8 @@ def test_points_descend_side_by_side_as_each_does_alone():
 def test_a_first_step_has_the_length_that_is_wanted_and_later_ones_may_be_longer(length):
     problem, chain, v = parts(horizon())
     merit = Merit.scaled_to(problem, problem.propagate(v[None]), 10.0)
-    descent = ChainDescent(problem, chain.moving, merit, Budget(), np.full(STEPS, 2.0))
+    prices = Prices.of_problem(problem, merit, SoftRows(problem))
+    descent = ChainDescent(problem, chain.moving, prices, Budget(), np.full(STEPS, 2.0))
     plans = [v, *(V[0] for V in descent.run(chain, v[None], 4, length))]
     taken = [np.sqrt(np.mean(np.square(step / 2.0))) for step in np.diff(np.array(plans)[:, chain.moving], axis=0)]
     if np.isfinite(length):
