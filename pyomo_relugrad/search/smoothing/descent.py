@@ -22,6 +22,10 @@ LEAST_CURVATURE = 1e-8
 CHANGES = np.array([0.1, 0.5, 2.0, 4.0, 10.0, 30.0])
 #: Corrections of the first damping, and the excess of the step over its length below which none is made.
 MAX_CORRECTIONS, EXCESS = 4, 1.5
+#: By what the penalties of bounds of outputs are raised in quadratic programs, which then break none without need.
+FIRM = 100.0
+#: Linearizations by which a point is moved onto sides, and the violation, less than any tolerance, that is left.
+MAX_REPAIRS, REPAIRED = 3, 1e-7
 #: Gain, relative to 1 + |merit|, below which a descent ends.
 LEAST_GAIN = 1e-7
 
@@ -54,9 +58,11 @@ class ChainDescent:
         self._lower = np.concatenate([problem.lower[self._columns], problem.row_lower])
         self._upper = np.concatenate([problem.upper[self._columns], problem.row_upper])
         self._below, self._above = np.flatnonzero(np.isfinite(self._lower)), np.flatnonzero(np.isfinite(self._upper))
-        of_columns = np.where(is_moving, np.inf, 100 * prices.outputs)[self._columns]
+        of_columns = np.where(is_moving, np.inf, FIRM * prices.outputs)[self._columns]
         below, above = (np.concatenate([of_columns, rows]) for rows in prices.of_rows)
         self._side_prices = np.concatenate([above[self._above], below[self._below]])
+        below, above = (np.concatenate([np.zeros(self._columns.size, bool), rows]) for rows in prices.is_paid)
+        self._is_loose = np.concatenate([above[self._above], below[self._below]])
         #: What the sides were at the end of the last step of the first point: there the next programs begin.
         self.states = np.zeros(self._side_prices.size, np.int8)
 
@@ -97,6 +103,23 @@ class ChainDescent:
             moved = moved[gain > LEAST_GAIN * (1.0 + np.abs(values[moved]))]
             if not moved.size:
                 return
+
+    def repaired(self, chain: Chain, v: Array) -> Array:
+        """The point (n,) moved as little as a few linearizations need to hold all sides that no slack loosens."""
+        (v,) = chain.propagate(v[None])
+        moving, is_firm = self._moving, ~self._is_loose
+        for _ in range(MAX_REPAIRS):
+            limits = self._limits(v[None])[0]
+            if (limits[is_firm] >= -REPAIRED).all():
+                break
+            normals = self._sides(chain.models(v[None]).slopes[0])[is_firm]
+            step = dense_quadratic_minimum(np.diag(self._metric), np.zeros(moving.size), normals, limits[is_firm])
+            if step is None:
+                break
+            moved = v.copy()
+            moved[moving] = np.clip(v[moving] + step, self._problem.lower[moving], self._problem.upper[moving])
+            (v,) = chain.propagate(moved[None])
+        return v
 
     def _values(self, V: Array) -> Array:
         return self._prices.of(self._problem, V)

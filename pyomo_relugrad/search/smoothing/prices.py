@@ -22,6 +22,8 @@ class Prices:
         Of rows below their lower and above their upper sides.
     is_hard : (2, m) boolean array
         Whether a side is to be kept to in every step: a row of decisions alone that nothing loosens.
+    is_paid : (2, m) boolean array
+        Whether a side is loosened by a slack.
     outputs : (n,) array
         Of bounds of output columns; zero for the others.
     """
@@ -29,6 +31,7 @@ class Prices:
     below: Array
     above: Array
     is_hard: Array
+    is_paid: Array
     outputs: Array
 
     @classmethod
@@ -36,7 +39,7 @@ class Prices:
         """Those of the slacks, and else penalties."""
         paid = np.stack([soft.below, soft.above])
         below, above = np.where(paid > 0, paid, merit.row_penalties)
-        return cls(below, above, (paid == 0) & ~problem.rows_touch_output, merit.output_penalties)
+        return cls(below, above, (paid == 0) & ~problem.rows_touch_output, paid > 0, merit.output_penalties)
 
     @property
     def repairable(self) -> Prices:

@@ -182,12 +182,14 @@ class _Rounds:
         budget = self._context.budget
         tails = self._affordable_tails()
         if tails == 0 or budget.remaining < self._seconds / 2:
-            yield from self._descend(v[None], FINE)
+            V = yield from self._descend(v[None], FINE)
+            yield from self._repaired(V)
             return
         begin = budget.elapsed
         wide = Leg(WIDE_WIDTH, WIDE_STEPS, tails)
         V = yield from self._descend(self._other_tails(v)[:tails], (wide,), NARROW)
-        yield from self._descend(np.concatenate([v[None], self._best_of(V, LEFT)]), NARROW)
+        V = yield from self._descend(np.concatenate([v[None], self._best_of(V, LEFT)]), NARROW)
+        yield from self._repaired(V)
         self._seconds = budget.elapsed - begin
 
     def _affordable_tails(self) -> int:
@@ -247,6 +249,14 @@ class _Rounds:
             if leg.points == 1 or not leg.width:
                 yield self._soft.incumbent(self._best_of(V, 1)[0])
         return V
+
+    def _repaired(self, V: Array) -> Iterator[Incumbent]:
+        """The best point moved onto the sides that it misses, where it does."""
+        (v,) = self._best_of(V, 1)
+        point = self._soft.incumbent(v)
+        if not point.is_feasible and not self._context.budget.is_exhausted():
+            point = self._soft.incumbent(self._descent.repaired(self._chain(0.0), v))
+        yield point
 
     def _note(self, leg: Leg) -> None:
         """Leave to later searches what the last step took, and which sides are active."""
