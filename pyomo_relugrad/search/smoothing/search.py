@@ -58,6 +58,8 @@ FIRST_LENGTH = 0.3
 #: Share of the time of a round for plans with other tails, and by what their measured work falls where there is no time
 #: for one: it may have been high by chance.
 WIDE_SHARE, FORGETTING = 0.3, 0.9
+#: Gain, relative to 1 + |objective|, for which a point is made feasible a millisecond or two after the time is over.
+MUCH = 1e-3
 #: Rounds in vain after which the search goes on at least.
 LEAST_PATIENCE = 2
 
@@ -175,7 +177,8 @@ class _Rounds:
             yield from self._again(np.clip(known, self._problem.lower, self._problem.upper))
             return
         widths = method.widths(method.first_widths[number % len(method.first_widths)])
-        yield from self._descend(self._start(number)[None], [Leg(width, method.steps, 1) for width in widths])
+        V = yield from self._descend(self._start(number)[None], [Leg(width, method.steps, 1) for width in widths])
+        yield from self._repaired(V)
 
     def _again(self, v: Array) -> Iterator[Incumbent | None]:
         """Descend from a plan of the same model with other numbers, and, given the time, from it with other tails."""
@@ -203,9 +206,9 @@ class _Rounds:
 
     @property
     def _known(self) -> Array | None:
-        """The best point, or else the start, even where it is not feasible."""
+        """The best point; where there are slacks else the start, even where it is not feasible."""
         start = self._context.start
-        if self._best is not None or start is None or np.isnan(start).any():
+        if self._best is not None or start is None or not self._soft.columns.size or np.isnan(start).any():
             return None if self._best is None else self._best.values
         return start
 
@@ -251,10 +254,12 @@ class _Rounds:
         return V
 
     def _repaired(self, V: Array) -> Iterator[Incumbent]:
-        """The best point moved onto the sides that it misses, where it does."""
+        """The best point, moved onto the sides that it misses where there is time, or much to gain."""
         (v,) = self._best_of(V, 1)
         point = self._soft.incumbent(v)
-        if not point.is_feasible and not self._context.budget.is_exhausted():
+        known = None if self._best is None else self._best.objective
+        is_worthwhile = known is None or known - point.objective > MUCH * (1.0 + abs(known))
+        if not point.is_feasible and (is_worthwhile or not self._context.budget.is_exhausted()):
             point = self._soft.incumbent(self._descent.repaired(self._chain(0.0), v))
         yield point
 
