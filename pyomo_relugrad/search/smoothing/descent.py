@@ -151,10 +151,19 @@ class ChainDescent:
                 paid = np.isfinite(prices) & (limits[k] < 0)
                 damping[k] = self._damping(hessian, gradient + prices[paid] @ sides[paid], length)
             hessian.flat[:: len(hessian) + 1] += damping[k] * self._metric
-            step = dense_quadratic_minimum(hessian, gradient, sides, limits[k], prices, states[k])
+            if self._is_loose.any():
+                step = dense_quadratic_minimum(hessian, gradient, sides, limits[k], prices, states[k])
+            else:
+                step = self._hard_step(hessian, gradient, sides, limits[k])
             if step is not None:
                 steps[k] = step
         return steps, damping, states
+
+    def _hard_step(self, hessian: Array, gradient: Array, sides: Array, limits: Array) -> Array | None:
+        """The step (d,) within all sides; where states cannot be held to all of theirs at once, within the others."""
+        step = dense_quadratic_minimum(hessian, gradient, sides, limits)
+        plain = np.isinf(self._side_prices)
+        return dense_quadratic_minimum(hessian, gradient, sides[plain], limits[plain]) if step is None else step
 
     def _damping(self, hessian: Array, gradient: Array, wanted: float) -> float:
         """The damping under which a step without sides has about the wanted length, or less where it is zero.
