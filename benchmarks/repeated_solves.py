@@ -1,8 +1,8 @@
 """The same model solved many times with other numbers, by one solver object.
 
-`python benchmarks/repeated_solves.py [--solves 200] [--steps 40] [--references 3] [--prove]` prints the latency of the
-whole ``solve`` call from the second solve on, by the clock and by the processor's time, and how many answers are as
-good as what each is compared with.
+`python benchmarks/repeated_solves.py [--solves 200] [--steps 40] [--plants 0] [--references 3] [--prove]` prints the
+latency of the whole ``solve`` call from the second solve on, by the clock and by the processor's time, how many answers
+are as good as what each is compared with, and in the loops over a horizon by how much they are worse on average.
 
 - box: a network of 10-32-32-1 (random, seeded) over boxes that change, the time limit left at its default. Compared
   with the best of so many searches by fresh solver objects (``--references``), or with the optimum that
@@ -10,6 +10,8 @@ good as what each is compared with.
 - horizon: 24 steps, 4 states, 2 controls, a 6-32-32-4 network as dynamics, linear rows, quadratic cost, 50 ms a solve,
   in a closed loop whose plan is shifted by a step. Compared with a solve of 1 s by a fresh solver object; plans whose
   costs differ by less than 1e-4, relative, are equal.
+- plants: the same with networks that were trained on plants, and with quadratic and with linear costs
+  (``benchmarks/trained_plants.py``); the plants themselves, disturbed, close the loop.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyomo.environ as pyo
+import trained_plants
 
 import pyomo_relugrad as relugrad
 from pyomo_relugrad.network import Network
@@ -122,8 +125,8 @@ def horizon_model(network: Network) -> pyo.ConcreteModel:
     return m
 
 
-def horizon(steps: int, seed: int = 0) -> Iterator[tuple[float, float, bool]]:
-    """Seconds of each solve, and whether its plan is no worse than that of a longer solve by a fresh solver object."""
+def horizon(steps: int, seed: int = 0) -> Iterator[tuple[float, float, bool, float]]:
+    """Seconds of each solve, whether its plan is no worse than that of a longer one by a fresh object, and the gap."""
     network, random = dynamics(seed), np.random.default_rng(seed)
     m, opt, now = horizon_model(network), pyo.SolverFactory("relugrad"), np.full(STATES, 0.5)
     for step in range(steps + 1):
@@ -137,9 +140,30 @@ def horizon(steps: int, seed: int = 0) -> Iterator[tuple[float, float, bool]]:
         seconds = timed(lambda limit=limit: opt.solve(m, time_limit=limit))
         if step:
             pyo.SolverFactory("relugrad").solve(fresh, time_limit=LONG)
-            yield *seconds, pyo.value(m.cost) <= pyo.value(fresh.cost) * (1 + AS_GOOD)
+            yield *seconds, *compared(m, fresh)
         inputs = [*now, *(m.u[0, c].value for c in m.control)]
         now = np.clip(network.value([inputs])[0] + 0.01 * random.standard_normal(STATES), -2.9, 2.9)
+
+
+def compared(m: pyo.ConcreteModel, fresh: pyo.ConcreteModel) -> tuple[bool, float]:
+    """Whether the cost of a plan is as low as another one's, and by how much it is above that, relative."""
+    gap = (pyo.value(m.cost) - pyo.value(fresh.cost)) / abs(pyo.value(fresh.cost))
+    return gap <= AS_GOOD, gap
+
+
+def plant_loop(name: str, is_linear: bool, steps: int, seed: int = 0) -> Iterator[tuple[float, float, bool, float]]:
+    """As `horizon`, with a network that was trained on a plant."""
+    plant, random = trained_plants.PLANTS[name], np.random.default_rng(seed)
+    m, opt = trained_plants.planning(name, is_linear, seed), pyo.SolverFactory("relugrad")
+    now = np.array(plant.begin)
+    for step in range(steps + 1):
+        trained_plants.put(m, name, step, now)
+        fresh, limit = m.clone(), SHORT if step else LONG
+        seconds = timed(lambda limit=limit: opt.solve(m, time_limit=limit))
+        if step:
+            pyo.SolverFactory("relugrad").solve(fresh, time_limit=LONG)
+            yield *seconds, *compared(m, fresh)
+        now = plant.disturbed(now, np.array([m.u[0, c].value for c in m.control]), random)
 
 
 def main() -> None:
@@ -147,24 +171,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--solves", type=int, default=200)
     parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--plants", type=int, default=0, help="steps of each loop with a plant")
     parser.add_argument("--references", type=int, default=3)
     parser.add_argument("--prove", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    print("| loop | solves | median (ms) | 95th percentile (ms) | median of the processor (ms) | as good |")
-    print("|---|---|---|---|---|---|")
-    loops = (
+    print("| loop | solves | median (ms) | 95th percentile (ms) | median of the processor (ms) | as good | mean gap |")
+    print("|---|---|---|---|---|---|---|")
+    loops = [
         ("box", boxes(given.solves, given.references, given.prove, given.seed)),
         ("horizon", horizon(given.steps, given.seed)),
-    )
+    ]
+    for plant, is_linear in itertools.product(trained_plants.PLANTS, (False, True)) if given.plants else ():
+        name = f"{plant}, {'linear' if is_linear else 'quadratic'}"
+        loops.append((name, plant_loop(plant, is_linear, given.plants, given.seed)))
     for name, loop in loops:
         measured = list(loop)
         if not measured:
             continue
-        seconds, worked, as_good = map(np.array, zip(*measured, strict=True))
+        seconds, worked, as_good, *gaps = map(np.array, zip(*measured, strict=True))
         times = (1e3 * each for each in (np.median(seconds), np.quantile(seconds, 0.95), np.median(worked)))
         words = " | ".join(f"{each:.1f}" for each in times)
-        print(f"| {name} | {seconds.size} | {words} | {as_good.mean():.3f} |", flush=True)
+        gap = f"{100 * gaps[0].mean():+.2f} %" if gaps else "-"
+        print(f"| {name} | {seconds.size} | {words} | {as_good.mean():.3f} | {gap} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,10 @@ from pyomo_relugrad.search import Auto, SequentialLp, SmoothingDescent
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.smoothing.chain import ROUNDED_RELU, Chain, rounded
 from pyomo_relugrad.search.smoothing.descent import ChainDescent
+from pyomo_relugrad.search.smoothing.prices import Prices
 from pyomo_relugrad.search.smoothing.search import is_chain
 from pyomo_relugrad.search.smoothing.tails import Tails
+from pyomo_relugrad.search.soft_rows import SoftRows
 from pyomo_relugrad.solve import search
 
 STEPS = 5
@@ -106,7 +108,8 @@ def test_points_descend_side_by_side_as_each_does_alone():
     chain = chain.rounded(0.3, samples)
     V = np.clip(samples[:3], problem.lower, problem.upper)
     merit = Merit.scaled_to(problem, samples, 10.0)
-    descent = ChainDescent(problem, chain.moving, merit, Budget(), np.full(STEPS, 2.0))
+    prices = Prices.of_problem(problem, merit, SoftRows(problem))
+    descent = ChainDescent(problem, chain.moving, prices, Budget(), np.full(STEPS, 2.0))
     *_, together = descent.run(chain, V, 4)
     for start, end in zip(V, together, strict=True):
         *_, (alone,) = descent.run(chain, start[None], 4)
@@ -118,7 +121,8 @@ def test_points_descend_side_by_side_as_each_does_alone():
 def test_a_first_step_has_the_length_that_is_wanted_and_later_ones_may_be_longer(length):
     problem, chain, v = parts(horizon())
     merit = Merit.scaled_to(problem, problem.propagate(v[None]), 10.0)
-    descent = ChainDescent(problem, chain.moving, merit, Budget(), np.full(STEPS, 2.0))
+    prices = Prices.of_problem(problem, merit, SoftRows(problem))
+    descent = ChainDescent(problem, chain.moving, prices, Budget(), np.full(STEPS, 2.0))
     plans = [v, *(V[0] for V in descent.run(chain, v[None], 4, length))]
     taken = [np.sqrt(np.mean(np.square(step / 2.0))) for step in np.diff(np.array(plans)[:, chain.moving], axis=0)]
     if np.isfinite(length):
@@ -221,3 +225,39 @@ def test_where_the_time_is_over_no_other_method_is_set_up(monkeypatch):
     for _ in Auto().run(problem, SearchContext(budget, np.random.default_rng(0), past=past)):
         pass
     assert budget.is_exhausted()
+
+
+def test_a_plan_that_misses_limits_of_states_is_moved_onto_them():
+    problem, chain, v = parts(horizon())
+    upper = np.where(problem.is_output, v - 1e-3, problem.upper)
+    tight = replace(problem, upper=np.where(np.arange(v.size) % 3 == 0, upper, problem.upper))
+    prices = Prices.of_problem(tight, Merit.scaled_to(tight, v[None], 10.0), SoftRows(tight))
+    descent = ChainDescent(tight, chain.moving, prices, Budget(), np.full(STEPS, 2.0))
+    assert tight.violation(v[None])[0] >= 0.9e-3
+    repaired = descent.repaired(chain, v)
+    assert tight.violation(repaired[None])[0] <= 1e-6
+    assert np.abs(repaired - v).max() < 0.1
+
+
+def test_slacks_of_soft_limits_are_not_decided_but_follow():
+    """A price on states above 0.2 instead of a limit: the plan is as good as one that decides the slacks, too."""
+    hard = horizon()
+    n, states = hard.n_columns, np.concatenate([each.outputs for each in hard.networks])
+    count = states.size
+    picks = sparse.csr_array((np.ones(count), (np.arange(count), states)), shape=(count, n))
+    rows = sparse.block_array([[hard.rows, None], [picks, -sparse.eye_array(count)]], format="csr")
+    soft = Problem(
+        np.append(hard.cost, np.full(count, 2.0)),
+        np.append(hard.lower, np.zeros(count)),
+        np.append(hard.upper, np.full(count, np.inf)),
+        rows,
+        np.append(hard.row_lower, np.full(count, -np.inf)),
+        np.append(hard.row_upper, np.full(count, 0.2)),
+        networks=hard.networks,
+        quadratic=sparse.block_diag([hard.quadratic, sparse.csr_array((count, count))], format="csr"),
+    )
+    assert SoftRows(presolve(soft).problem).columns.size >= count - 2
+    found = search(soft, SmoothingDescent(patience=1), iteration_limit=35).incumbent
+    other = search(soft, SequentialLp(), iteration_limit=15).incumbent
+    assert found.is_feasible
+    assert found.objective <= other.objective + 1e-3

@@ -15,6 +15,7 @@ from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.programs import LinearProgram
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.relaxation import LinearRelaxation
+from pyomo_relugrad.search.soft_rows import SoftRows
 
 # Share of the time left that one program may take: a search without completed points is better than none.
 PROGRAM_SHARE = 0.1
@@ -37,6 +38,10 @@ class Completion:
         self._rest = ~problem.is_output & ~self._decided
         self._programs: dict[bool, LinearProgram] = {}
 
+    @cached_property
+    def _soft(self) -> SoftRows:
+        return SoftRows(self._problem)
+
     def starts(self, start: Array, relaxed: Array | None) -> Iterator[Array]:
         """Points (n,) from a warm start, closest to what was meant first; each is for where those before it fail.
 
@@ -58,8 +63,20 @@ class Completion:
             yield self.start(np.where(moved, nearest, np.nan), relaxed)
 
     def is_whole(self, start: Array) -> bool:
-        """Whether a start leaves nothing to be chosen: it has all decisions, and there is nothing else."""
-        return not (np.isnan(start[self._decided]).any() or self._rest.any())
+        """Whether a start leaves nothing to be chosen: it has all decisions, and there is nothing else but slacks."""
+        return not np.isnan(start[self._decided]).any() and self._rest_is_slack
+
+    @cached_property
+    def _rest_is_slack(self) -> bool:
+        free = self._rest & (self._problem.lower < self._problem.upper)
+        return np.array_equal(np.flatnonzero(free), self._soft.columns)
+
+    def with_slacks(self, start: Array) -> Array:
+        """A start with the slacks that its decisions leave."""
+        if not self._soft.columns.size:
+            return start
+        v = np.where(self._rest & np.isnan(start), self._problem.lower, start)
+        return self._soft.loosened(self._problem.propagate(v[None]))[0]
 
     def is_decided(self, start: Array) -> bool:
         """Whether a start has all decisions, but for states and fixed columns."""
@@ -100,10 +117,12 @@ class Completion:
         return self._with_rest(V[0] if nearest is None else nearest)
 
     def _with_rest(self, v: Array) -> Array:
-        """The point with its outputs propagated, and its rest chosen by a linear program where one has a solution."""
+        """The point with its outputs propagated, and its rest chosen, by a linear program unless it is slacks."""
         problem = self._problem
         v = np.where(np.isnan(v), np.clip(0.0, problem.lower, problem.upper), v)
         (point,) = problem.propagate(np.where(problem.integers, np.round(v), v)[None])
+        if self._rest_is_slack:
+            return self._soft.loosened(point[None])[0]
         chosen = self._program(np.where(self._rest, np.nan, point)) if self._rest.any() else None
         return point if chosen is None else np.where(self._rest, chosen, point)
 

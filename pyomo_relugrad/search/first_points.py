@@ -53,7 +53,7 @@ class FirstPoints:
         if start is None:
             return
         if not np.isnan(start[~problem.is_output]).any():
-            point = problem.incumbent(start)
+            point = problem.incumbent(self._completion.with_slacks(start))
             yield point
             if point.is_feasible and self._completion.is_whole(start):
                 self._tried.append(point)

@@ -11,8 +11,8 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs import dense_quadratic_minimum
 from pyomo_relugrad.run import Budget
-from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.smoothing.chain import Chain
+from pyomo_relugrad.search.smoothing.prices import Prices
 
 #: Shares of a step that are compared at once.
 SHARES = np.array([1.0, 0.5, 0.25, 0.1, 0.03, 0.01])
@@ -22,6 +22,10 @@ LEAST_CURVATURE = 1e-8
 CHANGES = np.array([0.1, 0.5, 2.0, 4.0, 10.0, 30.0])
 #: Corrections of the first damping, and the excess of the step over its length below which none is made.
 MAX_CORRECTIONS, EXCESS = 4, 1.5
+#: By what the penalties of bounds of outputs are raised in quadratic programs, which then break none without need.
+FIRM = 100.0
+#: Linearizations by which a point is moved onto sides, and the violation, less than any tolerance, that is left.
+MAX_REPAIRS, REPAIRED = 3, 1e-7
 #: Gain, relative to 1 + |merit|, below which a descent ends.
 LEAST_GAIN = 1e-7
 
@@ -37,25 +41,35 @@ class ChainDescent:
     ----------
     problem : Problem
     moving : (d,) int array
-    merit : Merit
-        What a step must lower.
+    prices : Prices
+        What a step must lower: the objective, and what violations cost.
     budget : Budget
     ranges : (d,) array
         Widths of the intervals in which the moving columns are, finite: the units of their steps.
     """
 
-    def __init__(self, problem: Problem, moving: Array, merit: Merit, budget: Budget, ranges: Array) -> None:
+    def __init__(self, problem: Problem, moving: Array, prices: Prices, budget: Budget, ranges: Array) -> None:
         #: What the last step took.
         self.seconds = 0.0
-        self._problem, self._moving, self._merit, self._budget = problem, moving, merit, budget
+        self._problem, self._moving, self._prices, self._budget = problem, moving, prices, budget
         self._metric = 1.0 / ranges**2
         is_moving = np.isin(np.arange(problem.n_columns), moving)
         self._columns = np.flatnonzero(is_moving | problem.is_output)
         self._lower = np.concatenate([problem.lower[self._columns], problem.row_lower])
         self._upper = np.concatenate([problem.upper[self._columns], problem.row_upper])
         self._below, self._above = np.flatnonzero(np.isfinite(self._lower)), np.flatnonzero(np.isfinite(self._upper))
-        is_plain = np.concatenate([is_moving[self._columns], ~problem.rows_touch_output])
-        self._is_plain = np.concatenate([is_plain[self._above], is_plain[self._below]])
+        of_columns = np.where(is_moving, np.inf, FIRM * prices.outputs)[self._columns]
+        below, above = (np.concatenate([of_columns, rows]) for rows in prices.of_rows)
+        self._side_prices = np.concatenate([above[self._above], below[self._below]])
+        below, above = (np.concatenate([np.zeros(self._columns.size, bool), rows]) for rows in prices.is_paid)
+        self._is_loose = np.concatenate([above[self._above], below[self._below]])
+        #: What the sides were at the end of the last step of the first point: there the next programs begin.
+        self.states = np.zeros(self._side_prices.size, np.int8)
+
+    def begin_with(self, states: Array | None) -> None:
+        """Begin with what the sides were in another descent over the same sides."""
+        if states is not None and states.size == self.states.size:
+            self.states = states
 
     def run(self, chain: Chain, V: Array, count: int, length: float = np.inf) -> Iterator[Array]:
         """Yield the points (B, n) after each of some steps from points, as long as one of them is lowered.
@@ -68,12 +82,14 @@ class ChainDescent:
         """
         V = chain.propagate(V)
         values, moved = self._values(V), np.arange(len(V))
+        states = np.repeat(self.states[None], len(V), axis=0)
         damping = np.full(len(V), np.nan if np.isfinite(length) else 0.0)  # NaN: to be found
         for _ in range(count):
             if self._budget.is_exhausted() or self._budget.remaining < self.seconds:
                 return
             begin = self._budget.elapsed
-            steps, damping[moved] = self._steps(chain, V[moved], damping[moved], length)
+            steps, damping[moved], states[moved] = self._steps(chain, V[moved], damping[moved], states[moved], length)
+            self.states = states[0]
             tried, least, best = self._best_shares(chain, V[moved], steps)
             self._budget.count(points=SHARES.size * moved.size)
             self.seconds = self._budget.elapsed - begin
@@ -88,8 +104,25 @@ class ChainDescent:
             if not moved.size:
                 return
 
+    def repaired(self, chain: Chain, v: Array) -> Array:
+        """The point (n,) moved as little as a few linearizations need to hold all sides that no slack loosens."""
+        (v,) = chain.propagate(v[None])
+        moving, is_firm = self._moving, ~self._is_loose
+        for _ in range(MAX_REPAIRS):
+            limits = self._limits(v[None])[0]
+            if (limits[is_firm] >= -REPAIRED).all():
+                break
+            normals = self._sides(chain.models(v[None]).slopes[0])[is_firm]
+            step = dense_quadratic_minimum(np.diag(self._metric), np.zeros(moving.size), normals, limits[is_firm])
+            if step is None:
+                break
+            moved = v.copy()
+            moved[moving] = np.clip(v[moving] + step, self._problem.lower[moving], self._problem.upper[moving])
+            (v,) = chain.propagate(moved[None])
+        return v
+
     def _values(self, V: Array) -> Array:
-        return self._merit.of(self._problem, V)
+        return self._prices.of(self._problem, V)
 
     def _best_shares(self, chain: Chain, V: Array, steps: Array) -> tuple[Array, Array, Array]:
         """Of each point's shares of its step (B, d) the best point (B, n), its merit (B,), and the share's number."""
@@ -102,26 +135,35 @@ class ChainDescent:
         best, numbers = values.argmin(axis=1), np.arange(len(V))
         return tried.reshape(len(V), SHARES.size, -1)[numbers, best], values[numbers, best], best
 
-    def _steps(self, chain: Chain, V: Array, damping: Array, length: float) -> tuple[Array, Array]:
-        """For each point the step (d,) to its model's minimum within linearized sides, and its damping.
+    def _steps(
+        self, chain: Chain, V: Array, damping: Array, states: Array, length: float
+    ) -> tuple[Array, Array, Array]:
+        """For each point the step (d,) to its model's minimum, its damping, and the states of the sides there.
 
         The step is zero where none is found. A damping that is NaN is found, so that the step has about the length.
         """
         models, limits = chain.models(V), self._limits(V)
-        steps = np.zeros((len(V), self._moving.size))
+        steps, prices = np.zeros((len(V), self._moving.size)), self._side_prices
         for k, (gradient, hessian, slopes) in enumerate(zip(*models, strict=True)):
+            sides = self._sides(slopes)
             hessian.flat[:: len(hessian) + 1] += LEAST_CURVATURE * _scale(hessian, gradient)
             if np.isnan(damping[k]):
-                damping[k] = self._damping(hessian, gradient, length)
+                paid = np.isfinite(prices) & (limits[k] < 0)
+                damping[k] = self._damping(hessian, gradient + prices[paid] @ sides[paid], length)
             hessian.flat[:: len(hessian) + 1] += damping[k] * self._metric
-            sides = self._sides(slopes)
-            step = dense_quadratic_minimum(hessian, gradient, sides, limits[k])
-            if step is None:  # states cannot be held to all of their sides at once
-                plain = self._is_plain
-                step = dense_quadratic_minimum(hessian, gradient, sides[plain], limits[k, plain])
+            if self._is_loose.any():
+                step = dense_quadratic_minimum(hessian, gradient, sides, limits[k], prices, states[k])
+            else:
+                step = self._hard_step(hessian, gradient, sides, limits[k])
             if step is not None:
                 steps[k] = step
-        return steps, damping
+        return steps, damping, states
+
+    def _hard_step(self, hessian: Array, gradient: Array, sides: Array, limits: Array) -> Array | None:
+        """The step (d,) within all sides; where states cannot be held to all of theirs at once, within the others."""
+        step = dense_quadratic_minimum(hessian, gradient, sides, limits)
+        plain = np.isinf(self._side_prices)
+        return dense_quadratic_minimum(hessian, gradient, sides[plain], limits[plain]) if step is None else step
 
     def _damping(self, hessian: Array, gradient: Array, wanted: float) -> float:
         """The damping under which a step without sides has about the wanted length, or less where it is zero.

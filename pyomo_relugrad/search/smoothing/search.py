@@ -16,7 +16,9 @@ from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.smoothing.chain import Chain
 from pyomo_relugrad.search.smoothing.descent import ChainDescent
+from pyomo_relugrad.search.smoothing.prices import Prices
 from pyomo_relugrad.search.smoothing.tails import Tails
+from pyomo_relugrad.search.soft_rows import SoftRows
 
 #: Columns that may move, and entries of their derivatives, above which other searches are better.
 MAX_MOVING, MAX_ENTRIES = 200, 200_000
@@ -44,13 +46,20 @@ SHARED_WORK = 4.0
 #: Plans with other tails, each the best of so many that are drawn, how many of them have moved tails, and how they
 #: descend; then how the one that is left descends beside the plan from which it comes.
 TAILS, DRAWN, MOVED, LEFT = 8, 32, 4, 1
-WIDE = (Leg(0.1, 2, TAILS),)
+WIDE_WIDTH, WIDE_STEPS = 0.1, 2
 NARROW = tuple(Leg(width, 3, 1 + LEFT) for width in (0.03, 0.01, 0.0))
 #: Where there is no time for other tails.
 FINE = Leg(0.01, 3, 1), Leg(0.0, 3, 1)
 #: Width below which a descent begins with short steps, and their length in widths: ranges moved by the share at which
 #: kinks are rounded off move about as many neurons over their kinks as lie within the rounding.
 NEAR, LENGTH = 0.1, 0.3
+#: Length of the first step elsewhere: linear costs have no curvature that would end it.
+FIRST_LENGTH = 0.3
+#: Share of the time of a round for plans with other tails, and by what their measured work falls where there is no time
+#: for one: it may have been high by chance.
+WIDE_SHARE, FORGETTING = 0.3, 0.9
+#: Gain, relative to 1 + |objective|, for which a point is made feasible a millisecond or two after the time is over.
+MUCH = 1e-3
 #: Rounds in vain after which the search goes on at least.
 LEAST_PATIENCE = 2
 
@@ -98,8 +107,9 @@ class SmoothingDescent(Method):
 
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Run rounds until several have brought nothing; yield nothing where the problem is no chain."""
-        if is_chain(problem):
-            yield from _Rounds(self, problem, context).run()
+        soft = SoftRows(problem)
+        if is_chain(soft.without):
+            yield from _Rounds(self, soft, context).run()
 
     def widths(self, first: float) -> list[float]:
         """The shares of one round, the last one zero."""
@@ -121,18 +131,20 @@ def is_chain(problem: Problem) -> bool:
 class _Rounds:
     """The state of one search."""
 
-    def __init__(self, method: SmoothingDescent, problem: Problem, context: SearchContext) -> None:
-        self._method, self._problem, self._context = method, problem, context
+    def __init__(self, method: SmoothingDescent, soft: SoftRows, context: SearchContext) -> None:
+        problem = soft.without
+        self._method, self._problem, self._context, self._soft = method, problem, context, soft
         self._moving = np.flatnonzero(~problem.is_output & (problem.lower < problem.upper))
-        self._surroundings = LinearRelaxation(problem)
-        self._samples = problem.propagate(self._surroundings.random_points(SAMPLES, context.random))
-        self._merit = Merit.scaled_to(problem, self._samples, method.penalty)
+        self._surroundings = LinearRelaxation(soft.problem)
+        random = np.clip(self._surroundings.random_points(SAMPLES, context.random), problem.lower, problem.upper)
+        self._samples = problem.propagate(random)
+        merit = Merit.scaled_to(soft.problem, soft.loosened(self._samples), method.penalty)
+        self._prices = Prices.of_problem(problem, merit, soft)
         lower, upper = self._surroundings.ranges
         ranges = (upper - lower)[self._moving]
-        self._descent = ChainDescent(problem, self._moving, self._merit, context.budget, ranges)
+        self._descent = ChainDescent(problem, self._moving, self._prices, context.budget, ranges)
+        self._descent.begin_with(context.past.active_sides)
         self._tails = Tails(problem, self._moving, lower, upper)
-        elastic = problem.rows_touch_output
-        self._repairable = replace(self._merit, row_penalties=self._merit.row_penalties * elastic)
         self._chains: dict[float, Chain] = context.past.chains
         if not self._chains or not self._chains[0.0].fits(problem, self._moving):
             self._chains.clear()
@@ -160,39 +172,63 @@ class _Rounds:
     def _round(self, number: int) -> Iterator[Incumbent | None]:
         """The points of a round: where the model was solved before, from its plan in two rounds of three."""
         method = self._method
-        if self._context.past.solves > 1 and self._best is not None and number % 3 < 2:
-            yield from self._again(self._best.values)
+        known = self._known
+        if self._context.past.solves > 1 and known is not None and number % 3 < 2:
+            yield from self._again(np.clip(known, self._problem.lower, self._problem.upper))
             return
         widths = method.widths(method.first_widths[number % len(method.first_widths)])
-        yield from self._descend(self._start(number)[None], [Leg(width, method.steps, 1) for width in widths])
+        V = yield from self._descend(self._start(number)[None], [Leg(width, method.steps, 1) for width in widths])
+        yield from self._repaired(V)
 
     def _again(self, v: Array) -> Iterator[Incumbent | None]:
         """Descend from a plan of the same model with other numbers, and, given the time, from it with other tails."""
         budget = self._context.budget
-        if budget.remaining < self._seconds / 2:
-            yield from self._descend(v[None], FINE)
+        tails = self._affordable_tails()
+        if tails == 0 or budget.remaining < self._seconds / 2:
+            V = yield from self._descend(v[None], FINE)
+            yield from self._repaired(V)
             return
         begin = budget.elapsed
-        V = yield from self._descend(self._other_tails(v), WIDE, NARROW)
-        yield from self._descend(np.concatenate([v[None], self._best_of(V, LEFT)]), NARROW)
+        wide = Leg(WIDE_WIDTH, WIDE_STEPS, tails)
+        V = yield from self._descend(self._other_tails(v)[:tails], (wide,), NARROW)
+        V = yield from self._descend(np.concatenate([v[None], self._best_of(V, LEFT)]), NARROW)
+        yield from self._repaired(V)
         self._seconds = budget.elapsed - begin
+
+    def _affordable_tails(self) -> int:
+        """Plans with other tails for which there is time, by what such steps took."""
+        past = self._context.past
+        work = WIDE_SHARE * self._context.budget.remaining / max(past.seconds_of_work * WIDE_STEPS, 1e-9)
+        tails = int(np.clip(work - SHARED_WORK, 0, TAILS))
+        if tails == 0:
+            past.seconds_of_work *= FORGETTING
+        return tails
+
+    @property
+    def _known(self) -> Array | None:
+        """The best point; where there are slacks else the start, even where it is not feasible."""
+        start = self._context.start
+        if self._best is not None or start is None or not self._soft.columns.size or np.isnan(start).any():
+            return None if self._best is None else self._best.values
+        return start
 
     def _start(self, number: int) -> Array:
         """The best point, or one that the rows allow near a random one."""
+        problem = self._problem
         if self._best is not None and number % 2 == 0:
-            return self._best.values
+            return np.clip(self._best.values, problem.lower, problem.upper)
         start = self._context.start if number == 0 else None
         v = self._surroundings.random_points(1, self._context.random)[0] if start is None else start
-        v = np.clip(v, self._problem.lower, self._problem.upper)
-        nearest = self._surroundings.nearest(v, ~self._problem.is_output, self._context.budget)
-        return v if nearest is None else nearest
+        v = np.clip(v, problem.lower, problem.upper)
+        nearest = self._surroundings.nearest(v, np.isin(np.arange(v.size), self._moving), self._context.budget)
+        return v if nearest is None else np.clip(nearest, problem.lower, problem.upper)
 
     def _other_tails(self, v: Array) -> Array:
         """Of groups of plans with other tails the best of each, as far as rows on decisions may be repaired."""
         random, moved = self._context.random, MOVED * DRAWN
         tails = self._tails.moved(v, moved, random), self._tails.levelled(v, TAILS * DRAWN - moved, random)
         V = self._problem.propagate(np.concatenate(tails))
-        values = self._repairable.of(self._problem, V).reshape(TAILS, -1)
+        values = self._prices.repairable.of(self._problem, V).reshape(TAILS, -1)
         self._context.budget.count(points=len(V))
         return V.reshape(TAILS, -1, v.size)[np.arange(TAILS), values.argmin(axis=1)]
 
@@ -206,21 +242,39 @@ class _Rounds:
                 break
             end = budget.elapsed + budget.remaining * leg.work / sum(each.work for each in (*legs[index:], *later))
             V = self._best_of(V, leg.points)
-            length = LENGTH * max(leg.width, self._method.last_width) if leg.width < NEAR else np.inf
+            length = LENGTH * max(leg.width, self._method.last_width) if leg.width < NEAR else FIRST_LENGTH
             for lower in self._descent.run(self._chain(leg.width), V, leg.steps, length):
                 V = lower
                 yield None
                 if budget.elapsed > end:
                     break
+            self._note(leg)
             if leg.points == 1 or not leg.width:
-                yield self._problem.incumbent(self._best_of(V, 1)[0])
+                yield self._soft.incumbent(self._best_of(V, 1)[0])
         return V
+
+    def _repaired(self, V: Array) -> Iterator[Incumbent]:
+        """The best point, moved onto the sides that it misses where there is time, or much to gain."""
+        (v,) = self._best_of(V, 1)
+        point = self._soft.incumbent(v)
+        known = None if self._best is None else self._best.objective
+        is_worthwhile = known is None or known - point.objective > MUCH * (1.0 + abs(known))
+        if not point.is_feasible and (is_worthwhile or not self._context.budget.is_exhausted()):
+            point = self._soft.incumbent(self._descent.repaired(self._chain(0.0), v))
+        yield point
+
+    def _note(self, leg: Leg) -> None:
+        """Leave to later searches what the last step took, and which sides are active."""
+        past = self._context.past
+        past.active_sides = self._descent.states
+        if leg.width >= NEAR:
+            past.seconds_of_work = self._descent.seconds * leg.steps / leg.work
 
     def _best_of(self, V: Array, count: int) -> Array:
         """So many points, the best ones on the networks themselves."""
         if len(V) <= count:
             return V
-        return V[self._merit.of(self._problem, self._problem.propagate(V)).argsort()[:count]]
+        return V[self._prices.of(self._problem, self._problem.propagate(V)).argsort()[:count]]
 
     def _chain(self, width: float) -> Chain:
         """The problem's chain at a width; all but the problem's numbers is from earlier searches."""
