@@ -363,6 +363,7 @@ def test_a_program_that_proves_the_incumbent_ends_the_search(monkeypatch):
     """The search alone would go on; its own bound is far from the incumbent."""
     problem = random_problem("window", 3)
     FakeClock.installed(monkeypatch, tick=1e-3)
+    monkeypatch.setattr(Scripted, "cooperates", True)
     result = search(
         problem, Scripted(lambda *_: itertools.repeat(None)), start=feasible_point(problem).values, time_limit=10.0
     )
