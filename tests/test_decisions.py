@@ -17,6 +17,7 @@ from pyomo_relugrad.modeling.compile import compile_model
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.run import Budget, SearchContext
+from pyomo_relugrad.search.decisions import runs
 from pyomo_relugrad.search.decisions.annealing import Annealing, Chains
 from pyomo_relugrad.search.decisions.decisions import Decisions
 from pyomo_relugrad.search.decisions.landscape import BlockLandscape, Landscape
@@ -265,6 +266,14 @@ def test_plants_exchange_what_they_do_in_the_same_hours() -> None:
     x = np.array([[1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0]])
     moved = np.array([moves.around(x, np.zeros((1, 8)), random) for random in generators(20)]).reshape(-1, 8)
     assert (moved == 1.0 - x).all(axis=1).any()
+
+
+@pytest.mark.parametrize("size", [20, 3000])
+def test_a_pool_of_many_decisions_is_smaller(size: int) -> None:
+    nearest = (np.arange(size)[:, None] + np.arange(24)) % size
+    pool = runs._pool(nearest, np.random.default_rng(0))
+    assert pool.shape == (min(runs.POOL, runs.MAX_POOL_ENTRIES // size), size)
+    assert pool.any(axis=1).all()
 
 
 def test_moves_switch_the_sets_of_a_pool_or_exchange_them_with_partners() -> None:

@@ -77,6 +77,14 @@ def test_a_quadratic_program_without_a_point_or_a_minimum_has_none():
     assert dense_quadratic_minimum(np.eye(1), np.array([np.nan]), sides, np.ones(2)) is None
 
 
+def test_sides_that_were_paid_in_another_program_are_active_where_they_have_no_price():
+    states = np.array([dense_quadratic.PAID, dense_quadratic.FREE], np.int8)
+    prices = np.array([np.inf, 3.0])
+    for _ in range(2):
+        x = dense_quadratic_minimum(np.eye(2), -np.ones(2), np.eye(2), np.full(2, 0.5), prices, states)
+        np.testing.assert_allclose(x, 0.5)
+
+
 def test_a_rounded_network_is_the_network_far_from_its_kinks():
     network, X = random_network([3, 6, 4, 2], 0), np.random.default_rng(0).uniform(-1, 1, (50, 3))
     narrow, wide = (rounded(network, [np.full(6, width), np.full(4, width)]) for width in (1e-9, 0.5))

@@ -87,7 +87,9 @@ class _DualProgram:
 
     def __init__(self, gradient: Array, normals: Array, upper: Array, prices: Array, states: Array) -> None:
         self._gradient, self._normals, self._upper, self._prices = gradient, normals, upper, prices
-        self._active, self._paid = np.flatnonzero(states == ACTIVE), states == PAID
+        # States may be those of an earlier program: a row without a finite price cannot be paid.
+        self._paid = (states == PAID) & np.isfinite(prices)
+        self._active = np.flatnonzero((states == ACTIVE) | ((states == PAID) & ~self._paid))
         self._tolerance = TOLERANCE * (1.0 + np.abs(gradient).max(initial=0.0))
         self.point = -gradient
 

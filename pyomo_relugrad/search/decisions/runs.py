@@ -111,7 +111,7 @@ def _pool(nearest: Array, random: np.random.Generator) -> Array:
 def _sets(nearest: Array, count: int, random: np.random.Generator) -> Array:
     """Sets of decisions that stand together (count, r): small ones more often."""
     size, longest = nearest.shape
-    lengths = (longest + 1.0) ** random.random(POOL)
+    lengths = (longest + 1.0) ** random.random(count)
     chosen = nearest[random.integers(size, size=count)]
     return np.where(np.arange(longest) < np.floor(lengths)[:, None], chosen, size)
 
