@@ -339,20 +339,6 @@ def test_small_gains_keep_no_bounder_waiting(monkeypatch):
     assert spent[1] == 0.0
 
 
-def test_beside_searches_on_other_cores_bounders_have_more_time(monkeypatch):
-    problem, clock = small_box(0), FakeClock.installed(monkeypatch)
-    spent = []
-    for beside in (0, 1):
-        own_clock, bounder = Clock(100.0), Closing(clock, -50.0, 0.0)
-        steps = Steps(clock, {1: feasible_point(problem)})
-        worker = BoundedSearch(steps, [bounder], Options(), own_clock)
-        worker.searches_beside = beside
-        Driver(problem, Options(), own_clock).run(worker)
-        spent.append(bounder.spent)
-    assert 30.0 <= spent[0] <= 40.0
-    assert 55.0 <= spent[1] <= 65.0
-
-
 def test_no_program_runs_where_steps_are_limited(monkeypatch):
     monkeypatch.setattr(ProofInTurns, "run", pytest.fail)
     FakeClock.installed(monkeypatch, tick=0.01)

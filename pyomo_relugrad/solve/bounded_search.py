@@ -31,8 +31,8 @@ SHORTEST = 0.1
 #: Time in vain before a run, in units of its length, and as a share of all time; and the time that has to be left, in
 #: units of the length: HiGHS looks at the clock between its steps.
 VAIN_BEFORE, VAIN_SHARE, LEFT = 2.0, 0.25, 1.2
-#: The share of all time that runs have, and that where other cores search on meanwhile.
-SHARE, SHARE_BESIDE = 0.4, 0.65
+#: The share of all time that runs have.
+SHARE = 0.4
 #: Gains that are smaller shares of the value and of the gap do not keep a bounder waiting.
 SMALL_OF_VALUE, SMALL_OF_GAP = 1e-3, 1e-2
 #: Runs in which a bounder may come to its first bound before it is judged, and what is expected that it closes of its
@@ -158,17 +158,13 @@ class BoundedSearch(Worker):
                 stack.callback(way.bounder.close)
             return self._own.close()
 
-    @property
-    def _share(self) -> float:
-        return SHARE_BESIDE if self.searches_beside else SHARE
-
     def _due(self, vain_before: float) -> _Way | None:
         """The bounder whose run may begin, if any."""
         way = self._next_way()
         if way is None:
             return None
         now, length = self._clock.elapsed, way.length
-        has_time = self._spent + length <= self._share * now and LEFT * length <= self._clock.remaining
+        has_time = self._spent + length <= SHARE * now and LEFT * length <= self._clock.remaining
         least_vain = max(vain_before * length, min(vain_before, VAIN_SHARE) * now)
         is_in_vain = now - self._last_gain >= least_vain
         return way if has_time and is_in_vain else None
@@ -178,7 +174,7 @@ class BoundedSearch(Worker):
         ways, best = [way for way in self._ways if way.bounder.is_open], self._best
         if not ways or best is None:
             return None
-        seconds = min(max(self._share * self._clock.time_limit - self._spent, 0.0), self._clock.remaining)
+        seconds = min(max(SHARE * self._clock.time_limit - self._spent, 0.0), self._clock.remaining)
         young = [way for way in ways if way.is_young]
         for least in (FIRST_GUESS, MUCH):
             good = [way for way in ways if way.closed >= least]

@@ -63,7 +63,6 @@ class HighsBeside(Worker):
 
     def step(self) -> Report:
         """A step of the search, with what HiGHS has found meanwhile."""
-        self._own.searches_beside = self.searches_beside
         report = self._own.step()
         if self._runner is None and self._is_time:
             left = replace(self._options, time_limit=self._clock.remaining, relative_gap=GAP, absolute_gap=GAP)
