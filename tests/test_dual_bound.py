@@ -23,6 +23,7 @@ from pyomo_relugrad.proof.root_bound import TIME_SHARE, dual_bound
 from pyomo_relugrad.run import Clock, Driver, Options, Report, Stop, Worker
 from pyomo_relugrad.solve import search
 from pyomo_relugrad.solve.bounded_search import BoundedSearch, milp_beside, suits_milp
+from pyomo_relugrad.solve.local_search import LocalSearch
 
 
 def box_problem(network: Network, lower: float, upper: float, maximize: bool = False) -> Problem:
@@ -337,6 +338,20 @@ def test_small_gains_keep_no_bounder_waiting(monkeypatch):
         spent.append(bounder.spent)
     assert spent[0] >= 3.0
     assert spent[1] == 0.0
+
+
+def test_bounders_have_little_time_while_a_search_expects_to_gain(monkeypatch):
+    problem, clock = small_box(0), FakeClock.installed(monkeypatch)
+    spent = []
+    for is_unsettled in (False, True):
+        own_clock, bounder = Clock(100.0), Closing(clock, -50.0, 0.0)
+        local = LocalSearch(problem, Options(), own_clock)
+        local.budget.is_unsettled = is_unsettled
+        steps = Steps(clock, {1: feasible_point(problem)})
+        Driver(problem, Options(), own_clock).run(BoundedSearch(steps, [bounder], Options(), own_clock, local.budget))
+        spent.append(bounder.spent)
+    assert 30.0 <= spent[0] <= 40.0
+    assert spent[1] <= 10.0
 
 
 def test_no_program_runs_where_steps_are_limited(monkeypatch):

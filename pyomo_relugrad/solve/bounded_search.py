@@ -21,7 +21,7 @@ from pyomo_relugrad.proof import (
     has_curves,
     with_hulls,
 )
-from pyomo_relugrad.run import Clock, Options, Past, Report, Route, Stop, Worker
+from pyomo_relugrad.run import Budget, Clock, Options, Past, Report, Route, Stop, Worker
 from pyomo_relugrad.search.neighbourhoods.subproblem import is_small
 from pyomo_relugrad.solve.portfolio import Portfolio
 from pyomo_relugrad.solve.runner import PROOFS
@@ -31,8 +31,8 @@ SHORTEST = 0.1
 #: Time in vain before a run, in units of its length, and as a share of all time; and the time that has to be left, in
 #: units of the length: HiGHS looks at the clock between its steps.
 VAIN_BEFORE, VAIN_SHARE, LEFT = 2.0, 0.25, 1.2
-#: The share of all time that runs have.
-SHARE = 0.4
+#: The share of all time that runs have, and that while the search expects to gain after it has been in vain.
+SHARE, SHARE_UNSETTLED = 0.4, 0.1
 #: Gains that are smaller shares of the value and of the gap do not keep a bounder waiting.
 SMALL_OF_VALUE, SMALL_OF_GAP = 1e-3, 1e-2
 #: Runs in which a bounder may come to its first bound before it is judged, and what is expected that it closes of its
@@ -120,10 +120,19 @@ class BoundedSearch(Worker):
     options : Options
     clock : Clock
         Of the whole run.
+    budget : Budget, optional
+        The search's, which says whether it expects to gain.
     """
 
-    def __init__(self, own: Worker, bounders: Iterable[BoundInRuns], options: Options, clock: Clock) -> None:
-        self._own, self._clock = own, clock
+    def __init__(
+        self,
+        own: Worker,
+        bounders: Iterable[BoundInRuns],
+        options: Options,
+        clock: Clock,
+        budget: Budget | None = None,
+    ) -> None:
+        self._own, self._clock, self._budget = own, clock, budget
         is_timed = options.iteration_limit is None and math.isfinite(clock.time_limit)
         ways = [_Way(each, min(each.first_share * clock.time_limit, each.longest_first)) for each in bounders]
         self._ways = [way for way in ways if is_timed and way.length >= SHORTEST]
@@ -158,13 +167,17 @@ class BoundedSearch(Worker):
                 stack.callback(way.bounder.close)
             return self._own.close()
 
+    @property
+    def _share(self) -> float:
+        return SHARE_UNSETTLED if self._budget is not None and self._budget.is_unsettled else SHARE
+
     def _due(self, vain_before: float) -> _Way | None:
         """The bounder whose run may begin, if any."""
         way = self._next_way()
         if way is None:
             return None
         now, length = self._clock.elapsed, way.length
-        has_time = self._spent + length <= SHARE * now and LEFT * length <= self._clock.remaining
+        has_time = self._spent + length <= self._share * now and LEFT * length <= self._clock.remaining
         least_vain = max(vain_before * length, min(vain_before, VAIN_SHARE) * now)
         is_in_vain = now - self._last_gain >= least_vain
         return way if has_time and is_in_vain else None
@@ -174,7 +187,7 @@ class BoundedSearch(Worker):
         ways, best = [way for way in self._ways if way.bounder.is_open], self._best
         if not ways or best is None:
             return None
-        seconds = min(max(SHARE * self._clock.time_limit - self._spent, 0.0), self._clock.remaining)
+        seconds = min(max(self._share * self._clock.time_limit - self._spent, 0.0), self._clock.remaining)
         young = [way for way in ways if way.is_young]
         for least in (FIRST_GUESS, MUCH):
             good = [way for way in ways if way.closed >= least]

@@ -127,7 +127,7 @@ def _worker(problem: Problem, options: Options, clock: Clock, start: Array | Non
         repeats = options.solutions > 1 and bool(problem.functions)
         own: Worker = RepeatedSearch(search, options, clock) if repeats else search
         if is_first:
-            own = BoundedSearch(own, bounders_for(problem, options, past, has_highs), options, clock)
+            own = BoundedSearch(own, bounders_for(problem, options, past, has_highs), options, clock, search.budget)
         if has_highs:
             own = HighsBeside(own, problem, options, clock)
         all_of_them = beside_others(own, problem, options, clock)
