@@ -64,7 +64,8 @@ def prove(
     Returns
     -------
     SearchResult
-        Ctrl-C ends the proof and returns incumbent and bound. Bounds hold in floating point.
+        Ctrl-C ends the proof and returns incumbent and bound. Bounds hold in floating point, but that multipliers which
+        should cancel out on a column without bounds count as zero below 1e-9 of their terms.
 
     Examples
     --------
