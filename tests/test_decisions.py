@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 from dataclasses import fields, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -203,7 +204,7 @@ def test_annealing_cools_by_work_until_the_clock_ends(interruption: int, monkeyp
     monkeypatch.setattr(Annealing, "_step", step)
     landscape, budget = Landscape(decisions, X, 10.0), Budget(10.0)
     random = np.random.default_rng(0)
-    cycle = annealing._cycle(X[0], 1.0, RunMoves.of(decisions, random), landscape, 10.0, budget, random)
+    cycle = annealing._cycle(X[0], (1.0, 0.05), RunMoves.of(decisions, random), landscape, 10.0, budget, random)
     for number, _ in enumerate(cycle):
         if number == interruption:
             budget.pause()
@@ -214,40 +215,64 @@ def test_annealing_cools_by_work_until_the_clock_ends(interruption: int, monkeyp
     assert temperatures[30] == pytest.approx(np.sqrt(temperatures[0] * temperatures[-1]), rel=0.2)
 
 
-@pytest.mark.parametrize(("left", "rounds"), [(0.3, 1), (9.0, 1), (10.0, 2), (27.0, 2), (28.0, 3), (300.0, 6)])
-def test_rounds_of_annealing_double_where_there_is_much_time(left: float, rounds: int) -> None:
-    first = Annealing().first_length(left)
-    assert first * sum(2.0**number for number in range(rounds)) == pytest.approx(left)
-    assert first <= 9.0
-    assert rounds == 1 or first > 3.0
-    assert Annealing().first_length(np.inf) == 9.0
+@pytest.mark.parametrize(
+    ("left", "units"),
+    [(0.3, (1,)), (9.0, (1,)), (17.0, (1, 1)), (20.0, (1, 1, 2)), (120.0, (1, 1, 2, 1, 1, 2, 4, 1, 1))],
+)
+def test_rounds_of_annealing_are_dealt_what_is_left(left: float, units: tuple[int, ...]) -> None:
+    lengths = list(islice(Annealing().lengths(left), len(units)))
+    assert sum(lengths) == pytest.approx(left)
+    assert lengths[0] <= 9.0
+    np.testing.assert_allclose(np.array(lengths) / lengths[0], units)
+    assert list(islice(Annealing().lengths(np.inf), 3)) == [9.0, 9.0, 18.0]
 
 
 @pytest.mark.parametrize(
     ("ends", "count", "best"),
-    [((5.0, 5.0, 1.0), 2, 5.0), ((5.0, 4.0, 3.0, 3.0, 1.0), 4, 3.0), ((3.0, 5.0, 4.0, 6.0, 1.0), 4, 3.0)],
+    [
+        ((5.0, 5.0, 6.0, 5.0, 1.0), 4, 5.0),
+        ((5.0, 5.0, 4.0, 3.0, 3.0, 3.0, 1.0), 6, 3.0),
+        ((3.0, 5.0, 4.0, 3.0, 6.0, 6.0, 6.0, 1.0), 7, 3.0),
+    ],
 )
-def test_rounds_end_where_two_come_to_the_same_or_three_to_nothing_better(
+def test_rounds_end_where_three_come_to_the_same_or_six_to_nothing_better(
     ends: tuple[float, ...], count: int, best: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until then the search is not to be ended for having been in vain."""
     decisions, X, _ = commitments()
-    lengths, asked = list[float](), replace(context(), budget=Budget(1000.0))
+    n_rounds, asked = itertools.count(), replace(context(), budget=Budget(1000.0))
 
-    def round_(_: Annealing, start: np.ndarray, moves: RunMoves, landscape: Landscape, length: float, *others: object):
-        lengths.append(length)
+    def round_(_: Annealing, *others: object):
+        end = ends[next(n_rounds)]
         assert asked.budget.is_unsettled
         yield X[0], 7.0, None
-        yield X[0], ends[len(lengths) - 1], None
+        yield X[0], end, None
 
     monkeypatch.setattr(Annealing, "round", round_)
     found = list(DecisionSearch().run(decisions.problem, asked))
-    assert len(lengths) == count
-    assert np.array(lengths[1:]) == pytest.approx(2.0 * np.array(lengths[:-1]))
+    assert next(n_rounds) == count
     assert sum(point is not None for point in found) == 1 + len(
         {end for end in ends[:count] if end >= best and end <= ends[0]}
     )
     assert not asked.budget.is_unsettled
+
+
+def test_a_cycle_begins_at_what_others_found_since_the_round_began() -> None:
+    decisions, X, _ = commitments()
+    random, budget = np.random.default_rng(0), Budget(iteration_limit=2)
+    landscape, merits = Landscape(decisions, X, 10.0), Landscape(decisions, X, 10.0).merit(decisions.points(X))
+    best, worst = X[merits.argmin()], X[merits.argmax()]
+    annealing = Annealing(chains=2, cycles=1)
+    for others, lowest in (([worst, best], merits.min()), ([worst], merits.max())):
+        cycle = annealing.round(X[:2], RunMoves.of(decisions, random), landscape, 0.0, budget, random, others.copy)
+        assert next(cycle)[1] <= lowest
+
+
+def test_another_search_of_the_problem_anneals_blocks_only() -> None:
+    decisions, _, _ = commitments()
+    later = replace(context(), is_first=False)
+    assert any(point is not None for point in DecisionSearch().run(decisions.problem, later))
+    assert not list(DecisionSearch().run(places_problem(2, 0), later))
 
 
 def test_hours_of_one_plant_move_together() -> None:

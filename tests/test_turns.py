@@ -9,7 +9,7 @@ from fake_clock import FakeClock
 
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run import Budget
-from pyomo_relugrad.search.turns import beside, telling
+from pyomo_relugrad.search.turns import beside, overhearing, telling
 
 PROBLEM = Problem(np.array([1.0]), np.array([0.0]), np.array([9.0]), np.ones((1, 1)), np.array([2.0]), np.array([9.0]))
 
@@ -44,3 +44,17 @@ def test_better_points_are_told_to_the_others() -> None:
     assert len(list(telling(points(FakeClock(), *values), known, offered))) == 6
     assert [point.objective for point in offered] == [5.0, 4.0, 3.0]
     assert known[1:] == list(offered)
+
+
+def test_a_search_hears_once_what_waits_for_another() -> None:
+    found = [PROBLEM.incumbent(np.array([value])) for value in (3.0, 4.0, 5.0, 6.0)]
+    waiting, offered = deque(found[:2]), deque[Incumbent]()
+    own = overhearing(points(FakeClock(), 7.0, 7.0, 7.0, 7.0), waiting, offered)
+    for news in ([], found[2:3], []):
+        waiting.extend(news)
+        assert next(own) is not None
+    assert list(offered) == found[:3]
+    waiting.clear()
+    waiting.append(found[3])
+    assert len(list(own)) == 1
+    assert list(offered) == found

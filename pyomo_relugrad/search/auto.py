@@ -24,7 +24,7 @@ from pyomo_relugrad.search.separable.column_generation import ColumnGeneration
 from pyomo_relugrad.search.separable.exact_choice import ExactChoice
 from pyomo_relugrad.search.separable.exchange import ExchangeSearch
 from pyomo_relugrad.search.smoothing.search import SmoothingDescent
-from pyomo_relugrad.search.turns import beside, in_turn, telling
+from pyomo_relugrad.search.turns import beside, in_turn, overhearing, telling
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,10 @@ class Auto(Method):
 
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Run what suits the problem."""
-        if not context.is_first:
-            yield from self._by_shape(problem, context)
-            return
         known = list(context.known)
+        if not context.is_first:
+            yield from self._with_decisions(problem, context, known)
+            return
         yield from self._unless_barren(self.convex, problem, context)
         is_staged = problem.is_piecewise_linear and not self._leaves_out(self.stagewise, context)
         stages = stages_in_order(problem) if is_staged else ()
@@ -135,7 +135,7 @@ class Auto(Method):
 
         own = replace(context, known=tuple(known), offered=found)
         moves = self._unless_barren(self.decisions, problem, own) if problem.shape is not Shape.BOX else iter(())
-        moves, others = telling(moves, known, context.offered), by_shape()
+        moves, others = telling(overhearing(moves, context.offered, found), known, context.offered), by_shape()
         others = telling(others, known, found) if has_company else others
         yield from beside(moves, others, alone, 1.0 - self.decisions.share, budget)
 
@@ -150,7 +150,7 @@ class Auto(Method):
         for point in method.run(problem, context):
             is_barren = False
             yield point
-        if is_barren and not context.budget.is_exhausted():
+        if is_barren and context.is_first and not context.budget.is_exhausted():
             context.past.barren.add(method.name)
 
     def _by_shape(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:

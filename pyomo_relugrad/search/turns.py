@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 
 from pyomo_relugrad.problem import Incumbent
 from pyomo_relugrad.run import Budget
@@ -46,3 +47,18 @@ def telling(
             known.append(point)
             offered.append(point)
         yield point
+
+
+def overhearing(
+    points: Iterator[Incumbent | None], waiting: deque[Incumbent], offered: deque[Incumbent]
+) -> Iterator[Incumbent | None]:
+    """The points of a search that is offered, before each step, what waits for another one, too."""
+    last: Incumbent | None = None
+    while True:
+        heard = max((number for number, point in enumerate(waiting, start=1) if point is last), default=0)
+        offered.extend(islice(waiting, heard, None))
+        last = waiting[-1] if waiting else None
+        try:
+            yield next(points)
+        except StopIteration:
+            return

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import itemgetter
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -92,70 +94,80 @@ class Annealing:
     chains : int, optional
         Points that move at once (64).
     heat : float, optional
-        Temperature in the beginning, in units of the median change of the objective by a move (0.3).
+        Temperature in the beginning, in units of the median change of the objective by a move somewhere (0.8).
     reheat : float, optional
         Share of it in the beginning of later cycles, which refine what the first one found (0.5).
     cooling : float, optional
         Share of it in the end (0.05).
     cycles : int, optional
         Cycles of equal length that make a round (3).
-    first_seconds : float, optional
-        Length of the first round at most (9). Where there is more time, further ones begin anew, each of them twice as
-        long as the one before.
+    round_seconds : float, optional
+        Length of a round at most (9): much longer ones come no more often to the best point. Where there is more time,
+        further ones begin anew; some are longer, as in Luby, Sinclair, Zuckerman, "Optimal speedup of Las Vegas
+        algorithms" (Information Processing Letters 47, 1993).
     steps_at_once : int, optional
         Steps of an iteration (8).
     """
 
     chains: int = between(64, 1)
-    heat: float = between(0.3, 1e-6)
+    heat: float = between(0.8, 1e-6)
     reheat: float = between(0.5, 1e-6)
     cooling: float = between(0.05, 1e-6)
     cycles: int = 3
-    first_seconds: float = between(9.0, 1e-3)
+    round_seconds: float = between(9.0, 1e-3)
     steps_at_once: int = 8
 
     def __post_init__(self) -> None:
         check_settings(self, "annealing")
 
-    def first_length(self, left: float) -> float:
-        """Seconds of the first round, so that all of them share what is left and it is not too long."""
-        rounds = max(np.ceil(np.log2(left / self.first_seconds + 1.0)), 1.0)
-        return float(left / (2.0**rounds - 1.0)) if np.isfinite(left) else self.first_seconds
+    def lengths(self, left: float) -> Iterator[float]:
+        """Seconds of the rounds that share what is left, and of more."""
+        total = next(total for total in accumulate(_luby()) if total * self.round_seconds >= left or np.isinf(left))
+        unit = self.round_seconds if np.isinf(left) else left / total
+        return (unit * multiple for multiple in _luby())
 
     def round(
         self,
-        start: Array,
+        X: Array,
         moves: Neighbours,
         landscape: Height,
         length: float,
         budget: Budget,
         random: np.random.Generator,
+        others: Callable[[], Iterable[Array]],
     ) -> Iterator[tuple[Array, float, Chains]]:
-        """The lowest point so far (d,), its merit and all chains, again and again, until the round ends."""
-        end, best, lowest = budget.passed + length, start, np.inf
-        for number in range(self.cycles):
-            length, heat = (end - budget.passed) / (self.cycles - number), self.reheat if number else 1.0
-            for x, chains in self._cycle(best, heat, moves, landscape, length, budget, random):
+        """The lowest point so far (d,), its merit and all chains, again and again, until the round ends.
+
+        The first of some decisions (B, d) is the start; by moves from all of them temperatures are scaled. A cycle
+        begins at the best point of those before and of what others have found.
+        """
+        unit = _typical_change(Chains.at(X, landscape), moves, landscape, random)
+        end, best, lowest = budget.passed + length, X[0], np.inf
+        for number in range(self.cycles if unit > 0 else 0):
+            for x in others():
+                best, lowest = min((best, lowest), (x, _merit(x, landscape)), key=itemgetter(1))
+            length, hottest = (end - budget.passed) / (self.cycles - number), unit * self.heat
+            temperatures = hottest * (self.reheat if number else 1.0), hottest * self.cooling
+            for x, chains in self._cycle(best, temperatures, moves, landscape, length, budget, random):
                 if x is not best or np.isinf(lowest):
-                    best, lowest = x, float(landscape.merit(landscape.points(x[None]))[0])
+                    best, lowest = x, _merit(x, landscape)
                 yield best, lowest, chains
 
     def _cycle(
         self,
         start: Array,
-        heat: float,
+        temperatures: tuple[float, float],
         moves: Neighbours,
         landscape: Height,
         length: float,
         budget: Budget,
         random: np.random.Generator,
     ) -> Iterator[tuple[Array, Chains]]:
-        """The lowest point and all chains of a cycle, from a share of the heat."""
+        """The lowest point and all chains of a cycle, from the hottest to the coldest of two temperatures."""
         chains, best = Chains.at(np.tile(start, (self.chains, 1)), landscape), start
-        unit, lowest = _typical_change(chains, moves, landscape, random), float(chains.merits[0])
-        hottest, coldest = unit * self.heat * heat, unit * self.heat * self.cooling
+        lowest, (hottest, coldest) = float(chains.merits[0]), temperatures
         begin, end, progress, iterations = budget.spent, budget.passed + length, 0.0, 0
-        while progress < 1.0 and unit > 0 and not budget.is_exhausted():
+        while progress < 1.0 and not budget.is_exhausted():
             for _ in range(self.steps_at_once):
                 chains = self._step(chains, coldest * (hottest / coldest) ** (1.0 - progress), moves, landscape, random)
                 if chains.merits.min() < lowest:
@@ -182,6 +194,18 @@ class Annealing:
         return (
             chains.moved(taken, Chains(X[to], costs[to], merits[to], landscape.slopes(X[to]))) if taken.size else chains
         )
+
+
+def _luby() -> Iterator[int]:
+    """1, 1, 2, 1, 1, 2, 4 and so on: of each length half as many as of the next shorter one (Knuth's recurrence)."""
+    number, length = 1, 1
+    while True:
+        yield length
+        number, length = (number + 1, 1) if number & -number == length else (number, 2 * length)
+
+
+def _merit(x: Array, landscape: Height) -> float:
+    return float(landscape.merit(landscape.points(x[None]))[0])
 
 
 def _typical_change(chains: Chains, moves: Neighbours, landscape: Height, random: np.random.Generator) -> float:

@@ -120,17 +120,20 @@ class BlockLandscape(Landscape):
         self._networks = self._precise(X, objective)
 
     @staticmethod
-    def suits(decisions: Decisions) -> bool:
+    def may_suit(problem: Problem) -> bool:
+        """Whether a problem's decisions, which take time to find, may be of this kind."""
+        has_limits = (np.isfinite(problem.lower) | np.isfinite(problem.upper)) & problem.is_output
+        is_apart = not (has_limits.any() or problem.rows_touch_output.any())
+        return bool(is_apart and problem.integers.any() and problem.is_defined_everywhere)
+
+    @classmethod
+    def suits(cls, decisions: Decisions) -> bool:
         """Whether decisions are of this kind."""
         problem = decisions.problem
-        outputs, fixed = problem.is_output, problem.lower == problem.upper
-        is_open = problem.is_input & ~fixed & ~outputs
+        is_open = problem.is_input & (problem.lower < problem.upper) & ~problem.is_output
         is_open[decisions.columns] = False
-        has_limits = (np.isfinite(problem.lower) | np.isfinite(problem.upper)) & outputs
-        is_apart = not (is_open.any() or has_limits.any() or problem.rows_touch_output.any())
-        return bool(
-            is_apart and problem.is_defined_everywhere and len(_blocks(decisions, _labels(problem))) <= MAX_BLOCKS
-        )
+        is_apart = decisions.are_binaries and cls.may_suit(problem) and not is_open.any()
+        return is_apart and len(_blocks(decisions, _labels(problem))) <= MAX_BLOCKS
 
     def row_costs(self, X: Array) -> Array:
         """The part (B,) of the merits of decisions (B, d) that is told without networks."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 
@@ -29,7 +30,8 @@ class DecisionSearch(Method):
     Where binaries and distances, say, follow from some positions by rows, only these are searched: of many moves of one
     or a few of them the best is taken, while one lowers the merit; then again from near the best point, or from a new
     one. Where all follows from the binaries that networks read, these are annealed, by moves of some that stand
-    together. Nothing is yielded where there are no such columns, or where they are many.
+    together. Nothing is yielded where there are no such columns, or where they are many; nor, where another search came
+    before, unless rows tie binaries in blocks, which many searches anneal side by side.
 
     Parameters
     ----------
@@ -50,9 +52,9 @@ class DecisionSearch(Method):
     penalty : float, optional
         Penalty of a violation, in units of the objective's spread over the largest violation at some points (10).
     annealing : Annealing, optional
-    vain_rounds : int, optional
-        Rounds of annealing in a row without a better point after which the search ends (3); it also ends where one
-        comes to the value of the best one again.
+    vain_rounds, meetings : int, optional
+        Rounds of annealing in a row without a better point after which the search ends (6), and rounds that come to the
+        best value (3).
     """
 
     name = "decisions"
@@ -66,15 +68,17 @@ class DecisionSearch(Method):
     seconds_alone: float = 9.0
     penalty: float = 10.0
     annealing: Annealing = Annealing()
-    vain_rounds: int = 3
+    vain_rounds: int = 6
+    meetings: int = 3
 
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Yield better points."""
-        decisions = Decisions.of(problem) if problem.quadratic is None else None
-        if decisions is None:
+        may_suit = problem.quadratic is None and (context.is_first or BlockLandscape.may_suit(problem))
+        decisions = Decisions.of(problem) if may_suit else None
+        if decisions is None or not (context.is_first or BlockLandscape.suits(decisions)):
             return
         random, budget = context.random, context.budget
-        kind = BlockLandscape if decisions.are_binaries and BlockLandscape.suits(decisions) else Landscape
+        kind = BlockLandscape if BlockLandscape.suits(decisions) else Landscape
         landscape = kind(decisions, decisions.random(SAMPLES, random), self.penalty)
         end, left = budget.passed, _left(budget)
         end += left if self.has_company(budget) else self.share * left
@@ -120,15 +124,24 @@ class DecisionSearch(Method):
     def _annealed(
         self, decisions: Decisions, landscape: Landscape, end: float, context: SearchContext
     ) -> Iterator[Incumbent | None]:
-        """Rounds of annealing, until one comes to the best point again; all that is met where many are wanted."""
+        """Rounds of annealing, until some come to the best point again; all that is met where many are wanted."""
         random, budget, moves = context.random, context.budget, RunMoves.of(decisions, context.random)
         known = min(context.known, key=lambda point: point.objective, default=None)
-        start = decisions.random(1, random)[0] if known is None else decisions.rounded(known.values[decisions.columns])
-        length = self.annealing.first_length(end - budget.passed) if budget.is_timed else end - budget.passed
-        lowest, value, vain, budget.is_unsettled = np.inf, np.inf, 0, True
-        while vain < self.vain_rounds and budget.passed < end and not budget.is_exhausted():
-            before = lowest
-            for x, value, chains in self.annealing.round(start, moves, landscape, length, budget, random):
+        X = decisions.random(self.annealing.chains, random)
+        if known is not None:
+            X[0] = decisions.rounded(known.values[decisions.columns])
+
+        def told() -> list[Array]:
+            return [decisions.rounded(point.values[decisions.columns]) for point in context.take_offered()]
+
+        lengths = self.annealing.lengths(end - budget.passed) if budget.is_timed else repeat(end - budget.passed)
+        lowest, value, vain, met, budget.is_unsettled = np.inf, np.inf, 0, 0, True
+        while (
+            max(vain / self.vain_rounds, met / self.meetings) < 1 and budget.passed < end and not budget.is_exhausted()
+        ):
+            before, length = lowest, next(lengths)
+            told()  # a round begins anew: in it only news count
+            for x, value, chains in self.annealing.round(X, moves, landscape, length, budget, random, told):
                 if is_lower(value, lowest):
                     lowest = value
                     yield decisions.problem.incumbent(decisions.points(x[None])[0])
@@ -136,10 +149,9 @@ class DecisionSearch(Method):
                     yield None
                 for values in decisions.points(chains.X) if context.solutions > 1 else ():
                     yield decisions.problem.incumbent(values)
-            if not is_lower(lowest, value) and not is_lower(lowest, before):
-                break  # two rounds have come to the same
-            vain = 0 if is_lower(lowest, before) else vain + 1
-            start, moves, length = decisions.random(1, random)[0], moves.renewed(random), 2.0 * length
+            is_better = is_lower(lowest, before)
+            vain, met = (0, 1) if is_better else (vain + 1, met + (not is_lower(lowest, value)))
+            X, moves = decisions.random(len(X), random), moves.renewed(random)
         budget.is_unsettled = False
 
 
