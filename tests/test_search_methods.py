@@ -126,7 +126,7 @@ def test_auto_descends_on_small_polytopes_by_projections_and_by_linear_programs_
 @pytest.mark.parametrize("method", ALL)
 def test_the_time_limit_is_held(method):
     network = random_network([60, 80, 80, 1], seed=9)
-    result = maximize(network, lower=0, upper=1, method=method, time_limit=0.3).result
+    result = maximize(network, lower=0, upper=1, method=method, time_limit=0.2).result
     assert result.stop in (Stop.TIME_LIMIT, Stop.FINISHED)
     assert result.incumbent is not None
 
