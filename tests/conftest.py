@@ -7,6 +7,7 @@ processes share the tests (``pytest -n 2``) each has one thread: with more they 
 shell's background jobs ignore Ctrl-C, and so would the tests of it.
 """
 
+import gc
 import os
 import signal
 import threading
@@ -28,3 +29,12 @@ if threading.current_thread() is threading.main_thread():
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+
+gc.disable()  # thousands of tests are collected, and stay
+
+
+def pytest_collection_finish() -> None:
+    """The garbage collector need not look at the tests and all modules again and again."""
+    gc.freeze()
+    gc.enable()

@@ -24,7 +24,8 @@ def proven_optimum(
 ) -> float | None:
     """The optimum in the sense of `Problem` (to be minimized), infinite if infeasible, None if not proven in time.
 
-    A quadratic objective is approximated by cutting planes, since HiGHS solves no mixed-integer quadratic programs.
+    HiGHS solves no mixed-integer quadratic programs: a convex quadratic objective is a sum of squares, and each square
+    is approximated by its tangents.
     """
     model = as_pyomo(problem)
     pyo.TransformationFactory("relugrad.omlt").apply_to(model, formulation=formulation, bounds=bounds)
@@ -32,21 +33,27 @@ def proven_optimum(
         conditions_to_disjunctions(model)
     model.objective.deactivate()
     linear = pyo.quicksum(float(c) * model.v[i] for i, c in enumerate(problem.cost) if c and not ignore_objective)
-    model.height = pyo.Var(bounds=(0.0 if ignore_objective or problem.quadratic is None else -1e6, None))
-    model.proof = pyo.Objective(expr=linear + model.height)
+    curvatures, directions = np.zeros(0), np.zeros((problem.n_columns, 0))
+    if problem.quadratic is not None and not ignore_objective:
+        curvatures, directions = np.linalg.eigh(problem.quadratic.toarray())
+        assert curvatures.min() > -1e-9
+        curvatures, directions = curvatures[curvatures > 1e-9], directions[:, curvatures > 1e-9]
+    along = [pyo.quicksum(float(u) * model.v[i] for i, u in enumerate(direction) if u) for direction in directions.T]
+    model.squares = pyo.Var(range(curvatures.size), bounds=(0.0, None))
+    model.proof = pyo.Objective(expr=linear + pyo.quicksum(model.squares.values()))
     model.cuts = pyo.ConstraintList()
     while True:
-        status = _solve(model, time_limit)
+        status = _solve(model, time_limit, tolerance=1e-9 if curvatures.size else 1e-6)
         if status != pyo.TerminationCondition.optimal:
             return np.inf if status == pyo.TerminationCondition.infeasible else None
         v = np.array([model.v[i].value for i in range(problem.n_columns)])
         found = float(problem.objective(v[None, :])[0])
         bound = pyo.value(model.proof) + problem.constant
-        if problem.quadratic is None or ignore_objective or found - bound <= QUADRATIC_GAP * (1 + abs(found)):
-            return bound if problem.quadratic is None else found
-        gradient = problem.quadratic @ v
-        tangent = pyo.quicksum(float(g) * model.v[i] for i, g in enumerate(gradient))
-        model.cuts.add(model.height >= tangent - 0.5 * float(v @ gradient))
+        if curvatures.size == 0 or found - bound <= QUADRATIC_GAP * (1 + abs(found)):
+            return found if curvatures.size else bound
+        for k, place in enumerate(directions.T @ v):
+            tangent = float(curvatures[k] * place) * along[k] - float(0.5 * curvatures[k] * place**2)
+            model.cuts.add(model.squares[k] >= tangent)
 
 
 def conditions_to_disjunctions(model: pyo.ConcreteModel) -> None:
@@ -62,9 +69,10 @@ def conditions_to_disjunctions(model: pyo.ConcreteModel) -> None:
     pyo.TransformationFactory("gdp.bigm").apply_to(model)
 
 
-def _solve(model: pyo.ConcreteModel, time_limit: float) -> pyo.TerminationCondition:
+def _solve(model: pyo.ConcreteModel, time_limit: float, tolerance: float) -> pyo.TerminationCondition:
     solver = pyo.SolverFactory("appsi_highs")
     solver.options["mip_rel_gap"] = 1e-7
+    solver.options["primal_feasibility_tolerance"] = solver.options["mip_feasibility_tolerance"] = tolerance
     results = solver.solve(model, timelimit=time_limit, load_solutions=False)
     condition = results.solver.termination_condition
     if condition == pyo.TerminationCondition.optimal:

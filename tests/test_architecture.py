@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -84,10 +85,16 @@ def _modules() -> dict[str, Path]:
 MODULES = _modules()
 
 
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def _imports(module: str) -> set[str]:
     """What a module imports, also inside functions, for type checkers alone, and by name when first used."""
     names = set()
-    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+    for node in ast.walk(_tree(MODULES[module])):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -156,7 +163,7 @@ def test_no_module_imports_itself_through_others() -> None:
 def test_no_two_classes_share_a_name() -> None:
     owners: dict[str, list[str]] = {}
     for module, path in MODULES.items():
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        for node in _tree(path).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 owners.setdefault(node.name, []).append(module)
     assert {name: modules for name, modules in owners.items() if len(modules) > 1} == {}
@@ -173,5 +180,5 @@ def test_the_check_sees_imports_inside_functions_and_those_for_type_checkers(
         "omlt, found = attempt_import('omlt.io')\n",
         encoding="utf-8",
     )
-    monkeypatch.setitem(MODULES, "module", source)
-    assert _imports("module") == {"typing", "pyomo.environ", "pyomo_relugrad.network", "omlt.io"}
+    monkeypatch.setitem(MODULES, "a module of this test", source)
+    assert _imports("a module of this test") == {"typing", "pyomo.environ", "pyomo_relugrad.network", "omlt.io"}

@@ -85,7 +85,7 @@ def test_quadratic_objectives_are_proven(seed):
     problem = random_problem("quadratic", seed)
     result = prove(problem, time_limit=60, relative_gap=1e-3)
     assert result.stop is Stop.OPTIMAL
-    found = search(problem, time_limit=1.0, seed=seed)
+    found = search(problem, iteration_limit=300, seed=seed)
     assert result.bound <= found.incumbent.objective + 1e-6
     assert result.incumbent.objective <= found.incumbent.objective + 1e-3 * (1 + abs(found.incumbent.objective))
 

@@ -2,16 +2,13 @@
 
 import ast
 import importlib
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import onnx
-import processor_clock
 import pytest
+from fresh_processes import run_script
 from omlt.io import load_onnx_neural_network
 from sklearn.datasets import load_digits
 
@@ -54,17 +51,8 @@ def anywhere(tmp_path_factory):
 
 @pytest.fixture
 def output(anywhere):
-    """What a script prints, run as users run it, but without windows and by the clock of a processor half as fast."""
-
-    def run(script, rate=2.0):
-        done = subprocess.run(
-            [sys.executable, processor_clock.__file__, str(rate), EXAMPLES / script],
-            capture_output=True, text=True, timeout=180, cwd=anywhere, env={**os.environ, "MPLBACKEND": "Agg"},
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return run
+    """What a script prints, run on one core, without windows, and by the clock of a slower processor."""
+    return lambda script, rate=4.0: run_script(EXAMPLES / script, rate, anywhere)
 
 
 @pytest.mark.slow
@@ -170,7 +158,7 @@ def test_customer_budget(output):
 
 @pytest.mark.slow
 def test_price_optimisation(output):
-    printed = output("price_optimisation.py", rate=1.0)
+    printed = output("price_optimisation.py", rate=2.0)
     found, proven, bound = numbers(r"found ([\d.]+), then ([\d.]+); nobody can plan for more than ([\d.]+)", printed)
     assert found - 1e-2 <= proven <= bound + 1e-2
     assert proven > 0.95 * bound

@@ -57,7 +57,12 @@ UNLIKE_ONNXRUNTIME = {
 }
 """Where onnxruntime, whose values the network has, differs from what is stored."""
 
-SLOW = re.compile("MaxPool2d_stride_padding_dilation|_expanded|linear_attention|nllloss|castlike|cast_")
+SLOW = re.compile("_expanded|linear_attention|nllloss|castlike|cast_")
+LARGE = re.compile("MaxPool2d_stride_padding_dilation|sce_NCd1d2d3_none_no_weight_negative_ii.*_expanded")
+"""Left out: they take as long as all others, which have the same operators at smaller sizes."""
+
+ALIKE = re.compile("attention.*_expanded")
+"""Dozens of graphs that are refused for the same product: every fifth is read."""
 
 
 def fault_of(case: BackendCase) -> str | None:
@@ -94,7 +99,7 @@ def faults(cases):
 
 @pytest.mark.parametrize("kind", ["simple", "pytorch-operator", "pytorch-converted"])
 def test_models(kind):
-    count, found = faults(case for case in backend_cases([kind]) if not SLOW.search(case.name))
+    count, found = faults(case for case in backend_cases([kind]) if not LARGE.search(case.name))
     assert not found
     assert count >= 10
 
@@ -114,17 +119,14 @@ def test_all_other_nodes():
     assert count + len(chosen) > 1000
 
 
-@pytest.mark.slow
-def test_long_pooling_windows():
-    cases = [case for case in backend_cases(["pytorch-converted"]) if SLOW.search(case.name)]
-    assert faults(cases) == (len(cases), [])
-
-
 @cache
 def _nodes():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return list(backend_cases(["node"]))
+        cases = [case for case in backend_cases(["node"]) if not LARGE.search(case.name)]
+    alike = [case.name for case in cases if ALIKE.search(case.name)]
+    left_out = {name for i, name in enumerate(alike) if i % 5}
+    return [case for case in cases if case.name not in left_out]
 
 
 def _chosen_nodes():

@@ -29,6 +29,14 @@ def test_dilated_pools_that_pad_themselves(operator, auto_pad, size, stride, dil
     assert_agrees(make_model([pool], (1, 1, size), opset=22))
 
 
+@pytest.mark.parametrize("operator", POOLS)
+@pytest.mark.parametrize(("stride", "dilation"), [((1, 2), (2, 1)), ((2, 1), (1, 3))])
+def test_pools_with_strides_pads_and_dilations_in_the_plane(operator, stride, dilation):
+    attributes = {"kernel_shape": [3, 2], "strides": stride, "dilations": dilation, "pads": [1, 0, 0, 1]}
+    pool = node(operator, ["x"], ["y"], **attributes, **POOLS[operator])
+    assert_agrees(make_model([pool], (1, 2, 7, 6), opset=22))
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     operator=st.sampled_from([*POOLS, "Conv"]),

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyomo.environ as pyo
 import pytest
+from fresh_processes import run_code
 from random_networks import random_network
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -121,8 +122,7 @@ def test_nothing_reaches_standard_output_unasked(program):
         "import numpy as np, pyomo.environ as pyo, pyomo_relugrad as relugrad\n"
         f"from test_solver_threads import extreme_points, integer_model\nm = integer_model()\n{program}\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == ""
+    assert run_code(code) == ""
 
 
 def test_an_answer_in_json_is_json_alone():
