@@ -453,22 +453,30 @@ GAPS_AFTER = {
 }
 
 
-@pytest.mark.parametrize("how", GAPS_AFTER)
+@pytest.mark.parametrize("how", [*GAPS_AFTER, "large"])
 def test_searches_wait_a_little_for_a_proof_that_is_about_to_end(how, monkeypatch):
-    """Not for one that stands still, and not before there is an incumbent."""
+    """Not for one that stands still or has a large gap, and not before there is an incumbent."""
     clock, problem = FakeClock.installed(monkeypatch), hard_box()
     point = problem.incumbent(problem.propagate(np.zeros((1, problem.n_columns)))[0])
 
     class Falling(StandingProof):
         @property
         def bound(self) -> float:
-            return point.objective - GAPS_AFTER[how](self.worked)
+            return point.objective - GAPS_AFTER.get(how, GAPS_AFTER["halving"])(self.worked)
 
     Falling.clock, Falling.seconds, Falling.worked = clock, 0.1, 0.0
     monkeypatch.setitem(PROOFS, Route.BRANCH, Falling)
     searched = slow_searches(clock, monkeypatch, points=(point,))
-    solve_exactly(problem, Options(relative_gap=1e-4), time_limit=10.0, portfolio=only(Route.BRANCH))
-    assert (sum(searched) < 0.2) is (how != "standing still")
+    portfolio = only(Route.BRANCH, far_share=0.0 if how == "large" else np.inf)
+    solve_exactly(problem, Options(relative_gap=1e-4), time_limit=10.0, portfolio=portfolio)
+    assert (sum(searched) < 0.2) is (how not in ("standing still", "large"))
+
+
+@pytest.mark.parametrize("is_closing", [True, False])
+def test_other_searches_are_kept_out_of_a_short_proof_only_where_it_is_about_to_end(is_closing):
+    team = Team(hard_box(), Options(), ASKED, Clock())
+    team._shares.is_closing = is_closing
+    assert (team.seconds_alone > 0.0) is is_closing
 
 
 def test_a_look_at_a_proof_beside_waits_for_nothing(monkeypatch):
