@@ -41,7 +41,7 @@ class Team(Worker):
     ) -> None:
         portfolio = portfolio.within(clock.time_limit)
         self._problem, self._options, self._portfolio, self._clock = problem, options, portfolio, clock
-        self._searches = Searches(problem, options, portfolio, clock, start)
+        self._searches = Searches(problem, options, clock, start)
         self._shares = TimeShares(portfolio)
         self._has_few_relus = portfolio.has_few_relus(problem)
         self._runners: list[Runner] = []
@@ -91,7 +91,7 @@ class Team(Worker):
     def offer(self, point: Incumbent) -> bool:
         """Take note of the incumbent, whoever found it; proofs take it when their turn comes."""
         self._best = point
-        self._searches.tell(point)
+        self._searches.offer(point)
         return True
 
     def close(self) -> tuple[Report, ...]:
@@ -195,7 +195,6 @@ class Team(Worker):
             yield self._searches.step()
             if self._best is not None and self._value < before:
                 gain += before - self._value
-                self._searches.note_success(self._best)
             if self._searches.has_ended:
                 break
             yield from self._look_beside()
@@ -208,7 +207,7 @@ class Team(Worker):
     def _prove(self) -> Generator[Report, None, bool]:
         """A turn of each proof that runs; whether there is one."""
         begin = self._clock.elapsed
-        while self._waiting and (not self._active or begin >= self._join_at):
+        while self._may_open(begin):
             self._open(self._waiting.pop(0))
         active = self._active
         alone = [runner for runner in active if not runner.works_beside]
@@ -225,6 +224,11 @@ class Team(Worker):
         needed = min(by_stages, default=np.inf)
         self._shares.needed_share = needed / remaining if needed < remaining < np.inf else 0.0
         return bool(active or self._waiting)
+
+    def _may_open(self, now: float) -> bool:
+        """Whether the next proof may join: where none is active or it is time, and searches have not stopped one."""
+        is_time = not self._active or now >= self._join_at
+        return bool(self._waiting) and is_time and not any(runner.is_paused for runner in self._unfinished)
 
     def _most_seconds(self, runner: Runner) -> float:
         """What a proof may have of the time that is left: by stages no more than the searches' share leaves."""
@@ -249,10 +253,7 @@ class Team(Worker):
         while not runner.is_done and runner.fits(longest := self._longest_step(runner)):
             with deadline.time_limit(longest):
                 report = runner.step()
-            before = self._best
             yield report
-            if self._best is not None and self._best is not before:
-                self._searches.offer(self._best)
             if not runner.works_beside:
                 yield from self._look_beside()
             if self._clock.elapsed >= end:
