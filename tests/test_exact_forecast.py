@@ -53,6 +53,16 @@ def test_a_gap_goes_on_falling_as_in_the_second_half():
     assert not found.closes_within(0.99 * needed, OBJECTIVE, ALLOWED)
 
 
+def test_where_rounds_take_ever_longer_the_gap_falls_as_a_power_of_the_work():
+    """Here as its square: it is a quarter of what it was at half of the work."""
+    found = GapForecast(Portfolio(), in_rounds=True)
+    assert found.seconds_to_end(OBJECTIVE, ALLOWED) == np.inf
+    for worked in range(1, 5):
+        found.book(1.0, OBJECTIVE - 1.0 / worked**2)
+    assert found.seconds_to_end(OBJECTIVE, ALLOWED) == pytest.approx(1.0 / np.sqrt(ALLOWED) - 4.0)
+    assert found.seconds_to_end(OBJECTIVE, 0.0) == np.inf
+
+
 def test_a_better_incumbent_is_no_gain_of_the_proof():
     found = forecast(1.0, 1.0, 1.0, 1.0)
     assert not found.closes_within(np.inf, OBJECTIVE - 0.9, ALLOWED)

@@ -453,22 +453,38 @@ GAPS_AFTER = {
 }
 
 
-@pytest.mark.parametrize("how", GAPS_AFTER)
+@pytest.mark.parametrize("how", [*GAPS_AFTER, "large"])
 def test_searches_wait_a_little_for_a_proof_that_is_about_to_end(how, monkeypatch):
-    """Not for one that stands still, and not before there is an incumbent."""
+    """Not for one that stands still or has a large gap, and not before there is an incumbent."""
     clock, problem = FakeClock.installed(monkeypatch), hard_box()
     point = problem.incumbent(problem.propagate(np.zeros((1, problem.n_columns)))[0])
 
     class Falling(StandingProof):
         @property
         def bound(self) -> float:
-            return point.objective - GAPS_AFTER[how](self.worked)
+            return point.objective - GAPS_AFTER.get(how, GAPS_AFTER["halving"])(self.worked)
 
     Falling.clock, Falling.seconds, Falling.worked = clock, 0.1, 0.0
     monkeypatch.setitem(PROOFS, Route.BRANCH, Falling)
     searched = slow_searches(clock, monkeypatch, points=(point,))
-    solve_exactly(problem, Options(relative_gap=1e-4), time_limit=10.0, portfolio=only(Route.BRANCH))
-    assert (sum(searched) < 0.2) is (how != "standing still")
+    portfolio = only(Route.BRANCH, far_share=0.0 if how == "large" else np.inf)
+    solve_exactly(problem, Options(relative_gap=1e-4), time_limit=10.0, portfolio=portfolio)
+    assert (sum(searched) < 0.2) is (how not in ("standing still", "large"))
+
+
+@pytest.mark.parametrize(("is_paused", "now"), [(False, 0.0), (False, 9.0), (True, 9.0)])
+def test_no_proof_joins_while_another_one_stands_still_for_the_searches(is_paused, now):
+    team = Team(hard_box(), Options(), ASKED, Clock())
+    team._waiting, team._join_at = [Route.MILP], 5.0
+    team._runners = [SimpleNamespace(is_done=False, is_paused=is_paused, works_beside=True, fits=lambda _: True)]
+    assert team._may_open(now) is (now == 9.0 and not is_paused)
+
+
+@pytest.mark.parametrize("is_closing", [True, False])
+def test_other_searches_are_kept_out_of_a_short_proof_only_where_it_is_about_to_end(is_closing):
+    team = Team(hard_box(), Options(), ASKED, Clock())
+    team._shares.is_closing = is_closing
+    assert (team.seconds_alone > 0.0) is is_closing
 
 
 def test_a_look_at_a_proof_beside_waits_for_nothing(monkeypatch):
@@ -523,11 +539,11 @@ def test_highs_restarts_only_after_a_while_and_never_where_it_must_not(asked, mo
 def test_one_search_goes_on_from_turn_to_turn(monkeypatch):
     """The linear part is solved once, and what the first turn began the next one continues."""
     relaxed, begun = [], []
-    relax, begin = LinearRelaxation.relax, Searches._begin_again
+    relax, again = LinearRelaxation.relax, LocalSearch.again
     monkeypatch.setattr(LinearRelaxation, "relax", lambda *arguments: relaxed.append(None) or relax(*arguments))
-    monkeypatch.setattr(Searches, "_begin_again", lambda searches: begun.append(None) or begin(searches))
+    monkeypatch.setattr(LocalSearch, "again", lambda *arguments: begun.append(None) or again(*arguments))
     problem = general(hard_box())
-    searches = Searches(problem, Options(), ASKED, Clock())
+    searches = Searches(problem, Options(), Clock())
     for _ in range(30):
         searches.step()
     assert (len(relaxed), len(begun)) == (1, 0)
@@ -539,64 +555,32 @@ def general(problem: Problem) -> Problem:
 
 
 def test_a_search_that_has_ended_is_followed_by_one_with_another_seed(monkeypatch):
-    searches = Searches(general(hard_box()), Options(iteration_limit=3, seed=5), ASKED, Clock())
+    searches = Searches(general(hard_box()), Options(iteration_limit=3, seed=5), Clock())
     while not searches.has_ended:
         searches.step()
-    ended = searches._first
+    ended = searches._present
     searches.step()
-    assert searches._first is not ended
+    assert searches._present is not ended
     assert searches._seed == 6
-    assert searches._first._relaxation is ended._relaxation
+    assert searches._present._relaxation is ended._relaxation
 
 
 def test_the_next_search_begins_at_the_best_point_that_others_found():
     problem = general(hard_box())
-    searches = Searches(problem, Options(), ASKED, Clock())
-    for _ in range(5):
-        searches.step()
+    searches = Searches(problem, Options(iteration_limit=3), Clock())
     better = solve_exactly(problem, time_limit=30, callback=lambda progress: progress.incumbent is not None).incumbent
-    searches.offer(better)
-    first = searches.step()
-    assert first.points[0].objective == pytest.approx(better.objective)
-
-
-def test_a_search_goes_on_beside_the_one_from_a_point_that_others_found():
-    problem = general(hard_box())
-    searches = Searches(problem, Options(), ASKED, Clock())
-    for _ in range(5):
+    while not searches.has_ended:
         searches.step()
-    first, steps = searches._first, searches._first.budget.iterations
-    better = solve_exactly(problem, time_limit=30, callback=lambda progress: progress.incumbent is not None).incumbent
     searches.offer(better)
-    for _ in range(200):
-        searches.step()
-        if first.budget.iterations > steps and searches._second.budget.iterations > 0:
-            break
-    assert searches._first is first
-    assert first.budget.iterations > steps
-    assert searches._second.budget.iterations > 0
-    for seconds, turn in ((1.01 * ASKED.second_share, first), (0.99 * ASKED.second_share, searches._second)):
-        searches._first_seconds, searches._second_seconds = 0.5, 0.5 * seconds
-        assert searches._next() is turn
-    allowed = ASKED.second_seconds + ASKED.second_patience * searches._success_seconds
-    searches._second_seconds = 1.01 * allowed
-    assert searches._next() is first
-    assert searches._second is None
-    searches.offer(problem.incumbent(better.values))
-    searches.step()
-    seconds = searches._second
-    searches.offer(problem.incumbent(better.values))
-    searches.step()
-    assert searches._first is first
-    assert searches._second is not seconds
+    assert searches.step().points[0].objective == pytest.approx(better.objective)
 
 
 def test_points_and_steps_of_all_searches_are_booked_once():
-    searches, begun = Searches(general(hard_box()), Options(iteration_limit=4), ASKED, Clock()), []
+    searches, begun = Searches(general(hard_box()), Options(iteration_limit=4), Clock()), []
     reports = []
     for _ in range(40):
         reports.append(searches.step())
-        begun.append(searches._first)
+        begun.append(searches._present)
     budgets = {id(search): search.budget for search in begun}.values()
     assert len(budgets) > 1
     assert sum(report.iterations for report in reports) == sum(budget.iterations for budget in budgets) >= 4
@@ -604,7 +588,7 @@ def test_points_and_steps_of_all_searches_are_booked_once():
 
 
 def test_without_networks_there_is_one_search():
-    searches = Searches(integer_program(), Options(), ASKED, Clock())
+    searches = Searches(integer_program(), Options(), Clock())
     for _ in range(5):
         searches.step()
     assert searches.has_ended

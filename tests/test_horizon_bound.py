@@ -8,9 +8,11 @@ from milp_oracle import exact_optimum
 from random_models import random_network, random_problem
 from scipy import sparse
 
+from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem
 from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.proof import HorizonProof, stage_arcs
+from pyomo_relugrad.proof import horizon as horizon_module
 from pyomo_relugrad.proof.range_minima import RangeMinima, lowered
 from pyomo_relugrad.proof.stage_arcs import RelaxedStage
 from pyomo_relugrad.run import Options, Route, Stop
@@ -99,6 +101,34 @@ def test_quadratic_costs_are_bounded_by_tangents(kind):
     assert bounds[-1] <= found.incumbent.objective
     assert bounds[-1] >= found.incumbent.objective - 0.3
     assert exact_optimum(linear) + 0.5 < bounds[-1]
+
+
+def test_a_horizon_whose_rows_hold_within_the_tolerance_is_not_called_infeasible():
+    """The last state is as much beyond the farthest one as a row may be violated; networks have their peak inside."""
+    peak = Network.from_layers([[[0.0, 1.0], [0.0, 1.0]], [[1.0, -3.0]]], [[0.0, -0.5], [0.0]])  # 0.5, where u is 0.5
+    state, decision, change = np.arange(4), np.arange(4, 7), np.arange(7, 10)
+    rows = np.zeros((3, 10))
+    rows[np.arange(3), state[1:]], rows[np.arange(3), state[:-1]], rows[np.arange(3), change] = 1.0, -1.0, -0.3
+
+    def ending_at(last: float) -> Problem:
+        lower, upper = np.r_[0.0, -1.0, -1.0, last, -np.ones(3), -9.0 * np.ones(3)], np.ones(10)
+        upper[state], upper[change] = (0.0, 0.15, 0.3, last), 9.0
+        networks = tuple(EmbeddedNetwork(peak, [state[t], decision[t]], [change[t]]) for t in range(3))
+        return Problem(np.r_[np.zeros(4), np.ones(3), np.zeros(3)], lower, upper, sparse.csr_array(rows),
+                       np.zeros(3), np.zeros(3), networks=networks)  # fmt: skip
+
+    for beyond, is_feasible in ((0.9e-6, True), (1e-3, False)):
+        problem = ending_at(0.45 + beyond)
+        point = problem.measure(np.r_[0.0, 0.15, 0.3, 0.45 + beyond, 0.5 * np.ones(3), 0.5 * np.ones(3)])
+        assert point.is_feasible is is_feasible
+        assert HorizonProof.suits(problem)
+        assert np.isfinite(proven(problem, None, 3000)[-1]) == is_feasible
+
+
+def test_the_networks_are_not_bounded_to_see_whether_stages_suit(monkeypatch):
+    problem = horizon(1, DIFFERENCES)
+    monkeypatch.setattr(horizon_module, "bound_problem", None)
+    assert HorizonProof.suits(problem)
 
 
 def test_batches_of_few_boxes_prove_the_same(monkeypatch):

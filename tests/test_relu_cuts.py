@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from random_models import random_problem
 
+from pyomo_relugrad import deadline
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem, bound_problem
 from pyomo_relugrad.problem.presolve import presolve
-from pyomo_relugrad.programs import build_big_m, with_relu_cuts
+from pyomo_relugrad.programs import build_big_m, relu_cuts, with_relu_cuts
+from pyomo_relugrad.proof import MilpProof
+from pyomo_relugrad.run import Options
 
 
 def formulations(problem: Problem):
@@ -58,3 +61,11 @@ def test_no_point_is_cut_off(family):
             tried += 1
             assert (added @ cut.start(v) <= sides + 1e-9).all()
     assert tried >= 10
+
+
+@pytest.mark.parametrize(("time_limit", "seconds"), [(1.0, 0.1), (20.0, 0.4), (np.inf, 2.0)])
+def test_programs_for_cuts_have_a_share_of_the_time(time_limit, seconds, monkeypatch):
+    limits, own = [], relu_cuts._binding_cuts
+    monkeypatch.setattr(relu_cuts, "_binding_cuts", lambda *of: limits.append(deadline.remaining()) or own(*of))
+    assert MilpProof(one_relu(1.9), Options(time_limit=time_limit)).model is not None
+    assert 0.5 * seconds < limits[0] <= seconds

@@ -15,6 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.deadline import time_limit
 from pyomo_relugrad.problem import Problem, ProblemBounds
 from pyomo_relugrad.programs.big_m import BigMModel
 
@@ -26,38 +27,51 @@ LEAST_VIOLATION = 1e-3
 MAX_COEFFICIENTS = 20_000
 
 
-def with_relu_cuts(model: BigMModel, bounds: ProblemBounds) -> BigMModel:
+def with_relu_cuts(model: BigMModel, bounds: ProblemBounds, seconds: float = np.inf) -> BigMModel:
     """The formulation with cuts that bind where its relaxation, cut again and again, is optimal.
 
     It stays as it is where nothing restricts outputs: there HiGHS's own cuts do as well.
+
+    Parameters
+    ----------
+    model : BigMModel
+    bounds : ProblemBounds
+    seconds : float, optional
+        After which there are no more linear programs.
     """
     if model.rows.nnz > MAX_COEFFICIENTS or not _restricts_outputs(model.problem):
         return model
     relus = _OpenRelus(model, *_exact_bounds(model, bounds))
     if not relus.count:
         return model
-    program = model.program(relaxed=True)
-    cuts, sides = np.zeros((0, model.cost.size)), np.zeros(0)
-    optima: list[float] = []
-    while True:
-        solution = program.solve()
-        if not solution.is_optimal or solution.values is None:
-            break
-        optima.append(solution.objective)
-        if len(optima) > 1:
-            kept = program.drop_basic_rows(model.rows.shape[0])
-            cuts, sides = cuts[kept], sides[kept]
-        added, added_sides = relus.violated_cuts(solution.values)
-        if len(optima) > MAX_ROUNDS or not added_sides.size or _has_settled(optima):
-            break
-        cuts, sides = np.concatenate([cuts, added]), np.concatenate([sides, added_sides])
-        program.append_rows(sparse.csr_array(added), np.full(added_sides.size, -np.inf), added_sides)
+    with time_limit(seconds):
+        cuts, sides = _binding_cuts(model, relus)
     return replace(
         model,
         rows=sparse.csr_array(sparse.vstack([model.rows, sparse.csr_array(cuts)])),
         row_lower=np.concatenate([model.row_lower, np.full(sides.size, -np.inf)]),
         row_upper=np.concatenate([model.row_upper, sides]),
     )
+
+
+def _binding_cuts(model: BigMModel, relus: _OpenRelus) -> tuple[Array, Array]:
+    """Coefficients (m, N) and upper sides (m,) of cuts, within the `deadline` around it."""
+    program = model.program(relaxed=True)
+    cuts, sides = np.zeros((0, model.cost.size)), np.zeros(0)
+    optima: list[float] = []
+    while True:
+        solution = program.solve()
+        if not solution.is_optimal or solution.values is None:
+            return cuts, sides
+        optima.append(solution.objective)
+        if len(optima) > 1:
+            kept = program.drop_basic_rows(model.rows.shape[0])
+            cuts, sides = cuts[kept], sides[kept]
+        added, added_sides = relus.violated_cuts(solution.values)
+        if len(optima) > MAX_ROUNDS or not added_sides.size or _has_settled(optima):
+            return cuts, sides
+        cuts, sides = np.concatenate([cuts, added]), np.concatenate([sides, added_sides])
+        program.append_rows(sparse.csr_array(added), np.full(added_sides.size, -np.inf), added_sides)
 
 
 def _restricts_outputs(problem: Problem) -> bool:

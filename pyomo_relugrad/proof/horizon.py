@@ -22,7 +22,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import Incumbent, Problem, bound_problem
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Incumbent, Problem, ProblemBounds, bound_problem
 from pyomo_relugrad.programs import below_tolerance
 from pyomo_relugrad.proof.boxes.bounding import DENSE_RATE
 from pyomo_relugrad.proof.range_minima import RangeMinima, lowered
@@ -51,6 +51,8 @@ class HorizonProof(Prover):
     start : Incumbent, optional
     """
 
+    works_in_rounds = True
+
     def __init__(self, problem: Problem, options: Options, start: Incumbent | None = None) -> None:
         super().__init__(problem, options, start)
         self._proven = -np.inf
@@ -58,8 +60,12 @@ class HorizonProof(Prover):
     @classmethod
     def suits(cls, problem: Problem) -> bool:
         """Whether there are stages between which one number is all that counts."""
-        proof = cls(problem, Options())
-        return bool(_relaxations(proof.problem, proof._horizon))
+        horizon = cls(problem, Options())._horizon
+        if not horizon:
+            return False
+        # Mostly the columns' own bounds are enough, and networks need not be bounded to know.
+        own = ProblemBounds(problem.lower, problem.upper, (), possible=True)
+        return bool(_relaxations(problem, horizon, own) or _relaxations(problem, horizon, bound_problem(problem)))
 
     @property
     def bound(self) -> float:
@@ -81,8 +87,8 @@ class HorizonProof(Prover):
 
     def steps(self) -> Generator[None, None, None]:
         """Rounds of bounding the stages' arcs, finding the cheapest paths, and cutting the arcs on them."""
-        problem = _without_fixed_costs(self.problem)
-        stages = _relaxations(problem, self._horizon)
+        problem = _loosened(_without_fixed_costs(self.problem))
+        stages = _relaxations(problem, self._horizon, bound_problem(problem)) if self._horizon else []
         if not stages:
             return
         arcs, slopes = list[Arcs](), np.zeros(len(stages) + 1)
@@ -199,8 +205,16 @@ def _without_fixed_costs(problem: Problem) -> Problem:
     return replace(problem, cost=cost, constant=constant, quadratic=quadratic)
 
 
-def _relaxations(problem: Problem, horizon: tuple[HorizonStage, ...]) -> list[RelaxedStage]:
+def _loosened(problem: Problem) -> Problem:
+    """The problem with rows that hold wherever a point counts as feasible: nothing else is called infeasible."""
+    sides = problem.row_lower - FEASIBILITY_TOLERANCE, problem.row_upper + FEASIBILITY_TOLERANCE
+    return replace(problem, row_lower=sides[0], row_upper=sides[1])
+
+
+def _relaxations(problem: Problem, horizon: tuple[HorizonStage, ...], bounds: ProblemBounds) -> list[RelaxedStage]:
     """The stages with their rows; none where one of them depends on more than the state before it."""
+    if not bounds.possible:
+        return []
     place = np.full(problem.n_columns, -1)
     for index, stage in enumerate(horizon):
         place[stage.columns] = index
@@ -212,16 +226,14 @@ def _relaxations(problem: Problem, horizon: tuple[HorizonStage, ...]) -> list[Re
         row, column = problem.quadratic.tocoo().coords
         if (place[row] != place[column])[(place[row] >= 0) & (place[column] >= 0)].any():
             return []
-    bounds = bound_problem(problem) if horizon else None
     relaxations = []
     for index, stage in enumerate(horizon):
-        assert bounds is not None
         rows, ends = np.flatnonzero(last == index), (states[index], states[index + 1])
         relaxation = RelaxedStage(problem, stage, rows, ends, bounds)
         is_known = (place == index) | (problem.lower == problem.upper)
         is_known[[column for column in ends[:1] if column is not None]] = True
         is_whole = is_known[relaxation.columns].all()
-        if not is_whole or relaxation.n_cut > MAX_CUT or not relaxation.is_bounded or not bounds.possible:
+        if not is_whole or relaxation.n_cut > MAX_CUT or not relaxation.is_bounded:
             return []
         relaxations.append(relaxation)
     return relaxations

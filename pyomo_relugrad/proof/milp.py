@@ -34,6 +34,9 @@ REPORT_INTERVAL, STOP_PATIENCE = 0.1, 0.1
 LOOK_SECONDS = 1.0
 # Seconds, and share of the time limit, for tightening by linear programs.
 MAX_TIGHTENING_SECONDS, TIGHTENING_SHARE = 10.0, 0.2
+# Share of the time limit for the programs of cuts, which mostly take hundredths of a second, and its least and most
+# seconds.
+CUT_SHARE, CUT_SECONDS = 0.02, (0.1, 2.0)
 #: Coefficients of rows and networks above which HiGHS proves too little in seconds.
 MAX_ENTRIES = 50_000
 # Options of HiGHS where there are networks. Its heuristics cost more than they bring there, and local searches work
@@ -233,7 +236,10 @@ class MilpProof(Prover):
         if self.options.bounds == "lp" and found.possible:
             seconds = min(MAX_TIGHTENING_SECONDS, TIGHTENING_SHARE * self.options.time_limit)
             found = tighten_by_programs(self.problem, found, seconds)
-        return with_relu_cuts(build_big_m(self.problem, found, epigraphs), found) if found.possible else None
+        if not found.possible:
+            return None
+        seconds = float(np.clip(CUT_SHARE * self.options.time_limit, *CUT_SECONDS))
+        return with_relu_cuts(build_big_m(self.problem, found, epigraphs), found, seconds)
 
     @cached_property
     def _highs(self) -> Any:

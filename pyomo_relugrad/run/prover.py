@@ -31,6 +31,8 @@ class Prover(Worker):
 
     #: Whether the proof works in a thread of its own, so that a step only reports.
     works_beside = False
+    #: Whether it goes on in rounds that take ever longer.
+    works_in_rounds = False
     #: About how many seconds the first step takes; 0 where that is not known.
     first_seconds: float = 0.0
     #: Cores beside its own thread that the proof may keep busy, if the options leave it so many.

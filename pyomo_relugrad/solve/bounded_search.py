@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Protocol
 
 from pyomo_relugrad.problem import Incumbent, Problem
@@ -220,10 +220,11 @@ def bounders_for(problem: Problem, options: Options, past: Past, has_highs: bool
     has_hulls = bool(problem.integers.any()) and has_curves(problem)
     ways = [hulls_beside] * has_hulls + [milp_beside] * (not has_highs)
     programs: list[BoundInRuns] = []
-    if ways and suits_milp(problem):
+    routes = cache(partial(Portfolio().routes_for, problem))
+    if ways and _is_small_milp(problem) and Route.MILP in routes():
         programs.append(ProofInTurns(*(partial(way, problem, options) for way in ways), whole=problem))
     is_quick = problem.functions and bound_seconds(problem) <= LONGEST_BOUND
-    if is_quick and Portfolio().routes_for(problem)[0] is Route.BRANCH:
+    if is_quick and routes()[0] is Route.BRANCH:
         alone = replace(options, threads=1)  # searches have the other cores
         boxes = ProofInTurns(lambda start: PROOFS[Route.BRANCH](problem, alone, start))
         programs = [*programs, boxes] if has_hulls else [boxes, *programs]
@@ -232,8 +233,11 @@ def bounders_for(problem: Problem, options: Options, past: Past, has_highs: bool
 
 def suits_milp(problem: Problem) -> bool:
     """Whether HiGHS can bound the networks, and may prove something in seconds."""
-    is_milp = bool(problem.networks) and problem.is_piecewise_linear and is_small(problem, MAX_ENTRIES)
-    return is_milp and Route.MILP in Portfolio().routes_for(problem)
+    return _is_small_milp(problem) and Route.MILP in Portfolio().routes_for(problem)
+
+
+def _is_small_milp(problem: Problem) -> bool:
+    return bool(problem.networks) and problem.is_piecewise_linear and is_small(problem, MAX_ENTRIES)
 
 
 def milp_beside(problem: Problem, options: Options, start: Incumbent) -> MilpProof:

@@ -16,7 +16,8 @@ POWER = 4
 class GapForecast:
     """The bound of one proof over the time that it has worked.
 
-    The fourth root of the gap is taken to go on falling as in the second half of that time.
+    The fourth root of the gap is taken to go on falling as in the second half of that time; where rounds take ever
+    longer, the gap as the power of all work as which it fell there.
 
     Parameters
     ----------
@@ -26,10 +27,14 @@ class GapForecast:
         Seconds that are left for everything when the proof begins.
     bound : float, optional
         What is known before it begins.
+    in_rounds : bool, optional
+        Whether it works in rounds that take ever longer.
     """
 
-    def __init__(self, portfolio: Portfolio, time_limit: float = np.inf, bound: float = -np.inf) -> None:
-        self._portfolio = portfolio
+    def __init__(
+        self, portfolio: Portfolio, time_limit: float = np.inf, bound: float = -np.inf, in_rounds: bool = False
+    ) -> None:
+        self._portfolio, self._in_rounds = portfolio, in_rounds
         self._young_seconds = min(portfolio.young_seconds, portfolio.young_share * time_limit)
         #: Seconds of work so far.
         self.worked = 0.0
@@ -48,9 +53,12 @@ class GapForecast:
         return self.worked < self._young_seconds or self.ends_within(seconds, objective, allowed)
 
     def is_far(self, seconds: float, objective: float, allowed: float) -> bool:
-        """Whether the gap counts as large beside the objective, and will not be closed in time."""
-        large = self._portfolio.far_share * abs(objective)
-        return objective - self._bound >= large and not self.closes_within(seconds, objective, allowed)
+        """Whether the gap counts as large, and will not be closed in time."""
+        return self.has_large_gap(objective) and not self.closes_within(seconds, objective, allowed)
+
+    def has_large_gap(self, objective: float) -> bool:
+        """Whether the gap counts as large beside the objective."""
+        return objective - self._bound >= self._portfolio.far_share * abs(objective)
 
     def ends_within(self, seconds: float, objective: float, allowed: float) -> bool:
         """Whether the gap to an objective will be the allowed one after so many more seconds of work."""
@@ -65,5 +73,14 @@ class GapForecast:
             return np.inf
         if now <= allowed or before == np.inf:
             return 0.0
+        if self._in_rounds:
+            return self._seconds_of_rounds(before, now, allowed, half)
         before, now, allowed = (max(gap, 0.0) ** (1.0 / POWER) for gap in (before, now, allowed))
         return float((now - allowed) / (before - now) * (self.worked - self._times[half]))
+
+    def _seconds_of_rounds(self, before: float, now: float, allowed: float, half: int) -> float:
+        """The same where the gap falls as a power of the work: the one before, until a note, is known."""
+        if half == 0 or allowed <= 0.0:
+            return np.inf
+        power = np.log(before / now) / np.log(self.worked / self._times[half])
+        return float(self.worked * ((now / allowed) ** (1.0 / power) - 1.0))

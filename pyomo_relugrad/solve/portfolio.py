@@ -52,9 +52,6 @@ class Portfolio:
     owed_seconds : float, optional
         A step of a proof earns the searches no more than this, or the time that it took if that is longer: slow steps,
         of which a proof needs a few only, do not wait for ever longer searches.
-    second_seconds, second_share, second_patience : float, optional
-        A second search, from a point that others found, has so many seconds until its first success, this multiple of
-        the first search's time, and is in vain after this many times the time to its last success, and those seconds.
     far_share : float, optional
         Where the gap is this multiple of the objective or more, and a proof is not about to close it, it stands still
         as long as searches go on gaining.
@@ -85,9 +82,6 @@ class Portfolio:
     late_seconds: tuple[float, float] = (0.1, 0.5)
     patience: float = 1.0
     owed_seconds: float = 1.0
-    second_seconds: float = 0.5
-    second_share: float = 0.1
-    second_patience: float = 3.0
     far_share: float = 1.0
     closing_share: float = 0.9
     young_seconds: float = 2.0

@@ -78,7 +78,8 @@ class Runner(Worker):
         self._prover = self._begin_proof(start)
         #: Whether it works while others do: on a single core all of them take turns.
         self.works_beside = self._prover.works_beside and options.cores > 1
-        self._options, self._forecast = options, GapForecast(portfolio, options.time_limit, bound)
+        self._options = options
+        self._forecast = GapForecast(portfolio, options.time_limit, bound, self._prover.works_in_rounds)
         self._booked = time.perf_counter()
         self._is_begun = self.is_paused = False
         self._next_seconds = self._prover.first_seconds
@@ -143,6 +144,10 @@ class Runner(Worker):
     def is_far(self, seconds: float, objective: float) -> bool:
         """Whether the gap is large, and the proof is not about to close it within so much more time for it."""
         return self._forecast.is_far(seconds, objective, self._options.allowed_gap(objective))
+
+    def has_large_gap(self, objective: float) -> bool:
+        """Whether the gap counts as large beside the objective."""
+        return self._forecast.has_large_gap(objective)
 
     def ends_within(self, seconds: float, objective: float) -> bool:
         """Whether the proof, however young, is expected to close the gap within so much more time for it."""

@@ -41,7 +41,7 @@ class Team(Worker):
     ) -> None:
         portfolio = portfolio.within(clock.time_limit)
         self._problem, self._options, self._portfolio, self._clock = problem, options, portfolio, clock
-        self._searches = Searches(problem, options, portfolio, clock, start)
+        self._searches = Searches(problem, options, clock, start)
         self._shares = TimeShares(portfolio)
         self._has_few_relus = portfolio.has_few_relus(problem)
         self._runners: list[Runner] = []
@@ -58,8 +58,8 @@ class Team(Worker):
 
     @property
     def seconds_alone(self) -> float:  # type: ignore[override]
-        """Seconds of a proof before searches work beside it: none where searches go on gaining."""
-        return 0.0 if self._shares.are_gaining_late else self.short_proof
+        """Seconds of a proof before searches work beside it: none where they go on gaining, or it is not to end."""
+        return self.short_proof if self._shares.is_closing and not self._shares.are_gaining_late else 0.0
 
     @property
     def cores_beside(self) -> int:
@@ -91,7 +91,7 @@ class Team(Worker):
     def offer(self, point: Incumbent) -> bool:
         """Take note of the incumbent, whoever found it; proofs take it when their turn comes."""
         self._best = point
-        self._searches.tell(point)
+        self._searches.offer(point)
         return True
 
     def close(self) -> tuple[Report, ...]:
@@ -135,12 +135,14 @@ class Team(Worker):
         """Whether an incumbent is about to be proven: searches wait for that a little.
 
         They wait three times these seconds at most, and three times what a proof's forecast is made of; behind a short
-        proof they wait as long as its gap falls, as it often falls faster in the end.
+        proof they wait as long as its gap falls, as it often falls faster in the end. They do not wait for proofs with
+        a large gap, of which only the beginning is known.
         """
-        is_short = self._shares.proved < self.short_proof
+        is_short, value = self._shares.proved < self.short_proof, self._value
         return self._best is not None and any(
-            runner.ends_within(np.inf if is_short else 3.0 * min(seconds, runner.worked), self._value)
+            runner.ends_within(np.inf if is_short else 3.0 * min(seconds, runner.worked), value)
             for runner in self._active
+            if not runner.has_large_gap(value)
         )
 
     @property
@@ -193,7 +195,6 @@ class Team(Worker):
             yield self._searches.step()
             if self._best is not None and self._value < before:
                 gain += before - self._value
-                self._searches.note_success(self._best)
             if self._searches.has_ended:
                 break
             yield from self._look_beside()
@@ -206,7 +207,7 @@ class Team(Worker):
     def _prove(self) -> Generator[Report, None, bool]:
         """A turn of each proof that runs; whether there is one."""
         begin = self._clock.elapsed
-        while self._waiting and (not self._active or begin >= self._join_at):
+        while self._may_open(begin):
             self._open(self._waiting.pop(0))
         active = self._active
         alone = [runner for runner in active if not runner.works_beside]
@@ -216,11 +217,23 @@ class Team(Worker):
         if alone:
             self._shares.book_proofs(self._clock.elapsed - begin, self._best is not None)
         remaining = self._clock.remaining
-        self._shares.is_closing = any(runner.closes_within(remaining, self._value) for runner in active)
+        self._shares.is_closing = any(
+            runner.closes_within(self._most_seconds(runner), self._value) for runner in active
+        )
         by_stages = [runner.seconds_to_end(self._value) for runner in alone if runner.route is Route.STAGES]
         needed = min(by_stages, default=np.inf)
         self._shares.needed_share = needed / remaining if needed < remaining < np.inf else 0.0
         return bool(active or self._waiting)
+
+    def _may_open(self, now: float) -> bool:
+        """Whether the next proof may join: where none is active or it is time, and searches have not stopped one."""
+        is_time = not self._active or now >= self._join_at
+        return bool(self._waiting) and is_time and not any(runner.is_paused for runner in self._unfinished)
+
+    def _most_seconds(self, runner: Runner) -> float:
+        """What a proof may have of the time that is left: by stages no more than the searches' share leaves."""
+        share = 1.0 - self._portfolio.search_share if runner.route is Route.STAGES else 1.0
+        return share * self._clock.remaining
 
     def _open(self, route: Route) -> None:
         left = replace(self._options, time_limit=self._clock.remaining)
@@ -240,10 +253,7 @@ class Team(Worker):
         while not runner.is_done and runner.fits(longest := self._longest_step(runner)):
             with deadline.time_limit(longest):
                 report = runner.step()
-            before = self._best
             yield report
-            if self._best is not None and self._best is not before:
-                self._searches.offer(self._best)
             if not runner.works_beside:
                 yield from self._look_beside()
             if self._clock.elapsed >= end:
