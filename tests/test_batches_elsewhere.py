@@ -14,6 +14,7 @@ from test_branch import single_network_box
 from pyomo_relugrad.problem.presolve import FOR_RELAXATIONS, reduce_by
 from pyomo_relugrad.proof import SearchTree
 from pyomo_relugrad.proof.boxes import batches_elsewhere, crown_bounder, program_bounder, tree
+from pyomo_relugrad.proof.boxes.bounding import BoundedNodes
 from pyomo_relugrad.proof.boxes.frontier import Frontier, explore
 from pyomo_relugrad.proof.chain_tree import ChainTree
 from pyomo_relugrad.run import Clock, Options, Route, Stop
@@ -46,6 +47,19 @@ class Silent(Elsewhere):
             return super().submit(function, *arguments)
         self.tasks.append(arguments[0])
         return Future()
+
+
+class GivingUp(Elsewhere):
+    """A process that finds nodes too small to split."""
+
+    given_up = -1e3
+
+    def submit(self, function, /, *arguments):
+        def answer(batch):
+            process, explored = function(batch)
+            return process, None if explored is None else replace(explored, given_up=self.given_up)
+
+        return super().submit(answer, *arguments)
 
 
 def _travelled(thing):
@@ -167,6 +181,15 @@ def test_others_have_good_and_bad_nodes():
     assert [share.bound.tolist() for share in shares] == [[1.0, 4.0], [2.0, 5.0]]
     assert frontier.take(9, 8.0).bound.tolist() == [0.0, 3.0]
     assert frontier.given_up == 8.0
+    late = Frontier(BOX.integers)  # a better point has come meanwhile
+    zeros = np.zeros((1, BOX.n_columns))
+    late.split(BoundedNodes(replace(root, bound=np.array([3.0])), zeros, zeros + 1.0, zeros), 2.0)
+    assert (len(late), late.given_up) == (0, 3.0)
+
+
+def test_what_is_given_up_elsewhere_keeps_the_bound_down(beside):
+    beside(GivingUp())
+    assert proven(BOX).bound == GivingUp.given_up
 
 
 def test_a_process_that_is_there_begins_while_a_search_goes_on(beside):
