@@ -5,16 +5,20 @@ from concurrent.futures import Future
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from executors import Inline
 from random_models import random_problem
 from test_branch import single_network_box
 
+from pyomo_relugrad.problem.presolve import FOR_RELAXATIONS, reduce_by
 from pyomo_relugrad.proof import SearchTree
 from pyomo_relugrad.proof.boxes import batches_elsewhere, crown_bounder, program_bounder, tree
+from pyomo_relugrad.proof.boxes.bounding import BoundedNodes
+from pyomo_relugrad.proof.boxes.frontier import Frontier, explore
 from pyomo_relugrad.proof.chain_tree import ChainTree
 from pyomo_relugrad.run import Clock, Options, Route, Stop
-from pyomo_relugrad.solve import Portfolio, search
+from pyomo_relugrad.solve import Portfolio, search, solve_exactly
 from pyomo_relugrad.solve.runner import Runner
 from pyomo_relugrad.solve.team import Team
 
@@ -43,6 +47,19 @@ class Silent(Elsewhere):
             return super().submit(function, *arguments)
         self.tasks.append(arguments[0])
         return Future()
+
+
+class GivingUp(Elsewhere):
+    """A process that finds nodes too small to split."""
+
+    given_up = -1e3
+
+    def submit(self, function, /, *arguments):
+        def answer(batch):
+            process, explored = function(batch)
+            return process, None if explored is None else replace(explored, given_up=self.given_up)
+
+        return super().submit(answer, *arguments)
 
 
 def _travelled(thing):
@@ -138,6 +155,84 @@ def test_processes_are_started_for_long_proofs_only_and_not_where_there_is_no_co
     assert not helper.tasks
     proven(BOX)
     assert helper.batches
+
+
+@pytest.mark.parametrize("problem", [BOX, random_problem("window", 3)])
+def test_exploring_loses_no_point(problem):
+    tree_alone = proven(problem, threads=1)
+    flat = reduce_by(problem, FOR_RELAXATIONS).problem
+    bounder, optimum, counts = batches_elsewhere.bounder_for(flat), tree_alone.incumbent_value, []
+    root = bounder.root()
+    for seconds, cutoff in ((0.0, np.inf), (0.05, np.inf), (30.0, tree_alone.cutoff)):
+        explored = explore(bounder, root, cutoff, seconds)
+        bound = min(explored.nodes.bound.min(initial=np.inf), explored.given_up)
+        assert bound <= optimum + 1e-9
+        assert len(explored.candidates)
+        counts.append(explored.count)
+    assert counts[0] == 1 < counts[1]
+    assert (len(explored.nodes), bound) == (0, pytest.approx(optimum, abs=2e-2))
+
+
+def test_others_have_good_and_bad_nodes():
+    frontier, root = Frontier(BOX.integers), batches_elsewhere.bounder_for(BOX).root()
+    for bound in (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 9.0):
+        frontier.add(replace(root, bound=np.array([bound])))
+    shares = frontier.deal(2, 2, 8.0)
+    assert [share.bound.tolist() for share in shares] == [[1.0, 4.0], [2.0, 5.0]]
+    assert frontier.take(9, 8.0).bound.tolist() == [0.0, 3.0]
+    assert frontier.given_up == 8.0
+    late = Frontier(BOX.integers)  # a better point has come meanwhile
+    zeros = np.zeros((1, BOX.n_columns))
+    late.split(BoundedNodes(replace(root, bound=np.array([3.0])), zeros, zeros + 1.0, zeros), 2.0)
+    assert (len(late), late.given_up) == (0, 3.0)
+
+
+def test_what_is_given_up_elsewhere_keeps_the_bound_down(beside):
+    beside(GivingUp())
+    assert proven(BOX).bound == GivingUp.given_up
+
+
+def test_a_process_that_is_there_begins_while_a_search_goes_on(beside):
+    helper, alone = beside(Elsewhere()), proven(BOX, threads=1)
+    ahead = SearchTree(BOX, TIGHT)
+    ahead.get_ahead()
+    (batch,) = helper.batches
+    assert (len(batch.nodes), batch.cutoff) == (1, np.inf)
+    for _ in ahead.steps():
+        assert ahead.bound <= alone.incumbent_value + 1e-9
+    assert sum(batch.nodes.bound[0] == -np.inf for batch in helper.batches) == 1
+    assert ahead.conclusion() is Stop.OPTIMAL
+    assert ahead.incumbent_value == pytest.approx(alone.incumbent_value, abs=2e-2)
+
+
+def test_a_root_that_no_process_begins_with_is_bounded_here(beside):
+    helper = beside(Silent())
+    ahead = SearchTree(BOX, TIGHT)
+    ahead.get_ahead()
+    assert len(helper.batches) == 1
+    next(ahead.steps())
+    assert ahead.nodes == 1
+
+
+def test_nobody_gets_ahead_where_no_process_is_there_or_the_problem_is_no_box(beside):
+    helper = beside(Elsewhere())
+    SearchTree(random_problem("window", 3), TIGHT).get_ahead()
+    SearchTree(BOX, replace(TIGHT, threads=1)).get_ahead()
+    helper.processes = ()
+    SearchTree(BOX, TIGHT).get_ahead()
+    assert not helper.tasks
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_exact_solve_lets_a_process_get_ahead(beside, monkeypatch, threads):
+    helper, sent = beside(Elsewhere()), []
+    monkeypatch.setattr(Team, "short_search", 0.0)
+    old = Team._open
+    monkeypatch.setattr(Team, "_open", lambda team, route: (sent.append(len(helper.batches)), old(team, route)))
+    result = solve_exactly(BOX, replace(TIGHT, time_limit=20.0, threads=threads))
+    assert result.stop is Stop.OPTIMAL
+    assert result.incumbent.objective == pytest.approx(proven(BOX, threads=1).incumbent_value, abs=2e-2)
+    assert sent[0] == threads - 1
 
 
 def test_short_batches_are_not_divided(beside, monkeypatch):

@@ -17,10 +17,13 @@ from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.run import Clock, Options, Report, Stop, Worker, packed
 from pyomo_relugrad.run.processes import WorkerProcesses
 from pyomo_relugrad.search import Auto
+from pyomo_relugrad.search.relaxation import LinearRelaxation
+from pyomo_relugrad.search.sequential.elite import Elite
+from pyomo_relugrad.search.sequential.search import SequentialLp, Starts
 from pyomo_relugrad.solve import array_problem, islands, search, task_pool, task_sequence
 from pyomo_relugrad.solve.islands import Islands
 from pyomo_relugrad.solve.local_search import LocalSearch
-from pyomo_relugrad.solve.tasks import Task, options_of_task, perform
+from pyomo_relugrad.solve.tasks import Task, options_of_task, perform, search_of
 
 WIDE = random_network((20, 60, 60, 1), 3)
 BOX = array_problem(random_network((4, 12, 12, 1), 3), None, -1.0, 1.0)
@@ -170,7 +173,20 @@ def test_a_worker_says_how_long_it_is_left_alone(at_once, monkeypatch):
         assert bool(inline.tasks) is is_joined
 
 
-def test_there_is_one_task_for_each_core_beside_those_in_use(at_once, monkeypatch):
+def test_processes_that_are_there_join_sooner(monkeypatch):
+    clock, there = FakeClock.installed(monkeypatch), Inline()
+    monkeypatch.setattr(task_pool, "worker_processes", lambda count: there)
+    for processes, seconds in ([(), (0.05, 0.06)], [(None,), (0.02, 0.02)]):
+        there.processes = processes
+        there.tasks.clear()
+        worker = beside(None, Clock(100.0), threads=2)
+        for wait_seconds, is_joined in zip(seconds, (False, True), strict=True):
+            clock.now += wait_seconds
+            worker.step()
+            assert bool(there.tasks) is is_joined
+
+
+def test_there_are_two_tasks_for_each_core_beside_those_in_use(at_once, monkeypatch):
     sent = []
     monkeypatch.setattr(task_pool, "worker_processes", lambda count: Inline())
     monkeypatch.setattr(task_pool.TaskPool, "done", lambda self, seconds=0.0: sent.append(len(self._tasks)) or [])
@@ -178,7 +194,8 @@ def test_there_is_one_task_for_each_core_beside_those_in_use(at_once, monkeypatc
     worker._own.__class__ = type("Busy", (Idle,), {"cores_beside": 1})
     worker.step()
     worker.step()
-    assert sent == [0, 2]
+    assert sent == [0, 4]
+    assert worker._pool.under_way == 3
 
 
 def test_a_lost_task_is_no_loss_and_a_broken_executor_leaves_the_run_alone(at_once):
@@ -269,6 +286,43 @@ def test_a_task_depends_on_nothing_but_itself():
     assert values[0] == values[1] != values[2]
     assert (first.stop, first.iterations, len(first.points)) == (Stop.ITERATION_LIMIT, 30, 1)
     assert all(point.objective < first.points[0].objective for point in known.points)
+
+
+def test_a_turn_ends_soon_after_a_better_point_which_others_are_told(monkeypatch):
+    clock, steps = FakeClock.installed(monkeypatch), []
+    problem = presolve(BOX).problem
+    points = sorted((problem.incumbent(np.full(problem.n_columns, x)) for x in (0.0, 0.5)), key=lambda p: -p.objective)
+
+    def course(problem, context):
+        for point in (None, points[1], *[None] * 99):
+            steps.append(point)
+            clock.now += 0.006
+            yield point
+
+    options = replace(options_of_task(Options(), 1, np.inf, None), method=Scripted(course))
+    with packed(problem) as parcel:
+        for known, n_steps, found in ((points[:1], 2, points[1:]), (points[1:], 17, [])):
+            steps.clear()
+            report = perform(Task(1, parcel, options, tuple(known), seconds=0.1)).report
+            assert [point.objective for point in report.points] == [point.objective for point in found]
+            assert len(steps) == n_steps
+            monkeypatch.setattr("pyomo_relugrad.solve.tasks._kept.search", None)
+
+
+def test_a_descent_beside_another_search_begins_elsewhere():
+    problem = presolve(random_problem("window", 1)).problem
+    known, begun = search(problem, iteration_limit=50).incumbent, []
+
+    def course(problem, context):
+        starts = Starts(SequentialLp(), problem, LinearRelaxation(problem), context, Elite(8))
+        begun.append((len(starts._queue), context.start is None, context.relaxed is None))
+        yield None
+
+    options = replace(options_of_task(Options(), 1, np.inf, None), method=Scripted(course))
+    for own in (search_of(problem, options, (known,)), LocalSearch(problem, options, Clock(), known.values)):
+        while not own.is_done:
+            own.step()
+    assert begun == [(0, False, False), (2, False, False)]
 
 
 def test_a_worker_without_the_problem_asks_for_it(at_once, monkeypatch):

@@ -50,6 +50,12 @@ class IncumbentPolish:
                 return point.values
 
 
+def placed(problem: Problem, candidates: Array) -> Array:
+    """Candidates (M, n) within the bounds, their integers rounded, with propagated outputs."""
+    V = np.clip(candidates, problem.lower, problem.upper)
+    return problem.propagate(np.where(problem.integers, np.round(V), V))
+
+
 class Candidates:
     """Evaluates points of a problem, and polishes the best."""
 
@@ -61,8 +67,7 @@ class Candidates:
         if not len(candidates):
             return
         problem = self._problem
-        V = np.clip(candidates, problem.lower, problem.upper)
-        V = problem.propagate(np.where(problem.integers, np.round(V), V))
+        V = placed(problem, candidates)
         objective = problem.objective(V)
         allowed = FEASIBILITY_TOLERANCE if prover.incumbent is None else BETTER_TOLERANCE
         is_free = problem.shape is Shape.BOX and not problem.expressions

@@ -36,6 +36,8 @@ class SearchContext:
         Feasible points that were found before the method began.
     is_first : bool, optional
         Whether no search of the problem came before. Where one did, methods leave out what begins from nothing.
+    beside : bool, optional
+        Whether another search is under way that begins at the start and at the relaxation's point.
     solves_whole : bool, optional
         Whether programs over the whole problem are of use: not where a proof solves one beside the search.
     near : tuple of Incumbent, optional
@@ -58,6 +60,7 @@ class SearchContext:
     relaxation: LinearSolution | None = None
     known: tuple[Incumbent, ...] = ()
     is_first: bool = True
+    beside: bool = False
     solves_whole: bool = True
     near: tuple[Incumbent, ...] = ()
     take_bound: Callable[[float], None] = _ignore

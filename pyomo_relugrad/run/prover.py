@@ -68,6 +68,9 @@ class Prover(Worker):
         """Whether a proof that works beside has ended, or has something else that should be taken at once."""
         return False
 
+    def get_ahead(self) -> None:
+        """Let another process begin, where one is there, while a search is under way here."""
+
     def pause(self) -> None:
         """Let a thread of the proof's own stand still as soon as it can."""
 

@@ -15,7 +15,9 @@ TURN_SECONDS, TURN_SHARE = 0.5, 0.1
 #: early.
 FIRST_SECONDS, PASSED_SHARE = 0.02, 0.2
 #: Seconds between two looks at the islands.
-LOOK_SECONDS = 0.01
+LOOK_SECONDS = 0.002
+#: Turns for each process: while it has one, the next is on its way.
+DEPTH = 2
 
 
 def beside_others(own: Worker, problem: Problem, options: Options, clock: Clock) -> Worker:
@@ -64,9 +66,11 @@ class Islands(Worker):
     def _look(self) -> list[Report]:
         """What the islands have found; each that has come back begins its next turn."""
         now = self._clock.elapsed
-        if now < max(self._pool.start_seconds, self._own.seconds_alone) or now - self._looked < LOOK_SECONDS:
+        if now - self._looked < LOOK_SECONDS:
             return []
         self._looked = now
+        if now < max(self._pool.start_seconds, self._own.seconds_alone):
+            return []
         found = [report for _, report in self._pool.done() if report is not None]
         if self._count or self._clock.remaining >= MIN_SECONDS:
             self._send_out()
@@ -77,7 +81,7 @@ class Islands(Worker):
         remaining = self._clock.remaining
         grown = max(FIRST_SECONDS, PASSED_SHARE * self._clock.elapsed)
         seconds = min(TURN_SECONDS, TURN_SHARE * remaining, grown)
-        for _ in range(self._pool.room(self._own.cores_beside)):
+        for _ in range(self._pool.room(self._own.cores_beside, DEPTH)):
             options = options_of_task(self._options, self._count + 1, remaining, None)
             self._count += 1
             self._pool.submit(self._count, options, known, seconds)

@@ -187,6 +187,7 @@ class LocalSearch(Worker):
             first.start,
             self._relaxation,
             is_first=self._is_first,
+            beside=self._beside,
             solves_whole=self._solves_whole,
             take_bound=self._keeper.raise_to,
             solutions=self._options.solutions,

@@ -61,6 +61,8 @@ class Runner(Worker):
     start : Incumbent, optional
     bound : float, optional
         What is known of the problem.
+    prover : Prover, optional
+        The proof, where it has been made before.
     """
 
     def __init__(
@@ -71,11 +73,12 @@ class Runner(Worker):
         portfolio: Portfolio,
         start: Incumbent | None = None,
         bound: float = -np.inf,
+        prover: Prover | None = None,
     ) -> None:
         self.route = route
         self.is_done = False
         self._begin_proof = partial(PROOFS[route], problem, options)
-        self._prover = self._begin_proof(start)
+        self._prover = prover or self._begin_proof(start)
         #: Whether it works while others do: on a single core all of them take turns.
         self.works_beside = self._prover.works_beside and options.cores > 1
         self._options = options

@@ -14,6 +14,8 @@ from pyomo_relugrad.solve.tasks import Task, TaskReport, perform
 
 logger = logging.getLogger(__name__)
 
+#: Seconds of a run after which others are asked, and where there are processes of an earlier run.
+START_SECONDS, START_THERE = 0.1, 0.03
 #: Seconds that must be left then.
 MIN_SECONDS = 1.0
 #: Tasks under way for each worker of an executor that has been seen, and at first.
@@ -49,9 +51,6 @@ class TaskPool:
         Threads and executor count.
     """
 
-    #: Seconds of a run after which others are asked, so that a short one is left alone.
-    start_seconds = 0.1
-
     def __init__(self, problem: Problem, options: Options) -> None:
         self._problem, self._options = problem, options
         self._executor: Executor | None = options.executor
@@ -62,16 +61,29 @@ class TaskPool:
         self._stack = ExitStack()
 
     @property
-    def under_way(self) -> int:
-        """How many tasks are with others."""
-        return len(self._tasks)
+    def start_seconds(self) -> float:
+        """Seconds of a run after which others are asked, so that a short one is left alone."""
+        is_there = self._options.executor is None and bool(worker_processes(self._options.cores - 1).processes)
+        return START_THERE if is_there else START_SECONDS
 
-    def room(self, cores_beside: int = 0) -> int:
-        """How many more tasks there is room for, beside a main thread and other cores in use."""
+    @property
+    def under_way(self) -> int:
+        """How many tasks others work at, or will soon."""
+        return len(self._tasks) if self._options.executor else min(len(self._tasks), self._options.cores - 1)
+
+    def room(self, cores_beside: int = 0, depth: int = 1) -> int:
+        """How many more tasks there is room for, beside a main thread and other cores in use.
+
+        Parameters
+        ----------
+        cores_beside : int, optional
+        depth : int, optional
+            Tasks for each process of this machine.
+        """
         if self._failures >= MAX_FAILURES:
             return 0
         if self._options.executor is None:
-            most = self._options.cores - 1 - cores_beside
+            most = depth * (self._options.cores - 1 - cores_beside)
         else:
             most = self._options.threads or max(FIRST_TASKS, TASKS_PER_WORKER * len(self._workers))
         return max(most - len(self._tasks), 0)

@@ -20,6 +20,8 @@ from pyomo_relugrad.solve.local_search import LocalSearch
 
 #: Points that a task begins with.
 MAX_KNOWN = 8
+#: Seconds of a turn that has found a better point, which the others are told.
+NEWS_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
@@ -149,8 +151,12 @@ def _turn(task: Task, problem: Problem, seconds: float) -> Iterator[Report]:
         for point in task.known:
             search.offer(point)
     _kept.search = None
-    while not clock.is_over:
-        yield search.step()
+    best = task.known[0] if task.known else None
+    is_news = False
+    while not (clock.is_over or (is_news and clock.elapsed >= NEWS_SECONDS)):
+        report = search.step()
+        is_news = is_news or any(_is_better(point, best) for point in report.points)
+        yield report
         if search.is_done:
             return
     _kept.parcel, _kept.search = task.parcel.name, search

@@ -10,10 +10,10 @@ import numpy as np
 
 from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.run import Clock, Options, Report, Route, Stop, Worker
+from pyomo_relugrad.problem import Incumbent, Problem, Shape
+from pyomo_relugrad.run import Clock, Options, Prover, Report, Route, Stop, Worker
 from pyomo_relugrad.solve.portfolio import Portfolio
-from pyomo_relugrad.solve.runner import Runner
+from pyomo_relugrad.solve.runner import PROOFS, Runner
 from pyomo_relugrad.solve.searches import Searches
 from pyomo_relugrad.solve.shares import TimeShares
 
@@ -35,6 +35,8 @@ class Team(Worker):
 
     # Shorter proofs gain nothing from searches beside them, which take as long to begin.
     short_proof = 1.0
+    # Seconds of the first search after which a process that is there begins the proof of a box.
+    short_search = 0.01
 
     def __init__(
         self, problem: Problem, options: Options, portfolio: Portfolio, clock: Clock, start: Array | None = None
@@ -49,6 +51,7 @@ class Team(Worker):
         self._join_at = 0.0
         self._best: Incumbent | None = None
         self._root_bound = -np.inf
+        self._ahead: Prover | None = None
         self._turns = self._take_turns()
 
     @property
@@ -102,13 +105,16 @@ class Team(Worker):
             reports.extend(worker.close())
 
         with ExitStack() as stack:  # the others are stopped too where one fails
-            for worker in (*reversed(self._runners), self._searches):
+            for worker in (*reversed(self._runners), *filter(None, [self._ahead]), self._searches):
                 stack.callback(close, worker)
         return tuple(reports)
 
     def _take_turns(self) -> Iterator[Report]:
         """Proofs, then searches if they are owed time, until nothing is left to do."""
-        yield from self._search_for(self._portfolio.lead_of_search(self._problem, self._clock.time_limit))
+        for report in self._search_for(self._portfolio.lead_of_search(self._problem, self._clock.time_limit)):
+            yield report
+            if self._clock.elapsed >= self.short_search:
+                self._get_ahead()
         # A relaxation of the whole problem: HiGHS has no bound until its presolve ends.
         report = self._searches.bound_at_once()
         self._root_bound = report.bound
@@ -204,6 +210,14 @@ class Team(Worker):
 
     # --- proofs -------------------------------------------------------------------------------------------------
 
+    def _get_ahead(self) -> None:
+        """Let another process begin the proof of a box while the first search goes on."""
+        if self._ahead is not None or self._options.cores == 1 or self._searches.has_ended:
+            return
+        if self._problem.shape is Shape.BOX and self._portfolio.routes_for(self._problem)[0] is Route.BRANCH:
+            self._ahead = PROOFS[Route.BRANCH](self._problem, self._options, None)
+            self._ahead.get_ahead()
+
     def _prove(self) -> Generator[Report, None, bool]:
         """A turn of each proof that runs; whether there is one."""
         begin = self._clock.elapsed
@@ -237,7 +251,8 @@ class Team(Worker):
 
     def _open(self, route: Route) -> None:
         left = replace(self._options, time_limit=self._clock.remaining)
-        self._runners.append(Runner(route, self._problem, left, self._portfolio, self._best, self._root_bound))
+        ahead, self._ahead = (self._ahead, None) if route is Route.BRANCH else (None, self._ahead)
+        self._runners.append(Runner(route, self._problem, left, self._portfolio, self._best, self._root_bound, ahead))
 
     def _look_beside(self, seconds: float = 0.0) -> Iterator[Report]:
         """Take what proofs report that work in threads of their own, and wait for them for so long."""

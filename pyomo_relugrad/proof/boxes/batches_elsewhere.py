@@ -15,8 +15,9 @@ from typing import TypeAlias
 from pyomo_relugrad import deadline
 from pyomo_relugrad.problem import Problem, Shape
 from pyomo_relugrad.programs import solver_threads
-from pyomo_relugrad.proof.boxes.bounding import BoundedNodes, Bounder
+from pyomo_relugrad.proof.boxes.bounding import Bounder
 from pyomo_relugrad.proof.boxes.crown_bounder import CrownBounder
+from pyomo_relugrad.proof.boxes.frontier import Explored, explore
 from pyomo_relugrad.proof.boxes.nodes import Nodes
 from pyomo_relugrad.proof.boxes.program_bounder import ProgramBounder
 from pyomo_relugrad.run import Parcel, packed, worker_processes
@@ -32,8 +33,8 @@ MAX_LOST = 3
 #: Times the expected length of a batch after which a process gives it up, and seconds at least.
 LONGEST, MIN_LONGEST = 10.0, 1.0
 
-#: The number of the process, and the bounded nodes, on their way.
-_Answer: TypeAlias = "Future[tuple[int, BoundedNodes | None]]"
+#: The number of the process, and what became of the nodes, on their way.
+_Answer: TypeAlias = "Future[tuple[int, Explored | None]]"
 
 
 def bounder_for(problem: Problem, device: str | None = None) -> Bounder:
@@ -53,12 +54,17 @@ class NodeBatch:
         The problem that the nodes are of.
     nodes : Nodes or None
         None where the process is only to get ready.
-    cutoff, seconds : float
+    cutoff : float
+    turn : float
+        Seconds for which they and what comes of them are bounded.
+    seconds : float
+        After so many it is given up.
     """
 
     parcel: Parcel
     nodes: Nodes | None = None
     cutoff: float = math.inf
+    turn: float = 0.0
     seconds: float = math.inf
 
 
@@ -72,12 +78,14 @@ class _Kept(threading.local):
 _kept = _Kept()
 
 
-def bound_batch(batch: NodeBatch) -> tuple[int, BoundedNodes | None]:
-    """Bound a batch, in whichever process; its number, and the nodes."""
+def bound_batch(batch: NodeBatch) -> tuple[int, Explored | None]:
+    """Bound a batch, in whichever process; its number, and what became of the nodes."""
     with solver_threads(), deadline.time_limit(batch.seconds):
         if _kept.bounder is None or _kept.parcel != batch.parcel.name:
             _kept.bounder, _kept.parcel = bounder_for(batch.parcel.open()), batch.parcel.name
-        return os.getpid(), None if batch.nodes is None else _kept.bounder(batch.nodes, batch.cutoff)
+        if batch.nodes is None:
+            return os.getpid(), None
+        return os.getpid(), explore(_kept.bounder, batch.nodes, batch.cutoff, batch.turn)
 
 
 class BatchesElsewhere:
@@ -112,6 +120,11 @@ class BatchesElsewhere:
         return self._count if self._parcel is not None and self._n_lost < MAX_LOST else 0
 
     @property
+    def under_way(self) -> int:
+        """Batches that are not back."""
+        return len(self._under_way)
+
+    @property
     def idle(self) -> int:
         """Processes that are ready and have nothing to do."""
         return max(len(self._ready) - len(self._under_way), 0)
@@ -134,23 +147,31 @@ class BatchesElsewhere:
             is_time = may_start and time.perf_counter() - self._begin >= START_SECONDS
             if not is_time and not worker_processes(self._count).processes:
                 return 0
-            try:
-                self._parcel = self._stack.enter_context(packed(problem))
-            except Exception as error:  # what cannot be pickled, a folder that is full
-                logger.info("the proof goes on alone: %s: %s", type(error).__name__, error)
-                self._n_lost = MAX_LOST
-                return 0
-        self._get_ready(self._parcel)
+        if not self._is_packed(problem):
+            return 0
+        self._get_ready()
         return max(DEPTH * int(min(len(self._ready), most)) - len(self._under_way), 0)
 
-    def send(self, nodes: Nodes, cutoff: float, seconds: float) -> None:
-        """Let a process bound nodes, which is expected to take so long."""
+    def begin_at_once(self, problem: Problem) -> bool:
+        """Whether a batch may be sent now, before it is known who is ready: where a process is there."""
+        if self._count < 1 or self._n_lost or not worker_processes(self._count).processes:
+            return False
+        return self._is_packed(problem)
+
+    def call_back(self) -> list[Nodes]:
+        """The batches that no process has begun with, which none will."""
+        waiting = [future for future in self._under_way if future.cancel()]
+        return [self._under_way.pop(future)[0] for future in waiting]
+
+    def send(self, nodes: Nodes, cutoff: float, turn: float, seconds: float = 0.0) -> None:
+        """Let a process bound nodes, and what comes of them, for a turn; the nodes are expected to take so long."""
         assert self._parcel is not None
         longest = max(LONGEST * seconds, MIN_LONGEST)
-        future = worker_processes(self._count).submit(bound_batch, NodeBatch(self._parcel, nodes, cutoff, longest))
+        batch = NodeBatch(self._parcel, nodes, cutoff, turn, longest)
+        future = worker_processes(self._count).submit(bound_batch, batch)
         self._under_way[future] = nodes, time.perf_counter() + DEPTH * longest
 
-    def back(self, seconds: float = 0.0) -> list[tuple[Nodes, BoundedNodes | None]]:
+    def back(self, seconds: float = 0.0) -> list[tuple[Nodes, Explored | None]]:
         """The batches that are back, None in place of what was lost or is overdue; wait up to so long for one."""
         if seconds > 0.0 and self._under_way:
             wait(self._under_way, seconds, FIRST_COMPLETED)
@@ -164,18 +185,29 @@ class BatchesElsewhere:
             future.cancel()
         self._stack.close()
 
-    def _get_ready(self, parcel: Parcel) -> None:
+    def _is_packed(self, problem: Problem) -> bool:
+        """Whether processes can be given the problem."""
+        if self._parcel is None:
+            try:
+                self._parcel = self._stack.enter_context(packed(problem))
+            except Exception as error:  # what cannot be pickled, a folder that is full
+                logger.info("the proof goes on alone: %s: %s", type(error).__name__, error)
+                self._n_lost = MAX_LOST
+        return self._parcel is not None
+
+    def _get_ready(self) -> None:
         """Hand the problem to processes, to one after another, until as many as there may be have answered."""
         if self._asked is not None and self._asked.done():
             self._outcome(self._asked)
             self._asked = None
         if self._asked is None and len(self._ready) < self._count:
-            self._asked = worker_processes(self._count).submit(bound_batch, NodeBatch(parcel))
+            assert self._parcel is not None
+            self._asked = worker_processes(self._count).submit(bound_batch, NodeBatch(self._parcel))
 
-    def _outcome(self, future: _Answer) -> BoundedNodes | None:
+    def _outcome(self, future: _Answer) -> Explored | None:
         """What came of a batch; after a loss, who is there has to be asked again."""
         try:
-            process, bounded = future.result(timeout=0.0)
+            process, explored = future.result(timeout=0.0)
         except Exception as error:
             future.cancel()
             logger.info("a batch of nodes was lost: %s: %s", type(error).__name__, error)
@@ -183,4 +215,4 @@ class BatchesElsewhere:
             self._ready.clear()
             return None
         self._ready.add(process)
-        return bounded
+        return explored

@@ -53,6 +53,8 @@ class BoundedNodes:
 class Bounder(Protocol):
     """Bounds batches of nodes of one problem."""
 
+    problem: Problem
+
     @property
     def batch(self) -> int:
         """How many nodes to bound at once."""

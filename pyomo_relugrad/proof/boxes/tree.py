@@ -9,26 +9,25 @@ from contextlib import closing
 import numpy as np
 
 from pyomo_relugrad import deadline
-from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
 from pyomo_relugrad.problem.presolve import FOR_RELAXATIONS, Reduction, reduce_by
 from pyomo_relugrad.programs import solver_threads
 from pyomo_relugrad.proof.boxes.batches_elsewhere import BatchesElsewhere, bounder_for
-from pyomo_relugrad.proof.boxes.bounding import BoundedNodes, Bounder, bound_seconds
-from pyomo_relugrad.proof.boxes.branching import split_nodes
-from pyomo_relugrad.proof.boxes.nodes import Nodes
+from pyomo_relugrad.proof.boxes.bounding import Bounder, bound_seconds
+from pyomo_relugrad.proof.boxes.frontier import Frontier
 from pyomo_relugrad.proof.candidates import Candidates
-from pyomo_relugrad.proof.queue import NodeQueue
-from pyomo_relugrad.run import Callback, Options, Prover, SearchResult, run_proof
+from pyomo_relugrad.run import Callback, Options, Prover, Report, SearchResult, run_proof
 
 # A node with a program is bounded by its parent's multipliers, by the program, and by the program's multipliers.
 BOUNDS_PER_PROGRAM = 3
 # Seconds of the waiting nodes that are worth dividing among processes, and of a part while another is under way.
-DIVIDED_SECONDS, PART_SECONDS = 0.08, 0.025
-# How long batches of others are waited for: where less than a batch waits, in units of the last one here; and, in
-# seconds, where nothing does.
-SHORT_WAIT, LONG_WAIT = 0.3, 0.1
+DIVIDED_SECONDS, PART_SECONDS = 0.008, 0.01
+# Seconds for which others go on with what they are given, and with the root while a search is under way here; seconds
+# of the root up to which they do.
+TURN_SECONDS, AHEAD_SECONDS, LONGEST_AHEAD = 0.03, 0.035, 0.1
+# How long others are waited for where nothing waits here.
+LONG_WAIT = 0.1
 
 
 @solver_threads()
@@ -102,12 +101,11 @@ class SearchTree(Prover):
     def __init__(self, problem: Problem, options: Options, start: Incumbent | None = None) -> None:
         super().__init__(problem, options, start)
         self._candidates = Candidates(problem)
-        self._queue: NodeQueue[Nodes] = NodeQueue()
-        # Smallest bounds of nodes in hand, given up for an incumbent, and too small to split. The root is in hand.
-        self._in_hand, self._discarded, self._unresolved = -np.inf, np.inf, np.inf
+        self._open = Frontier(problem.integers)
+        self._in_hand = -np.inf  # the smallest bound of nodes in hand, as the root is
         is_alone = options.device is not None or options.executor is not None
         self._elsewhere = BatchesElsewhere(0 if is_alone else options.cores - 1)
-        self._seconds = self._seconds_per_node = 0.0
+        self._seconds_per_node = 0.0
 
     @property
     def cutoff(self) -> float:
@@ -117,13 +115,22 @@ class SearchTree(Prover):
     @property
     def bound(self) -> float:
         """No feasible point has a smaller objective."""
-        waiting = min(self._queue.bound, self._elsewhere.bound)
-        return float(min(waiting, self._in_hand, self._discarded, self._unresolved, self.incumbent_value))
+        return float(min(self._waiting, self._in_hand, self._open.given_up, self.incumbent_value))
+
+    @property
+    def _waiting(self) -> float:
+        """The smallest bound of a node that waits, here or elsewhere."""
+        return min(self._open.bound, self._elsewhere.bound)
 
     @property
     def cores_beside(self) -> int:
         """Those of the processes that bound batches."""
         return int(min(self._elsewhere.cores, self.spare_cores))
+
+    def close(self) -> tuple[Report, ...]:
+        """Leave what others do, also where no step has been taken."""
+        self._elsewhere.close()
+        return super().close()
 
     @property
     def first_seconds(self) -> float:  # type: ignore[override]
@@ -131,15 +138,23 @@ class SearchTree(Prover):
         seconds = bound_seconds(self.problem, self.options.device)
         return seconds if self.problem.shape is Shape.BOX else BOUNDS_PER_PROGRAM * seconds
 
+    def get_ahead(self) -> None:
+        """Let a process that is there begin with the root, where that is quick and the problem is a box."""
+        is_quick = self.problem.shape is Shape.BOX and bound_seconds(self.problem) <= LONGEST_AHEAD
+        if not is_quick or not self._elsewhere.begin_at_once(flat := reduce_by(self.problem, self.reductions).problem):
+            return
+        self._elsewhere.send(bounder_for(flat).root(), np.inf, AHEAD_SECONDS)
+
     def steps(self) -> Generator[None, None, None]:
         """Bound one batch after another until nothing is left to prove."""
         flat = reduce_by(self.problem, self.reductions).problem
         bounder = self._make_bounder(flat)
-        root = bounder.root()
-        self._queue.add(root)
-        self._in_hand = np.inf if len(root) else self.bound_if_empty
+        roots = self._elsewhere.call_back() or ([] if self._elsewhere.under_way else [bounder.root()])
+        for root in roots:
+            self._open.add(root)
+        self._in_hand = np.inf if all(len(root) for root in roots) else self.bound_if_empty
         with closing(self._elsewhere):
-            while min(self._queue.bound, self._elsewhere.bound) < self.cutoff:
+            while self._waiting < self.cutoff:
                 self._step(flat, bounder)
                 yield
 
@@ -151,67 +166,41 @@ class SearchTree(Prover):
 
     def _step(self, problem: Problem, bounder: Bounder) -> None:
         """Bound a batch here, and others elsewhere."""
-        self._in_hand = min(self._queue.bound, self._elsewhere.bound)  # no node of the step has a smaller one
+        self._in_hand = self._waiting  # no node of the step has a smaller one
         self._give_away(problem, bounder.batch)
-        if self._queue.bound < self.cutoff:
+        if self._open.bound < self.cutoff:
             self._bound(bounder)
-        self._take_back(bounder.batch)
+        self._take_back()
         self._in_hand = np.inf
 
     def _bound(self, bounder: Bounder) -> None:
-        """Bound a batch here."""
-        nodes, begin = self._taken(bounder.batch), time.perf_counter()
+        """Bound a batch here, try its points, and split the nodes that are open."""
+        nodes, begin = self._open.take(bounder.batch, self.cutoff), time.perf_counter()
         bounded = bounder(nodes, self.cutoff)
-        self._seconds = time.perf_counter() - begin
-        self._seconds_per_node = self._seconds / len(nodes)
-        self._split(nodes, bounded)
-
-    def _give_away(self, problem: Problem, batch: int) -> None:
-        """Let other processes bound batches, where there are nodes enough."""
-        elsewhere = self._elsewhere
-        if len(self._queue) * self._seconds_per_node < DIVIDED_SECONDS:
-            return
-        room = elsewhere.room(problem, self.spare_cores, may_start=len(self._queue) >= batch)
-        if len(self._queue) * self._seconds_per_node < (1 + room) * PART_SECONDS:
-            room = min(room, elsewhere.idle)
-        size = min(batch, len(self._queue) // (1 + room))
-        for _ in range(room if size else 0):
-            if self._queue.bound < self.cutoff:
-                nodes = self._taken(size)
-                elsewhere.send(nodes, self.cutoff, self._seconds_per_node * len(nodes))
-
-    def _take_back(self, batch: int) -> None:
-        """Split what others have bounded; they are waited for where there is little to go on with."""
-        if self._queue.bound < self.cutoff:
-            patience = 0.0 if len(self._queue) >= batch else SHORT_WAIT * self._seconds
-        else:
-            patience = LONG_WAIT
-        for nodes, bounded in self._elsewhere.back(patience):
-            if bounded is None:
-                self._queue.add(nodes)
-            else:
-                self._split(nodes, bounded)
-
-    def _taken(self, count: int) -> Nodes:
-        """The best waiting nodes that may have points below the cutoff."""
-        nodes, cutoff = self._queue.take(count), self.cutoff
-        self._discard(nodes.bound)
-        # Boxes are cut where nothing better than the cutoff can be.
-        self._discarded = min(self._discarded, cutoff)
-        return nodes.take(nodes.bound < cutoff)
-
-    def _split(self, nodes: Nodes, bounded: BoundedNodes) -> None:
-        """Try the points of nodes that have been bounded, and split those that are open."""
+        self._seconds_per_node = (time.perf_counter() - begin) / len(nodes)
         self.nodes += len(nodes)
         self._candidates.try_on(self, bounded.candidates)
-        self._discard(bounded.nodes.bound)
-        self._branch(bounded.take(bounded.nodes.bound < self.cutoff))
+        self._open.split(bounded, self.cutoff)
 
-    def _branch(self, bounded: BoundedNodes) -> None:
-        children, leaves = split_nodes(bounded, self.problem.integers)
-        self._queue.add(children)
-        self._unresolved = min(self._unresolved, leaves.bound.min(initial=np.inf))
+    def _give_away(self, problem: Problem, batch: int) -> None:
+        """Let other processes bound nodes, where there are enough of them."""
+        elsewhere = self._elsewhere
+        if len(self._open) * self._seconds_per_node < DIVIDED_SECONDS:
+            return
+        room = elsewhere.room(problem, self.spare_cores, may_start=len(self._open) >= batch)
+        if len(self._open) * self._seconds_per_node < (1 + room) * PART_SECONDS:
+            room = min(room, elsewhere.idle)
+        size = min(batch, len(self._open) // (1 + room))
+        for nodes in self._open.deal(size, room, self.cutoff) if room and size else ():
+            elsewhere.send(nodes, self.cutoff, TURN_SECONDS, self._seconds_per_node * len(nodes))
 
-    def _discard(self, bounds: Array) -> None:
-        """Note the bounds that no longer matter."""
-        self._discarded = min(self._discarded, bounds[bounds >= self.cutoff].min(initial=np.inf))
+    def _take_back(self) -> None:
+        """Take what has become of nodes elsewhere; wait for that where nothing is left to do here."""
+        for nodes, explored in self._elsewhere.back(0.0 if self._open.bound < self.cutoff else LONG_WAIT):
+            if explored is None:
+                self._open.add(nodes)
+                continue
+            self.nodes += explored.count
+            self._candidates.try_on(self, explored.candidates)
+            self._open.add(explored.nodes)
+            self._open.given_up = min(self._open.given_up, explored.given_up)

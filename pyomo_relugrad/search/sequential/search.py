@@ -182,7 +182,8 @@ class Starts:
             elite.learn(point)
         self._decided = ~problem.is_output & (problem.is_input | problem.integers)
         near = [point.values for point in context.near]
-        self._queue = [point for point in (context.start, *near, context.relaxed) if point is not None]
+        first = (*near,) if context.beside else (context.start, *near, context.relaxed)
+        self._queue = [point for point in first if point is not None]
 
     def next(self, merit: Merit) -> Array:
         """The next start: an (n,) array in the surroundings, with propagated outputs."""
