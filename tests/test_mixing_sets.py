@@ -13,6 +13,9 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.problem.presolve.mixing_sets import MixingTightening
 from pyomo_relugrad.proof.boxes.tree import prove
 from pyomo_relugrad.proof.root_bound import dual_bound
+from pyomo_relugrad.run import Budget, SearchContext
+from pyomo_relugrad.search import DecisionSearch
+from pyomo_relugrad.search.decisions.decisions import Decisions
 
 SCENARIOS = 6
 
@@ -111,3 +114,32 @@ def test_the_bound_is_below_the_optimum_and_branch_and_bound_comes_to_it(seed, s
     result = prove(problem, time_limit=30.0, node_limit=2000)
     assert result.incumbent.objective == pytest.approx(optimum, abs=1e-4)
     assert optimum - 1e-2 <= result.bound <= optimum + 1e-6
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_level_and_binaries_follow_from_what_networks_read(sign, mirrored):
+    problem = levels(5, sign, mirrored=mirrored)
+    decisions = Decisions.of(problem)
+    assert decisions is not None
+    assert decisions.columns.tolist() == [0]
+    points = decisions.points(np.linspace(-1.0, 1.0, 11)[:, None])
+    assert problem.violation(points).max() <= 1e-9
+    best = [best_level(problem, v) for v in points]
+    np.testing.assert_allclose(problem.objective(points), best, atol=1e-9)
+    context = SearchContext(Budget(iteration_limit=40), np.random.default_rng(0))
+    found = [point for point in DecisionSearch().run(problem, context) if point is not None]
+    assert found[-1].is_feasible
+    assert found[-1].objective <= min(best) + 1e-9
+
+
+def test_a_level_that_other_rows_or_costs_tell_does_not_follow():
+    problem = levels(0)
+    assert Decisions.of(replace(problem, cost=-problem.cost)) is None
+    costly = problem.cost.copy()
+    costly[2] = 1.0
+    assert Decisions.of(replace(problem, cost=costly)) is None
+    row = sparse.csr_array(([1.0], ([0], [1])), shape=(1, problem.n_columns))
+    rows = sparse.vstack([problem.rows, row], format="csr")
+    sides = np.append(problem.row_lower, -np.inf), np.append(problem.row_upper, 3.0)
+    assert Decisions.of(replace(problem, rows=rows, row_lower=sides[0], row_upper=sides[1])) is None

@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from fake_clock import FakeClock
 from random_models import random_network
 from scipy import sparse
 from writings import outputs_tied_by_rows, reordered
@@ -374,6 +375,51 @@ def test_generated_points_are_feasible_and_count_as_many_blocks_as_the_exact_mil
     assert exact.incumbent is not None
     best = min(point.objective for point in [start, *points])
     assert best == pytest.approx(exact.incumbent.objective, abs=1e-6)
+
+
+def test_choices_have_a_share_of_the_time_and_a_last_one_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, choose, relax = FakeClock.installed(monkeypatch), ChoiceProgram.choose, ChoiceProgram.relax
+    chosen: list[float] = []
+
+    def slow_choice(*given, **named):
+        chosen.append(clock.now - 1000.0)
+        clock.now += 0.3
+        return choose(*given, **named)
+
+    def slow_relaxation(*given):
+        clock.now += 0.12
+        return relax(*given)
+
+    monkeypatch.setattr(ChoiceProgram, "choose", slow_choice)
+    monkeypatch.setattr(ChoiceProgram, "relax", slow_relaxation)
+    own = SearchContext(Budget(4.0), np.random.default_rng(0))
+    assert all(own.budget.is_unsettled for _ in ColumnGeneration(patience=1000).run(block_problem(2), own))
+    assert not own.budget.is_unsettled
+    assert 0.3 * (len(chosen) - 1) <= 0.25 * 4.0 + 0.3
+    assert 3.0 < chosen[-1] < 4.0
+
+
+def test_a_choice_begins_with_the_best_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = block_problem(3, 2)
+    begun: list[tuple[np.ndarray, np.ndarray]] = []
+    choose = ChoiceProgram.choose
+
+    def recorded(program, points, seconds, start):
+        rest, weights = np.split(start, [program._rest.size])
+        values = program._points[:, points] @ weights
+        values[program._rest] = rest
+        choice = choose(program, points, seconds, start)
+        begun.append((values, choice.values))
+        return choice
+
+    monkeypatch.setattr(ChoiceProgram, "choose", recorded)
+    start = problem.incumbent(problem.propagate(np.clip(0.0, problem.lower, problem.upper)[None])[0])
+    list(ColumnGeneration().run(problem, context(known=(start,))))
+    best = start.values
+    for began, values in begun:
+        assert began == pytest.approx(best, abs=1e-9)
+        best = values if problem.cost @ values < problem.cost @ best - 0.5 else best
+    assert (best != start.values).any()
 
 
 def test_column_generation_leaves_alone_what_does_not_fall_apart() -> None:

@@ -20,7 +20,7 @@ WEIGHT_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class _MixingSet:
+class MixingSet:
     """Rows ``t + factors * b + others @ v <= sides``, of which binaries with ``weights @ b >= least`` count.
 
     Parameters
@@ -58,6 +58,14 @@ class _MixingSet:
         on = np.where(upper[:, self.binaries] < 0.5, -np.inf, on)
         return self._largest(off, on)
 
+    def chosen(self, V: Array) -> tuple[Array, Array]:
+        """The largest t (N,) at given values of the other columns (N, n), and the binaries (N, s) that leave it."""
+        off = (self.sides[:, None] - self.others @ V.T).T
+        on = off - self.factors
+        largest = self._largest(off, on)
+        may_be_off, may_be_on = off >= largest[:, None], on >= largest[:, None]
+        return largest, may_be_on & ((self.weights > 0.0) | ~may_be_off)
+
     def _largest(self, off: Array, on: Array) -> Array:
         """The largest of the values that leaves enough binaries a choice, by bisection."""
         values = np.sort(np.concatenate([off, on], axis=1), axis=1)
@@ -87,7 +95,7 @@ class MixingTightening(Tightening):
     """
 
     def __init__(self, problem: Problem) -> None:
-        self._sets = list(_mixing_sets(problem))
+        self._sets = list(mixing_sets(problem))
         #: (n,) booleans: the binaries of the sets.
         self.decides = np.zeros(problem.n_columns, bool)
         for each in self._sets:
@@ -108,7 +116,7 @@ class MixingTightening(Tightening):
         return lower, upper
 
 
-def _mixing_sets(problem: Problem) -> Iterator[_MixingSet]:
+def mixing_sets(problem: Problem) -> Iterator[MixingSet]:
     """All of them that a knapsack row has."""
     is_binary = problem.integers & (problem.lower >= 0.0) & (problem.upper <= 1.0)
     rows = problem.rows
@@ -164,7 +172,7 @@ def _switched_rows(problem: Problem, is_binary: Array, numbers: Array) -> dict[t
 
 def _joined(
     problem: Problem, column: int, direction: float, chosen: list[_SwitchedRow], weights: dict[int, float], least: float
-) -> _MixingSet:
+) -> MixingSet:
     """A set of some rows; other binaries of the knapsack row help as much as they can."""
     binaries = np.array([row.binary for row in chosen])
     others = sparse.diags_array([row.scale for row in chosen]) @ problem.rows[[row.number for row in chosen]]
@@ -172,7 +180,7 @@ def _joined(
     others[:, column] = 0.0
     others[np.arange(len(chosen)), binaries] = 0.0
     most = sum(max(weight, 0.0) for binary, weight in weights.items() if binary not in set(binaries.tolist()))
-    return _MixingSet(
+    return MixingSet(
         column,
         direction,
         sparse.csr_array(others),

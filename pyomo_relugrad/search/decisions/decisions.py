@@ -9,13 +9,16 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem.presolve.mixing_sets import MixingSet, mixing_sets
 from pyomo_relugrad.search.decisions.deduction import Deduction
-from pyomo_relugrad.search.decisions.steps import Filling, Levels, Networks
+from pyomo_relugrad.search.decisions.steps import Filling, Levels, Networks, Quantile
 
 #: Coefficients of rows above which structure is not looked for.
 MAX_ENTRIES = 200_000
 #: Share of the columns that may be decisions.
 MAX_SHARE = 0.2
+#: Columns that networks read which may be decisions beside a quantile.
+MAX_READ = 50
 #: Random decisions at which columns between rows are looked at.
 TRIED = 64
 
@@ -40,11 +43,20 @@ class Decisions:
         """The decisions, None where they are no few columns with bounds, or leave what networks read undecided."""
         if not problem.networks or not problem.integers.any() or problem.rows.nnz > MAX_ENTRIES:
             return None
+        sets: list[MixingSet] = []
         chosen = _chosen(problem) or _binaries(problem)
+        if not chosen:
+            sets = list(mixing_sets(problem))
+            chosen = _read(problem) if sets else []
         if not chosen:
             return None
         deduction = Deduction(problem)
         deduction.learn(chosen)
+        for each in sets:
+            if deduction.is_last(each.column, each.binaries) and each.sign * problem.cost[each.column] < 0:
+                ends = float(problem.lower[each.column]), float(problem.upper[each.column])
+                deduction.steps.append(Quantile(each, *ends))
+                deduction.learn([each.column, *each.binaries.tolist()])
         columns = np.array(chosen, int)
         has_bounds = np.isfinite(problem.lower[columns]).all() and np.isfinite(problem.upper[columns]).all()
         if not (has_bounds and deduction.known.all()):
@@ -101,6 +113,12 @@ def _binaries(problem: Problem) -> list[int]:
     """The binaries that networks read."""
     is_binary = problem.integers & ~problem.is_output & (problem.upper - problem.lower == 1)
     return np.flatnonzero(is_binary & problem.is_input).tolist()
+
+
+def _read(problem: Problem) -> list[int]:
+    """What networks read and none writes, if it is little."""
+    read = np.flatnonzero(problem.is_input & ~problem.is_output & (problem.lower < problem.upper)).tolist()
+    return read if len(read) <= MAX_READ else []
 
 
 def _chosen(problem: Problem) -> list[int] | None:

@@ -176,6 +176,13 @@ class Deduction:
                     bounds[is_upper].append(self._solved(row, column, substitutes, side))
         return bounds
 
+    def is_last(self, column: int, binaries: Array) -> bool:
+        """Whether a column and binaries without costs are all that is unknown in their rows, two of them at least."""
+        group = {column, *binaries.tolist()}
+        unknown = [self._unknown[row] for each in group for row in self._rows_of[each]]
+        is_open = not self.known[list(group)].any() and not self._problem.cost[binaries].any()
+        return is_open and all(columns <= group and len(columns) > 1 for columns in unknown)
+
     # --- binaries -----------------------------------------------------------------------------------------------
 
     def _told_by(self, column: int) -> list[int]:

@@ -29,7 +29,8 @@ class Moves:
     ----------
     decisions : Decisions
     groups : (d, d) boolean array
-        For each decision those that change the same inputs of networks, itself included.
+        For each decision those that change the same inputs of networks, itself included. Where none has another,
+        moves take any for its group.
     """
 
     decisions: Decisions
@@ -75,6 +76,8 @@ class Moves:
         each, kind = np.eye(size, dtype=bool), random.choice(len(WEIGHTS), (count, 1), p=WEIGHTS)
         place, other = random.integers(size, size=(2, count))
         group = self.groups[place]
+        if not (self.groups & ~each).any():
+            group = (random.random(shape) < 0.5) | each[place]
         in_group = (random.random(shape) * (group & ~each[place])).argmax(axis=1)
         second = np.where(kind == 1, each[in_group] & group, each[other] & (kind == 3))
         return np.where(kind == 2, group, each[place] | second)

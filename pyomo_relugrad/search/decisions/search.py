@@ -29,9 +29,10 @@ class DecisionSearch(Method):
 
     Where binaries and distances, say, follow from some positions by rows, only these are searched: of many moves of one
     or a few of them the best is taken, while one lowers the merit; then again from near the best point, or from a new
-    one. Where all follows from the binaries that networks read, these are annealed, by moves of some that stand
-    together. Nothing is yielded where there are no such columns, or where they are many; nor, where another search came
-    before, unless rows tie binaries in blocks, which many searches anneal side by side.
+    one. So are the columns that networks read where all else is a level that some of their outputs have to reach, and
+    binaries that name these. Where all follows from the binaries that networks read, these are annealed, by moves of
+    some that stand together. Nothing is yielded where there are no such columns, or where they are many; nor, where
+    another search came before, unless rows tie binaries in blocks, which many searches anneal side by side.
 
     Parameters
     ----------

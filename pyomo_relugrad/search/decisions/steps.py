@@ -11,6 +11,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Stage
+from pyomo_relugrad.problem.presolve.mixing_sets import MixingSet
 
 
 class Filling(Protocol):
@@ -211,6 +212,26 @@ class Levels:
         low, high = self._largest(V), -self._negative(V)
         low = np.where(self._is_integer, np.ceil(low - FEASIBILITY_TOLERANCE), low)
         return low, np.where(self._is_integer, np.floor(high + FEASIBILITY_TOLERANCE), high)
+
+
+class Quantile:
+    """A column that some of many rows bound, as far as it may go, and the binaries that say which of them count.
+
+    Parameters
+    ----------
+    rows : MixingSet
+    lower, upper : float
+        Bounds of the column.
+    """
+
+    def __init__(self, rows: MixingSet, lower: float, upper: float) -> None:
+        self._rows, self._lower, self._upper = rows, lower, upper
+
+    def fill(self, V: Array) -> None:
+        """Choose both."""
+        largest, binaries = self._rows.chosen(V.T)
+        V[self._rows.column] = np.clip(self._rows.sign * largest, self._lower, self._upper)
+        V[self._rows.binaries] = binaries.T
 
 
 class Networks:

@@ -135,6 +135,18 @@ class ChoiceProgram:
         before = self._joined & np.roll(points, -1)
         return np.asarray(points | after | before)
 
+    def nearest(self, values: Array) -> Array:
+        """(W,) booleans: of each table the point that is nearest to a point (n,)."""
+        distances = np.asarray(self._points.multiply(self._points).sum(axis=0)) - 2.0 * (values @ self._points)
+        order = np.lexsort((distances, self._table_of))
+        is_nearest = np.zeros(self.n_points, bool)
+        is_nearest[order[np.append(True, np.diff(self._table_of[order]) > 0)]] = True
+        return is_nearest
+
+    def solution(self, values: Array, points: Array) -> Array:
+        """The solution of a choice from some points (W,) that gives a point (n,); no point is joined to another."""
+        return np.concatenate([values[self._rest], 1.0 * self.nearest(values)[points]])
+
     def choose(
         self, points: Array, time_limit: float, start: Array | None = None, held: Array | None = None
     ) -> ChosenPoints:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.run import Method, SearchContext, between
+from pyomo_relugrad.run import Budget, Method, SearchContext, between
 from pyomo_relugrad.search.regions.walk import is_lower
 from pyomo_relugrad.search.separable.blocks import Blocks
 from pyomo_relugrad.search.separable.choice import ChoiceProgram, RelaxedChoice
@@ -19,6 +19,10 @@ from pyomo_relugrad.search.separable.tables import Table
 
 #: Distance, relative to one plus their size, at which two points of a block are two.
 DISTINCT = 1e-6
+#: Time left, in units of what a choice may take, in which the last one begins.
+LAST_CHOICE = 1.6
+#: Share of that time within which a choice has to end for the next one to be among twice as many points.
+FAST_SHARE = 0.3
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,13 @@ class ColumnGeneration(Method):
     smoothing : float, optional
         Share of the last multipliers that is kept (0.5).
     moved_share : float, optional
-        Share of the blocks that a descent begins at random rather than where the best point is (0.5).
+        Share of the blocks that a descent begins at random rather than where the best point is (0.9).
     patience : int, optional
         Rounds in a row without a lower relaxation after which values of the integers are given up (5).
     rounds_per_choice : int, optional
-        Rounds from one choice to the next (3).
+        Rounds from one choice to the next, at least (3).
+    choice_share : float, optional
+        Share of the time that choices have, where it is limited, but for a last one before the end (0.25).
     points_per_block : int, optional
         Points per block among which the first choice is made: those that cost least at the multipliers (3). After a
         choice that is made in time the next one has twice as many.
@@ -57,9 +63,10 @@ class ColumnGeneration(Method):
     max_integers: int = 8
     max_links: int = 4
     smoothing: float = between(0.5, 0, 1)
-    moved_share: float = between(0.5, 0, 1)
+    moved_share: float = between(0.9, 0, 1)
     patience: int = 5
     rounds_per_choice: int = 3
+    choice_share: float = between(0.25, 0, 1)
     points_per_block: int = 3
     choice_seconds: float = 0.5
 
@@ -69,16 +76,19 @@ class ColumnGeneration(Method):
         integers = self._integer_values(problem, blocks) if self._suits(problem, blocks) else None
         if integers is None:
             return
-        best = min((point.objective for point in context.known), default=np.inf)
-        chooser, last, n_rounds = _Chooser(problem, self.points_per_block, self.choice_seconds, best), None, 0
+        best = min(context.known, key=lambda point: point.objective, default=None)
+        chooser, last, n_rounds = _Chooser(problem, self, context.budget, best), None, 0
         pricing = Pricing(problem, blocks, context, self.moved_share)
+        context.budget.is_unsettled = True
         for state in self._rounds(problem, pricing, _Columns(blocks), integers, context):
             yield None
             last, n_rounds = state or last, n_rounds + 1
-            if state is not None and n_rounds % self.rounds_per_choice == 0:
+            if state is not None and n_rounds % self.rounds_per_choice == 0 and chooser.is_due:
                 yield chooser.choose(*state)
+        chooser.goes_on = True
         while last is not None and chooser.goes_on and not context.budget.is_exhausted():
             yield chooser.choose(*last)
+        context.budget.is_unsettled = False
 
     def _rounds(
         self, problem: Problem, pricing: Pricing, columns: _Columns, integers: Array, context: SearchContext
@@ -154,28 +164,44 @@ class _Chooser:
     Parameters
     ----------
     problem : Problem
-    per_block : int
-        Points per block of the first choice, and of each at least.
-    seconds : float
-        That a choice may take.
-    best : float
-        Objective of the best point that is known.
+    asked : ColumnGeneration
+    budget : Budget
+    best : Incumbent, optional
+        The best point that is known.
     """
 
-    def __init__(self, problem: Problem, per_block: int, seconds: float, best: float) -> None:
-        self._problem, self._fewest, self._seconds, self._best = problem, per_block, seconds, best
-        self._per_block = per_block
+    def __init__(self, problem: Problem, asked: ColumnGeneration, budget: Budget, best: Incumbent | None) -> None:
+        self._problem, self._asked, self._budget, self._best = problem, asked, budget, best
+        self._per_block, self._begin, self._worked, self._is_late = asked.points_per_block, budget.worked, 0.0, False
         #: Whether a choice among more of the same points may be better.
         self.goes_on = True
 
+    @property
+    def is_due(self) -> bool:
+        """Whether there is time for a choice: one has had its share, or the last one for which there is time is due."""
+        if not self._budget.is_timed:
+            return True
+        is_late = self._budget.remaining < LAST_CHOICE * self._asked.choice_seconds
+        is_last, self._is_late = is_late and not self._is_late, is_late
+        return is_last or self._worked <= self._asked.choice_share * (self._budget.worked - self._begin)
+
     def choose(self, program: ChoiceProgram, relaxed: RelaxedChoice) -> Incumbent | None:
         """A better point, None where none is found."""
-        points = program.cheapest(relaxed.prices, self._per_block)
-        needed = relaxed.prices <= self._best - relaxed.objective
-        choice = program.choose(points, self._seconds)
-        self._per_block = 2 * self._per_block if choice.is_solved else max(self._per_block // 2, self._fewest)
+        best = np.inf if self._best is None else self._best.objective
+        needed, begin, start = relaxed.prices <= best - relaxed.objective, self._budget.worked, None
+        points = program.cheapest(relaxed.prices, self._per_block) & needed
+        if self._best is not None:
+            points |= program.nearest(self._best.values)
+            start = program.solution(self._best.values, points)
+        choice = program.choose(points, self._asked.choice_seconds, start)
+        seconds = self._budget.worked - begin
+        self._worked += seconds
+        if not choice.is_solved:
+            self._per_block = max(self._per_block // 2, self._asked.points_per_block)
+        elif seconds < FAST_SHARE * self._asked.choice_seconds:
+            self._per_block *= 2
         self.goes_on = choice.is_solved and bool((needed & ~points).any())
-        if choice.values is None or not is_lower(choice.objective, self._best):
+        if choice.values is None or not is_lower(choice.objective, best):
             return None
-        self._best = choice.objective
-        return self._problem.incumbent(choice.values)
+        self._best = self._problem.incumbent(choice.values)
+        return self._best

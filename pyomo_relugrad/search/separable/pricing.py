@@ -18,6 +18,9 @@ from pyomo_relugrad.search.sequential.step_model import StepModel, column_scale
 SAMPLES, PENALTY = 64, 10.0
 #: Steps of a descent, its first trust region relative to the columns' ranges, and the last one.
 MAX_STEPS, FIRST_RADIUS, LAST_RADIUS = 30, 0.3, 1e-3
+#: Share of the blocks whose prices are varied, each by factors of a lognormal distribution of this spread: at the same
+#: prices a block comes to the same points again and again.
+VARIED_SHARE, PRICE_SPREAD = 0.8, 0.7
 #: What is left of a block's trust region after a step that brings nothing.
 SHRINKING = 0.3
 
@@ -94,9 +97,11 @@ class Pricing:
         return v
 
     def _priced(self, duals: Array) -> Problem:
-        """The problem without the rows that link blocks, which the objective pays for by their multipliers."""
-        problem, own = self._problem, self._own_rows
-        cost = problem.cost - (duals * ~own) @ problem.rows
+        """The problem without the rows that link blocks, which the objective pays for by about their multipliers."""
+        problem, own, random = self._problem, self._own_rows, self._context.random
+        varies = (random.random(self._blocks.count) < VARIED_SHARE)[self._blocks.of_column]
+        factors = np.exp(PRICE_SPREAD * varies * random.normal(size=varies.size))
+        cost = problem.cost - factors * ((duals * ~own) @ problem.rows)
         return replace(
             problem,
             cost=np.where(self._in_block, cost, 0.0),
