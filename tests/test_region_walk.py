@@ -14,6 +14,7 @@ from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem, ReducedObjective
 from pyomo_relugrad.programs import LinearProgram, LinearStatus
 from pyomo_relugrad.run import Budget, Stop
+from pyomo_relugrad.search.regions import nearest_vertex
 from pyomo_relugrad.search.regions.crossing import crossing_gains, neurons_across
 from pyomo_relugrad.search.regions.facets import FacetProgram
 from pyomo_relugrad.search.regions.interior_point import InteriorPointProgram
@@ -331,17 +332,19 @@ def test_a_neuron_without_weights_has_no_facet():
     assert across.tolist() == [0]
 
 
-def test_the_optimum_beside_a_point_is_that_of_the_linear_program():
-    """From points near optima; columns are on bounds, between them, or fixed."""
-    found, random = 0, np.random.default_rng(0)
+def test_the_optimum_beside_a_point_is_that_of_the_linear_program(monkeypatch):
+    """From points near optima, or with a column on a bound anywhere; columns are on bounds, between them, or fixed."""
+    found, pivoted, random = 0, 0, np.random.default_rng(0)
     for seed in range(12):
         problem = with_other_numbers(box_problem(seed), seed)
         program = RegionProgram(problem)
-        for u in random.uniform(program.lower, program.upper, (4, 4)):
+        for number, u in enumerate(random.uniform(program.lower, program.upper, (4, 4))):
             simplex = FacetProgram(layout_of(program.objective), program.lower, program.upper)
             vertex = simplex.solve(program.region_at(u), Budget()).u
             is_between = (program.lower < vertex) & (vertex < program.upper)
             near = vertex + 0.003 * random.normal(size=4) * is_between
+            if number == 3:
+                near[seed % 4] = random.choice([-1.0, 1.0])
             region = program.region_at(np.clip(near, program.lower, program.upper))
             exact = simplex.solve(region, Budget())
             optimum = optimum_beside(region, program.lower, program.upper)
@@ -352,7 +355,11 @@ def test_the_optimum_beside_a_point_is_that_of_the_linear_program():
                 assert optimum.multipliers[order] == pytest.approx(
                     [expected.get(neuron, 0.0) for neuron in optimum.binding[order]], abs=1e-6
                 )
-    assert found > 5
+                with monkeypatch.context() as patched:
+                    patched.setattr(nearest_vertex, "MAX_VERTICES", 1)
+                    pivoted += optimum_beside(region, program.lower, program.upper) is None
+    assert found - pivoted > 5
+    assert pivoted > 5
 
 
 @pytest.mark.parametrize("quadratic", [None, sparse.eye_array(10, format="csr")])

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -14,6 +15,7 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Problem, ReducedObjective, b
 from pyomo_relugrad.programs import LinearProgram, build_big_m
 from pyomo_relugrad.run import Budget, SearchContext
 from pyomo_relugrad.search.descent import batch
+from pyomo_relugrad.search.descent.projected import ProjectedDescent, ProjectedRounds
 from pyomo_relugrad.search.domains.admm import AlternatingProjection, normal_equations
 from pyomo_relugrad.search.domains.box import Box, BoxWithRow
 from pyomo_relugrad.search.domains.feasible_set import domain_of, feasible_start
@@ -118,7 +120,7 @@ def test_a_domain_answers_what_its_searches_ask(n_rows):
 def single_network_problem(seed, hidden):
     random = np.random.default_rng(seed)
     network = random_network([3, *hidden, 2], seed)
-    return array_problem(network, random.normal(size=2), -1, 1, random.normal(size=3))
+    return replace(array_problem(network, random.normal(size=2), -1, 1, random.normal(size=3)), constant=0.5)
 
 
 def problem_of_a_skipped_layer(seed):
@@ -354,3 +356,10 @@ def test_a_batch_moves_the_same_a_few_rows_at_a_time(monkeypatch):
     assert len(found[0]) == 5
     np.testing.assert_array_equal(*found)
     assert not np.array_equal(found[0][0][0], found[0][4][0])
+
+
+@pytest.mark.parametrize(("limit", "dtype"), [(None, np.float32), (100, np.float64)])
+def test_points_over_a_box_move_in_float64_only_where_steps_are_limited(limit, dtype):
+    problem = array_problem(random_network((3, 4, 1), 0), None, -1.0, [1.0, 1.0, 1.0])
+    context = SearchContext(Budget(iteration_limit=limit), np.random.default_rng(0))
+    assert ProjectedRounds(ProjectedDescent(), problem, domain_of(problem), context).moving.dtype == dtype

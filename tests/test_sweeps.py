@@ -237,6 +237,7 @@ def test_a_chain_of_relus_has_the_values_and_gradients_of_the_sweeps(widths, bat
         for own, expected in zip(found, network.value_and_gradient(X, weights), strict=True):
             assert own.dtype == np.float32
             np.testing.assert_allclose(own, expected, rtol=1e-4, atol=1e-4)
+        np.testing.assert_array_equal(single.value(X.astype(np.float32)), found[0])
 
 
 def test_what_is_no_chain_of_relus_goes_through_the_sweeps():

@@ -6,6 +6,7 @@ from pyomo_relugrad.network.building import prune_weights, rescale_neurons, with
 from pyomo_relugrad.network.choices import Choice, column_names, decoded, encoded, spread
 from pyomo_relugrad.network.device import Device, weights_on
 from pyomo_relugrad.network.layer import Layer, TensorSpec
+from pyomo_relugrad.network.layered import LayeredFunction
 from pyomo_relugrad.network.names import by_name, checked_names, keyed, order_by_name, rows_by_name
 from pyomo_relugrad.network.network import Network, input_box
 from pyomo_relugrad.network.region import CONSTANT_ROW_TOLERANCE, Facets, LinearRegion, by_layer

@@ -114,7 +114,7 @@ class LayeredFunction:
 
     def value(self, X: ArrayLike) -> Array:
         """Outputs (B, n_outputs) at the rows of `X`."""
-        return self.activations(X)[-1]
+        return self.activations(X)[-1] if self._chain is None else self._chain.value(self.batch(X))
 
     def preactivations(self, X: ArrayLike, pattern: Array | None = None) -> tuple[Array, ...]:
         """What enters the neurons: one (B, n_k) array per hidden layer.

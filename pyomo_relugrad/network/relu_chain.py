@@ -39,16 +39,28 @@ class ReluChain:
         )
         return cls(layers) if is_chain else None
 
+    def value(self, X: Array) -> Array:
+        """Outputs (B, n_outputs)."""
+        return self._outputs(self._hidden(X)[-1])
+
     def value_and_gradient(self, X: Array, seeds: Array) -> tuple[Array, Array]:
         """Outputs (B, n_outputs), and gradients (B, n_inputs) of ``seeds @ outputs``, seeds (1 or B, n_outputs)."""
-        values, gates = X, []
+        hidden = self._hidden(X)
+        gradient = seeds.dot(self._layers[-1][1])
+        for values, (_, weight, _) in zip(reversed(hidden), reversed(self._layers[:-1]), strict=True):
+            gradient = (gradient * (values > 0)).dot(weight)
+        return self._outputs(hidden[-1]), gradient
+
+    def _hidden(self, X: Array) -> list[Array]:
+        """The activations (B, n_k) of the hidden layers."""
+        values, found = X, []
         for transposed, _, bias in self._layers[:-1]:
-            values = values @ transposed
+            values = values.dot(transposed)
             values += bias
             np.maximum(values, 0, out=values)
-            gates.append(values > 0)
-        transposed, weight, bias = self._layers[-1]
-        gradient = seeds @ weight
-        for gate, (_, weight, _) in zip(reversed(gates), reversed(self._layers[:-1]), strict=True):
-            gradient = (gradient * gate) @ weight
-        return values @ transposed + bias, gradient
+            found.append(values)
+        return found
+
+    def _outputs(self, values: Array) -> Array:
+        transposed, _, bias = self._layers[-1]
+        return np.asarray(values.dot(transposed) + bias)

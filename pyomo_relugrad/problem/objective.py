@@ -8,12 +8,15 @@ from typing import cast
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, DTypeLike, columns_or_slice
-from pyomo_relugrad.network import Network
+from pyomo_relugrad.network import Layer, LayeredFunction
 from pyomo_relugrad.problem.incumbent import without_nan
 from pyomo_relugrad.problem.network_stage import NetworkStage
 from pyomo_relugrad.problem.problem import Problem
 from pyomo_relugrad.problem.stages import Stage
 from pyomo_relugrad.problem.structural import structure_of
+
+#: Of an output that is an objective.
+ONE = np.ones((1, 1))
 
 
 class ReducedObjective:
@@ -145,17 +148,14 @@ class SingleNetwork:
 
     Parameters
     ----------
-    network : Network
+    network : LayeredFunction
+        Its one output is the objective but for the costs of the inputs.
     input_weights : (n_inputs,) array or None
-        Costs of the inputs, None where they are zero.
-    output_weights : (n_outputs,) array
-    constant : float
+        These, None where they are zero.
     """
 
-    network: Network
+    network: LayeredFunction
     input_weights: Array | None
-    output_weights: Array
-    constant: float
 
     @classmethod
     def of(cls, objective: ReducedObjective) -> SingleNetwork | None:
@@ -163,12 +163,15 @@ class SingleNetwork:
         problem = objective.problem
         if len(problem.networks) != 1 or problem.expressions or problem.quadratic is not None:
             return None
-        embedded, weights = problem.networks[0], problem.cost.astype(objective.dtype)
+        embedded, costs = problem.networks[0], problem.cost.astype(objective.dtype)
         if not np.array_equal(embedded.inputs, objective.columns):
             return None
-        on_inputs = weights[embedded.inputs]
-        network = objective.network_stages[0].network
-        return cls(network, on_inputs if on_inputs.any() else None, weights[embedded.outputs], problem.constant)
+        *hidden, last = objective.network_stages[0].network.layers
+        on_inputs, on_outputs = costs[embedded.inputs], costs[None, embedded.outputs]
+        constant = on_outputs @ last.bias + np.array([problem.constant], objective.dtype)
+        weighted = Layer(last.sources, tuple(on_outputs @ weight for weight in last.weights), constant)
+        network = LayeredFunction(embedded.inputs.size, (*hidden, weighted))
+        return cls(network, on_inputs if on_inputs.any() else None)
 
     def value(self, U: Array) -> Array:
         """Values (B,) at the rows of `U`."""
@@ -176,11 +179,11 @@ class SingleNetwork:
 
     def value_and_gradient(self, U: Array) -> tuple[Array, Array]:
         """Values (B,) and gradients (B, n_inputs) at the rows of `U`."""
-        outputs, gradient = self.network.value_and_gradient(U, self.output_weights)
+        outputs, gradient = self.network.value_and_gradient(U, ONE)
         if self.input_weights is not None:
             gradient += self.input_weights
         return self._with_inputs(U, outputs), gradient
 
     def _with_inputs(self, U: Array, outputs: Array) -> Array:
-        values = outputs @ self.output_weights + self.constant
+        values = outputs[:, 0]
         return values if self.input_weights is None else values + U @ self.input_weights

@@ -69,11 +69,16 @@ class Completion:
     @cached_property
     def _rest_is_slack(self) -> bool:
         free = self._rest & (self._problem.lower < self._problem.upper)
-        return np.array_equal(np.flatnonzero(free), self._soft.columns)
+        return np.array_equal(np.flatnonzero(free), self._slacks)
+
+    @cached_property
+    def _slacks(self) -> Array:
+        """The slack columns; without rows there are none."""
+        return self._soft.columns if self._problem.n_rows else np.zeros(0, np.int64)
 
     def with_slacks(self, start: Array) -> Array:
         """A start with the slacks that its decisions leave."""
-        if not self._soft.columns.size:
+        if not self._slacks.size:
             return start
         v = np.where(self._rest & np.isnan(start), self._problem.lower, start)
         return self._soft.loosened(self._problem.propagate(v[None]))[0]

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.network import Network
+from pyomo_relugrad.network import LayeredFunction
 from pyomo_relugrad.problem import ReducedObjective, SingleNetwork
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.descent.batch import Batch, Schedule, descend_by_halving
@@ -75,7 +75,7 @@ class BoxImage:
         shape = root * (scale * float(np.mean(extents / np.linalg.norm(directions, axis=1))) / self._radius)
         centre = first.apply([(0.5 * (box.lower + box.upper)).astype(self.dtype)[None, :]])[0]
         seen = replace(first, weights=(shape.astype(self.dtype),), bias=centre)
-        self._objective = replace(network, network=Network(size, (seen, *others)))
+        self._objective = replace(network, network=LayeredFunction(size, (seen, *others)))
         self.size = size
         self.lower, self.upper = np.full(size, -0.5), np.full(size, 0.5)
 

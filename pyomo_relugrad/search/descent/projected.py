@@ -144,7 +144,7 @@ class ProjectedRounds:
         self.objective = ReducedObjective(problem)
         self.polish = polisher_of(problem, context.past)
         #: In float32, which halves a step, but where answers are to be the same on a device.
-        is_alike = self.budget.is_repeatable and domain.projection_work == 0
+        is_alike = self.budget.iteration_limit is not None and domain.projection_work == 0
         dtype = np.float64 if is_alike else np.float32
         self.moving: Objective
         if context.device is None:
