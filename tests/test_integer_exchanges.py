@@ -3,12 +3,17 @@
 import itertools
 
 import numpy as np
+import pyomo.environ as pyo
 import pytest
 from scipy import sparse
 
+from pyomo_relugrad.modeling.compile import compile_model
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
-from pyomo_relugrad.search.neighbourhoods.integer_exchanges import IntegerExchanges, exchangeable
+from pyomo_relugrad.problem.presolve import presolve
+from pyomo_relugrad.search.following import Following
+from pyomo_relugrad.search.neighbourhoods.integer_exchanges import IntegerExchanges
+from pyomo_relugrad.search.sequential.integers import integer_neighbours
 from pyomo_relugrad.solve import search
 
 INF = np.inf
@@ -108,7 +113,7 @@ def test_moves_that_the_rows_exclude_are_left_out():
 
 def test_fixed_integers_and_outputs_are_not_exchanged():
     problem = levels([0.1, 0.2], [0.5, 0.5])
-    assert exchangeable(problem).tolist() == [6, 7]
+    assert IntegerExchanges(problem).columns.tolist() == [6, 7]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -118,3 +123,23 @@ def test_equations_on_outputs_are_met_at_the_least_cost(seed):
     found = search(levels(kinks, targets), seed=seed, iteration_limit=6000)
     assert found.incumbent is not None
     assert found.incumbent.objective == pytest.approx(least_cost(kinks, targets), abs=1e-5)
+
+
+def test_what_follows_from_integers_moves_with_them():
+    m = pyo.ConcreteModel()
+    m.n = pyo.Var(range(2), domain=pyo.Integers, bounds=(0, 9), initialize=4)
+    m.total, m.w = pyo.Var(bounds=(0, 40), initialize=15), pyo.Var(bounds=(0, 90), initialize=6)
+    m.x = pyo.Var(bounds=(1, 2), initialize=1.5)
+    m.sum = pyo.Constraint(expr=m.total == 2 * m.n[0] + m.n[1] + 3)
+    m.product = pyo.Constraint(expr=m.n[0] * m.x + m.n[1] * pyo.exp(m.x) <= 200)
+    m.ratio = pyo.Constraint(expr=m.w * (m.x + 1) == m.total)
+    compiled = compile_model(m)
+    reduced = presolve(compiled.problem)
+    v = reduced.problem.incumbent(np.nan_to_num(reduced.reduce(compiled.values()))).values
+    following = Following(reduced.problem)
+    assert following.columns.size == 2  # digits and products are not moved themselves
+    exchanges = IntegerExchanges(reduced.problem)
+    near, _ = exchanges.points(v, exchanges.moves(v)[:, None])
+    for points in (near, integer_neighbours(reduced.problem, following, v, np.random.default_rng(0), 20)):
+        assert len(np.unique(points[:, following.columns], axis=0)) > 3
+        np.testing.assert_allclose(reduced.problem.violation(points), 0, atol=1e-9)

@@ -9,8 +9,9 @@ import pytest
 from random_models import random_network
 from scipy import sparse
 
+from pyomo_relugrad.expression import ExpressionBuilder
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.problem import EmbeddedExpression, EmbeddedNetwork, Problem
 from pyomo_relugrad.run import Budget, SearchContext, Stop
 from pyomo_relugrad.search.neighbourhoods import search as neighbourhoods
 from pyomo_relugrad.search.neighbourhoods.bandit import Bandit
@@ -288,6 +289,27 @@ def test_local_branching_predicts_the_change_of_one_switch_exactly():
         if point
     )
     assert best == pytest.approx(best_switches(problem, 1), abs=1e-9)
+
+
+def test_what_ends_near_curved_rows_is_moved_onto_them() -> None:
+    builder = ExpressionBuilder()
+    x, y = map(builder.input, range(2))
+    circle = builder.build([builder.sum([builder.power(each, builder.constant(2.0)) for each in (x, y)])], [0, 1])
+    problem = Problem(
+        cost=np.array([-1.0, -1.0, 1.0, 0.0]),
+        lower=np.array([-2.0, -2.0, 0.0, -INF]),
+        upper=np.array([2.0, 2.0, 1.0, INF]),
+        rows=np.array([[0.0, 0.0, 1.0, 1.0]]),
+        row_lower=np.array([2.0]),
+        row_upper=np.array([2.0]),
+        integers=np.array([False, False, True, False]),
+        expressions=(EmbeddedExpression(circle.expression, np.array([0, 1]), np.array([3])),),
+    )
+    near = problem.incumbent(np.array([1.2, 0.7, 0.0, 0.0]))
+    assert not near.is_feasible
+    points = [point for point in RegionPolish(problem, Elite(8), context_of()).points(near) if point is not None]
+    assert points[-1].is_feasible
+    assert points[-1].objective == pytest.approx(-2, abs=1e-6)
 
 
 def test_a_dive_decides_all_integers_by_a_few_decisions():

@@ -12,6 +12,7 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.programs import Linearization
 from pyomo_relugrad.run import Budget, Stop
 from pyomo_relugrad.search import SequentialLp
+from pyomo_relugrad.search.following import Following
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.sequential.integers import integer_neighbours, nearest_targets, next_targets, with_targets
 from pyomo_relugrad.search.sequential.merit import Merit
@@ -289,7 +290,7 @@ def test_ctrl_c_keeps_the_best_point():
 def test_neighbours_differ_in_one_or_two_integers_and_take_no_more_room_than_they_are(n):
     problem = Problem(np.ones(n), np.full(n, -3.0), np.full(n, 3.0), integers=np.arange(n) > 0)
     tracemalloc.start()
-    points = integer_neighbours(problem, np.zeros(n), np.random.default_rng(0), 64)
+    points = integer_neighbours(problem, Following(problem), np.zeros(n), np.random.default_rng(0), 64)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(points) == 64

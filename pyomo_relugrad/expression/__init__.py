@@ -2,4 +2,5 @@
 
 from pyomo_relugrad.expression.builder import Built, ExpressionBuilder, Node
 from pyomo_relugrad.expression.expression import Expression
+from pyomo_relugrad.expression.isolation import Isolation
 from pyomo_relugrad.expression.relaxation import LinearBounds

@@ -160,7 +160,7 @@ class ExpressionBuilder:
         inputs : sequence of keys, optional
             The inputs in their order; by default those that the outputs need, in the order in which they are met.
         """
-        order = self._needed(outputs)
+        order = self.needed(outputs)
         met = [node.key for node in map(self._nodes.__getitem__, order) if isinstance(node, _Input)]
         keys = met if inputs is None else list(inputs)
         if missing := set(met) - set(keys):
@@ -174,6 +174,27 @@ class ExpressionBuilder:
                 operations.append(_renumbered(operation, numbers))
         expression = Expression(len(keys), tuple(operations), tuple(numbers[node] for node in outputs))
         return Built(self._expressions.setdefault(expression, expression), tuple(keys))
+
+    def needed(self, outputs: Iterable[Node]) -> list[int]:
+        """The nodes that outputs need, each after its arguments, in the order in which the outputs meet them."""
+        order: dict[int, None] = {}
+        pending: list[tuple[int, bool]] = [(node, False) for node in reversed(list(outputs))]
+        while pending:
+            node, ready = pending.pop()
+            if node in order:
+                continue
+            operation = self._nodes[node]
+            if ready or isinstance(operation, _Input):
+                order[node] = None
+                continue
+            pending.append((node, True))
+            pending += [(argument, False) for argument in reversed(arguments_of(operation)) if argument not in order]
+        return list(order)
+
+    def operation(self, node: Node) -> Operation | None:
+        """What computes a node, None for an input."""
+        operation = self._nodes[node]
+        return None if isinstance(operation, _Input) else operation
 
     def _node(self, operation: Operation | _Input) -> Node:
         """The number of a node, which is made where it is new."""
@@ -261,22 +282,6 @@ class ExpressionBuilder:
         """A node as a weighted sum, of itself alone where it is none."""
         operation = self._nodes[node]
         return operation if isinstance(operation, WeightedSum) else WeightedSum((node,), (1.0,), 0.0)
-
-    def _needed(self, outputs: Iterable[Node]) -> list[int]:
-        """The nodes that outputs need, each after its arguments, in the order in which the outputs meet them."""
-        order: dict[int, None] = {}
-        pending: list[tuple[int, bool]] = [(node, False) for node in reversed(list(outputs))]
-        while pending:
-            node, ready = pending.pop()
-            if node in order:
-                continue
-            operation = self._nodes[node]
-            if ready or isinstance(operation, _Input):
-                order[node] = None
-                continue
-            pending.append((node, True))
-            pending += [(argument, False) for argument in reversed(arguments_of(operation)) if argument not in order]
-        return list(order)
 
 
 #: Functions that are made of others.

@@ -32,7 +32,7 @@ class Product:
         return [self.output]
 
     def value(self, v: Array) -> Array:
-        """The product (1,) at a point (n,)."""
+        """The product (1,) at a point (n,), or (1, B) at points (n, B)."""
         return v[[self.first]] * v[[self.second]]
 
     def range(self, lower: Array, upper: Array) -> tuple[float, float]:
@@ -78,8 +78,9 @@ class Maximum:
         return [self.output]
 
     def value(self, v: Array) -> Array:
-        """The maximum (1,) at a point (n,)."""
-        return (self.matrix @ v[self.inputs] + self.offset).max(keepdims=True)
+        """The maximum (1,) at a point (n,), or (1, B) at points (n, B)."""
+        offset = self.offset.reshape(-1, *[1] * (v.ndim - 1))
+        return (self.matrix @ v[self.inputs] + offset).max(axis=0, keepdims=True)
 
     def range(self, lower: Array, upper: Array) -> tuple[float, float]:
         """Bounds of the value in a box, by interval arithmetic."""
@@ -147,7 +148,9 @@ class WindowChoice:
     ordered_set: SpecialOrderedSet
 
     def value(self, v: Array) -> Array:
-        """The binaries at a point (n,)."""
+        """The binaries (k,) at a point (n,), or (k, B) at points (n, B)."""
+        if v.ndim > 1:
+            return np.stack([self.value(each) for each in v.T], axis=1)
         if np.isnan(v[self.ordered_set.columns]).any():
             return np.full(len(self.outputs), np.nan)
         return (np.arange(len(self.outputs)) == self.ordered_set.choice(v)).astype(np.float64)
@@ -166,10 +169,9 @@ class BinaryDigits:
     least: int
 
     def value(self, v: Array) -> Array:
-        """The digits at a point (n,)."""
-        if np.isnan(v[self.argument]):
-            return np.full(len(self.outputs), np.nan)
-        return np.floor(np.round(v[self.argument] - self.least) / 2.0 ** np.arange(len(self.outputs))) % 2
+        """The digits (k,) at a point (n,), or (k, B) at points (n, B)."""
+        number = np.round(v[self.argument] - self.least)
+        return np.floor(np.multiply.outer(0.5 ** np.arange(len(self.outputs)), number)) % 2
 
     def renumbered(self, columns: Array) -> BinaryDigits:
         """The same where column ``i`` has become ``columns[i]``."""

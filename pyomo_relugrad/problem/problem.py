@@ -385,7 +385,7 @@ class Problem:
         for bound, rounding in self._bounds_with_rounding:
             v = np.where(np.abs(v - bound) <= rounding, bound, v)
         v = np.where(self.integers, np.round(v), v)
-        return self.measure(self.completed(v))
+        return self.measure(self.completed(v)[0])
 
     @cached_property
     def _bounds_with_rounding(self) -> tuple[tuple[Array, Array], ...]:
@@ -394,17 +394,25 @@ class Problem:
         none = [np.where(np.isfinite(bound), 0.0, np.inf) for bound in (self.lower, self.upper)]
         return tuple((bound, ROUNDING * np.abs(bound) - least) for bound, least in zip(finite, none, strict=True))
 
-    def completed(self, v: Array) -> Array:
-        """A copy of a point (n,) in which every output and every follower has the value that follows from the rest."""
-        v = self.propagate(v[None, :])[0]
+    def completed(self, V: Array) -> Array:
+        """A copy of points (B, n) in which every output and every follower has the value that follows from the rest."""
+        V = self.propagate(V)
         for _ in self.followers:  # functions and followers may read one another
-            before = v.copy()
+            before = V.copy()
             for follower in self.followers:
-                v[follower.outputs] = follower.value(v)
-            v = self.propagate(v[None, :])[0]
-            if np.array_equal(v, before, equal_nan=True):
+                V[:, follower.outputs] = follower.value(V.T).T
+            moved = ~((before == V) | (np.isnan(before) & np.isnan(V))).all(axis=0)
+            if not moved.any():
                 break
-        return v
+            V = self.propagate(V) if (moved & self.is_input).any() else V
+        return V
+
+    @StructuralProperty
+    def follows(self) -> Array:
+        """(n,) booleans: columns that followers write."""
+        follows = np.zeros(self.n_columns, bool)
+        follows[[column for follower in self.followers for column in follower.outputs]] = True
+        return follows
 
     def measure(self, v: Array) -> Incumbent:
         """A point (n,) as it stands, with its objective and what it violates."""

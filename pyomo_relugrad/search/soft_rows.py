@@ -57,11 +57,9 @@ class SoftRows:
     def _may_be_slack(self) -> Array:
         """(n,) booleans: the columns that cost something, have no end above, and are in no function."""
         problem = self.problem
-        is_used = problem.is_input | problem.is_output | problem.integers
+        is_used = problem.is_input | problem.is_output | problem.integers | problem.follows
         if problem.quadratic is not None:
             is_used[problem.quadratic.indices] = True
-        for follower in problem.followers:
-            is_used[follower.outputs] = True
         return ~is_used & np.isfinite(problem.lower) & np.isposinf(problem.upper) & (problem.cost > 0)
 
     def _overlap(self, columns: Array, rows: Array, coefficients: Array) -> Array:

@@ -120,7 +120,7 @@ def compile_model(model: BlockData) -> CompiledModel:
         columns, calls = Columns(), NetworkCalls()
         embeddings = [*embeddings, *stated]
         networks = _embedded(embeddings, columns)
-        operations = Operations(columns)
+        operations = Operations(columns, [column for each in networks for column in each.outputs.tolist()])
         rows = compile_rows([row for row in constraints if id(row) not in left_out], columns, calls, operations)
         costs = compile_objective(objective, columns, calls, operations)
         ordered = [_ordered_set(each, columns) for each in sets]

@@ -1,7 +1,7 @@
 """Columns for products, absolute values, minima, maxima and smooth functions that stand in rows and objectives."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from pyomo_relugrad.problem import EmbeddedExpression, Maximum, Product
 
 #: Coefficients of smooth terms, and their inverses, from which on they are part of the term.
 LARGE = 1e6
+#: Columns for which an equation is tried to be solved.
+MAX_CANDIDATES = 10
 
 
 class Operations:
@@ -31,14 +33,23 @@ class Operations:
     smooth : SmoothTerms
     named : dict
         What Pyomo's named expressions are, by their ids.
+    defined : set of int
+        The columns to which networks and equations give values.
+
+    Parameters
+    ----------
+    columns : Columns
+    written : iterable of int, optional
+        The columns to which networks give values.
     """
 
-    def __init__(self, columns: Columns) -> None:
+    def __init__(self, columns: Columns, written: Iterable[int] = ()) -> None:
         self.found: list[Product | Maximum] = []
         self.expressions: list[EmbeddedExpression] = []
         self.nonlinear: list[Any] = []
         self.smooth = SmoothTerms()
         self.named: dict[int, Polynomial] = {}
+        self.defined = set(written)
         self.columns = columns
         self._column_of: dict[Any, int] = {}
         self._names: dict[int, str] = {}
@@ -108,7 +119,44 @@ class Operations:
         node = self.smooth.node({factors: -each / coefficient for factors, each in rest.items()})
         if defined in self.smooth.inputs(node):
             return None
+        self.defined.add(defined)
         return {(defined,): coefficient, (self.function(node, component),): -coefficient}
+
+    def solved(self, component: Any, polynomial: Polynomial) -> Polynomial | None:
+        """The equation ``polynomial == 0`` as ``v - w == 0``, solved for the column that it leaves one value.
+
+        The column stands in a product or a function. Of several it is one with fewest bounds. None where there is no
+        such column but those that are given values already, or where products with integers stand in the equation,
+        which are linear, or other operations, which may read the column.
+        """
+        if not all(len(factors) <= 1 or all(map(self.is_smooth, factors)) for factors in polynomial):
+            return None
+        terms = {
+            factors: each for factors, each in polynomial.items() if len(factors) > 1 or min(factors, default=0) < 0
+        }
+        columns = sorted(self.smooth.inputs(self.smooth.node(terms)))
+        operated = {operation.output for operation in self.found}
+        if not operated.isdisjoint([*columns, *(factors[0] for factors in polynomial if len(factors) == 1)]):
+            return None
+        for column in sorted(filter(self._is_free, columns), key=self._n_bounds)[:MAX_CANDIDATES]:
+            node = self.smooth.solution(polynomial, column, self._bounds)
+            if node is not None:
+                self.defined.add(column)
+                return {(column,): 1.0, (self.function(node, component),): -1.0}
+        return None
+
+    def _is_free(self, column: int) -> bool:
+        """Whether a column is a continuous variable of the model to which nothing gives values."""
+        variable = self.columns.variables[column]
+        is_of_model = variable.parent_block() is not None and variable.is_continuous() and not variable.fixed
+        return is_of_model and column not in self.defined
+
+    def _n_bounds(self, column: int) -> int:
+        return sum(bound is not None for bound in self._bounds(column))
+
+    def _bounds(self, column: int) -> tuple[float | None, float | None]:
+        variable = self.columns.variables[column]
+        return (variable.value, variable.value) if variable.fixed else variable.bounds
 
     def maximum(self, component: Any, pieces: Sequence[Polynomial]) -> Polynomial:
         """The largest of several polynomials as a column of its own."""
@@ -126,7 +174,7 @@ class Operations:
 
     def least_value(self, polynomial: Polynomial) -> float:
         """A number that a polynomial is nowhere below, between the bounds of the variables."""
-        return self.smooth.least_value(polynomial, lambda column: self.columns.variables[column].bounds)
+        return self.smooth.range(self.smooth.node(polynomial), self._bounds)[0]
 
     def name(self, factors: Sequence[int]) -> str:
         """A product in words."""

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from pyomo.core.expr.visitor import identify_variables
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Weight
@@ -46,6 +48,19 @@ class Rows:
         return sparse.csr_array(parts, shape=(len(self.constraints), n_columns))
 
 
+class LinearEquations:
+    """The linear ones among constraints."""
+
+    def __init__(self, constraints: Sequence[Any]) -> None:
+        self._constraints = constraints
+
+    @cached_property
+    def variables(self) -> set[int]:
+        """The variables in them that are not fixed, by their ids."""
+        equations = [each for each in self._constraints if each.equality and each.body.polynomial_degree() == 1]
+        return {id(variable) for each in equations for variable in identify_variables(each.body, include_fixed=False)}
+
+
 def compile_rows(
     constraints: Sequence[Any],
     columns: Columns,
@@ -64,7 +79,7 @@ def compile_rows(
     InfeasibleModel
         If a constraint can not hold whatever the variables; names it.
     """
-    rows = Rows()
+    rows, linear = Rows(), LinearEquations(constraints)
     for constraint in constraints:
         try:
             low, body, high = constraint.to_bounded_expression(evaluate_bounds=True)
@@ -75,7 +90,9 @@ def compile_rows(
         repn = standard_form(constraint, body, quadratic=False, networks=networks)
         own, coefficients, constant = columns.of_all(repn.linear_vars), repn.linear_coefs, repn.constant
         if repn.nonlinear_expr is not None:
-            own, coefficients, constant = _linearized(constraint, repn, operations, low if low == high else None)
+            own, coefficients, constant = _linearized(
+                constraint, repn, operations, low if low == high else None, linear
+            )
         lower = -np.inf if low is None else low - constant
         upper = np.inf if high is None else high - constant
         if max(lower - upper, 0.0 if own else max(lower, -upper)) > FEASIBILITY_TOLERANCE:
@@ -89,7 +106,7 @@ def compile_rows(
 
 
 def _linearized(
-    constraint: Any, repn: Any, operations: Operations | None, value: float | None
+    constraint: Any, repn: Any, operations: Operations | None, value: float | None, equations: LinearEquations
 ) -> tuple[list[int], Sequence[float], float]:
     """Columns, coefficients and constant of a body, linear in what products, maxima and smooth terms have columns.
 
@@ -98,25 +115,34 @@ def _linearized(
     if operations is None:
         raise IncompatibleModel(f"constraint '{constraint.name}' is not linear")
     polynomial = read(constraint, repn, operations)
-    linear = None if value is None else _definition(constraint, polynomial, operations, value)
+    linear = None if value is None else _definition(constraint, polynomial, operations, value, equations)
     if linear is None:
         linear = operations.linear(constraint, polynomial)
     constant = linear.pop((), 0.0)
     return [column for (column,) in linear], list(linear.values()), constant
 
 
-def _definition(constraint: Any, polynomial: Polynomial, operations: Operations, value: float) -> Polynomial | None:
+def _definition(
+    constraint: Any, polynomial: Polynomial, operations: Operations, value: float, equations: LinearEquations
+) -> Polynomial | None:
     """An equation that gives one column its value by a smooth function of others, as a body with the same value.
 
-    The column is that of the variable that stands alone on one side, or the only one that stands in it linearly. Where
-    functions give values, a search need not solve equations.
+    The column is that of the variable that stands alone on one side, or the only one that stands in it linearly; where
+    there is none, or linear equations hold it already, it is rather one for which the equation can be solved, as a
+    share of a total. Where functions give values, a search need not solve equations.
     """
     sides = [side for side in constraint.expr.args if getattr(side, "is_variable_type", bool)() and not side.fixed]
     linear = [operations.columns.of(side) for side in sides if side.is_continuous()]
     linear = linear or [factors[0] for factors, each in polynomial.items() if len(factors) == 1 and each]
     linear = [column for column in linear if column >= 0 and operations.is_smooth(column)]
-    if len(linear) != 1 or not polynomial.get((linear[0],)):
+    if len(linear) > 1:
         return None
-    equation = total((polynomial, {(): -value}))
-    found = operations.definition(constraint, linear[0], equation)
+    equation, found = total((polynomial, {(): -value})), None
+    is_held = all(id(operations.columns.variables[column]) in equations.variables for column in linear)
+    if is_held:
+        found = operations.solved(constraint, equation)
+    if found is None and linear and polynomial.get((linear[0],)):
+        found = operations.definition(constraint, linear[0], equation)
+    if found is None and not is_held:
+        found = operations.solved(constraint, equation)
     return None if found is None else {**found, (): value}

@@ -1,14 +1,17 @@
 """Smooth functions of columns that stand in rows and objectives, and what they become in a problem."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from pyomo_relugrad.expression import ExpressionBuilder, Node
+from pyomo_relugrad.expression import ExpressionBuilder, Isolation, Node
 from pyomo_relugrad.modeling.compile.polynomial import Polynomial
 from pyomo_relugrad.modeling.compile.squares import with_squares
 from pyomo_relugrad.problem import EmbeddedExpression
+
+#: Bounds of a column, None where there is none.
+Bounds: TypeAlias = Callable[[Any], tuple[float | None, float | None]]
 
 
 class SmoothTerms:
@@ -70,14 +73,20 @@ class SmoothTerms:
         """
         return self._polynomial(self._builder.function(name, self.node(argument)))
 
-    def least_value(self, polynomial: Polynomial, bounds: Callable[[Any], tuple[float | None, float | None]]) -> float:
-        """A number that a polynomial is nowhere below, where columns are between bounds."""
-        expression, inputs = self._builder.build([self.node(polynomial)])
+    def range(self, node: Node, bounds: Bounds) -> tuple[float, float]:
+        """Numbers that a node is nowhere below and above, where columns are between bounds."""
+        expression, inputs = self._builder.build([node])
         sides = np.array([bounds(column) for column in inputs], np.float64).reshape(-1, 2)
         lower, upper = (
             np.where(np.isnan(side), end, side) for side, end in zip(sides.T, (-np.inf, np.inf), strict=True)
         )
-        return float(expression.range(lower[None], upper[None])[0][0, 0])
+        low, high = expression.range(lower[None], upper[None])
+        return float(low[0, 0]), float(high[0, 0])
+
+    def solution(self, polynomial: Polynomial, column: int, bounds: Bounds) -> Node | None:
+        """What a column must be where a polynomial is zero; None where it is not seen that this is one number."""
+        isolation = Isolation(self._builder, column, lambda node: self.range(node, bounds))
+        return isolation.solution(self.node(polynomial))
 
     def inputs(self, node: Node) -> set[Any]:
         """The columns that a node reads."""

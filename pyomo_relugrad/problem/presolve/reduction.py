@@ -41,9 +41,7 @@ class Reduced:
         known = np.flatnonzero(~np.isnan(start))[::-1]
         reduced[self.columns[known]] = start[known]
         if self.problem.followers:
-            completed = self.problem.completed(reduced)
-            follows = np.concatenate([follower.outputs for follower in self.problem.followers])
-            reduced[follows] = completed[follows]
+            reduced = np.where(self.problem.follows, self.problem.completed(reduced)[0], reduced)
         return reduced
 
 

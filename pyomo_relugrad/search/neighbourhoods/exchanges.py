@@ -52,11 +52,14 @@ class Exchanges:
         start = self._elite.centre
         while start is not None and not self._context.budget.is_exhausted():
             point = yield from self._settled(start.values, np.inf)
+            # Points that steps along tangents leave near curved rows alone may wait.
+            self.is_first &= point.is_feasible or self._problem.is_piecewise_linear
             point = yield from self._local_search(point)
             self.is_first = False
-            if point.is_feasible:
-                yield from self._polish.points(point)
-            else:
+            for better in self._polish.points(point):
+                point = point if better is None else better
+                yield better
+            if not point.is_feasible:
                 self._descent.merit = self._descent.merit.sharpened(2.0)
                 self._tried.clear()
             start = self._jump()

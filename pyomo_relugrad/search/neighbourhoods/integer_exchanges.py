@@ -5,12 +5,8 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
+from pyomo_relugrad.search.following import Following
 from pyomo_relugrad.search.relaxation import output_ranges
-
-
-def exchangeable(problem: Problem) -> Array:
-    """The integers that are decided: columns, as an int array."""
-    return np.flatnonzero(problem.integers & ~problem.is_output & (problem.lower < problem.upper))
 
 
 class IntegerExchanges:
@@ -31,9 +27,9 @@ class IntegerExchanges:
     def __init__(self, problem: Problem) -> None:
         self._lower, self._upper = output_ranges(problem)
         self._tighten = RowTightening(problem)
-        self._is_integer = problem.integers
+        self._is_integer, self._following = problem.integers, Following(problem)
         #: (k,) columns that may move.
-        self.columns = exchangeable(problem)
+        self.columns = self._following.columns
 
     def moves(self, v: Array) -> Array:
         """The moves that the bounds leave a point `v`: column `i` may go down (move `i`) or up (move ``i + k``)."""
@@ -53,7 +49,7 @@ class IntegerExchanges:
         Returns
         -------
         points : (K, n) array
-            Continuous columns have their values in `v`.
+            Continuous columns that do not follow from integers have their values in `v`.
         kept : (K,) int array
             Rows of `moves`.
         """
@@ -65,6 +61,6 @@ class IntegerExchanges:
         lower[row, columns] = upper[row, columns] = values
         lower, upper, possible = self._tighten(lower, upper)
         lower, upper = lower[possible], upper[possible]
-        V = np.where(self._is_integer, np.clip(np.round(v), lower, upper), v)
+        V = self._following.moved(np.where(self._is_integer, np.clip(np.round(v), lower, upper), v))
         fits = self._tighten(np.where(self._is_integer, V, self._lower), np.where(self._is_integer, V, self._upper))[2]
-        return np.asarray(V[fits]), np.flatnonzero(possible)[fits]
+        return V[fits], np.flatnonzero(possible)[fits]

@@ -21,12 +21,22 @@ class RegionPolish:
 
     def __init__(self, problem: Problem, elite: Elite, context: SearchContext) -> None:
         self._elite, self._budget = elite, context.budget
+        self._restores = not problem.is_piecewise_linear
         self._polish, self._has_decisions = polisher_of(problem), bool((~problem.is_output).any())
 
     def points(self, point: Incumbent) -> Iterator[Incumbent | None]:
-        """Better and better points; none where nothing but integers is decided."""
+        """Better and better points; none where nothing but integers is decided.
+
+        Where functions are smooth, an infeasible point is moved onto the rows before: steps along tangents end near
+        them.
+        """
         points = self._elite.points
         is_poor = len(points) > 1 and point.objective > points[-1].objective
-        if not self._has_decisions or not point.is_feasible or is_poor or self._budget.is_exhausted():
+        if (
+            not self._has_decisions
+            or not (point.is_feasible or self._restores)
+            or is_poor
+            or self._budget.is_exhausted()
+        ):
             return
         yield from self._polish(point.values, self._budget)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run import Budget, Method, SearchContext, between
+from pyomo_relugrad.search.following import Following
 from pyomo_relugrad.search.neighbourhoods.bandit import Bandit
 from pyomo_relugrad.search.neighbourhoods.boxes import SearchBoxes
 from pyomo_relugrad.search.neighbourhoods.exact_steps import ExactSteps
 from pyomo_relugrad.search.neighbourhoods.exchanges import Exchanges
 from pyomo_relugrad.search.neighbourhoods.flips import Flips, switchable
-from pyomo_relugrad.search.neighbourhoods.integer_exchanges import exchangeable
 from pyomo_relugrad.search.neighbourhoods.pace import Pace
 from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
 from pyomo_relugrad.search.neighbourhoods.subproblem import MAX_ENTRIES, is_small
@@ -136,7 +136,11 @@ class Neighbourhoods(Method):
         self, problem: Problem, context: SearchContext, elite: Elite, polish: RegionPolish
     ) -> Exchanges | None:
         """Exchanges, where there are integers, and few of them."""
-        if not problem.functions or elite.centre is None or not 0 < exchangeable(problem).size <= self.few_integers:
+        if (
+            not problem.functions
+            or elite.centre is None
+            or not 0 < Following(problem).columns.size <= self.few_integers
+        ):
             return None
         descent = self.sequential.descent(problem, context, LinearRelaxation(problem))
         return Exchanges(problem, elite, context, descent, polish)

@@ -7,18 +7,22 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.run import SearchContext
+from pyomo_relugrad.search.following import Following
 from pyomo_relugrad.search.sequential.merit import Merit
 
 #: How far from an integer a value may be and count as reached.
 NEARLY_INTEGER = 1e-4
 
 
-def integer_descent(problem: Problem, v: Array, merit: Merit, neighbours: int, context: SearchContext) -> Array:
+def integer_descent(
+    problem: Problem, following: Following, v: Array, merit: Merit, neighbours: int, context: SearchContext
+) -> Array:
     """Move to the best neighbour of smaller merit, again and again; all neighbours of a point are one batch.
 
     Parameters
     ----------
     problem : Problem
+    following : Following
     v : (n,) array
         With propagated outputs.
     merit : Merit
@@ -29,11 +33,11 @@ def integer_descent(problem: Problem, v: Array, merit: Merit, neighbours: int, c
     Returns
     -------
     (n,) array
-        With propagated outputs. Columns that are not integer keep their values.
+        With propagated outputs. Columns that do not follow from integers keep their values.
     """
     value = float(merit.of(problem, v[None, :])[0])
     while not context.budget.is_exhausted():
-        V = problem.propagate(integer_neighbours(problem, v, context.random, neighbours))
+        V = integer_neighbours(problem, following, v, context.random, neighbours)
         context.budget.count(points=len(V))
         values = merit.of(problem, V)
         if values.min(initial=np.inf) >= value - 1e-9 * (1.0 + abs(value)):
@@ -42,18 +46,21 @@ def integer_descent(problem: Problem, v: Array, merit: Merit, neighbours: int, c
     return v
 
 
-def integer_neighbours(problem: Problem, v: Array, random: np.random.Generator, limit: int) -> Array:
-    """Points (B, n) that differ from `v` by one in one integer column, or in two.
+def integer_neighbours(
+    problem: Problem, following: Following, v: Array, random: np.random.Generator, limit: int
+) -> Array:
+    """Points (B, n) that differ from `v` by one in one integer column, or in two, and by what follows.
 
     Parameters
     ----------
     problem : Problem
+    following : Following
     v : (n,) array
     random : numpy.random.Generator
     limit : int
         At most so many points, chosen at random where there are more; pairs fill what single moves leave.
     """
-    columns = np.flatnonzero(problem.integers & (problem.lower < problem.upper))
+    columns = following.columns
     moves = np.arange(2 * columns.size)
     if moves.size > limit:
         moves = random.choice(moves.size, limit, replace=False)
@@ -66,7 +73,7 @@ def integer_neighbours(problem: Problem, v: Array, random: np.random.Generator, 
     pairs[np.arange(n_pairs), columns[second]] += random.choice([-1.0, 1.0], size=n_pairs)
     points = v + np.concatenate([singles, pairs])
     inside = ((points >= problem.lower) & (points <= problem.upper) | ~problem.integers).all(axis=1)
-    return points[inside]
+    return following.moved(points[inside])
 
 
 def integer_outputs(problem: Problem) -> Array:

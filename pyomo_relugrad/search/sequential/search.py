@@ -12,6 +12,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.programs import Linearization, LinearStatus
 from pyomo_relugrad.run import Method, SearchContext, between
+from pyomo_relugrad.search.following import Following
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.integers import (
@@ -176,7 +177,7 @@ class Starts:
     ) -> None:
         self._method, self._problem = method, problem
         self._surroundings, self._context = surroundings, context
-        self._elite = elite
+        self._elite, self._following = elite, Following(problem)
         self._tried: set[bytes] = set()
         for point in context.known:
             elite.learn(point)
@@ -192,7 +193,7 @@ class Starts:
             self._queue = self._first_order_starts(merit)
         v = self._queue.pop(0) if self._queue else self._draw(merit)
         v = np.clip(v, problem.lower, problem.upper)
-        V = problem.propagate(np.where(problem.integers, np.round(v), v)[None, :])
+        V = self._following.moved(np.where(problem.integers, np.round(v), v)[None, :])
         hard_rows = problem.row_violations(V)[0, ~problem.rows_touch_output]
         if hard_rows.max(initial=0.0) > NEARLY_FEASIBLE:
             nearest = self._surroundings.nearest(V[0], self._decided, self._context.budget)
@@ -209,7 +210,7 @@ class Starts:
     def _draw(self, merit: Merit) -> Array:
         """The point of smallest merit among some drawn ones whose integer part is new."""
         problem = self._problem
-        V = problem.propagate(self._candidates())
+        V = self._following.moved(self._candidates())
         self._context.budget.count(points=len(V))
         for index in np.argsort(merit.of(problem, V), kind="stable"):
             integer_part = V[index, problem.integers].tobytes()
@@ -220,7 +221,7 @@ class Starts:
         self._tried.add(integer_part)
         if self._context.random.random() > self._method.integer_descent_share:
             return V[index]
-        return integer_descent(problem, V[index], merit, self._method.neighbours, self._context)
+        return integer_descent(problem, self._following, V[index], merit, self._method.neighbours, self._context)
 
     def _candidates(self) -> Array:
         method, problem, random = self._method, self._problem, self._context.random
@@ -230,7 +231,7 @@ class Starts:
             return points
         centre = self._elite.points[random.integers(len(self._elite.points))].values
         if has_integers and random.random() < 0.7:
-            neighbours = integer_neighbours(problem, centre, random, method.neighbours)
+            neighbours = integer_neighbours(problem, self._following, centre, random, method.neighbours)
             if len(neighbours):
                 return neighbours
         spread = 10.0 ** random.uniform(-2, 0)
