@@ -3,8 +3,8 @@
     OPENBLAS_NUM_THREADS=1 python benchmarks/worker_speedup.py --models 10 --repeat 3
 
 Random models are the large ones of each family of the tests; their time is that to a value within 1e-4 of the best that
-any run has found. Families whose models take less than a tenth of a second are told, and gain nothing: others join
-after that. Proofs are those of ACAS Xu, of the first output's maximum on the box of a property, where the folder
+any run has found. Families whose models take less than a tenth of a second are told, and gain little: others join
+after 0.03 s. Proofs are those of ACAS Xu, of the first output's maximum on the box of a property, where the folder
 ``../shared/networks/vnncomp`` is beside the repository; after the first long one a process is there. Runs with one and
 two workers take turns, medians count; leave the machine alone.
 """

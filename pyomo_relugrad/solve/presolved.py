@@ -93,12 +93,13 @@ def _refuse_huge_rows(problem: Problem) -> None:
     """Name a row with numbers that are too large for every linear program."""
     sizes = np.abs(problem.rows.data)
     sides = np.maximum(problem.row_lower, -problem.row_upper)
+    if not ((sizes >= HUGE_COEFFICIENT).any() or (sides >= HUGE_SIDE).any()):
+        return
     of_entry = np.repeat(np.arange(problem.n_rows), np.diff(problem.rows.indptr))
     huge = np.union1d(of_entry[sizes >= HUGE_COEFFICIENT], np.flatnonzero(sides >= HUGE_SIDE))
-    if huge.size:
-        row = int(huge[0])
-        largest = max(sizes[of_entry == row].max(initial=0.0), sides[row])
-        raise ModelError(
-            f"{problem.describe_row(row)} has numbers up to {largest:.0e}: HiGHS takes coefficients below "
-            f"{HUGE_COEFFICIENT:.0e} and sides below {HUGE_SIDE:.0e}; choose other units for its variables"
-        )
+    row = int(huge[0])
+    largest = max(sizes[of_entry == row].max(initial=0.0), sides[row])
+    raise ModelError(
+        f"{problem.describe_row(row)} has numbers up to {largest:.0e}: HiGHS takes coefficients below "
+        f"{HUGE_COEFFICIENT:.0e} and sides below {HUGE_SIDE:.0e}; choose other units for its variables"
+    )

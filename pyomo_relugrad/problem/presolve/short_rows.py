@@ -22,6 +22,8 @@ def turn_short_rows_into_bounds(problem: Problem) -> Reduced | None:
     InfeasibleProblemError
         If a row without columns cannot hold; names it.
     """
+    if not problem.n_rows:
+        return None
     rows = _without_zeros(problem.rows)
     lengths = np.diff(rows.indptr)
     single = np.flatnonzero(lengths == 1)

@@ -18,6 +18,8 @@ def substitute_tied_columns(problem: Problem) -> Reduced | None:
 
     A column may then be written by two functions, or be both input and output of one: `separate_outputs` splits it.
     """
+    if not problem.n_rows:
+        return None
     ties, first, second = _ties(problem)
     if ties.size == 0:
         return None
