@@ -10,7 +10,7 @@ from scipy import sparse
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.problem.presolve import presolve
-from pyomo_relugrad.programs import LinearProgram, dense_quadratic, dense_quadratic_minimum
+from pyomo_relugrad.programs import LinearProgram, dense_quadratic, dense_quadratic_minimum, priced_quadratic_minimum
 from pyomo_relugrad.run import Budget, Past, SearchContext
 from pyomo_relugrad.search import Auto, SequentialLp, SmoothingDescent
 from pyomo_relugrad.search.sequential.merit import Merit
@@ -51,7 +51,10 @@ def parts(problem: Problem) -> tuple[Problem, Chain, np.ndarray]:
     moving = np.flatnonzero(~reduced.is_output & (reduced.lower < reduced.upper))
     v = np.where(np.isfinite(reduced.lower), reduced.lower, 0.0)
     v[moving] = np.random.default_rng(1).uniform(-0.3, 0.3, moving.size)
-    return reduced, Chain.of(reduced, moving), reduced.propagate(v[None])[0]
+    samples = v + np.where(np.isin(np.arange(v.size), moving), 0.1, 0.0) * np.random.default_rng(0).standard_normal(
+        (8, v.size)
+    )
+    return reduced, Chain.of(reduced, moving, reduced.propagate(samples)), reduced.propagate(v[None])[0]
 
 
 @pytest.mark.parametrize("guesses", [dense_quadratic.MAX_GUESSES, 0])
@@ -78,11 +81,12 @@ def test_a_quadratic_program_without_a_point_or_a_minimum_has_none():
 
 
 def test_sides_that_were_paid_in_another_program_are_active_where_they_have_no_price():
-    states = np.array([dense_quadratic.PAID, dense_quadratic.FREE], np.int8)
-    prices = np.array([np.inf, 3.0])
+    prices, multipliers = np.array([np.inf, 3.0]), np.array([np.inf, 3.0])
     for _ in range(2):
-        x = dense_quadratic_minimum(np.eye(2), -np.ones(2), np.eye(2), np.full(2, 0.5), prices, states)
-        np.testing.assert_allclose(x, 0.5)
+        minimum = priced_quadratic_minimum(np.eye(2), -np.ones(2), np.eye(2), np.full(2, 0.5), prices, multipliers)
+        np.testing.assert_allclose(minimum.point, 0.5)
+        multipliers = minimum.multipliers
+    np.testing.assert_allclose(multipliers, 0.5)
 
 
 def test_a_rounded_network_is_the_network_far_from_its_kinks():
@@ -97,10 +101,9 @@ def test_a_rounded_network_is_the_network_far_from_its_kinks():
 @pytest.mark.parametrize("share", [0.0, 0.5])
 def test_derivatives_along_the_chain_are_those_of_differences(share):
     problem, chain, v = parts(horizon())
-    samples = problem.propagate(v + 0.1 * np.random.default_rng(0).standard_normal((8, v.size)))
-    chain = chain.rounded(share, samples) if share else chain
+    chain = chain.rounded(share) if share else chain
     (v,) = chain.propagate(v[None])
-    models, length = chain.models(v[None]), 1e-6
+    models, length = chain.models(v[None], np.zeros((1, v.size))), 1e-6
     for column, moving in enumerate(chain.moving):
         moved = np.repeat(v[None], 2, axis=0)
         moved[:, moving] += [-length, length]
@@ -113,7 +116,7 @@ def test_derivatives_along_the_chain_are_those_of_differences(share):
 def test_points_descend_side_by_side_as_each_does_alone():
     problem, chain, v = parts(horizon(top=0.6))
     samples = problem.propagate(v + 0.1 * np.random.default_rng(0).standard_normal((8, v.size)))
-    chain = chain.rounded(0.3, samples)
+    chain = chain.rounded(0.3)
     V = np.clip(samples[:3], problem.lower, problem.upper)
     merit = Merit.scaled_to(problem, samples, 10.0)
     prices = Prices.of_problem(problem, merit, SoftRows(problem))
@@ -171,9 +174,39 @@ def test_the_hessian_has_the_curvature_of_valleys():
     """Of ``|x|``, written with two ReLUs and twice handed on: rounded off within 1, it is ``(x^2 + 1) / 2`` there."""
     absolute, onward = ([[1.0], [-1.0]], [[1.0, 1.0]]), ([[1.0], [-1.0]], [[1.0, -1.0]])
     problem = absolute_value(absolute, onward)
-    chain = Chain.of(problem, np.array([0])).rounded(1.0, np.repeat([[-1.0], [1.0]], 4, axis=1))
+    chain = Chain.of(problem, np.array([0]), np.repeat([[-1.0], [1.0]], 4, axis=1)).rounded(1.0)
     (v,) = chain.propagate(np.zeros((1, 4)))
-    assert chain.models(v[None]).hessians[0, 0, 0] == pytest.approx(1.0)
+    assert chain.models(v[None], np.zeros((1, v.size))).hessians[0, 0, 0] == pytest.approx(1.0)
+
+
+def test_sharp_kinks_near_a_point_are_sides_with_what_their_valleys_cost():
+    """Of ``|x|`` at 0.1: less than that to the left it falls, further on it rises, also where a side pays for it."""
+    layers = ([[1.0], [-1.0]], [[1.0, 1.0]]), ([[1.0], [-1.0]], [[1.0, -1.0]])
+    for cost, pull in ((1.0, 0.0), (0.25, 0.75)):
+        problem = replace(absolute_value(*layers), cost=cost * np.eye(4)[3])
+        chain = Chain.of(problem, np.array([0]), np.repeat([[-1.0], [1.0]], 4, axis=1))
+        (v,) = chain.propagate(np.array([[1e-12, 0.0, 0.0, 0.0]]))
+        (kinks,) = chain.models(v[None], pull * np.eye(4)[None, 3]).kinks
+        first = kinks.numbers < 2
+        np.testing.assert_allclose(kinks.normals[first], [[-1.0], [-1.0]])
+        np.testing.assert_allclose(kinks.distances, 1e-12)
+        np.testing.assert_allclose(kinks.prices[first], 1.0)
+
+
+def test_a_descent_on_sharp_kinks_ends_at_a_vertex_of_them():
+    """The least of ``|x| - 0.4 x + |y - 0.3|`` and links that hand it on, from far away, in a few steps."""
+    bend = Network.from_layers(
+        [[[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]], [[0.6, 1.4, 1.0, 1.0]]], [[0.0, 0.0, -0.3, 0.3], [0.0]]
+    )
+    onward = Network.from_layers([[[1.0], [-1.0]], [[1.0, -1.0]]], [np.zeros(2), np.zeros(1)])
+    networks = EmbeddedNetwork(bend, [0, 1], [2]), EmbeddedNetwork(onward, [2], [3]), EmbeddedNetwork(onward, [3], [4])
+    side = np.array([2.0, 2.0, np.inf, np.inf, np.inf])
+    problem = Problem(np.eye(5)[4], -side, side, networks=networks)
+    start = problem.propagate(np.array([[0.9, -0.8, 0.0, 0.0, 0.0], [-0.9, 0.8, 0.0, 0.0, 0.0]]))
+    chain = Chain.of(problem, np.arange(2), start)
+    prices = Prices.of_problem(problem, Merit.scaled_to(problem, start, 10.0), SoftRows(problem))
+    *_, ends = ChainDescent(problem, chain.moving, prices, Budget(), np.full(2, 4.0)).run(chain, start, 12, 0.1)
+    np.testing.assert_allclose(ends[:, :2], [[0.0, 0.3]] * 2, atol=1e-9)
 
 
 def absolute_value(*layers: tuple[list[list[float]], list[list[float]]]) -> Problem:

@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.programs import LinearProgram, dense_quadratic, dense_quadratic_minimum
+from pyomo_relugrad.programs import LinearProgram, priced_quadratic_minimum
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.completion import Completion
 from pyomo_relugrad.search.relaxation import LinearRelaxation
@@ -82,22 +82,21 @@ def test_a_start_gets_its_slacks_without_a_program(monkeypatch):
     assert completion.is_whole(np.where(np.arange(6) < 2, stale, np.nan))
 
 
-@pytest.mark.parametrize("guesses", [dense_quadratic.MAX_GUESSES, 0])
 @pytest.mark.parametrize("seed", range(4))
-def test_rows_with_prices_are_violated_where_that_is_cheaper(seed, guesses, monkeypatch):
-    monkeypatch.setattr(dense_quadratic, "MAX_GUESSES", guesses)  # without any, by pivots
+def test_rows_with_prices_are_violated_where_that_is_cheaper(seed):
     random = np.random.default_rng(seed)
     root, gradient, rows = (random.standard_normal(shape) for shape in ((5, 5), 5, (40, 5)))
     hessian = root.T @ root + 1e-3 * np.eye(5)
     prices = np.where(np.arange(40) < 10, INF, random.exponential(1.0, 40))
     upper = np.where(np.isinf(prices), 0.5, random.uniform(-0.5, 1, 40))
-    states = np.zeros(40, np.int8)
-    x = dense_quadratic_minimum(hessian, gradient, rows, upper, prices, states)
-    again = dense_quadratic_minimum(hessian, gradient, rows, upper, prices, states)
-    np.testing.assert_allclose(x, again, atol=1e-9)
+    x, gain, multipliers = priced_quadratic_minimum(hessian, gradient, rows, upper, prices, np.zeros(40))
+    again = priced_quadratic_minimum(hessian, gradient, rows, upper, prices, multipliers)
+    np.testing.assert_allclose(x, again.point, atol=1e-9)
+    np.testing.assert_allclose(gradient + hessian @ x + multipliers @ rows, 0.0, atol=1e-7)
     excess = rows @ x - upper
     assert (excess[:10] <= 1e-8).all()
-    assert {dense_quadratic.FREE, dense_quadratic.PAID} <= set(states.tolist())
+    assert (multipliers == prices).any()
+    assert (multipliers == 0.0).any()
     loose = np.vstack([np.zeros((10, 30)), -np.eye(30)])
     free, none = np.full(5, INF), np.zeros(30)
     program = LinearProgram(
@@ -111,3 +110,4 @@ def test_rows_with_prices_are_violated_where_that_is_cheaper(seed, guesses, monk
     )
     value = gradient @ x + x @ hessian @ x / 2 + prices[10:] @ np.maximum(excess[10:], 0)
     assert value == pytest.approx(program.solve().objective, abs=1e-6)
+    assert gain == pytest.approx(prices[10:] @ np.maximum(-upper[10:], 0) - value, abs=1e-6)

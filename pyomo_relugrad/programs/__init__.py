@@ -8,6 +8,7 @@ from pyomo_relugrad.programs.highs import HIGHS_THREAD, confirm_infeasible, high
 from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution, LinearStatus, below_tolerance
 from pyomo_relugrad.programs.linearization import Linearization, LinkRows, two_sided
 from pyomo_relugrad.programs.obbt import tighten_by_programs
+from pyomo_relugrad.programs.priced_quadratic import PricedMinimum, priced_quadratic_minimum
 from pyomo_relugrad.programs.relu_cuts import with_relu_cuts
 from pyomo_relugrad.programs.tangent_cuts import TangentCuts, tangents
 from pyomo_relugrad.programs.threads import LOWEST_PRIORITY, lower_priority, solver_threads

@@ -36,8 +36,6 @@ class Past:
         The model's networks as a chain, by how far their kinks are rounded off.
     seconds_of_work : float, optional
         What a unit of work of the chain's wide descents took.
-    active_sides : (k,) int array, optional
-        What sides of columns and rows were at the end of the chain's last descent: free, active or paid.
     multipliers : (m,) array, optional
         Of the rows that link blocks, where a search priced them: those of the lowest relaxation.
     """
@@ -50,7 +48,6 @@ class Past:
     region_program: Any = None
     chains: dict[float, Any] = field(default_factory=dict)
     seconds_of_work: float = 0.0
-    active_sides: Array | None = None
     multipliers: Array | None = None
     _rounds: dict[str, list[int]] = field(default_factory=dict)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -15,6 +16,9 @@ from pyomo_relugrad.problem import NetworkStage, Problem, stacked
 
 #: Second derivative of a rounded ReLU where it is neither zero nor the identity.
 CURVATURE = 0.5
+#: Kinks that are sides of a step: pre-activations this near to zero, in shares of how much they vary, so many in a
+#: layer at most, with more than this share of the largest effect on the objective.
+REACH, MAX_KINKS, LEAST_EFFECT = 0.05, 100, 1e-9
 
 
 @dataclass(frozen=True)
@@ -73,12 +77,26 @@ class Link(NamedTuple):
     members: Array
 
 
+class Kinks(NamedTuple):
+    """Kinks near a point at which the objective has a valley, as sides that may be crossed at a price.
+
+    With a step x each adds ``prices * max(normals @ x - distances, 0)`` to the objective's linear model.
+    """
+
+    normals: Array
+    distances: Array
+    prices: Array
+    #: Of the neurons, among those of all networks.
+    numbers: Array
+
+
 class QuadraticModels(NamedTuple):
-    """The objective around points: gradients (B, d), Hessians (B, d, d), and the slopes (B, n, d) of all columns."""
+    """The objective around points: gradients (B, d), Hessians (B, d, d), slopes (B, n, d) of all columns, and kinks."""
 
     gradients: Array
     hessians: Array
     slopes: Array
+    kinks: list[Kinks]
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +115,8 @@ class Chain:
         All networks of the same weights together, whatever their depth: at a point they are differentiated at once.
     links : tuple of Link
         In the order in which they can be evaluated: `stages`, with their places in `together`.
+    spreads : tuple of lists of (n_k,) arrays
+        How much the pre-activations of each of `together` vary, by hidden layer.
     """
 
     problem: Problem
@@ -104,10 +124,11 @@ class Chain:
     stages: tuple[NetworkStage, ...]
     together: tuple[NetworkStage, ...]
     links: tuple[Link, ...]
+    spreads: tuple[list[Array], ...]
 
     @classmethod
-    def of(cls, problem: Problem, moving: Array) -> Chain:
-        """The chain of a problem as it is."""
+    def of(cls, problem: Problem, moving: Array, V: Array) -> Chain:
+        """The chain of a problem as it is; how much pre-activations vary is measured at points (B, n)."""
         together = cast(tuple[NetworkStage, ...], stacked(problem.networks, [0] * len(problem.networks)))
         place = {
             int(outputs[0]): (index, member)
@@ -118,7 +139,9 @@ class Chain:
         for stage in problem.relu_stages:
             places = np.array([place[first] for first in stage.outputs[:, 0].tolist()])
             links.append(Link(stage, int(places[0, 0]), places[:, 1]))
-        return cls(problem, moving, problem.relu_stages, together, tuple(links))
+        values = [stage.network.preactivations(stage.gather(V)) for stage in together]
+        spreads = tuple([np.maximum(z.std(axis=0), 1e-3 * z.std() + 1e-9) for z in layers] for layers in values)
+        return cls(problem, moving, problem.relu_stages, together, tuple(links), spreads)
 
     def fits(self, problem: Problem, moving: Array) -> bool:
         """Whether a problem has the same networks between the same columns, of which the same move."""
@@ -135,13 +158,12 @@ class Chain:
             )
         )
 
-    def rounded(self, share: float, V: Array) -> Chain:
-        """The chain with ReLUs that are rounded off at a share of how much their pre-activations vary at points."""
-        networks = {}
-        for stage in self.together:
-            values = stage.network.preactivations(stage.gather(V))
-            widths = [share * np.maximum(layer.std(axis=0), 1e-3 * layer.std() + 1e-9) for layer in values]
-            networks[stage.network] = rounded(stage.network, widths)
+    def rounded(self, share: float) -> Chain:
+        """The chain with ReLUs that are rounded off at a share of how much their pre-activations vary."""
+        networks = {
+            stage.network: rounded(stage.network, [share * spread for spread in own])
+            for stage, own in zip(self.together, self.spreads, strict=True)
+        }
         stages, together = (
             tuple(replace(stage, network=networks[stage.network]) for stage in own)
             for own in (self.stages, self.together)
@@ -156,10 +178,31 @@ class Chain:
             stage.propagate(V)
         return V
 
-    def models(self, V: Array) -> QuadraticModels:
-        """The objective around points (B, n), with the curvature that holds it in the valleys of rounded kinks."""
+    @cached_property
+    def is_sharp(self) -> bool:
+        """Whether no ReLU is rounded off."""
+        return all(stage.network.is_piecewise_linear for stage in self.together)
+
+    @property
+    def n_neurons(self) -> int:
+        """Of all networks."""
+        return sum(stage.network.n_neurons * len(stage.inputs) for stage in self.together)
+
+    def models(self, V: Array, pull: Array) -> QuadraticModels:
+        """The objective around points (B, n), with what holds it in the valleys of kinks.
+
+        These are its own valleys, and those of what sides cost, of which the derivatives in the columns are `pull`
+        (B, n). Kinks that are rounded off have a curvature; near ones that are sharp are sides with prices.
+        """
         problem, d = self.problem, self.moving.size
-        slopes = [sweeps.evaluate_with_slopes(s.network.layers, V[:, s.inputs])[1] for s in self.together]
+        hidden = [
+            [z.reshape(len(V), len(each.inputs), -1) for z in each.network.preactivations(each.gather(V))]
+            for each in self.together
+        ]
+        slopes = [
+            [layer.activation.slope(z) for layer, z in zip(each.network.layers, own, strict=False)]
+            for each, own in zip(self.together, hidden, strict=True)
+        ]
         outward = [_derivatives_of_outputs(s, len(V), own) for s, own in zip(self.together, slopes, strict=True)]
         S = np.zeros((*V.shape, d))
         S[:, self.moving, np.arange(d)] = 1.0
@@ -170,12 +213,64 @@ class Chain:
         hessians = np.zeros((len(V), d, d))
         if problem.quadratic is not None:
             hessians += S.transpose(0, 2, 1) @ product(problem.quadratic, S)
+        weights += pull
         for at, stage, members in reversed(self.links):
             passed = weights[:, at.outputs][:, :, None] @ outward[stage][0][:, members]
             at.scatter(weights, passed.reshape(-1, at.inputs.shape[1]))
-        for each, own, out in zip(self.together, slopes, outward, strict=True):
-            _add_bends(hessians, each, S, weights, own, out)
-        return QuadraticModels(gradients, hessians, S)
+        kinks: list[Kinks] = []
+        if self.is_sharp:
+            kinks = [self._kinks_near(point, S, weights, hidden, slopes, outward) for point in range(len(V))]
+        else:
+            for each, own, out in zip(self.together, slopes, outward, strict=True):
+                _add_bends(hessians, each, S, weights, own, out)
+        return QuadraticModels(gradients, hessians, S, kinks)
+
+    def _kinks_near(
+        self,
+        point: int,
+        S: Array,
+        weights: Array,
+        hidden: list[list[Array]],
+        slopes: list[list[Array]],
+        outward: list[dict[int, Array]],
+    ) -> Kinks:
+        """Those near one of the points, with a positive effect on the objective of what its weights are."""
+        found, first = [no_kinks(self.moving.size)], 0
+        parts = zip(self.together, hidden, slopes, outward, self.spreads, strict=True)
+        for each, own, gates, out, spreads in parts:
+            layers = each.network.layers
+            for index, z in enumerate(own):
+                size, first = z[point].size, first + z[point].size
+                if index + 1 not in out:
+                    continue
+                effect = (weights[point, each.outputs][:, None] @ out[index + 1][point])[:, 0]
+                member, neuron = nearest = _nearest(
+                    np.abs(z[point]) / spreads[index], effect > LEAST_EFFECT * np.abs(effect).max()
+                )
+                inward = sweeps.adjoint(
+                    layers, sweeps.coefficients_of_neurons(layers[index], neuron), [g[point, member] for g in gates]
+                )
+                if not neuron.size or 0 not in inward:  # neurons that no input reaches
+                    continue
+                normals = (inward[0][:, None] @ S[point, each.inputs[member]])[:, 0]
+                normals[z[point][nearest] > 0] *= -1.0
+                numbers = first - size + np.ravel_multi_index(nearest, z[point].shape)
+                found.append(Kinks(normals, np.abs(z[point][nearest]), effect[nearest], numbers))
+        return Kinks(*map(np.concatenate, zip(*found, strict=True)))
+
+
+def no_kinks(d: int) -> Kinks:
+    """None, for steps of so many columns."""
+    return Kinks(np.zeros((0, d)), np.zeros(0), np.zeros(0), np.zeros(0, int))
+
+
+def _nearest(distance: Array, chosen: Array) -> tuple[Array, Array]:
+    """Networks and neurons of the kinks within reach among those chosen, the nearest ones, by distances (k, n)."""
+    members, neurons = np.nonzero(chosen & (distance < REACH))
+    if members.size > MAX_KINKS:
+        order = np.argpartition(distance[members, neurons], MAX_KINKS)[:MAX_KINKS]
+        members, neurons = members[order], neurons[order]
+    return members, neurons
 
 
 def product(matrix: Weight, S: Array) -> Array:

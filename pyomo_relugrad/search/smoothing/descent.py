@@ -9,9 +9,9 @@ from scipy.linalg import lapack
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.programs import dense_quadratic_minimum
+from pyomo_relugrad.programs import PricedMinimum, dense_quadratic_minimum, priced_quadratic_minimum
 from pyomo_relugrad.run import Budget
-from pyomo_relugrad.search.smoothing.chain import Chain
+from pyomo_relugrad.search.smoothing.chain import Chain, Kinks, no_kinks
 from pyomo_relugrad.search.smoothing.prices import Prices
 
 #: Shares of a step that are compared at once.
@@ -26,16 +26,20 @@ MAX_CORRECTIONS, EXCESS = 4, 1.5
 FIRM = 100.0
 #: Linearizations by which a point is moved onto sides, and the violation, less than any tolerance, that is left.
 MAX_REPAIRS, REPAIRED = 3, 1e-7
+#: By what the length of a step on sharp kinks falls after one in vain, and how often before a point rests.
+SHORTER, MAX_SHORTER = 0.1, 2.5
 #: Gain, relative to 1 + |merit|, below which a descent ends.
-LEAST_GAIN = 1e-7
+LEAST_GAIN = 1e-6
 
 
 class ChainDescent:
     """Steps by quadratic programs over the moving columns; states follow from them.
 
-    Points descend side by side: what is done once for all of them costs little more than for one. Where kinks are
-    sharp, a model holds for short steps alone: there the Hessian is damped (Levenberg 1944), by less after whole steps
-    and by more after others, since a step that is short from the beginning is better than a small share of a long one.
+    Points descend side by side: what is done once for all of them costs little more than for one. Near sharp kinks are
+    sides of the program, which a step crosses at a price: with these, points come to rest where many kinks meet. Where
+    kinks are narrow or sharp, a model holds for short steps alone: there the Hessian is damped (Levenberg 1944), less
+    after whole steps and more after others, since a step that is short from the beginning is better than a small
+    share of a long one.
 
     Parameters
     ----------
@@ -63,13 +67,8 @@ class ChainDescent:
         self._side_prices = np.concatenate([above[self._above], below[self._below]])
         below, above = (np.concatenate([np.zeros(self._columns.size, bool), rows]) for rows in prices.is_paid)
         self._is_loose = np.concatenate([above[self._above], below[self._below]])
-        #: What the sides were at the end of the last step of the first point: there the next programs begin.
-        self.states = np.zeros(self._side_prices.size, np.int8)
-
-    def begin_with(self, states: Array | None) -> None:
-        """Begin with what the sides were in another descent over the same sides."""
-        if states is not None and states.size == self.states.size:
-            self.states = states
+        # Those of the sides in the last program of the first point: there the next descent begins.
+        self._multipliers = np.zeros(self._side_prices.size)
 
     def run(self, chain: Chain, V: Array, count: int, length: float = np.inf) -> Iterator[Array]:
         """Yield the points (B, n) after each of some steps from points, as long as one of them is lowered.
@@ -82,14 +81,16 @@ class ChainDescent:
         """
         V = chain.propagate(V)
         values, moved = self._values(V), np.arange(len(V))
-        states = np.repeat(self.states[None], len(V), axis=0)
+        multipliers = np.repeat(self._multipliers[None], len(V), axis=0)
+        of_kinks = np.zeros((len(V), chain.n_neurons if chain.is_sharp else 0))
         damping = np.full(len(V), np.nan if np.isfinite(length) else 0.0)  # NaN: to be found
+        lengths, shortest = np.full(len(V), length), SHORTER**MAX_SHORTER * length if chain.is_sharp else np.inf
         for _ in range(count):
             if self._budget.is_exhausted() or self._budget.remaining < self.seconds:
                 return
             begin = self._budget.elapsed
-            steps, damping[moved], states[moved] = self._steps(chain, V[moved], damping[moved], states[moved], length)
-            self.states = states[0]
+            steps = self._steps(chain, V, values, moved, damping, lengths, multipliers, of_kinks)
+            self._multipliers = multipliers[0]
             tried, least, best = self._best_shares(chain, V[moved], steps)
             self._budget.count(points=SHARES.size * moved.size)
             self.seconds = self._budget.elapsed - begin
@@ -100,7 +101,10 @@ class ChainDescent:
                 V, values = V.copy(), values.copy()
                 V[moved[better]], values[moved[better]] = tried[better], least[better]
                 yield V
-            moved = moved[gain > LEAST_GAIN * (1.0 + np.abs(values[moved]))]
+            is_vain = gain <= LEAST_GAIN * (1.0 + np.abs(values[moved]))
+            lengths[moved[is_vain]] *= SHORTER
+            damping[moved[is_vain]] = np.nan
+            moved = moved[~is_vain | (lengths[moved] > shortest)]
             if not moved.size:
                 return
 
@@ -112,7 +116,7 @@ class ChainDescent:
             limits = self._limits(v[None])[0]
             if (limits[is_firm] >= -REPAIRED).all():
                 break
-            normals = self._sides(chain.models(v[None]).slopes[0])[is_firm]
+            normals = self._sides(chain.models(v[None], np.zeros((1, v.size))).slopes[0])[is_firm]
             step = dense_quadratic_minimum(np.diag(self._metric), np.zeros(moving.size), normals, limits[is_firm])
             if step is None:
                 break
@@ -136,28 +140,85 @@ class ChainDescent:
         return tried.reshape(len(V), SHARES.size, -1)[numbers, best], values[numbers, best], best
 
     def _steps(
-        self, chain: Chain, V: Array, damping: Array, states: Array, length: float
-    ) -> tuple[Array, Array, Array]:
-        """For each point the step (d,) to its model's minimum, its damping, and the states of the sides there.
+        self,
+        chain: Chain,
+        V: Array,
+        values: Array,
+        moved: Array,
+        damping: Array,
+        lengths: Array,
+        multipliers: Array,
+        of_kinks: Array,
+    ) -> Array:
+        """For each of the points that move the step (d,) to its model's minimum; zero where none is found.
 
-        The step is zero where none is found. A damping that is NaN is found, so that the step has about the length.
+        A damping that is NaN is found, so that the step has about the point's length, which becomes zero where the
+        minimum promises next to nothing. Multipliers, of sides and of kinks, become those at the minimum.
         """
-        models, limits = chain.models(V), self._limits(V)
-        steps, prices = np.zeros((len(V), self._moving.size)), self._side_prices
-        for k, (gradient, hessian, slopes) in enumerate(zip(*models, strict=True)):
+        limits, prices = self._limits(V[moved]), self._side_prices
+        paid = np.isfinite(prices) & (limits < 0)
+        pull = self._pull(
+            np.where(multipliers[moved].any(axis=1, keepdims=True), multipliers[moved], np.where(paid, prices, 0.0))
+        )
+        models = chain.models(V[moved], pull)
+        steps, least = np.zeros((moved.size, self._moving.size)), LEAST_GAIN * (1.0 + np.abs(values[moved]))
+        for k, (point, gradient, hessian, slopes) in enumerate(zip(moved, *models[:3], strict=True)):
             sides = self._sides(slopes)
             hessian.flat[:: len(hessian) + 1] += LEAST_CURVATURE * _scale(hessian, gradient)
-            if np.isnan(damping[k]):
-                paid = np.isfinite(prices) & (limits[k] < 0)
-                damping[k] = self._damping(hessian, gradient + prices[paid] @ sides[paid], length)
-            hessian.flat[:: len(hessian) + 1] += damping[k] * self._metric
-            if self._is_loose.any():
-                step = dense_quadratic_minimum(hessian, gradient, sides, limits[k], prices, states[k])
+            if np.isnan(damping[point]):
+                damping[point] = self._damping(hessian, gradient + prices[paid[k]] @ sides[paid[k]], lengths[point])
+            hessian.flat[:: len(hessian) + 1] += damping[point] * self._metric
+            if chain.is_sharp or self._is_loose.any():
+                kinks = models.kinks[k] if models.kinks else no_kinks(len(hessian))
+                minimum = self._priced_minimum(
+                    hessian, gradient, sides, limits[k], kinks, multipliers[point], of_kinks[point]
+                )
+                if minimum is not None:
+                    steps[k] = minimum.point
+                    lengths[point] = lengths[point] if minimum.gain > least[k] else 0.0
             else:
                 step = self._hard_step(hessian, gradient, sides, limits[k])
-            if step is not None:
-                steps[k] = step
-        return steps, damping, states
+                if step is not None:
+                    steps[k] = step
+        return steps
+
+    def _priced_minimum(
+        self,
+        hessian: Array,
+        gradient: Array,
+        sides: Array,
+        limits: Array,
+        kinks: Kinks,
+        multipliers: Array,
+        of_kinks: Array,
+    ) -> PricedMinimum | None:
+        """The step where sides and kinks may be crossed at their prices; sets their multipliers, in place."""
+        before = of_kinks[kinks.numbers]
+        minimum = priced_quadratic_minimum(
+            hessian,
+            gradient,
+            np.concatenate([sides, kinks.normals]),
+            np.concatenate([limits, kinks.distances]),
+            np.concatenate([self._side_prices, kinks.prices]),
+            np.concatenate([multipliers, np.minimum(before, 0.99 * kinks.prices)]),
+        )
+        if minimum is None:
+            return None
+        multipliers[:], after = np.split(minimum.multipliers, [limits.size])
+        of_kinks[:] = 0.0
+        of_kinks[kinks.numbers] = np.where(after < kinks.prices, after, 0.0)
+        return minimum
+
+    def _pull(self, multipliers: Array) -> Array:
+        """Derivatives (B, n) in the columns of what the sides cost by their multipliers."""
+        problem, size = self._problem, self._columns.size
+        above, below = np.split(multipliers, [self._above.size], axis=1)
+        activity = np.zeros((len(multipliers), size + problem.n_rows))
+        activity[:, self._above] += above
+        activity[:, self._below] -= below
+        pull = activity[:, size:] @ problem.rows
+        pull[:, self._columns] += activity[:, :size]
+        return np.asarray(pull)
 
     def _hard_step(self, hessian: Array, gradient: Array, sides: Array, limits: Array) -> Array | None:
         """The step (d,) within all sides; where states cannot be held to all of theirs at once, within the others."""

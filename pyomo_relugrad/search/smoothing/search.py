@@ -40,24 +40,28 @@ class Leg(NamedTuple):
         """What it takes, in steps of a point: a step of several costs less."""
         return self.steps * (SHARED_WORK + self.points)
 
+    @property
+    def length(self) -> float:
+        """Of the first step: later ones are as long as the last one was good."""
+        if not self.width:
+            return SHARP_LENGTH
+        return NEAR_LENGTH * self.width if self.width < NEAR else WIDE_LENGTH
+
 
 #: What a step of points together costs beside the points, in steps of one point.
 SHARED_WORK = 4.0
 #: Plans with other tails, each the best of so many that are drawn, how many of them have moved tails, and how they
-#: descend; then how the one that is left descends beside the plan from which it comes.
-TAILS, DRAWN, MOVED, LEFT = 8, 32, 4, 1
+#: descend before the best one goes on.
+TAILS, DRAWN, MOVED = 8, 32, 4
 WIDE_WIDTH, WIDE_STEPS = 0.1, 2
-NARROW = tuple(Leg(width, 3, 1 + LEFT) for width in (0.03, 0.01, 0.0))
-#: Where there is no time for other tails.
-FINE = Leg(0.01, 3, 1), Leg(0.0, 3, 1)
-#: Width below which a descent begins with short steps, and their length in widths: ranges moved by the share at which
-#: kinks are rounded off move about as many neurons over their kinks as lie within the rounding.
-NEAR, LENGTH = 0.1, 0.3
-#: Length of the first step elsewhere: linear costs have no curvature that would end it.
-FIRST_LENGTH = 0.3
-#: Share of the time of a round for plans with other tails, and by what their measured work falls where there is no time
-#: for one: it may have been high by chance.
-WIDE_SHARE, FORGETTING = 0.3, 0.9
+#: How a descent ends: on the networks as they are.
+SHARP = Leg(0.0, 12, 1)
+#: Length of the first step: on sharp networks, where kinks are rounded off, and, in widths, below a width: ranges moved
+#: by the share at which kinks are rounded off move about as many neurons over their kinks as lie within the rounding.
+SHARP_LENGTH, WIDE_LENGTH, NEAR, NEAR_LENGTH = 0.1, 0.3, 0.1, 0.3
+#: Share of what the known plan leaves of the time for plans with other tails, and by what their measured work falls
+#: where there is no time for one: it may have been high by chance.
+WIDE_SHARE, FORGETTING = 0.8, 0.9
 #: Gain, relative to 1 + |objective|, for which a point is made feasible a millisecond or two after the time is over.
 MUCH = 1e-3
 #: Rounds in vain after which the search goes on at least.
@@ -84,7 +88,7 @@ class SmoothingDescent(Method):
         How far ReLUs are rounded off at the beginning of a round, in turns, in shares of how much their
         pre-activations vary (0.3, 1, 0.1).
     last_width : float, optional
-        The last such share, after which the networks are as they are (0.001).
+        The last such share, after which the networks are as they are (0.01).
     shrinkage : float, optional
         By which the share falls (0.316).
     steps : int, optional
@@ -99,7 +103,7 @@ class SmoothingDescent(Method):
     name = "smoothing"
 
     first_widths: tuple[float, ...] = between((0.3, 1.0, 0.1), 1e-6)
-    last_width: float = between(1e-3, 1e-6)
+    last_width: float = between(1e-2, 1e-6)
     shrinkage: float = between(0.316, 0.01, 0.9)
     steps: int = 8
     patience: int = 8
@@ -112,9 +116,9 @@ class SmoothingDescent(Method):
             yield from _Rounds(self, soft, context).run()
 
     def widths(self, first: float) -> list[float]:
-        """The shares of one round, the last one zero."""
+        """The shares of one round."""
         count = 1 + max(int(np.ceil(np.log(self.last_width / first) / np.log(self.shrinkage))), 0)
-        return [*(first * self.shrinkage ** np.arange(count)).tolist(), 0.0]
+        return list((first * self.shrinkage ** np.arange(count)).tolist())
 
 
 def is_chain(problem: Problem) -> bool:
@@ -143,13 +147,11 @@ class _Rounds:
         lower, upper = self._surroundings.ranges
         ranges = (upper - lower)[self._moving]
         self._descent = ChainDescent(problem, self._moving, self._prices, context.budget, ranges)
-        self._descent.begin_with(context.past.active_sides)
         self._tails = Tails(problem, self._moving, lower, upper)
         self._chains: dict[float, Chain] = context.past.chains
         if not self._chains or not self._chains[0.0].fits(problem, self._moving):
             self._chains.clear()
-            self._chains[0.0] = Chain.of(problem, self._moving)
-        self._seconds = 0.0  # of a round with other tails
+            self._chains[0.0] = Chain.of(problem, self._moving, self._samples)
         self._best = min(context.known, key=lambda point: point.objective, default=None)
 
     def run(self) -> Iterator[Incumbent | None]:
@@ -177,23 +179,21 @@ class _Rounds:
             yield from self._again(np.clip(known, self._problem.lower, self._problem.upper))
             return
         widths = method.widths(method.first_widths[number % len(method.first_widths)])
-        V = yield from self._descend(self._start(number)[None], [Leg(width, method.steps, 1) for width in widths])
+        legs = [*(Leg(width, method.steps, 1) for width in widths), SHARP]
+        V = yield from self._descend(self._start(number)[None], legs)
         yield from self._repaired(V)
 
     def _again(self, v: Array) -> Iterator[Incumbent | None]:
-        """Descend from a plan of the same model with other numbers, and, given the time, from it with other tails."""
-        budget = self._context.budget
-        tails = self._affordable_tails()
-        if tails == 0 or budget.remaining < self._seconds / 2:
-            V = yield from self._descend(v[None], FINE)
-            yield from self._repaired(V)
-            return
-        begin = budget.elapsed
-        wide = Leg(WIDE_WIDTH, WIDE_STEPS, tails)
-        V = yield from self._descend(self._other_tails(v)[:tails], (wide,), NARROW)
-        V = yield from self._descend(np.concatenate([v[None], self._best_of(V, LEFT)]), NARROW)
+        """Descend from a plan of the same model with other numbers, then, given the time, from it with other tails."""
+        V = yield from self._descend(v[None], (SHARP,))
         yield from self._repaired(V)
-        self._seconds = budget.elapsed - begin
+        tails = self._affordable_tails()
+        if tails == 0:
+            return
+        v = v if self._best is None else self._best.values
+        V = yield from self._descend(self._other_tails(v)[:tails], (Leg(WIDE_WIDTH, WIDE_STEPS, tails),), (SHARP,))
+        V = yield from self._descend(self._best_of(V, 1), (SHARP,))
+        yield from self._repaired(V)
 
     def _affordable_tails(self) -> int:
         """Plans with other tails for which there is time, by what such steps took."""
@@ -235,22 +235,21 @@ class _Rounds:
     def _descend(
         self, V: Array, legs: Sequence[Leg], later: Sequence[Leg] = ()
     ) -> Generator[Incumbent | None, None, Array]:
-        """Descend at each width, each for its share of the time; yield where single points would be on the networks."""
+        """Descend at each width, each for its share of the time; yield where single points are on the networks."""
         budget = self._context.budget
         for index, leg in enumerate(legs):
             if budget.is_exhausted():
                 break
             end = budget.elapsed + budget.remaining * leg.work / sum(each.work for each in (*legs[index:], *later))
             V = self._best_of(V, leg.points)
-            length = LENGTH * max(leg.width, self._method.last_width) if leg.width < NEAR else FIRST_LENGTH
-            for lower in self._descent.run(self._chain(leg.width), V, leg.steps, length):
+            for lower in self._descent.run(self._chain(leg.width), V, leg.steps, leg.length):
                 V = lower
                 yield None
                 if budget.elapsed > end:
                     break
             self._note(leg)
-            if leg.points == 1 or not leg.width:
-                yield self._soft.incumbent(self._best_of(V, 1)[0])
+            if leg.points == 1 and leg.width:
+                yield self._soft.incumbent(V[0])
         return V
 
     def _repaired(self, V: Array) -> Iterator[Incumbent]:
@@ -264,11 +263,9 @@ class _Rounds:
         yield point
 
     def _note(self, leg: Leg) -> None:
-        """Leave to later searches what the last step took, and which sides are active."""
-        past = self._context.past
-        past.active_sides = self._descent.states
+        """Leave to later searches what the last step took."""
         if leg.width >= NEAR:
-            past.seconds_of_work = self._descent.seconds * leg.steps / leg.work
+            self._context.past.seconds_of_work = self._descent.seconds * leg.steps / leg.work
 
     def _best_of(self, V: Array, count: int) -> Array:
         """So many points, the best ones on the networks themselves."""
@@ -279,6 +276,6 @@ class _Rounds:
     def _chain(self, width: float) -> Chain:
         """The problem's chain at a width; all but the problem's numbers is from earlier searches."""
         if width not in self._chains:
-            self._chains[width] = self._chains[0.0].rounded(width, self._samples)
+            self._chains[width] = self._chains[0.0].rounded(width)
         chain = self._chains[width] = replace(self._chains[width], problem=self._problem)
         return chain
