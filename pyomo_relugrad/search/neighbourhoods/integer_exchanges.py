@@ -3,7 +3,7 @@
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem import Problem, Product
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
 from pyomo_relugrad.search.following import Following
 from pyomo_relugrad.search.relaxation import output_ranges
@@ -16,7 +16,7 @@ class IntegerExchanges:
     --------
     Of two binaries just one is 1: to move either is to exchange both.
 
-    >>> from pyomo_relugrad.problem import Problem
+    >>> from pyomo_relugrad.problem import Problem, Product
     >>> choice = Problem(
     ...     np.zeros(2), np.zeros(2), np.ones(2), np.ones((1, 2)), np.ones(1), np.ones(1), np.array([True, True]))
     >>> exchanges = IntegerExchanges(choice)
@@ -30,6 +30,10 @@ class IntegerExchanges:
         self._is_integer, self._following = problem.integers, Following(problem)
         #: (k,) columns that may move.
         self.columns = self._following.columns
+        binaries = set(self.columns[problem.upper[self.columns] - problem.lower[self.columns] == 1].tolist())
+        products = [each for each in problem.followers if isinstance(each, Product)]
+        kept = [each.output for each in products if not binaries.isdisjoint((each.first, each.second))]
+        self._keeps = np.isin(np.arange(problem.n_columns), kept) & ~problem.integers
 
     def moves(self, v: Array) -> Array:
         """The moves that the bounds leave a point `v`: column `i` may go down (move `i`) or up (move ``i + k``)."""
@@ -61,6 +65,8 @@ class IntegerExchanges:
         lower[row, columns] = upper[row, columns] = values
         lower, upper, possible = self._tighten(lower, upper)
         lower, upper = lower[possible], upper[possible]
-        V = self._following.moved(np.where(self._is_integer, np.clip(np.round(v), lower, upper), v))
+        V = np.where(self._is_integer, np.clip(np.round(v), lower, upper), v)
+        # Products with binaries keep their values: a descent that must move them goes farther with its first step.
+        V = np.where(self._keeps, V, self._following.moved(V))
         fits = self._tighten(np.where(self._is_integer, V, self._lower), np.where(self._is_integer, V, self._upper))[2]
         return V[fits], np.flatnonzero(possible)[fits]
