@@ -58,9 +58,9 @@ def test_compiling_the_pyomo_form_gives_the_same_function(family):
     problem = random_problem(family, 3)
     model = as_pyomo(problem)
     compiled = compile_model(model)
-    incumbent = search(problem, iteration_limit=400).incumbent
+    incumbent = search(problem, iteration_limit=100).incumbent
     assert incumbent is not None
-    again = search(compiled.problem, iteration_limit=400).incumbent
+    again = search(compiled.problem, iteration_limit=100).incumbent
     assert again is not None
     place = {id(column): index for index, column in enumerate(compiled.columns)}
     original = np.array([again.values[place[id(model.v[i])]] for i in range(problem.n_columns)])
