@@ -43,7 +43,7 @@ def proven_optimum(
     model.proof = pyo.Objective(expr=linear + pyo.quicksum(model.squares.values()))
     model.cuts = pyo.ConstraintList()
     while True:
-        status = _solve(model, time_limit, tolerance=1e-9 if curvatures.size else 1e-6)
+        status = _solve(model, time_limit, tolerance=1e-9 if curvatures.size else 1e-7)
         if status != pyo.TerminationCondition.optimal:
             return np.inf if status == pyo.TerminationCondition.infeasible else None
         v = np.array([model.v[i].value for i in range(problem.n_columns)])
@@ -72,7 +72,8 @@ def conditions_to_disjunctions(model: pyo.ConcreteModel) -> None:
 def _solve(model: pyo.ConcreteModel, time_limit: float, tolerance: float) -> pyo.TerminationCondition:
     solver = pyo.SolverFactory("appsi_highs")
     solver.options["mip_rel_gap"] = 1e-7
-    solver.options["primal_feasibility_tolerance"] = solver.options["mip_feasibility_tolerance"] = tolerance
+    solver.options["primal_feasibility_tolerance"] = tolerance
+    solver.options["mip_feasibility_tolerance"] = 1e-6 if tolerance == 1e-7 else tolerance  # HiGHS's own
     results = solver.solve(model, timelimit=time_limit, load_solutions=False)
     condition = results.solver.termination_condition
     if condition == pyo.TerminationCondition.optimal:
