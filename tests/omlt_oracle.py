@@ -11,6 +11,9 @@ from pyomo_relugrad.problem import Problem
 #: Cutting planes of a quadratic objective are added until the gap is below this, relative to 1 + |optimum|.
 QUADRATIC_GAP = 1e-6
 
+#: Options of HiGHS for that: its own tolerances are as large as the gap.
+TIGHT = {"primal_feasibility_tolerance": 1e-9, "mip_feasibility_tolerance": 1e-9}
+
 #: Formulations that HiGHS can solve, complementarity after `conditions_to_disjunctions`.
 FORMULATIONS = ("bigm", "partition", "full-space", "complementarity")
 
@@ -43,7 +46,7 @@ def proven_optimum(
     model.proof = pyo.Objective(expr=linear + pyo.quicksum(model.squares.values()))
     model.cuts = pyo.ConstraintList()
     while True:
-        status = _solve(model, time_limit, tolerance=1e-9 if curvatures.size else 1e-6)
+        status = _solve(model, time_limit, TIGHT if curvatures.size else {})
         if status != pyo.TerminationCondition.optimal:
             return np.inf if status == pyo.TerminationCondition.infeasible else None
         v = np.array([model.v[i].value for i in range(problem.n_columns)])
@@ -69,10 +72,10 @@ def conditions_to_disjunctions(model: pyo.ConcreteModel) -> None:
     pyo.TransformationFactory("gdp.bigm").apply_to(model)
 
 
-def _solve(model: pyo.ConcreteModel, time_limit: float, tolerance: float) -> pyo.TerminationCondition:
+def _solve(model: pyo.ConcreteModel, time_limit: float, options: dict[str, float]) -> pyo.TerminationCondition:
     solver = pyo.SolverFactory("appsi_highs")
     solver.options["mip_rel_gap"] = 1e-7
-    solver.options["primal_feasibility_tolerance"] = solver.options["mip_feasibility_tolerance"] = tolerance
+    solver.options.update(options)
     results = solver.solve(model, timelimit=time_limit, load_solutions=False)
     condition = results.solver.termination_condition
     if condition == pyo.TerminationCondition.optimal:

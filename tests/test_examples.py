@@ -158,7 +158,7 @@ def test_customer_budget(output):
 
 @pytest.mark.slow
 def test_price_optimisation(output):
-    printed = output("price_optimisation.py", rate=2.0)
+    printed = output("price_optimisation.py", rate=1.0)
     found, proven, bound = numbers(r"found ([\d.]+), then ([\d.]+); nobody can plan for more than ([\d.]+)", printed)
     assert found - 1e-2 <= proven <= bound + 1e-2
     assert proven > 0.95 * bound
