@@ -4,7 +4,7 @@ import numpy as np
 import pyomo.environ as pyo
 import pytest
 
-from pyomo_relugrad.modeling.compile import compile_model
+from pyomo_relugrad.modeling.compile import compile_model, operations
 from pyomo_relugrad.problem.presolve import presolve
 
 
@@ -76,3 +76,29 @@ def test_a_variable_is_given_its_value_once():
     reduced = presolve(compile_model(m).problem).problem
     names = [reduced.column_names[column] for column in np.flatnonzero(reduced.is_output)]
     assert (reduced.n_rows, names) == (0, ["w", "r"])
+
+
+def test_equations_that_agree_but_for_rounding_define_one_variable():
+    m = pyo.ConcreteModel()
+    m.x, m.y = pyo.Var(bounds=(0.01, 50)), pyo.Var(bounds=(0, None))
+    m.c = pyo.Constraint(expr=pyo.log(m.x) == 1)
+    m.d = pyo.Constraint(expr=2 * m.x == 2 * np.e + 2e-14)
+    m.e = pyo.Constraint(expr=pyo.log(m.x) * 3 == 0.3 * (m.x + m.y))
+    m.o = pyo.Objective(expr=m.x + m.y)
+    pyo.SolverFactory("relugrad").solve(m, time_limit=1, threads=1)
+    assert pyo.value(m.o) == pytest.approx(10.0, abs=1e-6)
+
+
+def test_after_many_equations_in_vain_no_other_is_tried(monkeypatch):
+    monkeypatch.setattr(operations, "MAX_VAIN", 3)
+    for in_vain, is_tried in ((2, True), (3, False)):
+        m = pyo.ConcreteModel()
+        m.w, m.p, m.q = pyo.Var(), pyo.Var(bounds=(0.5, 2)), pyo.Var(bounds=(0.5, 2))
+        m.c = pyo.ConstraintList()
+        for number in range(in_vain):
+            m.c.add(m.p**2 + m.p * m.q + m.q**2 == 1 + number)
+        m.c.add(m.w * m.p == pyo.exp(m.q))
+        m.o = pyo.Objective(expr=m.w)
+        compiled = compile_model(m)
+        read = [compiled.columns[int(column)] for each in compiled.problem.expressions for column in each.inputs]
+        assert any(variable is m.w for variable in read) == (not is_tried)

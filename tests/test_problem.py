@@ -185,3 +185,14 @@ def test_points_can_be_measured_where_networks_have_no_order(networks, message):
     v = np.random.default_rng(0).random(3)
     errors = [embedded.network.value(v[None, embedded.inputs])[0] - v[embedded.outputs] for embedded in networks]
     assert problem.measure(v).network_error == pytest.approx(np.abs(np.concatenate(errors)).max())
+
+
+def test_rows_are_sorted_in_a_copy():
+    """Where processes share them, SciPy cannot sort them in place."""
+    rows = sparse.csr_array((np.array([1.0, 2.0, 3.0]), np.array([1, 0, 1]), np.array([0, 3])), shape=(1, 2))
+    problem = Problem(np.zeros(2), np.zeros(2), np.ones(2), rows, np.zeros(1), np.ones(1))
+    for part in (problem.rows.data, problem.rows.indices):
+        part.setflags(write=False)
+    assert not problem.rows_touch_output.any()
+    assert abs(problem.rows).toarray().tolist() == [[2.0, 4.0]]
+    assert rows.indices.tolist() == [1, 0, 1]

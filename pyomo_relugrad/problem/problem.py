@@ -29,6 +29,15 @@ class Shape(Enum):
     GENERAL = "general"
 
 
+def _canonical(rows: Weight) -> Weight:
+    """The same with sorted entries, which SciPy else sorts in place: a process that shares them cannot write there."""
+    if rows.has_canonical_format:
+        return rows
+    rows = rows.copy()
+    rows.sum_duplicates()
+    return rows
+
+
 @dataclass(frozen=True, eq=False)
 class Problem:
     """``min cost @ v + v @ quadratic @ v / 2 + constant`` over rows, bounds, integrality and embedded functions.
@@ -104,7 +113,7 @@ class Problem:
     def __post_init__(self) -> None:
         n = len(self.cost)
         rows = sparse.csr_array((0, n)) if self.rows is None else self.rows
-        rows = rows if isinstance(rows, sparse.csr_array) else sparse.csr_array(rows)
+        rows = _canonical(rows if isinstance(rows, sparse.csr_array) else sparse.csr_array(rows))
         m = rows.shape[0]
         fields: dict[str, Any] = {
             "cost": np.asarray(self.cost, dtype=np.float64),

@@ -164,7 +164,8 @@ def _ranges(problem: Problem) -> tuple[Array, Array]:
         if isinstance(stage, ExpressionStage):
             found = stage.range(stage.gather(lower), stage.gather(upper))
             low[:, stage.outputs], high[:, stage.outputs] = (side.reshape(1, *stage.outputs.shape) for side in found)
-            lower, upper = np.maximum(lower, low), np.minimum(upper, high)
+            lower = np.maximum(lower, low)
+            upper = np.maximum(lower, np.minimum(upper, high))  # they may miss each other by rounding
     return low[0], high[0]
 
 

@@ -1,7 +1,8 @@
 """Columns for products, absolute values, minima, maxima and smooth functions that stand in rows and objectives."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,9 @@ from pyomo_relugrad.problem import EmbeddedExpression, Maximum, Product
 #: Coefficients of smooth terms, and their inverses, from which on they are part of the term.
 LARGE = 1e6
 #: Columns for which an equation is tried to be solved.
-MAX_CANDIDATES = 10
+MAX_CANDIDATES = 3
+#: Equations tried in vain, one after another, after which no others are tried: each takes milliseconds.
+MAX_VAIN = 100
 
 
 class Operations:
@@ -53,6 +56,7 @@ class Operations:
         self.columns = columns
         self._column_of: dict[Any, int] = {}
         self._names: dict[int, str] = {}
+        self._vain = 0
 
     def linear(self, component: Any, polynomial: Polynomial) -> Polynomial:
         """The same polynomial, of degree one: products and smooth terms have columns of their own."""
@@ -138,10 +142,16 @@ class Operations:
         operated = {operation.output for operation in self.found}
         if not operated.isdisjoint([*columns, *(factors[0] for factors in polynomial if len(factors) == 1)]):
             return None
-        for column in sorted(filter(self._is_free, columns), key=self._n_bounds)[:MAX_CANDIDATES]:
+        powers = defaultdict[int, set[int]](set)
+        for factor, power in chain.from_iterable(Counter(factors).items() for factors in polynomial):
+            powers[factor].add(power)
+        free = (column for column in columns if self._is_free(column) and len(powers[column]) <= 1)
+        self._vain += 1
+        for column in sorted(free, key=self._n_bounds)[:MAX_CANDIDATES] if self._vain <= MAX_VAIN else ():
             node = self.smooth.solution(polynomial, column, self._bounds)
             if node is not None:
                 self.defined.add(column)
+                self._vain = 0
                 return {(column,): 1.0, (self.function(node, component),): -1.0}
         return None
 

@@ -143,7 +143,9 @@ class SearchTree(Prover):
         is_quick = self.problem.shape is Shape.BOX and bound_seconds(self.problem) <= LONGEST_AHEAD
         if not is_quick or not self._elsewhere.begin_at_once(flat := reduce_by(self.problem, self.reductions).problem):
             return
-        self._elsewhere.send(bounder_for(flat).root(), np.inf, AHEAD_SECONDS)
+        root = bounder_for(flat).root()
+        if len(root):
+            self._elsewhere.send(root, np.inf, AHEAD_SECONDS)
 
     def steps(self) -> Generator[None, None, None]:
         """Bound one batch after another until nothing is left to prove."""

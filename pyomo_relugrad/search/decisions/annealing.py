@@ -13,6 +13,9 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.run import Budget, between, check_settings
 
+#: Rounds for which there is so much time that it need not be shared out among them.
+MAX_ROUNDS = 1000
+
 
 class Height(Protocol):
     """How good points are; the lower, the better. Merits are the sum of two parts."""
@@ -122,8 +125,9 @@ class Annealing:
 
     def lengths(self, left: float) -> Iterator[float]:
         """Seconds of the rounds that share what is left, and of more."""
-        total = next(total for total in accumulate(_luby()) if total * self.round_seconds >= left or np.isinf(left))
-        unit = self.round_seconds if np.isinf(left) else left / total
+        unit = self.round_seconds
+        if left <= MAX_ROUNDS * unit:
+            unit = left / next(total for total in accumulate(_luby()) if total * unit >= left)
         return (unit * multiple for multiple in _luby())
 
     def round(

@@ -154,7 +154,8 @@ class _FlipModel(StepModel):
         lower, upper = self._trust_region(v, radius, column_scale(problem))
         moves = self._trusted & ~problem.integers
         V = np.repeat(v[None], SAMPLES, axis=0)
-        V[:, moves] = random.uniform(lower[moves], upper[moves], size=(SAMPLES, int(moves.sum())))
+        # NumPy's uniform refuses bounds of 0 and -0.
+        V[:, moves] = lower[moves] + (upper - lower)[moves] * random.random((SAMPLES, int(moves.sum())))
         for w in V:
             count = random.integers(1 + max(int(radius * columns.size), 1))
             chosen = random.choice(columns, count, replace=False)

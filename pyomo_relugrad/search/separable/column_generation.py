@@ -196,11 +196,12 @@ class _Chooser:
         choice = program.choose(points, self._asked.choice_seconds, start)
         seconds = self._budget.worked - begin
         self._worked += seconds
+        is_fast = choice.is_solved and seconds < FAST_SHARE * self._asked.choice_seconds
         if not choice.is_solved:
             self._per_block = max(self._per_block // 2, self._asked.points_per_block)
-        elif seconds < FAST_SHARE * self._asked.choice_seconds:
+        elif is_fast:
             self._per_block *= 2
-        self.goes_on = choice.is_solved and bool((needed & ~points).any())
+        self.goes_on = is_fast and bool((needed & ~points).any())
         if choice.values is None or not is_lower(choice.objective, best):
             return None
         self._best = self._problem.incumbent(choice.values)
