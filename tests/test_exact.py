@@ -287,7 +287,8 @@ def test_searches_after_the_first_are_told_so():
     method = Scripted(course)
     options = Options(method=method, threads=1)  # so that the proof does not end before
     solve_exactly(hard_box(), options, portfolio=Portfolio(), callback=lambda _: len(told) >= 3)
-    assert told[:3] == [True, False, False]
+    assert len(told) >= 2
+    assert told == [True] + [False] * (len(told) - 1)
 
 
 # --- no optimum ---------------------------------------------------------------------------------------------------

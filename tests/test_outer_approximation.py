@@ -117,5 +117,5 @@ def test_distances_are_proven(sign: float) -> None:
     assert results.solver.termination_condition == pyo.TerminationCondition.optimal
     grid = np.stack(np.meshgrid(*[np.linspace(0, 10, 201)] * 2), axis=-1).reshape(-1, 2)
     values = sum(np.hypot(*(grid - place).T) for place in places) + network.value(grid)[:, 0]
-    assert pyo.value(m.o) <= values.min() + 1e-9
+    assert pyo.value(m.o) <= values.min() * (1 + 1e-4)  # the gap up to which it is proven
     assert results.problem.lower_bound >= values.min() - 0.05
