@@ -13,7 +13,6 @@ Ranges: TypeAlias = Callable[[Node], tuple[float, float]]
 #: Functions that have each of their values at one point, with their inverses.
 _INVERSES = {"exp": "log", "log": "exp", "sinh": "asinh", "asinh": "sinh"}
 
-
 #: Operations of an equation up to which it is solved.
 MAX_OPERATIONS = 300
 

@@ -76,10 +76,11 @@ class DecisionSearch(Method):
         """Yield better points."""
         may_suit = problem.quadratic is None and (context.is_first or BlockLandscape.may_suit(problem))
         decisions = Decisions.of(problem) if may_suit else None
-        if decisions is None or not (context.is_first or BlockLandscape.suits(decisions)):
+        is_in_blocks = decisions is not None and BlockLandscape.suits(decisions)
+        if decisions is None or not (context.is_first or is_in_blocks):
             return
         random, budget = context.random, context.budget
-        kind = BlockLandscape if BlockLandscape.suits(decisions) else Landscape
+        kind = BlockLandscape if is_in_blocks else Landscape
         landscape = kind(decisions, decisions.random(SAMPLES, random), self.penalty)
         end, left = budget.passed, _left(budget)
         end += left if self.has_company(budget) else self.share * left
@@ -137,9 +138,7 @@ class DecisionSearch(Method):
 
         lengths = self.annealing.lengths(end - budget.passed) if budget.is_timed else repeat(end - budget.passed)
         lowest, value, vain, met, budget.is_unsettled = np.inf, np.inf, 0, 0, True
-        while (
-            max(vain / self.vain_rounds, met / self.meetings) < 1 and budget.passed < end and not budget.is_exhausted()
-        ):
+        while vain < self.vain_rounds and met < self.meetings and budget.passed < end and not budget.is_exhausted():
             before, length = lowest, next(lengths)
             told()  # a round begins anew: in it only news count
             for x, value, chains in self.annealing.round(X, moves, landscape, length, budget, random, told):
