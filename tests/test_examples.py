@@ -60,7 +60,7 @@ def output(anywhere):
 
 @pytest.mark.slow
 def test_omlt_model(output):
-    alone, ours, started = re.findall(r"lead ([\d.]+)", output("omlt_model.py"))
+    alone, ours, started = re.findall(r"lead ([\d.]+)", output("omlt_model.py", rate=1.0))
     assert float(alone) == pytest.approx(float(ours), abs=2e-3)
     assert float(started) == pytest.approx(float(ours), abs=2e-3)
 
@@ -88,7 +88,7 @@ def numbers(pattern, printed):
 
 @pytest.mark.slow
 def test_blending(output):
-    printed = output("blending.py")
+    printed = output("blending.py", rate=2.0)
     found, proven, bound = numbers(
         r"relugrad found ([\d.]+), then ([\d.]+); no recipe costs less than ([\d.]+)\.", printed
     )
@@ -195,7 +195,7 @@ def test_pooling(output):
 
 @pytest.mark.slow
 def test_plant_section(output):
-    printed = output("plant_section.py")
+    printed = output("plant_section.py", rate=1.0)
     found, proven, bound = numbers(r"found ([\d.]+), then ([\d.]+); no plan costs less than ([\d.]+)\.", printed)
     assert bound - 0.01 <= proven <= found + 0.01
     assert proven - bound <= 1.1e-3 * proven
@@ -256,7 +256,8 @@ def test_callback_and_starts(output):
 @pytest.mark.slow
 def test_proof_and_gap(output):
     solves = re.findall(
-        r"([\d.]+) minutes, and no design needs less than ([\d.]+): a gap of ([\d.]+)%", output("proof_and_gap.py")
+        r"([\d.]+) minutes, and no design needs less than ([\d.]+): a gap of ([\d.]+)%",
+        output("proof_and_gap.py", rate=2.0),
     )
     values, bounds, gaps = (np.array(column, float) for column in zip(*solves, strict=True))
     assert len(solves) == 3
@@ -268,7 +269,7 @@ def test_proof_and_gap(output):
 
 @pytest.mark.slow
 def test_comparing_methods(output):
-    printed = output("comparing_methods.py")
+    printed = output("comparing_methods.py", rate=2.0)
     values = {name: float(value) for name, value in re.findall(r"^([\w-]+) +([\d.]+)  ", printed, re.MULTILINE)}
     assert values.keys() == METHODS.keys()
     assert values["auto"] >= max(values.values()) - 0.05
