@@ -39,7 +39,7 @@ OTHERS = (
 SUITE, WHOLE = FOLDERS[0], "nothing"
 #: What `Auto` leaves out by name: such a part matters where it is not barren.
 METHODS = (
-    "dynamic-programming", "exact-choice", "column-generation", "exchange", "decisions", "smoothing"
+    "dynamic-programming", "exact-choice", "column-generation", "block-exchange", "exchange", "decisions", "smoothing"
 )  # fmt: skip
 PARTS: dict[str, Auto] = {WHOLE: Auto()} | {name: Auto(without=frozenset({name})) for name in METHODS}
 #: What the search by neighbourhoods has; it runs where there are integers.

@@ -19,6 +19,7 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.search import (
     METHODS,
     Auto,
+    BlockExchange,
     ColumnGeneration,
     ConvexProgram,
     DecisionSearch,
@@ -46,7 +47,7 @@ MIDDLE = float(NETWORK.value([[0.5, 1.5]])[0, 0])
 ALONE = [*METHODS.values(), ProjectedDescent(), LpDescent()]
 #: With those that yield nothing on most problems.
 EVERY = [*ALONE, ConvexProgram(), ExactChoice(), ColumnGeneration(), ExchangeSearch(), DecisionSearch()]
-EVERY.append(SmoothingDescent())
+EVERY += [SmoothingDescent(), BlockExchange()]
 #: A setting of each method under which it finds something else, or stops elsewhere, than by default.
 CHANGED = [
     Auto(projected=ProjectedDescent(batch=5)),

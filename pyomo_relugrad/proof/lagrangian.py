@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -11,7 +11,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Incumbent, Problem
 from pyomo_relugrad.programs import below_tolerance
 from pyomo_relugrad.proof.boxes.node_program import priced
-from pyomo_relugrad.search.separable.blocks import Blocks
+from pyomo_relugrad.search.separable.blocks import Block, Blocks
 from pyomo_relugrad.search.separable.choice import ChoiceProgram
 from pyomo_relugrad.search.separable.tables import Table
 
@@ -19,55 +19,6 @@ from pyomo_relugrad.search.separable.tables import Table
 MAX_VALUE = 1e9
 # Seconds of a choice from the points that were found.
 CHOICE_SECONDS = 0.2
-
-
-@dataclass(frozen=True, eq=False)
-class Block:
-    """One block as a problem of its own.
-
-    Parameters
-    ----------
-    problem : Problem
-        With the costs of the whole one.
-    columns : (k,) int array
-        Its columns in the whole problem.
-    own : (k,) boolean array
-        Those that are the block's alone; others are fixed.
-    """
-
-    problem: Problem
-    columns: Array
-    own: Array
-
-    @classmethod
-    def of(cls, problem: Problem, blocks: Blocks, number: int) -> Block:
-        """One of the blocks of a problem."""
-        is_own = blocks.of_column == number
-        functions = [each for each in problem.functions if is_own[each.outputs].any()]
-        parts = [np.flatnonzero(is_own), *(np.concatenate([each.inputs, each.outputs]) for each in functions)]
-        columns = np.unique(np.concatenate(parts))
-        place = np.full(problem.n_columns, -1)
-        place[columns] = np.arange(columns.size)
-        chosen = blocks.of_row == number
-        rows = problem.rows[chosen]
-        elsewhere = np.unique(rows.indices[place[rows.indices] < 0])  # these are fixed
-        fixed = rows[:, elsewhere] @ problem.lower[elsewhere]
-        own = Problem(
-            np.where(is_own[columns], problem.cost[columns], 0.0),
-            problem.lower[columns],
-            problem.upper[columns],
-            rows[:, columns],
-            problem.row_lower[chosen] - fixed,
-            problem.row_upper[chosen] - fixed,
-            problem.integers[columns],
-            networks=tuple(each.renumbered(place) for each in problem.networks if is_own[each.outputs].any()),
-            expressions=tuple(each.renumbered(place) for each in problem.expressions if is_own[each.outputs].any()),
-        )
-        return cls(own, columns, is_own[columns])
-
-    def at(self, costs: Array) -> Problem:
-        """The block's problem with the given costs (n,) of the whole problem's columns."""
-        return replace(self.problem, cost=np.where(self.own, costs[self.columns], 0.0))
 
 
 class Lagrangian:

@@ -11,10 +11,11 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem, ProblemBounds, bound_problem, epigraph_relus
 from pyomo_relugrad.programs import below_tolerance, build_big_m, tighten_by_programs
-from pyomo_relugrad.proof.lagrangian import Block, Lagrangian, falls_apart, keep
+from pyomo_relugrad.proof.lagrangian import Lagrangian, falls_apart, keep
 from pyomo_relugrad.proof.milp import MAX_ENTRIES, MilpProof
 from pyomo_relugrad.run import Options, Past, Report
 from pyomo_relugrad.search.neighbourhoods.subproblem import is_small
+from pyomo_relugrad.search.separable.blocks import Block, alike
 
 # Rows that link blocks, per block, up to which multipliers help.
 MAX_LINKS = 8.0
@@ -141,10 +142,8 @@ class LagrangianBound:
     @cached_property
     def _distinct(self) -> list[_BoundedBlock]:
         """The blocks, those that are alike as one."""
-        alike: dict[tuple[object, ...], list[int]] = {}
-        for number, part in enumerate(self._lagrangian.parts):
-            alike.setdefault(_key(part, self._lagrangian.linked), []).append(number)
-        return [_BoundedBlock(self._lagrangian.parts[numbers[0]], numbers) for numbers in alike.values()]
+        parts, linked = self._lagrangian.parts, self._lagrangian.linked
+        return [_BoundedBlock(parts[numbers[0]], numbers) for numbers in alike(parts, linked.rows)]
 
     @property
     def _points(self) -> list[list[Array]]:
@@ -202,13 +201,3 @@ def _least(problem: Problem, bounds: ProblemBounds) -> Array:
     """What each column (n,) costs at least."""
     ends = np.where(problem.cost > 0, bounds.lower, bounds.upper)
     return np.asarray(problem.cost * np.where(problem.cost == 0, 0.0, ends))
-
-
-def _key(part: Block, linked: Problem) -> tuple[object, ...]:
-    """What two blocks have in common that are alike."""
-    problem = part.problem
-    rows = (problem.rows, linked.rows[:, part.columns])
-    arrays = [problem.cost, problem.lower, problem.upper, problem.row_lower, problem.row_upper, problem.integers]
-    arrays += [part for matrix in rows for part in (matrix.indptr, matrix.indices, matrix.data)]
-    networks = [(id(each.network), each.inputs.tobytes(), each.outputs.tobytes()) for each in problem.networks]
-    return (*networks, *(array.tobytes() for array in arrays))

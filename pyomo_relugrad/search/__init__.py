@@ -16,6 +16,7 @@ from pyomo_relugrad.search.literature.pruned import Pruned
 from pyomo_relugrad.search.literature.relaxing_walk import RelaxingWalk
 from pyomo_relugrad.search.literature.sampling import Sampling
 from pyomo_relugrad.search.neighbourhoods.search import Neighbourhoods
+from pyomo_relugrad.search.separable.block_exchange import BlockExchange
 from pyomo_relugrad.search.separable.column_generation import ColumnGeneration
 from pyomo_relugrad.search.separable.exact_choice import ExactChoice
 from pyomo_relugrad.search.separable.exchange import ExchangeSearch
@@ -25,6 +26,7 @@ from pyomo_relugrad.search.smoothing.search import SmoothingDescent
 __all__ = [
     "METHODS",
     "Auto",
+    "BlockExchange",
     "ColumnGeneration",
     "ConvexProgram",
     "DecisionSearch",

@@ -20,6 +20,7 @@ from pyomo_relugrad.search.domains.method import run_over_domain
 from pyomo_relugrad.search.dynamic_programming.search import DynamicProgramming
 from pyomo_relugrad.search.dynamic_programming.stages import are_narrow, stages_in_order
 from pyomo_relugrad.search.neighbourhoods.search import Neighbourhoods
+from pyomo_relugrad.search.separable.block_exchange import BlockExchange
 from pyomo_relugrad.search.separable.column_generation import ColumnGeneration
 from pyomo_relugrad.search.separable.exact_choice import ExactChoice
 from pyomo_relugrad.search.separable.exchange import ExchangeSearch
@@ -33,11 +34,12 @@ class Auto(Method):
 
     Networks that are convex in the objective's sense: a linear program. Networks that feed each other through few
     columns: dynamic programming, and nothing else where one number and few decisions make a stage. Tables and
-    multipliers where few rows tie many small networks, exchanges in assignments, moves of the few columns from which
-    all others follow, and networks rounded off where they make a chain; they yield nothing elsewhere. Then by shape. A
-    bounded box, or one with a single row: batched descents with projections. A polytope: descents by linear programs,
-    and, while it is small, the two in turn, since either may win. Integers: large neighbourhood search. Rows on
-    outputs, unbounded columns, equations, many networks side by side: sequential linear programming.
+    multipliers where few rows tie many small networks, exchanges in assignments, moves of the few columns from
+    which all others follow, and networks rounded off where they make a chain; they yield nothing elsewhere. Then by
+    shape. A bounded box, or one with a single row: batched descents with projections. A polytope: descents by
+    linear programs, and, while it is small, the two in turn, since either may win. Integers: large neighbourhood
+    search. Rows on outputs, unbounded columns, equations, many networks side by side: sequential linear
+    programming, and exchanges of blocks beside it where rows tie such.
     A later search of the same problem begins by shape, and goes on from the best point.
 
     Parameters
@@ -46,6 +48,7 @@ class Auto(Method):
     stagewise : DynamicProgramming, optional
     choice : ExactChoice, optional
     generation : ColumnGeneration, optional
+    blocks : BlockExchange, optional
     exchange : ExchangeSearch, optional
     decisions : DecisionSearch, optional
     smoothing : SmoothingDescent, optional
@@ -77,6 +80,7 @@ class Auto(Method):
     stagewise: DynamicProgramming = DynamicProgramming()
     choice: ExactChoice = ExactChoice()
     generation: ColumnGeneration = ColumnGeneration()
+    blocks: BlockExchange = BlockExchange()
     exchange: ExchangeSearch = ExchangeSearch()
     decisions: DecisionSearch = DecisionSearch()
     smoothing: SmoothingDescent = SmoothingDescent()
@@ -89,7 +93,7 @@ class Auto(Method):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        special = (self.convex, self.stagewise, *self._tabulating, self.decisions, self.smoothing)
+        special = (self.convex, self.stagewise, *self._tabulating, self.blocks, self.decisions, self.smoothing)
         self.refuse_unknown_parts(self.without, [method.name for method in special])
 
     @property
@@ -158,9 +162,20 @@ class Auto(Method):
         has_many_networks = len(problem.networks) > self.max_networks
         is_general = problem.shape is Shape.GENERAL or columns_without_bounds(problem).size > 0
         if is_general or has_equations or has_many_networks:
-            method = self.neighbourhoods if problem.integers.any() else self.neighbourhoods.sequential
-            return method.run(problem, context)
+            has_integers = bool(problem.integers.any())
+            return self.neighbourhoods.run(problem, context) if has_integers else self._with_exchanges(problem, context)
         return run_over_domain(self._by_domain, problem, context)
+
+    def _with_exchanges(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+        """Sequential linear programs and, beside them, exchanges of blocks; each is told what the other finds."""
+        known, found = list(context.known), deque[Incumbent]()
+
+        def exchanges() -> Iterator[Incumbent | None]:
+            yield from self._unless_barren(self.blocks, problem, replace(context, known=tuple(known), offered=found))
+
+        programs = overhearing(self.neighbourhoods.sequential.run(problem, context), context.offered, found)
+        programs, moves = telling(programs, known, found), telling(exchanges(), known, context.offered)
+        yield from beside(programs, moves, 0.0, self.blocks.share, context.budget)
 
     def _by_domain(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
         """Descents with projections where these are cheap, by linear programs where they are not, both in between."""

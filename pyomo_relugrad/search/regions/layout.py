@@ -120,6 +120,10 @@ class Layout(ABC):
     def partial_gradient(self, region: Region, row_duals: Array, column_duals: Array) -> Array:
         """(n,) partial derivatives, in the outputs, of the Lagrangian without facets and links."""
 
+    @abstractmethod
+    def row_multipliers(self, row_duals: Array) -> Array:
+        """(m,) multipliers of the problem's rows among those of the program's rows."""
+
 
 def _are_equal(first: Weight, second: Weight) -> bool:
     """Whether two sparse matrices have the same entries in the same order; None is one without any."""
@@ -186,6 +190,13 @@ class ReducedLayout(Layout):
         gradient: Array = self._problem.objective_gradient(region.v[None, :])[0]
         return gradient - row_duals[self.n_fixed :] @ self._on_outputs.rows
 
+    def row_multipliers(self, row_duals: Array) -> Array:
+        """Rows without outputs come first, then those on outputs."""
+        order = np.argsort(self._problem.rows_touch_output, kind="stable")
+        multipliers = np.empty(order.size)
+        multipliers[order] = row_duals[: order.size]
+        return multipliers
+
     def limits(self, region: Region) -> BoundedSides | None:
         """Bounds and rows, unless bounds are infinite, rows are equations or many, or the facets are sparse."""
         lower, upper = (np.concatenate(sides) for sides in zip(self._fixed[1:], self._on_outputs[1:], strict=True))
@@ -225,3 +236,7 @@ class FullLayout(Layout):
         """(n,) the objective's, less what the multipliers of rows and bounds take away."""
         gradient: Array = self._problem.objective_gradient(region.v[None, :])[0]
         return gradient - row_duals[: self.n_fixed] @ self._problem.rows - column_duals
+
+    def row_multipliers(self, row_duals: Array) -> Array:
+        """The first ones, before links and facets."""
+        return row_duals[: self.n_fixed]

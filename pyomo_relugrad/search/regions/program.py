@@ -103,6 +103,11 @@ class RegionProgram:
         """(n,) partial derivatives, in the outputs, of the Lagrangian of rows and bounds on them, at the optimum."""
         return self._layout.partial_gradient(region, optimum.row_duals, optimum.column_duals)
 
+    def row_multipliers(self, optimum: RegionOptimum) -> Array | None:
+        """(m,) what the objective would gain per unit by which each row gives way; None where that is not known."""
+        is_known = optimum.is_exact and optimum.row_duals.size >= self.problem.n_rows
+        return self._layout.row_multipliers(optimum.row_duals) if is_known else None
+
     def incumbent(self, u: Array) -> Incumbent:
         """The point `u` of the decision columns, measured."""
         v = np.zeros(self.problem.n_columns)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.search.separable.tables import network_groups
 
@@ -51,6 +52,73 @@ class Blocks:
                 return cls(count, label, of_row)
             found = _common_label(of_row[row[asked]], column[asked], problem.n_columns)
             label = np.where(found != _FREE, found, label)
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """One block as a problem of its own.
+
+    Parameters
+    ----------
+    problem : Problem
+        With the costs of the whole one.
+    columns : (k,) int array
+        Its columns in the whole problem.
+    own : (k,) boolean array
+        Those that are the block's alone; others are fixed.
+    """
+
+    problem: Problem
+    columns: Array
+    own: Array
+
+    @classmethod
+    def of(cls, problem: Problem, blocks: Blocks, number: int) -> Block:
+        """One of the blocks of a problem."""
+        is_own = blocks.of_column == number
+        functions = [each for each in problem.functions if is_own[each.outputs].any()]
+        parts = [np.flatnonzero(is_own), *(np.concatenate([each.inputs, each.outputs]) for each in functions)]
+        columns = np.unique(np.concatenate(parts))
+        place = np.full(problem.n_columns, -1)
+        place[columns] = np.arange(columns.size)
+        chosen = blocks.of_row == number
+        rows = problem.rows[chosen]
+        elsewhere = np.unique(rows.indices[place[rows.indices] < 0])  # these are fixed
+        fixed = rows[:, elsewhere] @ problem.lower[elsewhere]
+        own = Problem(
+            np.where(is_own[columns], problem.cost[columns], 0.0),
+            problem.lower[columns],
+            problem.upper[columns],
+            rows[:, columns],
+            problem.row_lower[chosen] - fixed,
+            problem.row_upper[chosen] - fixed,
+            problem.integers[columns],
+            networks=tuple(each.renumbered(place) for each in problem.networks if is_own[each.outputs].any()),
+            expressions=tuple(each.renumbered(place) for each in problem.expressions if is_own[each.outputs].any()),
+        )
+        return cls(own, columns, is_own[columns])
+
+    def at(self, costs: Array) -> Problem:
+        """The block's problem with the given costs (n,) of the whole problem's columns."""
+        return replace(self.problem, cost=np.where(self.own, costs[self.columns], 0.0))
+
+
+def alike(parts: Sequence[Block], links: Weight) -> list[list[int]]:
+    """The numbers of blocks that are alike, also in the rows `links` that link them: a list for each kind."""
+    kinds: dict[tuple[object, ...], list[int]] = {}
+    for number, part in enumerate(parts):
+        kinds.setdefault(_key(part, links), []).append(number)
+    return list(kinds.values())
+
+
+def _key(part: Block, links: Weight) -> tuple[object, ...]:
+    """What two blocks have in common that are alike."""
+    problem = part.problem
+    rows = (problem.rows, links[:, part.columns])
+    arrays = [problem.cost, problem.lower, problem.upper, problem.row_lower, problem.row_upper, problem.integers]
+    arrays += [part for matrix in rows for part in (matrix.indptr, matrix.indices, matrix.data)]
+    networks = [(id(each.network), each.inputs.tobytes(), each.outputs.tobytes()) for each in problem.networks]
+    return (*networks, *(array.tobytes() for array in arrays))
 
 
 def _common_label(labels: Array, places: Array, size: int) -> Array:

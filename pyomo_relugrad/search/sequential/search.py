@@ -143,19 +143,18 @@ class SequentialLp(Method):
         return Descent(self, problem, context, Merit.scaled_to(problem, samples, self.initial_penalty))
 
 
-def while_promising(polish: Iterator[Incumbent | None], best: float) -> Iterator[Incumbent | None]:
-    """The points of a polish, as long as its gains may still bring it to the objective `best`."""
+def while_promising(
+    polish: Iterator[Incumbent | None], best: float, recent: int = RECENT_STEPS, patience: float = PATIENCE
+) -> Iterator[Incumbent | None]:
+    """The points of a polish, as long as the gain of its recent steps, so many times, may bring it to `best`."""
     values = list[float]()
     for point in polish:
         yield point
         values.append(values[-1] if point is None and values else np.inf if point is None else point.objective)
         missing = values[-1] - best
-        window = values[-RECENT_STEPS:]
-        if (
-            len(window) == RECENT_STEPS
-            and _is_lower(best, values[-1])
-            and missing > PATIENCE * (window[0] - window[-1])
-        ):
+        window = values[-recent:]
+        is_behind = len(window) == recent and _is_lower(best, values[-1])
+        if is_behind and missing > patience * (window[0] - window[-1]):
             return
 
 
