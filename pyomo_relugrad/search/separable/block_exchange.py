@@ -56,7 +56,7 @@ class BlockExchange(Method):
     plans : int, optional
         Plans in a row without a better point after which the search ends (4).
     min_links : float, optional
-        Rows that link blocks, per block, from which on this search is of use (4).
+        Rows that link blocks, per block, above which this search is of use (1).
     """
 
     name = "block-exchange"
@@ -66,7 +66,7 @@ class BlockExchange(Method):
     tried: int = 4
     patience: int = 8
     plans: int = 4
-    min_links: float = 4.0
+    min_links: float = 1.0
 
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Yield better points."""
@@ -159,10 +159,11 @@ class _Exchanges:
         self._best: Incumbent | None = None
 
     def run(self) -> Iterator[Incumbent | None]:
-        """Go from plan to plan, until several have brought nothing."""
+        """Go from plan to plan, until several have brought nothing; it expects to gain until one has."""
         budget, vain = self._context.budget, 0
         plan = yield from self._first_plan()
         while plan is not None and vain < self._method.plans and not budget.is_exhausted():
+            budget.is_unsettled = vain == 0
             before = np.inf if self._best is None else self._best.objective
             better = yield from self._improved(plan)
             if is_lower(better.objective, before):
@@ -170,6 +171,7 @@ class _Exchanges:
             else:
                 vain += 1
             plan = yield from self._other_plan()
+        budget.is_unsettled = False
 
     def _first_plan(self) -> Generator[Incumbent | None, None, Incumbent | None]:
         """The end of a walk from the best known point, or else from where a descent from the relaxation's ends."""

@@ -17,6 +17,9 @@ from pyomo_relugrad.search.separable.choice import ChoiceProgram, RelaxedChoice
 from pyomo_relugrad.search.separable.pricing import Pricing
 from pyomo_relugrad.search.separable.tables import Table
 
+#: Rows that link blocks without integers, per block, up to which multipliers help: where more of them bind, blocks are
+#: between their points, and what is between two good points need not be good.
+MAX_CONTINUOUS_LINKS = 1
 #: Distance, relative to one plus their size, at which two points of a block are two.
 DISTINCT = 1e-6
 #: Time left, in units of what a choice may take, in which the last one begins.
@@ -40,7 +43,7 @@ class ColumnGeneration(Method):
     max_integers : int, optional
         Values of a block's integers up to which all are tried (8).
     max_links : int, optional
-        Rows that link blocks, per block, up to which multipliers help (4).
+        Rows that link blocks with integers, per block, up to which multipliers help (4).
     smoothing : float, optional
         Share of the last multipliers that is kept (0.5).
     moved_share : float, optional
@@ -115,7 +118,8 @@ class ColumnGeneration(Method):
     def _suits(self, problem: Problem, blocks: Blocks) -> bool:
         """Whether the objective is linear, and few rows link several blocks."""
         n_links = int((blocks.of_row < 0).sum())
-        return problem.quadratic is None and blocks.count > 1 and 0 < n_links <= self.max_links * blocks.count
+        max_links = self.max_links if problem.integers.any() else min(self.max_links, MAX_CONTINUOUS_LINKS)
+        return problem.quadratic is None and blocks.count > 1 and 0 < n_links <= max_links * blocks.count
 
     def _integer_values(self, problem: Problem, blocks: Blocks) -> Array | None:
         """Values (k, n_integers) of all integer columns in which each block has each of its own, None if too many."""
