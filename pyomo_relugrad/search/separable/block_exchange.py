@@ -19,10 +19,9 @@ from pyomo_relugrad.search.sequential.step_model import column_scale
 
 #: Distance, relative to the columns' ranges, at which two points of a block are two.
 DISTINCT = 1e-6
-#: How often one of the newest points of a block is tried, rather than one that is good at the prices.
-NEW_SHARE = 0.5
-#: Chance that the next poorest block, and the next best point, is taken in place of the one before.
-NEXT_BLOCK, NEXT_POINT = 0.65, 0.7
+#: Gain at the prices below which an exchange promises nothing, and the chance that the next best pair of a block and a
+#: point is taken in place of the one before.
+LEAST_PROMISE, NEXT_PAIR = 1e-9, 0.9
 #: Steps of a walk whose gain, so many times, would not reach the plan that it is to better: then it ends. Most of what
 #: a walk gains it gains at once, and many exchanges are better than few long walks.
 RECENT_STEPS, HOPE = 3, 1.0
@@ -130,14 +129,19 @@ class _Kind:
         """What points cost at costs (n,) of the whole problem's columns."""
         return np.array(points) @ self.parts[0].at(costs).cost
 
-    def pair(self, costs: Array, v: Array, newest: int) -> tuple[int, int]:
-        """A point and a block of the plan `v` (n,) to exchange: rather a poor block, a new point or a good one."""
-        poorest = np.argsort(-self.values(costs, [v[part.columns] for part in self.parts]))
-        block = poorest[min(self.random.geometric(1.0 - NEXT_BLOCK), poorest.size) - 1]
-        if newest and self.random.random() < NEW_SHARE:
-            return len(self.points) - 1 - int(self.random.integers(newest)), int(block)
-        best = np.argsort(self.values(costs, self.points))
-        return int(best[min(self.random.geometric(1.0 - NEXT_POINT), best.size) - 1]), int(block)
+    def pair(self, costs: Array, v: Array, tried: set[tuple[int, int]]) -> tuple[int, int] | None:
+        """A block of the plan `v` (n,) and a point to exchange it for: rather one of those that promise most.
+
+        None where no pair that is new promises anything: what a block costs at the prices, less what the point does.
+        """
+        own, others = self.values(costs, [v[part.columns] for part in self.parts]), self.values(costs, self.points)
+        promised = own[:, None] - others
+        promised[tuple(np.array(list(tried), int).reshape(-1, 2).T)] = 0.0
+        order = np.argsort(-promised, axis=None)[: int((promised > LEAST_PROMISE).sum())]
+        if order.size == 0:
+            return None
+        chosen = order[min(self.random.geometric(1.0 - NEXT_PAIR), order.size) - 1]
+        return int(chosen // others.size), int(chosen % others.size)
 
     def forget(self, costs: Array) -> None:
         """Leave out the points that cost most, where there are many."""
@@ -199,7 +203,7 @@ class _Exchanges:
     def _improved(self, plan: Incumbent) -> Generator[Incumbent | None, None, Incumbent]:
         """The plan after exchanges, until several rounds are in vain."""
         budget, vain = self._context.budget, 0
-        costs, tried = self._costs(plan), set[tuple[int, int, int]]()
+        costs, tried = self._costs(plan), [set[tuple[int, int]]() for _ in self._kinds]
         while vain < self._method.patience and costs is not None and not budget.is_exhausted():
             better = yield from self._round(plan, costs, tried)
             offered = [point for point in self._context.take_offered() if is_lower(point.objective, plan.objective)]
@@ -207,8 +211,7 @@ class _Exchanges:
             vain += 1
             if better is not None:
                 plan, vain = better, 0
-                costs = self._costs(plan)
-                tried.clear()
+                costs, tried = self._costs(plan), [set() for _ in self._kinds]
         return plan
 
     def _costs(self, plan: Incumbent) -> Array | None:
@@ -228,28 +231,24 @@ class _Exchanges:
         return costs
 
     def _round(
-        self, plan: Incumbent, costs: Array, tried: set[tuple[int, int, int]]
+        self, plan: Incumbent, costs: Array, tried: list[set[tuple[int, int]]]
     ) -> Generator[Incumbent | None, None, Incumbent | None]:
         """Descents at the prices in one kind of block, then exchanges; a better plan, or None."""
         budget, random = self._context.budget, self._context.random
         sizes = np.array([len(kind.parts) for kind in self._kinds])
         number = int(random.choice(sizes.size, p=sizes / sizes.sum()))
-        kind = self._kinds[number]
-        known = len(kind.points)
+        kind, known = self._kinds[number], tried[number]
         yield from self._priced(kind, costs)
         for _ in range(self._method.tried):
-            pair = kind.pair(costs, plan.values, len(kind.points) - known)
-            point, columns = kind.points[pair[0]], kind.parts[pair[1]].columns
-            if (number, *pair) in tried or kind.is_same(point, plan.values[columns]):
-                continue
-            tried.add((number, *pair))
+            pair = kind.pair(costs, plan.values, known)
+            if pair is None or budget.is_exhausted():
+                break
+            known.add(pair)
             v = plan.values.copy()
-            v[columns] = point
+            v[kind.parts[pair[0]].columns] = kind.points[pair[1]]
             found = yield from self._walked(v, plan.objective)
             if found is not None and is_lower(found.objective, plan.objective):
                 return found
-            if budget.is_exhausted():
-                break
         return None
 
     def _priced(self, kind: _Kind, costs: Array) -> Iterator[None]:
