@@ -163,11 +163,10 @@ class _Exchanges:
         self._best: Incumbent | None = None
 
     def run(self) -> Iterator[Incumbent | None]:
-        """Go from plan to plan, until several have brought nothing; it expects to gain until one has."""
+        """Go from plan to plan, until several have brought nothing."""
         budget, vain = self._context.budget, 0
         plan = yield from self._first_plan()
         while plan is not None and vain < self._method.plans and not budget.is_exhausted():
-            budget.is_unsettled = vain == 0
             before = np.inf if self._best is None else self._best.objective
             better = yield from self._improved(plan)
             if is_lower(better.objective, before):
@@ -175,7 +174,6 @@ class _Exchanges:
             else:
                 vain += 1
             plan = yield from self._other_plan()
-        budget.is_unsettled = False
 
     def _first_plan(self) -> Generator[Incumbent | None, None, Incumbent | None]:
         """The end of a walk from the best known point, or else from where a descent from the relaxation's ends."""
