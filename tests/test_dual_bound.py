@@ -354,6 +354,20 @@ def test_bounders_have_little_time_while_a_search_expects_to_gain(monkeypatch):
     assert spent[1] <= 10.0
 
 
+@pytest.mark.parametrize(
+    ("share", "is_unsettled", "least", "most"),
+    [(0.2, False, 55.0, 65.0), (0.1, False, 30.0, 40.0), (0.2, True, 5.0, 10.0)],
+)
+def test_a_bounder_that_goes_on_closing_much_has_more_of_all_time(monkeypatch, share, is_unsettled, least, most):
+    problem, clock = small_box(0), FakeClock.installed(monkeypatch)
+    own_clock, bounder = Clock(100.0), Closing(clock, -50.0, share)
+    local = LocalSearch(problem, Options(), own_clock)
+    local.budget.is_unsettled = is_unsettled
+    steps = Steps(clock, {1: replace(feasible_point(problem), objective=-1.0)})
+    Driver(problem, Options(), own_clock).run(BoundedSearch(steps, [bounder], Options(), own_clock, local.budget))
+    assert least <= bounder.spent <= most
+
+
 def test_no_program_runs_where_steps_are_limited(monkeypatch):
     monkeypatch.setattr(ProofInTurns, "run", pytest.fail)
     FakeClock.installed(monkeypatch, tick=0.01)

@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from fake_clock import FakeClock
 from milp_oracle import exact_optimum
 from random_models import random_network, random_problem
 from scipy import sparse
 
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem, rounded_up
 from pyomo_relugrad.proof import LagrangianBound, ProofInTurns, SearchTree
+from pyomo_relugrad.proof.lagrangian_bound import _BoundedBlock
 from pyomo_relugrad.run import Clock, Driver, Options, Past, Report, Stop, Worker
 from pyomo_relugrad.solve import search
 
@@ -94,6 +96,39 @@ def test_blocks_that_are_alike_are_bounded_once():
     bounder = LagrangianBound(replace(problem, cost=dearer), Past())
     bounder.run(start, 0.5)
     assert len(bounder._distinct) == 2
+
+
+class NothingProven:
+    """Stands for HiGHS on a block, which it ends at once, but for the third one."""
+
+    def __init__(self, block):
+        self.block, block.is_solved = block, False
+
+    def step(self):
+        self.block.is_solved = self.block.numbers != [2]
+        return Report(())
+
+    def close(self):
+        pass
+
+    pause = resume = close
+
+
+def test_at_the_same_multipliers_only_blocks_that_are_open_are_taken_up_again(monkeypatch):
+    problem, begun = shared_budget(0, alike=False), []
+
+    def proof(block, *_):
+        begun.append(block.numbers[0])
+        return NothingProven(block)
+
+    monkeypatch.setattr(_BoundedBlock, "proof", proof)
+    monkeypatch.setattr(_BoundedBlock, "take", lambda *_: -np.inf)
+    bounder, start = LagrangianBound(problem, Past()), search(problem, iteration_limit=20).incumbent
+    FakeClock.installed(monkeypatch, tick=0.1)
+    for _ in range(3):
+        bounder.run(start, 20.0)
+    assert begun[:BLOCKS] == [*range(BLOCKS)]
+    assert set(begun[BLOCKS:]) == {2}
 
 
 def test_what_does_not_fall_apart_has_no_such_bound():

@@ -34,7 +34,7 @@ class LagrangianBound:
 
     The first multipliers are those of the search, zero where it has none; the next ones are between the best so far
     and those of the best mixture of all points found (Dantzig and Wolfe, 1960). While time does not suffice for all
-    blocks, the same ones have more of it. Blocks that are alike are bounded once.
+    blocks, those that are left have more of it. Blocks that are alike are bounded once.
 
     Parameters
     ----------
@@ -54,7 +54,6 @@ class LagrangianBound:
         self.is_open = self.is_open and falls_apart(problem, MAX_LINKS)
         self._bound, self._objective = -np.inf, np.inf
         self._best: Array = np.zeros(0)
-        self._next: Array | None = None
         self._found: Incumbent | None = None
         self._running: MilpProof | None = None
         self._work = self._rounds()
@@ -89,43 +88,49 @@ class LagrangianBound:
 
     def _rounds(self) -> Iterator[bool]:
         """Rounds over the blocks, each followed by one with better multipliers or more time; False at their ends."""
-        lagrangian, seconds = self._lagrangian, ROUND_SECONDS
+        lagrangian, seconds, is_new = self._lagrangian, ROUND_SECONDS, True
+        duals = self._best = self._first_multipliers
+        bounds: list[float] = []
         while True:
-            duals, left = self._multipliers(), seconds
-            self._best = self._best if self._best.size else duals
-            costs = lagrangian.costs(duals)
-            bounds = [len(block.numbers) * block.least(costs) for block in self._distinct]
-            for place, block in enumerate(self._distinct):
-                gap = OPEN_SHARE * (self._objective - max(self._bound, self._trivial)) / len(lagrangian.parts)
-                self._running = proof = block.proof(costs, gap, seconds / len(bounds))
-                waiting = len(bounds) - 1 - place
-                least_left = left * waiting / (waiting + 1) if waiting else -np.inf
-                while not block.is_solved and left > least_left:
-                    begin = time.perf_counter()
-                    proven = block.take(proof.step())
-                    left -= time.perf_counter() - begin
-                    bounds[place] = max(bounds[place], len(block.numbers) * proven)
-                    self._note(lagrangian.bound(duals, sum(bounds)), duals)
-                    yield True
-                proof.close()
-                self._running = None
+            if is_new:
+                bounds = [len(block.numbers) * block.least(lagrangian.costs(duals)) for block in self._distinct]
+            places = [place for place, block in enumerate(self._distinct) if is_new or not block.is_solved]
+            yield from self._round(places, bounds, duals, seconds)
             chosen = lagrangian.choose(self._points)
-            self._next, self._found = duals, None if chosen is None else chosen[2]
-            if not all(block.is_solved for block in self._distinct):
+            self._found, is_new = None if chosen is None else chosen[2], all(each.is_solved for each in self._distinct)
+            if not is_new:
                 seconds *= 2.0
             elif chosen is not None:
-                self._next = lagrangian.existing(SMOOTHING * self._best + (1.0 - SMOOTHING) * chosen[0])
+                duals = lagrangian.existing(SMOOTHING * self._best + (1.0 - SMOOTHING) * chosen[0])
             yield False
+
+    def _round(self, places: list[int], bounds: list[float], duals: Array, seconds: float) -> Iterator[bool]:
+        """Raise the bounds of the blocks at these places, one after another, within some seconds."""
+        lagrangian, left = self._lagrangian, seconds
+        for number, place in enumerate(places):
+            block = self._distinct[place]
+            gap = OPEN_SHARE * (self._objective - max(self._bound, self._trivial)) / len(lagrangian.parts)
+            self._running = proof = block.proof(lagrangian.costs(duals), gap, seconds / len(places))
+            waiting = len(places) - 1 - number
+            least_left = left * waiting / (waiting + 1) if waiting else -np.inf
+            while not block.is_solved and left > least_left:
+                begin = time.perf_counter()
+                proven = block.take(proof.step())
+                left -= time.perf_counter() - begin
+                bounds[place] = max(bounds[place], len(block.numbers) * proven)
+                self._note(lagrangian.bound(duals, sum(bounds)), duals)
+                yield True
+            proof.close()
+            self._running = None
 
     def _note(self, bound: float, duals: Array) -> None:
         if bound > self._bound:
             self._bound, self._best = bound, duals
 
-    def _multipliers(self) -> Array:
-        """The next ones: of this, of the search, or none at all."""
+    @property
+    def _first_multipliers(self) -> Array:
+        """Those of the search, or none at all."""
         lagrangian, known = self._lagrangian, self._past.multipliers
-        if self._next is not None:
-            return self._next
         if known is not None and known.size == self._problem.n_rows:
             return lagrangian.existing(known[lagrangian.links])
         return np.zeros(lagrangian.linked.n_rows)

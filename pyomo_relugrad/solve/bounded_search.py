@@ -33,6 +33,8 @@ SHORTEST = 0.1
 VAIN_BEFORE, VAIN_SHARE, LEFT = 2.0, 0.25, 1.2
 #: The share of all time that runs have, and that while the search expects to gain after it has been in vain.
 SHARE, SHARE_UNSETTLED = 0.4, 0.1
+#: The share up to which a bounder may go on that closes so much of its gap in a run, where the search expects nothing.
+SHARE_CLOSING, CLOSING = 0.65, 0.15
 #: Gains that are smaller shares of the value and of the gap do not keep a bounder waiting.
 SMALL_OF_VALUE, SMALL_OF_GAP = 1e-3, 1e-2
 #: Runs in which a bounder may come to its first bound before it is judged, and what is expected that it closes of its
@@ -171,13 +173,17 @@ class BoundedSearch(Worker):
     def _share(self) -> float:
         return SHARE_UNSETTLED if self._budget is not None and self._budget.is_unsettled else SHARE
 
+    def _share_of(self, way: _Way) -> float:
+        is_closing = way.runs > 1 and way.closed >= CLOSING  # what the first run closes is a guess
+        return SHARE_CLOSING if is_closing and self._share == SHARE else self._share
+
     def _due(self, vain_before: float) -> _Way | None:
         """The bounder whose run may begin, if any."""
         way = self._next_way()
         if way is None:
             return None
         now, length = self._clock.elapsed, way.length
-        has_time = self._spent + length <= self._share * now and LEFT * length <= self._clock.remaining
+        has_time = self._spent + length <= self._share_of(way) * now and LEFT * length <= self._clock.remaining
         least_vain = max(vain_before * length, min(vain_before, VAIN_SHARE) * now)
         is_in_vain = now - self._last_gain >= least_vain
         return way if has_time and is_in_vain else None
