@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -50,6 +51,8 @@ class Landscape:
         self._rows = sparse.csr_array(sparse.vstack([-rows[below], rows[above]]))
         self._limits = np.concatenate([-lower[below], upper[above]])[:, None]
         self._penalties = np.concatenate([penalties[below], penalties[above]])
+        self._priced, self._constant = np.flatnonzero(problem.cost), problem.constant
+        self._prices = problem.cost[self._priced]
 
     #: By how much the costs of rows may grow in a move.
     reach = np.inf
@@ -77,7 +80,20 @@ class Landscape:
 
     def merit(self, V: Array) -> Array:
         """Merits (B,) of points (B, n)."""
-        return np.asarray(self._problem.objective(V) + self._penalties @ self._excess(V))
+        return np.asarray(V[:, self._priced] @ self._prices + self._constant + self._penalties @ self._excess(V))
+
+    def limited(self, changed: Array) -> Landscape:
+        """What some columns, by a mask (n,), add to the merit, together with others that share rows with them."""
+        part, touched = copy(self), np.abs(self._rows) @ changed.astype(float) > 0
+        part._rows, part._limits, part._penalties = self._rows[touched], self._limits[touched], self._penalties[touched]
+        part._priced, part._constant = self._priced[changed[self._priced]], 0.0
+        part._prices = self._problem.cost[part._priced]
+        return part
+
+    @property
+    def reads(self) -> Array:
+        """Columns (k,) that the merit depends on."""
+        return np.union1d(self._priced, self._rows.indices)
 
     def _excess(self, V: Array) -> Array:
         """How far rows are violated (m, B)."""
