@@ -83,10 +83,10 @@ class Landscape:
         return np.asarray(V[:, self._priced] @ self._prices + self._constant + self._penalties @ self._excess(V))
 
     def limited(self, changed: Array) -> Landscape:
-        """What some columns, by a mask (n,), add to the merit, together with others that share rows with them."""
-        part, touched = copy(self), np.abs(self._rows) @ changed.astype(float) > 0
+        """What some columns (k,) add to the merit, together with others that share rows with them."""
+        part, touched = copy(self), np.diff(self._rows[:, changed].indptr) > 0
         part._rows, part._limits, part._penalties = self._rows[touched], self._limits[touched], self._penalties[touched]
-        part._priced, part._constant = self._priced[changed[self._priced]], 0.0
+        part._priced, part._constant = np.intersect1d(self._priced, changed), 0.0
         part._prices = self._problem.cost[part._priced]
         return part
 

@@ -49,14 +49,12 @@ class Moves:
     @classmethod
     def of(cls, decisions: Decisions, places: Array, landscape: Landscape) -> Moves:
         """The moves of some decisions."""
-        changed = np.zeros(decisions.problem.n_columns, bool)
-        changed[decisions.columns[places]] = True
-        limited = [step.limited(changed) for step in decisions.steps]
-        steps, part = tuple(step for step in limited if step is not None), landscape.limited(changed)
+        follows = set(decisions.columns[places].tolist())
+        limited = [step.limited(follows) for step in decisions.steps]
+        steps, changed = tuple(step for step in limited if step is not None), np.array(sorted(follows))
+        part = landscape.limited(changed)
         reads = np.concatenate([part.reads, *(step.reads for step in steps)])
-        return cls(
-            decisions, places, steps, np.flatnonzero(changed), np.setdiff1d(reads, np.flatnonzero(changed)), part
-        )
+        return cls(decisions, places, steps, changed, np.setdiff1d(reads, changed), part)
 
     def around(self, X: Array, count: int, random: np.random.Generator) -> Array:
         """Values (B, count, k) of these decisions around those of some points (B, k); the first ones are the same."""

@@ -24,8 +24,8 @@ class Filling(Protocol):
     def fill(self, V: Array) -> None:
         """Set these columns (rows of an (n, B) array) from others, in place."""
 
-    def limited(self, changed: Array) -> Filling | None:
-        """What of it depends on some columns, by a mask (n,) to which what follows is added; None for nothing."""
+    def limited(self, changed: set[int]) -> Filling | None:
+        """What of it depends on some columns, to which what follows is added; None for nothing."""
 
 
 @dataclass
@@ -49,9 +49,9 @@ class LinearForm:
             coefficients[column] = coefficients.get(column, 0.0) + factor * value
         return LinearForm(coefficients, self.constant + factor * other.constant)
 
-    def depends_on(self, changed: Array) -> bool:
-        """Whether some columns, by a mask (n,), are among its own."""
-        return any(changed[column] for column in self.coefficients)
+    def depends_on(self, changed: set[int]) -> bool:
+        """Whether some columns are among its own."""
+        return not changed.isdisjoint(self.coefficients)
 
 
 class AffineMap:
@@ -137,11 +137,11 @@ class Equations:
         values = self._values(V)
         V[self._columns] = np.where(self._is_integer, np.round(values), values)
 
-    def limited(self, changed: Array) -> Equations | None:
+    def limited(self, changed: set[int]) -> Equations | None:
         """What of it depends on some columns."""
         columns, values, integers = self._given
         kept = [index for index, value in enumerate(values) if value.depends_on(changed)]
-        changed[self._columns[kept]] = True
+        changed.update(columns[index] for index in kept)
         return Equations([columns[i] for i in kept], [values[i] for i in kept], integers) if kept else None
 
 
@@ -160,8 +160,8 @@ class Branch:
     values: dict[int, LinearForm]
     excesses: tuple[LinearForm, ...]
 
-    def depends_on(self, changed: Array) -> bool:
-        """Whether anything of it holds some columns, by a mask (n,)."""
+    def depends_on(self, changed: set[int]) -> bool:
+        """Whether anything of it holds some columns."""
         return any(form.depends_on(changed) for form in (*self.values.values(), *self.excesses))
 
 
@@ -211,12 +211,13 @@ class Switches:
         if self._columns.size:
             V[self._columns] = np.where(is_on[self._owner], self._values[1](V), self._values[0](V))
 
-    def limited(self, changed: Array) -> Switches | None:
+    def limited(self, changed: set[int]) -> Switches | None:
         """What of it depends on some columns."""
         branches, lower, upper = self._given
         kept = [i for i, pair in enumerate(branches) if any(branch.depends_on(changed) for branch in pair)]
-        changed[self.binaries[kept]] = changed[self._columns[np.isin(self._owner, kept)]] = True
-        return Switches(self.binaries[kept].tolist(), [branches[i] for i in kept], lower, upper) if kept else None
+        binaries = self.binaries[kept].tolist()
+        changed.update(binaries, *(branches[i][0].values for i in kept))
+        return Switches(binaries, [branches[i] for i in kept], lower, upper) if kept else None
 
 
 def _telling(excesses: Sequence[LinearForm], lower: Array, upper: Array) -> list[LinearForm]:
@@ -269,13 +270,13 @@ class Levels:
             free = np.where(bounded, (low + high) / 2, np.where(np.isfinite(low), low, high))
         V[self._columns] = np.where(self._cost > 0, low, np.where(self._cost < 0, high, free))
 
-    def limited(self, changed: Array) -> Levels | None:
+    def limited(self, changed: set[int]) -> Levels | None:
         """What of it depends on some columns."""
         lower, upper, cost, integers = self._given
         sides = enumerate(zip(lower, upper, strict=True))
         kept = [i for i, (low, high) in sides if any(form.depends_on(changed) for form in (*low, *high))]
-        changed[self._columns[kept]] = True
         parts = self._columns[kept].tolist(), [lower[i] for i in kept], [upper[i] for i in kept]
+        changed.update(parts[0])
         return Levels(*parts, cost, integers) if kept else None
 
     def with_room(self, V: Array) -> Array:
@@ -313,11 +314,12 @@ class Quantile:
         V[self._rows.column] = np.clip(self._rows.sign * largest, self._lower, self._upper)
         V[self._rows.binaries] = binaries.T
 
-    def limited(self, changed: Array) -> Quantile | None:
+    def limited(self, changed: set[int]) -> Quantile | None:
         """The whole of it where it depends on some columns."""
-        depends = bool(changed[self.reads].any())
-        changed[[self._rows.column, *self._rows.binaries]] |= depends
-        return self if depends else None
+        if changed.isdisjoint(self.reads.tolist()):
+            return None
+        changed.update([self._rows.column], self._rows.binaries.tolist())
+        return self
 
 
 class Networks:
@@ -336,10 +338,11 @@ class Networks:
         for stage in self._stages:
             stage.propagate(V.T)
 
-    def limited(self, changed: Array) -> Networks | None:
+    def limited(self, changed: set[int]) -> Networks | None:
         """Those that read some columns."""
-        kept = [stage.part(np.flatnonzero(changed[stage.inputs].any(axis=1))) for stage in self._stages]
+        before = list(changed)
+        kept = [stage.part(np.flatnonzero(np.isin(stage.inputs, before).any(axis=1))) for stage in self._stages]
         kept = [stage for stage in kept if len(stage.inputs)]
         for stage in kept:
-            changed[stage.outputs] = True
+            changed.update(stage.outputs.ravel().tolist())
         return Networks(tuple(kept)) if kept else None
