@@ -122,11 +122,17 @@ class DecisionSearch(Method):
             ended = behind | (descents.vain >= self.attempts * len(moves))
             fruitless += int((ended & ~behind).sum())
             x, value = descents.best()
-            if is_lower(value, lowest):
-                best, lowest, fruitless = x, value, 0
-                yield decisions.problem.incumbent(decisions.points(x[None])[0])
-            else:
+            if not is_lower(value, lowest):
                 yield None
+                continue
+            values = decisions.points(x[None])
+            if landscape.learns(values):  # merits left something out
+                moves = moves_by_groups(decisions, landscape, random)
+                descents = Descents(decisions, landscape, moves, self.descents, self.rung, random)
+                ended[:] = True
+                continue
+            best, lowest, fruitless = x, value, 0
+            yield decisions.problem.incumbent(values[0])
 
     def _annealed(
         self, decisions: Decisions, landscape: Landscape, end: float, context: SearchContext
