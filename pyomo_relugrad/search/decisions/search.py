@@ -39,9 +39,9 @@ class DecisionSearch(Method):
     Parameters
     ----------
     descents : int, optional
-        Points that go down side by side (16).
+        Points that go down side by side (32).
     batch : int, optional
-        Moves of each that are evaluated in a step (32).
+        Moves of each that are evaluated in a step (16).
     attempts : int, optional
         Steps in a row without a lower merit that end a descent, for each group of decisions (6).
     rung : int, optional
@@ -64,8 +64,8 @@ class DecisionSearch(Method):
 
     name = "decisions"
 
-    descents: int = 16
-    batch: int = 32
+    descents: int = 32
+    batch: int = 16
     attempts: int = 6
     rung: int = 60
     patience: int = 500
