@@ -22,7 +22,7 @@ from pyomo_relugrad.search.decisions import runs
 from pyomo_relugrad.search.decisions.annealing import Annealing, Chains
 from pyomo_relugrad.search.decisions.decisions import Decisions
 from pyomo_relugrad.search.decisions.landscape import BlockLandscape, Landscape
-from pyomo_relugrad.search.decisions.moves import Moves
+from pyomo_relugrad.search.decisions.moves import moves_by_groups
 from pyomo_relugrad.search.decisions.runs import RunMoves
 from pyomo_relugrad.search.decisions.search import DecisionSearch
 from pyomo_relugrad.search.decisions.steps import Branch, LinearForm, Switches
@@ -137,12 +137,81 @@ def test_the_search_moves_places_between_whole_numbers() -> None:
 
 
 def test_decisions_that_change_the_same_inputs_move_together() -> None:
-    moves = Moves.of(decisions_of(places_problem(4, 0)), np.random.default_rng(0))
-    assert moves.groups.tolist() == [[True, True], [True, True]]
-    around = moves.around(np.array([1.0, 3.0]), 200, np.random.default_rng(0))
+    decisions, random = decisions_of(places_problem(4, 0)), np.random.default_rng(0)
+    landscape = Landscape(decisions, decisions.random(64, random), 10.0)
+    (moves,) = moves_by_groups(decisions, landscape, random)
+    assert moves.places.tolist() == [0, 1]
+    around = moves.around(np.array([[1.0, 3.0]]), 200, random)[0]
+    assert around[0].tolist() == [1.0, 3.0]
+    assert (around[1:] != around[0]).any(axis=0).all()
     assert (around >= 0).all()
     assert (around <= 4).all()
     assert (around == np.round(around)).all()
+
+
+def two_kinds_of_places() -> Problem:
+    """Two problems of two places; a network for each home reads both distances."""
+    one, other = places_problem(3, 0, integers=False), places_problem(3, 1, integers=False)
+    n, network = one.n_columns, random_network(np.random.default_rng(2), (2, 5, 1))
+    joined = {
+        name: np.concatenate([getattr(one, name), getattr(other, name)])
+        for name in ("cost", "lower", "upper", "row_lower", "row_upper", "integers")
+    }
+    unused = n + np.concatenate([each.outputs for each in other.networks])
+    joined["cost"][unused] = joined["lower"][unused] = joined["upper"][unused] = 0.0
+    pairs = zip(one.networks, other.networks, strict=True)
+    networks = tuple(EmbeddedNetwork(network, [*a.inputs, *(b.inputs + n)], a.outputs) for a, b in pairs)
+    rows = sparse.csr_array(sparse.block_diag([one.rows, other.rows]))
+    return Problem(rows=rows, networks=networks, constant=3.0, **joined)
+
+
+@pytest.mark.parametrize("make", [two_kinds_of_places, lambda: places_problem(4, 2)])
+def test_a_move_changes_what_follows_from_it_and_the_merit_as_a_whole_point_does(make: Any) -> None:
+    decisions, random = decisions_of(make()), np.random.default_rng(1)
+    landscape = Landscape(decisions, decisions.random(64, random), 10.0)
+    X = decisions.random(3, random)
+    V = landscape.points(X).T
+    groups = moves_by_groups(decisions, landscape, random)
+    assert sorted(np.concatenate([moves.places for moves in groups]).tolist()) == list(range(decisions.columns.size))
+    assert len(groups) == decisions.columns.size // 2
+    for moves in groups:
+        tried_decisions = moves.around(X[:, moves.places], 20, random)
+        merits, tried = moves.tried(V, tried_decisions)
+        whole = np.repeat(X, 20, axis=0)
+        whole[:, moves.places] = tried_decisions.reshape(60, -1)
+        points = landscape.points(whole)
+        np.testing.assert_allclose(tried[moves.changed].T, points[:, moves.changed], atol=1e-9)
+        unchanged = np.setdiff1d(np.arange(len(V)), moves.changed)
+        assert (points[:, unchanged] == np.repeat(V.T, 20, axis=0)[:, unchanged]).all()
+        expected = landscape.merit(points).reshape(3, 20)
+        np.testing.assert_allclose(merits - merits[:, :1], expected - expected[:, :1], atol=1e-9)
+
+
+def test_a_row_that_no_sample_violates_is_kept_nevertheless(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = places_problem(4, 3)
+    decisions = decisions_of(problem)
+    X = np.array(list(itertools.product(range(5), repeat=2)), float)
+    points = decisions.points(X)
+    is_apart = np.abs(points[:, 0] - points[:, 1]) >= 1.5
+    assert problem.objective(points).min() < problem.objective(points[is_apart]).min() - 1e-3
+    monkeypatch.setattr(Decisions, "random", lambda self, count, random: X[is_apart][random.integers(12, size=count)])
+    landscape = Landscape(decisions, X[is_apart], 10.0)
+    assert not landscape.learns(points[is_apart])
+    assert landscape.learns(points)
+    assert not landscape.learns(points)
+    found = [p for p in DecisionSearch().run(problem, context()) if p is not None]
+    assert all(point.is_feasible for point in found)
+    assert found[-1].objective == pytest.approx(problem.objective(points[is_apart]).min(), abs=1e-9)
+
+
+def test_places_move_to_where_binaries_switch() -> None:
+    decisions, random = decisions_of(places_problem(4, 0, integers=False)), np.random.default_rng(0)
+    (moves,) = moves_by_groups(decisions, Landscape(decisions, decisions.random(64, random), 10.0), random)
+    around = moves.around(np.full((1, 2), 1.7), 400, random)[0]
+    kinks = np.concatenate(decisions.kinks)
+    assert kinks.size
+    assert (kinks == np.round(kinks)).all()  # homes stand at whole numbers
+    assert 0.1 < np.isin(around, kinks).any(axis=1).mean() < 0.4
 
 
 def test_nothing_is_yielded_where_columns_do_not_follow() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.problem.presolve.mixing_sets import MixingSet, mixing_sets
 from pyomo_relugrad.search.decisions.deduction import Deduction
-from pyomo_relugrad.search.decisions.steps import Filling, Levels, Networks, Quantile
+from pyomo_relugrad.search.decisions.steps import Filling, Levels, Networks, Quantile, Switches
 
 #: Coefficients of rows above which structure is not looked for.
 MAX_ENTRIES = 200_000
@@ -80,6 +81,16 @@ class Decisions:
     def bounds(self) -> tuple[Array, Array]:
         """Bounds (d,) of the decisions."""
         return self.problem.lower[self.columns], self.problem.upper[self.columns]
+
+    @cached_property
+    def kinks(self) -> list[Array]:
+        """For each decision the values between its bounds at which a binary switches whatever the others are."""
+        found: dict[int, set[float]] = {column: set() for column in self.columns.tolist()}
+        for step in self.steps:
+            for column, value in step.kinks if isinstance(step, Switches) else ():
+                if column in found and self.problem.lower[column] < value < self.problem.upper[column]:
+                    found[column].add(value)
+        return [np.array(sorted(values)) for values in found.values()]
 
     def random(self, count: int, random: np.random.Generator) -> Array:
         """Decisions (count, d) anywhere between their bounds."""

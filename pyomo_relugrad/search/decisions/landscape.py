@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -36,7 +37,8 @@ class Landscape:
     def __init__(self, decisions: Decisions, X: Array, penalty: float) -> None:
         problem = decisions.problem
         self._decisions, self._problem = decisions, problem
-        merit = Merit.scaled_to(problem, decisions.points(X), penalty)
+        V = decisions.points(X)
+        merit = Merit.scaled_to(problem, V, penalty)
         # Decisions are within their bounds, and so are binaries that are switched.
         is_limited = (np.isfinite(problem.lower) | np.isfinite(problem.upper)) & (problem.lower < problem.upper)
         within = [decisions.columns, *(step.binaries for step in decisions.steps if isinstance(step, Switches))]
@@ -50,6 +52,10 @@ class Landscape:
         self._rows = sparse.csr_array(sparse.vstack([-rows[below], rows[above]]))
         self._limits = np.concatenate([-lower[below], upper[above]])[:, None]
         self._penalties = np.concatenate([penalties[below], penalties[above]])
+        self._priced, self._constant = np.flatnonzero(problem.cost), problem.constant
+        self._prices = problem.cost[self._priced]
+        self._may_fail = np.zeros(len(self._limits), bool)
+        self.learns(V)
 
     #: By how much the costs of rows may grow in a move.
     reach = np.inf
@@ -77,7 +83,26 @@ class Landscape:
 
     def merit(self, V: Array) -> Array:
         """Merits (B,) of points (B, n)."""
-        return np.asarray(self._problem.objective(V) + self._penalties @ self._excess(V))
+        return np.asarray(V[:, self._priced] @ self._prices + self._constant + self._penalties @ self._excess(V))
+
+    def limited(self, changed: Array) -> Landscape:
+        """What some columns (k,) add to the merit, and others in their rows, of those rows that are known to fail."""
+        part, touched = copy(self), self._may_fail & (np.diff(self._rows[:, changed].indptr) > 0)
+        part._rows, part._limits, part._penalties = self._rows[touched], self._limits[touched], self._penalties[touched]
+        part._priced, part._constant = np.intersect1d(self._priced, changed), 0.0
+        part._prices = self._problem.cost[part._priced]
+        return part
+
+    def learns(self, V: Array) -> bool:
+        """Whether points (B, n) violate a row that never failed before, as most rows by which columns follow do not."""
+        fails, before = self._excess(V).any(axis=1), self._may_fail
+        self._may_fail = before | fails
+        return bool((fails & ~before).any())
+
+    @property
+    def reads(self) -> Array:
+        """Columns (k,) that the merit depends on."""
+        return np.union1d(self._priced, self._rows.indices)
 
     def _excess(self, V: Array) -> Array:
         """How far rows are violated (m, B)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import repeat
@@ -14,13 +13,16 @@ from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run import Budget, Method, SearchContext, between
 from pyomo_relugrad.search.decisions.annealing import Annealing
 from pyomo_relugrad.search.decisions.decisions import Decisions
+from pyomo_relugrad.search.decisions.descents import Descents
 from pyomo_relugrad.search.decisions.landscape import BlockLandscape, Landscape
-from pyomo_relugrad.search.decisions.moves import Moves
+from pyomo_relugrad.search.decisions.moves import moves_by_groups
 from pyomo_relugrad.search.decisions.runs import RunMoves
 from pyomo_relugrad.search.regions.walk import is_lower
 
-#: Random points by which penalties are scaled and moves are grouped, and of which the best is a start.
+#: Random points by which penalties are scaled.
 SAMPLES = 256
+#: Random points of which the best begins a descent.
+STARTS = 32
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,16 @@ class DecisionSearch(Method):
 
     Parameters
     ----------
+    descents : int, optional
+        Points that go down side by side (32).
     batch : int, optional
-        Moves that are evaluated together (64).
+        Moves of each that are evaluated in a step (16).
     attempts : int, optional
-        Batches in a row without a lower merit that end a descent (4).
+        Steps in a row without a lower merit that end a descent, for each group of decisions (6).
     rung : int, optional
-        Batches after which descents from new points are compared, again and again; the worse half ends (20).
+        Steps after which descents from new points are compared, again and again; the worse half ends (60).
     patience : int, optional
-        Descents in a row, to their ends, without a better point after which the search ends (30).
+        Descents in a row, to their ends, without a better point after which the search ends (500).
     fresh : float, optional
         Share of the descents that begin at a new point (0.5).
     share : float, optional
@@ -60,10 +64,11 @@ class DecisionSearch(Method):
 
     name = "decisions"
 
-    batch: int = 64
-    attempts: int = 4
-    rung: int = 20
-    patience: int = 30
+    descents: int = 32
+    batch: int = 16
+    attempts: int = 6
+    rung: int = 60
+    patience: int = 500
     fresh: float = between(0.5, 0, 1)
     share: float = between(0.85, 0, 1)
     seconds_alone: float = 9.0
@@ -96,32 +101,38 @@ class DecisionSearch(Method):
     ) -> Iterator[Incumbent | None]:
         """Descents, each from near the best point or from a new one."""
         random, budget = context.random, context.budget
-        moves, halving = Moves.of(decisions, random), SuccessiveHalving(self.rung)
+        moves = moves_by_groups(decisions, landscape, random)
+        descents = Descents(decisions, landscape, moves, self.descents, self.rung, random)
         best: Array | None = None
-        best_merit, fruitless = np.inf, 0
+        lowest, fruitless, ended = np.inf, 0, np.ones(self.descents, bool)
         while fruitless < self.patience and budget.passed < end and not budget.is_exhausted():
             for point in context.take_offered():
                 x = decisions.rounded(point.values[decisions.columns])
                 value = float(landscape.merit(landscape.points(x[None]))[0])
-                best, best_merit = (x, value) if is_lower(value, best_merit) else (best, best_merit)
-            is_new = best is None or random.random() < self.fresh
-            starts = decisions.random(SAMPLES, random) if best is None or is_new else moves.kicked(best, random)[None]
-            values = landscape.merit(landscape.points(starts))
-            budget.count(points=len(starts))
-            x, value, batches, vain, is_behind = starts[values.argmin()], float(values.min()), 0, 0, False
-            while vain < self.attempts and not is_behind and budget.passed < end and not budget.is_exhausted():
-                tried = moves.around(x, self.batch, random)
-                values = landscape.merit(landscape.points(tried))
-                budget.count(points=len(tried))
-                lowest, batches, vain = float(values.min()), batches + 1, vain + 1
-                if is_lower(lowest, value):
-                    x, value, vain = tried[values.argmin()], lowest, 0
-                is_behind = is_new and halving.is_behind(batches, value)
+                best, lowest = (x, value) if is_lower(value, lowest) else (best, lowest)
+            which = np.flatnonzero(ended)
+            if which.size:
+                are_new = (random.random(which.size) < self.fresh) | (best is None)
+                X = decisions.random(which.size * STARTS, random).reshape(which.size, STARTS, -1)
+                if best is not None:
+                    X[~are_new] = descents.kicked(best, int((~are_new).sum()))[:, None]
+                descents.begin(which, X, are_new)
+            behind = descents.step(self.batch)
+            budget.count(points=self.batch * self.descents)
+            ended = behind | (descents.vain >= self.attempts * len(moves))
+            fruitless += int((ended & ~behind).sum())
+            x, value = descents.best()
+            if not is_lower(value, lowest):
                 yield None
-            fruitless += not is_behind
-            if is_lower(value, best_merit):
-                best, best_merit, fruitless = x, value, 0
-                yield decisions.problem.incumbent(decisions.points(x[None])[0])
+                continue
+            values = decisions.points(x[None])
+            if landscape.learns(values):  # merits left something out
+                moves = moves_by_groups(decisions, landscape, random)
+                descents = Descents(decisions, landscape, moves, self.descents, self.rung, random)
+                ended[:] = True
+                continue
+            best, lowest, fruitless = x, value, 0
+            yield decisions.problem.incumbent(values[0])
 
     def _annealed(
         self, decisions: Decisions, landscape: Landscape, end: float, context: SearchContext
@@ -158,26 +169,3 @@ class DecisionSearch(Method):
 def _left(budget: Budget) -> float:
     """What a search may still spend: seconds where they count, or iterations."""
     return budget.remaining if budget.is_timed else (budget.iteration_limit or np.inf) - budget.iterations
-
-
-class SuccessiveHalving:
-    """Which descents are worth going on with: at each rung the better half of those that came so far.
-
-    Li and others, "A system for massively parallel hyperparameter tuning" (MLSys 2020), whose descents are trainings.
-
-    Parameters
-    ----------
-    length : int
-        Batches from one rung to the next.
-    """
-
-    def __init__(self, length: int) -> None:
-        self._length = length
-        self._values: defaultdict[int, list[float]] = defaultdict(list)
-
-    def is_behind(self, batches: int, value: float) -> bool:
-        """Whether a descent that has come to a value is in the worse half."""
-        if batches % self._length:
-            return False
-        self._values[batches].append(value)
-        return value > float(np.median(self._values[batches]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,8 +17,15 @@ from pyomo_relugrad.problem.presolve.mixing_sets import MixingSet
 class Filling(Protocol):
     """Fills in some columns."""
 
+    @property
+    def reads(self) -> Array:
+        """Columns (k,) that these are computed from."""
+
     def fill(self, V: Array) -> None:
         """Set these columns (rows of an (n, B) array) from others, in place."""
+
+    def limited(self, changed: set[int]) -> Filling | None:
+        """What of it depends on some columns, to which what follows is added; None for nothing."""
 
 
 @dataclass
@@ -42,6 +49,10 @@ class LinearForm:
             coefficients[column] = coefficients.get(column, 0.0) + factor * value
         return LinearForm(coefficients, self.constant + factor * other.constant)
 
+    def depends_on(self, changed: set[int]) -> bool:
+        """Whether some columns are among its own."""
+        return not changed.isdisjoint(self.coefficients)
+
 
 class AffineMap:
     """Many affine functions as one sparse matrix.
@@ -61,6 +72,11 @@ class AffineMap:
             (np.array(values, float), np.array(columns, int), indptr), shape=(len(functions), n_columns)
         )
         self._constants = np.array([[function.constant] for function in functions]).reshape(-1, 1)
+
+    @property
+    def reads(self) -> Array:
+        """Columns (k,) that they hold."""
+        return np.unique(self._matrix.indices)
 
     def __call__(self, V: Array) -> Array:
         """Values (k, B) at points (n, B)."""
@@ -85,6 +101,11 @@ class LargestOf:
         ranks = range(self._longest)
         self._functions = AffineMap([group[min(rank, len(group) - 1)] for rank in ranks for group in groups], n_columns)
 
+    @property
+    def reads(self) -> Array:
+        """Columns (k,) that they hold."""
+        return self._functions.reads
+
     def __call__(self, V: Array) -> Array:
         """Values (groups, B) at points (n, B)."""
         values = self._functions(V)
@@ -104,11 +125,24 @@ class Equations:
     def __init__(self, columns: list[int], values: list[LinearForm], integers: Array) -> None:
         self._columns, self._values = np.array(columns), AffineMap(values, integers.size)
         self._is_integer = integers[self._columns][:, None]
+        self._given = columns, values, integers
+
+    @property
+    def reads(self) -> Array:
+        """Columns (k,) that these are computed from."""
+        return self._values.reads
 
     def fill(self, V: Array) -> None:
         """Solve the equations."""
         values = self._values(V)
         V[self._columns] = np.where(self._is_integer, np.round(values), values)
+
+    def limited(self, changed: set[int]) -> Equations | None:
+        """What of it depends on some columns."""
+        columns, values, integers = self._given
+        kept = [index for index, value in enumerate(values) if value.depends_on(changed)]
+        changed.update(columns[index] for index in kept)
+        return Equations([columns[i] for i in kept], [values[i] for i in kept], integers) if kept else None
 
 
 @dataclass(frozen=True)
@@ -125,6 +159,10 @@ class Branch:
 
     values: dict[int, LinearForm]
     excesses: tuple[LinearForm, ...]
+
+    def depends_on(self, changed: set[int]) -> bool:
+        """Whether anything of it holds some columns."""
+        return any(form.depends_on(changed) for form in (*self.values.values(), *self.excesses))
 
 
 class Switches:
@@ -149,6 +187,21 @@ class Switches:
         ]
         excesses = [[_telling(pair[side].excesses, lower, upper) for pair in branches] for side in (0, 1)]
         self._excesses = [LargestOf(groups, n_columns) for groups in excesses]
+        self._given = branches, lower, upper
+
+    @property
+    def kinks(self) -> Iterator[tuple[int, float]]:
+        """Columns and values of theirs at which a binary switches whatever the others are."""
+        for excess in (excess for pair in self._given[0] for branch in pair for excess in branch.excesses):
+            held = {column: value for column, value in excess.coefficients.items() if value}
+            if len(held) == 1:
+                yield from ((column, -excess.constant / value) for column, value in held.items())
+
+    @property
+    def reads(self) -> Array:
+        """Columns (k,) that these are computed from."""
+        parts = [*(part.reads for part in self._values), *(part.reads for part in self._excesses)]
+        return np.unique(np.concatenate(parts))
 
     def fill(self, V: Array) -> None:
         """Choose the binaries."""
@@ -157,6 +210,14 @@ class Switches:
         V[self.binaries] = is_on
         if self._columns.size:
             V[self._columns] = np.where(is_on[self._owner], self._values[1](V), self._values[0](V))
+
+    def limited(self, changed: set[int]) -> Switches | None:
+        """What of it depends on some columns."""
+        branches, lower, upper = self._given
+        kept = [i for i, pair in enumerate(branches) if any(branch.depends_on(changed) for branch in pair)]
+        binaries = self.binaries[kept].tolist()
+        changed.update(binaries, *(branches[i][0].values for i in kept))
+        return Switches(binaries, [branches[i] for i in kept], lower, upper) if kept else None
 
 
 def _telling(excesses: Sequence[LinearForm], lower: Array, upper: Array) -> list[LinearForm]:
@@ -194,6 +255,12 @@ class Levels:
         self._largest = LargestOf(lower, cost.size)
         self._negative = LargestOf([[LinearForm().plus(-1.0, one) for one in ones] for ones in upper], cost.size)
         self._cost, self._is_integer = cost[self._columns][:, None], integers[self._columns][:, None]
+        self._given = lower, upper, cost, integers
+
+    @property
+    def reads(self) -> Array:
+        """Columns (k,) that these are computed from."""
+        return np.union1d(self._largest.reads, self._negative.reads)
 
     def fill(self, V: Array) -> None:
         """Choose the levels."""
@@ -202,6 +269,15 @@ class Levels:
         with np.errstate(invalid="ignore"):
             free = np.where(bounded, (low + high) / 2, np.where(np.isfinite(low), low, high))
         V[self._columns] = np.where(self._cost > 0, low, np.where(self._cost < 0, high, free))
+
+    def limited(self, changed: set[int]) -> Levels | None:
+        """What of it depends on some columns."""
+        lower, upper, cost, integers = self._given
+        sides = enumerate(zip(lower, upper, strict=True))
+        kept = [i for i, (low, high) in sides if any(form.depends_on(changed) for form in (*low, *high))]
+        parts = self._columns[kept].tolist(), [lower[i] for i in kept], [upper[i] for i in kept]
+        changed.update(parts[0])
+        return Levels(*parts, cost, integers) if kept else None
 
     def with_room(self, V: Array) -> Array:
         """The columns (k,) that have more than one value at some of the points (n, B)."""
@@ -227,11 +303,23 @@ class Quantile:
     def __init__(self, rows: MixingSet, lower: float, upper: float) -> None:
         self._rows, self._lower, self._upper = rows, lower, upper
 
+    @property
+    def reads(self) -> Array:
+        """Columns (k,) that these are computed from."""
+        return np.unique(self._rows.others.indices)
+
     def fill(self, V: Array) -> None:
         """Choose both."""
         largest, binaries = self._rows.chosen(V.T)
         V[self._rows.column] = np.clip(self._rows.sign * largest, self._lower, self._upper)
         V[self._rows.binaries] = binaries.T
+
+    def limited(self, changed: set[int]) -> Quantile | None:
+        """The whole of it where it depends on some columns."""
+        if changed.isdisjoint(self.reads.tolist()):
+            return None
+        changed.update([self._rows.column], self._rows.binaries.tolist())
+        return self
 
 
 class Networks:
@@ -240,7 +328,21 @@ class Networks:
     def __init__(self, stages: tuple[Stage, ...]) -> None:
         self._stages = stages
 
+    @property
+    def reads(self) -> Array:
+        """Columns (k,) that these are computed from."""
+        return np.unique(np.concatenate([stage.inputs.ravel() for stage in self._stages]))
+
     def fill(self, V: Array) -> None:
         """Evaluate the networks."""
         for stage in self._stages:
             stage.propagate(V.T)
+
+    def limited(self, changed: set[int]) -> Networks | None:
+        """Those that read some columns."""
+        before = list(changed)
+        kept = [stage.part(np.flatnonzero(np.isin(stage.inputs, before).any(axis=1))) for stage in self._stages]
+        kept = [stage for stage in kept if len(stage.inputs)]
+        for stage in kept:
+            changed.update(stage.outputs.ravel().tolist())
+        return Networks(tuple(kept)) if kept else None
