@@ -123,6 +123,8 @@ def test_operations_have_the_values_of_the_expressions(seed):
             assert problem.network_error(wrong[None])[0] >= 0.5 - 1e-9 or len(problem.operations) > 1
             low, high = operation.range(problem.lower, problem.upper)
             assert low - 1e-9 <= v[operation.output] <= high + 1e-9 or np.isinf(low)
+        point = problem.incumbent(wrong)
+        assert point.network_error == problem.network_error(point.values[None])[0]
 
 
 @settings(max_examples=30, deadline=None)

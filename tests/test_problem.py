@@ -46,6 +46,9 @@ def test_propagate_fills_outputs_in_the_order_of_the_chain(seed):
     np.testing.assert_allclose(problem.network_error(V), 0.0, atol=1e-12)
     V[1, 5] += 0.5
     np.testing.assert_allclose(problem.network_error(V), [0.0, 0.5, 0.0], atol=1e-12)
+    point = problem.incumbent(V[1])
+    assert (point.network_error, problem.measure(V[1]).network_error) == pytest.approx((0.0, 0.5))
+    assert problem.network_error(point.values[None])[0] <= 1e-12
 
 
 def test_equal_networks_of_one_depth_are_one_batch():

@@ -1,5 +1,6 @@
 """`SolverFactory('relugrad')`: results, options and errors, in the legacy and the new interface."""
 
+import copy
 import io
 import json
 import logging
@@ -119,6 +120,27 @@ def test_legacy_results_are_feasible_and_never_optimal() -> None:
     assert results.problem.number_of_constraints == 1
     assert results.solver.wallclock_time > 0
     assert len(results.solution) == 0
+
+
+def test_classic_results_are_whole_whichever_way_they_are_looked_at_first() -> None:
+    results = pyo.SolverFactory("relugrad").solve(knapsack())
+    assert [len(copy.deepcopy(results)[name]) for name in ("Problem", "Solver", "Solution")] == [1, 1, 0]
+    assert copy.deepcopy(results.solver) == copy.deepcopy(results).solver
+    assert "Termination condition: feasible" in str(copy.deepcopy(results))
+    assert copy.deepcopy(results).json_repn()["Problem"][0]["Number of variables"] == 2
+    assert pickle.loads(pickle.dumps(results.problem))[0].sense == pyo.maximize
+    results.solver.message = "ours"
+    assert results.solver[0].message == "ours"
+    assert "Solution: \n- number of solutions: 0" in str(results)
+
+
+def test_a_loaded_solution_is_the_models_first_one() -> None:
+    model = knapsack()
+    pyo.SolverFactory("relugrad").solve(model)
+    (solution,) = model.solutions
+    assert model.solutions.index == 0
+    assert solution.status == "feasible"
+    assert solution._entry["variable"] == {id(var): (var, {"Value": var.value}) for var in (model.x, model.n)}
 
 
 def test_new_results_are_feasible_and_never_optimal() -> None:

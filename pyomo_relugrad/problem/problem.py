@@ -394,7 +394,7 @@ class Problem:
         for bound, rounding in self._bounds_with_rounding:
             v = np.where(np.abs(v - bound) <= rounding, bound, v)
         v = np.where(self.integers, np.round(v), v)
-        return self.measure(self.completed(v)[0])
+        return self._measured(self.completed(v)[0], is_propagated=not (self.operations or self.followers))
 
     @cached_property
     def _bounds_with_rounding(self) -> tuple[tuple[Array, Array], ...]:
@@ -425,12 +425,17 @@ class Problem:
 
     def measure(self, v: Array) -> Incumbent:
         """A point (n,) as it stands, with its objective and what it violates."""
+        return self._measured(v, is_propagated=False)
+
+    def _measured(self, v: Array, is_propagated: bool) -> Incumbent:
+        """A point (n,); where propagation has just written all that functions give, that is not computed again."""
         V = v[None, :]
+        is_exact = is_propagated and bool(np.isfinite(v).all())
         return Incumbent(
             values=v,
             objective=float(self.objective(V)[0]),
             violation=float(self.violation(V)[0]),
-            network_error=float(self.network_error(V)[0]),
+            network_error=0.0 if is_exact else float(self.network_error(V)[0]),
         )
 
     def reported(self, objective: float) -> float:

@@ -52,7 +52,7 @@ class TaskPool:
     """
 
     def __init__(self, problem: Problem, options: Options) -> None:
-        self._problem, self._options = problem, options
+        self._problem, self._options, self._cores = problem, options, options.cores
         self._executor: Executor | None = options.executor
         self._parcel: Parcel | None = None
         self._tasks: dict[Future[TaskReport], Task] = {}
@@ -63,13 +63,13 @@ class TaskPool:
     @property
     def start_seconds(self) -> float:
         """Seconds of a run after which others are asked, so that a short one is left alone."""
-        is_there = self._options.executor is None and bool(worker_processes(self._options.cores - 1).processes)
+        is_there = self._options.executor is None and bool(worker_processes(self._cores - 1).processes)
         return START_THERE if is_there else START_SECONDS
 
     @property
     def under_way(self) -> int:
         """How many tasks others work at, or will soon."""
-        return len(self._tasks) if self._options.executor else min(len(self._tasks), self._options.cores - 1)
+        return len(self._tasks) if self._options.executor else min(len(self._tasks), self._cores - 1)
 
     def room(self, cores_beside: int = 0, depth: int = 1) -> int:
         """How many more tasks there is room for, beside a main thread and other cores in use.
@@ -83,7 +83,7 @@ class TaskPool:
         if self._failures >= MAX_FAILURES:
             return 0
         if self._options.executor is None:
-            most = depth * (self._options.cores - 1 - cores_beside)
+            most = depth * (self._cores - 1 - cores_beside)
         else:
             most = self._options.threads or max(FIRST_TASKS, TASKS_PER_WORKER * len(self._workers))
         return max(most - len(self._tasks), 0)
@@ -94,7 +94,7 @@ class TaskPool:
         """Give a task away, which `done` brings back; return whether that could be done."""
         try:
             if self._executor is None:
-                self._executor = worker_processes(self._options.cores - 1)
+                self._executor = worker_processes(self._cores - 1)
             if self._parcel is None:
                 self._parcel = self._stack.enter_context(packed(self._problem))
                 _hold_what_is_packed(self._problem, self._parcel)

@@ -22,12 +22,13 @@ def input_ranges(block: Any) -> tuple[Array, Array]:
     ModelError
         If a bound is no number.
     """
-    pairs = [bounds_of(variable) for variable in block.inputs.values()]
-    for position in block.inputs:
+    variables = list(block.inputs.values())
+    pairs = [bounds_of(variable) for variable in variables]
+    for position in block._link_rows:
         if (term := linked_term(block, position)) is not None:
             pairs[position] = _intersection(pairs[position], compute_bounds_on_expr(term, ignore_fixed=True))
     lower, upper = within_given_bounds(block, *np.array(pairs, np.float64).T)
-    for position, variable in block.inputs.items():
+    for position, variable in enumerate(variables):
         if variable.fixed and variable.value is not None:
             lower[position] = min(lower[position], variable.value)
             upper[position] = max(upper[position], variable.value)

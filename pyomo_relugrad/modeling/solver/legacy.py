@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from pyomo.common.config import document_class_CONFIG
@@ -20,10 +21,14 @@ from pyomo.contrib.solver.common.results import (
 from pyomo.core.base import Model, Objective, SymbolMap
 from pyomo.core.base.block import BlockData
 from pyomo.core.base.label import NumericLabeler
+from pyomo.core.base.PyomoModel import ModelSolution
 from pyomo.opt import SolverResults, SolverStatus
 from pyomo.opt import TerminationCondition as LegacyTermination
+from pyomo.opt.results.container import ListContainer, MapContainer
+from pyomo.opt.results.problem import ProblemInformation
 from pyomo.opt.results.solution import Solution
 from pyomo.opt.results.solution import SolutionStatus as LegacySolutionStatus
+from pyomo.opt.results.solver import SolverInformation
 
 from pyomo_relugrad.modeling.solver.config import configure
 from pyomo_relugrad.modeling.solver.local import Relugrad
@@ -39,8 +44,51 @@ _LEGACY = {
 }
 
 
+class _Section(ListContainer):
+    """A section of classic results that is put together when it is first looked at, which takes Pyomo a while.
+
+    Parameters
+    ----------
+    cls : type
+        Of the section's one entry.
+    values : mapping
+        What the entry holds.
+    """
+
+    def __init__(self, cls: type[MapContainer], values: Mapping[str, Any]) -> None:
+        super().__init__(cls)
+        del self._list
+        self._values = values
+
+    @cached_property
+    def _list(self) -> list[MapContainer]:
+        entry = self._cls()
+        for name, value in self._values.items():
+            setattr(entry, name, value)
+        return [entry]
+
+    def __len__(self) -> int:
+        return len(self._list)
+
+    def __eq__(self, other: object) -> bool:
+        return self._list == getattr(other, "_list", None)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 class ClassicResults(SolverResults):
-    """Pyomo's classic results, which notebooks show as a table."""
+    """Pyomo's classic results, which notebooks show as a table.
+
+    Parameters
+    ----------
+    problem, solver : mapping, optional
+        What the sections hold.
+    """
+
+    def __init__(self, problem: Mapping[str, Any] | None = None, solver: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        self["Problem"] = _Section(ProblemInformation, problem or {})
+        self["Solver"] = _Section(SolverInformation, solver or {})
 
     def _repr_html_(self) -> str:
         return results_table(f"{self.solver.name}: {self.solver.message}", self.extra_info, self.solver.time)
@@ -80,8 +128,12 @@ class LegacyRelugrad(LegacySolverWrapper, Relugrad):
             results = self._run(model, config)
         if results.solution_loader.get_number_of_solutions() == 0:
             logger.warning("%s found no feasible point: %s", self.name, results.termination_condition.name)
-        legacy, incumbent = self._map_results(model, results)
-        return self._solution_handler(config.load_solutions, model, results, legacy, incumbent)
+        legacy = _classic(model, results)
+        if results.solution_loader.get_number_of_solutions():
+            _put_incumbent(model, results, legacy, config.load_solutions)
+        elif config.load_solutions and isinstance(model, Model):
+            model.solutions.clear(clear_symbol_maps=False)
+        return legacy
 
     def set_options(self, options: str | Mapping[str, Any]) -> None:
         """Keep options for the solves to come, given as a mapping or as ``"name=value name=value"``."""
@@ -94,63 +146,70 @@ class LegacyRelugrad(LegacySolverWrapper, Relugrad):
         """Return True: ``solve(model, warmstart=True)`` starts from the variables' values."""
         return True
 
-    def _map_results(self, model: BlockData, results: Results) -> tuple[SolverResults, Solution]:
-        """The results in classic terms, with what Pyomo's own translation leaves out and scripts read."""
-        condition, proven = results.termination_condition, results.solution_status == SolutionStatus.optimal
-        legacy, incumbent = ClassicResults(), Solution()
-        run, problem, timing = legacy.solver.add(), legacy.problem.add(), results.timing_info
-        statuses = None if proven else _LEGACY.get(condition)
-        run.status, run.termination_condition = statuses or (
-            legacy_solver_status_map[condition],
-            legacy_termination_condition_map[condition],
-        )
-        run.name = results.solver_name
-        run.termination_message = run.message = outcome(results).replace(": ", ", ")  # YAML's sign
-        run.time, run.wallclock_time = timing.wall_time, timing.wall_time
-        run.user_time, run.system_time = timing.user_time, timing.system_time
-        run.return_code = run.error_rc = 0
-        problem.name = model.name
-        problem.number_of_solutions = results.solution_loader.get_number_of_solutions()
-        info = results.extra_info.value()
-        for size in SIZES:
-            setattr(problem, size, info.get(size, 0))
-        objective = next(model.component_data_objects(Objective, active=True), None)
-        problem.number_of_objectives = 0 if objective is None else 1
-        problem.sense = ObjectiveSense.minimize if objective is None else objective.sense
-        sides = results.objective_bound, results.incumbent_objective
-        problem.lower_bound, problem.upper_bound = sides if problem.sense == ObjectiveSense.minimize else sides[::-1]
-        incumbent.gap = None if None in sides else abs(sides[0] - sides[1])
-        incumbent.status = LegacySolutionStatus.optimal if proven else LegacySolutionStatus.feasible
-        legacy.extra_info = info
-        return legacy, incumbent
 
-    def _solution_handler(
-        self, load_solutions: bool, model: BlockData, results: Results, legacy: SolverResults, incumbent: Solution
-    ) -> SolverResults:
-        """Put the incumbent into the results or, where it has been loaded, into ``model.solutions``.
-
-        The others stay outside: ``model.solutions.load_from`` would take several in the wrong order.
-        """
-        symbols = SymbolMap(NumericLabeler("x"))
-        legacy._smap, legacy._smap_id = None, None
-        if results.solution_loader.get_number_of_solutions():
-            for var, value in results.solution_loader.get_vars().items():
-                incumbent.variable[symbols.getSymbol(var)] = {"Value": value}
-            legacy.solution.insert(incumbent)
-            legacy._smap, legacy._smap_id = symbols, id(symbols)
-        if load_solutions:
-            _move_solution(legacy, model)
-        legacy.timing_info = results.timing_info.value()
-        return legacy
+def _classic(model: BlockData, results: Results) -> ClassicResults:
+    """The results in classic terms, with what Pyomo's own translation leaves out and scripts read."""
+    condition, timing = results.termination_condition, results.timing_info
+    is_proven = results.solution_status == SolutionStatus.optimal
+    statuses = None if is_proven else _LEGACY.get(condition)
+    status, termination = statuses or (legacy_solver_status_map[condition], legacy_termination_condition_map[condition])
+    message = outcome(results).replace(": ", ", ")  # YAML's sign
+    solver = {
+        "name": results.solver_name,
+        "status": status,
+        "termination_condition": termination,
+        "termination_message": message,
+        "message": message,
+        "time": timing.wall_time,
+        "wallclock_time": timing.wall_time,
+        "user_time": timing.user_time,
+        "system_time": timing.system_time,
+        "return_code": 0,
+        "error_rc": 0,
+    }
+    info = results.extra_info.value()
+    objective = next(model.component_data_objects(Objective, active=True), None)
+    sense = ObjectiveSense.minimize if objective is None else objective.sense
+    sides = results.objective_bound, results.incumbent_objective
+    low, high = sides if sense == ObjectiveSense.minimize else sides[::-1]
+    problem = {
+        "name": model.name,
+        "number_of_solutions": results.solution_loader.get_number_of_solutions(),
+        **{size: info.get(size, 0) for size in SIZES},
+        "number_of_objectives": 0 if objective is None else 1,
+        "sense": sense,
+        "lower_bound": low,
+        "upper_bound": high,
+    }
+    legacy = ClassicResults(problem, solver)
+    legacy._smap, legacy._smap_id = None, None
+    legacy.extra_info, legacy.timing_info = info, timing.value()
+    return legacy
 
 
-def _move_solution(legacy: SolverResults, model: BlockData) -> None:
-    """Move the solution to ``model.solutions``, where Pyomo's command line looks for it."""
+def _put_incumbent(model: BlockData, results: Results, legacy: ClassicResults, is_loaded: bool) -> None:
+    """Put the incumbent into classic results or, where it has been loaded, into ``model.solutions``.
+
+    There Pyomo's command line looks for it. The others stay outside: ``model.solutions.load_from`` would take several
+    in the wrong order.
+    """
+    values, sides = results.solution_loader.get_vars(), (results.objective_bound, results.incumbent_objective)
+    gap = None if None in sides else abs(sides[0] - sides[1])
+    is_proven = results.solution_status == SolutionStatus.optimal
+    status = LegacySolutionStatus.optimal if is_proven else LegacySolutionStatus.feasible
+    if not is_loaded:
+        incumbent, symbols = Solution(), SymbolMap(NumericLabeler("x"))
+        incumbent.status, incumbent.gap = status, gap
+        for var, value in values.items():
+            incumbent.variable[symbols.getSymbol(var)] = {"Value": value}
+        legacy.solution.insert(incumbent)
+        legacy._smap, legacy._smap_id = symbols, id(symbols)
+        return
+    legacy.solution._active = True  # is shown, without solutions
     if isinstance(model, Model):
+        solution = ModelSolution()
+        solution.status, solution.gap = status, gap
+        solution._entry["variable"] = {id(var): (var, {"Value": value}) for var, value in values.items()}
         model.solutions.clear(clear_symbol_maps=False)
-        if legacy._smap_id is not None:
-            model.solutions.add_symbol_map(legacy._smap)
-            model.solutions.add_solution(legacy.solution[0], legacy._smap_id)
-            model.solutions.index = 0
-    legacy.solution.clear()
-    legacy._smap = legacy._smap_id = None
+        model.solutions.solutions.append(solution)
+        model.solutions.index = 0

@@ -156,11 +156,11 @@ class Relugrad(SolverBase):
 
         results.solver_name, results.solver_version = self.name, self.version()
         results.solver_config, results.solver_log = config, log.text
-        results.extra_info.method, results.extra_info.seed = config.method, config.seed
-        results.timing_info.start_timestamp = clock.timestamp
-        results.timing_info.wall_time = clock.elapsed
-        results.timing_info.user_time, results.timing_info.system_time = clock.processor_times()
-        results.timing_info.timer = config.timer
+        info, timing = results.extra_info, results.timing_info
+        info.method, info.seed = config.method, config.seed
+        timing.start_timestamp, timing.wall_time = clock.timestamp, clock.elapsed
+        timing.user_time, timing.system_time = clock.processor_times()
+        timing.timer = config.timer
         if config.report_timing:
             print(config.timer)
         return results

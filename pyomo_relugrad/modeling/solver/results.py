@@ -89,17 +89,13 @@ def results_of_search(model: BlockData, compiled: CompiledModel, found: SearchRe
         [(elapsed, problem.reported(value)) for elapsed, value in pairs]
         for pairs in (found.history, found.bound_history)
     )
+    info = results.extra_info
     for size, number in zip(SIZES, _sizes(problem), strict=True):
-        results.extra_info[size] = number
-    results.extra_info.points_evaluated = found.points
-    results.extra_info.iterations = found.iterations
-    results.extra_info.nodes = found.nodes
-    results.extra_info.violation = None if shown is None else shown.violation
-    results.extra_info.network_error = None if shown is None else shown.network_error
-    results.extra_info.add("history", ConfigValue(history, description="Time and objective of each new incumbent."))
-    results.extra_info.add(
-        "bound_history", ConfigValue(bound_history, description="Time and value of each better bound.")
-    )
+        info[size] = number
+    info.points_evaluated, info.iterations, info.nodes = found.points, found.iterations, found.nodes
+    info.violation, info.network_error = (None, None) if shown is None else (shown.violation, shown.network_error)
+    info.add("history", ConfigValue(history, description="Time and objective of each new incumbent."))
+    info.add("bound_history", ConfigValue(bound_history, description="Time and value of each better bound."))
     return results
 
 

@@ -150,31 +150,29 @@ def affine_range(layer: Layer, lower: Sequence[Array], upper: Sequence[Array]) -
         The largest ``|W| @ |h| + |b|``, infinite bounds left out: what `rounding_factor` is relative to.
     """
     batch = lower[0].shape[0]
-    low = np.repeat(layer.bias[None, :], batch, axis=0)
-    high, size = low.copy(), np.abs(low)
-    unbounded_low = np.zeros(low.shape, bool)
-    unbounded_high = np.zeros(low.shape, bool)
+    sums = np.repeat(layer.bias[None, :], 3 * batch, axis=0)
+    low, high, size = sums[:batch], sums[batch : 2 * batch], sums[2 * batch :]
+    np.abs(size, out=size)
+    without_low, without_high = np.zeros((2, *low.shape), bool)
     for source, weight in layer.terms:
-        no_low, no_high = np.isinf(lower[source]), np.isinf(upper[source])
-        is_bounded = not (no_low.any() or no_high.any())
-        finite_low, finite_high = lower[source], upper[source]
-        if not is_bounded:
-            finite_low, finite_high = np.where(no_low, 0, finite_low), np.where(no_high, 0, finite_high)
-        magnitude = np.maximum(np.abs(finite_low), np.abs(finite_high))
-        under_positive = np.concatenate([finite_low, finite_high, magnitude])
-        under_negative = np.concatenate([finite_high, finite_low, -magnitude])
+        sides = lower[source], upper[source]
+        ends = [np.isinf(side) for side in sides]
+        is_bounded = not (ends[0].any() or ends[1].any())
+        least, most = sides if is_bounded else (np.where(end, 0, side) for end, side in zip(ends, sides, strict=True))
+        magnitude = np.maximum(np.abs(least), np.abs(most))
+        under_positive = np.concatenate([least, most, magnitude])
+        under_negative = np.concatenate([most, least, -magnitude])
         for rows, part in row_blocks(weight):
             positive, negative = sign_parts(part)
-            sums = under_positive @ positive.T + under_negative @ negative.T
-            for place, total in enumerate((low, high, size)):
-                total[:, rows] += sums[place * batch : (place + 1) * batch]
+            sums[:, rows] += under_positive @ positive.T + under_negative @ negative.T
             if not is_bounded:
-                unbounded_low[:, rows] |= (no_low @ (positive > 0).T) | (no_high @ (negative < 0).T)
-                unbounded_high[:, rows] |= (no_high @ (positive > 0).T) | (no_low @ (negative < 0).T)
+                no_low, no_high = ends
+                without_low[:, rows] |= (no_low @ (positive > 0).T) | (no_high @ (negative < 0).T)
+                without_high[:, rows] |= (no_high @ (positive > 0).T) | (no_low @ (negative < 0).T)
     margin = rounding_factor(layer) * size
     low, high = low - margin, high + margin
-    low[unbounded_low] = -np.inf
-    high[unbounded_high] = np.inf
+    low[without_low] = -np.inf
+    high[without_high] = np.inf
     return low, high, size
 
 

@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pyomo_relugrad.arrays import Array, RowBlock, SparseRows
-from pyomo_relugrad.network.bounds import STEPS, Boxes, LinearFunctions, SlopedFunctions, optimize_lower_slopes
+from pyomo_relugrad.network.bounds import Boxes, LinearFunctions, SlopedFunctions, optimize_lower_slopes
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.problem.presolve.row_tightening import cut_boxes
 from pyomo_relugrad.proof.boxes.expressions import ExpressionRelaxation
 from pyomo_relugrad.proof.boxes.relaxations import Relaxations, StageRelaxation, gap_by_input, split_by_stage
 
-# Steps of the lower slopes' optimization where there are none to begin with, as at the root.
-FIRST_STEPS = 20
+# Steps of the lower slopes' optimization where there are none to begin with, as at the root, and from those of a larger
+# box.
+FIRST_STEPS, LATER_STEPS = 20, 3
 # A coefficient that should be zero, on a column without bounds, is as large as this by the rounding of multipliers.
 DUAL_TOLERANCE = 1e-9
 
@@ -82,7 +83,7 @@ class ObjectiveBound:
         coefficients = cost.copy()
         slopes = split_by_stage(problem, start)
         parts: list[LinearFunctions] = []
-        steps = FIRST_STEPS if np.isnan(start).any() else STEPS
+        steps = FIRST_STEPS if np.isnan(start).any() else LATER_STEPS
         for index, stage in reversed(list(enumerate(problem.stages))):
             relaxation = relaxations.stages[index]
             known = slopes[index].reshape(relaxation.n_boxes, stage.n_neurons).astype(np.float64)
