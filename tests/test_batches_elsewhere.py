@@ -170,6 +170,7 @@ def test_exploring_loses_no_point(problem):
         assert len(explored.candidates)
         counts.append(explored.count)
     assert counts[0] == 1 < counts[1]
+    assert explored.seconds > 0.0
     assert (len(explored.nodes), bound) == (0, pytest.approx(optimum, abs=2e-2))
 
 
@@ -203,6 +204,61 @@ def test_a_process_that_is_there_begins_while_a_search_goes_on(beside):
     assert sum(batch.nodes.bound[0] == -np.inf for batch in helper.batches) == 1
     assert ahead.conclusion() is Stop.OPTIMAL
     assert ahead.incumbent_value == pytest.approx(alone.incumbent_value, abs=2e-2)
+
+
+def test_a_process_that_gets_ahead_knows_the_incumbent(beside):
+    helper, point = beside(Elsewhere()), search(BOX, iteration_limit=20).incumbent
+    ahead = SearchTree(BOX, TIGHT, point)
+    ahead.get_ahead()
+    assert [batch.cutoff for batch in helper.batches] == [ahead.cutoff] == [point.objective - 1e-2]
+    assert ahead.has_news
+    next(ahead.steps())
+    assert not ahead.has_news
+
+
+def test_a_search_ends_where_a_process_that_got_ahead_waits():
+    team = Team(BOX, TIGHT, Portfolio(), Clock(60.0))
+    team._ahead = SimpleNamespace(has_news=False)
+    steps = team._search_for(60.0)
+    next(steps)
+    team._ahead.has_news = True
+    assert next(steps, None) is None
+
+
+def test_others_go_on_while_a_search_is_under_way(beside, monkeypatch):
+    monkeypatch.setattr(tree, "TURN_SECONDS", 0.0)
+    helper, alone = beside(Elsewhere()), proven(BOX, threads=1)
+    together = SearchTree(BOX, TIGHT)
+    together.keep_others_busy()
+    assert not helper.tasks
+    steps = together.steps()
+    for _ in range(3):
+        next(steps)
+    before = len(helper.batches)
+    team = Team(BOX, TIGHT, Portfolio(), Clock(60.0))
+    team._runners = [Runner(Route.BRANCH, BOX, TIGHT, Portfolio(), prover=together)]
+    for _ in zip(range(4), team._search_for(60.0), strict=False):
+        assert together.bound <= alone.incumbent_value + 1e-9
+    assert len(helper.batches) - before >= 3
+    together.spare_cores = 0
+    together.keep_others_busy()
+    before = len(helper.batches)
+    together.keep_others_busy()
+    assert len(helper.batches) == before
+
+
+def test_few_nodes_are_split_several_times_at_once():
+    bounder, inputs = batches_elsewhere.bounder_for(BOX), ~BOX.is_output
+    frontier, root = Frontier(BOX.integers), bounder(bounder.root(), np.inf)
+    frontier.split(root, np.inf, 8)
+    children = frontier.take(99, np.inf)
+    sizes = (children.upper - children.lower)[:, inputs].prod(axis=1)
+    assert len(children) == 8
+    assert sizes.sum() == pytest.approx((BOX.upper - BOX.lower)[inputs].prod())
+    assert (children.bound == root.nodes.bound[0]).all()
+    frontier.add(children)
+    frontier.split(root, np.inf, 8)  # more wait by now
+    assert len(frontier) == 10
 
 
 def test_a_root_that_no_process_begins_with_is_bounded_here(beside):

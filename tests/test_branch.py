@@ -430,13 +430,13 @@ def test_the_queue_gives_the_smallest_bounds_first(seed):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.floats(-5, 5), st.floats(0, 4), st.floats(0, 1))
-def test_every_integer_of_a_cut_range_is_in_one_child(low, width, share):
+@given(st.floats(-5, 5), st.floats(0, 4), st.floats(0, 1), st.sampled_from([0, 4, 8]))
+def test_every_integer_of_a_cut_range_is_in_one_child(low, width, share, wide):
     """Cuts leave integer columns ranges with fractional ends."""
     high = low + width
     nodes = Nodes.whole(np.array([low]), np.array([high]), 0, np.zeros(1))
     point = np.array([[low + share * width]])
-    children, _ = split_nodes(BoundedNodes(nodes, point, np.ones((1, 1)), point), np.array([True]))
+    children, _ = split_nodes(BoundedNodes(nodes, point, np.ones((1, 1)), point), np.array([True]), wide)
     for integer in range(-6, 11):
         holding = (children.lower[:, 0] <= integer) & (children.upper[:, 0] >= integer)
         assert holding.sum() == (low - 1e-6 <= integer <= high + 1e-6)

@@ -108,9 +108,9 @@ class Idle(Worker):
         return True
 
 
-def beside(executor, clock=None, own=None, **options):
+def beside(executor, clock=None, own=None, problem=BOX, **options):
     options = Options(executor=executor, **options)
-    return Islands(own or Idle(), presolve(BOX).problem, options, clock or Clock(5.0))
+    return Islands(own or Idle(), presolve(problem).problem, options, clock or Clock(5.0))
 
 
 def test_islands_report_points_and_go_on_from_turn_to_turn(at_once):
@@ -184,6 +184,39 @@ def test_processes_that_are_there_join_sooner(monkeypatch):
             clock.now += wait_seconds
             worker.step()
             assert bool(there.tasks) is is_joined
+
+
+@pytest.mark.parametrize(
+    ("family", "seconds", "afresh"),
+    [("window", 0.04, [True, True, False, False]), ("window", 0.2, [False] * 4), ("integer", 0.04, [False] * 4)],
+)
+def test_early_islands_of_continuous_problems_begin_from_nothing(monkeypatch, family, seconds, afresh):
+    clock, there = FakeClock.installed(monkeypatch), Inline(lost=range(9))
+    monkeypatch.setattr(task_pool, "worker_processes", lambda count: there)
+    there.processes = (None,)
+    worker = beside(None, Clock(100.0), problem=random_problem(family, 1), threads=3)
+    clock.now += seconds
+    worker.step()
+    assert [task.afresh for task in there.tasks] == afresh
+
+
+def test_a_turn_that_begins_from_nothing_hears_of_points_in_the_next(monkeypatch):
+    clock, problem, heard = FakeClock.installed(monkeypatch), presolve(BOX).problem, []
+    best = search(problem, iteration_limit=50).incumbent
+
+    def course(problem, context):
+        while True:
+            heard.append((context.start is None, len(context.known), [*context.offered]))
+            clock.now += 0.006
+            yield None
+
+    options = replace(options_of_task(Options(), 1, np.inf, None), method=Scripted(course))
+    with packed(problem) as parcel:
+        for afresh in (True, False):
+            assert not perform(Task(1, parcel, options, (best,), seconds=0.01, afresh=afresh)).report.points
+    (begun, *_, last) = heard
+    assert begun == (True, 0, [])
+    assert [point.objective for point in last[2]] == [best.objective]
 
 
 def test_there_are_two_tasks_for_each_core_beside_those_in_use(at_once, monkeypatch):

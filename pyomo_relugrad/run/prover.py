@@ -71,6 +71,9 @@ class Prover(Worker):
     def get_ahead(self) -> None:
         """Let another process begin, where one is there, while a search is under way here."""
 
+    def keep_others_busy(self) -> None:
+        """Let other processes go on that have nothing left to do, while a search is under way here."""
+
     def pause(self) -> None:
         """Let a thread of the proof's own stand still as soon as it can."""
 

@@ -6,7 +6,7 @@ import math
 
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run import Clock, Options, Record, Report, Worker
-from pyomo_relugrad.solve.task_pool import MIN_SECONDS, TaskPool, others_may_help
+from pyomo_relugrad.solve.task_pool import MIN_SECONDS, START_SECONDS, TaskPool, others_may_help
 from pyomo_relugrad.solve.tasks import MAX_KNOWN, options_of_task
 
 #: Seconds of a turn at most, after which an island reports and takes what others have found; shorter near the end.
@@ -29,7 +29,9 @@ class Islands(Worker):
     """A worker, and a search on each of the other cores; all of them share the best points.
 
     The islands begin when the run has lasted for a while, so that a short one stays one. Each is a local search with a
-    seed of its own that goes on from turn to turn; it is told the best points, and reports better ones.
+    seed of its own that goes on from turn to turn; it is told the best points, and reports better ones. Where they
+    begin early and no column is integer, their first turns are from nothing: what a young search has found is seldom
+    near the optimum, and starts near it would not be where the optimum is.
 
     Parameters
     ----------
@@ -44,6 +46,7 @@ class Islands(Worker):
     def __init__(self, own: Worker, problem: Problem, options: Options, clock: Clock) -> None:
         self._own, self._options, self._clock = own, options, clock
         self._pool = TaskPool(problem, options)
+        self._is_continuous = not problem.integers.any()
         self._record = Record()
         self._count, self._looked = 0, -math.inf
 
@@ -84,4 +87,5 @@ class Islands(Worker):
         for _ in range(self._pool.room(self._own.cores_beside, DEPTH)):
             options = options_of_task(self._options, self._count + 1, remaining, None)
             self._count += 1
-            self._pool.submit(self._count, options, known, seconds)
+            is_early = self._count < self._options.cores and self._clock.elapsed < START_SECONDS
+            self._pool.submit(self._count, options, known, seconds, is_early and self._is_continuous)

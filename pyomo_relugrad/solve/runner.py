@@ -107,6 +107,11 @@ class Runner(Worker):
         waits = time.perf_counter() - self._booked < REPORT_INTERVAL
         return self._prover.has_news or (not self.is_paused and not (self._is_begun and waits))
 
+    def keep_others_busy(self) -> None:
+        """Let processes of the proof go on while a search is under way here, where it does not stand still."""
+        if not self.is_paused:
+            self._prover.keep_others_busy()
+
     def pause(self, paused: bool) -> None:
         """Let the proof stand still, also where it works in a thread of its own, or go on again."""
         if paused is not self.is_paused:

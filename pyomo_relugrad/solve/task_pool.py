@@ -89,7 +89,12 @@ class TaskPool:
         return max(most - len(self._tasks), 0)
 
     def submit(
-        self, number: int, options: Options, known: tuple[Incumbent, ...] = (), seconds: float | None = None
+        self,
+        number: int,
+        options: Options,
+        known: tuple[Incumbent, ...] = (),
+        seconds: float | None = None,
+        afresh: bool = False,
     ) -> bool:
         """Give a task away, which `done` brings back; return whether that could be done."""
         try:
@@ -98,7 +103,7 @@ class TaskPool:
             if self._parcel is None:
                 self._parcel = self._stack.enter_context(packed(self._problem))
                 _hold_what_is_packed(self._problem, self._parcel)
-            self._hand_over(Task(number, self._parcel, options, known, seconds))
+            self._hand_over(Task(number, self._parcel, options, known, seconds, afresh))
         except Exception as error:  # what cannot be pickled, an executor that is shut down
             self._note_failure(error, MAX_FAILURES)
             return False

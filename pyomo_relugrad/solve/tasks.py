@@ -41,6 +41,8 @@ class Task:
     seconds : float, optional
         A turn: the worker's search of this problem goes on for so long, and keeps what it has for the next one. Without
         a turn the task is a search of its own, which depends on nothing but the task.
+    afresh : bool, optional
+        Whether a search that begins in the turn is not told the points: good ones keep it from finding others.
     """
 
     number: int
@@ -48,6 +50,7 @@ class Task:
     options: Options
     known: tuple[Incumbent, ...] = ()
     seconds: float | None = None
+    afresh: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ def _turn(task: Task, problem: Problem, seconds: float) -> Iterator[Report]:
     clock = Clock(min(seconds, task.options.time_limit))
     search = _kept.search if _kept.parcel == task.parcel.name else None
     if search is None:
-        search = search_of(problem, task.options, task.known)
+        search = search_of(problem, task.options, () if task.afresh else task.known)
     else:
         for point in task.known:
             search.offer(point)

@@ -192,17 +192,19 @@ class Team(Worker):
     # --- local search -------------------------------------------------------------------------------------------
 
     def _search_for(self, seconds: float) -> Iterator[Report]:
-        """Let the searches go on for so long."""
+        """Let the searches go on for so long, or until a process that got ahead waits for more to do."""
         begin = self._clock.elapsed
         beside = bool(self._unfinished) and all(runner.works_beside for runner in self._unfinished)
         gain = 0.0
-        while self._clock.elapsed - begin < seconds:
+        while self._clock.elapsed - begin < seconds and not (self._ahead and self._ahead.has_news):
             before = self._value
             yield self._searches.step()
             if self._best is not None and self._value < before:
                 gain += before - self._value
             if self._searches.has_ended:
                 break
+            for runner in self._unfinished:
+                runner.keep_others_busy()
             yield from self._look_beside()
         has_incumbent = self._best is not None
         found = gain > (self._options.allowed_gap(self._value) if has_incumbent else 0.0)
@@ -215,7 +217,7 @@ class Team(Worker):
         if self._ahead is not None or self._options.cores == 1 or self._searches.has_ended:
             return
         if self._problem.shape is Shape.BOX and self._portfolio.routes_for(self._problem)[0] is Route.BRANCH:
-            self._ahead = PROOFS[Route.BRANCH](self._problem, self._options, None)
+            self._ahead = PROOFS[Route.BRANCH](self._problem, self._options, self._best)
             self._ahead.get_ahead()
 
     def _prove(self) -> Generator[Report, None, bool]:

@@ -125,6 +125,16 @@ class BatchesElsewhere:
         return len(self._under_way)
 
     @property
+    def has_answers(self) -> bool:
+        """Whether a batch is back."""
+        return any(future.done() for future in self._under_way)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether there are processes that know the problem."""
+        return self._parcel is not None and bool(self._ready)
+
+    @property
     def idle(self) -> int:
         """Processes that are ready and have nothing to do."""
         return max(len(self._ready) - len(self._under_way), 0)

@@ -14,8 +14,9 @@ from pyomo_relugrad.problem import NetworkStage, Problem, Shape
 from pyomo_relugrad.proof.boxes.nodes import Nodes
 from pyomo_relugrad.proof.boxes.objective import FIRST_STEPS
 
-# Work in one batch, in multiplications for the neurons' bounds: about a tenth of a second.
-BATCH_WORK = 1e9
+# Work in one batch, in multiplications for the neurons' bounds: about a tenth of a second; and in one that takes less
+# than twice as long as a single node, most of which are Python's calls.
+BATCH_WORK, WIDE_WORK = 1e9, 5e7
 # Multiplications per second of a relaxation, with dense and with sparse weights (measured on one core, less a half).
 DENSE_RATE, SPARSE_RATE = 5e9, 1e9
 # How much faster a large device bounds pre-activations than a core.
@@ -59,6 +60,10 @@ class Bounder(Protocol):
     def batch(self) -> int:
         """How many nodes to bound at once."""
 
+    @property
+    def wide(self) -> int:
+        """How many nodes take hardly longer than one; 0 where each takes its time."""
+
     def root(self) -> Nodes:
         """The whole problem as one node."""
 
@@ -69,13 +74,13 @@ class Bounder(Protocol):
         """Bound nodes; objectives at or above the cutoff do not matter."""
 
 
-def batch_size(problem: Problem, largest: int) -> int:
+def batch_size(problem: Problem, largest: int, work_of_all: float = BATCH_WORK) -> int:
     """Nodes per batch by the work that their neurons' bounds and sensitivities are."""
     work = 1.0
     for stage in _network_stages(problem):
         network = stage.network
         work += len(stage.inputs) * (network.bounding_work + network.n_inputs * network.n_weights)
-    return int(np.clip(BATCH_WORK / work, 1, largest))
+    return int(np.clip(work_of_all / work, 1, largest))
 
 
 def bound_seconds(problem: Problem, device: str | None = None) -> float:

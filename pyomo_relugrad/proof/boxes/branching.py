@@ -12,30 +12,59 @@ from pyomo_relugrad.proof.boxes.nodes import Nodes
 
 # Counts as the width of a column without bounds.
 MAX_WIDTH = 1e12
+# How often nodes are split at most before they are bounded again.
+MAX_LEVELS = 3
 
 
-def split_nodes(bounded: BoundedNodes, integers: Array) -> tuple[Nodes, Nodes]:
+def split_nodes(bounded: BoundedNodes, integers: Array, wide: int = 0) -> tuple[Nodes, Nodes]:
     """Two children of each node, and the nodes that have no column to split.
 
     A continuous column is halved; an integer one is split between two integers, at the relaxation's point where that is
     fractional. Columns without bounds are split at powers of ten. Where cuts have left an integer column a range with
     fractional ends, these are rounded first; children without an integer in it are left out.
+
+    Where there are no more than ``wide`` children of these, or of their children, they take their parents' place.
     """
+    children, leaves = _halves(bounded, integers)
+    parts = []
+    for _ in range(1, MAX_LEVELS):
+        if 2 * len(children.nodes) > wide:
+            break
+        children, whole = _halves(children, integers)
+        parts.append(whole)
+    return Nodes.joined([*parts, children.nodes]), leaves
+
+
+def _halves(bounded: BoundedNodes, integers: Array) -> tuple[BoundedNodes, Nodes]:
+    """The children of nodes, scored by their parents' scores and their own widths; and nodes without a split."""
     scores = bounded.scores
     columns = np.argmax(scores, axis=1) if scores.size else np.zeros(len(scores), dtype=np.int64)
     rows = np.arange(len(scores))
     splittable = scores[rows, columns] > 0 if scores.size else np.zeros(len(scores), bool)
-    nodes, columns = bounded.nodes.take(splittable), columns[splittable]
-    rows, is_integer = np.arange(len(nodes)), integers[columns]
-    point = bounded.points[splittable][rows, columns]
+    parents, columns = bounded.take(splittable), columns[splittable]
+    nodes, rows, is_integer = parents.nodes, np.arange(len(columns)), integers[columns]
+    point = parents.points[rows, columns]
     low, high = rounded_bounds(nodes.lower[rows, columns], nodes.upper[rows, columns], is_integer)
     inside = is_integer & (np.abs(point - np.round(point)) > 1e-6) & (point > low) & (point < high)
     middle = _middle(low, high)
     below = np.where(is_integer, np.floor(np.where(inside, point, middle)), middle)
     below = np.where(is_integer, np.maximum(np.minimum(below, high - 1), low), below)
     above = np.where(is_integer, below + 1, middle)
-    children = nodes.split(columns, low, below, above, high)
-    return children.take(np.concatenate([low <= high, above <= high])), bounded.nodes.take(~splittable)
+    is_there = np.concatenate([low <= high, above <= high])
+    children = nodes.split(columns, low, below, above, high).take(is_there)
+    return _as_bounded(parents, children, columns, is_there), bounded.nodes.take(~splittable)
+
+
+def _as_bounded(parents: BoundedNodes, children: Nodes, columns: Array, is_there: Array) -> BoundedNodes:
+    """Children with their parents' points, moved into their boxes, and scores by their widths."""
+    origin = np.concatenate([np.arange(len(columns))] * 2)[is_there]
+    places = np.arange(len(origin)), columns[origin]
+    scores, before = parents.scores[origin], parents.nodes
+    widths = np.fmin((children.upper - children.lower)[places], MAX_WIDTH)
+    old = np.fmin((before.upper - before.lower)[origin, columns[origin]], MAX_WIDTH)
+    scores[places] *= np.where(old > 0, widths / np.where(old > 0, old, 1.0), 0.0)
+    points = np.clip(parents.points[origin], children.lower, children.upper)
+    return BoundedNodes(children, points, scores, parents.candidates[:0])
 
 
 def split_scores(problem: Problem, gaps: Array, lower: Array, upper: Array) -> Array:

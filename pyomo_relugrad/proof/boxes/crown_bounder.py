@@ -8,13 +8,13 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.network import Device
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs import tangents
-from pyomo_relugrad.proof.boxes.bounding import BoundedNodes, batch_size, centres
+from pyomo_relugrad.proof.boxes.bounding import WIDE_WORK, BoundedNodes, batch_size, centres
 from pyomo_relugrad.proof.boxes.branching import split_scores
 from pyomo_relugrad.proof.boxes.nodes import Nodes
 from pyomo_relugrad.proof.boxes.objective import ObjectiveBound, ObjectiveFunctions
 from pyomo_relugrad.proof.boxes.relaxations import Relaxations, n_states
 
-MAX_BATCH = 256
+MAX_BATCH, MAX_WIDE = 256, 32
 
 
 class CrownBounder:
@@ -34,6 +34,7 @@ class CrownBounder:
     def __init__(self, problem: Problem, device: str | None = None) -> None:
         self.problem = problem
         self.batch = batch_size(problem, MAX_BATCH)
+        self.wide = batch_size(problem, MAX_WIDE, WIDE_WORK)
         self._objective = ObjectiveBound(problem)
         self._device = None if device is None else Device.named(device)
 

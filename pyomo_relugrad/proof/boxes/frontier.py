@@ -60,9 +60,10 @@ class Frontier:
         self.add(shares[0])
         return [share for share in shares[1:] if len(share)]
 
-    def split(self, bounded: BoundedNodes, cutoff: float) -> None:
-        """Let the children of nodes wait that have been bounded, where these are open."""
-        children, leaves = split_nodes(bounded.take(self._hopeful(bounded.nodes, cutoff)), self._integers)
+    def split(self, bounded: BoundedNodes, cutoff: float, wide: int = 0) -> None:
+        """Let the children of nodes wait that have been bounded, where these are open; theirs, up to so many nodes."""
+        open_ones = bounded.take(self._hopeful(bounded.nodes, cutoff))
+        children, leaves = split_nodes(open_ones, self._integers, wide - len(self))
         self._queue.add(children)
         self.given_up = min(self.given_up, leaves.bound.min(initial=np.inf))
 
@@ -85,6 +86,8 @@ class Explored:
         As of `Frontier`.
     count : int
         How many have been bounded.
+    seconds : float
+        What each of the last ones took.
     candidates : (M, n) array
         Points that may be feasible, outputs not yet propagated.
     """
@@ -92,6 +95,7 @@ class Explored:
     nodes: Nodes
     given_up: float
     count: int
+    seconds: float
     candidates: Array
 
 
@@ -99,17 +103,19 @@ def explore(bounder: Bounder, nodes: Nodes, cutoff: float, seconds: float) -> Ex
     """Bound nodes, then their children and so on, for no more than some seconds, a batch at least."""
     frontier, candidates = Frontier(bounder.problem.integers), [np.zeros((0, bounder.problem.n_columns))]
     frontier.add(nodes)
-    end, last, count = time.perf_counter() + seconds, -np.inf, 0
+    end, last, count, each = time.perf_counter() + seconds, -np.inf, 0, 0.0
     while frontier.bound < cutoff and (begin := time.perf_counter()) + last <= end:
         batch = frontier.take(bounder.batch, cutoff)
         bounded = bounder(batch, cutoff)
         count += len(batch)
         candidates.append(bounded.candidates)
-        frontier.split(bounded, cutoff)
+        frontier.split(bounded, cutoff, bounder.wide)
         last = time.perf_counter() - begin
+        each = last / max(len(batch), 1)
     is_open = len(frontier) > 0
     rest = frontier.take(len(frontier), cutoff) if is_open else nodes.take(np.zeros(len(nodes), bool))
-    return Explored(rest, frontier.given_up, count, _most_promising(bounder.problem, np.concatenate(candidates)))
+    best = _most_promising(bounder.problem, np.concatenate(candidates))
+    return Explored(rest, frontier.given_up, count, each, best)
 
 
 def _most_promising(problem: Problem, candidates: Array) -> Array:

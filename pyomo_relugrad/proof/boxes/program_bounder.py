@@ -73,7 +73,7 @@ class ProgramBounder:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self.batch = batch_size(problem, MAX_BATCH)
+        self.batch, self.wide = batch_size(problem, MAX_BATCH), 0
         self._tighten_by_rows = RowTightening(problem)
         self._tighten_by_expressions = ExpressionTightening(problem)
         self._tighten_by_sets = MixingTightening(problem)

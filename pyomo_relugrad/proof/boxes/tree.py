@@ -25,7 +25,7 @@ BOUNDS_PER_PROGRAM = 3
 DIVIDED_SECONDS, PART_SECONDS = 0.008, 0.01
 # Seconds for which others go on with what they are given, and with the root while a search is under way here; seconds
 # of the root up to which they do.
-TURN_SECONDS, AHEAD_SECONDS, LONGEST_AHEAD = 0.03, 0.035, 0.1
+TURN_SECONDS, AHEAD_SECONDS, LONGEST_AHEAD = 0.03, 0.025, 0.1
 # How long others are waited for where nothing waits here.
 LONG_WAIT = 0.1
 
@@ -103,6 +103,7 @@ class SearchTree(Prover):
         self._candidates = Candidates(problem)
         self._open = Frontier(problem.integers)
         self._in_hand = -np.inf  # the smallest bound of nodes in hand, as the root is
+        self._bounder: Bounder | None = None
         is_alone = options.device is not None or options.executor is not None
         self._elsewhere = BatchesElsewhere(0 if is_alone else options.cores - 1)
         self._seconds_per_node = 0.0
@@ -138,6 +139,11 @@ class SearchTree(Prover):
         seconds = bound_seconds(self.problem, self.options.device)
         return seconds if self.problem.shape is Shape.BOX else BOUNDS_PER_PROGRAM * seconds
 
+    @property
+    def has_news(self) -> bool:
+        """Whether something has come back from elsewhere."""
+        return self._elsewhere.has_answers
+
     def get_ahead(self) -> None:
         """Let a process that is there begin with the root, where that is quick and the problem is a box."""
         is_quick = self.problem.shape is Shape.BOX and bound_seconds(self.problem) <= LONGEST_AHEAD
@@ -145,12 +151,22 @@ class SearchTree(Prover):
             return
         root = bounder_for(flat).root()
         if len(root):
-            self._elsewhere.send(root, np.inf, AHEAD_SECONDS)
+            self._elsewhere.send(root, self.cutoff, AHEAD_SECONDS)
+
+    def keep_others_busy(self) -> None:
+        """Let processes that have nothing left to do go on with the nodes that wait here."""
+        if self._bounder is None or not self._elsewhere.is_shared:
+            return
+        self._take_back(0.0)
+        others = int(min(self._elsewhere.idle, self.spare_cores))
+        size = min(self._bounder.batch, -(-len(self._open) // (1 + others)))
+        for nodes in self._open.deal(size, others, self.cutoff) if others and size else ():
+            self._elsewhere.send(nodes, self.cutoff, TURN_SECONDS, self._seconds_per_node * len(nodes))
 
     def steps(self) -> Generator[None, None, None]:
         """Bound one batch after another until nothing is left to prove."""
         flat = reduce_by(self.problem, self.reductions).problem
-        bounder = self._make_bounder(flat)
+        self._bounder = bounder = self._make_bounder(flat)
         roots = self._elsewhere.call_back() or ([] if self._elsewhere.under_way else [bounder.root()])
         for root in roots:
             self._open.add(root)
@@ -172,7 +188,7 @@ class SearchTree(Prover):
         self._give_away(problem, bounder.batch)
         if self._open.bound < self.cutoff:
             self._bound(bounder)
-        self._take_back()
+        self._take_back(0.0 if self._open.bound < self.cutoff else LONG_WAIT)
         self._in_hand = np.inf
 
     def _bound(self, bounder: Bounder) -> None:
@@ -182,7 +198,7 @@ class SearchTree(Prover):
         self._seconds_per_node = (time.perf_counter() - begin) / len(nodes)
         self.nodes += len(nodes)
         self._candidates.try_on(self, bounded.candidates)
-        self._open.split(bounded, self.cutoff)
+        self._open.split(bounded, self.cutoff, bounder.wide)
 
     def _give_away(self, problem: Problem, batch: int) -> None:
         """Let other processes bound nodes, where there are enough of them."""
@@ -196,13 +212,14 @@ class SearchTree(Prover):
         for nodes in self._open.deal(size, room, self.cutoff) if room and size else ():
             elsewhere.send(nodes, self.cutoff, TURN_SECONDS, self._seconds_per_node * len(nodes))
 
-    def _take_back(self) -> None:
-        """Take what has become of nodes elsewhere; wait for that where nothing is left to do here."""
-        for nodes, explored in self._elsewhere.back(0.0 if self._open.bound < self.cutoff else LONG_WAIT):
+    def _take_back(self, seconds: float) -> None:
+        """Take what has become of nodes elsewhere; wait so long for it."""
+        for nodes, explored in self._elsewhere.back(seconds):
             if explored is None:
                 self._open.add(nodes)
                 continue
             self.nodes += explored.count
+            self._seconds_per_node = self._seconds_per_node or explored.seconds
             self._candidates.try_on(self, explored.candidates)
             self._open.add(explored.nodes)
             self._open.given_up = min(self._open.given_up, explored.given_up)
