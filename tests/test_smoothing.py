@@ -143,6 +143,42 @@ def test_a_first_step_has_the_length_that_is_wanted_and_later_ones_may_be_longer
         assert taken[0] > 0.01
 
 
+def test_a_descent_goes_on_from_the_multipliers_of_where_the_last_one_ended(monkeypatch):
+    problem, chain, v = parts(horizon(top=0.0))
+    prices = Prices.of_problem(problem, Merit.scaled_to(problem, v[None], 10.0), SoftRows(problem))
+    budget, begun = Budget(), list[float]()
+    descent = ChainDescent(problem, chain.moving, prices, budget, np.full(STEPS, 2.0))
+
+    def noted(*program):
+        begun.append(program[-1].max())
+        return priced_quadratic_minimum(*program)
+
+    monkeypatch.setattr("pyomo_relugrad.search.smoothing.descent.priced_quadratic_minimum", noted)
+    V = np.stack([v, v + 0.1 * np.isin(np.arange(v.size), chain.moving)])
+    *_, V = descent.run(chain, V, 4, 0.1)
+    begun.clear()
+    V = np.stack([v, V[1]])
+    list(descent.run(chain, V, 1, 0.1))
+    assert begun[0] == 0.0
+    assert begun[1] > 0.0
+
+
+def test_no_program_of_a_step_begins_when_the_time_is_over(monkeypatch):
+    problem, chain, v = parts(horizon())
+    prices = Prices.of_problem(problem, Merit.scaled_to(problem, v[None], 10.0), SoftRows(problem))
+    budget, solved = Budget(), list[float]()
+    descent = ChainDescent(problem, chain.moving, prices, budget, np.full(STEPS, 2.0))
+
+    def last(*program):
+        solved.append(budget.time_limit)
+        budget.time_limit = 0.0
+        return priced_quadratic_minimum(*program)
+
+    monkeypatch.setattr("pyomo_relugrad.search.smoothing.descent.priced_quadratic_minimum", last)
+    list(descent.run(chain, np.repeat(v[None], 8, axis=0), 4, 0.1))
+    assert len(solved) == 1
+
+
 def test_a_chain_fits_the_same_networks_between_the_same_columns():
     problem, chain, _ = parts(horizon())
     assert chain.fits(replace(problem, cost=problem.cost + 1), chain.moving)

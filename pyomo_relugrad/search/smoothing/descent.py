@@ -29,7 +29,7 @@ MAX_REPAIRS, REPAIRED = 3, 1e-7
 #: By what the length of a step on sharp kinks falls after one in vain, and how often before a point rests.
 SHORTER, MAX_SHORTER = 0.1, 2.5
 #: Gain, relative to 1 + |merit|, below which a descent ends.
-LEAST_GAIN = 1e-6
+LEAST_GAIN = 1e-5
 
 
 class ChainDescent:
@@ -67,8 +67,8 @@ class ChainDescent:
         self._side_prices = np.concatenate([above[self._above], below[self._below]])
         below, above = (np.concatenate([np.zeros(self._columns.size, bool), rows]) for rows in prices.is_paid)
         self._is_loose = np.concatenate([above[self._above], below[self._below]])
-        # Those of the sides in the last program of the first point: there the next descent begins.
-        self._multipliers = np.zeros(self._side_prices.size)
+        # Where the last descent ended, and those of the sides in its last programs: there the next one may go on.
+        self._ends, self._multipliers = np.zeros((0, problem.n_columns)), np.zeros((0, self._side_prices.size))
 
     def run(self, chain: Chain, V: Array, count: int, length: float = np.inf) -> Iterator[Array]:
         """Yield the points (B, n) after each of some steps from points, as long as one of them is lowered.
@@ -79,9 +79,10 @@ class ChainDescent:
         A point that a step did not lower by much rests from then on. No step begins that would take longer than the
         time left.
         """
+        multipliers = self._multipliers_at(V)
+        self._ends, self._multipliers = V, multipliers
         V = chain.propagate(V)
         values, moved = self._values(V), np.arange(len(V))
-        multipliers = np.repeat(self._multipliers[None], len(V), axis=0)
         of_kinks = np.zeros((len(V), chain.n_neurons if chain.is_sharp else 0))
         damping = np.full(len(V), np.nan if np.isfinite(length) else 0.0)  # NaN: to be found
         lengths, shortest = np.full(len(V), length), SHORTER**MAX_SHORTER * length if chain.is_sharp else np.inf
@@ -90,7 +91,6 @@ class ChainDescent:
                 return
             begin = self._budget.elapsed
             steps = self._steps(chain, V, values, moved, damping, lengths, multipliers, of_kinks)
-            self._multipliers = multipliers[0]
             tried, least, best = self._best_shares(chain, V[moved], steps)
             self._budget.count(points=SHARES.size * moved.size)
             self.seconds = self._budget.elapsed - begin
@@ -100,6 +100,7 @@ class ChainDescent:
             if better.any():
                 V, values = V.copy(), values.copy()
                 V[moved[better]], values[moved[better]] = tried[better], least[better]
+                self._ends = V
                 yield V
             is_vain = gain <= LEAST_GAIN * (1.0 + np.abs(values[moved]))
             lengths[moved[is_vain]] *= SHORTER
@@ -124,6 +125,14 @@ class ChainDescent:
             moved[moving] = np.clip(v[moving] + step, self._problem.lower[moving], self._problem.upper[moving])
             (v,) = chain.propagate(moved[None])
         return v
+
+    def _multipliers_at(self, V: Array) -> Array:
+        """Those (B, m) of points at which the last descent ended; of others none are known."""
+        multipliers = np.zeros((len(V), self._side_prices.size))
+        own, ends = V[:, None, self._moving], self._ends[None, :, self._moving]
+        point, end = np.nonzero((own == ends).all(axis=2))
+        multipliers[point] = self._multipliers[end]
+        return multipliers
 
     def _values(self, V: Array) -> Array:
         return self._prices.of(self._problem, V)
@@ -163,6 +172,8 @@ class ChainDescent:
         models = chain.models(V[moved], pull)
         steps, least = np.zeros((moved.size, self._moving.size)), LEAST_GAIN * (1.0 + np.abs(values[moved]))
         for k, (point, gradient, hessian, slopes) in enumerate(zip(moved, *models[:3], strict=True)):
+            if self._budget.is_over:
+                break
             sides = self._sides(slopes)
             hessian.flat[:: len(hessian) + 1] += LEAST_CURVATURE * _scale(hessian, gradient)
             if np.isnan(damping[point]):

@@ -56,6 +56,8 @@ TAILS, DRAWN, MOVED = 8, 32, 4
 WIDE_WIDTH, WIDE_STEPS = 0.1, 2
 #: How a descent ends: on the networks as they are.
 SHARP = Leg(0.0, 12, 1)
+#: How a known plan leaves small valleys before that, where its limits are hard.
+NARROW = Leg(0.02, 4, 1)
 #: Length of the first step: on sharp networks, where kinks are rounded off, and, in widths, below a width: ranges moved
 #: by the share at which kinks are rounded off move about as many neurons over their kinks as lie within the rounding.
 SHARP_LENGTH, WIDE_LENGTH, NEAR, NEAR_LENGTH = 0.1, 0.3, 0.1, 0.3
@@ -185,7 +187,8 @@ class _Rounds:
 
     def _again(self, v: Array) -> Iterator[Incumbent | None]:
         """Descend from a plan of the same model with other numbers, then, given the time, from it with other tails."""
-        V = yield from self._descend(v[None], (SHARP,))
+        legs = (SHARP,) if self._soft.columns.size else (NARROW, SHARP)
+        V = yield from self._descend(v[None], legs)
         yield from self._repaired(V)
         tails = self._affordable_tails()
         if tails == 0:
