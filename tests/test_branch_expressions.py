@@ -11,8 +11,9 @@ from scipy import sparse
 from pyomo_relugrad.expression import ExpressionBuilder, Node
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedExpression, EmbeddedNetwork, Problem
+from pyomo_relugrad.programs import ExpressionRows
 from pyomo_relugrad.proof import BlockTree, SearchTree, prove
-from pyomo_relugrad.proof.boxes.expressions import ExpressionRelaxation, ExpressionRows
+from pyomo_relugrad.proof.boxes.expressions import ExpressionRelaxation
 from pyomo_relugrad.proof.root_bound import dual_bound
 from pyomo_relugrad.run import Options, Stop, run_proof
 from pyomo_relugrad.solve import solve_exactly

@@ -4,6 +4,12 @@ from pyomo_relugrad.programs.big_m import BigMModel, build_big_m
 from pyomo_relugrad.programs.bounds import network_bounds
 from pyomo_relugrad.programs.certificate import certified, proven_minimum
 from pyomo_relugrad.programs.dense_quadratic import dense_quadratic_minimum
+from pyomo_relugrad.programs.expression_rows import (
+    ExpressionRows,
+    expression_ranges,
+    with_rows,
+    without_expressions,
+)
 from pyomo_relugrad.programs.highs import HIGHS_THREAD, confirm_infeasible, highs_with_model, silent_highs
 from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution, LinearStatus, below_tolerance
 from pyomo_relugrad.programs.linearization import Linearization, LinkRows, two_sided

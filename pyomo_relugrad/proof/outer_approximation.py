@@ -15,8 +15,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, RowBlock
 from pyomo_relugrad.problem import ExpressionStage, Incumbent, Problem
-from pyomo_relugrad.programs import tangents
-from pyomo_relugrad.proof.boxes.expressions import ExpressionRows
+from pyomo_relugrad.programs import ExpressionRows, expression_ranges, tangents, with_rows, without_expressions
 from pyomo_relugrad.proof.milp import MilpProof
 from pyomo_relugrad.run import Budget, Options, Prover
 from pyomo_relugrad.search.regions.program import RegionProgram
@@ -50,7 +49,7 @@ class OuterApproximation(Prover):
         self._proven = -np.inf
         self._has_target = True
         self._points = _spread_points(problem)
-        self._linear = _without_expressions(problem)
+        self._linear = without_expressions(problem)
         self._expressions = ExpressionRows(problem)
         self._regions = RegionProgram(problem)
         if self.incumbent is not None:
@@ -118,7 +117,7 @@ class OuterApproximation(Prover):
         linear, points = self._linear, np.array(self._points)
         if self.problem.expressions:
             lower, upper = _boxes(linear, len(points))
-            linear = _with_rows(linear, RowBlock.stacked(self._expressions.at(lower, upper, points)))
+            linear = with_rows(linear, RowBlock.stacked(self._expressions.at(lower, upper, points)))
         return linear if linear.quadratic is None else _under_tangents(linear, points)
 
     def _quadratic_part(self, v: Array) -> float:
@@ -149,26 +148,6 @@ def _spread_points(problem: Problem) -> list[Array]:
     return list(problem.propagate(lower + share * (upper - lower)))
 
 
-def _without_expressions(problem: Problem) -> Problem:
-    """The problem in which the columns that expressions write are free, between the bounds of these."""
-    low, high = _ranges(problem)
-    lower, upper = np.maximum(problem.lower, low), np.minimum(problem.upper, high)
-    return replace(problem, lower=lower, upper=np.maximum(lower, upper), expressions=())
-
-
-def _ranges(problem: Problem) -> tuple[Array, Array]:
-    """Bounds (n,) of the columns that expressions write, by their inputs; infinite for the others."""
-    lower, upper = problem.lower[None].copy(), problem.upper[None].copy()
-    low, high = np.full((2, 1, problem.n_columns), [[[-np.inf]], [[np.inf]]])
-    for stage in problem.stages:
-        if isinstance(stage, ExpressionStage):
-            found = stage.range(stage.gather(lower), stage.gather(upper))
-            low[:, stage.outputs], high[:, stage.outputs] = (side.reshape(1, *stage.outputs.shape) for side in found)
-            lower = np.maximum(lower, low)
-            upper = np.maximum(lower, np.minimum(upper, high))  # they may miss each other by rounding
-    return low[0], high[0]
-
-
 def _boxes(problem: Problem, count: int) -> tuple[Array, Array]:
     """The bounds of all columns, (count, n) each."""
     return np.tile(problem.lower, (count, 1)), np.tile(problem.upper, (count, 1))
@@ -183,7 +162,7 @@ def is_convex_around_networks(problem: Problem) -> bool:
         return False
     pressed = _pressed_sides(problem)
     points = np.array(_spread_points(problem))
-    lower, upper = _boxes(_without_expressions(problem), len(points))
+    lower, upper = _boxes(without_expressions(problem), len(points))
     for stage in problem.stages:
         if not isinstance(stage, ExpressionStage):
             continue
@@ -199,7 +178,7 @@ def is_convex_around_networks(problem: Problem) -> bool:
 
 def _pressed_sides(problem: Problem) -> tuple[Array, Array]:
     """(n,) booleans: the columns that something presses down, and those that something presses up."""
-    rows, ranges = sparse.coo_array(problem.rows), _ranges(problem)
+    rows, ranges = sparse.coo_array(problem.rows), expression_ranges(problem)
     row, column = rows.coords
     sides = []
     for sign in (1, -1):
@@ -208,19 +187,6 @@ def _pressed_sides(problem: Problem) -> tuple[Array, Array]:
         pressed[column[np.isfinite(bounds) & (rows.data != 0)]] = True
         sides.append(pressed)
     return sides[0] | (problem.upper < ranges[1]), sides[1] | (problem.lower > ranges[0])
-
-
-def _with_rows(problem: Problem, block: RowBlock) -> Problem:
-    """The problem with more rows, but for those without a side."""
-    indptr, indices, data = block.rows
-    more = sparse.csr_array((data, indices, indptr), shape=(block.lower.size, problem.n_columns))
-    kept = np.isfinite(block.lower) | np.isfinite(block.upper)
-    return replace(
-        problem,
-        rows=sparse.vstack([problem.rows, more[kept]], format="csr"),
-        row_lower=np.concatenate([problem.row_lower, block.lower[kept]]),
-        row_upper=np.concatenate([problem.row_upper, block.upper[kept]]),
-    )
 
 
 def _under_tangents(problem: Problem, points: Array) -> Problem:

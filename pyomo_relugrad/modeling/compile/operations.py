@@ -121,7 +121,7 @@ class Operations:
             return None
         coefficient = polynomial[(defined,)]
         node = self.smooth.node({factors: -each / coefficient for factors, each in rest.items()})
-        if defined in self.smooth.inputs(node):
+        if defined in self.smooth.inputs(~node):
             return None
         self.defined.add(defined)
         return {(defined,): coefficient, (self.function(node, component),): -coefficient}
@@ -135,10 +135,8 @@ class Operations:
         """
         if not all(len(factors) <= 1 or all(map(self.is_smooth, factors)) for factors in polynomial):
             return None
-        terms = {
-            factors: each for factors, each in polynomial.items() if len(factors) > 1 or min(factors, default=0) < 0
-        }
-        columns = sorted(self.smooth.inputs(self.smooth.node(terms)))
+        terms = (key for key, each in polynomial.items() if each and (len(key) > 1 or min(key, default=0) < 0))
+        columns = sorted(self.smooth.inputs(*chain.from_iterable(terms)))
         operated = {operation.output for operation in self.found}
         if not operated.isdisjoint([*columns, *(factors[0] for factors in polynomial if len(factors) == 1)]):
             return None
@@ -147,8 +145,12 @@ class Operations:
             powers[factor].add(power)
         free = (column for column in columns if self._is_free(column) and len(powers[column]) <= 1)
         self._vain += 1
-        for column in sorted(free, key=self._n_bounds)[:MAX_CANDIDATES] if self._vain <= MAX_VAIN else ():
-            node = self.smooth.solution(polynomial, column, self._bounds)
+        candidates = sorted(free, key=self._n_bounds)[:MAX_CANDIDATES]
+        if not candidates or self._vain > MAX_VAIN:
+            return None
+        equation = self.smooth.node(polynomial)
+        for column in candidates:
+            node = self.smooth.solution(equation, column, self._bounds)
             if node is not None:
                 self.defined.add(column)
                 self._vain = 0

@@ -83,14 +83,15 @@ class SmoothTerms:
         low, high = expression.range(lower[None], upper[None])
         return float(low[0, 0]), float(high[0, 0])
 
-    def solution(self, polynomial: Polynomial, column: int, bounds: Bounds) -> Node | None:
-        """What a column must be where a polynomial is zero; None where it is not seen that this is one number."""
-        isolation = Isolation(self._builder, column, lambda node: self.range(node, bounds))
-        return isolation.solution(self.node(polynomial))
+    def solution(self, equation: Node, column: int, bounds: Bounds) -> Node | None:
+        """What a column must be where a node is zero; None where it is not seen that this is one number."""
+        return Isolation(self._builder, column, lambda node: self.range(node, bounds)).solution(equation)
 
-    def inputs(self, node: Node) -> set[Any]:
-        """The columns that a node reads."""
-        return set(self._builder.build([node]).inputs)
+    def inputs(self, *factors: int) -> set[int]:
+        """The columns that factors read."""
+        needed = self._builder.needed([Node(~factor) for factor in factors if factor < 0])
+        read = {self._column_of_input.get(Node(each), -1) for each in needed} - {-1}
+        return read.union(factor for factor in factors if factor >= 0)
 
     def embedded(self, node: Node, column: int, name: str) -> EmbeddedExpression:
         """A node as a function of columns that writes another column."""

@@ -55,7 +55,9 @@ def with_squares(polynomial: Polynomial, takes: Callable[[int], bool]) -> tuple[
         for factors, coefficient in polynomial.items()
         if len(factors) == 2 and coefficient and min(factors) >= 0 and all(map(takes, factors))
     }
-    if all(first == second for first, second in quadratic):
+    has_square = {first for first, second in quadratic if first == second}
+    # What takes part has a square of its own, which most products of a model lack.
+    if not any(first != second and first in has_square and second in has_square for first, second in quadratic):
         return polynomial, []
     rest, squares = dict(polynomial), []
     for part in quadratic_parts(quadratic):

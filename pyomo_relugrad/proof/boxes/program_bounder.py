@@ -11,9 +11,10 @@ from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.problem.presolve.mixing_sets import MixingTightening
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening
 from pyomo_relugrad.problem.presolve.through_expressions import ExpressionTightening
+from pyomo_relugrad.programs import ExpressionRows
 from pyomo_relugrad.proof.boxes.bounding import BoundedNodes, batch_size, centres
 from pyomo_relugrad.proof.boxes.branching import split_scores
-from pyomo_relugrad.proof.boxes.expressions import MAX_ERROR, ExpressionRows
+from pyomo_relugrad.proof.boxes.expressions import MAX_ERROR
 from pyomo_relugrad.proof.boxes.node_program import FREE_ROW, NodeProgram, NodeRows, ProgramSolutions
 from pyomo_relugrad.proof.boxes.nodes import Nodes
 from pyomo_relugrad.proof.boxes.objective import ObjectiveBound, ObjectiveFunctions

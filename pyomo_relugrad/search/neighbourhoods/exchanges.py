@@ -87,8 +87,22 @@ class Exchanges:
                 if made.size == 1:
                     self._losses[made] = max(self._value(trial) - value, 0.0)
                 if self._value(trial) < value - 1e-9 * (1.0 + abs(value)):
-                    return trial
+                    return (yield from self._farther(trial, made))
         return None
+
+    def _farther(self, point: Incumbent, made: Array) -> Generator[Incumbent | None, None, Incumbent]:
+        """Make moves that were better again, twice as far each time, as long as they are."""
+        stride = 2
+        while self._exchanges.go_far(made) and not self._context.budget.is_exhausted():
+            points, _ = self._exchanges.points(point.values, made[None], stride)
+            if not len(points) or not self._is_new(points[0]):
+                break
+            value, stride = self._value(point), 2 * stride
+            trial = yield from self._settled(points[0], value)
+            if self._value(trial) >= value - 1e-9 * (1.0 + abs(value)):
+                break
+            point = trial
+        return point
 
     def _neighbourhood(self, moves: Array) -> Iterator[Array]:
         """All single moves in random order, then pairs, those first that lose least alone: (N, m) int arrays."""

@@ -35,13 +35,18 @@ class IntegerExchanges:
         kept = [each.output for each in products if not binaries.isdisjoint((each.first, each.second))]
         self._keeps = np.isin(np.arange(problem.n_columns), kept) & ~problem.integers
 
+    def go_far(self, moves: Array) -> bool:
+        """Whether moves (m,) may be made several times."""
+        columns = self.columns[moves % self.columns.size]
+        return bool((self._upper - self._lower)[columns].max() > 1.5)
+
     def moves(self, v: Array) -> Array:
         """The moves that the bounds leave a point `v`: column `i` may go down (move `i`) or up (move ``i + k``)."""
         values = np.round(v[self.columns])
         can_move = [values > self._lower[self.columns], values < self._upper[self.columns]]
         return np.flatnonzero(np.concatenate(can_move))
 
-    def points(self, v: Array, moves: Array) -> tuple[Array, Array]:
+    def points(self, v: Array, moves: Array, stride: int = 1) -> tuple[Array, Array]:
         """The points that moves lead to, and which moves these are: those are left out that rows exclude.
 
         Parameters
@@ -49,6 +54,8 @@ class IntegerExchanges:
         v : (n,) array
         moves : (N, m) int array
             Of those of `moves`, made together.
+        stride : int, optional
+            By how much a move changes a column, where its bounds let it.
 
         Returns
         -------
@@ -59,7 +66,8 @@ class IntegerExchanges:
         """
         k = self.columns.size
         columns = self.columns[moves % k]
-        values = np.round(v[columns]) + np.where(moves < k, -1.0, 1.0)
+        values = np.round(v[columns]) + np.where(moves < k, -stride, stride)
+        values = np.clip(values, self._lower[columns], self._upper[columns]) if stride > 1 else values
         row = np.arange(len(moves))[:, None]
         lower, upper = (np.repeat(side[None], len(values), axis=0) for side in (self._lower, self._upper))
         lower[row, columns] = upper[row, columns] = values

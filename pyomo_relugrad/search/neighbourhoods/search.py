@@ -10,6 +10,7 @@ from pyomo_relugrad.run import Budget, Method, SearchContext, between
 from pyomo_relugrad.search.following import Following
 from pyomo_relugrad.search.neighbourhoods.bandit import Bandit
 from pyomo_relugrad.search.neighbourhoods.boxes import SearchBoxes
+from pyomo_relugrad.search.neighbourhoods.enclosures import Enclosures
 from pyomo_relugrad.search.neighbourhoods.exact_steps import ExactSteps
 from pyomo_relugrad.search.neighbourhoods.exchanges import Exchanges
 from pyomo_relugrad.search.neighbourhoods.flips import Flips, switchable
@@ -22,7 +23,7 @@ from pyomo_relugrad.search.sequential.search import SequentialLp
 
 #: The arms that go far from the best point, and the others.
 WIDE = ("descents", "flips", "exchanges")
-NARROW = ("window", "integers", "box", "whole")
+NARROW = ("enclosures", "window", "integers", "box", "whole")
 #: Coefficients of programs over networks for each second that is left: HiGHS takes seconds for large ones, whatever its
 #: time limit is.
 ENTRIES_PER_SECOND = 40_000
@@ -33,8 +34,9 @@ class Neighbourhoods(Method):
     """Large neighbourhood search: descents, local branching, and MILPs over networks within boxes.
 
     The neighbourhoods: descents of sequential linear programming; local branching on slopes of the networks (`Flips`);
-    and mixed-integer programs over the networks themselves, within boxes around good points or over the whole problem
-    (`ExactSteps`). Whose turn it is follows from what each has gained in its time (`Bandit`).
+    mixed-integer programs over the networks themselves, within boxes around good points or over the whole problem
+    (`ExactSteps`); and such programs with planes around smooth functions (`Enclosures`). Whose turn it is follows from
+    what each has gained in its time (`Bandit`).
 
     Parameters
     ----------
@@ -49,7 +51,8 @@ class Neighbourhoods(Method):
     few_integers : int, optional
         So many integers at most are exchanged (24).
     exploration : float, optional
-        Share of the time that goes to the other neighbourhoods in equal parts (0.15).
+        Share of the time that goes to programs with planes around smooth functions, and to all others together, in
+        equal parts (0.15).
     much : float, optional
         A gain of this share of the objective counts as much as any larger one: first points are bettered with ease
         (0.01).
@@ -57,8 +60,8 @@ class Neighbourhoods(Method):
         Turns in vain that end the search once the descents have ended, and at least as many as it took to the last
         gain (50).
     without : frozenset of str, optional
-        Neighbourhoods that are left out, to see what they bring: any of ``flips``, ``exchanges``, ``window``,
-        ``integers``, ``box`` and ``whole``.
+        Neighbourhoods that are left out, to see what they bring: any of ``flips``, ``exchanges``, ``enclosures``,
+        ``window``, ``integers``, ``box`` and ``whole``.
 
     Raises
     ------
@@ -96,8 +99,12 @@ class Neighbourhoods(Method):
         exchanges = self._exchanges(problem, context, elite, polish)
         arms = {} if exchanges is None else {"exchanges": exchanges.steps()}
         arms |= {"descents": descents} | _neighbourhoods(problem, context, elite, exact, polish)
+        if elite.centre is not None and Enclosures.suit(problem):
+            descent = self.sequential.descent(problem, context, LinearRelaxation(problem))
+            arms["enclosures"] = Enclosures(problem, elite, context, descent, polish, pace).steps()
         arms = {name: arm for name, arm in arms.items() if name not in self.without}
-        bandit = Bandit({name: self.floor if name in WIDE else self.exploration / len(arms) for name in arms})
+        floors = dict.fromkeys(WIDE, self.floor) | {"enclosures": self.exploration}
+        bandit = Bandit({name: floors.get(name, self.exploration / len(arms)) for name in arms})
         vain, turns = 0, 0
         while arms and not context.budget.is_exhausted() and not exact.is_complete:
             if "descents" not in arms and vain >= max(self.patience, turns - vain):

@@ -363,7 +363,7 @@ class Descent:
         # A part of a step seldom meets integers, or the rows on smooth functions that its end meets.
         is_plain = problem.is_piecewise_linear and not problem.integers.any()
         shares = SHARES if is_plain else SHARES[:1]
-        V = problem.propagate(v + shares[:, None] * (trial - v))
+        V = problem.completed(v + shares[:, None] * (trial - v))
         values = merit.of(problem, V)
         best = int(values.argmin())
         return float(shares[best]), V[best], float(values[best])

@@ -141,7 +141,7 @@ class StepModel:
         if solution.values is None:
             return None
         values = np.clip(solution.values[:n], self._lower, self._upper)
-        values = problem.propagate(np.where(problem.integers, np.round(values), values)[None, :])[0]
+        values = problem.completed(np.where(problem.integers, np.round(values), values)[None, :])[0]
         if solution.status is LinearStatus.UNBOUNDED:
             return Step(values, -np.inf, is_unbounded=True)
         return Step(values, solution.objective + self._constant(v, merit))

@@ -1,0 +1,130 @@
+"""Integers chosen by programs over all of a problem, its smooth functions between planes that enclose them."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_relugrad.arrays import Array, RowBlock, SparseRows
+from pyomo_relugrad.problem import Incumbent, Problem, bound_problem
+from pyomo_relugrad.programs import ExpressionRows, build_big_m, with_rows, without_expressions
+from pyomo_relugrad.run import SearchContext
+from pyomo_relugrad.search.neighbourhoods.pace import Pace
+from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
+from pyomo_relugrad.search.neighbourhoods.subproblem import OPTIONS, is_small
+from pyomo_relugrad.search.relaxation import LinearRelaxation
+from pyomo_relugrad.search.sequential.elite import Elite
+from pyomo_relugrad.search.sequential.search import Descent
+
+#: Points near which planes are close, before the first program and at most, and rows that they may have in all.
+FIRST_POINTS, MAX_POINTS, MAX_ROWS = 3, 60, 6000
+#: Gap, relative to the objective, at which a program ends, and the seconds that one has at least.
+GAP, SECONDS = 1e-4, 0.3
+
+
+class Enclosures:
+    """Programs whose points bring integers, all else settled, and planes near where that ends.
+
+    The planes hold for every point, so that the programs look at the whole problem. Where it is convex, with integers
+    held, this is outer approximation (Duran and Grossmann, 1986), and the last integers are the best ones. Elsewhere
+    planes do not keep a program from coming to the same integers again: binaries that were tried are cut off.
+
+    Parameters
+    ----------
+    problem : Problem
+        Without a quadratic objective.
+    elite : Elite
+        Has a centre.
+    context : SearchContext
+    descent : Descent
+    polish : RegionPolish
+    pace : Pace
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        elite: Elite,
+        context: SearchContext,
+        descent: Descent,
+        polish: RegionPolish,
+        pace: Pace,
+    ) -> None:
+        self._problem, self._elite, self._context, self._pace = problem, elite, context, pace
+        self._descent, self._polish = descent, polish
+        self._linear, self._rows = without_expressions(problem), ExpressionRows(problem)
+        random = LinearRelaxation(problem).random_points(FIRST_POINTS, context.random)
+        self._points = [*problem.propagate(random), *(point.values for point in elite.points)]
+        self._integers = np.flatnonzero(problem.integers & ~problem.is_output & (problem.lower < problem.upper))
+        is_binary = problem.upper - problem.lower == 1
+        self._binaries = self._integers[is_binary[self._integers]]
+        self._tried = list[Array]()
+        if elite.centre is not None:
+            self._points.append(elite.centre.values)
+
+    @classmethod
+    def suit(cls, problem: Problem) -> bool:
+        """Whether there is something to enclose, and to choose."""
+        has_integers = bool((problem.integers & ~problem.is_output & (problem.lower < problem.upper)).any())
+        is_linear = all(each.network.is_piecewise_linear for each in problem.networks)
+        return bool(problem.expressions) and has_integers and is_linear and is_small(problem)
+
+    def steps(self) -> Iterator[Incumbent | None]:
+        """Points that programs lead to, and None after what brought none."""
+        before = None
+        while not self._context.budget.is_exhausted():
+            values = self._optimum()
+            yield None
+            if values is None:
+                return
+            integers = np.round(values[self._integers])
+            if before is not None and np.array_equal(integers, before) and self._binaries.size < self._integers.size:
+                return
+            before = integers
+            self._learn(values)
+            start = np.where(self._problem.integers, np.round(values), values)
+            v = yield from self._descent.settle(self._problem.propagate(start[None])[0], np.inf)
+            point = self._problem.incumbent(v)
+            yield point
+            for better in self._polish.points(point):
+                point = point if better is None else better
+                yield better
+            self._learn(point.values)
+            self._tried.append(np.round(point.values[self._binaries]))
+
+    def _learn(self, v: Array) -> None:
+        """Take a point as one near which planes are close."""
+        if np.isfinite(v).all():
+            most = min(MAX_POINTS, max(MAX_ROWS // (2 * len(self._problem.expressions)), FIRST_POINTS))
+            self._points = [*self._points, v][-most:]
+
+    def _optimum(self) -> Array | None:
+        """The best point (n,) between the planes whose binaries are new; None where no more is found."""
+        linear, points = self._linear, np.array([v for v in self._points if np.isfinite(v).all()])
+        lower, upper = (np.repeat(side[None], len(points), axis=0) for side in (linear.lower, linear.upper))
+        within = with_rows(linear, RowBlock.stacked([*self._rows.at(lower, upper, points), self._cuts()]))
+        bounds = bound_problem(within, "crown")
+        inputs = within.is_input
+        if not (
+            bounds.possible and np.isfinite(bounds.lower[inputs]).all() and np.isfinite(bounds.upper[inputs]).all()
+        ):
+            return None
+        options = {**OPTIONS, **self._pace.options(mip_rel_gap=GAP)}
+        program = build_big_m(within, bounds).program(relaxed=False, options=options)
+        solution = program.solve(self._pace.seconds(SECONDS))
+        self._context.budget.count(points=1)
+        return None if solution.values is None else solution.values[: within.n_columns]
+
+    def _cuts(self) -> RowBlock:
+        """Rows that each of the binaries that were tried violate."""
+        tried = np.array(self._tried).reshape(len(self._tried), self._binaries.size)
+        if self._binaries.size < self._integers.size or not len(tried):
+            tried = tried[:0]
+        signs = np.where(tried > self._problem.lower[self._binaries] + 0.5, -1.0, 1.0)
+        n = self._problem.n_columns
+        rows = sparse.csr_array(
+            (signs.ravel(), np.tile(self._binaries, len(tried)), np.arange(len(tried) + 1) * self._binaries.size),
+            shape=(len(tried), n),
+        )
+        least = 1.0 + (signs * tried).sum(axis=1)
+        return RowBlock(SparseRows(rows.indptr, rows.indices, rows.data), least, np.full(len(tried), np.inf))

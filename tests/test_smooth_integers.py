@@ -1,0 +1,122 @@
+"""Integers among smooth functions: products in steps, integers that go far, and programs with planes around all."""
+
+import itertools
+import math
+
+import numpy as np
+import pyomo.environ as pyo
+import pytest
+
+from pyomo_relugrad.modeling.compile import compile_model
+from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem.presolve import presolve
+from pyomo_relugrad.programs import Linearization
+from pyomo_relugrad.run import Budget, SearchContext
+from pyomo_relugrad.search.neighbourhoods.enclosures import Enclosures
+from pyomo_relugrad.search.neighbourhoods.exchanges import Exchanges
+from pyomo_relugrad.search.neighbourhoods.integer_exchanges import IntegerExchanges
+from pyomo_relugrad.search.neighbourhoods.pace import Pace
+from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
+from pyomo_relugrad.search.relaxation import LinearRelaxation
+from pyomo_relugrad.search.sequential.elite import Elite
+from pyomo_relugrad.search.sequential.search import SequentialLp
+from pyomo_relugrad.search.sequential.step_model import StepModel, column_scale
+
+
+def problem_of(m: pyo.ConcreteModel) -> Problem:
+    return presolve(compile_model(m).problem).problem
+
+
+def shell() -> pyo.ConcreteModel:
+    """Sheets of a shell that is thick enough for its radius: best are 10 of them, at the radius 5."""
+    m = pyo.ConcreteModel()
+    m.sheets, m.radius = pyo.Var(domain=pyo.Integers, bounds=(1, 400)), pyo.Var(bounds=(1, 200))
+    m.thick = pyo.Constraint(expr=2 * m.radius <= m.sheets)
+    m.volume = pyo.Constraint(expr=m.radius**3 >= 125)
+    m.cost = pyo.Objective(expr=m.sheets * m.radius**2)
+    return m
+
+
+def synthesis() -> pyo.ConcreteModel:
+    """The first example of Duran and Grossmann (1986), of which the optimum is 6.00976."""
+    m = pyo.ConcreteModel()
+    m.x, m.y = pyo.Var([1, 2, 3], bounds=(0, 2)), pyo.Var([1, 2, 3], domain=pyo.Binary)
+    x, y = m.x, m.y
+    x[3].setub(1)
+    first, second = pyo.log(x[2] + 1), pyo.log(x[1] - x[2] + 1)
+    m.rows = pyo.ConstraintList()
+    m.rows.add(0.8 * first + 0.96 * second - 0.8 * x[3] >= 0)
+    m.rows.add(first + 1.2 * second - x[3] - 2 * y[3] >= -2)
+    m.rows.add(x[2] <= x[1])
+    m.rows.add(x[2] <= 2 * y[1])
+    m.rows.add(x[1] - x[2] <= 2 * y[2])
+    m.rows.add(y[1] + y[2] <= 1)
+    fixed = 5 * y[1] + 6 * y[2] + 8 * y[3]
+    m.cost = pyo.Objective(expr=fixed + 10 * x[1] - 7 * x[3] - 18 * first - 19.2 * second + 10)
+    return m
+
+
+class Parts:
+    """What neighbourhoods of a problem are made of, with one point as the elite's."""
+
+    def __init__(self, problem: Problem, v: np.ndarray) -> None:
+        self.elite = Elite(4)
+        self.elite.learn(problem.incumbent(problem.completed(v[None])[0]))
+        self.context = SearchContext(Budget(math.inf, 10_000), np.random.default_rng(0))
+        self.descent = SequentialLp().descent(problem, self.context, LinearRelaxation(problem))
+        self.polish = RegionPolish(problem, self.elite, self.context)
+
+
+def test_products_with_integers_have_their_values_at_the_end_of_a_step() -> None:
+    problem = problem_of(shell())
+    parts = Parts(problem, problem.upper)
+    v, model = parts.elite.centre.values, StepModel(problem, Linearization(problem), 1.0, holds_integers=True)
+    step = model.step(v, 0.3, parts.descent.merit, column_scale(problem), parts.context.budget)
+    np.testing.assert_allclose(problem.completed(step.values[None])[0], step.values, rtol=1e-12)
+    assert problem.objective(step.values[None])[0] < 0.8 * parts.elite.best
+    assert problem.violation(step.values[None])[0] < 1e-6 * parts.elite.best
+
+
+def test_a_move_goes_several_times_as_far_within_the_bounds() -> None:
+    problem = Problem(np.ones(1), np.zeros(1), np.full(1, 9.0), integers=np.ones(1, bool))
+    exchanges = IntegerExchanges(problem)
+    for stride, expected in ((1, 5.0), (4, 2.0), (64, 0.0)):
+        assert exchanges.points(np.array([6.0]), np.array([[0]]), stride)[0].tolist() == [[expected]]
+    assert exchanges.go_far(np.array([0]))
+    assert not IntegerExchanges(problem.with_bounds(np.zeros(1), np.ones(1))).go_far(np.array([1]))
+
+
+def test_integers_go_far_in_few_steps() -> None:
+    """From 400 sheets to 10: one by one these are 390 steps."""
+    problem = problem_of(shell())
+    parts = Parts(problem, problem.upper)
+    exchanges = Exchanges(problem, parts.elite, parts.context, parts.descent, parts.polish)
+    points = [point for point in itertools.islice(exchanges.steps(), 60) if point is not None and point.is_feasible]
+    assert min(point.objective for point in points) == pytest.approx(250.0, rel=1e-4)
+
+
+def test_programs_with_planes_find_the_optimum_and_try_no_binaries_twice(monkeypatch) -> None:
+    problem = problem_of(synthesis())
+    parts = Parts(problem, problem.lower)
+    chosen, enclosures = [], Enclosures(problem, *vars(parts).values(), Pace(parts.context.budget))
+    optimum = enclosures._optimum
+
+    def noted() -> np.ndarray | None:
+        chosen.append(optimum())
+        return chosen[-1]
+
+    monkeypatch.setattr(enclosures, "_optimum", noted)
+    points = [point for point in enclosures.steps() if point is not None and point.is_feasible]
+    assert min(point.objective for point in points) == pytest.approx(6.0097588, abs=1e-5)
+    tried = [tuple(np.round(v[enclosures._binaries])) for v in chosen if v is not None]
+    assert len(tried) == len(set(tried)) > 2
+    assert chosen[-1] is None  # all have been tried
+    bounds = [problem.cost @ v + problem.constant for v in chosen if v is not None]
+    assert bounds[0] < 6.0097588
+
+
+def test_what_is_not_suited_to_planes_is_left_alone() -> None:
+    m = synthesis()
+    m.y.domain = pyo.UnitInterval
+    assert not Enclosures.suit(problem_of(m))
+    assert Enclosures.suit(problem_of(synthesis()))
