@@ -121,7 +121,7 @@ def test_blocks_with_other_networks_are_of_another_kind() -> None:
     for networks, expected in ((1, [[0, 1, 2]]), (2, [[0, 2], [1]])):
         problem = blending(0, networks)
         blocks = Blocks.of(problem)
-        parts = [Block.of(problem, blocks, number) for number in range(BLENDS)]
+        parts = list(Block.all_of(problem, blocks))
         assert alike(parts, problem.rows[blocks.of_row < 0]) == expected
 
 
@@ -137,7 +137,8 @@ def test_problems_that_do_not_suit_are_left_alone() -> None:
         assert list(BlockExchange(min_links=1.0).run(other, context(problem))) == []
     assert list(BlockExchange(min_links=2.0).run(problem, context(problem))) == []
     nothing = SearchContext(Budget(iteration_limit=100), np.random.default_rng(0))
-    assert list(BlockExchange(min_links=1.0).run(problem, nothing)) == []
+    assert list(BlockExchange(min_links=1.0).run(problem, nothing)) == [None] * BLENDS  # one for each block
+    assert list(BlockExchange(min_links=1.0).run(problem, context(problem, limit=0))) == [None]
 
 
 def test_the_search_exchanges_blocks_beside_its_descents(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +155,9 @@ def test_better_points_of_others_are_taken_over() -> None:
     search = BlockExchange(min_links=1.0).run(problem, context(problem, limit=20))
     found = [p for p in search if p is not None and p.is_feasible]
     best, given = min(found, key=lambda point: point.objective), context(problem)
-    exchange = _Exchanges(BlockExchange(patience=1, tried=1), problem, Blocks.of(problem), given)
+    blocks = Blocks.of(problem)
+    parts = list(Block.all_of(problem, blocks))
+    exchange = _Exchanges(BlockExchange(patience=1, tried=1), problem, parts, blocks.of_row < 0, given)
     given.offered.append(best)
     ends: list[Incumbent] = []
 

@@ -143,6 +143,17 @@ def test_a_loaded_solution_is_the_models_first_one() -> None:
     assert solution._entry["variable"] == {id(var): (var, {"Value": var.value}) for var in (model.x, model.n)}
 
 
+def test_a_loaded_solution_has_the_variables_that_were_fixed() -> None:
+    model = knapsack()
+    model.n.fix(1)
+    pyo.SolverFactory("relugrad").solve(model)
+    best = model.x.value
+    model.n.unfix()
+    model.n.value, model.x.value = 0, 0.0
+    model.solutions.select(0)
+    assert (model.x.value, model.n.value) == (best, 1)
+
+
 def test_new_results_are_feasible_and_never_optimal() -> None:
     model = knapsack()
     results = NewSolverFactory("relugrad").solve(model, seed=4)

@@ -32,7 +32,7 @@ class Lagrangian:
 
     def __init__(self, problem: Problem) -> None:
         self.problem, self._blocks = problem, Blocks.of(problem)
-        self.parts = [Block.of(problem, self._blocks, number) for number in range(self._blocks.count)]
+        self.parts = list(Block.all_of(problem, self._blocks))
 
     @cached_property
     def linked(self) -> Problem:

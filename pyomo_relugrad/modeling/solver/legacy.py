@@ -18,10 +18,11 @@ from pyomo.contrib.solver.common.results import (
     legacy_solver_status_map,
     legacy_termination_condition_map,
 )
-from pyomo.core.base import Model, Objective, SymbolMap
+from pyomo.core.base import Model, Objective, SymbolMap, Var
 from pyomo.core.base.block import BlockData
 from pyomo.core.base.label import NumericLabeler
 from pyomo.core.base.PyomoModel import ModelSolution
+from pyomo.core.base.var import VarData
 from pyomo.opt import SolverResults, SolverStatus
 from pyomo.opt import TerminationCondition as LegacyTermination
 from pyomo.opt.results.container import ListContainer, MapContainer
@@ -72,8 +73,6 @@ class _Section(ListContainer):
 
     def __eq__(self, other: object) -> bool:
         return self._list == getattr(other, "_list", None)
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 class ClassicResults(SolverResults):
@@ -193,23 +192,38 @@ def _put_incumbent(model: BlockData, results: Results, legacy: ClassicResults, i
     There Pyomo's command line looks for it. The others stay outside: ``model.solutions.load_from`` would take several
     in the wrong order.
     """
-    values, sides = results.solution_loader.get_vars(), (results.objective_bound, results.incumbent_objective)
+    sides = results.objective_bound, results.incumbent_objective
     gap = None if None in sides else abs(sides[0] - sides[1])
     is_proven = results.solution_status == SolutionStatus.optimal
     status = LegacySolutionStatus.optimal if is_proven else LegacySolutionStatus.feasible
+    values = results.solution_loader.get_vars()
     if not is_loaded:
-        incumbent, symbols = Solution(), SymbolMap(NumericLabeler("x"))
-        incumbent.status, incumbent.gap = status, gap
-        for var, value in values.items():
-            incumbent.variable[symbols.getSymbol(var)] = {"Value": value}
-        legacy.solution.insert(incumbent)
-        legacy._smap, legacy._smap_id = symbols, id(symbols)
+        _into_results(legacy, values, status, gap)
         return
     legacy.solution._active = True  # is shown, without solutions
     if isinstance(model, Model):
-        solution = ModelSolution()
-        solution.status, solution.gap = status, gap
-        solution._entry["variable"] = {id(var): (var, {"Value": value}) for var, value in values.items()}
-        model.solutions.clear(clear_symbol_maps=False)
-        model.solutions.solutions.append(solution)
-        model.solutions.index = 0
+        _into_model(model, values, status, gap)
+
+
+def _into_results(
+    legacy: ClassicResults, values: Mapping[VarData, float], status: LegacySolutionStatus, gap: float | None
+) -> None:
+    """Put values into classic results, with the symbols by which ``model.solutions.load_from`` reads them."""
+    incumbent, symbols = Solution(), SymbolMap(NumericLabeler("x"))
+    incumbent.status, incumbent.gap = status, gap
+    for var, value in values.items():
+        incumbent.variable[symbols.getSymbol(var)] = {"Value": value}
+    legacy.solution.insert(incumbent)
+    legacy._smap, legacy._smap_id = symbols, id(symbols)
+
+
+def _into_model(model: Model, values: Mapping[VarData, float], status: LegacySolutionStatus, gap: float | None) -> None:
+    """Make values and those of fixed variables the one entry of ``model.solutions``, as its ``add_solution`` does."""
+    entry = {id(var): (var, {"Value": value}) for var, value in values.items()}
+    entry.update((id(var), (var, {"Value": var.value})) for var in model.component_data_objects(Var) if var.fixed)
+    solution = ModelSolution()
+    solution.status, solution.gap = status, gap
+    solution._entry["variable"] = entry
+    model.solutions.clear(clear_symbol_maps=False)
+    model.solutions.solutions.append(solution)
+    model.solutions.index = 0

@@ -14,8 +14,8 @@ from pyomo_relugrad.problem import NetworkStage, Problem, Shape
 from pyomo_relugrad.proof.boxes.nodes import Nodes
 from pyomo_relugrad.proof.boxes.objective import FIRST_STEPS
 
-# Work in one batch, in multiplications for the neurons' bounds: about a tenth of a second; and in one that takes less
-# than twice as long as a single node, most of which are Python's calls.
+# Work in one batch, in multiplications for the neurons' bounds: about a tenth of a second. And the work up to which a
+# batch takes less than twice as long as a single node, since most of the time goes into Python's calls.
 BATCH_WORK, WIDE_WORK = 1e9, 5e7
 # Multiplications per second of a relaxation, with dense and with sparse weights (measured on one core, less a half).
 DENSE_RATE, SPARSE_RATE = 5e9, 1e9

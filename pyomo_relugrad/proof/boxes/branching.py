@@ -17,13 +17,14 @@ MAX_LEVELS = 3
 
 
 def split_nodes(bounded: BoundedNodes, integers: Array, wide: int = 0) -> tuple[Nodes, Nodes]:
-    """Two children of each node, and the nodes that have no column to split.
+    """The children of nodes, two of each, and the nodes that have no column to split.
 
     A continuous column is halved; an integer one is split between two integers, at the relaxation's point where that is
     fractional. Columns without bounds are split at powers of ten. Where cuts have left an integer column a range with
     fractional ends, these are rounded first; children without an integer in it are left out.
 
-    Where there are no more than ``wide`` children of these, or of their children, they take their parents' place.
+    Where few nodes take hardly longer to bound than one, children are split again at once, as long as there are no more
+    than ``wide`` nodes after that.
     """
     children, leaves = _halves(bounded, integers)
     parts = []

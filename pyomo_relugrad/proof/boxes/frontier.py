@@ -61,7 +61,10 @@ class Frontier:
         return [share for share in shares[1:] if len(share)]
 
     def split(self, bounded: BoundedNodes, cutoff: float, wide: int = 0) -> None:
-        """Let the children of nodes wait that have been bounded, where these are open; theirs, up to so many nodes."""
+        """Let the children of nodes wait that have been bounded, where these are open.
+
+        They are split further where no more than ``wide`` nodes wait after that.
+        """
         open_ones = bounded.take(self._hopeful(bounded.nodes, cutoff))
         children, leaves = split_nodes(open_ones, self._integers, wide - len(self))
         self._queue.add(children)

@@ -52,8 +52,19 @@ class Descents:
         lowest = int(self.merits.argmin())
         return self._points[self._decisions.columns, lowest], float(self.merits[lowest])
 
-    def begin(self, which: Array, X: Array, are_new: Array) -> None:
-        """Begin some descents (k,), by number, anew at the best of some decisions (k, s, d) for each."""
+    def begin_anywhere(self, which: Array, count: int) -> None:
+        """Begin some descents, by number, each at the best of so many random points."""
+        X = self._decisions.random(which.size * count, self._random)
+        self._begin(which, X.reshape(which.size, count, X.shape[1]), are_new=True)
+
+    def begin_near(self, which: Array, x: Array) -> None:
+        """Begin some descents, by number, each at decisions (d,) of which some groups are moved anywhere."""
+        self._begin(which, self._kicked(x, which.size)[:, None], are_new=False)
+
+    def _begin(self, which: Array, X: Array, are_new: bool) -> None:
+        """Begin descents (k,) at the best of some decisions (k, s, d) for each."""
+        if which.size == 0:
+            return
         V = self._landscape.points(X.reshape(-1, X.shape[2]))
         merits = self._landscape.merit(V).reshape(X.shape[:2])
         first = merits.argmin(axis=1)
@@ -78,7 +89,7 @@ class Descents:
             behind[index] = self._halving.is_behind(int(self.steps[index]), float(self.merits[index]))
         return behind
 
-    def kicked(self, x: Array, count: int) -> Array:
+    def _kicked(self, x: Array, count: int) -> Array:
         """Decisions (count, d) of which some are anywhere, others as in one (d,)."""
         X = np.tile(x, (count, 1))
         for row in X:

@@ -113,10 +113,10 @@ class DecisionSearch(Method):
             which = np.flatnonzero(ended)
             if which.size:
                 are_new = (random.random(which.size) < self.fresh) | (best is None)
-                X = decisions.random(which.size * STARTS, random).reshape(which.size, STARTS, -1)
+                descents.begin_anywhere(which[are_new], STARTS)
                 if best is not None:
-                    X[~are_new] = descents.kicked(best, int((~are_new).sum()))[:, None]
-                descents.begin(which, X, are_new)
+                    descents.begin_near(which[~are_new], best)
+                budget.count(points=int(np.where(are_new, STARTS, 1).sum()))
             behind = descents.step(self.batch)
             budget.count(points=self.batch * self.descents)
             ended = behind | (descents.vain >= self.attempts * len(moves))

@@ -53,7 +53,8 @@ class BlockExchange(Method):
     patience : int, optional
         Rounds in vain after which a plan is left (8).
     plans : int, optional
-        Plans in a row without a better point after which the search ends (4).
+        Plans in a row without a better point after which the search ends (4); it also ends where a plan has no prices
+        or no feasible walk.
     min_links : float, optional
         Rows that link blocks, per block, above which this search is of use (1).
     """
@@ -70,8 +71,15 @@ class BlockExchange(Method):
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Yield better points."""
         blocks = Blocks.of(problem)
-        if self._suits(problem, blocks):
-            yield from _Exchanges(self, problem, blocks, context).run()
+        if not self._suits(problem, blocks):
+            return
+        parts: list[Block] = []
+        for part in Block.all_of(problem, blocks):
+            parts.append(part)
+            yield None
+            if context.budget.is_exhausted():
+                return
+        yield from _Exchanges(self, problem, parts, blocks.of_row < 0, context).run()
 
     def _suits(self, problem: Problem, blocks: Blocks) -> bool:
         """Whether the objective is linear, and many rows link several blocks, to which all outputs belong."""
@@ -118,12 +126,9 @@ class _Kind:
 
     def keep(self, point: Array) -> None:
         """Add a point (k,), unless it is known."""
-        if not any(self.is_same(point, known) for known in self.points):
+        near = np.abs(np.array(self.points).reshape(-1, point.size) - point) <= DISTINCT * self._scale
+        if not near.all(axis=1).any():
             self.points.append(point)
-
-    def is_same(self, point: Array, other: Array) -> bool:
-        """Whether two points are one but for rounding."""
-        return bool((np.abs(point - other) <= DISTINCT * self._scale).all())
 
     def values(self, costs: Array, points: list[Array]) -> Array:
         """What points cost at costs (n,) of the whole problem's columns."""
@@ -150,12 +155,12 @@ class _Kind:
 
 
 class _Exchanges:
-    """The state of one search."""
+    """The state of one search, with the blocks and which rows link them."""
 
-    def __init__(self, method: BlockExchange, problem: Problem, blocks: Blocks, context: SearchContext) -> None:
-        self._method, self._problem, self._context = method, problem, context
-        self._links = blocks.of_row < 0
-        parts = [Block.of(problem, blocks, number) for number in range(blocks.count)]
+    def __init__(
+        self, method: BlockExchange, problem: Problem, parts: list[Block], links: Array, context: SearchContext
+    ) -> None:
+        self._method, self._problem, self._links, self._context = method, problem, links, context
         kinds = alike(parts, problem.rows[self._links])
         self._kinds = [_Kind([parts[number] for number in numbers], context.random) for numbers in kinds]
         self._descents = SequentialLp()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
-from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem import EmbeddedExpression, EmbeddedNetwork, Problem
 from pyomo_relugrad.search.separable.tables import network_groups
 
 # Labels of columns that no block has: nothing asks for them, or several blocks do.
@@ -73,10 +74,21 @@ class Block:
     own: Array
 
     @classmethod
-    def of(cls, problem: Problem, blocks: Blocks, number: int) -> Block:
-        """One of the blocks of a problem."""
+    def all_of(cls, problem: Problem, blocks: Blocks) -> Iterator[Block]:
+        """The blocks of a problem, one after another."""
+        functions: list[list[EmbeddedNetwork | EmbeddedExpression]] = [[] for _ in range(blocks.count)]
+        for each in problem.functions:
+            for number in np.unique(blocks.of_column[each.outputs]):
+                if number >= 0:
+                    functions[number].append(each)
+        for number, own in enumerate(functions):
+            yield cls._of(problem, blocks, number, own)
+
+    @classmethod
+    def _of(
+        cls, problem: Problem, blocks: Blocks, number: int, functions: list[EmbeddedNetwork | EmbeddedExpression]
+    ) -> Block:
         is_own = blocks.of_column == number
-        functions = [each for each in problem.functions if is_own[each.outputs].any()]
         parts = [np.flatnonzero(is_own), *(np.concatenate([each.inputs, each.outputs]) for each in functions)]
         columns = np.unique(np.concatenate(parts))
         place = np.full(problem.n_columns, -1)
@@ -85,6 +97,7 @@ class Block:
         rows = problem.rows[chosen]
         elsewhere = np.unique(rows.indices[place[rows.indices] < 0])  # these are fixed
         fixed = rows[:, elsewhere] @ problem.lower[elsewhere]
+        renumbered = [each.renumbered(place) for each in functions]
         own = Problem(
             np.where(is_own[columns], problem.cost[columns], 0.0),
             problem.lower[columns],
@@ -93,8 +106,8 @@ class Block:
             problem.row_lower[chosen] - fixed,
             problem.row_upper[chosen] - fixed,
             problem.integers[columns],
-            networks=tuple(each.renumbered(place) for each in problem.networks if is_own[each.outputs].any()),
-            expressions=tuple(each.renumbered(place) for each in problem.expressions if is_own[each.outputs].any()),
+            networks=tuple(each for each in renumbered if isinstance(each, EmbeddedNetwork)),
+            expressions=tuple(each for each in renumbered if isinstance(each, EmbeddedExpression)),
         )
         return cls(own, columns, is_own[columns])
 
@@ -105,6 +118,7 @@ class Block:
 
 def alike(parts: Sequence[Block], links: Weight) -> list[list[int]]:
     """The numbers of blocks that are alike, also in the rows `links` that link them: a list for each kind."""
+    links = sparse.csc_array(links)  # columns are taken
     kinds: dict[tuple[object, ...], list[int]] = {}
     for number, part in enumerate(parts):
         kinds.setdefault(_key(part, links), []).append(number)
