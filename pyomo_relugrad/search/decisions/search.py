@@ -41,7 +41,7 @@ class DecisionSearch(Method):
     descents : int, optional
         Points that go down side by side (32).
     batch : int, optional
-        Moves of each that are evaluated in a step (16).
+        Points that are evaluated in a step for each, its own and moves (16).
     attempts : int, optional
         Steps in a row without a lower merit that end a descent, for each group of decisions (6).
     rung : int, optional

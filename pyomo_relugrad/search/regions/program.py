@@ -104,7 +104,10 @@ class RegionProgram:
         return self._layout.partial_gradient(region, optimum.row_duals, optimum.column_duals)
 
     def row_multipliers(self, optimum: RegionOptimum) -> Array | None:
-        """(m,) what the objective would gain per unit by which each row gives way; None where that is not known."""
+        """(m,) derivatives of the optimum in the rows' sides that hold; None where they are not known.
+
+        They are negative where an upper side holds, and positive where a lower one does.
+        """
         is_known = optimum.is_exact and optimum.row_duals.size >= self.problem.n_rows
         return self._layout.row_multipliers(optimum.row_duals) if is_known else None
 
