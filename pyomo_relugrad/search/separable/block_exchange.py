@@ -193,7 +193,7 @@ class _Exchanges:
         return (yield from self._walked(v, np.inf))
 
     def _walked(self, v: Array, best: float) -> Generator[Incumbent | None, None, Incumbent | None]:
-        """The last feasible point of a walk over regions, which goes down, while it may come to the objective `best`."""
+        """The last feasible point of a walk over regions, which goes down, while it may come to `best`."""
         u = v[self._program.columns]
         start = self._program.incumbent(u)
         found = start if start.is_feasible else None
