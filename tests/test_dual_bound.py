@@ -20,9 +20,9 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem
 from pyomo_relugrad.programs import HIGHS_THREAD
 from pyomo_relugrad.proof import ProofInTurns, bound_seconds
 from pyomo_relugrad.proof.root_bound import TIME_SHARE, dual_bound
-from pyomo_relugrad.run import Clock, Driver, Options, Report, Stop, Worker
+from pyomo_relugrad.run import Clock, Driver, Options, Past, Report, Stop, Worker
 from pyomo_relugrad.solve import search
-from pyomo_relugrad.solve.bounded_search import BoundedSearch, milp_beside, suits_milp
+from pyomo_relugrad.solve.bounded_search import BoundedSearch, bounders_for, milp_beside, suits_milp
 from pyomo_relugrad.solve.local_search import LocalSearch
 
 
@@ -280,6 +280,12 @@ def test_programs_run_while_the_search_is_in_vain(monkeypatch, time_limit, gains
     result = Driver(problem, options, driver_clock).run(worker)
     assert seen == runs
     assert result.bound == (-50.0 if runs else -np.inf)
+
+
+def test_a_short_solve_does_not_look_for_what_suits_it():
+    problem = random_problem("integer", 0)
+    assert bounders_for(problem, Options(time_limit=0.9), Past()) == []
+    assert bounders_for(problem, Options(time_limit=5.0), Past())
 
 
 def test_the_one_with_the_best_bound_has_more_time(monkeypatch):

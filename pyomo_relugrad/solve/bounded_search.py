@@ -26,8 +26,8 @@ from pyomo_relugrad.search.neighbourhoods.subproblem import is_small
 from pyomo_relugrad.solve.portfolio import Portfolio
 from pyomo_relugrad.solve.runner import PROOFS
 
-#: Seconds of a bounder's first run at least.
-SHORTEST = 0.1
+#: Seconds of a bounder's first run at least, and of a solve in which one is that long: it has a tenth of the time.
+SHORTEST, SHORTEST_SOLVE = 0.1, 1.0
 #: Time in vain before a run, in units of its length, and as a share of all time; and the time that has to be left, in
 #: units of the length: HiGHS looks at the clock between its steps.
 VAIN_BEFORE, VAIN_SHARE, LEFT = 2.0, 0.25, 1.2
@@ -218,8 +218,11 @@ class BoundedSearch(Worker):
 def bounders_for(problem: Problem, options: Options, past: Past, has_highs: bool = False) -> list[BoundInRuns]:
     """What bounds a presolved problem: blocks and stages by themselves, branching where it goes first, and HiGHS.
 
-    HiGHS is left out where it has a core of its own.
+    HiGHS is left out where it has a core of its own. There are none where the time is too short for a first run of any:
+    what suits a problem takes a while to tell.
     """
+    if options.time_limit < SHORTEST_SOLVE:
+        return []
     bounders: list[BoundInRuns] = [LagrangianBound(problem, past)]
     if len(problem.networks) > 1:
         bounders.append(ProofInTurns(lambda start: HorizonProof(problem, options, start)))
