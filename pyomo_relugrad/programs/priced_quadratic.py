@@ -69,29 +69,93 @@ def priced_quadratic_minimum(
     return PricedMinimum(point, program.gain, program.multipliers) if np.isfinite(point).all() else None
 
 
+class _ActiveRows:
+    """Rows that hold with equality, in the order in which they came: numbers, normals and their products, multipliers.
+
+    All are parts of larger arrays, so that a row can come and go without copies of the others.
+    """
+
+    def __init__(self, d: int) -> None:
+        self._numbers, self._normals = np.zeros(d + 1, int), np.zeros((d + 1, d))
+        self._products = np.zeros((d + 1, d + 1))
+        self._prices, self._multipliers = np.zeros((2, d + 1))
+        self.size = 0
+
+    @property
+    def numbers(self) -> Array:
+        return self._numbers[: self.size]
+
+    @property
+    def normals(self) -> Array:
+        return self._normals[: self.size]
+
+    @property
+    def prices(self) -> Array:
+        return self._prices[: self.size]
+
+    @property
+    def multipliers(self) -> Array:
+        return self._multipliers[: self.size]
+
+    def set(self, numbers: Array, normals: Array, prices: Array) -> None:
+        """Replace all of them."""
+        self.size = numbers.size
+        self.numbers[:], self.normals[:], self.prices[:], self.multipliers[:] = numbers, normals, prices, 0.0
+        products = self._products[: self.size, : self.size]
+        np.matmul(normals, normals.T, out=products)
+        products.flat[:: self._products.shape[0] + 1] *= 1.0 + REGULARIZATION
+
+    def append(self, number: int, normal: Array, price: float, multiplier: float, products: Array) -> None:
+        """Add a row; `products` are those with the others."""
+        at = self.size
+        self._numbers[at], self._normals[at] = number, normal
+        self._prices[at], self._multipliers[at] = price, multiplier
+        self._products[at, :at] = self._products[:at, at] = products
+        self._products[at, at] = (normal @ normal) * (1.0 + REGULARIZATION)
+        self.size += 1
+
+    def remove(self, at: int) -> None:
+        """Take away a row by its place."""
+        end = self.size
+        for array in (self._numbers, self._normals, self._prices, self._multipliers, self._products, self._products.T):
+            array[at : end - 1] = array[at + 1 : end]
+        self.size -= 1
+
+    def solved(self, right: Array) -> Array | None:
+        """The solution of ``normals @ normals.T @ x = right``; None where the normals depend on each other."""
+        if not self.size:
+            return right
+        _, x, failed = lapack.dposv(self._products[: self.size, : self.size], right)
+        return None if failed else np.asarray(x)
+
+
 class _DualProgram:
     """The program in coordinates in which the Hessian is the identity, and its multipliers.
 
-    A row is free with the multiplier 0, paid with its price as the multiplier, or active, with one in between.
+    A row is free with the multiplier 0, paid with its price as the multiplier, or active, with one in between. Rows are
+    scaled to normals of length one.
     """
 
     def __init__(self, gradient: Array, normals: Array, upper: Array, prices: Array, multipliers: Array) -> None:
-        self._gradient, self._normals, self._upper, self._prices = gradient, normals, upper, prices
+        self._sizes = np.maximum(np.sqrt(np.einsum("ij,ij->i", normals, normals)), TINY)
+        self._gradient, self._normals, self._upper = gradient, normals / self._sizes[:, None], upper / self._sizes
+        self._prices = prices * self._sizes
         if multipliers.any():
             # Multipliers may be those of an earlier program: a row without a finite price cannot be paid.
             self._paid, is_active = np.isfinite(prices) & (multipliers >= prices), multipliers > 0
         else:
             self._paid, is_active = np.isfinite(prices) & (upper < -TOLERANCE), upper <= TOLERANCE
-        self._active = np.flatnonzero(is_active & ~self._paid)
+        self._first = np.flatnonzero(is_active & ~self._paid)[: gradient.size]
         self._tolerance = TOLERANCE * (1.0 + np.abs(gradient).max(initial=0.0))
+        self._active = _ActiveRows(gradient.size)
         self.point = -gradient
 
     @property
     def multipliers(self) -> Array:
         """Those of all rows (m,)."""
         multipliers = np.where(self._paid, self._prices, 0.0)
-        multipliers[self._active] = self._multipliers
-        return multipliers
+        multipliers[self._active.numbers] = self._active.multipliers
+        return multipliers / self._sizes
 
     @property
     def gain(self) -> float:
@@ -100,40 +164,41 @@ class _DualProgram:
         saved = np.maximum(-self._upper[may], 0.0) - np.maximum(self._excess[may], 0.0)
         return float(self._prices[may] @ saved - self.point @ (self._gradient + self.point / 2))
 
-    def _solve(self) -> bool:
-        """Set the point and the multipliers at which the active rows hold; False where they depend on each other."""
+    def _solve(self, numbers: Array) -> bool:
+        """Set the point and the multipliers at which rows are active; False where they depend on each other."""
+        active = self._active
         self.point = -(self._gradient + self._prices[self._paid] @ self._normals[self._paid])
-        self._multipliers = np.zeros(self._active.size)
-        if self._active.size:
-            normals = self._normals[self._active]
-            multipliers = _solved(normals, normals @ self.point - self._upper[self._active])
-            if multipliers is None:
-                return False
-            self._multipliers = multipliers
-            self.point = self.point - multipliers @ normals
+        active.set(numbers, self._normals[numbers], self._prices[numbers])
+        multipliers = active.solved(active.normals @ self.point - self._upper[numbers])
+        if multipliers is None:
+            return False
+        active.multipliers[:] = multipliers
+        self.point -= multipliers @ active.normals
         return True
 
     def solve(self) -> bool:
         """Whether pivots led to the optimum, from rows whose multipliers may be as they are."""
-        self._active = self._active[: self._gradient.size]
-        while not self._solve():
-            self._active = self._active[:-1]
+        active, numbers = self._active, self._first
+        while not self._solve(numbers):
+            numbers = numbers[:-1]
         while True:
-            is_low = self._multipliers < -self._tolerance
-            is_high = self._multipliers > self._prices[self._active] + self._tolerance
+            tolerance = self._tolerance * self._sizes[numbers]
+            is_low, is_high = active.multipliers < -tolerance, active.multipliers > active.prices + tolerance
             if not (is_low.any() or is_high.any()):
                 break
-            self._paid[self._active[is_high]] = True
-            self._active = self._active[~is_low & ~is_high]
-            self._solve()
-        self._multipliers = np.clip(self._multipliers, 0.0, self._prices[self._active])
-        self._sizes = np.maximum(np.linalg.norm(self._normals, axis=1), TINY)
+            self._paid[numbers[is_high]] = True
+            numbers = numbers[~is_low & ~is_high]
+            self._solve(numbers)
+        np.clip(active.multipliers, 0.0, active.prices, out=active.multipliers)
         self._excess = self._normals @ self.point - self._upper
+        # What a row's violation counts with: 1 if it is free, -1 if it is paid, 0 if it is active.
+        self._senses = np.where(self._paid, -1.0, 1.0)
+        self._senses[active.numbers] = 0.0
+        least = TOLERANCE / self._sizes
         for _ in range(MAX_PIVOTS):
-            wrong = np.where(self._paid, -self._excess, self._excess)
-            wrong[self._active] = 0.0
-            wrong[wrong <= TOLERANCE] = 0.0
-            row = int((wrong / self._sizes).argmax())
+            wrong = self._senses * self._excess
+            wrong -= least
+            row = int(wrong.argmax())
             if wrong[row] <= 0.0:
                 return True
             if not self._enter(row):
@@ -142,45 +207,41 @@ class _DualProgram:
 
     def _enter(self, row: int) -> bool:
         """Change a row's multiplier until it holds, or ends at its other bound; False where neither is possible."""
-        sense, left, done = (-1.0 if self._paid[row] else 1.0), self._prices[row], 0.0
-        normal = self._normals[row]
+        sense, left, done = float(self._senses[row]), float(self._prices[row]), 0.0
+        normal, active = self._normals[row], self._active
         for _ in range(MAX_PIVOTS):
-            active = self._normals[self._active]
-            change = np.zeros(0)
-            if self._active.size:
-                solved = _solved(active, active @ normal)
-                if solved is None:
-                    return False
-                change = -sense * solved
-            step = -(sense * normal + change @ active)
-            length = step @ step
-            full = abs(self._excess[row]) / length if length > DEPENDENT * self._sizes[row] ** 2 else np.inf
-            room = np.where(change < 0, self._multipliers, self._prices[self._active] - self._multipliers)
-            shares = room / np.maximum(np.abs(change), TINY)
-            first = int(shares.argmin()) if shares.size else -1
-            share = min(full, left, shares[first] if shares.size else np.inf)
-            if not np.isfinite(share):
+            products = active.normals @ normal
+            change = active.solved(products)
+            if change is None:
                 return False
-            self.point = self.point + share * step
-            self._excess = self._excess + share * (self._normals @ step)
-            self._multipliers = self._multipliers + share * change
+            change *= -sense
+            step = change @ active.normals
+            step += sense * normal
+            length = float(step @ step)
+            full = abs(float(self._excess[row])) / length if length > DEPENDENT else np.inf
+            share, first = min(full, left), -1
+            if active.size:
+                room = np.where(change < 0, active.multipliers, active.prices - active.multipliers)
+                room /= np.maximum(np.abs(change), TINY)
+                first = int(room.argmin())
+                share = min(share, float(room[first]))
+            if not share < np.inf:
+                return False
+            step *= share
+            self.point -= step
+            self._excess -= self._normals @ step
+            change *= share
+            active.multipliers[:] += change
             left, done = left - share, done + share
             if share == full:
-                self._active = np.append(self._active, row)
-                self._multipliers = np.append(self._multipliers, done if sense > 0 else left)
-                self._paid[row] = False
+                self._senses[row], self._paid[row] = 0.0, False
+                active.append(row, normal, self._prices[row], done if sense > 0 else left, products)
                 return True
             if left <= 0.0:
-                self._paid[row] = sense > 0
+                self._senses[row], self._paid[row] = -sense, sense > 0
                 return True
-            self._paid[self._active[first]] = change[first] > 0
-            self._active, self._multipliers = np.delete(self._active, first), np.delete(self._multipliers, first)
+            leaving = active.numbers[first]
+            self._paid[leaving] = change[first] > 0
+            self._senses[leaving] = -1.0 if self._paid[leaving] else 1.0
+            active.remove(first)
         return False
-
-
-def _solved(normals: Array, right: Array) -> Array | None:
-    """The solution of ``normals @ normals.T @ x = right``; None where the normals depend on each other."""
-    products = normals @ normals.T
-    products.flat[:: len(products) + 1] *= 1.0 + REGULARIZATION
-    _, x, failed = lapack.dposv(products, right)
-    return None if failed else np.asarray(x)

@@ -87,7 +87,9 @@ class SoftRows:
 
     def incumbent(self, v: Array) -> Incumbent:
         """A point (n,) in which each slack is what its rows lack, measured."""
-        return self.problem.incumbent(self.loosened(self.problem.propagate(v[None]))[0])
+        if self.columns.size:
+            (v,) = self.loosened(self.problem.propagate(v[None]))
+        return self.problem.incumbent(v)
 
     def loosened(self, V: Array) -> Array:
         """A copy of points (B, n), with propagated outputs, in which each slack is what its rows lack."""

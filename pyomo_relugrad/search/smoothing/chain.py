@@ -13,6 +13,7 @@ from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.network import Layer, Network, sweeps
 from pyomo_relugrad.network.curves import Curve
 from pyomo_relugrad.problem import NetworkStage, Problem, stacked
+from pyomo_relugrad.search.smoothing.recurrence import Outputs, Recurrence, Sensitivities
 
 #: Second derivative of a rounded ReLU where it is neither zero nor the identity.
 CURVATURE = 0.5
@@ -69,14 +70,6 @@ def rounded(network: Network, widths: Sequence[Array]) -> Network:
     return Network(network.n_inputs, tuple(layers))
 
 
-class Link(NamedTuple):
-    """Equal networks of one depth, and where they stand among all networks of the same weights."""
-
-    networks: NetworkStage
-    stage: int
-    members: Array
-
-
 class Kinks(NamedTuple):
     """Kinks near a point at which the objective has a valley, as sides that may be crossed at a price.
 
@@ -113,8 +106,10 @@ class Chain:
         As `Problem.stages`.
     together : tuple of NetworkStage
         All networks of the same weights together, whatever their depth: at a point they are differentiated at once.
-    links : tuple of Link
-        In the order in which they can be evaluated: `stages`, with their places in `together`.
+    outputs : Outputs
+    sensitivities : Sensitivities
+    recurrence : Recurrence, optional
+        Where networks are such that it suits them.
     spreads : tuple of lists of (n_k,) arrays
         How much the pre-activations of each of `together` vary, by hidden layer.
     """
@@ -123,7 +118,9 @@ class Chain:
     moving: Array
     stages: tuple[NetworkStage, ...]
     together: tuple[NetworkStage, ...]
-    links: tuple[Link, ...]
+    outputs: Outputs
+    sensitivities: Sensitivities
+    recurrence: Recurrence | None
     spreads: tuple[list[Array], ...]
 
     @classmethod
@@ -135,13 +132,12 @@ class Chain:
             for index, stage in enumerate(together)
             for member, outputs in enumerate(stage.outputs)
         }
-        links = []
-        for stage in problem.relu_stages:
-            places = np.array([place[first] for first in stage.outputs[:, 0].tolist()])
-            links.append(Link(stage, int(places[0, 0]), places[:, 1]))
+        outputs = Outputs(together, [place[first] for stage in problem.relu_stages for first in stage.outputs[:, 0]])
         values = [stage.network.preactivations(stage.gather(V)) for stage in together]
         spreads = tuple([np.maximum(z.std(axis=0), 1e-3 * z.std() + 1e-9) for z in layers] for layers in values)
-        return cls(problem, moving, problem.relu_stages, together, tuple(links), spreads)
+        sensitivities = Sensitivities(together, outputs, moving)
+        recurrence = Recurrence(together, outputs) if Recurrence.suits(together) else None
+        return cls(problem, moving, problem.relu_stages, together, outputs, sensitivities, recurrence, spreads)
 
     def fits(self, problem: Problem, moving: Array) -> bool:
         """Whether a problem has the same networks between the same columns, of which the same move."""
@@ -168,12 +164,15 @@ class Chain:
             tuple(replace(stage, network=networks[stage.network]) for stage in own)
             for own in (self.stages, self.together)
         )
-        links = tuple(link._replace(networks=stage) for link, stage in zip(self.links, stages, strict=True))
-        return replace(self, stages=stages, together=together, links=links)
+        recurrence = self.recurrence and Recurrence(together, self.outputs)
+        return replace(self, stages=stages, together=together, recurrence=recurrence)
 
     def propagate(self, V: Array) -> Array:
         """A copy of points (B, n) in which every output is its network's value."""
         V = V.copy()
+        if self.recurrence is not None:
+            self.recurrence.propagate(V)
+            return V
         for stage in self.stages:
             stage.propagate(V)
         return V
@@ -206,17 +205,14 @@ class Chain:
         outward = [_derivatives_of_outputs(s, len(V), own) for s, own in zip(self.together, slopes, strict=True)]
         S = np.zeros((*V.shape, d))
         S[:, self.moving, np.arange(d)] = 1.0
-        for at, stage, members in self.links:
-            S[:, at.outputs] = outward[stage][0][:, members] @ S[:, at.inputs]
+        matrices, S[:, self.outputs.columns] = self.sensitivities.of([out[0] for out in outward])
         weights = problem.objective_gradient(V)
         gradients = (weights[:, None] @ S)[:, 0]
         hessians = np.zeros((len(V), d, d))
         if problem.quadratic is not None:
             hessians += S.transpose(0, 2, 1) @ product(problem.quadratic, S)
         weights += pull
-        for at, stage, members in reversed(self.links):
-            passed = weights[:, at.outputs][:, :, None] @ outward[stage][0][:, members]
-            at.scatter(weights, passed.reshape(-1, at.inputs.shape[1]))
+        weights[:, self.outputs.columns] = self.sensitivities.pulled_back(matrices, weights[:, self.outputs.columns])
         kinks: list[Kinks] = []
         if self.is_sharp:
             kinks = [self._kinks_near(point, S, weights, hidden, slopes, outward) for point in range(len(V))]
