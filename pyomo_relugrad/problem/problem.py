@@ -157,6 +157,20 @@ class Problem:
 
     # --- structure ----------------------------------------------------------------------------------------------
 
+    def has_networks_of(self, other: Problem) -> bool:
+        """Whether another problem has the same networks between the same columns."""
+        pairs = zip(self.networks, other.networks, strict=False)
+        return (
+            self.n_columns == other.n_columns
+            and len(self.networks) == len(other.networks)
+            and all(
+                own.network is their.network
+                and np.array_equal(own.inputs, their.inputs)
+                and np.array_equal(own.outputs, their.outputs)
+                for own, their in pairs
+            )
+        )
+
     def with_bounds(self, lower: Array, upper: Array) -> Problem:
         """The problem with other bounds; what does not depend on them is not found out again."""
         problem = replace(self, lower=lower, upper=upper)

@@ -38,6 +38,10 @@ class Past:
         What a unit of work of the chain's wide descents took.
     multipliers : (m,) array, optional
         Of the rows that link blocks, where a search priced them: those of the lowest relaxation.
+    ran_out : bool, optional
+        Whether the last search had no time left.
+    companionship : Companionship, optional
+        With a process that searches beside short solves.
     """
 
     solves: int = 0
@@ -49,6 +53,8 @@ class Past:
     chains: dict[float, Any] = field(default_factory=dict)
     seconds_of_work: float = 0.0
     multipliers: Array | None = None
+    ran_out: bool = False
+    companionship: Any = None
     _rounds: dict[str, list[int]] = field(default_factory=dict)
 
     def begin(self, method: str, patience: int) -> int:

@@ -13,6 +13,7 @@ from pyomo_relugrad.programs import solver_threads
 from pyomo_relugrad.run import Callback, Clock, Driver, Method, Options, Past, SearchResult, Stop, Worker
 from pyomo_relugrad.search import find_method
 from pyomo_relugrad.solve.bounded_search import BoundedSearch, bounders_for
+from pyomo_relugrad.solve.companion import with_companion
 from pyomo_relugrad.solve.highs_beside import HighsBeside, may_work_beside
 from pyomo_relugrad.solve.islands import beside_others
 from pyomo_relugrad.solve.local_search import LocalSearch
@@ -106,6 +107,7 @@ def solve_locally(
         return driver.run(_worker(problem, options, clock, start, past))
 
     result = run_presolved(problem, start, callback, run, clock)
+    past.ran_out = result.stop is Stop.TIME_LIMIT
     # A heuristic calls nothing optimal: its bound is a by-product.
     return replace(result, stop=Stop.FINISHED) if result.stop is Stop.OPTIMAL else result
 
@@ -131,6 +133,7 @@ def _worker(problem: Problem, options: Options, clock: Clock, start: Array | Non
         if has_highs:
             own = HighsBeside(own, problem, options, clock)
         all_of_them = beside_others(own, problem, options, clock)
+        all_of_them = with_companion(all_of_them, problem, options, clock, start, past)
         return UntilStagnation(all_of_them, search, options, clock) if cooperates else all_of_them
     if options.iteration_limit > TASK_STEPS and cooperates:
         return TaskSequence(problem, options, clock, start)

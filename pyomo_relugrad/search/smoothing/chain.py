@@ -141,18 +141,7 @@ class Chain:
 
     def fits(self, problem: Problem, moving: Array) -> bool:
         """Whether a problem has the same networks between the same columns, of which the same move."""
-        pairs = zip(self.problem.networks, problem.networks, strict=False)
-        return (
-            self.problem.n_columns == problem.n_columns
-            and len(self.problem.networks) == len(problem.networks)
-            and np.array_equal(self.moving, moving)
-            and all(
-                own.network is other.network
-                and np.array_equal(own.inputs, other.inputs)
-                and np.array_equal(own.outputs, other.outputs)
-                for own, other in pairs
-            )
-        )
+        return np.array_equal(self.moving, moving) and self.problem.has_networks_of(problem)
 
     def rounded(self, share: float) -> Chain:
         """The chain with ReLUs that are rounded off at a share of how much their pre-activations vary."""

@@ -177,7 +177,7 @@ class _Rounds:
         """The points of a round: where the model was solved before, from its plan in two rounds of three."""
         method = self._method
         known = self._known
-        if self._context.past.solves > 1 and known is not None and number % 3 < 2:
+        if self._context.past.solves > 1 and known is not None and (self._context.beside or number % 3 < 2):
             yield from self._again(np.clip(known, self._problem.lower, self._problem.upper))
             return
         widths = method.widths(method.first_widths[number % len(method.first_widths)])
@@ -186,10 +186,14 @@ class _Rounds:
         yield from self._repaired(V)
 
     def _again(self, v: Array) -> Iterator[Incumbent | None]:
-        """Descend from a plan of the same model with other numbers, then, given the time, from it with other tails."""
-        legs = (SHARP,) if self._soft.columns.size else (NARROW, SHARP)
-        V = yield from self._descend(v[None], legs)
-        yield from self._repaired(V)
+        """Descend from a plan of the same model with other numbers, then, given the time, from it with other tails.
+
+        Beside another search, which begins at the plan, from it with other tails alone.
+        """
+        if not self._context.beside:
+            legs = (SHARP,) if self._soft.columns.size else (NARROW, SHARP)
+            V = yield from self._descend(v[None], legs)
+            yield from self._repaired(V)
         tails = self._affordable_tails()
         if tails == 0:
             return
