@@ -26,7 +26,7 @@ from pyomo_relugrad.solve.task_pool import MIN_SECONDS, others_may_help
 #: What of a problem is sent for each solve.
 NUMBERS = ("cost", "lower", "upper", "rows", "row_lower", "row_upper", "integers", "quadratic", "constant")
 #: Seconds before the end at which the other process has to be ready, and for which its answer is waited after the end.
-EARLIER, GRACE = 0.003, 0.004
+EARLIER, GRACE = 0.004, 0.003
 #: Models that a process keeps.
 MAX_KEPT = 2
 
