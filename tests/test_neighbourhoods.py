@@ -13,10 +13,10 @@ from pyomo_relugrad.expression import ExpressionBuilder
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedExpression, EmbeddedNetwork, Problem
 from pyomo_relugrad.run import Budget, SearchContext, Stop
+from pyomo_relugrad.search.column_graph import ColumnGraph
 from pyomo_relugrad.search.neighbourhoods import search as neighbourhoods
 from pyomo_relugrad.search.neighbourhoods.bandit import Bandit
 from pyomo_relugrad.search.neighbourhoods.boxes import SearchBoxes
-from pyomo_relugrad.search.neighbourhoods.column_graph import ColumnGraph
 from pyomo_relugrad.search.neighbourhoods.dive import Dive
 from pyomo_relugrad.search.neighbourhoods.exact_steps import ExactSteps
 from pyomo_relugrad.search.neighbourhoods.flips import Flips, switchable

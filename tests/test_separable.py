@@ -24,7 +24,7 @@ from pyomo_relugrad.search.separable.column_generation import ColumnGeneration
 from pyomo_relugrad.search.separable.exact_choice import ExactChoice
 from pyomo_relugrad.search.separable.exchange import ExchangeSearch
 from pyomo_relugrad.search.separable.followers import Followers
-from pyomo_relugrad.search.separable.rough_choice import RoughChoice, thinned
+from pyomo_relugrad.search.separable.rough_choice import FIRST_TOLERANCE, RoughChoice, thinned
 from pyomo_relugrad.search.separable.tables import Table, exact_tables, network_groups
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.solve import Portfolio, search, solve_exactly
@@ -309,7 +309,7 @@ def test_integers_beside_tables_are_sought_with_few_points(monkeypatch) -> None:
     problem = switched_problem(4, 3)
     tables = exact_tables(problem, MANY)
     assert tables is not None
-    rough, program = RoughChoice(problem, tables, 5.0), ChoiceProgram(problem, tables)
+    rough, program = RoughChoice(problem, tables, 5.0, np.random.default_rng(0)), ChoiceProgram(problem, tables)
     values = rough.choose()
     assert values is not None
     everything = np.ones(program.n_points, bool)
@@ -324,7 +324,34 @@ def test_integers_beside_tables_are_sought_with_few_points(monkeypatch) -> None:
     first = next(point for point in ExactChoice().run(problem, context()) if point is not None)
     assert first.is_feasible
     assert first.objective == pytest.approx(held.objective)
-    assert RoughChoice(budget_problem(4, 3), tables, 5.0).choose() is None
+    assert RoughChoice(budget_problem(4, 3), tables, 5.0, np.random.default_rng(0)).choose() is None
+
+
+def test_a_rough_choice_that_is_cut_short_is_bettered_around_it(monkeypatch) -> None:
+    problem = switched_problem(6, 3)
+    tables = exact_tables(problem, MANY)
+    assert tables is not None
+    program = ChoiceProgram(problem, [thinned(table, FIRST_TOLERANCE) for table in tables])
+    best = program.choose(np.ones(program.n_points, bool), 5.0)
+    choose, freed = ChoiceProgram.choose, []
+
+    def cut_short(self, points, time_limit, start=None, held=None):
+        """All is off where all integers are free."""
+        if held is None:
+            return replace(choose(self, points, time_limit, held=np.zeros(problem.n_columns)), is_solved=False)
+        freed.append(int(np.isnan(held).sum()))
+        choice = choose(self, points, time_limit, start, held)
+        is_held = problem.integers & ~np.isnan(held)
+        np.testing.assert_array_equal(np.round(choice.values[is_held]), np.round(held[is_held]))
+        return choice
+
+    monkeypatch.setattr(ChoiceProgram, "choose", cut_short)
+    rough = RoughChoice(problem, tables, 5.0, np.random.default_rng(0))
+    first, second = rough.choose(), rough.choose()
+    assert not first[-6:].any()
+    np.testing.assert_array_equal(np.round(second[-6:]), np.round(best.values[-6:]))
+    assert np.round(second[-6:]).any()
+    assert freed == [2, 3, 4, 6]
 
 
 def test_a_problem_without_a_feasible_choice_gives_no_point_and_no_bound() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.search.neighbourhoods.column_graph import ColumnGraph
+from pyomo_relugrad.search.column_graph import ColumnGraph
 from pyomo_relugrad.search.sequential.elite import Elite
 
 #: A box (lower, upper) around a point (n,) of a size between 0 and 1, at random.

@@ -12,8 +12,17 @@ from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs import LinearProgram, LinearStatus, below_tolerance, proven_minimum
 from pyomo_relugrad.search.separable.tables import Table
 
-#: Gap, relative and absolute, at which a choice counts as the best: less than what ends a search.
-CHOICE_GAP = 1e-7
+#: Of HiGHS: gaps, relative and absolute, at which a choice counts as the best, less than what ends a search.
+CHOICE_OPTIONS: dict[str, Any] = {"mip_rel_gap": 1e-7, "mip_abs_gap": 1e-7}
+#: The same where integers are held: heuristics cost more than they bring.
+HELD_OPTIONS: dict[str, Any] = {
+    **CHOICE_OPTIONS,
+    "mip_allow_restart": False,
+    "mip_heuristic_run_feasibility_jump": False,
+    "mip_heuristic_run_rins": False,
+    "mip_heuristic_run_rens": False,
+    "mip_heuristic_run_root_reduced_cost": False,
+}
 #: There are far more weights than rows, for which the primal simplex method is faster.
 RELAXATION_OPTIONS: dict[str, Any] = {"solver": "simplex", "simplex_strategy": 4}
 
@@ -159,56 +168,60 @@ class ChoiceProgram:
         start : array, optional
             The solution of another choice from the same points.
         held : (n,) array, optional
-            The integers that no table holds have the values of this point.
+            Values of integers that no table holds; those that are NaN are free.
         """
-        program = self._program(points, held)
+        chosen = np.flatnonzero(points)
+        segments = np.flatnonzero(self._joined & points & np.roll(points, -1))
+        first = np.searchsorted(chosen, segments)
+        to_weights = sparse.eye_array(chosen.size) - _ones(first, first + 1, (chosen.size, chosen.size))
+        program = self._program(chosen, first, to_weights, held)
         if start is not None:
             program.start_from_values(start)
         solution = program.solve(time_limit)
         is_solved, constant, n_rest = solution.status is not LinearStatus.LIMIT, self._problem.constant, self._rest.size
         if solution.values is None:
             return ChosenPoints(None, np.inf, solution.bound, is_solved)
-        chosen = np.flatnonzero(points)
-        values = self._points[:, chosen] @ solution.values[n_rest:][: chosen.size]
+        values = self._points[:, chosen] @ (to_weights @ solution.values[n_rest:][: chosen.size])
         values[self._rest] = solution.values[:n_rest]
         bound = below_tolerance(solution.bound + constant)
         return ChosenPoints(values, solution.objective + constant, bound, is_solved, solution.values)
 
-    def _program(self, points: Array, held: Array | None) -> LinearProgram:
-        """The program with whole weights of some points, or of two that are joined."""
-        chosen = np.flatnonzero(points)
-        segments = np.flatnonzero(self._joined & points & np.roll(points, -1))
-        first = np.searchsorted(chosen, segments)
-        ends = np.concatenate([first, first + 1])
-        is_end = np.zeros(chosen.size, bool)
-        is_end[ends] = True
-        alone, numbers = np.flatnonzero(~is_end), np.arange(segments.size)
-        n_rest, n_segments = self._rest.size, segments.size
-        kept = np.concatenate([np.arange(n_rest), self._weights[chosen]])
-        # The end of a segment has no more weight than its segments; each table gives one segment or one other point.
-        adjacent = _ones(ends, np.tile(numbers, 2), (chosen.size, n_segments))[is_end]
-        own = sparse.eye_array(chosen.size, format="csr")[is_end]
-        others = _ones(self._table_of[chosen[alone]], alone, (self._n_tables, chosen.size))
-        one_segment = _ones(self._table_of[segments], numbers, (self._n_tables, n_segments))
+    def _program(self, chosen: Array, first: Array, to_weights: Weight, held: Array | None) -> LinearProgram:
+        """The program with whole weights of chosen points (k,), or of the two ends of a segment.
+
+        A curve of joined points is filled from its first one on: in the place of a point's weight stands the sum of its
+        own and of those of all further points of its curve, and a segment's binary says whether it or a further one is
+        chosen. So each binary parts the curve in two (the incremental formulation of Markowitz and Manne, 1957).
+        """
+        n_rest, numbers = self._rest.size, np.arange(first.size)
+        shape = first.size, chosen.size
+        is_end, opens = np.zeros(chosen.size, bool), ~np.isin(first, first + 1)
+        is_end[first] = is_end[first + 1] = True
+        before, after = _ones(numbers, first, shape), _ones(numbers, first + 1, shape)
+        segments = sparse.eye_array(first.size, format="csr")
+        weights = self._weights[chosen]
         rows = [
-            [self._rows[:, : self._rest.size], self._rows[:, self._weights[chosen]], None],
-            [None, own, -adjacent],
-            [None, others, one_segment],
+            [self._rows[:, :n_rest], self._rows[:, weights] @ to_weights, None],
+            [None, after, -segments],
+            [None, -before, segments],
+            [None, before[opens], -segments[opens]],
         ]
-        one = np.ones(self._n_tables)
-        lower, upper = self._lower[kept], np.concatenate([self._upper[:n_rest], np.ones(chosen.size)])
+        n_ordered = 2 * first.size + int(opens.sum())
+        lower = np.concatenate([self._lower[:n_rest], np.zeros(chosen.size + first.size)])
+        upper = np.concatenate([self._upper[:n_rest], np.ones(chosen.size + first.size)])
         if held is not None:
-            integers = np.flatnonzero(self._problem.integers[self._rest])
+            integers = np.flatnonzero(self._problem.integers[self._rest] & ~np.isnan(held[self._rest]))
             lower[integers] = upper[integers] = np.round(held[self._rest[integers]])
+        cost = [self._cost[:n_rest], self._cost[weights] @ to_weights, np.zeros(first.size)]
         return LinearProgram(
-            np.concatenate([self._cost[kept], np.zeros(n_segments)]),
-            np.concatenate([lower, np.zeros(n_segments)]),
-            np.concatenate([upper, np.ones(n_segments)]),
+            np.concatenate(cost),
+            lower,
+            upper,
             sparse.block_array(rows, format="csr"),
-            np.concatenate([self._row_lower, np.full(own.shape[0], -np.inf), one]),
-            np.concatenate([self._row_upper, np.zeros(own.shape[0]), one]),
-            integers=np.concatenate([self._problem.integers[self._rest], ~is_end, np.ones(n_segments, bool)]),
-            options={"mip_rel_gap": CHOICE_GAP, "mip_abs_gap": CHOICE_GAP},
+            np.concatenate([self._row_lower, np.full(n_ordered, -np.inf)]),
+            np.concatenate([self._row_upper, np.zeros(n_ordered)]),
+            integers=np.concatenate([self._problem.integers[self._rest], ~is_end, np.ones(first.size, bool)]),
+            options=CHOICE_OPTIONS if held is None else HELD_OPTIONS,
         )
 
 

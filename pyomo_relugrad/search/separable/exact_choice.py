@@ -9,7 +9,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.run import Method, SearchContext
+from pyomo_relugrad.run import Method, SearchContext, between
 from pyomo_relugrad.search.regions.walk import is_lower
 from pyomo_relugrad.search.separable.choice import ChoiceProgram
 from pyomo_relugrad.search.separable.rough_choice import RoughChoice
@@ -32,7 +32,7 @@ class ExactChoice(Method):
     max_combinations : int, optional
         Values of the integer inputs of a group of networks up to which it is tabulated (4096).
     first_points, growth : int, optional
-        Points per table in the first program (2), and how many times more the next one has (2).
+        Points per table in the first program (2), and how many times more the next one has, at least 2 (2).
     first_seconds : float, optional
         Seconds that the first program may take (0.5). One that uses them up is followed by one with twice as many.
     patience : int, optional
@@ -43,7 +43,7 @@ class ExactChoice(Method):
 
     max_combinations: int = 4096
     first_points: int = 2
-    growth: int = 2
+    growth: int = between(2, 2)
     first_seconds: float = 0.5
     patience: int = 3
 
@@ -60,7 +60,8 @@ class ExactChoice(Method):
         context.take_bound(relaxed.bound)
         yield None
         best = min((point.objective for point in context.known), default=np.inf)
-        rough, everything = RoughChoice(problem, tables, self.first_seconds), np.ones(program.n_points, bool)
+        everything = np.ones(program.n_points, bool)
+        rough = RoughChoice(problem, tables, self.first_seconds, context.random)
         starts: dict[bytes, Array | None] = {}
         per_table, seconds, fruitless = self.first_points, self.first_seconds, 0
         while fruitless < self.patience and not budget.is_exhausted():
