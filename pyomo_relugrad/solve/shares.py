@@ -41,14 +41,14 @@ class TimeShares:
         asked = self._portfolio
         needed = self._last_success if self._has_incumbent else self._searched
         largest = float(np.interp(needed, asked.late_seconds, (asked.search_share, asked.late_share)))
-        share = largest * self.promise if self._has_incumbent else largest
+        share = largest * self._promise if self._has_incumbent else largest
         if not self.is_closing:
             return max(share, asked.open_share)
         share = min(share, max(asked.search_share, 1.0 - self.needed_share))
         return max(share - self.searches_beside * (1.0 - share), 0.0)
 
     @property
-    def promise(self) -> float:
+    def _promise(self) -> float:
         """1 while searches are successful, towards 0 the longer they are in vain."""
         patience = self._portfolio.first_seconds + self._portfolio.patience * self._last_success
         return min(1.0, patience / self._searched) if self._searched > 0.0 else 1.0
@@ -57,7 +57,7 @@ class TimeShares:
     def are_gaining(self) -> bool:
         """Whether searches have been in vain for less time than it took them to their last success, or for little."""
         enough = self._portfolio.late_seconds[1]
-        return self.promise >= 0.5 if self._has_incumbent else self._searched < enough
+        return self._promise >= 0.5 if self._has_incumbent else self._searched < enough
 
     @property
     def are_gaining_late(self) -> bool:
@@ -68,7 +68,7 @@ class TimeShares:
     def share_beside(self) -> float:
         """The share of searches beside proofs that need no time of this thread."""
         falls_back = self._has_incumbent and self.is_closing
-        return max(self._portfolio.search_share, self.promise) if falls_back else 1.0
+        return max(self._portfolio.search_share, self._promise) if falls_back else 1.0
 
     def book_search(self, seconds: float, found: bool, has_incumbent: bool, beside: bool = False) -> None:
         """Note a turn of the searches, and whether it brought a better point; one beside proofs cost these nothing.

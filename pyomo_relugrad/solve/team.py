@@ -171,20 +171,8 @@ class Team(Worker):
 
     @property
     def _share_beside(self) -> float:
-        """The share of searches beside proofs in threads of their own; these are waited for where no search goes on.
-
-        A small MILP has a single core the more the longer searches are in vain.
-        """
-        if not self._searches.can_go_on:
-            return 0.0
-        if self._waits_for_milp and not self._shares.are_gaining:
-            return self._shares.promise
-        return self._shares.share_beside
-
-    @property
-    def _waits_for_milp(self) -> bool:
-        """Whether a small MILP has turns: on a single core, where it would not come to work beside others."""
-        return self._options.cores == 1 and self._has_few_relus
+        """The share of searches beside proofs in threads of their own; these are waited for where no search goes on."""
+        return self._shares.share_beside if self._searches.can_go_on else 0.0
 
     def _is_in_the_way(self, runner: Runner) -> bool:
         """Whether searches go on gaining, and a proof is far from the end."""
@@ -239,8 +227,7 @@ class Team(Worker):
             self._open(self._waiting.pop(0))
         active = self._active
         alone = [runner for runner in active if not runner.works_beside]
-        waits = self._waits_for_milp or not alone
-        yield from self._look_beside(self._portfolio.proof_turn * (1.0 - self._share_beside) if waits else 0.0)
+        yield from self._look_beside(0.0 if alone else self._portfolio.proof_turn * (1.0 - self._share_beside))
         for runner in alone:
             yield from self._turn(runner, self._shares.proof_seconds())
         if alone:
