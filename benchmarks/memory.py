@@ -10,6 +10,7 @@ network says what Python and its packages take. Give the workers time: ten of th
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import threading
 import time
@@ -44,6 +45,8 @@ def main() -> None:
         print(f"{name}, {network.n_weights:,} weights, {weights:.0f} MB in float64: {peak:.0f} MB at the peak")
         print(f"{end:.0f} MB at the end, {seen} workers came; at the peak {peak / weights:.2f} times the weights, "
               f"{(peak - base) / weights:.2f} times without what the small run takes", flush=True)  # fmt: skip
+        del network
+        gc.collect()  # a run leaves circles of references
 
 
 def draw(widths: tuple[int, ...], is_double: bool) -> Network:

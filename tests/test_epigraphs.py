@@ -112,6 +112,25 @@ def test_a_bound_that_the_network_keeps_anyway_harms_nothing():
     assert n_binaries(replace(kept, lower=np.append(np.full(3, -2.0), least + 1.0))) > 0
 
 
+@pytest.mark.parametrize("way", ["bound", "row", "row of the negative"])
+def test_what_the_network_keeps_anyway_leaves_it_a_linear_program(way):
+    """As a cost that must not be negative does, which the network gives no negative value."""
+    problem = around(convex_network(1))
+    least = bound_problem(problem).networks[0].output_lower[0, 0]
+    for limit, expected in ((least - 1.0, True), (least + 1.0, False)):
+        if way == "bound":
+            limited = replace(problem, lower=np.append(np.full(3, -2.0), limit))
+        elif way == "row":
+            limited = replace(problem, rows=[[0.0, 0.1, 0.0, 1.0]], row_lower=np.array([limit - 0.2]), row_upper=None)
+        else:
+            rows = [[0.0, 0.1, 0.0, -1.0]]
+            limited = replace(problem, rows=rows, row_lower=None, row_upper=np.array([0.2 - limit]))
+        assert is_linear_program(limited) is expected
+        assert (n_binaries(limited) == 0) is expected
+        result = solve_exactly(limited, time_limit=30)
+        assert result.incumbent.objective == pytest.approx(exact_optimum(limited), abs=1e-4)
+
+
 def test_only_relus_that_are_pressed_upwards_need_binaries():
     """The sum of a convex network and of the negative of another one."""
     first, second = ([[1.0, 0.5], [-1.0, 0.25]], [[1.0, 2.0]]), ([[0.5, -1.0], [1.0, 1.0], [0.3, 0.1]], [[-1.0] * 3])

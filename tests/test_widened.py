@@ -2,6 +2,7 @@
 
 import mmap
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -10,11 +11,11 @@ from random_networks import random_network
 from scipy import sparse
 
 from pyomo_relugrad import maximize
-from pyomo_relugrad.network import Layer, Network, interval_bounds, linear_maps, widened
+from pyomo_relugrad.network import Layer, Network, interval_bounds, linear_maps, relu_chain, widened
 from pyomo_relugrad.network.bounds import crown_bounds
 from pyomo_relugrad.network.linear_maps import product, row_blocks, row_norms
 from pyomo_relugrad.network.widened import WidenedMatrix
-from pyomo_relugrad.problem import epigraph_relus
+from pyomo_relugrad.problem import ReducedObjective, epigraph_relus
 from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.proof import prove
 from pyomo_relugrad.run import Options, packed
@@ -132,14 +133,19 @@ def test_the_copy_in_float32_is_what_is_held_and_a_file_has_it_once(pair):
 @pytest.mark.parametrize("is_single", [True, False])
 def test_who_asks_and_who_works_share_one_copy(monkeypatch, always, is_single):
     monkeypatch.setattr(task_pool, "MIN_SHARED_WEIGHTS", 1)
+    monkeypatch.setattr(relu_chain, "MAX_ENTRIES", 0)  # as large ones are none
     network = random_network((6, 9, 8, 1), 1)
     network = in_single(network) if is_single else network
     problem = presolve(array_problem(network, None, -1.0, 1.0)).problem
     value = network.value(np.ones((1, 6)))
+    objective = ReducedObjective(problem, np.float32)
+    objective.single.value(np.ones((1, 6), np.float32))  # as a search has done
     inline = Inline()
     pool = task_pool.TaskPool(problem, Options(executor=inline))
     single = network.astype(np.float32)
+    before = [weakref.ref(array) for array in own_arrays(single)]
     pool.submit(1, options_of_task(Options(), 1, np.inf, 2))
+    assert not any(array() is not None for array in before)
     np.testing.assert_array_equal(network.value(np.ones((1, 6))), value)
     copies = [*own_arrays(network), *own_arrays(inline.tasks[0].parcel.open().networks[0].network)]
     assert all(isinstance(root(array), mmap.mmap) for array in [*copies, *own_arrays(single)])

@@ -116,6 +116,13 @@ class Layer:
         """(n_k,) Euclidean norms of each value's weights, over all sources."""
         return np.sqrt(sum((row_norms(weight) ** 2 for weight in self.weights), np.zeros(self.width)))
 
+    def hold(self, other: Layer) -> None:
+        """Hold the arrays of an equal layer in place of its own, wherever this layer is in use."""
+        object.__setattr__(self, "weights", other.weights)
+        object.__setattr__(self, "bias", other.bias)
+        for name in ("terms", "_transposed"):
+            vars(self).pop(name, None)
+
     def apply(self, activations: Sequence[Array]) -> Array:
         """Affine map of the batch; ``activations[s]`` is (..., n_s), the result (..., n_k)."""
         result = self.apply_linear(activations)

@@ -201,9 +201,11 @@ class Network(LayeredFunction):
 
     def hold(self, other: Network) -> None:
         """Hold the arrays of an equal network, which others hold as well, in place of its own."""
-        object.__setattr__(self, "layers", other.layers)
+        pairs = [*zip(self.layers, other.layers, strict=True)]
         if "_float32" in vars(self):
-            object.__setattr__(self._float32, "layers", other._float32.layers)
+            pairs += zip(self._float32.layers, other._float32.layers, strict=True)
+        for own, others in pairs:
+            own.hold(others)
 
     def with_names(self, inputs: Iterable[str] | None = None, outputs: Iterable[str] | None = None) -> Network:
         """The network with names for its inputs or outputs; None leaves them as they are, an empty list drops them.

@@ -19,7 +19,7 @@ from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.network import Network, PreactivationBounds
 from pyomo_relugrad.network.bounds import sign_parts
 from pyomo_relugrad.network.linear_maps import row_blocks
-from pyomo_relugrad.problem.bounds import ProblemBounds
+from pyomo_relugrad.problem.bounds import ProblemBounds, bound_problem
 from pyomo_relugrad.problem.problem import Problem
 
 #: By stage and hidden layer, (k, n_k) booleans for the k embeddings of a network.
@@ -67,10 +67,10 @@ def epigraph_relus(problem: Problem, bounds: ProblemBounds | None = None) -> Rel
     ----------
     problem : Problem
     bounds : ProblemBounds, optional
-        Of intervals or CROWN. ReLUs that they decide pass nothing or all on, and bounds on outputs that the network
-        keeps anyway harm nothing. Without them every ReLU counts as undecided.
+        Of intervals or CROWN. ReLUs that they decide pass nothing or all on, and sides of rows and bounds on outputs
+        that the networks keep anyway harm nothing. Without them every ReLU counts as undecided.
     """
-    masks = list(_masks_from_the_last(problem, bounds))[::-1]
+    masks = list(_masks_from_the_last(problem, _harm_of_columns(problem, bounds), bounds))[::-1]
     found: list[tuple[Array, ...]] = []
     for stage in problem.relu_stages:
         count = len(stage.network.widths)
@@ -84,18 +84,32 @@ def is_linear_program(problem: Problem) -> bool:
     is_linear = problem.quadratic is None and not problem.integers.any() and not problem.operations
     if not is_linear or not problem.networks or not problem.is_piecewise_linear:
         return False
-    return all(layer.all() for layer in _masks_from_the_last(problem, None))
+    if not all(layer.all() for layer in _masks_from_the_last(problem, _certain_harm(problem), None)):
+        return False  # as nearly always, and no bounds are needed
+    bounds = bound_problem(problem, "interval")
+    return all(layer.all() for layer in _masks_from_the_last(problem, _harm_of_columns(problem, bounds), bounds))
+
+
+def _certain_harm(problem: Problem) -> _Harm:
+    """What the objective and equations say of each column, whatever its bounds are."""
+    equations = problem.row_lower == problem.row_upper
+    harm = _Harm(equations[None], equations[None]).before(problem.rows)
+    return _Harm(harm.by_falling[0] | (problem.cost < 0), harm.by_rising[0] | (problem.cost > 0))
 
 
 def _harm_of_columns(problem: Problem, bounds: ProblemBounds | None) -> _Harm:
     """What rows, bounds and the objective say of each column, not what networks do that read it."""
     at_least, at_most = np.isfinite(problem.row_lower), np.isfinite(problem.row_upper)
-    from_rows = _Harm(at_least[None], at_most[None]).before(problem.rows)
     lower_binds, upper_binds = np.isfinite(problem.lower), np.isfinite(problem.upper)
     if bounds is not None:
+        lower, upper = bounds.lower.copy(), bounds.upper.copy()
         for stage, own in zip(problem.relu_stages, bounds.networks, strict=True):
-            lower_binds[stage.outputs] &= own.output_lower < problem.lower[stage.outputs]
-            upper_binds[stage.outputs] &= own.output_upper > problem.upper[stage.outputs]
+            lower[stage.outputs], upper[stage.outputs] = own.output_lower, own.output_upper
+        lower_binds, upper_binds = lower < problem.lower, upper > problem.upper  # of what networks write
+        positive, negative = sign_parts(problem.rows)
+        at_least &= ~(positive @ lower + negative @ upper >= problem.row_lower)
+        at_most &= ~(positive @ upper + negative @ lower <= problem.row_upper)
+    from_rows = _Harm(at_least[None], at_most[None]).before(problem.rows)
     mixed = problem.integers.copy()
     if problem.quadratic is not None:
         mixed[sparse.coo_array(problem.quadratic).coords[0]] = True
@@ -109,9 +123,11 @@ def _harm_of_columns(problem: Problem, bounds: ProblemBounds | None) -> _Harm:
     )
 
 
-def _masks_from_the_last(problem: Problem, bounds: ProblemBounds | None) -> Iterator[Array]:
-    """By hidden layer, from the last one of the last stage on, the ReLUs whose epigraph is enough."""
-    harm = _harm_of_columns(problem, bounds)
+def _masks_from_the_last(problem: Problem, harm: _Harm, bounds: ProblemBounds | None) -> Iterator[Array]:
+    """By hidden layer, from the last one of the last stage on, the ReLUs whose epigraph is enough.
+
+    Changes the harm of the columns.
+    """
     for number, stage in reversed(list(enumerate(problem.relu_stages))):
         own = None if bounds is None else bounds.networks[number]
         harm.add(stage.inputs, (yield from _through(stage.network, harm.take(stage.outputs), own)))
