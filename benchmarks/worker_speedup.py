@@ -23,7 +23,7 @@ from machine import describe_machine
 from pyomo_relugrad import load_onnx
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.readers.vnnlib import load_vnnlib
-from pyomo_relugrad.run import Options, SearchResult
+from pyomo_relugrad.run import Options, SearchResult, worker_processes
 from pyomo_relugrad.solve import array_problem, solve_exactly, solve_locally
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
@@ -91,9 +91,15 @@ def times_to_optimum(problem: Problem, arguments: argparse.Namespace) -> tuple[b
     times = np.empty((arguments.repeat, len(COUNTS)))
     for seed in range(arguments.repeat):
         for index in (0, 1) if seed % 2 else (1, 0):
+            wait_for_others()
             options = Options(arguments.time_limit, seed=seed, threads=COUNTS[index])
             times[seed, index] = solve_locally(problem, options, target=target).elapsed
     return bool(np.mean([time_to(run, target) for run in first]) < SHORT), times
+
+
+def wait_for_others() -> None:
+    """Let the process of an earlier run come to the end of its turn."""
+    worker_processes(COUNTS[-1] - 1).submit(int).result()
 
 
 def time_to(run: SearchResult, target: float) -> float:
@@ -106,6 +112,7 @@ def proof_times(problem: Problem, arguments: argparse.Namespace) -> np.ndarray:
     times = np.empty((arguments.repeat, len(COUNTS)))
     for seed in range(arguments.repeat):
         for index in (0, 1) if seed % 2 else (1, 0):
+            wait_for_others()
             begin = time.perf_counter()
             solve_exactly(problem, Options(time_limit=PROOF_SECONDS, seed=seed, threads=COUNTS[index]))
             times[seed, index] = time.perf_counter() - begin
