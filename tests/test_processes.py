@@ -156,6 +156,15 @@ def test_files_of_killed_processes_are_removed_and_no_others(tmp_path, monkeypat
         assert set(tmp_path.iterdir()) == files - {theirs}
 
 
+def test_files_left_behind_are_looked_for_once_in_a_while(monkeypatch):
+    looks = []
+    monkeypatch.setattr(parcel, "remove_left_behind", lambda: looks.append(1))
+    for period, count in ((1e9, 1), (1e9, 1), (1e-9, 2), (1e-9, 3)):
+        monkeypatch.setattr(parcel, "YOUNG_SECONDS", period)
+        with packed([1]):
+            assert len(looks) == count
+
+
 def test_a_process_starts_without_pyomo(worker):
     names = worker.submit(eval, "__import__('pyomo_relugrad.solve.tasks') and list(__import__('sys').modules)").result()
     assert not {"pyomo", "onnx", "scipy.stats", "scipy.optimize"} & set(names)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ _lock = threading.Lock()
 @contextmanager
 def packed(thing: Any) -> Iterator[Parcel]:
     """Write an object to a file that lasts as long as the context."""
-    remove_left_behind()
+    _remove_left_behind_in(int(time.monotonic() / YOUNG_SECONDS))
     name = secrets.token_hex(16)
     handle, path = tempfile.mkstemp(prefix=PREFIX, suffix=SUFFIX)
     try:
@@ -104,6 +105,12 @@ def remove_left_behind() -> None:
                     path.unlink()
 
 
+@lru_cache(maxsize=1)
+def _remove_left_behind_in(period: int) -> None:
+    """Look once in a period: a look takes as long as a task on its way."""
+    remove_left_behind()
+
+
 def _is_locked_by_us(file: Any) -> bool:
     """Lock a file until it is closed, or this process ends; False if another one has. Windows locks by itself."""
     if fcntl is not None:
@@ -119,11 +126,13 @@ def _write(file: Any, thing: Any) -> None:
     skeleton = pickle.dumps(thing, protocol=5, buffer_callback=buffers.append)
     views = [buffer.raw() for buffer in buffers]
     index = pickle.dumps((skeleton, [view.nbytes for view in views]))
-    file.write(_HEAD.pack(len(index)))
-    file.write(index)
+    parts: list[bytes | memoryview] = [_HEAD.pack(len(index)), index]
+    end = _HEAD.size + len(index)
     for view in views:
-        file.write(b"\0" * (-file.tell() % ALIGNMENT))
-        file.write(view)
+        gap = -end % ALIGNMENT
+        parts += [bytes(gap), view]
+        end += gap + view.nbytes
+    file.writelines(parts)
 
 
 def _unpacked(buffer: memoryview) -> Any:

@@ -72,7 +72,7 @@ class Islands(Worker):
         if now - self._looked < LOOK_SECONDS:
             return []
         self._looked = now
-        if now < max(self._pool.start_seconds, self._own.seconds_alone):
+        if now < self._own.seconds_alone or not (self._count or now >= self._pool.start_seconds):
             return []
         found = [report for _, report in self._pool.done() if report is not None]
         if self._count or self._clock.remaining >= MIN_SECONDS:
