@@ -23,6 +23,7 @@ from pyomo_relugrad.search.sequential.integers import (
     next_targets,
     with_targets,
 )
+from pyomo_relugrad.search.sequential.interior_point import interior_descent
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.penalty_descent import penalty_descent
 from pyomo_relugrad.search.sequential.smooth_polish import Polisher, polisher_of
@@ -39,6 +40,8 @@ RECENT_STEPS, PATIENCE = 5, 10.0
 SHARES = np.array([1.0, 0.5, 0.25, 0.1, 0.03])
 #: By which a trust region grows.
 GROWTH = 1.5
+#: One in so many descents is by an interior-point method where networks have kinks and a feasible point is known.
+INTERIOR_AMONG_KINKS = 8
 #: Values that integer outputs are given in a descent.
 MAX_TARGETS = 5
 
@@ -253,7 +256,7 @@ class Descent:
         self._model = StepModel(problem, linearization, step_time, integer_options=options)
         self._held_model = StepModel(problem, linearization, step_time, holds_integers=True) if has_integers else None
         self._scale = column_scale(problem)
-        self._largest_gain = 0.0
+        self._largest_gain, self._number = 0.0, 0
         self._is_first = context.past.solves > 1 and context.start is not None
         self.merit = merit
 
@@ -273,8 +276,12 @@ class Descent:
         budget = self._context.budget
         holds_integers = self._held_model is not None and self._context.random.random() < self._method.held_share
         model = self._held_model if holds_integers and self._held_model is not None else self._model
-        v = yield from self._descend(model, v, self.merit, self._first_radius())
-        if self._violation(v) > NEARLY_FEASIBLE and not budget.is_exhausted():
+        by_interior = self._takes_interior(best)
+        if by_interior:
+            v = yield from interior_descent(self._problem, v, budget)
+        else:
+            v = yield from self._descend(model, v, self.merit, self._first_radius())
+        if not by_interior and self._violation(v) > NEARLY_FEASIBLE and not budget.is_exhausted():
             v = yield from self._descend(model, v, self.merit.restoring, self._first_radius())
             if self._violation(v) <= NEARLY_FEASIBLE:
                 # Feasible points exist where the penalty did not lead: it was too small.
@@ -291,6 +298,16 @@ class Descent:
             yield better
             if point.is_feasible and better is not None and better.is_feasible:
                 self._largest_gain = max(self._largest_gain, point.objective - better.objective)
+
+    def _takes_interior(self, best: float) -> bool:
+        """Whether the next descent is one by an interior-point method, which kinks of networks hold up."""
+        problem = self._problem
+        if problem.is_piecewise_linear or problem.integers.any():
+            return False
+        self._number += 1
+        if not any(stage.widths for stage in problem.stages):
+            return self._number % 2 == 1
+        return self._number % (INTERIOR_AMONG_KINKS if np.isfinite(best) else 2) == 0
 
     @property
     def _aims(self) -> bool:
