@@ -305,7 +305,7 @@ class Problem:
         return cast(tuple[NetworkStage, ...], self.stages)
 
     @StructuralProperty
-    def _equations(self) -> tuple[Stage, ...]:
+    def equations(self) -> tuple[Stage, ...]:
         """The embeddings of each function together, in any order."""
         return stacked(self.functions, [0] * len(self.functions))
 
@@ -395,7 +395,7 @@ class Problem:
         Infinite where that is not defined.
         """
         error = np.zeros(len(V))
-        for stage in self._equations:
+        for stage in self.equations:
             difference = np.abs(stage.value(stage.gather(V)) - stage.gather_outputs(V))
             error = np.maximum(error, difference.reshape(len(V), -1).max(axis=1, initial=0.0))
         for operation in self.operations:

@@ -216,7 +216,11 @@ class Relugrad(SolverBase):
         options = replace(options, time_limit=left - min(before, MAX_LOADING_SHARE * left))
         values = compiled.values()
         has_answer = kept.times > 1 and not np.isnan(values).any()
-        start = values if config.warmstart or has_answer else None
+        # Values that a modeller gives the variables of a smooth model are near what is meant; around networks they led
+        # to worse optima.
+        is_guessed = bool(compiled.problem.expressions) and not compiled.problem.networks
+        is_guessed = is_guessed and not np.isnan(values).all()
+        start = values if config.warmstart or has_answer or is_guessed else None
         with log.ticking(lambda: clock.elapsed):
             found = self._find(compiled.problem, options, start=start, callback=report, past=kept.past)
         history, bound_history = (

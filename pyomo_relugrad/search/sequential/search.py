@@ -23,6 +23,7 @@ from pyomo_relugrad.search.sequential.integers import (
     next_targets,
     with_targets,
 )
+from pyomo_relugrad.search.sequential.interior_point import interior_descent
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.penalty_descent import penalty_descent
 from pyomo_relugrad.search.sequential.smooth_polish import Polisher, polisher_of
@@ -35,10 +36,15 @@ NEARLY_FEASIBLE = 1e-4
 MIN_PATIENCE = 16
 #: Steps of a polish whose gain, so many times, would not reach the best point: then it ends.
 RECENT_STEPS, PATIENCE = 5, 10.0
+#: Relative gain of a step that does not count in a polish of what is nearly optimal.
+LITTLE = 1e-7
 #: Shares of a step that are compared at once: a linearization may be good for a short step alone.
 SHARES = np.array([1.0, 0.5, 0.25, 0.1, 0.03])
 #: By which a trust region grows.
 GROWTH = 1.5
+#: One in so many descents is by an interior-point method: at most; after it failed again and again; and where networks
+#: have kinks, which hold it up, and a feasible point is known.
+INTERIOR, FAILING_INTERIOR, INTERIOR_AMONG_KINKS = 2, 32, 8
 #: Values that integer outputs are given in a descent.
 MAX_TARGETS = 5
 
@@ -158,6 +164,39 @@ def while_promising(
             return
 
 
+def while_gaining(polish: Iterator[Incumbent | None]) -> Iterator[Incumbent | None]:
+    """The points of a polish of what is nearly optimal, until a step after the first brings little."""
+    before = np.inf
+    for number, point in enumerate(polish):
+        yield point
+        if number and (point is None or not point.objective < before - LITTLE * (1.0 + abs(before))):
+            return
+        before = np.inf if point is None else point.objective
+
+
+class InteriorTurns:
+    """Which descents of a smooth problem are by an interior-point method."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.has_kinks = any(stage.widths for stage in problem.stages)
+        self._suits = not problem.is_piecewise_linear and not bool(problem.integers.any())
+        self._number, self._next, self._interval = 0, 2 if self.has_kinks else 1, INTERIOR
+
+    def is_next(self, has_point: bool) -> bool:
+        """Whether the next descent is one."""
+        self._number += 1
+        return self._suits and self._number >= self._next and not (self.has_kinks and has_point and self._is_early)
+
+    @property
+    def _is_early(self) -> bool:
+        return self._number % INTERIOR_AMONG_KINKS != 0
+
+    def note(self, is_feasible: bool) -> None:
+        """Whether one came to a feasible point: otherwise the next one is later."""
+        self._interval = INTERIOR if is_feasible else min(2 * self._interval, FAILING_INTERIOR)
+        self._next = self._number + self._interval
+
+
 def _is_lower(objective: float, before: float) -> bool:
     """Whether the best objective fell by more than rounding; the first feasible point counts."""
     return objective < before - (1e-9 * (1.0 + abs(before)) if np.isfinite(before) else 0.0)
@@ -253,7 +292,7 @@ class Descent:
         self._model = StepModel(problem, linearization, step_time, integer_options=options)
         self._held_model = StepModel(problem, linearization, step_time, holds_integers=True) if has_integers else None
         self._scale = column_scale(problem)
-        self._largest_gain = 0.0
+        self._largest_gain, self._interior = 0.0, InteriorTurns(problem)
         self._is_first = context.past.solves > 1 and context.start is not None
         self.merit = merit
 
@@ -273,8 +312,13 @@ class Descent:
         budget = self._context.budget
         holds_integers = self._held_model is not None and self._context.random.random() < self._method.held_share
         model = self._held_model if holds_integers and self._held_model is not None else self._model
-        v = yield from self._descend(model, v, self.merit, self._first_radius())
-        if self._violation(v) > NEARLY_FEASIBLE and not budget.is_exhausted():
+        by_interior = self._interior.is_next(np.isfinite(best))
+        if by_interior:
+            v = yield from interior_descent(self._problem, v, budget)
+            self._interior.note(self._violation(v) <= NEARLY_FEASIBLE)
+        else:
+            v = yield from self._descend(model, v, self.merit, self._first_radius())
+        if not by_interior and self._violation(v) > NEARLY_FEASIBLE and not budget.is_exhausted():
             v = yield from self._descend(model, v, self.merit.restoring, self._first_radius())
             if self._violation(v) <= NEARLY_FEASIBLE:
                 # Feasible points exist where the penalty did not lead: it was too small.
@@ -286,7 +330,9 @@ class Descent:
         is_far = self._problem.is_piecewise_linear and self._violation(v) > NEARLY_FEASIBLE
         if is_far or hopeless or budget.is_exhausted():
             return
-        polish = self._polish(point.values, budget)
+        polish: Iterator[Incumbent | None] = self._polish(point.values, budget)
+        if by_interior and not self._interior.has_kinks:
+            polish = while_gaining(polish)
         for better in polish if self._problem.is_piecewise_linear else while_promising(polish, best):
             yield better
             if point.is_feasible and better is not None and better.is_feasible:

@@ -1,0 +1,215 @@
+"""A problem as a nonlinear program: what functions write are variables, tied by equations."""
+
+import numpy as np
+from scipy import sparse
+
+from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.problem import Problem, Stage
+from pyomo_relugrad.programs import LinkRows
+
+#: Length of the differences of slopes, relative to the column; a column near zero counts as this share of its scale.
+DIFFERENCE, LEAST_SIZE = 1e-6, 1e-3
+#: Share of a column's range that a value has at least that counts as its scale, and what counts in place of less.
+LEAST_SCALE, SCALE_OF_NOTHING = 1e-6, 1e-2
+#: Size up to which a number counts as zero where nothing is known of its range.
+ROUNDING = 1e-12
+#: Share of a range, or of a bound, that the first point keeps away from it.
+INSIDE = 0.01
+#: Factors of rows and objective stay within these.
+SMALLEST_FACTOR, LARGEST_FACTOR = 1e-10, 1e10
+
+
+class FullSpace:
+    """``min f(z)`` over ``c(z) = 0`` and ``lower <= z <= upper``, all scaled to be about one near a point.
+
+    The variables z are the columns that may move, integers held, and the activity of each row that is no equation.
+    Scales follow from the columns' sizes at the point and from derivatives there, so that units do not matter.
+
+    Parameters
+    ----------
+    problem : Problem
+    v : (n,) array
+        With propagated outputs.
+    """
+
+    def __init__(self, problem: Problem, v: Array) -> None:
+        self._problem, self._stages = problem, problem.equations
+        self._links = LinkRows(problem, stages=self._stages)
+        fixed = problem.lower >= problem.upper
+        self._point = np.where(fixed, problem.lower, v)
+        is_used = ~problem.is_output
+        is_used[self._links.columns] = True
+        self._columns = np.flatnonzero(~fixed & is_used & ~problem.integers)
+        self._ranges = np.flatnonzero(problem.row_lower < problem.row_upper)
+        self._right = np.where(problem.row_lower < problem.row_upper, 0.0, problem.row_lower)
+        self.n_columns, self.n_slacks = self._columns.size, self._ranges.size
+        picks = sparse.csr_array(
+            (-np.ones(self.n_slacks), (self._ranges, np.arange(self.n_slacks))), shape=(problem.n_rows, self.n_slacks)
+        )
+        no_slacks = sparse.csr_array((self._links.columns.size, self.n_slacks))
+        self._slacks = sparse.vstack([picks, no_slacks], format="csr")
+        self._begin()
+
+    def _begin(self) -> None:
+        """Scales at the point, then the variables there, moved off their bounds."""
+        problem, columns, rows = self._problem, self._columns, self._ranges
+        n, size = self.n_columns, self.n_columns + self.n_slacks
+        least, most = self._output_ranges()
+        # What is read as a number above or below zero stays there, as arguments of logarithms and divisors.
+        read = problem.is_output & problem.is_input
+        all_lower = np.where(read & (least >= 0), np.maximum(problem.lower, least), problem.lower)
+        all_upper = np.where(read & (most <= 0), np.minimum(problem.upper, most), problem.upper)
+        lower = np.concatenate([all_lower[columns], problem.row_lower[rows]])
+        upper = np.concatenate([all_upper[columns], problem.row_upper[rows]])
+        self.scale, self._factors, self._weight = np.ones(size), np.ones(problem.n_rows + self._links.columns.size), 1.0
+        scale = self._column_scale()[columns]
+        jacobian = abs(self.jacobian(self._variables(self._point)))[:, :n]
+        self.scale = np.concatenate([scale, np.maximum(jacobian[rows] @ scale, SMALLEST_FACTOR)])
+        self.lower, self.upper = lower / self.scale, upper / self.scale
+        self.start = self._inside()
+        if self.start.size:
+            largest = abs(self.jacobian(self.start)).max(axis=1).toarray().ravel()
+            self._factors = 1.0 / np.clip(largest, SMALLEST_FACTOR, LARGEST_FACTOR)
+            slope = float(np.abs(self.gradient(self.start)).max())
+            self._weight = 1.0 / np.clip(slope, SMALLEST_FACTOR, LARGEST_FACTOR) if slope > 0 else 1.0
+
+    def _column_scale(self) -> Array:
+        """(n,) typical changes of columns: sizes, or shares of ranges; those of outputs by their inputs'."""
+        problem, sizes = self._problem, np.abs(self._point)
+        ranges = problem.upper - problem.lower
+        ranges = np.where(np.isfinite(ranges), ranges, np.where(sizes > ROUNDING, sizes, 1.0))
+        scale = np.where(sizes >= LEAST_SCALE * ranges, np.minimum(sizes, ranges), SCALE_OF_NOTHING * ranges)
+        for stage in problem.stages:
+            X, change = self._point[stage.inputs], scale[stage.inputs]
+            low, high = problem.lower[stage.inputs], problem.upper[stage.inputs]
+            moved = np.concatenate([np.clip(X + change, low, high), np.clip(X - change, low, high)])
+            values = np.abs(stage.value(moved).reshape(2, *stage.outputs.shape) - self._point[stage.outputs])
+            slopes = np.abs(stage.affine(X)[0]) @ change[:, :, None]
+            largest = np.fmax.reduce([*values, slopes[:, :, 0], sizes[stage.outputs]])
+            widths = (problem.upper - problem.lower)[stage.outputs]
+            given = np.where(np.isfinite(widths), widths, 0.0)
+            largest = np.where(largest >= LEAST_SCALE * given, largest, SCALE_OF_NOTHING * given)
+            largest = np.fmin(largest, widths)
+            scale[stage.outputs] = np.where(np.isfinite(largest) & (largest > ROUNDING), largest, 1.0)
+        return scale
+
+    def _output_ranges(self) -> tuple[Array, Array]:
+        """Bounds (n,) of all columns, those that expressions write as narrow as their inputs' bounds make them."""
+        least, most = self._problem.lower.copy(), self._problem.upper.copy()
+        for stage in self._problem.stages:
+            if not stage.n_neurons:
+                low, high = stage.range(least[stage.inputs], most[stage.inputs])
+                least[stage.outputs] = np.fmax(least[stage.outputs], low)
+                most[stage.outputs] = np.fmin(most[stage.outputs], high)
+        return least, most
+
+    def _variables(self, v: Array) -> Array:
+        activity = self._problem.row_activity(v[None])[0][self._ranges]
+        return np.asarray(np.concatenate([v[self._columns], activity]) / self.scale)
+
+    def _inside(self) -> Array:
+        """The variables at the point, off their bounds; what functions write follows from the others where it may."""
+        z = moved_inside(self._variables(self._point), self.lower, self.upper)
+        v = self._problem.propagate(self.values(z)[None])[0]
+        v = np.where(np.isfinite(v), v, self.values(z))
+        return moved_inside(self._variables(v), self.lower, self.upper)
+
+    def values(self, z: Array) -> Array:
+        """The columns (n,) of the problem at variables."""
+        v = self._point.copy()
+        v[self._columns] = z[: self.n_columns] * self.scale[: self.n_columns]
+        return v
+
+    def objective(self, z: Array) -> float:
+        """The objective at variables."""
+        return self._weight * float(self._problem.objective(self.values(z)[None])[0])
+
+    def gradient(self, z: Array) -> Array:
+        """Its derivatives."""
+        partial = self._problem.objective_gradient(self.values(z)[None])[0][self._columns]
+        slopes = np.concatenate([partial * self.scale[: self.n_columns], np.zeros(self.n_slacks)])
+        return np.asarray(self._weight * slopes)
+
+    def constraints(self, z: Array) -> Array:
+        """What rows, and equations of functions, lack at variables; NaN where a function has no value."""
+        v = self.values(z)
+        rows = self._problem.row_activity(v[None])[0] - self._right
+        rows[self._ranges] -= z[self.n_columns :] * self.scale[self.n_columns :]
+        parts = [rows]
+        for stage, used in zip(self._stages, self._links.used, strict=True):
+            parts.append((v[stage.outputs] - stage.value(v[stage.inputs]))[:, used].ravel())
+        return np.asarray(np.concatenate(parts) * self._factors)
+
+    def jacobian(self, z: Array) -> Weight:
+        """Derivatives of the constraints, by rows."""
+        v, slopes, nothing = self.values(z), [], []
+        for stage, used in zip(self._stages, self._links.used, strict=True):
+            slopes.append(stage.affine(v[stage.inputs])[0][:, used])
+            nothing.append(np.zeros(slopes[-1].shape[:2]))
+        links, _ = self._links.build(slopes, nothing)
+        shape = (self._links.columns.size, self._problem.n_columns)
+        link_rows = sparse.csr_array((links.data, links.indices, links.indptr), shape=shape)
+        rows = sparse.vstack([self._problem.rows, link_rows], format="csc")[:, self._columns]
+        return sparse.csr_array(
+            sparse.diags_array(self._factors) @ sparse.hstack([rows, self._slacks]) @ sparse.diags_array(self.scale)
+        )
+
+    def hessian(self, z: Array, multipliers: Array) -> Weight:
+        """Second derivatives of the objective and of the constraints by their multipliers.
+
+        By differences of the functions' slopes, each function by itself. Kinks have none.
+        """
+        problem, v = self._problem, self.values(z)
+        weights = -(multipliers * self._factors)[problem.n_rows :]
+        unit = np.ones(problem.n_columns)
+        unit[self._columns] = self.scale[: self.n_columns]
+        rows, columns, entries, first = [], [], [], 0
+        for stage, used in zip(self._stages, self._links.used, strict=True):
+            seeds = np.zeros(stage.outputs.shape)
+            seeds[:, used] = weights[first : first + len(seeds) * used.size].reshape(len(seeds), -1)
+            first += len(seeds) * used.size
+            if stage.widths:
+                continue
+            second = self._second(stage, v, seeds, unit)
+            rows.append(np.broadcast_to(stage.inputs[:, :, None], second.shape).ravel())
+            columns.append(np.broadcast_to(stage.inputs[:, None, :], second.shape).ravel())
+            entries.append(second.ravel())
+        n, size = problem.n_columns, z.size
+        found = sparse.csr_array((n, n))
+        if entries:
+            where = np.concatenate(rows), np.concatenate(columns)
+            found = sparse.csr_array((np.concatenate(entries), where), shape=(n, n))
+        if problem.quadratic is not None:
+            found = found + self._weight * problem.quadratic
+        inner = found[self._columns][:, self._columns]
+        inner = sparse.diags_array(unit[self._columns]) @ inner @ sparse.diags_array(unit[self._columns])
+        nothing = sparse.csr_array((size - self.n_columns, size - self.n_columns))
+        return sparse.block_diag([inner, nothing], format="csr")
+
+    def _second(self, stage: Stage, v: Array, seeds: Array, unit: Array) -> Array:
+        """(k, n_inputs, n_inputs) second derivatives of ``seeds @ outputs`` of each embedding."""
+        X, problem = v[stage.inputs], self._problem
+        k, n_inputs = X.shape
+        below = X - problem.lower[stage.inputs]
+        above = problem.upper[stage.inputs] - X
+        length = DIFFERENCE * np.maximum(np.abs(X), LEAST_SIZE * unit[stage.inputs])
+        room = np.maximum(below, above)
+        length = np.where(room > 0, np.minimum(length, 0.5 * room), length) * np.where(above >= below, 1.0, -1.0)
+        moved = np.repeat(X[None], n_inputs + 1, axis=0)
+        index = np.arange(n_inputs)
+        moved[index + 1, :, index] += length.T
+        _, state = stage.value_and_state(moved.reshape(-1, n_inputs))
+        slopes = stage.adjoint(state, np.tile(seeds, (n_inputs + 1, 1))).reshape(n_inputs + 1, k, n_inputs)
+        second = (slopes[1:] - slopes[0]).transpose(1, 0, 2) / length[:, :, None]
+        second = 0.5 * (second + second.transpose(0, 2, 1))
+        return np.where(np.isfinite(second), second, 0.0)
+
+
+def moved_inside(z: Array, lower: Array, upper: Array) -> Array:
+    """Variables moved off their bounds, by a share of the range or of the bound's size."""
+    has_lower, has_upper = np.isfinite(lower), np.isfinite(upper)
+    low, high = np.where(has_lower, lower, 0.0), np.where(has_upper, upper, 0.0)
+    most = np.where(has_lower & has_upper, INSIDE * (high - low), np.inf)
+    low = np.where(has_lower, low + np.minimum(INSIDE * np.maximum(1.0, np.abs(low)), most), -np.inf)
+    high = np.where(has_upper, high - np.minimum(INSIDE * np.maximum(1.0, np.abs(high)), most), np.inf)
+    return np.asarray(np.minimum(np.maximum(z, low), high))
