@@ -23,8 +23,8 @@ from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.search import SequentialLp
 
 #: The arms that go far from the best point, and the others.
-WIDE = ("descents", "flips", "exchanges", "alternations")
-NARROW = ("enclosures", "window", "integers", "box", "whole")
+WIDE = ("descents", "flips", "exchanges", "alternations", "enclosures")
+NARROW = ("window", "integers", "box", "whole")
 #: Coefficients of programs over networks for each second that is left: HiGHS takes seconds for large ones, whatever its
 #: time limit is.
 ENTRIES_PER_SECOND = 40_000
@@ -48,13 +48,12 @@ class Neighbourhoods(Method):
     turn_steps : int, optional
         The same in steps, where time is not limited (10).
     floor : float, optional
-        Share of the time that goes to the descents, to local branching, to exchanges and to alternations, each, and
-        less where there are all four: they go far, and may find nothing for long (0.25).
+        Share of the time that goes to the descents, to local branching, to exchanges, to alternations and to programs
+        with planes, each, and less where there are all of them: they go far, and may find nothing for long (0.25).
     few_integers : int, optional
         So many integers at most are exchanged (24).
     exploration : float, optional
-        Share of the time that goes to programs with planes around smooth functions, and to all others together, in
-        equal parts (0.15).
+        Share of the time that goes to all others together, in equal parts (0.15).
     much : float, optional
         A gain of this share of the objective counts as much as any larger one: first points are bettered with ease
         (0.01).
@@ -130,8 +129,7 @@ class Neighbourhoods(Method):
     def _floors(self, arms: Iterable[str]) -> dict[str, float]:
         """The shares of the time that arms have in any case, a tenth being left for what gains most."""
         wide = [name for name in WIDE if name in arms]
-        share = min(self.floor, (0.9 - self.exploration) / max(len(wide), 1))
-        return dict.fromkeys(wide, share) | {"enclosures": self.exploration}
+        return dict.fromkeys(wide, min(self.floor, 0.9 / max(len(wide), 1)))
 
     def _turn(
         self, arm: Iterator[Incumbent | None], elite: Elite, pace: Pace, budget: Budget
