@@ -135,35 +135,33 @@ def test_programs_with_planes_look_for_what_is_better_than_the_best_point_alone(
 
 
 def fund() -> pyo.ConcreteModel:
-    """Three of six assets, as little variance as they can have: 1/9 with the last three, which go up together."""
+    """Two of four assets, as little variance as they can have: 1/2 with the last two, which go up together."""
     m = pyo.ConcreteModel()
-    m.share, m.held = pyo.Var(range(6), bounds=(0, 1)), pyo.Var(range(6), domain=pyo.Binary)
+    m.share, m.held = pyo.Var(range(4), bounds=(0, 1)), pyo.Var(range(4), domain=pyo.Binary)
     m.all = pyo.Constraint(expr=sum(m.share.values()) == 1)
-    m.few = pyo.Constraint(expr=sum(m.held.values()) <= 3)
-    m.bought = pyo.Constraint(range(6), rule=lambda m, i: m.share[i] <= m.held[i])
-    m.variance = pyo.Objective(expr=sum((2 if i < 3 else 1) * m.share[i] ** 2 / 3 for i in range(6)))
+    m.few = pyo.Constraint(expr=sum(m.held.values()) <= 2)
+    m.bought = pyo.Constraint(range(4), rule=lambda m, i: m.share[i] <= m.held[i])
+    m.variance = pyo.Objective(expr=sum((2 if i < 2 else 1) * m.share[i] ** 2 for i in range(4)))
     return m
 
 
 def test_programs_with_planes_find_the_best_fund() -> None:
     problem = problem_of(fund())
     assert problem.quadratic is not None
-    parts = Parts(problem, np.repeat([1.0, 0.0, 1.0, 0.0], [1, 5, 1, 5]))
-    points = [
-        point for point in Enclosures(problem, *vars(parts).values(), Pace(parts.context.budget)).steps() if point
-    ]
-    assert min(point.objective for point in points if point.is_feasible) == pytest.approx(1 / 9, rel=1e-4)
+    parts = Parts(problem, np.repeat([1.0, 0.0, 1.0, 0.0], [1, 3, 1, 3]))
+    points = Enclosures(problem, *vars(parts).values(), Pace(parts.context.budget)).steps()
+    assert any(point.is_feasible and point.objective < 0.5 + 1e-6 for point in points if point)
 
 
 def test_an_asset_that_is_bought_drives_out_another_one() -> None:
     problem = problem_of(fund())
-    exchanges, full = IntegerExchanges(problem), np.repeat([1 / 3, 0.0, 1.0, 0.0], 3)
-    buys = exchanges.moves(full)[3:][:, None]
+    exchanges, full = IntegerExchanges(problem), np.repeat([1 / 2, 0.0, 1.0, 0.0], 2)
+    buys = exchanges.moves(full)[2:][:, None]
     assert len(exchanges.points(full, buys)[0]) == 0
     points, kept = exchanges.points(full, buys, random=np.random.default_rng(0))
-    assert kept.tolist() == [0, 1, 2]
-    assert points[:, exchanges.columns].sum(axis=1).tolist() == [3, 3, 3]
-    assert points[[0, 1, 2], exchanges.columns[3:]].tolist() == [1, 1, 1]
+    assert kept.tolist() == [0, 1]
+    assert points[:, exchanges.columns].sum(axis=1).tolist() == [2, 2]
+    assert points[[0, 1], exchanges.columns[2:]].tolist() == [1, 1]
 
 
 def places_of_depots() -> pyo.ConcreteModel:
