@@ -2,16 +2,18 @@
 
 import itertools
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pyomo.environ as pyo
 import pytest
 
 from pyomo_relugrad.modeling.compile import compile_model
-from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.programs import Linearization
 from pyomo_relugrad.run import Budget, SearchContext
+from pyomo_relugrad.search.neighbourhoods.alternations import Alternations
 from pyomo_relugrad.search.neighbourhoods.enclosures import Enclosures
 from pyomo_relugrad.search.neighbourhoods.exchanges import Exchanges
 from pyomo_relugrad.search.neighbourhoods.integer_exchanges import IntegerExchanges
@@ -97,7 +99,7 @@ def test_integers_go_far_in_few_steps() -> None:
 
 def test_programs_with_planes_find_the_optimum_and_try_no_binaries_twice(monkeypatch) -> None:
     problem = problem_of(synthesis())
-    parts = Parts(problem, problem.lower)
+    parts = Parts(problem, problem.upper)  # infeasible: without a best value all binaries are worth a try
     chosen, enclosures = [], Enclosures(problem, *vars(parts).values(), Pace(parts.context.budget))
     optimum = enclosures._optimum
 
@@ -120,3 +122,86 @@ def test_what_is_not_suited_to_planes_is_left_alone() -> None:
     m.y.domain = pyo.UnitInterval
     assert not Enclosures.suit(problem_of(m))
     assert Enclosures.suit(problem_of(synthesis()))
+
+
+def test_programs_with_planes_look_for_what_is_better_than_the_best_point_alone() -> None:
+    problem = problem_of(synthesis())
+    parts = Parts(problem, problem.lower)
+    enclosures = Enclosures(problem, *vars(parts).values(), Pace(parts.context.budget))
+    assert parts.elite.best == pytest.approx(10.0)
+    values = enclosures._optimum()
+    parts.elite.learn(Incumbent(values, float(problem.cost @ values) + problem.constant, 0.0, 0.0))
+    assert enclosures._optimum() is None  # the same planes say that nothing is better
+
+
+def fund() -> pyo.ConcreteModel:
+    """Two of four assets, as little variance as they can have: 1/2 with the last two, which go up together."""
+    m = pyo.ConcreteModel()
+    m.share, m.held = pyo.Var(range(4), bounds=(0, 1)), pyo.Var(range(4), domain=pyo.Binary)
+    m.all = pyo.Constraint(expr=sum(m.share.values()) == 1)
+    m.few = pyo.Constraint(expr=sum(m.held.values()) <= 2)
+    m.bought = pyo.Constraint(range(4), rule=lambda m, i: m.share[i] <= m.held[i])
+    m.variance = pyo.Objective(expr=sum((2 if i < 2 else 1) * m.share[i] ** 2 for i in range(4)))
+    return m
+
+
+def test_programs_with_planes_find_the_best_fund() -> None:
+    problem = problem_of(fund())
+    assert problem.quadratic is not None
+    parts = Parts(problem, np.repeat([1.0, 0.0, 1.0, 0.0], [1, 3, 1, 3]))
+    points = Enclosures(problem, *vars(parts).values(), Pace(parts.context.budget)).steps()
+    assert any(point.is_feasible and point.objective < 0.5 + 1e-6 for point in points if point)
+
+
+def test_an_asset_that_is_bought_drives_out_another_one() -> None:
+    problem = problem_of(fund())
+    exchanges, full = IntegerExchanges(problem), np.repeat([1 / 2, 0.0, 1.0, 0.0], 2)
+    buys = exchanges.moves(full)[2:][:, None]
+    assert len(exchanges.points(full, buys)[0]) == 0
+    points, kept = exchanges.points(full, buys, random=np.random.default_rng(0))
+    assert kept.tolist() == [0, 1]
+    assert points[:, exchanges.columns].sum(axis=1).tolist() == [2, 2]
+    assert points[[0, 1], exchanges.columns[2:]].tolist() == [1, 1]
+
+
+def places_of_depots() -> pyo.ConcreteModel:
+    """Two depots on a line, and distances to them: best are 1 and 8, in all 4 away from four customers."""
+    at = [0.0, 2.0, 7.0, 9.0]
+    m = pyo.ConcreteModel()
+    m.x, m.far = pyo.Var([0, 1], bounds=(0, 10)), pyo.Var(range(4), bounds=(0, 10))
+    m.by = pyo.Var(range(4), [0, 1], domain=pyo.Binary)
+    m.one = pyo.Constraint(range(4), rule=lambda m, i: m.by[i, 0] + m.by[i, 1] == 1)
+    m.distance = pyo.Constraint(
+        range(4),
+        [0, 1],
+        rule=lambda m, i, k: m.far[i] >= pyo.sqrt((m.x[k] - at[i]) ** 2 + 1e-6) - 10 * (1 - m.by[i, k]),
+    )
+    m.cost = pyo.Objective(expr=sum(m.far.values()))
+    return m
+
+
+def test_steps_along_tangents_are_corrected_where_columns_lie_on_curved_rows() -> None:
+    m = pyo.ConcreteModel()
+    m.x, m.y, m.far = pyo.Var(bounds=(0, 10)), pyo.Var(bounds=(0, 10)), pyo.Var(range(3), bounds=(0, 15))
+    corners = [(0, 0), (10, 0), (5, 9)]
+    m.distance = pyo.Constraint(
+        range(3),
+        rule=lambda m, i: m.far[i] >= pyo.sqrt((m.x - corners[i][0]) ** 2 + (m.y - corners[i][1]) ** 2 + 1e-6),
+    )
+    m.cost = pyo.Objective(expr=sum(m.far.values()))
+    problem = problem_of(m)
+    descent = Parts(problem, problem.upper).descent
+    steps = descent.settle(problem.propagate(problem.upper[None])[0], np.inf)
+
+    def point() -> Iterator[Incumbent]:
+        yield problem.incumbent((yield from steps))
+
+    *_, end = point()
+    assert end.objective < 17.8  # of at least 17.66, and 27.2 where it begins
+
+
+def test_integers_and_places_are_chosen_in_turn() -> None:
+    problem = problem_of(places_of_depots())
+    parts = Parts(problem, problem.lower)
+    alternations = Alternations(problem, parts.elite, parts.context, parts.descent, parts.polish)
+    assert any(point.is_feasible and point.objective < 4.1 for point in alternations.steps() if point)

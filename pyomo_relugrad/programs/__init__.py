@@ -16,7 +16,7 @@ from pyomo_relugrad.programs.linearization import Linearization, LinkRows, two_s
 from pyomo_relugrad.programs.obbt import tighten_by_programs
 from pyomo_relugrad.programs.priced_quadratic import PricedMinimum, priced_quadratic_minimum
 from pyomo_relugrad.programs.relu_cuts import with_relu_cuts
-from pyomo_relugrad.programs.tangent_cuts import TangentCuts, tangents
+from pyomo_relugrad.programs.tangent_cuts import TangentCuts, above_tangents, tangents
 from pyomo_relugrad.programs.threads import LOWEST_PRIORITY, lower_priority, solver_threads
 
 #: Public, and described in the reference.

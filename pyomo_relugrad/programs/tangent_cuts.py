@@ -1,6 +1,9 @@
 """A convex quadratic objective as rows: tangents of its quadratic part."""
 
+from dataclasses import replace
+
 import numpy as np
+from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, RowBlock, SparseRows, Weight
 from pyomo_relugrad.problem import Problem
@@ -17,6 +20,26 @@ def tangents(quadratic: Weight, points: Array) -> tuple[Array, Array]:
     """Slopes (B, n) and constants (B,) of the functions that touch ``v @ quadratic @ v / 2`` from below at points."""
     slopes = (quadratic @ points.T).T  # symmetric; SciPy would transpose it for a product from the left
     return slopes, -0.5 * np.einsum("ij,ij->i", points, slopes)
+
+
+def above_tangents(problem: Problem, points: Array) -> Problem:
+    """The problem with one more column in the place of its quadratic part, above its tangents at points (B, n)."""
+    slopes, constants = tangents(problem.quadratic, points)
+    padded = sparse.hstack([problem.rows, sparse.csr_array((problem.n_rows, 1))])
+    cuts = sparse.csr_array(np.hstack([-slopes, np.ones((len(slopes), 1))]))
+    return replace(
+        problem,
+        cost=np.append(problem.cost, 1.0),
+        lower=np.append(problem.lower, 0.0),  # it is nowhere negative
+        upper=np.append(problem.upper, np.inf),
+        integers=np.append(problem.integers, False),
+        rows=sparse.vstack([padded, cuts], format="csr"),
+        row_lower=np.append(problem.row_lower, constants),
+        row_upper=np.append(problem.row_upper, np.full(constants.size, np.inf)),
+        quadratic=None,
+        column_names=(),
+        row_names=(),
+    )
 
 
 class TangentCuts:

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 
 import numpy as np
+from scipy import sparse
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import checkpoint
@@ -56,6 +57,8 @@ class RowTightening(Tightening):
         self._row_lower, self._row_upper = problem.row_lower, problem.row_upper
         self._integers = problem.integers
         self._columns, self._starts = np.unique(self._column, return_index=True)
+        places = self._row, np.arange(self._row.size)
+        self._sums = sparse.csr_array((np.ones(self._row.size), places), shape=(self._row_lower.size, self._row.size))
 
     def rounds(self, lower: Array, upper: Array) -> tuple[Array, Array]:
         """The same, with sides that may cross."""
@@ -92,9 +95,7 @@ class RowTightening(Tightening):
 
     def _sum_rows(self, terms: Array) -> Array:
         """Each term replaced by the sum of its row's terms: (N, nnz)."""
-        sums = np.zeros((self._row_lower.size, len(terms)))
-        np.add.at(sums, self._row, terms.T)
-        return sums[self._row].T
+        return np.asarray(self._sums @ terms.T)[self._row].T
 
 
 def cut_boxes(coefficients: Array, minima: Array, limit: Array, lower: Array, upper: Array) -> tuple[Array, Array]:

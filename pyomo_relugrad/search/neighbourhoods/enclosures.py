@@ -7,19 +7,28 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, RowBlock, SparseRows
 from pyomo_relugrad.problem import Incumbent, Problem, bound_problem
-from pyomo_relugrad.programs import ExpressionRows, build_big_m, with_rows, without_expressions
+from pyomo_relugrad.programs import (
+    ExpressionRows,
+    LinearStatus,
+    above_tangents,
+    build_big_m,
+    with_rows,
+    without_expressions,
+)
 from pyomo_relugrad.run import SearchContext
 from pyomo_relugrad.search.neighbourhoods.pace import Pace
 from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
-from pyomo_relugrad.search.neighbourhoods.subproblem import OPTIONS, is_small
+from pyomo_relugrad.search.neighbourhoods.subproblem import MAX_ENTRIES, OPTIONS, entries
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.search import Descent
 
 #: Points near which planes are close, before the first program and at most, and rows that they may have in all.
 FIRST_POINTS, MAX_POINTS, MAX_ROWS = 3, 60, 6000
-#: Gap, relative to the objective, at which a program ends, and the seconds that one has at least.
-GAP, SECONDS = 1e-4, 0.3
+#: Gap, relative to the objective, at which a program ends, and by how much its points have to be better than the best.
+GAP, LEAST_GAIN = 1e-4, 1e-5
+#: Seconds that the first program has at least; each one after a program that did not end in time has twice as many.
+SECONDS = 0.3
 
 
 class Enclosures:
@@ -32,7 +41,6 @@ class Enclosures:
     Parameters
     ----------
     problem : Problem
-        Without a quadratic objective.
     elite : Elite
         Has a centre.
     context : SearchContext
@@ -59,15 +67,17 @@ class Enclosures:
         is_binary = problem.upper - problem.lower == 1
         self._binaries = self._integers[is_binary[self._integers]]
         self._tried = list[Array]()
+        self._seconds, self._is_complete = SECONDS, False
         if elite.centre is not None:
             self._points.append(elite.centre.values)
 
     @classmethod
     def suit(cls, problem: Problem) -> bool:
-        """Whether there is something to enclose, and to choose."""
+        """Whether there is something to enclose, a convex quadratic objective for one, and to choose."""
         has_integers = bool((problem.integers & ~problem.is_output & (problem.lower < problem.upper)).any())
         is_linear = all(each.network.is_piecewise_linear for each in problem.networks)
-        return bool(problem.expressions) and has_integers and is_linear and is_small(problem)
+        is_curved = bool(problem.expressions) or problem.quadratic is not None
+        return is_curved and has_integers and is_linear and entries(problem) <= MAX_ENTRIES
 
     def steps(self) -> Iterator[Incumbent | None]:
         """Points that programs lead to, and None after what brought none."""
@@ -75,8 +85,10 @@ class Enclosures:
         while not self._context.budget.is_exhausted():
             values = self._optimum()
             yield None
-            if values is None:
+            if values is None and self._is_complete:
                 return
+            if values is None:
+                continue
             integers = np.round(values[self._integers])
             if before is not None and np.array_equal(integers, before) and self._binaries.size < self._integers.size:
                 return
@@ -95,7 +107,7 @@ class Enclosures:
     def _learn(self, v: Array) -> None:
         """Take a point as one near which planes are close."""
         if np.isfinite(v).all():
-            most = min(MAX_POINTS, max(MAX_ROWS // (2 * len(self._problem.expressions)), FIRST_POINTS))
+            most = min(MAX_POINTS, max(MAX_ROWS // (2 * len(self._problem.expressions) + 1), FIRST_POINTS))
             self._points = [*self._points, v][-most:]
 
     def _optimum(self) -> Array | None:
@@ -103,17 +115,30 @@ class Enclosures:
         linear, points = self._linear, np.array([v for v in self._points if np.isfinite(v).all()])
         lower, upper = (np.repeat(side[None], len(points), axis=0) for side in (linear.lower, linear.upper))
         within = with_rows(linear, RowBlock.stacked([*self._rows.at(lower, upper, points), self._cuts()]))
+        within = within if within.quadratic is None else above_tangents(within, points)
+        within = with_rows(within, self._cutoff(within))
         bounds = bound_problem(within, "crown")
         inputs = within.is_input
         if not (
             bounds.possible and np.isfinite(bounds.lower[inputs]).all() and np.isfinite(bounds.upper[inputs]).all()
         ):
+            self._is_complete = True
             return None
         options = {**OPTIONS, **self._pace.options(mip_rel_gap=GAP)}
         program = build_big_m(within, bounds).program(relaxed=False, options=options)
-        solution = program.solve(self._pace.seconds(SECONDS))
+        solution = program.solve(self._pace.seconds(self._seconds))
         self._context.budget.count(points=1)
-        return None if solution.values is None else solution.values[: within.n_columns]
+        self._is_complete = solution.status is not LinearStatus.LIMIT or not self._pace.is_timed
+        self._seconds *= 1 if self._is_complete else 2
+        return None if solution.values is None else solution.values[: linear.n_columns]
+
+    def _cutoff(self, problem: Problem) -> RowBlock:
+        """The row of a program that a better objective than the best one satisfies."""
+        best = self._elite.best
+        columns = np.flatnonzero(problem.cost)
+        most = best - LEAST_GAIN * (1.0 + abs(best)) - problem.constant if np.isfinite(best) else np.inf
+        row = SparseRows(np.array([0, columns.size]), columns, problem.cost[columns])
+        return RowBlock(row, np.array([-np.inf]), np.array([most]))
 
     def _cuts(self) -> RowBlock:
         """Rows that each of the binaries that were tried violate."""

@@ -78,7 +78,7 @@ class Exchanges:
 
     def _first_better(self, point: Incumbent, moves: Array) -> Generator[Incumbent | None, None, Incumbent | None]:
         value = self._value(point)
-        points, kept = self._exchanges.points(point.values, moves)
+        points, kept = self._exchanges.points(point.values, moves, random=self._context.random)
         for values, made in zip(points, moves[kept], strict=True):
             if self._context.budget.is_exhausted():
                 break
@@ -124,7 +124,9 @@ class Exchanges:
         likely = moves[np.argsort(self._losses[moves], kind="stable")][: max(moves.size // 2, LARGEST_JUMP)]
         count = min(int(random.integers(LEAST_JUMP, LARGEST_JUMP + 1)), likely.size)
         drawn = np.array([random.permutation(likely)[:count] for _ in range(BATCH)])
-        new = (values for values in self._exchanges.points(centre.values, drawn)[0] if self._is_new(values))
+        new = (
+            values for values in self._exchanges.points(centre.values, drawn, random=random)[0] if self._is_new(values)
+        )
         values = next(new, None)
         return centre if values is None else self._problem.incumbent(values)
 

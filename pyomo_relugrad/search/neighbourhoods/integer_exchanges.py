@@ -46,8 +46,13 @@ class IntegerExchanges:
         can_move = [values > self._lower[self.columns], values < self._upper[self.columns]]
         return np.flatnonzero(np.concatenate(can_move))
 
-    def points(self, v: Array, moves: Array, stride: int = 1) -> tuple[Array, Array]:
+    def points(
+        self, v: Array, moves: Array, stride: int = 1, random: np.random.Generator | None = None
+    ) -> tuple[Array, Array]:
         """The points that moves lead to, and which moves these are: those are left out that rows exclude.
+
+        Where the integers of `v` do not fit beside those that moved, as in a full knapsack, those at the end of a
+        random order make way.
 
         Parameters
         ----------
@@ -56,6 +61,8 @@ class IntegerExchanges:
             Of those of `moves`, made together.
         stride : int, optional
             By how much a move changes a column, where its bounds let it.
+        random : Generator, optional
+            Without one no integers make way.
 
         Returns
         -------
@@ -73,8 +80,25 @@ class IntegerExchanges:
         lower[row, columns] = upper[row, columns] = values
         lower, upper, possible = self._tighten(lower, upper)
         lower, upper = lower[possible], upper[possible]
+        if random is not None:
+            lower, upper = self._made_way(v, lower, upper, random)
         V = np.where(self._is_integer, np.clip(np.round(v), lower, upper), v)
         # Products with binaries keep their values: a descent that must move them goes farther with its first step.
         V = np.where(self._keeps, V, self._following.moved(V))
         fits = self._tighten(np.where(self._is_integer, V, self._lower), np.where(self._is_integer, V, self._upper))[2]
         return V[fits], np.flatnonzero(possible)[fits]
+
+    def _made_way(self, v: Array, lower: Array, upper: Array, random: np.random.Generator) -> tuple[Array, Array]:
+        """Boxes (K, n) in which integers are fixed at their values in `v`, or next to them, one after another."""
+        values = np.clip(np.round(v), lower, upper)
+        held = np.where(self._is_integer, values, lower), np.where(self._is_integer, values, upper)
+        stuck = np.flatnonzero(~self._tighten(*held)[2])
+        low, high = lower[stuck], upper[stuck]
+        for column in random.permutation(self.columns) if stuck.size else ():
+            is_open = low[:, column] < high[:, column]
+            if is_open.any():
+                value = np.clip(np.round(v[column]), low[is_open, column], high[is_open, column])
+                low[is_open, column] = high[is_open, column] = value
+                low[is_open], high[is_open], _ = self._tighten(low[is_open], high[is_open])
+        lower[stuck], upper[stuck] = low, high
+        return lower, upper

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run import Budget, Method, SearchContext, between
 from pyomo_relugrad.search.following import Following
+from pyomo_relugrad.search.neighbourhoods.alternations import Alternations, places
 from pyomo_relugrad.search.neighbourhoods.bandit import Bandit
 from pyomo_relugrad.search.neighbourhoods.boxes import SearchBoxes
 from pyomo_relugrad.search.neighbourhoods.enclosures import Enclosures
@@ -22,8 +23,8 @@ from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.search import SequentialLp
 
 #: The arms that go far from the best point, and the others.
-WIDE = ("descents", "flips", "exchanges")
-NARROW = ("enclosures", "window", "integers", "box", "whole")
+WIDE = ("descents", "flips", "exchanges", "alternations", "enclosures")
+NARROW = ("window", "integers", "box", "whole")
 #: Coefficients of programs over networks for each second that is left: HiGHS takes seconds for large ones, whatever its
 #: time limit is.
 ENTRIES_PER_SECOND = 40_000
@@ -35,8 +36,9 @@ class Neighbourhoods(Method):
 
     The neighbourhoods: descents of sequential linear programming; local branching on slopes of the networks (`Flips`);
     mixed-integer programs over the networks themselves, within boxes around good points or over the whole problem
-    (`ExactSteps`); and such programs with planes around smooth functions (`Enclosures`). Whose turn it is follows from
-    what each has gained in its time (`Bandit`).
+    (`ExactSteps`); such programs with planes around smooth functions (`Enclosures`); and integers and the places of
+    what smooth functions read in turn (`Alternations`). Whose turn it is follows from what each has gained in its time
+    (`Bandit`).
 
     Parameters
     ----------
@@ -46,13 +48,12 @@ class Neighbourhoods(Method):
     turn_steps : int, optional
         The same in steps, where time is not limited (10).
     floor : float, optional
-        Share of the time that goes to the descents, to local branching and to exchanges, each: they go far, and may
-        find nothing for long (0.25).
+        Share of the time that goes to the descents, to local branching, to exchanges, to alternations and to programs
+        with planes, each, and less where there are all of them: they go far, and may find nothing for long (0.25).
     few_integers : int, optional
         So many integers at most are exchanged (24).
     exploration : float, optional
-        Share of the time that goes to programs with planes around smooth functions, and to all others together, in
-        equal parts (0.15).
+        Share of the time that goes to all others together, in equal parts (0.15).
     much : float, optional
         A gain of this share of the objective counts as much as any larger one: first points are bettered with ease
         (0.01).
@@ -60,8 +61,8 @@ class Neighbourhoods(Method):
         Turns in vain that end the search once the descents have ended, and at least as many as it took to the last
         gain (50).
     without : frozenset of str, optional
-        Neighbourhoods that are left out, to see what they bring: any of ``flips``, ``exchanges``, ``enclosures``,
-        ``window``, ``integers``, ``box`` and ``whole``.
+        Neighbourhoods that are left out, to see what they bring: any of ``flips``, ``exchanges``, ``alternations``,
+        ``enclosures``, ``window``, ``integers``, ``box`` and ``whole``.
 
     Raises
     ------
@@ -102,8 +103,11 @@ class Neighbourhoods(Method):
         if elite.centre is not None and Enclosures.suit(problem):
             descent = self.sequential.descent(problem, context, LinearRelaxation(problem))
             arms["enclosures"] = Enclosures(problem, elite, context, descent, polish, pace).steps()
+        if elite.centre is not None and problem.expressions and places(problem).size:
+            descent = self.sequential.descent(problem, context, LinearRelaxation(problem))
+            arms["alternations"] = Alternations(problem, elite, context, descent, polish).steps()
         arms = {name: arm for name, arm in arms.items() if name not in self.without}
-        floors = dict.fromkeys(WIDE, self.floor) | {"enclosures": self.exploration}
+        floors = self._floors(arms)
         bandit = Bandit({name: floors.get(name, self.exploration / len(arms)) for name in arms})
         vain, turns = 0, 0
         while arms and not context.budget.is_exhausted() and not exact.is_complete:
@@ -121,6 +125,11 @@ class Neighbourhoods(Method):
             if not goes_on:
                 del arms[name]
                 bandit.drop(name)
+
+    def _floors(self, arms: Iterable[str]) -> dict[str, float]:
+        """The shares of the time that arms have in any case, a tenth being left for what gains most."""
+        wide = [name for name in WIDE if name in arms]
+        return dict.fromkeys(wide, min(self.floor, 0.9 / max(len(wide), 1)))
 
     def _turn(
         self, arm: Iterator[Incumbent | None], elite: Elite, pace: Pace, budget: Budget
@@ -144,7 +153,7 @@ class Neighbourhoods(Method):
     ) -> Exchanges | None:
         """Exchanges, where there are integers, and few of them."""
         if (
-            not problem.functions
+            not (problem.functions or problem.followers or problem.quadratic is not None)
             or elite.centre is None
             or not 0 < Following(problem).columns.size <= self.few_integers
         ):

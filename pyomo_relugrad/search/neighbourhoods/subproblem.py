@@ -40,8 +40,12 @@ class Outcome:
 
 def is_small(problem: Problem, most: float = MAX_ENTRIES) -> bool:
     """Whether programs over the problem's networks fit, and have a linear objective."""
-    entries = problem.rows.nnz + sum(embedded.network.n_weights for embedded in problem.networks)
-    return problem.quadratic is None and entries <= most
+    return problem.quadratic is None and entries(problem) <= most
+
+
+def entries(problem: Problem) -> int:
+    """Coefficients of a problem's rows and networks."""
+    return int(problem.rows.nnz) + sum(embedded.network.n_weights for embedded in problem.networks)
 
 
 def solve_within(

@@ -391,9 +391,12 @@ class Descent:
                 return step.values
             predicted = value - step.predicted
             share, trial, trial_value = self._along(v, step.values, merit)
-            gained = value - trial_value
             if predicted <= 1e-9 * (1.0 + abs(value)) or (number > 0 and step.predicted >= target):
                 break
+            if value - trial_value <= method.accepted_share * share * predicted and self._has_linear_columns:
+                trial, trial_value = self._corrected(model, trial, trial_value, merit)
+                yield None
+            gained = value - trial_value
             if gained > method.accepted_share * share * predicted:
                 v, value = trial, value - gained
                 radius *= share
@@ -402,6 +405,23 @@ class Descent:
             else:
                 radius *= 0.3
         return v
+
+    def _corrected(self, model: StepModel, trial: Array, value: float, merit: Merit) -> tuple[Array, float]:
+        """A trial point with the best values of what functions do not read, and the merit there.
+
+        Steps along tangents violate curved rows, by which such columns are bounded, to the second order; penalties
+        then outweigh all but tiny gains.
+        """
+        step = model.step(trial, 0.0, merit, self._scale, self._context.budget)
+        corrected = np.inf if step is None else float(merit.of(self._problem, step.values[None])[0])
+        return (trial, value) if step is None or corrected >= value else (step.values, corrected)
+
+    @cached_property
+    def _has_linear_columns(self) -> bool:
+        """Whether there are smooth functions, and continuous columns that none reads or writes."""
+        problem = self._problem
+        linear = ~problem.is_output & ~problem.is_input & ~problem.integers & (problem.lower < problem.upper)
+        return not problem.is_piecewise_linear and bool(linear.any())
 
     def _along(self, v: Array, trial: Array, merit: Merit) -> tuple[float, Array, float]:
         """The best of several shares of a step from `v`, where it leads, and the merit there."""

@@ -1,0 +1,95 @@
+"""Integers chosen for continuous columns as they stand, and these settled for the integers, again and again."""
+
+from collections.abc import Generator, Iterator
+
+import numpy as np
+
+from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.programs import Linearization
+from pyomo_relugrad.run import SearchContext
+from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
+from pyomo_relugrad.search.relaxation import LinearRelaxation
+from pyomo_relugrad.search.sequential.elite import Elite
+from pyomo_relugrad.search.sequential.search import Descent
+from pyomo_relugrad.search.sequential.step_model import MAX_NODES, StepModel, column_scale
+
+#: Seconds that a program may take, and the gap at which it ends.
+SECONDS, GAP = 0.15, 1e-3
+#: How often a round begins near a good point, rather than anywhere.
+NEAR_SHARE = 0.5
+
+
+class Alternations:
+    """From many places of what functions read: the best integers there, then the best places for these integers.
+
+    Where functions read no integers, the program that chooses these is exact. For points that are assigned to places
+    this is the heuristic of Cooper (1964).
+
+    Parameters
+    ----------
+    problem : Problem
+    elite : Elite
+    context : SearchContext
+    descent : Descent
+    polish : RegionPolish
+    """
+
+    def __init__(
+        self, problem: Problem, elite: Elite, context: SearchContext, descent: Descent, polish: RegionPolish
+    ) -> None:
+        self._problem, self._elite, self._context = problem, elite, context
+        self._descent, self._polish = descent, polish
+        self._places = places(problem)
+        options = {"mip_rel_gap": GAP} if context.budget.is_timed else {"mip_rel_gap": GAP, "mip_max_nodes": MAX_NODES}
+        self._model = StepModel(problem, Linearization(problem), SECONDS, integer_options=options)
+        self._scale = np.where(problem.integers, column_scale(problem), 0.0)
+        self._surroundings = LinearRelaxation(problem)
+
+    def steps(self) -> Iterator[Incumbent | None]:
+        """Points of one round after the other, and None between them."""
+        while not self._context.budget.is_exhausted():
+            point = yield from self._round(self._start())
+            if point is not None:
+                yield from self._polish.points(point)
+            if point is not None and not point.is_feasible:
+                self._descent.merit = self._descent.merit.sharpened(2.0)
+
+    def _round(self, v: Array) -> Generator[Incumbent | None, None, Incumbent | None]:
+        """Both in turn while the merit falls; the last point, None where no integers fit the first places."""
+        best: Incumbent | None = None
+        while not self._context.budget.is_exhausted():
+            merit = self._descent.merit
+            step = self._model.step(v, 1.0, merit, self._scale, self._context.budget)
+            yield None
+            if step is None or step.is_unbounded:
+                break
+            v = yield from self._descent.settle(step.values, np.inf)
+            point = self._problem.incumbent(v)
+            yield point
+            value, before = self._value(point), np.inf if best is None else self._value(best)
+            if value >= before - 1e-6 * (1.0 + abs(before)):
+                break
+            best = point
+        return best
+
+    def _start(self) -> Array:
+        """Places anywhere, or those of a good point with some of them moved."""
+        problem, random, elite = self._problem, self._context.random, self._elite.points
+        v = self._surroundings.random_points(1, random)[0]
+        if elite and random.random() < NEAR_SHARE:
+            centre = elite[int(random.integers(len(elite)))].values
+            moved = random.random(self._places.size) < random.uniform(0.0, 0.6)
+            w = centre.copy()
+            w[self._places[moved]] = v[self._places[moved]]
+            v = w
+        return problem.propagate(v[None])[0]
+
+    def _value(self, point: Incumbent) -> float:
+        return float(self._descent.merit.of(self._problem, point.values[None])[0])
+
+
+def places(problem: Problem) -> Array:
+    """Columns (k,) that are neither integer nor written by a function, and that functions read."""
+    is_free = ~problem.is_output & ~problem.integers & (problem.lower < problem.upper)
+    return np.flatnonzero(is_free & problem.is_input)
