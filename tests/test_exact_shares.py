@@ -404,8 +404,10 @@ def test_points_of_others_reach_the_search(monkeypatch):
     assert offered == [point]
 
 
+@pytest.mark.parametrize("far_share", [ASKED.far_share, np.inf])
 @pytest.mark.parametrize("cores", [2, 3])
-def test_highs_stands_still_while_searches_gain_late_and_cores_are_short(cores, monkeypatch):
+def test_highs_stands_still_while_searches_gain_late_and_cores_are_short(cores, far_share, monkeypatch):
+    """Whatever the gap is, where it is not about to be closed."""
     clock, problem, waits = FakeClock.installed(monkeypatch), hard_box(), []
     drawn = problem.propagate(np.random.default_rng(0).uniform(-1.0, 1.0, (100, problem.n_columns)))
     falling = iter(sorted(map(problem.incumbent, drawn), key=lambda point: -point.objective))
@@ -425,7 +427,7 @@ def test_highs_stands_still_while_searches_gain_late_and_cores_are_short(cores, 
     Pausing.clock, Pausing.looks, begin = clock, [], clock.now
     monkeypatch.setitem(PROOFS, Route.MILP, Pausing)
     monkeypatch.setattr(Searches, "step", step)
-    portfolio = only(Route.MILP, young_seconds=0.1)
+    portfolio = only(Route.MILP, young_seconds=0.1, far_share=far_share, few_relus=0)
     solve_exactly(problem, Options(threads=cores), time_limit=10.0, portfolio=portfolio)
     assert len(waits) == (2 if cores == 2 else 0)
     if waits:

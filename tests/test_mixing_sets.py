@@ -9,6 +9,7 @@ from milp_oracle import exact_optimum
 from random_models import random_network
 from scipy import sparse
 
+from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.problem.presolve.mixing_sets import MixingTightening
 from pyomo_relugrad.proof.boxes.tree import prove
@@ -16,6 +17,8 @@ from pyomo_relugrad.proof.root_bound import dual_bound
 from pyomo_relugrad.run import Budget, SearchContext
 from pyomo_relugrad.search import DecisionSearch
 from pyomo_relugrad.search.decisions.decisions import Decisions
+from pyomo_relugrad.search.decisions.landscape import Landscape
+from pyomo_relugrad.search.decisions.level_descent import LevelDescent
 
 SCENARIOS = 6
 
@@ -143,3 +146,33 @@ def test_a_level_that_other_rows_or_costs_tell_does_not_follow():
     rows = sparse.vstack([problem.rows, row], format="csr")
     sides = np.append(problem.row_lower, -np.inf), np.append(problem.row_upper, 3.0)
     assert Decisions.of(replace(problem, rows=rows, row_lower=sides[0], row_upper=sides[1])) is None
+
+
+def test_the_rows_that_count_are_chosen_anew_after_each_step():
+    """Three of four lines reach the level; the first three alone, those at the start, would end at 3, where x is 3."""
+    slopes, offsets = np.array([0.0, 1.0, -1.0, 2.0]), np.array([50.0, 0.0, 6.0, -1.0])
+    n = 2 + 3 * slopes.size
+    binaries, outputs = 2 + np.arange(4), 6 + np.arange(4)
+    lower, upper, integers = np.full(n, -np.inf), np.full(n, np.inf), np.zeros(n, bool)
+    lower[:2], upper[:2] = (0.0, -100.0), (10.0, 100.0)
+    lower[binaries], upper[binaries], integers[binaries] = 0.0, 1.0, True
+    lower[-4:] = upper[-4:] = 0.0
+    rows, cost = np.zeros((5, n)), np.zeros(n)
+    rows[np.arange(4), 1], rows[np.arange(4), binaries], rows[np.arange(4), outputs] = 1.0, 200.0, -1.0
+    rows[4, binaries], cost[1] = 1.0, -1.0
+    low, high = np.array([*[-np.inf] * 4, 3.0]), np.array([*[200.0] * 4, np.inf])
+    networks = tuple(
+        EmbeddedNetwork(Network.from_layers([[[slope]]], [[offset]]), [0], [output])
+        for slope, offset, output in zip(slopes, offsets, outputs, strict=True)
+    )
+    problem = Problem(cost, lower, upper, sparse.csr_array(rows), low, high, integers, networks)
+    decisions = Decisions.of(problem)
+    assert decisions is not None
+    assert LevelDescent.suits(decisions)
+    X = decisions.random(16, np.random.default_rng(0))
+    descent = LevelDescent(decisions, Landscape(decisions, X, 10.0), X, 10.0, Budget())
+    *_, (x, value) = descent.run(np.array([0.0]))
+    assert x == pytest.approx([7 / 3])
+    assert value == pytest.approx(-11 / 3)
+    integral = replace(problem, integers=problem.integers | (np.arange(n) == 0))
+    assert not LevelDescent.suits(Decisions.of(integral))

@@ -175,9 +175,15 @@ class Team(Worker):
         return self._shares.share_beside if self._searches.can_go_on else 0.0
 
     def _is_in_the_way(self, runner: Runner) -> bool:
-        """Whether searches go on gaining, and a proof is far from the end."""
-        gains = self._shares.are_gaining_late and not self._searches.has_ended
-        return gains and runner.is_far(self._clock.remaining, self._value)
+        """Whether searches go on gaining, and a proof has a large gap or takes a core, and is not about to end.
+
+        Of small MILPs that is not told: HiGHS often ends of a sudden there.
+        """
+        if self._searches.has_ended or not self._shares.are_gaining_late:
+            return False
+        remaining, value = self._clock.remaining, self._value
+        takes_core = runner.works_beside and not self._has_few_relus
+        return (takes_core and not runner.closes_within(remaining, value)) or runner.is_far(remaining, value)
 
     def _leave_cores_to_searches(self) -> None:
         """Let such proofs stand still; not those in threads of their own where there is a core to spare."""

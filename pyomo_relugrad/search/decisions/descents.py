@@ -52,6 +52,10 @@ class Descents:
         lowest = int(self.merits.argmin())
         return self._points[self._decisions.columns, lowest], float(self.merits[lowest])
 
+    def lowest(self, count: int) -> Array:
+        """The decisions (count, d) of the lowest points."""
+        return self._points[np.ix_(self._decisions.columns, self.merits.argsort()[:count])].T
+
     def begin_anywhere(self, which: Array, count: int) -> None:
         """Begin some descents, by number, each at the best of so many random points."""
         X = self._decisions.random(which.size * count, self._random)

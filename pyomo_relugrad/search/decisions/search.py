@@ -15,6 +15,7 @@ from pyomo_relugrad.search.decisions.annealing import Annealing
 from pyomo_relugrad.search.decisions.decisions import Decisions
 from pyomo_relugrad.search.decisions.descents import Descents
 from pyomo_relugrad.search.decisions.landscape import BlockLandscape, Landscape
+from pyomo_relugrad.search.decisions.level_descent import LevelDescent
 from pyomo_relugrad.search.decisions.moves import moves_by_groups
 from pyomo_relugrad.search.decisions.runs import RunMoves
 from pyomo_relugrad.search.regions.walk import is_lower
@@ -23,6 +24,8 @@ from pyomo_relugrad.search.regions.walk import is_lower
 SAMPLES = 256
 #: Random points of which the best begins a descent.
 STARTS = 32
+#: Beside levels: descents by moves in a round, their steps, and how many of them go on by linear programs.
+LEVEL_DESCENTS, LEVEL_STEPS, LEVEL_ENDS = 16, 20, 4
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,10 @@ class DecisionSearch(Method):
     Where binaries and distances, say, follow from some positions by rows, only these are searched: of many moves of one
     or a few of them the best is taken, while one lowers the merit; then again from near the best point, or from a new
     one. So are the columns that networks read where all else is a level that some of their outputs have to reach, and
-    binaries that name these. Where all follows from the binaries that networks read, these are annealed, by moves of
-    some that stand together. Nothing is yielded where there are no such columns, or where they are many; nor, where
-    another search came before, unless rows tie binaries in blocks, which many searches anneal side by side.
+    binaries that name these; there linear programs end the descents. Where all follows from the binaries that networks
+    read, these are annealed, by moves of some that stand together. Nothing is yielded where there are no such columns,
+    or where they are many; nor, where another search came before, unless rows tie binaries in blocks, which many
+    searches anneal side by side.
 
     Parameters
     ----------
@@ -89,7 +93,8 @@ class DecisionSearch(Method):
         landscape = kind(decisions, decisions.random(SAMPLES, random), self.penalty)
         end, left = budget.passed, _left(budget)
         end += left if self.has_company(budget) else self.share * left
-        run = self._annealed if decisions.are_binaries else self._descents
+        by_programs = self._level_descents if LevelDescent.suits(decisions) else self._descents
+        run = self._annealed if decisions.are_binaries else by_programs
         yield from run(decisions, landscape, end, context)
 
     def has_company(self, budget: Budget) -> bool:
@@ -133,6 +138,39 @@ class DecisionSearch(Method):
                 continue
             best, lowest, fruitless = x, value, 0
             yield decisions.problem.incumbent(values[0])
+
+    def _level_descents(
+        self, decisions: Decisions, landscape: Landscape, end: float, context: SearchContext
+    ) -> Iterator[Incumbent | None]:
+        """Rounds of short descents by moves, and linear programs from where the best of them end."""
+        random, budget = context.random, context.budget
+        programs = LevelDescent(decisions, landscape, decisions.random(SAMPLES, random), self.penalty, budget)
+        moves = moves_by_groups(decisions, landscape, random)
+        descents = Descents(decisions, landscape, moves, LEVEL_DESCENTS, self.rung, random)
+        best: Array | None = None
+        lowest, fruitless, all_of_them = np.inf, 0, np.arange(LEVEL_DESCENTS)
+        while fruitless < self.patience and budget.passed < end and not budget.is_exhausted():
+            for point in context.take_offered():
+                if is_lower(point.objective, lowest):
+                    best, lowest = decisions.rounded(point.values[decisions.columns]), point.objective
+            if best is None or random.random() < self.fresh:
+                descents.begin_anywhere(all_of_them, STARTS)
+            else:
+                descents.begin_near(all_of_them, best)
+            for _ in range(LEVEL_STEPS):
+                descents.step(self.batch)
+            budget.count(points=LEVEL_STEPS * self.batch * LEVEL_DESCENTS)
+            yield None
+            for x in descents.lowest(LEVEL_ENDS):
+                if budget.passed >= end:
+                    break
+                fruitless += 1
+                for y, value in programs.run(x):
+                    if not is_lower(value, lowest):
+                        yield None
+                        continue
+                    best, lowest, fruitless = y, value, 0
+                    yield decisions.problem.incumbent(decisions.points(y[None])[0])
 
     def _annealed(
         self, decisions: Decisions, landscape: Landscape, end: float, context: SearchContext
