@@ -10,8 +10,9 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array, at_home, namespace, stable_order
 
-#: Mean squared distance, in widths of the columns, below which two points lie in one valley.
-NEARBY = 0.03
+#: Mean squared distance, in widths of the columns, below which two points lie in one valley, and at most its share of
+#: the number of columns: where these are few, each moves what the network sees by much.
+NEARBY, NEARBY_PER_COLUMN = 0.03, 3e-5
 #: Points that are compared with each other at most, the best ones.
 MAX_COMPARED = 1024
 
@@ -33,9 +34,10 @@ def best_of_valleys(U: Array, values: Array, lower: Array, width: Array, count: 
     compared = (xp.take(U, order[:n_compared], axis=0) - lower) / scale
     squares = xp.sum(compared * compared, axis=1)
     distances = squares[:, None] + squares[None, :] - 2.0 * (compared @ compared.T)
+    nearby = min(NEARBY, NEARBY_PER_COLUMN * U.shape[1]) * U.shape[1]
     firsts: list[int] = []
     is_covered = np.zeros(n_compared, bool)
-    for row, near in enumerate(at_home(distances < NEARBY * U.shape[1])):
+    for row, near in enumerate(at_home(distances < nearby)):
         if len(firsts) == count:
             break
         if not is_covered[row]:
