@@ -13,6 +13,7 @@ from pyomo_relugrad.arrays import Array, at_home, namespace, row_sums, stable_or
 from pyomo_relugrad.problem import ReducedObjective
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.descent.on_device import DeviceObjective
+from pyomo_relugrad.search.descent.valleys import best_of_valleys
 
 Objective: TypeAlias = ReducedObjective | DeviceObjective
 
@@ -104,7 +105,10 @@ class Batch:
 
     def keep(self, count: int) -> Batch:
         """The `count` points of smallest value, in order."""
-        rows = stable_order(self.values)[:count]
+        return self.rows(stable_order(self.values)[:count])
+
+    def rows(self, rows: Array) -> Batch:
+        """The points with these numbers."""
         take = namespace(self.U).take
         return Batch(*(take(array, rows, axis=0) for array in (self.U, self.momentum, self.best, self.values)))
 
@@ -197,17 +201,28 @@ def descend_by_halving(
     stages: Sequence[Array],
     decay: float,
     budget: Budget,
+    keeps_valleys: bool = True,
 ) -> Generator[Batch, None, Batch]:
-    """Descend in stages, each given by its lengths; after each but the last only the best quarter goes on."""
+    """Descend in stages, each given by its lengths; after each but the last only the best quarter goes on.
+
+    Points near better ones come after all others, unless `keeps_valleys` is false.
+    """
     batch = Batch.at(objective.cast(U))
+    lower, width = objective.cast(domain.lower), objective.cast(domain.upper - domain.lower)
+
+    def best(count: int) -> Batch:
+        if not keeps_valleys:
+            return batch.keep(count)
+        return batch.rows(best_of_valleys(batch.best, batch.values, lower, width, count))
+
     for index, lengths in enumerate(stages):
         batch = yield from descend(objective, domain, batch, lengths, decay, budget)
         if index + 1 < len(stages):
-            batch = batch.keep(max(batch.values.shape[0] // 4, 1))
+            batch = best(max(batch.values.shape[0] // 4, 1))
     if not budget.is_exhausted():
         batch.note(objective.value(batch.U))
         budget.count(points=batch.values.shape[0], iterations=0)
-    return batch.keep(batch.values.shape[0])
+    return best(batch.values.shape[0])
 
 
 def _one_if_equal(values: Array) -> Array:

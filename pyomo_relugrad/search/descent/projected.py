@@ -316,7 +316,8 @@ class ProjectedRounds:
         return starts
 
     def _halving(self, starts: Array, stages: Sequence[Array], momentum: float) -> Generator[Batch, None, Batch]:
-        return descend_by_halving(self.moving, self.bounds, starts, stages, momentum, self.budget)
+        keeps_valleys = self.rounds > 0  # few points, and few steps, in the first round
+        return descend_by_halving(self.moving, self.bounds, starts, stages, momentum, self.budget, keeps_valleys)
 
     def _watched(self, steps: Generator[Batch, None, Batch]) -> Generator[Incumbent | None, None, Batch]:
         """Report the batch's best point whenever it is a good deal better than the last one reported."""
