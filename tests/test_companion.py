@@ -85,6 +85,16 @@ def test_a_process_that_has_lost_the_problem_is_sent_it_again(executor):
     assert joined(problem, past).close() == ()
     joined(problem, past)
     assert [task.problem is None for task in executor.tasks] == [False, True, False]
+    joined(horizon(), Past(solves=2, ran_out=True, chains={0.0: None}))
+    executor.submit(search_beside, executor.tasks[2])  # once more, with two models at hand
+    assert len(companion._kept) == 2
+
+
+def test_problems_with_integers_have_none(executor):
+    past, problem = Past(solves=2, ran_out=True, chains={0.0: None}), horizon()
+    for _ in range(2):
+        assert isinstance(joined(replace(problem, integers=np.arange(9) == 1), past), Alone)
+    assert not executor.tasks
 
 
 def test_solves_that_end_by_themselves_or_are_long_have_none_and_nobody_waits_for_one_that_is_late(executor):

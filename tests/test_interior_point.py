@@ -118,3 +118,43 @@ def test_initial_values_of_a_nonlinear_model_lead_to_their_optimum() -> None:
     m.o = pyo.Objective(expr=sum(100 * (1 - pyo.cos(m.x[i] * np.pi / 15)) + (m.x[i] - 30) ** 2 for i in m.x))
     pyo.SolverFactory("relugrad").solve(m, iteration_limit=20, seed=0)
     assert pyo.value(m.o) == pytest.approx(0.0, abs=1e-4)
+
+
+@pytest.mark.parametrize("width", [1e-10, 2e-9])
+@pytest.mark.filterwarnings("error")
+def test_ranges_without_room_are_held(width: float) -> None:
+    """Between bounds as near as rounding there is no point off both of them."""
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(bounds=(1e6, 1e6 + width), initialize=1e6)
+    m.y = pyo.Var(bounds=(0, 3), initialize=1)
+    m.c = pyo.Constraint(expr=(3, pyo.exp(m.y) + pyo.log(m.x), 3 + 1e-9))
+    m.o = pyo.Objective(expr=m.y**3 + m.x + (m.y - 1) ** 2)
+    problem, v = descended(m)
+    space = FullSpace(problem, v)
+    assert (space.lower < space.start).all()
+    assert (space.start < space.upper).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_functions_that_read_nothing_have_no_second_derivatives() -> None:
+    """Presolve leaves a constant in the place of a power whose base it fixes."""
+    m = pyo.ConcreteModel()
+    m.x, m.y = (pyo.Var(bounds=(None, 3), initialize=1) for _ in range(2))
+    m.z = pyo.Var(initialize=0.7)
+    m.base = pyo.Constraint(expr=m.z**1.5 == 1)
+    m.d = pyo.Constraint(expr=1 / (m.z + 1) + m.x**3 + 1 / (m.y + 1) == 0)
+    m.o = pyo.Objective(expr=-pyo.tanh(m.z) - pyo.tanh(m.x))
+    pyo.SolverFactory("relugrad").solve(m, iteration_limit=60, threads=1)
+    assert pyo.value(m.d.body) == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+def test_infinite_initial_values_are_none() -> None:
+    m = pyo.ConcreteModel()
+    m.x, m.y = pyo.Var(), pyo.Var(initialize=0.5)
+    m.x.set_value(np.inf, skip_validation=True)
+    m.c = pyo.Constraint(expr=m.x**2 + m.y**2 == 1)
+    m.o = pyo.Objective(expr=m.x + pyo.exp(m.y))
+    assert not np.isinf(compile_model(m).values()).any()
+    pyo.SolverFactory("relugrad").solve(m, iteration_limit=100, threads=1)
+    assert pyo.value(m.c.body) == pytest.approx(1.0, abs=1e-6)

@@ -688,6 +688,21 @@ def test_what_is_asked_of_outputs_narrows_inputs():
     assert 1.0 <= reduced.problem.upper[1] < 1.1
 
 
+def test_an_output_may_miss_its_bound_by_the_tolerance_and_be_read():
+    """The second output is 0.3, and may be 0.3 less 1e-7 at most; another network reads it."""
+    first = Network.from_layers([[[1.0], [-1.0]], [[1.0, 0.0], [0.0, 0.0]]], [[0.0, 0.5], [0.0, 0.3]])
+    second = Network.from_layers([[[1.0, 1.0], [-1.0, 2.0]], [[1.0, -1.0]]], [[0.0, -0.4], [0.0]])
+    problem = Problem(
+        np.array([-1.0, 0.0, 0.0, 1.0]),
+        np.array([0.0, -INF, -INF, -INF]),
+        np.array([1.0, INF, 0.3 - 1e-7, 0.5]),
+        networks=(EmbeddedNetwork(first, [0], [1, 2]), EmbeddedNetwork(second, [1, 2], [3])),
+    )
+    small = tighten_through_networks(problem).problem
+    assert small.lower[2] <= small.upper[2] == pytest.approx(0.3)
+    assert (small.lower[:2] <= 1e-9).all()
+
+
 def test_rows_pass_bounds_between_networks():
     """Both peaks must be at least 0.5 where their sum is to be 1.5."""
     network = peak()

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pyomo.environ as pyo
@@ -204,4 +205,6 @@ def test_integers_and_places_are_chosen_in_turn() -> None:
     problem = problem_of(places_of_depots())
     parts = Parts(problem, problem.lower)
     alternations = Alternations(problem, parts.elite, parts.context, parts.descent, parts.polish)
+    assert Alternations.suit(problem)
+    assert not Alternations.suit(replace(problem, integers=np.zeros(problem.n_columns, bool)))
     assert any(point.is_feasible and point.objective < 4.1 for point in alternations.steps() if point)

@@ -89,6 +89,11 @@ def test_sides_that_were_paid_in_another_program_are_active_where_they_have_no_p
     np.testing.assert_allclose(multipliers, 0.5)
 
 
+def test_a_priced_program_without_rows_has_its_minimum():
+    minimum = priced_quadratic_minimum(2 * np.eye(2), -np.ones(2), np.zeros((0, 2)), *np.zeros((3, 0)))
+    np.testing.assert_allclose(minimum.point, 0.5)
+
+
 def test_a_rounded_network_is_the_network_far_from_its_kinks():
     network, X = random_network([3, 6, 4, 2], 0), np.random.default_rng(0).uniform(-1, 1, (50, 3))
     narrow, wide = (rounded(network, [np.full(6, width), np.full(4, width)]) for width in (1e-9, 0.5))

@@ -188,13 +188,16 @@ class _DualProgram:
                 break
             self._paid[numbers[is_high]] = True
             numbers = numbers[~is_low & ~is_high]
-            self._solve(numbers)
+            if not self._solve(numbers):
+                return False
         np.clip(active.multipliers, 0.0, active.prices, out=active.multipliers)
         self._excess = self._normals @ self.point - self._upper
         # What a row's violation counts with: 1 if it is free, -1 if it is paid, 0 if it is active.
         self._senses = np.where(self._paid, -1.0, 1.0)
         self._senses[active.numbers] = 0.0
         least = TOLERANCE / self._sizes
+        if not least.size:
+            return True
         for _ in range(MAX_PIVOTS):
             wrong = self._senses * self._excess
             wrong -= least

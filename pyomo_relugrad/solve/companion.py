@@ -66,7 +66,7 @@ class Companionship:
 
     def fits(self, problem: Problem) -> bool:
         """Whether a problem is the one that was sent, but for its numbers."""
-        return self._problem.has_networks_of(problem) and not (problem.followers or problem.expressions)
+        return self._problem.has_networks_of(problem)
 
     def begin(self, problem: Problem, start: Array, options: Options, seconds: float) -> Future[Report] | None:
         """Let the process search for so long; None where it is not ready, as before it was sent the problem."""
@@ -79,7 +79,7 @@ class Companionship:
             task = CompanionTask(self._name, time.monotonic() + seconds, None, numbers, start, options.seed)
         else:
             task = CompanionTask(self._name, 0.0, self._problem)
-        self._future = worker_processes(options.cores - 1).submit(search_beside, task)
+        self._future = worker_processes(1).submit(search_beside, task)  # of several another one might have the problem
         return self._future if self._is_there else None
 
 
@@ -93,7 +93,7 @@ def with_companion(
     is_useful = past.ran_out and bool(past.chains) and clock.time_limit < MIN_SECONDS and options.executor is None
     if not is_useful or start is None or not others_may_help(problem, options):
         return own
-    if np.isnan(start[~problem.is_output]).any():
+    if problem.followers or problem.expressions or problem.integers.any() or np.isnan(start[~problem.is_output]).any():
         return own
     if past.companionship is None or not past.companionship.fits(problem):
         past.companionship = Companionship(problem)
@@ -133,6 +133,7 @@ _kept: dict[str, tuple[Problem, Past]] = {}
 def search_beside(task: CompanionTask) -> Report:
     """Descend from other plans than the known one until the time is over."""
     if task.problem is not None:
+        _kept.pop(task.name, None)
         while len(_kept) >= MAX_KEPT:
             del _kept[next(iter(_kept))]
         _kept[task.name] = task.problem, Past(solves=1)

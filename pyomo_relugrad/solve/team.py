@@ -177,7 +177,7 @@ class Team(Worker):
     def _is_in_the_way(self, runner: Runner) -> bool:
         """Whether searches go on gaining, and a proof has a large gap or takes a core, and is not about to end.
 
-        Of small MILPs that is not told: HiGHS often ends of a sudden there.
+        Small MILPs keep their core, unless the gap is large: HiGHS often ends of a sudden there.
         """
         if self._searches.has_ended or not self._shares.are_gaining_late:
             return False

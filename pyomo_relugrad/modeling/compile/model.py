@@ -57,9 +57,10 @@ class CompiledModel:
     nonlinear: tuple[Any, ...] = ()
 
     def values(self) -> Array:
-        """Current values (n,) of the columns' variables, NaN where there is none."""
+        """Current values (n,) of the columns' variables, NaN where there is none, or an infinite one."""
         found = [variable.value for variable in self.columns]
-        return np.array([np.nan if value is None else value for value in found], np.float64)
+        values = np.array([np.nan if value is None else value for value in found], np.float64)
+        return np.where(np.isinf(values), np.nan, values)
 
     def solution(self, values: Array) -> ComponentMap:
         """The value of each variable that is decided by the values (n,) of the columns; fixed ones are left out.

@@ -102,4 +102,7 @@ def _through_slices(stage: NetworkStage, place: int, lower: Array, upper: Array)
     np.minimum.at(upper, columns, edges[rows, last])
     lower[outputs] = np.maximum(lower[outputs], np.where(possible[:, :, None], below, np.inf).min(axis=1))
     upper[outputs] = np.minimum(upper[outputs], np.where(possible[:, :, None], above, -np.inf).max(axis=1))
+    # An output may miss its bound by what is allowed: both stay possible, for networks that read it.
+    low, high = lower[outputs], upper[outputs]
+    lower[outputs], upper[outputs] = np.minimum(low, high), np.maximum(low, high)
     return bool((lower[columns] <= upper[columns]).all())

@@ -26,7 +26,7 @@ def best_of_valleys(U: Array, values: Array, lower: Array, width: Array, count: 
     values : (B,) array
         Of the objective, to be small.
     lower, width : (d,) arrays
-        The columns' ranges, in the type of `U`.
+        The columns' ranges, all finite, in the type of `U`.
     count : int
     """
     xp, order, n_compared = namespace(U), stable_order(values), min(U.shape[0], MAX_COMPARED)

@@ -18,6 +18,8 @@ from pyomo_relugrad.search.sequential.step_model import MAX_NODES, StepModel, co
 SECONDS, GAP = 0.15, 1e-3
 #: How often a round begins near a good point, rather than anywhere.
 NEAR_SHARE = 0.5
+#: By which the merit falls in a round that goes on, in units of one and of the merit.
+LEAST_GAIN = 1e-6
 
 
 class Alternations:
@@ -46,6 +48,12 @@ class Alternations:
         self._scale = np.where(problem.integers, column_scale(problem), 0.0)
         self._surroundings = LinearRelaxation(problem)
 
+    @staticmethod
+    def suit(problem: Problem) -> bool:
+        """Whether there are integers to choose, and places that expressions read."""
+        has_integers = bool((problem.integers & ~problem.is_output & (problem.lower < problem.upper)).any())
+        return has_integers and bool(problem.expressions) and bool(places(problem).size)
+
     def steps(self) -> Iterator[Incumbent | None]:
         """Points of one round after the other, and None between them."""
         while not self._context.budget.is_exhausted():
@@ -56,7 +64,7 @@ class Alternations:
                 self._descent.merit = self._descent.merit.sharpened(2.0)
 
     def _round(self, v: Array) -> Generator[Incumbent | None, None, Incumbent | None]:
-        """Both in turn while the merit falls; the last point, None where no integers fit the first places."""
+        """Both in turn while the merit falls; the best point, None where no integers were found."""
         best: Incumbent | None = None
         while not self._context.budget.is_exhausted():
             merit = self._descent.merit
@@ -67,8 +75,7 @@ class Alternations:
             v = yield from self._descent.settle(step.values, np.inf)
             point = self._problem.incumbent(v)
             yield point
-            value, before = self._value(point), np.inf if best is None else self._value(best)
-            if value >= before - 1e-6 * (1.0 + abs(before)):
+            if best is not None and not self._is_better(point, best):
                 break
             best = point
         return best
@@ -85,8 +92,10 @@ class Alternations:
             v = w
         return problem.propagate(v[None])[0]
 
-    def _value(self, point: Incumbent) -> float:
-        return float(self._descent.merit.of(self._problem, point.values[None])[0])
+    def _is_better(self, point: Incumbent, other: Incumbent) -> bool:
+        """Whether the merit of a point is lower than that of another one by more than rounding."""
+        value, before = self._descent.merit.of(self._problem, np.stack([point.values, other.values])).tolist()
+        return bool(value < before - (LEAST_GAIN * (1.0 + abs(before)) if np.isfinite(before) else 0.0))
 
 
 def places(problem: Problem) -> Array:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run import Budget, Method, SearchContext, between
 from pyomo_relugrad.search.following import Following
-from pyomo_relugrad.search.neighbourhoods.alternations import Alternations, places
+from pyomo_relugrad.search.neighbourhoods.alternations import Alternations
 from pyomo_relugrad.search.neighbourhoods.bandit import Bandit
 from pyomo_relugrad.search.neighbourhoods.boxes import SearchBoxes
 from pyomo_relugrad.search.neighbourhoods.enclosures import Enclosures
@@ -103,7 +103,7 @@ class Neighbourhoods(Method):
         if elite.centre is not None and Enclosures.suit(problem):
             descent = self.sequential.descent(problem, context, LinearRelaxation(problem))
             arms["enclosures"] = Enclosures(problem, elite, context, descent, polish, pace).steps()
-        if elite.centre is not None and problem.expressions and places(problem).size:
+        if elite.centre is not None and Alternations.suit(problem):
             descent = self.sequential.descent(problem, context, LinearRelaxation(problem))
             arms["alternations"] = Alternations(problem, elite, context, descent, polish).steps()
         arms = {name: arm for name, arm in arms.items() if name not in self.without}

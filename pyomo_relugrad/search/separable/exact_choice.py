@@ -61,7 +61,8 @@ class ExactChoice(Method):
         yield None
         best = min((point.objective for point in context.known), default=np.inf)
         everything = np.ones(program.n_points, bool)
-        rough = RoughChoice(problem, tables, self.first_seconds, context.random)
+        own_random = np.random.default_rng(context.random.integers(2**63))
+        rough = RoughChoice(problem, tables, self.first_seconds, own_random)
         starts: dict[bytes, Array | None] = {}
         per_table, seconds, fruitless = self.first_points, self.first_seconds, 0
         while fruitless < self.patience and not budget.is_exhausted():

@@ -37,8 +37,10 @@ class RoughChoice:
     problem : Problem
     tables : sequence of Table
     seconds : float
-        That the first choice may take; one that brings nothing new is followed by one with twice as many.
+        That the first choice may take; one that is not solved and brings nothing new is followed by one with twice as
+        many.
     random : numpy.random.Generator
+        Of its own: how much is drawn depends on the clock.
     """
 
     def __init__(self, problem: Problem, tables: Sequence[Table], seconds: float, random: np.random.Generator) -> None:
@@ -79,7 +81,7 @@ class RoughChoice:
         return choice.values if is_new else None
 
     def _around(self, best: ChosenPoints, values: Array, program: ChoiceProgram) -> ChosenPoints:
-        """The best choice after some in which not all integers are free; solved if one was in which they are."""
+        """The best choice after some in which not all integers are free; it is solved if all were in a solved one."""
         everything, end = np.ones(program.n_points, bool), perf_counter() + self.seconds
         while (left := end - perf_counter()) > LEAST_SHARE * self.seconds:
             free, held = self._neighbourhood(), values.copy()

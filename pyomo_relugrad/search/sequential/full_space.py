@@ -13,6 +13,8 @@ DIFFERENCE, LEAST_SIZE = 1e-6, 1e-3
 LEAST_SCALE, SCALE_OF_NOTHING = 1e-6, 1e-2
 #: Size up to which a number counts as zero where nothing is known of its range.
 ROUNDING = 1e-12
+#: Distance of two bounds, relative to them, up to which there is no room between them.
+NO_ROOM = 1e-9
 #: Share of a range, or of a bound, that the first point keeps away from it.
 INSIDE = 0.01
 #: Factors of rows and objective stay within these.
@@ -35,13 +37,14 @@ class FullSpace:
     def __init__(self, problem: Problem, v: Array) -> None:
         self._problem, self._stages = problem, problem.equations
         self._links = LinkRows(problem, stages=self._stages)
-        fixed = problem.lower >= problem.upper
-        self._point = np.where(fixed, problem.lower, v)
+        fixed = are_equal(problem.lower, problem.upper)
+        self._point = np.where(fixed, np.clip(v, problem.lower, problem.upper), v)
         is_used = ~problem.is_output
         is_used[self._links.columns] = True
         self._columns = np.flatnonzero(~fixed & is_used & ~problem.integers)
-        self._ranges = np.flatnonzero(problem.row_lower < problem.row_upper)
-        self._right = np.where(problem.row_lower < problem.row_upper, 0.0, problem.row_lower)
+        is_equation = are_equal(problem.row_lower, problem.row_upper)
+        self._ranges = np.flatnonzero(~is_equation)
+        self._right = np.where(is_equation, problem.row_lower, 0.0)
         self.n_columns, self.n_slacks = self._columns.size, self._ranges.size
         picks = sparse.csr_array(
             (-np.ones(self.n_slacks), (self._ranges, np.arange(self.n_slacks))), shape=(problem.n_rows, self.n_slacks)
@@ -59,6 +62,8 @@ class FullSpace:
         read = problem.is_output & problem.is_input
         all_lower = np.where(read & (least >= 0), np.maximum(problem.lower, least), problem.lower)
         all_upper = np.where(read & (most <= 0), np.minimum(problem.upper, most), problem.upper)
+        is_point = are_equal(all_lower, all_upper)
+        all_lower[is_point], all_upper[is_point] = problem.lower[is_point], problem.upper[is_point]
         lower = np.concatenate([all_lower[columns], problem.row_lower[rows]])
         upper = np.concatenate([all_upper[columns], problem.row_upper[rows]])
         self.scale, self._factors, self._weight = np.ones(size), np.ones(problem.n_rows + self._links.columns.size), 1.0
@@ -168,7 +173,7 @@ class FullSpace:
             seeds = np.zeros(stage.outputs.shape)
             seeds[:, used] = weights[first : first + len(seeds) * used.size].reshape(len(seeds), -1)
             first += len(seeds) * used.size
-            if stage.widths:
+            if stage.widths or not stage.inputs.shape[1]:
                 continue
             second = self._second(stage, v, seeds, unit)
             rows.append(np.broadcast_to(stage.inputs[:, :, None], second.shape).ravel())
@@ -203,6 +208,13 @@ class FullSpace:
         second = (slopes[1:] - slopes[0]).transpose(1, 0, 2) / length[:, :, None]
         second = 0.5 * (second + second.transpose(0, 2, 1))
         return np.where(np.isfinite(second), second, 0.0)
+
+
+def are_equal(lower: Array, upper: Array) -> Array:
+    """Bounds between which there is no room for a barrier."""
+    with np.errstate(invalid="ignore"):  # infinite ones of one sign
+        room = upper - lower
+    return np.asarray(np.isfinite(room) & (room <= NO_ROOM * np.fmin(np.abs(lower), np.abs(upper))))
 
 
 def moved_inside(z: Array, lower: Array, upper: Array) -> Array:

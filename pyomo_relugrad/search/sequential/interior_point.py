@@ -10,6 +10,7 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 
 from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.sequential.full_space import FullSpace
@@ -182,6 +183,7 @@ class _InteriorPoint:
         first = slope + self._jacobian.T @ self._multipliers
         added = 0.0
         while added <= LARGEST_ADDED:
+            checkpoint()
             upper_left = hessian + sparse.diags_array(np.full(self.z.size, added + 1e-14))
             solution = self._solve(upper_left, first, self._c, DEPENDENT * self._barrier**0.25)
             if solution is not None:
@@ -275,6 +277,7 @@ class _InteriorPoint:
         self._filter.add(violation, value)
         z, damping = self.z, 1e-4
         for _ in range(MAX_RESTORING):
+            checkpoint()
             self._read()
             below, above = self._slacks(self.z)
             near = damping * (1.0 + self._has_lower / below**2 + self._has_upper / above**2)
