@@ -499,3 +499,29 @@ def test_an_output_with_next_to_no_range_does_not_mislead_highs(is_started):
     result = prove_by_milp(problem, start=problem.incumbent(start) if is_started else None)
     assert result.stop is Stop.OPTIMAL
     assert result.incumbent.objective == pytest.approx(-0.3759, abs=1e-3)
+
+
+def test_a_bound_that_a_feasible_point_refutes_is_sought_again_without_presolve(monkeypatch):
+    """A presolve that cuts the optimum off, and a search that knows better points, but not the best."""
+    problem = single_network_box(3, (2, 6, 1))
+    optimum = exact_optimum(problem)
+    rng = np.random.default_rng(0)
+    points = [problem.incumbent(v) for v in problem.propagate(rng.uniform(-1, 1, size=(200, problem.n_columns)))]
+    known = min(points, key=lambda point: point.objective)
+    proof = MilpProof(problem, Options(relative_gap=1e-7, absolute_gap=1e-7), known)
+    run, runs = proof._highs.run, []
+
+    def run_wrongly():
+        runs.append(proof._highs.getOptionValue("presolve")[1])
+        for column in range(2):
+            sides = problem.lower[column], problem.upper[column]
+            far = min(sides, key=lambda side: -abs(side - known.values[column]))
+            proof._highs.changeColBounds(column, *((far, far) if runs[-1] != "off" else sides))
+        return run()
+
+    monkeypatch.setattr(proof._highs, "run", run_wrongly)
+    bounds = [proof.bound for _ in proof.steps()]
+    assert runs == ["choose", "off"]
+    assert max(bounds) <= optimum + 1e-6 < known.objective
+    assert proof.incumbent.objective == pytest.approx(optimum, abs=1e-5)
+    assert proof.bound == pytest.approx(optimum, abs=1e-5)

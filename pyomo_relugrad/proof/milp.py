@@ -57,6 +57,8 @@ LOG_OPTIONS = {"log_to_console": False, "mip_min_logging_interval": REPORT_INTER
 EQUAL_SECONDS, FEW_INTEGERS = 2.0, 64
 # Seconds after which HiGHS may begin again with what it has learnt: long proofs end sooner by that, short ones later.
 RESTART_SECONDS = 1.0
+# Share of its value by which a feasible point may lie below a bound of HiGHS without refuting it: that is tolerance.
+TOLERATED = 1e-4
 
 
 @solver_threads()
@@ -166,7 +168,13 @@ class MilpProof(Prover):
     @property
     def bound(self) -> float:
         """No feasible point has a smaller objective."""
-        return min(self._dual_bound, self.incumbent_value)
+        return -np.inf if self._is_refuted else min(self._dual_bound, self.incumbent_value)
+
+    @property
+    def _is_refuted(self) -> bool:
+        """Whether a feasible point lies below HiGHS's bound: its presolve has cut off optima before."""
+        value = self.incumbent_value
+        return bool(np.isfinite(value) and self._dual_bound > value + TOLERATED * (1.0 + abs(value)))
 
     @property
     def has_news(self) -> bool:
@@ -270,10 +278,27 @@ class MilpProof(Prover):
         try:
             highs.run()
             confirm_infeasible(highs, highs.run)
+            self._confirm_bound(highs)
         except Exception as error:
             self._error = self._error or error
         finally:
             highspy.Highs.resetGlobalScheduler(False)
+
+    def _confirm_bound(self, highs: Any) -> None:
+        """Take HiGHS's last bound; run it again without presolve where a feasible point refutes it."""
+        self._take_bound(highs)
+        if self._is_refuted and highs.getOptionValue("presolve")[1] != "off":
+            self._dual_bound = -np.inf
+            highs.setOptionValue("presolve", "off")
+            highs.clearSolver()
+            highs.run()
+            self._take_bound(highs)
+
+    def _take_bound(self, highs: Any) -> None:
+        info = highs.getInfo()
+        is_infeasible = highs.getModelStatus() == highspy.HighsModelStatus.kInfeasible
+        if self._is_mip and info.valid and not is_infeasible:  # where HiGHS has failed its bound reads 0
+            self._dual_bound = max(self._dual_bound, info.mip_dual_bound + self.problem.constant)
 
     def _kept(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
         """A callback whose exception is kept for `steps` to raise: HiGHS would lose it."""
@@ -329,10 +354,9 @@ class MilpProof(Prover):
             if self._may_be_infeasible:
                 self._dual_bound = max(self._dual_bound, self.bound_if_empty)
             return
-        if not info.valid:  # HiGHS has failed, and its bound reads 0
+        if not info.valid:
             return
         if self._is_mip:
-            self._dual_bound = max(self._dual_bound, info.mip_dual_bound + self.problem.constant)
             self.nodes = int(info.mip_node_count)
         elif status == highspy.HighsModelStatus.kOptimal and self.model is not None:
             proven = self.model.proven_by(np.array(highs.getSolution().row_dual))
