@@ -141,7 +141,7 @@ class Portfolio:
 
     def lead_of(self, first: Route, problem: Problem, cores: int) -> float:
         """Seconds that the first proof has before the second joins: few beside the MILP, which has its own thread."""
-        if first is Route.STAGES:  # it proves what the MILP does not come near to
+        if first is Route.STAGES and not self.has_few_relus(problem):  # it proves what the MILP does not come near to
             return self.long_lead
         lead = self.short_lead if first is Route.MILP or self.has_few_relus(problem) else self.long_lead
         return 0.0 if lead == self.short_lead and cores > 1 else lead
