@@ -49,7 +49,7 @@ MAX_LOADING_SHARE = 0.1
 #: Solves this short are not interrupted by the garbage collector, which needs 50 ms and more for a few models.
 MAX_PAUSED_SECONDS = 1.0
 #: A first solve that took so many times as long as reading the model prepares the next one.
-LONG = 15.0
+LONG = 10.0
 #: Seconds for advice about a missing bound, beside as many as the solve took.
 ADVICE_SECONDS = 1.0
 
