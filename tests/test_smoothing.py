@@ -7,7 +7,6 @@ import pytest
 from random_networks import random_network
 from scipy import sparse
 
-from pyomo_relugrad import deadline
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.problem.presolve import presolve
@@ -93,13 +92,6 @@ def test_sides_that_were_paid_in_another_program_are_active_where_they_have_no_p
 def test_a_priced_program_without_rows_has_its_minimum():
     minimum = priced_quadratic_minimum(2 * np.eye(2), -np.ones(2), np.zeros((0, 2)), *np.zeros((3, 0)))
     np.testing.assert_allclose(minimum.point, 0.5)
-
-
-def test_a_priced_program_ends_with_the_time():
-    program = np.eye(2), -np.ones(2), np.eye(2), np.full(2, 0.5), np.ones(2), np.zeros(2)
-    with deadline.time_limit(0.0):
-        assert priced_quadratic_minimum(*program) is None
-    assert priced_quadratic_minimum(*program) is not None
 
 
 def test_a_rounded_network_is_the_network_far_from_its_kinks():

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import lapack
 
-from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
 
 #: Pivots after which a program is given up.
@@ -56,8 +55,7 @@ def priced_quadratic_minimum(
     Returns
     -------
     PricedMinimum or None
-        None where no point is found, or not within the `deadline`. With rows of very different scales the point may
-        violate them: measure it.
+        None where no point is found. With rows of very different scales the point may violate them: measure it.
     """
     factor, failed = lapack.dpotrf(hessian)
     if failed or not np.isfinite(gradient).all():
@@ -201,8 +199,6 @@ class _DualProgram:
         if not least.size:
             return True
         for _ in range(MAX_PIVOTS):
-            if deadline.remaining() <= 0.0:
-                return False
             wrong = self._senses * self._excess
             wrong -= least
             row = int(wrong.argmax())
