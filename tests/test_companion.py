@@ -53,7 +53,7 @@ class HereExecutor:
 @pytest.fixture
 def executor(monkeypatch):
     here = HereExecutor()
-    monkeypatch.setattr(companion, "worker_processes", lambda count: here)
+    monkeypatch.setattr(companion, "worker_processes", lambda count, niceness: here)
     monkeypatch.setattr(companion, "_kept", {})
     return here
 
@@ -97,9 +97,10 @@ def test_problems_with_integers_have_none(executor):
     assert not executor.tasks
 
 
-def test_solves_that_end_by_themselves_or_are_long_have_none_and_nobody_waits_for_one_that_is_late(executor):
+def test_solves_that_end_early_are_long_or_share_a_core_have_none_and_nobody_waits_for_one_that_is_late(executor):
     problem = horizon()
-    for past in (Past(solves=2, chains={0.0: None}), Past(solves=2, ran_out=True)):
+    shared = Past(solves=2, ran_out=True, had_core=False, chains={0.0: None})
+    for past in (Past(solves=2, chains={0.0: None}), Past(solves=2, ran_out=True), shared):
         assert isinstance(joined(problem, past), Alone)
     past = Past(solves=2, ran_out=True, chains={0.0: None})
     assert isinstance(joined(problem, past, seconds=5.0), Alone)

@@ -20,7 +20,7 @@ import pyomo_relugrad as relugrad
 from pyomo_relugrad.errors import RelugradError
 from pyomo_relugrad.modeling import compile as compiling
 from pyomo_relugrad.modeling.compile import CompiledModel, KeptModel, compile_model, kept
-from pyomo_relugrad.modeling.solver import Relugrad
+from pyomo_relugrad.modeling.solver import Relugrad, local
 
 NETWORK, OTHER = random_network([3, 4, 1], 0), random_network([3, 4, 1], 1)
 
@@ -262,6 +262,21 @@ def test_the_solver_answers_as_a_fresh_one_does(solver):
         active = [pyo.value(each) for each in m.component_data_objects(pyo.Objective, active=True)]
         expected = [pyo.value(each) for each in again.component_data_objects(pyo.Objective, active=True)]
         assert active == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("long", "callback", "is_read"), [(0.0, None, False), (np.inf, None, True), (0.0, lambda progress: None, True)]
+)
+def test_a_first_solve_that_was_long_prepares_the_next_one(long, callback, is_read, monkeypatch):
+    """But where a callback might have changed the model meanwhile."""
+    monkeypatch.setattr(local, "LONG", long)
+    m, opt, read = plant(), Relugrad(), []
+    opt.solve(m, iteration_limit=1, callback=callback)
+    monkeypatch.setattr(kept, "compile_model", lambda model: read.append(model) or compile_model(model))
+    m.limit.set_value(1.5)
+    opt.solve(m, iteration_limit=1)
+    assert bool(read) == is_read
+    assert renewed(opt._kept.of(m), m) == fresh(m)
 
 
 def test_the_last_answer_is_a_start():

@@ -73,7 +73,7 @@ def test_what_is_called_back_is_not_done(worker):
 def test_a_process_without_work_ends(monkeypatch):
     monkeypatch.setattr(processes, "IDLE_SECONDS", 0.0)
     started = []
-    monkeypatch.setattr(processes, "_started", lambda: started.append(1))
+    monkeypatch.setattr(processes, "_started", lambda niceness: started.append(1))
     pool = WorkerProcesses(2)
     monkeypatch.setattr(pool, "_call", lambda own, call: (True, 1))
     assert pool.submit(os.getpid).result() == 1

@@ -79,6 +79,8 @@ def test_a_start_gets_its_slacks_without_a_program(monkeypatch):
     completion = Completion(problem, LinearRelaxation(problem), Budget())
     stale = np.array([2.0, -1.0, 0.0, 0.0, 0.0, 0.25])
     assert problem.incumbent(completion.with_slacks(stale)).is_feasible
+    stale[0] = 5.0  # as a state that is fixed to another number now
+    assert problem.incumbent(completion.with_slacks(stale)).is_feasible
     assert completion.is_whole(np.where(np.arange(6) < 2, stale, np.nan))
 
 

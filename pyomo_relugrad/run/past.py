@@ -40,6 +40,8 @@ class Past:
         Of the rows that link blocks, where a search priced them: those of the lowest relaxation.
     ran_out : bool, optional
         Whether the last search had no time left.
+    had_core : bool, optional
+        Whether the last search hardly ever waited for a core.
     companionship : Companionship, optional
         With a process that searches beside short solves.
     """
@@ -54,6 +56,7 @@ class Past:
     seconds_of_work: float = 0.0
     multipliers: Array | None = None
     ran_out: bool = False
+    had_core: bool = True
     companionship: Any = None
     _rounds: dict[str, list[int]] = field(default_factory=dict)
 

@@ -24,10 +24,11 @@ IDLE_SECONDS = 30.0
 #: Seconds that a process is given to end by itself.
 END_SECONDS = 1.0
 
-#: What a process runs: the path to import from is the first thing that it is told. It needs no Pyomo, which the face
-#: of this package imports to register the solvers: 25 MB, and a good part of a second.
+#: What a process runs: the path to import from and its niceness are what it is told first. It needs no Pyomo, which the
+#: face of this package imports to register the solvers: 25 MB, and a good part of a second.
 _PROGRAM = (
-    "import pickle, sys, types; sys.path[:] = pickle.load(sys.stdin.buffer); "
+    "import os, pickle, sys, types; sys.path[:], niceness = pickle.load(sys.stdin.buffer); "
+    "hasattr(os, 'nice') and os.nice(niceness); "
     "sys.modules['pyomo_relugrad.modeling.plugins'] = types.SimpleNamespace(load=lambda: None); "
     "from pyomo_relugrad.run.processes import serve; serve()"
 )
@@ -45,10 +46,12 @@ class WorkerProcesses(Executor):
     ----------
     count : int
         Processes at most.
+    niceness : int, optional
+        By which they let this process go first, where there are more processes than free cores.
     """
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+    def __init__(self, count: int, niceness: int = 0) -> None:
+        self.count, self._niceness = count, niceness
         self._waiting: queue.SimpleQueue[tuple[Future[Any], bytes]] = queue.SimpleQueue()
         self._processes: dict[threading.Thread, subprocess.Popen[bytes]] = {}
         self._threads: set[threading.Thread] = set()
@@ -112,7 +115,7 @@ class WorkerProcesses(Executor):
     def _call(self, own: threading.Thread, call: bytes) -> tuple[bool, Any]:
         process = self._processes.get(own)
         if process is None:
-            process = self._processes[own] = _started()
+            process = self._processes[own] = _started(self._niceness)
         assert process.stdin is not None
         assert process.stdout is not None
         try:
@@ -127,9 +130,9 @@ class WorkerProcesses(Executor):
 
 
 @cache
-def worker_processes(count: int) -> WorkerProcesses:
+def worker_processes(count: int, niceness: int = 0) -> WorkerProcesses:
     """The processes that all runs of this process share."""
-    return WorkerProcesses(count)
+    return WorkerProcesses(count, niceness)
 
 
 os.register_at_fork(after_in_child=worker_processes.cache_clear) if hasattr(os, "register_at_fork") else None
@@ -167,7 +170,7 @@ def _failure(error: BaseException) -> bytes:
     return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")), protocol=5)
 
 
-def _started() -> subprocess.Popen[bytes]:
+def _started(niceness: int = 0) -> subprocess.Popen[bytes]:
     """A new process, which Ctrl-C at the terminal does not reach: it ends with its standard input."""
     process = subprocess.Popen(
         [sys.executable, "-c", _PROGRAM],
@@ -178,7 +181,7 @@ def _started() -> subprocess.Popen[bytes]:
         creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
     )
     assert process.stdin is not None
-    process.stdin.write(pickle.dumps(sys.path))
+    process.stdin.write(pickle.dumps((sys.path, niceness)))
     process.stdin.flush()
     return process
 

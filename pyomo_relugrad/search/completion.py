@@ -77,11 +77,12 @@ class Completion:
         return self._soft.columns if self._problem.n_rows else np.zeros(0, np.int64)
 
     def with_slacks(self, start: Array) -> Array:
-        """A start with the slacks that its decisions leave."""
+        """A start with the slacks that its decisions leave, within the bounds."""
         if not self._slacks.size:
             return start
-        v = np.where(self._rest & np.isnan(start), self._problem.lower, start)
-        return self._soft.loosened(self._problem.propagate(v[None]))[0]
+        problem = self._problem
+        v = np.clip(np.where(self._rest & np.isnan(start), problem.lower, start), problem.lower, problem.upper)
+        return self._soft.loosened(problem.propagate(v[None]))[0]
 
     def is_decided(self, start: Array) -> bool:
         """Whether a start has all decisions, but for states and fixed columns."""

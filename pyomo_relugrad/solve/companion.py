@@ -17,7 +17,7 @@ from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.programs import solver_threads
+from pyomo_relugrad.programs import LOWEST_PRIORITY, solver_threads
 from pyomo_relugrad.run import Budget, Clock, Options, Past, Report, SearchContext, Worker, worker_processes
 from pyomo_relugrad.search import SmoothingDescent
 from pyomo_relugrad.search.soft_rows import SoftRows
@@ -79,7 +79,8 @@ class Companionship:
             task = CompanionTask(self._name, time.monotonic() + seconds, None, numbers, start, options.seed)
         else:
             task = CompanionTask(self._name, 0.0, self._problem)
-        self._future = worker_processes(1).submit(search_beside, task)  # of several another one might have the problem
+        # One process: of several another one might have the problem.
+        self._future = worker_processes(1, LOWEST_PRIORITY).submit(search_beside, task)
         return self._future if self._is_there else None
 
 
@@ -88,9 +89,11 @@ def with_companion(
 ) -> Worker:
     """The worker with a search beside it where the last solve of the same model could have used one, and it is short.
 
-    Processes take their time to begin, so that nobody waits for them: they join a later solve.
+    Processes take their time to begin, so that nobody waits for them: they join a later solve. Where the last solve had
+    to share its core, the machine has none to spare: of two processes on one core, both would get half of the time.
     """
-    is_useful = past.ran_out and bool(past.chains) and clock.time_limit < MIN_SECONDS and options.executor is None
+    is_useful = past.ran_out and past.had_core and bool(past.chains) and clock.time_limit < MIN_SECONDS
+    is_useful = is_useful and options.executor is None
     if not is_useful or start is None or not others_may_help(problem, options):
         return own
     if problem.followers or problem.expressions or problem.integers.any() or np.isnan(start[~problem.is_output]).any():

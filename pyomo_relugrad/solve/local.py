@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import Executor
 from dataclasses import replace
 
@@ -24,6 +25,8 @@ from pyomo_relugrad.solve.task_sequence import TASK_STEPS, TaskSequence
 
 #: A search ends where its incumbent is this close to the bound, relative to its size or absolutely.
 CLOSE = 1e-6
+#: Share of its time that a search with a core for itself works: it may wait for an answer at its end.
+WHOLE_CORE = 0.9
 
 
 def search(
@@ -98,7 +101,7 @@ def solve_locally(
     past : Past, optional
         What earlier searches of the same model left, and this one leaves to the next.
     """
-    clock, past = Clock(options.time_limit), past or Past()
+    clock, past, worked = Clock(options.time_limit), past or Past(), time.process_time()
     past.solves += 1
     options = replace(options, relative_gap=CLOSE, absolute_gap=CLOSE)
 
@@ -108,6 +111,7 @@ def solve_locally(
 
     result = run_presolved(problem, start, callback, run, clock)
     past.ran_out = result.stop is Stop.TIME_LIMIT
+    past.had_core = time.process_time() - worked > WHOLE_CORE * clock.elapsed
     # A heuristic calls nothing optimal: its bound is a by-product.
     return replace(result, stop=Stop.FINISHED) if result.stop is Stop.OPTIMAL else result
 

@@ -36,8 +36,9 @@ class KeptModels:
 class KeptModel:
     """The compiled form of one model, brought up to date when it is asked for.
 
-    What changes is watched from the second time on. A model is read anew where more than numbers changed, and always
-    where it has parts whose form depends on numbers, or that cannot be watched.
+    What changes is watched from the second time on, or from the end of a first solve that was long: watching takes
+    about as long as reading. A model is read anew where more than numbers changed, and always where it has parts whose
+    form depends on numbers, or that cannot be watched.
 
     Attributes
     ----------
@@ -86,12 +87,18 @@ class KeptModel:
         """The model read from its beginning."""
         compiled = compile_model(model)
         self.past.barren.clear()
-        # The equations of a network block name the block, which they would keep alive.
-        if self.times > 1 and not isinstance(model, ReluNetworkBlockData):
+        if self.times > 1:
+            self.watch(model, compiled)
+        return compiled
+
+    def watch(self, model: BlockData, compiled: CompiledModel) -> None:
+        """Notice changes from now on; nothing has changed since the model was read."""
+        if isinstance(model, ReluNetworkBlockData):  # its equations name the block, which they would keep alive
+            return
+        with PauseGC():
             renewal = Renewal.of(compiled, list(unexpanded_among(active_blocks(model))))
             if renewal is not None and self._is_watched(model):
                 self._renewal = renewal
-        return compiled
 
     def _is_watched(self, model: BlockData) -> bool:
         """Whether changes of the model are noticed from now on."""

@@ -97,6 +97,8 @@ def _is_convex(quadratic: Polynomial) -> bool:
     smallest = CONVEXITY_TOLERANCE * max(map(abs, quadratic.values()), default=0.0)
     if any(abs(value) > smallest and not squared.issuperset(factors) for factors, value in quadratic.items()):
         return False
+    if all(first == second for first, second in quadratic):
+        return True
     columns, places = np.unique(np.array(list(quadratic), np.int64).reshape(-1, 2), return_inverse=True)
     numbered = map(tuple, places.reshape(-1, 2).tolist())
     return is_positive_semidefinite(_matrix(dict(zip(numbered, quadratic.values(), strict=True)), columns.size))

@@ -48,6 +48,8 @@ logger = logging.getLogger(__name__)
 MAX_LOADING_SHARE = 0.1
 #: Solves this short are not interrupted by the garbage collector, which needs 50 ms and more for a few models.
 MAX_PAUSED_SECONDS = 1.0
+#: A first solve that took so many times as long as reading the model prepares the next one.
+LONG = 10.0
 #: Seconds for advice about a missing bound, beside as many as the solve took.
 ADVICE_SECONDS = 1.0
 
@@ -173,6 +175,7 @@ class Relugrad(SolverBase):
                 compiled = kept.compiled(model)
         except InfeasibleModel as error:
             return self._infeasible(model, str(error), log)
+        reading = clock.elapsed
         for note in compiled.notes:
             log.write(f"Note     {note}")
         if not compiled.columns and next(model.component_data_objects(Var), None) is None:
@@ -186,7 +189,10 @@ class Relugrad(SolverBase):
         if advice:
             log.write(f"Advice   {advice}")
             logger.warning("%s: %s", self.name, advice)
-        return results_of_search(model, compiled, found)
+        results = results_of_search(model, compiled, found)
+        if kept.times == 1 and clock.elapsed > LONG * reading and config.callback is None:  # which might change it
+            kept.watch(model, compiled)
+        return results
 
     def _infeasible(self, model: BlockData, reason: str, log: SearchLog) -> Results:
         log.write(f"Infeasible: {reason}")
