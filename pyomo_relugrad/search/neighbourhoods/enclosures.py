@@ -15,13 +15,9 @@ from pyomo_relugrad.programs import (
     with_rows,
     without_expressions,
 )
-from pyomo_relugrad.run import SearchContext
-from pyomo_relugrad.search.neighbourhoods.pace import Pace
-from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
+from pyomo_relugrad.search.neighbourhoods.shared import Shared
 from pyomo_relugrad.search.neighbourhoods.subproblem import MAX_ENTRIES, OPTIONS, entries
 from pyomo_relugrad.search.relaxation import LinearRelaxation
-from pyomo_relugrad.search.sequential.elite import Elite
-from pyomo_relugrad.search.sequential.search import Descent
 
 #: Points near which planes are close, before the first program and at most, and rows that they may have in all.
 FIRST_POINTS, MAX_POINTS, MAX_ROWS = 3, 60, 6000
@@ -40,30 +36,18 @@ class Enclosures:
 
     Parameters
     ----------
-    problem : Problem
-    elite : Elite
-        Has a centre.
-    context : SearchContext
-    descent : Descent
-    polish : RegionPolish
-    pace : Pace
+    shared : Shared
+        Its elite has a centre.
     """
 
-    def __init__(
-        self,
-        problem: Problem,
-        elite: Elite,
-        context: SearchContext,
-        descent: Descent,
-        polish: RegionPolish,
-        pace: Pace,
-    ) -> None:
-        self._problem, self._elite, self._context, self._pace = problem, elite, context, pace
-        self._descent, self._polish = descent, polish
+    def __init__(self, shared: Shared) -> None:
+        self._problem, self._elite, self._context = shared.problem, shared.elite, shared.context
+        self._descent, self._polish, self._pace = shared.descent(), shared.polish, shared.pace
+        problem, elite, context = shared.problem, shared.elite, shared.context
         self._linear, self._rows = without_expressions(problem), ExpressionRows(problem)
         random = LinearRelaxation(problem).random_points(FIRST_POINTS, context.random)
         self._points = [*problem.propagate(random), *(point.values for point in elite.points)]
-        self._integers = np.flatnonzero(problem.integers & ~problem.is_output & (problem.lower < problem.upper))
+        self._integers = np.flatnonzero(problem.free_integers)
         is_binary = problem.upper - problem.lower == 1
         self._binaries = self._integers[is_binary[self._integers]]
         self._tried = list[Array]()
@@ -74,7 +58,7 @@ class Enclosures:
     @classmethod
     def suit(cls, problem: Problem) -> bool:
         """Whether there is something to enclose, a convex quadratic objective for one, and to choose."""
-        has_integers = bool((problem.integers & ~problem.is_output & (problem.lower < problem.upper)).any())
+        has_integers = bool(problem.free_integers.any())
         is_linear = all(each.network.is_piecewise_linear for each in problem.networks)
         is_curved = bool(problem.expressions) or problem.quadratic is not None
         return is_curved and has_integers and is_linear and entries(problem) <= MAX_ENTRIES

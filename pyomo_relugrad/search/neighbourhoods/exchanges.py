@@ -5,12 +5,9 @@ from collections.abc import Generator, Iterator
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.run import SearchContext
+from pyomo_relugrad.problem import Incumbent
 from pyomo_relugrad.search.neighbourhoods.integer_exchanges import IntegerExchanges
-from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
-from pyomo_relugrad.search.sequential.elite import Elite
-from pyomo_relugrad.search.sequential.search import Descent
+from pyomo_relugrad.search.neighbourhoods.shared import Shared
 
 #: Pairs of moves that are tried once single ones bring nothing.
 MAX_PAIRS = 300
@@ -27,20 +24,14 @@ class Exchanges:
 
     Parameters
     ----------
-    problem : Problem
-    elite : Elite
-        Has a centre.
-    context : SearchContext
-    descent : Descent
-    polish : RegionPolish
+    shared : Shared
+        Its elite has a centre.
     """
 
-    def __init__(
-        self, problem: Problem, elite: Elite, context: SearchContext, descent: Descent, polish: RegionPolish
-    ) -> None:
-        self._problem, self._elite, self._context = problem, elite, context
-        self._descent, self._polish = descent, polish
-        self._exchanges = IntegerExchanges(problem)
+    def __init__(self, shared: Shared) -> None:
+        self._problem, self._elite, self._context = shared.problem, shared.elite, shared.context
+        self._descent, self._polish = shared.descent(), shared.polish
+        self._exchanges = IntegerExchanges(shared.problem)
         self._tried = set[bytes]()
         #: Whether the first local search goes on: it has its time before all others.
         self.is_first = True
