@@ -49,6 +49,8 @@ class Neighbourhoods(Method):
     floor : float, optional
         Share of the time that goes to the descents, to local branching, to exchanges, to alternations and to programs
         with planes, each, and less where there are all of them: they go far, and may find nothing for long (0.25).
+    convex_share : float, optional
+        Share of the time that goes to programs with planes where these lead to the best integers (0.5).
     few_integers : int, optional
         So many integers at most are exchanged (24).
     exploration : float, optional
@@ -77,6 +79,7 @@ class Neighbourhoods(Method):
     turn_seconds: float = 0.1
     turn_steps: int = 10
     floor: float = between(0.25, 0.01, 1)
+    convex_share: float = between(0.5, 0.01, 0.8)
     few_integers: int = 24
     exploration: float = between(0.15, 0.01, 1)
     much: float = 0.01
@@ -99,7 +102,7 @@ class Neighbourhoods(Method):
         arms = {} if exchanges is None else {"exchanges": exchanges.steps()}
         arms |= {"descents": descents} | _neighbourhoods(shared, exact)
         arms = {name: arm for name, arm in arms.items() if name not in self.without}
-        floors = self._floors(arms)
+        floors = self._floors(arms, shared)
         bandit = Bandit({name: floors.get(name, self.exploration / len(arms)) for name in arms})
         vain, turns = 0, 0
         while arms and not context.budget.is_exhausted() and not exact.is_complete:
@@ -118,10 +121,12 @@ class Neighbourhoods(Method):
                 del arms[name]
                 bandit.drop(name)
 
-    def _floors(self, arms: Iterable[str]) -> dict[str, float]:
+    def _floors(self, arms: Iterable[str], shared: Shared) -> dict[str, float]:
         """The shares of the time that arms have in any case, a tenth being left for what gains most."""
-        wide = [name for name in WIDE if name in arms]
-        return dict.fromkeys(wide, min(self.floor, 0.9 / max(len(wide), 1)))
+        leading = {"enclosures": self.convex_share} if "enclosures" in arms and shared.is_convex else {}
+        wide = [name for name in WIDE if name in arms and name not in leading]
+        rest = 0.9 - sum(leading.values())
+        return dict.fromkeys(wide, min(self.floor, rest / max(len(wide), 1))) | leading
 
     def _turn(
         self, arm: Iterator[Incumbent | None], elite: Elite, pace: Pace, budget: Budget
@@ -175,7 +180,7 @@ def _neighbourhoods(shared: Shared, exact: ExactSteps) -> dict[str, Iterator[Inc
     if problem.functions and switchable(problem).size:
         arms["flips"] = Flips(shared).steps()
     most = min(MAX_ENTRIES, ENTRIES_PER_SECOND * context.budget.remaining)
-    if problem.functions and problem.is_piecewise_linear and is_small(problem, most):
+    if problem.is_piecewise_linear and is_small(problem, most):
         arms |= {name: exact.within(maker) for name, maker in SearchBoxes(problem, elite).makers().items()}
         if context.solves_whole:
             arms["whole"] = exact.whole()

@@ -5,6 +5,7 @@ from functools import cached_property
 
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.run import SearchContext
+from pyomo_relugrad.search.neighbourhoods.convexity import is_convex
 from pyomo_relugrad.search.neighbourhoods.pace import Pace
 from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
 from pyomo_relugrad.search.relaxation import LinearRelaxation
@@ -38,6 +39,11 @@ class Shared:
     def polish(self) -> RegionPolish:
         """The best points nearby with the same integers."""
         return RegionPolish(self.problem, self.elite, self.context)
+
+    @cached_property
+    def is_convex(self) -> bool:
+        """Whether the problem is convex once its integers are held, as far as planes around its functions tell."""
+        return is_convex(self.problem, self.context.random)
 
     def descent(self) -> Descent:
         """A new descent: each neighbourhood has penalties of its own."""
