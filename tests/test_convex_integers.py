@@ -1,5 +1,6 @@
 """Outer approximation of models that are convex but for their integers, and what finds the integers of others."""
 
+import itertools
 import math
 from collections.abc import Callable, Generator
 
@@ -10,10 +11,12 @@ from test_smooth_integers import problem_of, shared_of, synthesis
 
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.run import Budget, SearchContext
+from pyomo_relugrad.search.following import Following
 from pyomo_relugrad.search.neighbourhoods import enclosures
 from pyomo_relugrad.search.neighbourhoods.convexity import is_convex
 from pyomo_relugrad.search.neighbourhoods.enclosures import Enclosures
 from pyomo_relugrad.search.neighbourhoods.exact_steps import ExactSteps
+from pyomo_relugrad.search.neighbourhoods.exchanges import Exchanges
 from pyomo_relugrad.search.neighbourhoods.search import Neighbourhoods, _neighbourhoods
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.search import SequentialLp
@@ -97,3 +100,28 @@ def test_programs_go_on_where_integers_and_rows_are_all_there_is() -> None:
     problem = Problem(-np.ones(4), np.zeros(4), np.full(4, 3.0), [[2.0, 3.0, 5.0, 7.0]], None, [11.0], np.ones(4, bool))
     shared = shared_of(problem, problem.lower)
     assert {"whole", "integers"} <= _neighbourhoods(shared, ExactSteps(shared)).keys()
+
+
+def near(fixed: float | None) -> Problem:
+    """Integers near 7 and 4, and a number near 2; at 1 at best."""
+    m = pyo.ConcreteModel()
+    m.a, m.b, m.x = (pyo.Var(domain=domain, bounds=(1, 9)) for domain in (pyo.Integers, pyo.Integers, pyo.Reals))
+    if fixed is not None:
+        m.x.fix(fixed)
+    m.cost = pyo.Objective(expr=pyo.sqrt((m.a - 7) ** 2 + (m.b - 4) ** 2 + (m.x - 2) ** 2 + 1))
+    return problem_of(m)
+
+
+def test_integers_that_decide_all_are_compared_without_descents(monkeypatch) -> None:
+    assert not Following(near(None)).is_all
+    problem = near(2.0)
+    assert Following(problem).is_all
+    shared = shared_of(problem, problem.lower)
+
+    def never(*_: object) -> None:
+        raise AssertionError("there is nothing to descend in")
+
+    exchanges = Exchanges(shared)
+    monkeypatch.setattr(exchanges._descent, "settle", never)
+    points = [point for point in itertools.islice(exchanges.steps(), 40) if point is not None]
+    assert min(point.objective for point in points) == pytest.approx(1.0)

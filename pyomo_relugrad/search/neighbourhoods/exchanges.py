@@ -6,6 +6,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent
+from pyomo_relugrad.search.following import Following
 from pyomo_relugrad.search.neighbourhoods.integer_exchanges import IntegerExchanges
 from pyomo_relugrad.search.neighbourhoods.shared import Shared
 
@@ -32,6 +33,7 @@ class Exchanges:
         self._problem, self._elite, self._context = shared.problem, shared.elite, shared.context
         self._descent, self._polish = shared.descent(), shared.polish
         self._exchanges = IntegerExchanges(shared.problem)
+        self._following = Following(shared.problem)
         self._tried = set[bytes]()
         #: Whether the first local search goes on: it has its time before all others.
         self.is_first = True
@@ -70,6 +72,8 @@ class Exchanges:
     def _first_better(self, point: Incumbent, moves: Array) -> Generator[Incumbent | None, None, Incumbent | None]:
         value = self._value(point)
         points, kept = self._exchanges.points(point.values, moves, random=self._context.random)
+        if self._following.is_all:
+            return (yield from self._best_of(points, moves[kept], value))
         for values, made in zip(points, moves[kept], strict=True):
             if self._context.budget.is_exhausted():
                 break
@@ -80,6 +84,22 @@ class Exchanges:
                 if self._value(trial) < value - 1e-9 * (1.0 + abs(value)):
                     return (yield from self._farther(trial, made))
         return None
+
+    def _best_of(
+        self, points: Array, moves: Array, value: float
+    ) -> Generator[Incumbent | None, None, Incumbent | None]:
+        """The best point (n,) of points (N, n) with new integers, which decide all, where its merit is lower."""
+        new = [index for index, values in enumerate(points) if self._is_new(values)]
+        V = self._following.moved(points[new])
+        merits = self._descent.merit.of(self._problem, V)
+        self._context.budget.count(points=len(new))
+        if not merits.min(initial=np.inf) < value - 1e-9 * (1.0 + abs(value)):
+            yield None
+            return None
+        best = int(merits.argmin())
+        better = self._problem.incumbent(V[best])
+        yield better
+        return (yield from self._farther(better, moves[new[best]]))
 
     def _farther(self, point: Incumbent, made: Array) -> Generator[Incumbent | None, None, Incumbent]:
         """Make moves that were better again, twice as far each time, as long as they are."""
@@ -123,7 +143,10 @@ class Exchanges:
 
     def _settled(self, v: Array, target: float) -> Generator[Incumbent | None, None, Incumbent]:
         """Where the descent from a point leads, its integers held."""
-        v = yield from self._descent.settle(self._problem.propagate(v[None])[0], target)
+        if self._following.is_all:
+            v = self._following.moved(v[None])[0]
+        else:
+            v = yield from self._descent.settle(self._problem.propagate(v[None])[0], target)
         point = self._problem.incumbent(v)
         yield point
         return point
