@@ -125,3 +125,14 @@ def test_integers_that_decide_all_are_compared_without_descents(monkeypatch) -> 
     monkeypatch.setattr(exchanges._descent, "settle", never)
     points = [point for point in itertools.islice(exchanges.steps(), 40) if point is not None]
     assert min(point.objective for point in points) == pytest.approx(1.0)
+
+
+def test_integers_that_decide_all_go_far_over_worse_ones() -> None:
+    """From 0 to 30, with valleys at multiples of 5: steps by one and by two end in each of them."""
+    m = pyo.ConcreteModel()
+    m.a = pyo.Var(domain=pyo.Integers, bounds=(0, 50))
+    m.cost = pyo.Objective(expr=pyo.sqrt((m.a - 30) ** 2 + 1) + 40 * pyo.sin(math.pi * m.a / 5) ** 2)
+    problem = problem_of(m)
+    shared = shared_of(problem, problem.lower)
+    points = [point for point in itertools.islice(Exchanges(shared).steps(), 300) if point is not None]
+    assert min(point.objective for point in points) == pytest.approx(1.0)

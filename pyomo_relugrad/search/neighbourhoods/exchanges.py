@@ -16,6 +16,8 @@ MAX_PAIRS = 300
 PAIRS_DRAWN = 1000
 #: Moves that are looked at together.
 BATCH = 32
+#: How often moves are repeated where integers go far, and how many groups of moves are drawn for each.
+FAR, FAR_DRAWN = (2, 3, 5, 8, 13, 21), 64
 #: Moves of a jump, at random, away from where nothing better is near.
 LEAST_JUMP, LARGEST_JUMP = 3, 5
 
@@ -63,15 +65,17 @@ class Exchanges:
         better: Incumbent | None = point
         while better is not None:
             point, better = better, None
-            for moves in self._neighbourhood(self._exchanges.moves(point.values)):
-                better = yield from self._first_better(point, moves)
+            for moves, stride in self._neighbourhood(self._exchanges.moves(point.values)):
+                better = yield from self._first_better(point, moves, stride)
                 if better is not None or self._context.budget.is_exhausted():
                     break
         return point
 
-    def _first_better(self, point: Incumbent, moves: Array) -> Generator[Incumbent | None, None, Incumbent | None]:
+    def _first_better(
+        self, point: Incumbent, moves: Array, stride: int
+    ) -> Generator[Incumbent | None, None, Incumbent | None]:
         value = self._value(point)
-        points, kept = self._exchanges.points(point.values, moves, random=self._context.random)
+        points, kept = self._exchanges.points(point.values, moves, stride, self._context.random)
         if self._following.is_all:
             return (yield from self._best_of(points, moves[kept], value))
         for values, made in zip(points, moves[kept], strict=True):
@@ -115,16 +119,23 @@ class Exchanges:
             point = trial
         return point
 
-    def _neighbourhood(self, moves: Array) -> Iterator[Array]:
-        """All single moves in random order, then pairs, those first that lose least alone: (N, m) int arrays."""
+    def _neighbourhood(self, moves: Array) -> Iterator[tuple[Array, int]]:
+        """All single moves in random order, then pairs, those first that lose least alone: (N, m) int arrays.
+
+        Each with how far the moves go: once and, where integers that decide all go far, several times at random.
+        """
         random = self._context.random
         singles = random.permutation(moves)[:, None]
         for begin in range(0, len(singles), BATCH):
-            yield singles[begin : begin + BATCH]
+            yield singles[begin : begin + BATCH], 1
         pairs = random.choice(moves, size=(PAIRS_DRAWN, 2)) if moves.size else np.zeros((0, 2), int)
         likely = np.argsort(self._losses[pairs].sum(axis=1), kind="stable")[:MAX_PAIRS]
         for begin in range(0, likely.size, BATCH):
-            yield pairs[likely[begin : begin + BATCH]]
+            yield pairs[likely[begin : begin + BATCH]], 1
+        for stride in FAR if self._following.is_all and moves.size and self._exchanges.go_far(moves) else ():
+            yield singles, stride
+            for count in (2, 2, 3):
+                yield random.choice(moves, size=(FAR_DRAWN, count)), stride
 
     def _jump(self) -> Incumbent | None:
         """Some moves away from the best point."""
