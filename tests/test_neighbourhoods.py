@@ -23,6 +23,7 @@ from pyomo_relugrad.search.neighbourhoods.flips import Flips, switchable
 from pyomo_relugrad.search.neighbourhoods.pace import MAX_NODES, Pace
 from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
 from pyomo_relugrad.search.neighbourhoods.search import Neighbourhoods
+from pyomo_relugrad.search.neighbourhoods.shared import Shared
 from pyomo_relugrad.search.neighbourhoods.subproblem import MAX_ENTRIES, is_small, solve_within
 from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.solve import search
@@ -272,7 +273,7 @@ def test_local_branching_switches_no_more_than_its_share():
     elite, context = Elite(8), context_of()
     start = problem.incumbent(np.zeros(21))
     elite.learn(start)
-    flips = Flips(problem, elite, context, RegionPolish(problem, elite, context))
+    flips = Flips(Shared(problem, elite, context))
     assert switchable(problem).size == 20
     step = flips._step(start, 0.1)
     assert 1 <= step.values[:20].sum() <= 2
@@ -284,9 +285,7 @@ def test_local_branching_predicts_the_change_of_one_switch_exactly():
     start = problem.incumbent(np.zeros(11))
     elite.learn(start)
     best = min(
-        point.objective
-        for point in itertools.islice(Flips(problem, elite, context, RegionPolish(problem, elite, context)).steps(), 30)
-        if point
+        point.objective for point in itertools.islice(Flips(Shared(problem, elite, context)).steps(), 30) if point
     )
     assert best == pytest.approx(best_switches(problem, 1), abs=1e-9)
 
@@ -358,7 +357,7 @@ def test_programs_over_the_whole_problem_tell_their_bounds() -> None:
     problem, elite, told = replace(switches(8, 4), constant=2.0), Elite(2), list[float]()
     elite.learn(problem.incumbent(np.zeros(9)))
     context = SearchContext(Budget(60.0), np.random.default_rng(0), take_bound=told.append)
-    exact = ExactSteps(problem, elite, context, Pace(context.budget), RegionPolish(problem, elite, context))
+    exact = ExactSteps(Shared(problem, elite, context))
     deque(exact.whole(), maxlen=0)
     assert exact.is_complete
     best = best_switches(problem, 4)

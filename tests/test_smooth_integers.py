@@ -18,11 +18,8 @@ from pyomo_relugrad.search.neighbourhoods.alternations import Alternations
 from pyomo_relugrad.search.neighbourhoods.enclosures import Enclosures
 from pyomo_relugrad.search.neighbourhoods.exchanges import Exchanges
 from pyomo_relugrad.search.neighbourhoods.integer_exchanges import IntegerExchanges
-from pyomo_relugrad.search.neighbourhoods.pace import Pace
-from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
-from pyomo_relugrad.search.relaxation import LinearRelaxation
+from pyomo_relugrad.search.neighbourhoods.shared import Shared
 from pyomo_relugrad.search.sequential.elite import Elite
-from pyomo_relugrad.search.sequential.search import SequentialLp
 from pyomo_relugrad.search.sequential.step_model import StepModel, column_scale
 
 
@@ -59,25 +56,21 @@ def synthesis() -> pyo.ConcreteModel:
     return m
 
 
-class Parts:
+def shared_of(problem: Problem, v: np.ndarray) -> Shared:
     """What neighbourhoods of a problem are made of, with one point as the elite's."""
-
-    def __init__(self, problem: Problem, v: np.ndarray) -> None:
-        self.elite = Elite(4)
-        self.elite.learn(problem.incumbent(problem.completed(v[None])[0]))
-        self.context = SearchContext(Budget(math.inf, 10_000), np.random.default_rng(0))
-        self.descent = SequentialLp().descent(problem, self.context, LinearRelaxation(problem))
-        self.polish = RegionPolish(problem, self.elite, self.context)
+    elite = Elite(4)
+    elite.learn(problem.incumbent(problem.completed(v[None])[0]))
+    return Shared(problem, elite, SearchContext(Budget(math.inf, 10_000), np.random.default_rng(0)))
 
 
 def test_products_with_integers_have_their_values_at_the_end_of_a_step() -> None:
     problem = problem_of(shell())
-    parts = Parts(problem, problem.upper)
-    v, model = parts.elite.centre.values, StepModel(problem, Linearization(problem), 1.0, holds_integers=True)
-    step = model.step(v, 0.3, parts.descent.merit, column_scale(problem), parts.context.budget)
+    shared = shared_of(problem, problem.upper)
+    v, model = shared.elite.centre.values, StepModel(problem, Linearization(problem), 1.0, holds_integers=True)
+    step = model.step(v, 0.3, shared.descent().merit, column_scale(problem), shared.context.budget)
     np.testing.assert_allclose(problem.completed(step.values[None])[0], step.values, rtol=1e-12)
-    assert problem.objective(step.values[None])[0] < 0.8 * parts.elite.best
-    assert problem.violation(step.values[None])[0] < 1e-6 * parts.elite.best
+    assert problem.objective(step.values[None])[0] < 0.8 * shared.elite.best
+    assert problem.violation(step.values[None])[0] < 1e-6 * shared.elite.best
 
 
 def test_a_move_goes_several_times_as_far_within_the_bounds() -> None:
@@ -92,21 +85,23 @@ def test_a_move_goes_several_times_as_far_within_the_bounds() -> None:
 def test_integers_go_far_in_few_steps() -> None:
     """From 400 sheets to 10: one by one these are 390 steps."""
     problem = problem_of(shell())
-    parts = Parts(problem, problem.upper)
-    exchanges = Exchanges(problem, parts.elite, parts.context, parts.descent, parts.polish)
+    shared = shared_of(problem, problem.upper)
+    exchanges = Exchanges(shared)
     points = [point for point in itertools.islice(exchanges.steps(), 60) if point is not None and point.is_feasible]
     assert min(point.objective for point in points) == pytest.approx(250.0, rel=1e-4)
 
 
 def test_programs_with_planes_find_the_optimum_and_try_no_binaries_twice(monkeypatch) -> None:
     problem = problem_of(synthesis())
-    parts = Parts(problem, problem.upper)  # infeasible: without a best value all binaries are worth a try
-    chosen, enclosures = [], Enclosures(problem, *vars(parts).values(), Pace(parts.context.budget))
+    shared = shared_of(problem, problem.upper)  # infeasible: without a best value all binaries are worth a try
+    chosen, enclosures = [], Enclosures(shared)
     optimum = enclosures._optimum
 
-    def noted() -> np.ndarray | None:
-        chosen.append(optimum())
-        return chosen[-1]
+    def noted(held: np.ndarray | None = None) -> np.ndarray | None:
+        found = optimum(held)
+        if held is None:
+            chosen.append(found)
+        return found
 
     monkeypatch.setattr(enclosures, "_optimum", noted)
     points = [point for point in enclosures.steps() if point is not None and point.is_feasible]
@@ -127,11 +122,11 @@ def test_what_is_not_suited_to_planes_is_left_alone() -> None:
 
 def test_programs_with_planes_look_for_what_is_better_than_the_best_point_alone() -> None:
     problem = problem_of(synthesis())
-    parts = Parts(problem, problem.lower)
-    enclosures = Enclosures(problem, *vars(parts).values(), Pace(parts.context.budget))
-    assert parts.elite.best == pytest.approx(10.0)
+    shared = shared_of(problem, problem.lower)
+    enclosures = Enclosures(shared)
+    assert shared.elite.best == pytest.approx(10.0)
     values = enclosures._optimum()
-    parts.elite.learn(Incumbent(values, float(problem.cost @ values) + problem.constant, 0.0, 0.0))
+    shared.elite.learn(Incumbent(values, float(problem.cost @ values) + problem.constant, 0.0, 0.0))
     assert enclosures._optimum() is None  # the same planes say that nothing is better
 
 
@@ -149,8 +144,8 @@ def fund() -> pyo.ConcreteModel:
 def test_programs_with_planes_find_the_best_fund() -> None:
     problem = problem_of(fund())
     assert problem.quadratic is not None
-    parts = Parts(problem, np.repeat([1.0, 0.0, 1.0, 0.0], [1, 3, 1, 3]))
-    points = Enclosures(problem, *vars(parts).values(), Pace(parts.context.budget)).steps()
+    shared = shared_of(problem, np.repeat([1.0, 0.0, 1.0, 0.0], [1, 3, 1, 3]))
+    points = Enclosures(shared).steps()
     assert any(point.is_feasible and point.objective < 0.5 + 1e-6 for point in points if point)
 
 
@@ -191,7 +186,7 @@ def test_steps_along_tangents_are_corrected_where_columns_lie_on_curved_rows() -
     )
     m.cost = pyo.Objective(expr=sum(m.far.values()))
     problem = problem_of(m)
-    descent = Parts(problem, problem.upper).descent
+    descent = shared_of(problem, problem.upper).descent()
     steps = descent.settle(problem.propagate(problem.upper[None])[0], np.inf)
 
     def point() -> Iterator[Incumbent]:
@@ -203,8 +198,8 @@ def test_steps_along_tangents_are_corrected_where_columns_lie_on_curved_rows() -
 
 def test_integers_and_places_are_chosen_in_turn() -> None:
     problem = problem_of(places_of_depots())
-    parts = Parts(problem, problem.lower)
-    alternations = Alternations(problem, parts.elite, parts.context, parts.descent, parts.polish)
+    shared = shared_of(problem, problem.lower)
+    alternations = Alternations(shared)
     assert Alternations.suit(problem)
     assert not Alternations.suit(replace(problem, integers=np.zeros(problem.n_columns, bool)))
     assert any(point.is_feasible and point.objective < 4.1 for point in alternations.steps() if point)

@@ -1,7 +1,7 @@
 """A model around networks and expressions, as arrays: what every search and every proof works on."""
 
 from pyomo_relugrad.problem.bounds import BOUND_METHODS, BOUNDS, ProblemBounds, bound_problem
-from pyomo_relugrad.problem.embedding import EmbeddedExpression, EmbeddedNetwork, stacked
+from pyomo_relugrad.problem.embedding import EmbeddedExpression, EmbeddedNetwork, are_same, stacked
 from pyomo_relugrad.problem.epigraphs import ReluMask, epigraph_relus, is_linear_program
 from pyomo_relugrad.problem.expression_stage import ExpressionStage
 from pyomo_relugrad.problem.incumbent import FEASIBILITY_TOLERANCE, ROUNDING, Incumbent, without_nan
@@ -23,5 +23,6 @@ __all__ = [
     "ReducedObjective",
     "Shape",
     "Stage",
+    "are_same",
     "bound_problem",
 ]

@@ -84,6 +84,16 @@ class EmbeddedExpression(EmbeddedFunction):
         return self.function
 
 
+def are_same(own: Sequence[EmbeddedFunction], others: Sequence[EmbeddedFunction]) -> bool:
+    """Whether the same functions stand between the same columns, in the same order."""
+    return len(own) == len(others) and all(
+        first.function is second.function
+        and np.array_equal(first.inputs, second.inputs)
+        and np.array_equal(first.outputs, second.outputs)
+        for first, second in zip(own, others, strict=True)
+    )
+
+
 def stages_of(embedded: Sequence[EmbeddedFunction], n_columns: int) -> tuple[Stage, ...]:
     """The functions in the order in which they can be evaluated, equal ones of one depth together.
 

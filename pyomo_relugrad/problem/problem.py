@@ -12,7 +12,13 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.problem.embedding import EmbeddedExpression, EmbeddedFunction, EmbeddedNetwork, stacked, stages_of
+from pyomo_relugrad.problem.embedding import (
+    EmbeddedExpression,
+    EmbeddedFunction,
+    EmbeddedNetwork,
+    stacked,
+    stages_of,
+)
 from pyomo_relugrad.problem.incumbent import ROUNDING, Incumbent, without_nan
 from pyomo_relugrad.problem.network_stage import NetworkStage
 from pyomo_relugrad.problem.operations import Follower, Maximum, Product, SpecialOrderedSet
@@ -157,20 +163,6 @@ class Problem:
 
     # --- structure ----------------------------------------------------------------------------------------------
 
-    def has_networks_of(self, other: Problem) -> bool:
-        """Whether another problem has the same networks between the same columns."""
-        pairs = zip(self.networks, other.networks, strict=False)
-        return (
-            self.n_columns == other.n_columns
-            and len(self.networks) == len(other.networks)
-            and all(
-                own.network is their.network
-                and np.array_equal(own.inputs, their.inputs)
-                and np.array_equal(own.outputs, their.outputs)
-                for own, their in pairs
-            )
-        )
-
     def with_bounds(self, lower: Array, upper: Array) -> Problem:
         """The problem with other bounds; what does not depend on them is not found out again."""
         problem = replace(self, lower=lower, upper=upper)
@@ -219,6 +211,11 @@ class Problem:
         for embedded in self.functions:
             mask[embedded.inputs] = True
         return mask
+
+    @cached_property
+    def free_integers(self) -> Array:
+        """(n,) booleans: integers that no function writes, and to which their bounds leave a choice."""
+        return self.integers & ~self.is_output & (self.lower < self.upper)
 
     @StructuralProperty
     def links_networks(self) -> Array:

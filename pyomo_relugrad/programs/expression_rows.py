@@ -48,6 +48,21 @@ class ExpressionRows:
             bounds.append([part[:, used].reshape(*shape, *part.shape[2:]) for part in found])
         return [self._block([[part[node] for part in parts] for parts in bounds]) for node in range(len(lower))]
 
+    def misses(self, lower: Array, upper: Array, points: Array) -> tuple[Array, Array]:
+        """How far below, and above, the expressions' values planes are that are close at points (N, n), at these.
+
+        (N, n) each, relative to one plus the values; zero for columns that no expression writes.
+        """
+        below, above = np.zeros((2, *points.shape))
+        for stage in self._stages:
+            x = stage.gather(points)
+            planes = stage.expression.relaxation(stage.gather(lower), stage.gather(upper), at=x)
+            values = stage.value(x)
+            for miss, slopes, constants, sign in ((below, *planes[:2], 1.0), (above, *planes[2:], -1.0)):
+                error = sign * (values - np.einsum("roi,ri->ro", slopes, x) - constants) / (1 + np.abs(values))
+                miss[:, stage.outputs] = np.nan_to_num(error).reshape(len(points), *stage.outputs.shape)
+        return below, above
+
     def errors(self, points: Array) -> Array:
         """Largest relative differences (N,) between columns and the expressions' values for them at points (N, n)."""
         largest = np.zeros(len(points))

@@ -35,6 +35,10 @@ class Following:
         #: (k,) columns of the integers that nothing gives values.
         self.columns = np.flatnonzero(is_decided & (problem.lower < problem.upper))
         self._steps = _steps(problem, is_decided | (problem.lower == problem.upper)) if self.columns.size else []
+        is_open = ~(is_decided | problem.is_output | problem.follows) & (problem.lower < problem.upper)
+        is_open[[column for _, _, columns, _ in self._steps for column in columns]] = False
+        #: Whether all other columns follow from these integers.
+        self.is_all = bool(self.columns.size) and not bool(is_open.any())
 
     def moved(self, V: Array) -> Array:
         """Copies of points (B, n) in which what follows has its values; these are clipped to the bounds."""

@@ -16,7 +16,7 @@ import numpy as np
 from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import OutOfTime
-from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.problem import Incumbent, Problem, are_same
 from pyomo_relugrad.programs import LOWEST_PRIORITY, solver_threads
 from pyomo_relugrad.run import Budget, Clock, Options, Past, Report, SearchContext, Worker, worker_processes
 from pyomo_relugrad.search import SmoothingDescent
@@ -66,7 +66,8 @@ class Companionship:
 
     def fits(self, problem: Problem) -> bool:
         """Whether a problem is the one that was sent, but for its numbers."""
-        return self._problem.has_networks_of(problem)
+        own = self._problem
+        return own.n_columns == problem.n_columns and are_same(own.networks, problem.networks)
 
     def begin(self, problem: Problem, start: Array, options: Options, seconds: float) -> Future[Report] | None:
         """Let the process search for so long; None where it is not ready, as before it was sent the problem."""

@@ -7,11 +7,8 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.programs import Linearization
-from pyomo_relugrad.run import SearchContext
-from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
+from pyomo_relugrad.search.neighbourhoods.shared import Shared
 from pyomo_relugrad.search.relaxation import LinearRelaxation
-from pyomo_relugrad.search.sequential.elite import Elite
-from pyomo_relugrad.search.sequential.search import Descent
 from pyomo_relugrad.search.sequential.step_model import MAX_NODES, StepModel, column_scale
 
 #: Seconds that a program may take, and the gap at which it ends.
@@ -30,18 +27,13 @@ class Alternations:
 
     Parameters
     ----------
-    problem : Problem
-    elite : Elite
-    context : SearchContext
-    descent : Descent
-    polish : RegionPolish
+    shared : Shared
     """
 
-    def __init__(
-        self, problem: Problem, elite: Elite, context: SearchContext, descent: Descent, polish: RegionPolish
-    ) -> None:
-        self._problem, self._elite, self._context = problem, elite, context
-        self._descent, self._polish = descent, polish
+    def __init__(self, shared: Shared) -> None:
+        self._problem, self._elite, self._context = shared.problem, shared.elite, shared.context
+        self._descent, self._polish = shared.descent(), shared.polish
+        problem, context = shared.problem, shared.context
         self._places = places(problem)
         options = {"mip_rel_gap": GAP} if context.budget.is_timed else {"mip_rel_gap": GAP, "mip_max_nodes": MAX_NODES}
         self._model = StepModel(problem, Linearization(problem), SECONDS, integer_options=options)
@@ -51,8 +43,7 @@ class Alternations:
     @staticmethod
     def suit(problem: Problem) -> bool:
         """Whether there are integers to choose, and places that expressions read."""
-        has_integers = bool((problem.integers & ~problem.is_output & (problem.lower < problem.upper)).any())
-        return has_integers and bool(problem.expressions) and bool(places(problem).size)
+        return bool(problem.free_integers.any()) and bool(problem.expressions) and bool(places(problem).size)
 
     def steps(self) -> Iterator[Incumbent | None]:
         """Points of one round after the other, and None between them."""

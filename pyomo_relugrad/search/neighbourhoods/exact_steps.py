@@ -5,14 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import Incumbent, Problem
+from pyomo_relugrad.problem import Incumbent
 from pyomo_relugrad.programs import below_tolerance
-from pyomo_relugrad.run import SearchContext
 from pyomo_relugrad.search.neighbourhoods.boxes import BoxMaker
-from pyomo_relugrad.search.neighbourhoods.pace import Pace
-from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
+from pyomo_relugrad.search.neighbourhoods.shared import Shared
 from pyomo_relugrad.search.neighbourhoods.subproblem import solve_within
-from pyomo_relugrad.search.sequential.elite import Elite
 
 #: Size of the first box, and by what it shrinks after one that was not searched in time.
 FIRST_SIZE, SHRINKAGE, SMALLEST_SIZE = 0.05, 0.5, 1e-3
@@ -27,13 +24,16 @@ WHOLE_SECONDS = 2.0
 
 
 class ExactSteps:
-    """Mixed-integer programs over the networks themselves."""
+    """Mixed-integer programs over the networks themselves.
 
-    def __init__(
-        self, problem: Problem, elite: Elite, context: SearchContext, pace: Pace, polish: RegionPolish
-    ) -> None:
-        self._problem, self._elite, self._context, self._pace = problem, elite, context, pace
-        self._polish = polish
+    Parameters
+    ----------
+    shared : Shared
+    """
+
+    def __init__(self, shared: Shared) -> None:
+        self._problem, self._elite, self._context = shared.problem, shared.elite, shared.context
+        self._pace, self._polish = shared.pace, shared.polish
         #: Whether the whole problem has been searched to its end.
         self.is_complete = False
 

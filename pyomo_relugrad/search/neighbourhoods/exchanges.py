@@ -5,12 +5,10 @@ from collections.abc import Generator, Iterator
 import numpy as np
 
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.run import SearchContext
+from pyomo_relugrad.problem import Incumbent
+from pyomo_relugrad.search.following import Following
 from pyomo_relugrad.search.neighbourhoods.integer_exchanges import IntegerExchanges
-from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
-from pyomo_relugrad.search.sequential.elite import Elite
-from pyomo_relugrad.search.sequential.search import Descent
+from pyomo_relugrad.search.neighbourhoods.shared import Shared
 
 #: Pairs of moves that are tried once single ones bring nothing.
 MAX_PAIRS = 300
@@ -18,6 +16,8 @@ MAX_PAIRS = 300
 PAIRS_DRAWN = 1000
 #: Moves that are looked at together.
 BATCH = 32
+#: How often moves are repeated where integers go far, and how many groups of moves are drawn for each.
+FAR, FAR_DRAWN = (2, 3, 5, 8, 13, 21), 64
 #: Moves of a jump, at random, away from where nothing better is near.
 LEAST_JUMP, LARGEST_JUMP = 3, 5
 
@@ -27,20 +27,15 @@ class Exchanges:
 
     Parameters
     ----------
-    problem : Problem
-    elite : Elite
-        Has a centre.
-    context : SearchContext
-    descent : Descent
-    polish : RegionPolish
+    shared : Shared
+        Its elite has a centre.
     """
 
-    def __init__(
-        self, problem: Problem, elite: Elite, context: SearchContext, descent: Descent, polish: RegionPolish
-    ) -> None:
-        self._problem, self._elite, self._context = problem, elite, context
-        self._descent, self._polish = descent, polish
-        self._exchanges = IntegerExchanges(problem)
+    def __init__(self, shared: Shared) -> None:
+        self._problem, self._elite, self._context = shared.problem, shared.elite, shared.context
+        self._descent, self._polish = shared.descent(), shared.polish
+        self._exchanges = IntegerExchanges(shared.problem)
+        self._following = Following(shared.problem)
         self._tried = set[bytes]()
         #: Whether the first local search goes on: it has its time before all others.
         self.is_first = True
@@ -70,15 +65,19 @@ class Exchanges:
         better: Incumbent | None = point
         while better is not None:
             point, better = better, None
-            for moves in self._neighbourhood(self._exchanges.moves(point.values)):
-                better = yield from self._first_better(point, moves)
+            for moves, stride in self._neighbourhood(self._exchanges.moves(point.values)):
+                better = yield from self._first_better(point, moves, stride)
                 if better is not None or self._context.budget.is_exhausted():
                     break
         return point
 
-    def _first_better(self, point: Incumbent, moves: Array) -> Generator[Incumbent | None, None, Incumbent | None]:
+    def _first_better(
+        self, point: Incumbent, moves: Array, stride: int
+    ) -> Generator[Incumbent | None, None, Incumbent | None]:
         value = self._value(point)
-        points, kept = self._exchanges.points(point.values, moves, random=self._context.random)
+        points, kept = self._exchanges.points(point.values, moves, stride, self._context.random)
+        if self._following.is_all:
+            return (yield from self._best_of(points, moves[kept], value))
         for values, made in zip(points, moves[kept], strict=True):
             if self._context.budget.is_exhausted():
                 break
@@ -89,6 +88,22 @@ class Exchanges:
                 if self._value(trial) < value - 1e-9 * (1.0 + abs(value)):
                     return (yield from self._farther(trial, made))
         return None
+
+    def _best_of(
+        self, points: Array, moves: Array, value: float
+    ) -> Generator[Incumbent | None, None, Incumbent | None]:
+        """The best point (n,) of points (N, n) with new integers, which decide all, where its merit is lower."""
+        new = [index for index, values in enumerate(points) if self._is_new(values)]
+        V = self._following.moved(points[new])
+        merits = self._descent.merit.of(self._problem, V)
+        self._context.budget.count(points=len(new))
+        if not merits.min(initial=np.inf) < value - 1e-9 * (1.0 + abs(value)):
+            yield None
+            return None
+        best = int(merits.argmin())
+        better = self._problem.incumbent(V[best])
+        yield better
+        return (yield from self._farther(better, moves[new[best]]))
 
     def _farther(self, point: Incumbent, made: Array) -> Generator[Incumbent | None, None, Incumbent]:
         """Make moves that were better again, twice as far each time, as long as they are."""
@@ -104,16 +119,23 @@ class Exchanges:
             point = trial
         return point
 
-    def _neighbourhood(self, moves: Array) -> Iterator[Array]:
-        """All single moves in random order, then pairs, those first that lose least alone: (N, m) int arrays."""
+    def _neighbourhood(self, moves: Array) -> Iterator[tuple[Array, int]]:
+        """All single moves in random order, then pairs, those first that lose least alone: (N, m) int arrays.
+
+        Each with how far the moves go: once and, where integers that decide all go far, several times at random.
+        """
         random = self._context.random
         singles = random.permutation(moves)[:, None]
         for begin in range(0, len(singles), BATCH):
-            yield singles[begin : begin + BATCH]
+            yield singles[begin : begin + BATCH], 1
         pairs = random.choice(moves, size=(PAIRS_DRAWN, 2)) if moves.size else np.zeros((0, 2), int)
         likely = np.argsort(self._losses[pairs].sum(axis=1), kind="stable")[:MAX_PAIRS]
         for begin in range(0, likely.size, BATCH):
-            yield pairs[likely[begin : begin + BATCH]]
+            yield pairs[likely[begin : begin + BATCH]], 1
+        for stride in FAR if self._following.is_all and moves.size and self._exchanges.go_far(moves) else ():
+            yield singles, stride
+            for count in (2, 2, 3):
+                yield random.choice(moves, size=(FAR_DRAWN, count)), stride
 
     def _jump(self) -> Incumbent | None:
         """Some moves away from the best point."""
@@ -132,7 +154,10 @@ class Exchanges:
 
     def _settled(self, v: Array, target: float) -> Generator[Incumbent | None, None, Incumbent]:
         """Where the descent from a point leads, its integers held."""
-        v = yield from self._descent.settle(self._problem.propagate(v[None])[0], target)
+        if self._following.is_all:
+            v = self._following.moved(v[None])[0]
+        else:
+            v = yield from self._descent.settle(self._problem.propagate(v[None])[0], target)
         point = self._problem.incumbent(v)
         yield point
         return point

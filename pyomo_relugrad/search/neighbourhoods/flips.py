@@ -8,10 +8,8 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Array, SparseRows, Weight
 from pyomo_relugrad.problem import Incumbent, Problem, Stage
 from pyomo_relugrad.programs import Linearization, LinkRows
-from pyomo_relugrad.run import SearchContext
-from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
+from pyomo_relugrad.search.neighbourhoods.shared import Shared
 from pyomo_relugrad.search.relaxation import LinearRelaxation
-from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.step_model import Step, StepModel, column_scale
 
@@ -49,20 +47,18 @@ class Flips:
 
     Parameters
     ----------
-    problem : Problem
-    elite : Elite
-        Has a centre.
-    context : SearchContext
-    polish : RegionPolish
+    shared : Shared
+        Its elite has a centre.
     """
 
-    def __init__(self, problem: Problem, elite: Elite, context: SearchContext, polish: RegionPolish) -> None:
-        self._problem, self._elite, self._context = problem, elite, context
+    def __init__(self, shared: Shared) -> None:
+        problem, context = shared.problem, shared.context
+        self._problem, self._elite, self._context = problem, shared.elite, context
         self._model = _FlipModel(problem, switchable(problem), context.random)
         self._scale = column_scale(problem)
         samples = problem.propagate(LinearRelaxation(problem).random_points(POINTS, context.random))
         self._merit = Merit.scaled_to(problem, samples, INITIAL_PENALTY)
-        self._polish = polish
+        self._polish = shared.polish
 
     def steps(self) -> Iterator[Incumbent | None]:
         """Points of one descent after the other, and None after steps in vain."""
@@ -167,8 +163,7 @@ def _secants(problem: Problem, stage: Stage, v: Array) -> Array:
     """Slopes (k, n_outputs, n_inputs) of a stage's functions: to the next value of an integer, or the gradient."""
     x = v[stage.inputs]
     slopes = np.array(stage.affine(x)[0])
-    is_free = problem.integers & ~problem.is_output & (problem.lower < problem.upper)
-    member, place = np.nonzero(is_free[stage.inputs])
+    member, place = np.nonzero(problem.free_integers[stage.inputs])
     if member.size == 0:
         return slopes
     change = np.where(x[member, place] + 1 <= problem.upper[stage.inputs[member, place]], 1.0, -1.0)

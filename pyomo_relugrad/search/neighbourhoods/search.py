@@ -16,9 +16,8 @@ from pyomo_relugrad.search.neighbourhoods.exact_steps import ExactSteps
 from pyomo_relugrad.search.neighbourhoods.exchanges import Exchanges
 from pyomo_relugrad.search.neighbourhoods.flips import Flips, switchable
 from pyomo_relugrad.search.neighbourhoods.pace import Pace
-from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
+from pyomo_relugrad.search.neighbourhoods.shared import Shared
 from pyomo_relugrad.search.neighbourhoods.subproblem import MAX_ENTRIES, is_small
-from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.search import SequentialLp
 
@@ -50,6 +49,8 @@ class Neighbourhoods(Method):
     floor : float, optional
         Share of the time that goes to the descents, to local branching, to exchanges, to alternations and to programs
         with planes, each, and less where there are all of them: they go far, and may find nothing for long (0.25).
+    convex_share : float, optional
+        Share of the time that goes to programs with planes where these lead to the best integers (0.5).
     few_integers : int, optional
         So many integers at most are exchanged (24).
     exploration : float, optional
@@ -78,6 +79,7 @@ class Neighbourhoods(Method):
     turn_seconds: float = 0.1
     turn_steps: int = 10
     floor: float = between(0.25, 0.01, 1)
+    convex_share: float = between(0.5, 0.01, 0.8)
     few_integers: int = 24
     exploration: float = between(0.15, 0.01, 1)
     much: float = 0.01
@@ -90,24 +92,17 @@ class Neighbourhoods(Method):
 
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Let the neighbourhoods take turns."""
-        elite, pace = Elite(self.sequential.elite_size), Pace(context.budget)
+        shared = Shared(problem, Elite(self.sequential.elite_size), context, self.sequential)
+        elite, pace = shared.elite, shared.pace
         for point in (*context.known, *context.near):
             elite.learn(point)
         descents = self.sequential.descents(problem, context, elite)
         yield from _first_points(descents, elite, context)
-        polish = RegionPolish(problem, elite, context)
-        exact = ExactSteps(problem, elite, context, pace, polish)
-        exchanges = self._exchanges(problem, context, elite, polish)
+        exact, exchanges = ExactSteps(shared), self._exchanges(shared)
         arms = {} if exchanges is None else {"exchanges": exchanges.steps()}
-        arms |= {"descents": descents} | _neighbourhoods(problem, context, elite, exact, polish)
-        if elite.centre is not None and Enclosures.suit(problem):
-            descent = self.sequential.descent(problem, context, LinearRelaxation(problem))
-            arms["enclosures"] = Enclosures(problem, elite, context, descent, polish, pace).steps()
-        if elite.centre is not None and Alternations.suit(problem):
-            descent = self.sequential.descent(problem, context, LinearRelaxation(problem))
-            arms["alternations"] = Alternations(problem, elite, context, descent, polish).steps()
+        arms |= {"descents": descents} | _neighbourhoods(shared, exact)
         arms = {name: arm for name, arm in arms.items() if name not in self.without}
-        floors = self._floors(arms)
+        floors = self._floors(arms, shared)
         bandit = Bandit({name: floors.get(name, self.exploration / len(arms)) for name in arms})
         vain, turns = 0, 0
         while arms and not context.budget.is_exhausted() and not exact.is_complete:
@@ -126,10 +121,12 @@ class Neighbourhoods(Method):
                 del arms[name]
                 bandit.drop(name)
 
-    def _floors(self, arms: Iterable[str]) -> dict[str, float]:
+    def _floors(self, arms: Iterable[str], shared: Shared) -> dict[str, float]:
         """The shares of the time that arms have in any case, a tenth being left for what gains most."""
-        wide = [name for name in WIDE if name in arms]
-        return dict.fromkeys(wide, min(self.floor, 0.9 / max(len(wide), 1)))
+        leading = {"enclosures": self.convex_share} if "enclosures" in arms and shared.is_convex else {}
+        wide = [name for name in WIDE if name in arms and name not in leading]
+        rest = 0.9 - sum(leading.values())
+        return dict.fromkeys(wide, min(self.floor, rest / max(len(wide), 1))) | leading
 
     def _turn(
         self, arm: Iterator[Incumbent | None], elite: Elite, pace: Pace, budget: Budget
@@ -148,18 +145,16 @@ class Neighbourhoods(Method):
             pace.note_gain()
         return True
 
-    def _exchanges(
-        self, problem: Problem, context: SearchContext, elite: Elite, polish: RegionPolish
-    ) -> Exchanges | None:
+    def _exchanges(self, shared: Shared) -> Exchanges | None:
         """Exchanges, where there are integers, and few of them."""
+        problem = shared.problem
         if (
             not (problem.functions or problem.followers or problem.quadratic is not None)
-            or elite.centre is None
+            or shared.elite.centre is None
             or not 0 < Following(problem).columns.size <= self.few_integers
         ):
             return None
-        descent = self.sequential.descent(problem, context, LinearRelaxation(problem))
-        return Exchanges(problem, elite, context, descent, polish)
+        return Exchanges(shared)
 
 
 def _first_points(
@@ -176,18 +171,21 @@ def _first_points(
         yield point
 
 
-def _neighbourhoods(
-    problem: Problem, context: SearchContext, elite: Elite, exact: ExactSteps, polish: RegionPolish
-) -> dict[str, Iterator[Incumbent | None]]:
+def _neighbourhoods(shared: Shared, exact: ExactSteps) -> dict[str, Iterator[Incumbent | None]]:
     """The neighbourhoods that suit the problem, beside descents and exchanges."""
+    problem, elite, context = shared.problem, shared.elite, shared.context
     arms: dict[str, Iterator[Incumbent | None]] = {}
-    if not problem.functions or elite.centre is None:
+    if elite.centre is None:
         return arms
-    if switchable(problem).size:
-        arms["flips"] = Flips(problem, elite, context, polish).steps()
+    if problem.functions and switchable(problem).size:
+        arms["flips"] = Flips(shared).steps()
     most = min(MAX_ENTRIES, ENTRIES_PER_SECOND * context.budget.remaining)
     if problem.is_piecewise_linear and is_small(problem, most):
         arms |= {name: exact.within(maker) for name, maker in SearchBoxes(problem, elite).makers().items()}
         if context.solves_whole:
             arms["whole"] = exact.whole()
+    if Enclosures.suit(problem):
+        arms["enclosures"] = Enclosures(shared).steps()
+    if Alternations.suit(problem):
+        arms["alternations"] = Alternations(shared).steps()
     return arms

@@ -324,6 +324,9 @@ class Descent:
                 # Feasible points exist where the penalty did not lead: it was too small.
                 self.merit = self.merit.sharpened(3.0)
                 v = yield from self._descend(model, v, self.merit, self._first_radius())
+            elif holds_integers and not np.isfinite(best):
+                # Starts are chosen by merit: these integers looked better than such as leave room to be feasible.
+                self.merit = self.merit.sharpened(3.0)
         point = self._problem.incumbent(v)
         yield point
         hopeless = point.is_feasible and point.objective - 3.0 * self._largest_gain > best

@@ -12,7 +12,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.network import Layer, Network, sweeps
 from pyomo_relugrad.network.curves import Curve
-from pyomo_relugrad.problem import NetworkStage, Problem, stacked
+from pyomo_relugrad.problem import NetworkStage, Problem, are_same, stacked
 from pyomo_relugrad.search.smoothing.recurrence import Outputs, Recurrence, Sensitivities
 
 #: Second derivative of a rounded ReLU where it is neither zero nor the identity.
@@ -141,7 +141,8 @@ class Chain:
 
     def fits(self, problem: Problem, moving: Array) -> bool:
         """Whether a problem has the same networks between the same columns, of which the same move."""
-        return np.array_equal(self.moving, moving) and self.problem.has_networks_of(problem)
+        is_as_wide = self.problem.n_columns == problem.n_columns
+        return is_as_wide and np.array_equal(self.moving, moving) and are_same(self.problem.networks, problem.networks)
 
     def rounded(self, share: float) -> Chain:
         """The chain with ReLUs that are rounded off at a share of how much their pre-activations vary."""
