@@ -542,6 +542,14 @@ def test_a_proof_far_from_its_end_has_no_core_for_itself(is_far):
         team.close()
 
 
+@pytest.mark.parametrize(("limit", "cores"), [(2.0, 0), (8.0, 1)])
+def test_the_processes_of_a_young_proof_have_a_quarter_of_the_time_at_most(limit, cores):
+    team = Team(hard_box(), Options(), ASKED, Clock(limit))
+    never = {"closes_within": lambda *_: False, "is_far": lambda *_: False, "close": lambda: ()}
+    team._runners = [SimpleNamespace(is_done=False, works_beside=False, worked=1.0, cores_beside=1, **never)]
+    assert team.cores_beside == cores
+
+
 def test_a_look_at_a_proof_beside_waits_for_nothing(monkeypatch):
     clock = FakeClock.installed(monkeypatch)
     runner = Runner(Route.MILP, general(hard_box()), Options(), ASKED)

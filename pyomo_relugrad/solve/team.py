@@ -80,13 +80,14 @@ class Team(Worker):
         It has none that has had its time and is not about to close the gap, or that is far from its end while searches
         go on gaining. A small MILP has its core for all of the time that searches are in vain.
         """
-        own_seconds = self._portfolio.young_seconds
+        own_seconds = self._portfolio.core_share * self._clock.time_limit
         if runner.works_beside:
             if self._has_few_relus and not self._shares.are_gaining:
                 return True
             if runner.has_large_gap(self._value) and not runner.ends_within(self._clock.remaining, self._value):
                 return False
-            own_seconds = self._portfolio.core_share * self._clock.time_limit
+        else:
+            own_seconds = min(own_seconds, self._portfolio.young_seconds)
         return not self._is_in_the_way(runner) and (
             runner.worked < own_seconds or runner.closes_within(self._clock.remaining, self._value)
         )
