@@ -542,6 +542,20 @@ def test_a_proof_far_from_its_end_has_no_core_for_itself(is_far):
         team.close()
 
 
+def test_a_small_milp_is_not_in_the_way_early(monkeypatch):
+    clock, problem = FakeClock.installed(monkeypatch), hard_box()
+    team = Team(problem, Options(time_limit=40.0, threads=2), only(Route.MILP, far_share=0.0), Clock(40.0))
+    team.offer(problem.incumbent(problem.propagate(np.zeros((1, problem.n_columns)))[0]))
+    never = {"closes_within": lambda *_: False, "ends_within": lambda *_: False, "close": lambda: ()}
+    runner = SimpleNamespace(is_done=False, works_beside=True, worked=0.1, cores_beside=1, **never)
+    runner.has_large_gap = runner.is_far = lambda *_: True
+    team._runners = [runner]
+    team._shares.book_search(1.0, found=True, has_incumbent=True)
+    for elapsed, cores in ((0.4, 1), (0.2, 0)):
+        clock.now += elapsed
+        assert (team.cores_beside, team._is_in_the_way(runner)) == (cores, not cores)
+
+
 @pytest.mark.parametrize(("limit", "cores"), [(2.0, 0), (8.0, 1)])
 def test_the_processes_of_a_young_proof_have_a_quarter_of_the_time_at_most(limit, cores):
     team = Team(hard_box(), Options(), ASKED, Clock(limit))

@@ -82,7 +82,7 @@ class Team(Worker):
         """
         own_seconds = self._portfolio.core_share * self._clock.time_limit
         if runner.works_beside:
-            if self._has_few_relus and not self._shares.are_gaining:
+            if self._has_few_relus and (self._is_early or not self._shares.are_gaining):
                 return True
             if runner.has_large_gap(self._value) and not runner.ends_within(self._clock.remaining, self._value):
                 return False
@@ -186,13 +186,19 @@ class Team(Worker):
     def _is_in_the_way(self, runner: Runner) -> bool:
         """Whether searches go on gaining, and a proof has a large gap or takes a core, and is not about to end.
 
-        Small MILPs keep their core, unless the gap is large: HiGHS often ends of a sudden there.
+        Small MILPs keep their core, unless the gap is large after a while: HiGHS often ends of a sudden there.
         """
-        if self._searches.has_ended or not self._shares.are_gaining_late:
+        is_small = runner.works_beside and self._has_few_relus
+        if self._searches.has_ended or not self._shares.are_gaining_late or (is_small and self._is_early):
             return False
         remaining, value = self._clock.remaining, self._value
-        takes_core = runner.works_beside and not self._has_few_relus
+        takes_core = runner.works_beside and not is_small
         return (takes_core and not runner.closes_within(remaining, value)) or runner.is_far(remaining, value)
+
+    @property
+    def _is_early(self) -> bool:
+        """Whether a small MILP may still end of a sudden, whatever its gap is."""
+        return self._clock.elapsed < self._portfolio.late_seconds[1]
 
     def _leave_cores_to_searches(self) -> None:
         """Let such proofs stand still; not those in threads of their own where there is a core to spare."""
