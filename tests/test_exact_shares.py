@@ -542,6 +542,27 @@ def test_a_proof_far_from_its_end_has_no_core_for_itself(is_far):
         team.close()
 
 
+@pytest.mark.parametrize("step", [1e-9, 1.0])
+def test_only_gains_of_more_than_the_asked_gap_count(step, monkeypatch):
+    clock, problem = FakeClock.installed(monkeypatch), hard_box()
+    slow_searches(clock, monkeypatch, 0.02)
+    team = Team(problem, Options(), ASKED, Clock(40.0))
+    team.offer(point := problem.incumbent(problem.propagate(np.zeros((1, problem.n_columns)))[0]))
+    for number, _ in enumerate(team._search_for(0.5), start=1):
+        team.offer(replace(point, objective=point.objective - number * step))
+    assert team._shares.are_gaining_late is (step == 1.0)
+
+
+def test_the_team_asks_whether_the_search_is_in_the_midst_of_its_method(monkeypatch):
+    clock = FakeClock.installed(monkeypatch)
+    slow_searches(clock, monkeypatch)
+    team = Team(hard_box(), Options(), ASKED, Clock(40.0))
+    for is_unsettled in (True, False):
+        team._searches._present.budget.is_unsettled = is_unsettled
+        team.step()
+        assert team._shares.expect_gains is is_unsettled
+
+
 def test_a_small_milp_is_not_in_the_way_early(monkeypatch):
     clock, problem = FakeClock.installed(monkeypatch), hard_box()
     team = Team(problem, Options(time_limit=40.0, threads=2), only(Route.MILP, far_share=0.0), Clock(40.0))
