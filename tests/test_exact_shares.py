@@ -321,13 +321,14 @@ def test_on_a_single_core_highs_gives_way_at_once(monkeypatch):
 @pytest.mark.parametrize("few_relus", [0, 64])
 def test_a_proof_that_stands_still_in_its_own_thread_shares_its_core_after_a_while(few_relus, monkeypatch):
     """But for that of a small model, beside searches in vain."""
-    clock, limit = FakeClock.installed(monkeypatch), 40.0
-    portfolio = replace(only(Route.MILP), few_relus=few_relus)
+    clock, limit, problem = FakeClock.installed(monkeypatch), 40.0, hard_box()
+    portfolio = replace(only(Route.MILP), few_relus=few_relus, far_share=np.inf)
     ProofBeside.clock, ProofBeside.looks = clock, []
     monkeypatch.setitem(PROOFS, Route.MILP, ProofBeside)
     slow_searches(clock, monkeypatch, 0.02)
     options, cores = Options(time_limit=limit, threads=2), {True: set(), False: set()}
-    team = Team(hard_box(), options, portfolio, Clock(limit))
+    team = Team(problem, options, portfolio, Clock(limit))
+    team.offer(problem.incumbent(problem.propagate(np.zeros((1, problem.n_columns)))[0]))
     begin, own_seconds = clock.now, portfolio.core_share * limit
     while clock.now - begin < 1.5 * own_seconds:
         team.step()
@@ -431,7 +432,7 @@ def test_highs_stands_still_while_searches_gain_late_and_cores_are_short(cores, 
     solve_exactly(problem, Options(threads=cores), time_limit=10.0, portfolio=portfolio)
     assert len(waits) == (2 if cores == 2 else 0)
     if waits:
-        assert begin + 0.5 < waits[0] < begin + 1.0
+        assert begin + 0.1 < waits[0] < begin + 0.5
         assert begin + 3.5 < waits[1] < begin + 5.0
 
 
@@ -482,11 +483,106 @@ def test_no_proof_joins_while_another_one_stands_still_for_the_searches(is_pause
     assert team._may_open(now) is (now == 9.0 and not is_paused)
 
 
-@pytest.mark.parametrize("is_closing", [True, False])
-def test_other_searches_are_kept_out_of_a_short_proof_only_where_it_is_about_to_end(is_closing):
+def book_gain(shares):
+    shares.book_search(ASKED.late_seconds[0], found=True, has_incumbent=True)
+
+
+def book_no_point(shares):
+    shares.book_search(ASKED.late_seconds[0], found=False, has_incumbent=False)
+
+
+def book_midst(shares):
+    shares.expect_gains = True
+    shares.book_search(ASKED.late_seconds[0], found=False, has_incumbent=True)
+
+
+@pytest.mark.parametrize(
+    ("book", "is_closing", "is_far", "alone"),
+    [
+        (None, True, False, Team.short_proof),
+        (None, True, True, Team.short_far_proof),
+        (None, False, False, 0.0),
+        (book_gain, True, False, 0.0),
+        (book_no_point, True, False, 0.0),
+        (book_midst, True, False, 0.0),
+    ],
+)
+def test_other_searches_are_kept_out_of_a_short_proof_only_where_that_is_all_there_is_to_do(
+    book, is_closing, is_far, alone
+):
+    """Not where this search is at it still, nor where the proof is not about to end; not for long from a large gap."""
     team = Team(hard_box(), Options(), ASKED, Clock())
     team._shares.is_closing = is_closing
-    assert (team.seconds_alone > 0.0) is is_closing
+    team._runners = [SimpleNamespace(is_done=False, has_large_gap=lambda _: is_far, close=lambda: ())]
+    if book is not None:
+        book(team._shares)
+    assert team.seconds_alone == alone
+
+
+def test_searches_are_not_in_vain_in_the_midst_of_a_method():
+    shares = TimeShares(ASKED)
+    shares.book_search(100.0, found=False, has_incumbent=True)
+    assert not shares.are_gaining
+    shares.expect_gains = True
+    assert shares.are_gaining_late
+
+
+@pytest.mark.parametrize("is_far", [True, False])
+def test_a_proof_far_from_its_end_has_no_core_for_itself(is_far):
+    """Unless the model is small."""
+    problem = hard_box()
+    for few_relus in (0, 64):
+        portfolio = replace(only(Route.MILP), few_relus=few_relus, far_share=0.0 if is_far else np.inf)
+        team = Team(problem, Options(time_limit=40.0, threads=2), portfolio, Clock(40.0))
+        team.offer(point := problem.incumbent(problem.propagate(np.zeros((1, problem.n_columns)))[0]))
+        options, bound = Options(time_limit=40.0, threads=2), point.objective - 1.0
+        team._runners = [Runner(Route.MILP, problem, options, portfolio, bound=bound)]
+        team._shares.book_search(1.0, found=False, has_incumbent=True)
+        assert team.cores_beside == (0 if is_far and not few_relus else 1)
+        team.close()
+
+
+@pytest.mark.parametrize("step", [1e-9, 1.0])
+def test_only_gains_of_more_than_the_asked_gap_count(step, monkeypatch):
+    clock, problem = FakeClock.installed(monkeypatch), hard_box()
+    slow_searches(clock, monkeypatch, 0.02)
+    team = Team(problem, Options(), ASKED, Clock(40.0))
+    team.offer(point := problem.incumbent(problem.propagate(np.zeros((1, problem.n_columns)))[0]))
+    for number, _ in enumerate(team._search_for(0.5), start=1):
+        team.offer(replace(point, objective=point.objective - number * step))
+    assert team._shares.are_gaining_late is (step == 1.0)
+
+
+def test_the_team_asks_whether_the_search_is_in_the_midst_of_its_method(monkeypatch):
+    clock = FakeClock.installed(monkeypatch)
+    slow_searches(clock, monkeypatch)
+    team = Team(hard_box(), Options(), ASKED, Clock(40.0))
+    for is_unsettled in (True, False):
+        team._searches._present.budget.is_unsettled = is_unsettled
+        team.step()
+        assert team._shares.expect_gains is is_unsettled
+
+
+def test_a_small_milp_is_not_in_the_way_early(monkeypatch):
+    clock, problem = FakeClock.installed(monkeypatch), hard_box()
+    team = Team(problem, Options(time_limit=40.0, threads=2), only(Route.MILP, far_share=0.0), Clock(40.0))
+    team.offer(problem.incumbent(problem.propagate(np.zeros((1, problem.n_columns)))[0]))
+    never = {"closes_within": lambda *_: False, "ends_within": lambda *_: False, "close": lambda: ()}
+    runner = SimpleNamespace(is_done=False, works_beside=True, worked=0.1, cores_beside=1, **never)
+    runner.has_large_gap = runner.is_far = lambda *_: True
+    team._runners = [runner]
+    team._shares.book_search(1.0, found=True, has_incumbent=True)
+    for elapsed, cores in ((0.4, 1), (0.2, 0)):
+        clock.now += elapsed
+        assert (team.cores_beside, team._is_in_the_way(runner)) == (cores, not cores)
+
+
+@pytest.mark.parametrize(("limit", "cores"), [(2.0, 0), (8.0, 1)])
+def test_the_processes_of_a_young_proof_have_a_quarter_of_the_time_at_most(limit, cores):
+    team = Team(hard_box(), Options(), ASKED, Clock(limit))
+    never = {"closes_within": lambda *_: False, "is_far": lambda *_: False, "close": lambda: ()}
+    team._runners = [SimpleNamespace(is_done=False, works_beside=False, worked=1.0, cores_beside=1, **never)]
+    assert team.cores_beside == cores
 
 
 def test_a_look_at_a_proof_beside_waits_for_nothing(monkeypatch):

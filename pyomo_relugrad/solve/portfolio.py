@@ -43,8 +43,8 @@ class Portfolio:
     open_share : float, optional
         The searches' share at least while no proof is about to close the gap in time.
     core_share : float, optional
-        Share of the time limit that a proof in a thread of its own has a core for itself, and ``young_seconds`` at
-        least; after that a search on that core works beside it, unless it is about to close the gap.
+        Share of the time limit that a proof in a thread of its own has a core for itself, where the gap is not large;
+        after that a search on that core works beside it, unless it is about to close the gap.
     late_seconds : tuple of two floats, optional
         Seconds of searching between which the share grows. What is proven at once does not come to that.
     patience : float, optional

@@ -38,6 +38,11 @@ class Searches(Worker):
         """Whether there is anything left to search."""
         return self._repeats or not self.has_ended
 
+    @property
+    def expect_gains(self) -> bool:
+        """Whether the present search's method expects to gain, though it has been in vain for a while."""
+        return self._present.budget.is_unsettled
+
     def offer(self, point: Incumbent) -> bool:
         """Take note of the incumbent, and hand it to the search if it is better than all of its own."""
         self._best = point

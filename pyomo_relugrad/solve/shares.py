@@ -23,6 +23,8 @@ class TimeShares:
     needed_share : float
         The share of the time left that a proof by stages is expected to need to its end: searches leave it so much, up
         to half of the time.
+    expect_gains : bool
+        Whether the search's method is in the midst of what is to bring a better point: it is not in vain until then.
     searches_beside : int
         Searches on other cores: where a proof is about to close the gap, the shares are those of all cores. Else the
         search of this core goes on as alone: it knows ways that suit the problem's structure, the others vary.
@@ -33,6 +35,7 @@ class TimeShares:
         self._searched = self._last_success = self._owed = self.proved = 0.0
         self._has_incumbent = False
         self.is_closing, self.needed_share = True, 0.0
+        self.expect_gains = False
         self.searches_beside = 0
 
     @property
@@ -50,6 +53,8 @@ class TimeShares:
     @property
     def _promise(self) -> float:
         """1 while searches are successful, towards 0 the longer they are in vain."""
+        if self.expect_gains:
+            return 1.0
         patience = self._portfolio.first_seconds + self._portfolio.patience * self._last_success
         return min(1.0, patience / self._searched) if self._searched > 0.0 else 1.0
 
@@ -62,7 +67,13 @@ class TimeShares:
     @property
     def are_gaining_late(self) -> bool:
         """The same, after more time than easy problems take: time and cores belong to the searches."""
-        return self.are_gaining and self._last_success >= self._portfolio.late_seconds[1]
+        seconds = self._searched if self.expect_gains else self._last_success
+        return self.are_gaining and seconds >= self._portfolio.late_seconds[0]
+
+    @property
+    def are_seeking(self) -> bool:
+        """Whether there is no incumbent after more time than easy problems take: all cores look for one."""
+        return not self._has_incumbent and self._searched >= self._portfolio.late_seconds[0]
 
     @property
     def share_beside(self) -> float:

@@ -33,8 +33,9 @@ class Team(Worker):
         A warm start, NaN where a column has no value.
     """
 
-    # Shorter proofs gain nothing from searches beside them, which take as long to begin.
-    short_proof = 1.0
+    # Shorter proofs gain nothing from searches beside them, which take as long to begin; proofs that are to be short
+    # have no large gap left after a while.
+    short_proof, short_far_proof = 1.0, 0.2
     # Seconds of the first search after which a process that is there begins the proof of a box.
     short_search = 0.01
 
@@ -61,8 +62,12 @@ class Team(Worker):
 
     @property
     def seconds_alone(self) -> float:  # type: ignore[override]
-        """Seconds of a proof before searches work beside it: none where they go on gaining, or it is not to end."""
-        return self.short_proof if self._shares.is_closing and not self._shares.are_gaining_late else 0.0
+        """Seconds of a proof before searches work beside it: none where they are at it still, or it is not to end."""
+        are_at_it = self._shares.are_gaining_late or self._shares.are_seeking
+        if are_at_it or not self._shares.is_closing:
+            return 0.0
+        are_far = bool(self._unfinished) and all(runner.has_large_gap(self._value) for runner in self._unfinished)
+        return self.short_far_proof if are_far else self.short_proof
 
     @property
     def cores_beside(self) -> int:
@@ -75,11 +80,14 @@ class Team(Worker):
         It has none that has had its time and is not about to close the gap, or that is far from its end while searches
         go on gaining. A small MILP has its core for all of the time that searches are in vain.
         """
-        own_seconds = self._portfolio.young_seconds
+        own_seconds = self._portfolio.core_share * self._clock.time_limit
         if runner.works_beside:
-            if self._has_few_relus and not self._shares.are_gaining:
+            if self._has_few_relus and (self._is_early or not self._shares.are_gaining):
                 return True
-            own_seconds = max(own_seconds, self._portfolio.core_share * self._clock.time_limit)
+            if runner.has_large_gap(self._value) and not runner.ends_within(self._clock.remaining, self._value):
+                return False
+        else:
+            own_seconds = min(own_seconds, self._portfolio.young_seconds)
         return not self._is_in_the_way(runner) and (
             runner.worked < own_seconds or runner.closes_within(self._clock.remaining, self._value)
         )
@@ -87,6 +95,7 @@ class Team(Worker):
     def step(self) -> Report:
         """One step of whoever's turn it is."""
         self._shares.searches_beside = self.searches_beside
+        self._shares.expect_gains = self._searches.expect_gains
         self._leave_cores_to_searches()
         report = next(self._turns, None)
         return report or Report(stop=Stop.TIME_LIMIT if self._clock.is_over else Stop.FINISHED)
@@ -177,13 +186,19 @@ class Team(Worker):
     def _is_in_the_way(self, runner: Runner) -> bool:
         """Whether searches go on gaining, and a proof has a large gap or takes a core, and is not about to end.
 
-        Small MILPs keep their core, unless the gap is large: HiGHS often ends of a sudden there.
+        Small MILPs keep their core, unless the gap is large after a while: HiGHS often ends of a sudden there.
         """
-        if self._searches.has_ended or not self._shares.are_gaining_late:
+        is_small = runner.works_beside and self._has_few_relus
+        if self._searches.has_ended or not self._shares.are_gaining_late or (is_small and self._is_early):
             return False
         remaining, value = self._clock.remaining, self._value
-        takes_core = runner.works_beside and not self._has_few_relus
+        takes_core = runner.works_beside and not is_small
         return (takes_core and not runner.closes_within(remaining, value)) or runner.is_far(remaining, value)
+
+    @property
+    def _is_early(self) -> bool:
+        """Whether a small MILP may still end of a sudden, whatever its gap is."""
+        return self._clock.elapsed < self._portfolio.late_seconds[1]
 
     def _leave_cores_to_searches(self) -> None:
         """Let such proofs stand still; not those in threads of their own where there is a core to spare."""
@@ -199,7 +214,7 @@ class Team(Worker):
 
     def _search_for(self, seconds: float) -> Iterator[Report]:
         """Let the searches go on for so long, or until a process that got ahead waits for more to do."""
-        begin = self._clock.elapsed
+        begin = booked = self._clock.elapsed
         beside = bool(self._unfinished) and all(runner.works_beside for runner in self._unfinished)
         gain = 0.0
         while self._clock.elapsed - begin < seconds and not (self._ahead and self._ahead.has_news):
@@ -207,14 +222,15 @@ class Team(Worker):
             yield self._searches.step()
             if self._best is not None and self._value < before:
                 gain += before - self._value
+                if gain > self._options.allowed_gap(self._value):  # noted at once: who gains is left alone
+                    self._shares.book_search(self._clock.elapsed - booked, True, True, beside)
+                    gain, booked = 0.0, self._clock.elapsed
             if self._searches.has_ended:
                 break
             for runner in self._unfinished:
                 runner.keep_others_busy()
             yield from self._look_beside()
-        has_incumbent = self._best is not None
-        found = gain > (self._options.allowed_gap(self._value) if has_incumbent else 0.0)
-        self._shares.book_search(self._clock.elapsed - begin, found, has_incumbent, beside)
+        self._shares.book_search(self._clock.elapsed - booked, False, self._best is not None, beside)
 
     # --- proofs -------------------------------------------------------------------------------------------------
 
