@@ -112,6 +112,15 @@ def test_rounds_come_to_better_vertices():
     assert later <= first < objective.value(image.vertices_seen(drawn).astype(float)).min()
 
 
+def test_rounds_keep_the_best_point_of_each_valley():
+    image, problem = image_of(network_of(1))
+    points = after(ImageSearch(image, np.random.default_rng(0), Budget()).rounds(3))
+    apart = np.abs(points[:, None] - points[None]).mean(axis=2) / np.mean(UPPER - LOWER)
+    values = ReducedObjective(problem).value(points.astype(float))
+    assert (apart[0] > 0.1).sum() >= 4  # all of them come to the best one's valley otherwise
+    assert values.argmin() <= 2
+
+
 def test_a_search_limited_by_iterations_ends_on_a_device_where_it_does_on_the_host(monkeypatch):
     monkeypatch.setattr(Device, "named", classmethod(lambda cls, name: Device(array_api_strict)))
     network, limits = network_of(3), {"iteration_limit": 450, "time_limit": np.inf}

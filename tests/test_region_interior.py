@@ -15,7 +15,7 @@ from pyomo_relugrad.search.regions.facets import FacetProgram
 from pyomo_relugrad.search.regions.interior_point import InteriorPointProgram
 from pyomo_relugrad.search.regions.layout import ReducedLayout, layout_of
 from pyomo_relugrad.search.regions.primal_dual import Iterate, NewtonSystem, UnitBoxProgram
-from pyomo_relugrad.search.regions.program import RegionProgram
+from pyomo_relugrad.search.regions.program import RegionProgram, first_facets
 from pyomo_relugrad.search.regions.region import Region
 from pyomo_relugrad.search.regions.unit_box import MAX_ROWS, UnitBoxRegion
 from pyomo_relugrad.solve import array_problem
@@ -476,3 +476,7 @@ def test_a_linear_program_starts_from_a_guessed_basis():
     solution = program.solve()
     assert solution.values == pytest.approx([1.0, 0.5])
     assert solution.iterations == 0
+
+
+def test_the_first_program_over_a_region_has_a_share_of_the_facets():
+    assert [first_facets(count) for count in (50, 200, 800, 5000)] == [50, 100, 200, 300]

@@ -363,3 +363,10 @@ def test_points_over_a_box_move_in_float64_only_where_steps_are_limited(limit, d
     problem = array_problem(random_network((3, 4, 1), 0), None, -1.0, [1.0, 1.0, 1.0])
     context = SearchContext(Budget(iteration_limit=limit), np.random.default_rng(0))
     assert ProjectedRounds(ProjectedDescent(), problem, domain_of(problem), context).moving.dtype == dtype
+
+
+def test_steps_of_many_points_go_where_those_of_few_go():
+    numbers = np.random.default_rng(0).standard_normal((40, 500)).astype(np.float32)
+    np.testing.assert_array_equal(batch._signs(numbers), np.sign(numbers))
+    for box in (Box(np.zeros(500), np.ones(500)), Box(np.zeros(500), np.linspace(0.5, 1.0, 500))):
+        np.testing.assert_array_equal(box.project(numbers), [box.project(row[None])[0] for row in numbers])

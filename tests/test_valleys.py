@@ -25,6 +25,11 @@ def test_the_best_of_each_valley_go_on_first(count, rows):
     np.testing.assert_array_equal(np.asarray(best_of_valleys(*strict, count)), rows)
 
 
+def test_how_far_a_valley_reaches_may_be_given():
+    rows = best_of_valleys(POINTS, VALUES, LOWER, WIDTH, 5, nearby=400.5)  # the last point is 327 from the best
+    np.testing.assert_array_equal(rows, [1, 2, 0, 3, 4])
+
+
 def test_distances_are_shares_of_the_widths_wherever_the_box_is():
     shifted = (POINTS * 1e3 + 1e5).astype(np.float32)
     lower, width = (LOWER * 1e3 + 1e5).astype(np.float32), (WIDTH * 1e3).astype(np.float32)

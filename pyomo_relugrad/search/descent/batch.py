@@ -46,6 +46,8 @@ class BatchSet(Protocol):
 
 #: Entries of an array that are handled at a time between two products.
 BLOCK_ENTRIES = 2**16
+#: Entries from which signs are taken from the bits of the numbers: that of the sign, and those of 1.
+MANY_ENTRIES, SIGN_BIT, ONE_BITS = 2**13, np.uint32(1 << 31), np.float32(1.0).view(np.uint32)
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,8 @@ class Batch:
         better = values < self.values
         if isinstance(values, np.ndarray):
             np.fmin(values, self.values, out=self.values)
-            np.copyto(self.best, self.U, where=better[:, None])
+            rows = np.flatnonzero(better)
+            self.best[rows] = self.U[rows]  # `copyto` with a condition takes three times as long
         else:
             where = namespace(values).where
             self.values, self.best = where(better, values, self.values), where(better[:, None], self.U, self.best)
@@ -177,10 +180,19 @@ def _moved(
     gradient /= xp.maximum(row_sums(xp.abs(gradient)), float(np.finfo(objective.dtype).tiny))
     momentum *= decay
     momentum += gradient
-    step = xp.sign(momentum) if domain.steps_by_signs else _as_long(momentum)
+    step = _signs(momentum) if domain.steps_by_signs else _as_long(momentum)
     step *= -length * width
     step += U
     return objective.cast(domain.project(step))
+
+
+def _signs(M: Array) -> Array:
+    """The signs of `M`; of many numbers in float32 from their bits, in half the time, where zeros have one, too."""
+    if not isinstance(M, np.ndarray) or M.dtype != np.float32 or M.size < MANY_ENTRIES:
+        return namespace(M).sign(M)
+    bits = M.view(np.uint32) & SIGN_BIT
+    bits |= ONE_BITS
+    return bits.view(np.float32)
 
 
 def _in_blocks(*arrays: Array) -> Iterator[Sequence[Array]]:

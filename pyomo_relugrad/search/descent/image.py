@@ -20,7 +20,8 @@ from pyomo_relugrad.network import LayeredFunction
 from pyomo_relugrad.problem import ReducedObjective, SingleNetwork
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.descent.batch import Batch, Schedule, descend_by_halving
-from pyomo_relugrad.search.descent.elite_pool import PREFERENCE, ElitePool, PoolMember
+from pyomo_relugrad.search.descent.elite_pool import PREFERENCE
+from pyomo_relugrad.search.descent.valleys import best_of_valleys
 from pyomo_relugrad.search.domains.box import Box
 from pyomo_relugrad.search.domains.domain import Domain
 
@@ -38,8 +39,8 @@ POINTS, STEPS, STAGES = 512, 60, (1, 2, 3)
 FIRST_STEP, OFFSPRING_STEP, LAST_STEP = 1.5, 0.1, 0.005
 #: Share of the old momentum that a step keeps.
 MOMENTUM = 0.5
-#: Good points kept.
-POOL_SIZE = 32
+#: Good points kept, and mean squared distance, in diameters of the ball, below which two lie in one valley.
+POOL_SIZE, VALLEY = 32, 0.0125
 #: Decimal logarithms of the shortest and the longest random vector that offspring are moved by, in radii.
 MUTATION = (-0.7, 0.3)
 #: Share of the covariance's mean that is added to its diagonal.
@@ -133,34 +134,40 @@ class ImageSearch:
 
     def __init__(self, image: BoxImage, random: np.random.Generator, budget: Budget) -> None:
         self._image, self._random, self._budget = image, random, budget
-        self._pool = ElitePool(POOL_SIZE)
+        self.restart()
 
     def restart(self) -> None:
         """Forget the good points."""
-        self._pool = ElitePool(POOL_SIZE)
+        self._good, self._values = self._image.cast(np.zeros((0, self._image.size))), np.zeros(0, self._image.dtype)
 
     def rounds(self, count: int) -> Generator[None, None, Array]:
         """The vertices (k, n) of the box that belong to the good points, best first, after rounds from offspring.
 
         Before them comes a round from random points where there are no good ones yet.
         """
-        for _ in range(count + (not self._pool.members)):
-            is_fresh, n_points = not self._pool.members, self._budget.points
+        for _ in range(count + (not len(self._good))):
+            is_fresh, n_points = not len(self._good), self._budget.points
             starts = self._random_points() if is_fresh else self._offspring()
             stages = Schedule(FIRST_STEP if is_fresh else OFFSPRING_STEP, LAST_STEP, STEPS).pieces(STAGES)
             descents = descend_by_halving(self._image, self._image, starts, stages, MOMENTUM, self._budget)
             batch = yield from _silent(descents)
             self._budget.points = n_points  # those of the image are none of the problem
-            for u, value in zip(batch.best, batch.values.tolist(), strict=True):
-                self._pool.add(PoolMember(u, value))
-        return self._image.vertices_seen(np.stack([member.u for member in self._pool.members]))
+            self._keep(batch)
+        return self._image.vertices_seen(self._good)
+
+    def _keep(self, batch: Batch) -> None:
+        """Take in what a round has led to: the best of each valley before the others."""
+        image, nearby = self._image, VALLEY * self._image.size
+        points, values = np.concatenate([self._good, batch.best]), np.concatenate([self._values, batch.values])
+        rows = best_of_valleys(points, values, image.lower, image.upper - image.lower, POOL_SIZE, nearby)
+        self._good, self._values = points[rows], values[rows]
 
     def _random_points(self) -> Array:
         return self._image.on_surface(self._random.standard_normal((POINTS, self._image.size), self._image.dtype))
 
     def _offspring(self) -> Array:
         """Points between two good ones each, one of them rather one of the best, moved by a random vector."""
-        good = np.stack([member.u for member in self._pool.members])
+        good = self._good
         first = good[(len(good) * self._random.random(POINTS) ** PREFERENCE).astype(int)]
         second = good[self._random.integers(len(good), size=POINTS)]
         share = self._random.random((POINTS, 1))

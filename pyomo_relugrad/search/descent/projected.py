@@ -19,7 +19,7 @@ from pyomo_relugrad.search.descent.starts import structured_starts
 from pyomo_relugrad.search.domains.domain import Domain
 from pyomo_relugrad.search.domains.feasible_set import feasible_start
 from pyomo_relugrad.search.domains.method import DomainMethod
-from pyomo_relugrad.search.regions.program import FIRST_FACETS
+from pyomo_relugrad.search.regions.program import first_facets
 from pyomo_relugrad.search.sequential.smooth_polish import polisher_of
 
 #: Multiplications per batched step that keep the matrix products efficient and the steps short.
@@ -161,6 +161,8 @@ class ProjectedRounds:
         #: Rounds from offspring since the last one from fresh starts; they follow while they bring better points.
         self.in_a_row = -1
         self.n_descents = {True: 0, False: 0}  # from fresh starts, and from offspring
+        #: Whether the last fresh starts were the image's turn, and the best values after its turns and after others.
+        self.is_seen, self.best_fresh = False, {True: np.inf, False: np.inf}
         self.report_seconds = 0.0
         self.past, self.patience = context.past, context.past.begin(method.name, method.patience)
         self.has_known = bool(context.known)
@@ -197,10 +199,12 @@ class ProjectedRounds:
                 self.last_record, self.agreements = self.rounds, 0
                 self.past.note(self.method.name, self.rounds)
             is_near = not _is_news(record, float(values.min()), NEARLY_SAME)
+            if self.is_fresh:
+                self.best_fresh[self.is_seen] = min(self.best_fresh[self.is_seen], float(values.min()))
             if self.is_fresh and is_near and self.polishing.afford_whole():
                 agreeing = self._agree(min(elites, key=lambda elite: elite.value), record)
                 yield from self.polishing.booked(agreeing)
-            elif self._is_timed or self.pool.best < record or self.rounds % self.method.polish_every == 0:
+            elif self._deserves_polish(record):
                 yield from self.polishing.run()
             if self.walks_at_once and self.pool.best < self.yielded:  # no walk has come to a better point
                 yield self._incumbent(self.pool.members[0].u)
@@ -211,6 +215,12 @@ class ProjectedRounds:
     @property
     def _is_timed(self) -> bool:
         return bool(np.isfinite(self.budget.time_limit))
+
+    def _deserves_polish(self, record: float) -> bool:
+        """Whether walks may go on after this round; points seen over an image alone are not worth one yet."""
+        if self.image is not None and self.rounds == 0:
+            return False
+        return self._is_timed or self.pool.best < record or self.rounds % self.method.polish_every == 0
 
     @property
     def is_fresh(self) -> bool:
@@ -257,7 +267,8 @@ class ProjectedRounds:
             first = method.offspring_steps[number % len(method.offspring_steps)]
             starts = self.pool.offspring(self.domain, self.random, max(self.count // 2, 1))
             return starts, Schedule(first, method.last_step, method.recombine_steps).pieces(method.stages)
-        if self.image is not None and number % 2 == 0:
+        self.is_seen = number % 2 == 0 or self._is_image_far_better
+        if self.image is not None and self.is_seen:
             if number:
                 self.image.restart()
             vertices = yield from self.image.rounds(IMAGE_ROUNDS)
@@ -267,6 +278,12 @@ class ProjectedRounds:
         first = method.first_steps[turn % len(method.first_steps)]
         lengths = Schedule(first, method.last_step, method.explore_steps)
         return self._fresh_starts(self.count), lengths.pieces(method.stages)
+
+    @property
+    def _is_image_far_better(self) -> bool:
+        """Whether other fresh starts have led to far worse points than those seen over the image."""
+        seen, others = self.best_fresh[True], self.best_fresh[False]
+        return bool(np.isfinite(others)) and _is_news(seen, others, NEARLY_SAME)
 
     def _first_descents(self) -> Generator[None, None, tuple[Array, list[Array]]]:
         """Starts of the first round, and the lengths of the steps of its stages."""
@@ -355,7 +372,7 @@ class ProjectedRounds:
 def _walk_seconds(objective: ReducedObjective) -> float:
     """About how long a step of a walk takes: gradients of a good part of the ReLUs, and Newton systems."""
     gradients = max((stage.n_neurons * stage.work for stage in objective.stages), default=0)
-    facets = min(sum(stage.n_neurons for stage in objective.stages), FIRST_FACETS)
+    facets = first_facets(sum(stage.n_neurons for stage in objective.stages))
     return (gradients + NEWTON_STEPS * facets * facets * objective.size) / WALK_RATE
 
 

@@ -17,7 +17,9 @@ NEARBY, NEARBY_PER_COLUMN = 0.03, 3e-5
 MAX_COMPARED = 1024
 
 
-def best_of_valleys(U: Array, values: Array, lower: Array, width: Array, count: int) -> Array:
+def best_of_valleys(
+    U: Array, values: Array, lower: Array, width: Array, count: int, nearby: float | None = None
+) -> Array:
     """Rows (count,) of the points that go on: the best of each valley, best first, then the best of the others.
 
     Parameters
@@ -28,13 +30,15 @@ def best_of_valleys(U: Array, values: Array, lower: Array, width: Array, count: 
     lower, width : (d,) arrays
         The columns' ranges, all finite, in the type of `U`.
     count : int
+    nearby : float, optional
+        Squared distance, in widths, below which two points lie in one valley.
     """
     xp, order, n_compared = namespace(U), stable_order(values), min(U.shape[0], MAX_COMPARED)
     scale = xp.where(width > 0, width, xp.ones_like(width))
     compared = (xp.take(U, order[:n_compared], axis=0) - lower) / scale
     squares = xp.sum(compared * compared, axis=1)
     distances = squares[:, None] + squares[None, :] - 2.0 * (compared @ compared.T)
-    nearby = min(NEARBY, NEARBY_PER_COLUMN * U.shape[1]) * U.shape[1]
+    nearby = min(NEARBY, NEARBY_PER_COLUMN * U.shape[1]) * U.shape[1] if nearby is None else nearby
     firsts: list[int] = []
     is_covered = np.zeros(n_compared, bool)
     for row, near in enumerate(at_home(distances < nearby)):

@@ -8,6 +8,9 @@ from pyomo_relugrad.arrays import Array, namespace
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.domains.domain import ROW_TOLERANCE, BoundsAndRows
 
+#: Entries from which `np.clip` is faster than a maximum and a minimum, where all bounds are alike.
+MANY_ENTRIES = 2**13
+
 
 class Box:
     """The box ``lower <= u <= upper``.
@@ -35,7 +38,9 @@ class Box:
             lower, upper = (_number_if_equal(side.astype(U.dtype)) for side in (self.lower, self.upper))
             self._bounds[U.dtype] = lower, upper
         lower, upper = self._bounds[U.dtype]
-        return np.minimum(np.maximum(U, lower), upper)  # `np.clip` takes longer to begin
+        if U.size >= MANY_ENTRIES and lower.ndim == upper.ndim == 0:
+            return np.clip(U, lower, upper)  # a fifth of the time, but it takes longer to begin
+        return np.minimum(np.maximum(U, lower), upper)
 
     def sample(self, random: np.random.Generator, count: int) -> Array:
         """Uniform points of the box."""

@@ -20,8 +20,9 @@ from pyomo_relugrad.search.regions.unit_box import BoundedSides, UnitBoxRegion
 ROW_TOLERANCE = 1e-7
 # Active facets from which on an interior-point method is faster than the simplex method.
 MANY_FACETS = 40
-# Facets with which an interior-point method begins; after a first region, half as many again as were active there.
-FIRST_FACETS = 300
+# Share of the neurons with whose facets an interior-point method begins, and bounds on how many; after a first region,
+# half as many again as were active there.
+FIRST_SHARE, FEWEST_FIRST, MOST_FIRST = 0.25, 100, 300
 # Share of the facets, new in the region before, up to which the simplex method is faster from the last basis.
 FEW_NEW_FACETS = 0.05
 # Degenerate optima one after another from which on the interior-point method is not tried.
@@ -142,7 +143,7 @@ class RegionProgram:
         begin = budget.elapsed
         if budget.remaining < self._setup_seconds:
             return RegionOptimum.unfinished(region.u)
-        interior = InteriorPointProgram(UnitBoxRegion(region, limits), self._n_facets)
+        interior = InteriorPointProgram(UnitBoxRegion(region, limits), self._n_facets(region))
         self._setup_seconds = budget.elapsed - begin
         optimum = interior.solve(budget)
         self._n_failures = 0 if optimum is not None else self._n_failures + 1
@@ -171,12 +172,16 @@ class RegionProgram:
         rounding = TOUCHING * np.maximum(np.abs(region.preactivations), np.abs(change))
         return bool((region.signs * (region.preactivations + change) >= -rounding).all())
 
-    @property
-    def _n_facets(self) -> int:
+    def _n_facets(self, region: Region) -> int:
         """Facets with which an interior-point method begins."""
-        return FIRST_FACETS if self._last is None else self._last.binding.size * 3 // 2
+        return first_facets(region.signs.size) if self._last is None else self._last.binding.size * 3 // 2
 
     def _remember(self, optimum: RegionOptimum) -> None:
         before = NO_NEURONS if self._last is None else self._last.binding
         self._n_new = int((~np.isin(optimum.binding, before)).sum())
         self._last = optimum if optimum.is_exact else None
+
+
+def first_facets(n_neurons: int) -> int:
+    """Facets in the first program over a region: an eighth of the neurons, or fewer, are active at most optima."""
+    return min(n_neurons, int(np.clip(FIRST_SHARE * n_neurons, FEWEST_FIRST, MOST_FIRST)))
