@@ -44,6 +44,10 @@ _REASONS: dict[str, str] = {
     **dict.fromkeys(
         _QUANTISED, "rounds to integers and is not continuous: give the network as it was before it was quantised"
     ),
+    **dict.fromkeys(
+        ("TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor"),
+        "is made of decision trees and is not continuous: give them as rows, by OMLT's GradientBoostedTreeModel",
+    ),
     **dict.fromkeys(RANDOM, "draws random numbers: export the network in evaluation mode"),
     **dict.fromkeys(
         ("GRU", "LSTM", "RNN", "SequenceMap"),
