@@ -735,3 +735,41 @@ def test_an_index_that_joins_later_and_was_not_given_is_named():
     m.t.add(2)
     with pytest.raises(ModelError, match=r"network block 'nn\[2\]': inputs has no entry for the block's index 2"):
         m.nn[2].network  # noqa: B018 - the block is built by being asked for
+
+
+class TestRowsOfComponents:
+    """Of what is indexed by the block's index and more, each block has its own entries."""
+
+    network = Network.from_layers([[[1.0, 2.0]], [[3.0]]], [[0.0], [1.0]])
+
+    def test_entries_begin_with_the_index(self):
+        m = pyo.ConcreteModel()
+        m.x, m.y = pyo.Var("ab", [1, 2], bounds=(0, 1)), pyo.Var("ab")
+        m.nn = ReluNetworkBlock("ab", network=self.network, inputs=m.x, outputs=m.y)
+        assert [v.name for v in m.nn["b"].inputs.values()] == ["x[b,1]", "x[b,2]"]
+        assert m.nn["b"].outputs[0] is m.y["b"]
+
+    def test_names_count_in_any_order_and_others_are_left_out(self):
+        m = pyo.ConcreteModel()
+        m.x = pyo.Var([1, 2, 3], ["flow", "cost", "heat"], bounds=(0, 1))
+        network = self.network.with_names(inputs=["heat", "flow"])
+        m.nn = ReluNetworkBlock([1, 2, 3], network=network, inputs=m.x)
+        assert [v.name for v in m.nn[2].inputs.values()] == ["x[2,heat]", "x[2,flow]"]
+
+    def test_indices_may_be_pairs(self):
+        m = pyo.ConcreteModel()
+        m.x = pyo.Var([0, 1], [0, 1], [0, 1], bounds=(0, 1))
+        m.nn = ReluNetworkBlock([0, 1], [0, 1], network=self.network, inputs=m.x)
+        assert [v.name for v in m.nn[1, 0].inputs.values()] == ["x[1,0,0]", "x[1,0,1]"]
+
+    def test_what_has_the_networks_size_stands_for_every_block(self):
+        m = pyo.ConcreteModel()
+        m.x = pyo.Var([0, 1], bounds=(0, 1))
+        m.nn = ReluNetworkBlock([0, 1], network=self.network, inputs=m.x)
+        assert [list(m.nn[k].inputs.values()) for k in (0, 1)] == [list(m.x.values())] * 2
+
+    def test_rows_of_another_length_are_refused(self):
+        m = pyo.ConcreteModel()
+        m.x = pyo.Var([0, 1], range(3), bounds=(0, 1))
+        with pytest.raises(ModelError, match="has 2 inputs, but 3 were given"):
+            m.nn = ReluNetworkBlock([0, 1], network=self.network, inputs=m.x)

@@ -16,6 +16,7 @@ from scripted_method import Scripted
 
 from pyomo_relugrad import Network
 from pyomo_relugrad.modeling.block import ReluNetworkBlock
+from pyomo_relugrad.network.curves import TANH
 from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem
 from pyomo_relugrad.programs import HIGHS_THREAD
 from pyomo_relugrad.proof import ProofInTurns, bound_seconds
@@ -286,6 +287,19 @@ def test_a_short_solve_does_not_look_for_what_suits_it():
     problem = random_problem("integer", 0)
     assert bounders_for(problem, Options(time_limit=0.9), Past()) == []
     assert bounders_for(problem, Options(time_limit=5.0), Past())
+
+
+def test_branching_ends_where_its_bound_ends_the_search():
+    rng = np.random.default_rng(0)
+    weights, biases = [rng.normal(size=(4, 2)), rng.normal(size=(1, 4))], [rng.normal(size=4), np.zeros(1)]
+    problem = box_problem(Network.from_layers(weights, biases, activation=TANH), -1.0, 1.0)
+    options = Options(time_limit=60.0, relative_gap=1e-6, absolute_gap=1e-6)
+    best, bound = feasible_point(problem), -np.inf
+    (bounder,) = [way for way in bounders_for(problem, options, Past()) if isinstance(way, ProofInTurns)]
+    while bounder.is_open:
+        bound, found = bounder.run(best, 1.0)
+        best = found or best
+    assert options.is_proven(best.objective, bound)
 
 
 def test_the_one_with_the_best_bound_has_more_time(monkeypatch):

@@ -217,12 +217,12 @@ def test_ctrl_c_returns_the_best_point_and_the_bound() -> None:
 # --- options and log ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["rel_gap", "mip_rel_gap", "mipgap"])
+@pytest.mark.parametrize("name", ["rel_gap", "mip_rel_gap", "mipgap", "MIPGap"])
 def test_the_gap_has_the_names_that_mip_users_know(name: str) -> None:
     results = NewSolverFactory("relugrad.exact").solve(surrogate(HARD), time_limit=60, options={name: 0.9})
     assert results.solution_status == SolutionStatus.optimal
     assert results.solver_config.rel_gap == 0.9
-    with pytest.raises(ModelError, match=rf"unknown option '{name}' of solver 'relugrad': give one of callback"):
+    with pytest.raises(ModelError, match=rf"unknown option '{name}' of solver 'relugrad': .*exact' takes rel_gap"):
         NewSolverFactory("relugrad").solve(knapsack(), options={name: 0.5})
 
 

@@ -107,6 +107,21 @@ class TestRefusals:
         with pytest.raises(UnsupportedOperatorError, match="the unnamed node that computes 'h': Tan is not piecewise"):
             load_onnx(make_model(nodes, (1, 3)))
 
+    def test_trees(self):
+        tree = node("TreeEnsembleRegressor", ["x"], ["y"], domain="ai.onnx.ml", n_targets=1)
+        model = make_model([tree], (1, 3))
+        model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
+        with pytest.raises(UnsupportedOperatorError, match=r"made of decision trees .*GradientBoostedTreeModel"):
+            load_onnx(model)
+
+    def test_quantised(self):
+        quantised = ["q", "scale", "zero"]
+        nodes = [node("DynamicQuantizeLinear", ["x"], quantised), node("DequantizeLinear", quantised, ["y"])]
+        with pytest.raises(
+            UnsupportedOperatorError, match=r"DynamicQuantizeLinear .*as it was before it was quantised"
+        ):
+            load_onnx(make_model(nodes, (1, 3)))
+
     @pytest.mark.parametrize("operator", ["Mul", "Div", "MatMul"])
     def test_products_of_variables(self, operator):
         nodes = [node("Relu", ["x"], ["h"]), node(operator, ["x", "h"], ["y"])]

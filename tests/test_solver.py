@@ -482,6 +482,14 @@ def test_options_of_the_command_line_are_words() -> None:
     assert "method auto, seed 11\n" in stream.getvalue()
 
 
+@pytest.mark.parametrize("names", [("seconds", "Seed", "Threads"), ("TimeLimit", "random_seed", "threads")])
+def test_options_have_the_names_of_other_solvers_too(names: tuple[str, ...]) -> None:
+    solver = NewSolverFactory("relugrad")
+    results = solver.solve(knapsack(), options=dict(zip(names, (30, 7, 1), strict=True)))
+    config = results.solver_config
+    assert (config.time_limit, config.seed, config.threads) == (30, 7, 1)
+
+
 def test_keywords_without_meaning_are_noted_at_the_debug_level(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, logger="pyomo_relugrad"):
         pyo.SolverFactory("relugrad").solve(knapsack(), keepfiles=True)

@@ -26,15 +26,19 @@ class Route(Enum):
 
 
 def gap_in_words(objective: float, bound: float) -> str:
-    """The relative gap as MIP solvers print it, in eight columns.
+    """The relative gap as MIP solvers print it, in eight columns; the absolute one beside an objective of zero.
 
-    >>> gap_in_words(2.0, 2.5), gap_in_words(0.0, 5e-14)
-    ('25.00%', '0.00%')
+    >>> gap_in_words(2.0, 2.5), gap_in_words(0.0, 5e-14), gap_in_words(0.0, -1e-7)
+    ('25.00%', '0.00%', '1.0e-07')
     """
     if not math.isfinite(bound):
         return "-"
     difference = abs(objective - bound)
-    percent = 100 * difference / max(abs(objective), 1e-10) if difference > 1e-9 else 0.0  # rounding beside 0 is none
+    if difference <= 1e-9:  # rounding beside zero is none
+        return "0.00%"
+    if abs(objective) < 1e-6:
+        return f"{difference:.1e}"
+    percent = 100 * difference / abs(objective)
     return f"{percent:.2f}%" if percent < 9999.995 else f"{percent:.1e}%"
 
 

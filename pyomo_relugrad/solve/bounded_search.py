@@ -51,6 +51,8 @@ LONGEST_BOUND = 1.0
 GAP = 1e-7
 #: Gap at which it ends on a relaxation, which has a gap of its own.
 HULL_GAP = 1e-3
+#: Branch and bound goes on to this share of the gap at which the run ends: tolerances lower its bound afterwards.
+GAP_SHARE = 0.5
 
 
 class BoundInRuns(Protocol):
@@ -234,7 +236,12 @@ def bounders_for(problem: Problem, options: Options, past: Past, has_highs: bool
         programs.append(ProofInTurns(*(partial(way, problem, options) for way in ways), whole=problem))
     is_quick = problem.functions and bound_seconds(problem) <= LONGEST_BOUND
     if is_quick and routes()[0] is Route.BRANCH:
-        alone = replace(options, threads=1)  # searches have the other cores
+        alone = replace(  # searches have the other cores
+            options,
+            threads=1,
+            relative_gap=GAP_SHARE * options.relative_gap,
+            absolute_gap=GAP_SHARE * options.absolute_gap,
+        )
         boxes = ProofInTurns(lambda start: PROOFS[Route.BRANCH](problem, alone, start))
         programs = [*programs, boxes] if has_hulls else [boxes, *programs]
     return [*bounders, *programs]

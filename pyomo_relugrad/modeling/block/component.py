@@ -12,7 +12,16 @@ from pyomo_relugrad.checks import refuse_unknown
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.block.data import ReluNetworkBlockData
 from pyomo_relugrad.modeling.block.keywords import KeywordBlock, KeywordRule, is_rule
-from pyomo_relugrad.modeling.block.tables import at_index, frame_of, is_frame, is_index, row_of
+from pyomo_relugrad.modeling.block.tables import (
+    at_index,
+    frame_of,
+    is_frame,
+    is_index,
+    is_series_or_component,
+    row_entries,
+    row_of,
+    rows_of,
+)
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.readers.sources import is_model, load_network
 
@@ -36,7 +45,8 @@ class ReluNetworkBlock(KeywordBlock, data=ReluNetworkBlockData):
         In the order of the network's inputs, flattened row by row: an indexed `Var` or `Reference`, a slice, a
         sequence, a series, or a mapping whose keys are positions ``0..n-1``, names of the file's input tensors, or
         pairs (name, index). For an indexed block also a data frame whose rows have the block's index, or a mapping
-        from names to series, variables and numbers, such as ``{**frame, "price": m.price}``. A categorical
+        from names to series, variables and numbers, such as ``{**frame, "price": m.price}``; of a component or
+        series whose keys begin with the block's index, such as ``m.x[t, name]``, each block has its own. A categorical
         input (`Network.choices`) is given as a category, or as a mapping from categories to binary variables. None
         stands for variables of the block. Where the network's inputs have names, keys that are text count by name
         whatever their order, of components, slices and series too. Expressions and numbers get a variable of the
@@ -135,6 +145,7 @@ class _NetworkRule(KeywordRule):
         elif isinstance(network, Mapping):
             network = {index: load_network(one) if is_model(one) else one for index, one in network.items()}
         super().__init__("network block", {**given, "network": network})
+        self._rows: dict[str, dict[Any, dict[Any, Any]]] = {}
 
     def __call__(self, block: ReluNetworkBlockData, *_: Any, **unknown: Any) -> None:
         refuse_unknown(unknown, "ReluNetworkBlock", self.given, ", and those of a Block")
@@ -145,9 +156,13 @@ class _NetworkRule(KeywordRule):
     def argument(self, name: str, block: ReluNetworkBlockData) -> Any:
         """As of any block; of inputs and outputs also the row of a data frame, or the entries of indexed parts."""
         given = self.given[name]
-        if name not in ("inputs", "outputs") or not (is_frame(given) or isinstance(given, Mapping)):
+        if name not in ("inputs", "outputs"):
             return super().argument(name, block)
         index = block.index() if block.parent_component().is_indexed() else None
+        if index is not None and is_series_or_component(given):
+            return self._row(name, index, block)
+        if not (is_frame(given) or isinstance(given, Mapping)):
+            return super().argument(name, block)
         if not is_frame(given) and (index is None or index in given):
             return super().argument(name, block)
         names = self._names(name, block)
@@ -161,8 +176,23 @@ class _NetworkRule(KeywordRule):
 
     def _names(self, name: str, block: ReluNetworkBlockData) -> tuple[str, ...]:
         """Names of the columns of a table of the network's inputs or outputs."""
-        network = load_network(super().argument("network", block))
+        network = self._network(block)
         return network.column_names if name == "inputs" else network.output_names
+
+    def _row(self, name: str, index: Any, block: ReluNetworkBlockData) -> Any:
+        """Entries of a component or series that are this block's; all of them where they are as many as it needs."""
+        given, network = self.given[name], self._network(block)
+        size = network.n_inputs if name == "inputs" else network.n_outputs
+        start = index if isinstance(index, tuple) else (index,)
+        if len(given) == size:
+            return given
+        if start not in self._rows.get(name, ()):  # also where the index sets have grown
+            self._rows[name] = rows_of(given, len(start))
+        row = self._rows[name].get(start, {})
+        return row_entries(row, self._names(name, block)) if len(row) > 1 or len(row) == size else given
+
+    def _network(self, block: ReluNetworkBlockData) -> Network:
+        return load_network(super().argument("network", block))
 
     def is_by_index(self, name: str, given: Any) -> bool:
         """Tell a scaling by its own keys from one by index."""

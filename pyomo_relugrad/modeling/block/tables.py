@@ -78,8 +78,32 @@ def at_index(given: Mapping[Any, Any], index: Any, names: Sequence[str], what: s
     return {name: given[name][index] if _has(given[name], index) else given[name] for name in names}
 
 
+def is_series_or_component(given: Any) -> bool:
+    """Whether it has entries under keys that may begin with the index of a block."""
+    return isinstance(given, IndexedComponent) or _is_series(given)
+
+
+def rows_of(given: Any, depth: int) -> dict[Any, dict[Any, Any]]:
+    """The entries of an indexed component or series by the first `depth` parts of their keys, and by the others."""
+    rows: dict[Any, dict[Any, Any]] = {}
+    for key in given.index if _is_series(given) else given.keys():
+        parts = key if isinstance(key, tuple) else (key,)
+        rows.setdefault(parts[:depth], {})[parts[depth:]] = given[key]
+    return rows
+
+
+def row_entries(row: Mapping[Any, Any], names: Sequence[str]) -> Any:
+    """The entries of a row of `rows_of`: by name where the network has these names, otherwise in their order."""
+    by_name = {tail[0]: entry for tail, entry in row.items() if len(tail) == 1}
+    return {name: by_name[name] for name in names} if names and set(names) <= set(by_name) else list(row.values())
+
+
+def _is_series(item: Any) -> bool:
+    return hasattr(type(item), "iloc") and not is_frame(item)
+
+
 def _has(item: Any, index: Any) -> bool:
-    if hasattr(type(item), "iloc"):  # a series
+    if _is_series(item):
         return index in item.index
     return isinstance(item, (IndexedComponent, Mapping)) and index in item
 

@@ -97,7 +97,7 @@ def _evaluated(expression: Any, known: Mapping[int, float]) -> float:
         if id(child) in known:
             return False, known[id(child)]
         if child.__class__ in pyo.native_types or not child.is_potentially_variable():
-            return False, pyo.value(child)
+            return False, float(pyo.value(child))  # NumPy's float32, as files hold it, rounds what it meets
         if child.is_variable_type():
             raise _UnknownPartError
         return True, None

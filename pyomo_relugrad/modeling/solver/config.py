@@ -21,8 +21,15 @@ from pyomo_relugrad.words import shown
 
 logger = logging.getLogger(__name__)
 
-#: Names that Pyomo and MIP solvers use for the same option elsewhere.
-ALIASES = {"timelimit": "time_limit", "mipgap": "rel_gap", "mip_rel_gap": "rel_gap", "mip_abs_gap": "abs_gap"}
+#: Names that Pyomo, HiGHS, Gurobi, CBC, GLPK and SCIP use for the same option.
+_ELSEWHERE = {
+    "time_limit": ("timelimit", "TimeLimit", "seconds", "sec", "tmlim", "limits/time"),
+    "rel_gap": ("mipgap", "mip_rel_gap", "MIPGap", "ratioGap", "ratio", "limits/gap"),
+    "abs_gap": ("mip_abs_gap", "MIPGapAbs", "allowableGap", "limits/absgap"),
+    "threads": ("Threads",),
+    "seed": ("Seed", "random_seed"),
+}
+ALIASES = {alias: name for name, aliases in _ELSEWHERE.items() for alias in aliases}
 
 #: Keywords of Pyomo's other solvers that mean nothing here: no files are written.
 IGNORED = ("keepfiles", "solnfile")
@@ -61,7 +68,7 @@ def _declare(config: ConfigDict, option: Field[Any]) -> None:
     name = NAMES.get(option.name, option.name)
     if name in config:
         del config[name]
-    aliases = [alias for alias, meant in ALIASES.items() if meant == name]
+    aliases = _ELSEWHERE.get(name, ())
     config.declare(
         name,
         ConfigValue(
@@ -231,9 +238,9 @@ def _by_name(given: Mapping[str, Any], config: RelugradConfig) -> dict[str, Any]
         elif key in ALIASES and name in config and value is None:
             continue  # Pyomo's command line hands over a None where nothing was said
         elif name not in config or name in ("options", "solver_options"):
-            aliases = {alias for alias, meant in ALIASES.items() if meant in config}
-            names = sorted({*config, *aliases} - {"solver_options"})
-            check_known(key, "option", names, owner=f" of solver '{config.solver}'")
+            more = f". '{ExactConfig.solver}' takes {name}, for its proof" if name in ExactConfig() else ""
+            names = sorted({*config} - {"solver_options"})
+            check_known(key, "option", names, more, owner=f" of solver '{config.solver}'")
         elif name in known and known[name] != value:
             raise ModelError(f"option '{name}' is given twice, as {known[name]!r} and as {value!r}: leave one out")
         else:

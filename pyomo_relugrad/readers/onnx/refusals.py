@@ -19,9 +19,13 @@ _ADVICE = re.compile(r"\b(export|convert|load|upgrade|report|give|store|write|tr
 """What messages that say what to do have in them."""
 
 _NORMALISING = (
-    *("Attention", "Det", "DynamicQuantizeLinear", "GroupNormalization", "InstanceNormalization", "LRN"),
-    *("LayerNormalization", "MeanVarianceNormalization", "Normalizer", "QuantizeLinear", "RMSNormalization"),
-    *("ReduceL2", "ReduceLogSum", "ReduceProd", "ReduceSumSquare"),
+    *("Attention", "Det", "GroupNormalization", "InstanceNormalization", "LRN", "LayerNormalization"),
+    *("MeanVarianceNormalization", "Normalizer", "RMSNormalization", "ReduceL2", "ReduceLogSum", "ReduceProd"),
+    "ReduceSumSquare",
+)
+_QUANTISED = (
+    *("ConvInteger", "DynamicQuantizeLinear", "MatMulInteger", "QGemm", "QLinearConv", "QLinearMatMul"),
+    "QuantizeLinear",
 )
 _STEPS = ("And", "BitShift", "Ceil", "Equal", "Floor", "Mod", "NonZero", "Or", "Round", "Sign", "Unique", "Xor")
 _SEQUENCES = (
@@ -37,6 +41,13 @@ _REASONS: dict[str, str] = {
         "turns scores into labels: export the network up to its scores, the tensor {source!r}",
     ),
     **dict.fromkeys(_STEPS, "is not continuous: only networks of ReLUs and the like can be read"),
+    **dict.fromkeys(
+        _QUANTISED, "rounds to integers and is not continuous: give the network as it was before it was quantised"
+    ),
+    **dict.fromkeys(
+        ("TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor"),
+        "is made of decision trees and is not continuous: give them as rows, by OMLT's GradientBoostedTreeModel",
+    ),
     **dict.fromkeys(RANDOM, "draws random numbers: export the network in evaluation mode"),
     **dict.fromkeys(
         ("GRU", "LSTM", "RNN", "SequenceMap"),
