@@ -16,7 +16,7 @@ RATE = Network.from_layers([[[-1.0, 1.0], [1.0, 0.5]], [[0.7, -0.4]]], [[0.2, 0.
 
 SCHEMES = {
     "backward": ("dae.finite_difference", {"nfe": 4, "scheme": "BACKWARD"}),
-    "forward": ("dae.finite_difference", {"nfe": 4, "scheme": "FORWARD"}),
+    "forward": ("dae.finite_difference", {"nfe": 2, "scheme": "FORWARD"}),
     "central": ("dae.finite_difference", {"nfe": 4, "scheme": "CENTRAL"}),
     "radau": ("dae.collocation", {"nfe": 2, "ncp": 2, "scheme": "LAGRANGE-RADAU"}),
     "legendre": ("dae.collocation", {"nfe": 2, "ncp": 2, "scheme": "LAGRANGE-LEGENDRE"}),
@@ -45,15 +45,29 @@ def reactor(form="function"):
     return m
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_every_point_of_the_discretised_set_has_its_network(scheme, form, caplog):
+def discretised(scheme, form="function"):
     m = reactor(form)
     transformation, options = SCHEMES[scheme]
     pyo.TransformationFactory(transformation).apply_to(m, **options)
+    return m
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_every_point_of_the_discretised_set_has_its_network(scheme, form, caplog):
+    m = discretised(scheme, form)
     assert caplog.text == ""
     assert list(m.nn) == list(m.t)
     assert all([v.name for v in m.nn[t].inputs.values()] == [m.x[t].name, m.u[t].name] for t in m.t)
+    given = ([m.rate[t].name] if form == "outputs too" else [m.nn[t].outputs[0].name] for t in m.t)
+    assert [[v.name for v in m.nn[t].outputs.values()] for t in m.t] == list(given)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "form"), [*((scheme, "function") for scheme in SCHEMES), ("radau", "outputs too"), ("radau", "rule")]
+)
+def test_discretised_models_are_solved_as_their_expansions_are(scheme, form):
+    m = discretised(scheme, form)
     pyo.assert_optimal_termination(pyo.SolverFactory("relugrad.exact").solve(m, time_limit=20))
     found = pyo.value(m.o)
     for t in m.t:

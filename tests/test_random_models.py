@@ -21,7 +21,7 @@ slow = pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_proven_optima_are_met_and_never_beaten(family):
     met = 0
-    for seed in range(104, 106):
+    for seed in (102, 103):  # proven within a second, but for the quadratic ones
         problem = random_problem(family, seed)
         optimum = proven_optimum(problem)
         incumbent = search(problem, iteration_limit=300).incumbent

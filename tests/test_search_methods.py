@@ -100,7 +100,7 @@ def test_rescaling_neurons_changes_nothing_that_a_method_finds(method, seed):
 @example(seed=773)  # a walk ends on a facet that is the side of a flat region
 def test_rescaling_neurons_changes_no_answer(method, seed):
     network = random_network([2, 5, 3, 1], seed)
-    plain, other = (values_found(net, method, seed, 100)[-1] for net in (network, rescaled(network, seed)))
+    plain, other = (values_found(net, method, seed, 50)[-1] for net in (network, rescaled(network, seed)))
     assert plain == pytest.approx(other, rel=1e-9, abs=1e-9)
 
 

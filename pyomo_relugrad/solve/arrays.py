@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -231,31 +230,15 @@ def array_problem(
 ) -> Problem:
     """The problem behind `maximize`: columns are the inputs, then the outputs; `rows` is (A, row_lower, row_upper)."""
     n, k, choices = network.n_inputs, network.n_outputs, network.choices
-    inputs = partial(_vector, size=n, names=network.input_names)
-    if objective is None and k > 1:
-        raise ModelError(
-            f"the network has {k} outputs: give their {k} weights as the objective, such as [1{', 0' * (k - 1)}]"
-            if k <= MAX_LISTED
-            else f"the network has {k} outputs: give their {k} weights as the objective"
-        )
-    weights = np.concatenate(
-        [
-            inputs(spread(0.0 if input_objective is None else input_objective, choices, 0.0), "input_objective"),
-            _vector(1.0 if objective is None else objective, "objective", k, network.output_names, "output"),
-        ]
-    )
-    if not weights.any():
-        raise ModelError(
-            "the objective is zero: give weights of the outputs, or none where there is one output; bounds on the "
-            "inputs are lower=... and upper=..."
-        )
+    weights = _weights(network, input_objective, objective)
     matrix, row_lower, row_upper = rows
     sides = [numbers(side, name) for name, side in (("row_lower", row_lower), ("row_upper", row_upper))]
     if matrix is None and any(np.isfinite(side).any() for side in sides):
         raise ModelError("row_lower and row_upper are bounds of the rows in A, which is not given: give A too")
     matrix = _row_matrix(matrix, n, network.input_names)
     m, chosen = matrix.shape[0], _choice_rows(network)
-    low, high = inputs(spread(lower, choices, 0.0), "lower"), inputs(spread(upper, choices, 1.0), "upper")
+    low = _of_inputs(network, lower, "lower", fill=0.0)
+    high = _of_inputs(network, upper, "upper", fill=1.0)
     binary, sums = chosen.any(axis=0), np.ones(len(chosen))
     input_rows = sparse.vstack([sparse.csr_array(matrix), sparse.csr_array(chosen)])
     return Problem(
@@ -271,6 +254,31 @@ def array_problem(
         column_names=_column_names(network),
         row_names=(*(f"row {row}" for row in range(m)), *(f"one category of {own.name}" for own in choices)),
     )
+
+
+def _weights(network: Network, input_objective: ArrayLike | None, objective: ArrayLike | None) -> Array:
+    """Weights of the inputs, then of the outputs; not all are zero."""
+    k = network.n_outputs
+    if objective is None and k > 1:
+        raise ModelError(
+            f"the network has {k} outputs: give their {k} weights as the objective, such as [1{', 0' * (k - 1)}]"
+            if k <= MAX_LISTED
+            else f"the network has {k} outputs: give their {k} weights as the objective"
+        )
+    own = _of_inputs(network, 0.0 if input_objective is None else input_objective, "input_objective", fill=0.0)
+    given = 1.0 if objective is None else objective
+    weights = np.concatenate([own, _vector(given, "objective", k, network.output_names, "output")])
+    if not weights.any():
+        raise ModelError(
+            "the objective is zero: give weights of the outputs, or none where there is one output; bounds on the "
+            "inputs are lower=... and upper=..."
+        )
+    return weights
+
+
+def _of_inputs(network: Network, values: ArrayLike, name: str, fill: float) -> Array:
+    """A number per input; the categories of a choice that is not given have the value `fill`."""
+    return _vector(spread(values, network.choices, fill), name, network.n_inputs, network.input_names)
 
 
 def _choice_rows(network: Network) -> Array:
