@@ -50,9 +50,11 @@ TARGETS: dict[str, tuple[set[str], tuple[str, ...]]] = {
         NETWORK_TESTS,
     ),
     "network/bounds/relaxation.py": (
-        {"_add_layer", "_preactivation_bounds", "_output_range", "_rounding", "substitute", "_both_signs"},
+        {"_add_layer", "_preactivation_bounds", "_output_range", "_rounding", "substitute", "_both_signs"}
+        | {"_by_products"},
         NETWORK_TESTS,
     ),
+    "network/bounds/second_layer.py": ({"suits", "second_layer_bounds", "_scaled"}, NETWORK_TESTS),
     "network/bounds/substitution.py": ({"descend", "through", "_through_lines", "sums"}, NETWORK_TESTS),
     "network/activations.py": ({"lines", "states", "bends", "range", "_chords_to_infinity"}, NETWORK_TESTS),
     "network/bounds/boxes.py": ({"minima", "minimizers", "_rounded_corners"}, NETWORK_TESTS),

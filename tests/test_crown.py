@@ -11,8 +11,10 @@ from test_bounds import assert_contains, random_boxes, random_network, sample
 
 from pyomo_relugrad.network import Layer, Network
 from pyomo_relugrad.network.bounds import Relaxation, crown_bounds, interval_bounds, optimize_lower_slopes
+from pyomo_relugrad.network.bounds import relaxation as relaxation_module
 from pyomo_relugrad.network.bounds.lower_slopes import _slope_gradient
 from pyomo_relugrad.network.bounds.relaxation import CHUNK_ENTRIES
+from pyomo_relugrad.network.bounds.second_layer import second_layer_bounds
 
 
 def assert_functions_enclose(bounds, network, box, points):
@@ -219,3 +221,32 @@ def test_many_rows_are_bounded_in_pieces():
     pieces, whole = (crown_bounds(network, -box, box) for network in (wide, narrow))
     np.testing.assert_allclose(pieces.lower[2][:, kept], whole.lower[2], rtol=1e-12)
     np.testing.assert_allclose(pieces.upper[2][:, kept], whole.upper[2], rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("sizes", [(1, 3, 9, 1), (5, 30, 20, 4, 2), (12, 8, 40, 3)])
+def test_a_second_layer_by_products_has_the_bounds_of_single_functions(sizes, dtype, monkeypatch):
+    """Over many boxes, some of them points, in pieces: as by substitution, and around samples."""
+    network, rng = trained_like(7, sizes).astype(dtype), np.random.default_rng(7)
+    centre, width = rng.normal(size=(2, 23, sizes[0]))
+    width[:3] = 0
+    lower, upper = centre - np.abs(width), centre + np.abs(width)
+    calls = []
+
+    def counted(*arguments):
+        calls.append(arguments)
+        return second_layer_bounds(*arguments)
+
+    monkeypatch.setattr(relaxation_module, "second_layer_bounds", counted)
+    monkeypatch.setattr(relaxation_module, "suits", lambda *_: True)
+    monkeypatch.setattr(relaxation_module, "CHUNK_ENTRIES", 5 * max(sizes[1:3]) * (sizes[0] + 1))
+    quick = Relaxation(network, lower, upper)
+    assert len(calls) > 2
+    monkeypatch.setattr(relaxation_module, "suits", lambda *_: False)
+    single = Relaxation(network, lower, upper)
+    for one, other in ((quick.lower[1], single.lower[1]), (quick.upper[1], single.upper[1])):
+        np.testing.assert_allclose(one, other, rtol=0, atol=200 * np.finfo(dtype).eps * np.abs(other).max())
+    for box in range(len(lower)):
+        values = network.preactivations(sample(rng, quick.boxes.lower[box], quick.boxes.upper[box], 50))[1]
+        assert (quick.lower[1][box] <= values).all()
+        assert (values <= quick.upper[1][box]).all()

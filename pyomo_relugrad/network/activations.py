@@ -31,8 +31,8 @@ class Lines:
     unstable: Array
     unbounded: Array | None
 
-    def take(self, boxes: Array) -> Lines:
-        """The lines over some of the boxes, given by index."""
+    def take(self, boxes: Array | slice) -> Lines:
+        """The lines over some of the boxes, given by index or slice."""
         every = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(self, **{name: values[boxes] for name, values in every.items() if values is not None})
 
