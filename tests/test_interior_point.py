@@ -158,3 +158,61 @@ def test_infinite_initial_values_are_none() -> None:
     assert not np.isinf(compile_model(m).values()).any()
     pyo.SolverFactory("relugrad").solve(m, iteration_limit=100, threads=1)
     assert pyo.value(m.c.body) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_a_hanging_chain_is_found_from_initial_values() -> None:
+    """Without bounds, its objective falls for ever where the terms of its length are free of what they are made of."""
+    n, length = 50, 4.0
+    m = pyo.ConcreteModel()
+    nodes, links = range(n + 1), range(n)
+    m.x = pyo.Var(nodes, initialize=lambda m, i: 8 * i / n * (0.5 * i / n - 0.25) + 1)
+    m.u = pyo.Var(nodes, initialize=lambda m, i: 8 * (i / n - 0.25))
+    m.x[0].fix(1)
+    m.x[n].fix(3)
+    m.slope = pyo.Constraint(links, rule=lambda m, i: m.x[i + 1] == m.x[i] + (m.u[i] + m.u[i + 1]) / (2 * n))
+    long = {i: pyo.sqrt(1 + m.u[i] ** 2) for i in nodes}
+    m.length = pyo.Constraint(expr=0.5 / n * sum(long[i] + long[i + 1] for i in links) == length)
+    m.o = pyo.Objective(expr=0.5 / n * sum(m.x[i] * long[i] + m.x[i + 1] * long[i + 1] for i in links))
+    problem, v = descended(m)
+    assert problem.violation(v[None])[0] <= 1e-6
+    assert problem.objective(v[None])[0] == pytest.approx(5.0722615, rel=1e-6)  # Ipopt's from there
+
+
+def test_what_functions_write_begins_at_values_that_are_given() -> None:
+    """As states of a trajectory do, which would be far away where each followed from the one before."""
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var([0, 1], bounds=(-2, 2), initialize=1.0)
+    m.row = pyo.Constraint(expr=m.x[0] + pyo.exp(3 * m.x[1]) == 2)
+    m.o = pyo.Objective(expr=m.x[0])
+    compiled = compile_model(m)
+    problem, given = compiled.problem, compiled.values()
+    (v,) = problem.propagate(given[None])
+    given = np.where(problem.is_output, 1.5, given)
+    space = FullSpace(problem, v, given)
+    begun = space.values(space.start)
+    assert begun[problem.is_output] == pytest.approx(1.5)
+    assert np.abs(v[problem.is_output]).min() > 10.0
+    assert np.abs(space.constraints(space.start)).max() > 0.1
+
+
+@pytest.mark.parametrize("most", [1e-3, 1e17, np.inf])
+def test_bounds_that_say_nothing_give_no_scale(most: float) -> None:
+    """A bound that follows from a quotient may be as large as 1e17."""
+    size = min(1.0, 0.5 * most)
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(bounds=(0, most), initialize=size)
+    m.o = pyo.Objective(expr=pyo.exp(-m.x / size))
+    compiled = compile_model(m)
+    space = FullSpace(compiled.problem, compiled.problem.propagate(compiled.values()[None])[0])
+    assert space.scale[0] == pytest.approx(size)
+
+
+def test_rows_without_slope_at_the_start_keep_their_size() -> None:
+    m = pyo.ConcreteModel()
+    m.u = pyo.Var([0, 1], bounds=(-1, 1), initialize=0.0)
+    m.circle = pyo.Constraint(expr=m.u[0] ** 2 + m.u[1] ** 2 <= 1)
+    m.o = pyo.Objective(expr=pyo.exp(m.u[0]) + pyo.exp(2 * m.u[1]))
+    _, v = descended(m)
+    slope, size = np.array([np.exp(v[0]), 2 * np.exp(2 * v[1])]), np.linalg.norm(v[:2])
+    assert size == pytest.approx(1.0)
+    assert slope / np.linalg.norm(slope) == pytest.approx(-v[:2], rel=1e-5)

@@ -40,6 +40,8 @@ class SearchContext:
         Whether another search is under way that begins at the start and at the relaxation's point.
     solves_whole : bool, optional
         Whether programs over the whole problem are of use: not where a proof solves one beside the search.
+    given : (n,) array, optional
+        The start as it was given, also of what functions write; NaN where there is no value.
     near : tuple of Incumbent, optional
         Where none was found: points that only networks keep from being feasible.
     take_bound : callable, optional
@@ -62,6 +64,7 @@ class SearchContext:
     is_first: bool = True
     beside: bool = False
     solves_whole: bool = True
+    given: Array | None = None
     near: tuple[Incumbent, ...] = ()
     take_bound: Callable[[float], None] = _ignore
     solutions: int = 1

@@ -186,6 +186,7 @@ class LocalSearch(Worker):
             random,
             first.start,
             self._relaxation,
+            given=start,
             is_first=self._is_first,
             beside=self._beside,
             solves_whole=self._solves_whole,

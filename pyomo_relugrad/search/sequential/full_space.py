@@ -11,12 +11,16 @@ from pyomo_relugrad.programs import LinkRows
 DIFFERENCE, LEAST_SIZE = 1e-6, 1e-3
 #: Share of a column's range that a value has at least that counts as its scale, and what counts in place of less.
 LEAST_SCALE, SCALE_OF_NOTHING = 1e-6, 1e-2
+#: Ranges wider than this say nothing: they are bounds that somebody gave, or that follow from others, for want of any.
+WIDE = 1e9
 #: Size up to which a number counts as zero where nothing is known of its range.
 ROUNDING = 1e-12
 #: Distance of two bounds, relative to them, up to which there is no room between them.
 NO_ROOM = 1e-9
 #: Share of a range, or of a bound, that the first point keeps away from it.
 INSIDE = 0.01
+#: Share of what a row's columns and terms usually are that its derivatives count as at least.
+LEAST_SLOPE = 0.01
 #: Factors of rows and objective stay within these.
 SMALLEST_FACTOR, LARGEST_FACTOR = 1e-10, 1e10
 
@@ -24,7 +28,8 @@ SMALLEST_FACTOR, LARGEST_FACTOR = 1e-10, 1e10
 class FullSpace:
     """``min f(z)`` over ``c(z) = 0`` and ``lower <= z <= upper``, all scaled to be about one near a point.
 
-    The variables z are the columns that may move, integers held, and the activity of each row that is no equation.
+    The variables z are the columns that may move, integers held, and the activity of each row that is no equation. What
+    expressions write for rows and the objective alone are terms of these, neither variables nor tied by equations.
     Scales follow from the columns' sizes at the point and from derivatives there, so that units do not matter.
 
     Parameters
@@ -32,15 +37,21 @@ class FullSpace:
     problem : Problem
     v : (n,) array
         With propagated outputs.
+    given : (n,) array, optional
+        Values to begin at in place of these, also of what functions write; NaN where there is none.
     """
 
-    def __init__(self, problem: Problem, v: Array) -> None:
+    def __init__(self, problem: Problem, v: Array, given: Array | None = None) -> None:
         self._problem, self._stages = problem, problem.equations
         self._links = LinkRows(problem, stages=self._stages)
+        given = np.full(v.size, np.nan) if given is None else given
+        self._kept = problem.is_output & np.isfinite(given)
         fixed = are_equal(problem.lower, problem.upper)
-        self._point = np.where(fixed, np.clip(v, problem.lower, problem.upper), v)
+        v = np.where(np.isfinite(given), given, v)
+        self._point = self._completed(np.where(fixed, np.clip(v, problem.lower, problem.upper), v))
+        self._find_terms()
         is_used = ~problem.is_output
-        is_used[self._links.columns] = True
+        is_used[self._links.columns[self._linked]] = True
         self._columns = np.flatnonzero(~fixed & is_used & ~problem.integers)
         is_equation = are_equal(problem.row_lower, problem.row_upper)
         self._ranges = np.flatnonzero(~is_equation)
@@ -49,14 +60,31 @@ class FullSpace:
         picks = sparse.csr_array(
             (-np.ones(self.n_slacks), (self._ranges, np.arange(self.n_slacks))), shape=(problem.n_rows, self.n_slacks)
         )
-        no_slacks = sparse.csr_array((self._links.columns.size, self.n_slacks))
+        no_slacks = sparse.csr_array((self._linked.size, self.n_slacks))
         self._slacks = sparse.vstack([picks, no_slacks], format="csr")
+        self._seen: tuple[Array, Weight] | None = None
         self._begin()
+
+    def _find_terms(self) -> None:
+        """Which outputs are terms of rows and the objective alone, which need no variables and equations."""
+        problem, columns = self._problem, self._links.columns
+        is_term = problem.is_output & ~problem.is_input & ~self._kept
+        is_term &= np.isinf(problem.lower) & np.isinf(problem.upper)
+        for stage in self._stages:
+            if stage.n_neurons:
+                is_term[stage.outputs] = False
+        if problem.quadratic is not None:
+            is_term[problem.quadratic.indices] = False
+        self._linked, terms = np.flatnonzero(~is_term[columns]), np.flatnonzero(is_term[columns])
+        self._terms, self._term_columns = terms, columns[terms]
+        parts = [(stage, np.flatnonzero(is_term[stage.outputs].any(axis=1))) for stage in self._stages]
+        self._term_stages = tuple(stage.part(chosen) for stage, chosen in parts if chosen.size)
+        self._is_term = is_term
 
     def _begin(self) -> None:
         """Scales at the point, then the variables there, moved off their bounds."""
         problem, columns, rows = self._problem, self._columns, self._ranges
-        n, size = self.n_columns, self.n_columns + self.n_slacks
+        size = self.n_columns + self.n_slacks
         least, most = self._output_ranges()
         # What is read as a number above or below zero stays there, as arguments of logarithms and divisors.
         read = problem.is_output & problem.is_input
@@ -66,14 +94,18 @@ class FullSpace:
         all_lower[is_point], all_upper[is_point] = problem.lower[is_point], problem.upper[is_point]
         lower = np.concatenate([all_lower[columns], problem.row_lower[rows]])
         upper = np.concatenate([all_upper[columns], problem.row_upper[rows]])
-        self.scale, self._factors, self._weight = np.ones(size), np.ones(problem.n_rows + self._links.columns.size), 1.0
-        scale = self._column_scale()[columns]
-        jacobian = abs(self.jacobian(self._variables(self._point)))[:, :n]
-        self.scale = np.concatenate([scale, np.maximum(jacobian[rows] @ scale, SMALLEST_FACTOR)])
+        self.scale, self._factors, self._weight = np.ones(size), np.ones(problem.n_rows + self._linked.size), 1.0
+        scale = self._column_scale()
+        moving = np.zeros(problem.n_columns)
+        moving[columns], moving[self._term_columns] = scale[columns], scale[self._term_columns]
+        of_rows = abs(problem.rows) @ moving
+        self.scale = np.concatenate([scale[columns], np.maximum(of_rows[rows], SMALLEST_FACTOR)])
         self.lower, self.upper = lower / self.scale, upper / self.scale
         self.start = self._inside()
         if self.start.size:
             largest = abs(self.jacobian(self.start)).max(axis=1).toarray().ravel()
+            # Slopes of terms may vanish at the point.
+            largest[: problem.n_rows] = np.maximum(largest[: problem.n_rows], LEAST_SLOPE * of_rows)
             self._factors = 1.0 / np.clip(largest, SMALLEST_FACTOR, LARGEST_FACTOR)
             slope = float(np.abs(self.gradient(self.start)).max())
             self._weight = 1.0 / np.clip(slope, SMALLEST_FACTOR, LARGEST_FACTOR) if slope > 0 else 1.0
@@ -81,21 +113,18 @@ class FullSpace:
     def _column_scale(self) -> Array:
         """(n,) typical changes of columns: sizes, or shares of ranges; those of outputs by their inputs'."""
         problem, sizes = self._problem, np.abs(self._point)
-        ranges = problem.upper - problem.lower
-        ranges = np.where(np.isfinite(ranges), ranges, np.where(sizes > ROUNDING, sizes, 1.0))
-        scale = np.where(sizes >= LEAST_SCALE * ranges, np.minimum(sizes, ranges), SCALE_OF_NOTHING * ranges)
+        scale = _typical(sizes, problem.upper - problem.lower)
         for stage in problem.stages:
             X, change = self._point[stage.inputs], scale[stage.inputs]
             low, high = problem.lower[stage.inputs], problem.upper[stage.inputs]
             moved = np.concatenate([np.clip(X + change, low, high), np.clip(X - change, low, high)])
             values = np.abs(stage.value(moved).reshape(2, *stage.outputs.shape) - self._point[stage.outputs])
             slopes = np.abs(stage.affine(X)[0]) @ change[:, :, None]
-            largest = np.fmax.reduce([*values, slopes[:, :, 0], sizes[stage.outputs]])
-            widths = (problem.upper - problem.lower)[stage.outputs]
-            given = np.where(np.isfinite(widths), widths, 0.0)
-            largest = np.where(largest >= LEAST_SCALE * given, largest, SCALE_OF_NOTHING * given)
-            largest = np.fmin(largest, widths)
-            scale[stage.outputs] = np.where(np.isfinite(largest) & (largest > ROUNDING), largest, 1.0)
+            # Ends of ranges may be poles of functions, near which their values say nothing of what is usual.
+            largest = np.fmax(slopes[:, :, 0], sizes[stage.outputs])
+            largest = np.where(largest > ROUNDING, largest, np.fmax(*values))
+            largest = np.where(np.isfinite(largest), largest, 0.0)
+            scale[stage.outputs] = _typical(largest, (problem.upper - problem.lower)[stage.outputs])
         return scale
 
     def _output_ranges(self) -> tuple[Array, Array]:
@@ -115,14 +144,25 @@ class FullSpace:
     def _inside(self) -> Array:
         """The variables at the point, off their bounds; what functions write follows from the others where it may."""
         z = moved_inside(self._variables(self._point), self.lower, self.upper)
-        v = self._problem.propagate(self.values(z)[None])[0]
+        v = self._completed(self.values(z))
         v = np.where(np.isfinite(v), v, self.values(z))
         return moved_inside(self._variables(v), self.lower, self.upper)
 
+    def _completed(self, v: Array) -> Array:
+        """A copy of a point with the functions' values in the columns that they write, where none were given."""
+        V, own = np.array(v, np.float64)[None], v[self._kept]
+        for stage in self._problem.stages:
+            stage.propagate(V)
+            V[0, self._kept] = own
+        return V[0]
+
     def values(self, z: Array) -> Array:
-        """The columns (n,) of the problem at variables."""
+        """The columns (n,) of the problem at variables, with the values of terms."""
         v = self._point.copy()
         v[self._columns] = z[: self.n_columns] * self.scale[: self.n_columns]
+        for stage in self._term_stages:
+            is_term = self._is_term[stage.outputs]
+            v[stage.outputs[is_term]] = stage.value(v[stage.inputs]).reshape(stage.outputs.shape)[is_term]
         return v
 
     def objective(self, z: Array) -> float:
@@ -131,33 +171,47 @@ class FullSpace:
 
     def gradient(self, z: Array) -> Array:
         """Its derivatives."""
-        partial = self._problem.objective_gradient(self.values(z)[None])[0][self._columns]
-        slopes = np.concatenate([partial * self.scale[: self.n_columns], np.zeros(self.n_slacks)])
-        return np.asarray(self._weight * slopes)
+        v = self.values(z)
+        partial = self._problem.objective_gradient(v[None])[0]
+        slopes = partial[self._columns] + self._term_slopes(self._link_rows(z)).T @ partial[self._term_columns]
+        scaled = np.concatenate([slopes * self.scale[: self.n_columns], np.zeros(self.n_slacks)])
+        return np.asarray(self._weight * scaled)
 
     def constraints(self, z: Array) -> Array:
         """What rows, and equations of functions, lack at variables; NaN where a function has no value."""
         v = self.values(z)
         rows = self._problem.row_activity(v[None])[0] - self._right
         rows[self._ranges] -= z[self.n_columns :] * self.scale[self.n_columns :]
-        parts = [rows]
+        parts = [np.zeros(0)]
         for stage, used in zip(self._stages, self._links.used, strict=True):
             parts.append((v[stage.outputs] - stage.value(v[stage.inputs]))[:, used].ravel())
-        return np.asarray(np.concatenate(parts) * self._factors)
+        return np.asarray(np.concatenate([rows, np.concatenate(parts)[self._linked]]) * self._factors)
 
     def jacobian(self, z: Array) -> Weight:
         """Derivatives of the constraints, by rows."""
-        v, slopes, nothing = self.values(z), [], []
-        for stage, used in zip(self._stages, self._links.used, strict=True):
-            slopes.append(stage.affine(v[stage.inputs])[0][:, used])
-            nothing.append(np.zeros(slopes[-1].shape[:2]))
-        links, _ = self._links.build(slopes, nothing)
-        shape = (self._links.columns.size, self._problem.n_columns)
-        link_rows = sparse.csr_array((links.data, links.indices, links.indptr), shape=shape)
-        rows = sparse.vstack([self._problem.rows, link_rows], format="csc")[:, self._columns]
+        links = self._link_rows(z)
+        of_terms = self._problem.rows[:, self._term_columns] @ self._term_slopes(links)
+        rows = self._problem.rows[:, self._columns] + of_terms
+        both = sparse.vstack([rows, links[self._linked][:, self._columns]], format="csc")
         return sparse.csr_array(
-            sparse.diags_array(self._factors) @ sparse.hstack([rows, self._slacks]) @ sparse.diags_array(self.scale)
+            sparse.diags_array(self._factors) @ sparse.hstack([both, self._slacks]) @ sparse.diags_array(self.scale)
         )
+
+    def _link_rows(self, z: Array) -> Weight:
+        """Derivatives (n_links, n) of what ties functions' outputs to their inputs; kept for the last variables."""
+        if self._seen is None or not np.array_equal(self._seen[0], z):
+            v, slopes, nothing = self.values(z), [], []
+            for stage, used in zip(self._stages, self._links.used, strict=True):
+                slopes.append(stage.affine(v[stage.inputs])[0][:, used])
+                nothing.append(np.zeros(slopes[-1].shape[:2]))
+            links, _ = self._links.build(slopes, nothing)
+            shape = (self._links.columns.size, self._problem.n_columns)
+            self._seen = z.copy(), sparse.csr_array((links.data, links.indices, links.indptr), shape=shape)
+        return self._seen[1]
+
+    def _term_slopes(self, links: Weight) -> Weight:
+        """Derivatives (n_terms, n_columns) of the terms."""
+        return -links[self._terms][:, self._columns]
 
     def hessian(self, z: Array, multipliers: Array) -> Weight:
         """Second derivatives of the objective and of the constraints by their multipliers.
@@ -165,7 +219,11 @@ class FullSpace:
         By differences of the functions' slopes, each function by itself. Kinks have none.
         """
         problem, v = self._problem, self.values(z)
-        weights = -(multipliers * self._factors)[problem.n_rows :]
+        multipliers = multipliers * self._factors
+        weights = np.zeros(self._links.columns.size)
+        weights[self._linked] = -multipliers[problem.n_rows :]
+        partial = self._weight * problem.objective_gradient(v[None])[0] + multipliers[: problem.n_rows] @ problem.rows
+        weights[self._terms] = partial[self._term_columns]
         unit = np.ones(problem.n_columns)
         unit[self._columns] = self.scale[: self.n_columns]
         rows, columns, entries, first = [], [], [], 0
@@ -208,6 +266,15 @@ class FullSpace:
         second = (slopes[1:] - slopes[0]).transpose(1, 0, 2) / length[:, :, None]
         second = 0.5 * (second + second.transpose(0, 2, 1))
         return np.where(np.isfinite(second), second, 0.0)
+
+
+def _typical(sizes: Array, ranges: Array) -> Array:
+    """Scales by sizes, or shares of ranges where these say more."""
+    known = np.where(ranges <= WIDE, ranges, np.inf)
+    of_range = np.where(np.isfinite(known), SCALE_OF_NOTHING * known, 1.0)
+    of_little = np.where(sizes > ROUNDING, np.minimum(of_range, np.maximum(sizes, 1.0)), of_range)
+    is_small = np.where(np.isfinite(known), sizes < LEAST_SCALE * known, sizes <= ROUNDING)
+    return np.where(is_small, of_little, np.minimum(sizes, known))
 
 
 def are_equal(lower: Array, upper: Array) -> Array:

@@ -27,6 +27,8 @@ BARRIER_ERROR, TO_BOUND = 10.0, 0.99
 #: and the least curvature along a step.
 FIRST_ADDED, LEAST_ADDED, ADDED_GROWTH, LARGEST_ADDED = 1e-4, 1e-14, 10.0, 1e10
 DEPENDENT, LEAST_CURVATURE = 1e-9, 1e-10
+#: Always added to the Hessian, so that pivots where there is no curvature leave digits to the others.
+LEAST_DIAGONAL = 1e-8
 #: By what a step must lower the violation or the barrier function; Armijo's share.
 FILTER_MARGIN, ARMIJO = 1e-5, 1e-4
 #: Pivots on the diagonal, whose signs are those of the eigenvalues; residual up to which a solution counts.
@@ -38,20 +40,23 @@ MULTIPLIER_REACH = 1e10
 FEASIBLE, CONVERGED = 1e-9, 1e-8
 
 
-def interior_descent(problem: Problem, v: Array, budget: Budget) -> Generator[None, None, Array]:
+def interior_descent(
+    problem: Problem, v: Array, budget: Budget, given: Array | None = None
+) -> Generator[None, None, Array]:
     """Where a primal-dual interior-point method leads from a point (n,); integers are held.
 
     Newton steps on the barrier's optimality conditions, accepted by a filter (Waechter, Biegler, 2006), with a
     Levenberg-Marquardt restoration where the filter takes none. Where it ends at a violation it goes on from there in
-    other units. A sign of life after each step.
+    other units. A sign of life after each step. What values are `given` are where it begins, as those of states that
+    equations write.
 
     Returns
     -------
     (n,) array
         With propagated outputs; the last point, which may violate rows.
     """
-    for _ in range(ROUNDS):
-        space = FullSpace(problem, v)
+    for number in range(ROUNDS):
+        space = FullSpace(problem, v, None if number else given)
         if not space.n_columns or not np.isfinite(space.start).all():
             break
         descent = _InteriorPoint(space)
@@ -184,7 +189,7 @@ class _InteriorPoint:
         added = 0.0
         while added <= LARGEST_ADDED:
             checkpoint()
-            upper_left = hessian + sparse.diags_array(np.full(self.z.size, added + 1e-14))
+            upper_left = hessian + sparse.diags_array(np.full(self.z.size, added + LEAST_DIAGONAL))
             solution = self._solve(upper_left, first, self._c, DEPENDENT * self._barrier**0.25)
             if solution is not None:
                 step = solution.step

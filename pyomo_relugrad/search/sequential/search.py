@@ -42,8 +42,9 @@ LITTLE = 1e-7
 SHARES = np.array([1.0, 0.5, 0.25, 0.1, 0.03])
 #: By which a trust region grows.
 GROWTH = 1.5
-#: One in so many descents is by an interior-point method: at most; after it failed again and again; and where networks
-#: have kinks, which hold it up, and a feasible point is known.
+#: One in so many descents is by an interior-point method, after the first two of a model without kinks (from initial
+#: values and the relaxation): at most; after it failed again and again; and where networks have kinks, which hold it
+#: up, and a feasible point is known.
 INTERIOR, FAILING_INTERIOR, INTERIOR_AMONG_KINKS = 2, 32, 8
 #: Values that integer outputs are given in a descent.
 MAX_TARGETS = 5
@@ -194,7 +195,7 @@ class InteriorTurns:
     def note(self, is_feasible: bool) -> None:
         """Whether one came to a feasible point: otherwise the next one is later."""
         self._interval = INTERIOR if is_feasible else min(2 * self._interval, FAILING_INTERIOR)
-        self._next = self._number + self._interval
+        self._next = self._number + (1 if self._number == 1 else self._interval)
 
 
 def _is_lower(objective: float, before: float) -> bool:
@@ -294,6 +295,7 @@ class Descent:
         self._scale = column_scale(problem)
         self._largest_gain, self._interior = 0.0, InteriorTurns(problem)
         self._is_first = context.past.solves > 1 and context.start is not None
+        self._given = context.given
         self.merit = merit
 
     @cached_property
@@ -314,7 +316,8 @@ class Descent:
         model = self._held_model if holds_integers and self._held_model is not None else self._model
         by_interior = self._interior.is_next(np.isfinite(best))
         if by_interior:
-            v = yield from interior_descent(self._problem, v, budget)
+            given, self._given = self._given, None
+            v = yield from interior_descent(self._problem, v, budget, given)
             self._interior.note(self._violation(v) <= NEARLY_FEASIBLE)
         else:
             v = yield from self._descend(model, v, self.merit, self._first_radius())
