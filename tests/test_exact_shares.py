@@ -687,8 +687,10 @@ def test_points_and_steps_of_all_searches_are_booked_once():
 
 def test_without_networks_there_is_one_search():
     searches = Searches(integer_program(), Options(), Clock())
-    for _ in range(5):
+    steps = 0
+    while not searches.has_ended and steps < 500:
         searches.step()
+        steps += 1
     assert searches.has_ended
     assert searches._seed == 0
 
