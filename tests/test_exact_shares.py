@@ -519,12 +519,14 @@ def test_other_searches_are_kept_out_of_a_short_proof_only_where_that_is_all_the
     assert team.seconds_alone == alone
 
 
-def test_searches_are_not_in_vain_in_the_midst_of_a_method():
-    shares = TimeShares(ASKED)
-    shares.book_search(100.0, found=False, has_incumbent=True)
-    assert not shares.are_gaining
-    shares.expect_gains = True
-    assert shares.are_gaining_late
+def test_young_searches_are_not_in_vain_in_the_midst_of_a_method():
+    """Old ones are: a model of integers alone is proven while annealing goes on."""
+    for seconds, is_young in ((0.3, True), (100.0, False)):
+        shares = TimeShares(ASKED)
+        shares.book_search(seconds, found=False, has_incumbent=True)
+        assert not shares.are_gaining_late
+        shares.expect_gains = True
+        assert shares.are_gaining_late is is_young
 
 
 @pytest.mark.parametrize("is_far", [True, False])

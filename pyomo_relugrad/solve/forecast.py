@@ -57,8 +57,8 @@ class GapForecast:
         return self.has_large_gap(objective) and not self.closes_within(seconds, objective, allowed)
 
     def has_large_gap(self, objective: float) -> bool:
-        """Whether the gap counts as large beside the objective."""
-        return objective - self._bound >= self._portfolio.far_share * abs(objective)
+        """Whether the gap counts as large beside the objective, which says nothing where it is zero."""
+        return objective != 0.0 and objective - self._bound >= self._portfolio.far_share * abs(objective)
 
     def ends_within(self, seconds: float, objective: float, allowed: float) -> bool:
         """Whether the gap to an objective will be the allowed one after so many more seconds of work."""

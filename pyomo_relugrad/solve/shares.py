@@ -24,7 +24,8 @@ class TimeShares:
         The share of the time left that a proof by stages is expected to need to its end: searches leave it so much, up
         to half of the time.
     expect_gains : bool
-        Whether the search's method is in the midst of what is to bring a better point: it is not in vain until then.
+        Whether the search's method is in the midst of what is to bring a better point. While it is young it is not in
+        vain until then; after that proofs may be what is missing.
     searches_beside : int
         Searches on other cores: where a proof is about to close the gap, the shares are those of all cores. Else the
         search of this core goes on as alone: it knows ways that suit the problem's structure, the others vary.
@@ -53,10 +54,14 @@ class TimeShares:
     @property
     def _promise(self) -> float:
         """1 while searches are successful, towards 0 the longer they are in vain."""
-        if self.expect_gains:
+        if self._expects_gains_early:
             return 1.0
         patience = self._portfolio.first_seconds + self._portfolio.patience * self._last_success
         return min(1.0, patience / self._searched) if self._searched > 0.0 else 1.0
+
+    @property
+    def _expects_gains_early(self) -> bool:
+        return self.expect_gains and self._searched < self._portfolio.late_seconds[1]
 
     @property
     def are_gaining(self) -> bool:
@@ -67,7 +72,7 @@ class TimeShares:
     @property
     def are_gaining_late(self) -> bool:
         """The same, after more time than easy problems take: time and cores belong to the searches."""
-        seconds = self._searched if self.expect_gains else self._last_success
+        seconds = self._searched if self._expects_gains_early else self._last_success
         return self.are_gaining and seconds >= self._portfolio.late_seconds[0]
 
     @property
