@@ -3,10 +3,12 @@
 import io
 import itertools
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import pandas as pd
 import pyomo.environ as pyo
 import pytest
 from hypothesis import given, settings
@@ -773,3 +775,29 @@ class TestRowsOfComponents:
         m.x = pyo.Var([0, 1], range(3), bounds=(0, 1))
         with pytest.raises(ModelError, match="has 2 inputs, but 3 were given"):
             m.nn = ReluNetworkBlock([0, 1], network=self.network, inputs=m.x)
+
+    @pytest.mark.parametrize("names", [("b", "c"), ("x", "a"), ("A", "B")])
+    @pytest.mark.parametrize("kind", ["component", "series"])
+    def test_other_names_are_refused_as_without_an_index(self, names, kind):
+        m = pyo.ConcreteModel()
+        m.x = pyo.Var([1, 2], names, bounds=(0, 1))
+        given = m.x if kind == "component" else pd.Series({key: m.x[key] for key in m.x})
+        with pytest.raises(ModelError, match="the keys are not the names of the network's inputs: missing"):
+            m.nn = ReluNetworkBlock([1, 2], network=self.network.with_names(["a", "b"]), inputs=given)
+
+    def test_tensors_count_by_name_in_any_order(self):
+        network = replace(self.network, inputs=(TensorSpec("u", (1,)), TensorSpec("v", (1,))))
+        m = pyo.ConcreteModel()
+        m.x = pyo.Var([1, 2], ["v", "u"], [0], bounds=(0, 1))
+        m.nn = ReluNetworkBlock([1, 2], network=network, inputs=m.x)
+        assert [v.name for v in m.nn[2].inputs.values()] == ["x[2,u,0]", "x[2,v,0]"]
+
+    def test_entries_that_are_made_anew_are_found(self):
+        m = pyo.ConcreteModel()
+        m.x = pyo.Var(pyo.Any, ["a", "b"], dense=False, bounds=(0, 1))
+        m.x[1, "a"], m.x[1, "b"]
+        m.nn = ReluNetworkBlock(pyo.Any, network=self.network.with_names(["a", "b"]), inputs=m.x)
+        m.nn[1]
+        del m.nn[1], m.x[1, "a"]
+        m.x[1, "a"].setub(0.5)
+        assert m.nn[1].inputs[0] is m.x[1, "a"]

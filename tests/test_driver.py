@@ -47,6 +47,15 @@ def drive(worker: Worker, callback=None, *, options: Options = EXACT, **limits):
     return Driver(PROBLEM, options, Clock(options.time_limit), callback, **limits).run(worker)
 
 
+def test_a_bound_that_a_feasible_point_refutes_is_given_up():
+    wrong = Report((point(5.0),), bound=4.0)
+    result = drive(Scripted(wrong, Report((point(2.0),)), Report(bound=4.0), Report(bound=0.5, stop=Stop.FINISHED)))
+    assert (result.stop, result.bound, result.incumbent.objective) == (Stop.FINISHED, 0.5, 2.0)
+    assert [bound for _, bound in result.bound_history] == [0.5]
+    tolerance = Report(bound=2.0 + 1e-6, stop=Stop.FINISHED)
+    assert drive(Scripted(wrong, Report((point(2.0),)), tolerance)).stop is Stop.OPTIMAL
+
+
 def test_a_worker_that_has_ended_says_why_and_its_work_adds_up():
     worker = Scripted(
         Report((point(3.0),), bound=0.5, evaluated=4, iterations=1),
@@ -67,7 +76,7 @@ def test_a_worker_that_has_ended_says_why_and_its_work_adds_up():
     ("report", "stop"),
     [
         (Report((point(3.0),), bound=3.0), Stop.OPTIMAL),
-        (Report((point(3.0),), bound=3.5), Stop.OPTIMAL),
+        (Report((point(3.0),), bound=3.0 + 1e-6), Stop.OPTIMAL),
         (Report(bound=np.inf), Stop.INFEASIBLE),
         (Report(stop=Stop.UNBOUNDED), Stop.UNBOUNDED),
         (Report((point(3.0),), bound=3.0, stop=Stop.FINISHED), Stop.OPTIMAL),

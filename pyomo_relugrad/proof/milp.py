@@ -57,8 +57,6 @@ LOG_OPTIONS = {"log_to_console": False, "mip_min_logging_interval": REPORT_INTER
 EQUAL_SECONDS, FEW_INTEGERS = 2.0, 64
 # Seconds after which HiGHS may begin again with what it has learnt: long proofs end sooner by that, short ones later.
 RESTART_SECONDS = 1.0
-# Share of its value by which a feasible point may lie below a bound of HiGHS without refuting it: that is tolerance.
-TOLERATED = 1e-4
 
 
 @solver_threads()
@@ -173,8 +171,7 @@ class MilpProof(Prover):
     @property
     def _is_refuted(self) -> bool:
         """Whether a feasible point lies below HiGHS's bound: its presolve has cut off optima before."""
-        value = self.incumbent_value
-        return bool(np.isfinite(value) and self._dual_bound > value + TOLERATED * (1.0 + abs(value)))
+        return self.incumbent is not None and self.incumbent.refutes(self._dual_bound)
 
     @property
     def has_news(self) -> bool:

@@ -175,9 +175,18 @@ class Driver:
                 point = repaired(self._problem, point)
             is_new = self._record.add(point, self._clock.elapsed) or is_new
         self._reason = report.reason or self._reason
-        self._bound = max(self._bound, rounded_up(self._problem, report.bound))
-        self._record.add_bound(self._bound, self._clock.elapsed)
+        self._book_bound(rounded_up(self._problem, report.bound))
         return is_new
+
+    def _book_bound(self, bound: float) -> None:
+        """Keep the better bound, unless a point shows that it is wrong: then nothing is proven, nor was before."""
+        best = self._record.incumbent
+        if best is not None and best.refutes(self._bound):
+            self._bound = -math.inf
+            self._record.bound_history.clear()
+        if best is None or not best.refutes(bound):
+            self._bound = max(self._bound, bound)
+            self._record.add_bound(self._bound, self._clock.elapsed)
 
     # --- reasons to stop ----------------------------------------------------------------------------------------
 

@@ -18,9 +18,9 @@ from pyomo_relugrad.modeling.block.tables import (
     is_frame,
     is_index,
     is_series_or_component,
+    keys_by_start,
     row_entries,
     row_of,
-    rows_of,
 )
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.readers.sources import is_model, load_network
@@ -145,7 +145,7 @@ class _NetworkRule(KeywordRule):
         elif isinstance(network, Mapping):
             network = {index: load_network(one) if is_model(one) else one for index, one in network.items()}
         super().__init__("network block", {**given, "network": network})
-        self._rows: dict[str, dict[Any, dict[Any, Any]]] = {}
+        self._keys: dict[str, dict[Any, list[Any]]] = {}
 
     def __call__(self, block: ReluNetworkBlockData, *_: Any, **unknown: Any) -> None:
         refuse_unknown(unknown, "ReluNetworkBlock", self.given, ", and those of a Block")
@@ -186,10 +186,13 @@ class _NetworkRule(KeywordRule):
         start = index if isinstance(index, tuple) else (index,)
         if len(given) == size:
             return given
-        if start not in self._rows.get(name, ()):  # also where the index sets have grown
-            self._rows[name] = rows_of(given, len(start))
-        row = self._rows[name].get(start, {})
-        return row_entries(row, self._names(name, block)) if len(row) > 1 or len(row) == size else given
+        keys = self._keys.get(name, {}).get(start, ())
+        if not keys or any(key not in given for key in keys):  # the index sets have grown or shrunk
+            self._keys[name] = keys_by_start(given, len(start))
+            keys = self._keys[name].get(start, ())
+        if len(keys) > 1 or len(keys) == size:
+            return row_entries(given, keys, len(start), self._names(name, block))
+        return given
 
     def _network(self, block: ReluNetworkBlockData) -> Network:
         return load_network(super().argument("network", block))

@@ -169,7 +169,7 @@ def network_outputs(network: Network) -> Entries:
 
 @dataclass(frozen=True)
 class SliceEntries:
-    """Keys and entries of a slice, found once: Pyomo searches the whole component for them."""
+    """Keys and entries of a slice or another part of a component, found once: Pyomo searches all of it for them."""
 
     keys: list[Any]
     entries: list[Any]

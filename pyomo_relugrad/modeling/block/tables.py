@@ -9,7 +9,7 @@ from pyomo.core.base.indexed_component import IndexedComponent
 from pyomo.core.expr.numvalue import value
 
 from pyomo_relugrad.errors import MissingPackageError, ModelError
-from pyomo_relugrad.modeling.block.entries import keyed_entries
+from pyomo_relugrad.modeling.block.entries import SliceEntries, keyed_entries
 from pyomo_relugrad.network import Network, decoded, order_by_name
 from pyomo_relugrad.words import listed
 
@@ -83,19 +83,27 @@ def is_series_or_component(given: Any) -> bool:
     return isinstance(given, IndexedComponent) or _is_series(given)
 
 
-def rows_of(given: Any, depth: int) -> dict[Any, dict[Any, Any]]:
-    """The entries of an indexed component or series by the first `depth` parts of their keys, and by the others."""
-    rows: dict[Any, dict[Any, Any]] = {}
+def keys_by_start(given: Any, depth: int) -> dict[Any, list[Any]]:
+    """The keys of an indexed component or series by their first `depth` parts."""
+    rows: dict[Any, list[Any]] = {}
     for key in given.index if _is_series(given) else given.keys():
-        parts = key if isinstance(key, tuple) else (key,)
-        rows.setdefault(parts[:depth], {})[parts[depth:]] = given[key]
+        rows.setdefault(_parts(key)[:depth], []).append(key)
     return rows
 
 
-def row_entries(row: Mapping[Any, Any], names: Sequence[str]) -> Any:
-    """The entries of a row of `rows_of`: by name where the network has these names, otherwise in their order."""
-    by_name = {tail[0]: entry for tail, entry in row.items() if len(tail) == 1}
-    return {name: by_name[name] for name in names} if names and set(names) <= set(by_name) else list(row.values())
+def row_entries(given: Any, keys: Sequence[Any], depth: int, names: Sequence[str]) -> Any:
+    """The entries of a component or series at some of its keys, under what follows the first `depth` parts of these.
+
+    Names that the network does not have are left out, if all of its own are there.
+    """
+    row = {tail[0] if len(tail) == 1 else tail: given[key] for key in keys for tail in [_parts(key)[depth:]]}
+    if names and set(names) <= set(row):
+        return {name: row[name] for name in names}
+    return SliceEntries(list(row), list(row.values()))
+
+
+def _parts(key: Any) -> tuple[Any, ...]:
+    return key if isinstance(key, tuple) else (key,)
 
 
 def _is_series(item: Any) -> bool:
