@@ -1,5 +1,7 @@
 """The interior-point descent: from initial values to optima, whatever the units, with nothing undefined on the way."""
 
+from collections.abc import Generator
+
 import numpy as np
 import pyomo.environ as pyo
 import pytest
@@ -9,6 +11,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.modeling.compile import compile_model
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.run import Budget
+from pyomo_relugrad.search.sequential import search
 from pyomo_relugrad.search.sequential.full_space import FullSpace
 from pyomo_relugrad.search.sequential.interior_point import interior_descent
 
@@ -216,3 +219,21 @@ def test_rows_without_slope_at_the_start_keep_their_size() -> None:
     slope, size = np.array([np.exp(v[0]), 2 * np.exp(2 * v[1])]), np.linalg.norm(v[:2])
     assert size == pytest.approx(1.0)
     assert slope / np.linalg.norm(slope) == pytest.approx(-v[:2], rel=1e-5)
+
+
+def test_a_feasible_start_comes_before_the_states_that_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """States that were measured, say, are far from feasible where the start that leads to others is not."""
+    begun: list[object] = []
+
+    def noted(problem: Problem, v: Array, budget: Budget, given: Array | None = None) -> Generator[None, None, Array]:
+        begun.append(given)
+        return v
+        yield
+
+    monkeypatch.setattr(search, "interior_descent", noted)
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var([0, 1], bounds=(0, 2), initialize=0.0)
+    m.row = pyo.Constraint(expr=m.x[0] + pyo.exp(m.x[1]) <= 2)
+    m.o = pyo.Objective(expr=(m.x[0] - m.x[1]) ** 2 - pyo.sin(m.x[1]))
+    pyo.SolverFactory("relugrad").solve(m, iteration_limit=20, seed=0)
+    assert begun[0] is None

@@ -108,6 +108,14 @@ def test_quadratic_objectives_and_their_change():
     assert program.solve().values[0] == pytest.approx(0.25, abs=1e-6)
 
 
+def test_rows_with_huge_coefficients_are_not_put_to_the_quadratic_solver():
+    program = LinearProgram(np.array([-1.0]), np.full(1, -9.0), np.full(1, 9.0), quadratic=sparse.csr_array([[2.0]]))
+    program.append_rows(sparse.csr_array([[1e12]]), np.full(1, -np.inf), np.full(1, 1e12))
+    assert program.solve().status is LinearStatus.FAILED
+    program.truncate_rows(0)
+    assert program.solve().objective == pytest.approx(-0.25)
+
+
 def test_points_of_quadratic_programs_are_no_bounds():
     program = LinearProgram(np.array([-1.0]), np.full(1, -9.0), np.full(1, 9.0), quadratic=sparse.csr_array([[2.0]]))
     assert program.solve().bound == -INF

@@ -30,6 +30,9 @@ QP_ATTEMPTS = ((0.0, 10), (1e-7, 50))
 LEAST_QP_ITERATIONS = 200
 # HiGHS's own tolerance of multipliers: these programs prove nothing, and a smaller one may keep them from their end.
 QP_DUAL_TOLERANCE = 1e-7
+# Larger coefficients of rows are not put to its quadratic solver: its factors then lack rows, and HiGHS 1.16 prints
+# "error" and writes in front of an array, by which the process may end.
+LARGEST_QP_COEFFICIENT = 1e9
 
 
 class LinearStatus(Enum):
@@ -197,8 +200,9 @@ class LinearProgram:
             matrix.indices.astype(np.int32),
             np.asarray(matrix.data, np.float64),
         )
+        is_too_large = self._is_quadratic and np.abs(matrix.data).max(initial=0.0) > LARGEST_QP_COEFFICIENT
         # HiGHS takes a coefficient that is NaN for none at all.
-        if not _is_taken(status) or np.isnan(matrix.data).any():
+        if not _is_taken(status) or np.isnan(matrix.data).any() or is_too_large:
             self._note("rows", is_taken=False)
 
     def truncate_rows(self, n_keep: int) -> None:

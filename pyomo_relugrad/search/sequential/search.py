@@ -189,13 +189,18 @@ class InteriorTurns:
         return self._suits and self._number >= self._next and not (self.has_kinks and has_point and self._is_early)
 
     @property
+    def is_first(self) -> bool:
+        """Whether the present descent is the first of all."""
+        return self._number == 1
+
+    @property
     def _is_early(self) -> bool:
         return self._number % INTERIOR_AMONG_KINKS != 0
 
     def note(self, is_feasible: bool) -> None:
         """Whether one came to a feasible point: otherwise the next one is later."""
         self._interval = INTERIOR if is_feasible else min(2 * self._interval, FAILING_INTERIOR)
-        self._next = self._number + (1 if self._number == 1 else self._interval)
+        self._next = self._number + (1 if self.is_first else self._interval)
 
 
 def _is_lower(objective: float, before: float) -> bool:
@@ -316,7 +321,7 @@ class Descent:
         model = self._held_model if holds_integers and self._held_model is not None else self._model
         by_interior = self._interior.is_next(np.isfinite(best))
         if by_interior:
-            given, self._given = self._given, None
+            given = self._given_values(np.isfinite(best))
             v = yield from interior_descent(self._problem, v, budget, given)
             self._interior.note(self._violation(v) <= NEARLY_FEASIBLE)
         else:
@@ -343,6 +348,13 @@ class Descent:
             yield better
             if point.is_feasible and better is not None and better.is_feasible:
                 self._largest_gain = max(self._largest_gain, point.objective - better.objective)
+
+    def _given_values(self, has_point: bool) -> Array | None:
+        """Where the next interior-point descent begins, once: the second one where the start itself is feasible."""
+        if has_point and self._interior.is_first:
+            return None
+        given, self._given = self._given, None
+        return given
 
     @property
     def _aims(self) -> bool:
