@@ -41,7 +41,7 @@ def shuffled(parts: list[Any], random: np.random.Generator) -> Any:
 
 
 def row_products(left: Any, right: Any) -> Any:
-    """Inner products (..., m) of the rows of `left` (..., m, n) with those of `right` (m, n) or of the same shape."""
+    """Inner products (..., m) of the rows of `left` (..., m, n) with those of `right` (m or 1, n) or as many."""
     if isinstance(left, np.ndarray):
         return np.einsum("...ij,...ij->...i", left, right)
     return namespace(left).sum(left * right, axis=-1)

@@ -96,7 +96,7 @@ class Substitution:
         xp, lines, pick = namespace(adjoint), self.lines[index], self.boxes.pick
 
         def sums(values: Array, intercept: Array) -> Array:
-            return row_products(values, xp.broadcast_to(pick(intercept, boxes), adjoint.shape[1:]))
+            return row_products(values, pick(intercept, boxes))
 
         positive = xp.maximum(adjoint, 0)
         negative = adjoint - positive

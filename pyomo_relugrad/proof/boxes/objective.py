@@ -15,7 +15,7 @@ from pyomo_relugrad.proof.boxes.relaxations import Relaxations, StageRelaxation,
 
 # Steps of the lower slopes' optimization where there are none to begin with, as at the root, and from those of a larger
 # box.
-FIRST_STEPS, LATER_STEPS = 20, 3
+FIRST_STEPS, LATER_STEPS = 20, 4
 # A coefficient that should be zero, on a column without bounds, is as large as this by the rounding of multipliers.
 DUAL_TOLERANCE = 1e-9
 
