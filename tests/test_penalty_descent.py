@@ -7,6 +7,7 @@ import pytest
 from random_models import FAMILIES, random_problem
 from scipy import sparse
 
+from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.penalty_descent import penalty_descent
@@ -79,3 +80,10 @@ def test_penalties_suit_the_units_of_rows_and_objective():
     merit, scaled = Merit.scaled_to(problem, V, 10.0), Merit.scaled_to(other, V, 10.0)
     np.testing.assert_allclose(scaled.row_penalties * units, 100 * merit.row_penalties)
     np.testing.assert_allclose(scaled.of(other, V), 100 * merit.of(problem, V))
+
+
+def test_penalties_are_finite_beside_exponentials():
+    """Objectives of 1e300 and columns of 1e-300 at random points; numbers that overflow are errors in tests."""
+    problem = Problem(np.array([1.0, 1.0]), np.full(2, -np.inf), np.full(2, np.inf), np.eye(2), None, np.zeros(2))
+    merit = Merit.scaled_to(problem, np.array([[1e300, 1e-305], [0.0, 0.0]]), 10.0)
+    assert np.isfinite(merit.row_penalties).all()

@@ -113,6 +113,13 @@ def test_programs_with_planes_find_the_optimum_and_try_no_binaries_twice(monkeyp
     assert bounds[0] < 6.0097588
 
 
+def test_programs_with_planes_end_where_nothing_has_a_value_near_any_point() -> None:
+    problem = problem_of(synthesis())
+    enclosures = Enclosures(shared_of(problem, problem.upper))
+    enclosures._points = [np.full(problem.n_columns, np.nan)]
+    assert list(enclosures.steps()) == [None]
+
+
 def test_what_is_not_suited_to_planes_is_left_alone() -> None:
     m = synthesis()
     m.y.domain = pyo.UnitInterval

@@ -131,6 +131,9 @@ class Enclosures:
     def _optimum(self, held: Array | None = None) -> Array | None:
         """The best point (n,) between the planes whose binaries are new, or that has integers; None for none."""
         linear, points = self._linear, np.array([v for v in self._points if np.isfinite(v).all()])
+        if not len(points):  # nowhere has everything a value, as beside poles
+            self._is_complete = True
+            return None
         lower, upper = (np.repeat(side[None], len(points), axis=0) for side in (linear.lower, linear.upper))
         blocks = self._rows.at(lower, upper, points) + ([self._cuts()] if held is None else [])
         within = with_rows(linear if held is None else self._holding(held), RowBlock.stacked(blocks))

@@ -9,6 +9,9 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem, without_nan
 
+#: Largest spread of the objective that prices follow, and least one of a column: exponentials have others.
+MAX_SPREAD, LEAST_SPREAD = 1e100, 1e-100
+
 
 @dataclass(frozen=True, eq=False)
 class Merit:
@@ -37,7 +40,7 @@ class Merit:
         V = V[np.isfinite(V).all(axis=1)] if np.isfinite(V).all(axis=1).any() else np.zeros((1, problem.n_columns))
         objective = problem.objective(V)
         spread = float(objective.max() - objective.min()) + float(np.abs(problem.cost).max(initial=0.0))
-        price = penalty * (spread if spread > 0 else 1.0)
+        price = penalty * (min(spread, MAX_SPREAD) if spread > 0 else 1.0)
         rows = _typical(problem.row_violations(V), problem.row_activity(V))
         outputs = _typical(_output_violations(problem, V), V)
         return cls(1.0, price / rows, problem.is_output * price / outputs)
@@ -74,6 +77,6 @@ def _output_violations(problem: Problem, V: Array) -> Array:
 
 
 def _typical(violations: Array, values: Array) -> Array:
-    """Largest violation in each column (B, k), at least a share of its values' spread; one where both are zero."""
+    """Largest violation in each column (B, k), at least a share of its values' spread; one where both are tiny."""
     typical = np.maximum(violations.max(axis=0), 0.01 * (values.max(axis=0) - values.min(axis=0)))
-    return np.where(typical > 0, typical, 1.0)
+    return np.where(typical > LEAST_SPREAD, typical, 1.0)
