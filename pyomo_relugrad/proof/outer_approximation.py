@@ -141,11 +141,12 @@ class OuterApproximation(Prover):
 
 
 def _spread_points(problem: Problem) -> list[Array]:
-    """A few points of the box, the networks' values filled in."""
+    """A few points of the box, the functions' values filled in; 0 in place of those that are no numbers."""
     lower = np.where(np.isfinite(problem.lower), problem.lower, np.fmin(problem.upper, 1.0) - 1.0)
     upper = np.where(np.isfinite(problem.upper), problem.upper, np.fmax(lower, 0.0) + 1.0)
     share = np.random.default_rng(0).random((FIRST_TANGENTS, problem.n_columns))
-    return list(problem.propagate(lower + share * (upper - lower)))
+    points = problem.propagate(lower + share * (upper - lower))
+    return list(np.where(np.isfinite(points), points, 0.0))
 
 
 def _boxes(problem: Problem, count: int) -> tuple[Array, Array]:
