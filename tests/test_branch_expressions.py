@@ -11,9 +11,11 @@ from scipy import sparse
 from pyomo_relugrad.expression import ExpressionBuilder, Node
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedExpression, EmbeddedNetwork, Problem
-from pyomo_relugrad.programs import ExpressionRows
+from pyomo_relugrad.programs import ExpressionRows, proven_minimum
 from pyomo_relugrad.proof import BlockTree, SearchTree, prove
 from pyomo_relugrad.proof.boxes.expressions import ExpressionRelaxation
+from pyomo_relugrad.proof.boxes.frontier import Frontier
+from pyomo_relugrad.proof.boxes.nodes import Nodes
 from pyomo_relugrad.proof.root_bound import dual_bound
 from pyomo_relugrad.run import Options, Stop, run_proof
 from pyomo_relugrad.solve import solve_exactly
@@ -50,6 +52,8 @@ TERMS = {
     "log": lambda b, x, *_: b.function("log", x),
     "root of difference": lambda b, x, y: b.function("sqrt", b.affine([x, y], [1.0, -1.0])),
     "camel": _six_hump,
+    "root of the second": lambda b, x, y: b.function("sqrt", y),
+    "square": lambda b, x, *_: b.power(x, b.constant(2.0)),
     "cube": lambda b, x, *_: b.power(x, b.constant(3.0)),
 }
 
@@ -160,6 +164,39 @@ def test_where_an_expression_is_nowhere_defined_nothing_is_feasible() -> None:
     result = prove(problem)
     assert result.incumbent is None
     assert result.stop is Stop.INFEASIBLE
+
+
+@pytest.mark.parametrize(("term", "bounds"), [("log", [(0, np.inf), (0, np.inf)]), ("square", [(-2, 1e17), (0, 4)])])
+def test_no_node_is_lost_where_a_function_has_no_value_at_its_centre(
+    term: str, bounds: list[tuple[float, float]]
+) -> None:
+    """The logarithm's is infinite there, and the square is no number that the package counts with."""
+    problem = problem_of(
+        term,
+        "root of the second",
+        bounds=bounds,
+        cost=[-0.6, -1.1, 0, -1],
+        quadratic=sparse.csr_array(np.diag([2.0, 2.0, 0.0, 0.0])),
+        constant=0.3**2 + 0.55**2,
+    )
+    feasible = problem.incumbent(np.array([0.3, 0.55, 0.0, 0.0])).objective
+    assert feasible == pytest.approx(-(0.55**0.5))
+    start = problem.incumbent(np.array([1.0, 0.55, 0.0, 0.0]))
+    for known in (None, start):
+        result = prove(problem, start=known, node_limit=20)
+        assert result.stop is Stop.NODE_LIMIT
+        assert result.bound <= feasible
+
+
+def test_a_bound_that_is_no_number_says_nothing() -> None:
+    nodes = replace(Nodes.whole(np.zeros(1), np.ones(1), 0, np.zeros(0)), bound=np.array([np.nan]))
+    frontier = Frontier(np.zeros(1, bool))
+    frontier.add(nodes)
+    assert frontier.bound == -np.inf
+    assert len(frontier.take(1, 0.0)) == 1
+    sides = np.array([0.0]), np.array([np.inf])
+    rows = sparse.csr_array(np.array([[1e300]])), np.array([-np.inf]), np.array([1e300])
+    assert proven_minimum(np.array([-1e300]), *sides, *rows, np.array([-1e300])) == -np.inf
 
 
 def test_relaxations_and_rows_hold_at_samples() -> None:

@@ -5,13 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pyomo.environ as pyo
 import pytest
+from scipy import sparse
 
 from pyomo_relugrad import Network, ReluNetworkBlock
+from pyomo_relugrad.arrays import RowBlock, SparseRows
+from pyomo_relugrad.expression import ExpressionBuilder
 from pyomo_relugrad.modeling.compile import compile_model
 from pyomo_relugrad.modeling.compile.squares import with_squares
 from pyomo_relugrad.network.curves import TANH
-from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem import EmbeddedExpression, Problem
 from pyomo_relugrad.problem.presolve import presolve
+from pyomo_relugrad.programs import free_huge_rows
 from pyomo_relugrad.proof import MilpProof, prove
 from pyomo_relugrad.proof.outer_approximation import OuterApproximation, is_convex_around_networks
 from pyomo_relugrad.run import Options, Route, run_proof
@@ -119,3 +123,34 @@ def test_distances_are_proven(sign: float) -> None:
     values = sum(np.hypot(*(grid - place).T) for place in places) + network.value(grid)[:, 0]
     assert pyo.value(m.o) <= values.min() * (1 + 1e-4)  # the gap up to which it is proven
     assert results.problem.lower_bound >= values.min() - 0.05
+
+
+@pytest.mark.parametrize(("exponent", "upper"), [(2.0, 1e17), (3.0, 1e17), (2.0, 1e6)])
+def test_programs_of_wide_boxes_leave_out_what_highs_refuses(exponent: float, upper: float) -> None:
+    """Far out functions have no value, and planes and tangents digits that do not count."""
+    b = ExpressionBuilder()
+    power = b.build([b.power(b.input(0), b.constant(exponent))])
+    problem = Problem(
+        np.array([-1.24, 0.1]),
+        np.array([0.0, -np.inf]),
+        np.array([upper, np.inf]),
+        quadratic=sparse.csr_array(np.diag([2.0, 0.0])),
+        expressions=(EmbeddedExpression(power.expression, np.array(power.inputs), [1], "power"),),
+    )
+    x = np.linspace(0, 2, 20001)
+    optimum = (x**2 - 1.24 * x + 0.1 * x**exponent).min()
+    start = problem.incumbent(np.array([1.0, 1.0]))
+    result = run_proof(OuterApproximation(problem, Options(), start), node_limit=50, time_limit=5.0)
+    assert result.bound <= optimum + 1e-6
+    assert result.incumbent.objective == pytest.approx(optimum, abs=1e-3)
+
+
+def test_rows_with_numbers_that_highs_refuses_are_free() -> None:
+    rows = SparseRows(np.array([0, 2, 2, 3, 4]), np.array([0, 1, 1, 0]), np.array([1.0, -2e15, 3.0, 4.0]))
+    block = RowBlock(rows, np.array([0.0, -1.0, -2.0, 1e20]), np.array([1.0, 2.0, 3.0, np.inf]))
+    (indptr, indices, data), lower, upper = free_huge_rows(block)
+    assert data.tolist() == [0.0, 0.0, 3.0, 0.0]
+    assert lower.tolist() == [-np.inf, -1.0, -2.0, -np.inf]
+    assert upper.tolist() == [np.inf, 2.0, 3.0, np.inf]
+    assert indptr is rows.indptr
+    assert indices is rows.indices

@@ -856,6 +856,14 @@ def test_boxes_are_cut_to_what_lies_below_a_limit(seed):
         np.testing.assert_array_equal(unlimited, (lower, upper))
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_cuts_of_wide_boxes_allow_for_the_rounding_of_their_sides(sign: float) -> None:
+    """Numbers around 1e17 are 16 apart, and a cut of ``x >= 9`` from there would begin at 16."""
+    lower, upper = np.sort(np.array([0.0, sign * 1e17])).reshape(2, 1, 1)
+    low, high = cut_boxes(np.array([[-sign]]), np.array([-1e17]), np.array([-9.0]), lower, upper)
+    assert low.item() <= 9.0 * sign <= high.item()
+
+
 def test_boxes_whose_sides_cross_by_rounding_are_closed():
     lower = np.array([[0.0, 1.0 + 1e-9], [0.0, 1.5], [0.0, np.inf]])
     upper = np.array([[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]])

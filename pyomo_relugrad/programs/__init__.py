@@ -10,7 +10,15 @@ from pyomo_relugrad.programs.expression_rows import (
     with_rows,
     without_expressions,
 )
-from pyomo_relugrad.programs.highs import HIGHS_THREAD, confirm_infeasible, highs_with_model, silent_highs
+from pyomo_relugrad.programs.highs import (
+    HIGHS_THREAD,
+    HUGE_COEFFICIENT,
+    HUGE_SIDE,
+    confirm_infeasible,
+    free_huge_rows,
+    highs_with_model,
+    silent_highs,
+)
 from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution, LinearStatus, below_tolerance
 from pyomo_relugrad.programs.linearization import Linearization, LinkRows, two_sided
 from pyomo_relugrad.programs.obbt import tighten_by_programs

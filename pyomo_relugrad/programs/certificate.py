@@ -21,6 +21,7 @@ from pyomo_relugrad.programs.linear_program import LinearSolution, LinearStatus
 ZERO_COST = 1e-9
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def proven_minimum(
     cost: Array,
     lower: Array,
@@ -53,7 +54,8 @@ def proven_minimum(
     ends = np.where(is_open, 0.0, ends)
     rounding = np.finfo(np.float64).eps * (multipliers.size + cost.size)
     error = rounding * (np.abs(used * sides).sum() + sizes @ np.abs(ends))
-    return float(used @ sides + reduced @ ends - error)
+    value = float(used @ sides + reduced @ ends - error)
+    return value if np.isfinite(value) else -np.inf
 
 
 def certified(

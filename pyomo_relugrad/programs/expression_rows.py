@@ -7,6 +7,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, RowBlock, SparseRows
 from pyomo_relugrad.problem import ExpressionStage, Problem
+from pyomo_relugrad.programs.highs import free_huge_rows
 from pyomo_relugrad.programs.linearization import LinkRows, two_sided
 
 # Where in a box planes are to be close, by odd and even inputs: of McCormick's four planes of a product, two are best
@@ -99,7 +100,8 @@ def expression_ranges(problem: Problem) -> tuple[Array, Array]:
 
 
 def with_rows(problem: Problem, block: RowBlock) -> Problem:
-    """The problem with more rows, but for those without a side."""
+    """The problem with more rows, but for those without a side, and those with numbers that HiGHS refuses."""
+    block = free_huge_rows(block)
     indptr, indices, data = block.rows
     more = sparse.csr_array((data, indices, indptr), shape=(block.lower.size, problem.n_columns))
     kept = np.isfinite(block.lower) | np.isfinite(block.upper)

@@ -6,11 +6,13 @@ from typing import Any
 import highspy
 import numpy as np
 
-from pyomo_relugrad.arrays import Array, Weight
+from pyomo_relugrad.arrays import Array, RowBlock, SparseRows, Weight
 from pyomo_relugrad.errors import ModelError, RelugradError
 
 #: Name of every thread of this package that runs HiGHS beside the main one.
 HIGHS_THREAD = "pyomo_relugrad HiGHS"
+#: Coefficients and sides of rows from which HiGHS refuses a model.
+HUGE_COEFFICIENT, HUGE_SIDE = 1e15, 1e20
 # HiGHS leaves out coefficients below this, by itself those below 1e-9: times a column of 10000 they matter.
 SMALLEST_COEFFICIENT = 1e-12
 # Reduced costs of the wrong sign that it takes for zero, by itself up to 1e-7: over a range of 10000 they matter. It
@@ -68,6 +70,18 @@ def confirm_infeasible(highs: Any, run: Callable[[], None]) -> None:
         highs.setOptionValue("presolve", "off")
         run()
         highs.setOptionValue("presolve", presolve)
+
+
+def free_huge_rows(block: RowBlock) -> RowBlock:
+    """Rows with those that HiGHS would refuse made free: planes and tangents far out, of which no digit counts."""
+    (indptr, indices, data), lower, upper = block
+    large = np.abs(data) >= HUGE_COEFFICIENT
+    huge = np.maximum(lower, -upper) >= HUGE_SIDE
+    if not (large.any() or huge.any()):
+        return block
+    huge |= np.diff(np.concatenate([[0], np.cumsum(large)])[indptr]) > 0
+    kept = np.where(np.repeat(huge, np.diff(indptr)), 0.0, data)
+    return RowBlock(SparseRows(indptr, indices, kept), np.where(huge, -np.inf, lower), np.where(huge, np.inf, upper))
 
 
 def highs_with_model(

@@ -7,6 +7,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, RowBlock, SparseRows, Weight
 from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.programs.highs import HUGE_COEFFICIENT, HUGE_SIDE
 
 # How close, relative to its size, the tangents must come to the quadratic part.
 TOLERANCE = 1e-7
@@ -23,8 +24,13 @@ def tangents(quadratic: Weight, points: Array) -> tuple[Array, Array]:
 
 
 def above_tangents(problem: Problem, points: Array) -> Problem:
-    """The problem with one more column in the place of its quadratic part, above its tangents at points (B, n)."""
+    """The problem with one more column in the place of its quadratic part, above its tangents at points (B, n).
+
+    Tangents with numbers that HiGHS refuses are left out.
+    """
     slopes, constants = tangents(problem.quadratic, points)
+    kept = (np.abs(slopes) < HUGE_COEFFICIENT).all(axis=1) & (np.abs(constants) < HUGE_SIDE)
+    slopes, constants = slopes[kept], constants[kept]
     padded = sparse.hstack([problem.rows, sparse.csr_array((problem.n_rows, 1))])
     cuts = sparse.csr_array(np.hstack([-slopes, np.ones((len(slopes), 1))]))
     return replace(

@@ -15,7 +15,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, RowBlock
 from pyomo_relugrad.problem import ExpressionStage, Incumbent, Problem
-from pyomo_relugrad.programs import ExpressionRows, expression_ranges, tangents, with_rows, without_expressions
+from pyomo_relugrad.programs import ExpressionRows, above_tangents, expression_ranges, with_rows, without_expressions
 from pyomo_relugrad.proof.milp import MilpProof
 from pyomo_relugrad.run import Budget, Options, Prover
 from pyomo_relugrad.search.regions.program import RegionProgram
@@ -118,7 +118,7 @@ class OuterApproximation(Prover):
         if self.problem.expressions:
             lower, upper = _boxes(linear, len(points))
             linear = with_rows(linear, RowBlock.stacked(self._expressions.at(lower, upper, points)))
-        return linear if linear.quadratic is None else _under_tangents(linear, points)
+        return linear if linear.quadratic is None else above_tangents(linear, points)
 
     def _quadratic_part(self, v: Array) -> float:
         return 0.0 if self.problem.quadratic is None else 0.5 * float(v @ (self.problem.quadratic @ v))
@@ -141,11 +141,12 @@ class OuterApproximation(Prover):
 
 
 def _spread_points(problem: Problem) -> list[Array]:
-    """A few points of the box, the networks' values filled in."""
+    """A few points of the box, the functions' values filled in; 0 in place of those that are no numbers."""
     lower = np.where(np.isfinite(problem.lower), problem.lower, np.fmin(problem.upper, 1.0) - 1.0)
     upper = np.where(np.isfinite(problem.upper), problem.upper, np.fmax(lower, 0.0) + 1.0)
     share = np.random.default_rng(0).random((FIRST_TANGENTS, problem.n_columns))
-    return list(problem.propagate(lower + share * (upper - lower)))
+    points = problem.propagate(lower + share * (upper - lower))
+    return list(np.where(np.isfinite(points), points, 0.0))
 
 
 def _boxes(problem: Problem, count: int) -> tuple[Array, Array]:
@@ -187,22 +188,3 @@ def _pressed_sides(problem: Problem) -> tuple[Array, Array]:
         pressed[column[np.isfinite(bounds) & (rows.data != 0)]] = True
         sides.append(pressed)
     return sides[0] | (problem.upper < ranges[1]), sides[1] | (problem.lower > ranges[0])
-
-
-def _under_tangents(problem: Problem, points: Array) -> Problem:
-    """The problem with one more column in place of the quadratic part, which is never below its tangents or zero."""
-    slopes, constants = tangents(problem.quadratic, points)
-    size = len(points)
-    old = sparse.hstack([problem.rows, sparse.csr_array((problem.n_rows, 1))])
-    new = sparse.hstack([sparse.csr_array(-slopes), sparse.csr_array(np.ones((size, 1)))])
-    return replace(
-        problem,
-        cost=np.append(problem.cost, 1.0),
-        lower=np.append(problem.lower, 0.0),
-        upper=np.append(problem.upper, np.inf),
-        rows=sparse.vstack([old, new], format="csr"),
-        row_lower=np.concatenate([problem.row_lower, constants]),
-        row_upper=np.concatenate([problem.row_upper, np.full(size, np.inf)]),
-        integers=np.append(problem.integers, False),
-        quadratic=None,
-    )

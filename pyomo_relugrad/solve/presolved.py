@@ -12,11 +12,10 @@ from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.errors import InfeasibleProblemError, ModelError
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.problem.presolve import presolve
+from pyomo_relugrad.programs import HUGE_COEFFICIENT, HUGE_SIDE
 from pyomo_relugrad.run import Callback, Clock, Progress, SearchResult, Stop
 from pyomo_relugrad.words import shown
 
-#: Coefficients and sides of rows from which HiGHS refuses a model.
-HUGE_COEFFICIENT, HUGE_SIDE = 1e15, 1e20
 #: Reasons to stop that only a feasible point gives.
 ABOUT_POINTS = (Stop.OPTIMAL, Stop.TARGET, Stop.UNBOUNDED)
 

@@ -15,6 +15,8 @@ from pyomo_relugrad.problem.problem import Problem
 SAFETY = 1e-9
 # Rounding of a row's sum, relative to the sum of its terms' sizes.
 ROUNDING = 1e-13
+# Rounding of a difference, relative to the sizes of both sides.
+DIFFERENCE = 1e-15
 # Passes over the rows; a third one rarely moves a bound.
 ROUNDS = 2
 
@@ -109,8 +111,9 @@ def cut_boxes(coefficients: Array, minima: Array, limit: Array, lower: Array, up
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         reach = np.maximum(limit - minima, 0)[:, None] / np.abs(coefficients)
-        least = loosened(upper - reach, -1)
-        most = loosened(lower + reach, 1)
+        # What a difference of large numbers loses may be more than the margin of the bound that is left.
+        least = loosened(upper - reach - DIFFERENCE * (np.abs(upper) + reach), -1)
+        most = loosened(lower + reach + DIFFERENCE * (np.abs(lower) + reach), 1)
     new_lower = np.where(coefficients < 0, np.fmax(lower, least), lower)
     new_upper = np.where(coefficients > 0, np.fmin(upper, most), upper)
     return new_lower, new_upper

@@ -46,7 +46,7 @@ class CrownBounder:
         """Bound the nodes, cut off what cannot be better than the cutoff, and score the columns."""
         relaxations, functions = self._relax(nodes)
         lower, upper = functions.cut(nodes.lower, nodes.upper, cutoff)
-        bound = np.maximum(functions.minima, nodes.bound)
+        bound = np.fmax(functions.minima, nodes.bound)
         bounded = Nodes(lower, upper, bound, relaxations.states(), functions.slopes, nodes.costs, nodes.constant)
         # Splits along the slope help too: half a box is then cut off by the incumbent.
         gaps = self._objective.gaps(relaxations, functions) + np.abs(functions.coefficients)
@@ -69,5 +69,7 @@ class CrownBounder:
         cost, constant = np.tile(problem.cost, (len(nodes), 1)), np.full(len(nodes), problem.constant)
         if problem.quadratic is None:
             return cost, constant
-        slopes, constants = tangents(problem.quadratic, problem.propagate(centres(nodes.lower, nodes.upper)))
+        points = problem.propagate(centres(nodes.lower, nodes.upper))
+        # There is a tangent at every point; functions need not be defined at a centre, nor finite.
+        slopes, constants = tangents(problem.quadratic, np.where(np.isfinite(points), points, 0.0))
         return cost + slopes, constant + constants

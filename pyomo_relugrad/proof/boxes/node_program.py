@@ -20,6 +20,7 @@ from pyomo_relugrad.programs import (
     LinearStatus,
     TangentCuts,
     certified,
+    free_huge_rows,
     tangents,
     two_sided,
 )
@@ -135,7 +136,8 @@ class NodeProgram:
 
     def first_tangent(self, links: RowBlock, lower: Array, upper: Array) -> tuple[Array, float]:
         """Slope (n,) and constant of the quadratic part's tangent at the optimum over a node's box (n,)."""
-        problem, rows = self.problem, links.rows
+        problem, links = self.problem, free_huge_rows(links)
+        rows = links.rows
         matrix = sparse.csr_array((rows.data, rows.indices, rows.indptr), (links.lower.size, problem.n_columns))
         program = LinearProgram(
             problem.cost,
@@ -253,7 +255,7 @@ class NodeProgram:
         return points
 
     def _solve(self, links: RowBlock, lower: Array, upper: Array) -> LinearSolution:
-        box, tail = self._box(lower, upper), self._tangents.below(links)
+        box, tail = self._box(lower, upper), free_huge_rows(self._tangents.below(links))
         self._program.change_bounds(*box)
         self._program.replace_tail(self.problem.n_rows, *tail)
         rows = RowBlock.stacked([self._rows, tail])

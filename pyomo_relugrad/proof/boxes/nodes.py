@@ -18,7 +18,7 @@ class Nodes:
     ----------
     lower, upper : (N, n) arrays
     bound : (N,) array
-        Lower bounds of the objective on the boxes.
+        Lower bounds of the objective on the boxes; NaN says nothing, and is kept as minus infinity.
     states : (N, S) int8 array
         ReLUs known to be active (1) or inactive (-1), of all embedded networks.
     slopes : (N, T) float32 array
@@ -37,6 +37,10 @@ class Nodes:
     slopes: Array
     costs: Array
     constant: Array
+
+    def __post_init__(self) -> None:
+        # Neither above a cutoff nor below it: a node with such a bound would be lost.
+        object.__setattr__(self, "bound", np.where(np.isnan(self.bound), -np.inf, self.bound))
 
     @classmethod
     def whole(cls, lower: Array, upper: Array, neurons: int, cost: Array, constant: float = 0.0) -> Nodes:

@@ -83,6 +83,7 @@ class ObjectiveBound:
         coefficients = cost.copy()
         slopes = split_by_stage(problem, start)
         parts: list[LinearFunctions] = []
+        nowhere = np.zeros(len(cost), bool)
         steps = FIRST_STEPS if np.isnan(start).any() else LATER_STEPS
         for index, stage in reversed(list(enumerate(problem.stages))):
             relaxation = relaxations.stages[index]
@@ -94,14 +95,19 @@ class ObjectiveBound:
             coefficients[:, stage.outputs] = 0.0
             coefficients[:, stage.inputs] = 0.0
             stage.scatter(coefficients, sloped.functions.coefficients)
+            own_constants = sloped.functions.constants.reshape(len(cost), -1)
+            nowhere |= np.isposinf(own_constants).any(axis=1)
             with np.errstate(invalid="ignore"):
-                constant = constant + sloped.functions.constants.reshape(len(cost), -1).sum(axis=1)
+                constant = constant + own_constants.sum(axis=1)
             slopes[index] = sloped.lower_slopes.reshape(slopes[index].shape).astype(np.float32)
             parts.append(sloped.functions)
         boxes = Boxes(relaxations.lower, relaxations.upper)
         coefficients = _without_noise(coefficients, relaxations.lower, relaxations.upper)
+        # Nothing is known of nodes whose function is not one of numbers, unless there is no point in them.
+        unknown = np.isnan(constant) | ~np.isfinite(coefficients).all(axis=1)
+        coefficients[unknown] = 0.0
+        constant = np.where(nowhere, np.inf, np.where(unknown, -np.inf, constant))
         minima = boxes.minima(coefficients)
-        constant = np.where(np.isnan(constant), np.inf, constant)  # unknown, and where there is no point
         return ObjectiveFunctions(
             coefficients,
             constant,

@@ -146,7 +146,7 @@ class ProgramBounder:
         """Nodes bounded by their linear objective, and the functions below it."""
         functions = self._objective(relaxations, nodes.costs, nodes.constant, nodes.slopes)
         lower, upper = functions.cut(nodes.lower, nodes.upper, cutoff)
-        bound = np.maximum(nodes.bound, functions.minima)
+        bound = np.fmax(nodes.bound, functions.minima)
         nodes = replace(
             nodes, lower=lower, upper=upper, bound=bound, slopes=functions.slopes, states=relaxations.states()
         )

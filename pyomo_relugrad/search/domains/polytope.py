@@ -23,6 +23,8 @@ LEAST_ROOM = 1e-9
 SAMPLED_VERTICES = 8
 # Distance from every bound and row that the centre has at most, in shares of the box's width.
 CENTRE_DEPTH = 0.1
+# Distance from bounds that counts at most as one: HiGHS refuses larger coefficients.
+MOST_ROOM = 1e12
 
 
 class Polytope:
@@ -80,7 +82,7 @@ class Polytope:
         ModelError
             If the polytope is empty.
         """
-        d, width = self.lower.size, self.upper - self.lower
+        d, width = self.lower.size, np.minimum(self.upper - self.lower, MOST_ROOM)
         row_room = (self.row_upper > self.row_lower).astype(float)[:, None]
         eye, room = sparse.eye_array(d), (width > 0).astype(float)[:, None] * width[:, None]
         rows = sparse.vstack(
