@@ -320,7 +320,7 @@ def test_verify_says_that_a_property_holds(capsys: pytest.CaptureFixture[str], t
     assert code == ExitCode.FINE
     assert printed.startswith("The property holds (")
     assert results.read_text() == "unsat\n"
-    code, printed, _ = run(capsys, *words, "--json")
+    code, printed, _ = run(capsys, *words, "--json", "--threads", "1")
     assert code == ExitCode.FINE
     answer = json.loads(printed)
     assert (answer["answer"], answer["inputs"], answer["left"]) == ("holds", None, [])

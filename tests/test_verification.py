@@ -54,6 +54,22 @@ def test_verdicts_are_those_of_an_independent_program(seed):
     assert (screen(query_of(network, property_).questions) <= np.array(least) + 1e-9).all()
 
 
+def test_proofs_use_as_many_cores_as_are_given(monkeypatch):
+    network, property_ = random_property(0)
+    threads, solve = [], verification_module.solve_exactly
+
+    def asked(problem, options, **more):
+        threads.append(options.threads)
+        return solve(problem, options, **more)
+
+    monkeypatch.setattr(verification_module, "screen", lambda questions: np.full(len(questions), -np.inf))
+    monkeypatch.setattr(verification_module, "solve_exactly", asked)
+    verify(network, property_, threads=1)
+    assert set(threads) == {1}
+    with pytest.raises(ModelError, match="threads"):
+        verify(network, property_, threads=0)
+
+
 def test_rows_on_inputs_and_a_case_without_rows_count():
     network = Network.from_layers([np.eye(2), np.ones((1, 2))], [np.zeros(2), np.zeros(1)])
     text = "(assert (<= (+ X_0 X_1) -0.5))(assert (>= Y_0 {}))"

@@ -194,9 +194,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_objective(optimize)
         _add_box(optimize)
         _add_search(optimize)
-        optimize.add_argument(
-            "--threads", type=as_positive_count, metavar="N", help="processor cores that may be used (all)"
-        )
+        _add_threads(optimize)
         optimize.add_argument(
             "--solutions", type=as_positive_count, default=1, metavar="N", help="distinct points that are wanted (1)"
         )
@@ -212,6 +210,7 @@ def _parser() -> argparse.ArgumentParser:
         question.add_argument("property", type=Path, metavar="PROPERTY.vnnlib", help="also compressed, .vnnlib.gz")
         _add_search(question)
         if name == "verify":
+            _add_threads(question)
             question.add_argument("--results", type=Path, metavar="FILE", help="the answer as VNN-COMP wants it")
 
     bench = _command(commands, "bench", "compare the search methods", _BENCH)
@@ -260,6 +259,10 @@ def _add_search(parser: _Parser) -> None:
     parser.add_argument("--method", type=_method, default="auto", metavar="METHOD", help="see below (auto)")
     parser.add_argument("--seed", type=as_count, default=0, help="of the random starts (0)")
     parser.add_argument("--save", type=as_vector_file, metavar="FILE", help="keep the inputs found, as .npy or .csv")
+
+
+def _add_threads(parser: _Parser) -> None:
+    parser.add_argument("--threads", type=as_positive_count, metavar="N", help="processor cores that may be used (all)")
 
 
 def _methods() -> Mapping[str, Method]:

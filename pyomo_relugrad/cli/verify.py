@@ -54,7 +54,12 @@ def verify_property(arguments: Arguments) -> ExitCode:
     """Answer whether a property holds, and show a counterexample where it does not."""
     asked = Asked(arguments)
     verdict = verify(
-        asked.networks, asked.property_, time_limit=arguments.time_limit, seed=arguments.seed, method=arguments.method
+        asked.networks,
+        asked.property_,
+        time_limit=arguments.time_limit,
+        seed=arguments.seed,
+        method=arguments.method,
+        threads=arguments.threads,
     )
     answer, point = verdict.answer, None
     if verdict.counterexample is not None:

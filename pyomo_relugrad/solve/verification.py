@@ -116,6 +116,7 @@ def verify(
     time_limit: float = 60.0,
     seed: int = 0,
     method: str | Method = "auto",
+    threads: int | None = None,
 ) -> Verdict:
     """Say whether a property holds.
 
@@ -127,6 +128,8 @@ def verify(
     ----------
     network, property_, time_limit, seed, method
         As `find_counterexample` takes them.
+    threads : int, optional
+        Processor cores that may be used; all that this process may use where it is not given.
 
     Returns
     -------
@@ -150,7 +153,7 @@ def verify(
     >>> verify(network, parse_vnnlib(text + "(assert (>= Y_0 1.5))")).answer
     <Answer.VIOLATED: 'violated'>
     """
-    clock, options = Clock(time_limit), Options(time_limit, None, seed, method)
+    clock, options = Clock(time_limit), Options(time_limit, None, seed, method, threads=threads)
     query = query_of(network, property_)
     bounds = screen(query.questions)
     order = [place for place in np.argsort(-bounds).tolist() if not bounds[place] > PROVEN]
