@@ -12,7 +12,7 @@ from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.errors import InfeasibleProblemError, ModelError
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.problem.presolve import presolve
-from pyomo_relugrad.programs import HUGE_COEFFICIENT, HUGE_SIDE
+from pyomo_relugrad.programs import HUGE_COEFFICIENT, HUGE_SIDE, huge_rows
 from pyomo_relugrad.run import Callback, Clock, Progress, SearchResult, Stop
 from pyomo_relugrad.words import shown
 
@@ -90,14 +90,13 @@ def run_presolved(
 
 def _refuse_huge_rows(problem: Problem) -> None:
     """Name a row with numbers that are too large for every linear program."""
-    sizes = np.abs(problem.rows.data)
-    sides = np.maximum(problem.row_lower, -problem.row_upper)
-    if not ((sizes >= HUGE_COEFFICIENT).any() or (sides >= HUGE_SIDE).any()):
+    huge = huge_rows(problem.rows, problem.row_lower, problem.row_upper)
+    if not huge.any():
         return
-    of_entry = np.repeat(np.arange(problem.n_rows), np.diff(problem.rows.indptr))
-    huge = np.union1d(of_entry[sizes >= HUGE_COEFFICIENT], np.flatnonzero(sides >= HUGE_SIDE))
-    row = int(huge[0])
-    largest = max(sizes[of_entry == row].max(initial=0.0), sides[row])
+    row = int(huge.argmax())
+    begin, end = problem.rows.indptr[row : row + 2]
+    side = max(problem.row_lower[row], -problem.row_upper[row])
+    largest = max(np.abs(problem.rows.data[begin:end]).max(initial=0.0), side)
     raise ModelError(
         f"{problem.describe_row(row)} has numbers up to {largest:.0e}: HiGHS takes coefficients below "
         f"{HUGE_COEFFICIENT:.0e} and sides below {HUGE_SIDE:.0e}; choose other units for its variables"
