@@ -11,7 +11,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.errors import InfeasibleProblemError, ModelError
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.problem.presolve import presolve
+from pyomo_relugrad.problem.presolve import Reduced, presolve
 from pyomo_relugrad.programs import HUGE_COEFFICIENT, HUGE_SIDE, huge_rows
 from pyomo_relugrad.run import Callback, Clock, Progress, SearchResult, Stop
 from pyomo_relugrad.words import shown
@@ -47,23 +47,14 @@ def run_presolved(
     if callback is not None and not callable(callback):
         raise ModelError(f"the callback is {shown(callback)}: give a function of a Progress")
 
-    def ended(stop: Stop, bound: float = -np.inf, reason: str = "") -> SearchResult:
-        return SearchResult((), None, stop, 0, 0, clock.elapsed, (), bound=bound, reason=reason)
-
-    try:
-        with deadline.time_limit(clock.remaining):
-            reduced = presolve(problem)
-    except InfeasibleProblemError as error:
-        return ended(Stop.INFEASIBLE, np.inf, str(error))
-    except OutOfTime:
-        return ended(Stop.TIME_LIMIT)
-    except KeyboardInterrupt:
-        return ended(Stop.INTERRUPTED)
-
+    reduced = _presolved(problem, clock)
+    if isinstance(reduced, SearchResult):
+        return reduced
     _refuse_huge_rows(reduced.problem)
     if problem.n_columns == 0:  # everything is fixed
         point = problem.measure(np.zeros(0))
-        return replace(ended(Stop.OPTIMAL, point.objective), pool=(point,), history=((clock.elapsed, point.objective),))
+        history = ((clock.elapsed, point.objective),)
+        return replace(_without_search(clock, Stop.OPTIMAL, point.objective), pool=(point,), history=history)
 
     @lru_cache(maxsize=1)  # reports repeat their point
     def restored(point: Incumbent) -> Incumbent:
@@ -86,6 +77,24 @@ def run_presolved(
         least_violated=points[0] if points and not pool else None,
         bound=min(result.bound, pool[0].objective) if pool else result.bound,
     )
+
+
+def _presolved(problem: Problem, clock: Clock) -> Reduced | SearchResult:
+    """What is left of a problem, or why nothing runs."""
+    try:
+        with deadline.time_limit(clock.remaining):
+            return presolve(problem)
+    except InfeasibleProblemError as error:
+        return _without_search(clock, Stop.INFEASIBLE, np.inf, str(error))
+    except OutOfTime:
+        return _without_search(clock, Stop.TIME_LIMIT)
+    except KeyboardInterrupt:
+        return _without_search(clock, Stop.INTERRUPTED)
+
+
+def _without_search(clock: Clock, stop: Stop, bound: float = -np.inf, reason: str = "") -> SearchResult:
+    """The result of a run that ended with the presolve."""
+    return SearchResult((), None, stop, 0, 0, clock.elapsed, (), bound=bound, reason=reason)
 
 
 def _refuse_huge_rows(problem: Problem) -> None:
