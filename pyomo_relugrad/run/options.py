@@ -100,6 +100,7 @@ class Options:
         if self.threads is not None:
             count = "the number of cores to use, 1 or more, or None for all"
             check_number(self.threads, "the number of threads", count, partial(is_whole, least=1))
+            object.__setattr__(self, "threads", int(self.threads))
         if not isinstance(self.executor, Executor | None):
             raise ModelError(
                 f"the executor is {shown(self.executor)}: give a concurrent.futures.Executor, such as Dask's "
@@ -116,7 +117,7 @@ class Options:
     @property
     def cores(self) -> int:
         """Processor cores of this machine that the run may use."""
-        return usable_cores() if self.threads is None else int(self.threads)
+        return usable_cores() if self.threads is None else self.threads
 
     def allowed_gap(self, objective: float) -> float:
         """The gap at which an incumbent of that objective counts as proven."""
