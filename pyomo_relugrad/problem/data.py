@@ -17,39 +17,7 @@ from pyomo_relugrad.problem.structural import share_structure
 
 @dataclass(frozen=True, eq=False)
 class ProblemData:
-    """The arrays of a problem, validated on creation.
-
-    Parameters
-    ----------
-    cost : (n,) array
-    lower, upper : (n,) arrays
-        Bounds, infinite where there are none.
-    rows : (m, n) csr_array, optional
-        ``row_lower <= rows @ v <= row_upper``.
-    row_lower, row_upper : (m,) arrays, optional
-    integers : (n,) boolean array, optional
-    networks : tuple of EmbeddedNetwork, optional
-    quadratic : (n, n) csr_array, optional
-        Symmetric positive semidefinite.
-    constant : float, optional
-    maximize : bool, optional
-        Whether the model maximizes: everything here is negated already, `reported` negates back.
-    column_names, row_names : tuple of str, optional
-        Names for messages.
-    operations : tuple of Product or Maximum, optional
-        Columns that are products or maxima of others, inner ones first. `presolve` states them by rows and networks.
-    ordered_sets : tuple of SpecialOrderedSet, optional
-        What `presolve` states by rows and binaries.
-    followers : tuple of Follower, optional
-        Columns that rows make follow from others, as `presolve` leaves them: `incumbent` computes them.
-    expressions : tuple of EmbeddedExpression, optional
-        Smooth functions of columns, beside the networks.
-
-    Raises
-    ------
-    ModelError
-        If shapes disagree, or a number is NaN.
-    """
+    """The arrays of a problem, validated on creation: the parameters of `Problem`."""
 
     cost: Array
     lower: Array

@@ -64,6 +64,14 @@ class Options:
     ------
     ModelError
         If a number is NaN or negative, the bounds are unknown, HiGHS does not know an option, or the executor is none.
+
+    Examples
+    --------
+    A bound of 99.995 proves an incumbent of 100, to be minimized, up to the gap that is asked for:
+
+    >>> options = Options(time_limit=60, relative_gap=1e-4)
+    >>> options.is_proven(100.0, 99.995), options.is_proven(100.0, 99.9)
+    (True, False)
     """
 
     time_limit: float = math.inf
