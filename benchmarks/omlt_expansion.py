@@ -8,8 +8,10 @@ Run with ``OMP_NUM_THREADS=1 python benchmarks/omlt_expansion.py [--runs N] [--l
 import argparse
 import itertools
 import statistics
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pyomo.environ as pyo
@@ -20,10 +22,13 @@ from omlt.neuralnet import (
     ReluComplementarityFormulation,
     ReluPartitionFormulation,
 )
-from omlt.neuralnet.layer import DenseLayer, InputLayer
 
 import pyomo_relugrad as relugrad
 from pyomo_relugrad.modeling.omlt.transform import FORMULATIONS
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from omlt_edits import add_in_a_row, dense_layers
 
 STOCK = {
     "bigm": ReluBigMFormulation,
@@ -42,15 +47,7 @@ def random_network(sizes: tuple[int, ...]) -> relugrad.Network:
 
 def build_stock(network: relugrad.Network, formulation: str) -> None:
     definition = NetworkDefinition(scaled_input_bounds=dict.fromkeys(range(network.n_inputs), (0, 1)))
-    layers = [InputLayer([network.n_inputs])]
-    for layer in network.layers:
-        weight = layer.weights[0].T
-        activation = "linear" if layer is network.layers[-1] else "relu"
-        layers.append(DenseLayer([weight.shape[0]], [weight.shape[1]], weight, layer.bias, activation=activation))
-    for layer in layers:
-        definition.add_layer(layer)
-    for before, after in itertools.pairwise(layers):
-        definition.add_edge(before, after)
+    add_in_a_row(definition, dense_layers(network))
     m = pyo.ConcreteModel()
     m.nn = OmltBlock()
     m.nn.build_formulation(STOCK[formulation](definition))

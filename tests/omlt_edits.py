@@ -1,7 +1,7 @@
 """What users do to a model with a block of OMLT, at random, and whether values satisfy a model as it stands."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from omlt.neuralnet import (
     ReluBigMFormulation,
     ReluPartitionFormulation,
 )
-from omlt.neuralnet.layer import DenseLayer, InputLayer
+from omlt.neuralnet.layer import DenseLayer, InputLayer, Layer
 from pyomo.common.collections import ComponentSet
 from pyomo.core.expr.visitor import identify_variables
 
@@ -33,6 +33,24 @@ FORMULATIONS = {
 EXPANSIONS = ("expanded bigm, interval", "expanded bigm, crown", "expanded partition, interval")
 
 
+def add_in_a_row(definition: NetworkDefinition, layers: Sequence[Layer]) -> None:
+    """Give a network these layers, each of which reads the one before."""
+    for layer in layers:
+        definition.add_layer(layer)
+    for before, after in itertools.pairwise(layers):
+        definition.add_edge(before, after)
+
+
+def dense_layers(network: Network) -> list[Layer]:
+    """The layers of a chain of dense ReLU layers, the last one without ReLUs."""
+    layers: list[Layer] = [InputLayer([network.n_inputs])]
+    for layer in network.layers:
+        activation = "linear" if layer is network.layers[-1] else "relu"
+        weight = layer.weights[0].T
+        layers.append(DenseLayer([weight.shape[0]], [weight.shape[1]], weight, layer.bias, activation=activation))
+    return layers
+
+
 def random_definition(rng: np.random.Generator, widths: tuple[int, ...]) -> NetworkDefinition:
     """A small dense network, sometimes scaled, sometimes with a layer without a ReLU."""
     scaling = None
@@ -45,10 +63,7 @@ def random_definition(rng: np.random.Generator, widths: tuple[int, ...]) -> Netw
         linear = number == len(widths) - 1 or rng.random() < 0.15
         weights, biases = rng.normal(size=(a, b)) / np.sqrt(a), 0.3 * rng.normal(size=b)
         layers.append(DenseLayer([a], [b], weights, biases, activation="linear" if linear else "relu"))
-    for layer in layers:
-        definition.add_layer(layer)
-    for before, after in itertools.pairwise(layers):
-        definition.add_edge(before, after)
+    add_in_a_row(definition, layers)
     return definition
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from pyomo_relugrad.arrays import RowBlock, SparseRows
 from pyomo_relugrad.expression import ExpressionBuilder, Node
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedExpression, EmbeddedNetwork, Problem
@@ -15,6 +16,7 @@ from pyomo_relugrad.programs import ExpressionRows, proven_minimum
 from pyomo_relugrad.proof import BlockTree, SearchTree, prove
 from pyomo_relugrad.proof.boxes.expressions import ExpressionRelaxation
 from pyomo_relugrad.proof.boxes.frontier import Frontier
+from pyomo_relugrad.proof.boxes.node_program import NodeProgram, NodeRows
 from pyomo_relugrad.proof.boxes.nodes import Nodes
 from pyomo_relugrad.proof.root_bound import dual_bound
 from pyomo_relugrad.run import Options, Stop, run_proof
@@ -285,3 +287,16 @@ def test_a_block_keeps_what_fixed_columns_add_to_its_rows() -> None:
     blocks = [run_proof(tree(problem, Options())) for tree in (BlockTree, SearchTree)]
     assert blocks[0].incumbent.values[0] <= 0.4 + 1e-6
     assert blocks[0].incumbent.objective == pytest.approx(blocks[1].incumbent.objective, rel=3e-4)
+
+
+def test_node_programs_leave_out_rows_with_numbers_that_highs_refuses() -> None:
+    problem = Problem(np.array([-1.0]), np.zeros(1), np.ones(1), quadratic=sparse.csr_array([[1.0]]))
+    rows = SparseRows(np.array([0, 1, 2, 3]), np.zeros(3, int), np.array([1e16, 1.0, 1.0]))
+    links = RowBlock(rows, np.array([-np.inf, -1e300, -np.inf]), np.array([0.0, 0.5, -1e21]))
+    program = NodeProgram(problem)
+    slope, constant = program.first_tangent(links, problem.lower, problem.upper)
+    np.testing.assert_allclose([slope[0], constant], [0.5, -0.125], atol=1e-6)
+    nothing = RowBlock(SparseRows(np.zeros(1, int), np.zeros(0, int), np.zeros(0)), np.zeros(0), np.zeros(0))
+    box = problem.lower[None], problem.upper[None]
+    solutions = program.solve([NodeRows(links, nothing)], *box, np.inf)
+    assert solutions.bound == pytest.approx(-0.375, abs=1e-6)

@@ -496,6 +496,12 @@ def test_convexity_is_that_of_the_eigenvalues():
         assert is_positive_semidefinite(sparse.csr_array(shifted)) == expected
 
 
+@pytest.mark.parametrize("factor", [1.0, -1.0, 0.5])
+def test_a_product_alone_is_never_convex(factor):
+    assert not is_positive_semidefinite(sparse.csr_array([[0.0, factor], [factor, 0.0]]))
+    assert not is_positive_semidefinite(sparse.csr_array([[0.0, factor], [factor, 2.0]]))
+
+
 @pytest.mark.parametrize("indefinite", [False, True])
 def test_convexity_of_a_large_sparse_matrix(indefinite):
     size = 5000  # a path: tridiagonal, factorised without ever being dense

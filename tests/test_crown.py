@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from random_networks import random_network as random_chain
 from scipy import sparse
 from test_bounds import assert_contains, random_boxes, random_network, sample
 
 from pyomo_relugrad.network import Layer, Network
-from pyomo_relugrad.network.bounds import Relaxation, crown_bounds, interval_bounds, optimize_lower_slopes
+from pyomo_relugrad.network.bounds import Relaxation, crown_bounds, interval_bounds, lower_slopes, optimize_lower_slopes
 from pyomo_relugrad.network.bounds import relaxation as relaxation_module
 from pyomo_relugrad.network.bounds.lower_slopes import _slope_gradient
 from pyomo_relugrad.network.bounds.relaxation import CHUNK_ENTRIES
 from pyomo_relugrad.network.bounds.second_layer import second_layer_bounds
+from pyomo_relugrad.proof.boxes.objective import LATER_STEPS
 
 
 def assert_functions_enclose(bounds, network, box, points):
@@ -200,6 +202,29 @@ def test_chosen_slopes_only_improve_and_stay_sound_with_costs_on_inputs(seed):
         points = sample(rng, lower[box], upper[box], 200)
         values = network.value(points) @ weights[box] + points @ costs[box]
         assert (values >= better.functions.minima[box]).all()
+
+
+def test_slopes_of_a_larger_box_are_not_lost_by_long_steps(monkeypatch):
+    """Quarters of a box, from its slopes: a few short steps bound them better than longer ones."""
+
+    def means(first_step, steps):
+        monkeypatch.setattr(lower_slopes, "FIRST_STEP_FROM_START", first_step)
+        for slopes, quarters in cases:
+            found = optimize_lower_slopes(quarters, np.ones((16, 1)), None, steps=steps, start=slopes)
+            yield found.functions.minima.mean()
+
+    cases = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        network = random_chain((4, 24, 24, 1), seed)
+        whole = optimize_lower_slopes(Relaxation(network, -np.ones((1, 4)), np.ones((1, 4))), np.ones((1, 1)), None)
+        lower, upper = -np.ones((16, 4)), np.ones((16, 4))
+        for box in range(16):
+            columns = rng.permutation(4)[:2]
+            lower[box, columns[0]] = upper[box, columns[1]] = 0.0
+        cases.append((np.repeat(whole.lower_slopes, 16, axis=0), Relaxation(network, lower, upper)))
+    now = list(means(lower_slopes.FIRST_STEP_FROM_START, LATER_STEPS))
+    assert (np.array(now) > np.array(list(means(0.3, 3))) + 0.005).all()
 
 
 def test_chosen_slopes_close_much_of_the_gap():

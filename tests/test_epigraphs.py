@@ -8,7 +8,7 @@ import pytest
 from milp_oracle import exact_optimum
 from random_models import random_network
 
-from pyomo_relugrad.network import Network
+from pyomo_relugrad.network import Network, widened
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem, bound_problem, epigraph_relus, is_linear_program
 from pyomo_relugrad.programs import build_big_m
 from pyomo_relugrad.proof import prove_by_milp
@@ -178,3 +178,17 @@ def test_optima_stay_whatever_has_no_binary(seed):
     assert result.stop is (Stop.OPTIMAL if np.isfinite(optimum) else Stop.INFEASIBLE)
     if np.isfinite(optimum):
         assert result.incumbent.objective == pytest.approx(optimum, abs=1e-5)
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_each_block_of_a_large_layer_counts(sign, monkeypatch):
+    """The last layer's first row harms both neurons one way, the two others one neuron each the other way."""
+    monkeypatch.setattr(widened, "BLOCK_ENTRIES", 1)
+    last = sign * np.array([[1.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+    network = Network.from_layers([np.eye(2), np.diag([1.0, -1.0]), last], [np.zeros(2), np.zeros(2), np.zeros(3)])
+    free = np.full(3, np.inf)
+    lower, upper = np.r_[-1.0, -1.0, -free], np.r_[1.0, 1.0, free]
+    problem = Problem(
+        np.r_[0.0, 0.0, np.ones(3)], lower, upper, networks=(EmbeddedNetwork(network, [0, 1], [2, 3, 4]),)
+    )
+    assert not np.stack(epigraph_relus(problem)).any()

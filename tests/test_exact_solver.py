@@ -18,19 +18,10 @@ from pyomo.contrib.solver.common.util import NoOptimalSolutionError
 from pyomo.opt import SolverStatus, check_available_solvers
 from pyomo.opt import TerminationCondition as LegacyTermination
 from random_models import as_pyomo, random_network, random_problem
+from small_models import knapsack
 
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.block import ReluNetworkBlock
-
-
-def knapsack() -> pyo.ConcreteModel:
-    """Maximize x + n subject to 2x + n <= 7.5: optimum 7.25 at x = 0.25, n = 7."""
-    model = pyo.ConcreteModel()
-    model.x = pyo.Var(bounds=(0, 2))
-    model.n = pyo.Var(domain=pyo.Integers, bounds=(0, 9))
-    model.capacity = pyo.Constraint(expr=2 * model.x + model.n <= 7.5)
-    model.profit = pyo.Objective(expr=model.x + model.n, sense=pyo.maximize)
-    return model
 
 
 def surrogate(sizes: tuple[int, ...] = (3, 8, 8, 1), demand: float | None = None) -> pyo.ConcreteModel:

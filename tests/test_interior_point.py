@@ -221,16 +221,37 @@ def test_rows_without_slope_at_the_start_keep_their_size() -> None:
     assert slope / np.linalg.norm(slope) == pytest.approx(-v[:2], rel=1e-5)
 
 
-def test_a_feasible_start_comes_before_the_states_that_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    """States that were measured, say, are far from feasible where the start that leads to others is not."""
-    begun: list[object] = []
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[Array | None]:
+    """The values given to each interior-point descent, none of which goes anywhere."""
+    given_to: list[Array | None] = []
 
     def noted(problem: Problem, v: Array, budget: Budget, given: Array | None = None) -> Generator[None, None, Array]:
-        begun.append(given)
+        given_to.append(given)
         return v
         yield
 
     monkeypatch.setattr(search, "interior_descent", noted)
+    return given_to
+
+
+def test_values_in_the_model_reach_the_first_descent_and_no_other(begun: list[Array | None]) -> None:
+    """Also those of what functions write, which the search's own start computes anew."""
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var([0, 1, 2], bounds=(0.5, 3), initialize={0: 1.5, 1: 2.5, 2: 0.75})
+    m.state = pyo.Constraint(expr=m.x[2] == pyo.exp(m.x[0] - m.x[1]))
+    m.row = pyo.Constraint(expr=m.x[0] * m.x[1] == 5)
+    m.sum = pyo.Constraint(expr=m.x[0] + m.x[1] <= 4.4)  # no point has that
+    m.o = pyo.Objective(expr=(m.x[0] - m.x[2]) ** 2)
+    pyo.SolverFactory("relugrad").solve(m, iteration_limit=20, seed=0, load_solutions=False, threads=1)
+    assert begun[0] is not None
+    assert set(m.x.get_values().values()) <= set(begun[0].tolist())
+    assert len(begun) > 1
+    assert begun[1:] == [None] * (len(begun) - 1)
+
+
+def test_a_feasible_start_comes_before_the_states_that_are_given(begun: list[Array | None]) -> None:
+    """States that were measured, say, are far from feasible where the start that leads to others is not."""
     m = pyo.ConcreteModel()
     m.x = pyo.Var([0, 1], bounds=(0, 2), initialize=0.0)
     m.row = pyo.Constraint(expr=m.x[0] + pyo.exp(m.x[1]) <= 2)

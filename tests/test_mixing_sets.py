@@ -71,13 +71,30 @@ def best_level(problem: Problem, v: np.ndarray) -> float:
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 @pytest.mark.parametrize("seed", range(3))
 def test_at_fixed_outputs_the_level_is_bounded_by_its_optimum(seed, sign, mirrored):
-    problem = levels(seed, sign, mirrored=mirrored)
+    check_the_bound_of_the_level(levels(seed, sign, mirrored=mirrored), seed, sign)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_where_all_have_to_count_the_worst_of_them_bounds_the_level(sign):
+    least = levels(0, sign).rows.toarray()[-1].sum()
+    check_the_bound_of_the_level(levels(0, sign, least=least), 0, sign)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_rows_that_are_written_the_other_way_round_say_the_same(sign):
+    problem = levels(1, sign)
+    turned = replace(problem, rows=-problem.rows, row_lower=-problem.row_upper, row_upper=-problem.row_lower)
+    check_the_bound_of_the_level(turned, 1, sign, problem)
+
+
+def check_the_bound_of_the_level(problem, seed, sign, plain=None):
+    """At a few values of the outputs; where rows are turned the plain problem enumerates the choices."""
     values = problem.propagate(np.random.default_rng(seed).uniform(-1, 1, (4, problem.n_columns)))
     for v in values:
         fixed = replace(problem, networks=(), lower=problem.lower.copy(), upper=problem.upper.copy())
         fixed.lower[problem.is_output] = fixed.upper[problem.is_output] = v[problem.is_output]
         lower, upper, possible = MixingTightening(problem)(fixed.lower[None], fixed.upper[None])
-        optimum = best_level(problem, v)
+        optimum = best_level(plain or problem, v)
         assert possible.all()
         assert (upper if sign > 0 else -lower)[0, 1] == pytest.approx(-optimum, abs=1e-6)
         assert (upper if sign > 0 else -lower)[0, 1] >= -optimum

@@ -24,7 +24,8 @@ from omlt.neuralnet import (
 from omlt.neuralnet.activations import tanh_activation_constraint
 from omlt.neuralnet.layer import ConvLayer2D, DenseLayer, IndexMapper, InputLayer, Layer, PoolingLayer2D
 from omlt.scaling import ScalingInterface
-from omlt_edits import broken, optimum
+from omlt_edits import FORMULATIONS as COMMON_FORMULATIONS
+from omlt_edits import add_in_a_row, broken, optimum
 from pyomo.common.tee import capture_output
 from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactory
 from pyomo.opt import SolverFactory
@@ -37,11 +38,7 @@ from pyomo_relugrad.modeling.errors import IncompatibleModel
 from pyomo_relugrad.modeling.omlt.transform import ExpandToOmlt
 from pyomo_relugrad.network import Network
 
-FORMULATIONS = {
-    "bigm": ReluBigMFormulation,
-    "full-space": FullSpaceNNFormulation,
-    "partition": ReluPartitionFormulation,
-    "partition in three": lambda net: ReluPartitionFormulation(net, lambda w: np.array_split(np.argsort(-w), 3)),
+FORMULATIONS = COMMON_FORMULATIONS | {
     "complementarity": ReluComplementarityFormulation,
     "reduced-space": lambda net: ReducedSpaceNNFormulation(net, {"relu": lambda x: (x + abs(x)) / 2}),
 }
@@ -98,10 +95,7 @@ def pooled_definition(seed=0):
         [4], [3], rng.normal(size=(4, 3)), rng.normal(size=3), input_index_mapper=IndexMapper([1, 2, 2], [4])
     )
     layers = [image, convolution, pooling, dense]
-    for layer in layers:
-        definition.add_layer(layer)
-    for before, after in itertools.pairwise(layers):
-        definition.add_edge(before, after)
+    add_in_a_row(definition, layers)
     return definition, layers
 
 
@@ -570,10 +564,7 @@ def curve():
     layers = [InputLayer([1])]
     for a, b, activation in ((1, 20, "relu"), (20, 20, "relu"), (20, 1, "linear")):
         layers.append(DenseLayer([a], [b], rng.normal(size=(a, b)), rng.normal(size=b), activation=activation))
-    for layer in layers:
-        definition.add_layer(layer)
-    for before, after in itertools.pairwise(layers):
-        definition.add_edge(before, after)
+    add_in_a_row(definition, layers)
     m = pyo.ConcreteModel()
     m.x, m.y = pyo.Var(initialize=0), pyo.Var(initialize=0)
     m.o = pyo.Objective(expr=m.y)

@@ -1,7 +1,6 @@
 """What users add to a block of OMLT, or change in it, is part of the model: obeyed, or refused by name."""
 
 import io
-import itertools
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,7 +17,7 @@ from omlt.neuralnet import (
     ReluPartitionFormulation,
 )
 from omlt.neuralnet.layer import ConvLayer2D, DenseLayer, IndexMapper, InputLayer, PoolingLayer2D
-from omlt_edits import EDITS, EXPANSIONS, FORMULATIONS, broken, built, optimum, random_model
+from omlt_edits import EDITS, EXPANSIONS, FORMULATIONS, add_in_a_row, broken, built, optimum, random_model
 from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactory
 from pyomo.repn import generate_standard_repn
 
@@ -368,10 +367,7 @@ def pooled():
         PoolingLayer2D([1, 4, 4], [1, 2, 2], [2, 2], "max", [2, 2], 1),
         DenseLayer([4], [2], rng.normal(size=(4, 2)), np.zeros(2), input_index_mapper=IndexMapper([1, 2, 2], [4])),
     ]
-    for layer in layers:
-        definition.add_layer(layer)
-    for before, after in itertools.pairwise(layers):
-        definition.add_edge(before, after)
+    add_in_a_row(definition, layers)
     model = pyo.ConcreteModel()
     model.nn = OmltBlock()
     model.nn.build_formulation(FullSpaceNNFormulation(definition))

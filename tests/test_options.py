@@ -86,3 +86,11 @@ def test_a_search_is_not_asked_for_a_proof() -> None:
     assert not {"rel_gap", "abs_gap", "bounds", "highs_options"} & set(RelugradConfig())
     assert RelugradConfig()(value={"seed": 7}).options() == Options(seed=7)
     assert "seed: NonNegativeInt" in str(RelugradConfig.__doc__)
+
+
+def test_whole_numbers_are_integers_however_they_are_given() -> None:
+    """A shell and other solvers' options give floats; NumPy has whole numbers of its own."""
+    given = Options(seed=np.int64(3), iteration_limit=5.0, threads=2.0, solutions=np.int32(4))
+    whole = given.seed, given.iteration_limit, given.threads, given.solutions
+    assert whole == (3, 5, 2, 4)
+    assert {type(number) for number in whole} == {int}

@@ -15,7 +15,7 @@ from pyomo_relugrad.modeling.compile.squares import with_squares
 from pyomo_relugrad.network.curves import TANH
 from pyomo_relugrad.problem import EmbeddedExpression, Problem
 from pyomo_relugrad.problem.presolve import presolve
-from pyomo_relugrad.programs import free_huge_rows
+from pyomo_relugrad.programs import TangentCuts, free_huge_rows
 from pyomo_relugrad.proof import MilpProof, prove
 from pyomo_relugrad.proof.outer_approximation import OuterApproximation, is_convex_around_networks
 from pyomo_relugrad.run import Options, Route, run_proof
@@ -154,3 +154,20 @@ def test_rows_with_numbers_that_highs_refuses_are_free() -> None:
     assert upper.tolist() == [np.inf, 2.0, 3.0, np.inf]
     assert indptr is rows.indptr
     assert indices is rows.indices
+
+
+def test_tangents_are_combined_into_a_function_below_the_quadratic_part():
+    """Multipliers of a linear program may be a little negative, or add up to more than one."""
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(3, 3))
+    cuts = TangentCuts(Problem(np.zeros(3), -np.ones(3), np.ones(3), quadratic=sparse.csr_array(root @ root.T)))
+    points = np.array([0.8, 0.7, -0.6]) + rng.uniform(-0.1, 0.1, (3, 3))
+    for point in points:
+        assert cuts.add(np.append(point, -np.inf))
+    samples = np.concatenate([points, rng.uniform(-1, 1, (200, 3))])
+    quadratic = 0.5 * ((samples @ root) ** 2).sum(axis=1)
+    for multipliers in ([1.0, 0.0, 0.0], [0.2, 0.3, 0.5], [0.5, 0.7, 0.4], [1.0, -1e-3, -2e-3], [0.1, 0.0, 0.2]):
+        slope, constant = cuts.combine(np.array(multipliers))
+        assert (samples @ slope + constant <= quadratic + 1e-12).all()
+    slope, constant = cuts.combine(np.array([0.0, 1.0, -0.5]))
+    assert points[1] @ slope + constant == pytest.approx(0.5 * ((points[1] @ root) ** 2).sum())

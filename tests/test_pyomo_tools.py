@@ -19,24 +19,18 @@ from pyomo.gdp import Disjunct, Disjunction
 from pyomo.util.check_units import assert_units_consistent
 from pyomo.util.infeasible import find_infeasible_bounds, find_infeasible_constraints
 from pyomo.util.model_size import build_model_size_report
+from small_models import shallow_network
 
 from pyomo_relugrad import DataHull
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.block import ReluNetworkBlock, ReluNetworkBlockData
 from pyomo_relugrad.modeling.block.input_ranges import linked_term
 from pyomo_relugrad.modeling.errors import IncompatibleModel, UnexpandedNetworkError
-from pyomo_relugrad.network import Network
 
 TOLERANCE = 1e-5
 
 #: What `find_infeasible_bounds` says of variables without a value: those that no active row contains.
 NO_VALUE = 4
-
-
-def random_network(seed, n_inputs=3, n_outputs=2, width=6):
-    rng = np.random.default_rng(seed)
-    weights = [rng.normal(size=(width, n_inputs)), rng.normal(size=(n_outputs, width))]
-    return Network.from_layers(weights, [rng.normal(size=width), rng.normal(size=n_outputs)])
 
 
 def plant():
@@ -49,10 +43,10 @@ def plant():
     m.feed.fix()
     m.same = pyo.Var(bounds=(-4, 4), initialize=0.25)
     m.alias = pyo.Var(bounds=(-1, 2), initialize=0.5)
-    m.mixed = ReluNetworkBlock(network=random_network(0), inputs=[m.x[0], 0.5 * m.x[1] + 0 * m.z + m.same, m.k])
-    m.plain = ReluNetworkBlock(network=random_network(1), inputs=[m.alias, m.x[2], m.same])
+    m.mixed = ReluNetworkBlock(network=shallow_network(0, 3, 2), inputs=[m.x[0], 0.5 * m.x[1] + 0 * m.z + m.same, m.k])
+    m.plain = ReluNetworkBlock(network=shallow_network(1, 3, 2), inputs=[m.alias, m.x[2], m.same])
     scaling = {"inputs": (0.5, 2.0), "outputs": (1.0, 3.0)}
-    m.own = ReluNetworkBlock(network=random_network(2, 2, 1), input_bounds=(-1, 1), scaling=scaling)
+    m.own = ReluNetworkBlock(network=shallow_network(2, 2, 1), input_bounds=(-1, 1), scaling=scaling)
     m.passed_on = pyo.Constraint(expr=m.same == m.feed)
     m.renamed = pyo.Constraint(expr=m.alias == m.x[1])
     m.joined = pyo.Constraint(expr=m.own.inputs[0] == m.x[0] - 0 * m.z)
@@ -244,7 +238,7 @@ def test_aggregated_variables_get_their_values(optimum):
     aggregation.update_variables(m)
     assert m.alias.value == pytest.approx(m.x[1].value, abs=1e-6)
     inputs = np.array([[m.alias.value, m.x[2].value, m.same.value]])
-    expected = random_network(1).value(inputs)[0]
+    expected = shallow_network(1, 3, 2).value(inputs)[0]
     assert [v.value for v in m.plain.outputs.values()] == pytest.approx(expected.tolist(), abs=1e-5)
 
 
@@ -282,7 +276,7 @@ def processes(expressions=False):
     for number in (0, 1):
         part = m.process[number]
         inputs = [m.x[0], 0.5 * m.x[1] + 0.1 if expressions else m.x[1], m.x[2]]
-        part.nn = ReluNetworkBlock(network=random_network(number, n_outputs=1), inputs=inputs)
+        part.nn = ReluNetworkBlock(network=shallow_network(number, 3, 1), inputs=inputs)
         part.says = pyo.Constraint(expr=m.y == part.nn.outputs[0])
     m.process[1].limit = pyo.Constraint(expr=m.x[0] + m.x[1] <= 0.7)
     m.choice = Disjunction(expr=[m.process[0], m.process[1]])
@@ -297,7 +291,7 @@ def best_process(expressions):
         m = pyo.ConcreteModel()
         m.x = pyo.Var(range(3), bounds=(0, 1))
         inputs = [m.x[0], 0.5 * m.x[1] + 0.1 if expressions else m.x[1], m.x[2]]
-        m.nn = ReluNetworkBlock(network=random_network(number, n_outputs=1), inputs=inputs)
+        m.nn = ReluNetworkBlock(network=shallow_network(number, 3, 1), inputs=inputs)
         if number == 1:
             m.limit = pyo.Constraint(expr=m.x[0] + m.x[1] <= 0.7)
         m.profit = pyo.Objective(expr=m.nn.outputs[0] - 0.1 * m.x[1], sense=pyo.maximize)
@@ -340,7 +334,7 @@ def test_expanded_disjuncts_with_quadratic_rows_are_reformulated(name):
     found = by_proof(m)
     x = np.stack(np.meshgrid(*3 * [np.linspace(0, 1, 61)]), axis=-1).reshape(-1, 3)
     allowed = (x[:, 0] ** 2 + x[:, 1] ** 2 <= 0.5, (x[:, 0] * x[:, 2] <= 0.3) & (x[:, 0] + x[:, 1] <= 0.7))
-    values = [random_network(k, n_outputs=1).value(x)[:, 0] - 0.1 * x[:, 1] for k in (0, 1)]
+    values = [shallow_network(k, 3, 1).value(x)[:, 0] - 0.1 * x[:, 1] for k in (0, 1)]
     on_grid = max(value[may].max() for value, may in zip(values, allowed, strict=True))
     assert on_grid - 1e-4 <= found <= on_grid + 0.02
 
@@ -409,7 +403,7 @@ def test_bounds_widened_before_a_transformation_are_noticed(name, expressions):
         if name == "core.scale_model":
             m.x = pyo.Var([1, 2, 0], bounds=(0, 1))
             inputs = [m.x[0], 0.5 * m.x[1] + 0.1, m.x[2]] if expressions else m.x
-            m.nn = ReluNetworkBlock(network=random_network(0, n_outputs=1), inputs=inputs)
+            m.nn = ReluNetworkBlock(network=shallow_network(0, 3, 1), inputs=inputs)
             m.o = pyo.Objective(expr=m.nn.outputs[0])
             m.scaling_factor = pyo.Suffix()
             m.scaling_factor[m.x[1]] = 5.0
@@ -480,8 +474,8 @@ def test_units_are_checked():
     m = pyo.ConcreteModel()
     m.t = pyo.Var(range(2), bounds=(280, 400), units=pyo.units.K)
     m.y = pyo.Var(units=pyo.units.kg)
-    m.nn = ReluNetworkBlock(network=random_network(3, 2, 1), inputs=m.t, outputs=[m.y])
-    m.own = ReluNetworkBlock(network=random_network(3, 2, 1), inputs=[m.t[0], 2 * m.t[1]])
+    m.nn = ReluNetworkBlock(network=shallow_network(3, 2, 1), inputs=m.t, outputs=[m.y])
+    m.own = ReluNetworkBlock(network=shallow_network(3, 2, 1), inputs=[m.t[0], 2 * m.t[1]])
     m.c = pyo.Constraint(expr=m.t[0] + m.t[1] <= 700 * pyo.units.K)
     m.o = pyo.Objective(expr=m.y)
     assert_units_consistent(m)
@@ -501,17 +495,17 @@ def heated():
 
 
 WITH_UNITS = {
-    "parameter": lambda m: ReluNetworkBlock(network=random_network(3, 2, 1), inputs=[m.t, m.flow], outputs=[m.y]),
+    "parameter": lambda m: ReluNetworkBlock(network=shallow_network(3, 2, 1), inputs=[m.t, m.flow], outputs=[m.y]),
     "conversion": lambda m: ReluNetworkBlock(
-        network=random_network(3, 2, 1),
+        network=shallow_network(3, 2, 1),
         inputs=[m.t, pyo.units.convert(m.flow, to_units=pyo.units.mol / pyo.units.min)],
         outputs=[m.y],
     ),
     "bounds": lambda m: ReluNetworkBlock(
-        network=random_network(3, 1, 1), inputs=[m.t], outputs=[m.y], input_bounds=[(300 * pyo.units.K, 390)]
+        network=shallow_network(3, 1, 1), inputs=[m.t], outputs=[m.y], input_bounds=[(300 * pyo.units.K, 390)]
     ),
     "scaling": lambda m: ReluNetworkBlock(
-        network=random_network(3, 1, 1), inputs=[m.t], outputs=[m.y], scaling={"inputs": (300, 50), "outputs": (1, 2)}
+        network=shallow_network(3, 1, 1), inputs=[m.t], outputs=[m.y], scaling={"inputs": (300, 50), "outputs": (1, 2)}
     ),
 }
 
@@ -541,7 +535,7 @@ def test_a_boolean_input_is_refused_with_what_to_give():
     m = processes()
     choice = m.process[0].indicator_var
     with pytest.raises(ModelError, match=r"input 1 is the Boolean variable 'process\[0\]\.indicator_var': give the"):
-        m.more = ReluNetworkBlock(network=random_network(2, 2, 1), inputs=[m.x[0], choice])
+        m.more = ReluNetworkBlock(network=shallow_network(2, 2, 1), inputs=[m.x[0], choice])
     m.del_component("more")
-    m.more = ReluNetworkBlock(network=random_network(2, 2, 1), inputs=[m.x[0], choice.get_associated_binary()])
+    m.more = ReluNetworkBlock(network=shallow_network(2, 2, 1), inputs=[m.x[0], choice.get_associated_binary()])
     assert m.more.inputs[1] is m.process[0].binary_indicator_var

@@ -12,16 +12,11 @@ from pyomo.contrib.piecewise import PiecewiseLinearFunction
 from pyomo.core.expr.visitor import replace_expressions
 from pyomo.mpec import ComplementarityList, complements
 from pyomo.util.infeasible import find_infeasible_constraints
+from small_models import shallow_network
 
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.block import ReluNetworkBlock
 from pyomo_relugrad.network import Network
-
-
-def random_network(seed, n_inputs=2, n_outputs=1, width=6):
-    rng = np.random.default_rng(seed)
-    weights = [rng.normal(size=(width, n_inputs)), rng.normal(size=(n_outputs, width))]
-    return Network.from_layers(weights, [rng.normal(size=width), rng.normal(size=n_outputs)])
 
 
 def blend():
@@ -31,7 +26,7 @@ def blend():
     m.n = pyo.Var(domain=pyo.Integers, bounds=(0, 3))
     m.price = pyo.Param(initialize=0.2, mutable=True)
     m.limit = pyo.Param(initialize=1.5, mutable=True)
-    m.nn = ReluNetworkBlock(network=random_network(0), inputs=m.x)
+    m.nn = ReluNetworkBlock(network=shallow_network(0, 2, 1), inputs=m.x)
     m.row = pyo.Constraint(expr=m.x[0] + m.x[1] + 0.2 * m.n <= m.limit)
     m.floor = pyo.Constraint(expr=m.y <= m.nn.outputs[0] + 0.1 * m.n)
     m.o = pyo.Objective(expr=m.nn.outputs[0] + m.y - m.price * m.n, sense=pyo.maximize)
@@ -60,7 +55,7 @@ def assert_solved(m, solver=None):
 
 def replace_network(m):
     m.del_component(m.nn)
-    m.nn = ReluNetworkBlock(network=random_network(5), inputs=m.x)
+    m.nn = ReluNetworkBlock(network=shallow_network(5, 2, 1), inputs=m.x)
     m.floor.set_value(m.y <= m.nn.outputs[0])
     m.o.set_value(m.nn.outputs[0] + m.y)
 
@@ -154,11 +149,11 @@ def test_expanding_and_reversing_again_and_again():
 def test_variables_of_another_model_are_constants_of_neither():
     owner = blend()
     m = pyo.ConcreteModel()
-    m.nn = ReluNetworkBlock(network=random_network(1), inputs=owner.x)
+    m.nn = ReluNetworkBlock(network=shallow_network(1, 2, 1), inputs=owner.x)
     m.o = pyo.Objective(expr=m.nn.outputs[0])
     pyo.assert_optimal_termination(pyo.SolverFactory("relugrad.exact").solve(m, time_limit=20))
     point = np.array([[owner.x[0].value, owner.x[1].value]])
-    assert pyo.value(m.o) == pytest.approx(random_network(1).value(point)[0, 0], abs=1e-6)
+    assert pyo.value(m.o) == pytest.approx(shallow_network(1, 2, 1).value(point)[0, 0], abs=1e-6)
     assert not owner.x[0].stale
 
 
@@ -248,7 +243,7 @@ DOMAINS = {
 def test_domains_hold(name):
     m = blend()
     m.v = DOMAINS[name]()
-    m.more = ReluNetworkBlock(network=random_network(7), inputs=[m.v, m.x[0]])
+    m.more = ReluNetworkBlock(network=shallow_network(7, 2, 1), inputs=[m.v, m.x[0]])
     m.cap = pyo.Constraint(expr=m.v + m.x[1] <= 3.7)
     m.o.set_value(m.nn.outputs[0] + m.more.outputs[0])
     assert_solved(m)

@@ -146,17 +146,22 @@ def test_the_relu_with_the_largest_error_is_split():
     assert scores[0, 0] == pytest.approx(2.0 * dual.upper_intercept[0, 0]) or dual.states[0, 0] != 0
 
 
-@pytest.mark.parametrize("seed", range(16))
-def test_trees_find_and_prove_the_optimum(seed):
-    rng = np.random.default_rng(seed)
-    sizes = ((3, 6, 2), (3, 5, 4, 2), (4, 5, 4, 2), (10, 7, 2))[seed % 4]
-    problem = problem_around(random_network(rng, sizes), seed, with_rows=seed >= 6)
+def check_proof(problem: Problem) -> None:
+    """A tree over ReLUs finds and proves the optimum, or that there is no point."""
     optimum = exact_optimum(problem)
     result = run_proof(ReluTree(problem, Options()), time_limit=60)
     assert result.stop is (Stop.OPTIMAL if np.isfinite(optimum) else Stop.INFEASIBLE)
     if np.isfinite(optimum):
         assert result.incumbent.objective == pytest.approx(optimum, abs=1e-4 * (1 + abs(optimum)))
         assert result.bound <= optimum + 1e-9
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_trees_find_and_prove_the_optimum(seed):
+    rng = np.random.default_rng(seed)
+    sizes = ((3, 6, 2), (3, 5, 4, 2), (4, 5, 4, 2), (10, 7, 2))[seed % 4]
+    problem = problem_around(random_network(rng, sizes), seed, with_rows=seed >= 6)
+    check_proof(problem)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -169,12 +174,7 @@ def test_integers_are_branched_on_in_the_same_tree(seed):
     lower, upper = problem.lower.copy(), problem.upper.copy()
     lower[:3], upper[:3] = (-2.0, -1.0, 0.0), (2.0, 1.0, 1.0)
     problem = replace(problem, integers=integers, lower=lower, upper=upper)
-    optimum = exact_optimum(problem)
-    result = run_proof(ReluTree(problem, Options()), time_limit=60)
-    assert result.stop is (Stop.OPTIMAL if np.isfinite(optimum) else Stop.INFEASIBLE)
-    if np.isfinite(optimum):
-        assert result.incumbent.objective == pytest.approx(optimum, abs=1e-4 * (1 + abs(optimum)))
-        assert result.bound <= optimum + 1e-9
+    check_proof(problem)
 
 
 @pytest.mark.parametrize("n_integers", [0, 2])

@@ -1,17 +1,20 @@
 """The last polish: answers on their bounds in float64, and rows that hold without a use of the tolerance."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pyomo.environ as pyo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import random_network
+from scripted_method import Scripted
 
 import pyomo_relugrad  # noqa: F401 - registers the solver
 from pyomo_relugrad import ReluNetworkBlock, maximize
 from pyomo_relugrad.network import Network
-from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem, ReducedObjective
-from pyomo_relugrad.run import Record
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, EmbeddedNetwork, Incumbent, Problem, ReducedObjective
+from pyomo_relugrad.run import Record, SearchContext
 from pyomo_relugrad.run.repair import CLEAN, repaired
 
 INF = float("inf")
@@ -42,8 +45,22 @@ def test_answers_over_boxes_and_rows_have_no_rounding_in_them(n_rows, seed, step
     assert best.value == network.value(best.x[None])[0, 0]
 
 
-@given(seed=st.integers(0, 10**6))
-@settings(max_examples=5, deadline=None)
+def to_the_last_of_the_tolerance(problem: Problem, context: SearchContext) -> Iterator[Incumbent]:
+    """Points on the way to infeasible ones that violate a row by no more than is allowed."""
+    lower, upper = (np.where(problem.is_output, 0.0, side) for side in (problem.lower, problem.upper))
+    for _ in range(20):
+        ends = context.random.uniform(lower, upper, (2, problem.n_columns))
+        ends = np.where(problem.integers, np.round(ends[:1]), ends)
+        inner, outer = sorted(ends, key=lambda v: problem.incumbent(v).violation)
+        inside, outside = 0.0, 1.0
+        while outside - inside > 1e-12:
+            share = (inside + outside) / 2
+            violation = problem.incumbent(inner + share * (outer - inner)).violation
+            inside, outside = (share, outside) if violation <= 0.9 * FEASIBILITY_TOLERANCE else (inside, share)
+        yield problem.incumbent(inner + inside * (outer - inner))
+
+
+@pytest.mark.parametrize("seed", range(4))
 def test_answers_of_models_with_rows_on_outputs_hold_them(seed):
     random = np.random.default_rng(seed)
     lower, upper = np.round(random.uniform(-7, 0, 3), 1), np.round(random.uniform(0.1, 9, 3), 1)
@@ -56,7 +73,15 @@ def test_answers_of_models_with_rows_on_outputs_hold_them(seed):
     m.row = pyo.Constraint(expr=m.nn.outputs[0] + 0.1 * m.k + 0.3 * m.x[0] <= middle[0] + 0.3)
     m.link = pyo.Constraint(expr=m.k <= 2.1 + 0.1 * m.x[1])
     m.goal = pyo.Objective(expr=m.nn.outputs[0] + m.nn.outputs[1] + 0.05 * m.k, sense=pyo.maximize)
-    pyo.SolverFactory("relugrad").solve(m, iteration_limit=40)
+    violations: list[float] = []
+
+    def course(problem: Problem, context: SearchContext) -> Iterator[Incumbent]:
+        for point in to_the_last_of_the_tolerance(problem, context):
+            violations.append(point.violation)
+            yield point
+
+    pyo.SolverFactory("relugrad").solve(m, method=Scripted(course), iteration_limit=100)
+    assert max(violations) > 100 * CLEAN
     assert_on_bounds(np.array([v.value for v in m.x.values()]), lower, upper)
     assert m.row.slack() >= -1e-9
     assert m.link.slack() >= -1e-9

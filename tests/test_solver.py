@@ -28,6 +28,7 @@ from pyomo.contrib.solver.common.util import (
 from pyomo.opt import SolverStatus, check_available_solvers
 from pyomo.opt import TerminationCondition as LegacyTermination
 from scripted_method import Scripted
+from small_models import knapsack
 
 from pyomo_relugrad import Network
 from pyomo_relugrad.errors import ModelError
@@ -35,16 +36,6 @@ from pyomo_relugrad.modeling.block import ReluNetworkBlock
 from pyomo_relugrad.modeling.solver import SolveProgress
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run import SearchContext, Stop
-
-
-def knapsack() -> pyo.ConcreteModel:
-    """Maximize x + n subject to 2x + n <= 7.5: optimum 7.25 at x = 0.25, n = 7."""
-    model = pyo.ConcreteModel()
-    model.x = pyo.Var(bounds=(0, 2))
-    model.n = pyo.Var(domain=pyo.Integers, bounds=(0, 9))
-    model.capacity = pyo.Constraint(expr=2 * model.x + model.n <= 7.5)
-    model.profit = pyo.Objective(expr=model.x + model.n, sense=pyo.maximize)
-    return model
 
 
 def contradiction() -> pyo.ConcreteModel:

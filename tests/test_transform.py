@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omlt import OmltBlock
 from omlt.neuralnet import NetworkDefinition, ReluBigMFormulation, ReluPartitionFormulation
-from omlt.neuralnet.layer import DenseLayer, InputLayer
+from omlt_edits import add_in_a_row, dense_layers
 from pyomo.common.errors import MouseTrap
 from pyomo.core.expr import identify_variables
 from pyomo.gdp import Disjunct, Disjunction
@@ -167,15 +167,7 @@ def test_linear_relaxations_are_those_of_omlt_or_tighter(formulation, stock):
         m = model_around(network)
         expand(m, formulation=formulation)
         definition = NetworkDefinition(scaled_input_bounds=dict.fromkeys(range(3), (-1, 2)))
-        layers = [InputLayer([3])]
-        for layer in network.layers:
-            activation = "linear" if layer is network.layers[-1] else "relu"
-            weight = layer.weights[0].T
-            layers.append(DenseLayer([weight.shape[0]], [weight.shape[1]], weight, layer.bias, activation=activation))
-        for layer in layers:
-            definition.add_layer(layer)
-        for before, after in itertools.pairwise(layers):
-            definition.add_edge(before, after)
+        add_in_a_row(definition, dense_layers(network))
         other = pyo.ConcreteModel()
         other.nn = OmltBlock()
         other.nn.build_formulation(stock(definition))

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.cli.exit_codes import ArgumentError, ExitCode
@@ -138,6 +138,9 @@ class _Parser(argparse.ArgumentParser):
         raise ArgumentError(f"{message} (see '{self.prog} --help')")
 
 
+_Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
+
+
 def parse(words: Sequence[str]) -> Arguments:
     """Read a command line.
 
@@ -188,31 +191,38 @@ def _parser() -> argparse.ArgumentParser:
     _add_box(info, default="0 and 1")
 
     for name, adjective in (("maximize", "largest"), ("minimize", "smallest")):
-        text = _OPTIMIZE.format(command=name, adjective=adjective)
-        optimize = _command(commands, name, f"the inputs with the {adjective} output", text)
-        optimize.add_argument("file", type=Path, metavar="FILE", help="ONNX file")
-        _add_objective(optimize)
-        _add_box(optimize)
-        _add_search(optimize)
-        _add_threads(optimize)
-        optimize.add_argument(
-            "--solutions", type=as_positive_count, default=1, metavar="N", help="distinct points that are wanted (1)"
-        )
-        optimize.add_argument("--exact", action="store_true", help="prove it: branch and bound, or HiGHS, follow")
-        optimize.add_argument("--gap", type=as_positive, help="relative gap that is proof enough (1e-4), with --exact")
+        _add_optimization(commands, name, adjective)
+    _add_question(commands, "falsify", "an input that breaks a property", _FALSIFY)
+    verify = _add_question(commands, "verify", "whether a property holds", _VERIFY)
+    _add_threads(verify)
+    verify.add_argument("--results", type=Path, metavar="FILE", help="the answer as VNN-COMP wants it")
+    _add_comparison(commands)
+    return parser
 
-    for name, summary, text in (
-        ("falsify", "an input that breaks a property", _FALSIFY),
-        ("verify", "whether a property holds", _VERIFY),
-    ):
-        question = _command(commands, name, summary, text)
-        question.add_argument("source", type=as_networks, metavar="FILE", help="ONNX file, or names and files")
-        question.add_argument("property", type=Path, metavar="PROPERTY.vnnlib", help="also compressed, .vnnlib.gz")
-        _add_search(question)
-        if name == "verify":
-            _add_threads(question)
-            question.add_argument("--results", type=Path, metavar="FILE", help="the answer as VNN-COMP wants it")
 
+def _add_optimization(commands: _Commands, name: str, adjective: str) -> None:
+    text = _OPTIMIZE.format(command=name, adjective=adjective)
+    optimize = _command(commands, name, f"the inputs with the {adjective} output", text)
+    optimize.add_argument("file", type=Path, metavar="FILE", help="ONNX file")
+    _add_objective(optimize)
+    _add_box(optimize)
+    _add_search(optimize)
+    _add_threads(optimize)
+    solutions = "distinct points that are wanted (1)"
+    optimize.add_argument("--solutions", type=as_positive_count, default=1, metavar="N", help=solutions)
+    optimize.add_argument("--exact", action="store_true", help="prove it: branch and bound, or HiGHS, follow")
+    optimize.add_argument("--gap", type=as_positive, help="relative gap that is proof enough (1e-4), with --exact")
+
+
+def _add_question(commands: _Commands, name: str, summary: str, text: str) -> _Parser:
+    question = _command(commands, name, summary, text)
+    question.add_argument("source", type=as_networks, metavar="FILE", help="ONNX file, or names and files")
+    question.add_argument("property", type=Path, metavar="PROPERTY.vnnlib", help="also compressed, .vnnlib.gz")
+    _add_search(question)
+    return question
+
+
+def _add_comparison(commands: _Commands) -> None:
     bench = _command(commands, "bench", "compare the search methods", _BENCH)
     bench.add_argument("file", type=Path, nargs="?", metavar="FILE", help="ONNX file; random networks without")
     _add_objective(bench)
@@ -228,10 +238,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--time-limit", type=as_positive, default=1.0, metavar="SECONDS", help="of each search (1)")
     bench.add_argument("--seed", type=as_count, default=0, help="of networks and searches (0)")
-    return parser
 
 
-def _command(commands: argparse._SubParsersAction[_Parser], name: str, summary: str, text: str) -> _Parser:
+def _command(commands: _Commands, name: str, summary: str, text: str) -> _Parser:
     parser = commands.add_parser(
         name, help=summary, description=text, formatter_class=argparse.RawDescriptionHelpFormatter
     )

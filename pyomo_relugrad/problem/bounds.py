@@ -56,6 +56,11 @@ def bound_problem(problem: Problem, method: str = "crown") -> ProblemBounds:
     method : {"crown", "interval"}, optional
         ``"lp"`` gives those of CROWN, to be tightened by linear programs.
 
+    Returns
+    -------
+    ProblemBounds
+        Of all columns and pre-activations; `possible` is False where rows and bounds leave no point.
+
     Raises
     ------
     ModelError

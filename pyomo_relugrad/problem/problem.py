@@ -2,55 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from enum import Enum
 from functools import cached_property
-from typing import Any, cast
 
 import numpy as np
 from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, Weight
-from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.problem.embedding import (
-    EmbeddedExpression,
-    EmbeddedFunction,
-    EmbeddedNetwork,
-    stacked,
-    stages_of,
-)
 from pyomo_relugrad.problem.incumbent import ROUNDING, Incumbent, without_nan
-from pyomo_relugrad.problem.network_stage import NetworkStage
-from pyomo_relugrad.problem.operations import Follower, Maximum, Product, SpecialOrderedSet
 from pyomo_relugrad.problem.quadratic import QuadraticFunction
-from pyomo_relugrad.problem.stages import Stage
-from pyomo_relugrad.problem.structural import StructuralProperty, share_structure
+from pyomo_relugrad.problem.structural import StructuralProperty
+from pyomo_relugrad.problem.structure import ProblemStructure
 
 
-class Shape(Enum):
-    """What the constraints of a problem look like; it decides which way a search goes."""
-
-    BOX = "box"
-    POLYTOPE = "polytope"
-    GENERAL = "general"
-
-
-def _canonical(rows: Weight) -> Weight:
-    """The same with sorted entries, which SciPy else sorts in place: a process that shares them cannot write there."""
-    if rows.has_canonical_format:
-        return rows
-    rows = rows.copy()
-    rows.sum_duplicates()
-    return rows
-
-
-@dataclass(frozen=True, eq=False)
-class Problem:
+class Problem(ProblemStructure):
     """``min cost @ v + v @ quadratic @ v / 2 + constant`` over rows, bounds, integrality and embedded functions.
 
     Functions are networks and smooth expressions. Any point can be measured. Evaluating them one after another, as
     `propagate` does, asks for an order: no column is written twice, and no function feeds itself through others.
-    `presolve` brings every problem into that form.
+    `presolve` brings every problem into that form. `ProblemData` checks what a problem is made of, `ProblemStructure`
+    knows how its parts hang together; here points, arrays (n,) over all columns or (B, n), are evaluated and measured.
 
     Parameters
     ----------
@@ -89,6 +59,7 @@ class Problem:
 
     >>> import numpy as np
     >>> from pyomo_relugrad.network import Network
+    >>> from pyomo_relugrad.problem import EmbeddedNetwork
     >>> network = Network.from_layers([[[1.0]], [[1.0]]], [[-0.25], [0.0]])
     >>> problem = Problem(
     ...     cost=np.array([0.0, -1.0]), lower=np.array([0.0, -np.inf]), upper=np.array([1.0, np.inf]),
@@ -97,226 +68,6 @@ class Problem:
     >>> problem.reported(incumbent.objective), incumbent.is_feasible
     (0.75, True)
     """
-
-    cost: Array
-    lower: Array
-    upper: Array
-    rows: Weight = None
-    row_lower: Array = None  # type: ignore[assignment]  # set on creation
-    row_upper: Array = None  # type: ignore[assignment]
-    integers: Array = None  # type: ignore[assignment]
-    networks: tuple[EmbeddedNetwork, ...] = ()
-    quadratic: Weight = None
-    constant: float = 0.0
-    maximize: bool = False
-    column_names: tuple[str, ...] = ()
-    row_names: tuple[str, ...] = ()
-    operations: tuple[Product | Maximum, ...] = ()
-    ordered_sets: tuple[SpecialOrderedSet, ...] = ()
-    followers: tuple[Follower, ...] = ()
-    expressions: tuple[EmbeddedExpression, ...] = ()
-
-    def __post_init__(self) -> None:
-        n = len(self.cost)
-        rows = sparse.csr_array((0, n)) if self.rows is None else self.rows
-        rows = _canonical(rows if isinstance(rows, sparse.csr_array) else sparse.csr_array(rows))
-        m = rows.shape[0]
-        fields: dict[str, Any] = {
-            "cost": np.asarray(self.cost, dtype=np.float64),
-            "lower": np.asarray(self.lower, dtype=np.float64),
-            "upper": np.asarray(self.upper, dtype=np.float64),
-            "rows": rows,
-            "row_lower": np.full(m, -np.inf) if self.row_lower is None else np.asarray(self.row_lower, np.float64),
-            "row_upper": np.full(m, np.inf) if self.row_upper is None else np.asarray(self.row_upper, np.float64),
-            "integers": np.zeros(n, bool) if self.integers is None else np.asarray(self.integers, bool),
-            "networks": tuple(self.networks),
-            "expressions": tuple(self.expressions),
-        }
-        for name, value in fields.items():
-            object.__setattr__(self, name, value)
-        self._check_shapes(n, m)
-        self._check_sides("bound", self.column_names, self.lower, self.upper)
-        self._check_sides("side", self.row_names, self.row_lower, self.row_upper)
-
-    def _check_shapes(self, n: int, m: int) -> None:
-        expected = {"lower": n, "upper": n, "integers": n, "row_lower": m, "row_upper": m}
-        for name, size in expected.items():
-            if getattr(self, name).shape != (size,):
-                raise ModelError(f"{name} has shape {getattr(self, name).shape}: give an array of shape ({size},)")
-        if self.rows.shape[1] != n:
-            raise ModelError(f"the rows have {self.rows.shape[1]} columns: give one for each of the {n} columns")
-        if self.quadratic is not None and self.quadratic.shape != (n, n):
-            raise ModelError(f"the quadratic part has shape {self.quadratic.shape}: give one of shape ({n}, {n})")
-        numbers = self.cost, self.rows.data, () if self.quadratic is None else self.quadratic.data
-        if not all(np.isfinite(part).all() for part in numbers):
-            raise ModelError("a cost or a coefficient of a row is NaN or infinite: give finite numbers")
-
-    @staticmethod
-    def _check_sides(what: str, names: tuple[str, ...], lower: Array, upper: Array) -> None:
-        for side, values, never in (("lower", lower, np.inf), ("upper", upper, -np.inf)):
-            wrong = np.flatnonzero(np.isnan(values) | (values == never))
-            if wrong.size:
-                place = repr(names[wrong[0]]) if names else f"{'column' if what == 'bound' else 'row'} {wrong[0]}"
-                raise ModelError(
-                    f"the {side} {what} of {place} is {values[wrong[0]]}, which no number satisfies: give another"
-                )
-
-    # --- structure ----------------------------------------------------------------------------------------------
-
-    def with_bounds(self, lower: Array, upper: Array) -> Problem:
-        """The problem with other bounds; what does not depend on them is not found out again."""
-        problem = replace(self, lower=lower, upper=upper)
-        share_structure(problem, self)
-        return problem
-
-    @property
-    def n_columns(self) -> int:
-        """Number of columns."""
-        return int(self.cost.size)
-
-    @property
-    def n_rows(self) -> int:
-        """Number of rows."""
-        return int(self.row_lower.size)
-
-    def column_name(self, column: int) -> str:
-        """Name of a column, or its number, for messages."""
-        return self.column_names[column] if self.column_names else f"column {column}"
-
-    def describe_column(self, column: int) -> str:
-        """What a column is, for messages that begin with it."""
-        return f"variable '{self.column_names[column]}'" if self.column_names else f"column {column}"
-
-    def describe_row(self, row: int) -> str:
-        """What a row is, for messages that begin with it."""
-        return f"constraint '{self.row_names[row]}'" if self.row_names else f"row {row}"
-
-    @property
-    def functions(self) -> tuple[EmbeddedFunction, ...]:
-        """The networks, then the expressions."""
-        return (*self.networks, *self.expressions)
-
-    @StructuralProperty
-    def is_output(self) -> Array:
-        """(n,) booleans: the columns that networks and expressions write."""
-        mask = np.zeros(self.n_columns, bool)
-        for embedded in self.functions:
-            mask[embedded.outputs] = True
-        return mask
-
-    @StructuralProperty
-    def is_input(self) -> Array:
-        """(n,) booleans: the columns that networks and expressions read."""
-        mask = np.zeros(self.n_columns, bool)
-        for embedded in self.functions:
-            mask[embedded.inputs] = True
-        return mask
-
-    @cached_property
-    def free_integers(self) -> Array:
-        """(n,) booleans: integers that no function writes, and to which their bounds leave a choice."""
-        return self.integers & ~self.is_output & (self.lower < self.upper)
-
-    @StructuralProperty
-    def links_networks(self) -> Array:
-        """(n,) booleans: the columns that one network writes and another one reads."""
-        written, read = np.zeros((2, self.n_columns), bool)
-        for embedded in self.networks:
-            written[embedded.outputs] = read[embedded.inputs] = True
-        return written & read
-
-    @StructuralProperty
-    def _transposed_rows(self) -> Weight:
-        """The rows as columns, dense where that is small: SciPy's overhead is felt in searches over small models."""
-        return self.rows.toarray().T if self.n_rows * self.n_columns <= 100_000 else sparse.csr_array(self.rows.T)
-
-    @StructuralProperty
-    def rows_touch_output(self) -> Array:
-        """(m,) booleans: the rows with a column that some function writes."""
-        return abs(self.rows) @ self.is_output.astype(float) > 0 if self.n_rows else np.zeros(0, bool)
-
-    @StructuralProperty
-    def decision_rows(self) -> Weight:
-        """The rows without columns that functions write, over the columns that none does."""
-        return sparse.csr_array(self.rows[~self.rows_touch_output][:, ~self.is_output])
-
-    @StructuralProperty
-    def stages(self) -> tuple[Stage, ...]:
-        """The functions in the order in which they can be evaluated, equal ones of one depth together.
-
-        Raises
-        ------
-        ModelError
-            If there is no such order, because a column is written twice or functions feed each other in a circle.
-        """
-        return stages_of(self.functions, self.n_columns)
-
-    @property
-    def is_defined_everywhere(self) -> bool:
-        """Whether every function has a value at every point; expressions may have none, which is NaN."""
-        return not self.expressions
-
-    @StructuralProperty
-    def is_piecewise_linear(self) -> bool:
-        """Whether every function has linear regions."""
-        return not self.expressions and all(embedded.network.is_piecewise_linear for embedded in self.networks)
-
-    @property
-    def smooth_part(self) -> str:
-        """Kind and name of the first function that is not piecewise linear, for messages."""
-        for embedded in self.networks:
-            if not embedded.network.is_piecewise_linear:
-                return f"{embedded.label} with {', '.join(embedded.network.smooth_activations)} neurons"
-        return self.expressions[0].label
-
-    @property
-    def network_stages(self) -> tuple[NetworkStage, ...]:
-        """The stages of a problem with networks alone, for what bounds them.
-
-        Raises
-        ------
-        ModelError
-            If there is an expression; names it.
-        """
-        if self.expressions:
-            raise ModelError(
-                f"{self.expressions[0].label} is smooth, and what was asked for needs networks: use solver 'relugrad' "
-                "with method 'auto'"
-            )
-        return cast(tuple[NetworkStage, ...], self.stages)
-
-    @property
-    def relu_stages(self) -> tuple[NetworkStage, ...]:
-        """The stages of a piecewise-linear problem, for what needs linear regions or rows and binaries of networks.
-
-        Raises
-        ------
-        ModelError
-            If there is a smooth function; names it.
-        """
-        if not self.is_piecewise_linear:
-            raise ModelError(
-                f"{self.smooth_part} is smooth, and what was asked for needs piecewise-linear functions: use solver "
-                "'relugrad' with method 'auto', or 'relugrad.exact'"
-            )
-        return cast(tuple[NetworkStage, ...], self.stages)
-
-    @StructuralProperty
-    def equations(self) -> tuple[Stage, ...]:
-        """The embeddings of each function together, in any order."""
-        return stacked(self.functions, [0] * len(self.functions))
-
-    @cached_property
-    def shape(self) -> Shape:
-        """Box, polytope in the columns that no function writes, or general (integers, rows or bounds on outputs)."""
-        bounded_output = np.isfinite(self.lower) | np.isfinite(self.upper)
-        if self.integers.any() or (bounded_output & self.is_output).any():
-            return Shape.GENERAL
-        if self.n_rows == 0:
-            return Shape.BOX
-        return Shape.GENERAL if self.rows_touch_output.any() else Shape.POLYTOPE
-
-    # --- evaluation ---------------------------------------------------------------------------------------------
 
     def propagate(self, V: Array) -> Array:
         """A copy of the points (B, n) in which every output column is its function's value."""
@@ -365,6 +116,11 @@ class Problem:
         for stage in reversed(self.stages):
             stage.pull_back_rows(rows, stage.state(v[None, :]))
         return rows
+
+    @StructuralProperty
+    def _transposed_rows(self) -> Weight:
+        """The rows as columns, dense where that is small: SciPy's overhead is felt in searches over small models."""
+        return self.rows.toarray().T if self.n_rows * self.n_columns <= 100_000 else sparse.csr_array(self.rows.T)
 
     def row_activity(self, V: Array) -> Array:
         """``rows @ v`` at the points: (B, m)."""
@@ -427,13 +183,6 @@ class Problem:
             V = self.propagate(V) if (moved & self.is_input).any() else V
         return V
 
-    @StructuralProperty
-    def follows(self) -> Array:
-        """(n,) booleans: columns that followers write."""
-        follows = np.zeros(self.n_columns, bool)
-        follows[[column for follower in self.followers for column in follower.outputs]] = True
-        return follows
-
     def measure(self, v: Array) -> Incumbent:
         """A point (n,) as it stands, with its objective and what it violates."""
         return self._measured(v, is_propagated=False)
@@ -448,7 +197,3 @@ class Problem:
             violation=float(self.violation(V)[0]),
             network_error=0.0 if is_exact else float(self.network_error(V)[0]),
         )
-
-    def reported(self, objective: float) -> float:
-        """An objective value or bound in the sense of the model."""
-        return 0.0 - objective if self.maximize else objective  # never -0.0

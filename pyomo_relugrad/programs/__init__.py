@@ -17,6 +17,7 @@ from pyomo_relugrad.programs.highs import (
     confirm_infeasible,
     free_huge_rows,
     highs_with_model,
+    huge_rows,
     silent_highs,
 )
 from pyomo_relugrad.programs.linear_program import LinearProgram, LinearSolution, LinearStatus, below_tolerance

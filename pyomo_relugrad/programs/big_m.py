@@ -123,6 +123,11 @@ def build_big_m(problem: Problem, bounds: ProblemBounds, epigraphs: ReluMask | N
     epigraphs : ReluMask, optional
         The ReLUs whose epigraph is enough, as of `epigraph_relus`; by default none is.
 
+    Returns
+    -------
+    BigMModel
+        Its first columns are those of the problem; its `program` is what HiGHS solves.
+
     Raises
     ------
     ModelError

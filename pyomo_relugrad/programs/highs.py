@@ -13,6 +13,9 @@ from pyomo_relugrad.errors import ModelError, RelugradError
 HIGHS_THREAD = "pyomo_relugrad HiGHS"
 #: Coefficients and sides of rows from which HiGHS refuses a model.
 HUGE_COEFFICIENT, HUGE_SIDE = 1e15, 1e20
+#: Larger coefficients of rows are not put to its quadratic solver: its factors then may lack rows, and HiGHS 1.16
+#: prints "error" and writes in front of an array, by which the process may end.
+MAX_QP_COEFFICIENT = 1e9
 # HiGHS leaves out coefficients below this, by itself those below 1e-9: times a column of 10000 they matter.
 SMALLEST_COEFFICIENT = 1e-12
 # Reduced costs of the wrong sign that it takes for zero, by itself up to 1e-7: over a range of 10000 they matter. It
@@ -72,14 +75,21 @@ def confirm_infeasible(highs: Any, run: Callable[[], None]) -> None:
         highs.setOptionValue("presolve", presolve)
 
 
+def huge_rows(rows: Weight | SparseRows, lower: Array, upper: Array) -> Array:
+    """(m,) booleans: rows with numbers that HiGHS refuses."""
+    huge: Array = np.maximum(lower, -upper) >= HUGE_SIDE
+    large = np.abs(rows.data) >= HUGE_COEFFICIENT
+    if large.any():
+        huge |= np.diff(np.concatenate([[0], np.cumsum(large)])[rows.indptr]) > 0
+    return huge
+
+
 def free_huge_rows(block: RowBlock) -> RowBlock:
     """Rows with those that HiGHS would refuse made free: planes and tangents far out, of which no digit counts."""
     (indptr, indices, data), lower, upper = block
-    large = np.abs(data) >= HUGE_COEFFICIENT
-    huge = np.maximum(lower, -upper) >= HUGE_SIDE
-    if not (large.any() or huge.any()):
+    huge = huge_rows(*block)
+    if not huge.any():
         return block
-    huge |= np.diff(np.concatenate([[0], np.cumsum(large)])[indptr]) > 0
     kept = np.where(np.repeat(huge, np.diff(indptr)), 0.0, data)
     return RowBlock(SparseRows(indptr, indices, kept), np.where(huge, -np.inf, lower), np.where(huge, np.inf, upper))
 

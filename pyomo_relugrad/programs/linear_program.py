@@ -15,7 +15,7 @@ from pyomo_relugrad.arrays import Array, SparseRows, Weight
 from pyomo_relugrad.deadline import remaining
 from pyomo_relugrad.errors import RelugradError
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE
-from pyomo_relugrad.programs.highs import confirm_infeasible, highs_with_model
+from pyomo_relugrad.programs.highs import MAX_QP_COEFFICIENT, confirm_infeasible, highs_with_model
 from pyomo_relugrad.programs.interruptible import LOOK_SECONDS, run_interruptibly
 from pyomo_relugrad.programs.threads import keep_highs_alone
 
@@ -30,9 +30,6 @@ QP_ATTEMPTS = ((0.0, 10), (1e-7, 50))
 LEAST_QP_ITERATIONS = 200
 # HiGHS's own tolerance of multipliers: these programs prove nothing, and a smaller one may keep them from their end.
 QP_DUAL_TOLERANCE = 1e-7
-# Larger coefficients of rows are not put to its quadratic solver: its factors then lack rows, and HiGHS 1.16 prints
-# "error" and writes in front of an array, by which the process may end.
-LARGEST_QP_COEFFICIENT = 1e9
 
 
 class LinearStatus(Enum):
@@ -200,7 +197,7 @@ class LinearProgram:
             matrix.indices.astype(np.int32),
             np.asarray(matrix.data, np.float64),
         )
-        is_too_large = self._is_quadratic and np.abs(matrix.data).max(initial=0.0) > LARGEST_QP_COEFFICIENT
+        is_too_large = self._is_quadratic and np.abs(matrix.data).max(initial=0.0) > MAX_QP_COEFFICIENT
         # HiGHS takes a coefficient that is NaN for none at all.
         if not _is_taken(status) or np.isnan(matrix.data).any() or is_too_large:
             self._note("rows", is_taken=False)

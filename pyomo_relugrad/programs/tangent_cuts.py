@@ -7,7 +7,7 @@ from scipy import sparse
 
 from pyomo_relugrad.arrays import Array, RowBlock, SparseRows, Weight
 from pyomo_relugrad.problem import Problem
-from pyomo_relugrad.programs.highs import HUGE_COEFFICIENT, HUGE_SIDE
+from pyomo_relugrad.programs.expression_rows import with_rows
 
 # How close, relative to its size, the tangents must come to the quadratic part.
 TOLERANCE = 1e-7
@@ -29,23 +29,19 @@ def above_tangents(problem: Problem, points: Array) -> Problem:
     Tangents with numbers that HiGHS refuses are left out.
     """
     slopes, constants = tangents(problem.quadratic, points)
-    kept = (np.abs(slopes) < HUGE_COEFFICIENT).all(axis=1) & (np.abs(constants) < HUGE_SIDE)
-    slopes, constants = slopes[kept], constants[kept]
-    padded = sparse.hstack([problem.rows, sparse.csr_array((problem.n_rows, 1))])
-    cuts = sparse.csr_array(np.hstack([-slopes, np.ones((len(slopes), 1))]))
-    return replace(
+    cuts = SparseRows.of(np.hstack([-slopes, np.ones((len(slopes), 1))]))
+    padded = replace(
         problem,
         cost=np.append(problem.cost, 1.0),
         lower=np.append(problem.lower, 0.0),  # it is nowhere negative
         upper=np.append(problem.upper, np.inf),
         integers=np.append(problem.integers, False),
-        rows=sparse.vstack([padded, cuts], format="csr"),
-        row_lower=np.append(problem.row_lower, constants),
-        row_upper=np.append(problem.row_upper, np.full(constants.size, np.inf)),
+        rows=sparse.hstack([problem.rows, sparse.csr_array((problem.n_rows, 1))]),
         quadratic=None,
         column_names=(),
         row_names=(),
     )
+    return with_rows(padded, RowBlock(cuts, constants, np.full(constants.size, np.inf)))
 
 
 class TangentCuts:

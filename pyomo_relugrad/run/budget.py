@@ -56,6 +56,11 @@ class Clock:
         return max(self.time_limit - self.elapsed, 0.0)
 
     @property
+    def has_time_limit(self) -> bool:
+        """Whether there is a limit."""
+        return bool(np.isfinite(self.time_limit))
+
+    @property
     def is_over(self) -> bool:
         """Whether no time is left."""
         return self.elapsed >= self.time_limit
@@ -90,7 +95,7 @@ class Budget(Clock):
     @property
     def is_timed(self) -> bool:
         """Whether seconds count: where iterations alone are limited, the answer must not depend on the machine."""
-        return self.iteration_limit is None or bool(np.isfinite(self.time_limit))
+        return self.iteration_limit is None or self.has_time_limit
 
     @property
     def spent(self) -> float:
@@ -113,7 +118,7 @@ class Budget(Clock):
     @property
     def is_repeatable(self) -> bool:
         """Whether steps are counted or time does not matter, so that the same search is expected to end the same."""
-        return self.iteration_limit is not None or not np.isfinite(self.time_limit)
+        return self.iteration_limit is not None or not self.has_time_limit
 
     def count(self, points: int = 0, iterations: int = 1) -> None:
         """Book the evaluation of so many points, in so many batched steps (LP solves count as steps)."""

@@ -64,6 +64,14 @@ class Options:
     ------
     ModelError
         If a number is NaN or negative, the bounds are unknown, HiGHS does not know an option, or the executor is none.
+
+    Examples
+    --------
+    A bound of 99.995 proves an incumbent of 100, to be minimized, up to the gap that is asked for:
+
+    >>> options = Options(time_limit=60, relative_gap=1e-4)
+    >>> options.is_proven(100.0, 99.995), options.is_proven(100.0, 99.9)
+    (True, False)
     """
 
     time_limit: float = math.inf
@@ -100,6 +108,7 @@ class Options:
         if self.threads is not None:
             count = "the number of cores to use, 1 or more, or None for all"
             check_number(self.threads, "the number of threads", count, partial(is_whole, least=1))
+            object.__setattr__(self, "threads", int(self.threads))
         if not isinstance(self.executor, Executor | None):
             raise ModelError(
                 f"the executor is {shown(self.executor)}: give a concurrent.futures.Executor, such as Dask's "
@@ -116,7 +125,7 @@ class Options:
     @property
     def cores(self) -> int:
         """Processor cores of this machine that the run may use."""
-        return usable_cores() if self.threads is None else int(self.threads)
+        return usable_cores() if self.threads is None else self.threads
 
     def allowed_gap(self, objective: float) -> float:
         """The gap at which an incumbent of that objective counts as proven."""

@@ -137,7 +137,7 @@ class BoundedSearch(Worker):
         budget: Budget | None = None,
     ) -> None:
         self._own, self._clock, self._budget = own, clock, budget
-        is_timed = options.iteration_limit is None and math.isfinite(clock.time_limit)
+        is_timed = options.iteration_limit is None and clock.has_time_limit
         ways = [_Way(each, min(each.first_share * clock.time_limit, each.longest_first)) for each in bounders]
         self._ways = [way for way in ways if is_timed and way.length >= SHORTEST]
         self._best: Incumbent | None = None

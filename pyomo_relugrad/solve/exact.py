@@ -52,6 +52,8 @@ def solve_exactly(
         Which proofs run, and how they and the searches share the time.
     target : float, optional
         The solve ends where it has a feasible point whose objective is not above this.
+    past : Past, optional
+        What earlier solves of the same model have left; without it nothing is known.
 
     Returns
     -------

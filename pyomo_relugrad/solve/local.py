@@ -72,6 +72,20 @@ def search(
     ------
     ModelError
         If the method is unknown, or the problem lacks what it needs.
+
+    Examples
+    --------
+    Maximize ``relu(x - 0.25)`` over the unit interval:
+
+    >>> from pyomo_relugrad.network import Network
+    >>> from pyomo_relugrad.problem import EmbeddedNetwork
+    >>> network = Network.from_layers([[[1.0]], [[1.0]]], [[-0.25], [0.0]])
+    >>> problem = Problem(
+    ...     cost=np.array([0.0, -1.0]), lower=np.array([0.0, -np.inf]), upper=np.array([1.0, np.inf]),
+    ...     networks=(EmbeddedNetwork(network, [0], [1]),), maximize=True)
+    >>> result = search(problem, iteration_limit=100, threads=1)
+    >>> problem.reported(result.incumbent.objective)
+    0.75
     """
     options = Options(time_limit, iteration_limit, seed, method, threads=threads, executor=executor)
     return solve_locally(problem, options, start=start, callback=callback)

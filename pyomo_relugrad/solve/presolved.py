@@ -11,8 +11,8 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import OutOfTime
 from pyomo_relugrad.errors import InfeasibleProblemError, ModelError
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.problem.presolve import presolve
-from pyomo_relugrad.programs import HUGE_COEFFICIENT, HUGE_SIDE
+from pyomo_relugrad.problem.presolve import Reduced, presolve
+from pyomo_relugrad.programs import HUGE_COEFFICIENT, HUGE_SIDE, huge_rows
 from pyomo_relugrad.run import Callback, Clock, Progress, SearchResult, Stop
 from pyomo_relugrad.words import shown
 
@@ -47,23 +47,14 @@ def run_presolved(
     if callback is not None and not callable(callback):
         raise ModelError(f"the callback is {shown(callback)}: give a function of a Progress")
 
-    def ended(stop: Stop, bound: float = -np.inf, reason: str = "") -> SearchResult:
-        return SearchResult((), None, stop, 0, 0, clock.elapsed, (), bound=bound, reason=reason)
-
-    try:
-        with deadline.time_limit(clock.remaining):
-            reduced = presolve(problem)
-    except InfeasibleProblemError as error:
-        return ended(Stop.INFEASIBLE, np.inf, str(error))
-    except OutOfTime:
-        return ended(Stop.TIME_LIMIT)
-    except KeyboardInterrupt:
-        return ended(Stop.INTERRUPTED)
-
+    reduced = _presolved(problem, clock)
+    if isinstance(reduced, SearchResult):
+        return reduced
     _refuse_huge_rows(reduced.problem)
     if problem.n_columns == 0:  # everything is fixed
         point = problem.measure(np.zeros(0))
-        return replace(ended(Stop.OPTIMAL, point.objective), pool=(point,), history=((clock.elapsed, point.objective),))
+        history = ((clock.elapsed, point.objective),)
+        return replace(_without_search(clock, Stop.OPTIMAL, point.objective), pool=(point,), history=history)
 
     @lru_cache(maxsize=1)  # reports repeat their point
     def restored(point: Incumbent) -> Incumbent:
@@ -88,16 +79,33 @@ def run_presolved(
     )
 
 
+def _presolved(problem: Problem, clock: Clock) -> Reduced | SearchResult:
+    """What is left of a problem, or why nothing runs."""
+    try:
+        with deadline.time_limit(clock.remaining):
+            return presolve(problem)
+    except InfeasibleProblemError as error:
+        return _without_search(clock, Stop.INFEASIBLE, np.inf, str(error))
+    except OutOfTime:
+        return _without_search(clock, Stop.TIME_LIMIT)
+    except KeyboardInterrupt:
+        return _without_search(clock, Stop.INTERRUPTED)
+
+
+def _without_search(clock: Clock, stop: Stop, bound: float = -np.inf, reason: str = "") -> SearchResult:
+    """The result of a run that ended with the presolve."""
+    return SearchResult((), None, stop, 0, 0, clock.elapsed, (), bound=bound, reason=reason)
+
+
 def _refuse_huge_rows(problem: Problem) -> None:
     """Name a row with numbers that are too large for every linear program."""
-    sizes = np.abs(problem.rows.data)
-    sides = np.maximum(problem.row_lower, -problem.row_upper)
-    if not ((sizes >= HUGE_COEFFICIENT).any() or (sides >= HUGE_SIDE).any()):
+    huge = huge_rows(problem.rows, problem.row_lower, problem.row_upper)
+    if not huge.any():
         return
-    of_entry = np.repeat(np.arange(problem.n_rows), np.diff(problem.rows.indptr))
-    huge = np.union1d(of_entry[sizes >= HUGE_COEFFICIENT], np.flatnonzero(sides >= HUGE_SIDE))
-    row = int(huge[0])
-    largest = max(sizes[of_entry == row].max(initial=0.0), sides[row])
+    row = int(huge.argmax())
+    begin, end = problem.rows.indptr[row : row + 2]
+    side = max(problem.row_lower[row], -problem.row_upper[row])
+    largest = max(np.abs(problem.rows.data[begin:end]).max(initial=0.0), side)
     raise ModelError(
         f"{problem.describe_row(row)} has numbers up to {largest:.0e}: HiGHS takes coefficients below "
         f"{HUGE_COEFFICIENT:.0e} and sides below {HUGE_SIDE:.0e}; choose other units for its variables"

@@ -33,7 +33,7 @@ class UntilStagnation(Worker):
 
     def __init__(self, own: Worker, search: LocalSearch, options: Options, clock: Clock) -> None:
         self._own, self._search, self._clock = own, search, clock
-        self._may_end = math.isfinite(clock.time_limit) and options.solutions == 1
+        self._may_end = clock.has_time_limit and options.solutions == 1
         self._last_gain = math.inf
 
     def step(self) -> Report:

@@ -176,7 +176,7 @@ class Team(Worker):
 
     def _may_search_on(self) -> bool:
         """Whether to search with other seeds after the last proof has given up: never without a time limit."""
-        return np.isfinite(self._clock.time_limit) and bool(self._problem.functions)
+        return self._clock.has_time_limit and bool(self._problem.functions)
 
     @property
     def _share_beside(self) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import weakref
 from collections.abc import Sequence
 from typing import Any, TextIO
 
@@ -13,9 +12,7 @@ from pyomo.core.base.block import BlockData
 from pyomo.core.base.component import Component
 from pyomo.core.base.constraint import Constraint
 from pyomo.core.base.expression import Expression
-from pyomo.core.base.reference import Reference
 from pyomo.core.base.set import RangeSet
-from pyomo.core.base.var import Var
 from pyomo.core.expr.relational_expr import EqualityExpression
 
 from pyomo_relugrad.arrays import Array
@@ -31,7 +28,8 @@ from pyomo_relugrad.modeling.block.scaling import Scaling, folded, resolve_scali
 from pyomo_relugrad.modeling.block.scores import rows_of_class
 from pyomo_relugrad.modeling.block.statistics import Statistics, statistics_of
 from pyomo_relugrad.modeling.block.tables import bounds_by_name
-from pyomo_relugrad.modeling.block.units import in_unit, unit_of, without_unit
+from pyomo_relugrad.modeling.block.units import in_unit, unit_of
+from pyomo_relugrad.modeling.block.variables import add_variables
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.readers.sources import load_network
 
@@ -111,7 +109,7 @@ class ReluNetworkBlockData(BlockData):
 
     def _add_inputs(self, terms: Sequence[Any] | None) -> None:
         bounds = self._given_bounds
-        own = self._add_variables("inputs", "input", terms, self.inputs_index)
+        own = add_variables(self, "input", terms, self.inputs_index)
         self._link_rows = {} if terms is None or not own else dict(self.input_links.items())
         self._linked_inputs = {position: self.inputs[position] for position in self._link_rows}
         for position in own:
@@ -127,36 +125,9 @@ class ReluNetworkBlockData(BlockData):
             self._domain_rows = dict(self.input_domain.items())
 
     def _add_outputs(self, terms: Sequence[Any] | None) -> None:
-        own = self._add_variables("outputs", "output", terms, self.outputs_index)
+        own = add_variables(self, "output", terms, self.outputs_index)
         self._derived_bounds = DerivedBounds(own)
         self.refresh_output_bounds()
-
-    def _add_variables(self, name: str, what: str, terms: Sequence[Any] | None, index: Any) -> list[int]:
-        """Add the component `name` over variables, own ones where no variable is given; return the own positions."""
-        if terms is None:
-            self.add_component(name, Var(index))
-            return list(index)
-        own = [position for position, term in enumerate(terms) if not _is_variable(term)]
-        variables = dict(enumerate(terms))
-        if own:
-            tied = [position for position in own if terms[position] is not None]
-            linked, links = Var(own), Constraint(tied)
-            self.add_component(f"linked_{name}", linked)
-            self.add_component(f"{what}_links", links)
-            variables.update(linked.items())
-            for position in tied:
-                links[position] = EqualityExpression((linked[position], without_unit(terms[position])))
-        self._hold_reference(name, _reference(variables, index))
-        return own
-
-    def _hold_reference(self, name: str, reference: Any) -> None:
-        """Make variables of the user available as an attribute that is no declared component.
-
-        Declared, they would be met a second time by all that goes through variables, or as a type of component that
-        Pyomo's transformations refuse.
-        """
-        reference._name, reference._parent = name, weakref.ref(self)
-        self.__dict__[name] = reference
 
     def _add_scaled_expressions(self) -> None:
         inputs, outputs = list(self.inputs.values()), list(self.outputs.values())
@@ -367,18 +338,6 @@ class ReluNetworkBlockData(BlockData):
             self.network_equations.activate()
         else:
             self.network_equations.deactivate()
-
-
-def _is_variable(term: Any) -> bool:
-    return bool(getattr(term, "is_variable_type", lambda: False)())
-
-
-def _reference(variables: dict[int, Any], index: Any) -> Any:
-    """A `Reference` to the variables."""
-    reference = Reference(variables, ctype=Var)
-    reference._index_set = index
-    reference.referent = "variables given to the block"
-    return reference
 
 
 def _numbers(component: Any, values: Sequence[float | None]) -> Array:

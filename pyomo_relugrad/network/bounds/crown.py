@@ -52,6 +52,11 @@ def crown_bounds(
     device : str, optional
         Where the neurons are bounded, in float64, by PyTorch's name: "cuda", for example.
 
+    Returns
+    -------
+    CrownBounds
+        Of all pre-activations and outputs, a row for each box, and linear functions of the inputs around the outputs.
+
     Raises
     ------
     NetworkValueError

@@ -86,6 +86,11 @@ def interval_bounds(network: Network, lower: ArrayLike, upper: ArrayLike) -> Pre
     lower, upper : (B, n_inputs) arrays
         The boxes; infinite where an input has no bound.
 
+    Returns
+    -------
+    PreactivationBounds
+        Of all pre-activations and outputs, a row for each box.
+
     Raises
     ------
     NetworkValueError

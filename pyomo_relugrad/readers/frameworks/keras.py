@@ -34,6 +34,16 @@ def load_keras(model: Any) -> Network:
 
     A model of known layers is read from its weights; others are converted by ``model.export``, or by tf2onnx.
 
+    Parameters
+    ----------
+    model : keras.Model, str or path
+        Files are opened in Keras's safe mode, in which no code in them is run.
+
+    Returns
+    -------
+    Network
+        Its inputs and outputs are the elements of the model's tensors without their batch, one after the other.
+
     Raises
     ------
     MissingPackageError

@@ -28,6 +28,15 @@ _READERS = {1: Version1, 2: Version2}
 def load_vnnlib(path: str | PathLike[str]) -> Property:
     """Read a property file, plain or compressed (``.gz``).
 
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    Property
+        What a counterexample has to satisfy; `verify` and `find_counterexample` take it.
+
     Raises
     ------
     PropertyFileError

@@ -67,7 +67,7 @@ class Polishing:
 
     def run(self) -> Iterator[Incumbent | None]:
         """Go on with the walk from the best point that deserves one, for as long as walks may take now."""
-        if not self._is_timed:
+        if not self._budget.has_time_limit:
             yield from self.to_the_end()
             return
         self._book("descents")
@@ -80,7 +80,7 @@ class Polishing:
 
     def afford_whole(self) -> bool:
         """Whether another walk may go to its end at once, by how long the last one took."""
-        if not self._is_timed:
+        if not self._budget.has_time_limit:
             return True
         self._book("descents")
         return self._walk is None and max(self._last_walk, self.step_seconds) <= self._owed_seconds
@@ -89,10 +89,6 @@ class Polishing:
         """The steps of a walk of somebody else, which counts among these."""
         yield from steps
         self._book("walks")
-
-    @property
-    def _is_timed(self) -> bool:
-        return bool(np.isfinite(self._budget.time_limit))
 
     def to_the_end(self) -> Iterator[Incumbent | None]:
         """Walk from the best point that has not been walked from."""
@@ -118,7 +114,7 @@ class Polishing:
     @property
     def _may_begin(self) -> bool:
         """Whether there is time for a first step."""
-        if not self._is_timed:
+        if not self._budget.has_time_limit:
             return True
         may_take = np.inf if self._is_last else self._owed_seconds
         return self.step_seconds <= min(may_take, self._budget.remaining)

@@ -212,15 +212,11 @@ class ProjectedRounds:
             is_over = self.in_a_row >= self.method.offspring_rounds or not (self.is_fresh or is_news)
             self.in_a_row = 0 if is_over else self.in_a_row + 1
 
-    @property
-    def _is_timed(self) -> bool:
-        return bool(np.isfinite(self.budget.time_limit))
-
     def _deserves_polish(self, record: float) -> bool:
         """Whether walks may go on after this round; points seen over an image alone are not worth one yet."""
         if self.image is not None and self.rounds == 0:
             return False
-        return self._is_timed or self.pool.best < record or self.rounds % self.method.polish_every == 0
+        return self.budget.has_time_limit or self.pool.best < record or self.rounds % self.method.polish_every == 0
 
     @property
     def is_fresh(self) -> bool:

@@ -61,8 +61,8 @@ class Enclosures:
         if elite.centre is not None:
             self._points.append(elite.centre.values)
 
-    @classmethod
-    def suit(cls, problem: Problem) -> bool:
+    @staticmethod
+    def suit(problem: Problem) -> bool:
         """Whether there is something to enclose, a convex quadratic objective for one, and to choose."""
         has_integers = bool(problem.free_integers.any())
         is_linear = all(each.network.is_piecewise_linear for each in problem.networks)
