@@ -141,7 +141,7 @@ def test_what_does_not_fall_apart_has_no_such_bound():
 # --- a proof in turns ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("family", "seed"), [("window", 3), ("equality", 4), ("integer", 4), ("chained", 3)])
+@pytest.mark.parametrize(("family", "seed"), [("window", 3), ("equality", 4), ("integer", 4), ("chained", 7)])
 def test_a_proof_in_turns_goes_on_where_it_ended(family, seed):
     problem = random_problem(family, seed)
     start = search(problem, iteration_limit=30).incumbent
