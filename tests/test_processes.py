@@ -124,11 +124,15 @@ def test_workers_are_forked_from_one_process_that_outlives_them(worker):
 @can_fork
 def test_a_lost_server_is_replaced_and_its_workers_go_on(worker):
     process, server = worker.submit(os.getpid).result(), worker.submit(os.getppid).result()
-    os.kill(server, signal.SIGKILL)
+    forking._Kept.server._process.kill()
+    forking._Kept.server._process.wait()
     with WorkerProcesses(1) as other:
+        assert not other.are_at_hand
         assert other.submit(os.getppid).result() not in (server, os.getpid())
     assert worker.submit(os.getpid).result() == process
     worker.shutdown()  # nobody waits for it any more: it is not killed by a number that may be another's
+    assert not WorkerProcesses(1).processes
+    assert WorkerProcesses(1).are_at_hand
     assert worker.submit(os.getpid).result() == process
 
 

@@ -19,8 +19,8 @@ from pyomo_relugrad.run.serving import REQUEST
 
 #: Whether a process that has nothing but imported what workers need may be forked: on macOS, libraries forbid that.
 CAN_FORK = sys.platform == "linux"
-#: Seconds after which a server without workers ends.
-IDLE_SECONDS = 30.0
+#: Seconds after which a server without workers ends: with one, workers of the next solve are there at once.
+IDLE_SECONDS = 300.0
 
 #: What a process runs first. It needs no Pyomo, which the face of this package imports to register the solvers: 25 MB,
 #: and a good part of a second.
@@ -62,6 +62,8 @@ class ForkServer:
                 env={**os.environ, **_ONE_THREAD},
             )
         self._lock = threading.Lock()
+        #: Whether it has imported all, and answered.
+        self.is_ready = False
 
     @property
     def is_there(self) -> bool:
@@ -81,6 +83,7 @@ class ForkServer:
             answer = self._requests.recv(REQUEST.size)
         if not answer:
             raise BrokenPipeError("the process that forks workers has ended")
+        self.is_ready = True
         return int(REQUEST.unpack(answer)[0])
 
     def end(self) -> None:
@@ -146,6 +149,12 @@ def forked() -> ForkedProcess:
             _Kept.server.end()
         _Kept.server = ForkServer()
         return ForkedProcess(_Kept.server)
+
+
+def may_fork_at_once() -> bool:
+    """Whether the server of this process has nothing to import any more."""
+    server = _Kept.server
+    return server is not None and server.is_ready and server.is_there
 
 
 @atexit.register

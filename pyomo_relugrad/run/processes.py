@@ -18,9 +18,18 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
-from pyomo_relugrad.run.forking import CAN_FORK, IDLE_SECONDS, ForkedProcess, forget_server, forked, python_process
+from pyomo_relugrad.run.forking import (
+    CAN_FORK,
+    ForkedProcess,
+    forget_server,
+    forked,
+    may_fork_at_once,
+    python_process,
+)
 from pyomo_relugrad.run.serving import receive, send
 
+#: Seconds after which a process that has nothing to do ends.
+IDLE_SECONDS = 30.0
 #: A process that Python starts, or one that is forked.
 WorkerProcess = subprocess.Popen[bytes] | ForkedProcess
 
@@ -65,6 +74,11 @@ class WorkerProcesses(Executor):
         """Those that are there now."""
         with self._lock:
             return list(self._processes.values())
+
+    @property
+    def are_at_hand(self) -> bool:
+        """Whether one of them is there, or can be in some milliseconds."""
+        return bool(self.processes) or may_fork_at_once()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End all processes at once; what they were doing is lost."""
