@@ -4,7 +4,7 @@
 
 The network has float32 weights, as PyTorch and ONNX files have them; ``--double`` gives it weights that only float64
 holds. Memory is the proportional set size (Linux): what processes share is counted once. The same run with a small
-network says what Python and its packages take. Give the workers time: ten of them on two cores start in ten seconds.
+network says what Python and its packages take. The server that forks the workers counts as well.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import threading
 import time
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from machine import describe_machine
@@ -57,15 +58,21 @@ def draw(widths: tuple[int, ...], is_double: bool) -> Network:
     return Network.from_layers(weights, [np.zeros(m) for m in widths[1:]])
 
 
+def descendants_of(process: int) -> list[int]:
+    """The processes that a process has started, and those that these have: a server's workers, too."""
+    files = Path(f"/proc/{process}/task").glob("*/children")
+    children = [int(child) for file in files for child in file.read_text().split()]
+    return children + [each for child in children for each in descendants_of(child)]
+
+
 def peak_of(network: Network, workers: int, seconds: float) -> tuple[float, float, int]:
     """MB of all processes at the peak and at the end of a run, and how many workers there were."""
     pool, sizes, counts, is_over = worker_processes(workers), [0.0], [0], threading.Event()
 
     def look() -> None:
         while not is_over.wait(0.2):
-            own = [process.pid for process in pool.processes]
-            sizes.append(memory_of([os.getpid(), *own]))
-            counts.append(len(own))
+            sizes.append(memory_of([os.getpid(), *descendants_of(os.getpid())]))
+            counts.append(len(pool.processes))
 
     watch = threading.Thread(target=look)
     watch.start()

@@ -29,7 +29,7 @@ TIGHT = Options(relative_gap=0.0, absolute_gap=1e-2, threads=2)
 class Elsewhere(Inline):
     """A process that is there; what goes to it and comes back travels."""
 
-    processes = (None,)
+    are_at_hand = True
 
     def submit(self, function, /, *arguments):
         return super().submit(lambda batch: pickle.loads(pickle.dumps(function(batch))), *map(_travelled, arguments))
@@ -147,7 +147,7 @@ def test_processes_are_started_for_long_proofs_only_and_not_where_there_is_no_co
     helper = beside(Elsewhere())
     proven(BOX, threads=1)
     proven(BOX, executor=Inline())
-    helper.processes = ()
+    helper.are_at_hand = False
     proven(BOX)
     assert not helper.tasks
     monkeypatch.setattr(batches_elsewhere, "START_SECONDS", 0.0)
@@ -274,7 +274,7 @@ def test_nobody_gets_ahead_where_no_process_is_there_or_the_problem_is_no_box(be
     helper = beside(Elsewhere())
     SearchTree(random_problem("window", 3), TIGHT).get_ahead()
     SearchTree(BOX, replace(TIGHT, threads=1)).get_ahead()
-    helper.processes = ()
+    helper.are_at_hand = False
     SearchTree(BOX, TIGHT).get_ahead()
     assert not helper.tasks
 

@@ -176,8 +176,8 @@ def test_a_worker_says_how_long_it_is_left_alone(at_once, monkeypatch):
 def test_processes_that_are_there_join_sooner(monkeypatch):
     clock, there = FakeClock.installed(monkeypatch), Inline()
     monkeypatch.setattr(task_pool, "worker_processes", lambda count: there)
-    for processes, seconds in ([(), (0.05, 0.06)], [(None,), (0.02, 0.02)]):
-        there.processes = processes
+    for are_at_hand, seconds in ([False, (0.05, 0.06)], [True, (0.02, 0.02)]):
+        there.are_at_hand = are_at_hand
         there.tasks.clear()
         worker = beside(None, Clock(100.0), threads=2)
         for wait_seconds, is_joined in zip(seconds, (False, True), strict=True):
@@ -193,7 +193,7 @@ def test_processes_that_are_there_join_sooner(monkeypatch):
 def test_early_islands_of_continuous_problems_begin_from_nothing(monkeypatch, family, seconds, afresh):
     clock, there = FakeClock.installed(monkeypatch), Inline(lost=range(9))
     monkeypatch.setattr(task_pool, "worker_processes", lambda count: there)
-    there.processes = (None,)
+    there.are_at_hand = True
     worker = beside(None, Clock(100.0), problem=random_problem(family, 1), threads=3)
     clock.now += seconds
     worker.step()

@@ -5,6 +5,7 @@ import operator
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 from random_networks import random_network
 
-from pyomo_relugrad.run import Parcel, packed, parcel, processes
+from pyomo_relugrad.run import Parcel, forking, packed, parcel, processes, serving
 from pyomo_relugrad.run.processes import WorkerLost, WorkerProcesses
 from pyomo_relugrad.solve import array_problem
 
@@ -84,8 +85,7 @@ def test_a_process_without_work_ends(monkeypatch):
     assert pool.submit(os.getpid).result() == 1
 
 
-def test_a_process_that_does_not_end_by_itself_is_killed(monkeypatch):
-    monkeypatch.setattr(processes, "END_SECONDS", 0.01)
+def test_a_process_that_does_not_end_by_itself_is_killed():
     command = [sys.executable, "-c", "import time; time.sleep(600)"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     processes._end(process)
@@ -94,13 +94,65 @@ def test_a_process_that_does_not_end_by_itself_is_killed(monkeypatch):
 
 def test_a_process_ends_in_the_midst_of_a_call_where_nobody_waits_for_it():
     process = processes._started()
-    processes._send(process.stdin, pickle.dumps((time.sleep, (600,), {})))
+    serving.send(process.stdin, pickle.dumps((time.sleep, (600,), {})))
     process.stdin.close()  # as it is where this process is killed
     try:
-        assert process.wait(timeout=20) == 0
+        end = threading.Thread(target=process.stdout.read, daemon=True)
+        end.start()
+        end.join(timeout=20)
+        assert not end.is_alive()
     finally:
-        process.kill()
-        process.stdout.close()
+        processes._end(process)
+
+
+# --- forked processes -----------------------------------------------------------------------------------------------
+
+can_fork = pytest.mark.skipif(not forking.CAN_FORK, reason="processes are started one by one")
+
+
+@can_fork
+def test_workers_are_forked_from_one_process_that_outlives_them(worker):
+    with WorkerProcesses(1, niceness=3) as other:
+        nice = other.submit(os.nice, 0).result()
+        servers = {pool.submit(os.getppid).result() for pool in (worker, other)}
+    assert len(servers) == 1
+    assert os.getpid() not in servers
+    assert nice == min(os.nice(0) + 3, 19)
+    assert worker.submit(os.listdir, f"/proc/{servers.pop()}/task").result()[1:] == []  # a fork has one thread alone
+
+
+@can_fork
+def test_a_lost_server_is_replaced_and_its_workers_go_on(worker):
+    process, server = worker.submit(os.getpid).result(), worker.submit(os.getppid).result()
+    forking._Kept.server._process.kill()
+    forking._Kept.server._process.wait()
+    with WorkerProcesses(1) as other:
+        assert not other.are_at_hand
+        assert other.submit(os.getppid).result() not in (server, os.getpid())
+    assert worker.submit(os.getpid).result() == process
+    worker.shutdown()  # nobody waits for it any more: it is not killed by a number that may be another's
+    assert not WorkerProcesses(1).processes
+    assert WorkerProcesses(1).are_at_hand
+    assert worker.submit(os.getpid).result() == process
+
+
+@can_fork
+def test_a_fork_of_ours_leaves_our_processes_alone(worker):
+    process, child = worker.submit(os.getpid).result(), os.fork()
+    if not child:
+        worker.shutdown()
+        os._exit(0 if forking._Kept.server is None else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert worker.submit(os.getpid).result() == process
+
+
+@can_fork
+def test_a_server_without_workers_ends(monkeypatch):
+    monkeypatch.setattr(serving.gc, "freeze", lambda: None)
+    ours, theirs = socket.socketpair()
+    with ours:
+        serving.fork_workers(theirs.detach(), idle_seconds=0.001)
+        assert ours.recv(1) == b""
 
 
 # --- parcels --------------------------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ import atexit
 import os
 import pickle
 import queue
-import struct
 import subprocess
 import sys
 import threading
@@ -17,22 +16,22 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from functools import cache
-from typing import Any, BinaryIO
+from typing import Any
+
+from pyomo_relugrad.run.forking import (
+    CAN_FORK,
+    ForkedProcess,
+    forget_server,
+    forked,
+    may_fork_at_once,
+    python_process,
+)
+from pyomo_relugrad.run.serving import receive, send
 
 #: Seconds after which a process that has nothing to do ends.
 IDLE_SECONDS = 30.0
-#: Seconds that a process is given to end by itself.
-END_SECONDS = 1.0
-
-#: What a process runs: the path to import from and its niceness are what it is told first. It needs no Pyomo, which the
-#: face of this package imports to register the solvers: 25 MB, and a good part of a second.
-_PROGRAM = (
-    "import os, pickle, sys, types; sys.path[:], niceness = pickle.load(sys.stdin.buffer); "
-    "hasattr(os, 'nice') and os.nice(niceness); "
-    "sys.modules['pyomo_relugrad.modeling.plugins'] = types.SimpleNamespace(load=lambda: None); "
-    "from pyomo_relugrad.run.processes import serve; serve()"
-)
-_LENGTH = struct.Struct("<Q")
+#: A process that Python starts, or one that is forked.
+WorkerProcess = subprocess.Popen[bytes] | ForkedProcess
 
 
 class WorkerLost(Exception):  # noqa: N818 - what was to be done may be done again
@@ -53,9 +52,9 @@ class WorkerProcesses(Executor):
     def __init__(self, count: int, niceness: int = 0) -> None:
         self.count, self._niceness = count, niceness
         self._waiting: queue.SimpleQueue[tuple[Future[Any], bytes]] = queue.SimpleQueue()
-        self._processes: dict[threading.Thread, subprocess.Popen[bytes]] = {}
+        self._processes: dict[threading.Thread, WorkerProcess] = {}
         self._threads: set[threading.Thread] = set()
-        self._lock = threading.Lock()
+        self._lock, self._owner = threading.Lock(), os.getpid()
         atexit.register(self.shutdown)
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
@@ -71,14 +70,19 @@ class WorkerProcesses(Executor):
         return future
 
     @property
-    def processes(self) -> list[subprocess.Popen[bytes]]:
+    def processes(self) -> list[WorkerProcess]:
         """Those that are there now."""
         with self._lock:
             return list(self._processes.values())
 
+    @property
+    def are_at_hand(self) -> bool:
+        """Whether one of them is there, or can be in some milliseconds."""
+        return bool(self.processes) or may_fork_at_once()
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End all processes at once; what they were doing is lost."""
-        processes = self.processes
+        processes = self.processes if os.getpid() == self._owner else []
         for process in processes:
             process.kill()
         for process in processes if wait else ():
@@ -114,18 +118,19 @@ class WorkerProcesses(Executor):
 
     def _call(self, own: threading.Thread, call: bytes) -> tuple[bool, Any]:
         process = self._processes.get(own)
-        if process is None:
-            process = self._processes[own] = _started(self._niceness)
-        assert process.stdin is not None
-        assert process.stdout is not None
         try:
-            _send(process.stdin, call)
-            answer = _receive(process.stdout)
+            if process is None:
+                process = self._processes[own] = _started(self._niceness)
+            assert process.stdin is not None
+            assert process.stdout is not None
+            send(process.stdin, call)
+            answer = receive(process.stdout)
         except OSError:
             answer = None
         if answer is None:
-            _end(self._processes.pop(own, process))
-            raise WorkerLost(f"process {process.pid} has ended")
+            if process is not None:
+                _end(self._processes.pop(own, process))
+            raise WorkerLost("a process has ended" if process is None else f"process {process.pid} has ended")
         return pickle.loads(answer)
 
 
@@ -135,77 +140,27 @@ def worker_processes(count: int, niceness: int = 0) -> WorkerProcesses:
     return WorkerProcesses(count, niceness)
 
 
-os.register_at_fork(after_in_child=worker_processes.cache_clear) if hasattr(os, "register_at_fork") else None
+def _forget_processes() -> None:
+    worker_processes.cache_clear()
+    forget_server()
 
 
-def serve() -> None:
-    """Do what comes through standard input; what is printed meanwhile goes to standard error."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    calls: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(calls,), daemon=True).start()
-    while True:
-        call = calls.get()
-        try:
-            function, arguments, named = pickle.loads(call)
-            answer = pickle.dumps((True, function(*arguments, **named)), protocol=5)
-        except BaseException as error:
-            answer = _failure(error)
-        _send(answers, answer)
+os.register_at_fork(after_in_child=_forget_processes) if hasattr(os, "register_at_fork") else None
 
 
-def _listen(calls: queue.SimpleQueue[bytes]) -> None:
-    """Pass on what comes through standard input; where it ends, so does the process, even in the midst of a call."""
-    while (call := _receive(sys.stdin.buffer)) is not None:
-        calls.put(call)
-    os._exit(0)
-
-
-def _failure(error: BaseException) -> bytes:
-    """An error as an answer, in words where it cannot travel."""
-    with suppress(Exception):
-        answer = pickle.dumps((False, error), protocol=5)
-        pickle.loads(answer)
-        return answer
-    return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")), protocol=5)
-
-
-def _started(niceness: int = 0) -> subprocess.Popen[bytes]:
-    """A new process, which Ctrl-C at the terminal does not reach: it ends with its standard input."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-    )
+def _started(niceness: int = 0) -> WorkerProcess:
+    """A new process, forked from one that has imported all that it needs where the system can do that safely."""
+    process = forked() if CAN_FORK else python_process("serve()", stdout=subprocess.PIPE)
     assert process.stdin is not None
     process.stdin.write(pickle.dumps((sys.path, niceness)))
     process.stdin.flush()
     return process
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Let a process end: it does where its standard input is closed."""
-    with suppress(OSError, subprocess.TimeoutExpired):
-        process.communicate(timeout=END_SECONDS)
-    if process.poll() is None:
-        process.kill()
-        process.wait()
-
-
-def _send(stream: BinaryIO | Any, data: bytes) -> None:
-    stream.write(_LENGTH.pack(len(data)))
-    stream.write(data)
-    stream.flush()
-
-
-def _receive(stream: BinaryIO | Any) -> bytes | None:
-    """What was sent, None where the stream has ended."""
-    head = stream.read(_LENGTH.size)
-    if len(head) < _LENGTH.size:
-        return None
-    (length,) = _LENGTH.unpack(head)
-    data = stream.read(length)
-    return bytes(data) if len(data) == length else None
+def _end(process: WorkerProcess) -> None:
+    """Stop a process that has nothing to do, or has ended by itself."""
+    process.kill()
+    process.wait()
+    for stream in (process.stdin, process.stdout):
+        with suppress(OSError):  # what has not been sent
+            stream.close() if stream is not None else None

@@ -14,7 +14,7 @@ from pyomo_relugrad.solve.tasks import Task, TaskReport, perform
 
 logger = logging.getLogger(__name__)
 
-#: Seconds of a run after which others are asked, and where there are processes of an earlier run.
+#: Seconds of a run after which others are asked, and where processes of an earlier run are at hand.
 START_SECONDS, START_THERE = 0.1, 0.03
 #: Seconds that must be left then.
 MIN_SECONDS = 1.0
@@ -63,8 +63,8 @@ class TaskPool:
     @property
     def start_seconds(self) -> float:
         """Seconds of a run after which others are asked, so that a short one is left alone."""
-        is_there = self._options.executor is None and bool(worker_processes(self._cores - 1).processes)
-        return START_THERE if is_there else START_SECONDS
+        are_at_hand = self._options.executor is None and worker_processes(self._cores - 1).are_at_hand
+        return START_THERE if are_at_hand else START_SECONDS
 
     @property
     def under_way(self) -> int:

@@ -155,7 +155,7 @@ class BatchesElsewhere:
             return 0
         if self._parcel is None:
             is_time = may_start and time.perf_counter() - self._begin >= START_SECONDS
-            if not is_time and not worker_processes(self._count).processes:
+            if not is_time and not worker_processes(self._count).are_at_hand:
                 return 0
         if not self._is_packed(problem):
             return 0
@@ -163,8 +163,8 @@ class BatchesElsewhere:
         return max(DEPTH * int(min(len(self._ready), most)) - len(self._under_way), 0)
 
     def begin_at_once(self, problem: Problem) -> bool:
-        """Whether a batch may be sent now, before it is known who is ready: where a process is there."""
-        if self._count < 1 or self._n_lost or not worker_processes(self._count).processes:
+        """Whether a batch may be sent now, before it is known who is ready: where a process is at hand."""
+        if self._count < 1 or self._n_lost or not worker_processes(self._count).are_at_hand:
             return False
         return self._is_packed(problem)
 
