@@ -335,8 +335,11 @@ def test_what_rounding_leaves_of_coefficients_bounds_nothing():
     assert reduced.n_rows == 0
     small = turn_short_rows_into_bounds(over_a_network([({0: 1e-12}, -INF, 5e-13)])).problem
     assert small.upper[0] == pytest.approx(0.5), "small coefficients are none"
-    wide = dataclasses.replace(over_a_network([({0: rounding}, -INF, 1.0)]), upper=np.array([INF, 1.0, 9.0, INF]))
-    assert turn_short_rows_into_bounds(wide).problem.upper[0] == pytest.approx(1.0 / rounding), "nor those that matter"
+    for top, bound in ((1e12, 1.0 / rounding), (INF, INF)):
+        wide = over_a_network([({0: rounding}, -INF, 1e-5)])
+        wide = dataclasses.replace(wide, upper=np.array([top, 1.0, 9.0, INF]))
+        found = turn_short_rows_into_bounds(wide).problem.upper[0]
+        assert found == pytest.approx(1e-5 * bound), "nor those that move a row"
 
 
 def test_rows_that_merging_leaves_with_one_column_are_bounds():

@@ -54,8 +54,8 @@ def _without_noise(problem: Problem) -> Problem:
     if not ((sizes > 0.0) & (sizes <= NOISE)).any():
         return problem
     largest = np.maximum(np.abs(problem.lower), np.abs(problem.upper))[rows.indices]
-    with np.errstate(invalid="ignore"):  # no zero is looked at
-        is_noise = (sizes > 0.0) & (sizes <= NOISE) & (sizes * largest <= MOVED_BY_NOISE)
+    largest[np.isinf(largest)] = 0.0  # such a row would bound its column by some huge number
+    is_noise = (sizes > 0.0) & (sizes <= NOISE) & (sizes * largest <= MOVED_BY_NOISE)
     rows = rows.copy()
     rows.data[is_noise] = 0.0
     return replace(problem, rows=rows) if is_noise.any() else problem
