@@ -1,15 +1,17 @@
 """Whether a verdict is ever wrong: small random properties, each also decided by OMLT and HiGHS, or SCIP.
 
-Each property is written as a VNN-LIB 2.0 file and read again. A quarter of each kind:
+Each property is written as a VNN-LIB 2.0 file and read again. A fifth of each kind:
 
 - one network of ReLUs, one to three cases of one or two rows;
 - cases with boxes of their own, and rows on inputs;
 - two networks of ReLUs, all or some of whose inputs are linked, and rows on both outputs;
-- a smooth network, alone or beside one of ReLUs: decided by SCIP (`pip install pyscipopt`), else left out.
+- a smooth network, alone or beside one of ReLUs: decided by SCIP (`pip install pyscipopt`), else left out;
+- whole numbers alone, with limits that an input is known to meet exactly, or to miss by one.
 
 The limits of the rows are near the smallest values that they have, so that about half of the properties hold. The other
-program minimizes the largest violation of each case; where that is within 1e-5 of zero, either answer is right.
-Counterexamples are evaluated. Any wrong answer is printed with its seed, and makes the exit code 1.
+program minimizes the largest violation of each case; where that is within 1e-5 of zero, either answer is right, unless
+an input is known that meets a case exactly. Counterexamples are evaluated. Any wrong answer is printed with its seed,
+and makes the exit code 1.
 
     OPENBLAS_NUM_THREADS=1 python benchmarks/wrong_verdicts.py --count 2000
 """
@@ -36,6 +38,7 @@ from pyomo_relugrad.readers.vnnlib import parse_vnnlib
 
 #: Violations that are nearer to zero decide nothing.
 UNDECIDED = 1e-5
+KINDS = ("one network", "own boxes", "two networks", "smooth", "whole numbers")
 SIZES = ((2, 6, 2), (3, 5, 4, 2), (4, 6, 5, 2), (6, 8, 2))
 SMOOTH_SIZES = ((2, 4, 1), (3, 4, 1), (2, 3, 3, 1))
 CURVES = {"tanh": TANH, "sigmoid": SIGMOID, "softplus": SOFTPLUS}
@@ -43,13 +46,14 @@ CURVES = {"tanh": TANH, "sigmoid": SIGMOID, "softplus": SOFTPLUS}
 
 @dataclass(frozen=True, eq=False)
 class RandomCase:
-    """``rows @ (x, y) <= limits`` over a box, with pairs of equal inputs."""
+    """``rows @ (x, y) <= limits`` over a box, with pairs of equal inputs; an input may be known that meets it."""
 
     lower: np.ndarray
     upper: np.ndarray
     rows: np.ndarray
     limits: np.ndarray
     links: tuple[tuple[int, int], ...] = ()
+    is_met: bool = False
 
     def text(self, names: list[str]) -> str:
         """The case as a condition on entries of those names, inputs first."""
@@ -98,7 +102,7 @@ class RandomProperty:
 def random_property(seed: int) -> RandomProperty:
     """The property of a seed; kinds take turns."""
     rng = np.random.default_rng(seed)
-    kind = ("one network", "own boxes", "two networks", "smooth")[seed % 4]
+    kind = KINDS[seed % len(KINDS)]
     if kind == "two networks":
         n = int(rng.integers(2, 5))
         first = _network(rng, (n, int(rng.integers(4, 8)), 2))
@@ -111,6 +115,8 @@ def random_property(seed: int) -> RandomProperty:
             networks = (*networks, _network(rng, (sizes[0], 4, 1)))
     else:
         networks = (_network(rng, SIZES[int(rng.integers(len(SIZES)))]),)
+    if kind == "whole numbers":
+        networks = (_rounded(networks[0]),)
     empty = RandomProperty(kind, networks, ())
     return RandomProperty(kind, networks, tuple(_case(rng, empty) for _ in range(int(rng.integers(1, 4)))))
 
@@ -121,6 +127,13 @@ def _network(rng: np.random.Generator, sizes: tuple[int, ...], curve: str = "") 
     return Network.from_layers(weights, biases, curve, CURVES[curve]) if curve else Network.from_layers(weights, biases)
 
 
+def _rounded(network: Network) -> Network:
+    layers = network.layers
+    return Network.from_layers(
+        [np.round(2.0 * own.weights[0]) for own in layers], [np.round(own.bias) for own in layers]
+    )
+
+
 def _nudged(rng: np.random.Generator, network: Network) -> Network:
     weights = [layer.weights[0] * (1.0 + 0.05 * rng.normal(size=layer.weights[0].shape)) for layer in network.layers]
     return Network.from_layers(weights, [layer.bias for layer in network.layers])
@@ -129,6 +142,13 @@ def _nudged(rng: np.random.Generator, network: Network) -> Network:
 def _case(rng: np.random.Generator, asked: RandomProperty) -> RandomCase:
     """A case whose rows can nearly be met, or just."""
     n = sum(network.n_inputs for network in asked.networks)
+    if asked.kind == "whole numbers":
+        x = rng.integers(-2, 3, (50, n)).astype(float)
+        rows = rng.integers(-2, 3, (int(rng.integers(1, 3)), n + asked.networks[0].n_outputs)).astype(float)
+        products = asked.values(x) @ rows.T
+        missed_by = float(rng.integers(2))
+        limits = products[np.argmin(products.max(axis=1))] - missed_by
+        return RandomCase(np.full(n, -2.0), np.full(n, 2.0), rows, limits, is_met=not missed_by)
     own = rng.uniform(-1.0, 0.3, n), rng.uniform(0.4, 1.0, n)
     lower, upper = own if asked.kind == "own boxes" else (-np.ones(n), np.ones(n))
     links: tuple[tuple[int, int], ...] = ()
@@ -238,6 +258,8 @@ def check(seed: int, time_limit: float) -> tuple[str, str]:
         wrong = "" if any(met) else "its counterexample is none"
     else:
         wrong = f"a case is missed by {least:.3g} only" if answer == "holds" and least < -UNDECIDED else ""
+        if answer == "holds" and any(case.is_met for case in asked.cases):
+            wrong = "a known input meets a case exactly"
     if answer == "violated" and least > UNDECIDED:
         wrong = f"the other program says that every input misses it by {least:.3g}"
     return answer, wrong
@@ -252,9 +274,8 @@ def main() -> None:
     logging.getLogger("pyomo").setLevel(logging.ERROR)  # OMLT sets variables outside their bounds
     has_scip = pyo.SolverFactory("scip_direct").available(exception_flag=False)
     answers, wrong, begin = Counter[tuple[str, str]](), 0, time.perf_counter()
-    kinds = ("one network", "own boxes", "two networks", "smooth")
     for seed in range(arguments.first, arguments.first + arguments.count):
-        kind = kinds[seed % 4]
+        kind = KINDS[seed % len(KINDS)]
         if kind == "smooth" and not has_scip:
             answers[kind, "left out"] += 1
             continue
@@ -263,7 +284,7 @@ def main() -> None:
         if fault:
             wrong += 1
             print(f"seed {seed}, {kind}: {answer}, but {fault}", flush=True)
-    for kind in kinds:
+    for kind in KINDS:
         print(
             f"{kind:14}",
             ", ".join(f"{count} {answer}" for (own, answer), count in sorted(answers.items()) if own == kind),

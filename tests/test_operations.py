@@ -420,6 +420,10 @@ def test_digits_and_choices_follow_from_their_arguments():
     choice = WindowChoice([3, 4], SpecialOrderedSet(np.arange(3), 2))
     np.testing.assert_array_equal(choice.value(np.array([0, 0.5, 0.5, 0, 0])), [0, 1])
     assert np.isnan(choice.value(np.array([np.nan, 0.5, 0.5, 0, 0]))).all()
+    points = np.array([[0, 0.5, 0.5, 0, 0], [0.5, 0, 0, 0, 0], [0, np.nan, 0, 0, 0]]).T
+    for count in range(4):  # a search may have none to complete
+        expected = np.array([[0, 1], [1, 0], [np.nan, np.nan]])[:count].T
+        np.testing.assert_array_equal(choice.value(points[:, :count]), expected)
     assert np.isnan(digits.value(np.full(4, np.nan))).all()
 
 

@@ -326,6 +326,22 @@ def test_rows_without_columns_vanish_or_cannot_hold():
         presolve(impossible)
 
 
+def test_what_rounding_leaves_of_coefficients_bounds_nothing():
+    """As of 0.1 x + 0.2 x - 0.3 x, where nothing is left of the row or its other variables are fixed."""
+    rounding = 0.1 + 0.2 - 0.3
+    rows = [({0: rounding}, 0.0, 0.0), ({0: -rounding}, 2e-16, INF), ({0: rounding, 1: 2.0}, 0.5, 1.0)]
+    reduced = presolve(over_a_network(rows)).problem
+    assert (reduced.lower[:2].tolist(), reduced.upper[:2].tolist()) == ([0.0, 0.25], [1.0, 0.5])
+    assert reduced.n_rows == 0
+    small = turn_short_rows_into_bounds(over_a_network([({0: 1e-12}, -INF, 5e-13)])).problem
+    assert small.upper[0] == pytest.approx(0.5), "small coefficients are none"
+    for top, bound in ((1e12, 1.0 / rounding), (INF, INF)):
+        wide = over_a_network([({0: rounding}, -INF, 1e-5)])
+        wide = dataclasses.replace(wide, upper=np.array([top, 1.0, 9.0, INF]))
+        found = turn_short_rows_into_bounds(wide).problem.upper[0]
+        assert found == pytest.approx(1e-5 * bound), "nor those that move a row"
+
+
 def test_rows_that_merging_leaves_with_one_column_are_bounds():
     problem = over_a_network([({0: 1.0, 1: -1.0}, 0.0, 0.0), ({0: 2.0, 1: 1.0}, 0.6, INF), ({0: 3.0, 1: -3.0}, -1, 4)])
     reduced = presolve(problem).problem

@@ -128,12 +128,14 @@ class SpecialOrderedSet:
         """The size of the largest column outside of the best window, at a point (n,)."""
         return float(self._outside(v).min())
 
-    def choice(self, v: Array) -> int:
-        """The window outside of which the columns are smallest."""
-        return int(self._outside(v).argmin())
+    def choice(self, v: Array) -> Array:
+        """The window outside of which the columns are smallest, at a point (n,) or at each of points (n, B)."""
+        return np.asarray(self._outside(v).argmin(axis=0))
 
     def _outside(self, v: Array) -> Array:
-        return np.where(self.windows, 0.0, np.abs(v[self.columns])).max(axis=1, initial=0.0)
+        """The size of the largest column outside of each window: (windows,) or (windows, B)."""
+        windows = self.windows if v.ndim == 1 else self.windows[:, :, None]
+        return np.where(windows, 0.0, np.abs(v[self.columns])).max(axis=1, initial=0.0)
 
     def renumbered(self, columns: Array) -> SpecialOrderedSet:
         """The same where column ``i`` has become ``columns[i]``."""
@@ -149,11 +151,8 @@ class WindowChoice:
 
     def value(self, v: Array) -> Array:
         """The binaries (k,) at a point (n,), or (k, B) at points (n, B)."""
-        if v.ndim > 1:
-            return np.stack([self.value(each) for each in v.T], axis=1)
-        if np.isnan(v[self.ordered_set.columns]).any():
-            return np.full(len(self.outputs), np.nan)
-        return (np.arange(len(self.outputs)) == self.ordered_set.choice(v)).astype(np.float64)
+        is_chosen = np.equal.outer(np.arange(len(self.outputs)), self.ordered_set.choice(v))
+        return np.where(np.isnan(v[self.ordered_set.columns]).any(axis=0), np.nan, is_chosen)
 
     def renumbered(self, columns: Array) -> WindowChoice:
         """The same where column ``i`` has become ``columns[i]``."""

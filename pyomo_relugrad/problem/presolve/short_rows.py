@@ -11,11 +11,15 @@ from pyomo_relugrad.problem.presolve.integer_bounds import rounded_bounds
 from pyomo_relugrad.problem.presolve.reduction import Reduced, same_columns
 from pyomo_relugrad.problem.problem import Problem
 
+# What rounding leaves of coefficients that cancel, as of 0.1 x + 0.2 x - 0.3 x, and by what it moves a row at most.
+NOISE, MOVED_BY_NOISE = 1e-13, 1e-3 * FEASIBILITY_TOLERANCE
+
 
 def turn_short_rows_into_bounds(problem: Problem) -> Reduced | None:
     """Turn rows over one column that no network writes into bounds of the column, and leave out rows without columns.
 
     Points within the bounds satisfy the rows: in floating point, and those of integers within the tolerance.
+    Coefficients that are rounding alone count as zero.
 
     Raises
     ------
@@ -24,13 +28,14 @@ def turn_short_rows_into_bounds(problem: Problem) -> Reduced | None:
     """
     if not problem.n_rows:
         return None
+    given, problem = problem, _without_noise(problem)
     rows = _without_zeros(problem.rows)
     lengths = np.diff(rows.indptr)
     single = np.flatnonzero(lengths == 1)
     single = single[~problem.is_output[rows.indices[rows.indptr[single]]]]
     empty = np.flatnonzero(lengths == 0)
     if single.size + empty.size == 0:
-        return None
+        return None if problem is given else same_columns(problem)
     _check_empty_rows(problem, empty)
     lower, upper = problem.lower.copy(), problem.upper.copy()
     column, coefficient = rows.indices[rows.indptr[single]], rows.data[rows.indptr[single]]
@@ -41,6 +46,19 @@ def turn_short_rows_into_bounds(problem: Problem) -> Reduced | None:
     np.minimum.at(upper, column, high)
     kept = np.setdiff1d(np.arange(problem.n_rows), np.concatenate([single, empty]))
     return same_columns(replace(with_rows(problem, kept), lower=lower, upper=upper))
+
+
+def _without_noise(problem: Problem) -> Problem:
+    """Coefficients that are nothing but rounding are zero; a bound of their column by them would be any number."""
+    rows, sizes = problem.rows, np.abs(problem.rows.data)
+    if not ((sizes > 0.0) & (sizes <= NOISE)).any():
+        return problem
+    largest = np.maximum(np.abs(problem.lower), np.abs(problem.upper))[rows.indices]
+    largest[np.isinf(largest)] = 0.0  # such a row would bound its column by some huge number
+    is_noise = (sizes > 0.0) & (sizes <= NOISE) & (sizes * largest <= MOVED_BY_NOISE)
+    rows = rows.copy()
+    rows.data[is_noise] = 0.0
+    return replace(problem, rows=rows) if is_noise.any() else problem
 
 
 def _without_zeros(rows: Weight) -> Weight:
