@@ -739,6 +739,18 @@ def test_an_index_that_joins_later_and_was_not_given_is_named():
         m.nn[2].network  # noqa: B018 - the block is built by being asked for
 
 
+def test_inputs_may_be_a_list_of_one_component_for_each_tensor():
+    m = pyo.ConcreteModel()
+    m.u, m.v = pyo.Var(["c"], bounds=(0, 1)), pyo.Var(["b", "a"], bounds=(0, 1))
+    m.nn = ReluNetworkBlock(network=NAMED, inputs=[m.u, m.v])
+    assert [v.name for v in m.nn.inputs.values()] == ["u[c]", "v[b]", "v[a]"]
+    with pytest.raises(ModelError, match="input 'left' has 1 entries, and 2 were given"):
+        m.turned = ReluNetworkBlock(network=NAMED, inputs=[m.v, m.u])
+    network = Network.from_layers([[[1.0, 2.0]]], [[0.0]]).with_names(["a", "b"])
+    m.only = ReluNetworkBlock(network=network, inputs=[m.v])
+    assert [v.name for v in m.only.inputs.values()] == ["v[a]", "v[b]"]
+
+
 class TestRowsOfComponents:
     """Of what is indexed by the block's index and more, each block has its own entries."""
 
@@ -775,6 +787,13 @@ class TestRowsOfComponents:
         m.x = pyo.Var([0, 1], range(3), bounds=(0, 1))
         with pytest.raises(ModelError, match="has 2 inputs, but 3 were given"):
             m.nn = ReluNetworkBlock([0, 1], network=self.network, inputs=m.x)
+
+    @pytest.mark.parametrize("network", [network, network.with_names(["a", "b"])])
+    def test_an_index_without_entries_is_named(self, network):
+        m = pyo.ConcreteModel()
+        m.x = pyo.Var([1, 2], ["a", "b"], bounds=(0, 1))
+        with pytest.raises(ModelError, match=r"'nn\[3\]', inputs: .* other indices of the block, and none at 3"):
+            m.nn = ReluNetworkBlock([1, 2, 3], network=network, inputs=m.x)
 
     @pytest.mark.parametrize("names", [("b", "c"), ("x", "a"), ("A", "B")])
     @pytest.mark.parametrize("kind", ["component", "series"])

@@ -16,6 +16,7 @@ from pyomo_relugrad.errors import (
     UnsupportedOperatorError,
 )
 from pyomo_relugrad.readers.frameworks import load_keras, load_sklearn, load_torch
+from pyomo_relugrad.readers.sources import load_network
 
 pytest.importorskip("sklearn")
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
@@ -417,6 +418,20 @@ class TestPyTorch:
 
         with pytest.raises(UnsupportedOperatorError, match="PyTorch cannot export Branch to ONNX: Could not guard"):
             load_torch(Branch(), torch.zeros(1, 4))
+
+    def test_one_tensor_for_two_arguments_is_told(self):
+        torch = pytest.importorskip("torch")
+        module = torch.nn.Bilinear(2, 2, 1)
+        with pytest.raises(NetworkValueError, match="Give a tuple as the example, a tensor for each argument"):
+            load_torch(module, torch.zeros(1, 2))
+
+    @pytest.mark.slow
+    def test_a_program_of_torch_export_is_read(self):
+        torch = pytest.importorskip("torch")
+        module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 1))
+        points = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+        network = load_network(torch.export.export(module, (torch.zeros(1, 3),)))
+        assert network.value(points) == pytest.approx(module(torch.from_numpy(points)).detach().numpy(), abs=1e-6)
 
     @pytest.mark.parametrize(
         ("form", "message"),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from milp_oracle import exact_optimum
 from random_models import random_network, random_problem
+from random_networks import random_network as random_chain
 from scipy import sparse
 from test_bounds import random_network as random_graph
 from test_branch import single_network_box
@@ -36,6 +37,19 @@ def test_models_are_solved_to_the_optimum(family, seed, bounds):
         assert result.incumbent.is_feasible
         assert result.incumbent.objective == pytest.approx(optimum, abs=2e-4 * (1 + abs(optimum)))
         assert result.bound <= optimum + 1e-6 * (1 + abs(optimum))
+
+
+def test_the_presolve_of_highs_cuts_no_optimum_off():
+    """A binary is the network's only input, so that each ReLU's binary follows from it: HiGHS 1.16 gave 0.44."""
+    network = random_chain([1, 8, 1], 56)
+    at_most_the_output = sparse.csr_array([[0.0, -1.0, 1.0]])
+    problem = Problem(
+        cost=[0.0, 0.0, -1.0], lower=[0.0, -5.0, -5.0], upper=[1.0, 5.0, 5.0], integers=[True, False, False],
+        rows=at_most_the_output, row_lower=[-np.inf], row_upper=[0.0],
+        networks=(EmbeddedNetwork(network, [0], [1]),),
+    )  # fmt: skip
+    best = network.value([[0.0], [1.0]]).max()
+    assert -prove_by_milp(problem).incumbent.objective == pytest.approx(best, abs=1e-4)
 
 
 @pytest.mark.parametrize("seed", range(4))

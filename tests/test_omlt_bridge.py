@@ -54,12 +54,15 @@ ACTIVATIONS = {
 NETWORKS = pathlib.Path(__file__).parents[2] / "shared" / "networks" / "omlt"
 
 
-def dense_definition(seed=0, widths=(3, 6, 5, 2), scaled=True, dtype=np.float64, activations=None, shape=None):
+def dense_definition(
+    seed=0, widths=(3, 6, 5, 2), scaled=True, dtype=np.float64, activations=None, shape=None, scaling_dtype=np.float64
+):
     """A network of dense layers, its scaling, and the same as a plain function in the user's units."""
     rng = np.random.default_rng(seed)
     offset, factor = rng.uniform(-1, 1, widths[0]), rng.uniform(0.5, 2, widths[0])
     out_offset, out_factor = rng.uniform(-1, 1, widths[-1]), rng.uniform(0.5, 2, widths[-1])
-    scaling = OffsetScaling(offset, factor, out_offset, out_factor) if scaled else None
+    parts = [part.astype(scaling_dtype) for part in (offset, factor, out_offset, out_factor)]
+    scaling = OffsetScaling(*parts) if scaled else None
     size = (lambda n: [n]) if shape is None else (lambda n: [*shape, n])
     bounds = {i if shape is None else (*np.zeros(len(shape), int).tolist(), i): (-1, 2) for i in range(widths[0])}
     definition = NetworkDefinition(scaling, unscaled_input_bounds=bounds)
@@ -390,6 +393,18 @@ SMOOTH_FORMULATIONS = {
     "reduced-space smooth": (ReducedSpaceSmoothNNFormulation, ["tanh", "sigmoid", "linear"]),
     "full-space": (FullSpaceNNFormulation, ["relu", "tanh", "linear"]),
 }
+
+
+@pytest.mark.parametrize("name", SMOOTH_FORMULATIONS)
+def test_a_scaling_in_float32_is_read(name):
+    formulation, activations = SMOOTH_FORMULATIONS[name]
+    definition, function = dense_definition(activations=activations, dtype=np.float32, scaling_dtype=np.float32)
+    m = pyo.ConcreteModel()
+    m.nn = OmltBlock()
+    m.nn.build_formulation(formulation(definition))
+    (embedding,) = omlt_embeddings(m)
+    points = np.random.default_rng(1).uniform(-1, 2, (20, 3))
+    assert embedding.network.value(points) == pytest.approx(np.array([function(x) for x in points]), abs=1e-6)
 
 
 @pytest.mark.parametrize("name", SMOOTH_FORMULATIONS)

@@ -96,7 +96,7 @@ def test_compressed_files(tmp_path, monkeypatch):
         load_network(path)
 
 
-@pytest.mark.parametrize("suffix", [".pt", ".pth", ".pkl", ".joblib"])
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".ckpt", ".pkl", ".joblib"])
 def test_files_that_can_run_code_are_not_opened(suffix, tmp_path):
     path = tmp_path / f"model{suffix}"
     path.write_bytes(b"cos\nsystem\n(S'exit 1'\ntR.")

@@ -21,6 +21,9 @@ SMALLEST_COEFFICIENT = 1e-12
 # Reduced costs of the wrong sign that it takes for zero, by itself up to 1e-7: over a range of 10000 they matter. It
 # knows no smaller number.
 DUAL_TOLERANCE = 1e-10
+# A bit for each reduction of its presolve that it leaves out. Here "dual-fixing probing": HiGHS 1.16 cuts off optima by
+# it where binaries follow from others, and calls what is left optimal.
+WRONG_PRESOLVE_RULES = 1 << 20
 
 
 class _SilentHighs(highspy.Highs):
@@ -51,6 +54,7 @@ def silent_highs(options: dict[str, Any] | None = None) -> Any:
     highs = _SilentHighs()
     highs.setOptionValue("small_matrix_value", SMALLEST_COEFFICIENT)
     highs.setOptionValue("dual_feasibility_tolerance", DUAL_TOLERANCE)
+    highs.setOptionValue("presolve_rule_off", WRONG_PRESOLVE_RULES)
     given = dict(options or {})
     if given.get("threads") not in (None, 0, 1):
         release_highs_threads()

@@ -15,7 +15,9 @@ from pyomo_relugrad.words import shown
 _OPENED_BY_OTHERS = {
     ".pt": "module.load_state_dict(torch.load(path, weights_only=True)) fills a module that you made",
     ".pth": "module.load_state_dict(torch.load(path, weights_only=True)) fills a module that you made",
-    ".pt2": "torch.export.load(path).module() is a module",
+    ".ckpt": "load_from_checkpoint(path) of the class is a module, and module.load_state_dict(torch.load(path, "
+    "weights_only=True)['state_dict']) fills one that you made",
+    ".pt2": "torch.export.load(path)",
     ".pkl": "skops.io.load reads estimators without running code",
     ".pickle": "skops.io.load reads estimators without running code",
     ".joblib": "skops.io.load reads estimators without running code",
@@ -82,7 +84,7 @@ def _framework(source: Any) -> str | None:
     kinds = {(kind.__module__.split(".")[0], kind.__name__) for kind in type(source).__mro__}
     if kinds & {("keras", "Model"), ("tf_keras", "Model"), ("tensorflow", "Model")}:
         return "keras"  # with PyTorch as the backend it is a module as well
-    if ("torch", "Module") in kinds:
+    if kinds & {("torch", "Module"), ("torch", "ExportedProgram")}:
         return "torch"
     return "sklearn" if hasattr(source, "fit") and hasattr(source, "predict") else None
 

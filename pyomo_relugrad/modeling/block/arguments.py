@@ -64,6 +64,11 @@ def _is_finite(number: Any) -> bool:
 def listed_terms(given: Any, entries: Entries) -> list[Any]:
     """What was given, in the order of the entries, as many as there may be."""
     given = SliceEntries.of(given) if isinstance(given, IndexedComponent_slice) else readable(given)
+    if isinstance(given, (list, tuple)) and all(isinstance(part, IndexedComponent) for part in given):
+        if len(given) == len(entries.tensors) > 1:  # one for each tensor
+            given = {tensor.name: part for tensor, part in zip(entries.tensors, given, strict=True)}
+        elif len(given) == 1:
+            (given,) = given
     by_key = entries.in_order(given, lambda item, size: [item] if item is None or is_term(item) else list_entries(item))
     if by_key is not None:
         return by_key

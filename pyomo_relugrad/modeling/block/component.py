@@ -15,6 +15,7 @@ from pyomo_relugrad.modeling.block.keywords import KeywordBlock, KeywordRule, is
 from pyomo_relugrad.modeling.block.tables import (
     at_index,
     frame_of,
+    index_parts,
     is_frame,
     is_index,
     is_series_or_component,
@@ -183,7 +184,7 @@ class _NetworkRule(KeywordRule):
         """Entries of a component or series that are this block's; all of them where they are as many as it needs."""
         given, network = self.given[name], self._network(block)
         size = network.n_inputs if name == "inputs" else network.n_outputs
-        start = index if isinstance(index, tuple) else (index,)
+        start = index_parts(index)
         if len(given) == size:
             return given
         keys = self._keys.get(name, {}).get(start, ())
@@ -192,6 +193,12 @@ class _NetworkRule(KeywordRule):
             keys = self._keys[name].get(start, ())
         if len(keys) > 1 or len(keys) == size:
             return row_entries(given, keys, len(start), self._names(name, block))
+        indices = block.parent_component().index_set()
+        if not keys and indices.isfinite() and any(len(self._keys[name].get(index_parts(k), ())) > 1 for k in indices):
+            raise ModelError(
+                f"network block '{block.name}', {name}: what was given has entries at other indices of the block, and "
+                f"none at {index!r}: add them"
+            )
         return given
 
     def _network(self, block: ReluNetworkBlockData) -> Network:

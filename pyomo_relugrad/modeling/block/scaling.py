@@ -205,7 +205,7 @@ def input_scaling(given: Any, keys: Sequence[Any]) -> tuple[Array, Array]:
     if not hasattr(given, "get_unscaled_input_expressions"):
         return -shifts / slopes, 1.0 / slopes
     factors, offsets = entrywise(given.get_unscaled_input_expressions, keys)
-    if not (np.allclose(factors * slopes, 1.0) and np.allclose(offsets * slopes + shifts, 0.0, atol=1e-8)):
+    if not (np.allclose(factors * slopes, 1.0) and np.allclose(-offsets * slopes, shifts)):
         raise ModelError(
             "the scaling object contradicts itself: get_unscaled_input_expressions does not undo "
             "get_scaled_input_expressions"

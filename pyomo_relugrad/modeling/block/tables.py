@@ -87,7 +87,7 @@ def keys_by_start(given: Any, depth: int) -> dict[Any, list[Any]]:
     """The keys of an indexed component or series by their first `depth` parts."""
     rows: dict[Any, list[Any]] = {}
     for key in given.index if _is_series(given) else given.keys():
-        rows.setdefault(_parts(key)[:depth], []).append(key)
+        rows.setdefault(index_parts(key)[:depth], []).append(key)
     return rows
 
 
@@ -96,13 +96,14 @@ def row_entries(given: Any, keys: Sequence[Any], depth: int, names: Sequence[str
 
     Names that the network does not have are left out, if all of its own are there.
     """
-    row = {tail[0] if len(tail) == 1 else tail: given[key] for key in keys for tail in [_parts(key)[depth:]]}
+    row = {tail[0] if len(tail) == 1 else tail: given[key] for key in keys for tail in [index_parts(key)[depth:]]}
     if names and set(names) <= set(row):
         return {name: row[name] for name in names}
     return SliceEntries(list(row), list(row.values()))
 
 
-def _parts(key: Any) -> tuple[Any, ...]:
+def index_parts(key: Any) -> tuple[Any, ...]:
+    """A key of an indexed component as a tuple."""
     return key if isinstance(key, tuple) else (key,)
 
 

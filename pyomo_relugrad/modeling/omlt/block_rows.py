@@ -18,6 +18,8 @@ from pyomo_relugrad.modeling.errors import NotANetwork
 
 #: How far a coefficient may be from the network's, relative to it: scaling is written out by divisions.
 COEFFICIENT_TOLERANCE = 1e-9
+#: The same where OMLT computed in float32.
+SINGLE_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,17 +98,19 @@ class RowSet:
         difference = sparse.coo_array(abs(self.matrix(columns) - expected) - COEFFICIENT_TOLERANCE * abs(expected))
         self.demand(~np.isin(np.arange(len(self)), difference.coords[0][difference.data > 0]))
 
-    def demand_close(self, coefficient: Array, expected: Array) -> None:
+    def demand_close(self, coefficient: Array, expected: Array, tolerance: float = COEFFICIENT_TOLERANCE) -> None:
         """Refuse the block unless coefficients (m,) are as expected."""
-        self.demand(np.isclose(coefficient, expected, rtol=COEFFICIENT_TOLERANCE, atol=0.0))
+        self.demand(np.isclose(coefficient, expected, rtol=tolerance, atol=0.0))
 
-    def demand_sides(self, lower: Array | float, upper: Array | float) -> None:
+    def demand_sides(
+        self, lower: Array | float, upper: Array | float, tolerance: float = COEFFICIENT_TOLERANCE
+    ) -> None:
         """Refuse the block unless the rows have these sides."""
-        self.demand(_is_close(self.lower, lower) & _is_close(self.upper, upper))
+        self.demand(_is_close(self.lower, lower, tolerance) & _is_close(self.upper, upper, tolerance))
 
 
-def _is_close(side: Array, expected: Array | float) -> Array:
-    return np.isclose(side, expected, rtol=COEFFICIENT_TOLERANCE, atol=1e-3 * COEFFICIENT_TOLERANCE)
+def _is_close(side: Array, expected: Array | float, tolerance: float) -> Array:
+    return np.isclose(side, expected, rtol=tolerance, atol=1e-3 * tolerance)
 
 
 class BlockReader:

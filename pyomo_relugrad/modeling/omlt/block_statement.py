@@ -11,7 +11,7 @@ from pyomo.repn import generate_standard_repn
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.modeling.errors import NotANetwork
 from pyomo_relugrad.modeling.omlt import known_rows
-from pyomo_relugrad.modeling.omlt.block_rows import BlockReader, unfixed
+from pyomo_relugrad.modeling.omlt.block_rows import COEFFICIENT_TOLERANCE, SINGLE_TOLERANCE, BlockReader, unfixed
 from pyomo_relugrad.modeling.omlt.expressions import demand_activation, demand_layer_expressions
 from pyomo_relugrad.modeling.omlt.layers import joined_weight
 from pyomo_relugrad.modeling.omlt.network import OmltNetwork
@@ -262,9 +262,10 @@ class _Reading:
 
     def _tied(self, name: str, columns: Array, before: Array, slope: Array, shift: Array) -> Sequence[Any]:
         """Rows ``column == slope * before + shift``."""
+        tolerance = SINGLE_TOLERANCE if self.network.is_single else COEFFICIENT_TOLERANCE
         rows = self.reader.read(self.block, name, columns)
-        rows.demand_close(rows.only(before)[0], -slope)
-        rows.demand_sides(shift, shift)
+        rows.demand_close(rows.only(before)[0], -slope, tolerance)
+        rows.demand_sides(shift, shift, tolerance)
         return rows.constraints
 
     def _hide(self, position: int, kind: str, block: Any, values: Quantities, name: str | None = None) -> None:

@@ -6,7 +6,7 @@ import inspect
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,8 @@ def load_torch(module: Any, example: Any = None) -> Network:
     Parameters
     ----------
     module : torch.nn.Module
-        Also one that was scripted, traced or loaded by ``torch.jit``.
+        Also one that was scripted, traced or loaded by ``torch.jit``, or a program of ``torch.export``, which stays in
+        the mode in which it was exported.
     example : tensor, array or tuple of them, optional
         Inputs of the right shapes, with a batch of one row. May be left out where the module takes rows of numbers and
         its first layer with weights, a ``Linear`` or ``BatchNorm1d``, tells how many.
@@ -53,6 +54,9 @@ def load_torch(module: Any, example: Any = None) -> Network:
         If the exported network does not have the module's values at some points that are tried.
     """
     torch = require("torch", "to export a PyTorch module")
+    if type(module).__name__ == "ExportedProgram":
+        given, module = module.example_inputs, module.module()
+        example = given[0] if example is None and given else example
     module = _checked_module(torch, module)
     inputs = _tensors(torch, module, _row(torch, module) if example is None else example)
     with _in_evaluation_mode(module), _buffers_kept(torch, module):
@@ -162,8 +166,10 @@ def _outputs(torch: Any, module: Any, inputs: tuple[Any, ...]) -> Any:
             return module(*inputs)
     except Exception as error:  # a module may raise anything
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
+        is_short = isinstance(error, TypeError) and "missing" in str(error)
         raise NetworkValueError(
             f"{_name(module)} cannot be run on the example of shape {shapes}: {first_line(error)}"
+            + (". Give a tuple as the example, a tensor for each argument" if is_short else "")
         ) from error
 
 
@@ -171,7 +177,8 @@ def _outputs(torch: Any, module: Any, inputs: tuple[Any, ...]) -> Any:
 def _in_evaluation_mode(module: Any) -> Iterator[None]:
     """Each submodule goes back to the mode it was in."""
     modes = [(part, part.training) for part in module.modules() if hasattr(part, "training")]
-    module.eval()
+    with suppress(NotImplementedError):  # of an exported program
+        module.eval()
     try:
         yield
     finally:
