@@ -16,6 +16,7 @@ from pyomo_relugrad.modeling.errors import IncompatibleModel, InfeasibleModel
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.problem.presolve import presolve
+from pyomo_relugrad.proof import is_convex_around_networks
 
 seeds = st.integers(0, 10**6)
 
@@ -321,3 +322,33 @@ def test_points_that_pyomo_refutes_are_left_out(monkeypatch):
         assert reason in compiled.refuted(found)
         assert bool(reason) is bool(compiled.refuted(found))
     assert (m.z.value, m.x[0].value) == (0.25, 0.5)
+
+
+@pytest.mark.parametrize("upside_down", [False, True])
+def test_rows_that_keep_a_product_from_falling_are_convex(upside_down) -> None:
+    m = pyo.ConcreteModel()
+    m.w, m.h = pyo.Var(bounds=(0.5, 4)), pyo.Var(bounds=(0, 5))
+    m.area = pyo.Constraint(expr=7 - 2 * m.w * m.h <= 1) if upside_down else pyo.Constraint(expr=2 * m.w * m.h >= 6)
+    m.cost = pyo.Objective(expr=m.w + m.h)
+    compiled = compile_model(m)
+    assert is_convex_around_networks(presolve(compiled.problem).problem)
+    for w, h in ((1.0, 3.001), (1.0, 2.999), (4.0, 0.7), (4.0, 0.8), (0.5, 0.0)):
+        point = complete(compiled.problem, np.array([w, h, 0.0]))  # the last one is the reciprocal
+        missed = max(0.0, 6 - 2 * w * h)
+        row = compiled.problem.row_violations(point[None])[0, 0]
+        assert (row == pytest.approx(0, abs=1e-12)) == (missed == 0)
+        assert row >= missed - 1e-12
+
+
+def test_other_rows_of_products_stay_what_they_are() -> None:
+    m = pyo.ConcreteModel()
+    m.w, m.h, m.x = pyo.Var(bounds=(0.5, 4)), pyo.Var(bounds=(0, 5)), pyo.Var(bounds=(-1, 4))
+    m.most = pyo.Constraint(expr=m.w * m.h <= 6)
+    m.both = pyo.Constraint(expr=pyo.inequality(1, m.w * m.h, 6))
+    m.signs = pyo.Constraint(expr=m.x * m.h >= 1)
+    m.debt = pyo.Constraint(expr=m.w * m.h >= -1)
+    m.sum = pyo.Constraint(expr=m.w * m.h + m.x >= 1)
+    m.cost = pyo.Objective(expr=m.w)
+    assert {each.expression.describe() for each in compile_model(m).problem.expressions} == {
+        "a function of 2 inputs with 1 product"
+    }

@@ -13,13 +13,14 @@ from random_models import FAMILIES, random_network, random_problem
 from scipy import sparse
 
 from pyomo_relugrad.errors import InfeasibleProblemError, ModelError
-from pyomo_relugrad.expression import Expression, ExpressionBuilder
+from pyomo_relugrad.expression import PRODUCT, Expression, ExpressionBuilder
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, EmbeddedExpression, EmbeddedNetwork, Incumbent, Problem, Shape
 from pyomo_relugrad.problem.presolve import FOR_ALL, FOR_RELAXATIONS, presolve, reduce_by
 from pyomo_relugrad.problem.presolve.chains import compose_chains
 from pyomo_relugrad.problem.presolve.implied_bounds import apply_implied_bounds, function_implied_bounds
 from pyomo_relugrad.problem.presolve.integer_bounds import round_integer_bounds
+from pyomo_relugrad.problem.presolve.product_rows import add_product_rows
 from pyomo_relugrad.problem.presolve.row_tightening import RowTightening, close_boxes, cut_boxes
 from pyomo_relugrad.problem.presolve.separate_outputs import separate_outputs
 from pyomo_relugrad.problem.presolve.short_rows import turn_short_rows_into_bounds
@@ -887,3 +888,36 @@ def test_boxes_whose_sides_cross_by_rounding_are_closed():
     assert are_possible.tolist() == [True, False, False]
     assert (new_lower <= new_upper).all()
     assert new_lower[0, 1] == new_upper[0, 1] == pytest.approx(1.0, abs=1e-9)
+
+
+def shares_of_flows() -> Problem:
+    """Two shares, two flows and their four products; shares add up to one, flows to at most three."""
+    products = [EmbeddedExpression(PRODUCT, [i, j], [output]) for output, (i, j) in enumerate(PAIRS, start=4)]
+    rows = np.zeros((2, 8))
+    rows[0, :2] = rows[1, 2:4] = 1.0
+    lower, upper = np.array([0, 0, 0, 0.5, *[-INF] * 4]), np.array([1, 1, 3, 2, *[INF] * 4])
+    return Problem(np.zeros(8), lower, upper, rows, [1.0, -INF], [1.0, 3.0], expressions=tuple(products))
+
+
+PAIRS = [(0, 2), (1, 2), (3, 0), (3, 1)]
+
+
+def test_rows_are_multiplied_by_columns() -> None:
+    problem = shares_of_flows()
+    reduced = add_product_rows(problem).problem
+    # The equation times each flow; the other row times each share's distances from zero and one.
+    assert reduced.n_rows == 2 + 2 + 4
+    np.testing.assert_array_equal(reduced.rows.toarray()[2], [0, 0, -1, 0, 1, 1, 0, 0])
+    random = np.random.default_rng(0)
+    share, flows = random.uniform(size=50), random.uniform([0, 0.5], [1, 2], (50, 2))
+    points = problem.propagate(np.column_stack([share, 1 - share, flows, np.zeros((50, 4))]))
+    assert reduced.row_violations(points).max() <= 1e-12
+    # A total of products beyond the share of the total is cut off, though McCormick's planes allow it.
+    wrong = points[0].copy()
+    wrong[[4, 6]] += 1.5
+    assert reduced.row_violations(wrong[None]).max() > 1
+
+
+def test_rows_whose_products_are_no_columns_are_left() -> None:
+    problem = dataclasses.replace(shares_of_flows(), expressions=shares_of_flows().expressions[:1])
+    assert add_product_rows(problem) is None

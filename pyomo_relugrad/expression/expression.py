@@ -8,7 +8,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.expression.operations import Application, Norm, Operation, WeightedSum, arguments_of
+from pyomo_relugrad.expression.operations import Application, Multiplication, Norm, Operation, WeightedSum, arguments_of
 from pyomo_relugrad.expression.relaxation import LinearBounds, linear_bounds
 from pyomo_relugrad.expression.tape import Tape
 from pyomo_relugrad.network.bounds import Boxes
@@ -196,6 +196,10 @@ class Expression:
     @cached_property
     def _hash(self) -> int:
         return hash((self.n_inputs, self.operations, self.outputs))
+
+
+#: The product of two inputs.
+PRODUCT = Expression(2, (Multiplication(0, 1),), (2,))
 
 
 def _middles(lower: Array, upper: Array) -> Array:

@@ -46,7 +46,7 @@ class LinearRelaxation:
         problem = self._problem
         limit = RELAXATION_SHARE * budget.remaining if problem.integers.any() else budget.remaining
         model = self.program(integral=True)
-        solution = model.solve(min(limit, MAX_RELAXATION_SECONDS) if problem.networks else budget.remaining)
+        solution = model.solve(min(limit, MAX_RELAXATION_SECONDS) if problem.functions else budget.remaining)
         if problem.integers.any():
             return solution
         if problem.quadratic is None:

@@ -150,7 +150,7 @@ class Operations:
             return None
         equation = self.smooth.node(polynomial)
         for column in candidates:
-            node = self.smooth.solution(equation, column, self._bounds)
+            node = self.smooth.solution(equation, column, self.bounds)
             if node is not None:
                 self.defined.add(column)
                 self._vain = 0
@@ -164,9 +164,10 @@ class Operations:
         return is_of_model and column not in self.defined
 
     def _n_bounds(self, column: int) -> int:
-        return sum(bound is not None for bound in self._bounds(column))
+        return sum(bound is not None for bound in self.bounds(column))
 
-    def _bounds(self, column: int) -> tuple[float | None, float | None]:
+    def bounds(self, column: int) -> tuple[float | None, float | None]:
+        """Bounds of a column's variable, None where there is none; the value of a fixed one."""
         variable = self.columns.variables[column]
         return (variable.value, variable.value) if variable.fixed else variable.bounds
 
@@ -186,7 +187,7 @@ class Operations:
 
     def least_value(self, polynomial: Polynomial) -> float:
         """A number that a polynomial is nowhere below, between the bounds of the variables."""
-        return self.smooth.range(self.smooth.node(polynomial), self._bounds)[0]
+        return self.smooth.range(self.smooth.node(polynomial), self.bounds)[0]
 
     def name(self, factors: Sequence[int]) -> str:
         """A product in words."""

@@ -12,6 +12,7 @@ from scipy import sparse
 from pyomo_relugrad.arrays import Weight
 from pyomo_relugrad.modeling.compile.columns import Columns
 from pyomo_relugrad.modeling.compile.expressions import standard_form
+from pyomo_relugrad.modeling.compile.hyperbolas import as_hyperbola
 from pyomo_relugrad.modeling.compile.network_calls import NetworkCalls
 from pyomo_relugrad.modeling.compile.operations import Operations
 from pyomo_relugrad.modeling.compile.polynomial import Polynomial, total
@@ -90,9 +91,7 @@ def compile_rows(
         repn = standard_form(constraint, body, quadratic=False, networks=networks)
         own, coefficients, constant = columns.of_all(repn.linear_vars), repn.linear_coefs, repn.constant
         if repn.nonlinear_expr is not None:
-            own, coefficients, constant = _linearized(
-                constraint, repn, operations, low if low == high else None, linear
-            )
+            own, coefficients, constant = _linearized(constraint, repn, operations, (low, high), linear)
         lower = -np.inf if low is None else low - constant
         upper = np.inf if high is None else high - constant
         if max(lower - upper, 0.0 if own else max(lower, -upper)) > FEASIBILITY_TOLERANCE:
@@ -106,18 +105,18 @@ def compile_rows(
 
 
 def _linearized(
-    constraint: Any, repn: Any, operations: Operations | None, value: float | None, equations: LinearEquations
+    constraint: Any, repn: Any, operations: Operations | None, sides: tuple[Any, Any], equations: LinearEquations
 ) -> tuple[list[int], Sequence[float], float]:
-    """Columns, coefficients and constant of a body, linear in what products, maxima and smooth terms have columns.
-
-    The body of an equation has a `value`.
-    """
+    """Columns, coefficients and constant of a body, linear in what products, maxima and smooth terms have columns."""
     if operations is None:
         raise IncompatibleModel(f"constraint '{constraint.name}' is not linear")
     polynomial = read(constraint, repn, operations)
-    linear = None if value is None else _definition(constraint, polynomial, operations, value, equations)
+    linear, (low, high) = None, sides
+    if low == high:
+        linear = _definition(constraint, polynomial, operations, low, equations)
     if linear is None:
-        linear = operations.linear(constraint, polynomial)
+        hyperbola = as_hyperbola(operations, polynomial, low, high)
+        linear = operations.linear(constraint, hyperbola or polynomial)
     constant = linear.pop((), 0.0)
     return [column for (column,) in linear], list(linear.values()), constant
 

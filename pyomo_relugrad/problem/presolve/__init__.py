@@ -8,6 +8,7 @@ from pyomo_relugrad.problem.presolve.chains import compose_chains
 from pyomo_relugrad.problem.presolve.implied_bounds import apply_implied_bounds
 from pyomo_relugrad.problem.presolve.integer_bounds import round_integer_bounds
 from pyomo_relugrad.problem.presolve.linearize import linearize_operations
+from pyomo_relugrad.problem.presolve.product_rows import add_product_rows
 from pyomo_relugrad.problem.presolve.reduction import Reduced, Reduction, reduce_by
 from pyomo_relugrad.problem.presolve.separate_outputs import separate_outputs
 from pyomo_relugrad.problem.presolve.short_rows import turn_short_rows_into_bounds
@@ -33,7 +34,7 @@ FOR_ALL: tuple[Reduction, ...] = (
 )
 
 #: What proofs that relax networks put a presolved problem through.
-FOR_RELAXATIONS: tuple[Reduction, ...] = (compose_chains, tighten_through_networks)
+FOR_RELAXATIONS: tuple[Reduction, ...] = (compose_chains, add_product_rows, tighten_through_networks)
 
 
 def presolve(problem: Problem) -> Reduced:
