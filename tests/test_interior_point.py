@@ -225,7 +225,9 @@ def test_a_feasible_start_comes_before_the_states_that_are_given(monkeypatch: py
     """States that were measured, say, are far from feasible where the start that leads to others is not."""
     begun: list[object] = []
 
-    def noted(problem: Problem, v: Array, budget: Budget, given: Array | None = None) -> Generator[None, None, Array]:
+    def noted(
+        problem: Problem, v: Array, budget: Budget, given: Array | None = None, number: int = 0
+    ) -> Generator[None, None, Array]:
         begun.append(given)
         return v
         yield
