@@ -226,7 +226,9 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[Array | None]:
     """The values given to each interior-point descent, none of which goes anywhere."""
     given_to: list[Array | None] = []
 
-    def noted(problem: Problem, v: Array, budget: Budget, given: Array | None = None) -> Generator[None, None, Array]:
+    def noted(
+        problem: Problem, v: Array, budget: Budget, given: Array | None = None, number: int = 0
+    ) -> Generator[None, None, Array]:
         given_to.append(given)
         return v
         yield

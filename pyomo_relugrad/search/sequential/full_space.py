@@ -21,6 +21,9 @@ NO_ROOM = 1e-9
 INSIDE = 0.01
 #: Share of what a row's columns and terms usually are that its derivatives count as at least.
 LEAST_SLOPE = 0.01
+#: Logarithms take the place of positive columns whose bounds are so far apart, of which the point is at most this share
+#: of the upper one; the largest logarithm.
+MANY_DECADES, FAR_BELOW, LARGEST_LOG = 1e8, 0.01, 700.0
 #: Factors of rows and objective stay within these.
 SMALLEST_FACTOR, LARGEST_FACTOR = 1e-10, 1e10
 
@@ -39,9 +42,12 @@ class FullSpace:
         With propagated outputs.
     given : (n,) array, optional
         Values to begin at in place of these, also of what functions write; NaN where there is none.
+    takes_logs : bool, optional
+        Whether logarithms take the place of positive columns that may range over many decades, and of both sides of
+        the equations that write such columns: products and powers are then linear.
     """
 
-    def __init__(self, problem: Problem, v: Array, given: Array | None = None) -> None:
+    def __init__(self, problem: Problem, v: Array, given: Array | None = None, takes_logs: bool = False) -> None:
         self._problem, self._stages = problem, problem.equations
         self._links = LinkRows(problem, stages=self._stages)
         given = np.full(v.size, np.nan) if given is None else given
@@ -53,6 +59,7 @@ class FullSpace:
         is_used = ~problem.is_output
         is_used[self._links.columns[self._linked]] = True
         self._columns = np.flatnonzero(~fixed & is_used & ~problem.integers)
+        self.is_log = (takes_logs & self._ranges_over_decades())[self._columns]
         is_equation = are_equal(problem.row_lower, problem.row_upper)
         self._ranges = np.flatnonzero(~is_equation)
         self._right = np.where(is_equation, problem.row_lower, 0.0)
@@ -100,19 +107,24 @@ class FullSpace:
         moving[columns], moving[self._term_columns] = scale[columns], scale[self._term_columns]
         of_rows = abs(problem.rows) @ moving
         self.scale = np.concatenate([scale[columns], np.maximum(of_rows[rows], SMALLEST_FACTOR)])
-        self.lower, self.upper = lower / self.scale, upper / self.scale
+        self.scale[: self.n_columns][self.is_log] = 1.0
+        self.lower, self.upper = self._scaled(lower), self._scaled(upper)
         self.start = self._inside()
+        self._find_log_links()
         if self.start.size:
             largest = abs(self.jacobian(self.start)).max(axis=1).toarray().ravel()
             # Slopes of terms may vanish at the point.
             largest[: problem.n_rows] = np.maximum(largest[: problem.n_rows], LEAST_SLOPE * of_rows)
+            if self.is_log.any():
+                largest[: problem.n_rows] = np.maximum(largest[: problem.n_rows], np.abs(self._right))
             self._factors = 1.0 / np.clip(largest, SMALLEST_FACTOR, LARGEST_FACTOR)
             slope = float(np.abs(self.gradient(self.start)).max())
             self._weight = 1.0 / np.clip(slope, SMALLEST_FACTOR, LARGEST_FACTOR) if slope > 0 else 1.0
 
     def _column_scale(self) -> Array:
         """(n,) typical changes of columns: sizes, or shares of ranges; those of outputs by their inputs'."""
-        problem, sizes = self._problem, np.abs(self._point)
+        problem = self._problem
+        sizes = np.abs(self._point)
         scale = _typical(sizes, problem.upper - problem.lower)
         for stage in problem.stages:
             X, change = self._point[stage.inputs], scale[stage.inputs]
@@ -137,9 +149,39 @@ class FullSpace:
                 most[stage.outputs] = np.fmin(most[stage.outputs], high)
         return least, most
 
+    def _find_log_links(self) -> None:
+        """Which equations are of logarithms: those that write such a column, by a positive number at the start."""
+        outputs = self._links.columns[self._linked]
+        of_logs = np.zeros(self._problem.n_columns, bool)
+        of_logs[self._columns] = self.is_log
+        self._log_links = np.flatnonzero(of_logs[outputs])
+        if self._log_links.size:
+            written = self._written(self.values(self.start))[self._log_links]
+            self._log_links = self._log_links[np.isfinite(written) & (written > 0)]
+        self._log_outputs = outputs[self._log_links]
+
+    def _scaled(self, values: Array) -> Array:
+        """The variables at values of columns and rows' activities."""
+        z = np.asarray(values / self.scale)
+        logs = np.flatnonzero(self.is_log)
+        z[logs] = np.log(np.maximum(values[logs], np.exp(-LARGEST_LOG)))
+        return z
+
+    def _ranges_over_decades(self) -> Array:
+        """Columns that are positive, may range over many decades, and are read or written by functions."""
+        least, most = self._output_ranges()
+        is_wide = (least > 0) & (most >= MANY_DECADES * least) & (most <= WIDE) & (self._point <= FAR_BELOW * most)
+        return np.asarray(is_wide & (self._problem.is_input | self._problem.is_output))
+
     def _variables(self, v: Array) -> Array:
         activity = self._problem.row_activity(v[None])[0][self._ranges]
-        return np.asarray(np.concatenate([v[self._columns], activity]) / self.scale)
+        return self._scaled(np.concatenate([v[self._columns], activity]))
+
+    def _rates(self, z: Array) -> Array:
+        """Derivatives of the columns and activities by their variables."""
+        rates = self.scale.copy()
+        rates[: self.n_columns][self.is_log] = _exp(z[: self.n_columns][self.is_log])
+        return rates
 
     def _inside(self) -> Array:
         """The variables at the point, off their bounds; what functions write follows from the others where it may."""
@@ -159,7 +201,8 @@ class FullSpace:
     def values(self, z: Array) -> Array:
         """The columns (n,) of the problem at variables, with the values of terms."""
         v = self._point.copy()
-        v[self._columns] = z[: self.n_columns] * self.scale[: self.n_columns]
+        own = z[: self.n_columns]
+        v[self._columns] = np.where(self.is_log, _exp(own), own * self.scale[: self.n_columns])
         for stage in self._term_stages:
             is_term = self._is_term[stage.outputs]
             v[stage.outputs[is_term]] = stage.value(v[stage.inputs]).reshape(stage.outputs.shape)[is_term]
@@ -174,7 +217,7 @@ class FullSpace:
         v = self.values(z)
         partial = self._problem.objective_gradient(v[None])[0]
         slopes = partial[self._columns] + self._term_slopes(self._link_rows(z)).T @ partial[self._term_columns]
-        scaled = np.concatenate([slopes * self.scale[: self.n_columns], np.zeros(self.n_slacks)])
+        scaled = np.concatenate([slopes, np.zeros(self.n_slacks)]) * self._rates(z)
         return np.asarray(self._weight * scaled)
 
     def constraints(self, z: Array) -> Array:
@@ -182,20 +225,46 @@ class FullSpace:
         v = self.values(z)
         rows = self._problem.row_activity(v[None])[0] - self._right
         rows[self._ranges] -= z[self.n_columns :] * self.scale[self.n_columns :]
+        written, there = self._written(v), v[self._links.columns[self._linked]]
+        missing = there - written
+        if self._log_links.size:
+            quotients = there[self._log_links] / written[self._log_links]
+            missing[self._log_links] = np.log(np.where(quotients > 0, quotients, np.nan))
+        return np.asarray(np.concatenate([rows, missing]) * self._factors)
+
+    def _written(self, v: Array) -> Array:
+        """What functions write into the columns that equations tie to them."""
         parts = [np.zeros(0)]
         for stage, used in zip(self._stages, self._links.used, strict=True):
-            parts.append((v[stage.outputs] - stage.value(v[stage.inputs]))[:, used].ravel())
-        return np.asarray(np.concatenate([rows, np.concatenate(parts)[self._linked]]) * self._factors)
+            parts.append(stage.value(v[stage.inputs])[:, used].ravel())
+        return np.asarray(np.concatenate(parts)[self._linked])
 
     def jacobian(self, z: Array) -> Weight:
         """Derivatives of the constraints, by rows."""
         links = self._link_rows(z)
         of_terms = self._problem.rows[:, self._term_columns] @ self._term_slopes(links)
         rows = self._problem.rows[:, self._columns] + of_terms
-        both = sparse.vstack([rows, links[self._linked][:, self._columns]], format="csc")
-        return sparse.csr_array(
-            sparse.diags_array(self._factors) @ sparse.hstack([both, self._slacks]) @ sparse.diags_array(self.scale)
-        )
+        tied = links[self._linked]
+        if self._log_links.size:
+            by_column, by_function = self._log_slopes(z, tied)
+            keep = np.ones(tied.shape[0])
+            keep[self._log_links] = 0.0
+            places = (np.ones(self._log_links.size), (self._log_links, np.arange(self._log_links.size)))
+            spread = sparse.csr_array(places, shape=(tied.shape[0], self._log_links.size))
+            tied = sparse.diags_array(keep) @ tied + spread @ (by_column - by_function)
+        both = sparse.vstack([rows, tied[:, self._columns]], format="csc")
+        whole = sparse.hstack([both, self._slacks], format="csr")
+        whole.data *= np.repeat(self._factors, np.diff(whole.indptr)) * self._rates(z)[whole.indices]
+        return whole
+
+    def _log_slopes(self, z: Array, tied: Weight) -> tuple[Weight, Weight]:
+        """Derivatives (n_log_links, n) of the logarithms of such columns, and of what functions write into them."""
+        v, logs = self.values(z), self._log_links
+        outputs, written = self._log_outputs, self._written(v)[logs]
+        places = np.arange(logs.size), outputs
+        ones = sparse.csr_array((np.ones(logs.size), places), shape=(logs.size, v.size))
+        by_column = sparse.csr_array((1.0 / v[outputs], places), shape=(logs.size, v.size))
+        return by_column, sparse.csr_array(sparse.diags_array(1.0 / written) @ (ones - tied[logs]))
 
     def _link_rows(self, z: Array) -> Weight:
         """Derivatives (n_links, n) of what ties functions' outputs to their inputs; kept for the last variables."""
@@ -219,13 +288,21 @@ class FullSpace:
         By differences of the functions' slopes, each function by itself. Kinks have none.
         """
         problem, v = self._problem, self.values(z)
+        of_logs = np.zeros(z.size)
+        if self.is_log.any():
+            slopes = self.gradient(z) + self.jacobian(z).T @ multipliers
+            of_logs[: self.n_columns][self.is_log] = slopes[: self.n_columns][self.is_log]
         multipliers = multipliers * self._factors
         weights = np.zeros(self._links.columns.size)
-        weights[self._linked] = -multipliers[problem.n_rows :]
+        own = -multipliers[problem.n_rows :]
+        if self._log_links.size:
+            prices = -own[self._log_links]
+            own[self._log_links] /= self._written(v)[self._log_links]
+        weights[self._linked] = own
         partial = self._weight * problem.objective_gradient(v[None])[0] + multipliers[: problem.n_rows] @ problem.rows
         weights[self._terms] = partial[self._term_columns]
         unit = np.ones(problem.n_columns)
-        unit[self._columns] = self.scale[: self.n_columns]
+        unit[self._columns] = self._rates(z)[: self.n_columns]
         rows, columns, entries, first = [], [], [], 0
         for stage, used in zip(self._stages, self._links.used, strict=True):
             seeds = np.zeros(stage.outputs.shape)
@@ -244,10 +321,18 @@ class FullSpace:
             found = sparse.csr_array((np.concatenate(entries), where), shape=(n, n))
         if problem.quadratic is not None:
             found = found + self._weight * problem.quadratic
-        inner = found[self._columns][:, self._columns]
-        inner = sparse.diags_array(unit[self._columns]) @ inner @ sparse.diags_array(unit[self._columns])
-        nothing = sparse.csr_array((size - self.n_columns, size - self.n_columns))
-        return sparse.block_diag([inner, nothing], format="csr")
+        if self._log_links.size:
+            by_column, by_function = self._log_slopes(z, self._link_rows(z)[self._linked])
+            priced = sparse.diags_array(prices)
+            found = found + by_function.T @ priced @ by_function - by_column.T @ priced @ by_column
+        inner = found.tocoo()
+        place = np.full(n, -1)
+        place[self._columns] = np.arange(self.n_columns)
+        row, column = place[inner.row], place[inner.col]
+        used, logs = (row >= 0) & (column >= 0), np.flatnonzero(of_logs)
+        entries = (inner.data * unit[inner.row] * unit[inner.col])[used]
+        where = np.concatenate([row[used], logs]), np.concatenate([column[used], logs])
+        return sparse.csr_array((np.concatenate([entries, of_logs[logs]]), where), shape=(size, size))
 
     def _second(self, stage: Stage, v: Array, seeds: Array, unit: Array) -> Array:
         """(k, n_inputs, n_inputs) second derivatives of ``seeds @ outputs`` of each embedding."""
@@ -266,6 +351,10 @@ class FullSpace:
         second = (slopes[1:] - slopes[0]).transpose(1, 0, 2) / length[:, :, None]
         second = 0.5 * (second + second.transpose(0, 2, 1))
         return np.where(np.isfinite(second), second, 0.0)
+
+
+def _exp(z: Array) -> Array:
+    return np.asarray(np.exp(np.clip(z, -LARGEST_LOG, LARGEST_LOG)))
 
 
 def _typical(sizes: Array, ranges: Array) -> Array:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import sparse
+from scipy.linalg import lapack
 from scipy.sparse.linalg import splu
 
 from pyomo_relugrad.arrays import Array, Weight
@@ -17,11 +18,13 @@ from pyomo_relugrad.search.sequential.full_space import FullSpace
 
 #: Iterations of one descent, of one restoration, and halvings of a step.
 MAX_STEPS, MAX_RESTORING, MAX_HALVINGS = 100, 40, 12
-#: Descents, each with the scales at the end of the last, until one ends at a violation no larger than this.
-ROUNDS, NEARLY_FEASIBLE = 3, 1e-4
-#: Barrier: first and last parameter, by what it falls, the error up to which one is kept, and the share of the way to a
+#: Descents until one ends at a violation no larger than this.
+ROUNDS, NEARLY_FEASIBLE = 4, 1e-4
+#: First parameters of the barrier and first multipliers of bounds, in turns: it is luck which lead where.
+BEGINNINGS = ((0.1, 1.0), (1e-4, 1.0), (0.1, 0.01), (1e-3, 1e-3))
+#: Barrier: last parameter, by what it falls, the error up to which one is kept, and the share of the way to a
 #: bound that a step may go.
-FIRST_BARRIER, LAST_BARRIER, BARRIER_SHARE, BARRIER_POWER = 0.1, 1e-9, 0.2, 1.5
+LAST_BARRIER, BARRIER_SHARE, BARRIER_POWER = 1e-9, 0.2, 1.5
 BARRIER_ERROR, TO_BOUND = 10.0, 0.99
 #: Added to the Hessian: the first value that is tried, the least, growth and largest. Added for dependent equations,
 #: and the least curvature along a step.
@@ -34,6 +37,8 @@ FILTER_MARGIN, ARMIJO = 1e-5, 1e-4
 #: Pivots on the diagonal, whose signs are those of the eigenvalues; residual up to which a solution counts.
 SYMMETRIC = {"permc_spec": "MMD_AT_PLUS_A", "diag_pivot_thresh": 0.0, "options": {"SymmetricMode": True}}
 ACCURATE = 1e-6
+#: Rows of systems that are solved as dense ones: below that sparse matrices cost more than they save.
+DENSE = 250
 #: How far multipliers of bounds may be from those of the barrier.
 MULTIPLIER_REACH = 1e10
 #: Scaled violation and error at which a descent ends.
@@ -41,34 +46,41 @@ FEASIBLE, CONVERGED = 1e-9, 1e-8
 
 
 def interior_descent(
-    problem: Problem, v: Array, budget: Budget, given: Array | None = None
+    problem: Problem, v: Array, budget: Budget, given: Array | None = None, number: int = 0
 ) -> Generator[None, None, Array]:
     """Where a primal-dual interior-point method leads from a point (n,); integers are held.
 
     Newton steps on the barrier's optimality conditions, accepted by a filter (Waechter, Biegler, 2006), with a
     Levenberg-Marquardt restoration where the filter takes none. Where it ends at a violation it goes on from there in
-    other units. A sign of life after each step. What values are `given` are where it begins, as those of states that
-    equations write.
+    other units, and at last begins again with another barrier. A sign of life after each step. What values are `given`
+    are where it begins, as those of states that equations write; the `number` chooses among barriers.
 
     Returns
     -------
     (n,) array
-        With propagated outputs; the last point, which may violate rows.
+        With propagated outputs; the end of the least violation, which may violate rows.
     """
-    for number in range(ROUNDS):
-        space = FullSpace(problem, v, None if number else given)
+    best, least, first, start = v, np.inf, (v, given), (v, given)
+    for attempt in range(ROUNDS):
+        space = FullSpace(problem, *first, takes_logs=True)
         if not space.n_columns or not np.isfinite(space.start).all():
             break
-        descent = _InteriorPoint(space)
+        beginning = BEGINNINGS[(number + (attempt == ROUNDS - 1)) % len(BEGINNINGS)]
+        descent = _InteriorPoint(space, *beginning)
         for _ in range(MAX_STEPS):
             if budget.is_exhausted() or not descent.step():
                 break
             budget.count(points=1)
             yield None
-        v = np.asarray(problem.propagate(space.values(descent.z)[None])[0])
-        if budget.is_exhausted() or not problem.violation(v[None])[0] > NEARLY_FEASIBLE:
+        there = space.values(descent.z)
+        end = np.asarray(problem.propagate(there[None])[0])
+        violation = float(problem.violation(end[None])[0])
+        if violation < least or not np.isfinite(least):
+            best, least = end, violation
+        if budget.is_exhausted() or not least > NEARLY_FEASIBLE:
             break
-    return v
+        first = start if attempt == ROUNDS - 2 else (end, there if space.is_log.any() else None)
+    return best
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,12 +108,12 @@ class _Filter:
 class _InteriorPoint:
     """The iteration: variables, multipliers of equations and bounds, barrier parameter."""
 
-    def __init__(self, space: FullSpace) -> None:
+    def __init__(self, space: FullSpace, barrier: float = 0.1, price: float = 1.0) -> None:
         self._space = space
         self.z = space.start
         self._has_lower, self._has_upper = np.isfinite(space.lower), np.isfinite(space.upper)
-        self._barrier, self._added = FIRST_BARRIER, 0.0
-        self._below_price, self._above_price = self._has_lower * 1.0, self._has_upper * 1.0
+        self._barrier, self._added = barrier, 0.0
+        self._below_price, self._above_price = self._has_lower * price, self._has_upper * price
         self._read()
         self._multipliers = self._least_squares_multipliers()
         self._filter, self._most = _Filter(), 1e4 * max(1.0, float(np.abs(self._c).sum()))
@@ -115,6 +127,7 @@ class _InteriorPoint:
     def _read(self) -> None:
         self._c, self._jacobian = self._space.constraints(self.z), self._space.jacobian(self.z)
         self._gradient = self._space.gradient(self.z)
+        self._dense_jacobian = self._jacobian.toarray() if sum(self._jacobian.shape) <= DENSE else np.zeros((0, 0))
 
     def _least_squares_multipliers(self) -> Array:
         slope = self._gradient - self._below_price + self._above_price
@@ -124,11 +137,12 @@ class _InteriorPoint:
 
     def _solve(self, upper_left: Weight, first: Array, second: Array, added: float) -> _Solution | None:
         """The solution of the symmetric system with the Jacobian; None where it is singular."""
-        m = self._c.size
+        m, right = self._c.size, -np.concatenate([first, second])
+        if right.size <= DENSE:
+            return _dense_solution(upper_left, self._dense_jacobian, added, right)
         matrix = sparse.block_array(
             [[upper_left, self._jacobian.T], [self._jacobian, -added * sparse.eye_array(m)]], format="csc"
         )
-        right = -np.concatenate([first, second])
         for options in SYMMETRIC, {}:
             try:
                 factors = splu(matrix, **options)
@@ -315,6 +329,28 @@ class _InteriorPoint:
             self._above_price = self._has_upper * np.minimum(self._barrier / above, 1e3)
             self._multipliers = np.zeros(self._c.size)
         return is_lower
+
+
+def _dense_solution(upper_left: Weight, jacobian: Array, added: float, right: Array) -> _Solution | None:
+    """The solution of a symmetric system of few rows by Bunch and Kaufman's pivots, with one refinement."""
+    m, n = jacobian.shape
+    matrix = np.zeros((n + m, n + m))
+    matrix[:n, :n] = upper_left.toarray()
+    matrix[n:, :n], matrix[:n, n:] = jacobian, jacobian.T
+    matrix[np.arange(n, n + m), np.arange(n, n + m)] = -added
+    if not np.isfinite(matrix).all():
+        return None
+    factors, pivots, info = lapack.dsytrf(matrix, lower=1)
+    if info != 0:
+        return None
+    solution = lapack.dsytrs(factors, pivots, right, lower=1)[0]
+    solution = solution + lapack.dsytrs(factors, pivots, right - matrix @ solution, lower=1)[0]
+    error = np.abs(right - matrix @ solution).max(initial=0.0)
+    if not error <= ACCURATE * (1.0 + np.abs(right).max(initial=0.0)):
+        return None
+    # Of each pair of pivots one is negative.
+    negative = int((factors.diagonal()[pivots > 0] < 0).sum()) + int((pivots < 0).sum()) // 2
+    return _Solution(solution[:n], solution[n:], negative)
 
 
 def _longest(room: Array, step: Array, keep: float) -> float:

@@ -182,6 +182,7 @@ class InteriorTurns:
         self.has_kinks = any(stage.widths for stage in problem.stages)
         self._suits = not problem.is_piecewise_linear and not bool(problem.integers.any())
         self._number, self._next, self._interval = 0, 2 if self.has_kinks else 1, INTERIOR
+        self._taken = 0
 
     def is_next(self, has_point: bool) -> bool:
         """Whether the next descent is one."""
@@ -194,11 +195,17 @@ class InteriorTurns:
         return self._number == 1
 
     @property
+    def barrier(self) -> int:
+        """Which barrier the present one has: the usual one from the first two starts, then others in turns."""
+        return max(0, self._taken - 1)
+
+    @property
     def _is_early(self) -> bool:
         return self._number % INTERIOR_AMONG_KINKS != 0
 
     def note(self, is_feasible: bool) -> None:
         """Whether one came to a feasible point: otherwise the next one is later."""
+        self._taken += 1
         self._interval = INTERIOR if is_feasible else min(2 * self._interval, FAILING_INTERIOR)
         self._next = self._number + (1 if self.is_first else self._interval)
 
@@ -322,7 +329,7 @@ class Descent:
         by_interior = self._interior.is_next(np.isfinite(best))
         if by_interior:
             given = self._given_values(np.isfinite(best))
-            v = yield from interior_descent(self._problem, v, budget, given)
+            v = yield from interior_descent(self._problem, v, budget, given, self._interior.barrier)
             self._interior.note(self._violation(v) <= NEARLY_FEASIBLE)
         else:
             v = yield from self._descend(model, v, self.merit, self._first_radius())

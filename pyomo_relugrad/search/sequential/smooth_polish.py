@@ -11,6 +11,7 @@ from pyomo_relugrad.run import Budget, Past
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.regions.region import Region
 from pyomo_relugrad.search.regions.walk import walk_regions
+from pyomo_relugrad.search.sequential.last_digits import with_last_digits
 from pyomo_relugrad.search.sequential.near_rows import ACTIVE, NearRows, restored
 from pyomo_relugrad.search.sequential.newton import Face, best_along
 from pyomo_relugrad.search.sequential.step_model import column_scale
@@ -66,6 +67,8 @@ class SmoothPolish:
         """Yield better points, and None after steps that bring none; returns the last one."""
         problem = self._problem
         start = restored(self._program.objective, v, self._columns, self._unit)
+        if start is None:
+            start = with_last_digits(problem, v, self._columns)
         point = problem.incumbent(v if start is None else start)
         yield point
         radius = FIRST_RADIUS
