@@ -23,6 +23,8 @@ LEAST_GAIN = 1e-9
 #: Steps of a walk whose gain, so many times, would not reach the plan that it is to better: then it ends. Most of what
 #: a walk gains it gains at once.
 RECENT_STEPS, HOPE = 3, 1.0
+#: Dives in vain up to which bounds have little of the time.
+SETTLED = 3
 
 
 @dataclass(frozen=True)
@@ -147,10 +149,11 @@ class _Generation:
         budget, vain, rounds = self._context.budget, 0, 0
         yield from self._begin()
         while self._best is not None and vain < self._method.patience and not budget.is_exhausted():
+            budget.is_unsettled = vain < SETTLED
             self._take_offered()
             mixture = self._mixture.solve(budget.remaining)
             if mixture is None:
-                return
+                break
             self._context.past.multipliers = mixture.prices
             known, rounds = self._mixture.size, rounds + 1
             yield from self._priced(mixture)
@@ -160,6 +163,7 @@ class _Generation:
             rounds, before = 0, self._best.objective
             yield from self._dive()
             vain = 0 if is_new or is_lower(self._best.objective, before) else vain + 1
+        budget.is_unsettled = False
 
     def _begin(self) -> Iterator[Incumbent | None]:
         """The regions of the end of a walk from the best known point, or else from where a descent ends."""
