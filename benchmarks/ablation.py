@@ -38,9 +38,8 @@ OTHERS = (
 )  # fmt: skip
 SUITE, WHOLE = FOLDERS[0], "nothing"
 #: What `Auto` leaves out by name: such a part matters where it is not barren.
-METHODS = (
-    "dynamic-programming", "exact-choice", "column-generation", "block-exchange", "exchange", "decisions", "smoothing"
-)  # fmt: skip
+METHODS = ("dynamic-programming", "exact-choice", "column-generation", "region-generation", "exchange", "decisions")
+METHODS += ("smoothing",)
 PARTS: dict[str, Auto] = {WHOLE: Auto()} | {name: Auto(without=frozenset({name})) for name in METHODS}
 #: What the search by neighbourhoods has; it runs where there are integers.
 ARMS = {

@@ -19,7 +19,6 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.search import (
     METHODS,
     Auto,
-    BlockExchange,
     ColumnGeneration,
     ConvexProgram,
     DecisionSearch,
@@ -34,6 +33,7 @@ from pyomo_relugrad.search import (
     PpgaLr,
     ProjectedDescent,
     Pruned,
+    RegionGeneration,
     RelaxingWalk,
     Sampling,
     SequentialLp,
@@ -47,7 +47,7 @@ MIDDLE = float(NETWORK.value([[0.5, 1.5]])[0, 0])
 ALONE = [*METHODS.values(), ProjectedDescent(), LpDescent()]
 #: With those that yield nothing on most problems.
 EVERY = [*ALONE, ConvexProgram(), ExactChoice(), ColumnGeneration(), ExchangeSearch(), DecisionSearch()]
-EVERY += [SmoothingDescent(), BlockExchange()]
+EVERY += [SmoothingDescent(), RegionGeneration()]
 #: A setting of each method under which it finds something else, or stops elsewhere, than by default.
 CHANGED = [
     Auto(projected=ProjectedDescent(batch=5)),

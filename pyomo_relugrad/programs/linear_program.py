@@ -182,6 +182,23 @@ class LinearProgram:
         sides = np.asarray(lower, np.float64), np.asarray(upper, np.float64)
         self._note("sides", _is_taken(self._highs.changeRowsBounds(which.size, which, *sides)), which)
 
+    def append_columns(self, cost: Array, lower: Array, upper: Array, columns: Weight) -> None:
+        """Add columns beside the present ones; `columns` (m, k) are their entries in the rows."""
+        matrix, count = sparse.csc_array(columns), len(cost)
+        status = self._highs.addCols(
+            count,
+            np.asarray(cost, np.float64),
+            np.asarray(lower, np.float64),
+            np.asarray(upper, np.float64),
+            matrix.nnz,
+            matrix.indptr[:-1].astype(np.int32),
+            matrix.indices.astype(np.int32),
+            np.asarray(matrix.data, np.float64),
+        )
+        _check(status if np.isfinite(matrix.data).all() else highspy.HighsStatus.kError, "more columns")
+        self.n_columns += count
+        self._columns = np.arange(self.n_columns, dtype=np.int32)
+
     def append_rows(self, rows: Weight | SparseRows, row_lower: Array, row_upper: Array) -> None:
         """Add rows below the present ones."""
         matrix = _compressed(rows)

@@ -16,17 +16,16 @@ from pyomo_relugrad.search.literature.pruned import Pruned
 from pyomo_relugrad.search.literature.relaxing_walk import RelaxingWalk
 from pyomo_relugrad.search.literature.sampling import Sampling
 from pyomo_relugrad.search.neighbourhoods.search import Neighbourhoods
-from pyomo_relugrad.search.separable.block_exchange import BlockExchange
 from pyomo_relugrad.search.separable.column_generation import ColumnGeneration
 from pyomo_relugrad.search.separable.exact_choice import ExactChoice
 from pyomo_relugrad.search.separable.exchange import ExchangeSearch
+from pyomo_relugrad.search.separable.region_generation import RegionGeneration
 from pyomo_relugrad.search.sequential.search import SequentialLp
 from pyomo_relugrad.search.smoothing.search import SmoothingDescent
 
 __all__ = [
     "METHODS",
     "Auto",
-    "BlockExchange",
     "ColumnGeneration",
     "ConvexProgram",
     "DecisionSearch",
@@ -42,6 +41,7 @@ __all__ = [
     "PpgaLr",
     "ProjectedDescent",
     "Pruned",
+    "RegionGeneration",
     "RelaxingWalk",
     "Sampling",
     "SequentialLp",

@@ -20,10 +20,10 @@ from pyomo_relugrad.search.domains.method import run_over_domain
 from pyomo_relugrad.search.dynamic_programming.search import DynamicProgramming
 from pyomo_relugrad.search.dynamic_programming.stages import are_narrow, stages_in_order
 from pyomo_relugrad.search.neighbourhoods.search import Neighbourhoods
-from pyomo_relugrad.search.separable.block_exchange import BlockExchange
 from pyomo_relugrad.search.separable.column_generation import ColumnGeneration
 from pyomo_relugrad.search.separable.exact_choice import ExactChoice
 from pyomo_relugrad.search.separable.exchange import ExchangeSearch
+from pyomo_relugrad.search.separable.region_generation import RegionGeneration
 from pyomo_relugrad.search.smoothing.search import SmoothingDescent
 from pyomo_relugrad.search.turns import beside, in_turn, overhearing, telling
 
@@ -39,7 +39,7 @@ class Auto(Method):
     shape. A bounded box, or one with a single row: batched descents with projections. A polytope: descents by
     linear programs, and, while it is small, the two in turn, since either may win. Integers: large neighbourhood
     search. Rows on outputs, unbounded columns, equations, many networks side by side: sequential linear
-    programming, and exchanges of blocks beside it where rows tie such.
+    programming, and generation of regions beside it where rows tie such.
     A later search of the same problem begins by shape, and goes on from the best point.
 
     Parameters
@@ -48,7 +48,7 @@ class Auto(Method):
     stagewise : DynamicProgramming, optional
     choice : ExactChoice, optional
     generation : ColumnGeneration, optional
-    blocks : BlockExchange, optional
+    blocks : RegionGeneration, optional
     exchange : ExchangeSearch, optional
     decisions : DecisionSearch, optional
     smoothing : SmoothingDescent, optional
@@ -80,7 +80,7 @@ class Auto(Method):
     stagewise: DynamicProgramming = DynamicProgramming()
     choice: ExactChoice = ExactChoice()
     generation: ColumnGeneration = ColumnGeneration()
-    blocks: BlockExchange = BlockExchange()
+    blocks: RegionGeneration = RegionGeneration()
     exchange: ExchangeSearch = ExchangeSearch()
     decisions: DecisionSearch = DecisionSearch()
     smoothing: SmoothingDescent = SmoothingDescent()
@@ -163,18 +163,18 @@ class Auto(Method):
         is_general = problem.shape is Shape.GENERAL or columns_without_bounds(problem).size > 0
         if is_general or has_equations or has_many_networks:
             has_integers = bool(problem.integers.any())
-            return self.neighbourhoods.run(problem, context) if has_integers else self._with_exchanges(problem, context)
+            return self.neighbourhoods.run(problem, context) if has_integers else self._in_blocks(problem, context)
         return run_over_domain(self._by_domain, problem, context)
 
-    def _with_exchanges(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
-        """Sequential linear programs and, beside them, exchanges of blocks; each is told what the other finds."""
+    def _in_blocks(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
+        """Sequential linear programs and, beside them, generation of regions; each is told what the other finds."""
         known, found = list(context.known), deque[Incumbent]()
 
-        def exchanges() -> Iterator[Incumbent | None]:
+        def generation() -> Iterator[Incumbent | None]:
             yield from self._unless_barren(self.blocks, problem, replace(context, known=tuple(known), offered=found))
 
         programs = overhearing(self.neighbourhoods.sequential.run(problem, context), context.offered, found)
-        programs, moves = telling(programs, known, found), telling(exchanges(), known, context.offered)
+        programs, moves = telling(programs, known, found), telling(generation(), known, context.offered)
         yield from beside(programs, moves, 0.0, self.blocks.share, context.budget)
 
     def _by_domain(self, problem: Problem, domain: Domain, context: SearchContext) -> Iterator[Incumbent | None]:
