@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 from typing import Any, cast
@@ -24,7 +24,7 @@ from pyomo_relugrad.problem.network_stage import NetworkStage
 from pyomo_relugrad.problem.operations import Follower, Maximum, Product, SpecialOrderedSet
 from pyomo_relugrad.problem.quadratic import QuadraticFunction
 from pyomo_relugrad.problem.stages import Stage
-from pyomo_relugrad.problem.structural import StructuralProperty, share_structure
+from pyomo_relugrad.problem.structural import FunctionProperty, FunctionStructure, StructuralProperty, share_structure
 
 
 class Shape(Enum):
@@ -77,6 +77,8 @@ class Problem:
         Columns that rows make follow from others, as `presolve` leaves them: `incumbent` computes them.
     expressions : tuple of EmbeddedExpression, optional
         Smooth functions of columns, beside the networks.
+    function_structure : FunctionStructure, optional
+        What was found out about the functions; `replace` hands it on, and it is used as long as these are the same.
 
     Raises
     ------
@@ -115,6 +117,7 @@ class Problem:
     ordered_sets: tuple[SpecialOrderedSet, ...] = ()
     followers: tuple[Follower, ...] = ()
     expressions: tuple[EmbeddedExpression, ...] = ()
+    function_structure: FunctionStructure = field(default=None, repr=False)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         n = len(self.cost)
@@ -134,6 +137,9 @@ class Problem:
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
+        about = n, self.networks, self.expressions
+        if self.function_structure is None or not self.function_structure.fits(*about):
+            object.__setattr__(self, "function_structure", FunctionStructure(*about))
         self._check_shapes(n, m)
         self._check_sides("bound", self.column_names, self.lower, self.upper)
         self._check_sides("side", self.row_names, self.row_lower, self.row_upper)
@@ -196,7 +202,7 @@ class Problem:
         """The networks, then the expressions."""
         return (*self.networks, *self.expressions)
 
-    @StructuralProperty
+    @FunctionProperty
     def is_output(self) -> Array:
         """(n,) booleans: the columns that networks and expressions write."""
         mask = np.zeros(self.n_columns, bool)
@@ -204,7 +210,7 @@ class Problem:
             mask[embedded.outputs] = True
         return mask
 
-    @StructuralProperty
+    @FunctionProperty
     def is_input(self) -> Array:
         """(n,) booleans: the columns that networks and expressions read."""
         mask = np.zeros(self.n_columns, bool)
@@ -217,7 +223,7 @@ class Problem:
         """(n,) booleans: integers that no function writes, and to which their bounds leave a choice."""
         return self.integers & ~self.is_output & (self.lower < self.upper)
 
-    @StructuralProperty
+    @FunctionProperty
     def links_networks(self) -> Array:
         """(n,) booleans: the columns that one network writes and another one reads."""
         written, read = np.zeros((2, self.n_columns), bool)
@@ -240,7 +246,7 @@ class Problem:
         """The rows without columns that functions write, over the columns that none does."""
         return sparse.csr_array(self.rows[~self.rows_touch_output][:, ~self.is_output])
 
-    @StructuralProperty
+    @FunctionProperty
     def stages(self) -> tuple[Stage, ...]:
         """The functions in the order in which they can be evaluated, equal ones of one depth together.
 
@@ -256,7 +262,7 @@ class Problem:
         """Whether every function has a value at every point; expressions may have none, which is NaN."""
         return not self.expressions
 
-    @StructuralProperty
+    @FunctionProperty
     def is_piecewise_linear(self) -> bool:
         """Whether every function has linear regions."""
         return not self.expressions and all(embedded.network.is_piecewise_linear for embedded in self.networks)
@@ -301,7 +307,7 @@ class Problem:
             )
         return cast(tuple[NetworkStage, ...], self.stages)
 
-    @StructuralProperty
+    @FunctionProperty
     def equations(self) -> tuple[Stage, ...]:
         """The embeddings of each function together, in any order."""
         return stacked(self.functions, [0] * len(self.functions))
