@@ -90,9 +90,9 @@ class NetworkStage(Stage):
         """Bounds by intervals. Those over the last boxes are kept: where few numbers of a problem change, they stay."""
         last = vars(self).get("_last_range")
         if last is None or not (np.array_equal(last[0], lower) and np.array_equal(last[1], upper)):
-            last = lower, upper, *interval_range(self.network, lower, upper)
+            last = lower.copy(), upper.copy(), *interval_range(self.network, lower, upper)
             object.__setattr__(self, "_last_range", last)
-        return last[2], last[3]
+        return last[2].copy(), last[3].copy()
 
     # --- kinks ----------------------------------------------------------------------------------------------------
 
