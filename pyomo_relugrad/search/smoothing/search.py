@@ -60,7 +60,7 @@ SHARP = Leg(0.0, 12, 1)
 NARROW = Leg(0.02, 4, 1)
 #: Length of the first step: on sharp networks, where kinks are rounded off, and, in widths, below a width: ranges moved
 #: by the share at which kinks are rounded off move about as many neurons over their kinks as lie within the rounding.
-SHARP_LENGTH, WIDE_LENGTH, NEAR, NEAR_LENGTH = 0.25, 0.3, 0.1, 0.3
+SHARP_LENGTH, WIDE_LENGTH, NEAR, NEAR_LENGTH = 0.1, 0.3, 0.1, 0.3
 #: Share of what the known plan leaves of the time for plans with other tails, and by what their measured work falls
 #: where there is no time for one: it may have been high by chance.
 WIDE_SHARE, FORGETTING = 0.8, 0.9
