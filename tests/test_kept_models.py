@@ -321,3 +321,51 @@ def test_models_of_one_solver_are_kept_apart():
                 compiling.compile_model(m).problem.row_upper.tolist()
                 == opt._kept.of(m).compiled(m).problem.row_upper.tolist()
             )
+
+
+def tracking() -> pyo.ConcreteModel:
+    """Targets inside squares, prices, a row with a parameter as a coefficient, and no integers."""
+    m = pyo.ConcreteModel()
+    m.I = pyo.RangeSet(0, 2)
+    m.target = pyo.Param(m.I, initialize=0.5, mutable=True)
+    m.price = pyo.Param(initialize=1.0, mutable=True)
+    m.weight = pyo.Param(initialize=2.0, mutable=True)
+    m.x = pyo.Var(m.I, bounds=(-1, 1))
+    m.y = pyo.Var(bounds=(0, 3))
+    m.held = pyo.Var(initialize=0.5)
+    m.held.fix()
+    m.nn = relugrad.ReluNetworkBlock(network=NETWORK, inputs=m.x)
+    m.band = pyo.Constraint(m.I, rule=lambda m, i: (-m.price, m.x[i] / 4 - m.target[i] + m.held, 1))
+    m.mix = pyo.Constraint(expr=m.y + m.price * (m.x[0] - m.target[1]) >= m.held)
+    off = pyo.quicksum((m.x[i] - m.target[i]) ** 2 for i in m.I)
+    m.cost = pyo.Objective(expr=-off - m.weight * m.y**2 + m.price * m.y + m.held * m.nn.outputs[0], sense=pyo.maximize)
+    return m
+
+
+def test_changed_parts_are_evaluated_as_a_fresh_model_has_them(monkeypatch):
+    m, form = tracking(), KeptModel()
+    for _ in range(2):
+        form.compiled(m)
+    read = []
+    monkeypatch.setattr(kept, "compile_model", lambda model: read.append(model) or compile_model(model))
+    for parameter in (m.target[1], m.price, m.held, m.weight):
+        for number in (0.25, 0.75):
+            parameter.set_value(number)
+            assert renewed(form, m) == fresh(m)
+    assert not read
+    for number in (0.0, 1.0, -9.0, np.nan):  # a coefficient that vanishes, and sides that cross, are another form
+        m.price.set_value(number)
+        assert renewed(form, m) == fresh(m)
+    assert read
+
+
+def test_a_search_leaves_the_time_that_the_last_answer_took():
+    m, opt, limits = tracking(), Relugrad(), []
+    find = opt._find
+    opt._find = lambda problem, options, **given: limits.append(options.time_limit) or find(problem, options, **given)
+    for loading in (0.0, 100.0):
+        opt._kept.of(m).loading = loading
+        opt.solve(m, time_limit=1000, iteration_limit=1)
+        assert 0.0 < opt._kept.of(m).loading < 10.0
+    assert limits[0] > 990.0
+    assert 890.0 < limits[1] < 901.0

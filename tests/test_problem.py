@@ -199,3 +199,28 @@ def test_rows_are_sorted_in_a_copy():
     assert not problem.rows_touch_output.any()
     assert abs(problem.rows).toarray().tolist() == [[2.0, 4.0]]
     assert rows.indices.tolist() == [1, 0, 1]
+
+
+def test_what_depends_on_functions_alone_is_shared_as_long_as_they_are_the_same():
+    problem = chained_problem(0)
+    other = dataclasses.replace(problem, cost=problem.cost + 1, constant=2.0)
+    assert other.stages is problem.stages
+    assert other.is_output is problem.is_output
+    first, *others = problem.networks
+    fewer = dataclasses.replace(problem, networks=tuple(others))
+    assert not fewer.is_output[first.outputs].any()
+    assert problem.is_output[first.outputs].all()
+    numbers = {"cost": np.ones(10), "lower": np.zeros(10), "upper": np.ones(10)}
+    none = dict.fromkeys(("quadratic", "rows", "row_lower", "row_upper", "integers"))
+    assert dataclasses.replace(fewer, **numbers, **none).is_output.size == 10
+
+
+def test_bounds_over_the_last_boxes_are_those_of_the_boxes_as_they_are():
+    (stage,) = (each for each in chained_problem(0).stages if len(each.inputs) == 2)
+    lower, upper = np.zeros((2, 2)), np.ones((2, 2))
+    least, most = stage.range(lower, upper)
+    expected = least.copy()
+    least[:] = np.nan
+    np.testing.assert_array_equal(stage.range(lower, upper)[0], expected)
+    upper[:] = 0.0
+    assert (stage.range(lower, upper)[1] < most).all()

@@ -154,9 +154,9 @@ def test_a_descent_goes_on_from_the_multipliers_of_where_the_last_one_ended(monk
     budget, begun = Budget(), list[float]()
     descent = ChainDescent(problem, chain.moving, prices, budget, np.full(STEPS, 2.0))
 
-    def noted(*program):
+    def noted(*program, **options):
         begun.append(program[-1].max())
-        return priced_quadratic_minimum(*program)
+        return priced_quadratic_minimum(*program, **options)
 
     monkeypatch.setattr("pyomo_relugrad.search.smoothing.descent.priced_quadratic_minimum", noted)
     V = np.stack([v, v + 0.1 * np.isin(np.arange(v.size), chain.moving)])
@@ -174,10 +174,10 @@ def test_no_program_of_a_step_begins_when_the_time_is_over(monkeypatch):
     budget, solved = Budget(), list[float]()
     descent = ChainDescent(problem, chain.moving, prices, budget, np.full(STEPS, 2.0))
 
-    def last(*program):
+    def last(*program, **options):
         solved.append(budget.time_limit)
         budget.time_limit = 0.0
-        return priced_quadratic_minimum(*program)
+        return priced_quadratic_minimum(*program, **options)
 
     monkeypatch.setattr("pyomo_relugrad.search.smoothing.descent.priced_quadratic_minimum", last)
     list(descent.run(chain, np.repeat(v[None], 8, axis=0), 4, 0.1))

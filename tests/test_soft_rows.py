@@ -113,3 +113,18 @@ def test_rows_with_prices_are_violated_where_that_is_cheaper(seed):
     value = gradient @ x + x @ hessian @ x / 2 + prices[10:] @ np.maximum(excess[10:], 0)
     assert value == pytest.approx(program.solve().objective, abs=1e-6)
     assert gain == pytest.approx(prices[10:] @ np.maximum(-upper[10:], 0) - value, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_program_may_lack_a_share_of_its_gain_and_ends_where_there_is_none(seed, monkeypatch):
+    random = np.random.default_rng(seed)
+    gradient, rows = random.standard_normal(20), random.standard_normal((120, 20))
+    prices = np.where(np.arange(120) < 10, INF, random.exponential(0.1, 120))
+    upper = np.where(np.isinf(prices), 0.1, random.uniform(-0.5, 0.2, 120))
+    program = 0.1 * np.eye(20), gradient, rows, upper, prices, np.zeros(120)
+    best, rough = priced_quadratic_minimum(*program), priced_quadratic_minimum(*program, gap=0.3)
+    assert 0.7 * best.gain <= rough.gain < best.gain
+    assert (rows[:10] @ rough.point <= 0.1 + 1e-6).all()
+    monkeypatch.setattr("pyomo_relugrad.programs.priced_quadratic.MAX_PIVOTS", 12)
+    assert priced_quadratic_minimum(*program) is None
+    assert priced_quadratic_minimum(*program, least=1e3).gain < best.gain

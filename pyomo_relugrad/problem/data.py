@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -12,7 +12,7 @@ from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem.embedding import EmbeddedExpression, EmbeddedFunction, EmbeddedNetwork
 from pyomo_relugrad.problem.operations import Follower, Maximum, Product, SpecialOrderedSet
-from pyomo_relugrad.problem.structural import share_structure
+from pyomo_relugrad.problem.structural import FunctionStructure, share_structure
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +36,7 @@ class ProblemData:
     ordered_sets: tuple[SpecialOrderedSet, ...] = ()
     followers: tuple[Follower, ...] = ()
     expressions: tuple[EmbeddedExpression, ...] = ()
+    function_structure: FunctionStructure = field(default=None, repr=False)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         n = len(self.cost)
@@ -55,6 +56,9 @@ class ProblemData:
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
+        about = n, self.networks, self.expressions
+        if self.function_structure is None or not self.function_structure.fits(*about):
+            object.__setattr__(self, "function_structure", FunctionStructure(*about))
         self._check_shapes(n, m)
         self._check_sides("bound", self.column_names, self.lower, self.upper)
         self._check_sides("side", self.row_names, self.row_lower, self.row_upper)

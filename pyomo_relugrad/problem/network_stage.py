@@ -82,9 +82,17 @@ class NetworkStage(Stage):
     def range(self, lower: Array, upper: Array, bounds: NetworkBounds = interval_bounds) -> tuple[Array, Array]:
         """Bounds of the outputs, by intervals unless told otherwise."""
         if bounds is interval_bounds:
-            return interval_range(self.network, lower, upper)
+            return self._interval_range(lower, upper)
         found = bounds(self.network, lower, upper)
         return found.output_lower, found.output_upper
+
+    def _interval_range(self, lower: Array, upper: Array) -> tuple[Array, Array]:
+        """Bounds by intervals. Those over the last boxes are kept: where few numbers of a problem change, they stay."""
+        last = vars(self).get("_last_range")
+        if last is None or not (np.array_equal(last[0], lower) and np.array_equal(last[1], upper)):
+            last = lower.copy(), upper.copy(), *interval_range(self.network, lower, upper)
+            object.__setattr__(self, "_last_range", last)
+        return last[2].copy(), last[3].copy()
 
     # --- kinks ----------------------------------------------------------------------------------------------------
 

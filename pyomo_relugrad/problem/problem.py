@@ -47,6 +47,8 @@ class Problem(ProblemStructure):
         Columns that rows make follow from others, as `presolve` leaves them: `incumbent` computes them.
     expressions : tuple of EmbeddedExpression, optional
         Smooth functions of columns, beside the networks.
+    function_structure : FunctionStructure, optional
+        What was found out about the functions; `replace` hands it on, and it is used as long as these are the same.
 
     Raises
     ------

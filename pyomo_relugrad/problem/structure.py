@@ -15,7 +15,7 @@ from pyomo_relugrad.problem.data import ProblemData
 from pyomo_relugrad.problem.embedding import stacked, stages_of
 from pyomo_relugrad.problem.network_stage import NetworkStage
 from pyomo_relugrad.problem.stages import Stage
-from pyomo_relugrad.problem.structural import StructuralProperty
+from pyomo_relugrad.problem.structural import FunctionProperty, StructuralProperty
 
 
 class Shape(Enum):
@@ -29,7 +29,7 @@ class Shape(Enum):
 class ProblemStructure(ProblemData):
     """A problem that knows how its functions, columns and rows hang together."""
 
-    @StructuralProperty
+    @FunctionProperty
     def is_output(self) -> Array:
         """(n,) booleans: the columns that networks and expressions write."""
         mask = np.zeros(self.n_columns, bool)
@@ -37,7 +37,7 @@ class ProblemStructure(ProblemData):
             mask[embedded.outputs] = True
         return mask
 
-    @StructuralProperty
+    @FunctionProperty
     def is_input(self) -> Array:
         """(n,) booleans: the columns that networks and expressions read."""
         mask = np.zeros(self.n_columns, bool)
@@ -50,7 +50,7 @@ class ProblemStructure(ProblemData):
         """(n,) booleans: integers that no function writes, and to which their bounds leave a choice."""
         return self.integers & ~self.is_output & (self.lower < self.upper)
 
-    @StructuralProperty
+    @FunctionProperty
     def links_networks(self) -> Array:
         """(n,) booleans: the columns that one network writes and another one reads."""
         written, read = np.zeros((2, self.n_columns), bool)
@@ -75,7 +75,7 @@ class ProblemStructure(ProblemData):
         """The rows without columns that functions write, over the columns that none does."""
         return sparse.csr_array(self.rows[~self.rows_touch_output][:, ~self.is_output])
 
-    @StructuralProperty
+    @FunctionProperty
     def stages(self) -> tuple[Stage, ...]:
         """The functions in the order in which they can be evaluated, equal ones of one depth together.
 
@@ -91,7 +91,7 @@ class ProblemStructure(ProblemData):
         """Whether every function has a value at every point; expressions may have none, which is NaN."""
         return not self.expressions
 
-    @StructuralProperty
+    @FunctionProperty
     def is_piecewise_linear(self) -> bool:
         """Whether every function has linear regions."""
         return not self.expressions and all(embedded.network.is_piecewise_linear for embedded in self.networks)
@@ -136,7 +136,7 @@ class ProblemStructure(ProblemData):
             )
         return cast(tuple[NetworkStage, ...], self.stages)
 
-    @StructuralProperty
+    @FunctionProperty
     def equations(self) -> tuple[Stage, ...]:
         """The embeddings of each function together, in any order."""
         return stacked(self.functions, [0] * len(self.functions))

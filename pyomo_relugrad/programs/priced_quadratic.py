@@ -16,6 +16,8 @@ MAX_PIVOTS = 400
 TOLERANCE, REGULARIZATION = 1e-9, 1e-12
 #: In place of zero under a fraction.
 TINY = 1e-30
+#: Pivots after which it is looked how much a better point can still gain.
+CHECKED = 4
 #: Square of the sine of the angle to the active rows below which a row depends on them.
 DEPENDENT = 1e-10
 
@@ -32,7 +34,15 @@ class PricedMinimum(NamedTuple):
 
 
 def priced_quadratic_minimum(
-    hessian: Array, gradient: Array, rows: Array, upper: Array, prices: Array, multipliers: Array
+    hessian: Array,
+    gradient: Array,
+    rows: Array,
+    upper: Array,
+    prices: Array,
+    multipliers: Array,
+    *,
+    gap: float = 0.0,
+    least: float = 0.0,
 ) -> PricedMinimum | None:
     """Minimize ``gradient @ x + x @ hessian @ x / 2`` where ``rows @ x <= upper`` may be violated at prices.
 
@@ -51,6 +61,10 @@ def priced_quadratic_minimum(
         A unit of violation costs the price; infinite where a row may not be violated.
     multipliers : (m,) array
         Of the rows at the minimum of a similar program; zeros where there is none.
+    gap : float, optional
+        Share of the gain that a point within all rows without a price may lack.
+    least : float, optional
+        Gain from which on a point is looked for.
 
     Returns
     -------
@@ -63,7 +77,7 @@ def priced_quadratic_minimum(
     gradient, _ = lapack.dtrtrs(factor, gradient, trans=1)
     normals, _ = lapack.dtrtrs(factor, rows.T, trans=1)
     program = _DualProgram(gradient, normals.T, upper, prices, multipliers)
-    if not program.solve():
+    if not program.solve(gap, least):
         return None
     point, _ = lapack.dtrtrs(factor, program.point)
     return PricedMinimum(point, program.gain, program.multipliers) if np.isfinite(point).all() else None
@@ -140,11 +154,13 @@ class _DualProgram:
         self._sizes = np.maximum(np.sqrt(np.einsum("ij,ij->i", normals, normals)), TINY)
         self._gradient, self._normals, self._upper = gradient, normals / self._sizes[:, None], upper / self._sizes
         self._prices = prices * self._sizes
+        self._has_price = np.isfinite(prices)
+        self._finite_prices = np.where(self._has_price, self._prices, 0.0)
         if multipliers.any():
             # Multipliers may be those of an earlier program: a row without a finite price cannot be paid.
-            self._paid, is_active = np.isfinite(prices) & (multipliers >= prices), multipliers > 0
+            self._paid, is_active = self._has_price & (multipliers >= prices), multipliers > 0
         else:
-            self._paid, is_active = np.isfinite(prices) & (upper < -TOLERANCE), upper <= TOLERANCE
+            self._paid, is_active = self._has_price & (upper < -TOLERANCE), ~self._has_price & (upper <= TOLERANCE)
         self._first = np.flatnonzero(is_active & ~self._paid)[: gradient.size]
         self._tolerance = TOLERANCE * (1.0 + np.abs(gradient).max(initial=0.0))
         self._active = _ActiveRows(gradient.size)
@@ -160,9 +176,8 @@ class _DualProgram:
     @property
     def gain(self) -> float:
         """What the point costs less than zero."""
-        may = np.isfinite(self._prices)
-        saved = np.maximum(-self._upper[may], 0.0) - np.maximum(self._excess[may], 0.0)
-        return float(self._prices[may] @ saved - self.point @ (self._gradient + self.point / 2))
+        saved = np.maximum(-self._upper, 0.0) - np.maximum(self._excess, 0.0)
+        return float(self._finite_prices @ saved - self.point @ (self._gradient + self.point / 2))
 
     def _solve(self, numbers: Array) -> bool:
         """Set the point and the multipliers at which rows are active; False where they depend on each other."""
@@ -176,8 +191,8 @@ class _DualProgram:
         self.point -= multipliers @ active.normals
         return True
 
-    def solve(self) -> bool:
-        """Whether pivots led to the optimum, from rows whose multipliers may be as they are."""
+    def solve(self, gap: float, least: float) -> bool:
+        """Whether pivots led to a point that is good enough, from rows whose multipliers may be as they are."""
         active, numbers = self._active, self._first
         while not self._solve(numbers):
             numbers = numbers[:-1]
@@ -195,18 +210,25 @@ class _DualProgram:
         # What a row's violation counts with: 1 if it is free, -1 if it is paid, 0 if it is active.
         self._senses = np.where(self._paid, -1.0, 1.0)
         self._senses[active.numbers] = 0.0
-        least = TOLERANCE / self._sizes
-        if not least.size:
+        tolerance = TOLERANCE / self._sizes
+        if not tolerance.size:
             return True
-        for _ in range(MAX_PIVOTS):
+        for pivot in range(MAX_PIVOTS):
             wrong = self._senses * self._excess
-            wrong -= least
-            row = int(wrong.argmax())
-            if wrong[row] <= 0.0:
+            row = int((wrong - tolerance).argmax())
+            if wrong[row] <= tolerance[row]:
+                return True
+            if pivot % CHECKED == CHECKED - 1 and self._is_good(wrong, tolerance, gap, least):
                 return True
             if not self._enter(row):
                 return False
         return False
+
+    def _is_good(self, wrong: Array, tolerance: Array, gap: float, least: float) -> bool:
+        """Whether no point gains the least, or none much more than this one, by what the multipliers prove."""
+        lacking = float(self._finite_prices @ np.maximum(wrong, 0.0))
+        most = self.gain + lacking
+        return most <= least or (lacking <= gap * most and not ((wrong > tolerance) & ~self._has_price).any())
 
     def _enter(self, row: int) -> bool:
         """Change a row's multiplier until it holds, or ends at its other bound; False where neither is possible."""

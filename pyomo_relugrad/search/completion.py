@@ -40,7 +40,7 @@ class Completion:
 
     @cached_property
     def _soft(self) -> SoftRows:
-        return SoftRows(self._problem)
+        return SoftRows.of(self._problem)
 
     def starts(self, start: Array, relaxed: Array | None) -> Iterator[Array]:
         """Points (n,) from a warm start, closest to what was meant first; each is for where those before it fail.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from pyomo_relugrad.arrays import Array
+from pyomo_relugrad.arrays import Array, Weight
 from pyomo_relugrad.problem import Incumbent, Problem
 
 #: Difference, relative to one, of coefficients that count as opposite.
@@ -54,6 +54,15 @@ class SoftRows:
         self.above[self._rows[self._is_above]] = prices[self._is_above]
         self.below[self._rows[~self._is_above]] = prices[~self._is_above]
 
+    @classmethod
+    def of(cls, problem: Problem) -> SoftRows:
+        """Those of a problem, found once."""
+        known = vars(problem)
+        if SoftRows.__name__ not in known:
+            known[SoftRows.__name__] = cls(problem)
+        soft: SoftRows = known[SoftRows.__name__]
+        return soft
+
     def _may_be_slack(self) -> Array:
         """(n,) booleans: the columns that cost something, have no end above, and are in no function."""
         problem = self.problem
@@ -70,8 +79,9 @@ class SoftRows:
         if not first.size:
             return overlap
         # As ``direction @ v - slack <= side``, opposite directions leave the slack, twice, and sides of a sum below 0.
-        directions = sparse.csr_array(problem.rows[rows]) * (-1.0 / coefficients)[:, None]
-        both = np.abs(sparse.csr_array(directions)[first] + sparse.csr_array(directions)[first + 1]).sum(axis=1)
+        pairs = [_scaled(problem.rows[rows[entry]], -1.0 / coefficients[entry]) for entry in (first, first + 1)]
+        total = pairs[0] + pairs[1]
+        both = np.bincount(np.repeat(np.arange(first.size), np.diff(total.indptr)), np.abs(total.data), first.size)
         sides = np.where(coefficients < 0, problem.row_upper[rows], problem.row_lower[rows]) / -coefficients
         sides = sides + problem.lower[columns]
         is_apart = (both <= 2.0 + ROUNDING) & (sides[first] + sides[first + 1] >= 0)
@@ -102,3 +112,9 @@ class SoftRows:
         lacking = np.maximum(beyond, 0.0) / self._weights
         np.add.at(V.T, self._owners, lacking.T)
         return V
+
+
+def _scaled(rows: Weight, factors: Array) -> Weight:
+    """Rows times factors, in place."""
+    rows.data *= np.repeat(factors, np.diff(rows.indptr))
+    return rows

@@ -154,7 +154,7 @@ def search_beside(task: CompanionTask) -> Report:
 
 def _reports(problem: Problem, past: Past, task: CompanionTask, budget: Budget) -> Iterator[Report]:
     """What has been found so far, step by step."""
-    known = SoftRows(problem).incumbent(np.asarray(task.start))
+    known = SoftRows.of(problem).incumbent(np.asarray(task.start))
     context = SearchContext(
         budget,
         np.random.default_rng([task.seed, past.solves]),

@@ -12,7 +12,7 @@ from pyomo_relugrad.modeling.compile.changes import Watch
 from pyomo_relugrad.modeling.compile.components import active_blocks
 from pyomo_relugrad.modeling.compile.model import CompiledModel, compile_model
 from pyomo_relugrad.modeling.compile.renewal import Renewal
-from pyomo_relugrad.run import Past
+from pyomo_relugrad.run import Clock, Past
 
 
 class KeptModels:
@@ -46,14 +46,27 @@ class KeptModel:
         How often it was asked for.
     past : Past
         What searches of the model left.
+    loading : float or None
+        Seconds from the last search's limit, or from its end before that, to the end of the whole solve; None before
+        there was one.
     """
 
     def __init__(self) -> None:
         self.times = 0
         self.past = Past()
+        self.loading: float | None = None
+        self._searched, self._late = Clock(), 0.0
         self._watch: Watch | None = None
         self._renewal: Renewal | None = None
         self._can_be_watched = True
+
+    def end_search(self, late: float) -> None:
+        """Note that a search is over, so many seconds after its limit, and that its answer goes into the model now."""
+        self._searched, self._late = Clock(), late
+
+    def end_solve(self) -> None:
+        """Note that a solve is over."""
+        self.loading = self._late + self._searched.elapsed
 
     def compiled(self, model: BlockData) -> CompiledModel:
         """The model as it is now.

@@ -16,13 +16,10 @@ from pyomo_relugrad.modeling.compile.model import CompiledModel, sides_of
 from pyomo_relugrad.modeling.compile.network_calls import NetworkCalls
 from pyomo_relugrad.modeling.compile.objective import compile_objective
 from pyomo_relugrad.modeling.compile.operations import Operations
-from pyomo_relugrad.modeling.compile.rows import compile_rows
+from pyomo_relugrad.modeling.compile.parametric import OtherFormError, ParametricForm
 from pyomo_relugrad.modeling.embedding import Embedding
 from pyomo_relugrad.modeling.errors import IncompatibleModel, InfeasibleModel
-
-
-class OtherFormError(Exception):
-    """Numbers changed so that the model has another form."""
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE
 
 
 class Renewal:
@@ -40,6 +37,8 @@ class Renewal:
         self._columns = Columns()
         self._columns.of_all(compiled.columns)
         self._row = {id(constraint): row for row, constraint in enumerate(compiled.constraints)}
+        #: Of constraints that have changed, and of the objective.
+        self._forms: dict[int, ParametricForm] = {}
 
     @classmethod
     def of(cls, compiled: CompiledModel, blocks: Sequence[ReluNetworkBlockData]) -> Renewal | None:
@@ -76,38 +75,58 @@ class Renewal:
         return replace(old, problem=problem, embeddings=tuple(embeddings))
 
     def _rows(self, constraints: Iterable[Any]) -> dict[str, Any]:
-        """The rows of a problem with those of some constraints read again."""
-        changed = list(constraints)
+        """The rows of a problem with those of some constraints evaluated again."""
+        problem, changed = self._compiled.problem, list(constraints)
         if not changed:
             return {}
-        problem = self._compiled.problem
-        rows = compile_rows(changed, self._columns)
-        known = [constraint for constraint in changed if id(constraint) in self._row]
-        if len(rows.constraints) != len(known) or self._has_new_columns:
-            raise OtherFormError
-        matrix = problem.rows.copy()
-        row_lower, row_upper = problem.row_lower.copy(), problem.row_upper.copy()
-        for position, constraint in enumerate(rows.constraints):
-            row = self._row.get(id(constraint))
-            if row is None:
+        matrix, row_lower, row_upper = problem.rows, problem.row_lower.copy(), problem.row_upper.copy()
+        for constraint in changed:
+            low, body, high = constraint.to_bounded_expression(evaluate_bounds=True)
+            row, form = self._row.get(id(constraint)), self._form(constraint, body)
+            if row is None or (low is None and high is None):
                 raise OtherFormError
-            mine = slice(rows.starts[position], rows.starts[position + 1])
             entries = slice(matrix.indptr[row], matrix.indptr[row + 1])
-            coefficients = dict(zip(rows.columns[mine], rows.coefficients[mine], strict=True))
-            if coefficients.keys() != set(matrix.indices[entries].tolist()):
+            if not np.array_equal(form.columns, matrix.indices[entries]):
                 raise OtherFormError
-            matrix.data[entries] = [coefficients[column] for column in matrix.indices[entries].tolist()]
-            row_lower[row], row_upper[row] = rows.lower[position], rows.upper[position]
+            if not form.coefficients.are_constant:
+                matrix = matrix.copy() if matrix is problem.rows else matrix
+                matrix.data[entries] = form.coefficients.values()
+            constant = form.constant
+            row_lower[row] = -np.inf if low is None else low - constant
+            row_upper[row] = np.inf if high is None else high - constant
+        if not matrix.data.all() or (row_lower - row_upper).max() > FEASIBILITY_TOLERANCE:
+            raise OtherFormError
         return {"rows": matrix, "row_lower": row_lower, "row_upper": row_upper}
 
     def _objective(self) -> dict[str, Any]:
-        """The costs of a problem, read again."""
+        """The costs of a problem, evaluated again, or read again where more than their linear part may have changed."""
+        problem, objective = self._compiled.problem, self._compiled.objective
+        if not problem.integers.any():
+            form = self._form(objective, objective.expr, quadratic=True)
+            if form.has_constant_products:
+                return self._linear_costs(form)
         operations, calls = Operations(self._columns), NetworkCalls()
-        costs = compile_objective(self._compiled.objective, self._columns, calls, operations)
+        costs = compile_objective(objective, self._columns, calls, operations)
         if operations.found or calls.embeddings or self._has_new_columns:
             raise OtherFormError
         n_columns = len(self._compiled.columns)
         return {"cost": costs.cost(n_columns), "quadratic": costs.matrix(n_columns), "constant": costs.constant}
+
+    def _linear_costs(self, form: ParametricForm) -> dict[str, Any]:
+        """Those of an objective whose quadratic part is what it was."""
+        sign = -1.0 if self._compiled.problem.maximize else 1.0
+        cost = np.zeros(len(self._compiled.columns))
+        cost[form.columns] = sign * form.coefficients.values()
+        return {"cost": cost, "constant": sign * form.constant}
+
+    def _form(self, component: Any, expression: Any, quadratic: bool = False) -> ParametricForm:
+        """What a constraint's or an objective's expression is by parameters: read when it first changes."""
+        form = self._forms.get(id(component))
+        if form is None:
+            form = self._forms[id(component)] = ParametricForm(expression, self._columns, quadratic)
+            if self._has_new_columns:
+                raise OtherFormError
+        return form
 
     @property
     def _has_new_columns(self) -> bool:

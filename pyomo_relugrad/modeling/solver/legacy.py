@@ -34,6 +34,7 @@ from pyomo.opt.results.solver import SolverInformation
 from pyomo_relugrad.modeling.solver.config import configure
 from pyomo_relugrad.modeling.solver.local import Relugrad
 from pyomo_relugrad.modeling.solver.results import SIZES, outcome, results_table
+from pyomo_relugrad.modeling.solver.solution_loader import PoolLoader
 
 logger = logging.getLogger(__name__)
 
@@ -130,6 +131,7 @@ class LegacyRelugrad(LegacySolverWrapper, Relugrad):
         legacy = _classic(model, results)
         if results.solution_loader.get_number_of_solutions():
             _put_incumbent(model, results, legacy, config.load_solutions)
+            self._kept.of(model).end_solve()
         elif config.load_solutions and isinstance(model, Model):
             model.solutions.clear(clear_symbol_maps=False)
         return legacy
@@ -196,7 +198,8 @@ def _put_incumbent(model: BlockData, results: Results, legacy: ClassicResults, i
     gap = None if None in sides else abs(sides[0] - sides[1])
     is_proven = results.solution_status == SolutionStatus.optimal
     status = LegacySolutionStatus.optimal if is_proven else LegacySolutionStatus.feasible
-    values = results.solution_loader.get_vars()
+    loader = results.solution_loader
+    values = loader.loaded if is_loaded and isinstance(loader, PoolLoader) else loader.get_vars()
     if not is_loaded:
         _into_results(legacy, values, status, gap)
         return

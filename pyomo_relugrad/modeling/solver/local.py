@@ -44,8 +44,9 @@ from pyomo_relugrad.words import counted, listed, shown
 
 logger = logging.getLogger(__name__)
 
-#: Loading values into a model takes about as long as reading it, for which at most this share of the time is kept.
-MAX_LOADING_SHARE = 0.1
+#: At most this share of the time is kept for loading values into a model: as long as that took the last time, or, at
+#: first, as reading the model did.
+MAX_LOADING_SHARE = 0.15
 #: Solves this short are not interrupted by the garbage collector, which needs 50 ms and more for a few models.
 MAX_PAUSED_SECONDS = 1.0
 #: A first solve that took so many times as long as reading the model prepares the next one.
@@ -155,6 +156,7 @@ class Relugrad(SolverBase):
         if config.load_solutions and results.solution_loader.get_number_of_solutions():
             with _timed(config.timer, "load"):
                 results.solution_loader.load_solution()
+            self._kept.of(model).end_solve()
 
         results.solver_name, results.solver_version = self.name, self.version()
         results.solver_config, results.solver_log = config, log.text
@@ -219,7 +221,8 @@ class Relugrad(SolverBase):
             return config.callback is not None and bool(config.callback(SolveProgress.of(compiled, progress)))
 
         left = max(options.time_limit - before, 0.0)
-        options = replace(options, time_limit=left - min(before, MAX_LOADING_SHARE * left))
+        loading = before if kept.loading is None else kept.loading
+        options = replace(options, time_limit=left - min(loading, MAX_LOADING_SHARE * left))
         values = compiled.values()
         has_answer = kept.times > 1 and not np.isnan(values).any()
         # Values that a modeller gives the variables of a smooth model are near what is meant; around networks they led
@@ -229,6 +232,7 @@ class Relugrad(SolverBase):
         start = values if config.warmstart or has_answer or is_guessed else None
         with log.ticking(lambda: clock.elapsed):
             found = self._find(compiled.problem, options, start=start, callback=report, past=kept.past)
+        kept.end_search(max(found.elapsed - options.time_limit, 0.0))
         history, bound_history = (
             tuple((elapsed + before, value) for elapsed, value in pairs)
             for pairs in (found.history, found.bound_history)

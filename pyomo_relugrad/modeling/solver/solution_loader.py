@@ -11,6 +11,7 @@ from pyomo.contrib.solver.common.util import NoDualsError, NoReducedCostsError
 from pyomo.core.base.block import BlockData
 from pyomo.core.base.constraint import ConstraintData
 from pyomo.core.base.var import VarData
+from pyomo.core.staleflag import StaleFlagManager
 
 from pyomo_relugrad.modeling.compile.model import CompiledModel
 from pyomo_relugrad.problem import Incumbent
@@ -37,6 +38,8 @@ class PoolLoader(SolutionLoader):
         self._compiled = compiled
         self._pool = tuple(pool)
         self._solution_id: int | None = None
+        #: What was loaded last.
+        self.loaded: Mapping[VarData, float] = ComponentMap()
 
     def get_number_of_solutions(self) -> int:
         """Number of solutions."""
@@ -57,6 +60,13 @@ class PoolLoader(SolutionLoader):
         """The values of the variables asked for, all of them by default."""
         values = self._compiled.solution(self._pool[self._solution_id or 0].values)
         return values if vars_to_load is None else ComponentMap((var, values[var]) for var in vars_to_load)
+
+    def load_vars(self, vars_to_load: Sequence[VarData] | None = None) -> None:
+        """Load the values of the variables asked for, all of them by default, into the model."""
+        self.loaded = self.get_vars(vars_to_load)
+        for variable, value in self.loaded.items():
+            variable.set_value(value, skip_validation=True)
+        StaleFlagManager.mark_all_as_stale(delayed=True)
 
     def load_import_suffixes(self) -> None:
         """Empty the model's import suffixes: a local search has no duals and no reduced costs."""

@@ -13,18 +13,23 @@ from pyomo_relugrad.problem.presolve.extension import Extension
 from pyomo_relugrad.problem.presolve.reduction import Reduced
 from pyomo_relugrad.problem.problem import Problem
 
+#: Under which it is noted of functions that there is nothing to separate.
+IN_ORDER = "in order"
+
 
 def separate_outputs(problem: Problem) -> Reduced | None:
     """Give fresh columns to outputs that are written before, or that close a circle of functions.
 
     A row ties each fresh column to the one in whose place it is written.
     """
-    if len(problem.functions) == 1 and _is_simple(problem.functions[0]):
+    known = problem.function_structure.found
+    if known.get(IN_ORDER) or (len(problem.functions) == 1 and _is_simple(problem.functions[0])):
         return None
     outputs = [embedded.outputs.copy() for embedded in problem.functions]
     originals = _separate_repeated(outputs, problem.n_columns)
     originals += _break_circles(problem.functions, outputs, problem.n_columns + len(originals))
     if not originals:
+        known[IN_ORDER] = True
         return None
     return Reduced(_with_copies(problem, outputs, np.array(originals)), np.arange(problem.n_columns))
 

@@ -28,6 +28,8 @@ FIRM = 100.0
 MAX_REPAIRS, REPAIRED = 3, 1e-7
 #: By what the length of a step on sharp kinks falls after one in vain, and how often before a point rests.
 SHORTER, MAX_SHORTER = 0.1, 2.5
+#: Share of its model's gain that a step may lack: the model itself is no better.
+GAP = 0.05
 #: Gain, relative to 1 + |merit|, below which a descent ends.
 LEAST_GAIN = 1e-5
 
@@ -182,7 +184,7 @@ class ChainDescent:
             if chain.is_sharp or self._is_loose.any():
                 kinks = models.kinks[k] if models.kinks else no_kinks(len(hessian))
                 minimum = self._priced_minimum(
-                    hessian, gradient, sides, limits[k], kinks, multipliers[point], of_kinks[point]
+                    hessian, gradient, sides, limits[k], kinks, multipliers[point], of_kinks[point], least[k]
                 )
                 if minimum is not None:
                     steps[k] = minimum.point
@@ -202,6 +204,7 @@ class ChainDescent:
         kinks: Kinks,
         multipliers: Array,
         of_kinks: Array,
+        least: float,
     ) -> PricedMinimum | None:
         """The step where sides and kinks may be crossed at their prices; sets their multipliers, in place."""
         before = of_kinks[kinks.numbers]
@@ -212,6 +215,8 @@ class ChainDescent:
             np.concatenate([limits, kinks.distances]),
             np.concatenate([self._side_prices, kinks.prices]),
             np.concatenate([multipliers, np.minimum(before, 0.99 * kinks.prices)]),
+            gap=GAP,
+            least=least,
         )
         if minimum is None:
             return None

@@ -113,7 +113,7 @@ class SmoothingDescent(Method):
 
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Run rounds until several have brought nothing; yield nothing where the problem is no chain."""
-        soft = SoftRows(problem)
+        soft = SoftRows.of(problem)
         if is_chain(soft.without):
             yield from _Rounds(self, soft, context).run()
 
