@@ -70,8 +70,11 @@ TARGETS: dict[str, tuple[set[str], tuple[str, ...]]] = {
         PROOF_TESTS,
     ),
     "proof/relus/ascent.py": ({"moved", "_same_side"}, PROOF_TESTS),
-    "solve/verification.py": ({"verify", "screen", "_decide", "cutoff", "conclusion"}, VERDICT_TESTS),
-    "solve/question.py": ({"free_places", "over_free_inputs", "scales", "scaled", "excess", "unscaled"}, VERDICT_TESTS),
+    "solve/verdicts/verification.py": ({"verify", "screen", "_decide", "cutoff", "conclusion"}, VERDICT_TESTS),
+    "solve/verdicts/question.py": (
+        {"free_places", "over_free_inputs", "scales", "scaled", "excess", "unscaled"},
+        VERDICT_TESTS,
+    ),
     "readers/vnnlib/property.py": ({"violation", "_case", "_links", "_ordered_inputs"}, PROPERTY_TESTS),
     "readers/vnnlib/formula.py": (
         {"plus", "times", "_less", "condition", "_linear", "_sum", "_product"},

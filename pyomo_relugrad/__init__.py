@@ -46,7 +46,7 @@ _MODULES = {
     "Network": "network",
     "ReluNetworkBlock": "modeling.block",
     "conformal_margin": "learning",
-    "find_counterexample": "solve.counterexample",
+    "find_counterexample": "solve.verdicts.counterexample",
     "load_keras": "readers.frameworks",
     "load_network": "readers.sources",
     "load_onnx": "readers.onnx",
@@ -56,7 +56,7 @@ _MODULES = {
     "maximize": "solve",
     "minimize": "solve",
     "solve_from_start": "modeling.start",
-    "verify": "solve.verification",
+    "verify": "solve.verdicts.verification",
 }
 
 

@@ -46,6 +46,7 @@ STAIR: dict[str, set[str]] = {
 #: The same inside packages whose parts stand on one another.
 INNER_STAIRS: dict[str, list[str]] = {
     "problem": ["problem", "presolve"],
+    "solve": ["elsewhere", "verdicts"],
     "search": [
         "domains",
         "regions",

@@ -276,7 +276,7 @@ def test_falsify_says_where_nothing_was_found(capsys: pytest.CaptureFixture[str]
 def test_ctrl_c_ends_falsify_at_once(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pyomo_relugrad.solve import counterexample
+    from pyomo_relugrad.solve.verdicts import counterexample
 
     searches = []
 

@@ -11,8 +11,8 @@ from random_networks import random_network
 
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.run import Clock, Options, Past, Report, Worker
-from pyomo_relugrad.solve import companion
-from pyomo_relugrad.solve.companion import CompanionTask, search_beside, with_companion
+from pyomo_relugrad.solve.elsewhere import companion
+from pyomo_relugrad.solve.elsewhere.companion import CompanionTask, search_beside, with_companion
 
 
 def horizon(cost: float = 1.0) -> Problem:

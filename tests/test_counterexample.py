@@ -10,8 +10,9 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.readers.onnx import load_onnx
 from pyomo_relugrad.readers.vnnlib import load_vnnlib, parse_vnnlib
-from pyomo_relugrad.solve import counterexample, find_counterexample
-from pyomo_relugrad.solve.counterexample import violation_network, violation_problem
+from pyomo_relugrad.solve import find_counterexample
+from pyomo_relugrad.solve.verdicts import counterexample
+from pyomo_relugrad.solve.verdicts.counterexample import violation_network, violation_problem
 
 NETWORKS = Path(__file__).parents[2] / "shared" / "networks" / "vnncomp"
 HEAD = """(declare-const X_0 Real)(declare-const X_1 Real)(declare-const Y_0 Real)(declare-const Y_1 Real)

@@ -11,7 +11,7 @@ from random_networks import random_network
 from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.run import Clock, Options, Report, Worker
 from pyomo_relugrad.solve import array_problem
-from pyomo_relugrad.solve.islands import Islands
+from pyomo_relugrad.solve.elsewhere.islands import Islands
 
 distributed = pytest.importorskip("distributed")
 
@@ -27,7 +27,7 @@ class Idle(Worker):
 
 @pytest.mark.slow
 def test_a_cluster_joins_and_loses_no_more_than_a_task_with_a_worker(monkeypatch):
-    monkeypatch.setattr("pyomo_relugrad.solve.task_pool.TaskPool.start_seconds", 0.0)
+    monkeypatch.setattr("pyomo_relugrad.solve.elsewhere.task_pool.TaskPool.start_seconds", 0.0)
     with (
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,

@@ -20,10 +20,11 @@ from pyomo_relugrad.search import Auto
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.search import SequentialLp, Starts
-from pyomo_relugrad.solve import array_problem, islands, search, task_pool, task_sequence
-from pyomo_relugrad.solve.islands import Islands
+from pyomo_relugrad.solve import array_problem, search
+from pyomo_relugrad.solve.elsewhere import islands, task_pool, task_sequence
+from pyomo_relugrad.solve.elsewhere.islands import Islands
+from pyomo_relugrad.solve.elsewhere.tasks import Task, options_of_task, perform, search_of
 from pyomo_relugrad.solve.local_search import LocalSearch
-from pyomo_relugrad.solve.tasks import Task, options_of_task, perform, search_of
 
 WIDE = random_network((20, 60, 60, 1), 3)
 BOX = array_problem(random_network((4, 12, 12, 1), 3), None, -1.0, 1.0)
@@ -339,7 +340,7 @@ def test_a_turn_ends_soon_after_a_better_point_which_others_are_told(monkeypatch
             report = perform(Task(1, parcel, options, tuple(known), seconds=0.1)).report
             assert [point.objective for point in report.points] == [point.objective for point in found]
             assert len(steps) == n_steps
-            monkeypatch.setattr("pyomo_relugrad.solve.tasks._kept.search", None)
+            monkeypatch.setattr("pyomo_relugrad.solve.elsewhere.tasks._kept.search", None)
 
 
 def test_a_descent_beside_another_search_begins_elsewhere():

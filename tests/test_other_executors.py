@@ -11,8 +11,9 @@ from random_networks import random_network
 
 from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.run import Clock, Options, Report, Worker
-from pyomo_relugrad.solve import array_problem, task_pool
-from pyomo_relugrad.solve.islands import Islands
+from pyomo_relugrad.solve import array_problem
+from pyomo_relugrad.solve.elsewhere import task_pool
+from pyomo_relugrad.solve.elsewhere.islands import Islands
 
 pytestmark = pytest.mark.slow
 

@@ -10,9 +10,9 @@ from pyomo_relugrad.network import Network, TensorSpec
 from pyomo_relugrad.network.curves import TANH
 from pyomo_relugrad.readers.vnnlib import Case, parse_vnnlib
 from pyomo_relugrad.solve import Answer, find_counterexample, verify
-from pyomo_relugrad.solve.counterexample import best_sample, violation_problem
-from pyomo_relugrad.solve.query import query_of
-from pyomo_relugrad.solve.question import Question
+from pyomo_relugrad.solve.verdicts.counterexample import best_sample, violation_problem
+from pyomo_relugrad.solve.verdicts.query import query_of
+from pyomo_relugrad.solve.verdicts.question import Question
 
 TWO = """(vnnlib-version <2.0>)
 (declare-network f (declare-input X real [2]) (declare-output Y real [1]))

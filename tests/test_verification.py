@@ -13,10 +13,10 @@ from pyomo_relugrad.readers.onnx import load_onnx
 from pyomo_relugrad.readers.vnnlib import Case, Property, load_vnnlib, parse_vnnlib
 from pyomo_relugrad.run import Stop
 from pyomo_relugrad.solve import Answer, OpenCase, Verdict, verify
-from pyomo_relugrad.solve import verification as verification_module
-from pyomo_relugrad.solve.counterexample import violation_problem
-from pyomo_relugrad.solve.query import query_of
-from pyomo_relugrad.solve.verification import screen
+from pyomo_relugrad.solve.verdicts import verification as verification_module
+from pyomo_relugrad.solve.verdicts.counterexample import violation_problem
+from pyomo_relugrad.solve.verdicts.query import query_of
+from pyomo_relugrad.solve.verdicts.verification import screen
 
 NETWORKS = Path(__file__).parents[2] / "shared" / "networks" / "vnncomp"
 BOX = """(declare-const X_0 Real)(declare-const X_1 Real)(declare-const Y_0 Real)

@@ -19,8 +19,9 @@ from pyomo_relugrad.problem import ReducedObjective, epigraph_relus
 from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.proof import prove
 from pyomo_relugrad.run import Options, packed
-from pyomo_relugrad.solve import array_problem, task_pool
-from pyomo_relugrad.solve.tasks import options_of_task
+from pyomo_relugrad.solve import array_problem
+from pyomo_relugrad.solve.elsewhere import task_pool
+from pyomo_relugrad.solve.elsewhere.tasks import options_of_task
 
 RANDOM = np.random.default_rng(0)
 NUMBERS = RANDOM.normal(size=(7, 5)).astype(np.float32)

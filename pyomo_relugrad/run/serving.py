@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 #: What is asked of a process that forks others, and its answer: zero, or the number of a process to wait for.
 REQUEST = struct.Struct("<q")
 #: Modules that workers need, whose memory forked ones share.
-_SHARED = ("pyomo_relugrad.solve.companion", "pyomo_relugrad.solve.tasks")
+_SHARED = ("pyomo_relugrad.solve.elsewhere.companion", "pyomo_relugrad.solve.elsewhere.tasks")
 _LENGTH = struct.Struct("<Q")
 
 

@@ -10,7 +10,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs import solver_threads
 from pyomo_relugrad.run import Callback, Clock, Driver, Options, Past, SearchResult
-from pyomo_relugrad.solve.islands import beside_others
+from pyomo_relugrad.solve.elsewhere.islands import beside_others
 from pyomo_relugrad.solve.portfolio import Portfolio
 from pyomo_relugrad.solve.presolved import run_presolved
 from pyomo_relugrad.solve.team import Team

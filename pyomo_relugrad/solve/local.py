@@ -14,14 +14,14 @@ from pyomo_relugrad.programs import solver_threads
 from pyomo_relugrad.run import Callback, Clock, Driver, Method, Options, Past, SearchResult, Stop, Worker
 from pyomo_relugrad.search import find_method
 from pyomo_relugrad.solve.bounded_search import BoundedSearch, bounders_for
-from pyomo_relugrad.solve.companion import with_companion
+from pyomo_relugrad.solve.elsewhere.companion import with_companion
+from pyomo_relugrad.solve.elsewhere.islands import beside_others
+from pyomo_relugrad.solve.elsewhere.task_sequence import TASK_STEPS, TaskSequence
 from pyomo_relugrad.solve.highs_beside import HighsBeside, may_work_beside
-from pyomo_relugrad.solve.islands import beside_others
 from pyomo_relugrad.solve.local_search import LocalSearch
 from pyomo_relugrad.solve.presolved import run_presolved
 from pyomo_relugrad.solve.repeated_search import RepeatedSearch
 from pyomo_relugrad.solve.stagnation import UntilStagnation
-from pyomo_relugrad.solve.task_sequence import TASK_STEPS, TaskSequence
 
 #: A search ends where its incumbent is this close to the bound, relative to its size or absolutely.
 CLOSE = 1e-6

@@ -5,9 +5,9 @@ from dataclasses import replace
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run import Clock, Options, Record, Report, Stop, Worker
+from pyomo_relugrad.solve.elsewhere.task_pool import TaskPool
+from pyomo_relugrad.solve.elsewhere.tasks import MAX_KNOWN, options_of_task, search_of, summary
 from pyomo_relugrad.solve.local_search import LocalSearch
-from pyomo_relugrad.solve.task_pool import TaskPool
-from pyomo_relugrad.solve.tasks import MAX_KNOWN, options_of_task, search_of, summary
 
 #: Steps of a task.
 TASK_STEPS = 1000

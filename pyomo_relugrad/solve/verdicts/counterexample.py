@@ -20,8 +20,8 @@ from pyomo_relugrad.programs import solver_threads
 from pyomo_relugrad.readers.vnnlib import Case, Property
 from pyomo_relugrad.run import Clock, Driver, Method, Options, Report, Stop, Worker
 from pyomo_relugrad.solve.local_search import LocalSearch
-from pyomo_relugrad.solve.query import Counterexample, Query, query_of
-from pyomo_relugrad.solve.question import Question, excess
+from pyomo_relugrad.solve.verdicts.query import Counterexample, Query, query_of
+from pyomo_relugrad.solve.verdicts.question import Question, excess
 
 _SAMPLED_NUMBERS = 2**16
 _FIRST_SLICE = 0.1

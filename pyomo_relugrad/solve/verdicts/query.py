@@ -17,7 +17,7 @@ from pyomo_relugrad.network import Network, TensorSpec
 from pyomo_relugrad.network.building import Affine, side_by_side
 from pyomo_relugrad.readers.sources import load_network
 from pyomo_relugrad.readers.vnnlib import Case, Declaration, Property, Tensor, load_vnnlib
-from pyomo_relugrad.solve.question import Question, Sizes, free_places, over_free_inputs, scaled
+from pyomo_relugrad.solve.verdicts.question import Question, Sizes, free_places, over_free_inputs, scaled
 from pyomo_relugrad.words import counted
 
 

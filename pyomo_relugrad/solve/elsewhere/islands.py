@@ -6,8 +6,8 @@ import math
 
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run import Clock, Options, Record, Report, Worker
-from pyomo_relugrad.solve.task_pool import MIN_SECONDS, START_SECONDS, TaskPool, others_may_help
-from pyomo_relugrad.solve.tasks import MAX_KNOWN, options_of_task
+from pyomo_relugrad.solve.elsewhere.task_pool import MIN_SECONDS, START_SECONDS, TaskPool, others_may_help
+from pyomo_relugrad.solve.elsewhere.tasks import MAX_KNOWN, options_of_task
 
 #: Seconds of a turn at most, after which an island reports and takes what others have found; shorter near the end.
 TURN_SECONDS, TURN_SHARE = 0.5, 0.1

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.run import Options, Parcel, Report, packed, worker_processes
 from pyomo_relugrad.search import find_method
-from pyomo_relugrad.solve.tasks import Task, TaskReport, perform
+from pyomo_relugrad.solve.elsewhere.tasks import Task, TaskReport, perform
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from pyomo_relugrad.programs import LOWEST_PRIORITY, solver_threads
 from pyomo_relugrad.run import Budget, Clock, Options, Past, Report, SearchContext, Worker, worker_processes
 from pyomo_relugrad.search import SmoothingDescent
 from pyomo_relugrad.search.soft_rows import SoftRows
-from pyomo_relugrad.solve.task_pool import MIN_SECONDS, others_may_help
+from pyomo_relugrad.solve.elsewhere.task_pool import MIN_SECONDS, others_may_help
 
 #: What of a problem is sent for each solve.
 NUMBERS = ("cost", "lower", "upper", "rows", "row_lower", "row_upper", "integers", "quadratic", "constant")

@@ -18,11 +18,11 @@ from pyomo_relugrad.problem import Incumbent
 from pyomo_relugrad.programs import solver_threads
 from pyomo_relugrad.readers.vnnlib import Property
 from pyomo_relugrad.run import Clock, Method, Options, Stop
-from pyomo_relugrad.solve.counterexample import search_cases, violation_problem
 from pyomo_relugrad.solve.exact import solve_exactly
 from pyomo_relugrad.solve.portfolio import Portfolio
-from pyomo_relugrad.solve.query import Counterexample, Query, query_of
-from pyomo_relugrad.solve.question import Question
+from pyomo_relugrad.solve.verdicts.counterexample import search_cases, violation_problem
+from pyomo_relugrad.solve.verdicts.query import Counterexample, Query, query_of
+from pyomo_relugrad.solve.verdicts.question import Question
 from pyomo_relugrad.words import counted
 
 # A case is impossible where its largest violation is proven to be above this everywhere: linear programs hold to

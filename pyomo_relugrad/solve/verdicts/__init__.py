@@ -1,0 +1,1 @@
+"""Questions about properties: counterexamples, and verdicts with their proofs."""
