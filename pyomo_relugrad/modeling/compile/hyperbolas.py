@@ -25,7 +25,9 @@ def as_hyperbola(
     ranges = [found for found in (_range_from_zero(operations, factor) for factor in factors) if found is not None]
     if len(factors) != 2 or (weight > 0) != (high is None) or least <= 0 or len(ranges) < 2:
         return None
-    (_, size, divisor), (_, _, other) = sorted(ranges, reverse=True)
+    (_, size, divisor), (_, other_size, other) = sorted(ranges, reverse=True)
+    if size * other_size < least:  # no point satisfies the row, and a message names the product
+        return None
     reciprocal = operations.smooth.quotient({(): 1.0}, {(divisor,): 1.0})
     return total(({(other,): weight * size, (): side}, multiple(-weight * size * least, reciprocal)))
 
