@@ -30,6 +30,12 @@ ASKED = Portfolio(owed_seconds=np.inf)
 # --- the rule -----------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def _no_islands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes have a clock of their own: what they find would come at any time of the one that stands still."""
+    monkeypatch.setattr("pyomo_relugrad.solve.exact.beside_others", lambda own, *_: own)
+
+
 def shared(turns: int, proof_seconds: float, successes: set[int], has_incumbent: bool) -> list[tuple[float, float]]:
     """Seconds of searches and of proofs, soon to close the gap, after each turn; when searches succeed is given."""
     shares, searched, proven, history = TimeShares(ASKED), 0.0, 0.0, []
