@@ -17,6 +17,7 @@ from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.compile import compile_model
 from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.problem.presolve.mixing_sets import mixing_sets
 from pyomo_relugrad.run import Budget, SearchContext
 from pyomo_relugrad.search.decisions import runs
 from pyomo_relugrad.search.decisions.annealing import Annealing, Chains
@@ -480,3 +481,25 @@ def test_binaries_that_leave_a_range_to_what_networks_read_decide_nothing() -> N
             (EmbeddedNetwork(network, [0, 1], [2]),),
         )
         assert (Decisions.of(problem) is not None) is is_decided
+
+
+def test_distances_from_binaries_that_are_chosen_decide_nothing() -> None:
+    """Two shops are to be chosen; that distances exceed those from chosen ones says which may be, and not how many."""
+    network, places = Network.from_layers([[[1.0], [-1.0]], [[-1.0, -1.0]]], [[-0.3, 0.5], [0.0]]), 4
+    distance, shop = np.eye(places), np.abs(np.subtract.outer(np.arange(places), np.arange(places))) / places
+    rows = [np.kron(distance[k], np.ones((places, 1))) for k in range(places)]  # one for each pair
+    far_enough = np.hstack([np.vstack(rows), -np.vstack([np.diag(shop[k]) for k in range(places)])])
+    far_enough = np.hstack([far_enough, np.zeros((places**2, places))])
+    chosen = np.repeat([0.0, 1.0, 0.0], places)[None]
+    problem = Problem(
+        np.repeat([0.0, 0.0, -1.0], places),
+        np.repeat([0.0, 0.0, -np.inf], places),
+        np.repeat([1.0, 1.0, np.inf], places),
+        np.vstack([far_enough, chosen]),
+        np.append(np.zeros(places**2), 2.0),
+        np.append(np.full(places**2, np.inf), 2.0),
+        np.repeat([False, True, False], places),
+        tuple(EmbeddedNetwork(network, [k], [2 * places + k]) for k in range(places)),
+    )
+    assert list(mixing_sets(problem))
+    assert Decisions.of(problem) is None

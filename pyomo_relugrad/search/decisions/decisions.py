@@ -58,6 +58,8 @@ class Decisions:
                 ends = float(problem.lower[each.column]), float(problem.upper[each.column])
                 deduction.steps.append(Quantile(each, *ends))
                 deduction.learn([each.column, *each.binaries.tolist()])
+        if sets and not any(isinstance(step, Quantile) for step in deduction.steps):
+            return None
         columns = np.array(chosen, int)
         has_bounds = np.isfinite(problem.lower[columns]).all() and np.isfinite(problem.upper[columns]).all()
         if not (has_bounds and deduction.known.all()):
