@@ -353,7 +353,8 @@ def test_changed_parts_are_evaluated_as_a_fresh_model_has_them(monkeypatch):
             parameter.set_value(number)
             assert renewed(form, m) == fresh(m)
     assert not read
-    for number in (0.0, 1.0, -9.0, np.nan):  # a coefficient that vanishes, and sides that cross, are another form
+    # A coefficient that vanishes, and sides that cross or are no numbers, are another form.
+    for number in (0.0, 1.0, 2.0, np.nan, 1.0, 2.0, -9.0):
         m.price.set_value(number)
         assert renewed(form, m) == fresh(m)
     assert read

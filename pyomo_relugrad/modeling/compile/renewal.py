@@ -55,7 +55,7 @@ class Renewal:
         """
         try:
             self._compiled = self._renewed(changes)
-        except (OtherFormError, IncompatibleModel, InfeasibleModel):  # reading all of it names the first error
+        except (OtherFormError, IncompatibleModel, InfeasibleModel, ValueError):  # reading all of it names the error
             return None
         return self._compiled
 
