@@ -628,6 +628,9 @@ def row(expression):
     return edit
 
 
+ZERO = pyo.Param(initialize=0.0, mutable=True)
+ZERO.construct()
+
 MODELS = {
     "fixed at NaN": (lambda m: m.x[0].fix(NAN), "variable 'x[0]' is fixed at nan", "fix it at a finite number"),
     "fixed at nothing": (
@@ -641,6 +644,18 @@ MODELS = {
         row(lambda m: 1 / (m.x[0] - m.x[0])),
         "'row' cannot be evaluated: it divides by zero",
         "change the expression, or",
+    ),
+    "too large": (row(lambda m: pyo.exp(1e4 + ZERO) * m.x[0]), "'row' cannot be evaluated: math range", "give its par"),
+    "division by zero in a bound": (lambda m: m.x[0].setub(1 / ZERO), "variable 'x[0]' has a bound that", "give one"),
+    "division by zero in a factor's bound": (
+        lambda m: (m.x[0].setub(1 / ZERO), setattr(m, "row", pyo.Constraint(expr=m.x[0] * m.x[1] >= 1))),
+        "variable 'x[0]' has a bound that",
+        "give one",
+    ),
+    "division by zero in a side": (
+        lambda m: setattr(m, "row", pyo.Constraint(expr=m.x[0] <= 1 / ZERO)),
+        "constraint 'row' has no sides that are numbers",
+        "division by zero",
     ),
     "floor": (
         row(lambda m: pyo.floor(m.x[0])),

@@ -921,3 +921,9 @@ def test_rows_are_multiplied_by_columns() -> None:
 def test_rows_whose_products_are_no_columns_are_left() -> None:
     problem = dataclasses.replace(shares_of_flows(), expressions=shares_of_flows().expressions[:1])
     assert add_product_rows(problem) is None
+
+
+def test_tiny_coefficients_of_columns_without_ends_may_be_all_that_satisfies_a_row():
+    free = np.full(1, np.inf)
+    problem = Problem(np.ones(1), -free, free, [[1e-13]], [2.0], [np.inf])
+    assert presolve(problem).problem.lower == pytest.approx([2e13])

@@ -20,7 +20,7 @@ def bounds_of(variable: Any) -> tuple[float, float]:
     """
     try:
         low, high = variable.bounds
-    except ValueError as error:
+    except (ArithmeticError, TypeError, ValueError) as error:
         raise IncompatibleModel(
             f"variable '{variable.name}' has a bound that is no number, {str(error).rstrip('.')}: give one, or None"
         ) from error

@@ -36,7 +36,7 @@ def standard_form(component: Any, expression: Any, quadratic: bool, networks: Ne
         repn = _with_networks_replaced(component, expression, quadratic, networks)
     except IncompatibleModel:
         raise
-    except (TypeError, ValueError, ZeroDivisionError) as error:
+    except (ArithmeticError, TypeError, ValueError) as error:
         raise _explained(component, expression, error) from error
     coefficients = (*repn.linear_coefs, *(repn.quadratic_coefs if quadratic else ()))
     if not (np.isfinite(repn.constant) and np.isfinite(coefficients).all()):

@@ -12,6 +12,7 @@ from pyomo_relugrad.expression import Node
 from pyomo_relugrad.modeling.compile.columns import Columns
 from pyomo_relugrad.modeling.compile.polynomial import Polynomial
 from pyomo_relugrad.modeling.compile.smooth_terms import SmoothTerms
+from pyomo_relugrad.modeling.variables import bounds_of
 from pyomo_relugrad.problem import EmbeddedExpression, Maximum, Product
 
 #: Coefficients of smooth terms, and their inverses, from which on they are part of the term.
@@ -169,7 +170,10 @@ class Operations:
     def bounds(self, column: int) -> tuple[float | None, float | None]:
         """Bounds of a column's variable, None where there is none; the value of a fixed one."""
         variable = self.columns.variables[column]
-        return (variable.value, variable.value) if variable.fixed else variable.bounds
+        if variable.fixed:
+            return variable.value, variable.value
+        low, high = bounds_of(variable)
+        return low if np.isfinite(low) else None, high if np.isfinite(high) else None
 
     def maximum(self, component: Any, pieces: Sequence[Polynomial]) -> Polynomial:
         """The largest of several polynomials as a column of its own."""

@@ -17,6 +17,7 @@ from pyomo_relugrad.modeling.compile.network_calls import NetworkCalls
 from pyomo_relugrad.modeling.compile.objective import compile_objective
 from pyomo_relugrad.modeling.compile.operations import Operations
 from pyomo_relugrad.modeling.compile.parametric import OtherFormError, ParametricForm
+from pyomo_relugrad.modeling.compile.rows import bounded_expression
 from pyomo_relugrad.modeling.embedding import Embedding
 from pyomo_relugrad.modeling.errors import IncompatibleModel, InfeasibleModel
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE
@@ -81,7 +82,7 @@ class Renewal:
             return {}
         matrix, row_lower, row_upper = problem.rows, problem.row_lower.copy(), problem.row_upper.copy()
         for constraint in changed:
-            low, body, high = constraint.to_bounded_expression(evaluate_bounds=True)
+            low, body, high = bounded_expression(constraint)
             row, form = self._row.get(id(constraint)), self._form(constraint, body)
             if row is None or (low is None and high is None):
                 raise OtherFormError

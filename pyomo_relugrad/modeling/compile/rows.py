@@ -82,10 +82,7 @@ def compile_rows(
     """
     rows, linear = Rows(), LinearEquations(constraints)
     for constraint in constraints:
-        try:
-            low, body, high = constraint.to_bounded_expression(evaluate_bounds=True)
-        except ValueError as error:
-            raise IncompatibleModel(f"constraint '{constraint.name}' has no sides that are numbers: {error}") from error
+        low, body, high = bounded_expression(constraint)
         if low is None and high is None:
             continue
         repn = standard_form(constraint, body, quadratic=False, networks=networks)
@@ -102,6 +99,21 @@ def compile_rows(
         if own:
             rows.add(constraint, coefficients, own, lower, upper)
     return rows
+
+
+def bounded_expression(constraint: Any) -> tuple[float | None, Any, float | None]:
+    """The sides of a constraint as numbers, None where there is none, and the body between them.
+
+    Raises
+    ------
+    IncompatibleModel
+        If a side is no number; names the constraint.
+    """
+    try:
+        sides: tuple[float | None, Any, float | None] = constraint.to_bounded_expression(evaluate_bounds=True)
+    except (ArithmeticError, TypeError, ValueError) as error:
+        raise IncompatibleModel(f"constraint '{constraint.name}' has no sides that are numbers: {error}") from error
+    return sides
 
 
 def _linearized(

@@ -56,6 +56,12 @@ def _without_noise(problem: Problem) -> Problem:
     largest = np.maximum(np.abs(problem.lower), np.abs(problem.upper))[rows.indices]
     largest[np.isinf(largest)] = 0.0  # such a row would bound its column by some huge number
     is_noise = (sizes > 0.0) & (sizes <= NOISE) & (sizes * largest <= MOVED_BY_NOISE)
+    # Huge values may satisfy a row that has no other coefficients: without them it could not hold.
+    of_entry = np.repeat(np.arange(problem.n_rows), np.diff(rows.indptr))
+    asks = np.maximum(problem.row_lower, -problem.row_upper) > FEASIBILITY_TOLERANCE
+    asks[of_entry[~is_noise & (sizes > 0.0)]] = False
+    is_endless = np.isinf(problem.lower) | np.isinf(problem.upper)
+    is_noise &= ~(asks[of_entry] & is_endless[rows.indices])
     rows = rows.copy()
     rows.data[is_noise] = 0.0
     return replace(problem, rows=rows) if is_noise.any() else problem
