@@ -655,6 +655,14 @@ def test_refusals_name_the_block_and_the_fault(case):
     assert len(list(m.nn.component_objects())) == 0, "a refused build leaves nothing behind"
 
 
+def test_an_empty_expression_is_named():
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var()
+    m.e = pyo.Expression()
+    with pytest.raises(ModelError, match="input 2 holds the expression 'e', which is empty"):
+        m.nn = ReluNetworkBlock(network=NAMED, inputs=[m.x, m.x, m.x + m.e])
+
+
 def test_refusals_of_keywords(caplog):
     m = pyo.ConcreteModel()
     with pytest.raises(ModelError, match="takes network or rule, not both"):

@@ -12,6 +12,7 @@ from pyomo.common.errors import InfeasibleConstraintException
 from pyomo.contrib.piecewise import PiecewiseLinearFunction
 from pyomo.contrib.solver.common.util import IncompatibleModelError
 from pyomo.core.base.range import NumericRange
+from pyomo.core.expr import numeric_expr
 from pyomo.core.staleflag import StaleFlagManager
 from pyomo.gdp import Disjunct, Disjunction
 from pyomo.mpec import Complementarity, complements
@@ -634,7 +635,20 @@ def infinite_coefficient(m):
     m.c = pyo.Constraint(expr=m.p * m.x[0] + m.x[1] <= 3)
 
 
+def empty_expression(use):
+    def change(m):
+        m.e = pyo.Expression([1])
+        m.c = pyo.Constraint(expr=use(m.e[1], m) <= 3)
+
+    return change
+
+
 INCOMPATIBLE = {
+    "empty": (empty_expression(lambda e, m: m.x[0] * e), r"'c' holds the expression 'e\[1\]', which is empty"),
+    "empty in a maximum": (
+        empty_expression(lambda e, m: numeric_expr.MaxExpression((m.x[0], e))),
+        r"'c' holds the expression 'e\[1\]', which is empty",
+    ),
     "floor": (add("c", lambda m: pyo.Constraint(expr=pyo.floor(m.x[0]) <= 1)), r"constraint 'c' holds 'floor'"),
     "disjunct": (add_disjunct, r"Disjunct 'part' cannot be handled by relugrad: apply .*gdp\.bigm"),
     "disjunction": (

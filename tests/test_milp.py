@@ -18,7 +18,8 @@ from test_branch import single_network_box
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.network import Network, crown_bounds
 from pyomo_relugrad.problem import BOUND_METHODS, EmbeddedNetwork, Problem, bound_problem
-from pyomo_relugrad.programs import LinearProgram, build_big_m, network_bounds, tighten_by_programs
+from pyomo_relugrad.programs import LinearProgram, build_big_m, network_bounds, silent_highs, tighten_by_programs
+from pyomo_relugrad.programs.highs import WRONG_PRESOLVE_RULES
 from pyomo_relugrad.proof import MilpProof, prove, prove_by_milp, search_by_pruned_milp
 from pyomo_relugrad.run import Stop, run_proof
 from pyomo_relugrad.solve import Options, solve_exactly
@@ -50,6 +51,11 @@ def test_the_presolve_of_highs_cuts_no_optimum_off():
     )  # fmt: skip
     best = network.value([[0.0], [1.0]]).max()
     assert -prove_by_milp(problem).incumbent.objective == pytest.approx(best, abs=1e-4)
+
+
+def test_a_rule_of_presolve_that_is_asked_to_be_left_out_is_so_beside_the_wrong_one():
+    _, left_out = silent_highs({"presolve_rule_off": 8}).getOptionValue("presolve_rule_off")
+    assert left_out == 8 | WRONG_PRESOLVE_RULES
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -155,6 +155,40 @@ def test_a_server_without_workers_ends(monkeypatch):
         assert ours.recv(1) == b""
 
 
+@can_fork
+def test_a_server_answers_where_the_system_keeps_no_ended_processes(monkeypatch):
+    monkeypatch.setattr(serving.gc, "freeze", lambda: None)
+    ours, theirs = socket.socketpair()
+    with ours:
+        ours.send(serving.REQUEST.pack(os.getpid()))  # no child of its own
+        ours.shutdown(socket.SHUT_WR)
+        serving.fork_workers(theirs.detach(), idle_seconds=1.0)
+        assert ours.recv(99) == serving.REQUEST.pack(os.getpid())
+
+
+@can_fork
+def test_a_server_is_kept_and_nothing_left_open_where_no_pipe_is_to_be_had(monkeypatch):
+    with WorkerProcesses(1) as other:
+        server = other.submit(os.getppid).result()
+    pipe, made = os.pipe, []
+
+    def second_fails():
+        if made:
+            raise OSError("too many open files")
+        made.append(pipe())
+        return made[0]
+
+    monkeypatch.setattr(os, "pipe", second_fails)
+    with pytest.raises(OSError, match="too many"):
+        forking.forked()
+    for end in made[0]:
+        with pytest.raises(OSError, match="Bad file"):
+            os.fstat(end)
+    monkeypatch.undo()
+    with WorkerProcesses(1) as other:
+        assert other.submit(os.getppid).result() == server
+
+
 # --- parcels --------------------------------------------------------------------------------------------------------
 
 

@@ -54,7 +54,6 @@ def silent_highs(options: dict[str, Any] | None = None) -> Any:
     highs = _SilentHighs()
     highs.setOptionValue("small_matrix_value", SMALLEST_COEFFICIENT)
     highs.setOptionValue("dual_feasibility_tolerance", DUAL_TOLERANCE)
-    highs.setOptionValue("presolve_rule_off", WRONG_PRESOLVE_RULES)
     given = dict(options or {})
     if given.get("threads") not in (None, 0, 1):
         release_highs_threads()
@@ -64,6 +63,8 @@ def silent_highs(options: dict[str, Any] | None = None) -> Any:
     for name, value in given.items():
         if highs.setOptionValue(name, value) == highspy.HighsStatus.kError:
             raise ModelError(f"HiGHS does not take the option {name} = {value!r}: give one that HiGHS's manual lists")
+    _, left_out = highs.getOptionValue("presolve_rule_off")
+    highs.setOptionValue("presolve_rule_off", left_out | WRONG_PRESOLVE_RULES)
     return highs
 
 

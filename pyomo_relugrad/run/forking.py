@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import IO, Any
 
 from pyomo_relugrad.run.serving import REQUEST
@@ -54,13 +54,16 @@ class ForkServer:
 
     def __init__(self) -> None:
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = python_process(
-                f"fork_workers({theirs.fileno()}, {IDLE_SECONDS})",
-                stdout=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                env={**os.environ, **_ONE_THREAD},
-            )
+        with ExitStack() as stack:
+            stack.callback(self._requests.close)
+            with theirs:
+                self._process = python_process(
+                    f"fork_workers({theirs.fileno()}, {IDLE_SECONDS})",
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=(theirs.fileno(),),
+                    env={**os.environ, **_ONE_THREAD},
+                )
+            stack.pop_all()
         self._lock = threading.Lock()
         #: Whether it has imported all, and answered.
         self.is_ready = False
@@ -75,7 +78,7 @@ class ForkServer:
 
         Raises
         ------
-        OSError
+        ConnectionError
             If the server has ended.
         """
         with self._lock:
@@ -99,19 +102,12 @@ class ForkedProcess:
     """A worker that a server has forked, with what `subprocess.Popen` tells and does of one."""
 
     def __init__(self, server: ForkServer) -> None:
-        (calls, own_calls), (own_answers, answers) = os.pipe(), os.pipe()
         self._server, self._lock, self._is_over = server, threading.Lock(), False
-        self.stdin: IO[bytes] = os.fdopen(own_calls, "wb")
-        self.stdout: IO[bytes] = os.fdopen(own_answers, "rb")
-        try:
+        with ExitStack() as own, ExitStack() as others:
+            calls, self.stdin = _pipe(others, own, 0)
+            answers, self.stdout = _pipe(others, own, 1)
             self.pid = server.ask(0, calls, answers)
-        except OSError:
-            self.stdin.close()
-            self.stdout.close()
-            raise
-        finally:
-            os.close(calls)
-            os.close(answers)
+            own.pop_all()
 
     def kill(self) -> None:
         """Stop it at once. Until the server has waited for it, no other process has its number."""
@@ -127,6 +123,13 @@ class ForkedProcess:
                 self._server.ask(self.pid)
 
 
+def _pipe(others: ExitStack, own: ExitStack, end: int) -> tuple[int, IO[bytes]]:
+    """That end of a new pipe, for another process, and the other one, each to be closed with a context."""
+    ends = os.pipe()
+    others.callback(os.close, ends[end])
+    return ends[end], own.enter_context(os.fdopen(ends[1 - end], ("wb", "rb")[end]))
+
+
 class _Kept:
     """The server of this process."""
 
@@ -140,13 +143,14 @@ def forked() -> ForkedProcess:
     Raises
     ------
     OSError
-        If no server comes up.
+        If no server comes up, or there is no pipe to be had.
     """
     with _Kept.lock:
         if _Kept.server is not None:
-            with suppress(OSError):
+            with suppress(ConnectionError):  # where files are short, it is left alone
                 return ForkedProcess(_Kept.server)
             _Kept.server.end()
+            _Kept.server = None
         _Kept.server = ForkServer()
         return ForkedProcess(_Kept.server)
 

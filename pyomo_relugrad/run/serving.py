@@ -50,7 +50,8 @@ def fork_workers(requests_at: int, idle_seconds: float) -> None:
             return
         (process,) = REQUEST.unpack(message)
         if process:
-            os.waitpid(process, 0)
+            with suppress(ChildProcessError):  # the system does not keep them where it was told to ignore their end
+                os.waitpid(process, 0)
             children -= 1
         else:
             process = _forked(requests, *pipes)

@@ -12,7 +12,15 @@ from pyomo.core.expr.numvalue import is_potentially_variable, native_numeric_typ
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.checks import readable
 from pyomo_relugrad.errors import ModelError
-from pyomo_relugrad.modeling.block.entries import Entries, SliceEntries, as_number, is_term, keyed_entries, list_entries
+from pyomo_relugrad.modeling.block.entries import (
+    Entries,
+    SliceEntries,
+    as_number,
+    empty_part,
+    is_term,
+    keyed_entries,
+    list_entries,
+)
 from pyomo_relugrad.words import shown
 
 #: A lower and an upper bound: a number, an expression of mutable parameters, or None.
@@ -44,6 +52,8 @@ def resolve_terms(given: Any, entries: Entries) -> list[Any]:
             )
         if not is_term(term):
             raise ModelError(f"{name} is {shown(term)}: give a variable, an expression or a number")
+        if (empty := empty_part(term)) is not None:
+            raise ModelError(f"{name} holds the expression '{empty.name}', which is empty: give that one a value first")
         if type(term) in native_numeric_types:
             if not _is_finite(term):
                 raise ModelError(

@@ -224,6 +224,17 @@ def is_term(item: Any) -> bool:
     return is_numeric_data(item) or bool(getattr(item, "is_numeric_type", lambda: False)())
 
 
+def empty_part(expression: Any) -> Any:
+    """A named expression within this one that has been given nothing, as by `pyo.Expression()`; None without one."""
+    left = [expression]
+    while left:
+        node = left.pop()
+        if getattr(node, "is_named_expression_type", lambda: False)() and node.arg(0) is None:
+            return node
+        left.extend(getattr(node, "args", ()))
+    return None
+
+
 def as_number(item: Any) -> Any:
     """NumPy's scalars and arrays without dimensions as plain numbers, anything else as it is."""
     return item.item() if isinstance(item, (np.generic, np.ndarray)) and item.ndim == 0 else item

@@ -8,6 +8,7 @@ from pyomo.core.expr.visitor import identify_variables
 from pyomo.repn import generate_standard_repn
 from pyomo.repn.standard_repn import StandardRepn
 
+from pyomo_relugrad.modeling.block.entries import empty_part
 from pyomo_relugrad.modeling.block.guards import NetworkOutputExpression
 from pyomo_relugrad.modeling.compile.network_calls import NetworkCalls, holds, not_linear
 from pyomo_relugrad.modeling.errors import IncompatibleModel, UnexpandedNetworkError
@@ -36,8 +37,11 @@ def standard_form(component: Any, expression: Any, quadratic: bool, networks: Ne
         repn = _with_networks_replaced(component, expression, quadratic, networks)
     except IncompatibleModel:
         raise
-    except (ArithmeticError, TypeError, ValueError) as error:
-        raise _explained(component, expression, error) from error
+    except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
+        explained = _explained(component, expression, error)
+        if explained is None:
+            raise
+        raise explained from error
     coefficients = (*repn.linear_coefs, *(repn.quadratic_coefs if quadratic else ()))
     if not (np.isfinite(repn.constant) and np.isfinite(coefficients).all()):
         raise IncompatibleModel(f"'{component.name}' has a coefficient that is NaN or infinite: give finite numbers")
@@ -64,14 +68,21 @@ def _representation(expression: Any, quadratic: bool) -> Any:
     try:
         return generate_standard_repn(expression, quadratic=quadratic)
     except ValueError:
-        if not holds(expression, MaxExpression, MinExpression):
+        if not holds(expression, MaxExpression, MinExpression) or empty_part(expression) is not None:
             raise
     repn = StandardRepn()
     repn.nonlinear_expr = expression
     return repn
 
 
-def _explained(component: Any, expression: Any, error: Exception) -> IncompatibleModel:
+def _explained(component: Any, expression: Any, error: Exception) -> IncompatibleModel | None:
+    empty = empty_part(expression)
+    if empty is not None:
+        return IncompatibleModel(
+            f"'{component.name}' holds the expression '{empty.name}', which is empty: give that one a value"
+        )
+    if isinstance(error, AttributeError):
+        return None
     for variable in identify_variables(expression, include_fixed=True):
         if variable.fixed and variable.value is None:
             return IncompatibleModel(
