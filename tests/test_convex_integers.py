@@ -12,9 +12,6 @@ from test_smooth_integers import problem_of, shared_of, synthesis
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.programs import LinearProgram
 from pyomo_relugrad.run import Budget, SearchContext
-from pyomo_relugrad.search import first_points
-from pyomo_relugrad.search.completion import Completion
-from pyomo_relugrad.search.first_points import FirstPoints
 from pyomo_relugrad.search.following import Following
 from pyomo_relugrad.search.neighbourhoods import enclosures
 from pyomo_relugrad.search.neighbourhoods.convexity import is_convex
@@ -149,35 +146,3 @@ def test_what_leaves_smooth_functions_out_does_not_take_all_the_time(monkeypatch
     monkeypatch.setattr(LinearProgram, "solve", lambda own, limit: limits.append(limit) or solve(own, limit))
     LinearRelaxation(problem).relax(Budget(100.0))
     assert 0 < max(limits) <= RELAXATION_SHARE * 100
-
-
-@pytest.mark.parametrize(("seconds", "count"), [(1e9, 3), (1e-9, 0)])
-def test_nearest_points_are_not_looked_for_for_long_around_smooth_functions(monkeypatch, seconds, count) -> None:
-    problem, tried = problem_of(synthesis()), list[np.ndarray]()
-    monkeypatch.setattr(Completion, "nearest", lambda own, target: tried.append(target) or target)
-    first = FirstPoints(problem, LinearRelaxation(problem), Budget(seconds))
-    first._targets = [problem.upper + 1.0] * 3
-    monkeypatch.setattr(FirstPoints, "known", ())
-    monkeypatch.setattr(first_points, "dives", lambda problem, context: iter(()))
-    for _ in first.repaired(SearchContext(Budget(seconds), np.random.default_rng(0))):
-        pass
-    assert len(tried) == count
-
-
-@pytest.mark.parametrize("is_convex", [True, False])
-def test_exchanges_do_not_go_before_programs_that_lead(monkeypatch, is_convex: bool) -> None:
-    sign = 1 if is_convex else -1
-    problem = curved(lambda m: sign * (m.x**2 - 5 * m.y - m.z) <= 0)
-    turns = list[str]()
-
-    def turn(own, arm, elite, pace, budget) -> Generator[None, None, bool]:
-        turns.append(arm.__qualname__)
-        budget.count(points=1)
-        yield None
-        return True
-
-    monkeypatch.setattr(Neighbourhoods, "_turn", turn)
-    points = Neighbourhoods().run(problem, SearchContext(Budget(60.0), np.random.default_rng(0)))
-    while len(turns) < 6:
-        next(points)
-    assert (set(turns) == {"Exchanges.steps"}) != is_convex

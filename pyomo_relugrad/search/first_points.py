@@ -13,10 +13,6 @@ from pyomo_relugrad.search.completion import Completion
 from pyomo_relugrad.search.neighbourhoods.dive import dives
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 
-#: Share of the time up to which nearest points are looked for where smooth functions are left out of them: descents and
-#: programs with planes come to feasible points, too.
-SMOOTH_SHARE = 0.25
-
 
 class FirstPoints:
     """Tries points in stages, cheap ones first. The stages are run in the order in which they stand here.
@@ -33,7 +29,7 @@ class FirstPoints:
     def __init__(
         self, problem: Problem, surroundings: LinearRelaxation, budget: Budget, start: Array | None = None
     ) -> None:
-        self._problem, self._budget = problem, budget
+        self._problem = problem
         self._completion = Completion(problem, surroundings, budget)
         self._tried, self._dived = list[Incumbent](), list[Incumbent]()
         self._targets = list[Array]()
@@ -86,7 +82,7 @@ class FirstPoints:
         for values in self._completion.starts(self.start, relaxed):
             completed.append(self._try(values))
             yield completed[-1]
-            if completed[-1].is_feasible or self._is_late:
+            if completed[-1].is_feasible:
                 break
         self.start = completed[-1 if completed[-1].is_feasible else 0].values
 
@@ -100,15 +96,9 @@ class FirstPoints:
                     break
             self._tried += self._dived
         for target in self._targets:
-            if self.known or self._is_late:
+            if self.known:
                 break
             yield self._try(self._completion.nearest(target))
-
-    @property
-    def _is_late(self) -> bool:
-        budget = self._budget
-        is_smooth = bool(self._problem.expressions)
-        return is_smooth and budget.is_timed and budget.elapsed > SMOOTH_SHARE * budget.time_limit
 
     def _try(self, values: Array) -> Incumbent:
         self._tried.append(self._problem.incumbent(values))

@@ -102,7 +102,7 @@ class Neighbourhoods(Method):
         arms = {} if exchanges is None else {"exchanges": exchanges.steps()}
         arms |= {"descents": descents} | _neighbourhoods(shared, exact)
         arms = {name: arm for name, arm in arms.items() if name not in self.without}
-        floors, leads = self._floors(arms, shared), "enclosures" in arms and shared.is_convex
+        floors = self._floors(arms, shared)
         bandit = Bandit({name: floors.get(name, self.exploration / len(arms)) for name in arms})
         vain, turns = 0, 0
         while arms and not context.budget.is_exhausted() and not exact.is_complete:
@@ -110,7 +110,7 @@ class Neighbourhoods(Method):
                 return
             for point in context.take_offered():
                 elite.learn(point)
-            is_first = exchanges is not None and exchanges.is_first and "exchanges" in arms and not leads
+            is_first = exchanges is not None and exchanges.is_first and "exchanges" in arms
             name, before, begin = "exchanges" if is_first else bandit.choose(), elite.best, context.budget.spent
             goes_on = yield from self._turn(arms[name], elite, pace, context.budget)
             gain = before - elite.best if elite.points else 0.0
