@@ -10,7 +10,7 @@ import numpy as np
 
 from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import Incumbent, Problem, Shape
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Incumbent, Problem, Shape
 from pyomo_relugrad.run import Clock, Options, Prover, Report, Route, Stop, Worker
 from pyomo_relugrad.solve.portfolio import Portfolio
 from pyomo_relugrad.solve.runner import PROOFS, Runner
@@ -290,11 +290,14 @@ class Team(Worker):
         return not others or is_owed or self._is_raising(runner)
 
     def _is_raising(self, runner: Runner) -> bool:
-        """Whether these are bounds of blocks, better than all others, and still rise."""
+        """Whether these are bounds of blocks, no worse than others, and rise or have hardly been tried."""
         if runner.route is not Route.BLOCKS or runner.is_done:
             return False
-        is_best = all(runner.bound > other.bound for other in self._runners if other is not runner)
-        return is_best and runner.seconds_to_end(self._value) < np.inf
+        asked, bound = self._portfolio, runner.bound
+        reached = bound + FEASIBILITY_TOLERANCE * (1.0 + abs(bound))  # relaxations are lowered by tolerances
+        is_best = all(reached >= other.bound for other in self._runners if other is not runner)
+        trial = min(asked.young_seconds, asked.blocks_share * self._clock.time_limit)
+        return is_best and (runner.worked < trial or runner.seconds_to_end(self._value) < np.inf)
 
     def _most_seconds(self, runner: Runner) -> float:
         """What a proof may have of the time that is left: by stages no more than the searches' share leaves."""
