@@ -249,12 +249,14 @@ class Team(Worker):
     def _prove(self) -> Generator[Report, None, bool]:
         """A turn of each proof that runs; whether there is one."""
         begin = self._clock.elapsed
+        if any(runner.is_paused for runner in self._unfinished):  # the others wait, which bounds of blocks need not
+            self._waiting.sort(key=lambda route: route is not Route.BLOCKS)
         while self._may_open(begin):
             self._open(self._waiting.pop(0))
         active = self._active
         alone = [runner for runner in active if not runner.works_beside]
         yield from self._look_beside(0.0 if alone else self._portfolio.proof_turn * (1.0 - self._share_beside))
-        for runner in alone:
+        for runner in [r for r in alone if self._is_raising(r)] or alone:
             is_tried = runner.route is Route.BLOCKS and not self._is_raising(runner)
             yield from self._turn(runner, 0.0 if is_tried else self._shares.proof_seconds())
         if alone:
