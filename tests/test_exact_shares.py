@@ -485,8 +485,34 @@ def test_searches_wait_a_little_for_a_proof_that_is_about_to_end(how, monkeypatc
 def test_no_proof_joins_while_another_one_stands_still_for_the_searches(is_paused, now):
     team = Team(hard_box(), Options(), ASKED, Clock())
     team._waiting, team._join_at = [Route.MILP], 5.0
-    team._runners = [SimpleNamespace(is_done=False, is_paused=is_paused, works_beside=True, fits=lambda _: True)]
+    common = {"is_done": False, "is_paused": is_paused, "works_beside": True, "fits": lambda _: True}
+    team._runners = [SimpleNamespace(route=Route.BRANCH, **common)]
     assert team._may_open(now) is (now == 9.0 and not is_paused)
+    for team._shares.is_closing in (True, False):  # bounds of blocks wait for young proofs only
+        team._waiting = [Route.BLOCKS]
+        assert team._may_open(now) is (not team._shares.is_closing and (is_paused or now == 9.0))
+
+
+@pytest.mark.parametrize(
+    ("bound", "is_ending", "worked", "turns"),
+    [
+        (-2.0, False, 5.0, True),  # the best bound, which rises
+        (-4.0, False, 5.0, False),  # another one is better
+        (-4.0, False, 0.0, True),  # a few turns come all the same
+        (-2.0, True, 0.0, False),  # another proof is about to end
+    ],
+)
+def test_bounds_of_blocks_have_turns_where_they_bring_more_than_others(bound, is_ending, worked, turns, monkeypatch):
+    clock = FakeClock.installed(monkeypatch)
+    team = Team(hard_box(), Options(), ASKED, Clock(40.0))
+    clock.now += 10.0
+    common = {"is_done": False, "is_paused": False, "works_beside": False, "fits": lambda _: True}
+    blocks = SimpleNamespace(route=Route.BLOCKS, bound=bound, worked=worked, seconds_to_end=lambda _: 1.0, **common)
+    whole = SimpleNamespace(route=Route.MILP, bound=-3.0, closes_within=lambda *_: is_ending, **common)
+    team._runners = [whole, blocks]
+    assert team._active == ([whole, blocks] if turns else [whole])
+    whole.is_done = True
+    assert team._active == [blocks]  # nobody else is left
 
 
 def book_gain(shares):
@@ -576,7 +602,7 @@ def test_a_small_milp_is_not_in_the_way_early(monkeypatch):
     team = Team(problem, Options(time_limit=40.0, threads=2), only(Route.MILP, far_share=0.0), Clock(40.0))
     team.offer(problem.incumbent(problem.propagate(np.zeros((1, problem.n_columns)))[0]))
     never = {"closes_within": lambda *_: False, "ends_within": lambda *_: False, "close": lambda: ()}
-    runner = SimpleNamespace(is_done=False, works_beside=True, worked=0.1, cores_beside=1, **never)
+    runner = SimpleNamespace(route=Route.MILP, is_done=False, works_beside=True, worked=0.1, cores_beside=1, **never)
     runner.has_large_gap = runner.is_far = lambda *_: True
     team._runners = [runner]
     team._shares.book_search(1.0, found=True, has_incumbent=True)

@@ -13,7 +13,8 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Problem, rounded_up
 from pyomo_relugrad.proof import LagrangianBound, ProofInTurns, SearchTree
 from pyomo_relugrad.proof.lagrangian_bound import _BoundedBlock
 from pyomo_relugrad.run import Clock, Driver, Options, Past, Report, Stop, Worker
-from pyomo_relugrad.solve import search
+from pyomo_relugrad.solve import Portfolio, Route, search, solve_exactly
+from pyomo_relugrad.solve.searches import Searches
 
 BLOCKS, INPUTS = 4, 2
 
@@ -55,6 +56,10 @@ def shared_budget(seed: int, alike: bool, share: float = 0.3) -> Problem:
     )
 
 
+def in_turns(problem: Problem, past: Past | None = None) -> ProofInTurns:
+    return ProofInTurns(lambda start: LagrangianBound(problem, Options(absolute_gap=0.0), start, past))
+
+
 @pytest.mark.parametrize("alike", [False, True])
 @pytest.mark.parametrize("seed", range(4))
 def test_no_multipliers_lead_above_the_optimum(seed, alike):
@@ -63,9 +68,9 @@ def test_no_multipliers_lead_above_the_optimum(seed, alike):
     start = search(problem, iteration_limit=20).incumbent
     for size in (0.0, 1.0):
         past = Past(multipliers=size * random.normal(size=problem.n_rows))
-        bounder = LagrangianBound(problem, past)
-        assert bounder.is_open
-        bounds = [bounder.run(start, 0.5)[0] for _ in range(2)]
+        assert LagrangianBound.suits(problem)
+        bounder = in_turns(problem, past)
+        bounds = [bounder.run(start, 0.05)[0] for _ in range(2)]
         assert bounds == sorted(bounds)
         assert -np.inf < bounds[-1] <= optimum + 1e-9
 
@@ -75,10 +80,10 @@ def test_rounds_come_to_the_bound_of_the_best_multipliers(seed):
     """Beside the optimum there is a duality gap, at most what one of the blocks makes."""
     problem = shared_budget(seed, alike=True)
     optimum, start = exact_optimum(problem), search(problem, iteration_limit=20).incumbent
-    bounder = LagrangianBound(problem, Past())
-    first = bounder.run(start, 1.0)[0]
+    bounder = in_turns(problem)
+    first = bounder.run(start, 0.05)[0]
     for _ in range(8):
-        last, point = bounder.run(start, 1.0)
+        last, point = bounder.run(start, 0.1)
     assert point is None or point.objective >= optimum - 1e-6
     gap = optimum - last
     assert gap <= max(0.3 * (optimum - first), 0.02 * abs(optimum))
@@ -88,13 +93,13 @@ def test_blocks_that_are_alike_are_bounded_once():
     problem = shared_budget(0, alike=True)
     start = search(problem, iteration_limit=20).incumbent
     for given, count in ((problem, 1), (shared_budget(0, alike=False), BLOCKS)):
-        bounder = LagrangianBound(given, Past())
-        bounder.run(start, 0.5)
+        bounder = LagrangianBound(given, Options(), start)
+        bounder.step()
         assert len(bounder._distinct) == count
     dearer = problem.cost.copy()
     dearer[INPUTS + 1] += 0.1
-    bounder = LagrangianBound(replace(problem, cost=dearer), Past())
-    bounder.run(start, 0.5)
+    bounder = LagrangianBound(replace(problem, cost=dearer), Options(), start)
+    bounder.step()
     assert len(bounder._distinct) == 2
 
 
@@ -123,19 +128,36 @@ def test_at_the_same_multipliers_only_blocks_that_are_open_are_taken_up_again(mo
 
     monkeypatch.setattr(_BoundedBlock, "proof", proof)
     monkeypatch.setattr(_BoundedBlock, "take", lambda *_: -np.inf)
-    bounder, start = LagrangianBound(problem, Past()), search(problem, iteration_limit=20).incumbent
+    bounder = LagrangianBound(problem, Options(), search(problem, iteration_limit=20).incumbent)
     FakeClock.installed(monkeypatch, tick=0.1)
-    for _ in range(3):
-        bounder.run(start, 20.0)
+    for _ in range(80):
+        bounder.step()
     assert begun[:BLOCKS] == [*range(BLOCKS)]
     assert set(begun[BLOCKS:]) == {2}
 
 
 def test_what_does_not_fall_apart_has_no_such_bound():
-    assert not LagrangianBound(random_problem("window", 3), Past()).is_open
+    assert not LagrangianBound.suits(random_problem("window", 3))
     problem = shared_budget(0, alike=True)
     quadratic = sparse.csr_array(np.eye(problem.n_columns))
-    assert not LagrangianBound(replace(problem, quadratic=quadratic), Past()).is_open
+    assert not LagrangianBound.suits(replace(problem, quadratic=quadratic))
+
+
+def test_an_exact_solve_bounds_blocks(monkeypatch):
+    """Also by this alone, without a point to begin with."""
+    problem = shared_budget(0, alike=True)
+    assert Portfolio().routes_for(problem)[-1] is Route.BLOCKS
+    monkeypatch.setattr(Searches, "step", lambda _: Report())
+    bounds: list[float] = []
+
+    def is_enough(progress):
+        bounds.append(progress.bound)
+        return len(set(bounds)) > 3
+
+    portfolio = Portfolio((Route.BLOCKS,), owed_seconds=0.0)
+    result = solve_exactly(problem, time_limit=30.0, portfolio=portfolio, callback=is_enough)
+    assert result.routes == (Route.BLOCKS,)
+    assert bounds[0] < result.bound <= exact_optimum(problem) + 1e-9
 
 
 # --- a proof in turns ---------------------------------------------------------------------------------------------

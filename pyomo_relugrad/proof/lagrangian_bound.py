@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +13,7 @@ from pyomo_relugrad.problem import Incumbent, Problem, ProblemBounds, bound_prob
 from pyomo_relugrad.programs import below_tolerance, build_big_m, tighten_by_programs
 from pyomo_relugrad.proof.lagrangian import Lagrangian, falls_apart, keep
 from pyomo_relugrad.proof.milp import MAX_ENTRIES, MilpProof
-from pyomo_relugrad.run import Options, Past, Report
+from pyomo_relugrad.run import Options, Past, Prover, Report
 from pyomo_relugrad.search.neighbourhoods.subproblem import is_small
 from pyomo_relugrad.search.separable.blocks import Block, alike
 
@@ -27,122 +27,128 @@ TIGHTENING_SHARE, TIGHTENING_ROUNDS = 0.1, 2
 OPEN_SHARE = 0.1
 # Share of the best multipliers that the next ones keep.
 SMOOTHING = 0.5
+# Rounds in a row after which multipliers that raise the bound by no share of the gap are given up, and that share.
+PATIENCE, LEAST_SHARE = 10, 0.01
 
 
-class LagrangianBound:
-    """What HiGHS proves of all blocks, one after another, some seconds at a time.
+class LagrangianBound(Prover):
+    """What HiGHS proves of all blocks, one after another.
 
     The first multipliers are those of the search, zero where it has none; the next ones are between the best so far
     and those of the best mixture of all points found (Dantzig and Wolfe, 1960). While time does not suffice for all
-    blocks, those that are left have more of it. Blocks that are alike are bounded once.
+    blocks, those that are left have more of it. Blocks that are alike are bounded once. It ends where better
+    multipliers are no longer found.
 
     Parameters
     ----------
     problem : Problem
-        As `presolve` leaves it.
-    past : Past
+        As `presolve` leaves it, one that it `suits`.
+    options : Options
+    start : Incumbent, optional
+    past : Past, optional
         Has the search's multipliers.
     """
 
-    # A turn goes on where the last one ended, so that none has to be longer.
-    first_share, longest_first, growth = 0.1, 0.25, 1.0
-
-    def __init__(self, problem: Problem, past: Past) -> None:
-        self._problem, self._past = problem, past
-        #: Whether another turn may prove more.
-        self.is_open = bool(problem.networks) and problem.is_piecewise_linear and is_small(problem, MAX_ENTRIES)
-        self.is_open = self.is_open and falls_apart(problem, MAX_LINKS)
-        self._bound, self._objective = -np.inf, np.inf
+    def __init__(
+        self, problem: Problem, options: Options, start: Incumbent | None = None, past: Past | None = None
+    ) -> None:
+        super().__init__(problem, options, start)
+        self._past = past or Past()
+        self._proven = -np.inf
         self._best: Array = np.zeros(0)
-        self._found: Incumbent | None = None
-        self._running: MilpProof | None = None
-        self._work = self._rounds()
+        self._kept: Incumbent | None = None
 
-    def run(self, start: Incumbent, seconds: float) -> tuple[float, Incumbent | None]:
-        """A number that no feasible point's objective is below, minus infinite where there is none; and a point.
+    @classmethod
+    def suits(cls, problem: Problem) -> bool:
+        """Whether few rows link blocks that HiGHS can bound."""
+        if not (problem.networks and problem.is_piecewise_linear and is_small(problem, MAX_ENTRIES)):
+            return False
+        return falls_apart(problem, MAX_LINKS)
 
-        Parameters
-        ----------
-        start : Incumbent
-            A feasible point.
-        seconds : float
-            The turn ends before that at the end of a round over all blocks.
-        """
-        end, self._objective = time.perf_counter() + seconds, start.objective
-        for block in self._distinct:
-            for number in block.numbers:
-                keep(block.points, start.values[self._lagrangian.parts[number].columns])
-        if self._running is not None:
-            self._running.resume()
-        while time.perf_counter() < end and next(self._work):
-            pass
-        if self._running is not None:
-            self._running.pause()
-        found, self._found = self._found, None
-        return self._bound, found
+    @property
+    def bound(self) -> float:
+        """No feasible point has a smaller objective."""
+        return min(self._proven, self.incumbent_value)
 
-    def close(self) -> None:
-        """Stop HiGHS."""
-        if self._running is not None:
-            self._running.close()
-
-    def _rounds(self) -> Iterator[bool]:
-        """Rounds over the blocks, each followed by one with better multipliers or more time; False at their ends."""
-        lagrangian, seconds, is_new = self._lagrangian, ROUND_SECONDS, True
+    def steps(self) -> Generator[None, None, None]:
+        """Rounds over the blocks, each followed by one with better multipliers or more time."""
+        lagrangian, seconds, is_new, fruitless = self._lagrangian, ROUND_SECONDS, True, 0
         duals = self._best = self._first_multipliers
         bounds: list[float] = []
-        while True:
+        while fruitless < PATIENCE:
+            before = self._proven
             if is_new:
                 bounds = [len(block.numbers) * block.least(lagrangian.costs(duals)) for block in self._distinct]
             places = [place for place, block in enumerate(self._distinct) if is_new or not block.is_solved]
             yield from self._round(places, bounds, duals, seconds)
             chosen = lagrangian.choose(self._points)
-            self._found, is_new = None if chosen is None else chosen[2], all(each.is_solved for each in self._distinct)
+            if chosen is not None and chosen[2] is not None:
+                self.offer(chosen[2])
+            is_new = all(block.is_solved for block in self._distinct)
             if not is_new:
                 seconds *= 2.0
             elif chosen is not None:
                 duals = lagrangian.existing(SMOOTHING * self._best + (1.0 - SMOOTHING) * chosen[0])
-            yield False
+            is_rise = self._proven - before > LEAST_SHARE * (self.incumbent_value - self._proven)
+            fruitless = 0 if is_rise or not is_new else fruitless + 1
+            yield
 
-    def _round(self, places: list[int], bounds: list[float], duals: Array, seconds: float) -> Iterator[bool]:
+    def _round(
+        self, places: list[int], bounds: list[float], duals: Array, seconds: float
+    ) -> Generator[None, None, None]:
         """Raise the bounds of the blocks at these places, one after another, within some seconds."""
         lagrangian, left = self._lagrangian, seconds
         for number, place in enumerate(places):
+            self._keep_incumbent()
             block = self._distinct[place]
-            gap = OPEN_SHARE * (self._objective - max(self._bound, self._trivial)) / len(lagrangian.parts)
-            self._running = proof = block.proof(lagrangian.costs(duals), gap, seconds / len(places))
+            gap = OPEN_SHARE * (self.incumbent_value - max(self._proven, self._trivial)) / len(lagrangian.parts)
+            proof = block.proof(lagrangian.costs(duals), gap if gap < np.inf else 0.0, seconds / len(places))
             waiting = len(places) - 1 - number
             least_left = left * waiting / (waiting + 1) if waiting else -np.inf
-            while not block.is_solved and left > least_left:
-                begin = time.perf_counter()
-                proven = block.take(proof.step())
-                left -= time.perf_counter() - begin
-                bounds[place] = max(bounds[place], len(block.numbers) * proven)
-                self._note(lagrangian.bound(duals, sum(bounds)), duals)
-                yield True
-            proof.close()
-            self._running = None
+            try:
+                while not block.is_solved and left > least_left:
+                    begin = time.perf_counter()
+                    proof.resume()
+                    report = proof.step()
+                    proof.pause()  # others have their turn
+                    proven = block.take(report)
+                    left -= time.perf_counter() - begin
+                    self.nodes += report.nodes
+                    bounds[place] = max(bounds[place], len(block.numbers) * proven)
+                    self._note(lagrangian.bound(duals, sum(bounds)), duals)
+                    yield
+            finally:
+                proof.close()
+
+    def _keep_incumbent(self) -> None:
+        """Let blocks know their parts of a new incumbent."""
+        if self.incumbent is None or self.incumbent is self._kept:
+            return
+        self._kept = self.incumbent
+        for block in self._distinct:
+            for number in block.numbers:
+                keep(block.points, self._kept.values[self._lagrangian.parts[number].columns])
 
     def _note(self, bound: float, duals: Array) -> None:
-        if bound > self._bound:
-            self._bound, self._best = bound, duals
+        if bound > self._proven:
+            self._proven, self._best = bound, duals
 
     @property
     def _first_multipliers(self) -> Array:
         """Those of the search, or none at all."""
         lagrangian, known = self._lagrangian, self._past.multipliers
-        if known is not None and known.size == self._problem.n_rows:
+        if known is not None and known.size == self.problem.n_rows:
             return lagrangian.existing(known[lagrangian.links])
         return np.zeros(lagrangian.linked.n_rows)
 
     @cached_property
     def _lagrangian(self) -> Lagrangian:
-        return Lagrangian(self._problem)
+        return Lagrangian(self.problem)
 
     @cached_property
     def _trivial(self) -> float:
         """The bound by columns' ranges alone."""
-        return sum(_least(self._problem, bound_problem(self._problem)), self._problem.constant)
+        return sum(_least(self.problem, bound_problem(self.problem)), self.problem.constant)
 
     @cached_property
     def _distinct(self) -> list[_BoundedBlock]:

@@ -23,6 +23,7 @@ class Route(Enum):
     BRANCH = "branch and bound"
     RELUS = "branch and bound over ReLUs"
     MILP = "MILP"
+    BLOCKS = "MILPs of blocks"
 
 
 def gap_in_words(objective: float, bound: float) -> str:

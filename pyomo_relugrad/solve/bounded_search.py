@@ -225,7 +225,9 @@ def bounders_for(problem: Problem, options: Options, past: Past, has_highs: bool
     """
     if options.time_limit < SHORTEST_SOLVE:
         return []
-    bounders: list[BoundInRuns] = [LagrangianBound(problem, past)]
+    bounders: list[BoundInRuns] = []
+    if LagrangianBound.suits(problem):
+        bounders.append(ProofInTurns(lambda start: LagrangianBound(problem, options, start, past)))
     if len(problem.networks) > 1:
         bounders.append(ProofInTurns(lambda start: HorizonProof(problem, options, start)))
     has_hulls = bool(problem.integers.any()) and has_curves(problem)

@@ -38,15 +38,16 @@ class GapForecast:
         self._young_seconds = min(portfolio.young_seconds, portfolio.young_share * time_limit)
         #: Seconds of work so far.
         self.worked = 0.0
-        self._bound = bound
+        #: The best bound so far.
+        self.bound = bound
         self._times, self._bounds = [0.0], [bound]
 
     def book(self, seconds: float, bound: float) -> None:
         """Note the bound after so many more seconds of work."""
-        self.worked, self._bound = self.worked + seconds, max(bound, self._bound)
+        self.worked, self.bound = self.worked + seconds, max(bound, self.bound)
         if self.worked - self._times[-1] >= NOTE_INTERVAL:
             self._times.append(self.worked)
-            self._bounds.append(self._bound)
+            self._bounds.append(self.bound)
 
     def closes_within(self, seconds: float, objective: float, allowed: float) -> bool:
         """Whether the gap will be closed in time, as `ends_within` says; proofs too young to be judged count as if."""
@@ -58,7 +59,7 @@ class GapForecast:
 
     def has_large_gap(self, objective: float) -> bool:
         """Whether the gap counts as large beside the objective, which says nothing where it is zero."""
-        return objective != 0.0 and objective - self._bound >= self._portfolio.far_share * abs(objective)
+        return objective != 0.0 and objective - self.bound >= self._portfolio.far_share * abs(objective)
 
     def ends_within(self, seconds: float, objective: float, allowed: float) -> bool:
         """Whether the gap to an objective will be the allowed one after so many more seconds of work."""
@@ -68,7 +69,7 @@ class GapForecast:
     def seconds_to_end(self, objective: float, allowed: float) -> float:
         """After how many more seconds of work the gap to an objective will be the allowed one; infinite for never."""
         half = bisect_right(self._times, self.worked / 2.0) - 1
-        before, now = objective - self._bounds[half], objective - self._bound
+        before, now = objective - self._bounds[half], objective - self.bound
         if not np.isfinite(now) or now > self._portfolio.closing_share * before:
             return np.inf
         if now <= allowed or before == np.inf:

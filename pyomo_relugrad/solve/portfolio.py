@@ -8,7 +8,7 @@ import numpy as np
 
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Problem, is_linear_program
-from pyomo_relugrad.proof import HorizonProof, is_convex_around_networks, misfit
+from pyomo_relugrad.proof import HorizonProof, LagrangianBound, is_convex_around_networks, misfit
 from pyomo_relugrad.run import Route
 
 
@@ -58,6 +58,8 @@ class Portfolio:
     closing_share, young_seconds, young_share : float, optional
         A proof stands still where the second half of its time has not brought the gap down to this share; one that has
         worked for less than so many seconds, and less than this share of the time, is not judged yet.
+    blocks_share : float, optional
+        Share of the time that bounds of blocks have where another proof has a better bound, or theirs no longer rises.
 
     Raises
     ------
@@ -86,6 +88,7 @@ class Portfolio:
     closing_share: float = 0.9
     young_seconds: float = 2.0
     young_share: float = 0.03
+    blocks_share: float = 0.1
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -116,6 +119,7 @@ class Portfolio:
         - Branch and bound over inputs goes first where few of them vary: it works in their space however many neurons
           there are. With more inputs branch and bound over ReLUs does, where the problem is one for it, beside the
           MILP; else the MILP goes first.
+        - Blocks that few rows link are bounded by themselves besides.
         """
         if self.routes is not None:
             return self.routes
@@ -123,17 +127,18 @@ class Portfolio:
             return (Route.BRANCH,)
         if not problem.networks or is_linear_program(problem):
             return (Route.MILP,)
+        blocks = (Route.BLOCKS,) if LagrangianBound.suits(problem) else ()
         if HorizonProof.suits(problem):
-            return (Route.STAGES, Route.MILP)
+            return (Route.STAGES, Route.MILP, *blocks)
         inputs = problem.is_input & ~problem.is_output
         low, high = problem.lower[inputs], problem.upper[inputs]
         if not (np.isfinite(low).all() and np.isfinite(high).all()):
             return (Route.BRANCH,)
         n_varying = int((low < high).sum())
         if n_varying <= self.few_inputs:
-            return (Route.BRANCH, Route.MILP)
+            return (Route.BRANCH, Route.MILP, *blocks)
         unfit = problem.expressions or misfit(problem)
-        return (Route.MILP, Route.BRANCH) if unfit else (Route.MILP, Route.RELUS)
+        return (Route.MILP, Route.BRANCH if unfit else Route.RELUS, *blocks)
 
     def has_few_relus(self, problem: Problem) -> bool:
         """Whether the MILP is a small one, which HiGHS is likely to prove."""

@@ -13,6 +13,7 @@ from pyomo_relugrad.proof import (
     BlockTree,
     ChainTree,
     HorizonProof,
+    LagrangianBound,
     MilpProof,
     OuterApproximation,
     ReluTree,
@@ -45,6 +46,7 @@ PROOFS: dict[Route, Callable[[Problem, Options, Incumbent | None], Prover]] = {
     Route.BRANCH: _by_branching,
     Route.RELUS: ReluTree,
     Route.MILP: _by_milp,
+    Route.BLOCKS: LagrangianBound,
 }
 
 
@@ -82,6 +84,8 @@ class Runner(Worker):
         #: Whether it works while others do: on a single core all of them take turns.
         self.works_beside = self._prover.works_beside and options.cores > 1
         self._options = options
+        # What only bounds parts of the problem is judged from its beginning.
+        portfolio = replace(portfolio, young_seconds=0.0) if route is Route.BLOCKS else portfolio
         self._forecast = GapForecast(portfolio, options.time_limit, bound, self._prover.works_in_rounds)
         self._booked = time.perf_counter()
         self._is_begun = self.is_paused = False
@@ -91,6 +95,11 @@ class Runner(Worker):
     def worked(self) -> float:
         """Seconds that the proof has worked."""
         return self._forecast.worked
+
+    @property
+    def bound(self) -> float:
+        """What it has proven, or was known before."""
+        return self._forecast.bound
 
     @property
     def cores_beside(self) -> int:

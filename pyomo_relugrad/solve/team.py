@@ -10,7 +10,7 @@ import numpy as np
 
 from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
-from pyomo_relugrad.problem import Incumbent, Problem, Shape
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Incumbent, Problem, Shape
 from pyomo_relugrad.run import Clock, Options, Prover, Report, Route, Stop, Worker
 from pyomo_relugrad.solve.portfolio import Portfolio
 from pyomo_relugrad.solve.runner import PROOFS, Runner
@@ -163,7 +163,8 @@ class Team(Worker):
     @property
     def _active(self) -> list[Runner]:
         """The proofs that are on their way; not those whose next step would take the searches' share."""
-        return [r for r in self._unfinished if not r.is_paused and r.fits(self._longest_step(r))]
+        active = [r for r in self._unfinished if not r.is_paused and r.fits(self._longest_step(r))]
+        return [r for r in active if r.route is not Route.BLOCKS or self._may_bound_blocks(r)]
 
     @property
     def _unfinished(self) -> list[Runner]:
@@ -186,10 +187,13 @@ class Team(Worker):
     def _is_in_the_way(self, runner: Runner) -> bool:
         """Whether searches go on gaining, and a proof has a large gap or takes a core, and is not about to end.
 
-        Small MILPs keep their core, unless the gap is large after a while: HiGHS often ends of a sudden there.
+        Small MILPs keep their core, unless the gap is large after a while: HiGHS often ends of a sudden there. Bounds
+        of blocks have little time as it is.
         """
         is_small = runner.works_beside and self._has_few_relus
         if self._searches.has_ended or not self._shares.are_gaining_late or (is_small and self._is_early):
+            return False
+        if runner.route is Route.BLOCKS:
             return False
         remaining, value = self._clock.remaining, self._value
         takes_core = runner.works_beside and not is_small
@@ -245,18 +249,22 @@ class Team(Worker):
     def _prove(self) -> Generator[Report, None, bool]:
         """A turn of each proof that runs; whether there is one."""
         begin = self._clock.elapsed
+        if any(runner.is_paused for runner in self._unfinished):  # the others wait, which bounds of blocks need not
+            self._waiting.sort(key=lambda route: route is not Route.BLOCKS)
         while self._may_open(begin):
             self._open(self._waiting.pop(0))
         active = self._active
         alone = [runner for runner in active if not runner.works_beside]
         yield from self._look_beside(0.0 if alone else self._portfolio.proof_turn * (1.0 - self._share_beside))
-        for runner in alone:
-            yield from self._turn(runner, self._shares.proof_seconds())
+        for runner in [r for r in alone if self._is_raising(r)] or alone:
+            is_tried = runner.route is Route.BLOCKS and not self._is_raising(runner)
+            yield from self._turn(runner, 0.0 if is_tried else self._shares.proof_seconds())
         if alone:
             self._shares.book_proofs(self._clock.elapsed - begin, self._best is not None)
         remaining = self._clock.remaining
         self._shares.is_closing = any(
-            runner.closes_within(self._most_seconds(runner), self._value) for runner in active
+            runner.closes_within(self._most_seconds(runner), self._value) or self._is_raising(runner)
+            for runner in active
         )
         by_stages = [runner.seconds_to_end(self._value) for runner in alone if runner.route is Route.STAGES]
         needed = min(by_stages, default=np.inf)
@@ -264,9 +272,34 @@ class Team(Worker):
         return bool(active or self._waiting)
 
     def _may_open(self, now: float) -> bool:
-        """Whether the next proof may join: where none is active or it is time, and searches have not stopped one."""
+        """Whether the next proof may join: where none is active or it is time, and searches have not stopped one.
+
+        Blocks are bounded where no proof of the whole problem is young or about to close the gap.
+        """
+        if not self._waiting:
+            return False
         is_time = not self._active or now >= self._join_at
-        return bool(self._waiting) and is_time and not any(runner.is_paused for runner in self._unfinished)
+        if self._waiting[0] is Route.BLOCKS:
+            return is_time and not self._shares.is_closing
+        return is_time and not any(runner.is_paused for runner in self._unfinished)
+
+    def _may_bound_blocks(self, runner: Runner) -> bool:
+        """Whether bounds of blocks have a turn: not beside a proof that is about to end, and few that are in vain."""
+        others = [other for other in self._unfinished if other is not runner]
+        if any(other.closes_within(self._clock.remaining, self._value) for other in others):
+            return False
+        is_owed = runner.worked <= self._portfolio.blocks_share * self._clock.elapsed
+        return not others or is_owed or self._is_raising(runner)
+
+    def _is_raising(self, runner: Runner) -> bool:
+        """Whether these are bounds of blocks, no worse than others, and rise or have hardly been tried."""
+        if runner.route is not Route.BLOCKS or runner.is_done:
+            return False
+        asked, bound = self._portfolio, runner.bound
+        reached = bound + FEASIBILITY_TOLERANCE * (1.0 + abs(bound))  # relaxations are lowered by tolerances
+        is_best = all(reached >= other.bound for other in self._runners if other is not runner)
+        trial = min(asked.young_seconds, asked.blocks_share * self._clock.time_limit)
+        return is_best and (runner.worked < trial or runner.seconds_to_end(self._value) < np.inf)
 
     def _most_seconds(self, runner: Runner) -> float:
         """What a proof may have of the time that is left: by stages no more than the searches' share leaves."""
