@@ -1,5 +1,4 @@
 import itertools
-from collections import deque
 from dataclasses import replace
 from functools import partial
 
@@ -15,7 +14,7 @@ from pyomo_relugrad.network.building import prune_weights, with_unit_rows
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem, ReducedObjective, bound_problem
 from pyomo_relugrad.programs import LinearProgram, build_big_m
 from pyomo_relugrad.run import Budget, SearchContext
-from pyomo_relugrad.search.descent import batch, projected
+from pyomo_relugrad.search.descent import batch
 from pyomo_relugrad.search.descent.projected import ProjectedDescent, ProjectedRounds
 from pyomo_relugrad.search.domains.admm import AlternatingProjection, normal_equations
 from pyomo_relugrad.search.domains.box import Box, BoxWithRow
@@ -371,20 +370,3 @@ def test_steps_of_many_points_go_where_those_of_few_go():
     np.testing.assert_array_equal(batch._signs(numbers), np.sign(numbers))
     for box in (Box(np.zeros(500), np.ones(500)), Box(np.zeros(500), np.linspace(0.5, 1.0, 500))):
         np.testing.assert_array_equal(box.project(numbers), [box.project(row[None])[0] for row in numbers])
-
-
-@pytest.mark.parametrize(
-    ("size", "work", "expected"),
-    [(None, 0.0, [64, 64, 64, 32]), (None, 1e9, [512] * 4), (8, 0.0, [8] * 4)],  # of a large, a small network, as asked
-)
-def test_the_first_rounds_after_the_small_one_have_twice_as_many_points(monkeypatch, size, work, expected):
-    monkeypatch.setattr(projected, "WORK_PER_STEP", work)
-    problem = array_problem(random_network((4, 8, 1), 0), None, 0.0, 1.0)
-    context = SearchContext(Budget(1.0), np.random.default_rng(0))
-    rounds, seen = ProjectedRounds(ProjectedDescent(batch=size), problem, domain_of(problem), context), []
-    fresh_starts, rounds._fresh_starts = rounds._fresh_starts, lambda count: seen.append(count) or fresh_starts(count)
-    rounds.rounds, rounds.in_a_row = 1, 0
-    for _ in expected:
-        deque(rounds._descents(), maxlen=0)
-        rounds.n_descents[True] += 1
-    assert seen == expected

@@ -22,10 +22,8 @@ from pyomo_relugrad.search.domains.method import DomainMethod
 from pyomo_relugrad.search.regions.program import first_facets
 from pyomo_relugrad.search.sequential.smooth_polish import polisher_of
 
-#: Multiplications per batched step that keep the matrix products efficient and the steps short, and points at most.
-WORK_PER_STEP, MOST_POINTS = 3e7, 512
-#: Rounds, after the first small one, from twice as many points: what they find early leads the others.
-WIDE_ROUNDS = 3
+#: Multiplications per batched step that keep the matrix products efficient and the steps short.
+WORK_PER_STEP = 3e7
 #: Weights above which fewer points start together, whose steps would be long, and their arrays large.
 MANY_WEIGHTS = 1e7
 #: Points that start together where the projection is an iteration of its own.
@@ -131,7 +129,7 @@ class ProjectedDescent(DomainMethod):
         if domain.projection_work:
             return POLYTOPE_BATCH
         fewest = 32 if objective.n_weights <= MANY_WEIGHTS else 16
-        count = int(np.clip(WORK_PER_STEP / max(objective.n_weights, 1), fewest, MOST_POINTS))
+        count = int(np.clip(WORK_PER_STEP / max(objective.n_weights, 1), fewest, 512))
         if isinstance(objective, DeviceObjective) and not budget.is_repeatable:
             return objective.batch_size(count)
         return count
@@ -263,7 +261,7 @@ class ProjectedRounds:
         method, number = self.method, self.n_descents[self.is_fresh]
         if not self.is_fresh:
             first = method.offspring_steps[number % len(method.offspring_steps)]
-            starts = self.pool.offspring(self.domain, self.random, max(self._n_points // 2, 1))
+            starts = self.pool.offspring(self.domain, self.random, max(self.count // 2, 1))
             return starts, Schedule(first, method.last_step, method.recombine_steps).pieces(method.stages)
         self.is_seen = number % 2 == 0 or self._is_image_far_better
         if self.image is not None and self.is_seen:
@@ -271,19 +269,11 @@ class ProjectedRounds:
                 self.image.restart()
             vertices = yield from self.image.rounds(IMAGE_ROUNDS)
             lengths = Schedule(SEEN_STEP, method.last_step, SEEN_STEPS)
-            return self.moving.cast(vertices[: self._n_points]), lengths.pieces(SEEN_STAGES)
+            return self.moving.cast(vertices[: self.count]), lengths.pieces(SEEN_STAGES)
         turn = number if self.image is None else number // 2
         first = method.first_steps[turn % len(method.first_steps)]
         lengths = Schedule(first, method.last_step, method.explore_steps)
-        return self._fresh_starts(self._n_points), lengths.pieces(method.stages)
-
-    @property
-    def _n_points(self) -> int:
-        """Points that start together in the next round."""
-        is_wide = sum(self.n_descents.values()) < WIDE_ROUNDS and not self.domain.projection_work
-        if self.method.batch is not None or not is_wide:
-            return self.count
-        return max(min(2 * self.count, MOST_POINTS), self.count)
+        return self._fresh_starts(self.count), lengths.pieces(method.stages)
 
     @property
     def _is_image_far_better(self) -> bool:
