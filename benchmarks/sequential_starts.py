@@ -14,9 +14,11 @@ from pyomo_relugrad.network import Network
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.run import Budget, SearchContext
 from pyomo_relugrad.search.relaxation import LinearRelaxation
+from pyomo_relugrad.search.sequential.descent import Descent
 from pyomo_relugrad.search.sequential.elite import Elite
 from pyomo_relugrad.search.sequential.merit import Merit
-from pyomo_relugrad.search.sequential.search import Descent, SequentialLp, Starts
+from pyomo_relugrad.search.sequential.search import SequentialLp
+from pyomo_relugrad.search.sequential.starts import Starts
 
 STARTS = 50
 

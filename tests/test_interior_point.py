@@ -11,7 +11,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.modeling.compile import compile_model
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.run import Budget
-from pyomo_relugrad.search.sequential import search
+from pyomo_relugrad.search.sequential import descent
 from pyomo_relugrad.search.sequential.full_space import FullSpace
 from pyomo_relugrad.search.sequential.interior_point import interior_descent
 
@@ -233,7 +233,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[Array | None]:
         return v
         yield
 
-    monkeypatch.setattr(search, "interior_descent", noted)
+    monkeypatch.setattr(descent, "interior_descent", noted)
     return given_to
 
 

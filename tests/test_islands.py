@@ -19,7 +19,8 @@ from pyomo_relugrad.run.processes import WorkerProcesses
 from pyomo_relugrad.search import Auto
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.sequential.elite import Elite
-from pyomo_relugrad.search.sequential.search import SequentialLp, Starts
+from pyomo_relugrad.search.sequential.search import SequentialLp
+from pyomo_relugrad.search.sequential.starts import Starts
 from pyomo_relugrad.solve import array_problem, search
 from pyomo_relugrad.solve.elsewhere import islands, task_pool, task_sequence
 from pyomo_relugrad.solve.elsewhere.islands import Islands

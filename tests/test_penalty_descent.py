@@ -11,7 +11,7 @@ from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.sequential.merit import Merit
 from pyomo_relugrad.search.sequential.penalty_descent import penalty_descent
-from pyomo_relugrad.search.sequential.search import column_scale
+from pyomo_relugrad.search.sequential.step_model import column_scale
 
 
 def points_of(problem, count=40):

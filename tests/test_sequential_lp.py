@@ -16,8 +16,7 @@ from pyomo_relugrad.search.following import Following
 from pyomo_relugrad.search.regions.program import RegionProgram
 from pyomo_relugrad.search.sequential.integers import integer_neighbours, nearest_targets, next_targets, with_targets
 from pyomo_relugrad.search.sequential.merit import Merit
-from pyomo_relugrad.search.sequential.search import column_scale
-from pyomo_relugrad.search.sequential.step_model import StepModel
+from pyomo_relugrad.search.sequential.step_model import StepModel, column_scale
 from pyomo_relugrad.solve import search, solve_exactly
 
 INF = np.inf

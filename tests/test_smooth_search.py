@@ -15,7 +15,7 @@ from pyomo_relugrad.run import Budget, SearchLog, Stop
 from pyomo_relugrad.search import LpDescent, Method, ProjectedDescent, SequentialLp
 from pyomo_relugrad.search.regions.region import Region
 from pyomo_relugrad.search.sequential.near_rows import restored
-from pyomo_relugrad.search.sequential.search import while_promising
+from pyomo_relugrad.search.sequential.polish_ends import while_promising
 from pyomo_relugrad.search.sequential.smooth_polish import polisher_of
 from pyomo_relugrad.solve import search, solve_exactly
 

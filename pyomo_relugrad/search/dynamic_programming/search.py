@@ -11,8 +11,9 @@ from pyomo_relugrad.run import Method, SearchContext, between
 from pyomo_relugrad.search.dynamic_programming.stages import HorizonStage, stages_in_order
 from pyomo_relugrad.search.dynamic_programming.sweep import Sweeps
 from pyomo_relugrad.search.relaxation import LinearRelaxation
+from pyomo_relugrad.search.sequential.descent import Descent
 from pyomo_relugrad.search.sequential.merit import Merit
-from pyomo_relugrad.search.sequential.search import Descent, SequentialLp
+from pyomo_relugrad.search.sequential.search import SequentialLp
 
 #: Gain, relative to 1 + |merit|, that counts.
 GAIN = 1e-7

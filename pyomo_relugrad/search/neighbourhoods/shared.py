@@ -9,8 +9,9 @@ from pyomo_relugrad.search.neighbourhoods.convexity import is_convex
 from pyomo_relugrad.search.neighbourhoods.pace import Pace
 from pyomo_relugrad.search.neighbourhoods.polish import RegionPolish
 from pyomo_relugrad.search.relaxation import LinearRelaxation
+from pyomo_relugrad.search.sequential.descent import Descent
 from pyomo_relugrad.search.sequential.elite import Elite
-from pyomo_relugrad.search.sequential.search import Descent, SequentialLp
+from pyomo_relugrad.search.sequential.search import SequentialLp
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,8 @@ from pyomo_relugrad.search.regions.walk import is_lower, walk_regions
 from pyomo_relugrad.search.relaxation import LinearRelaxation
 from pyomo_relugrad.search.separable.blocks import Block, Blocks, alike
 from pyomo_relugrad.search.separable.region_mixture import SMALL, Mixture, RegionMixture
-from pyomo_relugrad.search.sequential.search import SequentialLp, while_promising
+from pyomo_relugrad.search.sequential.polish_ends import while_promising
+from pyomo_relugrad.search.sequential.search import SequentialLp
 from pyomo_relugrad.search.sequential.step_model import column_scale
 
 #: Gain at the prices, relative to what a block costs, below which a region does not count as better.

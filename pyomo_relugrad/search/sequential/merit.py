@@ -9,6 +9,8 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Problem, without_nan
 
+#: Sum of violations below which a point is handed to what makes it feasible: walks over linear regions, a polish.
+NEARLY_FEASIBLE = 1e-4
 #: Largest spread of the objective that prices follow, and least one of a column: exponentials have others.
 MAX_SPREAD, LEAST_SPREAD = 1e100, 1e-100
 
