@@ -20,8 +20,7 @@ _ADVICE = re.compile(r"\b(export|convert|load|upgrade|report|give|store|write|tr
 
 _NORMALISING = (
     *("Attention", "Det", "GroupNormalization", "InstanceNormalization", "LRN", "LayerNormalization"),
-    *("MeanVarianceNormalization", "Normalizer", "RMSNormalization", "ReduceL2", "ReduceLogSum", "ReduceProd"),
-    "ReduceSumSquare",
+    *("MeanVarianceNormalization", "Normalizer", "RMSNormalization", "ReduceL2", "ReduceLogSum"),
 )
 _QUANTISED = (
     *("ConvInteger", "DynamicQuantizeLinear", "MatMulInteger", "QGemm", "QLinearConv", "QLinearMatMul"),
