@@ -50,7 +50,7 @@ _REASONS: dict[str, str] = {
     **dict.fromkeys(RANDOM, "draws random numbers: export the network in evaluation mode"),
     **dict.fromkeys(
         ("GRU", "LSTM", "RNN", "SequenceMap"),
-        "is recurrent: export the network unrolled, with piecewise-linear operators",
+        "is recurrent: export the network unrolled, as cells (LSTMCell, GRUCell) in a loop are",
     ),
     **dict.fromkeys(
         _SEQUENCES,
