@@ -12,6 +12,7 @@ from pyomo.common.errors import PyomoException
 from pyomo.contrib.fbbt.fbbt import compute_bounds_on_expr, fbbt
 from pyomo.contrib.solver.common.factory import SolverFactory as NewSolverFactory
 from pyomo.contrib.solver.common.util import IncompatibleModelError
+from pyomo.contrib.solver.solvers.scip import base as scip
 from pyomo.core.expr.visitor import identify_variables, polynomial_degree, replace_expressions
 from pyomo.gdp import Disjunct, Disjunction
 from pyomo.opt import WriterFactory
@@ -93,6 +94,8 @@ def test_other_compilers_refuse_by_name():
         LinearStandardFormCompiler().write(m)
     with pytest.raises(UnexpandedNetworkError, match=r"'sub\.nn' is not expanded .*" + SAYS_WHAT_TO_DO):
         WriterFactory("gams_writer_v2").write(m, io.StringIO())
+    with pytest.raises(UnexpandedNetworkError, match=r"'sub\.nn' is not expanded .*" + SAYS_WHAT_TO_DO):
+        scip._PyomoToScipVisitor(None).exitNode(m.sub.nn.network_equations[0].expr.arg(1), [0.0, 0.0])
 
 
 def test_derivatives_are_refused_by_name():
@@ -240,11 +243,12 @@ def test_long_argument_lists_are_shortened():
     assert str(m.nn.network_equations[0].expr.arg(1)) == f"nn.network({inputs}, ..., nn.inputs[8])[0]"
 
 
-def test_bounds_propagation_knows_interval_bounds():
+def test_bounds_propagation_knows_interval_bounds(caplog):
     m = model()
     output, value = m.sub.nn.outputs[0], m.sub.nn.network_equations[0].expr.arg(1)
     assert compute_bounds_on_expr(value) == output.bounds
     fbbt(m)
+    assert not caplog.records
     assert m.x[0].bounds == (0, 1)
     assert output.bounds == compute_bounds_on_expr(value)
     m.x[1].setub(0.25)

@@ -122,10 +122,9 @@ class TestRefusals:
         ):
             load_onnx(make_model(nodes, (1, 3)))
 
-    @pytest.mark.parametrize("operator", ["Mul", "Div", "MatMul"])
-    def test_products_of_variables(self, operator):
-        nodes = [node("Relu", ["x"], ["h"]), node(operator, ["x", "h"], ["y"])]
-        with pytest.raises(UnsupportedOperatorError, match=f"{operator} .*the network's input"):
+    def test_quotients_of_variables(self):
+        nodes = [node("Relu", ["x"], ["h"]), node("Div", ["x", "h"], ["y"])]
+        with pytest.raises(UnsupportedOperatorError, match=r"Div .*the network's input"):
             load_onnx(make_model(nodes, (3, 3)))
 
     def test_choice_that_jumps(self):
@@ -144,7 +143,7 @@ class TestRefusals:
             ([node("Greater", ["x", "c"], ["b"]), node("CastLike", ["x", "b"], ["y"])], "outcome of a comparison"),
             ([node("Clip", ["x", "s"], ["y"])], "from the network's input"),
             ([node("Slice", ["x", "i", "i"], ["y"])], "from the network's input"),
-            ([node("ReduceProd", ["x"], ["y"])], "not piecewise linear"),
+            ([node("ReduceL2", ["x"], ["y"])], "not piecewise linear"),
             ([node("If", ["x"], ["y"], then_branch=helper.make_graph([], "t", [], []))], "from the network's input"),
             ([node("Sign", ["x"], ["y"])], "not continuous"),
             ([node("Unique", ["x"], ["y"])], "not continuous"),

@@ -186,7 +186,6 @@ CLASSIFIERS = {
     "stochastic gradient classifier": (make_pipeline(StandardScaler(), SGDClassifier()), IRIS, SPECIES),
 }
 REFUSED = {  # what stands before the perceptron, and the step's name
-    "squares": (PolynomialFeatures(2), "polynomialfeatures"),
     "splines": (SplineTransformer(), "splinetransformer"),
     "powers": (PowerTransformer(), "powertransformer"),
     "quantiles": (QuantileTransformer(n_quantiles=20), "quantiletransformer"),
@@ -251,6 +250,17 @@ def test_steps_that_are_not_affine_are_refused_by_name(name):
     model = make_pipeline(step, mlp()).fit(abs(DIABETES), PROGRESSION)
     with pytest.raises(RelugradError, match=rf"the step '{called}' .*[.:] \w+.*"):
         load_network(model)
+
+
+def test_features_of_degree_two_are_read_by_skl2onnx_or_refused_by_name():
+    model = make_pipeline(StandardScaler(), PolynomialFeatures(2), LinearRegression()).fit(DIABETES, PROGRESSION)
+    if find_spec("skl2onnx") is None:
+        with pytest.raises(RelugradError, match="the step 'polynomialfeatures'"):
+            load_network(model)
+        return
+    network = load_network(model)
+    assert len(network.widths) == 1
+    assert np.allclose(network.value(DIABETES)[:, 0], model.predict(DIABETES))
 
 
 def test_a_scaler_that_clips_is_read_by_skl2onnx_or_refused_by_name():
@@ -343,3 +353,19 @@ def test_models_of_keras_agree(name):
     points = np.random.default_rng(1).normal(size=(20, *model.input_shape[1:])).astype(np.float32)
     expected = np.asarray(keras.ops.convert_to_numpy(model(points))).reshape(20, -1)
     assert abs(network.value(points.reshape(20, -1)) - expected).max() <= 1e-5
+
+
+def test_operations_of_keras_beside_numbers_and_products():
+    """What ``keras.ops`` and the operators of Python make of the tensors of a functional model."""
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    try:
+        import keras
+    except ImportError as error:
+        pytest.skip(f"needs keras: {error}")
+    entering = keras.Input((3,))
+    left, right = keras.layers.Dense(2)(entering), keras.layers.Dense(2)(entering)
+    clipped = 1.0 - keras.ops.minimum(0.5, keras.ops.maximum(left, right)) * 2.0 + np.float32([1.0, 2.0])
+    model = keras.Model(entering, [clipped, left * right])
+    points = np.random.default_rng(1).normal(size=(20, 3)).astype(np.float32)
+    expected = [keras.ops.convert_to_numpy(part) for part in model(points)]
+    assert abs(load_network(model).value(points) - np.concatenate(expected, axis=1)).max() <= 1e-5

@@ -739,3 +739,18 @@ def test_highs_may_choose_its_threads_afterwards(solver: str) -> None:
     highs = pyo.SolverFactory("appsi_highs")
     assert pyo.check_optimal_termination(highs.solve(model, options={"threads": 2}))
     assert pyo.check_optimal_termination(highs.solve(model, options={"threads": 2}))
+
+
+@pytest.mark.parametrize("name", ["relugrad", "relugrad.exact"])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda solver: pickle.loads(pickle.dumps(solver))])
+def test_copies_of_solvers_have_their_options(name, copied):
+    """As pools of processes ask for."""
+    for solver in (pyo.SolverFactory(name), NewSolverFactory(name)):
+        solver.config.time_limit, solver.config.seed = 7.0, 3
+        solver.config.solver_options["threads"] = 1
+        again = copied(solver)
+        assert (type(again), again.config.time_limit, again.config.seed) == (type(solver), 7.0, 3)
+        assert again.config.solver_options.value() == {"threads": 1}
+        again.config.seed = 4
+        assert solver.config.seed == 3
+    assert pyo.SolverFactory(name).config.seed == 0

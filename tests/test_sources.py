@@ -13,7 +13,7 @@ from onnx_models import make_model, weights
 from random_networks import random_network
 
 import pyomo_relugrad as relugrad
-from pyomo_relugrad.errors import ModelError, NetworkFileError, NetworkFileNotFoundError
+from pyomo_relugrad.errors import ModelError, NetworkFileError, NetworkFileNotFoundError, NetworkValueError
 from pyomo_relugrad.readers.onnx import model_file
 from pyomo_relugrad.readers.sources import load_network
 
@@ -126,3 +126,37 @@ def test_files_of_keras_are_opened_in_safe_mode(tmp_path):
 def test_what_holds_no_network(source):
     with pytest.raises(ModelError, match=r"the network is .*: give a Network, a path"):
         load_network(source)
+
+
+def test_what_torch_onnx_export_returns():
+    """It can be called, and is a model all the same, not a rule that makes one."""
+    kind = type("ONNXProgram", (), {"__module__": "torch.onnx", "__call__": None, "model_proto": MODEL})
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(range(2), bounds=(0, 1))
+    m.nn = relugrad.ReluNetworkBlock(network=kind(), inputs=m.x)
+    assert (m.nn.network.n_inputs, m.nn.network.n_outputs) == (2, 1)
+
+
+def test_arrays_of_weights_are_refused_with_a_way_out():
+    with pytest.raises(ModelError, match=r"a list: .*; Network\.from_layers makes one of arrays"):
+        load_network([np.eye(2)])
+
+
+class TestModulesOfTorch:
+    def test_state_dict(self):
+        with pytest.raises(NetworkValueError, match="make the module, give it these by load_state_dict"):
+            load_network(module().state_dict())
+
+    def test_first_layer_that_sees_a_part_of_the_inputs(self):
+        torch = pytest.importorskip("torch")
+
+        class Halves(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.first = torch.nn.Linear(2, 1)
+
+            def forward(self, rows):
+                return self.first(rows[:, 2:4])
+
+        with pytest.raises(NetworkValueError, match=r"As many enter .* give an example, such as load_torch\(module"):
+            load_network(Halves())

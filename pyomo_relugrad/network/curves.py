@@ -7,7 +7,7 @@ from math import inf, pi, sqrt
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import erf
+import scipy
 
 from pyomo_relugrad.arrays import Array, namespace
 from pyomo_relugrad.network.activations import Activation, Lines
@@ -199,11 +199,11 @@ class Gelu(Curve):
 
     def value(self, z: Array) -> Array:
         """By the error function."""
-        return 0.5 * z * (1 + erf(z * sqrt(0.5)))
+        return 0.5 * z * (1 + scipy.special.erf(z * sqrt(0.5)))
 
     def value_and_slope(self, z: Array) -> tuple[Array, Array]:
         """Both from one error function."""
-        gate = 0.5 * (1 + erf(z * sqrt(0.5)))
+        gate = 0.5 * (1 + scipy.special.erf(z * sqrt(0.5)))
         return z * gate, gate + z * namespace(z).exp(-0.5 * z * z) * (1 / sqrt(2 * pi))
 
 
@@ -296,7 +296,7 @@ class Erf(Curve):
 
     def value(self, z: Array) -> Array:
         """``erf(z)``."""
-        return np.asarray(erf(z))
+        return np.asarray(scipy.special.erf(z))
 
     def value_and_slope(self, z: Array) -> tuple[Array, Array]:
         """The slope is a bell."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from os import PathLike, fspath
 from pathlib import Path
@@ -68,6 +69,7 @@ def load_network(source: Any) -> Network:
             f"the network is {shown(source)}: give a Network, a path, bytes or an onnx.ModelProto, a PyTorch module, a "
             "Keras model or a fitted scikit-learn estimator"
             + (", an object of the class" if isinstance(source, type) else "")
+            + ("; Network.from_layers makes one of arrays of weights" if isinstance(source, list | tuple) else "")
         )
     return _from(framework, source)
 
@@ -84,8 +86,10 @@ def _framework(source: Any) -> str | None:
     kinds = {(kind.__module__.split(".")[0], kind.__name__) for kind in type(source).__mro__}
     if kinds & {("keras", "Model"), ("tf_keras", "Model"), ("tensorflow", "Model")}:
         return "keras"  # with PyTorch as the backend it is a module as well
-    if kinds & {("torch", "Module"), ("torch", "ExportedProgram")}:
+    if kinds & {("torch", "Module"), ("torch", "ExportedProgram"), ("torch", "ONNXProgram")}:
         return "torch"
+    if isinstance(source, Mapping) and any(type(part).__module__.split(".")[0] == "torch" for part in source.values()):
+        return "torch"  # a state_dict, which is refused in its words
     return "sklearn" if hasattr(source, "fit") and hasattr(source, "predict") else None
 
 

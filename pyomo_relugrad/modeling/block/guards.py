@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from pyomo.contrib.fbbt import fbbt
 from pyomo.contrib.fbbt.expression_bounds_walker import ExpressionBoundsVisitor
 from pyomo.contrib.solver.solvers.gurobi.gurobi_direct_minlp import GurobiMINLPVisitor
+from pyomo.contrib.solver.solvers.scip import base as scip
 from pyomo.core.expr.calculus import diff_with_pyomo
 from pyomo.core.expr.numeric_expr import NumericExpression
 from pyomo.repn import ampl, standard_repn
@@ -117,8 +119,10 @@ def _register() -> None:
         getattr(ampl, "_operator_handles", {}),
         getattr(ToBaronVisitor, "_expression_handlers", {}),
         getattr(ToGamsVisitor, "_expression_handlers", {}),
+        getattr(scip, "_operator_map", {}),
     ):
         dispatcher[NetworkOutputExpression] = _refuse
+    getattr(fbbt, "_prop_bnds_root_to_leaf_map", {})[NetworkOutputExpression] = lambda *_: None
     getattr(ExpressionBoundsVisitor, "_operator_dispatcher", {})[NetworkOutputExpression] = _bounds_in_visitor
 
 

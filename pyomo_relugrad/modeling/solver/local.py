@@ -94,6 +94,14 @@ class Relugrad(SolverBase):
         for name, value in later.items():
             self.config.solver_options[name] = value
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles have the options, and read models anew: Pyomo's options cannot be pickled themselves."""
+        values = {name: self.config.get(name).value() for name in self.config}
+        return _with_options, (
+            type(self),
+            {name: value for name, value in values.items() if value != self.CONFIG[name]},
+        )
+
     def available(self) -> Availability:
         """Return that the solver is there: it needs no license and no executable."""
         return Availability.FullLicense
@@ -240,6 +248,13 @@ class Relugrad(SolverBase):
         found = replace(found, elapsed=found.elapsed + before, history=history, bound_history=bound_history)
         log.summary(found)
         return found
+
+
+def _with_options(kind: type[Relugrad], options: dict[str, Any]) -> Relugrad:
+    """A solver with other options than the default ones."""
+    solver = kind()
+    solver.config.set_value(options)
+    return solver
 
 
 def _confirmed(compiled: CompiledModel, found: SearchResult, log: SearchLog) -> SearchResult:

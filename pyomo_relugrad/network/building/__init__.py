@@ -16,7 +16,7 @@ from pyomo_relugrad.network.building.hidden_layers import (
     two_slopes,
     without_unread,
 )
-from pyomo_relugrad.network.building.parallel import mean_of, ranked, side_by_side
+from pyomo_relugrad.network.building.parallel import mean_of, ranked, side_by_side, with_merged_layers
 from pyomo_relugrad.network.building.probe import affine_map, is_affine_map
 from pyomo_relugrad.network.building.rewrite import fold_scaling, map_outputs, substitute_inputs
 from pyomo_relugrad.network.building.simplify import (

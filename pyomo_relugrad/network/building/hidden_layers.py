@@ -1,6 +1,6 @@
 """How networks are put together: layers are added one by one, and maxima, kinks and limits are made of ReLUs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 
@@ -98,7 +98,7 @@ def affine_of(layer: Layer) -> Affine:
     return Affine((layer.width,), dict(layer.terms), layer.bias)
 
 
-def through(layer: Layer, activations: Sequence[Affine]) -> Affine:
+def through(layer: Layer, activations: Sequence[Affine] | Mapping[int, Affine]) -> Affine:
     """The values of a layer before its activation, where what it reads are these functions of something else."""
     total = Affine.constant(layer.bias)
     for source, weight in layer.terms:

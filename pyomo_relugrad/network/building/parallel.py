@@ -1,12 +1,14 @@
-"""Networks side by side: as one network, their mean, and the value that some of them reach."""
+"""Networks and layers side by side: as one, the networks' mean, and the value that some of them reach."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from pyomo_relugrad.network.activations import Activation
 from pyomo_relugrad.network.building.affine import Affine
 from pyomo_relugrad.network.building.hidden_layers import HiddenLayers, smallest, through
+from pyomo_relugrad.network.layer import Layer
 from pyomo_relugrad.network.network import Network
 
 
@@ -69,11 +71,31 @@ def side_by_side(networks: Sequence[Network], inputs: Sequence[Affine]) -> tuple
         for activation in dict.fromkeys(kinds.values()):
             own = [place for place in deep if kinds[place] == activation]
             values = [through(networks[place].layers[level], known[place]) for place in own]
-            layer, begin = hidden.add(values[0].stacked(values[1:]), activation), 0
-            for place, value in zip(own, values, strict=True):
-                known[place].append(layer.taken(np.arange(begin, begin + value.size)))
-                begin += value.size
+            for place, activations in zip(own, _in_one_layer(values, activation, hidden), strict=True):
+                known[place].append(activations)
     return hidden, [through(network.layers[-1], own) for network, own in zip(networks, known, strict=True)]
+
+
+def with_merged_layers(layers: Sequence[Layer], n_inputs: int) -> tuple[Layer, ...]:
+    """The layers of a network, the hidden ones of one depth and activation as one layer."""
+    depths, groups = [0], dict[tuple[int, Activation], list[int]]()
+    for position, layer in enumerate(layers[:-1], start=1):
+        depths.append(1 + max((depths[source] for source in layer.sources), default=0))
+        groups.setdefault((depths[position], layer.activation), []).append(position)
+    if len(groups) == len(layers) - 1:
+        return tuple(layers)
+    hidden, known = HiddenLayers(), {0: Affine.variable(0, (n_inputs,))}
+    for (_, activation), group in sorted(groups.items(), key=lambda item: item[0][0]):
+        values = [through(layers[position - 1], known) for position in group]
+        known.update(zip(group, _in_one_layer(values, activation, hidden), strict=True))
+    return hidden.with_output(through(layers[-1], known))
+
+
+def _in_one_layer(values: Sequence[Affine], activation: Activation, hidden: HiddenLayers) -> list[Affine]:
+    """The activation of each of some tensors, all of them a layer."""
+    layer = hidden.add(values[0].stacked(values[1:]), activation)
+    ends = np.cumsum([value.size for value in values])
+    return [layer.taken(places) for places in np.split(np.arange(layer.size), ends[:-1])]
 
 
 def _beside(networks: Sequence[Network]) -> tuple[HiddenLayers, list[Affine]]:

@@ -61,9 +61,20 @@ def _write(graph: LayerGraph, layer: Any, *entering: Any, **settings: Any) -> An
         raise UnknownLayerError(f"the layer {layer.name!r} ({kind.__name__}) is not")
     graph.begin(str(layer.name))
     try:
-        return writer(graph, layer, *_flat(entering))
+        return writer(graph, layer, *_entering(graph, entering))
     except UnknownLayerError:
         raise UnknownLayerError(f"the layer {layer.name!r} ({kind.__name__}) has settings that are not") from None
+
+
+def _entering(graph: LayerGraph, given: Any) -> list[str]:
+    """The tensors that enter a layer; an operation of ``keras.ops`` may take numbers beside them."""
+    if isinstance(given, list | tuple):
+        return [tensor for part in given for tensor in _entering(graph, part)]
+    if isinstance(given, str | dict):
+        return _flat(given)
+    if not (isinstance(given, int | float | np.ndarray | np.generic) or hasattr(given, "numpy")):
+        raise UnknownLayerError
+    return [graph.weight(_numbers(given))]
 
 
 def _numbers(variable: Any) -> Any:

@@ -23,6 +23,8 @@ from pyomo_relugrad.readers.onnx import load_onnx
 from pyomo_relugrad.readers.onnx.model_file import open_model
 from pyomo_relugrad.readers.onnx.original import rounding_of
 
+_EXAMPLE = "give an example, such as load_torch(module, torch.zeros(1, 3, 8, 8))"
+
 
 def load_torch(module: Any, example: Any = None) -> Network:
     """A PyTorch module in evaluation mode.
@@ -33,7 +35,7 @@ def load_torch(module: Any, example: Any = None) -> Network:
     ----------
     module : torch.nn.Module
         Also one that was scripted, traced or loaded by ``torch.jit``, or a program of ``torch.export``, which stays in
-        the mode in which it was exported.
+        the mode in which it was exported; or what ``torch.onnx.export`` returns.
     example : tensor, array or tuple of them, optional
         Inputs of the right shapes, with a batch of one row. May be left out where the module takes rows of numbers and
         its first layer with weights, a ``Linear`` or ``BatchNorm1d``, tells how many.
@@ -53,6 +55,8 @@ def load_torch(module: Any, example: Any = None) -> Network:
     NetworkMismatchError
         If the exported network does not have the module's values at some points that are tried.
     """
+    if type(module).__name__ == "ONNXProgram":
+        return load_onnx(module.model_proto)
     torch = require("torch", "to export a PyTorch module")
     if type(module).__name__ == "ExportedProgram":
         given, module = module.example_inputs, module.module()
@@ -60,7 +64,7 @@ def load_torch(module: Any, example: Any = None) -> Network:
     module = _checked_module(torch, module)
     inputs = _tensors(torch, module, _row(torch, module) if example is None else example)
     with _in_evaluation_mode(module), _buffers_kept(torch, module):
-        outputs = _outputs(torch, module, inputs)
+        outputs = _outputs(torch, module, inputs, is_guess=example is None)
         network = _by_layers(torch, module, inputs) or _by_export(torch, module, inputs)
     return network.with_names(_input_names(module, network), _output_names(outputs, network))
 
@@ -73,10 +77,7 @@ def _row(torch: Any, module: Any) -> Any:
     width = next((getattr(first, name) for kind, name in widths.items() if isinstance(first, kind)), None)
     if first is None or width is None:
         layer = "it has no layer with weights" if first is None else f"its first layer is {type(first).__name__}"
-        raise NetworkValueError(
-            f"the shape of the inputs of {_name(module)} is not known, as {layer}: give an example, such as "
-            "load_torch(module, torch.zeros(1, 3, 8, 8))"
-        )
+        raise NetworkValueError(f"the shape of the inputs of {_name(module)} is not known, as {layer}: {_EXAMPLE}")
     return torch.zeros(1, width, dtype=first.weight.dtype, device=first.weight.device)
 
 
@@ -157,8 +158,8 @@ def _tensor(torch: Any, part: Any, kinds: list[Any]) -> Any:
     return tensor.to(kinds[0] if kinds else torch.float32) if array.dtype.kind == "f" or array is not part else tensor
 
 
-def _outputs(torch: Any, module: Any, inputs: tuple[Any, ...]) -> Any:
-    """What the module makes of the example."""
+def _outputs(torch: Any, module: Any, inputs: tuple[Any, ...], is_guess: bool) -> Any:
+    """What the module makes of the example, or of the row that its first layer asks for."""
     if any(tensor.is_complex() for tensor in (*inputs, *module.parameters(), *module.buffers())):
         raise NetworkValueError(f"{_name(module)} has complex numbers: only real ones can be read")
     try:
@@ -167,9 +168,12 @@ def _outputs(torch: Any, module: Any, inputs: tuple[Any, ...]) -> Any:
     except Exception as error:  # a module may raise anything
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in inputs)
         is_short = isinstance(error, TypeError) and "missing" in str(error)
+        if is_short:
+            advice = ". Give a tuple as the example, a tensor for each argument"
+        else:
+            advice = f". As many enter its first layer; if others enter the module, {_EXAMPLE}" if is_guess else ""
         raise NetworkValueError(
-            f"{_name(module)} cannot be run on the example of shape {shapes}: {first_line(error)}"
-            + (". Give a tuple as the example, a tensor for each argument" if is_short else "")
+            f"{_name(module)} cannot be run on the example of shape {shapes}: {first_line(error)}{advice}"
         ) from error
 
 

@@ -7,7 +7,6 @@ from math import prod
 
 import numpy as np
 from onnx import NodeProto, OperatorSetIdProto, TensorProto, TypeProto, defs, helper, numpy_helper, shape_inference
-from onnx.reference import ReferenceEvaluator
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import NetworkFileError, RelugradError
@@ -60,6 +59,8 @@ class NodeEvaluator:
         model = helper.make_model(
             helper.make_graph([renamed], "node", values, outputs), opset_imports=_opset_imports(node, opset)
         )
+        from onnx.reference import ReferenceEvaluator  # takes time, and few files need it
+
         self._node, self._evaluator = node, ReferenceEvaluator(model)
 
     @_refusals()

@@ -19,7 +19,7 @@ from pyomo_relugrad.errors import (
     UnsupportedOperatorError,
 )
 from pyomo_relugrad.network import Layer, Network
-from pyomo_relugrad.network.building import Affine, HiddenLayers, as_layer, without_unread
+from pyomo_relugrad.network.building import Affine, HiddenLayers, as_layer, with_merged_layers, without_unread
 from pyomo_relugrad.network.linear_maps import entries
 from pyomo_relugrad.readers.onnx import batch
 from pyomo_relugrad.readers.onnx.checks import check_inputs_are_given
@@ -156,6 +156,8 @@ def _network(
     if not sum(tensor.size for tensor in outputs):
         raise NetworkFileError("its outputs are empty")
     layers = without_unread([*reader.hidden.layers, as_layer(outputs[0].stacked(outputs[1:]))])
+    if not all(layer.activation.is_piecewise_linear for layer in layers[:-1]):  # products are many small layers
+        layers = with_merged_layers(layers, sum(map(prod, shapes)))
     _check_weights(layers)
     batched = batched or any(batch.has_symbolic_batch(value) for value in free)
     inputs = tuple(batch.spec(value, shape, batched) for value, shape in zip(free, shapes, strict=True))

@@ -20,8 +20,7 @@ _ADVICE = re.compile(r"\b(export|convert|load|upgrade|report|give|store|write|tr
 
 _NORMALISING = (
     *("Attention", "Det", "GroupNormalization", "InstanceNormalization", "LRN", "LayerNormalization"),
-    *("MeanVarianceNormalization", "Normalizer", "RMSNormalization", "ReduceL2", "ReduceLogSum", "ReduceProd"),
-    "ReduceSumSquare",
+    *("MeanVarianceNormalization", "Normalizer", "RMSNormalization", "ReduceL2", "ReduceLogSum"),
 )
 _QUANTISED = (
     *("ConvInteger", "DynamicQuantizeLinear", "MatMulInteger", "QGemm", "QLinearConv", "QLinearMatMul"),
@@ -51,7 +50,7 @@ _REASONS: dict[str, str] = {
     **dict.fromkeys(RANDOM, "draws random numbers: export the network in evaluation mode"),
     **dict.fromkeys(
         ("GRU", "LSTM", "RNN", "SequenceMap"),
-        "is recurrent: export the network unrolled, with piecewise-linear operators",
+        "is recurrent: export the network unrolled, as cells (LSTMCell, GRUCell) in a loop are",
     ),
     **dict.fromkeys(
         _SEQUENCES,

@@ -231,7 +231,10 @@ _IMAGES = (
     *("AveragePool", "BatchNormalization", "Col2Im", "Conv", "ConvTranspose", "GlobalAveragePool", "GlobalLpPool"),
     *("GlobalMaxPool", "GridSample", "LpPool", "MaxPool"),
 )
-_REDUCTIONS = ("ReduceL1", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum")
+_REDUCTIONS = (
+    *("ReduceL1", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum"),
+    "ReduceSumSquare",
+)
 
 _RULES: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(_ELEMENTWISE, _elementwise),

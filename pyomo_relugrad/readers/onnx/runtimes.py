@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, numpy_helper
-from onnx.reference import ReferenceEvaluator
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.readers.onnx.evaluate import normalised
@@ -105,7 +104,9 @@ class Reference:
     in_double: bool = False
 
     @cached_property
-    def _evaluator(self) -> ReferenceEvaluator:
+    def _evaluator(self) -> Any:
+        from onnx.reference import ReferenceEvaluator  # takes time, and few files need it
+
         model = self.model
         if self.in_double:
             model = deepcopy(self.model)

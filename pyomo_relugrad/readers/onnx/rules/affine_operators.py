@@ -13,7 +13,9 @@ from pyomo_relugrad.network.building import Affine, HiddenLayers, affine_map
 from pyomo_relugrad.readers.onnx.evaluate import NodeEvaluator
 from pyomo_relugrad.readers.onnx.node import Node, Value
 from pyomo_relugrad.readers.onnx.refusals import refusal
-from pyomo_relugrad.readers.onnx.rules.arithmetic import BOTH_VARY
+from pyomo_relugrad.readers.onnx.rules.products import einsum
+
+BOTH_VARY = "multiplies two tensors that both depend on the network's input: not linear"
 
 _AFFINE_INPUTS: dict[str, tuple[int, ...]] = {
     "AffineGrid": (0,),
@@ -54,6 +56,10 @@ def by_evaluation(node: Node, hidden: HiddenLayers) -> list[Value]:
     NetworkFileError
         If it has too many inputs to be evaluated one by one.
     """
+    if node.operator == "Einsum" and len(node.inputs) == 2 and all(isinstance(one, Affine) for one in node.inputs):
+        made = einsum(node, node.affine(0), node.affine(1), hidden)
+        if made is not None:
+            return [made]
     _check_affine(node)
     try:
         function = _NodeFunction(node)

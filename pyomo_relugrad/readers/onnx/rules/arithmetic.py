@@ -1,4 +1,4 @@
-"""Rules of the operators that are affine when all but one of their inputs are constant: sums, products, Gemm."""
+"""Rules of sums, products, powers and Gemm: affine where all but one of the inputs are constant."""
 
 from functools import reduce
 from math import prod
@@ -12,33 +12,23 @@ from pyomo_relugrad.network import Activation
 from pyomo_relugrad.network.building import Affine, HiddenLayers
 from pyomo_relugrad.network.curves import CUBE, SQUARE
 from pyomo_relugrad.network.linear_maps import check_entries
-from pyomo_relugrad.readers.onnx.gates import gated
 from pyomo_relugrad.readers.onnx.node import Node, Rule, Value, finite
 from pyomo_relugrad.readers.onnx.refusals import refusal
-
-BOTH_VARY = "multiplies two tensors that both depend on the network's input: not linear"
+from pyomo_relugrad.readers.onnx.rules.products import product, sums_of_products
 
 _POWERS: dict[float, Activation | None] = {1.0: None, 2.0: SQUARE, 3.0: CUBE}
 
 FLOATING_POINT = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16})
 
 
-def multiply(node: Node, left: Affine, right: Affine, hidden: HiddenLayers) -> Affine:
-    """The product, element by element, of tensors that broadcast, of which one is constant or a gate of the other."""
-    if left.terms and right.terms:
-        product = gated(left, right, hidden)
-        if product is None:
-            raise node.unsupported(BOTH_VARY)
-        return product
-    varying, constant = (left, right) if left.terms else (right, left)
-    return varying.scaled(constant.offset.reshape(constant.shape))
-
-
-def _matrix_product(node: Node, left: Array | Affine, right: Array | Affine) -> Affine:
-    """The product of matrices (or stacks of them) of which one is constant, as NumPy's ``matmul``."""
+def _matrix_product(left: Array | Affine, right: Array | Affine, hidden: HiddenLayers) -> Affine:
+    """The product of matrices (or stacks of them), as NumPy's ``matmul``."""
     if isinstance(left, Affine):
         if isinstance(right, Affine):
-            raise node.unsupported(BOTH_VARY)
+            rows, columns = _factors(*(np.arange(side.size).reshape(side.shape) for side in (left, right)))
+            return sums_of_products(
+                left.taken(rows), right.taken(columns), matmul_shape(left.shape, right.shape), hidden
+            )
         tensor, weight = left, finite(right)
     else:
         tensor, weight = right if isinstance(right, Affine) else Affine.constant(finite(right)), finite(left)
@@ -92,7 +82,7 @@ def _gemm(node: Node, hidden: HiddenLayers) -> Value:
         raise NetworkFileError(f"Gemm multiplies matrices, but its inputs have shapes {left.shape} and {right.shape}")
     left = _transposed(left) if node.attribute("transA", 0) else left
     right = _transposed(right) if node.attribute("transB", 0) else right
-    result = _matrix_product(node, left, right).scaled(np.array(node.attribute("alpha", 1.0)))
+    result = _matrix_product(left, right, hidden).scaled(np.array(node.attribute("alpha", 1.0)))
     if not node.has_input(2):
         return result
     added = node.affine(2)
@@ -137,12 +127,12 @@ def _dropout(node: Node, hidden: HiddenLayers) -> Value | list[Value]:
 RULES: dict[str, Rule] = {
     "Add": lambda node, hidden: node.masked(0).plus(node.masked(1)),
     "Sub": lambda node, hidden: node.masked(0).minus(node.masked(1)),
-    "Mul": lambda node, hidden: multiply(node, node.affine(0), node.affine(1), hidden),
+    "Mul": lambda node, hidden: product(node.affine(0), node.affine(1), hidden),
     "Neg": lambda node, hidden: node.affine(0).scaled(np.array(-1.0)),
     "Sum": _sum,
     "Mean": lambda node, hidden: _sum(node, hidden).scaled(np.array(1.0 / len(node.inputs))),
     "Pow": _pow,
-    "MatMul": lambda node, hidden: _matrix_product(node, node.value(0), node.value(1)),
+    "MatMul": lambda node, hidden: _matrix_product(node.value(0), node.value(1), hidden),
     "Gemm": _gemm,
     "BatchNormalization": _batch_normalization,
     "Dropout": _dropout,

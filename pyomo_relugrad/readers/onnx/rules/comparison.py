@@ -12,7 +12,7 @@ from pyomo_relugrad.readers.onnx.gates import cut_off
 from pyomo_relugrad.readers.onnx.node import Node, Rule, Value, finite
 from pyomo_relugrad.readers.onnx.one_variable import OneVariable, combined, lifted, unified, wholes
 from pyomo_relugrad.readers.onnx.pieces import Pieces
-from pyomo_relugrad.readers.onnx.rules import arithmetic
+from pyomo_relugrad.readers.onnx.rules import arithmetic, products
 
 
 def _operands(node: Node, positions: tuple[int, ...]) -> list[OneVariable]:
@@ -145,7 +145,7 @@ def _mul(node: Node, hidden: HiddenLayers) -> Value:
     product = combined(left, right, hidden, Pieces.times)
     if product is not None:
         return _made(node, left.shape, *product, is_truth=False)
-    return arithmetic.multiply(node, left.settled(hidden), right.settled(hidden), hidden)
+    return products.product(left.settled(hidden), right.settled(hidden), hidden)
 
 
 def _added(node: Node, hidden: HiddenLayers, factor: float) -> OneVariable:

@@ -12,7 +12,7 @@ from pyomo_relugrad.errors import NetworkFileError
 from pyomo_relugrad.network.building import Affine, HiddenLayers, largest, smallest
 from pyomo_relugrad.network.linear_maps import check_entries
 from pyomo_relugrad.readers.onnx.node import Node, Rule, Value
-from pyomo_relugrad.readers.onnx.rules.arithmetic import BOTH_VARY
+from pyomo_relugrad.readers.onnx.rules.affine_operators import BOTH_VARY
 from pyomo_relugrad.readers.onnx.rules.movement import move
 
 
