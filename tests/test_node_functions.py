@@ -4,8 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from random_models import random_problem
+from random_models import random_network, random_problem
+from scipy import sparse
 
+from pyomo_relugrad.problem import EmbeddedNetwork, Problem
+from pyomo_relugrad.proof.boxes.crown_bounder import CrownBounder
 from pyomo_relugrad.proof.boxes.objective import ObjectiveBound
 from pyomo_relugrad.proof.boxes.outputs import OutputBounds
 from pyomo_relugrad.proof.boxes.relaxations import Relaxations, n_states
@@ -73,3 +76,32 @@ def test_rows_and_ranges_of_outputs_hold_at_every_point_of_a_box(family):
         assert possible[node] or not allowed.any()
         assert (part[allowed] >= low[node] - 1e-9).all()
         assert (part[allowed] <= high[node] + 1e-9).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_bounds_of_boxes_are_below_a_quadratic_objective(seed):
+    rng = np.random.default_rng(seed)
+    network, n = random_network(rng, (3, 6, 4, 2)), 5
+    root = rng.normal(size=(n, n))
+    problem = Problem(
+        rng.normal(size=n),
+        np.array([-1.0, 0.5, -2.0, -np.inf, -np.inf]),
+        np.array([1.0, 2.0, -0.5, np.inf, np.inf]),
+        networks=(EmbeddedNetwork(network, [0, 1, 2], [3, 4]),),
+        quadratic=sparse.csr_array(root @ root.T),
+        constant=2.0,
+    )
+    ends = np.linspace(0.0, 1.0, 4)
+    inputs, width = slice(0, 3), (problem.upper - problem.lower)[:3]
+    lower, upper = np.tile(problem.lower, (3, 1)), np.tile(problem.upper, (3, 1))
+    lower[:, inputs], upper[:, inputs] = (problem.lower[:3] + side[:, None] * width for side in (ends[:-1], ends[1:]))
+    bounder = CrownBounder(problem)
+    whole = bounder.root()
+    nodes = replace(whole.take(np.zeros(3, int)), lower=lower, upper=upper)
+    bounded = bounder(nodes, np.inf).nodes
+    for node in range(3):
+        points = np.zeros((300, n))
+        points[:, inputs] = rng.uniform(lower[node, inputs], upper[node, inputs], size=(300, 3))
+        points[:150, inputs] = np.where(rng.random((150, 3)) < 0.5, lower[node, inputs], upper[node, inputs])
+        least = problem.objective(problem.propagate(points)).min()
+        assert bounder.lower_bound() <= bounded.bound[node] <= least
