@@ -9,6 +9,7 @@ from scipy import sparse
 
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem
 from pyomo_relugrad.proof.boxes.crown_bounder import CrownBounder
+from pyomo_relugrad.proof.boxes.node_program import NodeProgram, ProgramSolutions
 from pyomo_relugrad.proof.boxes.objective import ObjectiveBound
 from pyomo_relugrad.proof.boxes.outputs import OutputBounds
 from pyomo_relugrad.proof.boxes.relaxations import Relaxations, n_states
@@ -105,3 +106,30 @@ def test_bounds_of_boxes_are_below_a_quadratic_objective(seed):
         points[:150, inputs] = np.where(rng.random((150, 3)) < 0.5, lower[node, inputs], upper[node, inputs])
         least = problem.objective(problem.propagate(points)).min()
         assert bounder.lower_bound() <= bounded.bound[node] <= least
+
+
+def test_what_programs_cut_off_a_box_leaves_its_ends():
+    """No more than rounding: x + y >= 1.5 leaves x at 0.5, and a reduced cost of one leaves what the cutoff is."""
+    network = random_network(np.random.default_rng(0), (2, 3, 1))
+    problem = Problem(
+        np.array([0.0, 0.0, 1.0]),
+        np.array([-1.0, -1.0, -np.inf]),
+        np.array([1.0, 1.0, np.inf]),
+        sparse.csr_array(np.array([[1.0, 1.0, 0.0], [1.0, -1.0, 0.0]])),
+        np.array([1.5, -np.inf]),
+        np.array([np.inf, 0.25]),
+        networks=(EmbeddedNetwork(network, [0, 1], [2]),),
+    )
+    lower, upper = problem.lower.copy(), problem.upper.copy()
+    assert NodeProgram(problem).tighten(lower, upper)
+    ends = np.array([[0.5, 0.625], [1.0, 1.0]])
+    assert np.array([lower[:2], upper[:2]]) == pytest.approx(ends, abs=1e-5)
+    assert (lower[:2] <= ends[0]).all()
+    nothing = np.zeros((1, 3))
+    reduced = np.array([[1.0, -2.0, 0.0]])
+    solutions = ProgramSolutions(np.ones(1, bool), np.zeros(1), nothing, reduced, nothing, np.zeros(1))
+    cut = solutions.cut(np.zeros((1, 3)), np.full((1, 3), 4.0), cutoff=1.0)
+    assert cut[0][0] == pytest.approx([0.0, 3.5, 0.0], abs=1e-5)
+    assert cut[1][0] == pytest.approx([1.0, 4.0, 4.0], abs=1e-5)
+    assert cut[1][0, 0] >= 1.0
+    assert cut[0][0, 1] <= 3.5
