@@ -1,6 +1,7 @@
 """CROWN: sound on samples and on exact extremes, never looser than intervals, tight where it must be."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -275,3 +276,20 @@ def test_a_second_layer_by_products_has_the_bounds_of_single_functions(sizes, dt
         values = network.preactivations(sample(rng, quick.boxes.lower[box], quick.boxes.upper[box], 50))[1]
         assert (quick.lower[1][box] <= values).all()
         assert (values <= quick.upper[1][box]).all()
+
+
+def test_a_second_layer_by_products_takes_the_lines_as_they_are():
+    network, rng = trained_like(7, (3, 8, 5, 1)), np.random.default_rng(7)
+    relaxation = Relaxation(network, -np.ones((4, 3)), rng.random((4, 3)))
+    lines = replace(relaxation.lines[0], lower_intercept=-rng.random((4, 8)), lower_slope=rng.random((4, 8)))
+    found = second_layer_bounds(network.layers, lines, np.array([0, 3]), relaxation.boxes)
+    (first, weight), bias = (layer.weights[0] for layer in network.layers[:2]), network.layers[0].bias
+    for sign, side in ((1.0, found[0]), (-1.0, -found[1])):
+        positive, negative = (part(sign * weight[[0, 3]], 0.0) for part in (np.maximum, np.minimum))
+        for box in range(4):
+            slopes = positive * lines.lower_slope[box] + negative * lines.upper_slope[box]
+            constants = positive @ lines.lower_intercept[box] + negative @ lines.upper_intercept[box] + slopes @ bias
+            ends = relaxation.boxes.lower[box], relaxation.boxes.upper[box]
+            smallest = np.minimum(*(slopes @ first * end for end in ends)).sum(axis=1)
+            expected = smallest + constants + sign * network.layers[1].bias[[0, 3]]
+            np.testing.assert_allclose(side[:, box], expected, rtol=1e-12)

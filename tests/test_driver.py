@@ -104,12 +104,13 @@ def test_more_than_ten_solutions_are_kept_where_they_are_wanted():
     assert kept == [10, 12, 13]
 
 
-def test_a_point_whose_objective_counts_as_infinite_ends_the_run_as_unbounded():
+@pytest.mark.parametrize(("bound", "stop"), [(-np.inf, Stop.UNBOUNDED), (-1e26, Stop.OPTIMAL)])
+def test_a_point_whose_objective_counts_as_infinite_ends_the_run_as_unbounded_where_nothing_bounds_it(bound, stop):
     problem = Problem(np.array([1.0]), np.array([-np.inf]), np.array([0.0]))
-    reports = [Report((problem.incumbent(np.array([value])),), bound=-1e26) for value in (-1e3, -1e26)]
+    reports = [Report((problem.incumbent(np.array([value])),), bound=bound) for value in (-1e3, -1e26)]
     seen = []
     result = Driver(problem, EXACT, Clock(), seen.append).run(Scripted(*reports))
-    assert (result.stop, result.incumbent.objective, len(seen)) == (Stop.UNBOUNDED, -1e26, 2)
+    assert (result.stop, result.incumbent.objective, len(seen)) == (stop, -1e26, 2)
 
 
 def test_the_gap_of_the_options_counts():

@@ -1,5 +1,6 @@
 """Bounds of problems in stages: never above the optimum, closer with every round, and at it in the end."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem
 from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.proof import HorizonProof, stage_arcs
 from pyomo_relugrad.proof import horizon as horizon_module
+from pyomo_relugrad.proof.horizon import CELLS, _cells
 from pyomo_relugrad.proof.range_minima import RangeMinima, lowered
 from pyomo_relugrad.proof.stage_arcs import RelaxedStage
 from pyomo_relugrad.run import Options, Route, Stop
@@ -179,6 +181,18 @@ def test_least_values_of_ranges(size):
         assert value == cells[first : last + 1].min()
     for cell in range(size):
         assert lowest[cell] == values[(ends[0] <= cell) & (cell <= ends[1])].min(initial=np.inf)
+
+
+def test_ranges_of_a_state_that_touch_have_a_cell_in_common():
+    random = np.random.default_rng(0)
+    low, high = -0.7, 3.1
+    at_cells = low + np.arange(1.0, CELLS) * (high - low) / CELLS
+    for ends in (at_cells, np.nextafter(at_cells, -np.inf), random.uniform(low, high, CELLS)):
+        sides = np.full(ends.size, low), ends, np.full(ends.size, high)
+        before, after = (_cells(pair, (low, high), ends.size) for pair in itertools.pairwise(sides))
+        assert (before[1] >= after[0]).all()
+        assert (after[0] >= before[1] - 1).all()
+        assert (before[0].max(), after[1].min()) == (0, CELLS - 1)
 
 
 def test_an_exact_solve_proves_horizons_by_stages():

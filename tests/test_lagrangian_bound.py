@@ -9,8 +9,9 @@ from milp_oracle import exact_optimum
 from random_models import random_network, random_problem
 from scipy import sparse
 
-from pyomo_relugrad.problem import EmbeddedNetwork, Problem, rounded_up
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, EmbeddedNetwork, Problem, rounded_up
 from pyomo_relugrad.proof import LagrangianBound, ProofInTurns, SearchTree
+from pyomo_relugrad.proof.lagrangian import Lagrangian
 from pyomo_relugrad.proof.lagrangian_bound import _BoundedBlock
 from pyomo_relugrad.run import Clock, Driver, Options, Past, Report, Stop, Worker
 from pyomo_relugrad.solve import Portfolio, Route, search, solve_exactly
@@ -231,3 +232,24 @@ def test_a_rounded_bound_ends_a_run():
     problem = Problem(np.ones(2), np.zeros(2), np.ones(2), integers=np.ones(2, bool))
     result = Driver(problem, Options(), Clock(10.0)).run(Counts())
     assert (result.stop, result.bound) == (Stop.OPTIMAL, 1.0)
+
+
+@pytest.mark.parametrize("price", [0.5, 2.0, 1e4])
+def test_the_bound_at_multipliers_holds_for_columns_of_no_block_and_points_within_the_tolerance(price):
+    """A column that buys budget at a cost of one: worth it, or not."""
+    own = shared_budget(0, alike=False)
+    more = np.zeros((own.n_rows, 1))
+    more[0] = -1.0
+    problem = replace(
+        own,
+        cost=np.r_[own.cost, 1.0],
+        lower=np.r_[own.lower, -0.5],
+        upper=np.r_[own.upper, 2.0],
+        integers=np.r_[own.integers, False],
+        rows=sparse.hstack([own.rows, more], format="csr"),
+    )
+    lagrangian, duals = Lagrangian(problem), np.array([-price, 0.0])
+    assert not lagrangian.in_block[-1]
+    bought = min((1.0 - price) * t for t in (-0.5, 2.0))
+    expected = -price * (own.row_upper[0] + FEASIBILITY_TOLERANCE) + bought + own.constant
+    assert expected - 1e-6 * (1.0 + abs(expected)) <= lagrangian.bound(duals, 0.0) <= expected

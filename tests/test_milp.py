@@ -20,7 +20,7 @@ from pyomo_relugrad.network import Network, crown_bounds
 from pyomo_relugrad.problem import BOUND_METHODS, EmbeddedNetwork, Problem, bound_problem
 from pyomo_relugrad.programs import LinearProgram, build_big_m, network_bounds, silent_highs, tighten_by_programs
 from pyomo_relugrad.programs.highs import WRONG_PRESOLVE_RULES
-from pyomo_relugrad.proof import MilpProof, prove, prove_by_milp, search_by_pruned_milp
+from pyomo_relugrad.proof import MilpProof, milp, prove, prove_by_milp, search_by_pruned_milp
 from pyomo_relugrad.run import Stop, run_proof
 from pyomo_relugrad.solve import Options, solve_exactly
 
@@ -545,3 +545,15 @@ def test_a_bound_that_a_feasible_point_refutes_is_sought_again_without_presolve(
     assert max(bounds) <= optimum + 1e-6 < known.objective
     assert proof.incumbent.objective == pytest.approx(optimum, abs=1e-5)
     assert proof.bound == pytest.approx(optimum, abs=1e-5)
+
+
+def test_highs_that_was_told_to_stop_has_ended_before_python_does(monkeypatch):
+    """In a thread of a daemon's, Python would not wait for it, and abort."""
+    proof = MilpProof(single_network_box(0, (10, 60, 60, 1)), Options())
+    monkeypatch.setattr(proof, "_stop", lambda patience=0.0: MilpProof._stop(proof, patience))
+    steps = proof.steps()
+    next(steps)
+    steps.close()
+    assert proof.is_running
+    milp._stop_before_exit()
+    assert not proof.is_running

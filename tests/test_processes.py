@@ -151,19 +151,23 @@ def test_a_server_without_workers_ends(monkeypatch):
     monkeypatch.setattr(serving.gc, "freeze", lambda: None)
     ours, theirs = socket.socketpair()
     with ours:
-        serving.fork_workers(theirs.detach(), idle_seconds=0.001)
+        serving.fork_workers(theirs.detach(), idle_seconds=0.001, asking=0)
         assert ours.recv(1) == b""
 
 
 @can_fork
-def test_a_server_answers_where_the_system_keeps_no_ended_processes(monkeypatch):
+def test_a_server_answers_where_the_system_keeps_no_ended_processes_and_clears_up_at_its_end(monkeypatch):
     monkeypatch.setattr(serving.gc, "freeze", lambda: None)
+    ended, parents = [], iter([7, 7, 1])
+    monkeypatch.setattr(serving.os, "getppid", lambda: next(parents))
+    monkeypatch.setattr(serving, "remove_left_behind", lambda process: ended.append((process, *parents)))
     ours, theirs = socket.socketpair()
     with ours:
         ours.send(serving.REQUEST.pack(os.getpid()))  # no child of its own
         ours.shutdown(socket.SHUT_WR)
-        serving.fork_workers(theirs.detach(), idle_seconds=1.0)
+        serving.fork_workers(theirs.detach(), idle_seconds=1.0, asking=7)
         assert ours.recv(99) == serving.REQUEST.pack(os.getpid())
+    assert ended == [(7,)]
 
 
 @can_fork
@@ -236,10 +240,16 @@ def test_files_of_killed_processes_are_removed_and_no_others(tmp_path, monkeypat
         (theirs,) = files - {young, Path(own.path), tmp_path / "other.parcel"}
         parcel.remove_left_behind()
         assert set(tmp_path.iterdir()) == files
+        parcel.remove_left_behind(owner.pid)
+        assert set(tmp_path.iterdir()) == files
         owner.kill()
         owner.wait()
-        parcel.remove_left_behind()
-        assert set(tmp_path.iterdir()) == files - {theirs}
+        for ended in (None, owner.pid):
+            theirs.touch()
+            if ended is None:
+                os.utime(theirs, (0, 0))
+            parcel.remove_left_behind(ended)
+            assert set(tmp_path.iterdir()) == files - {theirs}
 
 
 def test_files_left_behind_are_looked_for_once_in_a_while(monkeypatch):

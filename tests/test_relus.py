@@ -203,15 +203,16 @@ def test_a_leaf_is_a_linear_program():
     assert min(values) <= exact_optimum(problem) + 1e-9
 
 
-def test_a_leaf_whose_constant_relu_has_the_other_sign_is_empty():
+@pytest.mark.parametrize("value", [-0.5, 0.0])
+def test_a_leaf_whose_constant_relu_has_the_other_sign_is_empty(value):
     weights = [np.eye(1), np.array([[1.0]]), np.ones((1, 1))]
-    network = Network.from_layers(weights, [np.zeros(1), np.array([-0.5]), np.zeros(1)])
+    network = Network.from_layers(weights, [np.zeros(1), np.array([value]), np.zeros(1)])
     sides = np.array([-1.0, -np.inf]), np.array([1.0, np.inf])
     embedded = EmbeddedNetwork(network, [0], [1])
     problem = Problem(cost=np.array([0.0, 1.0]), lower=sides[0], upper=sides[1], networks=[embedded])
     leaf, box = LeafProgram(problem, dual_of(problem)), (problem.lower, problem.upper)
-    # Where the first ReLU is inactive, the second one's pre-activation is -0.5.
-    assert leaf.solve(np.array([-1, 1], np.int8), np.zeros(2, np.int8), *box) == (np.inf, None)
+    # Where the first ReLU is inactive, the second one's pre-activation is the value; zero has either sign.
+    assert (leaf.solve(np.array([-1, 1], np.int8), np.zeros(2, np.int8), *box) == (np.inf, None)) == (value < 0)
     assert leaf.solve(np.array([-1, -1], np.int8), np.zeros(2, np.int8), *box)[0] == pytest.approx(0.0, abs=1e-6)
 
 

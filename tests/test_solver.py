@@ -306,12 +306,16 @@ def test_an_infeasible_linear_part_is_proven() -> None:
     assert values(model) == [None, None]
 
 
-def test_an_unbounded_objective_is_reported() -> None:
+@pytest.mark.parametrize(
+    ("upper", "advice"), [(None, "lack one: 'x'"), (1e25, "counts as unbounded beyond 1e+20, as in HiGHS")]
+)
+def test_an_unbounded_objective_is_reported(upper, advice, caplog: pytest.LogCaptureFixture) -> None:
     model = pyo.ConcreteModel()
-    model.x = pyo.Var(domain=pyo.NonNegativeReals)
+    model.x = pyo.Var(bounds=(0, upper))
     model.up = pyo.Objective(expr=model.x, sense=pyo.maximize)
     results = pyo.SolverFactory("relugrad").solve(model)
     assert results.solver.termination_condition == LegacyTermination.unbounded
+    assert advice in caplog.text
 
 
 def test_an_unbounded_objective_names_the_variables_without_bounds(caplog: pytest.LogCaptureFixture) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import time
 from collections.abc import Callable, Generator
 from functools import cached_property
 from threading import Event, Lock, Thread, current_thread
 from typing import Any
+from weakref import WeakSet
 
 import highspy
 import numpy as np
@@ -28,8 +30,8 @@ from pyomo_relugrad.programs import (
 )
 from pyomo_relugrad.run import Callback, Options, Prover, SearchResult, run_proof
 
-# Seconds between two reports, and seconds that HiGHS is given to stop when told to.
-REPORT_INTERVAL, STOP_PATIENCE = 0.1, 0.1
+# Seconds between two reports, and seconds that HiGHS is given to stop when told to, and before Python ends.
+REPORT_INTERVAL, STOP_PATIENCE, EXIT_PATIENCE = 0.1, 0.1, 10.0
 # Seconds after which HiGHS's thread looks, while it stands still, whether the one that waits for it has ended.
 LOOK_SECONDS = 1.0
 # Seconds, and share of the time limit, for tightening by linear programs.
@@ -176,7 +178,7 @@ class MilpProof(Prover):
     @property
     def has_news(self) -> bool:
         """Whether HiGHS has ended."""
-        return self._thread is not None and not self._thread.is_alive()
+        return self._thread is not None and not self.is_running
 
     def offer(self, point: Incumbent) -> bool:
         """Take a feasible point as incumbent if it is better, and hand it to HiGHS; return whether it was."""
@@ -206,6 +208,7 @@ class MilpProof(Prover):
         done, has_few = False, self.model.integers.sum() <= FEW_INTEGERS
         # A thread of our own: `startSolve` of highspy allows one run in the whole process.
         self._thread = thread = Thread(target=self._run_to_end, args=(highs,), name=HIGHS_THREAD)
+        _begun.add(self)
         thread.start()
         if self._gives_way and self.options.cores == 1:  # it has the core while others wait for it
             lower_priority(thread, LOWEST_PRIORITY)
@@ -373,7 +376,12 @@ class MilpProof(Prover):
         is_bounded = problem.is_output & (np.isfinite(problem.lower) | np.isfinite(problem.upper))
         return bool(problem.n_rows or is_bounded.any() or problem.operations or problem.ordered_sets)
 
-    def _stop(self) -> None:
+    @property
+    def is_running(self) -> bool:
+        """Whether HiGHS works, or has not yet noticed that it is to stop."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def _stop(self, patience: float = STOP_PATIENCE) -> None:
         """Tell HiGHS to stop and wait for it a little; it looks up only between some of its steps."""
         self.resume()
         if self._is_mip:
@@ -381,8 +389,18 @@ class MilpProof(Prover):
         else:
             self._highs.cancelSolve()
         if self._thread is not None:
-            self._thread.join(STOP_PATIENCE)
+            self._thread.join(patience)
         self._take_points()
+
+
+_begun: WeakSet[MilpProof] = WeakSet()
+
+
+@atexit.register
+def _stop_before_exit() -> None:
+    """End what still runs in daemon threads: Python would break it off in the midst of HiGHS, which aborts all."""
+    for proof in [each for each in _begun if each.is_running]:
+        proof._stop(EXIT_PATIENCE)
 
 
 def _with_log(options: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from pyomo_relugrad.run.budget import Budget, Clock, Stop
 from pyomo_relugrad.run.context import SearchContext
 from pyomo_relugrad.run.cores import usable_cores
-from pyomo_relugrad.run.driver import Driver, Report, Worker
+from pyomo_relugrad.run.driver import INFINITE, Driver, Report, Worker
 from pyomo_relugrad.run.log import SearchLog
 from pyomo_relugrad.run.method import Method, between, check_settings
 from pyomo_relugrad.run.options import Options, meanings

@@ -191,9 +191,9 @@ class Driver:
     # --- reasons to stop ----------------------------------------------------------------------------------------
 
     def _conclusion(self) -> Stop | None:
-        """OPTIMAL or INFEASIBLE where that is proven; UNBOUNDED where a feasible objective counts as infinite."""
+        """OPTIMAL or INFEASIBLE where that is proven; UNBOUNDED where an objective without bound counts as infinite."""
         incumbent = self._record.incumbent
-        if incumbent is not None and incumbent.objective <= -INFINITE:
+        if incumbent is not None and incumbent.objective <= -INFINITE and math.isinf(self._bound):
             return Stop.UNBOUNDED
         return self._options.conclusion(incumbent, self._bound)
 

@@ -58,7 +58,7 @@ class ForkServer:
             stack.callback(self._requests.close)
             with theirs:
                 self._process = python_process(
-                    f"fork_workers({theirs.fileno()}, {IDLE_SECONDS})",
+                    f"fork_workers({theirs.fileno()}, {IDLE_SECONDS}, {os.getpid()})",
                     stdout=subprocess.DEVNULL,
                     pass_fds=(theirs.fileno(),),
                     env={**os.environ, **_ONE_THREAD},

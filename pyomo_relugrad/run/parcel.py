@@ -82,7 +82,7 @@ def packed(thing: Any) -> Iterator[Parcel]:
     """Write an object to a file that lasts as long as the context."""
     _remove_left_behind_in(int(time.monotonic() / YOUNG_SECONDS))
     name = secrets.token_hex(16)
-    handle, path = tempfile.mkstemp(prefix=PREFIX, suffix=SUFFIX)
+    handle, path = tempfile.mkstemp(prefix=f"{PREFIX}{os.getpid()}-", suffix=SUFFIX)
     try:
         with os.fdopen(handle, "wb") as file:
             _is_locked_by_us(file)
@@ -94,11 +94,15 @@ def packed(thing: Any) -> Iterator[Parcel]:
             os.unlink(path)
 
 
-def remove_left_behind() -> None:
-    """Remove files of processes that were killed: nobody holds their locks, or, on Windows, has them open."""
-    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*{SUFFIX}"):
+def remove_left_behind(ended: int | None = None) -> None:
+    """Remove files of processes that were killed: nobody holds their locks, or, on Windows, has them open.
+
+    Those of a process that has ended are removed at once, those of others where they are old.
+    """
+    of_whom = "*" if ended is None else f"{ended}-*"
+    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}{of_whom}{SUFFIX}"):
         with suppress(OSError):  # of another user, or removed meanwhile
-            if time.time() - path.stat().st_mtime > YOUNG_SECONDS:
+            if ended is not None or time.time() - path.stat().st_mtime > YOUNG_SECONDS:
                 with path.open("rb") as file:
                     is_left = _is_locked_by_us(file)
                 if is_left:

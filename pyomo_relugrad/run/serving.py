@@ -8,14 +8,19 @@ import socket
 import struct
 import sys
 import threading
+import time
 from contextlib import suppress
 from importlib import import_module
 from typing import Any, BinaryIO
+
+from pyomo_relugrad.run.parcel import remove_left_behind
 
 #: What is asked of a process that forks others, and its answer: zero, or the number of a process to wait for.
 REQUEST = struct.Struct("<q")
 #: Modules that workers need, whose memory forked ones share.
 _SHARED = ("pyomo_relugrad.solve.elsewhere.companion", "pyomo_relugrad.solve.elsewhere.tasks")
+#: Seconds that a process that was killed takes to end.
+PATIENCE = 5.0
 _LENGTH = struct.Struct("<Q")
 
 
@@ -26,9 +31,10 @@ def serve() -> None:
     _serve(sys.stdin.buffer, answers)
 
 
-def fork_workers(requests_at: int, idle_seconds: float) -> None:
+def fork_workers(requests_at: int, idle_seconds: float, asking: int) -> None:
     """Fork a worker for each pair of pipes that comes through a socket, until it is closed, or idle without workers.
 
+    The socket is closed by the end of the process `asking`, which may have been killed: its files are removed then.
     This process has one thread, and has run nothing but imports. Its children are waited for when that is asked for,
     so that no other process can have their numbers before.
     """
@@ -47,6 +53,7 @@ def fork_workers(requests_at: int, idle_seconds: float) -> None:
                 return
             continue
         if not message:
+            _clear_up_after(asking)
             return
         (process,) = REQUEST.unpack(message)
         if process:
@@ -57,6 +64,14 @@ def fork_workers(requests_at: int, idle_seconds: float) -> None:
             process = _forked(requests, *pipes)
             children += 1
         requests.send(REQUEST.pack(process))
+
+
+def _clear_up_after(process: int) -> None:
+    """Remove what a killed process has left; its files are locked until the system has closed all of them."""
+    end = time.monotonic() + PATIENCE
+    while os.getppid() == process and time.monotonic() < end:
+        time.sleep(0.01)
+    remove_left_behind(process)
 
 
 def _forked(requests: socket.socket, calls: int, answers: int) -> int:

@@ -43,11 +43,12 @@ class ExtremePoints:
 def extreme_points(points: Array, limit: int | None = None) -> ExtremePoints:
     """Vertices of the convex hull, or `limit` of them, far apart from each other, where there are more.
 
-    Duplicates and dimensions in which the cloud is flat go first. In up to five dimensions Qhull finds the vertices.
-    Beyond, the farthest points in many directions are vertices; each other point is tested by a linear program, which
-    proves it inside or gives a hyperplane that separates it, and so another vertex (K. Clarkson, More output-sensitive
-    geometric algorithms, FOCS 1994). Once there are more than `limit`, the search for vertices ends, and farthest-first
-    traversal (T. Gonzalez, 1985) chooses among them.
+    Duplicates and dimensions in which the cloud is flat go first. In up to five dimensions Qhull finds the vertices; on
+    grids in five, a point on a face may be among them, and the hull is the same. Beyond, the farthest points in many
+    directions are vertices; each other point is tested by a linear program, which proves it inside or gives a
+    hyperplane that separates it, and so another vertex (K. Clarkson, More output-sensitive geometric algorithms, FOCS
+    1994). Once there are more than `limit`, the search for vertices ends, and farthest-first traversal (T. Gonzalez,
+    1985) chooses among them.
 
     Parameters
     ----------

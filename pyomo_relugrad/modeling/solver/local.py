@@ -34,7 +34,7 @@ from pyomo_relugrad.modeling.solver.results import results_of_search, results_wi
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.programs import solver_threads
-from pyomo_relugrad.run import Clock, Options, Progress, SearchLog, SearchResult, Stop
+from pyomo_relugrad.run import INFINITE, Clock, Options, Progress, SearchLog, SearchResult, Stop
 from pyomo_relugrad.search.boundedness import columns_without_end
 from pyomo_relugrad.search.domains.feasible_set import columns_without_bounds
 from pyomo_relugrad.search.infeasibility import violated_rows
@@ -329,7 +329,10 @@ def _advice(problem: Problem, found: SearchResult) -> str:
     except OutOfTime:
         return ""
     if found.stop is Stop.UNBOUNDED:
-        return f"the objective is unbounded: {_give_bounds(problem, columns_without_bounds(problem))}"
+        columns = columns_without_bounds(problem)
+        if columns.size:
+            return f"the objective is unbounded: {_give_bounds(problem, columns)}"
+        return f"the objective counts as unbounded beyond {INFINITE:.0e}, as in HiGHS: choose other units for it"
     columns = columns_without_end(problem)
     return f"the objective may be unbounded: {_give_bounds(problem, columns)}" if columns.size else ""
 
