@@ -15,6 +15,7 @@ from pyomo_relugrad.proof.lagrangian_bound import _BoundedBlock
 from pyomo_relugrad.run import Clock, Driver, Options, Past, Report, Stop, Worker
 from pyomo_relugrad.solve import Portfolio, Route, search, solve_exactly
 from pyomo_relugrad.solve.searches import Searches
+from pyomo_relugrad.solve.team import Team
 
 BLOCKS, INPUTS = 4, 2
 
@@ -158,6 +159,15 @@ def test_an_exact_solve_bounds_blocks(monkeypatch):
     result = solve_exactly(problem, time_limit=30.0, portfolio=portfolio, callback=is_enough)
     assert result.routes == (Route.BLOCKS,)
     assert bounds[0] < result.bound <= exact_optimum(problem) + 1e-9
+
+
+def test_bounds_of_blocks_begin_at_the_multipliers_of_the_search():
+    problem = shared_budget(0, alike=True)
+    team = Team(problem, Options(), Portfolio(), Clock(10.0))
+    team._searches._present._past.multipliers = given = np.where(np.isinf(problem.row_lower), -1.0, 1.0)
+    team._open(Route.BLOCKS)
+    (blocks,) = team._runners
+    assert np.array_equal(blocks._prover._first_multipliers, given[blocks._prover._lagrangian.links])
 
 
 # --- a proof in turns ---------------------------------------------------------------------------------------------
