@@ -161,13 +161,20 @@ def test_an_exact_solve_bounds_blocks(monkeypatch):
     assert bounds[0] < result.bound <= exact_optimum(problem) + 1e-9
 
 
-def test_bounds_of_blocks_begin_at_the_multipliers_of_the_search():
+def test_bounds_of_blocks_go_on_at_the_multipliers_of_the_search(monkeypatch):
     problem = shared_budget(0, alike=True)
     team = Team(problem, Options(), Portfolio(), Clock(10.0))
     team._searches._present._past.multipliers = given = np.where(np.isinf(problem.row_lower), -1.0, 1.0)
     team._open(Route.BLOCKS)
-    (blocks,) = team._runners
-    assert np.array_equal(blocks._prover._first_multipliers, given[blocks._prover._lagrangian.links])
+    (blocks,) = [runner._prover for runner in team._runners]
+    tried = []
+    for block in blocks._distinct:
+        block.is_solved = True
+    monkeypatch.setattr(blocks, "_round", lambda places, bounds, duals, seconds: iter(tried.append(duals) or ()))
+    blocks.step()
+    blocks.step()
+    assert not tried[0].any()
+    assert np.array_equal(tried[1], given[blocks._lagrangian.links])
 
 
 # --- a proof in turns ---------------------------------------------------------------------------------------------
