@@ -241,6 +241,16 @@ def test_blocks_that_a_row_links_are_bounded_one_by_one() -> None:
     assert together.bound < by_blocks.bound
 
 
+def test_rounds_over_blocks_go_on_until_multipliers_of_a_mixture_have_been_tried() -> None:
+    problem = revenues(5, 0.7)
+    problem = replace(problem, cost=problem.cost * np.random.default_rng(1).uniform(0.8, 2.0, 15))
+    tree = BlockTree(problem, Options())
+    for _ in tree._rounds():
+        if tree._priced_bound >= tree.incumbent_value * 1.01:
+            break
+    assert tree.incumbent_value * 1.01 <= tree._priced_bound <= tree.incumbent_value
+
+
 @pytest.mark.parametrize("seed", [0, 2])
 def test_blocks_have_the_optimum_of_all_together(seed: int) -> None:
     rng = np.random.default_rng(seed)

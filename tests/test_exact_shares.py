@@ -130,7 +130,7 @@ def test_proofs_have_whole_turns_while_searches_have_half():
 def test_turns_are_short_where_there_is_little_time():
     asked = Portfolio()
     assert asked.within(np.inf) == asked.within(60.0) == asked
-    assert asked.within(4.0) == replace(asked, proof_turn=0.2, search_turn=0.2)
+    assert asked.within(4.0) == replace(asked, proof_turn=0.2, search_turn=0.2, owed_seconds=0.4)
 
 
 def test_searches_have_all_of_the_time_beside_proofs_until_they_are_in_vain():
@@ -156,6 +156,8 @@ def test_searches_in_vain_keep_most_of_the_time_beside_proofs_that_are_not_about
     shares.book_search(100.0, found=False, has_incumbent=True)
     assert shares.search_share < 0.1
     shares.is_closing = False
+    assert shares.search_share == ASKED.vain_share
+    shares.expect_gains = True
     assert shares.search_share == ASKED.open_share
     assert shares.share_beside == 1.0
 
@@ -513,6 +515,47 @@ def test_bounds_of_blocks_have_turns_where_they_bring_more_than_others(bound, is
     assert team._active == ([whole, blocks] if turns else [whole])
     whole.is_done = True
     assert team._active == [blocks]  # nobody else is left
+
+
+@pytest.mark.parametrize(
+    ("bounds", "ends", "worked", "turns"),
+    [
+        ((-3.0, -3.0), (False, False), (5.0, 5.0), [0]),  # the first one leads where none has a better bound
+        ((-3.0, -2.0), (False, False), (5.0, 5.0), [1]),
+        ((-3.0, -2.0), (True, False), (5.0, 5.0), [0]),  # one that may end goes before the best bound
+        ((-3.0, -2.0), (False, False), (1.0, 5.0), [0, 1]),  # others have some turns all the same
+        ((-3.0, -2.0), (True, True), (5.0, 5.0), [0, 1]),
+        ((-np.inf, -np.inf), (False, False), (5.0, 5.0), [0]),
+    ],
+)
+def test_most_turns_are_those_of_proofs_with_prospects(bounds, ends, worked, turns):
+    team = Team(hard_box(), Options(), ASKED, Clock(40.0))
+    runners = [
+        SimpleNamespace(route=route, bound=bound, worked=seconds, closes_within=lambda *_, may_end=may_end: may_end)
+        for route, bound, may_end, seconds in zip((Route.BRANCH, Route.MILP), bounds, ends, worked, strict=True)
+    ]
+    assert team._in_turn(runners) == [runners[number] for number in turns]
+
+
+def test_bounds_of_blocks_lead_where_no_bound_is_better():
+    team = Team(hard_box(), Options(), ASKED, Clock(40.0))
+    common = {"bound": -3.0, "worked": 5.0, "closes_within": lambda *_: False}
+    common |= {"is_done": False, "seconds_to_end": lambda _: np.inf}
+    runners = [SimpleNamespace(route=route, **common) for route in (Route.BRANCH, Route.BLOCKS)]
+    assert team._in_turn(runners) == [runners[1]]
+
+
+def test_gains_that_are_small_beside_value_and_gap_keep_no_proof_waiting(monkeypatch):
+    clock, problem = FakeClock.installed(monkeypatch), hard_box()
+    slow_searches(clock, monkeypatch, 0.2)
+    point = problem.incumbent(problem.propagate(np.zeros((1, problem.n_columns)))[0])
+    for gain, counts in ((5e-4, False), (2e-3, True)):
+        team = Team(problem, Options(), ASKED, Clock(40.0))
+        team._root_bound = -2.0
+        team.offer(replace(point, objective=-1.0))
+        for _ in team._search_for(0.1):
+            team.offer(replace(point, objective=-1.0 - gain))
+        assert team._shares.are_gaining_late is counts
 
 
 def book_gain(shares):

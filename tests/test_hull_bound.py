@@ -1,6 +1,7 @@
 """Networks of one varying input as the hulls of their curves: nothing feasible is cut off, and the bound is close."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,9 +10,9 @@ from random_models import random_network
 from scipy import sparse
 
 from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem
-from pyomo_relugrad.proof import ProofInTurns, with_hulls
-from pyomo_relugrad.run import Options
-from pyomo_relugrad.solve.bounded_search import hulls_beside, milp_beside
+from pyomo_relugrad.proof import HullsFirst, MilpProof, hulls_first, with_hulls
+from pyomo_relugrad.run import Options, Stop, run_proof
+from pyomo_relugrad.solve import Portfolio, Route
 
 MACHINES, WIDTH = 3, 4  # size, output of cost, output of time, switch
 
@@ -97,33 +98,69 @@ def test_off_the_curve_little_is_feasible():
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_the_bound_is_below_the_optimum_and_points_are_those_of_the_networks(seed):
+def test_the_bound_of_hulls_is_below_the_optimum_and_points_are_those_of_the_networks(seed):
     problem = switched_machines(seed)
     optimum, start = exact_optimum(problem), best_of(problem, seed)
-    bounder = ProofInTurns(lambda point: hulls_beside(problem, Options(), point), whole=problem)
-    bound, point = bounder.run(start, 30.0)
-    assert not bounder.is_open
-    assert optimum - 0.5 * (1 + abs(optimum)) <= bound <= optimum
-    assert point is None or (problem.measure(point.values).is_feasible and point.objective >= optimum - 1e-6)
+    proof = HullsFirst(problem, Options(relative_gap=1e-9), start)
+    while (report := proof.step()).stop is None:
+        assert all(problem.measure(point.values).is_feasible for point in report.points)
+    assert optimum - 0.5 * (1 + abs(optimum)) <= proof._of_hulls <= optimum
+    assert proof.conclusion() is Stop.OPTIMAL
+    assert proof.incumbent_value == pytest.approx(optimum, rel=1e-5, abs=1e-5)
 
 
-def test_the_whole_program_goes_on_where_that_of_hulls_ends():
+def test_the_whole_program_goes_on_where_that_of_hulls_ends(monkeypatch):
     problem = switched_machines(1)
-    start = best_of(problem, 1)
-    ways = (hulls_beside, milp_beside)
-    bounder = ProofInTurns(*(lambda point, way=way: way(problem, Options(), point) for way in ways), whole=problem)
-    first, _ = bounder.run(start, 30.0)
-    assert bounder.is_open
-    last, _ = bounder.run(start, 30.0)
-    assert not bounder.is_open
-    assert first <= last == pytest.approx(exact_optimum(problem), rel=1e-5, abs=1e-5)
+    solved = []
+
+    class Watched(MilpProof):
+        def _run_to_end(self, highs):
+            solved.append(self.problem)
+            super()._run_to_end(highs)
+
+    monkeypatch.setattr(hulls_first, "MilpProof", Watched)
+    options = Options(relative_gap=1e-9, absolute_gap=0.0)
+    result = run_proof(HullsFirst(problem, options, best_of(problem, 1)), time_limit=30.0)
+    assert [bool(each.networks) for each in solved] == [False, True]
+    assert result.stop is Stop.OPTIMAL
+    assert result.bound <= exact_optimum(problem) + 1e-6
+    assert result.incumbent.objective == pytest.approx(exact_optimum(problem), rel=1e-4, abs=1e-5)
+
+
+def test_hulls_are_left_where_nodes_raise_the_bound_no_more():
+    vain, heard = hulls_first._Vain(), []
+    for bound, nodes in ((-5.0, 0), (-4.0, 600), (-4.0, 1100), (-3.9999, 1199), (-3.9999, 1201)):
+        heard.append(vain.is_so(SimpleNamespace(bound=bound, nodes=nodes), 0.0))
+    assert heard == [False] * 4 + [True]
+
+
+def test_a_proof_on_hulls_stands_still_and_ends_when_told():
+    problem = switched_machines(0)
+    proof = HullsFirst(problem, Options(), best_of(problem, 0))
+    proof.pause()
+    proof.step()
+    assert proof._present._may_work.is_set() is False
+    proof.resume()
+    assert proof._present._may_work.is_set()
+    thread = proof._present._thread
+    proof.close()
+    thread.join(10.0)
+    assert not thread.is_alive()
+
+
+def test_the_bound_of_hulls_stays_when_the_whole_is_taken_up():
+    problem = switched_machines(0)
+    proof = HullsFirst(problem, Options(), best_of(problem, 0))
+    proof._of_hulls = -0.5 * abs(proof.incumbent_value) - 100.0
+    proof._present = MilpProof(problem, Options())
+    assert proof.bound == proof._of_hulls
 
 
 def test_networks_of_several_varying_inputs_stay():
     problem = switched_machines(0)
+    assert HullsFirst.suits(problem)
+    assert Portfolio().routes_for(problem)[0] is Route.MILP
     wider = replace(problem, lower=np.r_[problem.lower[:-1], 0.0])
     assert with_hulls(wider) is None
-    assert hulls_beside(wider, Options(), best_of(problem, 0)) is None
-    bounder = ProofInTurns(lambda point: hulls_beside(wider, Options(), point), whole=wider)
-    assert bounder.run(best_of(problem, 0), 1.0) == (-np.inf, None)
-    assert not bounder.is_open
+    assert not HullsFirst.suits(wider)
+    assert not HullsFirst.suits(replace(problem, integers=np.zeros_like(problem.integers)))

@@ -16,6 +16,7 @@ from pyomo_relugrad.proof.lagrangian_bound import _BoundedBlock
 from pyomo_relugrad.run import Clock, Driver, Options, Past, Report, Stop, Worker
 from pyomo_relugrad.solve import Portfolio, Route, search, solve_exactly
 from pyomo_relugrad.solve.searches import Searches
+from pyomo_relugrad.solve.team import Team
 
 BLOCKS, INPUTS = 4, 2
 
@@ -159,6 +160,22 @@ def test_an_exact_solve_bounds_blocks(monkeypatch):
     result = solve_exactly(problem, time_limit=30.0, portfolio=portfolio, callback=is_enough)
     assert result.routes == (Route.BLOCKS,)
     assert bounds[0] < result.bound <= exact_optimum(problem) + 1e-9
+
+
+def test_bounds_of_blocks_go_on_at_the_multipliers_of_the_search(monkeypatch):
+    problem = shared_budget(0, alike=True)
+    team = Team(problem, Options(), Portfolio(), Clock(10.0))
+    team._searches._present._past.multipliers = given = np.where(np.isinf(problem.row_lower), -1.0, 1.0)
+    team._open(Route.BLOCKS)
+    (blocks,) = [runner._prover for runner in team._runners]
+    tried = []
+    for block in blocks._distinct:
+        block.is_solved = True
+    monkeypatch.setattr(blocks, "_round", lambda places, bounds, duals, seconds: iter(tried.append(duals) or ()))
+    blocks.step()
+    blocks.step()
+    assert not tried[0].any()
+    assert np.array_equal(tried[1], given[blocks._lagrangian.links])
 
 
 # --- a proof in turns ---------------------------------------------------------------------------------------------

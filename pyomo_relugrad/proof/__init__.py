@@ -5,7 +5,8 @@ from pyomo_relugrad.proof.boxes.bounding import bound_seconds
 from pyomo_relugrad.proof.boxes.tree import SearchTree, prove
 from pyomo_relugrad.proof.chain_tree import ChainTree
 from pyomo_relugrad.proof.horizon import HorizonProof
-from pyomo_relugrad.proof.hulls import has_curves, with_hulls
+from pyomo_relugrad.proof.hulls import with_hulls
+from pyomo_relugrad.proof.hulls_first import HullsFirst
 from pyomo_relugrad.proof.in_turns import ProofInTurns
 from pyomo_relugrad.proof.lagrangian_bound import LagrangianBound
 from pyomo_relugrad.proof.milp import MAX_ENTRIES, REPORT_INTERVAL, MilpProof, prove_by_milp

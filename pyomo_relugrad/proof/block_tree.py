@@ -64,12 +64,13 @@ class BlockTree(SearchTree):
     def _rounds(self) -> Iterator[None]:
         """Bound the blocks at multipliers, choose better ones from the points found, and so on."""
         points: list[list[Array]] = [[] for _ in self._lagrangian.parts]
-        if self.incumbent is not None:
-            for part, found in zip(self._lagrangian.parts, points, strict=True):
-                keep(found, self.incumbent.values[part.columns])
-        duals, fruitless, estimate = np.zeros(self._lagrangian.linked.n_rows), 0, np.inf
+        duals, fruitless, estimate, kept = np.zeros(self._lagrangian.linked.n_rows), 0, np.inf, None
         while fruitless < PATIENCE and self._priced_bound < self.cutoff:
-            before = self._priced_bound
+            if self.incumbent is not None and self.incumbent is not kept:
+                kept = self.incumbent
+                for part, found in zip(self._lagrangian.parts, points, strict=True):
+                    keep(found, kept.values[part.columns])
+            before, known = self._priced_bound, estimate
             bounds = []
             for part, found in zip(self._lagrangian.parts, points, strict=True):
                 bound = yield from self._bound_block(part, found, duals, estimate)
@@ -79,7 +80,8 @@ class BlockTree(SearchTree):
             gap, rise = estimate - self._priced_bound, self._priced_bound - before
             if np.isfinite(gap) and gap <= GAP_SHARE * self.options.allowed_gap(estimate):
                 return
-            fruitless = 0 if rise > LEAST_SHARE * gap else fruitless + 1
+            is_first = np.isinf(known) and np.isfinite(estimate)  # its multipliers have not been tried
+            fruitless = 0 if is_first or rise > LEAST_SHARE * gap else fruitless + 1
 
     def _bound_block(
         self, part: Block, found: list[Array], duals: Array, estimate: float

@@ -34,10 +34,10 @@ PATIENCE, LEAST_SHARE = 10, 0.01
 class LagrangianBound(Prover):
     """What HiGHS proves of all blocks, one after another.
 
-    The first multipliers are those of the search, zero where it has none; the next ones are between the best so far
-    and those of the best mixture of all points found (Dantzig and Wolfe, 1960). While time does not suffice for all
-    blocks, those that are left have more of it. Blocks that are alike are bounded once. It ends where better
-    multipliers are no longer found.
+    The first multipliers are zero, at which blocks often are bounded soonest, the second ones those of the search, if
+    it has any; the next ones are between the best so far and those of the best mixture of all points found (Dantzig and
+    Wolfe, 1960). While time does not suffice for all blocks, those that are left have more of it. Blocks that are alike
+    are bounded once. It ends where better multipliers are no longer found.
 
     Parameters
     ----------
@@ -73,8 +73,8 @@ class LagrangianBound(Prover):
     def steps(self) -> Generator[None, None, None]:
         """Rounds over the blocks, each followed by one with better multipliers or more time."""
         lagrangian, seconds, is_new, fruitless = self._lagrangian, ROUND_SECONDS, True, 0
-        duals = self._best = self._first_multipliers
-        bounds: list[float] = []
+        duals = self._best = np.zeros(lagrangian.linked.n_rows)
+        bounds, is_first = list[float](), True
         while fruitless < PATIENCE:
             before = self._proven
             if is_new:
@@ -87,6 +87,8 @@ class LagrangianBound(Prover):
             is_new = all(block.is_solved for block in self._distinct)
             if not is_new:
                 seconds *= 2.0
+            elif is_first and (known := self._known_multipliers) is not None:
+                duals, is_first = known, False
             elif chosen is not None:
                 duals = lagrangian.existing(SMOOTHING * self._best + (1.0 - SMOOTHING) * chosen[0])
             is_rise = self._proven - before > LEAST_SHARE * (self.incumbent_value - self._proven)
@@ -134,12 +136,13 @@ class LagrangianBound(Prover):
             self._proven, self._best = bound, duals
 
     @property
-    def _first_multipliers(self) -> Array:
-        """Those of the search, or none at all."""
+    def _known_multipliers(self) -> Array | None:
+        """Those of the search, if there are any."""
         lagrangian, known = self._lagrangian, self._past.multipliers
-        if known is not None and known.size == self.problem.n_rows:
-            return lagrangian.existing(known[lagrangian.links])
-        return np.zeros(lagrangian.linked.n_rows)
+        if known is None or known.size != self.problem.n_rows:
+            return None
+        duals = lagrangian.existing(known[lagrangian.links])
+        return duals if duals.any() else None
 
     @cached_property
     def _lagrangian(self) -> Lagrangian:

@@ -14,15 +14,15 @@ from pyomo_relugrad.problem.presolve import reduce_by, tighten_through_networks
 from pyomo_relugrad.proof import (
     MAX_ENTRIES,
     HorizonProof,
+    HullsFirst,
     LagrangianBound,
     MilpProof,
     ProofInTurns,
     bound_seconds,
-    has_curves,
-    with_hulls,
 )
-from pyomo_relugrad.run import Budget, Clock, Options, Past, Report, Route, Stop, Worker
+from pyomo_relugrad.run import Budget, Clock, Options, Past, Prover, Report, Route, Stop, Worker
 from pyomo_relugrad.search.neighbourhoods.subproblem import is_small
+from pyomo_relugrad.solve.gains import least_gain
 from pyomo_relugrad.solve.portfolio import Portfolio
 from pyomo_relugrad.solve.runner import PROOFS
 
@@ -35,8 +35,6 @@ VAIN_BEFORE, VAIN_SHARE, LEFT = 2.0, 0.25, 1.2
 SHARE, SHARE_UNSETTLED = 0.4, 0.1
 #: The share up to which a bounder may go on that closes so much of its gap in a run, where the search expects nothing.
 SHARE_CLOSING, CLOSING = 0.65, 0.15
-#: Gains that are smaller shares of the value and of the gap do not keep a bounder waiting.
-SMALL_OF_VALUE, SMALL_OF_GAP = 1e-3, 1e-2
 #: Runs in which a bounder may come to its first bound before it is judged, and what is expected that it closes of its
 #: gap in a run where that is better than what is known.
 TRIALS, FIRST_GUESS = 3, 0.3
@@ -49,8 +47,6 @@ MUCH, LEADING = 0.05, 8.0
 LONGEST_BOUND = 1.0
 #: Gap at which HiGHS ends: less than what ends a search.
 GAP = 1e-7
-#: Gap at which it ends on a relaxation, which has a gap of its own.
-HULL_GAP = 1e-3
 #: Branch and bound goes on to this share of the gap at which the run ends: tolerances lower its bound afterwards.
 GAP_SHARE = 0.5
 
@@ -159,8 +155,7 @@ class BoundedSearch(Worker):
         """Take note of the incumbent."""
         self._best = point
         gain = self._worth - point.objective
-        of_gap = SMALL_OF_GAP * (point.objective - self._bound) if math.isfinite(self._bound) else math.inf
-        if gain > min(SMALL_OF_VALUE * abs(point.objective), of_gap):
+        if gain > least_gain(point.objective, self._bound):
             self._worth, self._last_gain = point.objective, self._clock.elapsed
         return self._own.offer(point)
 
@@ -230,12 +225,11 @@ def bounders_for(problem: Problem, options: Options, past: Past, has_highs: bool
         bounders.append(ProofInTurns(lambda start: LagrangianBound(problem, options, start, past)))
     if len(problem.networks) > 1:
         bounders.append(ProofInTurns(lambda start: HorizonProof(problem, options, start)))
-    has_hulls = bool(problem.integers.any()) and has_curves(problem)
-    ways = [hulls_beside] * has_hulls + [milp_beside] * (not has_highs)
+    has_hulls = HullsFirst.suits(problem)
     programs: list[BoundInRuns] = []
     routes = cache(partial(Portfolio().routes_for, problem))
-    if ways and _is_small_milp(problem) and Route.MILP in routes():
-        programs.append(ProofInTurns(*(partial(way, problem, options) for way in ways), whole=problem))
+    if not has_highs and _is_small_milp(problem) and Route.MILP in routes():
+        programs.append(ProofInTurns(partial(milp_beside, problem, options)))
     is_quick = problem.functions and bound_seconds(problem) <= LONGEST_BOUND
     if is_quick and routes()[0] is Route.BRANCH:
         alone = replace(  # searches have the other cores
@@ -258,16 +252,8 @@ def _is_small_milp(problem: Problem) -> bool:
     return bool(problem.networks) and problem.is_piecewise_linear and is_small(problem, MAX_ENTRIES)
 
 
-def milp_beside(problem: Problem, options: Options, start: Incumbent) -> MilpProof:
+def milp_beside(problem: Problem, options: Options, start: Incumbent) -> Prover:
     """HiGHS on the big-M formulation, columns tightened through networks first."""
-    return MilpProof(_tightened(problem), replace(options, relative_gap=GAP, absolute_gap=GAP), start)
-
-
-def hulls_beside(problem: Problem, options: Options, start: Incumbent) -> MilpProof | None:
-    """HiGHS with networks of one varying input replaced by their hulls, if there are such networks."""
-    relaxed = with_hulls(_tightened(problem))
-    return None if relaxed is None else MilpProof(relaxed, replace(options, relative_gap=HULL_GAP), start)
-
-
-def _tightened(problem: Problem) -> Problem:
-    return reduce_by(problem, (tighten_through_networks,)).problem
+    tightened = reduce_by(problem, (tighten_through_networks,)).problem
+    proof = HullsFirst if HullsFirst.suits(tightened) else MilpProof
+    return proof(tightened, replace(options, relative_gap=GAP, absolute_gap=GAP), start)

@@ -8,7 +8,7 @@ import numpy as np
 
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Problem, is_linear_program
-from pyomo_relugrad.proof import HorizonProof, LagrangianBound, is_convex_around_networks, misfit
+from pyomo_relugrad.proof import HorizonProof, HullsFirst, LagrangianBound, is_convex_around_networks, misfit
 from pyomo_relugrad.run import Route
 
 
@@ -42,6 +42,8 @@ class Portfolio:
         by little the larger one if that is still so after ``late_seconds``.
     open_share : float, optional
         The searches' share at least while no proof is about to close the gap in time.
+    vain_share : float, optional
+        In place of that, if it is smaller, where searches have a point, are in vain, and expect no gain.
     core_share : float, optional
         Share of the time limit that a proof in a thread of its own has a core for itself, where the gap is not large;
         after that a search on that core works beside it, unless it is about to close the gap.
@@ -59,7 +61,10 @@ class Portfolio:
         A proof stands still where the second half of its time has not brought the gap down to this share; one that has
         worked for less than so many seconds, and less than this share of the time, is not judged yet.
     blocks_share : float, optional
-        Share of the time that bounds of blocks have where another proof has a better bound, or theirs no longer rises.
+        Share of the time that bounds of blocks have where another proof has a better bound.
+    others_share : float, optional
+        Time of a proof without prospect, as a share of that of those that may close the gap some day; where there are
+        none, of that with the best bound.
 
     Raises
     ------
@@ -80,6 +85,7 @@ class Portfolio:
     search_share: float = 0.5
     late_share: float = 0.95
     open_share: float = 0.9
+    vain_share: float = 0.6
     core_share: float = 0.25
     late_seconds: tuple[float, float] = (0.1, 0.5)
     patience: float = 1.0
@@ -89,6 +95,7 @@ class Portfolio:
     young_seconds: float = 2.0
     young_share: float = 0.03
     blocks_share: float = 0.1
+    others_share: float = 0.25
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -105,7 +112,12 @@ class Portfolio:
     def within(self, time_limit: float) -> Portfolio:
         """The portfolio with turns for a time limit: where there is little time they are short."""
         longest = self.turn_share * time_limit
-        return replace(self, proof_turn=min(self.proof_turn, longest), search_turn=min(self.search_turn, longest))
+        return replace(
+            self,
+            proof_turn=min(self.proof_turn, longest),
+            search_turn=min(self.search_turn, longest),
+            owed_seconds=min(self.owed_seconds, 2.0 * longest),
+        )
 
     def routes_for(self, problem: Problem) -> tuple[Route, ...]:
         """The proofs of a presolved problem, the more promising one first.
@@ -119,6 +131,7 @@ class Portfolio:
         - Branch and bound over inputs goes first where few of them vary: it works in their space however many neurons
           there are. With more inputs branch and bound over ReLUs does, where the problem is one for it, beside the
           MILP; else the MILP goes first.
+        - Where curves of one input are hulls first, the MILP goes first.
         - Blocks that few rows link are bounded by themselves besides.
         """
         if self.routes is not None:
@@ -134,6 +147,8 @@ class Portfolio:
         low, high = problem.lower[inputs], problem.upper[inputs]
         if not (np.isfinite(low).all() and np.isfinite(high).all()):
             return (Route.BRANCH,)
+        if HullsFirst.suits(problem):
+            return (Route.MILP, Route.BRANCH, *blocks)
         n_varying = int((low < high).sum())
         if n_varying <= self.few_inputs:
             return (Route.BRANCH, Route.MILP, *blocks)

@@ -13,6 +13,7 @@ from pyomo_relugrad.proof import (
     BlockTree,
     ChainTree,
     HorizonProof,
+    HullsFirst,
     LagrangianBound,
     MilpProof,
     OuterApproximation,
@@ -25,11 +26,12 @@ from pyomo_relugrad.solve.portfolio import Portfolio
 
 
 def _by_milp(problem: Problem, options: Options, start: Incumbent | None) -> Prover:
-    """HiGHS is told how much time is left, and does not always look at its clock."""
+    """HiGHS is told how much time is left, and does not always look at its clock; curves are hulls first."""
     if problem.quadratic is not None or problem.expressions:
         return OuterApproximation(problem, options, start)
     told = {"time_limit": options.time_limit, **options.highs_options}
-    return MilpProof(problem, replace(options, highs_options=told), start, gives_way=True)
+    proof = HullsFirst if HullsFirst.suits(problem) else MilpProof
+    return proof(problem, replace(options, highs_options=told), start, gives_way=True)
 
 
 def _by_branching(problem: Problem, options: Options, start: Incumbent | None) -> Prover:
@@ -139,7 +141,8 @@ class Runner(Worker):
         self.is_done = report.stop is not None
         self._booked = time.perf_counter()
         self._forecast.book(self._booked - begin, report.bound)
-        self._next_seconds = 0.0 if self.works_beside else self._booked - begin
+        is_brief = self.works_beside or self.route is Route.BLOCKS  # they wait for HiGHS, a tenth of a second
+        self._next_seconds = 0.0 if is_brief else self._booked - begin
         if report.stop is Stop.TIME_LIMIT and not self._prover.nodes:
             self._begin_anew()
         return replace(report, stop=None)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import Incumbent, Problem
-from pyomo_relugrad.run import Clock, Options, Report, Stop, Worker
+from pyomo_relugrad.run import Clock, Options, Past, Report, Stop, Worker
 from pyomo_relugrad.solve.local_search import LocalSearch
 
 
@@ -19,14 +19,18 @@ class Searches(Worker):
     clock : Clock
     start : (n,) array, optional
         The user's warm start.
+    past : Past, optional
+        What the searches leave to each other and to proofs.
     """
 
-    def __init__(self, problem: Problem, options: Options, clock: Clock, start: Array | None = None) -> None:
+    def __init__(
+        self, problem: Problem, options: Options, clock: Clock, start: Array | None = None, past: Past | None = None
+    ) -> None:
         self._seed = options.seed
         # Without functions the first step of a search is all that there is to find.
         self._repeats = bool(problem.functions)
         self._best: Incumbent | None = None
-        self._present = LocalSearch(problem, options, clock, start)
+        self._present = LocalSearch(problem, options, clock, start, past)
 
     @property
     def has_ended(self) -> bool:

@@ -12,7 +12,8 @@ class TimeShares:
 
     Searches have at least half of the time while there is no incumbent, and as long as they are successful
     afterwards; a search in vain falls back little by little, and never stops: after ``t`` seconds without success its
-    share is inversely proportional to ``t``, but most of the time is theirs unless a proof is about to close the gap.
+    share is inversely proportional to ``t``. Unless a proof is about to close the gap, most of the time is theirs all
+    the same, and nearly all of it until they are in vain.
     Beside proofs that work in a thread of their own, searches have all of the time instead, and at least half of it
     when they fall back behind a proof that is about to end.
 
@@ -47,7 +48,8 @@ class TimeShares:
         largest = float(np.interp(needed, asked.late_seconds, (asked.search_share, asked.late_share)))
         share = largest * self._promise if self._has_incumbent else largest
         if not self.is_closing:
-            return max(share, asked.open_share)
+            is_hopeful = self.are_gaining or self.expect_gains or not self._has_incumbent
+            return max(share, asked.open_share if is_hopeful else min(asked.open_share, asked.vain_share))
         share = min(share, max(asked.search_share, 1.0 - self.needed_share))
         return max(share - self.searches_beside * (1.0 - share), 0.0)
 

@@ -11,7 +11,9 @@ import numpy as np
 from pyomo_relugrad import deadline
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Incumbent, Problem, Shape
-from pyomo_relugrad.run import Clock, Options, Prover, Report, Route, Stop, Worker
+from pyomo_relugrad.proof import LagrangianBound
+from pyomo_relugrad.run import Clock, Options, Past, Prover, Report, Route, Stop, Worker
+from pyomo_relugrad.solve.gains import least_gain
 from pyomo_relugrad.solve.portfolio import Portfolio
 from pyomo_relugrad.solve.runner import PROOFS, Runner
 from pyomo_relugrad.solve.searches import Searches
@@ -44,7 +46,8 @@ class Team(Worker):
     ) -> None:
         portfolio = portfolio.within(clock.time_limit)
         self._problem, self._options, self._portfolio, self._clock = problem, options, portfolio, clock
-        self._searches = Searches(problem, options, clock, start)
+        self._past = Past()
+        self._searches = Searches(problem, options, clock, start, self._past)
         self._shares = TimeShares(portfolio)
         self._has_few_relus = portfolio.has_few_relus(problem)
         self._runners: list[Runner] = []
@@ -175,6 +178,12 @@ class Team(Worker):
         """Objective of the incumbent; infinite where there is none."""
         return np.inf if self._best is None else self._best.objective
 
+    @property
+    def _least_gain(self) -> float:
+        """What a search has to gain so that proofs wait for it."""
+        bound = max((runner.bound for runner in self._runners), default=self._root_bound)
+        return max(self._options.allowed_gap(self._value), least_gain(self._value, bound))
+
     def _may_search_on(self) -> bool:
         """Whether to search with other seeds after the last proof has given up: never without a time limit."""
         return self._clock.has_time_limit and bool(self._problem.functions)
@@ -226,7 +235,7 @@ class Team(Worker):
             yield self._searches.step()
             if self._best is not None and self._value < before:
                 gain += before - self._value
-                if gain > self._options.allowed_gap(self._value):  # noted at once: who gains is left alone
+                if gain > self._least_gain:  # noted at once: who gains is left alone
                     self._shares.book_search(self._clock.elapsed - booked, True, True, beside)
                     gain, booked = 0.0, self._clock.elapsed
             if self._searches.has_ended:
@@ -256,8 +265,8 @@ class Team(Worker):
         active = self._active
         alone = [runner for runner in active if not runner.works_beside]
         yield from self._look_beside(0.0 if alone else self._portfolio.proof_turn * (1.0 - self._share_beside))
-        for runner in [r for r in alone if self._is_raising(r)] or alone:
-            is_tried = runner.route is Route.BLOCKS and not self._is_raising(runner)
+        for runner in self._in_turn(alone):
+            is_tried = runner.route is Route.BLOCKS and not self._is_leading(runner)
             yield from self._turn(runner, 0.0 if is_tried else self._shares.proof_seconds())
         if alone:
             self._shares.book_proofs(self._clock.elapsed - begin, self._best is not None)
@@ -270,6 +279,16 @@ class Team(Worker):
         needed = min(by_stages, default=np.inf)
         self._shares.needed_share = needed / remaining if needed < remaining < np.inf else 0.0
         return bool(active or self._waiting)
+
+    def _in_turn(self, alone: list[Runner]) -> list[Runner]:
+        """Those that may close the gap some day, else the one that leads; others while they have had little time."""
+        good = [runner for runner in alone if self._is_raising(runner)]
+        good = good or [runner for runner in alone if runner.closes_within(np.inf, self._value)]
+        best = [runner for runner in alone if all(_reaches(runner.bound, other.bound) for other in alone)]
+        blocks = [runner for runner in best if runner.route is Route.BLOCKS]
+        leaders = good or (blocks or best)[:1]
+        little = self._portfolio.others_share * sum(runner.worked for runner in leaders)
+        return [runner for runner in alone if runner in leaders or runner.worked <= little]
 
     def _may_open(self, now: float) -> bool:
         """Whether the next proof may join: where none is active or it is time, and searches have not stopped one.
@@ -284,22 +303,24 @@ class Team(Worker):
         return is_time and not any(runner.is_paused for runner in self._unfinished)
 
     def _may_bound_blocks(self, runner: Runner) -> bool:
-        """Whether bounds of blocks have a turn: not beside a proof that is about to end, and few that are in vain."""
+        """Whether bounds of blocks have a turn: none beside a proof that is about to end, few beside a better bound."""
         others = [other for other in self._unfinished if other is not runner]
         if any(other.closes_within(self._clock.remaining, self._value) for other in others):
             return False
         is_owed = runner.worked <= self._portfolio.blocks_share * self._clock.elapsed
-        return not others or is_owed or self._is_raising(runner)
+        return not others or is_owed or self._is_leading(runner)
+
+    def _is_leading(self, runner: Runner) -> bool:
+        """Whether no other proof has a better bound."""
+        return all(_reaches(runner.bound, other.bound) for other in self._runners)
 
     def _is_raising(self, runner: Runner) -> bool:
         """Whether these are bounds of blocks, no worse than others, and rise or have hardly been tried."""
-        if runner.route is not Route.BLOCKS or runner.is_done:
+        if runner.route is not Route.BLOCKS or runner.is_done or not self._is_leading(runner):
             return False
-        asked, bound = self._portfolio, runner.bound
-        reached = bound + FEASIBILITY_TOLERANCE * (1.0 + abs(bound))  # relaxations are lowered by tolerances
-        is_best = all(reached >= other.bound for other in self._runners if other is not runner)
+        asked = self._portfolio
         trial = min(asked.young_seconds, asked.blocks_share * self._clock.time_limit)
-        return is_best and (runner.worked < trial or runner.seconds_to_end(self._value) < np.inf)
+        return runner.worked < trial or runner.seconds_to_end(self._value) < np.inf
 
     def _most_seconds(self, runner: Runner) -> float:
         """What a proof may have of the time that is left: by stages no more than the searches' share leaves."""
@@ -308,8 +329,12 @@ class Team(Worker):
 
     def _open(self, route: Route) -> None:
         left = replace(self._options, time_limit=self._clock.remaining)
-        ahead, self._ahead = (self._ahead, None) if route is Route.BRANCH else (None, self._ahead)
-        self._runners.append(Runner(route, self._problem, left, self._portfolio, self._best, self._root_bound, ahead))
+        made: Prover | None = None
+        if route is Route.BRANCH:
+            made, self._ahead = self._ahead, None
+        elif route is Route.BLOCKS:
+            made = LagrangianBound(self._problem, left, self._best, self._past)
+        self._runners.append(Runner(route, self._problem, left, self._portfolio, self._best, self._root_bound, made))
 
     def _look_beside(self, seconds: float = 0.0) -> Iterator[Report]:
         """Take what proofs report that work in threads of their own, and wait for them for so long."""
@@ -336,3 +361,8 @@ class Team(Worker):
         if runner.works_beside:  # begun once, it needs no time of this thread
             return (1.0 - self._portfolio.search_share) * self._clock.remaining
         return self._shares.longest_step(self._clock.remaining, not self._searches.has_ended)
+
+
+def _reaches(bound: float, other: float) -> bool:
+    """Whether a bound is no worse than another one: relaxations are lowered by tolerances."""
+    return other <= bound or other - bound <= FEASIBILITY_TOLERANCE * (1.0 + abs(bound))
