@@ -24,6 +24,7 @@ from pyomo_relugrad.search import (
     DecisionSearch,
     ExactChoice,
     ExchangeSearch,
+    LatticeSearch,
     LpDescent,
     LpWalk,
     Method,
@@ -47,7 +48,7 @@ MIDDLE = float(NETWORK.value([[0.5, 1.5]])[0, 0])
 ALONE = [*METHODS.values(), ProjectedDescent(), LpDescent()]
 #: With those that yield nothing on most problems.
 EVERY = [*ALONE, ConvexProgram(), ExactChoice(), ColumnGeneration(), ExchangeSearch(), DecisionSearch()]
-EVERY += [SmoothingDescent(), RegionGeneration()]
+EVERY += [SmoothingDescent(), RegionGeneration(), LatticeSearch()]
 #: A setting of each method under which it finds something else, or stops elsewhere, than by default.
 CHANGED = [
     Auto(projected=ProjectedDescent(batch=5)),
