@@ -230,7 +230,7 @@ def test_what_is_no_method_is_refused(method: object) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "words"),
-    [(Auto, "its parts are convex-program, .*, smoothing"), (Neighbourhoods, "its parts are flips, .*, whole")],
+    [(Auto, "its parts are lattice, .*, smoothing"), (Neighbourhoods, "its parts are flips, .*, whole")],
 )
 def test_what_is_no_part_cannot_be_left_out(kind: type[Method], words: str) -> None:
     with pytest.raises(ModelError, match=f"method '{kind.name}' has no part descents, sails to leave out; {words}"):

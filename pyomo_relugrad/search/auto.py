@@ -28,6 +28,9 @@ from pyomo_relugrad.search.separable.region_generation import RegionGeneration
 from pyomo_relugrad.search.smoothing.search import SmoothingDescent
 from pyomo_relugrad.search.turns import beside, in_turn, overhearing, telling
 
+#: Seconds after which others join the search over few integers at the latest.
+LATTICE_SECONDS = 5.0
+
 
 @dataclass(frozen=True)
 class Auto(Method):
@@ -48,7 +51,7 @@ class Auto(Method):
     ----------
     lattice : LatticeSearch, optional
     lattice_alone, lattice_share : float, optional
-        Share of the time that it has for itself (0.2), and beside all others after that (0.5).
+        Share of the time that it has for itself (0.3), and beside all others after that (0.7).
     convex : ConvexProgram, optional
     stagewise : DynamicProgramming, optional
     choice : ExactChoice, optional
@@ -82,8 +85,8 @@ class Auto(Method):
     moves_on_devices = True
 
     lattice: LatticeSearch = LatticeSearch()
-    lattice_alone: float = between(0.2, 0, 1)
-    lattice_share: float = between(0.5, 0, 1)
+    lattice_alone: float = between(0.3, 0, 1)
+    lattice_share: float = between(0.7, 0, 1)
     convex: ConvexProgram = ConvexProgram()
     stagewise: DynamicProgramming = DynamicProgramming()
     choice: ExactChoice = ExactChoice()
@@ -122,7 +125,7 @@ class Auto(Method):
         if not context.is_first:
             yield from self._with_decisions(problem, context, known)
             return
-        alone = self.lattice_alone * (budget.remaining if budget.is_timed else 0.0)
+        alone = min(self.lattice_alone * budget.remaining, LATTICE_SECONDS) if budget.is_timed else 0.0
         lattice = (
             () if context.solutions > 1 else self._unless_barren(self.lattice, problem, replace(context, offered=found))
         )

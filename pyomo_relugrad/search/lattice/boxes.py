@@ -16,6 +16,8 @@ from pyomo_relugrad.search.lattice.composition import Composition
 MAX_INTEGERS = 12
 #: Boxes that are bounded together at most, and the numbers that this may take.
 MAX_BATCH, MAX_NUMBERS = 2048, 2_000_000
+#: Boxes that wait at most: of more, the smallest are looked at first.
+MAX_OPEN = 200_000
 #: Points up to which a box is enumerated.
 FEW_POINTS = 32
 #: How far a single integer moves from a point that was found.
@@ -27,7 +29,7 @@ NEAR = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class Boxes:
+class IntegerBoxes:
     """N boxes of k integers, (N, k) each, and lower bounds (N,) of the objective on them."""
 
     lower: Array
@@ -37,14 +39,19 @@ class Boxes:
     def __len__(self) -> int:
         return len(self.bound)
 
+    @property
+    def widths(self) -> Array:
+        """The sum (N,) of the widths of each."""
+        return np.asarray((self.upper - self.lower).sum(axis=1))
+
     @classmethod
-    def joined(cls, *parts: Boxes) -> Boxes:
+    def joined(cls, *parts: IntegerBoxes) -> IntegerBoxes:
         """Several sets of boxes as one."""
         return cls(*(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(cls)))
 
-    def take(self, which: Array) -> Boxes:
+    def take(self, which: Array) -> IntegerBoxes:
         """Some of the boxes, by index or mask."""
-        return Boxes(self.lower[which], self.upper[which], self.bound[which])
+        return IntegerBoxes(self.lower[which], self.upper[which], self.bound[which])
 
     def points(self) -> Array:
         """All integer points of all boxes, (N, k)."""
@@ -77,7 +84,7 @@ class OpenBoxes:
         self._problem, self._composition = problem, composition
         columns = composition.columns
         root = problem.lower[columns][None], problem.upper[columns][None], np.array([-np.inf])
-        self._open = Boxes(*root)
+        self._open = IntegerBoxes(*root)
         self._given_up, self._is_narrowed = np.inf, False
         self._base = np.where(np.isfinite(problem.lower), problem.lower, np.minimum(problem.upper, 0.0))
         #: Boxes so far.
@@ -116,15 +123,16 @@ class OpenBoxes:
         checkpoint()
         if not self._is_narrowed:
             self._narrow_root(cutoff)
-        size = self._batch
-        order = np.argpartition(self._open.bound, size - 1) if len(self._open) > size else np.arange(len(self._open))
+        size, order = self._batch, np.arange(len(self._open))
+        if len(order) > size:
+            order = np.argpartition(self._open.bound if len(order) < MAX_OPEN else self._open.widths, size - 1)
         boxes, rest = self._open.take(order[:size]), self._open.take(order[size:])
         self.count += len(boxes)
         boxes = self._bounded(self._narrowed(boxes, cutoff), cutoff)
         few = (boxes.upper - boxes.lower + 1).prod(axis=1) <= FEW_POINTS
         middles = np.floor((boxes.lower + boxes.upper)[~few] / 2)
         found = self._descended(self._best(np.concatenate([boxes.take(few).points(), middles]), value))
-        self._open = Boxes.joined(rest, *self._halves(boxes.take(~few)))
+        self._open = IntegerBoxes.joined(rest, *self._halves(boxes.take(~few)))
         return found
 
     def _narrow_root(self, cutoff: float) -> None:
@@ -149,28 +157,28 @@ class OpenBoxes:
             upper[0] = np.ceil(upper[0]) - 1 + NEAR
         return lower, upper
 
-    def _narrowed(self, boxes: Boxes, cutoff: float) -> Boxes:
+    def _narrowed(self, boxes: IntegerBoxes, cutoff: float) -> IntegerBoxes:
         """Boxes without what is not feasible or not below the cutoff."""
         lower, upper = (np.tile(side, (len(boxes), 1)) for side in self._sides(cutoff))
         low, high, *_ = self._composition.expression.contracted(boxes.lower, boxes.upper, (lower, upper))
         low, high = np.ceil(np.fmax(low, boxes.lower) - NEAR), np.floor(np.fmin(high, boxes.upper) + NEAR)
-        return self._kept(Boxes(low, high, boxes.bound), np.all(low <= high, axis=1), cutoff)
+        return self._kept(IntegerBoxes(low, high, boxes.bound), np.all(low <= high, axis=1), cutoff)
 
-    def _bounded(self, boxes: Boxes, cutoff: float) -> Boxes:
+    def _bounded(self, boxes: IntegerBoxes, cutoff: float) -> IntegerBoxes:
         """Boxes with the ranges of the objective, and without those whose rows cannot be met."""
         low, high = self._composition.expression.range(boxes.lower, boxes.upper)
         lower, upper = self._sides(cutoff)
         least = np.ceil(low[:, 0] - NEAR) if self._composition.is_integral else low[:, 0]
         bound = np.fmax(boxes.bound, least + self._problem.constant)
         possible = np.all((low <= upper) & (high >= lower), axis=1) & (bound < cutoff)
-        return self._kept(Boxes(boxes.lower, boxes.upper, bound), possible, cutoff)
+        return self._kept(IntegerBoxes(boxes.lower, boxes.upper, bound), possible, cutoff)
 
-    def _kept(self, boxes: Boxes, which: Array, cutoff: float) -> Boxes:
+    def _kept(self, boxes: IntegerBoxes, which: Array, cutoff: float) -> IntegerBoxes:
         if not which.all():
             self._given_up = min(self._given_up, cutoff)
         return boxes.take(which)
 
-    def _halves(self, boxes: Boxes) -> tuple[Boxes, Boxes]:
+    def _halves(self, boxes: IntegerBoxes) -> tuple[IntegerBoxes, IntegerBoxes]:
         """Boxes split in the column that changes the functions most."""
         middle, width = (boxes.lower + boxes.upper) / 2, boxes.upper - boxes.lower
         slopes = np.nan_to_num(np.abs(self._composition.expression.jacobian(middle)), posinf=0.0)
@@ -181,7 +189,7 @@ class OpenBoxes:
         lower, upper = boxes.lower.copy(), boxes.upper.copy()
         upper[places] = np.floor(middle[places])
         lower[places] = upper[places] + 1
-        return Boxes(boxes.lower, upper, boxes.bound), Boxes(lower, boxes.upper, boxes.bound)
+        return IntegerBoxes(boxes.lower, upper, boxes.bound), IntegerBoxes(lower, boxes.upper, boxes.bound)
 
     def _descended(self, point: Incumbent | None) -> Incumbent | None:
         """Where moves of one or two integers lead from a point, the best of them each time."""
