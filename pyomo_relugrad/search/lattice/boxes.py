@@ -15,13 +15,15 @@ from pyomo_relugrad.search.lattice.composition import Composition
 #: Most integers: of more, programs see what hangs together, and ranges do not.
 MAX_INTEGERS = 12
 #: Boxes that are bounded together at most, and the numbers that this may take.
-MAX_BATCH, MAX_NUMBERS = 2048, 2_000_000
+MAX_BATCH, MAX_NUMBERS = 1024, 1_000_000
+#: One of so many boxes is one of the smallest.
+DEEP = 4
 #: Boxes that wait at most: of more, the smallest are looked at first.
 MAX_OPEN = 200_000
 #: Points up to which a box is enumerated.
 FEW_POINTS = 32
 #: How far a single integer moves from a point that was found.
-STRIDES = (1, 2, 5)
+STRIDES = (1, 2, 5, 20)
 #: Rounds in which the whole box is narrowed.
 ROOT_ROUNDS = 10
 #: Ends of ranges that are this close to an integer are taken for it.
@@ -126,6 +128,8 @@ class OpenBoxes:
         size, order = self._batch, np.arange(len(self._open))
         if len(order) > size:
             order = np.argpartition(self._open.bound if len(order) < MAX_OPEN else self._open.widths, size - 1)
+            deep = np.argpartition(self._open.widths, size // DEEP)[: size // DEEP]
+            order = np.concatenate([deep, order[~np.isin(order, deep)]])
         boxes, rest = self._open.take(order[:size]), self._open.take(order[size:])
         self.count += len(boxes)
         boxes = self._bounded(self._narrowed(boxes, cutoff), cutoff)
