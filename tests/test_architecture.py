@@ -56,6 +56,7 @@ INNER_STAIRS: dict[str, list[str]] = {
         "separable",
         "decisions",
         "smoothing",
+        "lattice",
         "neighbourhoods",
         "literature",
     ],

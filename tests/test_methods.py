@@ -24,6 +24,7 @@ from pyomo_relugrad.search import (
     DecisionSearch,
     ExactChoice,
     ExchangeSearch,
+    LatticeSearch,
     LpDescent,
     LpWalk,
     Method,
@@ -47,7 +48,7 @@ MIDDLE = float(NETWORK.value([[0.5, 1.5]])[0, 0])
 ALONE = [*METHODS.values(), ProjectedDescent(), LpDescent()]
 #: With those that yield nothing on most problems.
 EVERY = [*ALONE, ConvexProgram(), ExactChoice(), ColumnGeneration(), ExchangeSearch(), DecisionSearch()]
-EVERY += [SmoothingDescent(), RegionGeneration()]
+EVERY += [SmoothingDescent(), RegionGeneration(), LatticeSearch()]
 #: A setting of each method under which it finds something else, or stops elsewhere, than by default.
 CHANGED = [
     Auto(projected=ProjectedDescent(batch=5)),
@@ -229,7 +230,7 @@ def test_what_is_no_method_is_refused(method: object) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "words"),
-    [(Auto, "its parts are convex-program, .*, smoothing"), (Neighbourhoods, "its parts are flips, .*, whole")],
+    [(Auto, "its parts are lattice, .*, smoothing"), (Neighbourhoods, "its parts are flips, .*, whole")],
 )
 def test_what_is_no_part_cannot_be_left_out(kind: type[Method], words: str) -> None:
     with pytest.raises(ModelError, match=f"method '{kind.name}' has no part descents, sails to leave out; {words}"):

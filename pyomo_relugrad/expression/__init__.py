@@ -2,5 +2,7 @@
 
 from pyomo_relugrad.expression.builder import Built, ExpressionBuilder, Node
 from pyomo_relugrad.expression.expression import PRODUCT, Expression
+from pyomo_relugrad.expression.functions import Power
 from pyomo_relugrad.expression.isolation import Isolation
+from pyomo_relugrad.expression.operations import Application, Multiplication, Norm, Operation, WeightedSum, arguments_of
 from pyomo_relugrad.expression.relaxation import LinearBounds

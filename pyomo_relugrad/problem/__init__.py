@@ -8,7 +8,7 @@ from pyomo_relugrad.problem.incumbent import FEASIBILITY_TOLERANCE, ROUNDING, In
 from pyomo_relugrad.problem.integral_objective import rounded_up
 from pyomo_relugrad.problem.network_stage import NetworkStage
 from pyomo_relugrad.problem.objective import ReducedObjective, SingleNetwork
-from pyomo_relugrad.problem.operations import Maximum, Product, SpecialOrderedSet
+from pyomo_relugrad.problem.operations import BinaryDigits, Maximum, Product, SpecialOrderedSet
 from pyomo_relugrad.problem.problem import Problem
 from pyomo_relugrad.problem.quadratic import CONVEXITY_TOLERANCE, QuadraticFunction, is_positive_semidefinite
 from pyomo_relugrad.problem.stages import Stage

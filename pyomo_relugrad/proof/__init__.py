@@ -9,6 +9,7 @@ from pyomo_relugrad.proof.hulls import with_hulls
 from pyomo_relugrad.proof.hulls_first import HullsFirst
 from pyomo_relugrad.proof.in_turns import ProofInTurns
 from pyomo_relugrad.proof.lagrangian_bound import LagrangianBound
+from pyomo_relugrad.proof.lattice_tree import LatticeTree
 from pyomo_relugrad.proof.milp import MAX_ENTRIES, REPORT_INTERVAL, MilpProof, prove_by_milp
 from pyomo_relugrad.proof.outer_approximation import OuterApproximation, is_convex_around_networks
 from pyomo_relugrad.proof.pruned import search_by_pruned_milp

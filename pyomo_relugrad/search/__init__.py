@@ -9,6 +9,7 @@ from pyomo_relugrad.search.decisions.search import DecisionSearch
 from pyomo_relugrad.search.descent.by_programs import LpDescent
 from pyomo_relugrad.search.descent.projected import ProjectedDescent
 from pyomo_relugrad.search.domains.method import DomainMethod
+from pyomo_relugrad.search.lattice.search import LatticeSearch
 from pyomo_relugrad.search.literature.lp_walk import LpWalk
 from pyomo_relugrad.search.literature.milp_walk import MilpWalk
 from pyomo_relugrad.search.literature.ppga import Ppga, PpgaLr
@@ -32,6 +33,7 @@ __all__ = [
     "DomainMethod",
     "ExactChoice",
     "ExchangeSearch",
+    "LatticeSearch",
     "LpDescent",
     "LpWalk",
     "Method",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pyomo_relugrad.problem import Incumbent, Problem, Shape
-from pyomo_relugrad.run import Method, SearchContext
+from pyomo_relugrad.run import Method, SearchContext, between
 from pyomo_relugrad.search.convex import ConvexProgram
 from pyomo_relugrad.search.decisions.search import DecisionSearch
 from pyomo_relugrad.search.descent.by_programs import LpDescent
@@ -19,6 +19,7 @@ from pyomo_relugrad.search.domains.feasible_set import columns_without_bounds
 from pyomo_relugrad.search.domains.method import run_over_domain
 from pyomo_relugrad.search.dynamic_programming.search import DynamicProgramming
 from pyomo_relugrad.search.dynamic_programming.stages import are_narrow, stages_in_order
+from pyomo_relugrad.search.lattice.search import LatticeSearch
 from pyomo_relugrad.search.neighbourhoods.search import Neighbourhoods
 from pyomo_relugrad.search.separable.column_generation import ColumnGeneration
 from pyomo_relugrad.search.separable.exact_choice import ExactChoice
@@ -27,11 +28,15 @@ from pyomo_relugrad.search.separable.region_generation import RegionGeneration
 from pyomo_relugrad.search.smoothing.search import SmoothingDescent
 from pyomo_relugrad.search.turns import beside, in_turn, overhearing, telling
 
+#: Seconds after which others join the search over few integers at the latest.
+LATTICE_SECONDS = 5.0
+
 
 @dataclass(frozen=True)
 class Auto(Method):
     """The best method for the problem's shape (the default).
 
+    Few integers from which all else follows by smooth functions: branch and bound over them, beside what follows.
     Networks that are convex in the objective's sense: a linear program. Networks that feed each other through few
     columns: dynamic programming, and nothing else where one number and few decisions make a stage. Tables and
     multipliers where few rows tie many small networks, exchanges in assignments, moves of the few columns from
@@ -44,6 +49,9 @@ class Auto(Method):
 
     Parameters
     ----------
+    lattice : LatticeSearch, optional
+    lattice_alone, lattice_share : float, optional
+        Share of the time that it has for itself (0.3), and beside all others after that (0.7).
     convex : ConvexProgram, optional
     stagewise : DynamicProgramming, optional
     choice : ExactChoice, optional
@@ -76,6 +84,9 @@ class Auto(Method):
     handles_smooth = True
     moves_on_devices = True
 
+    lattice: LatticeSearch = LatticeSearch()
+    lattice_alone: float = between(0.3, 0, 1)
+    lattice_share: float = between(0.7, 0, 1)
     convex: ConvexProgram = ConvexProgram()
     stagewise: DynamicProgramming = DynamicProgramming()
     choice: ExactChoice = ExactChoice()
@@ -93,7 +104,15 @@ class Auto(Method):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        special = (self.convex, self.stagewise, *self._tabulating, self.blocks, self.decisions, self.smoothing)
+        special = (
+            self.lattice,
+            self.convex,
+            self.stagewise,
+            *self._tabulating,
+            self.blocks,
+            self.decisions,
+            self.smoothing,
+        )
         self.refuse_unknown_parts(self.without, [method.name for method in special])
 
     @property
@@ -102,10 +121,20 @@ class Auto(Method):
 
     def run(self, problem: Problem, context: SearchContext) -> Iterator[Incumbent | None]:
         """Run what suits the problem."""
-        known = list(context.known)
+        known, budget, found = list(context.known), context.budget, deque[Incumbent]()
         if not context.is_first:
             yield from self._with_decisions(problem, context, known)
             return
+        alone = min(self.lattice_alone * budget.remaining, LATTICE_SECONDS) if budget.is_timed else 0.0
+        lattice = (
+            () if context.solutions > 1 else self._unless_barren(self.lattice, problem, replace(context, offered=found))
+        )
+        own = telling(overhearing(iter(lattice), context.offered, found), known, context.offered)
+        others = telling(self._first(problem, context, known), known, found)
+        yield from beside(own, others, alone, 1.0 - self.lattice_share, budget)
+
+    def _first(self, problem: Problem, context: SearchContext, known: list[Incumbent]) -> Iterator[Incumbent | None]:
+        """What suits the problem, where no search came before."""
         yield from self._unless_barren(self.convex, problem, context)
         is_staged = problem.is_piecewise_linear and not self._leaves_out(self.stagewise, context)
         stages = stages_in_order(problem) if is_staged else ()

@@ -16,6 +16,7 @@ from pyomo_relugrad.proof import (
     HorizonProof,
     HullsFirst,
     LagrangianBound,
+    LatticeTree,
     MilpProof,
     ProofInTurns,
     bound_seconds,
@@ -230,7 +231,7 @@ def bounders_for(problem: Problem, options: Options, past: Past, has_highs: bool
     routes = cache(partial(Portfolio().routes_for, problem))
     if not has_highs and _is_small_milp(problem) and Route.MILP in routes():
         programs.append(ProofInTurns(partial(milp_beside, problem, options)))
-    is_quick = problem.functions and bound_seconds(problem) <= LONGEST_BOUND
+    is_quick = problem.functions and bound_seconds(problem) <= LONGEST_BOUND and not LatticeTree.suits(problem)
     if is_quick and routes()[0] is Route.BRANCH:
         alone = replace(  # searches have the other cores
             options,

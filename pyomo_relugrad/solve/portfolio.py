@@ -8,7 +8,14 @@ import numpy as np
 
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.problem import Problem, is_linear_program
-from pyomo_relugrad.proof import HorizonProof, HullsFirst, LagrangianBound, is_convex_around_networks, misfit
+from pyomo_relugrad.proof import (
+    HorizonProof,
+    HullsFirst,
+    LagrangianBound,
+    LatticeTree,
+    is_convex_around_networks,
+    misfit,
+)
 from pyomo_relugrad.run import Route
 
 
@@ -122,6 +129,7 @@ class Portfolio:
     def routes_for(self, problem: Problem) -> tuple[Route, ...]:
         """The proofs of a presolved problem, the more promising one first.
 
+        - Few integers from which all else follows are for branch and bound over these; a MILP joins.
         - Smooth functions are for branch and bound alone, which relaxes them over its boxes; around networks of ReLUs,
           and where tangents meet them, the MILP joins.
         - Without networks the problem is a MILP already, or a few of them where the objective is quadratic; around
@@ -136,7 +144,9 @@ class Portfolio:
         """
         if self.routes is not None:
             return self.routes
-        if not problem.is_piecewise_linear and not is_convex_around_networks(problem):
+        if LatticeTree.suits(problem):
+            return (Route.BRANCH, Route.MILP) if self._is_for_milp(problem) else (Route.BRANCH,)
+        if not self._is_for_milp(problem):
             return (Route.BRANCH,)
         if not problem.networks or is_linear_program(problem):
             return (Route.MILP,)
@@ -154,6 +164,11 @@ class Portfolio:
             return (Route.BRANCH, Route.MILP, *blocks)
         unfit = problem.expressions or misfit(problem)
         return (Route.MILP, Route.BRANCH if unfit else Route.RELUS, *blocks)
+
+    @staticmethod
+    def _is_for_milp(problem: Problem) -> bool:
+        """Whether planes that touch its functions lead to the optimum."""
+        return problem.is_piecewise_linear or is_convex_around_networks(problem)
 
     def has_few_relus(self, problem: Problem) -> bool:
         """Whether the MILP is a small one, which HiGHS is likely to prove."""

@@ -15,6 +15,7 @@ from pyomo_relugrad.proof import (
     HorizonProof,
     HullsFirst,
     LagrangianBound,
+    LatticeTree,
     MilpProof,
     OuterApproximation,
     ReluTree,
@@ -35,7 +36,9 @@ def _by_milp(problem: Problem, options: Options, start: Incumbent | None) -> Pro
 
 
 def _by_branching(problem: Problem, options: Options, start: Incumbent | None) -> Prover:
-    """Smooth problems that fall apart into blocks are bounded block by block first."""
+    """Smooth problems that fall apart into blocks are bounded block by block first; few integers by themselves."""
+    if LatticeTree.suits(problem):
+        return LatticeTree(problem, options, start)
     is_apart = not problem.is_piecewise_linear and BlockTree.suits(problem)
     if is_apart:
         return BlockTree(problem, options, start)
