@@ -16,7 +16,7 @@ from pyomo_relugrad.search.decisions.annealing import Annealing
 from pyomo_relugrad.search.decisions.decisions import Decisions
 from pyomo_relugrad.search.decisions.landscape import BlockLandscape
 from pyomo_relugrad.search.decisions.relaxed_descent import RelaxedDescent
-from pyomo_relugrad.search.decisions.relaxed_rounds import RelaxedRounds
+from pyomo_relugrad.search.decisions.relaxed_rounds import DESCENTS, RelaxedRounds
 from pyomo_relugrad.search.decisions.relaxed_rows import FULL, RelaxedRows
 from pyomo_relugrad.search.decisions.runs import RunMoves
 
@@ -95,28 +95,52 @@ def test_descents_end_at_plans_that_rows_allow_the_best_among_them() -> None:
     assert (budget.iterations, budget.points) == (25, 25 * 8 * 64)
 
 
-def test_rounds_begin_annealing_at_the_lowest_ends_of_all_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What others tell and the first point are among them; each of them is there once."""
+def test_rounds_descend_from_anywhere_then_from_the_lowest_ends_and_anneal_these(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What others tell and the first point are among the lowest; each of them is there once."""
     decisions, landscape, rows = relaxed(commitment())
     order = CORNERS[np.argsort(landscape.row_costs(CORNERS) + landscape.rest(CORNERS))]
-    told: list[Any] = []
-    ends = iter((order[[5, 5, 7, 6]], order[[9, 8, 3, 7]]))
+    began: list[tuple[Any, float]] = []
+
+    def run(_: RelaxedDescent, *given: Any) -> Any:
+        began.append(given[-2:])
+        yield CORNERS  # what was met under way does not count
+        yield order[[5, 9, 9, 8 - len(began)]]
 
     def cycle(_: Annealing, starts: np.ndarray, *others: object) -> Any:
-        told.append(starts)
-        yield order[1], None
+        began.append((starts, 1.0))
+        yield order[0], None
 
-    monkeypatch.setattr(RelaxedDescent, "run", lambda *_: iter((CORNERS[:1], next(ends))))
+    monkeypatch.setattr(RelaxedDescent, "run", run)
     monkeypatch.setattr(Annealing, "cycle", cycle)
     rounds, random = RelaxedRounds(RelaxedDescent(), rows, Annealing(chains=5)), np.random.default_rng(0)
-    moves, budget = RunMoves.of(decisions, random), Budget(iteration_limit=9)
+    moves, others = RunMoves.of(decisions, random), iter([[order[4]]])
     X = np.concatenate([order[[20]], CORNERS])
-    for others in ([order[4]], []):
-        *_, (x, value, _) = rounds.round(X, moves, landscape, 1.0, budget, random, lambda others=others: others)
-        np.testing.assert_array_equal(x, order[1])
+    told = rounds.round(X, moves, landscape, 1.0, Budget(iteration_limit=9), random, lambda: next(others, []))
+    steps = list(told)
+    assert began[0] == (None, 0.0)
+    assert [share for _, share in began] == sorted(share for share, _ in DESCENTS[:2]) + [
+        share for share, _ in DESCENTS[2:]
+    ] + [1.0]
+    np.testing.assert_array_equal(began[2][0], order[[4, 5, 6, 7, 9]])
+    np.testing.assert_array_equal(began[-1][0], order[[2, 3, 4, 5, 6]])
+    for x, value, _ in steps:
         assert value == pytest.approx(landscape.merit(landscape.points(x[None]))[0])
-    np.testing.assert_array_equal(told[0], order[[4, 5, 6, 7, 20]])
-    np.testing.assert_array_equal(told[1], order[[1, 3, 4, 5, 6]])
+    np.testing.assert_array_equal(steps[0][0], order[20])
+    np.testing.assert_array_equal(steps[-1][0], order[0])
+
+
+def test_descents_from_ends_stay_near_them_where_most_of_a_descent_has_passed() -> None:
+    decisions, landscape, rows = relaxed(commitment())
+    starts = CORNERS[decisions.problem.violation(decisions.points(CORNERS)) <= 1e-9][:2]
+    moved = []
+    for passed in (0.0, 0.99):
+        budget, random = Budget(iteration_limit=9), np.random.default_rng(0)
+        *_, ends = RelaxedDescent(points=8).run(rows, landscape, 3.0, 9.0, budget, random, starts, passed)
+        moved.append(np.abs(ends - np.tile(starts, (4, 1))).mean())
+    assert moved[1] == 0.0
+    assert moved[0] > 0.1
 
 
 @pytest.mark.parametrize("wrong", [{"points": 0}, {"first_step": 0.0}, {"momentum": 2.0}, {"penalty": -1.0}])

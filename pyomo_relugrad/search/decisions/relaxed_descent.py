@@ -32,7 +32,7 @@ class RelaxedDescent:
     first_step, last_step : float, optional
         Shares of the range in the beginning and in the end (0.5, 0.005).
     momentum : float, optional
-        Share of the last direction that is kept (0.6).
+        Share of the last direction that is kept (0.8).
     penalty : float, optional
         Of a violation in the end, in units of the change of the objective by a move (5).
     noise : float, optional
@@ -46,7 +46,7 @@ class RelaxedDescent:
     points: int = between(256, 1)
     first_step: float = between(0.5, 1e-6)
     last_step: float = between(0.005, 1e-6)
-    momentum: float = between(0.6, 0, 1)
+    momentum: float = between(0.8, 0, 1)
     penalty: float = between(5.0, 0)
     noise: float = between(1.0, 0)
     inwards: float = 1.0
@@ -64,13 +64,23 @@ class RelaxedDescent:
         length: float,
         budget: Budget,
         random: np.random.Generator,
+        starts: Array | None = None,
+        begin: float = 0.0,
     ) -> Iterator[Array]:
-        """Rounded decisions (B, d) after each iteration; the rows of the last ones are obeyed by most."""
+        """Rounded decisions (B, d) after each iteration; the rows of the last ones are obeyed by most.
+
+        With starts (k, d) the points begin there in turn, and as if a share of the descents had passed: they leave
+        these more or less, like a quantum annealer that goes back from a state.
+        """
         lower, upper = rows.lower[:, None], rows.upper[:, None]
-        middle, last = (lower + upper) / 2, np.float32(self.momentum)
-        X = lower + (upper - lower) * random.random((lower.size, self.points), dtype=np.float32)
+        middle, kept = (lower + upper) / 2, np.float32(self.momentum)
+        if starts is None:
+            X = lower + (upper - lower) * random.random((lower.size, self.points), dtype=np.float32)
+        else:
+            X = np.ascontiguousarray(np.resize(starts, (self.points, lower.size)).T, np.float32)
         direction, noise = np.zeros_like(X), random.standard_normal(max(NOISE, 2 * X.size), dtype=np.float32)
-        for done in progress(length, budget):
+        for passed in progress(length, budget):
+            done = begin + (1.0 - begin) * passed
             step = np.float32(self.first_step * (self.last_step / self.first_step) ** done)
             penalty, heat = unit * self.penalty * done**2, np.float32(unit * self.noise * (1.0 - done))
             drive = np.float32(unit * ((1.0 - done) * self.inwards - done * self.outwards))
@@ -78,7 +88,7 @@ class RelaxedDescent:
                 first = int(random.integers(noise.size - X.size))
                 slopes = rows.slopes(X, penalty) + landscape.slopes(X.T).T + drive * (X - middle)
                 slopes += heat * noise[first : first + X.size].reshape(X.shape)
-                direction *= last
+                direction *= kept
                 direction += np.sign(slopes)
                 X = np.clip(X - step * np.sign(direction), lower, upper)
             budget.count(points=self.points * self.steps_at_once)

@@ -1,4 +1,4 @@
-"""Rounds of descents between the binaries' values, and of annealing from where they end."""
+"""Rounds of descents between the binaries' values, from anywhere and again from their ends, and of annealing."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pyomo_relugrad.search.decisions.annealing import Annealing, Chains, Height,
 from pyomo_relugrad.search.decisions.relaxed_descent import RelaxedDescent
 from pyomo_relugrad.search.decisions.relaxed_rows import RelaxedRows
 
-#: Of a round, what descents have.
-SHARE = 0.45
+#: Descents of a round: shares of them that count as passed, none for those from anywhere, and shares of its length.
+DESCENTS = ((0.0, 0.17), (0.0, 0.17), (0.3, 0.12), (0.5, 0.09), (0.3, 0.12), (0.5, 0.09))
 #: Heat of annealing in the beginning, in units of the median change by a move, and share of it in the end.
 HEAT, COOLING = 0.2, 0.1
-#: Length of a round at most.
-SECONDS = 2.0
+#: Seconds of a round at most.
+SECONDS = 5.0
 
 
 class RelaxedRounds:
-    """Rounds of descents, each with annealing of as many chains from the lowest ends of all rounds so far.
+    """Rounds that begin anew: descents from anywhere, descents that leave the lowest ends so far, annealing of these.
 
     Parameters
     ----------
@@ -35,7 +35,6 @@ class RelaxedRounds:
     def __init__(self, descent: RelaxedDescent, rows: RelaxedRows, annealing: Annealing) -> None:
         self._descent, self._rows = descent, rows
         self._annealing = replace(annealing, heat=HEAT, cooling=COOLING, round_seconds=SECONDS)
-        self._ends, self._merits = np.zeros((0, rows.lower.size)), np.zeros(0)
 
     def lengths(self, left: float) -> Iterator[float]:
         """Seconds of the rounds that share what is left, and of more."""
@@ -55,27 +54,47 @@ class RelaxedRounds:
 
         The first of some decisions (B, d) may be better than others; by moves from all of them heat is scaled.
         """
-        end = budget.passed + length
-        chains, ends = Chains.at(X, landscape), X
-        unit = typical_change(chains, moves, landscape, random)
-        descents = self._descent.run(self._rows, landscape, unit, SHARE * length, budget, random)
-        for descended in descents if unit > 0 else ():
-            ends = descended
-            yield X[0], np.inf, chains
-        self._meet(landscape, np.concatenate([X[:1], ends, *(x[None] for x in others())]))
-        best, lowest, left = None, np.inf, max(end - budget.passed, 0.0)
-        heats = unit * HEAT, unit * HEAT * COOLING
-        for x, chains in self._annealing.cycle(self._ends, heats, moves, landscape, left, budget, random):
-            if x is not best:
-                best, lowest = x, merit_of(x, landscape)
-            yield x, lowest, chains
-        if best is not None:
-            self._meet(landscape, best[None])
+        end, chains = budget.passed + length, Chains.at(X, landscape)
+        unit, lowest = typical_change(chains, moves, landscape, random), Lowest(landscape, self._annealing.chains)
+        lowest.meet(X[:1])
+        for passed, share in DESCENTS if unit > 0 else ():
+            starts, ends = lowest.X if passed else None, X[:1]
+            descents = self._descent.run(self._rows, landscape, unit, share * length, budget, random, starts, passed)
+            for descended in descents:
+                ends = descended
+                yield lowest.X[0], lowest.merit, chains
+            lowest.meet(ends, *others())
+        heats, left = (unit * HEAT, unit * HEAT * COOLING), max(end - budget.passed, 0.0)
+        annealed = self._annealing.cycle(lowest.X, heats, moves, landscape, left, budget, random)
+        last = None
+        for x, chains in annealed if unit > 0 else ():
+            if x is not last:
+                lowest.meet(x)
+                last = x
+            yield lowest.X[0], lowest.merit, chains
 
-    def _meet(self, landscape: Height, X: Array) -> None:
-        """Keep the lowest of what was met, each of them once, one for each chain."""
-        merits = np.concatenate([self._merits, landscape.row_costs(X) + landscape.rest(X)])
-        X = np.concatenate([self._ends, X])
+
+class Lowest:
+    """The lowest points that were met, each of them once.
+
+    Parameters
+    ----------
+    landscape : Height
+    count : int
+        How many are kept.
+    """
+
+    def __init__(self, landscape: Height, count: int) -> None:
+        self._landscape, self._count = landscape, count
+        self.X, self._heights, self.merit = np.zeros((0, 0)), np.zeros(0), np.inf
+
+    def meet(self, *points: Array) -> None:
+        """Take in points (d,) or (B, d)."""
+        X = np.concatenate([np.atleast_2d(x) for x in points])
+        heights = np.concatenate([self._heights, self._landscape.row_costs(X) + self._landscape.rest(X)])
+        X = np.concatenate([self.X.reshape(-1, X.shape[1]), X])
         distinct = np.unique(X, axis=0, return_index=True)[1]
-        kept = distinct[np.argsort(merits[distinct], kind="stable")][: self._annealing.chains]
-        self._ends, self._merits = X[kept], merits[kept]
+        kept = distinct[np.argsort(heights[distinct], kind="stable")][: self._count]
+        is_new = not self._heights.size or kept[0] >= self._heights.size
+        self.X, self._heights = X[kept], heights[kept]
+        self.merit = merit_of(self.X[0], self._landscape) if is_new else self.merit
