@@ -12,11 +12,12 @@ from pyomo_relugrad import ReluNetworkBlock as Block
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.modeling.compile import compile_model
 from pyomo_relugrad.run import Budget
+from pyomo_relugrad.search.decisions import relaxed_rounds
 from pyomo_relugrad.search.decisions.annealing import Annealing
 from pyomo_relugrad.search.decisions.decisions import Decisions
 from pyomo_relugrad.search.decisions.landscape import BlockLandscape
 from pyomo_relugrad.search.decisions.relaxed_descent import RelaxedDescent
-from pyomo_relugrad.search.decisions.relaxed_rounds import DESCENTS, RelaxedRounds
+from pyomo_relugrad.search.decisions.relaxed_rounds import RelaxedRounds
 from pyomo_relugrad.search.decisions.relaxed_rows import FULL, RelaxedRows
 from pyomo_relugrad.search.decisions.runs import RunMoves
 
@@ -95,36 +96,36 @@ def test_descents_end_at_plans_that_rows_allow_the_best_among_them() -> None:
     assert (budget.iterations, budget.points) == (25, 25 * 8 * 64)
 
 
-def test_rounds_descend_from_anywhere_then_from_the_lowest_ends_and_anneal_these(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """What others tell and the first point are among the lowest; each of them is there once."""
+def test_rounds_descend_and_anneal_from_the_lowest_points_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What others tell and the first point are among them; each of them is there once."""
     decisions, landscape, rows = relaxed(commitment())
     order = CORNERS[np.argsort(landscape.row_costs(CORNERS) + landscape.rest(CORNERS))]
-    began: list[tuple[Any, float]] = []
+    began: list[tuple[Any, Any]] = []
 
     def run(_: RelaxedDescent, *given: Any) -> Any:
         began.append(given[-2:])
         yield CORNERS  # what was met under way does not count
-        yield order[[5, 9, 9, 8 - len(began)]]
+        yield order[[9, 9, 12 - len(began)]]
 
     def cycle(_: Annealing, starts: np.ndarray, *others: object) -> Any:
-        began.append((starts, 1.0))
-        yield order[0], None
+        began.append((starts, None))
+        yield order[3 - (len(began) > 3)], None
+        yield order[1 - (len(began) > 3)], None
 
     monkeypatch.setattr(RelaxedDescent, "run", run)
     monkeypatch.setattr(Annealing, "cycle", cycle)
-    rounds, random = RelaxedRounds(RelaxedDescent(), rows, Annealing(chains=5)), np.random.default_rng(0)
-    moves, others = RunMoves.of(decisions, random), iter([[order[4]]])
-    X = np.concatenate([order[[20]], CORNERS])
-    told = rounds.round(X, moves, landscape, 1.0, Budget(iteration_limit=9), random, lambda: next(others, []))
-    steps = list(told)
-    assert began[0] == (None, 0.0)
-    assert [share for _, share in began] == sorted(share for share, _ in DESCENTS[:2]) + [
-        share for share, _ in DESCENTS[2:]
-    ] + [1.0]
-    np.testing.assert_array_equal(began[2][0], order[[4, 5, 6, 7, 9]])
-    np.testing.assert_array_equal(began[-1][0], order[[2, 3, 4, 5, 6]])
+    monkeypatch.setattr(relaxed_rounds, "PHASES", ((0.0, 0.3), (0.4, 0.2), (None, 0.1), (0.5, 0.2), (None, 0.2)))
+    rounds, random = RelaxedRounds(RelaxedDescent(), rows, Annealing(chains=4)), np.random.default_rng(0)
+    moves, others = RunMoves.of(decisions, random), iter([[order[6]]])
+    X, budget = np.concatenate([order[[20]], CORNERS]), Budget(iteration_limit=9)
+    steps = list(rounds.round(X, moves, landscape, 1.0, budget, random, lambda: next(others, [])))
+    assert [passed for _, passed in began] == [0.0, 0.4, None, 0.5, None]
+    starts = [start for start, _ in began]
+    assert starts[0] is None
+    np.testing.assert_array_equal(starts[1], order[[6, 9, 11, 20]])
+    np.testing.assert_array_equal(starts[2], order[[6, 9, 10, 11]])
+    np.testing.assert_array_equal(starts[3], order[[1, 3, 6, 9]])
+    np.testing.assert_array_equal(starts[4], order[[1, 3, 6, 8]])
     for x, value, _ in steps:
         assert value == pytest.approx(landscape.merit(landscape.points(x[None]))[0])
     np.testing.assert_array_equal(steps[0][0], order[20])

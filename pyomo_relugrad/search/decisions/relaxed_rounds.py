@@ -13,8 +13,16 @@ from pyomo_relugrad.search.decisions.annealing import Annealing, Chains, Height,
 from pyomo_relugrad.search.decisions.relaxed_descent import RelaxedDescent
 from pyomo_relugrad.search.decisions.relaxed_rows import RelaxedRows
 
-#: Descents of a round: shares of them that count as passed, none for those from anywhere, and shares of its length.
-DESCENTS = ((0.0, 0.17), (0.0, 0.17), (0.3, 0.12), (0.5, 0.09), (0.3, 0.12), (0.5, 0.09))
+#: Phases of a round, and shares of its length: descents, of which so much counts as passed, and annealing.
+ANYWHERE, ANNEALING = 0.0, None
+PHASES: tuple[tuple[float | None, float], ...] = (
+    (ANYWHERE, 0.17),
+    (0.4, 0.1),
+    (ANNEALING, 0.2),
+    (ANYWHERE, 0.17),
+    (0.3, 0.12),
+    (ANNEALING, 0.24),
+)
 #: Heat of annealing in the beginning, in units of the median change by a move, and share of it in the end.
 HEAT, COOLING = 0.2, 0.1
 #: Seconds of a round at most.
@@ -54,24 +62,38 @@ class RelaxedRounds:
 
         The first of some decisions (B, d) may be better than others; by moves from all of them heat is scaled.
         """
-        end, chains = budget.passed + length, Chains.at(X, landscape)
+        end, chains = budget.passed, Chains.at(X, landscape)
         unit, lowest = typical_change(chains, moves, landscape, random), Lowest(landscape, self._annealing.chains)
         lowest.meet(X[:1])
-        for passed, share in DESCENTS if unit > 0 else ():
-            starts, ends = lowest.X if passed else None, X[:1]
-            descents = self._descent.run(self._rows, landscape, unit, share * length, budget, random, starts, passed)
-            for descended in descents:
-                ends = descended
+        for passed, share in PHASES if unit > 0 else ():
+            end += share * length
+            left, last = max(end - budget.passed, 0.0), X[:1]
+            for met, moved in self._phase(passed, unit, lowest.X, moves, landscape, left, budget, random):
+                if met.ndim == 1 and met is not last:  # lower than all that was met before in annealing
+                    lowest.meet(met)
+                last, chains = met, moved or chains
                 yield lowest.X[0], lowest.merit, chains
-            lowest.meet(ends, *others())
-        heats, left = (unit * HEAT, unit * HEAT * COOLING), max(end - budget.passed, 0.0)
-        annealed = self._annealing.cycle(lowest.X, heats, moves, landscape, left, budget, random)
-        last = None
-        for x, chains in annealed if unit > 0 else ():
-            if x is not last:
-                lowest.meet(x)
-                last = x
-            yield lowest.X[0], lowest.merit, chains
+            lowest.meet(last, *others())
+
+    def _phase(
+        self,
+        passed: float | None,
+        unit: float,
+        starts: Array,
+        moves: Neighbours,
+        landscape: Height,
+        length: float,
+        budget: Budget,
+        random: np.random.Generator,
+    ) -> Iterator[tuple[Array, Chains | None]]:
+        """Ends of descents (B, d), or the lowest point of annealing (d,) and its chains, after each iteration."""
+        if passed is None:
+            heats = unit * HEAT, unit * HEAT * COOLING
+            yield from self._annealing.cycle(starts, heats, moves, landscape, length, budget, random)
+            return
+        begin = starts if passed else None
+        for ends in self._descent.run(self._rows, landscape, unit, length, budget, random, begin, passed):
+            yield ends, None
 
 
 class Lowest:
