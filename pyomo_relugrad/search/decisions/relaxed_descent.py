@@ -49,8 +49,8 @@ class RelaxedDescent:
     momentum: float = between(0.8, 0, 1)
     penalty: float = between(5.0, 0)
     noise: float = between(1.0, 0)
-    inwards: float = 1.0
-    outwards: float = 2.0
+    inwards: float = between(1.0, 0)
+    outwards: float = between(2.0, 0)
     steps_at_once: int = 8
 
     def __post_init__(self) -> None:

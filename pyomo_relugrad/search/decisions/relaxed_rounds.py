@@ -17,10 +17,11 @@ from pyomo_relugrad.search.decisions.relaxed_rows import RelaxedRows
 ANYWHERE, ANNEALING = 0.0, None
 PHASES: tuple[tuple[float | None, float], ...] = (
     (ANYWHERE, 0.17),
-    (0.4, 0.1),
-    (ANNEALING, 0.2),
     (ANYWHERE, 0.17),
     (0.3, 0.12),
+    (0.5, 0.09),
+    (0.3, 0.12),
+    (0.5, 0.09),
     (ANNEALING, 0.24),
 )
 #: Heat of annealing in the beginning, in units of the median change by a move, and share of it in the end.
@@ -30,7 +31,7 @@ SECONDS = 5.0
 
 
 class RelaxedRounds:
-    """Rounds that begin anew: descents from anywhere, descents that leave the lowest ends so far, annealing of these.
+    """Rounds that begin anew: descents from anywhere, descents that leave the lowest points so far, annealing of these.
 
     Parameters
     ----------
