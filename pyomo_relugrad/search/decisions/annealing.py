@@ -12,6 +12,7 @@ import numpy as np
 
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.run import Budget, between, check_settings
+from pyomo_relugrad.search.decisions.cooling import progress
 
 #: Rounds for which there is so much time that it need not be shared out among them.
 MAX_ROUNDS = 1000
@@ -145,21 +146,21 @@ class Annealing:
         The first of some decisions (B, d) is the start; by moves from all of them temperatures are scaled. A cycle
         begins at the best point of those before and of what others have found.
         """
-        unit = _typical_change(Chains.at(X, landscape), moves, landscape, random)
+        unit = typical_change(Chains.at(X, landscape), moves, landscape, random)
         end, best, lowest = budget.passed + length, X[0], np.inf
         for number in range(self.cycles if unit > 0 else 0):
             for x in others():
-                best, lowest = min((best, lowest), (x, _merit(x, landscape)), key=itemgetter(1))
+                best, lowest = min((best, lowest), (x, merit_of(x, landscape)), key=itemgetter(1))
             length, hottest = (end - budget.passed) / (self.cycles - number), unit * self.heat
             temperatures = hottest * (self.reheat if number else 1.0), hottest * self.cooling
-            for x, chains in self._cycle(best, temperatures, moves, landscape, length, budget, random):
+            for x, chains in self.cycle(best, temperatures, moves, landscape, length, budget, random):
                 if x is not best or np.isinf(lowest):
-                    best, lowest = x, _merit(x, landscape)
+                    best, lowest = x, merit_of(x, landscape)
                 yield best, lowest, chains
 
-    def _cycle(
+    def cycle(
         self,
-        start: Array,
+        starts: Array,
         temperatures: tuple[float, float],
         moves: Neighbours,
         landscape: Height,
@@ -167,19 +168,19 @@ class Annealing:
         budget: Budget,
         random: np.random.Generator,
     ) -> Iterator[tuple[Array, Chains]]:
-        """The lowest point and all chains of a cycle, from the hottest to the coldest of two temperatures."""
-        chains, best = Chains.at(np.tile(start, (self.chains, 1)), landscape), start
-        lowest, (hottest, coldest) = float(chains.merits[0]), temperatures
-        begin, end, progress, iterations = budget.spent, budget.passed + length, 0.0, 0
-        while progress < 1.0 and not budget.is_exhausted():
+        """The lowest point and all chains of a cycle, from the hottest to the coldest of two temperatures.
+
+        It begins at some decisions, a point (d,) or as many of (B, d) as there are chains.
+        """
+        chains = Chains.at(np.resize(starts, (self.chains, starts.shape[-1])), landscape)
+        first, (hottest, coldest) = int(chains.merits.argmin()), temperatures
+        best, lowest = chains.X[first], float(chains.merits[first])
+        for done in progress(length, budget):
             for _ in range(self.steps_at_once):
-                chains = self._step(chains, coldest * (hottest / coldest) ** (1.0 - progress), moves, landscape, random)
+                chains = self._step(chains, coldest * (hottest / coldest) ** (1.0 - done), moves, landscape, random)
                 if chains.merits.min() < lowest:
                     best, lowest = chains.X[chains.merits.argmin()], float(chains.merits.min())
             budget.count(points=self.chains * self.steps_at_once)
-            # It cools by work: what interrupts the search takes steps at all temperatures, not at one.
-            spent, left, iterations = budget.spent - begin, max(end - budget.passed, 0.0), iterations + 1
-            progress += (1.0 - progress) * spent / (spent + iterations * left)
             yield best, chains
 
     def _step(
@@ -208,11 +209,12 @@ def _luby() -> Iterator[int]:
         number, length = (number + 1, 1) if number & -number == length else (number, 2 * length)
 
 
-def _merit(x: Array, landscape: Height) -> float:
+def merit_of(x: Array, landscape: Height) -> float:
+    """The merit of a point (d,)."""
     return float(landscape.merit(landscape.points(x[None]))[0])
 
 
-def _typical_change(chains: Chains, moves: Neighbours, landscape: Height, random: np.random.Generator) -> float:
+def typical_change(chains: Chains, moves: Neighbours, landscape: Height, random: np.random.Generator) -> float:
     """The median change of the objective by a move, zero where none changes it."""
     tried = moves.around(chains.X, np.zeros(chains.X.shape), random)
     changes = landscape.objective(landscape.points(np.concatenate(tried))).reshape(tried.shape[:2])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
@@ -12,6 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from pyomo_relugrad.arrays import Array, DTypeLike
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 from pyomo_relugrad.search.decisions.decisions import Decisions
+from pyomo_relugrad.search.decisions.relaxed_rows import RelaxedRows
 from pyomo_relugrad.search.decisions.steps import Switches
 from pyomo_relugrad.search.sequential.merit import Merit
 
@@ -177,6 +179,11 @@ class BlockLandscape(Landscape):
     def slopes(self, X: Array) -> Array:
         """Derivatives (B, d) of the objective in the decisions, other columns held."""
         return self._networks.gradient(X)
+
+    @cached_property
+    def relaxed_rows(self) -> RelaxedRows | None:
+        """The rows where decisions may be fractions, None where something follows from them in another way."""
+        return RelaxedRows(self._decisions, self._rows, self._limits) if RelaxedRows.suit(self._decisions) else None
 
     def _block_costs(self, X: Array) -> Array:
         """Costs (blocks, B) of decisions."""

@@ -17,6 +17,8 @@ from pyomo_relugrad.search.decisions.descents import Descents
 from pyomo_relugrad.search.decisions.landscape import BlockLandscape, Landscape
 from pyomo_relugrad.search.decisions.level_descent import LevelDescent
 from pyomo_relugrad.search.decisions.moves import moves_by_groups
+from pyomo_relugrad.search.decisions.relaxed_descent import RelaxedDescent
+from pyomo_relugrad.search.decisions.relaxed_rounds import RelaxedRounds
 from pyomo_relugrad.search.decisions.runs import RunMoves
 from pyomo_relugrad.search.regions.walk import is_lower
 
@@ -61,6 +63,8 @@ class DecisionSearch(Method):
     penalty : float, optional
         Penalty of a violation, in units of the objective's spread over the largest violation at some points (10).
     annealing : Annealing, optional
+    relaxed : RelaxedDescent, optional
+        Descents between the binaries' values, from whose ends they are annealed where rows tie them in blocks.
     vain_rounds, meetings : int, optional
         Rounds of annealing in a row without a better point after which the search ends (6), and rounds that come to the
         best value (3).
@@ -78,6 +82,7 @@ class DecisionSearch(Method):
     seconds_alone: float = 9.0
     penalty: float = 10.0
     annealing: Annealing = Annealing()
+    relaxed: RelaxedDescent = RelaxedDescent()
     vain_rounds: int = 6
     meetings: int = 3
 
@@ -185,12 +190,15 @@ class DecisionSearch(Method):
         def told() -> list[Array]:
             return [decisions.rounded(point.values[decisions.columns]) for point in context.take_offered()]
 
-        lengths = self.annealing.lengths(end - budget.passed) if budget.is_timed else repeat(end - budget.passed)
+        rounds: Annealing | RelaxedRounds = self.annealing
+        if isinstance(landscape, BlockLandscape) and landscape.relaxed_rows is not None:
+            rounds = RelaxedRounds(self.relaxed, landscape.relaxed_rows, self.annealing)
+        lengths = rounds.lengths(end - budget.passed) if budget.is_timed else repeat(end - budget.passed)
         lowest, value, vain, met, budget.is_unsettled = np.inf, np.inf, 0, 0, True
         while vain < self.vain_rounds and met < self.meetings and budget.passed < end and not budget.is_exhausted():
             before, length = lowest, next(lengths)
             told()  # a round begins anew: in it only news count
-            for x, value, chains in self.annealing.round(X, moves, landscape, length, budget, random, told):
+            for x, value, chains in rounds.round(X, moves, landscape, length, budget, random, told):
                 if is_lower(value, lowest):
                     lowest = value
                     yield decisions.problem.incumbent(decisions.points(x[None])[0])

@@ -132,6 +132,11 @@ class Equations:
         """Columns (k,) that these are computed from."""
         return self._values.reads
 
+    @property
+    def forms(self) -> Iterator[tuple[int, LinearForm]]:
+        """The columns and what they are."""
+        return zip(*self._given[:2], strict=True)
+
     def fill(self, V: Array) -> None:
         """Solve the equations."""
         values = self._values(V)
@@ -188,6 +193,11 @@ class Switches:
         excesses = [[_telling(pair[side].excesses, lower, upper) for pair in branches] for side in (0, 1)]
         self._excesses = [LargestOf(groups, n_columns) for groups in excesses]
         self._given = branches, lower, upper
+
+    @property
+    def branches(self) -> Iterator[tuple[int, tuple[Branch, Branch]]]:
+        """The binaries, and what follows where each is zero and where it is one."""
+        return zip(self.binaries.tolist(), self._given[0], strict=True)
 
     @property
     def kinks(self) -> Iterator[tuple[int, float]]:
