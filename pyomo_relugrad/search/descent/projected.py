@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array, at_home, namespace
+from pyomo_relugrad.arrays import Array, at_home, namespace, stable_order
 from pyomo_relugrad.problem import Incumbent, Problem, ReducedObjective
 from pyomo_relugrad.run import Budget, SearchContext, between
 from pyomo_relugrad.search.descent.batch import Batch, Objective, Schedule, descend, descend_by_halving
@@ -32,8 +32,8 @@ POLYTOPE_BATCH = 64
 FIRST_ROUND = (0.3, 0.01)
 #: Rounds over the image of the box, from offspring, before every other round from fresh starts.
 IMAGE_ROUNDS = 4
-#: First step of the vertices that are found so, their steps, and relative lengths of the stages.
-SEEN_STEP, SEEN_STEPS, SEEN_STAGES = 0.1, 40, (1, 2)
+#: First step of the vertices that are found so, their steps, and how many of them descend in the first round.
+SEEN_STEP, SEEN_STEPS, FIRST_SEEN = 0.1, 40, 2
 #: Relative gain below which a better point is no news.
 NEWS = 1e-6
 #: Relative difference up to which points may be the same after polishing.
@@ -267,9 +267,8 @@ class ProjectedRounds:
         if self.image is not None and self.is_seen:
             if number:
                 self.image.restart()
-            vertices = yield from self.image.rounds(IMAGE_ROUNDS)
-            lengths = Schedule(SEEN_STEP, method.last_step, SEEN_STEPS)
-            return self.moving.cast(vertices[: self.count]), lengths.pieces(SEEN_STAGES)
+            starts = yield from self._seen_starts(IMAGE_ROUNDS, method.refined)
+            return starts, [Schedule(SEEN_STEP, method.last_step, SEEN_STEPS).lengths()]
         turn = number if self.image is None else number // 2
         first = method.first_steps[turn % len(method.first_steps)]
         lengths = Schedule(first, method.last_step, method.explore_steps)
@@ -286,10 +285,17 @@ class ProjectedRounds:
         if self.image is None or self.past.answers:
             starts, steps = self._first_starts(min(self.count, self.method.first_batch))
             return starts, Schedule(*FIRST_ROUND, steps).pieces((1, 1))
-        starts = self.moving.cast((yield from self.image.rounds(0))[: self.method.refined])
+        starts = yield from self._seen_starts(0, FIRST_SEEN)
         if self.start is not None:
             starts[0, :] = self.moving.cast(self.start)
         return starts, [Schedule(SEEN_STEP, FIRST_ROUND[1], self.method.first_round_steps).lengths()]
+
+    def _seen_starts(self, n_rounds: int, count: int) -> Generator[None, None, Array]:
+        """The best vertices found by rounds over the image: where the best descents end is nearly always among them."""
+        assert self.image is not None
+        starts = self.moving.cast((yield from self.image.rounds(n_rounds)))
+        self.budget.count(points=starts.shape[0], iterations=0)
+        return namespace(starts).take(starts, stable_order(self.moving.value(starts))[:count], axis=0)
 
     def _first_starts(self, count: int) -> tuple[Array, int]:
         """Starts of the first round, many of them where earlier answers lay, and how many steps are enough.
