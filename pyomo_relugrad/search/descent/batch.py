@@ -106,8 +106,8 @@ class Batch:
         return cls(U, xp.zeros_like(U), U + xp.zeros_like(U), xp.zeros_like(U[:, 0]) + np.inf)
 
     def keep(self, count: int) -> Batch:
-        """The `count` points of smallest value, in order."""
-        return self.rows(stable_order(self.values)[:count])
+        """The `count` points of smallest value, in order, or all."""
+        return self.rows(stable_order(self.values)[: min(count, self.values.shape[0])])
 
     def rows(self, rows: Array) -> Batch:
         """The points with these numbers."""

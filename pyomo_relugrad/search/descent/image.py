@@ -63,9 +63,11 @@ class BoxImage:
     def __init__(self, network: SingleNetwork, box: Box) -> None:
         first, *others = (layer.astype(self.dtype) for layer in network.network.layers)
         self._weights, self._box, size = first.weights[0], box, first.width
-        segments = network.network.layers[0].weights[0] * (0.5 * (box.upper - box.lower))
-        scale = float(np.abs(segments).max())  # in units of it, products neither overflow nor vanish
-        segments = (segments / scale).astype(self.dtype)
+        half_widths = 0.5 * (box.upper - box.lower)
+        scale = float((np.abs(self._weights).max(axis=0) * half_widths).max())
+        segments = self._weights * self.cast(
+            half_widths / scale
+        )  # in units in which products neither overflow nor vanish
         covariance = (segments @ segments.T).astype(np.float64)
         covariance[np.diag_indices(size)] += RIDGE * np.trace(covariance) / size
         root = np.linalg.cholesky(covariance)

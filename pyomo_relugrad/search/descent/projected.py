@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pyomo_relugrad.arrays import Array, at_home, namespace
+from pyomo_relugrad.arrays import Array, at_home, namespace, stable_order
 from pyomo_relugrad.problem import Incumbent, Problem, ReducedObjective
 from pyomo_relugrad.run import Budget, SearchContext, between
 from pyomo_relugrad.search.descent.batch import Batch, Objective, Schedule, descend, descend_by_halving
@@ -22,8 +22,12 @@ from pyomo_relugrad.search.domains.method import DomainMethod
 from pyomo_relugrad.search.regions.program import first_facets
 from pyomo_relugrad.search.sequential.smooth_polish import polisher_of
 
-#: Multiplications per batched step that keep the matrix products efficient and the steps short.
-WORK_PER_STEP = 3e7
+#: Multiplications per batched step that keep the matrix products efficient and the steps short, and points at most.
+WORK_PER_STEP, MOST_POINTS = 3e7, 512
+#: Rounds, after the first small one, from twice as many points: what they find early leads the others.
+WIDE_ROUNDS = 3
+#: Columns of a box from which first steps shorter than its width lead to worse points; few have more basins so.
+MANY_COLUMNS = 300
 #: Weights above which fewer points start together, whose steps would be long, and their arrays large.
 MANY_WEIGHTS = 1e7
 #: Points that start together where the projection is an iteration of its own.
@@ -32,8 +36,8 @@ POLYTOPE_BATCH = 64
 FIRST_ROUND = (0.3, 0.01)
 #: Rounds over the image of the box, from offspring, before every other round from fresh starts.
 IMAGE_ROUNDS = 4
-#: First step of the vertices that are found so, their steps, and relative lengths of the stages.
-SEEN_STEP, SEEN_STEPS, SEEN_STAGES = 0.1, 40, (1, 2)
+#: First step of the vertices that are found so, their steps, and how many of them descend in the first round.
+SEEN_STEP, SEEN_STEPS, FIRST_SEEN = 0.1, 40, 2
 #: Relative gain below which a better point is no news.
 NEWS = 1e-6
 #: Relative difference up to which points may be the same after polishing.
@@ -61,11 +65,11 @@ class ProjectedDescent(DomainMethod):
     ----------
     batch : int, optional
         Points that start together. None: 16 to 512, fewer for larger networks, or 64 where a projection takes
-        iterations of its own.
+        iterations of its own; twice as many, up to 512, in the first rounds over a box.
     first_steps, offspring_steps, last_step : two tuples of float, and float, optional
         First step of a round's descent, in turns. From fresh starts: longer than the box, so that points jump from
-        corner to corner, or shorter (4, 1, 0.3, 0.1). From the offspring of good points: so short that they stay near
-        the basins that they start in (0.3, 0.1, 1). Last step (0.003).
+        corner to corner, or shorter, unless a box has 300 columns or more (4, 1, 0.3, 0.1). From the offspring of good
+        points: so short that they stay near the basins that they start in (0.3, 0.1, 1). Last step (0.003).
     momentum, offspring_momentum : float, optional
         Share of the old momentum that a step keeps, from fresh starts (0.5) and from offspring (0.8).
     explore_steps, recombine_steps : int, optional
@@ -129,7 +133,7 @@ class ProjectedDescent(DomainMethod):
         if domain.projection_work:
             return POLYTOPE_BATCH
         fewest = 32 if objective.n_weights <= MANY_WEIGHTS else 16
-        count = int(np.clip(WORK_PER_STEP / max(objective.n_weights, 1), fewest, 512))
+        count = int(np.clip(WORK_PER_STEP / max(objective.n_weights, 1), fewest, MOST_POINTS))
         if isinstance(objective, DeviceObjective) and not budget.is_repeatable:
             return objective.batch_size(count)
         return count
@@ -168,6 +172,8 @@ class ProjectedRounds:
         self.has_known = bool(context.known)
         self.start = feasible_start(problem, domain, context.start)
         self.count = method.batch_size(self.moving, domain, self.budget)
+        shortest = 1.0 if domain.steps_by_signs and self.objective.size >= MANY_COLUMNS else 0.0
+        self.first_steps = tuple(step for step in method.first_steps if step >= shortest) or method.first_steps
         image = BoxImage.of(self.objective if isinstance(self.moving, DeviceObjective) else self.moving, domain)
         self.image = None if image is None else ImageSearch(image, self.random, self.budget)
 
@@ -261,19 +267,25 @@ class ProjectedRounds:
         method, number = self.method, self.n_descents[self.is_fresh]
         if not self.is_fresh:
             first = method.offspring_steps[number % len(method.offspring_steps)]
-            starts = self.pool.offspring(self.domain, self.random, max(self.count // 2, 1))
+            starts = self.pool.offspring(self.domain, self.random, max(self._n_points // 2, 1))
             return starts, Schedule(first, method.last_step, method.recombine_steps).pieces(method.stages)
         self.is_seen = number % 2 == 0 or self._is_image_far_better
         if self.image is not None and self.is_seen:
             if number:
                 self.image.restart()
-            vertices = yield from self.image.rounds(IMAGE_ROUNDS)
-            lengths = Schedule(SEEN_STEP, method.last_step, SEEN_STEPS)
-            return self.moving.cast(vertices[: self.count]), lengths.pieces(SEEN_STAGES)
+            starts = yield from self._seen_starts(IMAGE_ROUNDS, method.refined)
+            return starts, [Schedule(SEEN_STEP, method.last_step, SEEN_STEPS).lengths()]
         turn = number if self.image is None else number // 2
-        first = method.first_steps[turn % len(method.first_steps)]
+        first = self.first_steps[turn % len(self.first_steps)]
         lengths = Schedule(first, method.last_step, method.explore_steps)
-        return self._fresh_starts(self.count), lengths.pieces(method.stages)
+        return self._fresh_starts(self._n_points), lengths.pieces(method.stages)
+
+    @property
+    def _n_points(self) -> int:
+        """Points that start together in the next round."""
+        is_first = sum(self.n_descents.values()) < WIDE_ROUNDS
+        may_be_wide = self.method.batch is None and self.domain.steps_by_signs and self.image is None
+        return max(min(2 * self.count, MOST_POINTS), self.count) if is_first and may_be_wide else self.count
 
     @property
     def _is_image_far_better(self) -> bool:
@@ -286,10 +298,17 @@ class ProjectedRounds:
         if self.image is None or self.past.answers:
             starts, steps = self._first_starts(min(self.count, self.method.first_batch))
             return starts, Schedule(*FIRST_ROUND, steps).pieces((1, 1))
-        starts = self.moving.cast((yield from self.image.rounds(0))[: self.method.refined])
+        starts = yield from self._seen_starts(0, FIRST_SEEN)
         if self.start is not None:
             starts[0, :] = self.moving.cast(self.start)
         return starts, [Schedule(SEEN_STEP, FIRST_ROUND[1], self.method.first_round_steps).lengths()]
+
+    def _seen_starts(self, n_rounds: int, count: int) -> Generator[None, None, Array]:
+        """The best vertices found by rounds over the image: where the best descents end is nearly always among them."""
+        assert self.image is not None
+        starts = self.moving.cast((yield from self.image.rounds(n_rounds)))
+        self.budget.count(points=starts.shape[0], iterations=0)
+        return namespace(starts).take(starts, stable_order(self.moving.value(starts))[:count], axis=0)
 
     def _first_starts(self, count: int) -> tuple[Array, int]:
         """Starts of the first round, many of them where earlier answers lay, and how many steps are enough.
