@@ -7,8 +7,11 @@ from pyomo.core.expr.visitor import identify_variables
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.modeling.compile.confirmation import beyond_side, values_set
 from pyomo_relugrad.modeling.compile.model import CompiledModel
-from pyomo_relugrad.problem import Incumbent
+from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Incumbent
 from pyomo_relugrad.search.sequential.last_digits import beyond_sides, with_last_digits
+
+#: Points of a batch that Pyomo evaluates, those at which fewest rows are violated by our evaluation.
+MOST = 16
 
 
 def settled(compiled: CompiledModel, point: Incumbent) -> Incumbent | None:
@@ -45,9 +48,14 @@ class _PyomoRows:
         """By how much rows lie beyond a side (B, m), positive above the upper one."""
         missing = beyond_sides(self._problem, V)
         rows = np.array([i for i, _ in self._rows], np.intp)
-        for v, own in zip(V, missing, strict=True):
+        best = np.argsort((np.abs(missing) > FEASIBILITY_TOLERANCE).sum(axis=1), kind="stable")
+        missing[best[MOST:]] = np.inf
+        found = list[Array]()
+        for v, own in zip(V[best[:MOST]], missing[best[:MOST]], strict=True):
             self._move_to(v)
             own[rows] = np.where(np.abs(self._missing) > np.abs(own[rows]), self._missing, own[rows])
+            found.append(own)
+        missing[best[:MOST]] = found
         return missing
 
     def _move_to(self, v: Array) -> None:

@@ -12,7 +12,7 @@ from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Problem
 #: Violation, relative to the terms of a row, that counts as rounding.
 ROUNDING = 1e-9
 #: Rows that are mended until fewer are violated, columns that are tried for each, and numbers beside the one it lacks.
-MAX_VAIN, MAX_COLUMNS, BESIDE = 500, 6, np.arange(-5.0, 6.0)
+MAX_VAIN, MAX_COLUMNS, BESIDE = 1000, 6, np.arange(-5.0, 6.0)
 #: Share of the tolerance up to which a row counts as held: Pyomo adds its terms in another order.
 SHARE = 0.5
 
