@@ -7,6 +7,7 @@ import pytest
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.modeling.compile import CompiledModel, compile_model
 from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.sequential.full_space import FullSpace
 from pyomo_relugrad.search.sequential.interior_point import interior_descent
@@ -111,3 +112,15 @@ def test_every_barrier_leads_to_the_optimum(number: int) -> None:
     v = descended(compiled, number)
     assert compiled.problem.violation(v[None])[0] <= 1e-6
     assert compiled.problem.objective(v[None])[0] == pytest.approx(17.0140173, rel=1e-6)
+
+
+def test_bounds_that_functions_imply_count_again() -> None:
+    """Presolve drops one bound of a column that functions write, and a point lies far beyond the other one."""
+    problem = presolve(compile_model(buffer()).problem).problem
+    dropped = problem.is_output & (np.isfinite(problem.lower) != np.isfinite(problem.upper))
+    assert dropped.any()
+    space = FullSpace(problem, np.where(dropped, 1e20, np.fmax(problem.lower, 1e-4)))
+    columns = np.flatnonzero(dropped[space._columns])
+    assert columns.size
+    assert np.isfinite(space.lower[columns]).all()
+    assert space.scale[columns].max() <= 2.0

@@ -9,6 +9,7 @@ import numpy as np
 from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.errors import ModelError
 from pyomo_relugrad.expression.operations import Application, Multiplication, Norm, Operation, WeightedSum, arguments_of
+from pyomo_relugrad.expression.recent import RecentResults
 from pyomo_relugrad.expression.relaxation import LinearBounds, linear_bounds
 from pyomo_relugrad.expression.tape import Tape
 from pyomo_relugrad.network.bounds import Boxes
@@ -118,6 +119,10 @@ class Expression:
         -------
         lower, upper : (B, n_outputs) arrays
         """
+        low, high = self._recent.of(self._range, lower, upper)
+        return low, high
+
+    def _range(self, lower: Array, upper: Array) -> tuple[Array, Array]:
         with np.errstate(all="ignore"):
             ranges = self.tape.enclose(lower, upper)
             low, high = (self.tape.outputs.take(side).T for side in ranges)
@@ -167,9 +172,13 @@ class Expression:
             The points at which the functions are to be close; by default the middles of the boxes. Tangents and planes
             at several points together enclose an expression more tightly.
         """
+        return LinearBounds(
+            *self._recent.of(self._relaxation, lower, upper, _middles(lower, upper) if at is None else at)
+        )
+
+    def _relaxation(self, lower: Array, upper: Array, at: Array) -> LinearBounds:
         with np.errstate(all="ignore"):
-            ranges = self.tape.enclose(lower, upper)
-            return linear_bounds(self.tape, ranges, _middles(lower, upper) if at is None else at)
+            return linear_bounds(self.tape, self.tape.enclose(lower, upper), at)
 
     def describe(self) -> str:
         """What is in it, for messages.
@@ -194,6 +203,11 @@ class Expression:
         return max(counts.values(), default=0) > 1
 
     @cached_property
+    def _recent(self) -> RecentResults:
+        """What was computed over boxes: presolve, programs and searches ask for the same again and again."""
+        return RecentResults()
+
+    @cached_property
     def _hash(self) -> int:
         return hash((self.n_inputs, self.operations, self.outputs))
 
@@ -204,7 +218,8 @@ PRODUCT = Expression(2, (Multiplication(0, 1),), (2,))
 
 def _middles(lower: Array, upper: Array) -> Array:
     """The middles of boxes; the finite side, or zero, where they are infinite."""
-    middle = lower + (upper - lower) / 2
+    with np.errstate(all="ignore"):
+        middle = lower + (upper - lower) / 2
     side = np.where(np.isfinite(lower), lower, np.where(np.isfinite(upper), upper, 0.0))
     return np.where(np.isfinite(middle), middle, side)
 

@@ -40,7 +40,7 @@ def first_refuted(components: tuple[Any, ...], objective: float) -> str:
     """
     for component in components:
         if component.ctype is Constraint:
-            violation = _violation(component)
+            violation = abs(beyond_side(component))
             if not violation <= FEASIBILITY_TOLERANCE:
                 return f"constraint '{component.name}' is violated by {violation:.3g}"
         else:
@@ -50,11 +50,12 @@ def first_refuted(components: tuple[Any, ...], objective: float) -> str:
     return ""
 
 
-def _violation(constraint: Any) -> float:
-    """By how much a constraint is violated, NaN where it has no value."""
+def beyond_side(constraint: Any) -> float:
+    """By how much a constraint lies beyond a side, positive above the upper one; NaN where it has no value."""
     body = _number(constraint.body)
-    sides = [-np.inf if constraint.lb is None else constraint.lb, np.inf if constraint.ub is None else constraint.ub]
-    return max(sides[0] - body, body - sides[1], body - body)
+    above = -np.inf if constraint.ub is None else body - constraint.ub
+    below = -np.inf if constraint.lb is None else constraint.lb - body
+    return np.nan if np.isnan(body) else max(above, 0.0) - max(below, 0.0)
 
 
 def _number(expression: Any) -> float:

@@ -6,7 +6,7 @@ import datetime
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -31,7 +31,8 @@ from pyomo_relugrad.modeling.errors import InfeasibleModel
 from pyomo_relugrad.modeling.solver.config import RelugradConfig, configure
 from pyomo_relugrad.modeling.solver.progress import SolveProgress
 from pyomo_relugrad.modeling.solver.results import results_of_search, results_without_solution
-from pyomo_relugrad.problem import Problem
+from pyomo_relugrad.modeling.solver.rounding import settled
+from pyomo_relugrad.problem import Incumbent, Problem
 from pyomo_relugrad.problem.presolve import presolve
 from pyomo_relugrad.programs import solver_threads
 from pyomo_relugrad.run import INFINITE, Clock, Options, Progress, SearchLog, SearchResult, Stop
@@ -53,6 +54,8 @@ MAX_PAUSED_SECONDS = 1.0
 LONG = 10.0
 #: Seconds for advice about a missing bound, beside as many as the solve took.
 ADVICE_SECONDS = 1.0
+#: Seconds for other last digits where Pyomo refutes all points by rounding.
+SETTLING_SECONDS = 1.0
 
 
 @document_class_CONFIG(methods=["solve"])
@@ -258,8 +261,15 @@ def _with_options(kind: type[Relugrad], options: dict[str, Any]) -> Relugrad:
 
 
 def _confirmed(compiled: CompiledModel, found: SearchResult, log: SearchLog) -> SearchResult:
-    """What was found, without the points that Pyomo's own evaluation of nonlinear constraints refutes."""
+    """What was found, without the points that Pyomo's own evaluation of nonlinear constraints refutes.
+
+    Where it refutes all, by rounding, the best one that gets last digits which it confirms.
+    """
     refuted = {id(point): compiled.refuted(point) for point in found.pool}
+    if found.pool and all(refuted.values()):
+        point = _settled(compiled, found.pool)
+        if point is not None:
+            return replace(found, pool=(point,))
     reasons = list(filter(None, refuted.values()))
     if not reasons:
         return found
@@ -268,6 +278,16 @@ def _confirmed(compiled: CompiledModel, found: SearchResult, log: SearchLog) -> 
     stop = Stop.FINISHED if found.stop is Stop.OPTIMAL and refuted[id(found.pool[0])] else found.stop
     least, reason = (None, found.reason) if pool else (found.pool[0], "")
     return replace(found, pool=pool, least_violated=least, stop=stop, reason=reason)
+
+
+def _settled(compiled: CompiledModel, pool: tuple[Incumbent, ...]) -> Incumbent | None:
+    """The first point for which last digits are found that Pyomo confirms."""
+    with suppress(OutOfTime), deadline.time_limit(SETTLING_SECONDS):
+        for point in pool:
+            found = settled(compiled, point)
+            if found is not None:
+                return found
+    return None
 
 
 class _Timing(Clock):

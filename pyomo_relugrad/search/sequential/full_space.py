@@ -93,16 +93,17 @@ class FullSpace:
         problem, columns, rows = self._problem, self._columns, self._ranges
         size = self.n_columns + self.n_slacks
         least, most = self._output_ranges()
-        # What is read as a number above or below zero stays there, as arguments of logarithms and divisors.
-        read = problem.is_output & problem.is_input
-        all_lower = np.where(read & (least >= 0), np.maximum(problem.lower, least), problem.lower)
-        all_upper = np.where(read & (most <= 0), np.minimum(problem.upper, most), problem.upper)
+        # What is read as a number above or below zero stays there, as arguments of logarithms and divisors; and bounds
+        # count that were left out since functions imply them.
+        read, has_bound = problem.is_output & problem.is_input, np.isfinite(problem.lower) | np.isfinite(problem.upper)
+        all_lower = np.where((read & (least >= 0)) | has_bound, np.maximum(problem.lower, least), problem.lower)
+        all_upper = np.where((read & (most <= 0)) | has_bound, np.minimum(problem.upper, most), problem.upper)
         is_point = are_equal(all_lower, all_upper)
         all_lower[is_point], all_upper[is_point] = problem.lower[is_point], problem.upper[is_point]
         lower = np.concatenate([all_lower[columns], problem.row_lower[rows]])
         upper = np.concatenate([all_upper[columns], problem.row_upper[rows]])
         self.scale, self._factors, self._weight = np.ones(size), np.ones(problem.n_rows + self._linked.size), 1.0
-        scale = self._column_scale()
+        scale = self._column_scale(all_lower, all_upper)
         moving = np.zeros(problem.n_columns)
         moving[columns], moving[self._term_columns] = scale[columns], scale[self._term_columns]
         of_rows = abs(problem.rows) @ moving
@@ -121,14 +122,14 @@ class FullSpace:
             slope = float(np.abs(self.gradient(self.start)).max())
             self._weight = 1.0 / np.clip(slope, SMALLEST_FACTOR, LARGEST_FACTOR) if slope > 0 else 1.0
 
-    def _column_scale(self) -> Array:
+    def _column_scale(self, lower: Array, upper: Array) -> Array:
         """(n,) typical changes of columns: sizes, or shares of ranges; those of outputs by their inputs'."""
         problem = self._problem
-        sizes = np.abs(self._point)
-        scale = _typical(sizes, problem.upper - problem.lower)
+        sizes, ranges = np.abs(self._point), upper - lower
+        scale = _typical(sizes, ranges)
         for stage in problem.stages:
             X, change = self._point[stage.inputs], scale[stage.inputs]
-            low, high = problem.lower[stage.inputs], problem.upper[stage.inputs]
+            low, high = lower[stage.inputs], upper[stage.inputs]
             moved = np.concatenate([np.clip(X + change, low, high), np.clip(X - change, low, high)])
             values = np.abs(stage.value(moved).reshape(2, *stage.outputs.shape) - self._point[stage.outputs])
             slopes = np.abs(stage.affine(X)[0]) @ change[:, :, None]
@@ -136,7 +137,7 @@ class FullSpace:
             largest = np.fmax(slopes[:, :, 0], sizes[stage.outputs])
             largest = np.where(largest > ROUNDING, largest, np.fmax(*values))
             largest = np.where(np.isfinite(largest), largest, 0.0)
-            scale[stage.outputs] = _typical(largest, (problem.upper - problem.lower)[stage.outputs])
+            scale[stage.outputs] = _typical(largest, ranges[stage.outputs])
         return scale
 
     def _output_ranges(self) -> tuple[Array, Array]:

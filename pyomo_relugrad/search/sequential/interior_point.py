@@ -15,11 +15,14 @@ from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.sequential.full_space import FullSpace
+from pyomo_relugrad.search.sequential.last_digits import is_rounding
 
 #: Iterations of one descent, of one restoration, and halvings of a step.
 MAX_STEPS, MAX_RESTORING, MAX_HALVINGS = 100, 40, 12
 #: Descents until one ends at a violation no larger than this.
 ROUNDS, NEARLY_FEASIBLE = 4, 1e-4
+#: Share of a descent's time that is kept, where time ends, for what comes after it.
+FOR_THE_END = 0.15
 #: First parameters of the barrier and first multipliers of bounds, in turns: it is luck which lead where.
 BEGINNINGS = ((0.1, 1.0), (1e-4, 1.0), (0.1, 0.01), (1e-3, 1e-3))
 #: Barrier: last parameter, by what it falls, the error up to which one is kept, and the share of the way to a
@@ -60,7 +63,7 @@ def interior_descent(
     (n,) array
         With propagated outputs; the end of the least violation, which may violate rows.
     """
-    best, least, first, start = v, np.inf, (v, given), (v, given)
+    best, least, first, start, begun = v, np.inf, (v, given), (v, given), budget.elapsed
     for attempt in range(ROUNDS):
         space = FullSpace(problem, *first, takes_logs=True)
         if not space.n_columns or not np.isfinite(space.start).all():
@@ -68,7 +71,7 @@ def interior_descent(
         beginning = BEGINNINGS[(number + (attempt == ROUNDS - 1)) % len(BEGINNINGS)]
         descent = _InteriorPoint(space, *beginning)
         for _ in range(MAX_STEPS):
-            if budget.is_exhausted() or not descent.step():
+            if _is_late(budget, begun) or not descent.step():
                 break
             budget.count(points=1)
             yield None
@@ -77,10 +80,15 @@ def interior_descent(
         violation = float(problem.violation(end[None])[0])
         if violation < least or not np.isfinite(least):
             best, least = end, violation
-        if budget.is_exhausted() or not least > NEARLY_FEASIBLE:
+        if _is_late(budget, begun) or not least > NEARLY_FEASIBLE or is_rounding(problem, best):
             break
         first = start if attempt == ROUNDS - 2 else (end, there if space.is_log.any() else None)
     return best
+
+
+def _is_late(budget: Budget, begun: float) -> bool:
+    """Whether what is left of the time is needed to move the end of a descent, as it stands, onto the rows."""
+    return budget.is_exhausted() or budget.remaining < FOR_THE_END * (budget.elapsed - begun)
 
 
 @dataclass(frozen=True, eq=False)

@@ -67,9 +67,10 @@ class SmoothPolish:
         """Yield better points, and None after steps that bring none; returns the last one."""
         problem = self._problem
         start = restored(self._program.objective, v, self._columns, self._unit)
-        if start is None:
-            start = with_last_digits(problem, v, self._columns)
         point = problem.incumbent(v if start is None else start)
+        if not point.is_feasible:
+            settled = with_last_digits(problem, point.values, self._columns)
+            point = point if settled is None else problem.incumbent(settled)
         yield point
         radius = FIRST_RADIUS
         for _ in range(MAX_STEPS):
