@@ -1,5 +1,7 @@
 """Results of functions of arrays that were computed a short while ago."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 from pyomo_relugrad.arrays import Array
@@ -13,6 +15,10 @@ class RecentResults:
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, tuple[bytes, ...]], tuple[Array, ...]] = {}
+
+    def __reduce__(self) -> tuple[type[RecentResults], tuple[()]]:
+        """Copies and pickles know nothing: a worker's boxes are others."""
+        return RecentResults, ()
 
     def of(self, function: Callable[..., tuple[Array, ...]], *arrays: Array) -> tuple[Array, ...]:
         """Arrays that a function makes of others, which belong to the caller."""

@@ -54,8 +54,8 @@ MAX_PAUSED_SECONDS = 1.0
 LONG = 10.0
 #: Seconds for advice about a missing bound, beside as many as the solve took.
 ADVICE_SECONDS = 1.0
-#: Seconds for other last digits where Pyomo refutes all points by rounding.
-SETTLING_SECONDS = 1.0
+#: Seconds for other last digits where Pyomo refutes all points by rounding: a share of the search, and at most.
+SETTLING_SHARE, SETTLING_SECONDS = 0.25, 1.0
 
 
 @document_class_CONFIG(methods=["solve"])
@@ -267,7 +267,7 @@ def _confirmed(compiled: CompiledModel, found: SearchResult, log: SearchLog) -> 
     """
     refuted = {id(point): compiled.refuted(point) for point in found.pool}
     if found.pool and all(refuted.values()):
-        point = _settled(compiled, found.pool)
+        point = _settled(compiled, found)
         if point is not None:
             return replace(found, pool=(point,))
     reasons = list(filter(None, refuted.values()))
@@ -280,13 +280,10 @@ def _confirmed(compiled: CompiledModel, found: SearchResult, log: SearchLog) -> 
     return replace(found, pool=pool, least_violated=least, stop=stop, reason=reason)
 
 
-def _settled(compiled: CompiledModel, pool: tuple[Incumbent, ...]) -> Incumbent | None:
+def _settled(compiled: CompiledModel, found: SearchResult) -> Incumbent | None:
     """The first point for which last digits are found that Pyomo confirms."""
-    with suppress(OutOfTime), deadline.time_limit(SETTLING_SECONDS):
-        for point in pool:
-            found = settled(compiled, point)
-            if found is not None:
-                return found
+    with suppress(OutOfTime), deadline.time_limit(min(SETTLING_SHARE * found.elapsed, SETTLING_SECONDS)):
+        return next(filter(None, (settled(compiled, point) for point in found.pool)), None)
     return None
 
 

@@ -65,9 +65,8 @@ class BoxImage:
         self._weights, self._box, size = first.weights[0], box, first.width
         half_widths = 0.5 * (box.upper - box.lower)
         scale = float((np.abs(self._weights).max(axis=0) * half_widths).max())
-        segments = self._weights * self.cast(
-            half_widths / scale
-        )  # in units in which products neither overflow nor vanish
+        # In units in which products neither overflow nor vanish.
+        segments = self._weights * self.cast(half_widths / scale)
         covariance = (segments @ segments.T).astype(np.float64)
         covariance[np.diag_indices(size)] += RIDGE * np.trace(covariance) / size
         root = np.linalg.cholesky(covariance)
