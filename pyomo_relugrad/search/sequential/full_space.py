@@ -42,12 +42,9 @@ class FullSpace:
         With propagated outputs.
     given : (n,) array, optional
         Values to begin at in place of these, also of what functions write; NaN where there is none.
-    takes_logs : bool, optional
-        Whether logarithms take the place of positive columns that may range over many decades, and of both sides of
-        the equations that write such columns: products and powers are then linear.
     """
 
-    def __init__(self, problem: Problem, v: Array, given: Array | None = None, takes_logs: bool = False) -> None:
+    def __init__(self, problem: Problem, v: Array, given: Array | None = None) -> None:
         self._problem, self._stages = problem, problem.equations
         self._links = LinkRows(problem, stages=self._stages)
         given = np.full(v.size, np.nan) if given is None else given
@@ -59,7 +56,7 @@ class FullSpace:
         is_used = ~problem.is_output
         is_used[self._links.columns[self._linked]] = True
         self._columns = np.flatnonzero(~fixed & is_used & ~problem.integers)
-        self.is_log = (takes_logs & self._ranges_over_decades())[self._columns]
+        self.is_log = self._ranges_over_decades()[self._columns]
         is_equation = are_equal(problem.row_lower, problem.row_upper)
         self._ranges = np.flatnonzero(~is_equation)
         self._right = np.where(is_equation, problem.row_lower, 0.0)

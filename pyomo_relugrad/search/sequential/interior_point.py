@@ -16,11 +16,12 @@ from pyomo_relugrad.problem import Problem
 from pyomo_relugrad.run import Budget
 from pyomo_relugrad.search.sequential.full_space import FullSpace
 from pyomo_relugrad.search.sequential.last_digits import is_rounding
+from pyomo_relugrad.search.sequential.merit import NEARLY_FEASIBLE
 
 #: Iterations of one descent, of one restoration, and halvings of a step.
 MAX_STEPS, MAX_RESTORING, MAX_HALVINGS = 100, 40, 12
-#: Descents until one ends at a violation no larger than this.
-ROUNDS, NEARLY_FEASIBLE = 4, 1e-4
+#: Descents until one ends nearly feasible.
+ROUNDS = 4
 #: Share of a descent's time that is kept, where time ends, for what comes after it.
 FOR_THE_END = 0.15
 #: First parameters of the barrier and first multipliers of bounds, in turns: it is luck which lead where.
@@ -65,7 +66,7 @@ def interior_descent(
     """
     best, least, first, start, begun = v, np.inf, (v, given), (v, given), budget.elapsed
     for attempt in range(ROUNDS):
-        space = FullSpace(problem, *first, takes_logs=True)
+        space = FullSpace(problem, *first)
         if not space.n_columns or not np.isfinite(space.start).all():
             break
         beginning = BEGINNINGS[(number + (attempt == ROUNDS - 1)) % len(BEGINNINGS)]
