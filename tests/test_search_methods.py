@@ -1,4 +1,5 @@
 import inspect
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -114,13 +115,14 @@ def test_a_seed_always_gives_the_same_answer(method):
 
 def test_auto_descends_on_small_polytopes_by_projections_and_by_linear_programs_in_turn(monkeypatch):
     def steps(count):
-        return lambda method, problem, domain, context: iter(range(10 * count, 10 * count + count))
+        points = [SimpleNamespace(number=10 * count + step, is_feasible=False) for step in range(count)]
+        return lambda method, problem, domain, context: iter(points)
 
     monkeypatch.setattr(LpDescent, "search", steps(2))
     monkeypatch.setattr(ProjectedDescent, "search", steps(4))
     problem = array_problem(random_network([3, 4, 1], 0), None, 0.0, 1.0, rows=(np.eye(3)[:2], -INF, 0.5))
     yielded = list(Auto().run(problem, SearchContext(Budget(), np.random.default_rng(0))))
-    assert yielded[-6:] == [20, 40, 21, 41, 42, 43]
+    assert [point.number for point in yielded[-6:]] == [20, 40, 21, 41, 42, 43]
 
 
 @pytest.mark.parametrize("method", ALL)
