@@ -100,3 +100,27 @@ def test_others_do_not_suit():
     linear.x = pyo.Var([0, 1], domain=pyo.Integers, bounds=(0, 5))
     linear.o = pyo.Objective(expr=linear.x[0] - linear.x[1])
     assert OpenBoxes.suit(presolve(compile_model(linear).problem).problem) is None
+
+
+def test_points_that_the_gap_leaves_out_count_in_the_bound():
+    """Of 0 to 4 the gap leaves out 2, which is the best, and ranges do not tell that 3 and 4 are no better."""
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(domain=pyo.Integers, bounds=(0, 4))
+    m.o = pyo.Objective(expr=3 - 3 * pyo.cos(20 * (m.x - 2)) - m.x)
+    problem = presolve(compile_model(m).problem).problem
+    start = problem.incumbent(np.where(problem.integers, 3.0, 0.0))
+    result = run_proof(LatticeTree(problem, Options(relative_gap=0.0, absolute_gap=0.8), start))
+    assert result.incumbent.objective == pytest.approx(-3 * np.cos(20))
+    assert result.bound <= -2.0
+
+
+def test_a_column_may_miss_its_bound_by_rounding():
+    """0.3 - 0.1 * 3 is not zero, but its root is."""
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var([0, 1], domain=pyo.Integers, bounds=(1, 4))
+    m.y = pyo.Var(bounds=(0, None))
+    m.def_y = pyo.Constraint(expr=m.y == 0.3 * m.x[0] - 0.1 * m.x[1])
+    m.o = pyo.Objective(expr=3 * pyo.sqrt(m.y) + 0.1 * m.x[0] ** 2 - m.x[1])
+    problem = presolve(compile_model(m).problem).problem
+    result = run_proof(LatticeTree(problem, Options(relative_gap=0.0, absolute_gap=0.0)))
+    assert problem.reported(result.incumbent.objective) == pytest.approx(-2.9)

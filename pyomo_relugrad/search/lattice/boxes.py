@@ -123,6 +123,7 @@ class OpenBoxes:
             Objectives at or above this do not matter.
         """
         checkpoint()
+        self._given_up = min(self._given_up, cutoff)  # what the cutoff excludes is left out, from the root on
         if not self._is_narrowed:
             self._narrow_root(cutoff)
         size, order = self._batch, np.arange(len(self._open))
@@ -166,7 +167,7 @@ class OpenBoxes:
         lower, upper = (np.tile(side, (len(boxes), 1)) for side in self._sides(cutoff))
         low, high, *_ = self._composition.expression.contracted(boxes.lower, boxes.upper, (lower, upper))
         low, high = np.ceil(np.fmax(low, boxes.lower) - NEAR), np.floor(np.fmin(high, boxes.upper) + NEAR)
-        return self._kept(IntegerBoxes(low, high, boxes.bound), np.all(low <= high, axis=1), cutoff)
+        return IntegerBoxes(low, high, boxes.bound).take(np.all(low <= high, axis=1))
 
     def _bounded(self, boxes: IntegerBoxes, cutoff: float) -> IntegerBoxes:
         """Boxes with the ranges of the objective, and without those whose rows cannot be met."""
@@ -175,12 +176,7 @@ class OpenBoxes:
         least = np.ceil(low[:, 0] - NEAR) if self._composition.is_integral else low[:, 0]
         bound = np.fmax(boxes.bound, least + self._problem.constant)
         possible = np.all((low <= upper) & (high >= lower), axis=1) & (bound < cutoff)
-        return self._kept(IntegerBoxes(boxes.lower, boxes.upper, bound), possible, cutoff)
-
-    def _kept(self, boxes: IntegerBoxes, which: Array, cutoff: float) -> IntegerBoxes:
-        if not which.all():
-            self._given_up = min(self._given_up, cutoff)
-        return boxes.take(which)
+        return IntegerBoxes(boxes.lower, boxes.upper, bound).take(possible)
 
     def _halves(self, boxes: IntegerBoxes) -> tuple[IntegerBoxes, IntegerBoxes]:
         """Boxes split in the column that changes the functions most."""
@@ -222,7 +218,11 @@ class OpenBoxes:
         values = found.expression.value(points)
         lower, upper = found.lower - FEASIBILITY_TOLERANCE, found.upper + FEASIBILITY_TOLERANCE
         upper[0] = value - self._problem.constant
-        good = np.flatnonzero(((values >= lower) & (values <= upper)).all(axis=1))
+        is_good = ((values >= lower) & (values <= upper)).all(axis=1)
+        undefined = np.flatnonzero(np.isnan(values).any(axis=1))
+        low, high = found.expression.range(points[undefined], points[undefined])  # maybe by rounding alone
+        is_good[undefined] = ((high >= lower) & (low <= upper)).all(axis=1)
+        good = np.flatnonzero(is_good)
         for place in good[np.argsort(values[good, 0])].tolist():
             point = self._problem.incumbent(found.point(points[place], self._base))
             if point.is_feasible and point.objective < value:

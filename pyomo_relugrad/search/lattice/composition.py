@@ -52,8 +52,12 @@ class Composition:
 
     def point(self, values: Array, base: Array) -> Array:
         """A point (n,) of the problem with given integers (k,); functions and followers are still to be evaluated."""
-        v = base.copy()
-        v[self.columns], v[self.given] = values, self.values.value(values[None])[0]
+        v, at = base.copy(), values[None]
+        given = self.values.value(at)[0]
+        if np.isnan(given).any():  # an argument may lie outside of a domain by rounding alone
+            low, high = self.values.range(at, at)
+            given = np.where(np.isnan(given), low[0] + (high[0] - low[0]) / 2, given)
+        v[self.columns], v[self.given] = values, given
         return v
 
     @property
