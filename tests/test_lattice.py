@@ -124,3 +124,20 @@ def test_a_column_may_miss_its_bound_by_rounding():
     problem = presolve(compile_model(m).problem).problem
     result = run_proof(LatticeTree(problem, Options(relative_gap=0.0, absolute_gap=0.0)))
     assert problem.reported(result.incumbent.objective) == pytest.approx(-2.9)
+
+
+@pytest.mark.parametrize("size", [1e11, 1e40])
+def test_points_that_numbers_are_too_large_for_are_not_disproven(size):
+    """Equations of large numbers miss by rounding, as do points beyond what counts as a number."""
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var([0, 1], domain=pyo.Integers, bounds=(1, 9))
+    m.y, m.z = pyo.Var(), pyo.Var()
+    m.def_y = pyo.Constraint(expr=3 * m.y == size * (0.3 * m.x[0] ** 2 + 0.1 * m.x[1] - 0.7 * m.x[0] * m.x[1]))
+    m.def_z = pyo.Constraint(expr=7 * m.z == m.y - m.x[0] * m.x[1] * size / 3)
+    m.o = pyo.Objective(expr=(m.y / size - 1) ** 2 + m.x[0] + m.z / size)
+    problem = presolve(compile_model(m).problem).problem
+    result = run_proof(LatticeTree(problem, Options()))
+    x = np.arange(1.0, 10.0)
+    products = np.multiply.outer(x, x)
+    y = (0.3 * x[:, None] ** 2 + 0.1 * x - 0.7 * products) / 3
+    assert result.bound <= ((y - 1) ** 2 + x[:, None] + (y - products / 3) / 7).min() + 1e-9

@@ -11,6 +11,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Incumbent, Problem
 from pyomo_relugrad.search.lattice.composition import Composition
+from pyomo_relugrad.search.sequential.last_digits import is_rounding
 
 #: Most integers: of more, programs see what hangs together, and ranges do not.
 MAX_INTEGERS = 12
@@ -28,6 +29,8 @@ STRIDES = (1, 2, 5, 20)
 ROOT_ROUNDS = 10
 #: Ends of ranges that are this close to an integer are taken for it.
 NEAR = 1e-6
+#: Rounding of an output, as a share of the largest number that it is computed from.
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,17 +217,34 @@ class OpenBoxes:
 
     def _best(self, points: Array, value: float) -> Incumbent | None:
         """The best of points (N, k) that are feasible and better than a value."""
-        found = self._composition
-        values = found.expression.value(points)
-        lower, upper = found.lower - FEASIBILITY_TOLERANCE, found.upper + FEASIBILITY_TOLERANCE
-        upper[0] = value - self._problem.constant
+        found, tape = self._composition, self._composition.expression.tape
+        with np.errstate(all="ignore"):
+            nodes = tape.evaluate(points)
+        values, size = tape.outputs.take(nodes).T, np.abs(nodes).max(axis=0)[:, None]
+        tolerance = FEASIBILITY_TOLERANCE + ROUNDING * np.where(np.isfinite(size), size, 0.0)
+        lower, upper = found.lower - tolerance, found.upper + tolerance
+        upper[:, 0] = value - self._problem.constant
         is_good = ((values >= lower) & (values <= upper)).all(axis=1)
         undefined = np.flatnonzero(np.isnan(values).any(axis=1))
         low, high = found.expression.range(points[undefined], points[undefined])  # maybe by rounding alone
-        is_good[undefined] = ((high >= lower) & (low <= upper)).all(axis=1)
+        is_good[undefined] = ((high >= lower[undefined]) & (low <= upper[undefined])).all(axis=1)
         good = np.flatnonzero(is_good)
         for place in good[np.argsort(values[good, 0])].tolist():
             point = self._problem.incumbent(found.point(points[place], self._base))
             if point.is_feasible and point.objective < value:
                 return point
+            if not point.is_feasible and (
+                self._misses_by_rounding(point.values) or self._is_too_large(point, size[place])
+            ):
+                self._given_up = min(self._given_up, float(values[place, 0]) + self._problem.constant)
         return None
+
+    def _misses_by_rounding(self, v: Array) -> bool:
+        """Whether numbers have too few digits for the tolerance: with other last digits they may be feasible."""
+        fractions = np.abs(v - np.round(v))[self._problem.integers]
+        return bool((fractions <= FEASIBILITY_TOLERANCE).all()) and is_rounding(self._problem, v)
+
+    @staticmethod
+    def _is_too_large(point: Incumbent, size: Array) -> bool:
+        """Whether a point counts as undefined, though the numbers that it is computed from are finite."""
+        return bool(np.isfinite(size).all()) and not np.isfinite(point.violation)
