@@ -89,7 +89,7 @@ class OpenBoxes:
         self._problem, self._composition = problem, composition
         columns = composition.columns
         root = problem.lower[columns][None], problem.upper[columns][None], np.array([-np.inf])
-        self._open = IntegerBoxes(*root)
+        self._open, self._root = IntegerBoxes(*root), (root[0][0], root[1][0])
         self._given_up, self._is_narrowed = np.inf, False
         self._base = np.where(np.isfinite(problem.lower), problem.lower, np.minimum(problem.upper, 0.0))
         #: Boxes so far.
@@ -97,14 +97,19 @@ class OpenBoxes:
 
     @staticmethod
     def suit(problem: Problem) -> Composition | None:
-        """The composition of a problem where few integers decide all of it, and not by linear functions alone."""
+        """The composition of a problem where few integers decide all of it, and not by linear functions alone.
+
+        None where it is too large for boxes by the thousand.
+        """
         decide = problem.integers & ~problem.follows & (problem.lower < problem.upper)
         if problem.networks or not 0 < np.count_nonzero(decide) <= MAX_INTEGERS:
             return None
         if not np.isfinite([problem.lower[decide], problem.upper[decide]]).all():
             return None
         found = Composition.of(problem)
-        return None if found is None or found.is_linear else found
+        if found is None or found.is_linear:
+            return None
+        return found if 2 * found.expression.n_outputs * found.expression.tape.n_nodes <= MAX_NUMBERS else None
 
     @property
     def bound(self) -> float:
@@ -125,7 +130,6 @@ class OpenBoxes:
         cutoff : float
             Objectives at or above this do not matter.
         """
-        checkpoint()
         self._given_up = min(self._given_up, cutoff)  # what the cutoff excludes is left out, from the root on
         if not self._is_narrowed:
             self._narrow_root(cutoff)
@@ -150,6 +154,7 @@ class OpenBoxes:
         if len(self._open):
             ranges = self._composition.expression.range(self._open.lower, self._open.upper)
             self._composition = self._composition.within(ranges[0][0], ranges[1][0])
+            self._root = self._open.lower[0], self._open.upper[0]
         self._is_narrowed = True
 
     @property
@@ -167,6 +172,7 @@ class OpenBoxes:
 
     def _narrowed(self, boxes: IntegerBoxes, cutoff: float) -> IntegerBoxes:
         """Boxes without what is not feasible or not below the cutoff."""
+        checkpoint()
         lower, upper = (np.tile(side, (len(boxes), 1)) for side in self._sides(cutoff))
         low, high, *_ = self._composition.expression.contracted(boxes.lower, boxes.upper, (lower, upper))
         low, high = np.ceil(np.fmax(low, boxes.lower) - NEAR), np.floor(np.fmin(high, boxes.upper) + NEAR)
@@ -198,9 +204,7 @@ class OpenBoxes:
         """Where moves of one or two integers lead from a point, the best of them each time."""
         while point is not None:
             columns = self._composition.columns
-            moved = np.clip(
-                point.values[columns] + self._moves, self._problem.lower[columns], self._problem.upper[columns]
-            )
+            moved = np.clip(point.values[columns] + self._moves, *self._root)
             better = self._best(moved, point.objective)
             if better is None:
                 break
@@ -224,7 +228,7 @@ class OpenBoxes:
         tolerance = FEASIBILITY_TOLERANCE + ROUNDING * np.where(np.isfinite(size), size, 0.0)
         lower, upper = found.lower - tolerance, found.upper + tolerance
         upper[:, 0] = value - self._problem.constant
-        is_good = ((values >= lower) & (values <= upper)).all(axis=1)
+        is_good = np.asarray(((values >= lower) & (values <= upper)).all(axis=1))
         undefined = np.flatnonzero(np.isnan(values).any(axis=1))
         low, high = found.expression.range(points[undefined], points[undefined])  # maybe by rounding alone
         is_good[undefined] = ((high >= lower[undefined]) & (low <= upper[undefined])).all(axis=1)
@@ -241,8 +245,11 @@ class OpenBoxes:
 
     def _misses_by_rounding(self, v: Array) -> bool:
         """Whether numbers have too few digits for the tolerance: with other last digits they may be feasible."""
-        fractions = np.abs(v - np.round(v))[self._problem.integers]
-        return bool((fractions <= FEASIBILITY_TOLERANCE).all()) and is_rounding(self._problem, v)
+        problem = self._problem
+        missing = np.maximum(problem.lower - v, v - problem.upper)
+        missing = np.where(problem.integers, np.maximum(missing, np.abs(v - np.round(v))), missing)
+        largest = FEASIBILITY_TOLERANCE + ROUNDING * np.abs(v)
+        return bool((missing <= largest).all()) and is_rounding(problem, v)
 
     @staticmethod
     def _is_too_large(point: Incumbent, size: Array) -> bool:
