@@ -100,3 +100,76 @@ def test_others_do_not_suit():
     linear.x = pyo.Var([0, 1], domain=pyo.Integers, bounds=(0, 5))
     linear.o = pyo.Objective(expr=linear.x[0] - linear.x[1])
     assert OpenBoxes.suit(presolve(compile_model(linear).problem).problem) is None
+
+
+def test_points_that_the_gap_leaves_out_count_in_the_bound():
+    """Of 0 to 4 the gap leaves out 2, which is the best, and ranges do not tell that 3 and 4 are no better."""
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var(domain=pyo.Integers, bounds=(0, 4))
+    m.o = pyo.Objective(expr=3 - 3 * pyo.cos(20 * (m.x - 2)) - m.x)
+    problem = presolve(compile_model(m).problem).problem
+    start = problem.incumbent(np.where(problem.integers, 3.0, 0.0))
+    result = run_proof(LatticeTree(problem, Options(relative_gap=0.0, absolute_gap=0.8), start))
+    assert result.incumbent.objective == pytest.approx(-3 * np.cos(20))
+    assert result.bound <= -2.0
+
+
+def test_a_column_may_miss_its_bound_by_rounding():
+    """0.3 - 0.1 * 3 is not zero, but its root is."""
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var([0, 1], domain=pyo.Integers, bounds=(1, 4))
+    m.y = pyo.Var(bounds=(0, None))
+    m.def_y = pyo.Constraint(expr=m.y == 0.3 * m.x[0] - 0.1 * m.x[1])
+    m.o = pyo.Objective(expr=3 * pyo.sqrt(m.y) + 0.1 * m.x[0] ** 2 - m.x[1])
+    problem = presolve(compile_model(m).problem).problem
+    result = run_proof(LatticeTree(problem, Options(relative_gap=0.0, absolute_gap=0.0)))
+    assert problem.reported(result.incumbent.objective) == pytest.approx(-2.9)
+
+
+@pytest.mark.parametrize("size", [1e11, 1e40])
+def test_points_that_numbers_are_too_large_for_are_not_disproven(size):
+    """Equations of large numbers miss by rounding, as do points beyond what counts as a number."""
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var([0, 1], domain=pyo.Integers, bounds=(1, 9))
+    m.y, m.z = pyo.Var(), pyo.Var()
+    m.def_y = pyo.Constraint(expr=3 * m.y == size * (0.3 * m.x[0] ** 2 + 0.1 * m.x[1] - 0.7 * m.x[0] * m.x[1]))
+    m.def_z = pyo.Constraint(expr=7 * m.z == m.y - m.x[0] * m.x[1] * size / 3)
+    m.o = pyo.Objective(expr=(m.y / size - 1) ** 2 + m.x[0] + m.z / size)
+    problem = presolve(compile_model(m).problem).problem
+    result = run_proof(LatticeTree(problem, Options()))
+    x = np.arange(1.0, 10.0)
+    products = np.multiply.outer(x, x)
+    y = (0.3 * x[:, None] ** 2 + 0.1 * x - 0.7 * products) / 3
+    assert result.bound <= ((y - 1) ** 2 + x[:, None] + (y - products / 3) / 7).min() + 1e-9
+
+
+@pytest.mark.parametrize(("length", "suits"), [(8, True), (800, False)])
+def test_equations_in_any_order_give_columns_values_up_to_a_size(length, suits):
+    m = pyo.ConcreteModel()
+    m.u = pyo.Var([0, 1], domain=pyo.Integers, bounds=(0, 5))
+    m.x = pyo.Var(range(length), bounds=(-9, 9))
+    m.x[0].fix(1.0)
+    m.step = pyo.Constraint(
+        range(length - 1, 0, -1), rule=lambda m, k: m.x[k] == 0.9 * m.x[k - 1] + 0.1 * m.u[k % 2] - 0.3
+    )
+    m.o = pyo.Objective(expr=m.x[length - 1] ** 2 + m.u[0] * m.u[1])
+    assert LatticeTree.suits(presolve(compile_model(m).problem).problem) == suits
+
+
+def test_moves_stay_where_what_was_left_out_holds():
+    """Once x[1] is 1 in the whole box nothing is left of the row on it alone; with 2 the objective would be better."""
+    m = pyo.ConcreteModel()
+    m.x = pyo.Var([0, 1, 2], domain=pyo.Integers)
+    for column, bounds in zip(m.x.values(), [(0, 59), (1, 2), (-2, 2)], strict=True):
+        column.setlb(bounds[0])
+        column.setub(bounds[1])
+    m.y = pyo.Var(bounds=(-1000, 1000))
+    m.def_y = pyo.Constraint(expr=4 * m.y == m.x[0] ** 2)
+    m.row = pyo.Constraint(expr=m.x[1] ** 4 <= 3.7)
+    m.o = pyo.Objective(
+        expr=4 * m.y**2 + 4 * m.x[0] * m.x[2] ** 2 - 4 * m.y**3 + m.x[0] ** 2 * m.x[1] ** 2, sense=pyo.maximize
+    )
+    problem = presolve(compile_model(m).problem).problem
+    result = run_proof(LatticeTree(problem, Options(relative_gap=0.0, absolute_gap=0.0)))
+    assert problem.reported(result.incumbent.objective) == pytest.approx(36)
+    assert result.bound == pytest.approx(result.incumbent.objective)

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 
 from pyomo_relugrad.expression import ExpressionBuilder
-from pyomo_relugrad.expression.recent import MAX_ENTRIES, MAX_RESULTS, RecentResults
+from pyomo_relugrad.expression.recent import MAX_ENTRIES, MAX_NUMBERS, MAX_RESULTS, RecentResults
 
 
 def test_results_are_computed_once_and_belong_to_the_caller() -> None:
@@ -28,6 +28,18 @@ def test_results_are_computed_once_and_belong_to_the_caller() -> None:
     for _ in range(2):
         recent.of(doubled, np.zeros(MAX_ENTRIES + 1))
     assert calls[-2:] == [0.0, 0.0]
+
+
+def test_large_results_are_not_kept() -> None:
+    recent, calls = RecentResults(), list[float]()
+
+    def planes(x):
+        calls.append(float(x[0]))
+        return (np.zeros(MAX_NUMBERS), np.zeros(1))
+
+    for _ in range(2):
+        recent.of(planes, np.ones(1))
+    assert calls == [1.0, 1.0]
 
 
 def test_ranges_and_relaxations_of_other_boxes_and_points_are_others() -> None:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 from pyomo_relugrad.arrays import Array
 
-#: Results that are kept, and entries of the arrays of one: larger ones, as those of nodes, do not come again.
+#: Results that are kept, and entries of the arrays that one is of: larger ones, as those of nodes, do not come again.
 MAX_RESULTS, MAX_ENTRIES = 16, 4096
+#: Numbers of one result that is kept: planes of many outputs in many inputs would fill the memory.
+MAX_NUMBERS = 250_000
 
 
 class RecentResults:
@@ -27,7 +29,10 @@ class RecentResults:
         key = function.__name__, tuple(array.tobytes() for array in arrays)
         found = self._known.get(key)
         if found is None:
+            found = function(*arrays)
+            if sum(result.size for result in found) > MAX_NUMBERS:
+                return found
             if len(self._known) >= MAX_RESULTS:
                 self._known.clear()
-            found = self._known[key] = function(*arrays)
+            self._known[key] = found
         return tuple(array.copy() for array in found)

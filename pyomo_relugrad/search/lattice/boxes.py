@@ -11,6 +11,7 @@ from pyomo_relugrad.arrays import Array
 from pyomo_relugrad.deadline import checkpoint
 from pyomo_relugrad.problem import FEASIBILITY_TOLERANCE, Incumbent, Problem
 from pyomo_relugrad.search.lattice.composition import Composition
+from pyomo_relugrad.search.sequential.last_digits import is_rounding
 
 #: Most integers: of more, programs see what hangs together, and ranges do not.
 MAX_INTEGERS = 12
@@ -28,6 +29,8 @@ STRIDES = (1, 2, 5, 20)
 ROOT_ROUNDS = 10
 #: Ends of ranges that are this close to an integer are taken for it.
 NEAR = 1e-6
+#: Rounding of an output, as a share of the largest number that it is computed from.
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +89,7 @@ class OpenBoxes:
         self._problem, self._composition = problem, composition
         columns = composition.columns
         root = problem.lower[columns][None], problem.upper[columns][None], np.array([-np.inf])
-        self._open = IntegerBoxes(*root)
+        self._open, self._root = IntegerBoxes(*root), (root[0][0], root[1][0])
         self._given_up, self._is_narrowed = np.inf, False
         self._base = np.where(np.isfinite(problem.lower), problem.lower, np.minimum(problem.upper, 0.0))
         #: Boxes so far.
@@ -94,14 +97,19 @@ class OpenBoxes:
 
     @staticmethod
     def suit(problem: Problem) -> Composition | None:
-        """The composition of a problem where few integers decide all of it, and not by linear functions alone."""
+        """The composition of a problem where few integers decide all of it, and not by linear functions alone.
+
+        None where it is too large for boxes by the thousand.
+        """
         decide = problem.integers & ~problem.follows & (problem.lower < problem.upper)
         if problem.networks or not 0 < np.count_nonzero(decide) <= MAX_INTEGERS:
             return None
         if not np.isfinite([problem.lower[decide], problem.upper[decide]]).all():
             return None
         found = Composition.of(problem)
-        return None if found is None or found.is_linear else found
+        if found is None or found.is_linear:
+            return None
+        return found if 2 * found.expression.n_outputs * found.expression.tape.n_nodes <= MAX_NUMBERS else None
 
     @property
     def bound(self) -> float:
@@ -122,7 +130,7 @@ class OpenBoxes:
         cutoff : float
             Objectives at or above this do not matter.
         """
-        checkpoint()
+        self._given_up = min(self._given_up, cutoff)  # what the cutoff excludes is left out, from the root on
         if not self._is_narrowed:
             self._narrow_root(cutoff)
         size, order = self._batch, np.arange(len(self._open))
@@ -146,6 +154,7 @@ class OpenBoxes:
         if len(self._open):
             ranges = self._composition.expression.range(self._open.lower, self._open.upper)
             self._composition = self._composition.within(ranges[0][0], ranges[1][0])
+            self._root = self._open.lower[0], self._open.upper[0]
         self._is_narrowed = True
 
     @property
@@ -163,10 +172,11 @@ class OpenBoxes:
 
     def _narrowed(self, boxes: IntegerBoxes, cutoff: float) -> IntegerBoxes:
         """Boxes without what is not feasible or not below the cutoff."""
+        checkpoint()
         lower, upper = (np.tile(side, (len(boxes), 1)) for side in self._sides(cutoff))
         low, high, *_ = self._composition.expression.contracted(boxes.lower, boxes.upper, (lower, upper))
         low, high = np.ceil(np.fmax(low, boxes.lower) - NEAR), np.floor(np.fmin(high, boxes.upper) + NEAR)
-        return self._kept(IntegerBoxes(low, high, boxes.bound), np.all(low <= high, axis=1), cutoff)
+        return IntegerBoxes(low, high, boxes.bound).take(np.all(low <= high, axis=1))
 
     def _bounded(self, boxes: IntegerBoxes, cutoff: float) -> IntegerBoxes:
         """Boxes with the ranges of the objective, and without those whose rows cannot be met."""
@@ -175,12 +185,7 @@ class OpenBoxes:
         least = np.ceil(low[:, 0] - NEAR) if self._composition.is_integral else low[:, 0]
         bound = np.fmax(boxes.bound, least + self._problem.constant)
         possible = np.all((low <= upper) & (high >= lower), axis=1) & (bound < cutoff)
-        return self._kept(IntegerBoxes(boxes.lower, boxes.upper, bound), possible, cutoff)
-
-    def _kept(self, boxes: IntegerBoxes, which: Array, cutoff: float) -> IntegerBoxes:
-        if not which.all():
-            self._given_up = min(self._given_up, cutoff)
-        return boxes.take(which)
+        return IntegerBoxes(boxes.lower, boxes.upper, bound).take(possible)
 
     def _halves(self, boxes: IntegerBoxes) -> tuple[IntegerBoxes, IntegerBoxes]:
         """Boxes split in the column that changes the functions most."""
@@ -199,9 +204,7 @@ class OpenBoxes:
         """Where moves of one or two integers lead from a point, the best of them each time."""
         while point is not None:
             columns = self._composition.columns
-            moved = np.clip(
-                point.values[columns] + self._moves, self._problem.lower[columns], self._problem.upper[columns]
-            )
+            moved = np.clip(point.values[columns] + self._moves, *self._root)
             better = self._best(moved, point.objective)
             if better is None:
                 break
@@ -218,13 +221,37 @@ class OpenBoxes:
 
     def _best(self, points: Array, value: float) -> Incumbent | None:
         """The best of points (N, k) that are feasible and better than a value."""
-        found = self._composition
-        values = found.expression.value(points)
-        lower, upper = found.lower - FEASIBILITY_TOLERANCE, found.upper + FEASIBILITY_TOLERANCE
-        upper[0] = value - self._problem.constant
-        good = np.flatnonzero(((values >= lower) & (values <= upper)).all(axis=1))
+        found, tape = self._composition, self._composition.expression.tape
+        with np.errstate(all="ignore"):
+            nodes = tape.evaluate(points)
+        values, size = tape.outputs.take(nodes).T, np.abs(nodes).max(axis=0)[:, None]
+        tolerance = FEASIBILITY_TOLERANCE + ROUNDING * np.where(np.isfinite(size), size, 0.0)
+        lower, upper = found.lower - tolerance, found.upper + tolerance
+        upper[:, 0] = value - self._problem.constant
+        is_good = np.asarray(((values >= lower) & (values <= upper)).all(axis=1))
+        undefined = np.flatnonzero(np.isnan(values).any(axis=1))
+        low, high = found.expression.range(points[undefined], points[undefined])  # maybe by rounding alone
+        is_good[undefined] = ((high >= lower[undefined]) & (low <= upper[undefined])).all(axis=1)
+        good = np.flatnonzero(is_good)
         for place in good[np.argsort(values[good, 0])].tolist():
             point = self._problem.incumbent(found.point(points[place], self._base))
             if point.is_feasible and point.objective < value:
                 return point
+            if not point.is_feasible and (
+                self._misses_by_rounding(point.values) or self._is_too_large(point, size[place])
+            ):
+                self._given_up = min(self._given_up, float(values[place, 0]) + self._problem.constant)
         return None
+
+    def _misses_by_rounding(self, v: Array) -> bool:
+        """Whether numbers have too few digits for the tolerance: with other last digits they may be feasible."""
+        problem = self._problem
+        missing = np.maximum(problem.lower - v, v - problem.upper)
+        missing = np.where(problem.integers, np.maximum(missing, np.abs(v - np.round(v))), missing)
+        largest = FEASIBILITY_TOLERANCE + ROUNDING * np.abs(v)
+        return bool((missing <= largest).all()) and is_rounding(problem, v)
+
+    @staticmethod
+    def _is_too_large(point: Incumbent, size: Array) -> bool:
+        """Whether a point counts as undefined, though the numbers that it is computed from are finite."""
+        return bool(np.isfinite(size).all()) and not np.isfinite(point.violation)

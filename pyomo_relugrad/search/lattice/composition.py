@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -52,8 +53,12 @@ class Composition:
 
     def point(self, values: Array, base: Array) -> Array:
         """A point (n,) of the problem with given integers (k,); functions and followers are still to be evaluated."""
-        v = base.copy()
-        v[self.columns], v[self.given] = values, self.values.value(values[None])[0]
+        v, at = base.copy(), values[None]
+        given = self.values.value(at)[0]
+        if np.isnan(given).any():  # an argument may lie outside of a domain by rounding alone
+            low, high = self.values.range(at, at)
+            given = np.where(np.isnan(given), low[0] + (high[0] - low[0]) / 2, given)
+        v[self.columns], v[self.given] = values, given
         return v
 
     @property
@@ -110,19 +115,20 @@ class _Composing:
             self._nodes[column] = self._add(WeightedSum((), (), float(problem.lower[column])))
         self._entries = [_entries_of(problem, row) for row in range(problem.n_rows)]
         self._given: dict[int, int] = {}
+        self._parts: list[EmbeddedExpression | Product] = [*problem.expressions, *self._products]
+        self._is_written = problem.is_output | problem.follows
 
     def result(self) -> Composition | None:
         """The composition; None where something does not follow."""
         problem = self._problem
-        while self._functions() or self._equations():
-            pass
+        self._settle()
         hidden, objective = self._hidden(), self._objective()
         if objective is None:
             return None
         kept = [objective]
-        lower, upper = [-np.inf], [np.inf]
+        lower, upper, used = [-np.inf], [np.inf], set(self._given.values())
         for row, read in enumerate(self._entries):
-            if row in self._given.values() or not hidden.isdisjoint(read):
+            if row in used or not hidden.isdisjoint(read):
                 continue
             if not self._nodes.keys() >= read.keys():
                 return None
@@ -146,36 +152,51 @@ class _Composing:
         terms = tuple(self._nodes[column] for column in coefficients)
         return self._add(WeightedSum(terms, tuple(coefficients.values()), constant))
 
-    def _functions(self) -> bool:
-        """Let expressions and products give columns values, once each; whether there were any."""
-        parts: list[EmbeddedExpression | Product] = [*self._problem.expressions, *self._products]
-        ready = [
-            part for part in parts if int(part.outputs[0]) not in self._nodes and self._nodes.keys() >= _read(part)
-        ]
-        for part in ready:
-            if isinstance(part, Product):
-                self._nodes[part.output] = self._product(self._nodes[part.first], self._nodes[part.second])
+    def _settle(self) -> None:
+        """Let functions, products and equations give columns values as soon as all else that they read has one."""
+        problem, n_parts = self._problem, len(self._parts)
+        equations = np.flatnonzero(problem.row_lower == problem.row_upper).tolist()
+        read = [*map(_read, self._parts), *(set(self._entries[row]) for row in equations)]
+        unknown = [columns - self._nodes.keys() for columns in read]
+        readers: dict[int, list[int]] = {}
+        for number, columns in enumerate(unknown):
+            for column in columns:
+                readers.setdefault(column, []).append(number)
+        ready = deque(number for number, columns in enumerate(unknown) if len(columns) == (number >= n_parts))
+        while ready:
+            number = ready.popleft()
+            if number < n_parts:
+                found = self._evaluate(self._parts[number])
             else:
-                self._embed(part)
-        return bool(ready)
+                found = self._solve(equations[number - n_parts], unknown[number])
+            for column in found:
+                for reader in readers.pop(column, ()):
+                    unknown[reader].discard(column)
+                    if len(unknown[reader]) == (reader >= n_parts):
+                        ready.append(reader)
 
     @property
     def _products(self) -> list[Product]:
         return [each for each in self._problem.followers if isinstance(each, Product)]
 
-    def _equations(self) -> bool:
-        """Let an equation give the only column that is not known a value; whether there was one."""
-        problem = self._problem
-        for row in np.flatnonzero(problem.row_lower == problem.row_upper).tolist():
-            unknown = [column for column in self._entries[row] if column not in self._nodes]
-            if len(unknown) == 1 and not (problem.is_output | problem.follows)[unknown[0]]:
-                entries = dict(self._entries[row])
-                own = entries.pop(unknown[0])
-                scaled = {column: -value / own for column, value in entries.items()}
-                self._nodes[unknown[0]] = self._sum(scaled, float(problem.row_lower[row]) / own)
-                self._given[unknown[0]] = row
-                return True
-        return False
+    def _evaluate(self, part: EmbeddedExpression | Product) -> list[int]:
+        """The columns to which a function or a product gives values."""
+        if isinstance(part, Product):
+            self._nodes[part.output] = self._product(self._nodes[part.first], self._nodes[part.second])
+        else:
+            self._embed(part)
+        return list(map(int, part.outputs))
+
+    def _solve(self, row: int, unknown: set[int]) -> list[int]:
+        """The column to which an equation gives a value, the only one that is not known; none if functions do."""
+        columns = [column for column in unknown if not self._is_written[column]]
+        for column in columns:
+            entries = dict(self._entries[row])
+            own = entries.pop(column)
+            scaled = {other: -value / own for other, value in entries.items()}
+            self._nodes[column] = self._sum(scaled, float(self._problem.row_lower[row]) / own)
+            self._given[column] = row
+        return columns
 
     def _product(self, first: int, second: int) -> int:
         return self._add(Application(Power(2.0), first) if first == second else Multiplication(first, second))
