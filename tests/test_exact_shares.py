@@ -549,8 +549,9 @@ def test_gains_that_are_small_beside_value_and_gap_keep_no_proof_waiting(monkeyp
     clock, problem = FakeClock.installed(monkeypatch), hard_box()
     slow_searches(clock, monkeypatch, 0.2)
     point = problem.incumbent(problem.propagate(np.zeros((1, problem.n_columns)))[0])
-    for gain, counts in ((5e-4, False), (2e-3, True)):
+    for gain, seconds, counts in ((5e-4, 1.0, False), (2e-3, 1.0, True), (5e-4, 0.0, True)):  # early all count
         team = Team(problem, Options(), ASKED, Clock(40.0))
+        clock.now += seconds
         team._root_bound = -2.0
         team.offer(replace(point, objective=-1.0))
         for _ in team._search_for(0.1):

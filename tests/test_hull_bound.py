@@ -1,6 +1,7 @@
 """Networks of one varying input as the hulls of their curves: nothing feasible is cut off, and the bound is close."""
 
 from dataclasses import replace
+from itertools import islice
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy import sparse
 
 from pyomo_relugrad.problem import EmbeddedNetwork, Incumbent, Problem
 from pyomo_relugrad.proof import HullsFirst, MilpProof, hulls_first, with_hulls
-from pyomo_relugrad.run import Options, Stop, run_proof
+from pyomo_relugrad.run import Options, Report, Stop, run_proof
 from pyomo_relugrad.solve import Portfolio, Route
 
 MACHINES, WIDTH = 3, 4  # size, output of cost, output of time, switch
@@ -132,6 +133,31 @@ def test_hulls_are_left_where_nodes_raise_the_bound_no_more():
     for bound, nodes in ((-5.0, 0), (-4.0, 600), (-4.0, 1100), (-3.9999, 1199), (-3.9999, 1201)):
         heard.append(vain.is_so(SimpleNamespace(bound=bound, nodes=nodes), 0.0))
     assert heard == [False] * 4 + [True]
+
+
+def test_hulls_are_left_in_vain_where_no_point_of_the_problem_is_known():
+    """What counts is the gap to the relaxation's own point."""
+
+    class Vain(MilpProof):
+        incumbent_value, bound = 0.0, -1.0
+
+        def step(self):
+            self.nodes += 300
+            return Report()
+
+    problem = switched_machines(0)
+    steps = HullsFirst(problem, Options())._run(Vain(with_hulls(problem), Options()))
+    assert len(list(islice(steps, 9))) == 2
+
+
+def test_a_point_below_the_bound_of_hulls_refutes_it_and_is_not_called_optimal():
+    """HiGHS's presolve has cut off optima before."""
+    problem = switched_machines(1)
+    point, proof = best_of(problem, 1), HullsFirst(problem, Options())
+    proof._of_hulls = point.objective + 0.1
+    proof.offer(point)
+    assert proof.bound == -np.inf
+    assert proof.conclusion() is None
 
 
 def test_a_proof_on_hulls_stands_still_and_ends_when_told():

@@ -72,6 +72,16 @@ def test_rows_of_decisions_alone_have_slopes_too() -> None:
     np.testing.assert_allclose(rows.slopes(X.T, 2.0).T, expected, atol=1e-6)
 
 
+def test_binaries_that_no_row_asks_for_stay_off() -> None:
+    m, _, network = new_model(6, 2, 6, 1)
+    m.x, m.bonus = pyo.Var(range(2), domain=pyo.Binary), pyo.Var(range(2), domain=pyo.Binary)
+    m.only_beside = pyo.Constraint(range(2), rule=lambda m, i: m.bonus[i] + m.x[i] <= 1)
+    m.cost = Block(network=network, inputs=m.x)
+    m.obj = pyo.Objective(expr=m.cost.outputs[0] + m.x[0] - m.bonus[0] - m.bonus[1])
+    _, _, rows = relaxed(m)
+    np.testing.assert_array_equal(rows.slopes(np.full((2, 3), 0.5, np.float32), 2.0), np.zeros((2, 3)))
+
+
 def test_levels_between_rows_are_no_such_function() -> None:
     m = commitment()
     m.reserve = pyo.Var(bounds=(0, 9))

@@ -54,7 +54,8 @@ class HullsFirst(Prover):
     def bound(self) -> float:
         """No feasible point has a smaller objective."""
         present = -np.inf if self._present is None else self._bound_of(self._present)
-        return min(max(self._of_hulls, present), self.incumbent_value)
+        is_wrong = self.incumbent is not None and self.incumbent.refutes(self._of_hulls)  # HiGHS has cut off optima
+        return min(present if is_wrong else max(self._of_hulls, present), self.incumbent_value)
 
     def _bound_of(self, proof: MilpProof) -> float:
         """A proof's bound; where its problem is a relaxation, one that holds beside the tolerances of HiGHS."""
@@ -103,7 +104,8 @@ class HullsFirst(Prover):
             proof.pause()
         with closing(proof):
             while self._taken(proof).stop is None:
-                if proof.problem is not self.problem and vain.is_so(proof, self.incumbent_value):
+                known = proof if self.incumbent is None else self
+                if proof.problem is not self.problem and vain.is_so(proof, known.incumbent_value):
                     return
                 yield
 

@@ -180,9 +180,12 @@ class Team(Worker):
 
     @property
     def _least_gain(self) -> float:
-        """What a search has to gain so that proofs wait for it."""
+        """What a search has to gain so that proofs wait for it: little early, where it may end of a sudden."""
+        allowed = self._options.allowed_gap(self._value)
+        if self._is_early:
+            return allowed
         bound = max((runner.bound for runner in self._runners), default=self._root_bound)
-        return max(self._options.allowed_gap(self._value), least_gain(self._value, bound))
+        return max(allowed, least_gain(self._value, bound))
 
     def _may_search_on(self) -> bool:
         """Whether to search with other seeds after the last proof has given up: never without a time limit."""
@@ -210,7 +213,7 @@ class Team(Worker):
 
     @property
     def _is_early(self) -> bool:
-        """Whether a small MILP may still end of a sudden, whatever its gap is."""
+        """Whether a small MILP, or a search, may still end of a sudden, whatever the gap is."""
         return self._clock.elapsed < self._portfolio.late_seconds[1]
 
     def _leave_cores_to_searches(self) -> None:

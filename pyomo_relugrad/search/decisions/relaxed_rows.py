@@ -32,7 +32,7 @@ class RelaxedRows:
     def __init__(self, decisions: Decisions, rows: sparse.csr_array, limits: Array) -> None:
         problem, self._size = decisions.problem, decisions.columns.size
         forms, forcing = _forms(decisions)
-        ranks = range(max(map(len, forcing), default=0))
+        ranks = range(max([1, *map(len, forcing)]))
         never = LinearForm({}, -1.0)
         padded = [group[rank] if rank < len(group) else never for rank in ranks for group in forcing]
         self._shape = len(ranks), len(forcing)
