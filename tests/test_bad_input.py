@@ -577,6 +577,7 @@ def model():
 
 
 OPTIONS = {
+    "suffixes": ({"suffixes": ["dual"]}, "'relugrad.exact' has no duals", "leave it out"),
     "unknown": ({"magic": 3}, "unknown option 'magic' of solver 'relugrad", "give one of abs_gap,"),
     "unknown among options": (
         {"options": {"magic": 1}},

@@ -60,6 +60,53 @@ def test_factors_of_unlike_size():
     assert np.allclose(load_onnx(made).value(points), wanted, rtol=1e-12, atol=1e-12)
 
 
+def test_factors_that_grow_in_hidden_layers():
+    """How large hidden activations are counts, not their weights alone: products of products keep their digits."""
+    nodes = [
+        node("Split", ["x"], ["c0", "c1", "c2"], axis=1, num_outputs=3),
+        *(node("Mul", [f"c{k}", "large"], [f"l{k}"]) for k in range(2)),
+        node("Mul", ["l0", "l1"], ["p"]),
+        node("Relu", ["p"], ["r"]),
+        node("Mul", ["r", "c2"], ["y"]),
+    ]
+    points = np.random.default_rng(0).normal(size=(20, 3))
+    wanted = np.maximum(points[:, 0] * points[:, 1], 0.0) * points[:, 2]
+    made = make_model(nodes, ("N", 3), {"large": np.float32([2.0**20])}, opset=18)
+    assert np.allclose(load_onnx(made).value(points)[:, 0] / 2.0**40, wanted, rtol=1e-12, atol=1e-12)
+
+
+def test_many_factors_are_a_tree():
+    made = make_model([node("ReduceProd", ["x"], ["y"], keepdims=0)], (1, 5), {}, opset=18)
+    network = assert_agrees(made)
+    assert network.widths == (4, 2, 2)
+
+
+def test_elements_that_are_constant_stay_affine():
+    """Features with a one before them, as fusions of tensors have them, however large the constant is."""
+    nodes = [
+        node("Concat", ["one", "x"], ["f"], axis=1),
+        node("Concat", ["large", "x"], ["g"], axis=1),
+        node("Einsum", ["f", "g"], ["y"], equation="bi,bj->bij"),
+    ]
+    network = assert_agrees(make_model(nodes, (1, 2), {"one": np.float32([[1]]), "large": np.float32([[1e6]])}))
+    points = np.random.default_rng(0).normal(size=(20, 2))
+    parts = [np.insert(points, 0, constant, axis=1) for constant in (1.0, 1e6)]
+    assert np.allclose(network.value(points), np.einsum("bi,bj->bij", *parts).reshape(20, -1), rtol=1e-15, atol=1e-15)
+    assert network.widths == (8,)
+
+
+def test_matrix_products_without_elements():
+    nodes = [
+        node("Reshape", ["x", "tall"], ["t"]),
+        node("Reshape", ["x", "none"], ["v"], allowzero=1),
+        node("Slice", ["v", "zero", "zero", "last"], ["n"]),
+        node("MatMul", ["t", "n"], ["empty"]),
+        node("Concat", ["empty", "t"], ["y"], axis=1),
+    ]
+    stored = {"tall": np.array([2, 1]), "none": np.array([1, 2]), "zero": np.array([0]), "last": np.array([1])}
+    assert assert_agrees(make_model(nodes, (1, 2), stored, opset=18)).n_outputs == 2
+
+
 def test_proof_over_a_product():
     """The largest product of two inputs in a box is proven."""
     made = make_model(CASES["of two inputs"], ("N", 4), {}, opset=18)

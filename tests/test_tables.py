@@ -6,7 +6,7 @@ import numpy as np
 import pyomo.environ as pyo
 import pytest
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_selector
-from sklearn.ensemble import RandomForestRegressor
+from sklearn.ensemble import AdaBoostRegressor, RandomForestRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -141,6 +141,12 @@ def test_a_number_that_depends_on_a_category_is_refused():
 def test_trees_are_refused():
     model = make_pipeline(columns(), RandomForestRegressor(2)).fit(HOMES, PRICE)
     with pytest.raises(UnsupportedOperatorError, match="RandomForestRegressor is made of decision trees, whose"):
+        relugrad.load_sklearn(model)
+
+
+def test_boosted_networks_are_not_taken_for_trees():
+    model = AdaBoostRegressor(mlp(), n_estimators=1).fit(np.eye(4), np.arange(4.0))
+    with pytest.raises(UnsupportedOperatorError, match=r"takes a vote of its members \(MLPRegressor\), which jumps"):
         relugrad.load_sklearn(model)
 
 

@@ -247,11 +247,11 @@ def row_norms(matrix: Weight) -> Array:
     return np.sqrt(np.concatenate([np.zeros(0), *(row_products(rows, rows) for _, rows in row_blocks(matrix))]))
 
 
-def row_sizes(matrix: LinearMap) -> Array:
-    """Sums of the absolute values of each row."""
+def row_sizes(matrix: LinearMap, columns: Array | None = None) -> Array:
+    """Sums of the absolute values of each row, of a number for each column."""
     if isinstance(matrix, Diagonal):
-        return abs(matrix.factors)
-    return np.asarray(abs(matrix).sum(axis=1)).ravel()
+        return abs(matrix.factors) if columns is None else abs(matrix.factors) * columns
+    return np.asarray(abs(matrix).sum(axis=1) if columns is None else abs(matrix) @ columns).ravel()
 
 
 def stacked(matrices: list[LinearMap]) -> Weight:

@@ -237,6 +237,8 @@ def _by_name(given: Mapping[str, Any], config: RelugradConfig) -> dict[str, Any]
             logger.debug("keyword '%s' is ignored: %s writes no files", key, config.solver)
         elif key in ALIASES and name in config and value is None:
             continue  # Pyomo's command line hands over a None where nothing was said
+        elif name == "suffixes" and value:
+            raise ModelError(f"suffixes is {shown(value)}: '{config.solver}' has no duals and the like, leave it out")
         elif name not in config or name in ("options", "solver_options"):
             more = f". '{ExactConfig.solver}' takes {name}, for its proof" if name in ExactConfig() else ""
             names = sorted({*config} - {"solver_options"})

@@ -1,6 +1,6 @@
 """How networks are put together: affine functions, hidden layers, composition, rewrites."""
 
-from pyomo_relugrad.network.building.affine import Affine, stands_for_infinity
+from pyomo_relugrad.network.building.affine import Affine, either, stands_for_infinity
 from pyomo_relugrad.network.building.composition import compose
 from pyomo_relugrad.network.building.hidden_layers import (
     LARGE,

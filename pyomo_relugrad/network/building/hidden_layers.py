@@ -11,12 +11,15 @@ from pyomo_relugrad.errors import NetworkFileError
 from pyomo_relugrad.network.activations import RELU, Activation
 from pyomo_relugrad.network.building.affine import Affine, either, stands_for_infinity
 from pyomo_relugrad.network.layer import Layer
-from pyomo_relugrad.network.linear_maps import MAX_ENTRIES, entry_count, explicit, is_nonnegative
+from pyomo_relugrad.network.linear_maps import MAX_ENTRIES, entry_count, explicit, is_nonnegative, row_sizes
 from pyomo_relugrad.network.widened import WidenedMatrix
 
 MAX_SKIPS = 8
 """A tensor that reads more activation vectors than this is not carried past a ReLU layer, but split in two ReLUs."""
 
+
+FAR = 1e50
+"""Intervals of activations end here: powers of larger numbers may overflow."""
 
 LARGE = 1e4
 """A constant above this is not added to a variable and taken off again: that costs digits of the variable."""
@@ -28,6 +31,7 @@ class HiddenLayers:
     def __init__(self, layers: Iterable[Layer] = ()) -> None:
         self.layers = list(layers)
         self._entries = 0
+        self._ranges = list[tuple[Array, Array]]()
 
     def relu(self, tensor: Affine) -> Affine:
         """The activation ``relu(tensor)``: a new layer, unless the tensor is constant or never negative."""
@@ -61,6 +65,30 @@ class HiddenLayers:
         if not all(self.layers[source - 1].activation.is_nonnegative for source in tensor.terms):
             return False
         return all(is_nonnegative(matrix) for matrix in tensor.terms.values())
+
+    def spans(self, tensor: Affine) -> Array:
+        """How far each element (size,) moves to either side over inputs between -1 and 1, by interval arithmetic.
+
+        It is no less than a hundredth of what it moves about: a factor that all but stands still counts by its size.
+        """
+        middle, reach = self._interval(tensor)
+        return np.maximum(reach, 0.01 * abs(middle))
+
+    def _interval(self, tensor: Affine) -> tuple[Array, Array]:
+        """The middle of each element's interval, and half its width."""
+        for layer in self.layers[len(self._ranges) : max(tensor.terms, default=0)]:
+            middle, reach = self._interval(affine_of(layer))
+            least, most = (np.clip(side, -FAR, FAR) for side in layer.activation.range(middle - reach, middle + reach))
+            self._ranges.append((0.5 * (least + most), 0.5 * (most - least)))
+        middle, reach = tensor.offset, np.zeros(tensor.size)
+        for source, matrix in tensor.terms.items():
+            if source:
+                middles, sides = self._ranges[source - 1]
+                middle = middle + explicit(matrix) @ middles
+                reach = reach + row_sizes(matrix, sides)
+            else:
+                reach = reach + row_sizes(matrix)
+        return middle, reach
 
     def with_output(self, tensor: Affine, dtype: DTypeLike = np.float64) -> tuple[Layer, ...]:
         """All layers of the network with this output, in a floating-point type."""

@@ -206,7 +206,7 @@ def _flattened(pipeline: Any) -> list[tuple[str, Any]]:
 
 def _through_skl2onnx(estimator: Any) -> Network:
     last = _flattened(estimator)[-1][1] if hasattr(estimator, "steps") else estimator
-    _refuse_trees(type(last).__name__)
+    _refuse_trees(last)
     width = _input_width(estimator)
     skl2onnx = require("skl2onnx", f"to convert {type(estimator).__name__}")
     types = import_module("skl2onnx.common.data_types")
@@ -221,7 +221,16 @@ def _through_skl2onnx(estimator: Any) -> Network:
     return load_onnx(converted)
 
 
-def _refuse_trees(kind: str) -> None:
+def _refuse_trees(estimator: Any) -> None:
+    kind = type(estimator).__name__
+    member = type(getattr(estimator, "estimator_", estimator)).__name__
+    if "AdaBoost" in kind and not any(word in member for word in _OF_TREES):
+        raise UnsupportedOperatorError(
+            f"{kind} takes a vote of its members ({member}), which jumps: fit one of them alone, or a BaggingRegressor "
+            "of them, which takes their mean",
+            kind,
+            kind,
+        )
     if any(word in kind for word in _OF_TREES):
         raise UnsupportedOperatorError(
             f"{kind} is made of decision trees, whose predictions jump: train a network on the same data, such as "

@@ -25,10 +25,8 @@ def _matrix_product(left: Array | Affine, right: Array | Affine, hidden: HiddenL
     """The product of matrices (or stacks of them), as NumPy's ``matmul``."""
     if isinstance(left, Affine):
         if isinstance(right, Affine):
-            rows, columns = _factors(*(np.arange(side.size).reshape(side.shape) for side in (left, right)))
-            return sums_of_products(
-                left.taken(rows), right.taken(columns), matmul_shape(left.shape, right.shape), hidden
-            )
+            places = _factors(*(np.arange(side.size).reshape(side.shape) for side in (left, right)))
+            return sums_of_products(left, right, places, matmul_shape(left.shape, right.shape), hidden)
         tensor, weight = left, finite(right)
     else:
         tensor, weight = right if isinstance(right, Affine) else Affine.constant(finite(right)), finite(left)
