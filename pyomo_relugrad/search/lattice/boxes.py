@@ -15,8 +15,8 @@ from pyomo_relugrad.search.sequential.last_digits import is_rounding
 
 #: Most integers: of more, programs see what hangs together, and ranges do not.
 MAX_INTEGERS = 12
-#: Boxes that are bounded together at most, and the numbers that this may take.
-MAX_BATCH, MAX_NUMBERS = 1024, 1_000_000
+#: Boxes that are bounded together at most, and the numbers that this and a single box may take.
+MAX_BATCH, MAX_NUMBERS, MAX_OF_BOX = 1024, 1_000_000, 100_000
 #: One of so many boxes is one of the smallest.
 DEEP = 4
 #: Boxes that wait at most: of more, the smallest are looked at first.
@@ -109,7 +109,7 @@ class OpenBoxes:
         found = Composition.of(problem)
         if found is None or found.is_linear:
             return None
-        return found if 2 * found.expression.n_outputs * found.expression.tape.n_nodes <= MAX_NUMBERS else None
+        return found if 2 * found.expression.n_outputs * found.expression.tape.n_nodes <= MAX_OF_BOX else None
 
     @property
     def bound(self) -> float:
