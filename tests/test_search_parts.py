@@ -1,5 +1,4 @@
 import itertools
-from collections import deque
 from dataclasses import replace
 from functools import partial
 
@@ -15,7 +14,7 @@ from pyomo_relugrad.network.building import prune_weights, with_unit_rows
 from pyomo_relugrad.problem import EmbeddedNetwork, Problem, ReducedObjective, bound_problem
 from pyomo_relugrad.programs import LinearProgram, build_big_m
 from pyomo_relugrad.run import Budget, SearchContext
-from pyomo_relugrad.search.descent import batch, projected
+from pyomo_relugrad.search.descent import batch
 from pyomo_relugrad.search.descent.projected import ProjectedDescent, ProjectedRounds
 from pyomo_relugrad.search.domains.admm import AlternatingProjection, normal_equations
 from pyomo_relugrad.search.domains.box import Box, BoxWithRow
@@ -364,40 +363,6 @@ def test_points_over_a_box_move_in_float64_only_where_steps_are_limited(limit, d
     problem = array_problem(random_network((3, 4, 1), 0), None, -1.0, [1.0, 1.0, 1.0])
     context = SearchContext(Budget(iteration_limit=limit), np.random.default_rng(0))
     assert ProjectedRounds(ProjectedDescent(), problem, domain_of(problem), context).moving.dtype == dtype
-
-
-@pytest.mark.parametrize(
-    ("size", "work", "expected"),
-    [(None, 0.0, [64, 64, 64, 32]), (None, 1e9, [512] * 4), (8, 0.0, [8] * 4)],  # of a large, a small network, as asked
-)
-def test_the_first_rounds_after_the_small_one_have_twice_as_many_points(monkeypatch, size, work, expected):
-    monkeypatch.setattr(projected, "WORK_PER_STEP", work)
-    problem = array_problem(random_network((4, 8, 1), 0), None, 0.0, 1.0)
-    context = SearchContext(Budget(1.0), np.random.default_rng(0))
-    rounds, seen = ProjectedRounds(ProjectedDescent(batch=size), problem, domain_of(problem), context), []
-    fresh_starts, rounds._fresh_starts = rounds._fresh_starts, lambda count: seen.append(count) or fresh_starts(count)
-    rounds.rounds, rounds.in_a_row = 1, 0
-    for _ in expected:
-        deque(rounds._descents(), maxlen=0)
-        rounds.n_descents[True] += 1
-    assert seen == expected
-
-
-@pytest.mark.parametrize(
-    ("n", "has_row", "asked", "expected"),
-    [
-        (400, False, (4.0, 1.0, 0.3), (4.0, 1.0)),
-        (400, True, (4.0, 1.0, 0.3), (4.0, 1.0, 0.3)),
-        (20, False, (4.0, 1.0, 0.3), (4.0, 1.0, 0.3)),
-        (400, False, (0.1,), (0.1,)),
-    ],
-)
-def test_over_boxes_of_many_columns_no_first_step_is_shorter_than_the_box(n, has_row, asked, expected):
-    rows = (np.ones((1, n)), -np.inf, n / 2) if has_row else (None, -np.inf, np.inf)
-    problem = array_problem(random_network((n, 4, 1), 0), None, 0.0, 1.0, rows=rows)
-    context = SearchContext(Budget(1.0), np.random.default_rng(0))
-    method = ProjectedDescent(first_steps=asked)
-    assert ProjectedRounds(method, problem, domain_of(problem), context).first_steps == expected
 
 
 def test_steps_of_many_points_go_where_those_of_few_go():

@@ -22,12 +22,8 @@ from pyomo_relugrad.search.domains.method import DomainMethod
 from pyomo_relugrad.search.regions.program import first_facets
 from pyomo_relugrad.search.sequential.smooth_polish import polisher_of
 
-#: Multiplications per batched step that keep the matrix products efficient and the steps short, and points at most.
-WORK_PER_STEP, MOST_POINTS = 3e7, 512
-#: Rounds, after the first small one, from twice as many points: what they find early leads the others.
-WIDE_ROUNDS = 3
-#: Columns of a box from which first steps shorter than its width lead to worse points; few have more basins so.
-MANY_COLUMNS = 300
+#: Multiplications per batched step that keep the matrix products efficient and the steps short.
+WORK_PER_STEP = 3e7
 #: Weights above which fewer points start together, whose steps would be long, and their arrays large.
 MANY_WEIGHTS = 1e7
 #: Points that start together where the projection is an iteration of its own.
@@ -65,11 +61,11 @@ class ProjectedDescent(DomainMethod):
     ----------
     batch : int, optional
         Points that start together. None: 16 to 512, fewer for larger networks, or 64 where a projection takes
-        iterations of its own; twice as many, up to 512, in the first rounds over a box.
+        iterations of its own.
     first_steps, offspring_steps, last_step : two tuples of float, and float, optional
         First step of a round's descent, in turns. From fresh starts: longer than the box, so that points jump from
-        corner to corner, or shorter, unless a box has 300 columns or more (4, 1, 0.3, 0.1). From the offspring of good
-        points: so short that they stay near the basins that they start in (0.3, 0.1, 1). Last step (0.003).
+        corner to corner, or shorter (4, 1, 0.3, 0.1). From the offspring of good points: so short that they stay near
+        the basins that they start in (0.3, 0.1, 1). Last step (0.003).
     momentum, offspring_momentum : float, optional
         Share of the old momentum that a step keeps, from fresh starts (0.5) and from offspring (0.8).
     explore_steps, recombine_steps : int, optional
@@ -133,7 +129,7 @@ class ProjectedDescent(DomainMethod):
         if domain.projection_work:
             return POLYTOPE_BATCH
         fewest = 32 if objective.n_weights <= MANY_WEIGHTS else 16
-        count = int(np.clip(WORK_PER_STEP / max(objective.n_weights, 1), fewest, MOST_POINTS))
+        count = int(np.clip(WORK_PER_STEP / max(objective.n_weights, 1), fewest, 512))
         if isinstance(objective, DeviceObjective) and not budget.is_repeatable:
             return objective.batch_size(count)
         return count
@@ -172,8 +168,6 @@ class ProjectedRounds:
         self.has_known = bool(context.known)
         self.start = feasible_start(problem, domain, context.start)
         self.count = method.batch_size(self.moving, domain, self.budget)
-        shortest = 1.0 if domain.steps_by_signs and self.objective.size >= MANY_COLUMNS else 0.0
-        self.first_steps = tuple(step for step in method.first_steps if step >= shortest) or method.first_steps
         image = BoxImage.of(self.objective if isinstance(self.moving, DeviceObjective) else self.moving, domain)
         self.image = None if image is None else ImageSearch(image, self.random, self.budget)
 
@@ -267,7 +261,7 @@ class ProjectedRounds:
         method, number = self.method, self.n_descents[self.is_fresh]
         if not self.is_fresh:
             first = method.offspring_steps[number % len(method.offspring_steps)]
-            starts = self.pool.offspring(self.domain, self.random, max(self._n_points // 2, 1))
+            starts = self.pool.offspring(self.domain, self.random, max(self.count // 2, 1))
             return starts, Schedule(first, method.last_step, method.recombine_steps).pieces(method.stages)
         self.is_seen = number % 2 == 0 or self._is_image_far_better
         if self.image is not None and self.is_seen:
@@ -276,16 +270,9 @@ class ProjectedRounds:
             starts = yield from self._seen_starts(IMAGE_ROUNDS, method.refined)
             return starts, [Schedule(SEEN_STEP, method.last_step, SEEN_STEPS).lengths()]
         turn = number if self.image is None else number // 2
-        first = self.first_steps[turn % len(self.first_steps)]
+        first = method.first_steps[turn % len(method.first_steps)]
         lengths = Schedule(first, method.last_step, method.explore_steps)
-        return self._fresh_starts(self._n_points), lengths.pieces(method.stages)
-
-    @property
-    def _n_points(self) -> int:
-        """Points that start together in the next round."""
-        is_first = sum(self.n_descents.values()) < WIDE_ROUNDS
-        may_be_wide = self.method.batch is None and self.domain.steps_by_signs and self.image is None
-        return max(min(2 * self.count, MOST_POINTS), self.count) if is_first and may_be_wide else self.count
+        return self._fresh_starts(self.count), lengths.pieces(method.stages)
 
     @property
     def _is_image_far_better(self) -> bool:
